@@ -1,0 +1,184 @@
+"""Plan -> Report: every change on its own, each ends in a stated outcome, never raising for one.
+
+    work.py       what a target's apply works with        attempts.py   one write, safely repeated
+    checks.py     what must be true right before a write  writing.py    creates and updates
+    tagging.py    adopts, retags, releases                replacing.py  delete, wait, create
+    removing.py   deletes, last of all                    again.py      the last look
+
+Targets are written side by side; within one, ten changes at a time go to each worker, which reads
+their source values in one call and writes them one after the other, at the rate that the store lets
+through. Deletes come after everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import assert_never
+
+from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
+from ssm_reconcile.apply.again import look_again, remaining
+from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
+from ssm_reconcile.clock import Clock, Stop
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.plan import (
+    Adopt,
+    Change,
+    Create,
+    Delete,
+    Fate,
+    Plan,
+    Release,
+    Replace,
+    Retag,
+    Update,
+)
+from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.record import Origin
+from ssm_reconcile.report import Outcome, Remaining, Report, Result
+from ssm_reconcile.spec import Run
+
+__all__ = ["Ends", "apply"]
+
+BATCH = 10
+
+
+def apply(
+    plan: Plan, ends: Mapping[tuple[str, str], Ends], run: Run, clock: Clock, watch: Watch, stop: Stop
+) -> Report:
+    """Applies every change that is not withheld. `ends` by replication and target name."""
+    source_tags: dict[int, SourceTags] = {}
+    works = {
+        key: Work(end, run, clock, stop, source_tags.setdefault(id(end.source), SourceTags(end.source)))
+        for key, end in ends.items()
+    }
+    by_target: dict[tuple[str, str], list[Change]] = {}
+    for change in plan.changes:
+        by_target.setdefault((change.replication, change.target), []).append(change)
+
+    def one(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
+        outcomes = _target(works.get(key), by_target[key], run.parallelism, watch)
+        return outcomes, look_again(works[key]) if key in works else []
+
+    outcomes: list[Outcome] = []
+    undone: list[Remaining] = []
+    with ThreadPoolExecutor(max_workers=max(1, len(by_target))) as pool:
+        for found, left in pool.map(one, sorted(by_target)):
+            outcomes += found
+            undone += left
+    outcomes.sort(key=lambda outcome: outcome.change.order)
+    left_over = {*undone, *remaining(plan, outcomes)}
+    return Report(
+        plan=plan,
+        outcomes=tuple(outcomes),
+        remaining=tuple(sorted(left_over, key=lambda r: (r.replication, r.target, r.name, r.reason))),
+        findings=tuple(sorted({finding for work in works.values() for finding in work.findings})),
+        interrupted=stop.is_set(),
+    )
+
+
+def _target(work: Work | None, changes: list[Change], parallelism: int, watch: Watch) -> list[Outcome]:
+    """One target: first what is written, then what is replaced, and only then what goes."""
+    held = [change for change in changes if change.fate is Fate.WITHHELD]
+    outcomes = [Outcome(change, Result.WITHHELD, "; ".join(change.withheld_by)) for change in held]
+    todo = [change for change in changes if change.fate is Fate.APPLY]
+    if work is None:
+        return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
+    label = str(work.place)
+    removals = [change for change in todo if isinstance(change.effect, Delete)]
+    writes = [change for change in todo if not isinstance(change.effect, Delete)]
+    done = 0
+    for phase in (writes, removals):
+        with ThreadPoolExecutor(max_workers=max(1, parallelism)) as pool:
+            for found in pool.map(lambda batch: _batch(work, batch), _tens(phase)):
+                outcomes += found
+                done += len(found)
+                watch(Progress(label, Phase.WRITING, done, len(todo)))
+    return outcomes
+
+
+def _tens(changes: list[Change]) -> Iterator[list[Change]]:
+    left = iter(changes)
+    while batch := list(islice(left, BATCH)):
+        yield batch
+
+
+def _batch(work: Work, changes: list[Change]) -> list[Outcome]:
+    """Up to ten changes, whose source values are read in one call and kept no longer than this."""
+    if _ending(work):
+        return [_untouched(change, _ending(work)) for change in changes]
+    if isinstance(changes[0].effect, Delete):
+        return removing.delete(work, changes)
+    valued = [change for change in changes if _writes_value(change)]
+    values = checks.source_values(work, valued) if valued else {}
+    return [_one(work, change, values) for change in changes]
+
+
+def _writes_value(change: Change) -> bool:
+    match change.effect:
+        case Create() | Replace():
+            return True
+        case Update(put=put):
+            return put
+        case _:
+            return False
+
+
+def _one(work: Work, change: Change, values: writing.Values) -> Outcome:
+    reason = _ending(work)
+    if reason:
+        return _untouched(change, reason)
+    try:
+        return Outcome(change, Result.APPLIED, note=_carry_out(work, change, values))
+    except Ended as end:
+        return Outcome(change, end.result, end.reason)
+    except StoreError as failure:
+        work.learn(failure)
+        return Outcome(change, Result.FAILED, f"{failure.operation}: {failure.code} - {failure.remedy}")
+    except Exception as fault:  # noqa: BLE001 - one change must not take the others down with it
+        return Outcome(change, Result.FAILED, f"internal error ({type(fault).__name__}); please report it")
+
+
+def _carry_out(work: Work, change: Change, values: writing.Values) -> str:
+    match change.effect:
+        case Create():
+            return writing.create(work, change, change.effect, values)
+        case Update():
+            return _update(work, change, change.effect, values)
+        case Retag():
+            return tagging.retag(work, change, change.effect)
+        case Adopt():
+            return tagging.adopt(work, change, change.effect)
+        case Release():
+            return tagging.release(work, change, change.effect)
+        case Replace(desired, adopted):
+            return replacing.replace(work, change, desired, _origin(adopted), values)
+        case Delete():
+            raise AssertionError("deletes go by ten, after everything else")
+        case _:
+            assert_never(change.effect)
+
+
+def _update(work: Work, change: Change, effect: Update, values: writing.Values) -> str:
+    """In place; where AWS refuses that, by replacement, if that is allowed and the replica is ours."""
+    try:
+        return writing.update(work, change, effect, values)
+    except writing.CannotInPlace as refused:
+        if not work.run.allow_replace or effect.takes_over:
+            reason = f"AWS does not change this in place ({refused}): only with --allow-replace"
+            raise Ended(Result.WITHHELD, reason) from None
+        return replacing.replace(work, change, effect.desired, _origin(effect.origin_adopted), values)
+
+
+def _origin(adopted: bool) -> Origin:  # noqa: FBT001 - a fact, not a switch
+    return Origin.ADOPTED if adopted else Origin.CREATED
+
+
+def _ending(work: Work) -> str:
+    """Why no new change is begun, if so."""
+    return "the run was stopped" if work.stop.is_set() else work.dead
+
+
+def _untouched(change: Change, reason: str) -> Outcome:
+    return Outcome(change, Result.NOT_ATTEMPTED, reason)

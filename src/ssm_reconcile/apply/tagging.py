@@ -1,0 +1,90 @@
+"""Tags: those of the source, and our own that make the parameter a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.work import Work, failed
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import Desired, Tags, canonical
+from ssm_reconcile.plan import Adopt, Change, Release, Retag, TagDiff
+from ssm_reconcile.record import SOURCE, Record, Standing
+from ssm_reconcile.stores.base import Step
+
+TAG_ROOM = 50
+
+
+def retag(work: Work, change: Change, effect: Retag) -> str:
+    """Brings the tags of a replica, and its record, in line. No new version."""
+    checks.source_still_wants(work, change, effect.desired)
+    live = checks.target_tags(work, change, Standing.OURS)
+    checks.live_version(work, change)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live)
+    work.written[canonical(change.name)] = effect.record.version
+    return ""
+
+
+def adopt(work: Work, change: Change, effect: Adopt) -> str:
+    """Takes ownership of an equal parameter that is still nobody's."""
+    checks.source_still_wants(work, change, effect.desired)
+    live = checks.target_tags(work, change, Standing.FREE)
+    checks.live_version(work, change)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live)
+    work.written[canonical(change.name)] = effect.record.version
+    return ""
+
+
+def release(work: Work, change: Change, effect: Release) -> str:
+    """Takes our tags off an adopted replica whose source is gone; its value stays."""
+    checks.target_tags(work, change, Standing.OURS)
+    checks.live_version(work, change)
+    checks.refuse_unless_gone(work, change)
+    remove_tags(work, change, effect.tags.removed)
+    return ""
+
+
+def write_tags(
+    work: Work, change: Change, desired: Desired, tags: TagDiff, record: Record, live: Tags
+) -> None:
+    """Adds and removes what differs, the record among it; two calls at most.
+
+    Where the sum would pass AWS's limit of 50, what goes is removed before what comes is added.
+    """
+    added = {**tags.added, **work.ownership(desired, change.name, record)}
+    removed = [key for key in tags.removed if key in live]
+    if SOURCE in live and SOURCE not in added:
+        removed.append(SOURCE)
+    users = {key for key in live if not key.startswith("aws:")}
+    first = bool(removed) and len(users | added.keys()) > TAG_ROOM
+    if first:
+        remove_tags(work, change, removed)
+    add_tags(work, change, added)
+    if removed and not first:
+        remove_tags(work, change, removed)
+
+
+def add_tags(work: Work, change: Change, tags: Mapping[str, str]) -> None:
+    """AddTagsToResource. After a lost answer it is simply said again: it adds the same tags."""
+    _send(work, change, lambda: work.ends.store.add_tags(change.name, tags))
+
+
+def remove_tags(work: Work, change: Change, keys: list[str] | tuple[str, ...]) -> None:
+    """RemoveTagsFromResource. After a lost answer it is simply said again."""
+    _send(work, change, lambda: work.ends.store.remove_tags(change.name, keys))
+
+
+def _send(work: Work, change: Change, write: Callable[[], None]) -> None:
+    def send() -> bool:
+        write()
+        return True
+
+    try:
+        attempt(work, Step.TAG, check=lambda: None, send=send, landed=lambda: None)
+    except StoreError as failure:
+        written = canonical(change.name) in work.written
+        failed(
+            failure,
+            doing="its value was written, its tags were not; the next run mends it" if written else "",
+        )

@@ -1,0 +1,146 @@
+"""Desired + live -> what is to be done at each address of one target, by the table of cases.
+
+case.py     one address, with everything the table asks about it
+compare.py  which attributes differ
+table.py    the rows, in order: the specification
+results.py  what follows from a row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssm_reconcile.diff.case import Scene, cases, copied_tags
+from ssm_reconcile.diff.results import result
+from ssm_reconcile.diff.table import row_of
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.model import Desired, Problem, canonical
+from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
+from ssm_reconcile.record import Standing
+
+__all__ = ["Scene", "TargetDiff", "diff", "rests_on"]
+
+CONFIRMED_RETAGS = 50
+"""Up to so many retags of a target are confirmed when they are planned."""
+NAMED = 5
+"""How many addresses a finding names before it only counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDiff:
+    """What one target needs. `replicas` counts all that is ours there, narrowed run or not."""
+
+    changes: tuple[Change, ...]
+    others: tuple[Other, ...]
+    in_sync: int
+    replicas: int
+    findings: tuple[Finding, ...]
+
+
+def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
+    """Puts every address of one target into its row; sorted by address.
+
+    A run narrowed by `--only` sees only the addresses that match; `replicas` counts all of them.
+    """
+    changes: list[Change] = []
+    others: list[Other] = []
+    problems: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
+    in_sync = replicas = 0
+    for case in cases(scene, desired):
+        replicas += case.standing is Standing.OURS
+        if not _asked_for(scene, case.name, case.desired):
+            continue
+        row = row_of(case)
+        outcome = result(case, row)
+        if row is Row.INVALID:
+            for problem in case.problems:
+                problems.setdefault(_subject(problem, case.name), []).append((problem, case.name))
+        if outcome is None:
+            in_sync += 1
+        elif isinstance(outcome, Change):
+            changes.append(outcome)
+        else:
+            others.append(outcome)
+    findings = (*_problem_findings(scene, problems), *_copied_findings(scene, desired), *_warnings(changes))
+    return TargetDiff(tuple(changes), tuple(others), in_sync, replicas, findings)
+
+
+def _asked_for(scene: Scene, name: str, desired: Desired | None) -> bool:
+    """Whether a narrowed run is about this address, by its own name or its source's."""
+    if not scene.run.only:
+        return True
+    names = {name} | ({desired.source.name} if desired is not None else set())
+    return any(glob.matches(one) for glob in scene.only for one in names)
+
+
+def _subject(problem: Problem, name: str) -> tuple[str, str]:
+    """Problems of one key are one finding, however many parameters it hits."""
+    return (problem.kind.value, problem.subject or name)
+
+
+def _problem_findings(
+    scene: Scene, problems: Mapping[tuple[str, str], list[tuple[Problem, str]]]
+) -> list[Finding]:
+    found = []
+    for (kind, subject), every in sorted(problems.items()):
+        problem, name = every[0]
+        target = scene.target.name
+        if problem.subject:
+            names = _some([name for _, name in every])
+            message = f"{problem.reason} (needed by {names})"
+            found.append(Finding(Severity.ERROR, kind, message, f"{target} {subject}"))
+        else:
+            found.append(Finding(Severity.ERROR, kind, f"{name}: {problem.reason}", f"{target} {name}"))
+    return found
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
+
+
+def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
+    return [
+        Finding(
+            Severity.WARNING,
+            "copied-tags",
+            f"{address} carries our owner tag and a record that was written for another parameter:"
+            " somebody copied the tags. It is left alone; remove the ssm-reconcile:* tags from it.",
+            f"{scene.target.name} {address}",
+        )
+        for address in copied_tags(scene, desired)
+    ]
+
+
+def _warnings(changes: list[Change]) -> list[Finding]:
+    return [
+        Finding(
+            Severity.WARNING, "regional-value", f"{change.name}: {warning}", f"{change.target} {change.name}"
+        )
+        for change in changes
+        if change.desired is not None
+        for warning in change.desired.warnings
+    ]
+
+
+def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
+    """The addresses whose tags the planned changes rest on, by target; under `""` those of the source.
+
+    What is deleted, replaced or retagged is confirmed when it is planned; the rest when it is
+    written. So are retags once they are many: thousands of single reads would make a plan that only
+    renames an owner take longer than its apply, which reads those tags anyway.
+    """
+    wanted: dict[str, set[str]] = {"": set()}
+    for name, draft in drafts.items():
+        retags = [change for change in draft.changes if isinstance(change.effect, Retag)]
+        chosen = [c for c in draft.changes if isinstance(c.effect, Delete | Release | Replace)]
+        if len(retags) <= CONFIRMED_RETAGS:
+            chosen += retags
+        wanted[name] = {canonical(change.name) for change in chosen}
+        wanted[""] |= {
+            canonical(change.source_name)
+            for change in chosen
+            if change.row is Row.KEPT_OUT and change.source_name is not None
+        }
+    return {end: frozenset(names) for end, names in wanted.items()}

@@ -1,0 +1,224 @@
+"""One address of one target, with everything that the table asks about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ssm_reconcile.diff.compare import (
+    Verdict,
+    attribute_differences,
+    cannot_change_in_place,
+    tag_difference,
+    value_difference,
+    verdict,
+)
+from ssm_reconcile.model import (
+    ADVANCED,
+    STANDARD,
+    Desired,
+    Keyring,
+    Listing,
+    Parameter,
+    Problem,
+    ProblemKind,
+    Reading,
+    Readings,
+    Tags,
+    Unreadable,
+    canonical,
+)
+from ssm_reconcile.plan import Difference, TagDiff
+from ssm_reconcile.record import Record, Standing, record_of, source_name, standing
+from ssm_reconcile.spec import Glob, Replication, Run, Target
+
+TAG_ROOM = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is the same for all addresses of one target."""
+
+    replication: Replication
+    target: Target
+    source: Listing
+    live: Listing
+    ring: Keyring
+    run: Run
+    settled: frozenset[str]
+    unproven: frozenset[str]
+    readings: Readings
+
+    only: tuple[Glob, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """The owner tag of our replicas."""
+        return self.replication.owner(self.source.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One address. `desired` None: nothing is placed here. `live` None: nothing is there.
+
+    `made_from` is the name of the source that a replica was made from, as far as it can be known,
+    `source_gone` whether it is no longer there, `would_place` whether today's rules would place it
+    here. The rest is what was compared; it is empty where nothing is to be compared.
+    """
+
+    scene: Scene
+    address: str
+    desired: Desired | None
+    live: Parameter | None
+    tags: Tags
+    standing: Standing
+    record: Record | None
+    opted_out: bool
+    made_from: str | None = None
+    source_gone: bool = False
+    would_place: bool = False
+    verdict: Verdict = Verdict.EQUAL
+    differences: tuple[Difference, ...] = ()
+    tag_diff: TagDiff = TagDiff()
+    problems: tuple[Problem, ...] = ()
+    unproven: bool = False
+    needs_replace: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether a replica of this replication is there."""
+        return self.live is not None and self.standing is Standing.OURS
+
+    @property
+    def name(self) -> str:
+        """The name as a person writes it: as it is in the target, or as it would be there."""
+        if self.live is not None:
+            return self.live.name
+        return self.desired.name if self.desired is not None else self.address
+
+    @property
+    def source_reading(self) -> Reading | None:
+        """The shaped source value, where it was read."""
+        found = self.scene.readings.source.get(self.address)
+        return found if isinstance(found, Reading) else None
+
+    @property
+    def live_reading(self) -> Reading | None:
+        """The live value, where it was read."""
+        found = self.scene.readings.live.get(self.address)
+        return found if isinstance(found, Reading) else None
+
+
+def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:
+    """Each address that is ours or on which a source parameter is placed, sorted."""
+    owners = scene.replication.owners(scene.source.place)
+    for address in sorted(desired.keys() | scene.live.parameters.keys()):
+        wanted = desired.get(address)
+        there = scene.live.parameters.get(address)
+        tags = scene.live.tags_of(address) if there is not None else {}
+        status = standing(tags, scene.live.arn(address), owners) if there is not None else Standing.FREE
+        if wanted is None and status is not Standing.OURS:
+            continue
+        case = Case(
+            scene=scene,
+            address=address,
+            desired=wanted,
+            live=there,
+            tags=tags,
+            standing=status,
+            record=record_of(tags) if status is Standing.OURS else None,
+            opted_out=there is not None and scene.replication.skip_sync.applies(tags, scene.target.name),
+        )
+        yield _compared(case) if wanted is not None else _left_over(case)
+
+
+def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
+    """Addresses where nothing is placed and somebody copied our tags to, sorted."""
+    owners = scene.replication.owners(scene.source.place)
+    return sorted(
+        address
+        for address in scene.live.tags
+        if address not in desired
+        and address in scene.live.parameters
+        and standing(scene.live.tags_of(address), scene.live.arn(address), owners) is Standing.COPIED
+    )
+
+
+def _left_over(case: Case) -> Case:
+    """A replica on which nothing is placed: is its source gone, and would it be placed here today?"""
+    scene = case.scene
+    made_from = source_name(case.tags, case.address, scene.source.place)
+    if made_from is None or case.live is None:
+        return case
+    rules = scene.replication
+    selected = rules.rule_for(made_from, case.live.type) is not None
+    lands = rules.address(made_from, scene.source.place, scene.live.place, scene.target.name)
+    return replace(
+        case,
+        made_from=made_from,
+        source_gone=canonical(made_from) not in scene.source.parameters,
+        would_place=selected and canonical(lands) == case.address,
+    )
+
+
+def _compared(case: Case) -> Case:
+    """An address where something is placed, compared with what is there."""
+    scene, wanted, live = case.scene, case.desired, case.live
+    assert wanted is not None
+    problems = (*wanted.problems, *_read_problems(case))
+    if live is None:
+        return replace(case, problems=problems)
+    unproven = case.address in scene.unproven
+    known = Verdict.UNKNOWN
+    if case.address in scene.settled and case.source_reading is None:
+        known = Verdict.EQUAL
+    elif not unproven:
+        known = verdict(scene.readings.source.get(case.address), scene.readings.live.get(case.address))
+    differences = attribute_differences(wanted, live, scene.ring, case.record)
+    if known is Verdict.DIFFERENT:
+        differences = (*differences, value_difference(case.source_reading, case.live_reading))
+    return replace(
+        case,
+        problems=(*problems, *_tag_room(case)),
+        verdict=known,
+        differences=tuple(sorted(differences, key=lambda d: (d.attribute != "value", d.attribute))),
+        tag_diff=tag_difference(scene.replication, wanted, case.tags),
+        unproven=unproven,
+        needs_replace=cannot_change_in_place(wanted, live, differences),
+    )
+
+
+def _read_problems(case: Case) -> tuple[Problem, ...]:
+    """What the readings say against a write: unreadable on either side, too large after a rewrite."""
+    wanted = case.desired
+    assert wanted is not None
+    problems = []
+    for side, readings in (("source", case.scene.readings.source), ("target", case.scene.readings.live)):
+        found = readings.get(case.address)
+        if isinstance(found, Unreadable):
+            reason = f"its {side} value cannot be read ({found.code}): {found.reason}"
+            problems.append(Problem(ProblemKind.UNREADABLE, reason))
+    reading = case.source_reading
+    if reading is not None:
+        tier = wanted.source.tier
+        if not reading.fits_advanced or (tier == STANDARD and not reading.fits_standard):
+            name = ADVANCED if tier == ADVANCED else tier
+            problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({name})"))
+    return tuple(problems)
+
+
+def _tag_room(case: Case) -> tuple[Problem, ...]:
+    """Tags that stay on the replica because they are not ours to remove take room too."""
+    wanted = case.desired
+    assert wanted is not None
+    staying = [
+        key
+        for key in case.tags
+        if not key.startswith(("aws:", "ssm-reconcile:")) and not case.scene.replication.replicates_tag(key)
+    ]
+    if not staying or len(staying) + len(wanted.tags) + 3 <= TAG_ROOM:
+        return ()
+    reason = (
+        f"with the {len(staying)} tags that stay on it there is no room for its tags and ours ({TAG_ROOM})"
+    )
+    return (Problem(ProblemKind.TAGS, reason),)

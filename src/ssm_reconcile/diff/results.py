@@ -1,0 +1,306 @@
+"""One case in its row -> a change, an address to report, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from ssm_reconcile.diff.case import Case
+from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
+from ssm_reconcile.model import Desired, Parameter
+from ssm_reconcile.plan import (
+    Adopt,
+    Change,
+    Create,
+    Delete,
+    Difference,
+    Effect,
+    Expected,
+    Other,
+    Release,
+    Replace,
+    Retag,
+    Row,
+    TagDiff,
+    Update,
+)
+from ssm_reconcile.record import (
+    OWNER,
+    RECORD,
+    SOURCE,
+    Origin,
+    Record,
+    Standing,
+    digest,
+    key_digest,
+    rewrite_digest,
+)
+from ssm_reconcile.spec import Adopt as AdoptMode
+from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans
+
+
+def result(case: Case, row: Row) -> Change | Other | None:
+    """What follows from a row for one address; None for what is in sync."""
+    match row:
+        case Row.FOREIGN:
+            return _other(case, row, "conflict", _foreign_reason(case))
+        case Row.DETACHED:
+            return _other(case, row, "conflict", "it is detached; `detach --undo` takes it back")
+        case Row.COPIED:
+            return _other(
+                case, row, "conflict", "copied ownership tags: its record was written for another parameter"
+            )
+        case Row.OPTED_OUT:
+            return _other(case, row, "opted_out", "it carries the skip_sync tag itself: left as it is")
+        case Row.CHAINED:
+            return _other(case, row, "skipped", "its source is itself a replica")
+        case Row.SKIPPED:
+            return _other(case, row, "skipped", f"its source carries {case.scene.replication.skip_sync.tag}")
+        case Row.KEPT_OUT:
+            return _kept_out(case)
+        case Row.DELETE:
+            return _delete(case)
+        case Row.ORPHAN:
+            return _orphan(case)
+        case Row.INVALID:
+            reasons = tuple(dict.fromkeys(problem.reason for problem in case.problems))
+            return _other(case, row, "invalid", *reasons)
+        case Row.CREATE:
+            return _create(case)
+        case Row.ADOPT:
+            return _adopt(case)
+        case Row.CONFLICT:
+            return _conflict(case)
+        case Row.REPLACE:
+            return _replace(case)
+        case Row.UPDATE:
+            return _update(case)
+        case Row.RETAG:
+            return _retag(case)
+        case Row.IN_SYNC:
+            return None
+        case _:
+            assert_never(row)
+
+
+def _other(case: Case, row: Row, counted: str, *reasons: str) -> Other:
+    return Other(case.scene.replication.name, case.scene.target.name, case.name, row, counted, reasons)
+
+
+def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
+    live = case.live
+    wanted = case.desired
+    return Change(
+        replication=case.scene.replication.name,
+        target=case.scene.target.name,
+        name=case.name,
+        row=row,
+        effect=effect,
+        expected=_expected(case),
+        differences=case.differences,
+        reasons=(*reasons, *(wanted.warnings if wanted is not None else ())),
+        source_name=wanted.source.name if wanted is not None else case.made_from,
+        kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
+        writer=live.last_modified_user if live is not None else "",
+    )
+
+
+def _expected(case: Case) -> Expected:
+    """The versions that the decision rests on: those that were read, else those that were listed."""
+    source = case.source_reading or (case.desired.source if case.desired is not None else None)
+    live = case.live_reading or case.live
+    return Expected(
+        source_version=None if source is None else source.version,
+        source_modified=None if source is None else source.last_modified,
+        version=None if live is None else live.version,
+        modified=None if live is None else live.last_modified,
+    )
+
+
+def _foreign_reason(case: Case) -> str:
+    if case.standing is Standing.CLOUDFORMATION:
+        return "it is managed by CloudFormation"
+    return f"it is a replica of {case.tags.get(OWNER, 'another owner')}"
+
+
+def _incomplete(case: Case) -> bool:
+    return not case.scene.source.complete
+
+
+_UNSURE = "the source was not listed to the end, so nothing is deleted on its word"
+
+
+def _kept_out(case: Case) -> Change | Other:
+    rules = case.scene.replication
+    reason = f"its source carries {rules.skip_sync.tag}"
+    if rules.skip_sync.replicas is OnSkip.KEEP:
+        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}: its replica stays as it is")
+    if rules.delete is DeleteMode.NEVER:
+        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; `delete: never` keeps its replica")
+    if _incomplete(case):
+        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {_UNSURE}")
+    return _remove(case, Row.KEPT_OUT, None, f"{reason} and `skip_sync.replicas` says delete")
+
+
+def _delete(case: Case) -> Change | Other:
+    if case.scene.replication.delete is DeleteMode.NEVER:
+        return _other(case, Row.DELETE, "orphaned", "its source is gone; `delete: never` keeps it")
+    if _incomplete(case):
+        return _other(case, Row.DELETE, "orphaned", _UNSURE)
+    return _remove(case, Row.DELETE, case.made_from, f"its source {case.made_from} is gone")
+
+
+def _orphan(case: Case) -> Change | Other:
+    rules = case.scene.replication
+    gone = case.source_gone or case.made_from is None
+    reason = "nothing is placed here by today's rules" + (", and its source is gone" if gone else "")
+    if rules.orphans is Orphans.KEEP:
+        return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
+    if rules.delete is DeleteMode.NEVER:
+        return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `delete: never` keeps it")
+    if _incomplete(case):
+        return _other(case, Row.ORPHAN, "orphaned", f"{reason}; {_UNSURE}")
+    return _remove(case, Row.ORPHAN, None, reason)
+
+
+def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
+    """A delete or, where adopted ones are to be spared, a release: it keeps its value, not our tags."""
+    adopted = case.record is not None and case.record.origin is Origin.ADOPTED
+    if adopted and case.scene.replication.delete is DeleteMode.CREATED:
+        ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
+        effect = Release(confirm, TagDiff(before=ours))
+        return _change(case, row, effect, reason, "it was adopted: it stays and loses our tags")
+    return _change(case, row, Delete(confirm), reason)
+
+
+def _wanted(case: Case) -> tuple[Desired, Parameter]:
+    assert case.desired is not None
+    assert case.live is not None
+    return case.desired, case.live
+
+
+def _create(case: Case) -> Change:
+    assert case.desired is not None
+    change = _change(case, Row.CREATE, Create(case.desired))
+    return _with(change, (value_difference(case.source_reading, None),))
+
+
+def _with(change: Change, differences: tuple[Difference, ...]) -> Change:
+    return replace(change, differences=differences)
+
+
+def _adopt(case: Case) -> Change | Other:
+    wanted, _ = _wanted(case)
+    if (case.scene.run.adopt or case.scene.replication.adopt) is AdoptMode.NEVER:
+        return _other(case, Row.ADOPT, "conflict", "it is there already and equal; `adopt: never` leaves it")
+    effect = Adopt(wanted, case.tag_diff, _record(case, Origin.ADOPTED))
+    return _change(case, Row.ADOPT, effect, "it is there already, equal in all that is replicated")
+
+
+def _conflict(case: Case) -> Change | Other:
+    wanted, _ = _wanted(case)
+    mode = case.scene.run.adopt or case.scene.replication.adopt
+    if case.unproven:
+        return _other(
+            case, Row.CONFLICT, "conflict", "cannot compare: its value is not read without decryption"
+        )
+    same = case.verdict is Verdict.EQUAL and not any(d.attribute == "type" for d in case.differences)
+    differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
+    reason = f"it is there already, is not ours, and differs in {', '.join(differing)}"
+    if case.needs_replace:
+        return _other(case, Row.CONFLICT, "conflict", f"{reason}, which AWS cannot change in place")
+    if not (mode is AdoptMode.OVERWRITE or (mode is AdoptMode.SAME_VALUE and same)):
+        return _other(case, Row.CONFLICT, "conflict", reason)
+    effect = Update(
+        wanted,
+        case.tag_diff,
+        put=bool(case.differences),
+        takes_over=True,
+        origin_adopted=True,
+        record=None if case.differences else _record(case, Origin.ADOPTED),
+    )
+    return _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
+
+
+def _replace(case: Case) -> Change:
+    wanted, _ = _wanted(case)
+    effect = Replace(wanted, origin_adopted=_adopted(case))
+    return _outside(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place"))
+
+
+def _update(case: Case) -> Change:
+    wanted, _ = _wanted(case)
+    effect = Update(wanted, case.tag_diff, unproven=case.unproven, origin_adopted=_adopted(case))
+    reasons = []
+    if case.unproven:
+        reasons.append("unproven: apply compares the values, and only retags when they are equal")
+    if any(d.attribute == "KeyId" and d.after and d.after.endswith("(re-pointed)") for d in case.differences):
+        reasons.append("key re-pointed: the alias means another key since it was written")
+    change = _change(case, Row.UPDATE, effect, *reasons)
+    if case.unproven:
+        change = _with(change, (Difference(VALUE, secret=True), *case.differences))
+    return _outside(case, change)
+
+
+def _outside(case: Case, change: Change) -> Change:
+    """Marks a replica that somebody else changed since our write, and whose value differs."""
+    wanted, live = _wanted(case)
+    record = case.record
+    if record is None or record.left_at(live) or case.verdict is Verdict.EQUAL:
+        return change
+    if same_writer(live.last_modified_user, case.scene.live.caller):
+        return change
+    who = live.last_modified_user or "somebody else"
+    return replace(
+        change, changed_outside=True, reasons=(*change.reasons, f"changed outside ssm-reconcile by {who}")
+    )
+
+
+def same_writer(writer: str, caller: str) -> bool:
+    """Whether two identities are the same: of an assumed role the session name does not matter."""
+    return bool(writer) and _identity(writer) == _identity(caller)
+
+
+def _identity(arn: str) -> str:
+    head, marker, rest = arn.partition(":assumed-role/")
+    return head + marker + rest.rsplit("/", 1)[0] if marker else arn
+
+
+def _retag(case: Case) -> Change:
+    wanted, _ = _wanted(case)
+    origin = Origin.ADOPTED if _adopted(case) else Origin.CREATED
+    reasons = () if case.tag_diff else ("its record is out of date",)
+    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, _record(case, origin)), *reasons)
+
+
+def _adopted(case: Case) -> bool:
+    return case.record is not None and case.record.origin is Origin.ADOPTED
+
+
+def _record(case: Case, origin: Origin) -> Record:
+    """The record of a comparison: versions from the answers that carried the values compared.
+
+    Where nothing was read since versions settle it, they are the versions that the record has.
+    """
+    wanted, live = _wanted(case)
+    scene = case.scene
+    source, there = case.source_reading, case.live_reading
+    if source is None or there is None:
+        kept = case.record
+        assert kept is not None
+        version, written = kept.version, kept.written
+        source_version, source_modified = kept.source_version, kept.source_modified
+    else:
+        version, written = there.version, there.last_modified
+        source_version, source_modified = source.version, source.last_modified
+    return Record(
+        source_version=source_version,
+        source_modified=source_modified,
+        version=version,
+        written=written,
+        origin=origin,
+        own=digest(scene.live.arn(live.name)),
+        source=digest(scene.source.arn(wanted.source.name)),
+        key=key_digest(wanted.key_identity),
+        rewrite=rewrite_digest(wanted.substitutions),
+    )

@@ -1,0 +1,78 @@
+"""The table of cases. The first row that fits decides; every address is in exactly one row.
+
+row        when
+foreign    something placed here; live belongs to another owner, or to CloudFormation
+detached   live carries a detached mark
+copied     something placed here; live has our owner tag and another parameter's record
+opted_out  live carries the skip_sync tag itself
+chained    the source parameter is itself a replica
+skipped    source carries skip_sync; live is absent or not ours
+kept_out   source carries skip_sync; live is ours
+delete     ours, its source is gone, and today's rules would place that source here
+orphan     ours, and today's rules place nothing here
+invalid    placed, but the target cannot take it
+create     placed, absent
+adopt      placed, live is not ours, equal in all that we replicate
+conflict   placed, live is not ours, and differs
+replace    ours, a difference that AWS cannot change in place
+update     ours, an attribute differs (or its value could not be compared)
+retag      ours, only tags differ, or only the record is out of date
+in_sync    ours, proven or compared equal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ssm_reconcile.diff.case import Case
+from ssm_reconcile.plan import Row
+from ssm_reconcile.record import OWNER, SOURCE, Standing, key_digest, ownership_tags, proves
+
+
+def _equal(case: Case) -> bool:
+    """Equal in all that we replicate, as far as it is known."""
+    return not case.differences and not case.unproven and not case.tag_diff
+
+
+def _record_is_current(case: Case) -> bool:
+    """Whether owner and record say of the replica what is true today."""
+    wanted, live, record = case.desired, case.live, case.record
+    if wanted is None or live is None or record is None:
+        return False
+    right = ownership_tags(case.scene.owner, record, source_name=wanted.source.name, name=wanted.name)
+    return (
+        all(case.tags.get(key) == right.get(key) for key in (OWNER, SOURCE))
+        and record.key == key_digest(wanted.key_identity)
+        and proves(record, wanted, live, case.scene.source.place)
+    )
+
+
+TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
+    (
+        Row.FOREIGN,
+        lambda case: (
+            case.desired is not None and case.standing in (Standing.FOREIGN, Standing.CLOUDFORMATION)
+        ),
+    ),
+    (Row.DETACHED, lambda case: case.standing is Standing.DETACHED),
+    (Row.COPIED, lambda case: case.desired is not None and case.standing is Standing.COPIED),
+    (Row.OPTED_OUT, lambda case: case.opted_out),
+    (Row.CHAINED, lambda case: case.desired is not None and case.desired.chained),
+    (Row.SKIPPED, lambda case: case.desired is not None and case.desired.skip and not case.ours),
+    (Row.KEPT_OUT, lambda case: case.desired is not None and case.desired.skip),
+    (Row.DELETE, lambda case: case.desired is None and case.source_gone and case.would_place),
+    (Row.ORPHAN, lambda case: case.desired is None),
+    (Row.INVALID, lambda case: bool(case.problems)),
+    (Row.CREATE, lambda case: case.live is None),
+    (Row.ADOPT, lambda case: not case.ours and _equal(case)),
+    (Row.CONFLICT, lambda case: not case.ours),
+    (Row.REPLACE, lambda case: case.needs_replace),
+    (Row.UPDATE, lambda case: bool(case.differences) or case.unproven),
+    (Row.RETAG, lambda case: bool(case.tag_diff) or not _record_is_current(case)),
+    (Row.IN_SYNC, lambda _: True),
+)
+
+
+def row_of(case: Case) -> Row:
+    """The first row that fits."""
+    return next(row for row, fits in TABLE if fits(case))

@@ -1,0 +1,144 @@
+"""What can go wrong, as values and as exceptions.
+
+A `Finding` is trouble that a person should know of and that does not stop the run. An exception
+stops it, and becomes text only in `cli`:
+
+    ReconcileError                 anything we raise on purpose; has `remedy` and `exit_code`
+    ├── SpecError                  the spec has errors: all of them, as findings
+    ├── UsageError                 the command line asks for something that makes no sense
+    ├── PlaceError                 a place is not what the spec says (wrong account, two that are one)
+    ├── StoreError                 one call to a store failed: what kind, where, which operation
+    ├── NothingPlanned             no plan could be made at all
+    ├── PlanRefused                the plan is not the one that was approved
+    └── Interrupted                SIGINT or SIGTERM before anything was planned
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters: an error is something the spec asks for and does not get."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A position in a spec file; lines and columns count from 1."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something that a person should know of.
+
+    `code` is a stable kebab-case word that documentation explains, `message` says what is wrong and
+    what to do, `where` is a spec position (`file:line:column`) or `target /name`.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    where: str = ""
+
+
+class ReconcileError(Exception):
+    """Stops the run. `remedy` says what the reader can do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class SpecError(ReconcileError):
+    """The spec cannot be used; carries every error found, not only the first."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        count = len(findings)
+        super().__init__(f"the spec has {count} error{'' if count == 1 else 's'}")
+        self.findings = tuple(findings)
+
+
+class UsageError(ReconcileError):
+    """The command line asks for something that makes no sense (exit 64)."""
+
+    exit_code = 64
+
+
+class PlaceError(ReconcileError):
+    """A place is not what the spec says: another account, or the same place twice."""
+
+
+class NothingPlanned(ReconcileError):
+    """No plan could be made: the source, or every target, could not be listed."""
+
+
+class PlanRefused(ReconcileError):
+    """The plan is not the one that was approved, or its approval is too old (exit 4)."""
+
+    exit_code = 4
+
+
+class Interrupted(ReconcileError):
+    """The run was stopped by a signal (exit 130)."""
+
+    exit_code = 130
+
+
+class Trouble(StrEnum):
+    """The kinds of failure that callers of a store tell apart."""
+
+    DENIED = "denied"
+    """AWS says that this identity may not do that."""
+    CREDENTIALS = "credentials"
+    """There are no credentials, or they are not valid (any more)."""
+    UNREACHABLE = "unreachable"
+    """The endpoint was never reached: nothing was done."""
+    THROTTLED = "throttled"
+    """A clean refusal: nothing was done, and the same call may work later."""
+    LOST = "lost"
+    """The answer was lost (reset, timeout, 5xx): it may have been done or not."""
+    MISSING = "missing"
+    """The parameter or the key does not exist."""
+    EXISTS = "exists"
+    """A create found the name taken."""
+    KEY = "key"
+    """KMS could not use the key of the parameter (`InvalidKeyId`)."""
+    TYPE = "type"
+    """AWS will not change the type in place (`HierarchyTypeMismatchException`)."""
+    DOWNGRADE = "downgrade"
+    """AWS will not turn an Advanced parameter into a Standard one."""
+    TOKEN = "token"
+    """A pagination token expired: the listing has to start again."""
+    REFUSED = "refused"
+    """AWS refused the request for another reason; the same request will not work later."""
+
+
+class StoreError(ReconcileError):
+    """One call to a store failed.
+
+    Holds only what may be shown: AWS's own message is left out on purpose, since it may quote a
+    value (`ux.md`: of a failed write only operation, code and our own sentence).
+    """
+
+    def __init__(self, kind: Trouble, *, place: str, operation: str, code: str, remedy: str = "") -> None:
+        super().__init__(f"{operation} in {place} failed: {code}", remedy)
+        self.kind = kind
+        self.place = place
+        self.operation = operation
+        self.code = code

@@ -1,0 +1,60 @@
+"""What every guard is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import Action, Change, Fate, ReplicationPlan
+from ssm_reconcile.spec import Replication, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a guard goes by: the spec, what this run lifts, and what could not be confirmed.
+
+    `unconfirmed` says, by target and address, why tags that a change rests on could not be read.
+    """
+
+    replication: Replication
+    run: Run = Run()
+    unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+Guard: TypeAlias = Callable[[ReplicationPlan, Rules], ReplicationPlan]
+
+
+def withhold(plan: ReplicationPlan, guard: str, chosen: Collection[Change], why: str) -> ReplicationPlan:
+    """The plan with the chosen changes withheld in the name of one guard."""
+    addresses = {(change.target, change.name) for change in chosen}
+    if not addresses:
+        return plan
+    changes = tuple(
+        replace(
+            change,
+            fate=Fate.WITHHELD,
+            withheld_by=(*change.withheld_by, guard),
+            reasons=(*change.reasons, f"withheld: {why}"),
+        )
+        if (change.target, change.name) in addresses
+        else change
+        for change in plan.changes
+    )
+    return replace(plan, changes=changes)
+
+
+def noted(plan: ReplicationPlan, code: str, message: str, where: str) -> ReplicationPlan:
+    """The plan with one more warning."""
+    finding = Finding(Severity.WARNING, code, message, where)
+    return replace(plan, findings=(*plan.findings, finding))
+
+
+def open_changes(plan: ReplicationPlan, target: str, *actions: Action) -> list[Change]:
+    """The changes of one target that nothing has withheld so far; of some actions, or of all."""
+    return [
+        change
+        for change in plan.changes
+        if change.target == target and change.fate is Fate.APPLY and (not actions or change.action in actions)
+    ]

@@ -1,0 +1,31 @@
+"""How much one run may delete in one target; a replacement deletes too."""
+
+from __future__ import annotations
+
+from ssm_reconcile.guards.base import Rules, noted, open_changes, withhold
+from ssm_reconcile.plan import Action, ReplicationPlan
+
+NAME = "max-deletes"
+
+
+def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
+    """Withholds all deletes and replacements of a target where they are too many.
+
+    Too many: more than the limit, or more than one and over half of its replicas. A number given
+    for this run that covers them lifts both.
+    """
+    given = rules.run.max_deletes
+    limit = rules.replication.limits.max_deletes if given is None else given
+    for target in plan.targets:
+        chosen = open_changes(plan, target.name, Action.DELETE, Action.REPLACE)
+        count = len(chosen)
+        if count > limit:
+            why = f"more than {limit}"
+        elif given is None and count > 1 and count * 2 > target.replicas:
+            why = f"over half of its {target.replicas} replicas"
+        else:
+            continue
+        plan = withhold(plan, NAME, chosen, f"{count} deletes are {why}")
+        message = f"{count} to delete or replace in {target.name} are {why}: all withheld. If meant: --max-deletes {count}"
+        plan = noted(plan, NAME, message, str(rules.replication.limit_lines.get("max_deletes", target.name)))
+    return plan

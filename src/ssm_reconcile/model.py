@@ -1,0 +1,321 @@
+"""Parameters as they are and as they should be: plain data, no I/O.
+
+Place      an account and a region                 Access     how to reach one
+Parameter  what DescribeParameters says of one     Listing    all parameters of a place, with tags
+Value      one value in flight, sealed in print    Reading    what is kept of it: a keyed digest
+Key        a KMS key as resolved in its place      Desired    what a target should hold at one name
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NoReturn, TypeAlias
+
+Tags: TypeAlias = Mapping[str, str]
+
+SECURE = "SecureString"
+STRING_LIST = "StringList"
+STANDARD = "Standard"
+ADVANCED = "Advanced"
+INTELLIGENT = "Intelligent-Tiering"
+TEXT = "text"
+IMAGE = "aws:ec2:image"
+MANAGED_KEY = "alias/aws/ssm"
+"""The AWS managed key: what DescribeParameters reports when no KeyId was given (aws-facts B7)."""
+
+
+def canonical(name: str) -> str:
+    """The one form of a name: `foo` and `/foo` are the same parameter in AWS (aws-facts B6)."""
+    return name if name.startswith("/") else f"/{name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """An account and a region, as STS and the spec name them."""
+
+    account: str
+    region: str
+    partition: str = "aws"
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.region}"
+
+    def arn(self, name: str) -> str:
+        """The ARN of a parameter here; it has no leading slash twice (aws-facts A2)."""
+        return f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter{canonical(name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a place: what the spec says of it, before anything was asked of AWS.
+
+    `rates` are calls per second by operation class (`describe`, `get`, `put`, `delete`, `tags`,
+    `list_tags`, `resources`, `kms`), over the defaults of the store.
+    """
+
+    region: str
+    role_arn: str | None = None
+    external_id: str | None = None
+    rates: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter as DescribeParameters shows it: everything but its value and its tags.
+
+    `policies` are the policy texts as canonical JSON, sorted. Absent description and pattern are
+    `""`, an absent data type is `text`. `last_modified` is timezone-aware.
+    """
+
+    name: str
+    type: str
+    version: int
+    last_modified: datetime
+    last_modified_user: str = ""
+    description: str = ""
+    allowed_pattern: str = ""
+    tier: str = STANDARD
+    policies: tuple[str, ...] = ()
+    data_type: str = TEXT
+    key_id: str | None = None
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether AWS encrypts it."""
+        return self.type == SECURE
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one place held when it was listed.
+
+    `parameters` and `tags` are keyed by canonical name; a name without tags may be absent from
+    `tags`. `confirmed` are the names whose tags were read directly: bulk tag reads lag
+    (aws-facts A2), so whatever may hurt is decided on confirmed tags only. `complete` is false when
+    a page failed; then `parameters` is only what was seen before, and `trouble` says why.
+    """
+
+    place: Place
+    caller: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    tags: Mapping[str, Tags] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
+    complete: bool = True
+    trouble: str = ""
+
+    def tags_of(self, name: str) -> Tags:
+        """The tags that are known of a canonical name."""
+        return self.tags.get(name, {})
+
+    def arn(self, name: str) -> str:
+        """The ARN that a name has, or would have, in this place."""
+        return self.place.arn(name)
+
+    def with_tags(self, fresh: Mapping[str, Tags | None]) -> Listing:
+        """This listing with the directly read tags of some names; None means the name is gone."""
+        gone = {name for name, tags in fresh.items() if tags is None}
+        return Listing(
+            place=self.place,
+            caller=self.caller,
+            parameters={k: v for k, v in self.parameters.items() if k not in gone}
+            if gone
+            else self.parameters,
+            tags={**self.tags, **{k: v for k, v in fresh.items() if v is not None}},
+            confirmed=self.confirmed | frozenset(fresh),
+            complete=self.complete,
+            trouble=self.trouble,
+        )
+
+
+class Sealed:
+    """A value that must not be seen: prints as `<sealed>`, cannot be pickled or formatted.
+
+    >>> Sealed("hunter2")
+    <sealed>
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Only `shape` and the stores' writers have reason to ask."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<sealed>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "<sealed>"
+
+    def __reduce__(self) -> NoReturn:
+        message = "a sealed value does not leave memory"
+        raise TypeError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value as GetParameters returned it, with the version that it belongs to."""
+
+    name: str
+    type: str
+    version: int
+    last_modified: datetime
+    text: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is kept of a value after shaping: enough to compare and to show, no more.
+
+    `digest` is keyed with a random key of this run, so it is of no use outside of it. `excerpt` is
+    the beginning of a plain value that may be shown, None for a secret. `fits_standard` and
+    `fits_advanced` say whether the shaped value fits into 4 KB and 8 KB (bytes of UTF-8).
+    """
+
+    version: int
+    last_modified: datetime
+    digest: bytes = field(repr=False)
+    excerpt: str | None = None
+    cut: bool = False
+    fits_standard: bool = True
+    fits_advanced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A value that could not be read: the error code and a sentence for the reader."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A value that has to be read: of which parameter, and what it is made into before it is sealed.
+
+    `show`: it is a plain value that may be seen. A question about a replica has no substitutions:
+    what it holds is shaped already.
+    """
+
+    name: str
+    substitutions: tuple[Substitution, ...] = ()
+    show: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The answers for one target, by canonical address: the shaped source value, the live value."""
+
+    source: Mapping[str, Reading | Unreadable] = field(default_factory=dict)
+    live: Mapping[str, Reading | Unreadable] = field(default_factory=dict)
+
+
+class KeyState(StrEnum):
+    """What a KMS key is good for."""
+
+    USABLE = "usable"
+    DISABLED = "disabled"
+    PENDING_DELETION = "pending deletion"
+    MISSING = "missing"
+    UNSUITABLE = "not a symmetric encryption key"
+    UNKNOWN = "unknown"
+    """It could not be asked (no permission); AWS will tell when it is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A KMS key as resolved in one place.
+
+    `identity` is the key ARN, or the alias name for an AWS managed key (`alias/aws/...`), which has
+    the same meaning everywhere and need not exist yet. Two references are the same key when their
+    identities are equal.
+    """
+
+    identity: str
+    state: KeyState = KeyState.USABLE
+    managed: bool = False
+    multi_region: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """KMS keys by the reference under which somebody named them, in one place."""
+
+    keys: Mapping[str, Key]
+
+    def identity(self, reference: str) -> str:
+        """What a reference means here; the reference itself when nobody could tell."""
+        key = self.keys.get(reference)
+        return reference if key is None else key.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """One literal replacement in a value or a name, placeholders filled in."""
+
+    old: str
+    new: str
+
+
+class ProblemKind(StrEnum):
+    """Why a target cannot take a parameter; the finding's code."""
+
+    KEY = "key"
+    SIZE = "size"
+    NAME = "name"
+    POLICY = "policy"
+    TAGS = "tag-room"
+    COLLISION = "address-collision"
+    UNREADABLE = "unreadable"
+    REWRITE = "rewrite"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """A reason for the row `invalid`. Problems with the same `subject` share one finding."""
+
+    kind: ProblemKind
+    reason: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What one target should hold at one name, all but the value.
+
+    `name` is where it lands; `source` what it is made from (type, description, pattern, tier,
+    policies and data type are taken over as they are). `key_id` is sent with every SecureString
+    write and resolves to `key_identity`. `substitutions` rewrite the value. `hidden`: the plain value
+    must not be shown. `skip` and `chained` are the reasons not to place it that the source itself
+    carries. `rule` is the include rule that selected it (spec position and text).
+    """
+
+    name: str
+    source: Parameter
+    tags: Tags
+    key_id: str | None = None
+    key_identity: str | None = None
+    substitutions: tuple[Substitution, ...] = ()
+    hidden: bool = False
+    skip: bool = False
+    chained: bool = False
+    rule: str = ""
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def sorted_tags(tags: Tags) -> tuple[tuple[str, str], ...]:
+    """Tags in a fixed order, for anything that is hashed or shown."""
+    return tuple(sorted(tags.items()))
+
+
+def by_name(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
+    """Parameters keyed by canonical name, sorted."""
+    return {canonical(p.name): p for p in sorted(parameters, key=lambda p: p.name)}

@@ -1,0 +1,188 @@
+"""Places -> what they hold; later, the values that are asked for, shaped and sealed.
+
+Everything here reads and nothing decides. A listing that fails half way is handed on as incomplete;
+what to make of that is for others to say. Cost of listing N parameters: N/50 DescribeParameters and
+N/100 GetResources, the two streams side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import (
+    SECURE,
+    Keyring,
+    Listing,
+    Parameter,
+    Question,
+    Reading,
+    Tags,
+    Unreadable,
+    Value,
+    canonical,
+)
+from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.shape import read as read_one
+from ssm_reconcile.stores.base import Reader
+
+Key = TypeVar("Key")
+CHUNK = 400
+"""How many values are in memory at a time."""
+AT_ONCE = 8
+"""Requests under way at a time in one place, where AWS has no batch call."""
+
+
+def list_place(reader: Reader, watch: Watch) -> Listing:
+    """Everything that one place holds. Never raises for a failed call: then it is incomplete.
+
+    Without permission for GetResources tags are read one by one; `trouble` says so.
+    """
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        describing = pool.submit(_describe, reader, watch)
+        tagging = pool.submit(_tags_in_bulk, reader, watch)
+        parameters, failure = describing.result()
+        tags, tag_failure = tagging.result()
+    confirmed: frozenset[str] = frozenset()
+    trouble = ""
+    if failure is None and tag_failure is not None and tag_failure.kind is Trouble.DENIED:
+        trouble = (
+            f"tags in {reader.place} are read one by one, which is slow:"
+            " tag:GetResources is not allowed there; allow it on Resource *"
+        )
+        tags, tag_failure = _tags_one_by_one(reader, parameters, watch)
+        confirmed = frozenset(tags)
+    failure = failure or tag_failure
+    if failure is not None:
+        trouble = str(failure) + (f". {failure.remedy}" if failure.remedy else "")
+    return Listing(
+        place=reader.place,
+        caller=reader.caller,
+        parameters=parameters,
+        tags=tags,
+        confirmed=confirmed,
+        complete=failure is None,
+        trouble=trouble,
+    )
+
+
+def _describe(reader: Reader, watch: Watch) -> tuple[dict[str, Parameter], StoreError | None]:
+    found: dict[str, Parameter] = {}
+    try:
+        for page in reader.describe():
+            found.update((canonical(parameter.name), parameter) for parameter in page)
+            watch(Progress(str(reader.place), Phase.LISTING, len(found)))
+    except StoreError as failure:
+        return found, failure
+    return found, None
+
+
+def _tags_in_bulk(reader: Reader, watch: Watch) -> tuple[dict[str, Tags], StoreError | None]:
+    found: dict[str, Tags] = {}
+    try:
+        for page in reader.tagged():
+            found.update((name, tags) for name, tags in page.items() if tags)
+            watch(Progress(str(reader.place), Phase.TAGS, len(found)))
+    except StoreError as failure:
+        return found, failure
+    return found, None
+
+
+def _tags_one_by_one(
+    reader: Reader, parameters: Mapping[str, Parameter], watch: Watch
+) -> tuple[dict[str, Tags], StoreError | None]:
+    fresh, failed = confirm_tags(reader, parameters, watch)
+    found = {name: tags for name, tags in fresh.items() if tags is not None}
+    return found, next(iter(failed.values()), None)
+
+
+def confirm_tags(
+    reader: Reader, names: Iterable[str], watch: Watch
+) -> tuple[dict[str, Tags | None], dict[str, StoreError]]:
+    """The tags of some names, read one by one and consistently; and the names that gave an error.
+
+    A name that is not there any more has None.
+    """
+    wanted = sorted(set(names))
+    answers = _each(wanted, reader.tags)
+    fresh: dict[str, Tags | None] = {}
+    failed: dict[str, StoreError] = {}
+    for name, answer in zip(wanted, answers, strict=True):
+        if isinstance(answer, StoreError):
+            failed[name] = answer
+        else:
+            fresh[name] = answer
+    if wanted:
+        watch(Progress(str(reader.place), Phase.CONFIRMING, len(wanted), len(wanted)))
+    return fresh, failed
+
+
+Answer = TypeVar("Answer")
+
+
+def _each(names: list[str], ask: Callable[[str], Answer]) -> list[Answer | StoreError]:
+    def safely(name: str) -> Answer | StoreError:
+        try:
+            return ask(name)
+        except StoreError as failure:
+            return failure
+
+    if len(names) < 2:
+        return [safely(name) for name in names]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(safely, names))
+
+
+def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
+    """KMS keys of one place, by the references that name them. Asks nothing when there are none."""
+    return Keyring(reader.keys(sorted(references)) if references else {})
+
+
+def read(
+    reader: Reader, questions: Mapping[Key, Question], key: bytes, watch: Watch, *, decrypt: bool
+) -> dict[Key, Reading | Unreadable]:
+    """The answers to some questions about one place: each name is read once, whatever it is asked for.
+
+    A value that cannot be read stops that parameter only. Values are sealed with `key` as they come
+    in, and not kept.
+    """
+    asked: dict[str, list[Key]] = {}
+    for who, question in questions.items():
+        asked.setdefault(canonical(question.name), []).append(who)
+    names = sorted(asked)
+    answers: dict[Key, Reading | Unreadable] = {}
+    for start in range(0, len(names), CHUNK):
+        chunk = names[start : start + CHUNK]
+        wanted = [questions[asked[name][0]].name for name in chunk]
+        found, failed = _values(reader, wanted, decrypt=decrypt)
+        for name in chunk:
+            for who in asked[name]:
+                answers[who] = _answer(
+                    questions[who], found.get(name), failed.get(name), key, decrypt=decrypt
+                )
+        watch(Progress(str(reader.place), Phase.READING, start + len(chunk), len(names)))
+    return answers
+
+
+def _values(
+    reader: Reader, names: list[str], *, decrypt: bool
+) -> tuple[Mapping[str, Value], Mapping[str, StoreError]]:
+    try:
+        answers = reader.values(names, decrypt=decrypt)
+    except StoreError as failure:
+        return {}, {canonical(name): failure for name in names}
+    return answers.found, answers.failed
+
+
+def _answer(
+    question: Question, value: Value | None, failure: StoreError | None, key: bytes, *, decrypt: bool
+) -> Reading | Unreadable:
+    if value is not None and value.type == SECURE and not decrypt:
+        return Unreadable("NotDecrypted", "it became a SecureString while the plan was made")
+    if value is not None:
+        return read_one(value, question.substitutions, key, show=question.show)
+    if failure is not None:
+        return Unreadable(failure.code, failure.remedy or "AWS refused to read it")
+    return Unreadable("ParameterNotFound", "it vanished while the plan was made")

@@ -1,0 +1,221 @@
+"""The two tags that make a parameter a replica: who owns it, and what it was made from.
+
+    ssm-reconcile:owner    prod@123456789012/us-east-1
+    ssm-reconcile:record   v=1 source=12@1763933333123 replica=3@1763933334000 origin=created own=… from=… key=… rewrite=…
+    ssm-reconcile:source   the source's name, where a rewrite changed it and it fits
+
+A record names the ARN of the parameter that it was written for. Tags that a script copied along to
+another parameter name the wrong one, so nobody can become a replica by accident.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from ssm_reconcile.model import Desired, Parameter, Place, Substitution, Tags, canonical
+
+PREFIX = "ssm-reconcile:"
+OWNER = PREFIX + "owner"
+RECORD = PREFIX + "record"
+SOURCE = PREFIX + "source"
+DETACHED = "detached:"
+"""Before the owner in the owner tag: this parameter lives on its own now."""
+FORMAT = "1"
+TAG_VALUE_LIMIT = 256
+SAME_MOMENT = timedelta(seconds=2)
+"""Within this, two readings of LastModifiedDate are the same moment (rounding differs by API)."""
+WRITE_WINDOW = timedelta(minutes=10)
+"""How far AWS's LastModifiedDate may lie from our own clock at the write."""
+
+
+class Origin(StrEnum):
+    """How a parameter became a replica: an adopted one was there before us."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+
+
+class Standing(StrEnum):
+    """What the tags of a live parameter say of it, as seen by one replication."""
+
+    OURS = "ours"
+    FOREIGN = "foreign"
+    """A replica of another owner."""
+    CLOUDFORMATION = "cloudformation"
+    DETACHED = "detached"
+    COPIED = "copied"
+    """Our owner tag, but a record that was written for another parameter."""
+    FREE = "free"
+
+
+def digest(text: str) -> str:
+    """A short fingerprint of something that is not secret (an ARN, a rule)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def rewrite_digest(substitutions: Iterable[Substitution]) -> str:
+    """The fingerprint of the rewrite rules that shaped one value; `none` without any."""
+    text = "\x00".join(f"{s.old}\x01{s.new}" for s in substitutions)
+    return digest(text)[:16] if text else "none"
+
+
+def key_digest(identity: str | None) -> str:
+    """The fingerprint of the key that a value was encrypted under; `none` for a plain one."""
+    return digest(identity)[:16] if identity else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a replica was made from. Times are timezone-aware; they are kept in milliseconds.
+
+    `written` is the time of our write by our clock or, where we compared instead of writing,
+    the replica's own LastModifiedDate.
+    """
+
+    source_version: int
+    source_modified: datetime
+    version: int
+    written: datetime
+    origin: Origin
+    own: str
+    source: str
+    key: str = "none"
+    rewrite: str = "none"
+
+    def text(self) -> str:
+        """The tag value: only characters that SSM allows, well under 256 of them."""
+        return (
+            f"v={FORMAT} source={self.source_version}@{_millis(self.source_modified)}"
+            f" replica={self.version}@{_millis(self.written)} origin={self.origin}"
+            f" own={self.own} from={self.source} key={self.key} rewrite={self.rewrite}"
+        )
+
+    def names(self, arn: str) -> bool:
+        """Whether this record was written for the parameter of that ARN."""
+        return self.own == digest(arn)
+
+    def made_from(self, source: Parameter) -> bool:
+        """Whether the source is still the version that the replica was made from."""
+        return (
+            source.version == self.source_version
+            and abs(source.last_modified - self.source_modified) <= SAME_MOMENT
+        )
+
+    def left_at(self, live: Parameter) -> bool:
+        """Whether the replica is still the version that we wrote or compared.
+
+        The version alone does not tell: a parameter that was deleted and made again starts at
+        version 1 anew (aws-facts F).
+        """
+        return live.version == self.version and abs(live.last_modified - self.written) <= WRITE_WINDOW
+
+
+_PATTERN = re.compile(
+    r"v=1 source=(\d{1,18})@(\d{1,15}) replica=(\d{1,18})@(\d{1,15}) origin=(created|adopted)"
+    r" own=([0-9a-f]{32}) from=([0-9a-f]{32}) key=([0-9a-f]{16}|none) rewrite=([0-9a-f]{16}|none)"
+)
+
+
+def parse(text: str) -> Record | None:
+    """The record of a tag value, or None when it is not one that this version understands."""
+    found = _PATTERN.fullmatch(text)
+    if found is None:
+        return None
+    source_version, source_modified, version, written, origin, own, source, key, rewrite = found.groups()
+    try:
+        return Record(
+            source_version=int(source_version),
+            source_modified=_moment(source_modified),
+            version=int(version),
+            written=_moment(written),
+            origin=Origin(origin),
+            own=own,
+            source=source,
+            key=key,
+            rewrite=rewrite,
+        )
+    except (OverflowError, ValueError):
+        return None
+
+
+def proves(record: Record, desired: Desired, live: Parameter, source: Place) -> bool:
+    """Whether a record proves that the replica's value is the source's, as it is shaped today."""
+    return (
+        record.made_from(desired.source)
+        and record.left_at(live)
+        and record.source == digest(source.arn(desired.source.name))
+        and record.rewrite == rewrite_digest(desired.substitutions)
+    )
+
+
+def standing(tags: Tags, arn: str, owners: Iterable[str]) -> Standing:
+    """What a live parameter is to the replication with these owner tags.
+
+    `arn` is the parameter's own ARN. An owner tag without a readable record is a `FREE` parameter
+    when the owner is ours (adopting it heals the record) and `FOREIGN` when it is somebody else's:
+    a later version of this tool may write records that this one cannot read.
+    """
+    owner = tags.get(OWNER)
+    if owner is not None:
+        if owner.startswith(DETACHED):
+            return Standing.DETACHED
+        record = parse(tags.get(RECORD, ""))
+        ours = owner in tuple(owners)
+        if record is not None and record.names(arn):
+            return Standing.OURS if ours else Standing.FOREIGN
+        if record is not None and ours:
+            return Standing.COPIED
+        if record is None and not ours and RECORD in tags:
+            return Standing.FOREIGN
+    if any(key.startswith("aws:cloudformation:") for key in tags):
+        return Standing.CLOUDFORMATION
+    return Standing.FREE
+
+
+def is_replica(tags: Tags, arn: str) -> bool:
+    """Whether a parameter is a replica of any owner, by a record that names its own ARN."""
+    owner = tags.get(OWNER)
+    if owner is None or owner.startswith(DETACHED):
+        return False
+    record = parse(tags.get(RECORD, ""))
+    return record is not None and record.names(arn)
+
+
+def record_of(tags: Tags) -> Record | None:
+    """The record that a parameter's tags carry, if it can be read."""
+    return parse(tags.get(RECORD, ""))
+
+
+def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -> dict[str, str]:
+    """Our own tags for a replica. The source's name is noted where it is another one and fits."""
+    tags = {OWNER: owner, RECORD: record.text()}
+    if canonical(source_name) != canonical(name) and len(source_name) <= TAG_VALUE_LIMIT:
+        tags[SOURCE] = source_name
+    return tags
+
+
+def source_name(tags: Tags, name: str, source: Place) -> str | None:
+    """The name of the source that a replica was made from, None when the record cannot tell.
+
+    The record's fingerprint of the source ARN proves the answer; a `source` tag alone does not.
+    """
+    record = record_of(tags)
+    if record is None:
+        return None
+    for candidate in (tags.get(SOURCE), name):
+        if candidate is not None and digest(source.arn(candidate)) == record.source:
+            return candidate
+    return None
+
+
+def _millis(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _moment(millis: str) -> datetime:
+    return datetime.fromtimestamp(int(millis) / 1000, tz=UTC)

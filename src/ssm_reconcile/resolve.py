@@ -1,0 +1,273 @@
+"""Spec + what the source holds -> what one target should hold, each address with where it comes from.
+
+Pure: keys were resolved before, time is an argument. An address is the canonical name at which a
+source parameter lands. A parameter that the target cannot take is resolved all the same, with its
+problems; `diff` makes the row `invalid` of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from ssm_reconcile.model import (
+    IMAGE,
+    MANAGED_KEY,
+    Desired,
+    Keyring,
+    KeyState,
+    Listing,
+    Parameter,
+    Place,
+    Problem,
+    ProblemKind,
+    Substitution,
+    Tags,
+    canonical,
+)
+from ssm_reconcile.record import TAG_VALUE_LIMIT, is_replica
+from ssm_reconcile.spec import Replication, RewriteIn, Target
+
+TAG_ROOM = 50
+"""User tags a parameter may carry (aws-facts A2)."""
+NAME_LIMIT = 1011
+"""Characters of a name including the ARN prefix of its place (aws-facts B6)."""
+LEVEL_LIMIT = 15
+_NAME = re.compile(r"(?:/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+")
+
+
+def source_keys(replication: Replication, source: Listing) -> frozenset[str]:
+    """The key references that have to be resolved in the source: used ones and mapped ones."""
+    used = {
+        parameter.key_id or MANAGED_KEY
+        for parameter in source.parameters.values()
+        if parameter.is_secret and replication.rule_for(parameter.name, parameter.type)
+    }
+    if not used - {MANAGED_KEY} and not _maps_managed(replication):
+        return frozenset(used)
+    mapped = {rule.source for rule in replication.kms}
+    mapped |= {reference for target in replication.targets for reference, _ in target.keys}
+    return frozenset(used | mapped) if used else frozenset()
+
+
+def _maps_managed(replication: Replication) -> bool:
+    """Whether the map may mean the AWS managed key, by name or by an id that has to be looked up."""
+    return bool(replication.kms) or any(target.keys for target in replication.targets)
+
+
+def target_keys(
+    replication: Replication, target: Target, source: Listing, live: Listing, keyring: Keyring
+) -> frozenset[str]:
+    """The key references that have to be resolved in a target: chosen ones and those in use there."""
+    wanted: set[str] = set()
+    for parameter in source.parameters.values():
+        if not parameter.is_secret or not replication.rule_for(parameter.name, parameter.type):
+            continue
+        chosen = chosen_key(replication, target, parameter, keyring, source.place, live.place)
+        if chosen is not None:
+            wanted.add(chosen)
+        address = replication.address(parameter.name, source.place, live.place, target.name)
+        there = live.parameters.get(canonical(address))
+        if there is not None and there.is_secret:
+            wanted.add(there.key_id or MANAGED_KEY)
+    return frozenset(wanted)
+
+
+def chosen_key(
+    replication: Replication,
+    target: Target,
+    parameter: Parameter,
+    keyring: Keyring,
+    source: Place,
+    place: Place,
+) -> str | None:
+    """The key that a SecureString gets in a target, as it is sent; None without a mapping.
+
+    The target's own map first, then the shared one, then what needs no map: a multi-Region key is
+    itself elsewhere, the AWS managed key has a namesake. A default is for customer keys only.
+    """
+    reference = parameter.key_id or MANAGED_KEY
+    identity = keyring.identity(reference)
+    for named, key in target.keys:
+        if named == reference or keyring.identity(named) == identity:
+            return key
+    for rule in replication.kms:
+        if rule.source == reference or keyring.identity(rule.source) == identity:
+            for name, key in rule.targets:
+                if name == target.name:
+                    return key
+    known = keyring.keys.get(reference)
+    if identity.startswith("alias/aws/") or (known is not None and known.managed):
+        return identity
+    if known is not None and known.multi_region and source.account == place.account:
+        return _same_key(identity, place)
+    return target.default_key
+
+
+def _same_key(arn: str, place: Place) -> str:
+    """The ARN of a multi-Region key's replica in another region of the same account."""
+    return f"arn:{place.partition}:kms:{place.region}:{place.account}:key/{arn.rsplit('/', 1)[-1]}"
+
+
+def resolve(
+    replication: Replication,
+    target: Target,
+    source: Listing,
+    live: Listing,
+    *,
+    source_ring: Keyring,
+    target_ring: Keyring,
+    now: datetime,
+) -> dict[str, Desired]:
+    """What the target should hold, by canonical address, sorted. `live` gives only its place."""
+    found: dict[str, list[Desired]] = {}
+    for name in sorted(source.parameters):
+        parameter = source.parameters[name]
+        rule = replication.rule_for(parameter.name, parameter.type)
+        if rule is None:
+            continue
+        address = replication.address(parameter.name, source.place, live.place, target.name)
+        tags = source.tags_of(name)
+        wanted = _tags(replication, tags)
+        key, key_problems = _key(replication, target, parameter, source_ring, target_ring, source, live)
+        substitutions = _substitutions(replication, target, parameter, source.place, live.place)
+        found.setdefault(canonical(address), []).append(
+            Desired(
+                name=address,
+                source=parameter,
+                tags=wanted,
+                key_id=key,
+                key_identity=None if key is None else target_ring.identity(key),
+                substitutions=substitutions,
+                hidden=parameter.is_secret or replication.hides(parameter.name) or replication.hides(address),
+                skip=replication.skip_sync.applies(tags, target.name),
+                chained=is_replica(tags, source.arn(name)),
+                rule=str(rule),
+                problems=(
+                    *key_problems,
+                    *_name_problems(address, live.place),
+                    *_policy_problems(parameter, now),
+                    *_tag_problems(wanted, parameter.name, address),
+                ),
+                warnings=_warnings(parameter, live.place),
+            )
+        )
+    return {address: _settle_collision(every) for address, every in sorted(found.items())}
+
+
+def _settle_collision(every: list[Desired]) -> Desired:
+    """One address for one source: where several land on it, none is right."""
+    placed = [one for one in every if not one.skip and not one.chained] or every
+    if len(placed) == 1:
+        return placed[0]
+    names = ", ".join(sorted(one.source.name for one in placed))
+    problem = Problem(
+        ProblemKind.COLLISION,
+        f"several source parameters land on this address: {names}; make the rewrite rules tell them apart",
+    )
+    return replace(placed[0], problems=(*placed[0].problems, problem))
+
+
+def _tags(replication: Replication, tags: Tags) -> dict[str, str]:
+    kept = {key: value for key, value in tags.items() if replication.replicates_tag(key)}
+    return dict(sorted({**kept, **dict(replication.add_tags)}.items()))
+
+
+def _substitutions(
+    replication: Replication, target: Target, parameter: Parameter, source: Place, place: Place
+) -> tuple[Substitution, ...]:
+    rule = replication.rewrite_for(parameter.name, RewriteIn.VALUE)
+    return () if rule is None else (rule.substitution(source, place, target.name),)
+
+
+_STATES = {
+    KeyState.MISSING: "does not exist",
+    KeyState.DISABLED: "is disabled",
+    KeyState.PENDING_DELETION: "is pending deletion",
+    KeyState.UNSUITABLE: "is not a symmetric encryption key",
+}
+
+
+def _key(
+    replication: Replication,
+    target: Target,
+    parameter: Parameter,
+    source_ring: Keyring,
+    target_ring: Keyring,
+    source: Listing,
+    live: Listing,
+) -> tuple[str | None, tuple[Problem, ...]]:
+    """The key to send, and what is wrong with it; one subject a key, so that it is one finding."""
+    if not parameter.is_secret:
+        return None, ()
+    key = chosen_key(replication, target, parameter, source_ring, source.place, live.place)
+    if key is None:
+        reference = parameter.key_id or MANAGED_KEY
+        reason = (
+            f"no KMS key is mapped for {reference} in {target.name}:"
+            f" add it to `kms` (source: {reference}, targets: {target.name}) or give the target a `default`"
+        )
+        return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
+    known = target_ring.keys.get(key)
+    fault = _STATES.get(known.state) if known is not None else None
+    if fault is None:
+        return key, ()
+    reason = f"the KMS key {key} {fault} in {target.name} ({live.place}): mend the key or map another one"
+    return key, (Problem(ProblemKind.KEY, reason, subject=key),)
+
+
+def _name_problems(name: str, place: Place) -> tuple[Problem, ...]:
+    """What AWS would refuse about a name in that place (aws-facts B6)."""
+    fault = ""
+    levels = canonical(name)[1:].split("/")
+    if not _NAME.fullmatch(name):
+        fault = "has characters or slashes that AWS does not take in a name"
+    elif re.match(r"/?(aws|ssm)", name, re.IGNORECASE):
+        fault = "begins with aws or ssm, which AWS keeps for itself"
+    elif len(levels) > LEVEL_LIMIT:
+        fault = f"has {len(levels)} levels; AWS takes {LEVEL_LIMIT}"
+    elif len(place.arn(name)) > NAME_LIMIT:
+        fault = f"is too long in {place.region}: with its ARN it has more than {NAME_LIMIT} characters"
+    return (Problem(ProblemKind.NAME, f"the name {fault}"),) if fault else ()
+
+
+def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]:
+    """An Expiration that is already past would delete the replica at once, or be refused (B4)."""
+    for text in parameter.policies:
+        moment = _expiration(text)
+        if moment is not None and moment <= now:
+            reason = f"its Expiration policy ({moment.isoformat()}) is past: AWS is about to delete it"
+            return (Problem(ProblemKind.POLICY, reason),)
+    return ()
+
+
+def _expiration(text: str) -> datetime | None:
+    try:
+        policy = json.loads(text)
+        if policy.get("Type") != "Expiration":
+            return None
+        moment = datetime.fromisoformat(policy["Attributes"]["Timestamp"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:
+    """Our own tags need room beside the source's (50 in all)."""
+    ours = 2 + (canonical(source_name) != canonical(address) and len(source_name) <= TAG_VALUE_LIMIT)
+    if len(wanted) + ours <= TAG_ROOM:
+        return ()
+    reason = f"it has {len(wanted)} tags, and ours need {ours} of the {TAG_ROOM}: name some in `tags.ignore`"
+    return (Problem(ProblemKind.TAGS, reason),)
+
+
+def _warnings(parameter: Parameter, place: Place) -> tuple[str, ...]:
+    if parameter.data_type != IMAGE:
+        return ()
+    return (
+        f"{IMAGE}: AMI ids are regional and AWS checks them after the write;"
+        f" one that is not in {place.region} is dropped in silence, so apply verifies by reading back",
+    )

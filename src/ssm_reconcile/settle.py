@@ -1,0 +1,212 @@
+"""Listings -> what each target needs, with every doubt settled that a decision rests on.
+
+Bulk tag reads lag (aws-facts A2). They may speed a plan up, never decide against safety: before a
+parameter is called "not ours", and before a delete, replacement or retag is planned, its tags are
+read directly. A read may change the picture, so the rows are computed again until no doubt is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from ssm_reconcile import observe
+from ssm_reconcile.diff import Scene, TargetDiff, diff, rests_on
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import Desired, Keyring, Listing, Question, Reading, Readings, Tags, Unreadable
+from ssm_reconcile.places import Places
+from ssm_reconcile.progress import Watch
+from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
+from ssm_reconcile.record import OWNER
+from ssm_reconcile.resolve import resolve, source_keys, target_keys
+from ssm_reconcile.spec import Glob, Replication, Run
+from ssm_reconcile.stores.base import Reader
+
+SOURCE = ""
+"""The source's place among the ends of a replication; targets have their names."""
+Asked: TypeAlias = tuple[str, Question]
+Answers: TypeAlias = dict[Asked, Reading | Unreadable]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that is known of one replication. `unconfirmed`: tags that could not be read, and why."""
+
+    source: Listing
+    live: Mapping[str, Listing]
+    selected: int = 0
+    unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def learn(
+        self, end: str, fresh: Mapping[str, Tags | None], failed: Mapping[str, StoreError]
+    ) -> Situation:
+        """The situation after some tags of one end were read directly."""
+        unread = {
+            (end, name): f"its tags could not be confirmed ({failure.code})"
+            for name, failure in failed.items()
+        }
+        known = {**self.unconfirmed, **unread}
+        if end == SOURCE:
+            return replace(self, source=self.source.with_tags(fresh), unconfirmed=known)
+        live = {**self.live, end: self.live[end].with_tags(fresh)}
+        return replace(self, live=live, unconfirmed=known)
+
+    def unasked(self, end: str, names: frozenset[str]) -> frozenset[str]:
+        """Those of some names whose tags were not asked for yet."""
+        confirmed = (self.source if end == SOURCE else self.live[end]).confirmed
+        return frozenset(n for n in names if n not in confirmed and (end, n) not in self.unconfirmed)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """One replication while it is being settled: who to ask, and how to judge."""
+
+    spec: Replication
+    places: Places
+    run: Run
+    key: bytes
+    now: datetime
+    watch: Watch
+    rings: Mapping[str, Keyring]
+    answers: Answers
+
+    def reader(self, end: str) -> Reader:
+        """The reader of the source or of a target."""
+        access = self.spec.source.access if end == SOURCE else self.spec.target(end).access
+        return self.places.store(access)
+
+
+def settle(
+    spec: Replication,
+    source: Listing,
+    live: Mapping[str, Listing],
+    places: Places,
+    run: Run,
+    key: bytes,
+    now: datetime,
+    watch: Watch,
+) -> tuple[dict[str, TargetDiff], Situation]:
+    """What each listed target needs. Reads only what the proof by versions leaves open."""
+    selected = sum(
+        spec.rule_for(parameter.name, parameter.type) is not None for parameter in source.parameters.values()
+    )
+    situation = Situation(source, live, selected)
+    settling = Settling(spec, places, run, key, now, watch, _rings(spec, situation, places), {})
+    situation = _settle_ownership(settling, situation)
+    while True:
+        drafts = _draft(settling, situation)
+        wanted = {end: situation.unasked(end, names) for end, names in rests_on(drafts).items()}
+        if not any(wanted.values()):
+            return drafts, situation
+        for end, names in sorted(wanted.items()):
+            situation = situation.learn(end, *observe.confirm_tags(settling.reader(end), names, watch))
+
+
+def _rings(spec: Replication, situation: Situation, places: Places) -> dict[str, Keyring]:
+    """The KMS keys that matter, resolved in every place."""
+    ring = observe.resolve_keys(places.store(spec.source.access), source_keys(spec, situation.source))
+    rings = {SOURCE: ring}
+    for name, live in situation.live.items():
+        target = spec.target(name)
+        references = target_keys(spec, target, situation.source, live, ring)
+        rings[name] = observe.resolve_keys(places.store(target.access), references)
+    return rings
+
+
+def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, Desired]]:
+    return {
+        name: resolve(
+            settling.spec,
+            settling.spec.target(name),
+            situation.source,
+            live,
+            source_ring=settling.rings[SOURCE],
+            target_ring=settling.rings[name],
+            now=settling.now,
+        )
+        for name, live in situation.live.items()
+    }
+
+
+def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
+    """No parameter is called "not ours" on the word of bulk reads.
+
+    A few are asked one by one; for many, one scan finds those that do carry our owner tag.
+    """
+    desired = _desired(settling, situation)
+    owners = settling.spec.owners(situation.source.place)
+    for name, live in sorted(situation.live.items()):
+        reader = settling.reader(name)
+        suspects = frozenset(doubts(settling.spec, desired[name], situation.source, live))
+        if len(suspects) > CONFIRM_EACH:
+            try:
+                tagged = reader.names_tagged(OWNER, owners)
+            except StoreError as failure:
+                situation = situation.learn(name, {}, dict.fromkeys(suspects, failure))
+                continue
+            suspects &= tagged
+        situation = situation.learn(name, *observe.confirm_tags(reader, suspects, settling.watch))
+    return situation
+
+
+def _draft(settling: Settling, situation: Situation) -> dict[str, TargetDiff]:
+    """Every target's rows as far as it is known now."""
+    desired = _desired(settling, situation)
+    proofs = {
+        name: prove(settling.spec, name, desired[name], situation.source, live, settling.run)
+        for name, live in situation.live.items()
+    }
+    _ask(settling, proofs)
+    only = tuple(Glob(text) for text in settling.run.only)
+    return {
+        name: diff(
+            Scene(
+                replication=settling.spec,
+                target=settling.spec.target(name),
+                source=situation.source,
+                live=live,
+                ring=settling.rings[name],
+                run=settling.run,
+                settled=proofs[name].settled,
+                unproven=proofs[name].unproven,
+                readings=_readings(settling, name, proofs[name]),
+                only=only,
+            ),
+            desired[name],
+        )
+        for name, live in situation.live.items()
+    }
+
+
+def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
+    """Reads what is open and was not read before: all ends at the same time, each name once."""
+    open_questions: dict[str, dict[Asked, Question]] = {}
+    for name, proof in proofs.items():
+        for end, questions in ((SOURCE, proof.source), (name, proof.live)):
+            for question in questions.values():
+                asked = (end, question)
+                if asked not in settling.answers:
+                    open_questions.setdefault(end, {})[asked] = question
+
+    def read(end: str) -> Answers:
+        return observe.read(
+            settling.reader(end),
+            open_questions[end],
+            settling.key,
+            settling.watch,
+            decrypt=not settling.run.no_decrypt,
+        )
+
+    with ThreadPoolExecutor(max_workers=max(1, len(open_questions))) as pool:
+        for answers in pool.map(read, sorted(open_questions)):
+            settling.answers.update(answers)
+
+
+def _readings(settling: Settling, name: str, proof: Proof) -> Readings:
+    return Readings(
+        source={address: settling.answers[SOURCE, question] for address, question in proof.source.items()},
+        live={address: settling.answers[name, question] for address, question in proof.live.items()},
+    )

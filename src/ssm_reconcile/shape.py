@@ -1,0 +1,62 @@
+"""One value + the rules -> the value that a target gets, and what may be kept of it.
+
+Used by `observe` (to compare) and by `apply` (to write), so that what is compared is what is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
+
+STANDARD_BYTES = 4096
+"""The size limit of a Standard value, in bytes of UTF-8 (aws-facts B3)."""
+ADVANCED_BYTES = 8192
+"""The size limit of an Advanced value, in bytes of UTF-8 (aws-facts B3)."""
+EXCERPT = 200
+"""How many characters of a plain value are kept to be shown."""
+
+
+def shape(text: Sealed, substitutions: Iterable[Substitution]) -> Sealed:
+    """The value with every rewrite applied: literal text, all its occurrences."""
+    shaped = text.reveal()
+    for change in substitutions:
+        shaped = shaped.replace(change.old, change.new)
+    return Sealed(shaped)
+
+
+def normal(text: str, kind: str) -> str:
+    """The form in which values are compared.
+
+    AWS returns a StringList with no spaces around its commas, whatever was written (aws-facts B10),
+    so they make no difference; everything else is compared byte for byte.
+    """
+    if kind != STRING_LIST:
+        return text
+    return ",".join(item.strip(" ") for item in text.split(","))
+
+
+def seal(text: Sealed, kind: str, key: bytes) -> bytes:
+    """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
+    return hashlib.blake2b(normal(text.reveal(), kind).encode(), key=key, digest_size=32).digest()
+
+
+def read(value: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool) -> Reading:
+    """What is kept of one value. `show`: its name and place allow its beginning to be seen.
+
+    A value that arrives as a SecureString is never shown, whatever its listing said a moment ago.
+    """
+    show = show and value.type != SECURE
+    shaped = shape(value.text, substitutions)
+    text = shaped.reveal()
+    size = len(text.encode())
+    return Reading(
+        version=value.version,
+        last_modified=value.last_modified,
+        digest=seal(shaped, value.type, key),
+        excerpt=text[:EXCERPT] if show else None,
+        cut=show and len(text) > EXCERPT,
+        fits_standard=size <= STANDARD_BYTES,
+        fits_advanced=size <= ADVANCED_BYTES,
+    )

@@ -1,0 +1,331 @@
+"""The spec as data: one `Replication` a YAML document, with the questions one may ask of its rules.
+
+Made by `load` (which has checked everything), asked by `resolve`, `diff` and the guards. Nothing in
+here reads a file or knows YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import groupby
+
+from ssm_reconcile.errors import Where
+from ssm_reconcile.model import Access, Place, Substitution, canonical
+from ssm_reconcile.record import PREFIX
+
+
+@lru_cache(maxsize=4096)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a glob.
+
+    Atomic groups keep it from backtracking: the earliest match of each part between two `**` is as
+    good as any later one, so a pattern full of stars costs no more than its length times the name's.
+    """
+    levels = canonical(pattern)[1:].split("/")
+    if levels[-1] == "**":
+        levels.append("*")  # what is below, never the level itself
+    groups = [list(group) for deep, group in groupby(levels, "**".__eq__) if not deep]
+    deep_first = levels[0] == "**"
+    out: list[str] = []
+    for i, group in enumerate(groups):
+        part = "".join("/" + _level(level) for level in group)
+        if i == 0 and not deep_first:
+            out.append(part)
+        elif i == len(groups) - 1:
+            out.append(f"(?:/[^/]+)*{part}")
+        else:
+            out.append(f"(?>(?:/[^/]+)*?{part})")
+    return re.compile("".join(out) + r"\Z")
+
+
+def _level(level: str) -> str:
+    """One level: literal text and stars, and nothing of it may run into the next level."""
+    if level == "*":
+        return r"[^/]+(?=/|\Z)"
+    head, *rest = level.split("*")
+    if not rest:
+        return re.escape(head) + r"(?=/|\Z)"
+    *middle, tail = rest
+    stars = "".join(f"(?>[^/]*?{re.escape(part)})" for part in middle if part)
+    return rf"{re.escape(head)}{stars}[^/]*{re.escape(tail)}(?=/|\Z)"
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A path rule: `*` within a level, `**` any depth, a bare name matches itself.
+
+    `foo` and `/foo` are one parameter in AWS, so they are one pattern too. Letters match exactly:
+    names are case-sensitive.
+    """
+
+    text: str
+    where: Where | None = None
+
+    def matches(self, name: str) -> bool:
+        """Whether a parameter name, with or without a leading slash, is meant."""
+        return _expression(self.text).match(canonical(name)) is not None
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.where})" if self.where else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where parameters are replicated from. `account`: refuse to run anywhere else."""
+
+    access: Access
+    account: str | None = None
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where parameters are replicated to. `keys` maps source key references to keys here."""
+
+    name: str
+    access: Access
+    account: str | None = None
+    frozen: bool = False
+    default_key: str | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+    where: Where | None = None
+
+
+class SkipMode(StrEnum):
+    """When the skip_sync tag counts: whatever its value, for some values, or for named targets."""
+
+    ANY = "any"
+    LISTED = "listed"
+    TARGETS = "targets"
+
+
+class OnSkip(StrEnum):
+    """What becomes of replicas that were made before the skip_sync tag came."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class SkipSync:
+    """The opt-out tag. On by default, as in the design this tool grew from."""
+
+    tag: str = "skip_sync"
+    mode: SkipMode = SkipMode.ANY
+    values: tuple[str, ...] = ()
+    replicas: OnSkip = OnSkip.KEEP
+
+    def applies(self, tags: Mapping[str, str], target: str) -> bool:
+        """Whether a parameter with these tags is opted out of that target.
+
+        In mode `targets` the tag's value lists target names, separated by `:`, `,` or spaces
+        (`us-east-2:dr-eu`); SSM tag values allow no comma, so `:` is the usual one.
+        """
+        value = tags.get(self.tag)
+        if value is None:
+            return False
+        if self.mode is SkipMode.ANY:
+            return True
+        if self.mode is SkipMode.LISTED:
+            return value in self.values
+        return target in re.split(r"[:,\s]+", value)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRule:
+    """One entry of the KMS map: a source key and the key that takes its place in each target."""
+
+    source: str
+    targets: tuple[tuple[str, str], ...]
+    where: Where | None = None
+
+
+class RewriteIn(StrEnum):
+    """What a rewrite changes."""
+
+    VALUE = "value"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Literal text in values or names that names the region, and what it is in each target."""
+
+    match: Glob
+    scope: RewriteIn
+    old: str
+    new: str
+
+    def substitution(self, source: Place, place: Place, target: str) -> Substitution:
+        """The replacement with its placeholders filled in, on both sides."""
+        known = {
+            "{source.region}": source.region,
+            "{source.account}": source.account,
+            "{target.region}": place.region,
+            "{target.account}": place.account,
+            "{target.name}": target,
+        }
+
+        def fill(text: str) -> str:
+            return re.sub(r"\{[a-z.]+\}", lambda found: known.get(found[0], found[0]), text)
+
+        return Substitution(fill(self.old), fill(self.new))
+
+
+class Adopt(StrEnum):
+    """What to do with a parameter that is there already and not ours."""
+
+    NEVER = "never"
+    IDENTICAL = "identical"
+    SAME_VALUE = "same_value"
+    OVERWRITE = "overwrite"
+
+
+class DeleteMode(StrEnum):
+    """Which replicas may be deleted when their source is gone."""
+
+    OWNED = "owned"
+    CREATED = "created"
+    NEVER = "never"
+
+
+class Orphans(StrEnum):
+    """What to do with replicas on which today's rules place nothing."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+class OnOutside(StrEnum):
+    """What to do with a replica that somebody else has changed."""
+
+    WITHHOLD = "withhold"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one target may change in one run. `max_deletes` counts delete and replace."""
+
+    max_deletes: int = 10
+    max_change_percent: int = 30
+
+
+HIDDEN = (
+    "password", "passwd", "passphrase", "secret", "token", "credential", "private_key", "private-key",
+    "privatekey", "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey",
+)  # fmt: skip
+"""Parts of a name, in any case, that make a plain value look like a secret (ux.md section 2)."""
+
+
+def _meant(glob: Glob, name: str) -> bool:
+    """Whether a `hide` or `show` pattern means a name: without a slash it means any level of it."""
+    if "/" in glob.text or glob.text == "**":
+        return glob.matches(name)
+    pattern = _expression(glob.text.lower())
+    return any(pattern.match(f"/{level}") for level in name.lower().split("/") if level)
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """One document of the spec: from one source to its targets, and by which rules."""
+
+    name: str
+    source: Source
+    targets: tuple[Target, ...]
+    include: tuple[Glob, ...]
+    delete: DeleteMode
+    exclude: tuple[Glob, ...] = ()
+    types: frozenset[str] = frozenset({"String", "StringList", "SecureString"})
+    previous_names: tuple[str, ...] = ()
+    skip_sync: SkipSync = SkipSync()
+    kms: tuple[KeyRule, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
+    ignore_tags: tuple[str, ...] = ()
+    add_tags: tuple[tuple[str, str], ...] = ()
+    adopt: Adopt = Adopt.IDENTICAL
+    orphans: Orphans = Orphans.KEEP
+    changed_outside: OnOutside = OnOutside.WITHHOLD
+    limits: Limits = Limits()
+    hide: tuple[Glob, ...] = ()
+    show: tuple[Glob, ...] = ()
+    where: Where | None = None
+    limit_lines: Mapping[str, Where] = field(default_factory=dict)
+
+    def owner(self, source: Place) -> str:
+        """The value of the owner tag of this replication's replicas."""
+        return f"{self.name}@{source.account}/{source.region}"
+
+    def owners(self, source: Place) -> tuple[str, ...]:
+        """All owner tags that count as ours: today's name first, then earlier ones."""
+        names = (self.name, *self.previous_names)
+        return tuple(f"{name}@{source.account}/{source.region}" for name in names)
+
+    def rule_for(self, name: str, kind: str) -> Glob | None:
+        """The include rule that selects a source parameter, None when it is not selected."""
+        if kind not in self.types or any(glob.matches(name) for glob in self.exclude):
+            return None
+        return next((glob for glob in self.include if glob.matches(name)), None)
+
+    def rewrite_for(self, name: str, scope: RewriteIn) -> Rewrite | None:
+        """The rewrite rule that applies to a source parameter: the first that matches its name."""
+        return next((r for r in self.rewrites if r.scope is scope and r.match.matches(name)), None)
+
+    def address(self, name: str, source: Place, place: Place, target: str) -> str:
+        """Where a source parameter lands in a target: its own name, unless a rewrite changes it."""
+        rule = self.rewrite_for(name, RewriteIn.NAME)
+        if rule is None:
+            return name
+        change = rule.substitution(source, place, target)
+        return name.replace(change.old, change.new)
+
+    def replicates_tag(self, key: str) -> bool:
+        """Whether a tag is one that we copy, add and remove at all.
+
+        AWS's own tags cannot be written, ours say who owns the replica, and the skip_sync tag is for
+        the place that carries it.
+        """
+        if key.startswith(("aws:", PREFIX)) or key == self.skip_sync.tag:
+            return False
+        if any(key == added for added, _ in self.add_tags):
+            return True
+        return not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
+
+    def hides(self, name: str) -> bool:
+        """Whether a plain value of that name must not be shown, since the name looks secret."""
+        if any(_meant(glob, name) for glob in self.show):
+            return False
+        lowered = name.lower()
+        return any(part in lowered for part in HIDDEN) or any(_meant(glob, name) for glob in self.hide)
+
+    def target(self, name: str) -> Target:
+        """The target of that name; raises KeyError when there is none."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the command line asks of one run, over what the spec says.
+
+    None and False mean: as the spec says. `targets` and `only` narrow the run.
+    """
+
+    verify_values: bool = False
+    no_decrypt: bool = False
+    targets: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    adopt: Adopt | None = None
+    overwrite_outside: bool = False
+    allow_replace: bool = False
+    allow_empty_source: bool = False
+    max_deletes: int | None = None
+    max_change_percent: int | None = None
+    parallelism: int = 8

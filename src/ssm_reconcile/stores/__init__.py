@@ -1,0 +1,1 @@
+"""Where parameters live: one interface (`base`), AWS (`ssm`) and memory (`memory`)."""
