@@ -54,6 +54,9 @@ def list_place(reader: Reader, watch: Watch) -> Listing:
         )
         tags, tag_failure = _tags_one_by_one(reader, parameters, watch)
         confirmed = frozenset(tags)
+    if tag_failure is not None:
+        # without its tags nothing can be said of a parameter: it counts as not seen
+        parameters = {name: one for name, one in parameters.items() if name in tags}
     failure = failure or tag_failure
     if failure is not None:
         trouble = str(failure) + (f". {failure.remedy}" if failure.remedy else "")

@@ -14,55 +14,61 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias, assert_never
+from typing import Any
 
+from ssm_reconcile.change import (
+    Action,
+    Adopt,
+    Change,
+    Create,
+    Delete,
+    Difference,
+    Effect,
+    Expected,
+    Fate,
+    Release,
+    Replace,
+    Retag,
+    Row,
+    TagDiff,
+    Update,
+    by_danger,
+    effect_of,
+)
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import Desired, Tags, sorted_tags
-from ssm_reconcile.record import Record, key_digest, rewrite_digest
 
-
-class Row(StrEnum):
-    """The rows of the table of cases, in the order in which they are tried (design, section 4)."""
-
-    FOREIGN = "foreign"
-    DETACHED = "detached"
-    COPIED = "copied"
-    OPTED_OUT = "opted_out"
-    CHAINED = "chained"
-    SKIPPED = "skipped"
-    KEPT_OUT = "kept_out"
-    DELETE = "delete"
-    ORPHAN = "orphan"
-    INVALID = "invalid"
-    CREATE = "create"
-    ADOPT = "adopt"
-    CONFLICT = "conflict"
-    REPLACE = "replace"
-    UPDATE = "update"
-    RETAG = "retag"
-    IN_SYNC = "in_sync"
-
-
-class Action(StrEnum):
-    """What is done at one address."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    RETAG = "retag"
-    REPLACE = "replace"
-    ADOPT = "adopt"
-    DELETE = "delete"
-
-
-class Fate(StrEnum):
-    """Whether a change is to be applied, or a guard withholds it."""
-
-    APPLY = "apply"
-    WITHHELD = "withheld"
+__all__ = [
+    "COUNTED",
+    "WRITES",
+    "Action",
+    "Adopt",
+    "Budget",
+    "Change",
+    "Create",
+    "Delete",
+    "Difference",
+    "Effect",
+    "Expected",
+    "Fate",
+    "Mode",
+    "Narrowing",
+    "Other",
+    "Plan",
+    "Release",
+    "Replace",
+    "ReplicationPlan",
+    "Retag",
+    "Row",
+    "TagDiff",
+    "TargetPlan",
+    "Update",
+    "by_danger",
+    "effect_of",
+    "fingerprint",
+]
 
 
 class Mode(StrEnum):
@@ -71,196 +77,6 @@ class Mode(StrEnum):
     NORMAL = "normal"
     VERIFY = "verify-values"
     NO_DECRYPT = "no-decrypt"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One attribute that differs, before and after, as a person may see it.
-
-    Attributes are named as in the design: `value`, `type`, `description`, `AllowedPattern`, `tier`,
-    `policies`, `DataType`, `KeyId`. `secret`: it differs, and neither side is shown. `cut`: a plain
-    value is longer than what is shown.
-    """
-
-    attribute: str
-    before: str | None = None
-    after: str | None = None
-    secret: bool = False
-    cut: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TagDiff:
-    """The tags that differ: only those keys, as they are and as they are to be."""
-
-    before: Tags = field(default_factory=dict)
-    after: Tags = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.before or self.after)
-
-    @property
-    def added(self) -> dict[str, str]:
-        """Tags to add or to overwrite."""
-        return dict(sorted_tags(self.after))
-
-    @property
-    def removed(self) -> tuple[str, ...]:
-        """Keys to remove."""
-        return tuple(sorted(set(self.before) - set(self.after)))
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What must still be true when the change is made. `version` None: nothing is there."""
-
-    source_version: int | None = None
-    source_modified: datetime | None = None
-    version: int | None = None
-    modified: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """A new parameter, its tags in the same call."""
-
-    desired: Desired
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A new version of what is there. `takes_over`: it was not ours before.
-
-    `put` is false when only tags differ, so that no version is burnt. `unproven`: its values were
-    not compared (`--no-decrypt`); apply compares them and may find that tags are enough.
-    """
-
-    desired: Desired
-    tags: TagDiff
-    put: bool = True
-    takes_over: bool = False
-    unproven: bool = False
-    origin_adopted: bool = False
-    record: Record | None = None
-    """The record to write when nothing is put."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retag:
-    """Tags and record only; no new version."""
-
-    desired: Desired
-    tags: TagDiff
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Adopt:
-    """Takes ownership of an equal parameter by its tags."""
-
-    desired: Desired
-    tags: TagDiff
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """Delete, wait, create: for what AWS does not change in place."""
-
-    desired: Desired
-    origin_adopted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """The replica goes. `source_name`: whose absence at the source must be confirmed right before."""
-
-    source_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """An adopted replica whose source is gone keeps its value and loses our tags (`delete: created`)."""
-
-    source_name: str | None
-    tags: TagDiff
-
-
-Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One address of one target, and what is to be done there.
-
-    `source_name` is the source parameter it is about, `kind` the type that the parameter has or will have, for people. `writer` is who changed the
-    live parameter last, `changed_outside` whether that was somebody else after us.
-    """
-
-    replication: str
-    target: str
-    name: str
-    row: Row
-    effect: Effect
-    expected: Expected
-    differences: tuple[Difference, ...] = ()
-    reasons: tuple[str, ...] = ()
-    source_name: str | None = None
-    kind: str = ""
-    writer: str = ""
-    changed_outside: bool = False
-    fate: Fate = Fate.APPLY
-    withheld_by: tuple[str, ...] = ()
-
-    @property
-    def action(self) -> Action:
-        """The action that this change counts as."""
-        match self.effect:
-            case Create():
-                return Action.CREATE
-            case Update():
-                return Action.UPDATE
-            case Retag() | Release():
-                return Action.RETAG
-            case Adopt():
-                return Action.ADOPT
-            case Replace():
-                return Action.REPLACE
-            case Delete():
-                return Action.DELETE
-            case _:
-                assert_never(self.effect)
-
-    @property
-    def tags(self) -> TagDiff:
-        """The tags that this change adds and removes."""
-        match self.effect:
-            case Create(desired) | Replace(desired):
-                return TagDiff({}, desired.tags)
-            case Update() | Retag() | Adopt() | Release():
-                return self.effect.tags
-            case Delete():
-                return TagDiff()
-            case _:
-                assert_never(self.effect)
-
-    @property
-    def desired(self) -> Desired | None:
-        """What the address should hold, None when it is to hold nothing of ours."""
-        match self.effect:
-            case Create(desired) | Replace(desired):
-                return desired
-            case Update() | Retag() | Adopt():
-                return self.effect.desired
-            case Delete() | Release():
-                return None
-            case _:
-                assert_never(self.effect)
-
-    @property
-    def order(self) -> tuple[str, str, str]:
-        """How changes are sorted: by replication, target and name."""
-        return (self.replication, self.target, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,59 +233,3 @@ def _identity(part: ReplicationPlan, plan: Plan) -> dict[str, Any]:
         "only": sorted(plan.narrowing.only),
         "changes": [effect_of(change) for change in sorted(part.changes, key=lambda c: c.order)],
     }
-
-
-def effect_of(change: Change) -> dict[str, Any]:
-    """What one change does and assumes, without any value or digest of one."""
-    desired = change.desired
-    document: dict[str, Any] = {
-        "target": change.target,
-        "name": change.name,
-        "action": change.action.value,
-        "row": change.row.value,
-        "fate": change.fate.value,
-        "expected": _expected_of(change.expected),
-        "tags_added": change.tags.added,
-        "tags_removed": list(change.tags.removed),
-        "differs": sorted(difference.attribute for difference in change.differences),
-    }
-    if isinstance(change.effect, Update):
-        document["takes_over"] = change.effect.takes_over
-        document["unproven"] = change.effect.unproven
-    if desired is not None:
-        source = desired.source
-        document["source"] = source.name
-        document["desired"] = {
-            "type": source.type,
-            "description": source.description,
-            # of a secret it is not shown, and the source version stands for it
-            "allowed_pattern": None if source.is_secret else source.allowed_pattern,
-            "tier": source.tier,
-            "policies": list(source.policies),
-            "data_type": source.data_type,
-            "key": desired.key_identity,
-            "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
-        }
-    return document
-
-
-def _expected_of(expected: Expected) -> list[int | None]:
-    """Versions, and times in milliseconds."""
-    return [
-        expected.source_version,
-        _millis(expected.source_modified),
-        expected.version,
-        _millis(expected.modified),
-    ]
-
-
-def _millis(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def by_danger(changes: Iterable[Change]) -> list[Change]:
-    """Deletes, replacements, updates, then the rest; by name within."""
-    rank = {action: i for i, action in enumerate(
-        (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.RETAG)
-    )}  # fmt: skip
-    return sorted(changes, key=lambda c: (rank[c.action], c.name, c.target))

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ssm_reconcile.model import (
     IMAGE,
@@ -252,7 +252,7 @@ def _expiration(text: str) -> datetime | None:
         moment = datetime.fromisoformat(policy["Attributes"]["Timestamp"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return moment if moment.tzinfo else moment.astimezone()
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:

@@ -132,6 +132,8 @@ def _one(work: Work, change: Change, values: writing.Values) -> Outcome:
     try:
         return Outcome(change, Result.APPLIED, note=_carry_out(work, change, values))
     except Ended as end:
+        if end.failure is not None:
+            work.learn(end.failure)
         return Outcome(change, end.result, end.reason)
     except StoreError as failure:
         work.learn(failure)

@@ -101,6 +101,9 @@ def shaped(change: Change, desired: Desired, values: Mapping[str, Value | StoreE
     moment = change.expected.source_modified
     if moment is None or abs(value.last_modified - moment) > SAME_MOMENT:
         stale("its source was deleted and made anew since the plan")
+    if value.type != desired.source.type:
+        # the listing lagged: a value that has become a secret must not be written as what it was
+        stale(f"its source is a {value.type} by now, the plan saw a {desired.source.type}")
     return shape(value.text, desired.substitutions)
 
 

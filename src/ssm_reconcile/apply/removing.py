@@ -49,6 +49,8 @@ def _confirm_ownership(work: Work, change: Change) -> None:
     try:
         checks.target_tags(work, change, Standing.OURS)
     except Ended as end:
+        if end.failure is not None:
+            work.learn(end.failure)
         if end.result is Result.FAILED:
             raise Ended(Result.WITHHELD, end.reason) from None
         raise

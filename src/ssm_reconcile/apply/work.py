@@ -28,12 +28,13 @@ class Ends:
 
 
 class Ended(Exception):  # noqa: N818 - not an error: how one change ended, told from deep inside
-    """One change has ended without being applied."""
+    """One change has ended without being applied; `failure` is the call that ended it, if one did."""
 
-    def __init__(self, result: Result, reason: str) -> None:
+    def __init__(self, result: Result, reason: str, failure: StoreError | None = None) -> None:
         super().__init__(reason)
         self.result = result
         self.reason = reason
+        self.failure = failure
 
 
 def stale(reason: str) -> NoReturn:
@@ -49,7 +50,7 @@ def withheld(reason: str) -> NoReturn:
 def failed(failure: StoreError, *, doing: str = "") -> NoReturn:
     """Ends a change: operation, code and our own sentence; AWS's message may quote the value."""
     text = f"{failure.operation}: {failure.code}"
-    raise Ended(Result.FAILED, " - ".join(part for part in (text, doing, failure.remedy) if part))
+    raise Ended(Result.FAILED, " - ".join(part for part in (text, doing, failure.remedy) if part), failure)
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ class Work:
         elif failure.kind is Trouble.UNREACHABLE:
             self.unreachable += 1
             if self.unreachable >= UNREACHABLE_LIMIT:
-                self.dead = f"{self.place} cannot be reached ({failure.code})"
+                self.dead = f"{failure.place} cannot be reached ({failure.code})"
 
     def record(self, change: Change, desired: Desired, version: int, origin: Origin) -> Record:
         """The record of a write that is about to happen, or has just answered with a version."""

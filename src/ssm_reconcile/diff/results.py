@@ -169,8 +169,9 @@ def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
     if adopted and case.scene.replication.delete is DeleteMode.CREATED:
         ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
         effect = Release(confirm, TagDiff(before=ours))
-        return _change(case, row, effect, reason, "it was adopted: it stays and loses our tags")
-    return _change(case, row, Delete(confirm), reason)
+        reasons = (reason, "it was adopted: it stays and loses our tags")
+        return _with(_change(case, row, effect, *reasons), ())
+    return _with(_change(case, row, Delete(confirm), reason), ())
 
 
 def _wanted(case: Case) -> tuple[Desired, Parameter]:

@@ -15,7 +15,8 @@ from ssm_reconcile.spec import Replication, Run
 class Rules:
     """What a guard goes by: the spec, what this run lifts, and what could not be confirmed.
 
-    `unconfirmed` says, by target and address, why tags that a change rests on could not be read.
+    `unconfirmed` says, by target and address, why tags that a change rests on could not be read; under
+    the target `""` it speaks of names at the source.
     """
 
     replication: Replication

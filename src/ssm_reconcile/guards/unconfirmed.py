@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from ssm_reconcile.guards.base import Rules, open_changes, withhold
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import ReplicationPlan
+from ssm_reconcile.plan import Change, ReplicationPlan, Row
 
 NAME = "unconfirmed"
+SOURCE = ""
+"""The source among the ends of a replication; targets have their names."""
 
 
 def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
     """Withholds changes whose confirming tag read failed."""
     for target in plan.targets:
         for change in open_changes(plan, target.name):
-            why = rules.unconfirmed.get((target.name, canonical(change.name)))
+            why = rules.unconfirmed.get((target.name, canonical(change.name))) or _at_the_source(change, rules)
             if why:
                 plan = withhold(plan, NAME, [change], why)
     return plan
+
+
+def _at_the_source(change: Change, rules: Rules) -> str | None:
+    """What is removed because of its source's skip_sync tag rests on the tags of the source."""
+    if change.row is not Row.KEPT_OUT or change.source_name is None:
+        return None
+    return rules.unconfirmed.get(("", canonical(change.source_name)))

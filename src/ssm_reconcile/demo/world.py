@@ -1,0 +1,123 @@
+"""What the demo's AWS holds, and what people do to it: plain boto3, nothing of our own code.
+
+Forty parameters in the source region: all three types, tags, two KMS keys, some opted out; and a
+few in the target region that were there before and belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+SOURCE = "us-east-1"
+TARGET = "us-east-2"
+SERVICES = ("orders", "payments", "search", "users")
+
+
+@dataclass
+class World:
+    """Both regions of one account, and the secrets planted there (so that nobody may print them)."""
+
+    endpoint: str
+    secrets: list[str] = field(default_factory=list)
+
+    def client(self, service: str, region: str) -> Any:
+        """A client of the demo's AWS with credentials that mean nothing elsewhere."""
+        import boto3
+
+        connect: Callable[..., Any] = boto3.client  # its overloads know no service by a mere str
+        return connect(
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id="demo",
+            aws_secret_access_key="demo",  # noqa: S106 - moto takes any
+        )
+
+    def fill(self) -> None:
+        """Keys and parameters as a team would have made them over the years."""
+        for region in (SOURCE, TARGET):
+            for alias in ("alias/app", "alias/payments"):
+                self._key(region, alias)
+        source = self.client("ssm", SOURCE)
+        for service in SERVICES:
+            self._service(source, service)
+        for i in range(4):
+            self._put(source, f"/shared/flag-{i}", "on" if i % 2 else "off", tags={"team": "platform"})
+        self._put(source, "/prod/search/cache", "cache.us-east-1.internal", tags={"skip_sync": "regional"})
+        self._put(source, "/prod/orders/bucket", "orders-us-east-1", tags={"skip_sync": "regional"})
+        self._put(source, "/staging/orders/url", "https://staging.example.com")
+        self._put(source, "/staging/users/url", "https://staging.example.com")
+        target = self.client("ssm", TARGET)
+        self._put(target, "/prod/search/cache", "cache.us-east-2.internal", tags={"team": "search"})
+        self._put(target, "/native/us-east-2/only", "was here before", tags={"team": "network"})
+        self._put(target, "/shared/flag-0", "off", tags={"team": "platform"})
+        self._put(target, "/shared/flag-1", "differs, and is not ours", tags={"team": "platform"})
+
+    def _service(self, ssm: Any, service: str) -> None:
+        tags = {"team": service, "tier": "backend"}
+        base = f"/prod/{service}"
+        self._put(ssm, f"{base}/url", f"https://{service}.example.com", tags=tags, Description=f"Entry of {service}")
+        self._put(ssm, f"{base}/hosts", f"{service}-a,{service}-b", "StringList", tags=tags)
+        self._put(ssm, f"{base}/log-level", "info", tags=tags, AllowedPattern="^(debug|info|warn)$")
+        self._put(ssm, f"{base}/limits", '{"max": 100, "burst": 20}', tags=tags)
+        key = "alias/payments" if service == "payments" else "alias/app"
+        self._secret(ssm, f"{base}/db/password", KeyId=key, tags=tags)
+        self._secret(ssm, f"{base}/api/key", KeyId=key, tags=tags)
+        self._secret(ssm, f"{base}/session/seed", tags=tags)
+        self._put(ssm, f"{base}/region-note", "any region", tags=tags)
+
+    def _key(self, region: str, alias: str) -> None:
+        kms = self.client("kms", region)
+        key = kms.create_key(Description=f"demo {alias}")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+
+    def _secret(self, ssm: Any, name: str, *, tags: dict[str, str], **fields: str) -> None:
+        value = secrets.token_urlsafe(18)
+        self.secrets.append(value)
+        self._put(ssm, name, value, "SecureString", tags=tags, **fields)
+
+    def _put(
+        self,
+        ssm: Any,
+        name: str,
+        value: str,
+        kind: str = "String",
+        *,
+        tags: dict[str, str] | None = None,
+        **fields: str,
+    ) -> None:
+        listed = [{"Key": key, "Value": text} for key, text in (tags or {}).items()]
+        ssm.put_parameter(Name=name, Value=value, Type=kind, Tags=listed, **fields)
+
+    def change_source(self) -> None:
+        """A team changes a setting, rotates a password and retires a parameter."""
+        ssm = self.client("ssm", SOURCE)
+        ssm.put_parameter(Name="/prod/orders/limits", Value='{"max": 250, "burst": 20}', Overwrite=True)
+        rotated = secrets.token_urlsafe(18)
+        self.secrets.append(rotated)
+        ssm.put_parameter(
+            Name="/prod/users/db/password", Value=rotated, Type="SecureString", KeyId="alias/app", Overwrite=True
+        )
+        ssm.delete_parameter(Name="/shared/flag-3")
+
+    def edit_target(self) -> None:
+        """Somebody edits a replica by hand, at night, in the standby region."""
+        ssm = self.client("ssm", TARGET)
+        ssm.put_parameter(Name="/prod/payments/log-level", Value="debug", Overwrite=True)
+
+    def values(self, region: str) -> dict[str, str]:
+        """Every value of a region by name, for the demo's own checks."""
+        ssm = self.client("ssm", region)
+        names = [
+            parameter["Name"]
+            for page in ssm.get_paginator("describe_parameters").paginate()
+            for parameter in page["Parameters"]
+        ]
+        found = {}
+        for start in range(0, len(names), 10):
+            answer = ssm.get_parameters(Names=names[start : start + 10], WithDecryption=True)
+            found.update({one["Name"]: one["Value"] for one in answer["Parameters"]})
+        return found

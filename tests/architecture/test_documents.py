@@ -1,0 +1,118 @@
+"""What the documents say, against what is there."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+SCHEMAS = sorted((ROOT / "schema").glob("*.json"))
+MAKEFILE = (ROOT / "Makefile").read_text()
+MADE_HERE = {".git", ".venv", "build", "dist", "htmlcov", "mutants", "__pycache__"}
+MADE_BY_TOOLS = re.compile(r"\.\w+_cache|\.hypothesis|\.coverage.*|.*\.egg-info")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def texts() -> list[Path]:
+    """Every text file that belongs to the project."""
+    return sorted(
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file()
+        and not any(
+            part in MADE_HERE or MADE_BY_TOOLS.fullmatch(part) for part in path.relative_to(ROOT).parts
+        )
+        and path.suffix not in {".png", ".svg", ".gz"}
+    )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", path.read_text())
+    broken = [
+        link
+        for link in links
+        if not re.match(r"[a-z]+:|#", link) and not (path.parent / link.split("#")[0]).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_make_target_that_a_document_names_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert set(re.findall(r"(?:`|\$ )make ([a-z-]+)", path.read_text())) <= targets
+
+
+def test_the_targets_for_people_have_a_line_of_help() -> None:
+    helped = set(re.findall(r"^([a-z-]+):[^\n]*## \S", MAKEFILE, re.MULTILINE))
+    assert {"demo", "test", "check", "fix", "lock", "clean", "help"} <= helped
+
+
+def test_decisions_are_numbered_one_after_the_other() -> None:
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=named)
+def test_a_decision_is_half_a_page_and_admits_its_drawbacks(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith(f"# {path.name[:4]}: ")
+    assert "**Decision.**" in text
+    assert "**Drawbacks.**" in text
+    assert len(text.split()) < 450
+
+
+def test_every_room_is_drawn_in_the_architecture_and_stands_on_a_floor() -> None:
+    drawn = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {
+        path.stem
+        for path in (ROOT / "src" / "ssm_reconcile").iterdir()
+        if not path.name.startswith("_") and (path.is_dir() or path.suffix == ".py")
+    }
+    assert {room for room in rooms if not re.search(rf"\b{room}\b", drawn)} == set()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["id"] == "floors")
+    planned = {room.strip(" ()") for layer in layers for room in layer.split("|")} - {"__main__"}
+    assert {room for room in planned if not re.search(rf"\b{room}\b", drawn)} == set()
+
+
+def documents_of(path: Path) -> list[Any]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def test_the_spec_in_the_root_is_what_its_schema_describes() -> None:
+    schema = json.loads((ROOT / "schema" / "replication.schema.json").read_text())
+    documents = documents_of(ROOT / "replication.yaml")
+    assert documents
+    for document in documents:
+        jsonschema.validate(document, schema)
+
+
+def test_the_spec_in_the_readme_is_what_its_schema_describes() -> None:
+    schema = json.loads((ROOT / "schema" / "replication.schema.json").read_text())
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        jsonschema.validate(yaml.safe_load(block), schema)
+
+
+def test_no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() -> None:
+    banned = re.compile(r"py" + r"pi\.org|pythonhosted|(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/")
+    found = [
+        f"{named(path)}:{number}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if banned.search(line) and path != Path(__file__)
+    ]
+    assert found == []

@@ -1,0 +1,78 @@
+"""What is installed: the locks against pyproject.toml, and the wheel against the tree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUN = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+BUILD = PROJECT["dependency-groups"]["build"]
+LOCKS = {
+    "run": [*RUN, *BUILD],
+    "demo": [*RUN, *EXTRAS["demo"], *BUILD],
+    "dev": [*RUN, *EXTRAS["demo"], *EXTRAS["lambda"], *EXTRAS["dev"], *BUILD],
+}
+
+
+def pins(name: str) -> dict[str, str]:
+    """The versions of one lock by package."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    found = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, re.MULTILINE)
+    return {canonicalize_name(package): version for package, version in found}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_all_that_the_project_asks_for(name: str) -> None:
+    locked = pins(name)
+    wanted = [Requirement(text) for text in LOCKS[name]]
+    missing = [
+        str(one)
+        for one in wanted
+        if one.name != PROJECT["project"]["name"]
+        and not ((version := locked.get(canonicalize_name(one.name))) and one.specifier.contains(version))
+    ]
+    assert missing == [], "run `make lock`"
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_a_hash_for_everything_and_a_place_for_nothing(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
+    bare = [entry.split("\n")[0] for entry in entries if entry.strip() and "--hash=sha256:" not in entry]
+    assert bare == []
+    assert not re.search(r"https?:|file:|@ |^-", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["run", "demo"])
+def test_the_smaller_locks_agree_with_the_large_one(name: str) -> None:
+    assert pins(name).items() <= pins("dev").items()
+
+
+def test_the_wheel_holds_the_package_and_the_schemas_and_no_spec(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    schemas = {f"ssm_reconcile/schema/{path.name}" for path in (ROOT / "schema").glob("*.json")}
+    assert schemas
+    assert schemas | {"ssm_reconcile/__init__.py", "ssm_reconcile/reconcile.py"} <= names
+    assert not any(name.endswith("replication.yaml") for name in names)
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "version"]
+    said = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    written = re.search(r'__version__ = "(.+)"', (ROOT / "src" / "ssm_reconcile" / "__init__.py").read_text())
+    assert written
+    assert said == written[1]
