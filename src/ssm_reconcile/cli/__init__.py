@@ -1,0 +1,144 @@
+"""The door: a command line -> one command, an exit code, results on stdout and all else on stderr.
+
+Commands are found by a static table and imported only when they run, so `--help` and `--version` cost
+no more than click itself. To add one: a file here that defines `command`, and a line in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from ssm_reconcile import __version__
+
+PROGRAM = "ssm-reconcile"
+COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
+COMMANDS = {
+    "validate": "Check a spec; needs no AWS.",
+    "plan": "Show what would change, and change nothing.",
+    "apply": "Make the targets hold what the spec says.",
+    "show": "Show a saved plan or report again; needs no AWS.",
+    "schema": "Print a JSON schema: of the spec, a plan or a report.",
+    "demo": "Watch it all happen on a simulated AWS, on this machine.",
+    "completion": "Print a completion script for a shell.",
+}
+"""Every command with its line in `--help`; `cli/<name>.py` holds the rest."""
+
+DESCRIPTION = """\
+Replicate AWS SSM parameters to other regions and accounts, as a reviewed plan says.
+
+A spec in git (replication.yaml) says which parameters of one source belong into which targets.
+`plan` compares it with what is there and shows what would change, without a single secret;
+`apply` does exactly that.
+"""
+
+EPILOG = """\
+\b
+Example:
+  ssm-reconcile validate
+  ssm-reconcile plan --out plan.json
+  ssm-reconcile apply plan.json
+
+\b
+Exit codes, the first that fits:
+  130  interrupted
+   64  wrong usage
+    1  error: nothing could be planned
+    4  not the plan that was approved
+    5  a guard withheld something (the rest was applied)
+    3  not all that the spec asks for holds: failed, stale, conflict, invalid, incomplete
+    2  plan --detailed-exitcode: there are changes
+    0  done
+"""
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Door(click.Group):
+    """The group of all commands; imports one only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ssm_reconcile.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and offers the nearest name for one that is not there."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; whatever it raises becomes text and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.UsageError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
+            from ssm_reconcile.cli.failures import tell
+
+            return tell(error, debug=bool(ctx.meta.get("debug")))
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
+        """Parses, runs, and ends the process with the exit code of section 7 of the design."""
+        from ssm_reconcile.cli import streams
+
+        streams.prepare()
+        code = self._run(args)
+        streams.finish()
+        sys.exit(code)
+
+    def _run(self, args: Sequence[str] | None) -> int:
+        code: object
+        out, err = sys.stdout, sys.stderr
+        if COMPLETION_VARIABLE in os.environ:
+            importlib.import_module("ssm_reconcile.cli.completion")  # it knows one shell more than click
+        try:
+            code = super().main(
+                args, prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
+            )
+        except SystemExit as end:  # click's own completion ends like this, and help whose reader went away
+            code = end.code if sys.stdout is out else 0  # click has put something else in its place then
+            sys.stdout, sys.stderr = out, err
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
+            from ssm_reconcile.cli.failures import tell
+
+            return tell(error, debug=False)
+        return code if isinstance(code, int) else 0
+
+
+@click.group(cls=Door, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
+@click.version_option(__version__, prog_name=PROGRAM)
+def door() -> None:
+    """The root of the command line; says nothing itself."""
+
+
+def main() -> NoReturn:
+    """The entry of the console script."""
+    door.main()

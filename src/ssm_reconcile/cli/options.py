@@ -1,0 +1,228 @@
+"""The options that several commands share, each with its help; packed into one value a command.
+
+talk       -q --debug --color                                 every command
+aws        talk, -v --profile --endpoint-url --parallelism --no-progress
+planning   what to plan: narrowing, modes, what lifts a guard -> `Intent`
+approval   on whose word to apply -> `Word`
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from ssm_reconcile.cli.streams import COLOR_CHOICES
+from ssm_reconcile.spec import Adopt, Run
+
+Command: TypeAlias = Callable[..., Any]
+DEFAULT_SPEC = "replication.yaml"
+FORMATS = ("text", "json", "markdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How to run, not what to do: access, loudness, colour."""
+
+    verbose: int = 0
+    quiet: bool = False
+    debug: bool = False
+    color: str = "auto"
+    profile: str | None = None
+    endpoint_url: str | None = None
+    parallelism: int = 8
+    no_progress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """On whose word to apply. `spec`: what a saved plan was made from."""
+
+    spec: tuple[str, ...] = ()
+    expect_plan: str | None = None
+    yes: bool = False
+    max_plan_age: float = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What to plan, as the command line says it. `name`: only that document of the spec."""
+
+    name: str | None = None
+    target: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    verify_values: bool = False
+    no_decrypt: bool = False
+    adopt: str | None = None
+    overwrite_outside: bool = False
+    allow_replace: bool = False
+    allow_empty_source: bool = False
+    max_deletes: int | None = None
+    max_change_percent: int | None = None
+
+    def run(self, parallelism: int) -> Run:
+        """The same for the steps; raises UsageError where two flags exclude each other."""
+        if self.verify_values and self.no_decrypt:
+            raise click.UsageError(
+                "--verify-values reads every value and --no-decrypt none: give one of them."
+            )
+        return Run(
+            verify_values=self.verify_values,
+            no_decrypt=self.no_decrypt,
+            targets=tuple(dict.fromkeys(self.target)),
+            only=tuple(dict.fromkeys(self.only)),
+            adopt=None if self.adopt is None else Adopt(self.adopt),
+            overwrite_outside=self.overwrite_outside,
+            allow_replace=self.allow_replace,
+            allow_empty_source=self.allow_empty_source,
+            max_deletes=self.max_deletes,
+            max_change_percent=self.max_change_percent,
+            parallelism=parallelism,
+        )
+
+    def flags(self) -> list[str]:
+        """The flags that say the same again."""
+        words: list[str] = []
+        for field in fields(self):
+            value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
+            if value is True:
+                words.append(flag)
+            elif isinstance(value, tuple):
+                words += [word for item in value for word in (flag, item)]
+            elif value is not None and value is not False:  # 0 is a number that was given
+                words += [flag, str(value)]
+        return words
+
+
+def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> bool:
+    context.meta["debug"] = value
+    return value
+
+
+_TALK = (
+    click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, only warnings and errors."),
+    click.option(
+        "--debug", is_flag=True, is_eager=True, callback=_remember_debug,
+        help="On an error, show where in the program it arose. Never shows a value.",
+    ),
+    click.option(
+        "--color", type=click.Choice(COLOR_CHOICES), default="auto", show_default=True,
+        help="auto: on a terminal; NO_COLOR and FORCE_COLOR are honoured.",
+    ),
+)  # fmt: skip
+_AWS = (
+    click.option("--profile", metavar="NAME", help="Profile of the AWS configuration to use."),
+    click.option(
+        "--endpoint-url", metavar="URL",
+        help="Where to send all calls instead of AWS; AWS_ENDPOINT_URL and its kin are honoured too.",
+    ),
+    click.option(
+        "--parallelism", metavar="N", type=click.IntRange(1, 64), default=8, show_default=True,
+        help="How many calls may be under way at a time.",
+    ),
+    click.option("--no-progress", is_flag=True, help="No progress bar; a line now and then instead."),
+    click.option("-v", "--verbose", count=True, help="Say more on stderr: each phase of each place."),
+)  # fmt: skip
+_PLANNING = (
+    click.option("--name", metavar="NAME", help="Only the replication of that name."),
+    click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more)."),
+    click.option(
+        "--only", metavar="GLOB", multiple=True,
+        help="Only parameters whose names match, such as '/prod/db/**' (repeat for more).",
+    ),
+    click.option(
+        "--verify-values", is_flag=True, help="Read and compare every value, whatever the versions prove."
+    ),
+    click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt."),
+    click.option(
+        "--adopt", type=click.Choice([mode.value for mode in Adopt]),
+        help="For this run: what to do with parameters that are there already and not ours.",
+    ),
+    click.option(
+        "--overwrite-outside", is_flag=True, help="Overwrite replicas that somebody else has changed."
+    ),
+    click.option(
+        "--allow-replace", is_flag=True, help="Delete and create anew what AWS cannot change in place."
+    ),
+    click.option("--allow-empty-source", is_flag=True, help="Go on when the rules select nothing any more."),
+    click.option(
+        "--max-deletes", metavar="N", type=click.IntRange(min=0),
+        help="For this run: how many deletes and replacements a target may see.",
+    ),
+    click.option(
+        "--max-change-percent", metavar="P", type=click.IntRange(0, 100),
+        help="For this run: what part of the replicas of a target may change.",
+    ),
+)  # fmt: skip
+
+_APPROVAL = (
+    click.option(
+        "--spec", metavar="FILE", multiple=True, type=click.Path(),
+        help="With a saved plan: the spec that it was made from (repeat for more).",
+    ),
+    click.option("--expect-plan", metavar="ID", help="Only this plan: at least 12 digits of its id."),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+    click.option(
+        "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=7, show_default=True,
+        help="Refuse a saved plan that is older.",
+    ),
+)  # fmt: skip
+
+
+def talk(command: Command) -> Command:
+    """Adds the options of commands without AWS; the command gets them as `asked`."""
+    return _packed(command, _TALK, Asked, "asked")
+
+
+def aws(command: Command) -> Command:
+    """Adds the options of commands that call AWS; the command gets them as `asked`."""
+    return _packed(command, (*_AWS, *_TALK), Asked, "asked")
+
+
+def planning(command: Command) -> Command:
+    """Adds the options that say what to plan; the command gets them as `intent`."""
+    return _packed(command, _PLANNING, Intent, "intent")
+
+
+def approval(command: Command) -> Command:
+    """Adds the options that say on whose word to apply; the command gets them as `word`."""
+    return _packed(command, _APPROVAL, Word, "word")
+
+
+def output(command: Command) -> Command:
+    """Adds `--format`."""
+    return click.option(
+        "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="What to write to stdout.",
+    )(command)  # fmt: skip
+
+
+def out(what: str) -> Callable[[Command], Command]:
+    """Adds `--out FILE`; the command gets a path or None."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) there.")
+
+
+def spec_argument(command: Command) -> Command:
+    """Adds `SPEC...`: files or directories, `-` for standard input; the command gets `specs`."""
+    return click.argument("specs", nargs=-1, metavar="[SPEC]...", type=click.Path())(command)
+
+
+def _packed(
+    command: Command, options: tuple[Callable[[Command], Command], ...], kind: type[Any], word: str
+) -> Command:
+    known = {field.name for field in fields(kind)}
+
+    @functools.wraps(command)
+    def packing(*args: Any, **given: Any) -> Any:
+        mine = {name: given.pop(name) for name in list(given) if name in known}
+        return command(*args, **given, **{word: kind(**mine)})
+
+    packed: Command = packing
+    for option in reversed(options):
+        packed = option(packed)
+    return packed

@@ -1,0 +1,87 @@
+"""The arguments of `apply` -> an order: which specs, which run, and on whose word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ssm_reconcile import approve
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.spec import Run
+
+_BROUGHT_ALONG = ("name", "target", "only", "verify_values", "no_decrypt", "adopt")
+"""What a saved plan says itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to apply. `saved` is the document of a saved plan, `flags` the guard flags it was made with."""
+
+    specs: tuple[str, ...]
+    name: str | None
+    run: Run
+    intent: Intent
+    expect: str | None = None
+    saved: Mapping[str, Any] | None = None
+    flags: tuple[str, ...] = ()
+    max_plan_age: float = 7
+
+
+def order_of(specs: Sequence[str], intent: Intent, word: Word, *, parallelism: int) -> Order:
+    """What the command line asks for; raises UsageError when it makes no sense."""
+    run = intent.run(parallelism)
+    if word.expect_plan is not None:
+        approve.matches("", word.expect_plan)  # an id that cannot be one is told before any work
+    plans = [path for path in specs if _is_saved_plan(path)]
+    if not plans:
+        if word.spec:
+            raise click.UsageError("--spec goes with a saved plan; name the specs themselves as SPEC.")
+        return Order(tuple(specs), intent.name, run, intent, word.expect_plan)
+    if len(specs) > 1:
+        raise click.UsageError("a saved plan stands alone: name its specs with --spec FILE.")
+    return _saved_order(plans[0], intent, word, run)
+
+
+def _is_saved_plan(path: str) -> bool:
+    """Whether a file is meant to be a saved plan: JSON with a `plan_id`, be it sound or not."""
+    file = Path(path)
+    if path == "-" or not file.is_file():
+        return False
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            if not stream.read(4096).lstrip("\ufeff \t\r\n").startswith("{"):
+                return False
+            stream.seek(0)
+            return '"plan_id"' in stream.read()
+    except OSError:
+        return False  # the loader says what is wrong with it
+
+
+def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
+    from ssm_reconcile.renderers.reading import read_plan_document
+
+    given = [f"--{field.replace('_', '-')}" for field in _BROUGHT_ALONG if getattr(intent, field)]
+    if given:
+        raise click.UsageError(f"a saved plan says itself what was planned: leave out {', '.join(given)}.")
+    document = read_plan_document(Path(path).read_text(encoding="utf-8", errors="replace"))
+    saved = approve.run_of(document)
+    made_from = saved.spec_files or (DEFAULT_SPEC,)
+    if not word.spec and made_from != (DEFAULT_SPEC,):
+        message = f"{path} was made from {', '.join(made_from)}"
+        raise UsageError(message, f"say so: {' '.join(f'--spec {file}' for file in made_from)}")
+    lifted = {flag: getattr(run, flag) for flag in approve.GUARD_FLAGS}
+    return Order(
+        specs=word.spec,
+        name=saved.name,
+        run=replace(saved.run, parallelism=run.parallelism, **lifted),
+        intent=intent,
+        expect=word.expect_plan,
+        saved=document,
+        flags=saved.flags,
+        max_plan_age=word.max_plan_age,
+    )

@@ -1,0 +1,71 @@
+"""`ssm-reconcile plan`: specs -> what would change, on stdout and, with --out, in a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ssm_reconcile.cli import options, running, showing, streams
+from ssm_reconcile.cli.options import Asked, Intent
+
+HELP = """\
+Show what would change so that each target holds what the spec says; change nothing.
+
+SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan goes
+to stdout, without any SecureString value. Each plan has an id, which names its every effect: `apply
+--expect-plan` demands it.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile plan
+  ssm-reconcile plan --no-decrypt --out plan.json
+  ssm-reconcile plan prod.yaml --target eu-west-1 --only '/prod/db/**'
+
+\b
+Exit codes:
+    0  done
+    1  error: nothing could be planned
+    2  with --detailed-exitcode: there are changes, withheld ones included
+    3  a place is incomplete, or something is invalid
+   64  wrong usage
+  130  interrupted
+"""
+UNSOUND = 3
+CHANGES = 2
+
+
+@click.command("plan", help=HELP, epilog=EPILOG)
+@options.spec_argument
+@options.planning
+@options.output
+@options.out("the plan")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@options.aws
+def command(
+    *,
+    specs: tuple[str, ...],
+    form: str,
+    out: Path | None,
+    detailed_exitcode: bool,
+    asked: Asked,
+    intent: Intent,
+) -> int:
+    """Plans, shows, saves; returns the exit code."""
+    run = intent.run(asked.parallelism)
+    if out is not None:
+        streams.check_writable(out)
+    with running.working(running.load_specs(specs, intent.name), run, asked) as work:
+        plan = work.plan()
+        document = running.document_of(plan, run, intent, specs, work.now())
+        if out is not None:
+            streams.save(out, showing.plan_as("json", document, color=False))
+            running.say_saved(out, "plan", asked)
+        again = running.apply_command(intent, specs)
+        color = streams.colored(sys.stdout, asked.color)
+        streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+    if not plan.complete or plan.summary["invalid"]:
+        return UNSOUND
+    return CHANGES if detailed_exitcode and plan.changes else 0

@@ -1,0 +1,133 @@
+"""Options -> specs, opened places and a plan: what `plan` and `apply` have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssm_reconcile.cli import streams
+from ssm_reconcile.cli.failures import say_findings
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
+from ssm_reconcile.cli.stopping import Stopping
+from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.clock import Clock
+from ssm_reconcile.errors import SpecError, UsageError
+
+if TYPE_CHECKING:
+    from ssm_reconcile.load import Loaded
+    from ssm_reconcile.places import Connect, Places
+    from ssm_reconcile.plan import Plan
+    from ssm_reconcile.report import Report
+    from ssm_reconcile.spec import Replication, Run
+
+STDIN_LIMIT = 4_000_001
+"""Characters that are read of standard input: more than the loader takes."""
+
+
+def connect_factory(asked: Asked, clock: Clock) -> Connect:
+    """What opens places for this run; the one seam at which tests put another world."""
+    from ssm_reconcile.stores.ssm import Aws
+
+    aws = Aws(
+        profile=asked.profile, endpoint_url=asked.endpoint_url, clock=clock, parallelism=asked.parallelism
+    )
+    return aws.connect
+
+
+def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...]:
+    """The replications of some files; warnings go to stderr. Raises SpecError and UsageError."""
+    loaded = loaded_from(paths, name)
+    say_findings(loaded.findings)
+    return loaded.replications
+
+
+def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
+    """What some files hold; an unknown `--name` is a fault of the command line, not of the spec."""
+    from ssm_reconcile.load import load
+
+    asked_of = tuple(paths) or (DEFAULT_SPEC,)
+    try:
+        return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
+    except SpecError as error:
+        if [finding.code for finding in error.findings] == ["no-such-name"]:
+            raise UsageError(error.findings[0].message) from None
+        raise
+
+
+def _standard_input() -> str:
+    """The spec on stdin, so much of it that its loader can tell that it is too long."""
+    try:
+        return sys.stdin.read(STDIN_LIMIT)
+    except UnicodeDecodeError:
+        raise UsageError("standard input is not UTF-8 text") from None
+
+
+@dataclass(slots=True)
+class Work:
+    """One run: its specs and what it runs with."""
+
+    specs: tuple[Replication, ...]
+    run: Run
+    asked: Asked
+    stop: Stopping
+    clock: Clock
+    places: Places | None = None
+
+    def plan(self) -> Plan:
+        """Opens the places and plans; a signal ends it at once."""
+        from ssm_reconcile import reconcile
+
+        with watching(self.asked) as watch:
+            self.places = reconcile.open_places(self.specs, connect_factory(self.asked, self.clock), self.run)
+            return reconcile.make_plan(
+                self.specs, self.places, self.run, self.clock, self.stop.heeding(watch)
+            )
+
+    def carry_out(self, plan: Plan) -> Report:
+        """Applies a plan that `plan` made. To be called while `stop.finishing` lasts."""
+        from ssm_reconcile import reconcile
+
+        assert self.places is not None, "plan comes before carry_out"
+        with watching(self.asked) as watch:
+            return reconcile.carry_out(plan, self.specs, self.places, self.run, self.clock, watch, self.stop)
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return self.clock.now()
+
+
+@contextmanager
+def working(specs: tuple[Replication, ...], run: Run, asked: Asked) -> Iterator[Work]:
+    """A run that signals can stop."""
+    with Stopping() as stop:
+        yield Work(specs, run, asked, stop, SystemClock(stop))
+
+
+def document_of(
+    plan: Plan, run: Run, intent: Intent, paths: Sequence[str], created: datetime
+) -> dict[str, Any]:
+    """The document of a plan that is shown and saved, with what a later `apply` needs."""
+    from ssm_reconcile import __version__, approve
+    from ssm_reconcile.renderers.json import plan_document
+
+    document = plan_document(plan, tool_version=__version__, created=created)
+    return approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))
+
+
+def apply_command(intent: Intent, paths: Sequence[str]) -> str:
+    """The command that applies what these arguments planned, but for the id."""
+    import shlex
+
+    return shlex.join(["ssm-reconcile", "apply", *paths, *intent.flags()])
+
+
+def say_saved(path: Path, what: str, asked: Asked) -> None:
+    """Says where a file is now."""
+    if not asked.quiet:
+        streams.aside(f"Saved the {what} to {path}.")

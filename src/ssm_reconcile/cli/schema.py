@@ -1,0 +1,32 @@
+"""`ssm-reconcile schema`: a name -> the JSON schema that ships with this version."""
+
+from __future__ import annotations
+
+import click
+
+from ssm_reconcile.cli import options, streams
+from ssm_reconcile.cli.options import Asked
+
+HELP = """\
+Print the JSON schema (draft-07) of a spec, of a saved plan, or of a report.
+
+Editors complete and check a spec when its first line names the schema:
+`# yaml-language-server: $schema=./replication.schema.json`.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile schema > replication.schema.json
+  ssm-reconcile schema plan
+"""
+
+
+@click.command("schema", help=HELP, epilog=EPILOG)
+@click.argument("what", type=click.Choice(("replication", "plan", "report")), default="replication")
+@options.talk
+def command(what: str, asked: Asked) -> int:  # noqa: ARG001 - takes the options that all commands take
+    """Prints it; returns the exit code."""
+    from ssm_reconcile.load import schema_text
+
+    streams.result(schema_text(what))
+    return 0

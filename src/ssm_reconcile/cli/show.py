@@ -1,0 +1,81 @@
+"""`ssm-reconcile show`: a saved plan or report -> the same text as when it was made; no AWS."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from ssm_reconcile.cli import options, showing, streams
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
+from ssm_reconcile.errors import UsageError
+
+HELP = """\
+Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
+
+FILE may be `-` for standard input. What is shown comes from the file alone: it is what was planned or
+done then, not what is true now.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile show plan.json
+  ssm-reconcile show report.json --format markdown
+
+\b
+Exit codes:
+    0  done
+    1  the file cannot be read
+   64  wrong usage, or the file is neither a plan nor a report
+"""
+
+
+@click.command("show", help=HELP, epilog=EPILOG)
+@click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
+@options.output
+@options.talk
+def command(file: Any, form: str, asked: Asked) -> int:
+    """Reads and shows; returns the exit code."""
+    from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
+
+    text = file.read()
+    color = streams.colored(sys.stdout, asked.color)
+    if _is_report(text):
+        streams.result(showing.report_as(form, read_report_document(text), color=color))
+    else:
+        document = read_plan_document(text)
+        again = _apply_command(document)
+        streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+    return 0
+
+
+def _apply_command(document: dict[str, Any]) -> str:
+    """The command that would apply a saved plan by its id; empty when the plan does not say."""
+    from ssm_reconcile import approve
+    from ssm_reconcile.cli.running import apply_command
+
+    try:
+        saved = approve.run_of(document)
+    except UsageError:
+        return ""
+    run = saved.run
+    intent = Intent(
+        name=saved.name,
+        target=run.targets,
+        only=run.only,
+        verify_values=run.verify_values,
+        no_decrypt=run.no_decrypt,
+        adopt=None if run.adopt is None else run.adopt.value,
+    )
+    files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
+    return " ".join([apply_command(intent, files), *saved.flags])
+
+
+def _is_report(text: str) -> bool:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "outcomes" in document

@@ -1,0 +1,151 @@
+"""Starting the program in a process of its own: what is loaded, where output goes, what a pipe does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+SPEC = """\
+version: 1
+name: prod
+source: { region: us-east-1 }
+targets: [{ region: us-east-2 }]
+parameters: { include: ["/app/**"] }
+delete: owned
+"""
+ENVIRONMENT = {
+    key: value for key, value in os.environ.items() if not key.startswith("AWS_") and key != "FORCE_COLOR"
+} | {"PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"}
+AWS = {"boto3", "botocore", "s3transfer"}
+HEAVY = {*AWS, "deepdiff", "jsonschema", "rich", "yaml", "concurrent.futures", "urllib3"}
+
+
+def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ssm_reconcile", *words],
+        capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=60, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def loaded(*words: str, cwd: Path | None = None) -> set[str]:
+    """The names of all modules that a command line loads."""
+    program = f"""
+import json, sys
+from ssm_reconcile.cli import door
+try:
+    door.main({list(words)!r})
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=60, check=False,
+    )  # fmt: skip
+    return set(json.loads(told.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
+    modules = loaded(word)
+    assert not modules & HEAVY
+    ours = {name for name in modules if name.startswith("ssm_reconcile")}
+    assert ours == {
+        "ssm_reconcile",
+        "ssm_reconcile.cli",
+        "ssm_reconcile.cli.streams",
+        "ssm_reconcile.errors",
+    }
+
+
+def test_validate_loads_no_aws_no_diff_and_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "replication.yaml").write_text(SPEC)
+    modules = loaded("validate", cwd=tmp_path)
+    assert "yaml" in modules
+    assert not modules & {*AWS, "deepdiff", "rich"}
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "show", "validate", "schema"])
+def test_the_help_of_a_command_loads_no_library_either(command: str) -> None:
+    assert not loaded(command, "--help") & (HEAVY - {"concurrent.futures"})
+
+
+def test_results_are_on_stdout_and_all_else_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "replication.yaml").write_text(SPEC)
+    told = run("validate", cwd=tmp_path)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "replication.yaml: 1 replication, valid\n", "")
+    told = run("validate", "nope.yaml", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "error" in told.stderr
+
+
+def test_wrong_usage_is_64_and_not_the_2_that_means_changes() -> None:
+    for words in (
+        ["--nope"],
+        ["plan", "--nope"],
+        ["nope"],
+        ["schema", "nope"],
+        ["plan", "--parallelism", "0"],
+    ):
+        told = run(*words)
+        assert told.returncode == 64, words
+        assert told.stdout == ""
+        assert "Error: " in told.stderr
+
+
+def test_no_credentials_are_one_message_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "replication.yaml").write_text(SPEC)
+    told = subprocess.run(
+        [sys.executable, "-m", "ssm_reconcile", "plan"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+        env=ENVIRONMENT | {
+            "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        },
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert "us-east-1" in told.stderr
+    assert "What to do: " in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("word", ["schema", "--help"])
+def test_a_reader_that_goes_away_is_no_error(word: str) -> None:
+    """As `ssm-reconcile schema | head -1`, only that the reader is gone from the start."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        told = subprocess.run(
+            [sys.executable, "-m", "ssm_reconcile", word],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60, check=False,
+        )  # fmt: skip
+    assert told.stderr == ""
+    assert told.returncode == 0
+
+
+def test_the_module_and_the_console_script_are_the_same_program() -> None:
+    assert run("--version").stdout == f"ssm-reconcile, version {_version()}\n"
+
+
+def _version() -> str:
+    from ssm_reconcile import __version__
+
+    return __version__
+
+
+def test_a_terminal_that_knows_no_unicode_gets_escapes_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "spéc.yaml").write_text(SPEC)
+    told = subprocess.run(
+        [sys.executable, "-m", "ssm_reconcile", "validate", "spéc.yaml"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert told.returncode == 0
+    assert told.stdout == "sp\\xe9c.yaml: 1 replication, valid\n"

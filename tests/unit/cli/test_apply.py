@@ -1,0 +1,288 @@
+"""The command `apply`: on whose word, what is reported, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.cli import streams
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+ALL = ["/app/hosts", "/app/key", "/app/url"]
+
+
+def plan_id(cli: Cli, *words: str) -> str:
+    found: str = json.loads(cli("plan", "--format", "json", *words).stdout)["plan_id"]
+    return found
+
+
+def report(path: str = "report.json") -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(path).read_text())
+    return document
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "asks", lambda: True)
+
+
+def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: Cli) -> None:
+    told = cli("apply", "--yes", "--format", "json", "--out", "report.json")
+    assert told.exit_code == 0
+    assert aws.names("us-east-2") == aws.names("eu-west-1") == ALL
+    document = json.loads(told.stdout)
+    assert document == report()
+    assert document["summary"]["applied"] == 6
+    assert "6 to create" in told.stderr
+    assert SECRET not in told.output
+
+
+def test_without_a_terminal_somebody_has_to_say_yes(aws: Aws, cli: Cli) -> None:
+    told = cli("apply")
+    assert told.exit_code == 64
+    assert "--expect-plan" in told.stderr
+    assert aws.names("us-east-2") == []
+
+
+@pytest.mark.parametrize("answer", ["y\n", "yes\n", " YES \n", "y"])
+def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    terminal(monkeypatch)
+    told = cli("apply", stdin=answer)
+    assert told.exit_code == 0
+    assert "Apply these 6 changes? [y/N] " in told.stderr
+    assert aws.names("us-east-2") == ALL
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "yep\n"])
+def test_anything_else_changes_nothing_and_is_no_error(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    terminal(monkeypatch)
+    told = cli("apply", "--out", "report.json", stdin=answer)
+    assert told.exit_code == 0
+    assert "Nothing was changed." in told.stderr
+    assert aws.names("us-east-2") == []
+    assert report()["summary"]["not_attempted"] == 6
+    assert report()["exit_code"] == 0
+
+
+def test_nothing_is_asked_when_there_is_nothing_to_do(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("apply", "--yes")
+    terminal(monkeypatch)
+    told = cli("apply")
+    assert told.exit_code == 0
+    assert "[y/N]" not in told.stderr
+
+
+def test_the_expected_plan_is_applied(aws: Aws, cli: Cli) -> None:
+    told = cli("apply", "--expect-plan", f"sha256:{plan_id(cli)[:12]}")
+    assert told.exit_code == 0
+    assert aws.names("us-east-2") == ALL
+
+
+def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: Aws, cli: Cli) -> None:
+    expected = plan_id(cli)[:12]
+    aws.put("/app/url", "https://example.net")
+    told = cli("apply", "--expect-plan", expected, "--format", "json", "--out", "report.json")
+    assert told.exit_code == 4
+    assert f"not the expected {expected}" in told.stderr
+    assert "6 to create" in told.stderr
+    assert aws.names("us-east-2") == []
+    assert json.loads(told.stdout) == report()
+    assert report()["exit_code"] == 4
+    assert report()["summary"] == {
+        "applied": 0, "failed": 0, "stale": 0, "withheld": 0, "not_attempted": 6
+    }  # fmt: skip
+    assert report()["findings"][-1]["code"] == "plan-refused"
+
+
+@pytest.mark.parametrize("given", ["1234", "not-an-id", ""])
+def test_what_can_be_no_id_is_told_before_any_call(aws: Aws, cli: Cli, given: str) -> None:
+    before = len(aws.world.calls)
+    told = cli("apply", "--expect-plan", given)
+    assert told.exit_code == 64
+    assert len(aws.world.calls) == before
+
+
+def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json", "--target", "us-east-2")
+    told = cli("apply", "plan.json")
+    assert told.exit_code == 0
+    assert aws.names("us-east-2") == ALL
+    assert aws.names("eu-west-1") == []
+
+
+def test_what_was_done_since_counts_as_done(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    cli("apply", "--yes", "--target", "us-east-2")
+    told = cli("apply", "plan.json", "--format", "json")
+    assert told.exit_code == 0
+    assert "Done since the plan was made: 3." in told.stderr
+    assert json.loads(told.stdout)["summary"]["applied"] == 3
+
+
+def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    aws.put("/app/fresh", "1")
+    told = cli("apply", "plan.json", "--out", "report.json")
+    assert told.exit_code == 4
+    assert "new: create /app/fresh in us-east-2 (prod)" in told.stderr
+    assert aws.names("us-east-2") == []
+    assert [f["code"] for f in report()["findings"]] == ["plan-changed"] * 3
+
+
+def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    aws.put("/app/url", "https://example.net")
+    told = cli("apply", "plan.json")
+    assert told.exit_code == 4
+    assert "altered: create /app/url in eu-west-1 (prod): source version 1 became 2" in told.stderr
+
+
+def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cli: Cli) -> None:
+    cli("apply", "--yes")
+    for name in ("/app/url", "/app/hosts"):
+        aws.delete(name)
+    cli("plan", "--out", "plan.json", "--max-deletes", "5")
+    told = cli("apply", "plan.json")
+    assert told.exit_code == 4
+    assert "it was made with --max-deletes 5" in told.stderr
+    assert aws.names("us-east-2") == ALL
+    assert cli("apply", "plan.json", "--max-deletes", "5").exit_code == 0
+    assert aws.names("us-east-2") == ["/app/key"]
+
+
+def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    document = report("plan.json")
+    document["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    Path("plan.json").write_text(json.dumps(document))
+    before = len(aws.world.calls)
+    told = cli("apply", "plan.json")
+    assert told.exit_code == 4
+    assert "8.0 days old" in told.stderr
+    assert len(aws.world.calls) == before
+    assert cli("apply", "plan.json", "--max-plan-age", "9").exit_code == 0
+
+
+def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "plan.json")
+    told = cli("apply", "plan.json", "--expect-plan", "0" * 12)
+    assert told.exit_code == 4
+    assert cli("apply", "plan.json", "--expect-plan", report("plan.json")["plan_id"]).exit_code == 0
+
+
+def test_a_saved_plan_of_another_spec_says_which_one(aws: Aws, cli: Cli) -> None:
+    Path("replication.yaml").rename("prod.yaml")
+    cli("plan", "prod.yaml", "--out", "plan.json")
+    told = cli("apply", "plan.json")
+    assert told.exit_code == 64
+    assert "--spec prod.yaml" in told.stderr
+    assert cli("apply", "plan.json", "--spec", "prod.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan.json", "replication.yaml"),
+        ("plan.json", "--target", "us-east-2"),
+        ("plan.json", "--no-decrypt"),
+        ("plan.json", "--adopt", "overwrite"),
+        ("replication.yaml", "--spec", "replication.yaml", "--yes"),
+        ("cut.json",),
+        ("report.json",),
+    ],
+)
+def test_what_does_not_go_with_a_saved_plan_is_wrong_usage(
+    aws: Aws, cli: Cli, words: tuple[str, ...]
+) -> None:
+    cli("plan", "--out", "plan.json")
+    Path("cut.json").write_text(Path("plan.json").read_text()[:-100])
+    cli("apply", "--yes", "--target", "us-east-2", "--out", "report.json")
+    told = cli("apply", *words)
+    assert told.exit_code == 64
+    assert aws.names("eu-west-1") == []
+
+
+def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -> None:
+    text = Path("replication.yaml").read_text()
+    Path("replication.yaml").write_text(
+        text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
+    )
+    told = cli("apply", "--yes", "--format", "json")
+    assert told.exit_code == 5
+    assert aws.names("eu-west-1") == ALL
+    assert json.loads(told.stdout)["summary"]["withheld"] == 3
+
+
+def test_a_conflict_is_three(aws: Aws, cli: Cli) -> None:
+    aws.put("/app/url", "theirs", region="us-east-2")
+    assert cli("apply", "--yes").exit_code == 3
+
+
+def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: Cli) -> None:
+    Path("replication.yaml").write_text("version: 1\n")
+    told = cli("apply", "--yes", "--format", "json", "--out", "report.json")
+    assert told.exit_code == 1
+    document = json.loads(told.stdout)
+    assert document == report()
+    assert document["exit_code"] == 1
+    assert document["outcomes"] == []
+    assert document["findings"][0]["code"]
+    assert cli("show", "report.json").exit_code == 0
+
+
+def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_done(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr(reconcile, "carry_out", broken)
+    told = cli("apply", "--yes", "--out", "report.json", "--debug")
+    assert told.exit_code == 1
+    assert {outcome["outcome"] for outcome in report()["outcomes"]} == {"failed"}
+    assert "ValueError" in told.stderr
+    assert SECRET not in told.output
+    assert SECRET not in Path("report.json").read_text()
+
+
+def test_a_signal_while_writing_ends_in_order_with_130(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.world.before("PutParameter", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    told = cli("apply", "--yes", "--out", "report.json", "--parallelism", "1")
+    assert told.exit_code == 130
+    document = report()
+    assert document["interrupted"]
+    assert sum(document["summary"].values()) == 6
+    written = len(aws.names("us-east-2")) + len(aws.names("eu-west-1"))
+    assert document["summary"]["applied"] == written
+    assert cli("apply", "--yes").exit_code == 0
+    assert aws.names("us-east-2") == aws.names("eu-west-1") == ALL
+
+
+def test_a_signal_while_planning_ends_with_130_and_nothing_written(aws: Aws, cli: Cli) -> None:
+    aws.world.before("DescribeParameters", lambda: os.kill(os.getpid(), signal.SIGINT))
+    told = cli("apply", "--yes", "--out", "report.json")
+    assert told.exit_code == 130
+    assert "Interrupted." in told.stderr
+    assert "Traceback" not in told.output
+    assert report()["exit_code"] == 130
+    assert aws.names("us-east-2") == []
+
+
+def test_a_report_that_cannot_be_written_is_found_before_anything_is(aws: Aws, cli: Cli) -> None:
+    told = cli("apply", "--yes", "--out", "no/such/folder/report.json")
+    assert told.exit_code == 64
+    assert aws.names("us-east-2") == []

@@ -1,0 +1,112 @@
+"""What a person reads when something went wrong, and what nobody ever reads there."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.cli import failures
+from ssm_reconcile.errors import (
+    Finding,
+    Interrupted,
+    NothingPlanned,
+    PlaceError,
+    PlanRefused,
+    ReconcileError,
+    Severity,
+    SpecError,
+    StoreError,
+    Trouble,
+    UsageError,
+)
+
+SECRET = "correct horse battery staple"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SpecError([]), 1),
+        (UsageError("x"), 64),
+        (PlaceError("x"), 1),
+        (NothingPlanned("x"), 1),
+        (PlanRefused("x"), 4),
+        (Interrupted("x"), 130),
+        (KeyboardInterrupt(), 130),
+        (StoreError(Trouble.DENIED, place="p", operation="o", code="c"), 1),
+        (ReconcileError("x"), 1),
+        (ValueError(SECRET), 1),
+        (OSError(28, "No space left on device", "plan.json"), 1),
+    ],
+)
+def test_each_failure_has_its_exit_code_and_no_traceback(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failures.tell(error, debug=False) == code
+    assert failures.code_of(error) == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    assert told.err
+
+
+def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    error = StoreError(
+        Trouble.DENIED, place="1/us-east-1", operation="PutParameter", code="AccessDenied", remedy="allow it."
+    )
+    failures.tell(error, debug=False)
+    assert capsys.readouterr().err == (
+        "Error: PutParameter in 1/us-east-1 failed: AccessDenied\n  What to do: allow it.\n"
+    )
+
+
+def test_all_faults_of_a_spec_are_told_as_editors_read_them(capsys: pytest.CaptureFixture[str]) -> None:
+    faults = [Finding(Severity.ERROR, "typo", f"write `name` {i}", f"a.yaml:{i}:3") for i in (1, 2)]
+    failures.tell(SpecError(faults), debug=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "a.yaml:1:3: error: write `name` 1 [typo]",
+        "a.yaml:2:3: error: write `name` 2 [typo]",
+        "Error: the spec has 2 errors",
+    ]
+
+
+def _find(value: str) -> None:
+    held = {"wanted": value}
+    raise KeyError(held["wanted"])
+
+
+def _fail(value: str) -> None:
+    try:
+        _find(value)
+    except KeyError as cause:
+        message = "the store broke"
+        raise ReconcileError(message) from cause
+
+
+def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        _fail(SECRET)
+    except ReconcileError as error:
+        failures.tell(error, debug=True)
+    told = capsys.readouterr().err
+    assert "in _fail" in told
+    assert "in _find" in told
+    assert "KeyError\n" in told
+    assert "ReconcileError: the store broke" in told
+    assert SECRET not in told
+
+
+def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest.CaptureFixture[str]) -> None:
+    failures.tell(ValueError(SECRET), debug=False)
+    told = capsys.readouterr().err
+    assert "unexpected ValueError" in told
+    assert "--debug" in told
+    assert SECRET not in told
+
+
+def test_names_in_messages_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    failures.tell(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
+    told = capsys.readouterr().err
+    assert "\x1b" not in told
+    assert "\u202e" not in told

@@ -1,0 +1,158 @@
+"""The commands that need no AWS: validate, show, schema, completion, and a demo without its extra."""
+
+from __future__ import annotations
+
+import json
+from importlib import util
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, door
+from ssm_reconcile.cli.options import Intent
+from tests.unit.cli.conftest import SPEC, Aws, Cli
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("replication.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_a_valid_spec_is_told_on_stdout(folder: Path, cli: Cli) -> None:
+    told = cli("validate")
+    assert (told.exit_code, told.stdout, told.stderr) == (0, "replication.yaml: 1 replication, valid\n", "")
+
+
+def test_every_error_is_told_on_stderr_with_its_place(folder: Path, cli: Cli) -> None:
+    Path("replication.yaml").write_text(SPEC.replace("name: prod", "name: Prod").replace("delete", "dlete"))
+    told = cli("validate")
+    assert told.exit_code == 1
+    lines = told.stderr.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("replication.yaml:") and line.endswith("]") for line in lines)
+    assert told.stdout == f"replication.yaml: not valid, {len(lines)} errors\n"
+
+
+def test_validate_as_json_has_everything_on_stdout(folder: Path, cli: Cli) -> None:
+    good = json.loads(cli("validate", "--format", "json").stdout)
+    assert good["valid"]
+    assert good["replications"] == [
+        {"name": "prod", "file": "replication.yaml", "targets": ["us-east-2", "eu-west-1"]}
+    ]
+    Path("replication.yaml").write_text("version: 1\n")
+    told = cli("validate", "--format", "json")
+    bad = json.loads(told.stdout)
+    assert not bad["valid"]
+    assert {"severity", "code", "message", "where"} == set(bad["findings"][0])
+    assert told.stderr == ""
+
+
+def test_an_unknown_name_is_wrong_usage_and_a_missing_file_is_not(folder: Path, cli: Cli) -> None:
+    told = cli("validate", "--name", "staging")
+    assert told.exit_code == 64
+    assert "prod" in told.stderr
+    assert cli("validate", "nope.yaml").exit_code == 1
+
+
+def test_standard_input_that_is_no_text_is_told(folder: Path, cli: Cli) -> None:
+    told = CliRunner().invoke(door, ["validate", "-"], input=b"name: \xff\xfe")
+    assert told.exit_code in {1, 64}
+    assert "UTF-8" in told.stderr
+
+
+def test_show_repeats_what_plan_showed(aws: Aws, cli: Cli) -> None:
+    words = ["--target", "us-east-2", "--max-deletes", "0"]
+    shown = cli("plan", "--out", "plan.json", *words).stdout
+    calls = len(aws.world.calls)
+    assert cli("show", "plan.json").stdout == shown
+    assert cli("show", "plan.json", "--format", "json").stdout == Path("plan.json").read_text()
+    assert cli("show", "plan.json", "--format", "markdown").stdout.startswith("## ")
+    assert len(aws.world.calls) == calls
+
+
+def test_show_repeats_a_report(aws: Aws, cli: Cli) -> None:
+    shown = cli("apply", "--yes", "--out", "report.json").stdout
+    assert cli("show", "report.json").stdout == shown
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"plan_id": "x"', '{"outcomes": 1}', "\x00"])
+def test_show_refuses_what_is_neither(folder: Path, cli: Cli, text: str) -> None:
+    Path("plan.json").write_text(text)
+    told = cli("show", "plan.json")
+    assert told.exit_code == 64
+    assert told.stdout == ""
+
+
+@pytest.mark.parametrize("what", ["replication", "plan", "report"])
+def test_schemas_are_json(cli: Cli, what: str) -> None:
+    assert json.loads(cli("schema", what).stdout)["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+def test_the_schema_of_a_spec_is_the_one_that_is_meant(cli: Cli) -> None:
+    assert cli("schema").stdout == cli("schema", "replication").stdout
+    assert cli("schema", "spec").exit_code == 64
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_each_shell_gets_a_script_that_asks_this_program(cli: Cli, shell: str) -> None:
+    told = cli("completion", shell)
+    assert told.exit_code == 0
+    assert COMPLETION_VARIABLE in told.stdout
+    assert f"{shell}_complete" in told.stdout
+    assert told.stderr == ""
+
+
+def test_powershell_gets_words_one_a_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMPLETION_VARIABLE, "powershell_complete")
+    monkeypatch.setenv("COMP_WORDS", "plan\nC:\\specs\\my spec.yaml\n--det")
+    monkeypatch.setenv("COMP_WORD", "--det")
+    told = cli()
+    assert told.exit_code == 0
+    assert told.stdout.startswith("plain\t--detailed-exitcode\tExit 2 when there are changes.")
+
+
+def test_commands_complete_with_their_help(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMPLETION_VARIABLE, "fish_complete")
+    monkeypatch.setenv("COMP_WORDS", "ssm-reconcile va")
+    monkeypatch.setenv("COMP_CWORD", "va")
+    assert "validate" in cli().stdout
+
+
+def test_a_demo_without_its_simulator_says_how_to_get_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = util.find_spec
+    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "moto" else there(name))
+    told = cli("demo")
+    assert told.exit_code == 1
+    assert "pip install 'ssm-reconcile[demo]'" in told.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_an_example(cli: Cli, name: str) -> None:
+    told = cli(name, "--help")
+    assert told.exit_code == 0
+    assert "Example" in told.stdout
+    assert f"ssm-reconcile {name}" in told.stdout
+    assert max(len(line) for line in told.stdout.splitlines()) <= 100
+
+
+def test_a_typo_is_wrong_usage_with_the_nearest_command(cli: Cli) -> None:
+    told = cli("aply")
+    assert told.exit_code == 64
+    assert "Did you mean 'apply'?" in told.stderr
+    assert told.stdout == ""
+
+
+def test_no_command_at_all_is_wrong_usage_with_the_help(cli: Cli) -> None:
+    told = cli()
+    assert told.exit_code == 64
+    assert "Commands:" in told.stderr
+
+
+def test_flags_say_again_what_was_said() -> None:
+    intent = Intent(name="prod", only=("/a/**", "/b"), no_decrypt=True, max_deletes=0)
+    assert intent.flags() == [
+        "--name", "prod", "--only", "/a/**", "--only", "/b", "--no-decrypt", "--max-deletes", "0"
+    ]  # fmt: skip

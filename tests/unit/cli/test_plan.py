@@ -1,0 +1,171 @@
+"""The command `plan`: exit codes, streams and what is saved."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import stat
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.cli import running
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import Access, Place, Sealed
+from ssm_reconcile.stores.base import Put
+from ssm_reconcile.stores.memory import MemoryStore
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+
+def test_a_plan_goes_to_stdout_and_its_progress_to_stderr(aws: Aws, cli: Cli) -> None:
+    told = cli("plan")
+    assert told.exit_code == 0
+    assert "6 to create" in told.stdout
+    assert "listing" not in told.stdout
+    assert "123456789012/us-east-1: listing" in told.stderr
+    assert aws.names("us-east-2") == []
+
+
+def test_no_secret_is_in_any_output_at_any_loudness(aws: Aws, cli: Cli) -> None:
+    for words in (
+        (),
+        ("-vv", "--debug"),
+        ("--format", "json"),
+        ("--format", "markdown"),
+        ("--verify-values",),
+    ):
+        assert SECRET not in cli("plan", "--out", "plan.json", *words).output
+    assert SECRET not in Path("plan.json").read_text()
+
+
+def test_quiet_leaves_stderr_empty(aws: Aws, cli: Cli) -> None:
+    assert cli("plan", "-q", "--out", "plan.json").stderr == ""
+
+
+def test_json_is_alone_on_stdout(aws: Aws, cli: Cli) -> None:
+    document = json.loads(cli("plan", "--format", "json").stdout)
+    assert document["summary"]["create"] == 6
+
+
+def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: Aws, cli: Cli) -> None:
+    told = cli("plan", "--format", "markdown", "--out", "plan.json")
+    assert told.stdout.startswith("## ")
+    document = json.loads(Path("plan.json").read_text())
+    assert document["spec_files"] == ["replication.yaml"]
+    assert document["run"]["name"] is None
+    assert stat.S_IMODE(Path("plan.json").stat().st_mode) == 0o644
+    assert sorted(path.name for path in Path().iterdir()) == ["plan.json", "replication.yaml"]
+
+
+def test_the_command_that_applies_it_has_all_that_shaped_the_plan(aws: Aws, cli: Cli) -> None:
+    flags = "replication.yaml --name prod --target us-east-2 --only '/app/**' --max-deletes 0"
+    told = cli("plan", *shlex.split(flags))
+    assert f"apply {flags} --expect-plan" in " ".join(told.stdout.split())
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--detailed-exitcode",), 2)])
+def test_changes_are_an_exit_code_only_when_asked_for(
+    aws: Aws, cli: Cli, words: tuple[str], code: int
+) -> None:
+    assert cli("plan", *words).exit_code == code
+
+
+def test_withheld_changes_are_changes(aws: Aws, cli: Cli) -> None:
+    text = Path("replication.yaml").read_text()
+    Path("replication.yaml").write_text(
+        text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
+    )
+    told = cli("plan", "--detailed-exitcode", "--target", "us-east-2", "--format", "json")
+    document = json.loads(told.stdout)
+    assert document["summary"]["withheld"] == document["summary"]["create"] == 3
+    assert told.exit_code == 2
+
+
+def test_nothing_to_do_is_zero_even_with_the_detailed_code(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    assert cli("plan", "--detailed-exitcode").exit_code == 0
+
+
+def test_something_invalid_is_three_before_any_change_counts(aws: Aws, cli: Cli) -> None:
+    key = aws.world.region(Place("123456789012", "us-east-1")).add_key("app")
+    aws.store("us-east-1").put(
+        Put("/app/other", Sealed("x"), "SecureString", overwrite=False, key_id=key.arn)
+    )
+    told = cli("plan", "--detailed-exitcode", "--format", "json")
+    assert json.loads(told.stdout)["summary"]["invalid"] == 2
+    assert told.exit_code == 3
+
+
+def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(access: Access) -> MemoryStore:
+        if access.region == "eu-west-1":
+            raise StoreError(
+                Trouble.UNREACHABLE, place="eu-west-1", operation="GetCallerIdentity", code="Timeout"
+            )
+        return aws.memory.connect(access)
+
+    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+    told = cli("plan", "--detailed-exitcode", "--format", "json")
+    document = json.loads(told.stdout)
+    assert not document["complete"]
+    assert document["summary"]["create"] == 3
+    assert told.exit_code == 3
+
+
+def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(access: Access) -> MemoryStore:
+        raise StoreError(
+            Trouble.CREDENTIALS, place=access.region, operation="GetCallerIdentity", code="ExpiredToken",
+            remedy="sign in again",
+        )  # fmt: skip
+
+    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+    told = cli("plan")
+    assert told.exit_code == 1
+    assert told.stdout == ""
+    assert told.stderr == (
+        "Error: GetCallerIdentity in us-east-1 failed: ExpiredToken\n  What to do: sign in again.\n"
+    )
+
+
+def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
+    Path("replication.yaml").write_text("version: 1\nname: prod\n")
+    before = len(aws.world.calls)
+    told = cli("plan")
+    assert told.exit_code == 1
+    assert "replication.yaml:1:1: error: " in told.stderr
+    assert "Traceback" not in told.output
+    assert len(aws.world.calls) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--target", "mars"), "us-east-2"),
+        (("--name", "staging"), "prod"),
+        (("--verify-values", "--no-decrypt"), "--no-decrypt"),
+        (("--out", "nowhere/plan.json"), "nowhere"),
+        (("--adopt", "everything"), "same_value"),
+        (("--max-deletes", "-1"), "x>=0"),
+        (("--max-change-percent", "101"), "0<=x<=100"),
+        (("--format", "html"), "markdown"),
+        (("--frobnicate",), "No such option"),
+    ],
+)
+def test_wrong_usage_is_64_and_says_what_is_known(aws: Aws, cli: Cli, words: tuple[str], said: str) -> None:
+    told = cli("plan", *words)
+    assert told.exit_code == 64
+    assert said in told.stderr
+    assert told.stdout == ""
+
+
+def test_a_spec_may_come_on_standard_input(aws: Aws, cli: Cli) -> None:
+    text = Path("replication.yaml").read_text()
+    Path("replication.yaml").unlink()
+    told = cli("plan", "-", stdin=text)
+    assert "6 to create" in told.stdout
+    assert "ssm-reconcile apply - --expect-plan" in told.stdout

@@ -1,0 +1,91 @@
+"""What signals do: end planning at once, let writing finish, and at the second time leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from ssm_reconcile.cli.stopping import Stopping
+from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.errors import Interrupted
+from ssm_reconcile.progress import Phase, Progress
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(0.01)  # a signal is handled between two steps of the interpreter
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_planning_at_once(number: int) -> None:
+    with Stopping() as stop:
+        with pytest.raises(KeyboardInterrupt):
+            send(number)
+        assert stop.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_writing_finish(number: int) -> None:
+    with Stopping() as stop, stop.finishing():
+        send(number)
+        assert stop.is_set()
+
+
+def test_the_second_ctrl_c_leaves_at_once_with_130() -> None:
+    left: list[int] = []
+    with Stopping(left.append) as stop, stop.finishing():
+        send(signal.SIGINT)
+        assert left == []
+        send(signal.SIGINT)
+    assert left == [130]
+
+
+def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
+    left: list[int] = []
+    with Stopping(left.append) as stop, stop.finishing():
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+    assert left == []
+
+
+def test_afterwards_signals_mean_what_they_meant_before() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Stopping():
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_worker_that_reports_progress_hears_of_the_stop() -> None:
+    seen: list[Progress] = []
+
+    def see(progress: Progress) -> None:
+        seen.append(progress)
+
+    progress = Progress("1/us-east-1", Phase.LISTING, 50)
+    with Stopping() as stop:
+        watch = stop.heeding(see)
+        watch(progress)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+        with pytest.raises(Interrupted):
+            watch(progress)
+    assert seen == [progress]
+
+
+def test_sleep_ends_early_when_the_run_is_asked_to_stop() -> None:
+    stop = threading.Event()
+    clock = SystemClock(stop)
+    threading.Timer(0.05, stop.set).start()
+    start = clock.monotonic()
+    clock.sleep(30)
+    clock.sleep(30)
+    clock.sleep(-1)
+    assert clock.monotonic() - start < 10
+
+
+def test_the_time_of_day_has_a_zone() -> None:
+    assert SystemClock(threading.Event()).now().tzinfo is not None

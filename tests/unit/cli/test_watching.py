@@ -1,0 +1,89 @@
+"""When somebody sees a bar, when lines, when nothing."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.watching import Lines, bar_wanted, watching
+from ssm_reconcile.progress import Phase, Progress
+
+PLACE = "123456789012/us-east-1"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("asked", "terminal", "environment", "wanted"),
+    [
+        (Asked(), True, {}, True),
+        (Asked(), False, {}, False),
+        (Asked(), True, {"CI": "true"}, False),
+        (Asked(), True, {"CI": ""}, True),
+        (Asked(), False, {"FORCE_COLOR": "1"}, False),
+        (Asked(), True, {"TERM": "dumb"}, False),
+        (Asked(no_progress=True), True, {}, False),
+    ],
+)
+def test_a_bar_is_for_somebody_who_watches(
+    asked: Asked, terminal: bool, environment: dict[str, str], wanted: bool
+) -> None:
+    assert bar_wanted(asked, Terminal() if terminal else io.StringIO(), environment) is wanted
+
+
+def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
+    said: list[str] = []
+    now = [0.0]
+    lines = Lines(said.append, lambda: now[0])
+    for second in range(0, 25, 2):
+        now[0] = second
+        lines(Progress(PLACE, Phase.LISTING, second * 50))
+    lines(Progress(PLACE, Phase.WRITING, 1, 12))
+    assert said == [
+        f"{PLACE}: listing ...",
+        f"{PLACE}: listing, 500",
+        f"{PLACE}: listing, 1,000",
+    ]
+    now[0] = 40
+    lines(Progress(PLACE, Phase.WRITING, 7, 12))
+    assert said[-1] == f"{PLACE}: writing, 7 of 12"
+
+
+def test_the_line_has_all_places() -> None:
+    said: list[str] = []
+    now = [0.0]
+    lines = Lines(said.append, lambda: now[0])
+    lines(Progress("b", Phase.LISTING, 1))
+    now[0] = 11
+    lines(Progress("a", Phase.TAGS, 2, 3))
+    assert said == ["b: listing ...", "a: reading tags ...", "a: reading tags, 2 of 3; b: listing, 1"]
+
+
+def test_verbose_says_each_phase() -> None:
+    said: list[str] = []
+    lines = Lines(said.append, lambda: 0.0, every_phase=True)
+    for phase in (Phase.LISTING, Phase.LISTING, Phase.WRITING):
+        lines(Progress(PLACE, phase, 1))
+    assert said == [f"{PLACE}: listing ...", f"{PLACE}: writing ..."]
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with watching(Asked(quiet=True)) as watch:
+        watch(Progress(PLACE, Phase.LISTING, 1))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_takes_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in ("CI", "TERM"):
+        monkeypatch.delenv(word, raising=False)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with watching(Asked()) as watch:
+        watch(Progress("[red]x", Phase.LISTING, 1))
+        watch(Progress("[red]x", Phase.LISTING, 2, 2))
+    assert "[red]x listing" in screen.getvalue()

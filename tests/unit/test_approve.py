@@ -1,0 +1,292 @@
+"""What a saved plan approves, and what it does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile import approve
+from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.model import SECURE, Desired, Parameter
+from ssm_reconcile.plan import (
+    Change,
+    Create,
+    Delete,
+    Difference,
+    Expected,
+    Fate,
+    Narrowing,
+    Other,
+    Plan,
+    ReplicationPlan,
+    Row,
+    TagDiff,
+    TargetPlan,
+    Update,
+)
+from ssm_reconcile.renderers.json import dumps, plan_document
+from ssm_reconcile.renderers.reading import read_plan_document
+from ssm_reconcile.spec import Adopt, Run
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TARGET = TargetPlan("us-east-2", "123456789012/us-east-2", replicas=3)
+
+
+def parameter(name: str, **given: Any) -> Parameter:
+    made = Parameter(name, "String", 3, NOON)
+    return replace(made, **given)
+
+
+def create(name: str = "/app/a", **given: Any) -> Change:
+    desired = Desired(name, parameter(name, **given), {"team": "payments"})
+    return Change("prod", "us-east-2", name, Row.CREATE, Create(desired), Expected(3, NOON))
+
+
+def update(**given: Any) -> Change:
+    name = "/app/b"
+    made = Change(
+        "prod",
+        "us-east-2",
+        name,
+        Row.UPDATE,
+        Update(Desired(name, parameter(name), {}), TagDiff()),
+        Expected(3, NOON, 2, NOON),
+        (Difference("value", "1", "2"),),
+    )
+    return replace(made, **given)
+
+
+def delete(name: str = "/app/c", **given: Any) -> Change:
+    expected = Expected(None, None, 4, NOON)
+    return Change("prod", "us-east-2", name, Row.DELETE, Delete(name), expected, **given)
+
+
+def plan(*changes: Change, **given: Any) -> Plan:
+    part = ReplicationPlan("prod", "123456789012/us-east-1", (TARGET,), tuple(changes), selected=3)
+    return Plan((replace(part, **given),))
+
+
+def saved(made: Plan, run: Run = Run(), **given: Any) -> dict[str, Any]:
+    """As it comes back from a file."""
+    document = plan_document(made, tool_version="0.1.0", created=NOON)
+    how: dict[str, Any] = {"name": None, "spec_files": ["replication.yaml"]} | given
+    return read_plan_document(dumps(approve.bound(document, made, run, **how)))
+
+
+def words(verdict: approve.Verdict) -> str:
+    return "\n".join(verdict.lines)
+
+
+def test_the_same_plan_is_approved_and_nothing_of_it_is_done() -> None:
+    verdict = approve.compare(saved(plan(create(), update(), delete())), plan(create(), update(), delete()))
+    assert verdict == approve.Verdict()
+    assert verdict.approved
+
+
+def test_what_is_not_planned_any_more_was_done() -> None:
+    verdict = approve.compare(saved(plan(create(), update())), plan(update()))
+    assert verdict.approved
+    assert [item.name for item in verdict.done] == ["/app/a"]
+
+
+def test_a_new_change_is_refused_and_named() -> None:
+    verdict = approve.compare(saved(plan(create())), plan(create(), delete()))
+    assert not verdict.approved
+    assert words(verdict) == "new: delete /app/c in us-east-2 (prod)"
+
+
+def test_the_same_change_to_another_target_is_a_new_one() -> None:
+    elsewhere = replace(create(), target="eu-west-1")
+    targets = (TARGET, TargetPlan("eu-west-1", "123456789012/eu-west-1"))
+    verdict = approve.compare(saved(plan(create())), plan(create(), elsewhere, targets=targets))
+    assert words(verdict) == "new: create /app/a in eu-west-1 (prod)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (update(), update(expected=Expected(4, NOON, 2, NOON)), "source version 3 became 4"),
+        (update(), update(expected=Expected(3, NOON, 5, NOON)), "version 2 became 5"),
+        (
+            update(),
+            update(expected=Expected(3, NOON + timedelta(seconds=9), 2, NOON)),
+            "source last modified other than approved",
+        ),
+        (update(), update(fate=Fate.WITHHELD, withheld_by=("max-deletes",)), "withheld now, by max-deletes"),
+        (update(fate=Fate.WITHHELD), update(), "withheld then, to be applied now"),
+        (update(), delete("/app/b"), "action update became delete"),
+        (create(), create(type="StringList"), "type String became StringList"),
+        (create(), create(tier="Advanced"), "tier Standard became Advanced"),
+        (create(), create(description="other"), "description changed"),
+        (create(), create(allowed_pattern="^x$"), "AllowedPattern changed"),
+        (create(), create(policies=("{}",)), "policies changed"),
+        (
+            update(),
+            update(differences=(Difference("tier", "Standard", "Advanced"),)),
+            "attributes that differ value became tier",
+        ),
+        (
+            create(),
+            replace(create(), effect=Create(Desired("/app/a", parameter("/app/a"), {"team": "web"}))),
+            "tags to add other than approved",
+        ),
+        (
+            create(),
+            replace(create(), effect=Create(Desired("/app/a", parameter("/app/z"), {"team": "payments"}))),
+            "source /app/a became /app/z",
+        ),
+        (
+            update(),
+            update(effect=Update(Desired("/app/b", parameter("/app/b"), {}), TagDiff(), takes_over=True)),
+            "takes over no became yes",
+        ),
+        (
+            create(),
+            replace(
+                create(),
+                effect=Create(
+                    Desired("/app/a", parameter("/app/a"), {"team": "payments"}, key_identity="alias/k")
+                ),
+            ),
+            "KeyId none became alias/k",
+        ),
+    ],
+)
+def test_an_altered_change_is_refused_in_words(before: Change, after: Change, said: str) -> None:
+    verdict = approve.compare(saved(plan(before)), plan(after))
+    assert not verdict.approved
+    assert said in words(verdict)
+
+
+def test_a_target_that_is_another_place_now_is_refused_though_its_changes_are_the_same() -> None:
+    moved = replace(TARGET, place="123456789012/eu-west-1")
+    verdict = approve.compare(saved(plan(create())), plan(create(), targets=(moved,)))
+    assert "to 123456789012/us-east-2 became from 123456789012/us-east-1 to 123456789012/eu-west-1" in words(
+        verdict
+    )
+
+
+def test_another_source_is_refused() -> None:
+    verdict = approve.compare(saved(plan(create())), plan(create(), source="210987654321/us-east-1"))
+    assert not verdict.approved
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (
+            plan(others=(Other("prod", "us-east-2", "/app/a", Row.CONFLICT, "conflict", ("not ours",)),)),
+            "now conflict; not ours",
+        ),
+        (plan(targets=(replace(TARGET, complete=False),)), "its place was not listed to the end"),
+        (plan(source_complete=False), "its place was not listed to the end"),
+        (plan(targets=()), "no longer in the spec"),
+    ],
+)
+def test_what_something_stands_in_the_way_of_was_not_done(now: Plan, said: str) -> None:
+    verdict = approve.compare(saved(plan(create())), now)
+    assert verdict.approved
+    assert not verdict.done
+    assert said in str(verdict.dropped[0])
+
+
+def test_the_pattern_of_a_secret_is_nowhere_in_a_saved_plan() -> None:
+    document = saved(plan(create(type=SECURE, allowed_pattern="^hunter2$")))
+    assert "hunter2" not in json.dumps(document)
+
+
+def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag() -> None:
+    run = Run(
+        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=Adopt.SAME_VALUE,
+        allow_replace=True, overwrite_outside=True, allow_empty_source=True,
+        max_deletes=0, max_change_percent=80,
+    )  # fmt: skip
+    made = replace(plan(create()), narrowing=Narrowing(run.targets, run.only))
+    found = approve.run_of(saved(made, run, name="prod", spec_files=["a.yaml", "b.yaml"]))
+    assert found.run == Run(
+        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=Adopt.SAME_VALUE
+    )
+    assert found.name == "prod"
+    assert found.spec_files == ("a.yaml", "b.yaml")
+    assert found.flags == (
+        "--overwrite-outside",
+        "--allow-replace",
+        "--allow-empty-source",
+        "--max-deletes 0",
+        "--max-change-percent 80",
+    )
+
+
+def test_the_id_of_a_saved_plan_is_that_of_its_changes() -> None:
+    document = saved(plan(create(), update(), delete()))
+    approve.run_of(document)
+    document["changes"][0]["effect"]["expected"][0] += 1
+    with pytest.raises(UsageError, match="not those of its plan id"):
+        approve.run_of(document)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d.pop("run"),
+        lambda d: d.update(run=[]),
+        lambda d: d["run"].update(adopt="please"),
+        lambda d: d["run"].update(targets="us-east-2"),
+        lambda d: d["run"].update(no_decrypt="yes"),
+        lambda d: d["run"].update(name=7),
+        lambda d: d["run"].update(max_deletes="many"),
+        lambda d: d.update(spec_files=[1]),
+        lambda d: d["changes"][0].pop("effect"),
+        lambda d: d["changes"].pop(),
+    ],
+)
+def test_a_damaged_saved_plan_is_no_approval(damage: Any) -> None:
+    document = saved(plan(create()))
+    damage(document)
+    with pytest.raises(UsageError, match="cannot be applied"):
+        approve.run_of(document)
+
+
+@pytest.mark.parametrize(
+    ("created", "said"),
+    [
+        ((NOON - timedelta(days=7, minutes=1)).isoformat(), "7.0 days old"),
+        ((NOON + timedelta(minutes=6)).isoformat(), "in the future"),
+        ("yesterday", "does not say when"),
+        (None, "does not say when"),
+        ("2026-11-23T12:00:00", "no zone"),
+    ],
+)
+def test_an_approval_that_is_too_old_or_not_yet_is_refused(created: str | None, said: str) -> None:
+    with pytest.raises(PlanRefused, match=said):
+        approve.check_age({"created": created}, NOON, 7)
+
+
+@pytest.mark.parametrize("age", [timedelta(days=6, hours=23), timedelta(), timedelta(minutes=-4)])
+def test_an_approval_within_its_days_counts_and_clocks_may_differ_a_little(age: timedelta) -> None:
+    approve.check_age({"created": (NOON - age).isoformat()}, NOON, 7)
+
+
+def test_an_id_is_named_by_its_beginning_with_or_without_its_kind() -> None:
+    made = plan(create())
+    for given in (made.plan_id, made.plan_id[:12], f"sha256:{made.plan_id[:20]}", made.plan_id[:12].upper()):
+        assert approve.names(made, given)
+    assert approve.names(made, made.id_of(made.replications[0])[:12])
+    assert not approve.names(made, "0" * 12)
+    assert not approve.matches(made.plan_id, made.plan_id[1:20])
+
+
+def test_the_id_of_one_replication_does_not_name_a_plan_of_two() -> None:
+    part = plan(create()).replications[0]
+    both = Plan((part, replace(part, name="other", changes=())))
+    assert not approve.names(both, both.id_of(part))
+
+
+@pytest.mark.parametrize("given", ["", "9535f425885", "latest", "9535f4258859g", "a" * 65])
+def test_what_can_be_no_id_is_wrong_usage(given: str) -> None:
+    with pytest.raises(UsageError, match="hex digits"):
+        approve.matches("9535f4258859", given)
