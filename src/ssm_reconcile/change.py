@@ -176,7 +176,7 @@ Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release
 class Change:
     """One address of one target, and what is to be done there.
 
-    `source_name` is the source parameter it is about, `kind` the type that the parameter has or will have, for people. `writer` is who changed the
+    `place` is the account and region of the target, `source_name` the source parameter it is about, `kind` the type that the parameter has or will have, for people. `writer` is who changed the
     live parameter last, `changed_outside` whether that was somebody else after us.
     """
 
@@ -188,6 +188,7 @@ class Change:
     expected: Expected
     differences: tuple[Difference, ...] = ()
     reasons: tuple[str, ...] = ()
+    place: str = ""
     source_name: str | None = None
     kind: str = ""
     writer: str = ""
@@ -251,6 +252,7 @@ def effect_of(change: Change) -> dict[str, Any]:
     desired = change.desired
     document: dict[str, Any] = {
         "target": change.target,
+        "place": change.place,
         "name": change.name,
         "action": change.action.value,
         "row": change.row.value,

@@ -52,6 +52,7 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
     can be opened. A single place that cannot be opened is left to the plan, which says so.
     """
     specs = narrowed(specs, run)
+    _check_names(specs)
     opened: dict[Access, Store | StoreError] = {}
     for spec in specs:
         for access in (spec.source.access, *(target.access for target in spec.targets)):
@@ -66,6 +67,16 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
     for spec in specs:
         _check_accounts(spec, opened)
     return Places(opened)
+
+
+def _check_names(specs: Sequence[Replication]) -> None:
+    """Changes and outcomes are told apart by the replication's name."""
+    seen: dict[str, Replication] = {}
+    for spec in specs:
+        if spec.name in seen:
+            message = f"two replications of this run are called {spec.name} ({seen[spec.name].where}, {spec.where})"
+            raise UsageError(message, "run their files one at a time, or give one another name")
+        seen[spec.name] = spec
 
 
 def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreError]) -> None:

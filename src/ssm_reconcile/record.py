@@ -73,8 +73,7 @@ def key_digest(identity: str | None) -> str:
 class Record:
     """What a replica was made from. Times are timezone-aware; they are kept in milliseconds.
 
-    `written` is the time of our write by our clock or, where we compared instead of writing,
-    the replica's own LastModifiedDate.
+    `written` is when the record was written, by our clock: with the value, or after a comparison.
     """
 
     source_version: int
@@ -110,9 +109,10 @@ class Record:
         """Whether the replica is still the version that we wrote or compared.
 
         The version alone does not tell: a parameter that was deleted and made again starts at
-        version 1 anew (aws-facts F).
+        version 1 anew (aws-facts F), and then it is younger than the record. It may be older: what was
+        only compared keeps the date it had, unless tags move it, which is not known (aws-facts B9).
         """
-        return live.version == self.version and abs(live.last_modified - self.written) <= WRITE_WINDOW
+        return live.version == self.version and live.last_modified - self.written <= WRITE_WINDOW
 
 
 _PATTERN = re.compile(

@@ -72,6 +72,7 @@ class Settling:
     watch: Watch
     rings: Mapping[str, Keyring]
     answers: Answers
+    only: tuple[Glob, ...] = ()
 
     def reader(self, end: str) -> Reader:
         """The reader of the source or of a target."""
@@ -94,7 +95,8 @@ def settle(
         spec.rule_for(parameter.name, parameter.type) is not None for parameter in source.parameters.values()
     )
     situation = Situation(source, live, selected)
-    settling = Settling(spec, places, run, key, now, watch, _rings(spec, situation, places), {})
+    only = tuple(Glob(text) for text in run.only)
+    settling = Settling(spec, places, run, key, now, watch, _rings(spec, situation, places), {}, only)
     situation = _settle_ownership(settling, situation)
     while True:
         drafts = _draft(settling, situation)
@@ -114,6 +116,22 @@ def _rings(spec: Replication, situation: Situation, places: Places) -> dict[str,
         references = target_keys(spec, target, situation.source, live, ring)
         rings[name] = observe.resolve_keys(places.store(target.access), references)
     return rings
+
+
+def _asked_for(
+    settling: Settling, desired: Mapping[str, Mapping[str, Desired]]
+) -> dict[str, dict[str, Desired]]:
+    """What a run narrowed by `--only` is about: nothing else is read for it."""
+    if not settling.only:
+        return {name: dict(every) for name, every in desired.items()}
+    return {
+        name: {
+            address: one
+            for address, one in every.items()
+            if any(glob.matches(text) for glob in settling.only for text in (one.name, one.source.name))
+        }
+        for name, every in desired.items()
+    }
 
 
 def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, Desired]]:
@@ -136,7 +154,7 @@ def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
 
     A few are asked one by one; for many, one scan finds those that do carry our owner tag.
     """
-    desired = _desired(settling, situation)
+    desired = _asked_for(settling, _desired(settling, situation))
     owners = settling.spec.owners(situation.source.place)
     for name, live in sorted(situation.live.items()):
         reader = settling.reader(name)
@@ -155,12 +173,12 @@ def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
 def _draft(settling: Settling, situation: Situation) -> dict[str, TargetDiff]:
     """Every target's rows as far as it is known now."""
     desired = _desired(settling, situation)
+    asked_for = _asked_for(settling, desired)
     proofs = {
-        name: prove(settling.spec, name, desired[name], situation.source, live, settling.run)
+        name: prove(settling.spec, name, asked_for[name], situation.source, live, settling.run)
         for name, live in situation.live.items()
     }
     _ask(settling, proofs)
-    only = tuple(Glob(text) for text in settling.run.only)
     return {
         name: diff(
             Scene(
@@ -173,7 +191,7 @@ def _draft(settling: Settling, situation: Situation) -> dict[str, TargetDiff]:
                 settled=proofs[name].settled,
                 unproven=proofs[name].unproven,
                 readings=_readings(settling, name, proofs[name]),
-                only=only,
+                only=settling.only,
             ),
             desired[name],
         )

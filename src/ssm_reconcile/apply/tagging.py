@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
@@ -50,8 +51,10 @@ def write_tags(
 ) -> None:
     """Adds and removes what differs, the record among it; two calls at most.
 
-    Where the sum would pass AWS's limit of 50, what goes is removed before what comes is added.
+    Where the sum would pass AWS's limit of 50, what goes is removed before what comes is added. The
+    record is of this moment: tags may move LastModifiedDate, and must not make the replica look younger.
     """
+    record = replace(record, written=work.clock.now())
     added = {**tags.added, **work.ownership(desired, change.name, record)}
     removed = [key for key in tags.removed if key in live]
     if SOURCE in live and SOURCE not in added:

@@ -99,6 +99,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
         expected=_expected(case),
         differences=case.differences,
         reasons=(*reasons, *(wanted.warnings if wanted is not None else ())),
+        place=str(case.scene.live.place),
         source_name=wanted.source.name if wanted is not None else case.made_from,
         kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
         writer=live.last_modified_user if live is not None else "",
@@ -251,7 +252,7 @@ def _outside(case: Case, change: Change) -> Change:
         return change
     if same_writer(live.last_modified_user, case.scene.live.caller):
         return change
-    who = live.last_modified_user or "somebody else"
+    who = live.last_modified_user if live.last_modified_user.startswith("arn:") else "somebody else"
     return replace(
         change, changed_outside=True, reasons=(*change.reasons, f"changed outside ssm-reconcile by {who}")
     )
