@@ -1,0 +1,160 @@
+"""Hostile text -> text that does nothing: not to a terminal, not to Markdown, not to the eye.
+
+Names, values, descriptions and tags are written by others. Control, bidi, zero-width and look-alike
+blank characters become visible escapes; a value is one line of at most 200 characters.
+
+    visible     any text on one line, for a terminal          shown   a value, raw where that is plain
+    span        a Markdown code span, also in a table         code    the same as HTML, for <summary>
+    prose       a sentence of ours that may quote names       fence   a block that its content cannot end
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+
+VALUE_LIMIT = 200
+"""How many characters of a value are shown."""
+NAME_LIMIT = 1100
+"""More than any name in AWS has (1011, aws-facts B6); a forged file may hold longer ones."""
+
+UNSAFE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680"
+    "\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164"
+    "\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff"
+    "\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U0010ffff"
+    "]"
+)
+"""Controls, formats (bidi, zero width, tags), surrogates, private use, variation selectors, and every
+blank but the space. A test holds it against the Unicode categories."""
+_MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
+"""Combining marks at the start, or more than two on one letter: they would grow over the neighbours."""
+_PLAIN = re.compile(r'(?![\s"(…])(?!.* -> )(?!.*, ).*(?<!\s)')
+
+
+def _escape(text: str) -> str:
+    r"""Characters as JSON escapes: `\u202e`, beyond the first plane as two."""
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def escaped(text: str) -> str:
+    """The same text with everything that is not safe to print as a visible escape."""
+    return _MARKS.sub(lambda m: _escape(m[0]), UNSAFE.sub(lambda m: _escape(m[0]), text))
+
+
+def visible(text: str, limit: int = NAME_LIMIT) -> str:
+    """A name or a sentence on one line, safe to print; what is cut ends in an ellipsis."""
+    if len(text) > limit:
+        text = text[:limit] + "…"
+    return escaped(text)
+
+
+def quoted(text: str) -> str:
+    """A value as JSON, safe to print."""
+    return escaped(json.dumps(text, ensure_ascii=False))
+
+
+def shown(text: str, *, cut: bool = False, start: int = 0) -> str:
+    r"""A value on one line: as it is where that is plain to read, otherwise as JSON.
+
+    A reader can tell the two apart: what begins with a quotation mark is JSON. `cut`: there is more
+    of it than the text says. `start`: the characters before are left out.
+
+    >>> shown("alias/shop"), shown("a\nb"), shown("")
+    ('alias/shop', '"a\\nb"', '""')
+    """
+    more = cut or len(text) > start + VALUE_LIMIT
+    part = text[start : start + VALUE_LIMIT]
+    if not more and not start and part and _PLAIN.fullmatch(part) and escaped(part) == part:
+        return part
+    return f"{'… ' if start else ''}{quoted(part)}{' …' if more else ''}"
+
+
+def shown_pair(before: str, after: str, *, cut: bool = False) -> tuple[str, str]:
+    """Two values so that a reader sees where they differ, also when that is late or invisible.
+
+    Two equal results mean: they differ beyond what is known of them.
+    """
+    same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
+    same = min(len(before), len(after)) if same is None else same
+    start = (
+        max(0, same - 40) if same >= VALUE_LIMIT - 40 and max(len(before), len(after)) > VALUE_LIMIT else 0
+    )
+    pair = (
+        shown(before, cut=cut and len(before) >= VALUE_LIMIT, start=start),
+        shown(after, cut=cut and len(after) >= VALUE_LIMIT, start=start),
+    )
+    alike = unicodedata.normalize("NFKC", pair[0]) == unicodedata.normalize("NFKC", pair[1])
+    if alike and before != after:
+        return json.dumps(before[start : start + VALUE_LIMIT]), json.dumps(after[start : start + VALUE_LIMIT])
+    return pair
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def span(text: str, *, table: bool = False) -> str:
+    """A Markdown code span: nothing in it is a mention, a link, HTML or emphasis.
+
+    In a table a pipe has to be escaped even inside of code (GFM, tables extension).
+    """
+    text = visible(text) or " "
+    mark = "`" * (_longest_run(text) + 1)
+    edges = text[0] + text[-1] if text.strip() else ""
+    pad = " " if edges.strip("` ") != edges else ""
+    body = text.replace("|", "\\|") if table else text
+    return f"{mark}{pad}{body}{pad}{mark}"
+
+
+def code(text: str) -> str:
+    """The same for a line that is HTML already: everything but plain characters as entities."""
+    plain = re.sub(r"[^A-Za-z0-9/_.\- ]", lambda m: f"&#{ord(m[0])};", visible(text))
+    return f"<code>{plain}</code>"
+
+
+_WORD = re.compile(
+    r"""[("']*
+    (?:[A-Za-z]+(?:['-][A-Za-z]+)*|[0-9]{1,6}(?:[.,][0-9]{1,6})?%?|--?|…)?
+    [)"',.;:!?]*""",
+    re.VERBOSE,
+)
+_COMMIT = re.compile(r"[a-fA-F]{7,}")
+"""A word that GitHub might take for a commit."""
+_ODD = re.compile(r"""(?P<open>[("']*)(?P<body>.*?)(?P<close>[)"',.;:!?]*)""")
+
+
+def prose(text: str, limit: int = NAME_LIMIT) -> str:
+    """A sentence as Markdown: plain words stay, anything else in it becomes code.
+
+    Written as a list of what may stay, so that what GitHub makes of text tomorrow is inert too.
+    """
+    out = ""
+    for part in re.split("(`[^`]+`)", visible(text, limit)):
+        words = [span(part[1:-1])] if re.fullmatch("`[^`]+`", part) else map(_word, part.split(" "))
+        for i, word in enumerate(words):
+            touching = not i and out.endswith("`") and word.startswith("`")
+            out += f"{' ' if i or touching else ''}{word}"
+    out = out.strip(" ")
+    first = out.split(" ", 1)[0]
+    return f"{span(first)}{out[len(first) :]}" if re.match(r"[-+]|[0-9]+[.)]", first) else out
+
+
+def _word(word: str) -> str:
+    if _WORD.fullmatch(word) and not _COMMIT.search(word):
+        return word
+    parts = _ODD.fullmatch(word)
+    if parts is None or not parts["body"] or "`" in word:
+        return span(word)
+    return f"{parts['open']}{span(parts['body'])}{parts['close']}"
+
+
+def fence(lines: list[str], language: str = "diff") -> str:
+    """A fenced block with a fence that is longer than any run of backticks inside."""
+    body = "\n".join(lines)
+    mark = "`" * max(3, _longest_run(body) + 1)
+    return f"{mark}{language}\n{body}\n{mark}"

@@ -1,0 +1,85 @@
+"""Whole renderings, as files that a reviewer can look at.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/renderers/test_golden.py` writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.markdown import CommentContext, plan_comment, report_comment
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
+from ssm_reconcile.renderers.text import plan_text, report_text
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+GOLDEN = Path(__file__).parent / "golden"
+CONTEXT = CommentContext(
+    "3f9c2ab", "19822345678", "https://github.com/acme/params/actions/runs/19822345678", "SSM plan #214"
+)
+RESULTS = (Result.APPLIED, Result.APPLIED, Result.FAILED, Result.STALE)
+
+
+def saved(plan: Plan) -> str:
+    return dumps(plans.document_of(plan))
+
+
+def reported(plan: Plan) -> str:
+    return dumps(plans.report_document_of(plans.reported(plan, RESULTS)))
+
+
+def text(plan: Plan) -> str:
+    return plan_text(plan_view(read_plan_document(saved(plan))), width=110)
+
+
+def narrow(plan: Plan) -> str:
+    return plan_text(plan_view(read_plan_document(saved(plan))), width=40)
+
+
+def comment(plan: Plan) -> str:
+    return plan_comment(plan_view(read_plan_document(saved(plan))), context=CONTEXT)
+
+
+def merged(plan: Plan) -> str:
+    return plan_comment(plan_view(read_plan_document(saved(plan))), context=CONTEXT, level=1)
+
+
+def outcome(plan: Plan) -> str:
+    return report_text(report_view(read_report_document(reported(plan))), width=110)
+
+
+def aftermath(plan: Plan) -> str:
+    return report_comment(report_view(read_report_document(reported(plan))), context=CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "render"),
+    [
+        ("0-changes.txt", plans.in_sync(), text),
+        ("0-changes.md", plans.in_sync(), comment),
+        ("0-changes.json", plans.in_sync(), saved),
+        ("12-changes.txt", plans.twelve(), text),
+        ("12-changes.narrow.txt", plans.twelve(), narrow),
+        ("12-changes.md", plans.twelve(), comment),
+        ("12-changes.json", plans.twelve(), saved),
+        ("12-changes.applied.txt", plans.twelve(), outcome),
+        ("12-changes.applied.md", plans.twelve(), aftermath),
+        ("12-changes.applied.json", plans.twelve(), reported),
+        ("400-changes.md", plans.many(80), merged),
+    ],
+)
+def test_a_rendering_is_what_was_looked_at(name: str, plan: Plan, render: Callable[[Plan], str]) -> None:
+    file = GOLDEN / name
+    made = render(plan)
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(made, encoding="utf-8")
+    assert made == file.read_text(encoding="utf-8")

@@ -1,0 +1,127 @@
+"""Hostile text does nothing: to a terminal, to Markdown, to the eye."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+
+import pytest
+
+from ssm_reconcile.renderers.inert import UNSAFE, code, fence, prose, shown, shown_pair, span, visible
+
+
+def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
+    bad = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs"}
+    missed = [
+        f"U+{point:04X}"
+        for point in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(point)) in bad and chr(point) != " " and not UNSAFE.match(chr(point))
+    ]
+    assert missed == []
+
+
+def test_letters_of_any_script_and_common_symbols_are_safe() -> None:
+    assert UNSAFE.search("aZ09 /_.-é漢字Ж→×…€😀") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("/shop/prod/db", "/shop/prod/db"),
+        ("a\nb\x1b[31m", "a\\u000ab\\u001b[31m"),
+        ("x\u202egnp.exe", "x\\u202egnp.exe"),
+        ("\u200b\U000e0041", "\\u200b\\udb40\\udc41"),
+        ("\ud800", "\\ud800"),
+        ("\u0301x", "\\u0301x"),
+        ("e\u0301", "e\u0301"),
+        ("e" + "\u0301" * 5, "e\u0301\u0301" + "\\u0301" * 3),
+    ],
+)
+def test_what_could_deceive_becomes_a_visible_escape(text: str, seen: str) -> None:
+    assert visible(text) == seen
+
+
+def test_a_name_longer_than_any_in_aws_is_cut_and_says_so() -> None:
+    assert visible("a" * 2000) == "a" * 1100 + "…"
+
+
+@pytest.mark.parametrize("text", ['{"max": 100}', "alias/shop", "a,b", "https://x.example/?a=b", "C:\\temp"])
+def test_a_plain_value_is_shown_as_it_is(text: str) -> None:
+    assert shown(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", " a", "a ", '"a"', "(secret)", "a -> b", "a, b", "a\tb", "a\u00a0b", "…", "a\nb", "\ud800"]
+)
+def test_a_value_that_could_be_misread_is_shown_as_json_that_gives_it_back(text: str) -> None:
+    assert shown(text).startswith('"')
+    assert json.loads(shown(text)) == text
+
+
+def test_a_long_value_is_cut_at_two_hundred_characters_and_says_so() -> None:
+    assert shown("a" * 200) == "a" * 200
+    assert shown("a" * 201) == f'"{"a" * 200}" …'
+    assert shown("a" * 200, cut=True) == f'"{"a" * 200}" …'
+
+
+def test_two_values_that_differ_late_are_shown_where_they_differ() -> None:
+    before, after = shown_pair("x" * 300 + "old", "x" * 300 + "new")
+    assert "old" in before
+    assert "new" in after
+    assert before.startswith("… ")
+
+
+def test_two_values_that_only_look_the_same_are_told_apart() -> None:
+    before, after = shown_pair("é", "e\u0301")
+    assert before != after
+    assert (before + after).isascii()
+
+
+def test_two_values_that_differ_beyond_what_is_known_come_out_equal() -> None:
+    before, after = shown_pair("x" * 200, "x" * 200, cut=True)
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("/a/b", "`/a/b`"),
+        ("a`b", "``a`b``"),
+        ("`", "`` ` ``"),
+        ("", "` `"),
+        ("@team #1 <img>", "`@team #1 <img>`"),
+    ],
+)
+def test_a_code_span_holds_any_text(text: str, markdown: str) -> None:
+    assert span(text) == markdown
+
+
+def test_a_pipe_is_escaped_only_in_a_table() -> None:
+    assert (span("a|b"), span("a|b", table=True)) == ("`a|b`", "`a\\|b`")
+
+
+def test_code_in_html_has_nothing_that_html_or_markdown_knows() -> None:
+    assert code("/a/<b>&`*") == "<code>/a/&#60;b&#62;&#38;&#96;&#42;</code>"
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("11 deletes are more than 10: all withheld.", "11 deletes are more than 10: all withheld."),
+        ("add it to `kms` (source: alias/x)", "add it to `kms` (source: `alias/x`)"),
+        ("ask @team, see #1", "ask `@team`, see `#1`"),
+        ("a *b* _c_ <d> [e](f) www.g.example", "a `*b*` `_c_` `<d>` `[e](f`) `www.g.example`"),
+        ("1. no list", "`1.` no list"),
+        ("- no list", "`-` no list"),
+        ("commit deadbeefcafe", "commit `deadbeefcafe`"),
+        ("stray ` tick", "stray `` ` `` tick"),
+        (":smile:", "`:smile`:"),
+    ],
+)
+def test_in_prose_plain_words_stay_and_all_else_becomes_code(text: str, markdown: str) -> None:
+    assert prose(text) == markdown
+
+
+def test_a_fence_is_longer_than_any_run_of_backticks_inside() -> None:
+    assert fence(["a ```` b"]) == "`````diff\na ```` b\n`````"

@@ -1,0 +1,186 @@
+"""The documents say what the plan says, validate against their schemas, and hold no secret."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import COUNTED, Difference, Row, TagDiff
+from ssm_reconcile.renderers.json import dumps, moment
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+SCHEMAS = Path(__file__).parents[3] / "schema"
+
+
+def schema(name: str) -> Any:
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def change_of(*changes: Any) -> Any:
+    return plans.document_of(plans.plan_of(changes))["changes"][0]
+
+
+@pytest.mark.parametrize("name", ["plan", "report"])
+def test_every_property_of_a_schema_is_described(name: str) -> None:
+    def undescribed(node: Any, at: str) -> list[str]:
+        found = []
+        for key, child in node.get("properties", {}).items():
+            if not (child.get("description") or "$ref" in child):
+                found.append(f"{at}.{key}")
+            found += undescribed(child, f"{at}.{key}")
+        for key, child in node.get("definitions", {}).items():
+            found += [] if child.get("description") else [f"{at}#{key}"]
+            found += undescribed(child, f"{at}#{key}")
+        return found
+
+    jsonschema.Draft7Validator.check_schema(schema(name))
+    assert undescribed(schema(name), name) == []
+
+
+@pytest.mark.parametrize("plan", [plans.in_sync(), plans.twelve(), plans.many(20)], ids=["0", "12", "100"])
+def test_a_plan_document_fits_its_schema_and_survives_the_round_trip(plan: Any) -> None:
+    document = plans.document_of(plan)
+    jsonschema.validate(document, schema("plan"))
+    assert json.loads(dumps(document)) == document
+
+
+def test_a_report_document_fits_its_schema_and_survives_the_round_trip() -> None:
+    report = plans.reported(plans.twelve(), tuple(Result), interrupted=True)
+    document = plans.report_document_of(report)
+    jsonschema.validate(document, schema("report"))
+    assert json.loads(dumps(document)) == document
+
+
+def test_an_attribute_is_before_and_after_or_only_said_to_differ() -> None:
+    change = change_of(
+        plans.update(
+            "eu-west-1",
+            "/a",
+            plans.secret(),
+            Difference("description", "", "new"),
+            Difference("AllowedPattern", "x", "y", cut=True),
+            tags=TagDiff({"a": "1", "b": "2"}, {"a": "3", "c": "4"}),
+        )
+    )
+    assert change["attributes"] == {
+        "value": {"secret": True},
+        "description": {"before": "", "after": "new"},
+        "AllowedPattern": {"before": "x", "after": "y", "cut": True},
+        "tags": {"added": {"a": "3", "c": "4"}, "removed": ["b"], "before": {"a": "1", "b": "2"}},
+    }
+
+
+def test_a_create_says_everything_that_is_not_a_default() -> None:
+    change = change_of(
+        plans.create(
+            "eu-west-1",
+            "/a",
+            "SecureString",
+            tier="Advanced",
+            description="d",
+            allowed_pattern="hunter.*",
+            policies=('{"Type":"NoChangeNotification"}',),
+            tags={"team": "x"},
+        )
+    )
+    assert change["attributes"] == {
+        "value": {"secret": True},
+        "description": {"before": None, "after": "d"},
+        "AllowedPattern": {"secret": True},
+        "tier": {"before": None, "after": "Advanced"},
+        "policies": {"before": None, "after": '[{"Type":"NoChangeNotification"}]'},
+        "KeyId": {"before": None, "after": "alias/shop"},
+        "tags": {"added": {"team": "x"}, "removed": [], "before": {}},
+    }
+
+
+def test_what_is_expected_is_null_where_nothing_is_there() -> None:
+    assert change_of(plans.create("eu-west-1", "/a"))["expected"] == {
+        "source_version": 2,
+        "source_last_modified": "2026-11-22T09:30:00.123Z",
+        "version": None,
+        "last_modified": None,
+    }
+
+
+def test_a_delete_names_the_source_that_has_to_be_gone() -> None:
+    change = change_of(plans.delete("eu-west-1", "/a"))
+    assert (change["action"], change["source"], change["attributes"]) == ("delete", "/a", {})
+
+
+def test_a_withheld_change_names_its_guard() -> None:
+    change = change_of(plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many"))
+    assert (change["fate"], change["withheld_by"]) == ("withheld", ["max-deletes"])
+    assert change["reasons"][-1] == "withheld: too many"
+
+
+def test_a_target_has_the_words_of_the_summary_for_itself() -> None:
+    document = plans.document_of(plans.twelve())
+    dublin = next(target for target in document["targets"] if target["name"] == "eu-west-1")
+    assert {word: dublin[word] for word in (*COUNTED, "withheld") if dublin[word]} == {
+        "create": 2, "update": 2, "delete": 1, "in_sync": 160, "conflict": 1, "invalid": 1,
+    }  # fmt: skip
+    assert document["summary"]["create"] == sum(target["create"] for target in document["targets"])
+
+
+def test_changes_are_sorted_however_the_plan_was_put_together() -> None:
+    changes = [plans.create(target, name) for target in ("us-west-2", "eu-west-1") for name in ("/b", "/a")]
+    document = plans.document_of(plans.plan_of(reversed(changes)))
+    assert [(change["target"], change["name"]) for change in document["changes"]] == [
+        ("eu-west-1", "/a"), ("eu-west-1", "/b"), ("us-west-2", "/a"), ("us-west-2", "/b"),
+    ]  # fmt: skip
+
+
+def test_a_moment_is_utc_in_milliseconds() -> None:
+    local = datetime(2026, 11, 23, 2, 0, 0, 1999, tzinfo=timezone(timedelta(hours=2)))
+    assert moment(local) == "2026-11-23T00:00:00.001Z"
+    assert moment(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
+
+
+def test_json_has_no_raw_character_that_could_deceive_and_still_means_the_same() -> None:
+    document = {"name": "a\u202eb\x9b\ud800", "é": "漢"}
+    text = dumps(document)
+    assert json.loads(text) == document
+    assert "\\u202e" in text
+    assert "漢" in text
+    text.encode()
+
+
+def test_a_report_has_one_outcome_for_every_change() -> None:
+    report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED))
+    document = plans.report_document_of(report)
+    assert len(document["outcomes"]) == 12
+    assert document["summary"] == {"applied": 6, "failed": 6, "stale": 0, "withheld": 0, "not_attempted": 0}
+    assert document["exit_code"] == 3
+
+
+def test_a_finding_of_plan_and_apply_is_said_once() -> None:
+    finding = Finding(Severity.WARNING, "size", "too large", "eu-west-1 /a")
+    later = Finding(Severity.WARNING, "overwritten", "a version was overwritten", "eu-west-1 /b")
+    plan = plans.plan_of([], findings=[finding])
+    document = plans.report_document_of(plans.reported(plan, findings=(finding, later)))
+    assert [(f["code"], f["replication"]) for f in document["findings"]] == [
+        ("size", "prod"),
+        ("overwritten", ""),
+    ]
+
+
+def test_others_keep_the_word_they_are_counted_under() -> None:
+    left = plans.other("eu-west-1", "/a", Row.DELETE, "orphaned", "`delete: never` keeps it")
+    assert plans.document_of(plans.plan_of([], others=[left]))["others"] == [
+        {
+            "replication": "prod",
+            "target": "eu-west-1",
+            "name": "/a",
+            "row": "delete",
+            "counted": "orphaned",
+            "reasons": ["`delete: never` keeps it"],
+        }
+    ]

@@ -1,0 +1,249 @@
+"""Laws of the renderings: whatever the names and values are, pages stay whole and no change is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import Change, Difference, Plan, Row, TagDiff
+from ssm_reconcile.renderers.inert import UNSAFE, visible
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.markdown import CommentContext, plan_comment, plan_summary, report_comment
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
+from ssm_reconcile.renderers.text import plan_text, report_text
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Outcome, Remaining, Report, Result
+from tests.unit.renderers import plans
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "schema" / "plan.schema.json").read_text(encoding="utf-8"))
+REPORT_SCHEMA = json.loads(
+    (Path(__file__).parents[3] / "schema" / "report.schema.json").read_text(encoding="utf-8")
+)
+NASTY = [
+    "`", "```", "~~~~", "|", "\\", "\n", "\r\n", "\u2028", "\x1b[2J", "\x9b1m", "\u202e", "\u200b",
+    "\ufeff", "</details>", "<details>", "<!--", "-->", "<b>", "<img src=x>", "&lt;", "@team", "#1",
+    "acme/x#1", "*", "_", "**", "[a](http://x)", "https://evil.example", "www.evil.example", "# ", "- ",
+    "1. ", "> ", "    ", "\t", "| a | b |", "---", "===", ":smile:", "deadbeefcafe", "GH-1", "a", "/prod",
+    " ", "é", "漢", "\u0301", "\U000e0041",
+]  # fmt: skip
+TEXT = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=4)), min_size=1, max_size=6).map("".join)
+REGIONS = ("eu-west-1", "us-west-2")
+
+
+@st.composite
+def hostile_plans(draw: Any) -> Plan:
+    """One change of every action and one address of every kind, every text of it hostile."""
+    names = iter(draw(st.lists(TEXT, min_size=8, max_size=8, unique_by=visible)))
+
+    def text() -> str:
+        return str(draw(TEXT))
+
+    tags = TagDiff({text(): text(), "x": text()}, {text(): text()})
+    here, there = REGIONS
+    changes = [
+        plans.create(here, next(names), value=text(), description=text(), tags={text(): text()}),
+        plans.update(
+            here,
+            next(names),
+            Difference("value", text(), text()),
+            Difference("KeyId", text(), None),
+            tags=tags,
+            reasons=(text(),),
+            changed_outside=True,
+            writer=text(),
+        ),
+        plans.withheld(plans.delete(here, next(names), writer=text(), reasons=(text(),)), text(), text()),
+        plans.replaced(there, next(names), Difference("type", text(), text()), kind=text()),
+        plans.adopt(there, next(names)),
+        plans.retag(there, next(names), tags),
+    ]
+    others = [
+        plans.other(here, next(names), Row.CONFLICT, "conflict", text(), text()),
+        plans.other(there, next(names), Row.INVALID, "invalid", text()),
+    ]
+    findings = [Finding(Severity.ERROR, text(), text(), text()), Finding(Severity.NOTICE, text(), text())]
+    return plans.plan_of(changes, targets=REGIONS, others=others, findings=findings)
+
+
+def pages_of(plan: Plan) -> list[str]:
+    view = plan_view(read_plan_document(dumps(plans.document_of(plan))))
+    return [*(plan_comment(view, level=level) for level in range(4)), plan_summary(view)]
+
+
+def report_of(plan: Plan, text: str) -> Report:
+    outcomes = tuple(Outcome(change, Result.FAILED, text, text) for change in plan.changes)
+    remaining = (Remaining("prod", REGIONS[0], text, text),)
+    return Report(plan, outcomes, remaining, (Finding(Severity.ERROR, text, text, text),))
+
+
+HTML = re.compile(
+    r"<!-- ssm-reconcile:plan \{[^<>&\n]*\} -->\n?"
+    r"|<details( open)?><summary><b>(<code>)?[^<>`@|]*(</code>)?</b>[^<>`@|]*</summary>\n?"
+    r"|<details><summary><code>[^<>`@|]*</code>[^<>`@|]*</summary>\n?"
+    r"|</details>\n?"
+)
+INLINE = {"text", "code_inline", "strong_open", "strong_close", "softbreak"}
+BLOCKS = {
+    "html_block",
+    "heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open",
+    "table_close", "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close", "th_open",
+    "th_close", "td_open", "td_close", "blockquote_open", "blockquote_close", "fence", "bullet_list_open",
+    "bullet_list_close", "list_item_open", "list_item_close",
+}  # fmt: skip
+
+
+def assert_whole(page: str) -> None:
+    """The page is made of our own blocks only, and nothing in it acts."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(page)
+    assert {token.type for token in tokens} <= BLOCKS
+    opened = 0
+    for token in tokens:
+        if token.type == "html_block":
+            assert all(HTML.fullmatch(line + "\n") for line in token.content.splitlines()), token.content
+            opened += token.content.count("<details") - token.content.count("</details>")
+        if token.type == "heading_open":
+            assert token.tag == "h2"
+        for child in token.children or ():
+            if child.type == "html_inline":
+                assert child.content in ("<sub>", "</sub>")
+                continue
+            assert child.type in INLINE, (child.type, token.content)
+            if child.type == "text":
+                # [!NOTE] and the like are GitHub's own words for its alerts
+                prose = re.sub(r"^\[!(CAUTION|WARNING|NOTE)\]$", "", child.content)
+                assert not re.search(r"[@#<>&|*_~\[\]\\`]|://|www\.|[0-9a-f]{7}", prose), prose
+    assert opened == 0
+    assert_tables(tokens)
+
+
+def assert_tables(tokens: list[Any]) -> None:
+    tables = [token for token in tokens if token.type == "table_open"]
+    assert len(tables) == 1
+    rows = "".join({"tr_open": "(", "th_open": "x", "td_open": "x"}.get(token.type, "") for token in tokens)
+    widths = {len(row) for row in rows.split("(")[1:]}
+    assert len(widths) == 1
+    assert rows.count("(") == 1 + len(REGIONS)
+
+
+@given(hostile_plans())
+@settings(max_examples=60, deadline=None)
+def test_any_name_and_value_keep_the_page_whole(plan: Plan) -> None:
+    for page in pages_of(plan):
+        assert UNSAFE.search(page.replace("\n", "")) is None
+        assert_whole(page)
+
+
+@given(hostile_plans(), TEXT)
+@settings(max_examples=30, deadline=None)
+def test_any_error_keeps_the_page_of_a_report_whole(plan: Plan, text: str) -> None:
+    document = plans.report_document_of(report_of(plan, text))
+    view = report_view(read_report_document(dumps(document)))
+    page = report_comment(view, plan_view(plans.document_of(plan)))
+    assert_whole(page)
+    for made in (page, report_comment(view), report_text(view)):
+        assert UNSAFE.search(made.replace("\n", "")) is None
+
+
+@given(hostile_plans(), st.sampled_from([20, 40, 80, 200]))
+@settings(max_examples=40, deadline=None)
+def test_no_text_reaches_a_terminal_unseen_and_no_line_is_added(plan: Plan, width: int) -> None:
+    view = plan_view(plans.document_of(plan))
+    text = plan_text(view, width=width)
+    assert UNSAFE.search(text.replace("\n", "")) is None
+    heads = [line for line in text.splitlines() if re.match(r"  [-+!~=]( |$)", line)]
+    assert len(heads) >= len(plan.changes)
+    for change in plan.changes:
+        assert any(visible(change.name).rstrip() in line for line in heads)
+
+
+@given(hostile_plans())
+@settings(max_examples=40, deadline=None)
+def test_a_document_of_anything_validates_and_survives_the_round_trip(plan: Plan) -> None:
+    document = plans.document_of(plan)
+    text = dumps(document)
+    assert UNSAFE.search(text.replace("\n", "")) is None
+    assert json.loads(text) == document
+    assert read_plan_document(text) == document
+    jsonschema.Draft7Validator(SCHEMA).validate(document)
+    jsonschema.Draft7Validator(REPORT_SCHEMA).validate(plans.report_document_of(report_of(plan, "x")))
+
+
+ACTIONS: dict[str, Callable[[str, str], Change]] = {
+    "create": plans.create,
+    "update": lambda target, name: plans.update(target, name, Difference("value", "1", "2")),
+    "retag": lambda target, name: plans.retag(target, name, TagDiff({}, {"a": "1"})),
+    "replace": plans.replaced,
+    "delete": plans.delete,
+}
+WORLDS = st.dictionaries(
+    st.tuples(st.sampled_from(plans.REGIONS), st.integers(0, 30).map(plans.name_at)),
+    st.tuples(st.sampled_from(sorted(ACTIONS)), st.booleans()),
+    max_size=60,
+)
+
+
+def changes_of(world: dict[tuple[str, str], tuple[str, bool]]) -> list[Change]:
+    made = [(ACTIONS[action](target, name), held) for (target, name), (action, held) in world.items()]
+    return [plans.withheld(change, "max-deletes", "too many") if held else change for change, held in made]
+
+
+def told(page: str) -> set[tuple[str, str, str, bool]]:
+    """The changes that the one-line form of a page tells: (target, name, action, withheld)."""
+    found = set()
+    line = re.compile(r"[-+!] (\S+)  \[\w+\] (\w+)(, WITHHELD)?(?: [\w, ]+?)??(?:  \(([^)]*)\))?")
+    for text in page.splitlines():
+        match = line.fullmatch(text)
+        if match is None:
+            continue
+        name, action, held, where = match.groups()
+        targets = plans.REGIONS if where == "all regions" else tuple((where or "").split(", "))
+        found |= {(target, name, action.lower(), held is not None) for target in targets}
+    return found
+
+
+@given(WORLDS)
+@settings(max_examples=60, deadline=None)
+def test_merging_loses_no_change_and_makes_none_up(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    expected = {(target, name, action, held) for (target, name), (action, held) in world.items()}
+    assert told(plan_comment(view, level=1)) == expected
+    danger = {change for change in expected if change[2] in ("delete", "replace")}
+    for level in (2, 3):
+        assert told(plan_comment(view, level=level)) == danger
+
+
+@given(WORLDS)
+@settings(max_examples=30, deadline=None)
+def test_full_detail_tells_every_change_in_its_target(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    found = set()
+    target = ""
+    for line in plan_comment(view, budget=10**9).splitlines():
+        section = re.match(r"<details open><summary><b><code>([\w-]+)</code>", line)
+        target = section[1] if section else target
+        change = re.match(r"[-+!] (/\S+)  \[\w+\] (\w+)(, WITHHELD)?$", line)
+        if change:
+            found.add((target, change[1], change[2].lower(), change[3] is not None))
+    assert found == {(target, name, action, held) for (target, name), (action, held) in world.items()}
+
+
+@given(WORLDS, st.integers(4_000, 60_000))
+@settings(max_examples=40, deadline=None)
+def test_a_comment_keeps_to_any_budget_and_is_never_cut(
+    world: dict[tuple[str, str], tuple[str, bool]], budget: int
+) -> None:
+    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    page = plan_comment(view, budget=budget, context=CommentContext("abc", "1", "https://x.example/1", "run"))
+    assert len(page.encode()) <= budget
+    assert page.count("<details") == page.count("</details>")
+    assert page.rstrip().endswith("</sub>")

@@ -1,0 +1,263 @@
+"""The comment and the summary: marker, ladder, danger first, budgets."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import Change, Mode, Narrowing, Plan, Row
+from ssm_reconcile.renderers.markdown import (
+    COMMENT_BUDGET,
+    SUMMARY_BUDGET,
+    CommentContext,
+    plan_comment,
+    plan_summary,
+    report_comment,
+)
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.view import View, plan_view
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+CONTEXT = CommentContext(
+    "3f9c2ab0d1e2", "19822345678", "https://github.com/acme/params/actions/runs/19822345678", "SSM plan #214"
+)
+
+
+def view_of(plan: Plan) -> View:
+    return plan_view(plans.document_of(plan))
+
+
+def comment_of(*changes: Change, level: int = 0, **more: Any) -> str:
+    return plan_comment(view_of(plans.plan_of(changes, **more)), level=level)
+
+
+def marker(comment: str) -> Any:
+    found = re.fullmatch(r"<!-- ssm-reconcile:plan (\{.*\}) -->", comment.split("\n", 1)[0])
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_first_line_is_a_marker_that_a_later_run_can_read() -> None:
+    view = view_of(plans.twelve())
+    assert marker(plan_comment(view, context=CONTEXT)) == {
+        "v": 1,
+        "scope": "prod",
+        "plan": f"sha256:{view.plan_id}",
+        "head": "3f9c2ab0d1e2",
+        "run": "19822345678",
+        "level": 0,
+        "danger": 3,
+    }
+
+
+def test_a_marker_cannot_be_ended_from_within() -> None:
+    comment = plan_comment(view_of(plans.plan_of([], name="--><b>")), context=CommentContext(head="-->"))
+    assert comment.split("\n", 1)[0].count("-->") == 1
+    assert marker(comment)["scope"] == "--><b>"
+
+
+def test_the_footer_links_to_the_run_that_made_it() -> None:
+    comment = plan_comment(view_of(plans.twelve()), context=CONTEXT)
+    assert f"for `3f9c2ab`, made in [SSM plan &#35;214]({CONTEXT.run_url})." in comment
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "https://x/) [y](https://z", "https://x/ y", "http://x/<b>"]
+)
+def test_what_is_no_plain_web_address_is_not_linked(url: str) -> None:
+    assert "made in" not in plan_comment(view_of(plans.twelve()), context=CommentContext(run_url=url))
+
+
+def test_counts_stand_above_everything_else() -> None:
+    lines = plan_comment(view_of(plans.twelve())).split("\n")
+    assert lines[1] == "## SSM plan for `prod`: 12 changes in 3 regions"
+    assert lines[3].startswith("**5 to create, 4 to update, 1 to replace, 2 to delete.** 480 unchanged")
+
+
+def test_deletes_and_replacements_are_named_at_the_top() -> None:
+    comment = plan_comment(view_of(plans.twelve()))
+    said = (
+        "> **2 deletes and 1 replacement.**"
+        " `/shop/prod/legacy/token` leaves `ap-southeast-2` and `eu-west-1`;"
+        " `/shop/prod/db/dsn` is replaced in `us-west-2`."
+        " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside this tool."
+    )
+    assert said in comment
+
+
+def test_a_delete_in_every_one_of_many_targets_is_said_shortly() -> None:
+    comment = plan_comment(view_of(plans.many(10, deletes=1)))
+    assert (
+        f"`{plans.name_at(0)}` leaves all regions; `{plans.name_at(1)}` is replaced in all regions."
+        in comment
+    )
+
+
+def test_what_is_riskier_comes_first_under_its_path() -> None:
+    comment = comment_of(
+        plans.create("eu-west-1", "/a/a"), plans.update("eu-west-1", "/a/b", plans.secret()), level=1
+    )
+    assert comment.index("! /a/b") < comment.index("+ /a/a")
+
+
+def test_columns_for_what_does_not_happen_are_left_out() -> None:
+    assert "Adopt" not in comment_of(plans.create("eu-west-1", "/a"))
+    assert "| Adopt |" in comment_of(plans.adopt("eu-west-1", "/a"))
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_adoptions_are_folded_by_path_at_every_level(level: int) -> None:
+    comment = comment_of(*(plans.adopt("eu-west-1", f"/a/b/{i}") for i in range(7)), level=level)
+    assert "/a/b/3" not in comment
+    assert ("= /a/b/* × 7  adopt" in comment) is (level < 3)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_level_says_that_it_is_one(level: int) -> None:
+    comment = plan_comment(view_of(plans.twelve()), level=level)
+    assert "> [!NOTE]\n> Too long for" in comment
+    assert marker(comment)["level"] == level
+
+
+def test_four_hundred_changes_are_one_line_a_parameter() -> None:
+    view = view_of(plans.many(80))
+    comment = plan_comment(view, level=1)
+    assert "## SSM plan for `prod`: 400 changes to 80 parameters in 5 regions" in comment
+    assert all(comment.count(f" {plans.name_at(number)} ") == 1 for number in range(80))
+    assert len(comment.encode()) < 10_000
+
+
+def test_the_first_level_that_fits_is_taken() -> None:
+    view = view_of(plans.many(80))
+    full = len(plan_comment(view).encode())
+    assert marker(plan_comment(view, budget=full))["level"] == 0
+    assert marker(plan_comment(view, budget=full - 1))["level"] == 1
+
+
+def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
+    view = view_of(plans.many(800, deletes=300))
+    comment = plan_comment(view)
+    assert len(comment.encode()) <= COMMENT_BUDGET
+    assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(300))
+    summary = plan_summary(view)
+    assert len(summary.encode()) <= SUMMARY_BUDGET
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_deletes_and_replacements_are_never_folded(level: int) -> None:
+    comment = plan_comment(view_of(plans.many(80, deletes=40)), level=level)
+    assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(40))
+    assert f"! {plans.name_at(40)}  [String] REPLACE" in comment
+
+
+def test_more_deletes_than_there_is_room_for_are_counted() -> None:
+    comment = plan_comment(view_of(plans.many(900, deletes=900)), budget=20_000)
+    listed = comment.count("] DELETE")
+    assert len(comment.encode()) <= 20_000
+    assert listed >= 100
+    assert f"and {900 - listed:,} more deletes and replacements" in comment
+
+
+def test_creates_and_updates_are_folded_at_level_two_and_still_add_up() -> None:
+    comment = plan_comment(view_of(plans.many(80)), level=2)
+    counts = re.findall(r"^[+!] .*  (?:create|update)  \((\d+) changes\)$", comment, re.MULTILINE)
+    assert sum(map(int, counts)) == 77 * 5
+
+
+def test_a_summary_is_cut_between_sections_and_says_so() -> None:
+    summary = plan_summary(view_of(plans.many(800)), budget=100_000)
+    assert len(summary.encode()) <= 100_000
+    assert summary.count("<details") == summary.count("</details>")
+    assert re.search(r"Cut here: \d+ sections more did not fit", summary)
+    assert summary.index("Deletes and replacements") < summary.index("part 1 of")
+
+
+def test_what_guards_withhold_is_explained_at_the_top() -> None:
+    kept = [
+        plans.withheld(plans.delete("eu-west-1", f"/a/{i}"), "max-deletes", "too many") for i in range(11)
+    ]
+    message = "11 to delete in eu-west-1 are more than 10: all withheld. If meant: --max-deletes 11"
+    comment = comment_of(
+        *kept, findings=[Finding(Severity.WARNING, "max-deletes", message, "replication.yaml:9:3")]
+    )
+    assert "> **11 changes withheld.** The rest is not affected." in comment
+    assert (
+        "> * 11 to delete in `eu-west-1` are more than 10: all withheld. If meant: `--max-deletes` 11"
+        in comment
+    )
+    assert "- /a/3  [SecureString] DELETE, WITHHELD" in comment
+    assert "finding</b>" not in comment
+
+
+def test_an_incomplete_place_is_said_at_the_top() -> None:
+    comment = comment_of(incomplete=("eu-west-1",), source_complete=False)
+    assert "nothing to do, and INCOMPLETE" in comment
+    assert "> **`eu-west-1` was not listed to the end.** Nothing is planned there." in comment
+    assert "No delete is planned." in comment
+
+
+def test_a_narrowed_plan_says_so() -> None:
+    comment = comment_of(narrowing=Narrowing(only=("/a|b/**",)), mode=Mode.NO_DECRYPT)
+    assert "Narrowed to `--only /a|b/**`: nothing else was planned." in comment
+    assert "values were not compared" in comment
+
+
+def test_conflicts_are_grouped_and_closed_and_what_is_invalid_is_open() -> None:
+    comment = comment_of(
+        others=[
+            plans.other("eu-west-1", "/a", Row.CONFLICT, "conflict", "differs in value"),
+            plans.other("us-west-2", "/a", Row.CONFLICT, "conflict", "differs in value"),
+            plans.other("us-west-2", "/b", Row.INVALID, "invalid", "too large"),
+        ]
+    )
+    assert "<details><summary><b>2 conflicts, not written</b></summary>\n\n* differs in value" in comment
+    assert "  /a  (eu-west-1, us-west-2)" in comment
+    assert "<details open><summary><b>1 invalid, not written</b></summary>" in comment
+
+
+def test_a_line_of_the_caller_stands_under_the_title() -> None:
+    lines = plan_comment(view_of(plans.twelve()), said="**Not applied.**").split("\n")
+    assert lines[3] == "**Not applied.**"
+
+
+def report_of(*results: Result, plan: Plan | None = None, **more: Any) -> Any:
+    report = plans.reported(plan or plans.twelve(), results, **more)
+    return report_view(plans.report_document_of(report))
+
+
+def test_after_an_apply_one_line_in_the_plan_says_that_all_was_done() -> None:
+    comment = report_comment(report_of(Result.APPLIED), view_of(plans.twelve()))
+    assert comment.split("\n")[3] == "**Applied 12 of 12 as reviewed.**"
+    assert "Not applied" not in comment
+
+
+def test_a_page_about_an_apply_promises_no_apply() -> None:
+    assert "Applied on merge" not in report_comment(report_of(Result.APPLIED))
+    assert "Applied on merge" in plan_comment(view_of(plans.twelve()))
+
+
+def test_after_an_apply_what_failed_is_listed_with_its_error() -> None:
+    comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
+    assert "**Applied 6 of 12**, 6 failed. The next run goes on with the rest." in comment
+    assert "* update failed: PutParameter in `eu-west-1` failed: TooManyUpdates" in comment
+    assert "/shop/prod/db/password  (ap-southeast-2, eu-west-1)" in comment
+
+
+def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is_room() -> None:
+    plan = plans.many(800)
+    report = report_of(Result.FAILED, Result.STALE, plan=plan)
+    assert len(report_comment(report).encode()) <= COMMENT_BUDGET
+    both = report_comment(report, view_of(plan))
+    assert len(both.encode()) <= COMMENT_BUDGET
+    assert "**Applied 0 of 4,000**" in both
+
+
+def test_an_interrupted_apply_says_that_the_next_run_goes_on() -> None:
+    assert "Interrupted: the next run goes on." in report_comment(
+        report_of(Result.NOT_ATTEMPTED, interrupted=True)
+    )

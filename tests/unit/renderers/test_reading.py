@@ -1,0 +1,117 @@
+"""A saved plan is read back, whatever is no plan is refused without quoting it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.reading import check_format, read_plan_document, read_report_document
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+PLANTED = "hunter2"
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {**plans.document_of(plans.twelve()), **changes}
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        read_plan_document(text)
+    return f"{caught.value.message} {caught.value.remedy}"
+
+
+def test_a_saved_plan_is_read_back_as_it_was() -> None:
+    assert read_plan_document(dumps(document())) == document()
+
+
+def test_a_saved_report_is_read_back_as_it_was() -> None:
+    made = plans.report_document_of(plans.reported(plans.twelve(), tuple(Result)))
+    assert read_report_document(dumps(made)) == made
+
+
+def test_keys_that_are_not_known_are_ignored() -> None:
+    later = document(format_version="1.7", surprise={"deep": [1]})
+    later["changes"][0]["mood"] = "fine"
+    check_format(later)
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.9", "1", "1.x", "1.0.0", "one", "", "1.²"])
+def test_another_major_or_a_version_that_is_none_is_refused(version: str) -> None:
+    assert "format" in refusal(json.dumps(document(format_version=version)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "version: 1",
+        PLANTED,
+        "[]",
+        "null",
+        '{"a": NaN}',
+        "[" * 100_000,
+        '{"n": 1' + "0" * 5000 + "}",
+        "{}",
+        json.dumps({"format_version": "1.0", "plan_id": PLANTED}),
+        dumps(plans.report_document_of(plans.reported(plans.twelve()))),
+    ],
+)
+def test_what_is_no_plan_is_refused_without_quoting_it(text: str) -> None:
+    message = refusal(text)
+    assert "not a saved plan" in message
+    assert PLANTED not in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("plan_id",), 7, "plan_id"),
+        (("summary",), [], "summary"),
+        (("summary", "create"), "5", "summary.*"),
+        (("changes", 0, "name"), None, "changes[0].name"),
+        (("changes", 0, "fate"), {"x": PLANTED}, "changes[0].fate"),
+        (("changes", 0, "reasons"), PLANTED, "changes[0].reasons"),
+        (("changes", 0, "expected", "version"), PLANTED, "changes[0].expected.version"),
+        (("changes", 0, "attributes"), {"value": PLANTED}, "changes[0].attributes.*"),
+        (("targets", 0, "complete"), "yes", "targets[0].complete"),
+        (("targets", 0, "replicas"), True, "targets[0].replicas"),
+        (("narrowed", "only"), {}, "narrowed.only"),
+        (("findings",), None, "findings"),
+    ],
+)
+def test_a_damaged_plan_is_refused_by_the_place_of_the_damage(path: Any, value: Any, named: str) -> None:
+    broken = json.loads(dumps(document()))
+    *way, last = path
+    node = broken
+    for step in way:
+        node = node[step]
+    node[last] = value
+    message = refusal(json.dumps(broken))
+    assert f"`{named}`" in message
+    assert PLANTED not in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("summary", "delete"), 0),
+        (("targets", 0, "delete"), 0),
+        (("changes", 0, "target"), "mars"),
+        (("others", 0, "replication"), "elsewhere"),
+        (("replications", 0, "name"), "elsewhere"),
+    ],
+)
+def test_nothing_can_hide_behind_a_summary_or_in_a_target_that_is_not_listed(path: Any, value: Any) -> None:
+    broken = json.loads(dumps(document()))
+    *way, last = path
+    node = broken
+    for step in way:
+        node = node[step]
+    node[last] = value
+    assert "damaged" in refusal(json.dumps(broken))

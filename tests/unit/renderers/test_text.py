@@ -1,0 +1,162 @@
+"""A plan and a report on a terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.plan import Change, Difference, Mode, Narrowing, Row
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.text import plan_text, report_text
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+
+def text_of(*changes: Change, width: int = 200, **more: Any) -> str:
+    return plan_text(plan_view(plans.document_of(plans.plan_of(changes, **more))), width=width)
+
+
+def test_nothing_to_do_says_how_many_are_in_sync() -> None:
+    assert text_of().splitlines()[-1] == "Nothing to do: 480 in sync."
+
+
+def test_nothing_to_do_in_an_incomplete_plan_is_said_loudly() -> None:
+    text = text_of(incomplete=("eu-west-1",))
+    assert "INCOMPLETE: eu-west-1 was not listed to the end. Nothing is planned there." in text
+    assert text.splitlines()[-1].startswith("INCOMPLETE, nothing to do where it was seen")
+
+
+def test_an_incomplete_source_is_said_loudly() -> None:
+    assert "No delete is planned." in text_of(source_complete=False)
+
+
+def test_a_change_that_fits_is_one_line() -> None:
+    line = "  ~ /a   String   update   value 1 -> 2, description (empty) -> x"
+    text = text_of(
+        plans.update("eu-west-1", "/a", Difference("value", "1", "2"), Difference("description", "", "x"))
+    )
+    assert line.replace("(empty)", '""') in text.splitlines()
+
+
+def test_a_change_that_does_not_fit_has_a_line_for_each_attribute() -> None:
+    change = plans.update(
+        "eu-west-1", "/a", Difference("value", "1" * 40, "2" * 40), Difference("tier", "Standard", "Advanced")
+    )
+    assert text_of(change, width=80).splitlines()[4:8] == [
+        "  ~ /a   String   update",
+        f"      value  {'1' * 40}",
+        f"          -> {'2' * 40}",
+        "      tier   Standard -> Advanced",
+    ]
+
+
+def test_columns_are_aligned() -> None:
+    lines = text_of(plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/longer")).splitlines()[3:5]
+    assert lines[0].index("SecureString") == lines[1].index("String")
+    assert lines[0].index("delete") == lines[1].index("create")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_on_a_narrow_terminal_only_names_and_values_reach_over_the_edge(width: int) -> None:
+    text = plan_text(plan_view(plans.document_of(plans.twelve())), width=width)
+    attribute = re.compile(r" {6}(value|type|KeyId|tags) +\S.*| {6,}-> \S+")
+    name = re.compile(r" *([-+~!=] )?\S+")
+    wide = [line for line in text.splitlines() if len(line) > width]
+    assert [line for line in wide if not attribute.fullmatch(line) and not name.fullmatch(line)] == []
+
+
+def test_there_is_no_colour_unless_asked_for() -> None:
+    view = plan_view(plans.document_of(plans.twelve()))
+    assert "\x1b" not in plan_text(view)
+    coloured = plan_text(view, color=True)
+    assert "\x1b[31m-\x1b[0m /shop/prod/legacy/token" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plan_text(view)
+
+
+def test_adoptions_are_folded_by_path() -> None:
+    text = text_of(*(plans.adopt("eu-west-1", f"/a/{i}") for i in range(30)))
+    assert "  = /a/* × 30   adopt (tags only)" in text.splitlines()
+
+
+def test_conflicts_say_what_differs_and_where() -> None:
+    left = [
+        plans.other(target, "/x", Row.CONFLICT, "conflict", "it differs in value")
+        for target in ("us-west-2", "eu-west-1")
+    ]
+    assert "Conflicts, not written: 2\n  it differs in value:\n    /x   eu-west-1, us-west-2\n" in text_of(
+        others=left
+    )
+
+
+def test_skipped_ones_are_counted_by_their_reason() -> None:
+    left = [
+        plans.other("eu-west-1", "/a", Row.SKIPPED, "skipped", "its source carries skip_sync"),
+        plans.other("eu-west-1", "/b", Row.CHAINED, "skipped", "its source is itself a replica"),
+    ]
+    assert "498 selected, 1 skipped by skip_sync, 1 skipped as replicas themselves" in text_of(others=left)
+
+
+def test_what_is_withheld_is_marked_counted_and_explained() -> None:
+    kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
+    text = text_of(kept, plans.create("eu-west-1", "/b"))
+    assert "replace WITHHELD" in text
+    assert "withheld: only with --allow-replace" in text
+    assert "1 of them WITHHELD by a guard: replace." in text
+
+
+def test_a_plan_in_which_everything_is_withheld_offers_no_apply() -> None:
+    kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
+    assert "Apply exactly this" not in text_of(kept)
+
+
+def test_the_command_to_apply_repeats_what_the_plan_was_narrowed_to() -> None:
+    plan = plans.plan_of(
+        [plans.create("eu-west-1", "/b")],
+        narrowing=Narrowing(("eu-west-1",), ("/b/**",)),
+        mode=Mode.NO_DECRYPT,
+    )
+    assert plan_text(plan_view(plans.document_of(plan)), width=200).splitlines()[-1] == (
+        "Apply exactly this: ssm-reconcile apply --target eu-west-1 --only '/b/**' --no-decrypt"
+        f" --expect-plan {plan.plan_id[:12]}"
+    )
+
+
+def test_the_command_to_apply_can_be_given() -> None:
+    view = plan_view(plans.document_of(plans.twelve()))
+    text = plan_text(view, apply_command="ssm-reconcile apply my.yaml")
+    assert f"Apply exactly this: ssm-reconcile apply my.yaml --expect-plan {view.short_id}" in text
+
+
+def test_the_cost_of_an_apply_is_stated() -> None:
+    assert "apply: 14 writes, at least 5 s" in text_of(plans.create("eu-west-1", "/b"))
+
+
+def report_of(*results: Result, plan: Any = None, **more: Any) -> str:
+    report = plans.reported(plan or plans.twelve(), results, **more)
+    return report_text(report_view(plans.report_document_of(report)), width=200)
+
+
+def test_a_report_names_every_change_that_was_not_applied_with_its_error() -> None:
+    text = report_of(Result.APPLIED, Result.FAILED)
+    line = "x /shop/prod/legacy/token         delete failed\n"
+    assert f"{line}      PutParameter in eu-west-1 failed: TooManyUpdates" in text
+    assert text.count(" failed\n") == 6
+    assert "Applied 6 of 12 changes: 6 failed" in text
+
+
+def test_many_applied_changes_are_folded_and_the_failed_ones_are_not() -> None:
+    text = report_of(*[Result.APPLIED] * 9, Result.FAILED, plan=plans.many(80))
+    assert text.count(" failed\n") == 40
+    assert "· /auth/prod/cache/* × " in text
+
+
+def test_an_interrupted_run_says_so() -> None:
+    assert "Interrupted: the next run goes on" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
+
+
+def test_a_name_in_a_sentence_is_never_broken_so_that_it_can_be_copied() -> None:
+    name = "/shop/prod/" + "a-long-name-" * 6
+    assert name in text_of(plans.delete("eu-west-1", name), width=40).split()

@@ -1,0 +1,217 @@
+"""What people see is decided once: order, merging, grouping, hiding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import Change, Difference, Plan, Row, TagDiff
+from ssm_reconcile.renderers.details import Line
+from ssm_reconcile.renderers.grouping import ChangeView, merged
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.view import View, plan_view
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+
+
+def view_of(*changes: Change, **more: Any) -> View:
+    return plan_view(plans.document_of(plans.plan_of(changes, **more)))
+
+
+def seen(change: Change) -> ChangeView:
+    return view_of(change).changes[0]
+
+
+def test_what_hurts_most_comes_first() -> None:
+    here = "eu-west-1"
+    tags = TagDiff({}, {"a": "1"})
+    view = view_of(
+        plans.retag(here, "/a", tags),
+        plans.adopt(here, "/b"),
+        plans.create(here, "/c"),
+        plans.update(here, "/d", Difference("value", "1", "2")),
+        plans.replaced(here, "/e"),
+        plans.delete(here, "/f"),
+        plans.delete(here, "/e2"),
+    )
+    assert [change.name for change in view.changes] == ["/e2", "/f", "/e", "/d", "/c", "/b", "/a"]
+
+
+def test_the_same_change_in_several_targets_is_merged_and_another_one_is_not() -> None:
+    change = Difference("value", "1", "2")
+    view = view_of(
+        plans.update("ap-southeast-2", "/a", change),
+        plans.update("eu-west-1", "/a", change),
+        plans.update("us-west-2", "/a", Difference("description", "1", "2")),
+    )
+    assert [(one.attributes, one.targets) for one in merged(view.changes)] == [
+        (("value",), ("ap-southeast-2", "eu-west-1")),
+        (("description",), ("us-west-2",)),
+    ]
+
+
+def test_a_withheld_change_is_not_merged_with_one_that_is_applied() -> None:
+    applied = plans.delete("eu-west-1", "/a")
+    kept = plans.withheld(plans.delete("us-west-2", "/a"), "max-deletes", "too many")
+    assert [one.withheld for one in merged(view_of(applied, kept).changes)] == [False, True]
+
+
+def test_a_secret_shows_where_it_comes_from_and_nothing_else() -> None:
+    change = plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString", version=9)
+    assert seen(change).lines == (Line("value", note="(secret) changed, from us-east-1 version 9"),)
+
+
+def test_the_value_of_a_new_secret_is_not_called_changed() -> None:
+    line = seen(plans.create("eu-west-1", "/a", "SecureString")).lines[0]
+    assert line == Line("value", note="(secret) from us-east-1 version 2")
+
+
+def test_a_plain_value_that_becomes_a_secret_is_hidden_too() -> None:
+    change = plans.update(
+        "eu-west-1", "/a", plans.secret(), Difference("type", "String", "SecureString"), kind="SecureString"
+    )
+    view = seen(change)
+    assert view.kind == "String -> SecureString"
+    assert (
+        view.lines[1].note == "(secret: the old plain value is hidden too) changed, from us-east-1 version 9"
+    )
+
+
+def test_a_plain_value_is_hidden_for_its_name_and_that_is_said() -> None:
+    assert (
+        seen(plans.update("eu-west-1", "/token", plans.secret()))
+        .lines[0]
+        .note.startswith("(hidden: the name looks secret) changed")
+    )
+
+
+def test_a_change_beyond_what_is_known_of_a_long_value_is_said_to_be_one() -> None:
+    change = plans.update("eu-west-1", "/a", Difference("value", "x" * 200, "x" * 200, cut=True))
+    assert "differs beyond what is shown" in seen(change).lines[0].note
+
+
+def test_tags_are_one_line_each_before_and_after() -> None:
+    change = plans.retag("eu-west-1", "/a", TagDiff({"a": "1", "b": ""}, {"a": "2", "c=d": "e"}))
+    assert seen(change).lines == (
+        Line("tags", "a=1", "a=2"),
+        Line("tags", "b=", None),
+        Line("tags", None, '"c=d"=e'),
+    )
+
+
+def test_a_delete_says_by_whom_the_replica_was_changed_last() -> None:
+    change = plans.delete(
+        "eu-west-1", "/a", writer="arn:aws:iam::123456789012:user/bob", changed_outside=True
+    )
+    assert seen(change).remarks == (
+        "version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile",
+        "its source /a is gone",
+    )
+
+
+def test_a_withheld_change_always_says_why() -> None:
+    kept = plans.withheld(plans.create("eu-west-1", "/a"), "frozen-target", "the target is frozen")
+    assert seen(kept).remarks == ("withheld: the target is frozen",)
+
+
+def test_addresses_left_alone_are_grouped_by_what_differs() -> None:
+    conflict = ("conflict", "differs in value")
+    view = view_of(
+        others=[
+            plans.other("us-west-2", "/b", Row.CONFLICT, *conflict),
+            plans.other("eu-west-1", "/b", Row.CONFLICT, *conflict),
+            plans.other("eu-west-1", "/a", Row.CONFLICT, *conflict),
+            plans.other("eu-west-1", "/c", Row.CONFLICT, "conflict", "differs in type"),
+        ]
+    )
+    assert [(g.reason, [(p.name, p.targets) for p in g.places]) for g in view.groups] == [
+        ("differs in type", [("/c", ("eu-west-1",))]),
+        ("differs in value", [("/a", ("eu-west-1",)), ("/b", ("eu-west-1", "us-west-2"))]),
+    ]
+
+
+def test_equal_findings_are_said_once_with_all_their_places_and_errors_come_first() -> None:
+    view = view_of(
+        findings=[
+            Finding(Severity.WARNING, "b", "same", "x"),
+            Finding(Severity.ERROR, "z", "bad", "y"),
+            Finding(Severity.WARNING, "b", "same", "z"),
+        ]
+    )
+    assert [(f.severity, f.message, f.where) for f in view.findings] == [
+        ("error", "bad", ("y",)),
+        ("warning", "same", ("x", "z")),
+    ]
+
+
+def test_what_an_address_says_itself_is_not_repeated_as_a_finding() -> None:
+    view = view_of(
+        others=[plans.other("eu-west-1", "/a", Row.INVALID, "invalid", "too large")],
+        findings=[Finding(Severity.ERROR, "size", "/a: too large", "eu-west-1 /a")],
+    )
+    assert view.findings == ()
+
+
+def test_targets_are_regions_only_as_long_as_they_are_named_so() -> None:
+    document = plans.document_of(plans.plan_of([], targets=("eu-west-1",)))
+    assert plan_view(document).place_word == "region"
+    document["targets"][0]["place"] = "210987654321/eu-central-1"
+    assert plan_view(document).place_word == "target"
+
+
+def test_hostile_text_is_inert_in_every_part_of_a_view() -> None:
+    evil = "/a\u202e\x1b[31m"
+    view = view_of(
+        plans.update("eu-west-1", evil, Difference("value", evil, "x"), reasons=(evil,)),
+        others=[plans.other("eu-west-1", evil, Row.CONFLICT, "conflict", evil)],
+        findings=[Finding(Severity.ERROR, evil, evil, evil)],
+    )
+    assert "\u202e" not in repr(view).encode("unicode_escape").decode().replace("\\\\u202e", "")
+    assert "\x1b" not in "".join([view.changes[0].name, *view.changes[0].remarks, view.findings[0].message])
+    assert view.groups[0].places[0].name == "/a\\u202e\\u001b[31m"
+
+
+def two() -> Plan:
+    dev = plans.plan_of([plans.create("eu-west-1", "/d")], name="dev")
+    prod = plans.plan_of([plans.delete("eu-west-1", "/p"), plans.delete("us-west-2", "/p")])
+    moved = [
+        Change(**{**{f: getattr(c, f) for f in Change.__dataclass_fields__}, "replication": "dev"})
+        for c in dev.changes
+    ]
+    part = type(dev.replications[0])(
+        **{
+            **{f: getattr(dev.replications[0], f) for f in type(dev.replications[0]).__dataclass_fields__},
+            "changes": tuple(moved),
+        }
+    )
+    return Plan((part, *prod.replications))
+
+
+def test_several_replications_keep_their_targets_apart() -> None:
+    view = plan_view(plans.document_of(two()))
+    assert [change.target for change in view.changes] == ["prod:eu-west-1", "prod:us-west-2", "dev:eu-west-1"]
+
+
+def test_one_replication_of_several_is_seen_with_its_own_counts_and_id() -> None:
+    plan = two()
+    view = plan_view(plans.document_of(plan), "prod")
+    assert view.plan_id == plan.id_of(plan.replications[1])
+    assert (view.summary["delete"], view.summary["create"], view.changed) == (2, 0, 2)
+    assert {change.target for change in view.changes} == {"eu-west-1", "us-west-2"}
+
+
+def test_a_single_replication_has_the_id_that_apply_asks_for() -> None:
+    plan = plans.twelve()
+    assert plan_view(plans.document_of(plan), "prod").plan_id == plan.plan_id
+
+
+def test_the_sentence_of_a_report_counts_every_outcome() -> None:
+    report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.NOT_ATTEMPTED))
+    sentence = report_view(plans.report_document_of(report)).sentence()
+    assert sentence.startswith("Applied 4 of 12 changes: 4 failed, 4 not attempted (plan ")
+
+
+def test_a_forged_file_cannot_make_a_secret_attribute_show_a_value() -> None:
+    document = plans.document_of(plans.plan_of([plans.update("eu-west-1", "/a", plans.secret())]))
+    document["changes"][0]["attributes"]["value"] = {"secret": True, "before": "hunter2", "after": "hunter3"}
+    assert "hunter" not in repr(plan_view(document))
