@@ -1,0 +1,172 @@
+"""Paths -> texts: files, directories and standard input, within bounds.
+
+A directory means every `*.yaml` and `*.yml` file directly inside of it, sorted by name; files that
+begin with a dot are not meant. A link in it must lead to a file in it: a pull request could add one
+that leads anywhere. A file that is named twice is read once.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssm_reconcile.errors import Where
+from ssm_reconcile.load.notes import Notes, shown
+
+SIZE_LIMIT = 1024 * 1024
+"""Bytes of one file."""
+FILE_LIMIT = 100
+"""Files of one load."""
+STDIN = "<stdin>"
+"""How standard input is called in positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One file's text, under the name that positions show."""
+
+    file: str
+    text: str
+
+
+def texts(paths: Sequence[str], stdin: str | None, notes: Notes) -> list[Text]:
+    """What the paths lead to, in order; what cannot be read is noted."""
+    found: list[Text] = []
+    seen: set[str] = set()
+    if not paths:
+        notes.error(
+            Where("-"), "no-spec", "no spec was named: name a file, a directory, or `-` for standard input"
+        )
+    for path in _files(paths, notes):
+        real = _identity(path)
+        if real in seen:
+            continue
+        seen.add(real)
+        if len(seen) > FILE_LIMIT:
+            notes.error(Where(_name(path)), "too-many-files", f"more than {FILE_LIMIT} files: name fewer")
+            break
+        one = _stdin(stdin, notes) if path == "-" else _file(path, notes)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _identity(path: str) -> str:
+    """What two paths to one file have in common."""
+    try:
+        return path if path == "-" else os.path.realpath(path)
+    except ValueError:
+        return path  # a zero byte or half a character: it will not open either
+
+
+def _name(path: str) -> str:
+    return shown(path, 300)
+
+
+def _files(paths: Sequence[str], notes: Notes) -> Iterator[str]:
+    for path in paths:
+        if path != "-" and "\0" not in path and Path(path).is_dir():
+            yield from _directory(path, notes)
+        else:
+            yield path
+
+
+def _directory(path: str, notes: Notes) -> list[str]:
+    folder = Path(path)
+    try:
+        entries = sorted(entry.name for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
+    except OSError as error:
+        _unreadable(path, error, notes)
+        return []
+    root = folder.resolve()
+    found: list[str] = []
+    for entry in entries:
+        if entry.startswith("."):
+            continue
+        file = folder / entry
+        if not _real(file).is_relative_to(root):
+            message = "this link leads out of the directory: put the file itself here, or name it on its own"
+            notes.error(Where(_name(str(file))), "link-out-of-directory", message)
+        elif file.is_file():
+            found.append(str(file))
+        elif not file.is_dir():
+            message = "this is not a regular file: only regular files are read from a directory"
+            notes.error(Where(_name(str(file))), "file-unreadable", message)
+    if not found and not notes.failed:
+        message = "there is no *.yaml or *.yml file directly in this directory: name the files themselves"
+        notes.error(Where(_name(path)), "no-spec", message)
+    return found
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads in the end; a link that runs in a circle leads nowhere."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return Path("/")
+
+
+def _stdin(text: str | None, notes: Notes) -> Text | None:
+    if text is None:
+        notes.error(
+            Where(STDIN), "file-unreadable", "standard input was not given: pipe the spec into the command"
+        )
+        return None
+    if len(text.encode(errors="replace")) > SIZE_LIMIT:
+        _too_large(STDIN, notes)
+        return None
+    return Text(STDIN, text)
+
+
+def _file(path: str, notes: Notes) -> Text | None:
+    name = _name(path)
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - `Path` would not change what is opened, and `-` is not one
+            if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+                raise IsADirectoryError
+            content = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        notes.error(
+            Where(name), "file-not-found", "there is no such file: check the path, or name another one"
+        )
+        return None
+    except (OSError, ValueError) as error:
+        _unreadable(path, error, notes)
+        return None
+    if len(content) > SIZE_LIMIT:
+        _too_large(name, notes)
+        return None
+    return _decoded(content, name, notes)
+
+
+def _decoded(content: bytes, name: str, notes: Notes) -> Text | None:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        notes.error(
+            Where(name), "not-utf-8", "the file is in UTF-16: save it as UTF-8 without a byte order mark"
+        )
+        return None
+    try:
+        return Text(name, content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", errors="replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8: save the file as UTF-8"
+        notes.error(Where(name, line, column), "not-utf-8", message)
+        return None
+
+
+def _too_large(name: str, notes: Notes) -> None:
+    message = f"larger than {SIZE_LIMIT // 1024} KiB: a spec never is; split it"
+    notes.error(Where(name), "too-large", message)
+
+
+def _unreadable(path: str, error: Exception, notes: Notes) -> None:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
+    notes.error(
+        Where(_name(path)),
+        "file-unreadable",
+        f"cannot be read ({reason}): check the path and its permissions",
+    )

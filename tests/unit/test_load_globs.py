@@ -1,0 +1,96 @@
+"""What two patterns have in common, against the patterns' own judgement of names."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssm_reconcile.load.globs import Effort, covers, overlaps
+from ssm_reconcile.spec import Glob
+
+LEVELS = ["a", "b", "ab", "ba", "aab"]
+NAMES = ["/" + "/".join(levels) for depth in range(1, 5) for levels in product(LEVELS, repeat=depth)]
+"""Every name of up to four levels over a small alphabet."""
+
+level = st.sampled_from(["*", "a", "b", "a*", "*b", "*a*", "a*b", "ab", "**"])
+patterns = st.lists(level, min_size=1, max_size=4).map(lambda levels: "/" + "/".join(levels))
+
+
+@settings(max_examples=300, deadline=None)
+@given(patterns, patterns)
+def test_patterns_that_share_a_name_overlap(one: str, other: str) -> None:
+    """Never a no where some name is meant by both."""
+    shared = [name for name in NAMES if Glob(one).matches(name) and Glob(other).matches(name)]
+    assert not shared or overlaps(one, other, Effort())
+
+
+@settings(max_examples=300, deadline=None)
+@given(patterns, patterns)
+def test_a_pattern_that_covers_another_means_all_its_names(wide: str, narrow: str) -> None:
+    """Never a yes where some name is meant by the narrow one alone."""
+    if covers(wide, narrow, Effort()):
+        assert not [name for name in NAMES if Glob(narrow).matches(name) and not Glob(wide).matches(name)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(patterns, patterns)
+def test_overlapping_is_mutual_and_covering_is_overlapping(one: str, other: str) -> None:
+    assert overlaps(one, other, Effort()) == overlaps(other, one, Effort())
+    assert covers(one, one, Effort())
+    assert not covers(one, other, Effort()) or overlaps(one, other, Effort())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("/a/**", "/a/b", True),
+        ("/a/**", "/a", False),
+        ("/a/*", "/a/b/c", False),
+        ("/**/x", "/x", True),
+        ("/**/x/**", "/a/x", False),
+        ("/**/x/**", "/a/x/b/c", True),
+        ("/a/**/c", "/a/b*/*", True),
+        ("/a*", "/*b", True),
+        ("/a*", "/b*", False),
+        ("/a*c", "/a*d", False),
+        ("/**/a", "/**/b", False),
+        ("/a/**", "/**/b", True),
+        ("foo", "/foo", True),
+        ("/a/**/b/**/c", "/a/b/c", True),
+        ("/a/**/b/**/c", "/a/c/b", False),
+    ],
+)
+def test_patterns_meet_or_do_not(one: str, other: str, meet: bool) -> None:
+    assert overlaps(one, other, Effort()) is meet
+    assert overlaps(other, one, Effort()) is meet
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "all_of_it"),
+    [
+        ("/a/**", "/a/b/*", True),
+        ("/a/*", "/a/**", False),
+        ("/a/**", "/a", False),
+        ("/**", "/a/**", True),
+        ("/**/*", "/**", True),
+        ("/a/*", "/a/b*", True),
+        ("/a/b*", "/a/*", False),
+        ("/*a*", "/xay*", True),
+        ("/**/c", "/a/**/c", True),
+        ("/a/**/c", "/a/b*/c", True),
+        ("foo", "/foo", True),
+        ("/A", "/a", False),
+    ],
+)
+def test_a_pattern_covers_another_or_does_not(wide: str, narrow: str, all_of_it: bool) -> None:
+    assert covers(wide, narrow, Effort()) is all_of_it
+
+
+def test_an_effort_that_is_used_up_says_so_and_answers_no() -> None:
+    effort = Effort(left=100)
+    assert overlaps("/a*", "/*a", effort)
+    assert not overlaps("/a*", "/*a", effort)
+    assert effort.short

@@ -1,0 +1,322 @@
+"""Broken specs, one mistake each: where it is said to be, by which code, and in which words.
+
+`§` in a text marks the place that the finding has to name.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.load import load_text
+
+BASE = """\
+version: 1
+name: prod
+source:
+  region: us-east-1
+targets:
+  - region: us-east-2
+parameters:
+  include: ["/prod/**"]
+delete: owned
+"""
+
+
+def instead(old: str, new: str) -> str:
+    """The sound spec with one text replaced."""
+    assert old in BASE
+    return BASE.replace(old, new)
+
+
+def plus(text: str) -> str:
+    """The sound spec with something added."""
+    return BASE + text + "\n"
+
+
+def errors(marked: str) -> tuple[Finding, ...]:
+    with pytest.raises(SpecError) as caught:
+        load_text(marked.replace("§", ""), "spec.yaml")
+    assert all(one.severity is Severity.ERROR for one in caught.value.findings)
+    return caught.value.findings
+
+
+def places(marked: str) -> list[str]:
+    """The positions that are marked in a text."""
+    found = []
+    for number, line in enumerate(marked.split("\n"), 1):
+        pieces = line.split("§")
+        found += [f"spec.yaml:{number}:{sum(map(len, pieces[:i])) + 1}" for i in range(1, len(pieces))]
+    return found
+
+
+YAML = {
+    "a tab": ("a:\n§\tb: 1", "yaml-syntax", "use spaces"),
+    "a colon too many": ("a: b§: c", "yaml-syntax", "quote the text"),
+    "an open quote": ('a: §"b\nc: d', "yaml-syntax", "quote that begins here is not closed"),
+    "an open list": ("a: §[b, c", "yaml-syntax", "not closed"),
+    "an open mapping": ("a: §{b: c", "yaml-syntax", "not closed"),
+    "a wrong indentation": ("a:\n  b: 1\n §c: 2", "yaml-syntax", "indentation"),
+    "an unquoted sign": ("a: §@b", "yaml-syntax", "cannot begin with `@`: put it in quotes"),
+    "a bracket too many": ("{a: 1}§}", "yaml-syntax", "nothing is expected"),
+    "an escape without its digits": ('a: "\\x§ZZ"', "yaml-syntax", "this is not valid YAML: "),
+    "a second key": ("a: 1\nb: 2\n§a: 3", "duplicate-key", "`a` is here twice (first in line 1)"),
+    "a second key below": (plus("guards:\n  max_deletes: 1\n  §max_deletes: 2"), "duplicate-key", "line 11"),
+    "a tag": (plus("x-a: §!!python/object:os.system x"), "yaml-tag", "no YAML tags"),
+    "a tag of the standard": (plus("x-a: §!!str 1"), "yaml-tag", "in quotes"),
+    "a tag on a mapping": (plus("x-a: §!thing {}"), "yaml-tag", "`!thing`"),
+    "an alias of nothing": (plus("x-a: §*b"), "unknown-alias", "no anchor &b before"),
+    "an alias of itself": (plus("x-a: &b [§*b]"), "recursive-alias", "inside of what it stands for"),
+    "an anchor of another document": ("---\na: &b 1\n---\nc: §*b", "unknown-alias", "its own document"),
+    "a merge of text": (plus("x-a: {<<: §b}"), "merge-key", "<<: *anchor"),
+    "two merges": (plus("x-a: {<<: {}, §<<: {}}"), "duplicate-key", "twice"),
+    "a list as a key": (plus("x-a:\n  ? §[a]\n  : b"), "key-type", "must be text"),
+    "a key that YAML reads as true": (plus("tags: {add: {§on: x}}"), "unquoted", 'as true: quote it: "on"'),
+    "a key that YAML reads as a number": (plus("x-a: {§12: x}"), "unquoted", 'quote it: "12"'),
+    "a list at the top": ("§- a: 1", "not-a-mapping", "begin with `version: 1`"),
+    "a text at the top": ("§hello", "not-a-mapping", "must hold properties"),
+    "nothing": ("§", "empty-file", "no replication"),
+    "comments only": ("§# nothing\n", "empty-file", "no replication"),
+    "an empty document": (plus("§---"), "empty-document", "remove its `---`"),
+    "a byte order mark": ("§\ufeff" + BASE, "byte-order-mark", "without one"),
+    "a control character": (plus("x-a: b§\x07"), "control-character", "U+0007"),
+    "a turned line": (plus("# a §\u202eb"), "control-character", "U+202E"),
+    "a line break that editors do not show": (
+        plus("# a §\u2028delete: never"),
+        "control-character",
+        "U+2028",
+    ),
+    "a lone carriage return": (plus("# a §\rdelete: never"), "control-character", "U+000D"),
+    "a version of YAML from the future": ("§%YAML 2.0\n---\na: 1", "yaml-syntax", "1.1 or 1.2"),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "piece"), YAML.values(), ids=YAML)
+def test_yaml_that_is_broken_or_not_allowed_is_refused_in_its_place(text: str, code: str, piece: str) -> None:
+    found = [one for one in errors(text) if one.code == code]
+    assert [one.where for one in found] == places(text)
+    assert piece in found[0].message
+
+
+SCHEMA = {
+    "no version": (instead("version: 1\n", "§"), "missing-property", "write `version: 1`"),
+    "a version to come": (instead("version: 1", "version: §2"), "unsupported-version", "write `version: 1`"),
+    "a version in quotes": (instead("version: 1", 'version: §"1"'), "wrong-type", "without quotes"),
+    "a version with a point": (instead("version: 1", "version: §1.0"), "wrong-type", "whole number"),
+    "no way to delete": (
+        instead("delete: owned", ""),
+        "missing-property",
+        "`delete: owned` (or created, never)",
+    ),
+    "a typo in an enumeration": (instead("owned", "§owend"), "unknown-value", "did you mean `owned`?"),
+    "a truth value for an enumeration": (plus("adopt: §no"), "unknown-value", "never, identical, same_value"),
+    "no name": (instead("name: prod\n", ""), "missing-property", "`name: prod`"),
+    "a name with capitals": (instead("prod\n", "§Prod\n"), "bad-format", "small letters"),
+    "a name with a line end": (instead("prod\n", '§"prod\\n"\n'), "bad-format", '"prod\\\\n"'[:5]),
+    "a name that YAML reads as false": (instead("prod\n", "§no\n"), "unquoted", 'as false: quote it: "no"'),
+    "a name that YAML reads as a date": (instead("prod\n", "§2026-01-01\n"), "unquoted", "as a date"),
+    "a name without a value": (instead("name: prod", "name:§"), "empty-value", "for example prod"),
+    "a name that is nothing": (instead("prod\n", "§null\n"), "unquoted", "as nothing"),
+    "no source region": (
+        instead("region: us-east-1", "account: '123456789012'"),
+        "missing-property",
+        "`region:",
+    ),
+    "a region with a zone": (instead("us-east-1", "§us-east-1a"), "bad-format", "availability zone"),
+    "a source as a text": (
+        instead("source:\n  region: us-east-1", "source: §us-east-1"),
+        "wrong-type",
+        "region:",
+    ),
+    "a source without anything": (instead("  region: us-east-1\n", ""), "empty-value", "region: us-east-1"),
+    "an octal account": (
+        instead("us-east-1\n", "us-east-1\n  account: §012345670123\n"),
+        "unquoted",
+        'as a number: quote it: "012345670123"',
+    ),
+    "a plain account": (
+        instead("us-east-1\n", "us-east-1\n  account: §123456789012\n"),
+        "unquoted",
+        'quote it: "123456789012"',
+    ),
+    "a region that YAML reads as false": (
+        instead("us-east-2", "§no"),
+        "unquoted",
+        'quote it: "no"; and it must be an AWS region',
+    ),
+    "a short account": (
+        instead("us-east-1\n", 'us-east-1\n  account: §"12345"\n'),
+        "bad-format",
+        "twelve digits",
+    ),
+    "a role that is a user": (
+        instead("us-east-1\n", "us-east-1\n  role_arn: §arn:aws:iam::123456789012:user/x\n"),
+        "bad-format",
+        "IAM role",
+    ),
+    "a property with a typo": (plus("§adpot: never"), "unknown-property", "did you mean `adopt`?"),
+    "a property in the wrong place": (plus("§max_deletes: 3"), "unknown-property", "belongs under `guards`"),
+    "a property in the wrong case": (plus("skip_sync: {§Tag: x}"), "unknown-property", "did you mean `tag`?"),
+    "a property of nowhere": (plus("§qqq: 3"), "unknown-property", "write one of: version, name"),
+    "a saved plan": (plus("§plan_id: abc"), "saved-plan", "only `apply` takes one"),
+    "a free property below the top": (plus("guards: {§x-a: 1}"), "unknown-property", "`guards`"),
+    "targets as a mapping": (
+        instead("\n  - region: us-east-2", " §{region: us-east-2}"),
+        "wrong-type",
+        "must be a list",
+    ),
+    "no target": (instead("\n  - region: us-east-2", " §[]"), "empty-value", "us-east-2"),
+    "a target without a region": (
+        instead("- region: us-east-2", "- §name: a"),
+        "missing-property",
+        "`targets[0]`",
+    ),
+    "a target as a text": (instead("- region: us-east-2", "- §us-east-2"), "wrong-type", "hold properties"),
+    "a frozen that is a text": (
+        instead("us-east-2\n", "us-east-2\n    frozen: §'true'\n"),
+        "wrong-type",
+        "`true` or `false`",
+    ),
+    "a frozen that is a yes": (
+        instead("us-east-2\n", "us-east-2\n    frozen: §yes\n"),
+        "wrong-type",
+        "`true` or `false`",
+    ),
+    "an include as a text": (instead('["/prod/**"]', "§/prod/**"), "wrong-type", 'write ["/prod/**"]'),
+    "an empty include": (instead('["/prod/**"]', "§[]"), "empty-value", "/prod/**"),
+    "an empty pattern": (instead('"/prod/**"', '§""'), "empty-value", "is empty"),
+    "a pattern with a space": (instead('"/prod/**"', '§"/prod /**"'), "bad-format", "letters, digits"),
+    "a pattern that is a number": (instead('"/prod/**"', "§12:30"), "unquoted", 'quote it: "12:30"'),
+    "a pattern that is a list": (instead('"/prod/**"', "§[a]"), "wrong-type", "not a list"),
+    "a long pattern": (instead('"/prod/**"', f'§"/{"a" * 1011}"'), "too-long", "1012 characters"),
+    "a type twice": (
+        instead('["/prod/**"]', '["/prod/**"]\n  types: [String, §String]'),
+        "duplicate-item",
+        '"String" is here twice',
+    ),
+    "a type with a typo": (
+        instead('["/prod/**"]', '["/prod/**"]\n  types: [§securestring]'),
+        "unknown-value",
+        "did you mean `SecureString`?",
+    ),
+    "a mode of skip_sync that is none": (
+        plus("skip_sync: {values: §never}"),
+        "unknown-value",
+        "any, targets (or a list of texts)",
+    ),
+    "a mode of skip_sync that is a truth value": (
+        plus("skip_sync: {values: §yes}"),
+        "unknown-value",
+        "any, targets",
+    ),
+    "a value of skip_sync that is a truth value": (
+        plus("skip_sync: {values: [§yes]}"),
+        "unquoted",
+        'quote it: "yes"',
+    ),
+    "a key that is no key": (
+        plus("kms: [{source: §app, targets: {us-east-2: alias/x}}]"),
+        "bad-format",
+        "alias/app",
+    ),
+    "a key of a map that is no key": (
+        instead("us-east-2\n", "us-east-2\n    kms: {keys: {§app: alias/app}}\n"),
+        "bad-format",
+        "alias ARN",
+    ),
+    "a key that is a fraction of an ARN": (
+        plus("kms: [{source: alias/a, targets: {us-east-2: §key/mrk-0123456789abcdef0123456789abcdef}}]"),
+        "bad-format",
+        "key ARN",
+    ),
+    "a map without targets": (
+        plus("kms: [{source: alias/x, targets: §{}}]"),
+        "empty-value",
+        "us-east-2: alias/app",
+    ),
+    "a rewrite of nothing": (
+        plus("rewrite: [{match: /prod/*, from: §'', to: x}]"),
+        "empty-value",
+        "is empty",
+    ),
+    "a rewrite without an end": (plus("rewrite: [§{match: /prod/*, from: x}]"), "missing-property", "`to:"),
+    "a number with underscores": (plus("guards: {max_deletes: §1_000}"), "wrong-type", "plain digits"),
+    "a number in octal": (plus("guards: {max_deletes: §010}"), "wrong-type", "plain digits"),
+    "a number in quotes": (plus("guards: {max_deletes: §'10'}"), "wrong-type", "without quotes"),
+    "a number with a point": (plus("guards: {max_deletes: §10.0}"), "wrong-type", "whole number"),
+    "a number as a time": (plus("guards: {max_deletes: §12:30}"), "wrong-type", "whole number"),
+    "a number of 5,000 digits": (
+        plus(f"guards: {{max_deletes: §{'9' * 4000}}}"),
+        "wrong-type",
+        "whole number",
+    ),
+    "a negative number": (plus("guards: {max_deletes: §-1}"), "out-of-range", "from 0"),
+    "more than a hundred percent": (plus("guards: {max_change_percent: §101}"), "out-of-range", "up to 100"),
+    "a rate of nothing": (plus("rates: {put: §0}"), "out-of-range", "above 0"),
+    "a rate that is enormous": (plus("rates: {put: §10000.5}"), "out-of-range", "up to 10000"),
+    "a rate without end": (plus("rates: {put: §.inf}"), "wrong-type", "plain digits"),
+    "a rate of an unknown class": (plus("rates: {§puts: 3}"), "unknown-property", "did you mean `put`?"),
+    "an added tag without a value": (plus("tags: {add: {team: §}}"), "empty-value", "has no value"),
+    "an added tag that is true": (plus("tags: {add: {team: §true}}"), "unquoted", 'quote it: "true"'),
+    "an added tag that is too long": (plus(f"tags: {{add: {{team: §{'a' * 257}}}}}"), "too-long", "256"),
+    "a former name twice": (plus("previous_names: [a, §a]"), "duplicate-item", '"a" is here twice'),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "piece"), SCHEMA.values(), ids=SCHEMA)
+def test_what_the_schema_does_not_allow_is_refused_in_its_place(text: str, code: str, piece: str) -> None:
+    found = [one for one in errors(text) if one.code == code]
+    assert piece in found[0].message
+    if "§" in text:
+        assert [one.where for one in found] == places(text)
+
+
+def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+version: §2
+name: prod
+§soruce:
+  region: us-east-1
+targets:
+  - region: §no
+  - region: us-east-2
+    account: §12
+parameters:
+  include: [§/a//b, "/b"]
+delete: §own
+tags:
+  add:
+    §aws:x: "1"
+"""
+    found = errors(text)
+    wheres = [one.where for one in found if one.code != "missing-property"]
+    assert wheres == places(text)
+    assert [one.message for one in found if one.code == "missing-property"] == [
+        "the document has no `source`: write `source: { region: us-east-1 }`"
+    ]
+
+
+def test_a_mistake_in_what_an_alias_stands_for_is_reported_where_it_is_written() -> None:
+    text = plus("x-a: &a [§yes]\nskip_sync: {values: *a}\nprevious_names: *a")
+    assert {one.where for one in errors(text)} == set(places(text))
+
+
+def test_the_documents_before_a_syntax_error_are_checked_all_the_same() -> None:
+    text = instead("owned", "§own") + "---\na: §'b"
+    assert [one.where for one in errors(text)] == places(text)
+
+
+def test_what_a_message_repeats_is_escaped_and_cut() -> None:
+    text = instead("owned", '"\\e[31m\\u202egone ' + "x" * 3000 + '"')
+    (found,) = errors(text)
+    assert "\\x1b[31m\\u202egone" in found.message
+    assert found.message.isprintable()
+    assert len(found.message) < 200
+    assert found.code == "unknown-value"
+
+
+def test_a_file_with_endless_mistakes_ends_with_a_bound() -> None:
+    text = plus("\n".join(f"k{i}: 1" for i in range(900)))
+    found = errors(text)
+    assert len(found) == 201
+    assert found[-1].code == "too-many-findings"

@@ -1,0 +1,390 @@
+"""Specs that the schema allows and that mean nothing, or the wrong thing.
+
+`§` in a text marks the places that the findings of that code have to name.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.load import load_text
+
+BASE = """\
+version: 1
+name: prod
+source:
+  region: us-east-1
+targets:
+  - region: us-east-2
+parameters:
+  include: ["/prod/**"]
+delete: owned
+"""
+ROLE = "arn:aws:iam::123456789012:role/r"
+OTHER_ROLE = "arn:aws:iam::210987654321:role/r"
+KEY = "0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03"
+
+
+def plus(text: str) -> str:
+    return BASE + text + "\n"
+
+
+def include(patterns: str) -> str:
+    return BASE.replace('["/prod/**"]', patterns)
+
+
+def places_of(source: str, *targets: str) -> str:
+    """A spec with these places, each as the text between braces."""
+    listed = ", ".join(f"{{{target}}}" for target in targets)
+    return f"""\
+version: 1
+name: prod
+source: {{{source}}}
+targets: [{listed}]
+parameters: {{include: ["/prod/**"]}}
+delete: owned
+"""
+
+
+def findings(marked: str) -> tuple[Finding, ...]:
+    """What is said of a text: its errors, or else its warnings."""
+    try:
+        return load_text(marked.replace("§", ""), "spec.yaml").findings
+    except SpecError as error:
+        return error.findings
+
+
+def places(marked: str) -> list[str]:
+    found = []
+    for number, line in enumerate(marked.split("\n"), 1):
+        pieces = line.split("§")
+        found += [f"spec.yaml:{number}:{sum(map(len, pieces[:i])) + 1}" for i in range(1, len(pieces))]
+    return found
+
+
+def check(text: str, severity: Severity, code: str, piece: str) -> None:
+    every = findings(text)
+    found = [one for one in every if one.code == code]
+    assert found, every
+    assert [one.where for one in found] == places(text)
+    assert {one.severity for one in found} == {severity}
+    assert piece in found[0].message
+
+
+ERRORS = {
+    "the source as a target": (
+        places_of("region: us-east-1", "region: §us-east-1"),
+        "target-is-source",
+        "the source itself",
+    ),
+    "the source as a target, by its account": (
+        places_of("region: us-east-1, account: '123456789012'", f"region: §us-east-1, role_arn: {ROLE}"),
+        "target-is-source",
+        "123456789012/us-east-1",
+    ),
+    "the source as a target, by the credentials": (
+        places_of("region: us-east-1, account: '123456789012'", "region: §us-east-1"),
+        "target-is-source",
+        "write another region",
+    ),
+    "one place twice": (
+        places_of("region: us-east-1", "region: us-east-2, name: a", "region: §us-east-2, name: b"),
+        "same-place",
+        "same place as `a`",
+    ),
+    "one region twice without names": (
+        places_of(
+            "region: us-east-1",
+            "region: us-east-2, name: a",
+            f"region: §us-east-2, role_arn: {ROLE}",
+        ),
+        "target-name-required",
+        "give each a `name`",
+    ),
+    "one name twice": (
+        places_of("region: us-east-1", "region: us-east-2, name: a", "region: us-west-2, name: §a"),
+        "duplicate-target",
+        "`a` is taken (line 4)",
+    ),
+    "a name that is another target's region": (
+        places_of("region: us-east-1", "region: us-east-2", "region: us-west-2, name: §us-east-2"),
+        "duplicate-target",
+        "`us-east-2` is taken",
+    ),
+    "an account that is not the role's": (
+        places_of(
+            "region: us-east-1", f"region: us-east-2, account: '123456789012', role_arn: §{OTHER_ROLE}"
+        ),
+        "account-mismatch",
+        "the role is of account 210987654321",
+    ),
+    "two accounts with one set of credentials": (
+        places_of(
+            "region: us-east-1, account: '123456789012'", "region: us-east-2, account: §'210987654321'"
+        ),
+        "account-without-role",
+        "write the role to assume",
+    ),
+    "an external id without a role": (
+        places_of("region: us-east-1, external_id: §abc", "region: us-east-2"),
+        "external-id-without-role",
+        "write `role_arn`",
+    ),
+    "a role of another partition": (
+        places_of("region: us-east-1", f"region: cn-north-1, role_arn: §{ROLE}"),
+        "partition-mismatch",
+        "aws-cn",
+    ),
+    "a former name that is the name": (plus("previous_names: [old, §prod]"), "previous-name-is-name", "prod"),
+    "levels without a leading slash": (include("[§a/b]"), "bad-pattern", "write `/a/b`"),
+    "an empty level": (include("[§/a//b]"), "bad-pattern", "single slash"),
+    "a slash alone": (include("[§/]"), "bad-pattern", "empty level"),
+    "a slash at the end": (include("[§/a/]"), "bad-pattern", "write `/a/**`"),
+    "two stars beside text": (
+        include("[§/a**, §/a/**b, §/a/x**y/b, §/a/***]"),
+        "bad-pattern",
+        "a level of its own",
+    ),
+    "sixteen levels": (include(f"[§{'/a' * 16}, §/**{'/*' * 16}]"), "bad-pattern", "more than 15 levels"),
+    "a reserved beginning": (
+        include("[§/aws/x, §/SSM*, §awsfoo, §/Ssm-x/**]"),
+        "bad-pattern",
+        "keeps for itself",
+    ),
+    "a name that no region has room for": (
+        include(f"[§/{'a' * 980}]"),
+        "bad-pattern",
+        "too long for any name",
+    ),
+    "an exclude that could never match": (
+        BASE.replace('["/prod/**"]', '["/prod/**"]\n  exclude: [§prod/a]'),
+        "bad-pattern",
+        "leading slash",
+    ),
+    "a rewrite that could never match": (
+        plus("rewrite: [{match: §prod/a, from: a, to: b}]"),
+        "bad-pattern",
+        "leading slash",
+    ),
+    "a hidden name that could never match": (plus('hide: [§a/b, §"a**"]'), "bad-pattern", "slash"),
+    "a shown name that could never match": (plus("show: [§/aws/x]"), "bad-pattern", "keeps for itself"),
+    "a key for no target": (
+        plus("kms: [{source: alias/a, targets: {§us-east2: alias/b}}]"),
+        "kms-unknown-target",
+        "did you mean `us-east-2`?",
+    ),
+    "a source key twice": (
+        plus(
+            "kms:\n"
+            "  - {source: alias/a, targets: {us-east-2: alias/b}}\n"
+            "  - {source: §alias/a, targets: {us-east-2: alias/c}}"
+        ),
+        "duplicate-kms-source",
+        "line 11",
+    ),
+    "a source key of another region": (
+        plus(
+            f"kms: [{{source: §arn:aws:kms:us-west-2:123456789012:key/{KEY}, targets: {{us-east-2: {KEY}}}}}]"
+        ),
+        "key-region",
+        "this key is in us-west-2, the source is us-east-1",
+    ),
+    "a target key of another region": (
+        plus("kms: [{source: alias/a, targets: {us-east-2: §arn:aws:kms:us-east-1:123456789012:alias/b}}]"),
+        "key-region",
+        "the target is us-east-2",
+    ),
+    "a default key of another region": (
+        BASE.replace(
+            "- region: us-east-2",
+            "- region: us-east-2\n    kms: {default: §arn:aws:kms:us-east-1:123456789012:alias/b}",
+        ),
+        "key-region",
+        "write one from there",
+    ),
+    "a key of a target's map, of another region": (
+        BASE.replace(
+            "- region: us-east-2",
+            "- region: us-east-2\n    kms: {keys: {§arn:aws:kms:us-east-2:123456789012:alias/b: alias/c}}",
+        ),
+        "key-region",
+        "the source is us-east-1",
+    ),
+    "an unknown placeholder": (
+        plus("rewrite: [{match: /prod/*, from: us-east-1, to: §'{target.regoin}'}]"),
+        "unknown-placeholder",
+        "did you mean `{target.region}`?",
+    ),
+    "a placeholder without its place": (
+        plus("rewrite: [{match: /prod/*, from: §'{region}', to: 'x'}]"),
+        "unknown-placeholder",
+        "region}`?",
+    ),
+    "a rewrite that changes nothing": (
+        plus("rewrite: [{match: /prod/*, from: a, to: §a}]"),
+        "rewrite-without-change",
+        "remove the rule",
+    ),
+    "a rewrite that changes nothing once filled in": (
+        plus("rewrite: [{match: /prod/*, from: us-east-2, to: §'{target.region}'}]"),
+        "rewrite-without-change",
+        "same text",
+    ),
+    "a name rewritten into what no name can be": (
+        plus("rewrite: [{match: /prod/*, in: name, from: a, to: §'a b'}]"),
+        "bad-name-text",
+        "cannot stand in a name",
+    ),
+    "a name in which something is looked for that no name has": (
+        plus("rewrite: [{match: /prod/*, in: name, from: §'a:b', to: 'c'}]"),
+        "bad-name-text",
+        "cannot stand in a name",
+    ),
+    "a name rewritten into an empty level": (
+        plus("rewrite: [{match: /prod/*, in: name, from: a, to: §b//c}]"),
+        "bad-name-text",
+        "single slash",
+    ),
+    "a skip tag with a sign": (plus("skip_sync: {tag: §'a,b'}"), "bad-tag", "does not take in tags"),
+    "a skip tag of AWS": (plus("skip_sync: {tag: §'aws:x'}"), "reserved-tag", "reserved for AWS"),
+    "a skip value with a sign": (plus("skip_sync: {values: [§'a,b']}"), "bad-tag", "`,`"),
+    "an added tag of AWS": (plus("tags: {add: {§AWS:x: a}}"), "reserved-tag", "reserved for AWS"),
+    "an added tag of ours": (
+        plus("tags: {add: {§ssm-reconcile:owner: a}}"),
+        "reserved-tag",
+        "ssm-reconcile itself",
+    ),
+    "an added tag that opts out": (
+        plus("tags: {add: {§skip_sync: a}}"),
+        "added-skip-tag",
+        "opt every replica out",
+    ),
+    "an added tag that opts out by another name": (
+        plus("tags: {add: {§stay: a}}\nskip_sync: {tag: stay}"),
+        "added-skip-tag",
+        "write another key",
+    ),
+    "an added tag that is ignored": (
+        plus("tags:\n  ignore: ['cost:*']\n  add: {§cost:center: a}"),
+        "added-tag-ignored",
+        '"cost:*", line 11',
+    ),
+    "an added tag with a sign": (plus("tags: {add: {§'a;b': a, c: §'d#e'}}"), "bad-tag", "does not take"),
+    "an ignored tag with a sign": (plus("tags: {ignore: [§'a?']}"), "bad-tag", "`?`"),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "piece"), ERRORS.values(), ids=ERRORS)
+def test_what_cannot_be_meant_is_an_error_in_its_place(text: str, code: str, piece: str) -> None:
+    check(text, Severity.ERROR, code, piece)
+
+
+WARNINGS = {
+    "an include that is excluded": (
+        include("[/a/**/b, §/a/*, /c]\n  exclude: [/a/*]"),
+        "include-excluded",
+        "selects nothing: `/a/*` in line 9",
+    ),
+    "an include twice": (include("[/a, §a, /b]"), "include-covered", "in line 8 already"),
+    "an include in a wider one": (
+        include("[§/a/b, /a/*, §/a/c*]"),
+        "include-covered",
+        "`/a/*` in line 8 includes all",
+    ),
+    "two ways to write one include": (include('["/a/**", §"/a/**/**"]'), "include-covered", "includes all"),
+    "an exclude that meets nothing": (
+        BASE.replace('["/prod/**"]', '["/prod/**"]\n  exclude: ["/prod/a/*", §/prd/b]'),
+        "exclude-without-effect",
+        "excludes nothing",
+    ),
+    "a rewrite that meets nothing": (
+        plus("rewrite: [{match: §/prd/*, from: a, to: b}]"),
+        "rewrite-without-effect",
+        "matches nothing",
+    ),
+    "a rewrite behind a wider one": (
+        plus(
+            "rewrite:\n"
+            "  - {match: /prod/*, from: a, to: b}\n"
+            "  - {match: /prod/x, in: name, from: a, to: b}\n"
+            "  - {match: §/prod/x, from: c, to: d}"
+        ),
+        "rewrite-covered",
+        "put this rule above it",
+    ),
+    "a managed key of another service": (
+        plus("kms: [{source: alias/a, targets: {us-east-2: §alias/aws/s3}}]"),
+        "aws-managed-key",
+        "write alias/aws/ssm",
+    ),
+    "a skip value that is a mode": (
+        plus("skip_sync: {values: [§targets]}"),
+        "skip-value-is-mode",
+        "`values: targets`",
+    ),
+    "a skip value that is a target": (
+        plus("skip_sync: {values: ['yes', §us-east-2]}"),
+        "skip-value-is-target",
+        "write `values: targets`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "piece"), WARNINGS.values(), ids=WARNINGS)
+def test_what_is_probably_not_meant_is_a_warning_in_its_place(text: str, code: str, piece: str) -> None:
+    check(text, Severity.WARNING, code, piece)
+
+
+SILENT = {
+    "two accounts, each with a role": places_of(
+        f"region: us-east-1, role_arn: {ROLE}", f"region: us-east-1, role_arn: {OTHER_ROLE}"
+    ),
+    "one region, two accounts, two names": places_of(
+        "region: us-east-1",
+        f"region: us-east-2, name: a, role_arn: {ROLE}",
+        f"region: us-east-2, name: b, role_arn: {OTHER_ROLE}",
+    ),
+    "the managed key in place of a customer key": plus(
+        "kms: [{source: alias/a, targets: {us-east-2: alias/aws/ssm}}]"
+    ),
+    "a multi-Region key by its id": plus(
+        "kms: [{source: alias/a, targets: {us-east-2: mrk-0123456789abcdef0123456789abcdef}}]"
+    ),
+    "fifteen levels": include(f"[{'/a' * 15}]"),
+    "a bare name": include("[foo]"),
+    "everything": include('["/**"]'),
+    "a part of the reserved words": include("[/aw*, /app/aws/*, /ss]"),
+    "hidden parts of names": plus("hide: [aws*, '*ssm*', '**', '/a/*']"),
+    "a rewrite in both": plus(
+        "rewrite: [{match: /prod/*, from: a, to: b}, {match: /prod/*, in: name, from: a, to: b}]"
+    ),
+    "a rewrite to nothing": plus("rewrite: [{match: /prod/*, in: name, from: /us-east-1, to: ''}]"),
+    "a tag in another alphabet": plus("tags: {add: {équipe: plate-forme}}"),
+    "fewer tags than there is room for": plus(
+        f"tags: {{add: {{{', '.join(f'k{i}: v' for i in range(47))}}}}}"
+    ),
+    "a partition of its own": places_of(
+        "region: cn-north-1", "region: cn-northwest-1, role_arn: arn:aws-cn:iam::123456789012:role/a"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", SILENT.values(), ids=SILENT)
+def test_what_is_unusual_and_sound_passes_without_a_word(text: str) -> None:
+    assert findings(text) == ()
+
+
+def test_one_mistake_makes_one_finding() -> None:
+    """Checks of meaning pass over what the schema has refused, so nothing is said twice."""
+    text = BASE.replace("- region: us-east-2", "- region: useast2") + (
+        "kms: [{source: alias/a, targets: {us-east-2: alias/b}}]\n"
+        "rewrite: [{match: '/prod /x', from: a, to: a b, in: name}]\n"
+    )
+    assert [one.code for one in findings(text)] == ["bad-format", "bad-format", "bad-name-text"]
+
+
+def test_a_rewrite_that_does_nothing_in_one_target_only_is_sound() -> None:
+    text = places_of("region: us-east-1", "region: us-east-2", "region: eu-west-1")
+    text += "rewrite: [{match: /prod/*, from: us-east-2, to: '{target.region}'}]\n"
+    assert findings(text) == ()

@@ -1,0 +1,116 @@
+"""The JSON schema of a replication: what editors show, and what the loader validates with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.load import load_text, schema_text
+from ssm_reconcile.load.notes import inline
+
+SCHEMA: dict[str, Any] = json.loads(schema_text("replication"))
+
+
+def properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of a schema, with the dotted path to it."""
+    for name, below in schema.get("properties", {}).items():
+        yield f"{path}{name}", below
+        yield from properties(below, f"{path}{name}.")
+        for key in ("items", "additionalProperties"):
+            if isinstance(below.get(key), dict):
+                yield f"{path}{name}[]", below[key]
+                yield from properties(below[key], f"{path}{name}[].")
+
+
+EVERY = dict(properties(SCHEMA))
+
+
+def test_the_schema_is_draft_07_and_names_itself() -> None:
+    Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert all(SCHEMA[key] for key in ("$id", "title", "description"))
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_a_property_has_a_description_and_examples_that_are_valid(path: str) -> None:
+    schema = EVERY[path]
+    assert schema["description"].strip().endswith((".", ")")), "a description is a sentence"
+    assert schema["examples"]
+    for example in schema["examples"]:
+        assert list(Draft7Validator(schema).iter_errors(example)) == []
+
+
+@pytest.mark.parametrize("path", [path for path, schema in EVERY.items() if "properties" in schema])
+def test_a_mapping_takes_no_property_that_it_does_not_know(path: str) -> None:
+    assert EVERY[path]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("path", [path for path, schema in EVERY.items() if "pattern" in schema])
+def test_a_pattern_says_in_words_what_it_wants(path: str) -> None:
+    assert EVERY[path]["patternErrorMessage"]
+
+
+@pytest.mark.parametrize("path", [path for path, schema in EVERY.items() if schema.get("type") == "array"])
+def test_a_list_is_bounded(path: str) -> None:
+    assert EVERY[path]["maxItems"] <= 1000
+
+
+def test_a_default_is_valid() -> None:
+    defaults = {path: schema for path, schema in EVERY.items() if "default" in schema}
+    assert defaults
+    for path, schema in defaults.items():
+        assert list(Draft7Validator(schema).iter_errors(schema["default"])) == [], path
+
+
+def test_properties_that_begin_with_x_are_free_at_the_top_and_nowhere_else() -> None:
+    assert list(SCHEMA["patternProperties"]) == ["^x-"]
+    assert not [path for path, schema in EVERY.items() if "patternProperties" in schema]
+
+
+def test_every_key_of_the_design_is_in_the_schema() -> None:
+    above = "version name previous_names adopt delete orphans changed_outside hide show"
+    below = {
+        "source": "region account role_arn external_id",
+        "targets[]": "region name account role_arn external_id frozen kms kms.default kms.keys",
+        "parameters": "include exclude types",
+        "skip_sync": "tag values replicas",
+        "kms[]": "source targets",
+        "rewrite[]": "match in from to",
+        "tags": "ignore add",
+        "guards": "max_deletes max_change_percent",
+        "rates": "describe get put delete tags list_tags resources kms",
+    }
+    keys = {*above.split(), *(path.removesuffix("[]") for path in below)}
+    keys |= {f"{path}.{key}" for path, names in below.items() for key in names.split()}
+    named = {path for path in EVERY if not path.endswith("[]")}
+    assert named == keys
+
+
+def test_what_must_be_there_is_what_the_design_says() -> None:
+    required = {"version", "name", "source", "targets", "parameters", "delete"}
+    assert set(SCHEMA["required"]) == required
+    assert SCHEMA["properties"]["source"]["required"] == ["region"]
+    assert SCHEMA["properties"]["parameters"]["required"] == ["include"]
+    assert "default" not in SCHEMA["properties"]["delete"]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, schema in EVERY.items() if "." not in path and "[" not in path]
+)
+def test_the_loader_takes_what_the_schema_gives_as_an_example(path: str) -> None:
+    document: dict[str, Any] = json.loads(json.dumps(SCHEMA["examples"][0]))
+    for example in EVERY[path]["examples"]:
+        document[path] = example
+        text = "\n".join(f"{key}: {inline(value)}" for key, value in document.items())
+        assert len(load_text(text).replications) == 1
+
+
+@pytest.mark.parametrize("name", ["../replication", "nonsense", ""])
+def test_only_schemas_that_exist_are_handed_out(name: str) -> None:
+    with pytest.raises(UsageError, match="replication, plan, report"):
+        schema_text(name)
