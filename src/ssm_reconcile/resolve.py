@@ -124,6 +124,7 @@ def resolve(
 ) -> dict[str, Desired]:
     """What the target should hold, by canonical address, sorted. `live` gives only its place."""
     found: dict[str, list[Desired]] = {}
+    rules: dict[Glob, str] = {}
     for name in sorted(source.parameters):
         parameter = source.parameters[name]
         rule = replication.rule_for(parameter.name, parameter.type)
@@ -229,7 +230,7 @@ def _name_problems(name: str, place: Place) -> tuple[Problem, ...]:
         fault = "begins with aws or ssm, which AWS keeps for itself"
     elif len(levels) > LEVEL_LIMIT:
         fault = f"has {len(levels)} levels; AWS takes {LEVEL_LIMIT}"
-    elif len(place.arn(name)) > NAME_LIMIT:
+    elif len(place.arn("")) + len(name) > NAME_LIMIT:
         fault = f"is too long in {place.region}: with its ARN it has more than {NAME_LIMIT} characters"
     return (Problem(ProblemKind.NAME, f"the name {fault}"),) if fault else ()
 

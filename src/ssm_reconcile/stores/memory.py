@@ -1,0 +1,295 @@
+"""A store in memory: one place of a `World`, as one identity sees it; no AWS, no network, no waiting.
+
+It keeps the promises of `base` and refuses what AWS refuses (`rules`), and each method costs the calls
+that it would cost at AWS: pages of fifty and a hundred, batches of ten, filters that still walk every
+page (aws-facts A1.1). Nothing is retried in here: a fault that a world plans is the last word.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import cycle, islice
+from typing import TypeAlias, TypeVar
+
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
+from ssm_reconcile.stores.base import Answers, Put, Step
+from ssm_reconcile.stores.memory_keys import Keyhole
+from ssm_reconcile.stores.refusal import Refusal
+from ssm_reconcile.stores.region import Region, Stored, Version
+from ssm_reconcile.stores.request import request_of
+from ssm_reconcile.stores.rules import BATCH, PAGE, RESOURCES_PAGE, admit_names
+from ssm_reconcile.stores.traffic import AWAIT_TURN, Call
+from ssm_reconcile.stores.wire import batches
+from ssm_reconcile.stores.world import ACCOUNT, World
+
+_Answer = TypeVar("_Answer")
+_OF_A_NAME = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})
+_PASSING = frozenset({Trouble.LOST, Trouble.THROTTLED})
+_GIVE_UP_AFTER = 3
+"""Batches that AWS would not answer: after so many it is the place, not the batch (as `values` has it)."""
+_Page: TypeAlias = tuple[Sequence[tuple[str, Stored]], str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Connects to places of a world, as `ssm.Aws` does to places of AWS.
+
+    `account` is that of the default credentials; a role leads to its own account.
+    """
+
+    world: World
+    account: str = ACCOUNT
+
+    def connect(self, access: Access) -> MemoryStore:
+        """The store that an access leads to. Raises StoreError where the world plans it."""
+        account = access.role_arn.split(":")[4] if access.role_arn else self.account
+        place = self.world.place(access.region, account)
+        self.world.traffic.perform(Call("GetCallerIdentity", place), lambda: None)
+        return MemoryStore(self.world, place)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one reading of values has found so far."""
+
+    found: dict[str, Value]
+    missing: set[str]
+    failed: dict[str, StoreError]
+    unanswered: int = 0
+
+
+class MemoryStore:
+    """Reads and writes one place of a world."""
+
+    def __init__(self, world: World, place: Place, caller: str = "") -> None:
+        self.world = world
+        self._place = place
+        self._caller = caller or f"arn:{place.partition}:sts::{place.account}:assumed-role/ssm-reconcile/run"
+        self._keys = Keyhole(world, place)
+        self._seen: dict[timedelta, tuple[object, _View]] = {}
+
+    @property
+    def place(self) -> Place:
+        """The place that this store reads and writes."""
+        return self._place
+
+    @property
+    def caller(self) -> str:
+        """The ARN that shows as LastModifiedUser."""
+        return self._caller
+
+    # Reader
+
+    def describe(self) -> Iterator[Sequence[Parameter]]:
+        """Every parameter, by pages."""
+        for page in self._scan(()):
+            yield [stored.latest.parameter for stored in page]
+
+    def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:
+        """The named parameters that exist; fifty names a scan."""
+        wanted = sorted({canonical(name) for name in names})
+        found: dict[str, Parameter] = {}
+        for batch in _slices(wanted, PAGE):
+            for page in self._scan(tuple(batch)):
+                shown = (stored.latest.parameter for stored in page)
+                found |= {canonical(p.name): p for p in shown if canonical(p.name) in batch}
+        return found
+
+    def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
+        """The names of all parameters with that tag and one of the values (none given: any value)."""
+        wanted = set(values)
+        return frozenset(
+            canonical(stored.latest.parameter.name)
+            for page in self._scan(())
+            for stored in page
+            if key in stored.tags and (not wanted or stored.tags[key] in wanted)
+        )
+
+    def tagged(self) -> Iterator[Mapping[str, Tags]]:
+        """Tags of all that is or was tagged, by pages; as late as the world says."""
+        sizes = self.world.pages.resources or (RESOURCES_PAGE,)
+        for page in self._pages("GetResources", (), sizes, self.world.lag.resources):
+            yield {name: dict(stored.tags) for name, stored in page}
+
+    def tags(self, name: str) -> Tags | None:
+        """The tags of one parameter as they are; None when it is not there."""
+        try:
+            return self._call("ListTagsForResource", (name,), lambda: dict(self._region.find(name).tags))
+        except StoreError as failure:
+            if failure.kind is Trouble.MISSING:
+                return None
+            raise
+
+    def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
+        """Values, ten names a call; where a call fails on one of them, each is asked by itself."""
+        work = _Work({}, set(), {})
+        for batch in batches(map(canonical, names), BATCH):
+            self._read(batch, work, decrypt=decrypt)
+        return Answers(work.found, frozenset(work.missing), work.failed)
+
+    def _read(self, batch: tuple[str, ...], work: _Work, *, decrypt: bool) -> None:
+        """What is the trouble of some names fails them alone; what is the place's is raised."""
+        try:
+            answer = self._call("GetParameters", batch, partial(self._get, batch, decrypt=decrypt))
+        except StoreError as failure:
+            if failure.kind in _OF_A_NAME and len(batch) > 1:
+                for name in batch:
+                    self._read((name,), work, decrypt=decrypt)
+                return
+            work.unanswered += failure.kind in _PASSING
+            if failure.kind not in _OF_A_NAME | _PASSING or work.unanswered >= _GIVE_UP_AFTER:
+                raise
+            work.failed |= dict.fromkeys(batch, failure)
+            return
+        work.found |= answer
+        work.missing |= set(batch) - set(answer)
+
+    def _get(self, names: Sequence[str], *, decrypt: bool) -> dict[str, Value]:
+        admit_names(names, self.world.readings)
+        view = self._view(self.world.lag.values).stored
+        versions = {name: _version_of(view, name) for name in names}
+        return {name: self._value(v, decrypt=decrypt) for name, v in versions.items() if v is not None}
+
+    def _value(self, version: Version, *, decrypt: bool) -> Value:
+        shown, text = version.parameter, version.settled.value
+        if shown.is_secret:
+            if not decrypt:
+                text = Sealed(f"encrypted:{self._place}:{shown.version}")
+            elif version.key_arn is None or not self._keys.usable(version.key_arn):
+                raise Refusal("InvalidKeyId", "KMS cannot use the key", Trouble.KEY)
+        return Value(canonical(shown.name), shown.type, shown.version, shown.last_modified, text)
+
+    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
+        """Keys by the references that were given, asked once a store."""
+        return self._keys.resolve(references)
+
+    # Writer
+
+    def await_turn(self, step: Step) -> None:
+        """Never waits; what is to happen before `AwaitTurn` happens now, with the step as its name."""
+        self.world.traffic.announce(Call(AWAIT_TURN, self._place, (step.value,)))
+
+    def put(self, request: Put) -> int:
+        """PutParameter: the version."""
+        return self._call(
+            "PutParameter",
+            (request.name,),
+            lambda: self.world.write(self._place, request_of(request), self._caller),
+        )
+
+    def add_tags(self, name: str, tags: Tags) -> None:
+        """AddTagsToResource; none is no call."""
+        if tags:
+            effect = partial(self._region.tag, name, tags, self.world.clock.now())
+            self._call("AddTagsToResource", (name,), effect)
+
+    def remove_tags(self, name: str, keys: Sequence[str]) -> None:
+        """RemoveTagsFromResource; none is no call."""
+        if keys:
+            effect = partial(self._region.untag, name, keys, self.world.clock.now())
+            self._call("RemoveTagsFromResource", (name,), effect)
+
+    def delete(self, names: Sequence[str]) -> frozenset[str]:
+        """DeleteParameters: the names that are gone, whether they were there or not.
+
+        Raises ValueError for more than ten, as the store of AWS does.
+        """
+        if len(names) > BATCH:
+            message = f"DeleteParameters takes {BATCH} names, not {len(names)}"
+            raise ValueError(message)
+
+        def effect() -> frozenset[str]:
+            admit_names(names, self.world.readings)
+            self.world.delete(self._place, *names)
+            return frozenset(canonical(name) for name in names)
+
+        return self._call("DeleteParameters", tuple(names), effect) if names else frozenset()
+
+    # How it is done
+
+    @property
+    def _region(self) -> Region:
+        return self.world.region(self._place)
+
+    def _call(self, operation: str, names: tuple[str, ...], effect: Callable[[], _Answer]) -> _Answer:
+        return self.world.traffic.perform(Call(operation, self._place, names), effect)
+
+    def _view(self, lag: timedelta) -> _View:
+        """What is to be seen now, made once for as long as nothing changes."""
+        moment = self.world.clock.now() - lag
+        state = (self._region, len(self._region.changes), moment if lag else None)
+        known = self._seen.get(lag)
+        if known is None or known[0] != state:
+            stored = self._region.as_of(moment)
+            known = self._seen[lag] = (state, _View(sorted(stored), dict(stored)))
+        return known[1]
+
+    def _scan(self, names: tuple[str, ...]) -> Iterator[Sequence[Stored]]:
+        """One DescribeParameters to the end. A filter shortens its pages, not their number (A1.1)."""
+        pages = self.world.pages.describe or (PAGE,)
+        for page in self._pages("DescribeParameters", names, pages, self.world.lag.describe):
+            yield [stored for _, stored in page]
+
+    def _pages(
+        self, operation: str, names: tuple[str, ...], sizes: Sequence[int], lag: timedelta
+    ) -> Iterator[Sequence[tuple[str, Stored]]]:
+        """A call a page, one for an empty listing too. Each page shows the world as it is by then.
+
+        `GetResources` pages count only what was ever tagged.
+        """
+        listed, after = cycle(sizes), ""
+        more = True
+        while more:
+            size = next(listed)
+            page, after, more = self.world.traffic.perform(
+                Call(operation, self._place, names),
+                partial(self._page, lag, after, size, tagged=operation == "GetResources"),
+                skip=lambda answer: ((), *answer[1:]),
+            )
+            yield page
+
+    def _page(self, lag: timedelta, after: str, size: int, *, tagged: bool) -> _Page:
+        return self._view(lag).page(after, size, tagged=tagged)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One state of a place, in the order of names."""
+
+    names: Sequence[str]
+    stored: Mapping[str, Stored]
+
+    def page(self, after: str, size: int, *, tagged: bool) -> _Page:
+        """The next entries after a name, the name to go on after, and whether there is more."""
+        wanted: list[tuple[str, Stored]] = []
+        for name in islice(self.names, bisect_right(self.names, after), None):
+            stored = self.stored[name]
+            if tagged and not stored.was_tagged:
+                continue
+            if len(wanted) == size:
+                return wanted, wanted[-1][0] if wanted else after, True
+            wanted.append((name, stored))
+        return wanted, wanted[-1][0] if wanted else after, False
+
+
+def _slices(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _version_of(view: Mapping[str, Stored], asked: str) -> Version | None:
+    name, colon, selector = asked.partition(":")
+    stored = view.get(name)
+    if stored is None:
+        return None
+    if not colon:
+        return stored.latest
+    for version in reversed(stored.versions):
+        if str(version.parameter.version) == selector or selector in version.labels:
+            return version
+    return None

@@ -1,0 +1,179 @@
+"""The facts about AWS that nobody could settle, each with the readings that are possible.
+
+Where `aws-facts.md` says CONFLICT, UNKNOWN or UNVERIFIED, the product must be right either way. A
+`Readings` names one reading of every such fact; the memory store and the strict double of SSM behave
+by it, so that a test can run the same law in a world of each kind.
+
+The default reading of each fact is the first one of its enum: what the evidence favours, or where
+there is none, what is harder on a caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, get_type_hints
+
+
+class Omitted(StrEnum):
+    """What an overwrite does with a field that it leaves out (B5)."""
+
+    KEPT = "kept"
+    RESET = "reset"
+
+
+class OmittedKey(StrEnum):
+    """What an overwrite of a SecureString does without a KeyId (B5, G2)."""
+
+    MANAGED = "falls back to alias/aws/ssm"
+    KEPT = "kept"
+
+
+class InPlace(StrEnum):
+    """Whether AWS changes a thing in place."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+
+
+class Unasked(StrEnum):
+    """What AWS does with something that makes no sense there."""
+
+    REFUSED = "refused"
+    ACCEPTED = "accepted"
+
+
+class KeyForm(StrEnum):
+    """How a key that was given by id or ARN is reported; an alias is reported as itself (B7, G4)."""
+
+    AS_GIVEN = "as given"
+    ALIAS = "by an alias of the key"
+    KEY_ID = "by the key id"
+
+
+class Expired(StrEnum):
+    """What becomes of a put whose Expiration is past already (B4, G6)."""
+
+    REFUSED = "refused"
+    DELETED = "accepted, and deleted at once"
+
+
+class PolicyText(StrEnum):
+    """Whether AWS rewrites the text of a policy (B4, G7)."""
+
+    KEPT = "kept"
+    NORMALISED = "keys sorted, times in UTC with milliseconds"
+
+
+class ListSpaces(StrEnum):
+    """What becomes of spaces around the commas of a StringList (B10, G8)."""
+
+    STRIPPED = "stripped"
+    KEPT = "kept"
+
+
+class Moves(StrEnum):
+    """Whether a change of tags or labels moves LastModifiedDate (B9, G10)."""
+
+    NO = "no"
+    YES = "yes"
+
+
+class Recreate(StrEnum):
+    """What AWS answers to a create within 30 seconds of the delete (B9, G12)."""
+
+    BUSY = "TooManyUpdates"
+    EXISTS = "ParameterAlreadyExists"
+    ALLOWED = "allowed"
+
+
+class Match(StrEnum):
+    """How AllowedPattern is matched against a value (B10)."""
+
+    WHOLE = "the whole value"
+    ANYWHERE = "anywhere in the value"
+
+
+class Duplicates(StrEnum):
+    """What GetParameters does with a name that is asked twice (G11)."""
+
+    REFUSED = "refused"
+    ONCE = "answered once"
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """One possible AWS: a reading of each fact that is in conflict or unknown."""
+
+    type_change: InPlace = InPlace.ALLOWED
+    """B2: the type, by an overwrite; refused is HierarchyTypeMismatchException."""
+    data_type_change: InPlace = InPlace.REFUSED
+    """B5: the data type, by an overwrite that names another one."""
+    tier_omitted: Omitted = Omitted.KEPT
+    """B3, G3: reset is the default tier of the region, Standard."""
+    pattern_omitted: Omitted = Omitted.KEPT
+    """B5, G3."""
+    data_type_omitted: Omitted = Omitted.KEPT
+    """B5, G3: reset is `text`."""
+    key_omitted: OmittedKey = OmittedKey.MANAGED
+    """B5, G2: a SecureString overwritten without KeyId."""
+    key_form: KeyForm = KeyForm.AS_GIVEN
+    """B7, G4."""
+    key_on_plain: Unasked = Unasked.REFUSED
+    """B2, G13: KeyId with a String; accepted means ignored."""
+    clear_on_standard: Unasked = Unasked.REFUSED
+    """B4: Policies `[{}]` where the tier is Standard, so that there is nothing to clear."""
+    text_with_secret: Unasked = Unasked.REFUSED
+    """B8: DataType `text` sent with a SecureString, which some partitions refuse."""
+    past_expiration: Expired = Expired.REFUSED
+    """B4, G6."""
+    policy_text: PolicyText = PolicyText.KEPT
+    """B4, G7."""
+    list_spaces: ListSpaces = ListSpaces.STRIPPED
+    """B10, G8."""
+    pattern_match: Match = Match.WHOLE
+    """B10."""
+    tags_move_modified: Moves = Moves.NO
+    """B9, G10."""
+    recreate: Recreate = Recreate.BUSY
+    """B9, G12."""
+    duplicate_names: Duplicates = Duplicates.REFUSED
+    """G11."""
+
+
+def facts() -> Mapping[str, tuple[Any, ...]]:
+    """Every open fact by its field of `Readings`, with its possible readings, the default first.
+
+    For a property test over whole worlds: `st.builds(Readings, **{f: st.sampled_from(r) ...})`.
+    """
+    kinds = get_type_hints(Readings)
+    found = {}
+    for fact in fields(Readings):
+        first = getattr(Readings(), fact.name)
+        rest = (reading for reading in kinds[fact.name] if reading is not first)
+        found[fact.name] = (first, *rest)
+    return found
+
+
+def all_readings() -> Iterator[Readings]:
+    """The default, each single departure from it, and all departures together.
+
+    Not the product of all facts: that is thousands; random combinations are a property test's work.
+    """
+    yield Readings()
+    for fact, (_, *others) in facts().items():
+        for reading in others:
+            yield Readings(**{fact: reading})
+    yield Readings(**{fact: readings[-1] for fact, readings in facts().items()})
+
+
+def label(readings: Readings) -> str:
+    """A short name for a test's id: what departs from the default."""
+    default = Readings()
+    changed = [
+        f"{fact.name}={getattr(readings, fact.name).name.lower()}"
+        for fact in fields(Readings)
+        if getattr(readings, fact.name) is not getattr(default, fact.name)
+    ]
+    return ",".join(changed) if changed else "default"

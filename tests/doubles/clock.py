@@ -1,0 +1,39 @@
+"""A clock that only tests turn: sleeping takes no time and moves it on."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Keeps `clock.Clock`. `tick` is how far each look at it moves it on, so that moments differ."""
+
+    def __init__(self, start: datetime = NOON, *, tick: timedelta = timedelta()) -> None:
+        self._start = start
+        self._passed = timedelta()
+        self._tick = tick
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        with self._lock:
+            self._passed += self._tick
+            return self._start + self._passed
+
+    def monotonic(self) -> float:
+        with self._lock:
+            self._passed += self._tick
+            return self._passed.total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+            self._passed += timedelta(seconds=max(seconds, 0.0))
+
+    def advance(self, by: timedelta) -> None:
+        """Lets time pass without anybody having slept."""
+        with self._lock:
+            self._passed += by

@@ -1,0 +1,492 @@
+"""SSM on moto when the wire goes wrong: what is repeated, what is not, what is said, and what never is."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import Access, Key, KeyState, Sealed
+from ssm_reconcile.stores import rates
+from ssm_reconcile.stores.base import Put
+from ssm_reconcile.stores.ssm import Aws, SsmStore
+from tests.doubles.clock import FakeClock
+from tests.integration.faults import REGION, Wire, answer, aws, open_store, refusal
+
+SECRET = "correct horse battery staple"
+URL = "https://ssm.example"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def there(clock: FakeClock) -> Iterator[Aws]:
+    with aws(clock=clock) as made:
+        yield made
+
+
+@pytest.fixture
+def store(there: Aws) -> SsmStore:
+    return open_store(there, rates=tuple((kind, 1e6) for kind in rates.DEFAULTS))
+
+
+def write(store: SsmStore, name: str = "/a", text: str = "v", *, overwrite: bool = False) -> int:
+    return store.put(Put(name=name, text=Sealed(text), type="String", overwrite=overwrite))
+
+
+def raising(error: Exception) -> Callable[[], AWSResponse]:
+    def answered() -> AWSResponse:
+        raise error
+
+    return answered
+
+
+FAULTS: dict[str, tuple[Callable[[], AWSResponse], Trouble]] = {
+    "throttled": (lambda: refusal("ThrottlingException"), Trouble.THROTTLED),
+    "one update at a time": (lambda: refusal("TooManyUpdates"), Trouble.THROTTLED),
+    "http 429": (lambda: answer(429, "slow down"), Trouble.THROTTLED),
+    "http 500": (lambda: refusal("InternalServerError", status=500), Trouble.LOST),
+    "a proxy's 502": (lambda: answer(502, "<html>Bad Gateway</html>"), Trouble.LOST),
+    "an answer nobody can read": (lambda: answer(200, '{"Version": '), Trouble.LOST),
+    "connection closed": (raising(ConnectionClosedError(endpoint_url=URL)), Trouble.LOST),
+    "read timeout": (raising(ReadTimeoutError(endpoint_url=URL)), Trouble.LOST),
+    "connection reset": (raising(ConnectionResetError()), Trouble.LOST),
+    "nobody there": (raising(EndpointConnectionError(endpoint_url=URL)), Trouble.UNREACHABLE),
+    "denied": (lambda: refusal("AccessDeniedException"), Trouble.DENIED),
+    "expired": (lambda: refusal("ExpiredTokenException"), Trouble.CREDENTIALS),
+    "bad signature": (lambda: refusal("SignatureDoesNotMatch", status=403), Trouble.CREDENTIALS),
+    "bad key": (lambda: refusal("InvalidKeyId"), Trouble.KEY),
+    "type in place": (lambda: refusal("HierarchyTypeMismatchException"), Trouble.TYPE),
+    "downgrade": (
+        lambda: refusal("ValidationException", "You can't downgrade a parameter"),
+        Trouble.DOWNGRADE,
+    ),
+    "invalid": (lambda: refusal("ValidationException"), Trouble.REFUSED),
+}
+ATTEMPTS = {Trouble.THROTTLED: 10, Trouble.LOST: 5, Trouble.UNREACHABLE: 3}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_write_is_one_request_whatever_comes_back(store: SsmStore, clock: FakeClock, fault: str) -> None:
+    hook, kind = FAULTS[fault]
+    wire = Wire(store._ssm, "PutParameter").answers(lambda _: hook())
+    with pytest.raises(StoreError) as caught:
+        write(store)
+    assert (caught.value.kind, len(wire.bodies), clock.slept) == (kind, 1, [])
+    assert (caught.value.place, caught.value.operation) == ("123456789012/us-east-1", "PutParameter")
+
+
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters"])
+@pytest.mark.parametrize("fault", ["throttled", "http 500", "read timeout"])
+def test_tags_and_deletes_are_one_request_too(store: SsmStore, operation: str, fault: str) -> None:
+    hook, kind = FAULTS[fault]
+    write(store)
+    wire = Wire(store._ssm, operation).answers(lambda _: hook())
+    calls: dict[str, Callable[[], object]] = {
+        "AddTagsToResource": lambda: store.add_tags("/a", {"k": "v"}),
+        "RemoveTagsFromResource": lambda: store.remove_tags("/a", ["k"]),
+        "DeleteParameters": lambda: store.delete(["/a"]),
+    }
+    with pytest.raises(StoreError) as caught:
+        calls[operation]()
+    assert (caught.value.kind, len(wire.bodies)) == (kind, 1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_read_is_repeated_as_long_as_the_trouble_may_pass(store: SsmStore, fault: str) -> None:
+    hook, kind = FAULTS[fault]
+    wire = Wire(store._ssm, "DescribeParameters").answers(lambda _: hook())
+    with pytest.raises(StoreError) as caught:
+        list(store.describe())
+    assert caught.value.kind is kind
+    assert len(wire.bodies) == ATTEMPTS.get(kind, 1)
+
+
+def test_pauses_grow_up_to_twenty_seconds(store: SsmStore, clock: FakeClock) -> None:
+    wire = Wire(store._ssm, "ListTagsForResource").answers(lambda _: refusal("ThrottlingException"))
+    with pytest.raises(StoreError):
+        store.tags("/a/b")
+    assert len(wire.bodies) == 10
+    pauses = [slept for slept in clock.slept if slept >= 0.5]
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 20, 20, 20]
+
+
+def test_a_read_survives_what_passes(store: SsmStore) -> None:
+    write(store)
+    passing = [FAULTS[name][0] for name in ("throttled", "http 500", "connection closed", "nobody there")]
+    wire = Wire(store._ssm, "GetParameters").answers_once_each(*passing[:2])
+    assert set(store.values(["/a"], decrypt=True).found) == {"/a"}
+    assert len(wire.bodies) == 3
+    wire = Wire(store._tagging, "GetResources").answers_once_each(lambda: refusal("ThrottledException"))
+    assert list(store.tagged()) == [{}]
+    assert len(wire.bodies) == 2
+
+
+def test_each_attempt_of_a_read_takes_a_turn(there: Aws, clock: FakeClock) -> None:
+    store = open_store(there, rates=(("list_tags", 0.01),))
+    Wire(store._ssm, "ListTagsForResource").answers_once_each(FAULTS["http 500"][0])
+    store.tags("/a/b")
+    assert clock.monotonic() == pytest.approx(100)
+
+
+def test_a_throttled_write_slows_all_that_follow(there: Aws) -> None:
+    store = open_store(there, rates=(("put", 4.0),))
+    Wire(store._ssm, "PutParameter").answers_once_each(FAULTS["one update at a time"][0])
+    with pytest.raises(StoreError):
+        write(store)
+    assert store._calls.rates[rates.PUT].rate == pytest.approx(2)
+    assert store._calls.rates[rates.GET].rate == rates.DEFAULTS[rates.GET]
+
+
+# Listings
+
+
+def item(name: str) -> dict[str, object]:
+    return {"Name": name, "Type": "String", "Version": 1, "LastModifiedDate": 1.7e9}
+
+
+def page(names: str = "", token: str | None = None) -> Callable[[], AWSResponse]:
+    body: dict[str, object] = {"Parameters": [item(f"/{name}") for name in names]}
+    return lambda: answer(200, body if token is None else {**body, "NextToken": token})
+
+
+def test_only_a_missing_token_ends_a_listing(store: SsmStore) -> None:
+    wire = Wire(store._ssm, "DescribeParameters")
+    wire.answers_once_each(page("", "1"), page("a", "2"), page("", "3"), page("bc"))
+    assert [[one.name for one in found] for found in store.describe()] == [[], ["/a"], [], ["/b", "/c"]]
+    assert [body.get("NextToken") for body in wire.bodies] == [None, "1", "2", "3"]
+    assert {body["MaxResults"] for body in wire.bodies} == {50}
+
+
+def test_a_listing_whose_token_expires_begins_anew(store: SsmStore) -> None:
+    wire = Wire(store._ssm, "DescribeParameters")
+    wire.answers_once_each(
+        page("a", "1"), lambda: refusal("InvalidNextToken"), page("a", "2"), page("b"),
+    )  # fmt: skip
+    assert [one.name for found in store.describe() for one in found] == ["/a", "/a", "/b"]
+    assert [body.get("NextToken") for body in wire.bodies] == [None, "1", None, "2"]
+
+
+def test_a_listing_begins_anew_once_only(store: SsmStore) -> None:
+    wire = Wire(store._ssm, "DescribeParameters")
+    wire.answers(lambda body: refusal("InvalidNextToken") if "NextToken" in body else page("a", "1")())
+    with pytest.raises(StoreError) as caught:
+        list(store.describe())
+    assert (caught.value.kind, len(wire.bodies)) == (Trouble.TOKEN, 4)
+
+
+def test_tokens_that_lead_in_a_circle_end_in_an_error(store: SsmStore) -> None:
+    circle = {None: "1", "1": "2", "2": "1"}
+    wire = Wire(store._ssm, "DescribeParameters")
+    wire.answers(lambda body: page("a", circle[body.get("NextToken")])())
+    with pytest.raises(StoreError) as caught:
+        list(store.describe())
+    assert (caught.value.kind, caught.value.code, len(wire.bodies)) == (Trouble.TOKEN, "RepeatedToken", 6)
+
+
+def test_tags_begin_anew_when_their_token_expires(store: SsmStore) -> None:
+    def tagged(name: str, token: str) -> Callable[[], AWSResponse]:
+        arn = f"arn:aws:ssm:{REGION}:123456789012:parameter/{name}"
+        listed = [{"ResourceARN": arn, "Tags": [{"Key": "k", "Value": name}]}]
+        return lambda: answer(200, {"ResourceTagMappingList": listed, "PaginationToken": token})
+
+    wire = Wire(store._tagging, "GetResources")
+    wire.answers_once_each(
+        tagged("a", "1"),
+        lambda: refusal("PaginationTokenExpiredException"),
+        tagged("a", "2"),
+        tagged("x/b", ""),
+    )
+    assert [dict(found) for found in store.tagged()] == [
+        {"/a": {"k": "a"}},
+        {"/a": {"k": "a"}},
+        {"/x/b": {"k": "x/b"}},
+    ]
+
+
+@pytest.mark.parametrize("body", ["<html>Welcome</html>", "{}", '{"Parameters": [', "null"])
+def test_an_answer_nobody_can_read_is_never_taken_for_an_empty_place(store: SsmStore, body: str) -> None:
+    calls: dict[str, tuple[Any, Callable[[], object]]] = {
+        "DescribeParameters": (store._ssm, lambda: list(store.describe())),
+        "GetResources": (store._tagging, lambda: list(store.tagged())),
+        "ListTagsForResource": (store._ssm, lambda: store.tags("/a/b")),
+        "ListAliases": (store._keys._kms, lambda: store.keys(["alias/app"])),
+        "DeleteParameters": (store._ssm, lambda: store.delete(["/a"])),
+    }
+    for operation, (client, call) in calls.items():
+        Wire(client, operation).answers(lambda _: answer(200, body))
+        with pytest.raises(StoreError) as caught:
+            call()
+        assert (caught.value.kind, caught.value.operation) == (Trouble.LOST, operation)
+
+
+# Values
+
+
+def poisoned(code: str, message: str, *names: str) -> Callable[[dict[str, Any]], AWSResponse | None]:
+    return lambda body: refusal(code, message) if set(names) & set(body["Names"]) else None
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        ("InvalidKeyId", "the key is disabled", Trouble.KEY),
+        ("AccessDeniedException", "not authorized to perform: kms:Decrypt (Service: AWSKMS)", Trouble.DENIED),
+        ("AccessDeniedException", "not authorized to perform: ssm:GetParameters", Trouble.DENIED),
+        ("ValidationException", "odd name", Trouble.REFUSED),
+    ],
+)
+def test_one_bad_name_does_not_fail_its_batch(
+    store: SsmStore, code: str, message: str, kind: Trouble
+) -> None:
+    names = [f"/p/{n}" for n in range(25)]
+    for name in names[:24]:
+        write(store, name)
+    wire = Wire(store._ssm, "GetParameters").answers(poisoned(code, message, "/p/3", "/p/17"))
+    answers = store.values(names, decrypt=True)
+    assert set(answers.found) == set(names[:24]) - {"/p/3", "/p/17"}
+    assert {name: failure.kind for name, failure in answers.failed.items()} == {"/p/3": kind, "/p/17": kind}
+    assert answers.missing == {"/p/24"}
+    assert len(wire.bodies) == 3 + 20
+
+
+def test_a_version_that_is_not_there_is_missing(store: SsmStore) -> None:
+    write(store)
+    Wire(store._ssm, "GetParameters").answers(poisoned("ParameterVersionNotFound", "", "/a:7"))
+    answers = store.values(["/a:7"], decrypt=True)
+    assert answers.missing == {"/a:7"}
+    assert not answers.failed
+
+
+def test_a_name_that_aws_leaves_out_of_its_answer_is_not_taken_for_missing(store: SsmStore) -> None:
+    Wire(store._ssm, "GetParameters").answers(
+        lambda _: answer(200, {"Parameters": [], "InvalidParameters": []})
+    )
+    answers = store.values(["/a/b"], decrypt=True)
+    assert (answers.missing, answers.failed["/a/b"].kind) == (frozenset(), Trouble.LOST)
+
+
+@pytest.mark.parametrize("fault", ["expired", "nobody there"])
+def test_trouble_of_the_place_stops_the_reading(store: SsmStore, fault: str) -> None:
+    hook, kind = FAULTS[fault]
+    Wire(store._ssm, "GetParameters").answers(lambda _: hook())
+    with pytest.raises(StoreError) as caught:
+        store.values([f"/p/{n}" for n in range(50)], decrypt=True)
+    assert caught.value.kind is kind
+
+
+def test_a_batch_that_is_never_answered_fails_alone(store: SsmStore) -> None:
+    names = [f"/p/{n}" for n in range(20)]
+    for name in names:
+        write(store, name)
+    hook, _ = FAULTS["http 500"]
+    Wire(store._ssm, "GetParameters").answers(lambda body: hook() if "/p/3" in body["Names"] else None)
+    answers = store.values(names, decrypt=True)
+    assert (set(answers.found), set(answers.failed)) == (set(names[10:]), set(names[:10]))
+
+
+def test_a_place_that_never_answers_is_given_up(store: SsmStore) -> None:
+    hook, _ = FAULTS["http 500"]
+    wire = Wire(store._ssm, "GetParameters").answers(lambda _: hook())
+    with pytest.raises(StoreError) as caught:
+        store.values([f"/p/{n}" for n in range(1000)], decrypt=True)
+    assert caught.value.kind is Trouble.LOST
+    assert len(wire.bodies) < 150
+
+
+# Keys
+
+
+def test_without_permission_to_list_aliases_they_are_asked_one_by_one(store: SsmStore) -> None:
+    kms = store._keys._kms
+    made = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/app", TargetKeyId=made["KeyId"])
+    Wire(kms, "ListAliases").answers(lambda _: refusal("AccessDeniedException"))
+    found = store.keys(["alias/app", "alias/nobody"])
+    assert found["alias/app"].identity == made["Arn"]
+    assert found["alias/nobody"].state is KeyState.MISSING
+
+
+def test_without_permission_to_list_aliases_a_key_of_aws_can_only_be_that_of_ssm(store: SsmStore) -> None:
+    kms = store._keys._kms
+    Wire(kms, "ListAliases").answers(lambda _: refusal("AccessDeniedException"))
+    Wire(kms, "DescribeKey").answers(
+        lambda _: answer(200, {"KeyMetadata": {"KeyId": "1", "KeyManager": "AWS"}})
+    )
+    assert store.keys(["1"])["1"] == Key("alias/aws/ssm", managed=True)
+
+
+def test_a_key_that_may_not_be_asked_is_known_by_what_can_be_said(store: SsmStore) -> None:
+    kms = store._keys._kms
+    made = kms.create_key()["KeyMetadata"]
+    kms.create_alias(AliasName="alias/app", TargetKeyId=made["KeyId"])
+    Wire(kms, "DescribeKey").answers(lambda _: refusal("AccessDeniedException"))
+    found = store.keys(["alias/app", made["KeyId"]])
+    assert {(key.identity, key.state) for key in found.values()} == {(made["Arn"], KeyState.UNKNOWN)}
+
+
+def test_other_trouble_with_kms_is_raised(store: SsmStore) -> None:
+    Wire(store._keys._kms, "ListAliases").answers(lambda _: refusal("InternalFailure", status=500))
+    with pytest.raises(StoreError) as caught:
+        store.keys(["alias/app"])
+    assert (caught.value.kind, caught.value.operation) == (Trouble.LOST, "ListAliases")
+
+
+# Tiers
+
+
+def test_where_there_are_no_tiers_the_write_goes_without(store: SsmStore) -> None:
+    wire = Wire(store._ssm, "PutParameter")
+    wire.answers(
+        lambda body: refusal("ValidationException", "Tier is not supported") if "Tier" in body else None
+    )
+    write(store, overwrite=True)
+    write(store, overwrite=True)
+    assert ["Tier" in body for body in wire.bodies] == [True, False, False]
+
+
+# Opening a place
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials from anywhere, and no network to ask for some."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+def refused(there: Aws, **access: Any) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        there.connect(Access(**{"region": REGION, **access}))
+    assert caught.value.place == access.get("region", REGION)
+    return caught.value
+
+
+@pytest.mark.usefixtures("nobody")
+def test_without_credentials_a_place_cannot_be_opened(clock: FakeClock) -> None:
+    failure = refused(Aws(clock=clock))
+    assert (failure.kind, failure.operation, failure.code) == (
+        Trouble.CREDENTIALS, "GetCallerIdentity", "NoCredentialsError",
+    )  # fmt: skip
+    assert clock.slept == []
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_profile_that_is_not_there_is_named_as_trouble_with_credentials(clock: FakeClock) -> None:
+    assert refused(Aws("nobody", clock=clock)).kind is Trouble.CREDENTIALS
+
+
+def test_an_endpoint_where_nobody_listens_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch, clock: FakeClock
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    failure = refused(Aws(None, "http://127.0.0.1:1", clock=clock, jitter=lambda: 1.0))
+    assert (failure.kind, failure.code) == (Trouble.UNREACHABLE, "EndpointConnectionError")
+    assert clock.slept == [0.5, 1]
+
+
+def test_an_endpoint_that_is_no_url_is_told_so(there: Aws) -> None:
+    there._door._endpoint_url = "nonsense"
+    assert refused(there).code == "InvalidEndpoint"
+
+
+def test_a_region_that_is_no_region_is_told_so(there: Aws) -> None:
+    assert refused(there, region="us east").kind is Trouble.UNREACHABLE
+
+
+def test_a_role_that_cannot_be_assumed_is_named(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:iam::210987654321:role/sync"
+    with aws(clock=clock) as there:
+        opened = there._door.open
+
+        def refusing(access: Access) -> Any:
+            clients = opened(access)
+            provider = clients.sts._request_signer._credentials._refresh_using.__self__  # type: ignore[attr-defined]  # botocore's own
+            told = f"<Error><Code>AccessDenied</Code><Message>{SECRET}</Message></Error>"
+            body = f"<ErrorResponse>{told}</ErrorResponse>"
+            Wire(provider.sts, "AssumeRole").answers(lambda _: answer(403, body))
+            return clients
+
+        monkeypatch.setattr(there._door, "open", refusing)
+        failure = refused(there, role_arn=arn)
+    assert (failure.kind, failure.operation) == (Trouble.CREDENTIALS, "AssumeRole")
+    assert failure.remedy.startswith(arn)
+    assert_silent(failure)
+
+
+# Silence
+
+
+def frames(trace: TracebackType | None) -> Iterator[str]:
+    """The local variables of every frame that our own code added to a traceback."""
+    while trace is not None:
+        code = trace.tb_frame.f_code.co_filename
+        if "ssm_reconcile" in code or "botocore" in code:
+            yield repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+
+
+def assert_silent(failure: StoreError) -> None:
+    """No part of the error holds the secret, nor an exception that would."""
+    said = [
+        str(failure),
+        repr(failure),
+        repr(failure.args),
+        repr(vars(failure)),
+        *frames(failure.__traceback__),
+    ]
+    said += traceback.format_exception(failure)
+    assert not [text for text in said if SECRET in text]
+    assert failure.__cause__ is None
+    assert failure.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda: refusal("ParameterPatternMismatchException", f"{SECRET} does not match .*"),
+        lambda: refusal(SECRET, SECRET),
+        lambda: refusal("InternalServerError", SECRET, status=500),
+        lambda: answer(200, SECRET),
+        raising(ReadTimeoutError(endpoint_url=URL, error=SECRET)),
+        raising(RuntimeError(SECRET)),
+    ],
+)
+def test_a_failed_write_says_nothing_of_what_was_written(
+    store: SsmStore, hook: Callable[[], AWSResponse]
+) -> None:
+    Wire(store._ssm, "PutParameter").answers(lambda _: hook())
+    with pytest.raises(StoreError) as caught:
+        write(store, text=SECRET)
+    assert_silent(caught.value)
+
+
+def test_a_request_that_the_sdk_will_not_send_says_nothing_of_the_value(store: SsmStore) -> None:
+    request = Put(name="/a", text=Sealed({"x": SECRET}), type="String", overwrite=True)  # type: ignore[arg-type]  # so that botocore quotes it
+    with pytest.raises(StoreError) as caught:
+        store.put(request)
+    assert (caught.value.kind, caught.value.code) == (Trouble.REFUSED, "ParamValidationError")
+    assert_silent(caught.value)
+
+
+def test_a_failed_read_says_nothing_of_what_was_read(store: SsmStore) -> None:
+    write(store, text=SECRET)
+    half = {"Parameters": [{"Name": "/a", "Type": "String", "Value": SECRET, "Version": 1}]}
+    Wire(store._ssm, "GetParameters").answers(lambda _: answer(200, half))
+    failure = store.values(["/a"], decrypt=True).failed["/a"]
+    assert failure.kind is Trouble.LOST
+    assert_silent(failure)

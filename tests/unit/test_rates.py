@@ -1,0 +1,158 @@
+"""Token buckets, with a clock that the tests turn."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from ssm_reconcile.model import Place
+from ssm_reconcile.stores import rates
+from ssm_reconcile.stores.base import Step
+from ssm_reconcile.stores.rates import Bucket, Rates
+from tests.doubles.clock import FakeClock
+
+HERE = Place("111111111111", "us-east-1")
+
+
+def after(clock: FakeClock, seconds: float) -> None:
+    clock.advance(timedelta(seconds=seconds))
+
+
+def test_a_burst_goes_out_at_once_and_the_rest_at_the_rate() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock)
+    for _ in range(12):
+        bucket.take()
+    assert clock.slept == pytest.approx([0.25] * 8)
+    assert clock.monotonic() == pytest.approx(2.0)
+
+
+def test_a_pause_never_saves_up_more_than_one_burst() -> None:
+    clock = FakeClock()
+    bucket = Bucket(4, clock)
+    after(clock, 3600)
+    for _ in range(5):
+        bucket.take()
+    assert clock.slept == pytest.approx([0.25])
+
+
+def test_a_high_rate_has_a_modest_burst() -> None:
+    clock = FakeClock()
+    bucket = Bucket(1000, clock)
+    for _ in range(11):
+        bucket.take()
+    assert clock.slept == pytest.approx([0.001])
+
+
+def test_a_rate_below_one_a_second_still_lets_the_first_call_out() -> None:
+    clock = FakeClock()
+    bucket = Bucket(0.5, clock)
+    bucket.take()
+    assert clock.slept == []
+    bucket.take()
+    assert clock.slept == pytest.approx([2.0])
+
+
+class StandingClock(FakeClock):
+    """Notes the waits and lets no time pass: everybody arrives at the same moment."""
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+
+
+def test_threads_that_arrive_together_are_let_out_one_after_the_other() -> None:
+    clock = StandingClock()
+    bucket = Bucket(2, clock)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda _: bucket.take(), range(40)))
+    assert sorted(clock.slept) == pytest.approx([n / 2 for n in range(1, 39)])
+
+
+def test_throttling_halves_the_rate_and_takes_the_burst_away() -> None:
+    clock = FakeClock()
+    bucket = Bucket(8, clock)
+    bucket.throttled()
+    assert bucket.rate == pytest.approx(4)
+    bucket.take()
+    assert clock.slept == pytest.approx([0.25])
+
+
+def test_throttled_answers_of_one_second_count_once() -> None:
+    clock = FakeClock()
+    bucket = Bucket(8, clock)
+    for _ in range(20):
+        bucket.throttled()
+    assert bucket.rate == pytest.approx(4)
+    after(clock, 1)
+    bucket.throttled()
+    assert bucket.rate == pytest.approx(2, abs=0.1)
+
+
+def test_the_rate_grows_back_evenly_and_no_further_than_configured() -> None:
+    clock = FakeClock()
+    bucket = Bucket(10, clock)
+    bucket.throttled()
+    after(clock, 5)
+    assert bucket.rate == pytest.approx(6)
+    after(clock, 5)
+    assert bucket.rate == pytest.approx(7)
+    after(clock, 600)
+    assert bucket.rate == pytest.approx(10)
+
+
+def test_however_often_it_is_throttled_a_place_is_still_asked() -> None:
+    clock = FakeClock()
+    bucket = Bucket(6.4, clock)
+    for _ in range(100):
+        after(clock, 1)
+        bucket.throttled()
+    assert 0.1 <= bucket.rate <= 0.3
+    clock.slept.clear()
+    bucket.take()
+    assert sum(clock.slept) < 11
+
+
+def test_two_who_work_on_one_place_share_its_buckets() -> None:
+    clock = FakeClock()
+    shared = Rates(clock)
+    one, other = shared.of(HERE), shared.of(HERE)
+    assert one.keys() == rates.DEFAULTS.keys()
+    assert all(one[kind] is other[kind] for kind in one)
+
+
+@pytest.mark.parametrize("place", [Place("111111111111", "eu-west-1"), Place("222222222222", "us-east-1")])
+def test_another_account_or_region_has_buckets_of_its_own(place: Place) -> None:
+    shared = Rates(FakeClock())
+    assert shared.of(HERE)[rates.PUT] is not shared.of(place)[rates.PUT]
+
+
+def test_operation_classes_do_not_wait_for_each_other() -> None:
+    clock = FakeClock()
+    buckets = Rates(clock).of(HERE)
+    for _ in range(3):
+        buckets[rates.PUT].take()
+    buckets[rates.DELETE].take()
+    assert clock.slept == []
+
+
+def test_the_spec_sets_the_rate_of_a_class_over_the_default() -> None:
+    buckets = Rates(FakeClock()).of(HERE, (("put", 40.0), ("get", 1.0)))
+    assert (buckets[rates.PUT].rate, buckets[rates.GET].rate) == (40, 1)
+    assert buckets[rates.DESCRIBE].rate == rates.DEFAULTS[rates.DESCRIBE]
+
+
+def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
+    shared = Rates(FakeClock())
+    first = shared.of(HERE, (("put", 2.0),))
+    shared.of(HERE, (("put", 9.0),))
+    assert first[rates.PUT].rate == 2
+    shared.of(HERE, (("put", 1.0),))
+    assert first[rates.PUT].rate == 1
+
+
+def test_every_kind_of_write_has_an_operation_class() -> None:
+    assert set(rates.CLASS_OF) == set(Step)
+    assert set(rates.CLASS_OF.values()) <= rates.DEFAULTS.keys()
