@@ -176,8 +176,10 @@ Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release
 class Change:
     """One address of one target, and what is to be done there.
 
-    `place` is the account and region of the target, `source_name` the source parameter it is about, `kind` the type that the parameter has or will have, for people. `writer` is who changed the
-    live parameter last, `changed_outside` whether that was somebody else after us.
+    `place` is the account and region of the target, `source_name` the source parameter it is about,
+    `kind` the type that the parameter has or will have, for people. `writer` is who changed the live
+    parameter last, `changed_outside` whether that was somebody else after us. `pending`: the spec that
+    this plan was compared with (`plan --against`) would do exactly the same; not part of the id.
     """
 
     replication: str
@@ -195,6 +197,7 @@ class Change:
     changed_outside: bool = False
     fate: Fate = Fate.APPLY
     withheld_by: tuple[str, ...] = ()
+    pending: bool = False
 
     @property
     def action(self) -> Action:

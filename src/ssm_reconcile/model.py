@@ -246,9 +246,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """KMS keys by the reference under which somebody named them, in one place."""
+    """KMS keys by the reference under which somebody named them, in one place.
+
+    `trouble` says why KMS could not be asked at all; then nothing is known of any key.
+    """
 
     keys: Mapping[str, Key]
+    trouble: str = ""
 
     def identity(self, reference: str) -> str:
         """What a reference means here; the reference itself when nobody could tell."""

@@ -79,6 +79,15 @@ def _check_names(specs: Sequence[Replication]) -> None:
         seen[spec.name] = spec
 
 
+def open_more(places: Places, specs: Sequence[Replication], connect: Connect) -> Places:
+    """The same places and those that some other specs need besides; raises as `open_places` does."""
+
+    def known_or_new(access: Access) -> Store:
+        return places.store(access) if access in places.opened else connect(access)
+
+    return Places({**open_places(specs, known_or_new, Run()).opened, **places.opened})
+
+
 def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreError]) -> None:
     """The wrong account, and two places that are one, are found before anything is read."""
     seen: dict[object, str] = {}

@@ -14,10 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from ssm_reconcile.change import (
     Action,
@@ -45,6 +44,7 @@ __all__ = [
     "WRITES",
     "Action",
     "Adopt",
+    "Against",
     "Budget",
     "Change",
     "Create",
@@ -100,7 +100,11 @@ COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target: `replicas` are all that are ours there, narrowed run or not."""
+    """One target: `replicas` are all that are ours there, narrowed run or not.
+
+    A run for some names may not have counted them (`counted`); `going` are the deletes that are due at
+    other names and that a whole run would make.
+    """
 
     name: str
     place: str
@@ -108,6 +112,8 @@ class TargetPlan:
     frozen: bool = False
     replicas: int = 0
     in_sync: int = 0
+    counted: bool = True
+    going: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,16 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """What a plan was compared with: a spec as it was before. `dropped`: what only that one would do.
+
+    For people only, and not part of the plan id: an apply knows of no comparison.
+    """
+
+    dropped: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that a run will do. Sorted: the same world gives the same plan."""
 
@@ -162,6 +178,7 @@ class Plan:
     narrowing: Narrowing = Narrowing()
     findings: tuple[Finding, ...] = ()
     budget: Budget | None = None
+    against: Against | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -194,11 +211,18 @@ class Plan:
     @property
     def plan_id(self) -> str:
         """The id over all replications: 64 hex digits."""
-        return fingerprint([_identity(part, self) for part in self.replications])
+        digest = hashlib.sha256(b"[")
+        for number, part in enumerate(self.replications):
+            digest.update(b"," * bool(number))
+            _identify(part, self, digest.update)
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def id_of(self, part: ReplicationPlan) -> str:
         """The id of one replication of this plan: 64 hex digits."""
-        return fingerprint(_identity(part, self))
+        digest = hashlib.sha256()
+        _identify(part, self, digest.update)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +242,28 @@ WRITES = frozenset({"PutParameter", "AddTagsToResource", "RemoveTagsFromResource
 
 
 def fingerprint(document: object) -> str:
-    """SHA-256 over canonical JSON: sorted keys, no spaces."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 over canonical JSON."""
+    return hashlib.sha256(_canonical(document)).hexdigest()
 
 
-def _identity(part: ReplicationPlan, plan: Plan) -> dict[str, Any]:
-    """What an approval binds to: effects with the versions that they assume, and nothing else."""
-    return {
+def _canonical(document: object) -> bytes:
+    """Canonical JSON: sorted keys, no spaces."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _identify(part: ReplicationPlan, plan: Plan, tell: Callable[[bytes], object]) -> None:
+    """What an approval binds to: effects with the versions that they assume, and nothing else.
+
+    Told piece by piece, as canonical JSON of one object: of many changes, the whole is never in memory.
+    """
+    tell(b'{"changes":[')
+    for number, change in enumerate(sorted(part.changes, key=lambda c: c.order)):
+        tell(b"," * bool(number) + _canonical(effect_of(change)))
+    rest = {
+        "mode": plan.mode.value,
+        "only": sorted(plan.narrowing.only),
         "replication": part.name,
         "source": part.source,
-        "mode": plan.mode.value,
         "targets": sorted(plan.narrowing.targets),
-        "only": sorted(plan.narrowing.only),
-        "changes": [effect_of(change) for change in sorted(part.changes, key=lambda c: c.order)],
     }
+    tell(b"]," + _canonical(rest)[1:])

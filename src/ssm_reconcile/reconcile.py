@@ -2,7 +2,9 @@
 
     open_places   reach every account and region, and make sure that they are the right ones (places.py)
     make_plan     list -> resolve -> prove -> read, shape, seal -> diff -> confirm -> guards
+                  (and what a spec before would do anyway, over the same listings: pending.py)
     carry_out     the same plan, handed to `apply`
+    look_closely  one replication with everything that its rows were made from, for `explain`
 
 Planning reads and cannot write. Whatever is shown, saved or applied is the one `Plan` made here.
 """
@@ -12,37 +14,73 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ssm_reconcile import apply, observe
+from ssm_reconcile import apply, observe, pending
 from ssm_reconcile.budget import budget
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.diff import TargetDiff
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
-from ssm_reconcile.model import Access, Listing
-from ssm_reconcile.places import Connect, Places, narrowed, open_places
+from ssm_reconcile.model import Access, Keyring, KeyState, Listing
+from ssm_reconcile.places import Connect, Places, narrowed, open_more, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.progress import Watch
 from ssm_reconcile.report import Report
-from ssm_reconcile.settle import Situation, settle
+from ssm_reconcile.settle import View, settle
 from ssm_reconcile.spec import Replication, Run, Target
 
-__all__ = ["Connect", "Places", "carry_out", "make_plan", "open_places"]
+__all__ = [
+    "Connect",
+    "Listed",
+    "Places",
+    "View",
+    "carry_out",
+    "look_closely",
+    "make_plan",
+    "open_more",
+    "open_places",
+]
 
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
-def make_plan(specs: Sequence[Replication], places: Places, run: Run, clock: Clock, watch: Watch) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the places hold, as far as it was listed, by how they are reached.
+
+    A run for some names says which (`names`), and how many replicas each replication has in each target
+    where it knows; one that is not in `replicas` was not counted. A whole run counts as it lists.
+    """
+
+    listings: Listings
+    names: tuple[str, ...] = ()
+    replicas: Mapping[tuple[str, str], int] | None = None
+
+
+def make_plan(
+    specs: Sequence[Replication],
+    places: Places,
+    run: Run,
+    clock: Clock,
+    watch: Watch,
+    *,
+    base: Sequence[Replication] | None = None,
+    listed: Listed | None = None,
+) -> Plan:
     """The plan for all replications: what has to change so that the targets hold what the specs say.
 
-    Raises NothingPlanned when no source, or no target at all, could be listed.
+    `base` is the spec as it was before: changes that it would make in the same way are marked as
+    pending. Its places have to be open. `listed` is what a run for some names (`run.aim`) knows of
+    them already. Raises NothingPlanned when no source, or no target at all, could be listed.
     """
     specs = narrowed(specs, run)
-    listings = _list_all(specs, places, watch)
+    former = None if base is None else pending.narrowed_to(base, run)
+    altered = [old for old in former or () if not any(pending.same(old, spec) for spec in specs)]
+    listed = listed or Listed(_list_all((*specs, *altered), places, watch))
     key = secrets.token_bytes(32)  # of this run only: a digest is of no use to anybody afterwards
-    parts = tuple(_plan_one(spec, places, listings, run, key, clock, watch) for spec in specs)
+    parts = tuple(_plan_one(spec, places, listed, run, key, clock, watch) for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
             "nothing could be planned: "
@@ -51,9 +89,15 @@ def make_plan(specs: Sequence[Replication], places: Places, run: Run, clock: Clo
     plan = Plan(
         replications=tuple(sorted(parts, key=lambda part: (part.name, part.source))),
         mode=Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL,
-        narrowing=Narrowing(run.targets, run.only),
+        narrowing=Narrowing(run.targets, run.only + listed.names),
     )
-    return replace(plan, budget=budget(plan.changes, _rates(specs)))
+    plan = replace(plan, budget=budget(plan.changes, _rates(specs)))
+    if former is None:
+        return plan
+    anew = [_plan_one(spec, places, listed, run, key, clock, watch) for spec in altered]
+    kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
+    unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
+    return pending.marked(plan, [*unaltered, *anew])
 
 
 def carry_out(
@@ -77,6 +121,18 @@ def carry_out(
     return apply.apply(plan, ends, run, clock, watch, stop)
 
 
+def look_closely(
+    spec: Replication, places: Places, run: Run, clock: Clock, watch: Watch
+) -> tuple[ReplicationPlan, Mapping[str, View]]:
+    """The plan of one replication, and each target that was listed as it was judged; never applied.
+
+    Handed places that show some names only, it reads no more than those. Guards that count see only
+    them, too. Unlike `make_plan` it does not raise when nothing could be listed: the findings say why.
+    """
+    listed = Listed(_list_all([spec], places, watch))
+    return _judge(spec, places, listed, run, secrets.token_bytes(32), clock, watch)
+
+
 def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Listings:
     """Every place once, however many replications use it, all at the same time."""
     wanted = sorted(
@@ -95,24 +151,39 @@ def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Lis
 def _plan_one(
     spec: Replication,
     places: Places,
-    listings: Listings,
+    listed: Listed,
     run: Run,
     key: bytes,
     clock: Clock,
     watch: Watch,
 ) -> ReplicationPlan:
+    return _judge(spec, places, listed, run, key, clock, watch)[0]
+
+
+def _judge(
+    spec: Replication,
+    places: Places,
+    listed: Listed,
+    run: Run,
+    key: bytes,
+    clock: Clock,
+    watch: Watch,
+) -> tuple[ReplicationPlan, Mapping[str, View]]:
     """One replication: settle what is true, put every address into its row, let the guards decide."""
-    source = listings[spec.source.access]
-    live = {target.name: listings[target.access] for target in spec.targets}
+    source = listed.listings[spec.source.access]
+    live = {target.name: listed.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
-        return _unplannable(spec, source, live)
+        return _unplannable(spec, source, live), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
     drafts, situation = settle(spec, source, whole, places, run, key, clock.now(), watch)
     part = ReplicationPlan(
         name=spec.name,
         source=str(source.place),
         targets=tuple(
-            _target_plan(target, live[target.name], drafts.get(target.name)) for target in spec.targets
+            _recounted(
+                _target_plan(target, live[target.name], drafts.get(target.name)), spec.name, listed.replicas
+            )
+            for target in spec.targets
         ),
         changes=tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order)),
         others=tuple(
@@ -120,13 +191,15 @@ def _plan_one(
         ),
         findings=(
             *_place_findings(spec, source, live),
+            *_key_findings(spec, situation.rings),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *_plain_secrets(spec, drafts),
         ),
         selected=situation.selected,
         source_complete=source.complete,
     )
-    return guarded(part, Rules(spec, run, situation.unconfirmed))
+    reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
+    return guarded(part, Rules(spec, run, situation.unconfirmed, reversed_roles)), situation.views
 
 
 def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff | None) -> TargetPlan:
@@ -134,8 +207,23 @@ def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff |
     if draft is None:
         return TargetPlan(target.name, str(place), complete=False, frozen=target.frozen)
     return TargetPlan(
-        target.name, str(place), frozen=target.frozen, replicas=draft.replicas, in_sync=draft.in_sync
+        target.name,
+        str(place),
+        frozen=target.frozen,
+        replicas=draft.replicas,
+        in_sync=draft.in_sync,
+        going=draft.going,
     )
+
+
+def _recounted(
+    target: TargetPlan, replication: str, replicas: Mapping[tuple[str, str], int] | None
+) -> TargetPlan:
+    """The target with the number of its replicas as a run for some names knows it, or does not."""
+    if replicas is None:
+        return target
+    known = replicas.get((replication, target.name))
+    return replace(target, replicas=target.replicas if known is None else known, counted=known is not None)
 
 
 def _unplannable(
@@ -166,6 +254,20 @@ def _place_findings(
             found.append(Finding(Severity.ERROR, "incomplete-place", message, label))
         elif one.trouble:
             found.append(Finding(Severity.WARNING, "slow-tags", f"{spec.name}: {one.trouble}", label))
+    return found
+
+
+def _key_findings(spec: Replication, rings: Mapping[str, Keyring]) -> list[Finding]:
+    """Keys of which KMS did not tell: whether they exist and are usable shows only when they are used."""
+    found = []
+    for end, ring in sorted(rings.items()):
+        label = f"target {end}" if end else "the source"
+        unknown = sorted(name for name, key in ring.keys.items() if key.state is KeyState.UNKNOWN)
+        if not ring.trouble and not unknown:
+            continue
+        why = ring.trouble or f"{', '.join(unknown)}: kms:DescribeKey is not allowed; allow it on these keys."
+        message = f"{spec.name}: KMS keys of {label} could not be checked: {why}"
+        found.append(Finding(Severity.WARNING, "keys-unchecked", message, label))
     return found
 
 

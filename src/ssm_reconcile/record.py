@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from ssm_reconcile.model import Desired, Parameter, Place, Substitution, Tags, canonical
 
@@ -65,8 +66,16 @@ def rewrite_digest(substitutions: Iterable[Substitution]) -> str:
 
 
 def key_digest(identity: str | None) -> str:
-    """The fingerprint of the key that a value was encrypted under; `none` for a plain one."""
-    return digest(identity)[:16] if identity else "none"
+    """The fingerprint of the key that a value was encrypted under; `none` for a plain one.
+
+    `none` too for an alias that could not be resolved: its name says nothing of which key it means.
+    """
+    return digest(identity)[:16] if identity and is_resolved(identity) else "none"
+
+
+def is_resolved(identity: str | None) -> bool:
+    """Whether a key identity is one (see `model.Key`), and not only the reference that was asked for."""
+    return identity is not None and identity.startswith(("arn:", "alias/aws/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ _PATTERN = re.compile(
 )
 
 
+@lru_cache(maxsize=16)
 def parse(text: str) -> Record | None:
     """The record of a tag value, or None when it is not one that this version understands."""
     found = _PATTERN.fullmatch(text)
@@ -184,6 +194,18 @@ def is_replica(tags: Tags, arn: str) -> bool:
         return False
     record = parse(tags.get(RECORD, ""))
     return record is not None and record.names(arn)
+
+
+def detached_from(tags: Tags) -> str | None:
+    """The owner that a detached parameter had; None when it is not detached."""
+    owner = tags.get(OWNER, "")
+    return owner.removeprefix(DETACHED) if owner.startswith(DETACHED) else None
+
+
+def was_replica_of(tags: Tags, place: Place) -> bool:
+    """Whether a detached parameter was a replica of something in that place."""
+    owner = detached_from(tags)
+    return owner is not None and owner.rpartition("@")[2] == str(place)
 
 
 def record_of(tags: Tags) -> Record | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -124,7 +123,7 @@ def resolve(
 ) -> dict[str, Desired]:
     """What the target should hold, by canonical address, sorted. `live` gives only its place."""
     found: dict[str, list[Desired]] = {}
-    rules: dict[Glob, str] = {}
+    rules = {id(glob): str(glob) for glob in replication.include}
     for name in sorted(source.parameters):
         parameter = source.parameters[name]
         rule = replication.rule_for(parameter.name, parameter.type)
@@ -143,10 +142,10 @@ def resolve(
                 key_id=key,
                 key_identity=None if key is None else target_ring.identity(key),
                 substitutions=substitutions,
-                hidden=parameter.is_secret or replication.hides(parameter.name) or replication.hides(address),
+                hidden=parameter.is_secret or any(map(replication.hides, {parameter.name, address})),
                 skip=replication.skip_sync.applies(tags, target.name),
                 chained=is_replica(tags, source.arn(name)),
-                rule=str(rule),
+                rule=rules[id(rule)],
                 problems=(
                     *key_problems,
                     *_name_problems(address, live.place),
@@ -172,9 +171,11 @@ def _settle_collision(every: list[Desired]) -> Desired:
     return replace(placed[0], problems=(*placed[0].problems, problem))
 
 
-def _tags(replication: Replication, tags: Tags) -> dict[str, str]:
+def _tags(replication: Replication, tags: Tags) -> Tags:
+    """The tags to be there, sorted; the source's own mapping where they are just those."""
     kept = {key: value for key, value in tags.items() if replication.replicates_tag(key)}
-    return dict(sorted({**kept, **dict(replication.add_tags)}.items()))
+    wanted = dict(sorted({**kept, **dict(replication.add_tags)}.items()))
+    return tags if list(wanted.items()) == list(tags.items()) else wanted
 
 
 def _substitutions(

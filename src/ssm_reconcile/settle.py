@@ -32,13 +32,27 @@ Answers: TypeAlias = dict[Asked, Reading | Unreadable]
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """One target as it was judged: what its rows were made from."""
+
+    scene: Scene
+    desired: Mapping[str, Desired]
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
-    """All that is known of one replication. `unconfirmed`: tags that could not be read, and why."""
+    """All that is known of one replication. `unconfirmed`: tags that could not be read, and why.
+
+    `views` are the targets as they were judged last, by name; there once everything is settled. `rings`
+    are the KMS keys that matter, by end.
+    """
 
     source: Listing
     live: Mapping[str, Listing]
     selected: int = 0
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    rings: Mapping[str, Keyring] = field(default_factory=dict)
 
     def learn(
         self, end: str, fresh: Mapping[str, Tags | None], failed: Mapping[str, StoreError]
@@ -73,6 +87,8 @@ class Settling:
     rings: Mapping[str, Keyring]
     answers: Answers
     only: tuple[Glob, ...] = ()
+    resolved: dict[str, tuple[Listing, dict[str, Desired]]] = field(default_factory=dict)
+    """What was resolved last for a target, and from which state of the source."""
 
     def reader(self, end: str) -> Reader:
         """The reader of the source or of a target."""
@@ -96,13 +112,15 @@ def settle(
     )
     situation = Situation(source, live, selected)
     only = tuple(Glob(text) for text in run.only)
-    settling = Settling(spec, places, run, key, now, watch, _rings(spec, situation, places), {}, only)
+    situation = replace(situation, rings=_rings(spec, situation, places))
+    settling = Settling(spec, places, run, key, now, watch, situation.rings, {}, only)
     situation = _settle_ownership(settling, situation)
     while True:
-        drafts = _draft(settling, situation)
+        views = _views(settling, situation)
+        drafts = {name: diff(view.scene, view.desired) for name, view in views.items()}
         wanted = {end: situation.unasked(end, names) for end, names in rests_on(drafts).items()}
         if not any(wanted.values()):
-            return drafts, situation
+            return drafts, replace(situation, views=views)
         for end, names in sorted(wanted.items()):
             situation = situation.learn(end, *observe.confirm_tags(settling.reader(end), names, watch))
 
@@ -120,33 +138,40 @@ def _rings(spec: Replication, situation: Situation, places: Places) -> dict[str,
 
 def _asked_for(
     settling: Settling, desired: Mapping[str, Mapping[str, Desired]]
-) -> dict[str, dict[str, Desired]]:
-    """What a run narrowed by `--only` is about: nothing else is read for it."""
-    if not settling.only:
-        return {name: dict(every) for name, every in desired.items()}
+) -> Mapping[str, Mapping[str, Desired]]:
+    """What a run narrowed by `--only`, or for some names, is about: nothing else is read for it."""
+    run = settling.run
+    if not settling.only and run.aim is None:
+        return desired
     return {
         name: {
             address: one
             for address, one in every.items()
-            if any(glob.matches(text) for glob in settling.only for text in (one.name, one.source.name))
+            if run.aims_at(settling.spec.name, name, address)
+            and (
+                not settling.only
+                or any(glob.matches(text) for glob in settling.only for text in (one.name, one.source.name))
+            )
         }
         for name, every in desired.items()
     }
 
 
 def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, Desired]]:
-    return {
-        name: resolve(
-            settling.spec,
-            settling.spec.target(name),
-            situation.source,
-            live,
-            source_ring=settling.rings[SOURCE],
-            target_ring=settling.rings[name],
-            now=settling.now,
-        )
-        for name, live in situation.live.items()
-    }
+    """What each target should hold. Of a target's own listing `resolve` takes the place only."""
+    for name, live in situation.live.items():
+        if name not in settling.resolved or settling.resolved[name][0] is not situation.source:
+            desired = resolve(
+                settling.spec,
+                settling.spec.target(name),
+                situation.source,
+                live,
+                source_ring=settling.rings[SOURCE],
+                target_ring=settling.rings[name],
+                now=settling.now,
+            )
+            settling.resolved[name] = (situation.source, desired)
+    return {name: settling.resolved[name][1] for name in situation.live}
 
 
 def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
@@ -170,8 +195,8 @@ def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
     return situation
 
 
-def _draft(settling: Settling, situation: Situation) -> dict[str, TargetDiff]:
-    """Every target's rows as far as it is known now."""
+def _views(settling: Settling, situation: Situation) -> dict[str, View]:
+    """Every target with all that its rows are made from, as far as it is known now."""
     desired = _desired(settling, situation)
     asked_for = _asked_for(settling, desired)
     proofs = {
@@ -180,7 +205,7 @@ def _draft(settling: Settling, situation: Situation) -> dict[str, TargetDiff]:
     }
     _ask(settling, proofs)
     return {
-        name: diff(
+        name: View(
             Scene(
                 replication=settling.spec,
                 target=settling.spec.target(name),

@@ -292,9 +292,9 @@ class Replication:
         """
         if key.startswith(("aws:", PREFIX)) or key == self.skip_sync.tag:
             return False
-        if any(key == added for added, _ in self.add_tags):
+        if self.add_tags and any(key == added for added, _ in self.add_tags):
             return True
-        return not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
+        return not self.ignore_tags or not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
 
     def hides(self, name: str) -> bool:
         """Whether a plain value of that name must not be shown, since the name looks secret."""
@@ -315,7 +315,8 @@ class Replication:
 class Run:
     """What the command line asks of one run, over what the spec says.
 
-    None and False mean: as the spec says. `targets` and `only` narrow the run.
+    None and False mean: as the spec says. `targets` and `only` narrow the run; so does `aim`, for a run
+    that is about some names: by replication and target, the canonical addresses that it may plan for.
     """
 
     verify_values: bool = False
@@ -326,6 +327,12 @@ class Run:
     overwrite_outside: bool = False
     allow_replace: bool = False
     allow_empty_source: bool = False
+    allow_reversed: bool = False
     max_deletes: int | None = None
     max_change_percent: int | None = None
     parallelism: int = 8
+    aim: Mapping[tuple[str, str], frozenset[str]] | None = None
+
+    def aims_at(self, replication: str, target: str, address: str) -> bool:
+        """Whether a run for some names is about that address; any other run is about all of them."""
+        return self.aim is None or address in self.aim.get((replication, target), ())

@@ -31,7 +31,8 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         with self._lock:
             self.slept.append(seconds)
-            self._passed += timedelta(seconds=max(seconds, 0.0))
+            # Rounded up to a microsecond: who sleeps what is left of a wait must come to its end.
+            self._passed += max(timedelta(seconds=seconds), timedelta(microseconds=seconds > 0))
 
     def advance(self, by: timedelta) -> None:
         """Lets time pass without anybody having slept."""

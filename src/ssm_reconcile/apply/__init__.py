@@ -81,7 +81,7 @@ def apply(
 def _target(work: Work | None, changes: list[Change], parallelism: int, watch: Watch) -> list[Outcome]:
     """One target: first what is written, then what is replaced, and only then what goes."""
     held = [change for change in changes if change.fate is Fate.WITHHELD]
-    outcomes = [Outcome(change, Result.WITHHELD, "; ".join(change.withheld_by)) for change in held]
+    outcomes = [Outcome(change, Result.WITHHELD, _why_withheld(change)) for change in held]
     todo = [change for change in changes if change.fate is Fate.APPLY]
     if work is None:
         return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
@@ -96,6 +96,13 @@ def _target(work: Work | None, changes: list[Change], parallelism: int, watch: W
                 done += len(found)
                 watch(Progress(label, Phase.WRITING, done, len(todo)))
     return outcomes
+
+
+def _why_withheld(change: Change) -> str:
+    """The guards, and what each of them said of this change."""
+    said = [reason.removeprefix("withheld: ") for reason in change.reasons if reason.startswith("withheld: ")]
+    by = ", ".join(change.withheld_by)
+    return f"{by}: {'; '.join(said)}" if said else by
 
 
 def _tens(changes: list[Change]) -> Iterator[list[Change]]:

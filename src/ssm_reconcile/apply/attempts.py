@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 TRIES = {Trouble.THROTTLED: 12, Trouble.LOST: 6, Trouble.UNREACHABLE: 3}
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0
+INSTANT = 0.001
+"""Less than this is no time: a clock need not be able to tell it."""
 
 
 def attempt(
@@ -82,7 +84,7 @@ def wait(work: Work, seconds: float) -> bool:
     until = work.clock.monotonic() + seconds
     while not work.stop.is_set():
         left = until - work.clock.monotonic()
-        if left <= 0:
+        if left < INSTANT:
             return True
         work.clock.sleep(min(left, 0.5))
     return False

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ssm_reconcile.apply.work import Work, failed, stale, withheld
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Desired, Sealed, Tags, Value, canonical
-from ssm_reconcile.plan import Change, Delete, Release
-from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing
+from ssm_reconcile.plan import Adopt, Change, Create, Delete, Release, Update
+from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.shape import shape
 
 
@@ -25,6 +25,14 @@ def source_still_wants(work: Work, change: Change, desired: Desired) -> None:
         stale(f"its source carries {work.ends.spec.skip_sync.tag} by now")
     if is_replica(tags, work.ends.source.place.arn(name)):
         stale("its source is a replica by now")
+    if not work.run.allow_reversed and was_replica_of(tags, work.place) and _begins(change):
+        withheld("its source was detached from this place; only with --allow-reversed")
+
+
+def _begins(change: Change) -> bool:
+    """Whether a change makes a replica of what is none yet."""
+    effect = change.effect
+    return isinstance(effect, Create | Adopt) or (isinstance(effect, Update) and effect.takes_over)
 
 
 def target_tags(work: Work, change: Change, wanted: Standing) -> Tags:

@@ -191,13 +191,15 @@ def _settle_image(work: Work, change: Change, desired: Desired, version: int) ->
             found = None
         if found is not None and found.version >= version:
             return
-        if work.clock.monotonic() >= until or not wait(work, IMAGE_PAUSE):
+        late = work.clock.monotonic() >= until
+        if late or not wait(work, IMAGE_PAUSE):
             work.written.pop(canonical(change.name), None)
+            why = f"AWS took the write and did not keep it: the AMI id is not valid in {work.place.region}"
             lost = StoreError(
                 Trouble.REFUSED,
                 place=str(work.place),
                 operation="PutParameter",
-                code="NotAvailable",
-                remedy=f"AWS took the write and did not keep it: the AMI id is not valid in {work.place.region}",
+                code="NotAvailable" if late else "NotYetAvailable",
+                remedy=why if late else "stopped while AWS was checking the AMI id; the next run will see",
             )
             failed(lost)

@@ -26,6 +26,7 @@ GUARD_FLAGS = (
     "overwrite_outside",
     "allow_replace",
     "allow_empty_source",
+    "allow_reversed",
     "max_deletes",
     "max_change_percent",
 )
@@ -52,6 +53,10 @@ def names(plan: Plan, given: str) -> bool:
     return any(matches(one, given) for one in ids)
 
 
+_UNSAID = frozenset({"parallelism", "aim"})
+"""Of a run: how fast, and which names an event was about. Neither is for a later apply."""
+
+
 def bound(
     document: Document, plan: Plan, run: Run, *, name: str | None, spec_files: Sequence[str]
 ) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def bound(
     changes = [
         {**change, "effect": effect} for change, effect in zip(document["changes"], effects, strict=True)
     ]
-    asked = {field.name: getattr(run, field.name) for field in fields(run) if field.name != "parallelism"}
+    asked = {field.name: getattr(run, field.name) for field in fields(run) if field.name not in _UNSAID}
     asked |= {"targets": list(run.targets), "only": list(run.only), "name": name}
     asked["adopt"] = None if run.adopt is None else run.adopt.value
     return {**document, "changes": changes, "run": asked, "spec_files": list(spec_files)}
@@ -109,7 +114,7 @@ def run_of(document: Document) -> Saved:
 def _fits(asked: Mapping[str, Any]) -> bool:
     """Whether a `run` holds what it should."""
     adopt, name = asked.get("adopt"), asked.get("name")
-    switches = ("verify_values", "no_decrypt", "overwrite_outside", "allow_replace", "allow_empty_source")
+    switches = ("verify_values", "no_decrypt", *(flag for flag in GUARD_FLAGS if not flag.startswith("max_")))
     numbers = [asked.get(word) for word in ("max_deletes", "max_change_percent")]
     return (
         all(isinstance(asked.get(word, False), bool) for word in switches)

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Show what would change, and change nothing.",
     "apply": "Make the targets hold what the spec says.",
     "show": "Show a saved plan or report again; needs no AWS.",
+    "publish": "Show a plan or report on its GitHub pull request.",
     "schema": "Print a JSON schema: of the spec, a plan or a report.",
     "demo": "Watch it all happen on a simulated AWS, on this machine.",
     "completion": "Print a completion script for a shell.",

@@ -21,7 +21,7 @@ from ssm_reconcile.spec import Adopt, Run
 
 Command: TypeAlias = Callable[..., Any]
 DEFAULT_SPEC = "replication.yaml"
-FORMATS = ("text", "json", "markdown")
+FORMATS = ("text", "json", "markdown", "html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Intent:
     overwrite_outside: bool = False
     allow_replace: bool = False
     allow_empty_source: bool = False
+    allow_reversed: bool = False
     max_deletes: int | None = None
     max_change_percent: int | None = None
 
@@ -79,6 +80,7 @@ class Intent:
             overwrite_outside=self.overwrite_outside,
             allow_replace=self.allow_replace,
             allow_empty_source=self.allow_empty_source,
+            allow_reversed=self.allow_reversed,
             max_deletes=self.max_deletes,
             max_change_percent=self.max_change_percent,
             parallelism=parallelism,
@@ -150,6 +152,9 @@ _PLANNING = (
     ),
     click.option("--allow-empty-source", is_flag=True, help="Go on when the rules select nothing any more."),
     click.option(
+        "--allow-reversed", is_flag=True, help="Write a place that the source was replicated from before."
+    ),
+    click.option(
         "--max-deletes", metavar="N", type=click.IntRange(min=0),
         help="For this run: how many deletes and replacements a target may see.",
     ),
@@ -210,6 +215,27 @@ def out(what: str) -> Callable[[Command], Command]:
 def spec_argument(command: Command) -> Command:
     """Adds `SPEC...`: files or directories, `-` for standard input; the command gets `specs`."""
     return click.argument("specs", nargs=-1, metavar="[SPEC]...", type=click.Path())(command)
+
+
+def spec_option(command: Command) -> Command:
+    """Adds `--spec FILE` for commands whose argument is something else; the command gets `specs`."""
+    return click.option(
+        "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
+        help=f"The spec: a file or directory (repeat for more); {DEFAULT_SPEC} if none is given.",
+    )(command)  # fmt: skip
+
+
+def only_name(command: Command) -> Command:
+    """Adds `--name`; the command gets `name`."""
+    return click.option("--name", metavar="NAME", help="Only the replication of that name.")(command)
+
+
+def text_or_json(command: Command) -> Command:
+    """Adds `--format` for what has no other form."""
+    return click.option(
+        "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
+        help="What to write to stdout.",
+    )(command)  # fmt: skip
 
 
 def _packed(

@@ -22,6 +22,7 @@ EPILOG = """\
 Examples:
   ssm-reconcile plan
   ssm-reconcile plan --no-decrypt --out plan.json
+  ssm-reconcile plan --against base/replication.yaml
   ssm-reconcile plan prod.yaml --target eu-west-1 --only '/prod/db/**'
 
 \b
@@ -42,6 +43,10 @@ CHANGES = 2
 @options.planning
 @options.output
 @options.out("the plan")
+@click.option(
+    "--against", metavar="SPEC", multiple=True, type=click.Path(),
+    help="The spec as it was before: what it would do anyway is told apart (repeat for more).",
+)  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @options.aws
 def command(
@@ -49,6 +54,7 @@ def command(
     specs: tuple[str, ...],
     form: str,
     out: Path | None,
+    against: tuple[str, ...],
     detailed_exitcode: bool,
     asked: Asked,
     intent: Intent,
@@ -57,8 +63,9 @@ def command(
     run = intent.run(asked.parallelism)
     if out is not None:
         streams.check_writable(out)
-    with running.working(running.load_specs(specs, intent.name), run, asked) as work:
-        plan = work.plan()
+    loaded, base = running.load_specs(specs, intent.name), running.base_of(against, intent.name)
+    with running.working(loaded, run, asked) as work:
+        plan = work.plan(base)
         document = running.document_of(plan, run, intent, specs, work.now())
         if out is not None:
             streams.save(out, showing.plan_as("json", document, color=False))

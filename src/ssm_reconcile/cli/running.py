@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ssm_reconcile.cli.stopping import Stopping
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.cli.watching import watching
 from ssm_reconcile.clock import Clock
-from ssm_reconcile.errors import SpecError, UsageError
+from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
 
 if TYPE_CHECKING:
     from ssm_reconcile.load import Loaded
@@ -68,6 +68,25 @@ def _standard_input() -> str:
         raise UsageError("standard input is not UTF-8 text") from None
 
 
+def base_of(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:
+    """The spec as it was before, without its warnings; a finding where it cannot be used."""
+    from ssm_reconcile.load import load
+
+    if not paths:
+        return None
+    try:
+        loaded = load(paths)
+    except SpecError as failure:
+        return uncompared(failure)
+    return tuple(spec for spec in loaded.replications if name in {None, spec.name})
+
+
+def uncompared(failure: ReconcileError) -> Finding:
+    """That a plan says nothing of what was pending before."""
+    message = f"not compared with the spec before, all changes are shown as new: {failure.message}"
+    return Finding(Severity.WARNING, "not-compared", message)
+
+
 @dataclass(slots=True)
 class Work:
     """One run: its specs and what it runs with."""
@@ -79,15 +98,27 @@ class Work:
     clock: Clock
     places: Places | None = None
 
-    def plan(self) -> Plan:
-        """Opens the places and plans; a signal ends it at once."""
+    def plan(self, base: Sequence[Replication] | Finding | None = None) -> Plan:
+        """Opens the places and plans; a signal ends it at once. `base`: the spec as it was before.
+
+        A base that cannot be planned is no reason to plan nothing: the plan says so and compares nothing.
+        """
         from ssm_reconcile import reconcile
 
         with watching(self.asked) as watch:
-            self.places = reconcile.open_places(self.specs, connect_factory(self.asked, self.clock), self.run)
-            return reconcile.make_plan(
-                self.specs, self.places, self.run, self.clock, self.stop.heeding(watch)
-            )
+            connect, heeding = connect_factory(self.asked, self.clock), self.stop.heeding(watch)
+            self.places = reconcile.open_places(self.specs, connect, self.run)
+            if base is None or isinstance(base, Finding):
+                plan = reconcile.make_plan(self.specs, self.places, self.run, self.clock, heeding)
+                return plan if base is None else replace(plan, findings=(*plan.findings, base))
+            try:
+                wider = reconcile.open_more(self.places, base, connect)
+                return reconcile.make_plan(self.specs, wider, self.run, self.clock, heeding, base=base)
+            except Interrupted:
+                raise
+            except ReconcileError as failure:
+                plan = reconcile.make_plan(self.specs, self.places, self.run, self.clock, heeding)
+                return replace(plan, findings=(*plan.findings, uncompared(failure)))
 
     def carry_out(self, plan: Plan) -> Report:
         """Applies a plan that `plan` made. To be called while `stop.finishing` lasts."""

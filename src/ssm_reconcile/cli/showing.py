@@ -1,4 +1,4 @@
-"""The document of a plan or a report -> text, JSON or Markdown, as `--format` asks."""
+"""The document of a plan or a report -> text, JSON, Markdown or HTML, as `--format` asks."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_comman
             from ssm_reconcile.renderers.markdown import plan_summary
 
             return plan_summary(view.plan_view(document))
+        case "html":
+            from ssm_reconcile.renderers.html import plan_html
+
+            return plan_html(view.plan_view(document), apply_command=apply_command)
         case _:
             from ssm_reconcile.renderers.text import plan_text
 
@@ -44,6 +48,10 @@ def report_as(form: str, document: Mapping[str, Any], *, color: bool) -> str:
             from ssm_reconcile.renderers.markdown import report_summary
 
             return report_summary(report_view(document))
+        case "html":
+            from ssm_reconcile.renderers.html import report_html
+
+            return report_html(report_view(document))
         case _:
             from ssm_reconcile.renderers.text import report_text
 

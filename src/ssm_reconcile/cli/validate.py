@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +24,8 @@ Check a spec against its schema and for what it means; needs no AWS and no crede
 
 SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
 told at once on stderr, as `file:line:column: severity: message [code]`, each with what to write. What
-was valid is told on stdout.
+was valid is told on stdout. In GitHub Actions they are shown on the lines of the spec besides; with
+--format github these annotations are what stdout gets.
 """
 EPILOG = """\
 \b
@@ -44,7 +47,7 @@ NOT_VALID = 1
 @options.spec_argument
 @click.option("--name", metavar="NAME", help="Only the replication of that name; all are checked.")
 @click.option(
-    "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
+    "--format", "form", type=click.Choice(("text", "json", "github")), default="text", show_default=True,
     help="What to write to stdout.",
 )  # fmt: skip
 @options.talk
@@ -69,8 +72,20 @@ def _tell(
         streams.result(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
         return
     say_findings(findings)
+    lines = _annotations(findings)
+    if form == "github":
+        streams.result("\n".join(lines))
+        return
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        streams.aside("\n".join(lines))
     for line in _valid(found) if valid else _not_valid(specs, findings):
         streams.result(line)
+
+
+def _annotations(findings: Sequence[Finding]) -> list[str]:
+    from ssm_reconcile.publishers.annotations import commands, workspace
+
+    return commands(findings, Path.cwd(), workspace(os.environ))
 
 
 def _document(found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool) -> dict[str, Any]:

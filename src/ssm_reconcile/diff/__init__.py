@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssm_reconcile.diff.case import Scene, cases, copied_tags
+from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
-from ssm_reconcile.record import Standing
+from ssm_reconcile.record import Standing, standing, was_replica_of
 
 __all__ = ["Scene", "TargetDiff", "diff", "rests_on"]
 
@@ -29,13 +29,19 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class TargetDiff:
-    """What one target needs. `replicas` counts all that is ours there, narrowed run or not."""
+    """What one target needs. `replicas` counts all that is ours there, narrowed run or not.
+
+    `going` counts the deletes that a run for some names does not make and a whole run would.
+    """
 
     changes: tuple[Change, ...]
     others: tuple[Other, ...]
     in_sync: int
     replicas: int
     findings: tuple[Finding, ...]
+    reversed_roles: tuple[str, ...] = ()
+    """Source parameters that were replicas of this place until they were detached, sorted."""
+    going: int = 0
 
 
 def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
@@ -46,9 +52,12 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
     changes: list[Change] = []
     others: list[Other] = []
     problems: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
-    in_sync = replicas = 0
+    in_sync = replicas = going = 0
     for case in cases(scene, desired):
         replicas += case.standing is Standing.OURS
+        if not scene.run.aims_at(scene.replication.name, scene.target.name, case.address):
+            going += _would_go(case)
+            continue
         if not _asked_for(scene, case.name, case.desired):
             continue
         row = row_of(case)
@@ -63,7 +72,31 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
         else:
             others.append(outcome)
     findings = (*_problem_findings(scene, problems), *_copied_findings(scene, desired), *_warnings(changes))
-    return TargetDiff(tuple(changes), tuple(others), in_sync, replicas, findings)
+    return TargetDiff(
+        tuple(changes), tuple(others), in_sync, replicas, findings, _reversed_roles(scene, desired), going
+    )
+
+
+def _would_go(case: Case) -> bool:
+    """Whether a whole run would delete here because the source is gone; needs no value to be read."""
+    if case.desired is not None or row_of(case) is not Row.DELETE:
+        return False
+    outcome = result(case, Row.DELETE)
+    return isinstance(outcome, Change) and isinstance(outcome.effect, Delete)
+
+
+def _reversed_roles(scene: Scene, desired: Mapping[str, Desired]) -> tuple[str, ...]:
+    """What the source holds detached from this place; what is ours here was agreed to before."""
+    owners = scene.replication.owners(scene.source.place)
+    return tuple(
+        sorted(
+            wanted.source.name
+            for address, wanted in desired.items()
+            if not wanted.skip
+            and was_replica_of(scene.source.tags_of(canonical(wanted.source.name)), scene.live.place)
+            and standing(scene.live.tags_of(address), scene.live.arn(address), owners) is not Standing.OURS
+        )
+    )
 
 
 def _asked_for(scene: Scene, name: str, desired: Desired | None) -> bool:

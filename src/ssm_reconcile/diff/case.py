@@ -29,7 +29,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.plan import Difference, TagDiff
-from ssm_reconcile.record import Record, Standing, record_of, source_name, standing
+from ssm_reconcile.record import TAG_VALUE_LIMIT, Record, Standing, record_of, source_name, standing
 from ssm_reconcile.spec import Glob, Replication, Run, Target
 
 TAG_ROOM = 50
@@ -216,7 +216,9 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
         for key in case.tags
         if not key.startswith(("aws:", "ssm-reconcile:")) and not case.scene.replication.replicates_tag(key)
     ]
-    if not staying or len(staying) + len(wanted.tags) + 3 <= TAG_ROOM:
+    renamed = canonical(wanted.source.name) != canonical(wanted.name)
+    ours = 2 + (renamed and len(wanted.source.name) <= TAG_VALUE_LIMIT)
+    if not staying or len(staying) + len(wanted.tags) + ours <= TAG_ROOM:
         return ()
     reason = (
         f"with the {len(staying)} tags that stay on it there is no room for its tags and ours ({TAG_ROOM})"

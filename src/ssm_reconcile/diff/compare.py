@@ -22,7 +22,7 @@ from ssm_reconcile.model import (
     Unreadable,
 )
 from ssm_reconcile.plan import Difference, TagDiff
-from ssm_reconcile.record import Record, key_digest
+from ssm_reconcile.record import Record, is_resolved, key_digest
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
@@ -81,6 +81,7 @@ def _repointed(desired: Desired, record: Record | None) -> bool:
     return (
         record is not None
         and desired.source.is_secret
+        and is_resolved(desired.key_identity)
         and record.key not in ("none", key_digest(desired.key_identity))
     )
 

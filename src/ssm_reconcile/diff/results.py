@@ -32,6 +32,7 @@ from ssm_reconcile.record import (
     Record,
     Standing,
     digest,
+    is_resolved,
     key_digest,
     rewrite_digest,
 )
@@ -47,11 +48,11 @@ def result(case: Case, row: Row) -> Change | Other | None:
         case Row.DETACHED:
             return _other(case, row, "conflict", "it is detached; `detach --undo` takes it back")
         case Row.COPIED:
-            return _other(
-                case, row, "conflict", "copied ownership tags: its record was written for another parameter"
-            )
+            reason = "copied ownership tags: its record was written for another parameter"
+            return _other(case, row, "conflict", f"{reason}; remove its ssm-reconcile:* tags")
         case Row.OPTED_OUT:
-            return _other(case, row, "opted_out", "it carries the skip_sync tag itself: left as it is")
+            tag = case.scene.replication.skip_sync.tag
+            return _other(case, row, "opted_out", f"it carries {tag} itself: left as it is")
         case Row.CHAINED:
             return _other(case, row, "skipped", "its source is itself a replica")
         case Row.SKIPPED:
@@ -271,7 +272,10 @@ def _identity(arn: str) -> str:
 def _retag(case: Case) -> Change:
     wanted, _ = _wanted(case)
     origin = Origin.ADOPTED if _adopted(case) else Origin.CREATED
+    owner = case.tags.get(OWNER)
     reasons = () if case.tag_diff else ("its record is out of date",)
+    if owner != case.scene.owner:
+        reasons = (f"it is a replica of {owner}, now of {case.scene.owner}",)
     return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, _record(case, origin)), *reasons)
 
 
@@ -303,6 +307,13 @@ def _record(case: Case, origin: Origin) -> Record:
         origin=origin,
         own=digest(scene.live.arn(live.name)),
         source=digest(scene.source.arn(wanted.source.name)),
-        key=key_digest(wanted.key_identity),
+        key=_key_of(case, wanted),
         rewrite=rewrite_digest(wanted.substitutions),
     )
+
+
+def _key_of(case: Case, wanted: Desired) -> str:
+    """The key to record: nothing is written, so what is recorded stays while KMS cannot be asked."""
+    if case.record is not None and wanted.source.is_secret and not is_resolved(wanted.key_identity):
+        return case.record.key
+    return key_digest(wanted.key_identity)

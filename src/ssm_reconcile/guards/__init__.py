@@ -17,6 +17,7 @@ from ssm_reconcile.guards import (
     max_change_percent,
     max_deletes,
     replacement,
+    reversed_roles,
     unconfirmed,
 )
 from ssm_reconcile.guards.base import Guard, Rules
@@ -27,6 +28,7 @@ __all__ = ["GUARDS", "Rules", "guarded"]
 GUARDS: Sequence[Guard] = (
     incomplete_place.guard,
     frozen_target.guard,
+    reversed_roles.guard,
     empty_source.guard,
     unconfirmed.guard,
     replacement.guard,

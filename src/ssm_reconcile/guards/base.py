@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -16,12 +16,14 @@ class Rules:
     """What a guard goes by: the spec, what this run lifts, and what could not be confirmed.
 
     `unconfirmed` says, by target and address, why tags that a change rests on could not be read; under
-    the target `""` it speaks of names at the source.
+    the target `""` it speaks of names at the source. `reversed_roles` names, by target, the source
+    parameters that were replicas of that target's place until they were detached.
     """
 
     replication: Replication
     run: Run = Run()
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    reversed_roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 Guard: TypeAlias = Callable[[ReplicationPlan, Rules], ReplicationPlan]

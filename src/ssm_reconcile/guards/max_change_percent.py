@@ -13,13 +13,14 @@ SMALLEST = 10
 def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
     """Withholds all updates, replacements and take-overs of a target where they are too many.
 
-    Never a create, an adopt or a retag, so that a bootstrap killed half way resumes unhindered.
+    Never a create, an adopt or a retag, so that a bootstrap killed half way resumes unhindered. A run for
+    a few names knows of no other replicas, and is not held against them.
     """
     given = rules.run.max_change_percent
     limit = rules.replication.limits.max_change_percent if given is None else given
     for target in plan.targets:
         chosen = open_changes(plan, target.name, Action.UPDATE, Action.REPLACE)
-        if target.replicas < SMALLEST or len(chosen) * 100 <= limit * target.replicas:
+        if not target.counted or target.replicas < SMALLEST or len(chosen) * 100 <= limit * target.replicas:
             continue
         percent = -(-len(chosen) * 100 // target.replicas)
         plan = withhold(plan, NAME, chosen, f"{percent}% of the replicas would change, the limit is {limit}%")

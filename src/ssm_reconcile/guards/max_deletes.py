@@ -12,13 +12,16 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
     """Withholds all deletes and replacements of a target where they are too many.
 
     Too many: more than the limit, or more than one and over half of its replicas. A number given
-    for this run that covers them lifts both.
+    for this run that covers them lifts both. A run for some names counts what is due at others too: a
+    mass deletion that comes as many small batches is one all the same.
     """
     given = rules.run.max_deletes
     limit = rules.replication.limits.max_deletes if given is None else given
     for target in plan.targets:
         chosen = open_changes(plan, target.name, Action.DELETE, Action.REPLACE)
-        count = len(chosen)
+        if not chosen:
+            continue
+        count = len(chosen) + target.going
         if count > limit:
             why = f"more than {limit}"
         elif given is None and count > 1 and count * 2 > target.replicas:

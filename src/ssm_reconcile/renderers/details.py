@@ -12,6 +12,8 @@ from typing import Any
 from ssm_reconcile.renderers.inert import shown, shown_pair, visible
 
 SECURE = "SecureString"
+OURS = "ssm-reconcile:"
+"""How our own tags begin."""
 ORDER = ("type", "value", "description", "AllowedPattern", "tier", "policies", "DataType", "KeyId", "tags")
 
 
@@ -94,6 +96,9 @@ def _tags(attribute: Mapping[str, Any]) -> Iterator[Line]:
     added: Mapping[str, str] = attribute.get("added") or {}
     gone = (set(attribute.get("removed") or ()) | set(before)) - set(added)
     for key in sorted({*added, *gone}):
+        if key.startswith(OURS):  # what it says is for the tool, not for people
+            yield Line("tags", None if key in added else visible(key), visible(key) if key in added else None)
+            continue
         old = _tag(key, before.get(key)) if key in before or key in gone else None
         yield Line("tags", old, _tag(key, added[key]) if key in added else None)
 
@@ -106,6 +111,10 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={shown(value) if value else ''}"
 
 
+_BY_WHOM = "changed outside ssm-reconcile by "
+"""How a reason begins that the line of the last change has said already."""
+
+
 def remarks_of(change: Mapping[str, Any]) -> tuple[str, ...]:
     """Why, by whom, and what it means: sentences, most important first."""
     found = []
@@ -115,7 +124,10 @@ def remarks_of(change: Mapping[str, Any]) -> tuple[str, ...]:
             found.append(last)
     if change["action"] == "replace":
         found.append("replaced by delete and create: readers fail for a moment, history is lost")
-    found += [visible(reason) for reason in change["reasons"]]
+    if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
+        found.append(f"from {visible(change['source'])}")
+    reasons = [reason for reason in change["reasons"] if not (found and reason.startswith(_BY_WHOM))]
+    found += [visible(reason) for reason in reasons]
     if change["fate"] == "withheld" and not any(
         reason.startswith("withheld") for reason in change["reasons"]
     ):

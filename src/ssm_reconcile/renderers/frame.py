@@ -17,12 +17,16 @@ MARKER = "ssm-reconcile:plan"
 
 @dataclass(frozen=True, slots=True)
 class CommentContext:
-    """Where a comment comes from. All may be empty; `run_label` is the text of the link to the run."""
+    """Where a comment comes from. All may be empty; `run_label` is the text of the link to the run.
+
+    `extra` are further facts for the marker, for who publishes the comment.
+    """
 
     head: str = ""
     run: str = ""
     run_url: str = ""
     run_label: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 NO_CONTEXT = CommentContext()
@@ -40,6 +44,7 @@ def marker(
         "run": context.run,
         "level": level,
         "danger": danger,
+        **dict(context.extra),
     }
     if state:
         facts["state"] = state
@@ -80,6 +85,9 @@ def counts(view: View) -> str:
     """The sums, such as `5 to create, 1 to delete. 486 unchanged`."""
     aside = words.aside(view.summary)
     rest = f"{view.summary.get('in_sync', 0):,} unchanged{', ' + aside if aside else ''}."
+    if view.pending:
+        were = "was" if view.pending == 1 else "were"
+        rest += f" **{view.pending:,} of the changes {were} pending anyway**, before what is reviewed here."
     todo = words.to_do(view.summary)
     return f"**{todo}.** {rest}" if todo else rest
 

@@ -31,11 +31,17 @@ class ChangeView:
     attributes: tuple[str, ...] = ()
     withheld: bool = False
     changed_outside: bool = False
+    pending: bool = False
 
     @property
     def is_danger(self) -> bool:
         """Whether something is deleted on the way."""
         return self.action not in HARMLESS
+
+    @property
+    def is_anyway(self) -> bool:
+        """Whether it may be folded, because the spec before would do it too and it deletes nothing."""
+        return self.pending and not self.is_danger
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Merged:
     kind: str
     attributes: tuple[str, ...]
     withheld: bool
+    pending: bool
     targets: tuple[str, ...]
     changed_outside: tuple[str, ...]
 
@@ -90,10 +97,10 @@ class FindingView:
 
 def merged(changes: Iterable[ChangeView]) -> tuple[Merged, ...]:
     """Changes that are the same in several targets as one each, in the order of the first."""
-    found: dict[tuple[str, str, str, tuple[str, ...], bool], list[ChangeView]] = {}
+    found: dict[tuple[str, str, str, tuple[str, ...], bool, bool], list[ChangeView]] = {}
     for change in changes:
         attributes = change.attributes if change.action in ("update", "retag") else ()
-        key = (change.name, change.action, change.kind, attributes, change.withheld)
+        key = (change.name, change.action, change.kind, attributes, change.withheld, change.pending)
         found.setdefault(key, []).append(change)
     return tuple(
         Merged(
@@ -123,12 +130,15 @@ _SEVERITIES = ("error", "warning", "notice")
 def findings_of(findings: Iterable[Document], addresses: Iterable[Document] = ()) -> tuple[FindingView, ...]:
     """Findings with the same message as one, errors first.
 
-    What is said of one of the addresses as its reason already is not said twice.
+    What is said of one of the addresses as its reason already is not said twice; of a key that several
+    of them need neither.
     """
-    said = {f"{item['name']}: {reason}" for item in addresses for reason in item["reasons"]}
+    reasons = [(item["name"], reason) for item in addresses for reason in item["reasons"]]
+    said = {f"{name}: {reason}" for name, reason in reasons}
+    needed = {reason for _, reason in reasons}
     found: dict[tuple[str, str, str], list[str]] = {}
     for finding in findings:
-        if finding["message"] in said:
+        if finding["message"] in said or finding["message"].rpartition(" (needed by ")[0] in needed:
             continue
         key = (visible(finding["severity"]), visible(finding["code"]), visible(finding["message"]))
         where = found.setdefault(key, [])

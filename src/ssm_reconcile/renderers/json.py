@@ -8,7 +8,7 @@ attribute is `{"secret": true}`, and that is all there is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,7 +38,22 @@ def dumps(document: Mapping[str, Any]) -> str:
 
     Characters that could deceive the eye or a terminal are escaped, which JSON allows in any string.
     """
-    return escaped_lines(json.dumps(document, ensure_ascii=False, sort_keys=True, indent=2)) + "\n"
+    return "".join(_blocks(document)) + "\n"
+
+
+_BLOCK = 4096
+"""Tokens that are escaped together: a plan of many changes is millions of them."""
+
+
+def _blocks(document: Mapping[str, Any]) -> Iterator[str]:
+    """The text in blocks of whole lines."""
+    tokens: list[str] = []
+    for token in json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).iterencode(document):
+        if len(tokens) >= _BLOCK and token.startswith("\n"):
+            yield escaped_lines("".join(tokens))
+            tokens = []
+        tokens.append(token)
+    yield escaped_lines("".join(tokens))
 
 
 def escaped_lines(text: str) -> str:

@@ -139,7 +139,8 @@ def _blocks(view: View, level: int) -> list[str]:
     elif level:
         lines = sections.by_pattern(view, ("update", "create", "retag"), most * 3)
         blocks.append(asides.folded("<b>Everything else, by path</b>", fence(lines)) if lines else "")
-    blocks += [sections.adoptions(view, most), *asides.others(view, view.groups, most)]
+    blocks += [sections.adoptions(view, most), sections.anyway(view, most), sections.dropped(view, most)]
+    blocks += asides.others(view, view.groups, most)
     return [*blocks, asides.findings(_unsaid(view), told)]
 
 
@@ -164,6 +165,7 @@ def plan_summary(
     blocks = [sections.dangers(view, dangers, room // 2)] if dangers else []
     blocks += [*sections.warnings(view, 40), sections.note(view), asides.findings(_unsaid(view), 40)]
     blocks += [*asides.others(view, view.groups, 40), sections.adoptions(view, 100)]
+    blocks += [sections.anyway(view, 100), sections.dropped(view, 100)]
     blocks += sections.by_target(view, _CHUNK)
     kept: list[str] = []
     for block in filter(None, blocks):

@@ -79,6 +79,10 @@ class ReportView:
         return f"{done}{': ' + rest if rest else ''} (plan {self.short_id})."
 
 
+def _address(item: Document) -> tuple[str, str, str]:
+    return (item["replication"], item["target"], item["name"])
+
+
 def report_view(document: Document, replication: str | None = None) -> ReportView:
     """The view of a report's document, or of one replication in it."""
     every = document["replications"]
@@ -100,8 +104,12 @@ def report_view(document: Document, replication: str | None = None) -> ReportVie
         for o in document["outcomes"]
         if o["replication"] in named
     ]
-    remaining = [r for r in document["remaining"] if r["replication"] in named]
     others = [o for o in document["others"] if o["replication"] in named]
+    said = {_address(o) for o in others}
+    said |= {_address(o) for o in document["outcomes"] if o["outcome"] != "applied"}
+    remaining = [
+        r for r in document["remaining"] if r["replication"] in named and _address(r) not in said
+    ]  # what is said of its outcome, or among the conflicts, is not said a second time
     findings = [f for f in document["findings"] if not f.get("replication") or f["replication"] in named]
     return ReportView(
         plan_id=visible(document["plan_id"] if whole else parts[0]["id"] if parts else ""),

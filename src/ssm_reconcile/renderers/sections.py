@@ -133,7 +133,8 @@ def by_target(view: View, chunk: int = 0) -> list[str]:
     """Everything, target by target; with `chunk`, no more than so many changes a block."""
     blocks = []
     for target in view.targets:
-        changes = [c for c in view.changes if c.target == target.label and c.action != "adopt"]
+        mine = [c for c in view.changes if c.target == target.label and not c.is_anyway]
+        changes = [c for c in mine if c.action != "adopt"]
         size = chunk or len(changes) or 1
         parts = [changes[i : i + size] for i in range(0, len(changes), size)]
         for number, part in enumerate(parts, 1):
@@ -158,7 +159,8 @@ def _head(change: ChangeView | Merged) -> str:
     kind = f"  [{change.kind}]" if change.kind else ""
     mark = MARKS.get(change.action, "!")
     action = change.action.upper() if loud else change.action
-    return f"{mark} {change.name}{kind} {action}{', WITHHELD' if change.withheld else ''}"
+    late = ", pending anyway" if change.pending else ""
+    return f"{mark} {change.name}{kind} {action}{', WITHHELD' if change.withheld else ''}{late}"
 
 
 def full(change: ChangeView) -> list[str]:
@@ -203,7 +205,7 @@ def dangers(view: View, changes: Sequence[Merged], room: int | None = None) -> s
 
 def by_path(view: View, most: int = 12) -> list[str]:
     """Creates, updates and retags, one line a parameter, the same in several targets merged."""
-    changes = [change for change in view.changes if not change.is_danger and change.action != "adopt"]
+    changes = [c for c in view.changes if not (c.is_danger or c.is_anyway) and c.action != "adopt"]
     blocks = []
     for path in fold((change.name for change in changes), most):
         names = set(path.names)
@@ -213,12 +215,16 @@ def by_path(view: View, most: int = 12) -> list[str]:
     return blocks
 
 
-def by_pattern(view: View, actions: Iterable[str], most: int) -> list[str]:
-    """Changes of some actions, names under one path folded to a line."""
+def by_pattern(view: View, actions: Iterable[str], most: int, *, anyway: bool = False) -> list[str]:
+    """Changes of some actions, names under one path folded to a line; pending ones or all others."""
     lines = []
     for action in actions:
         for withheld in (False, True):
-            mine = [c for c in view.changes if c.action == action and c.withheld is withheld]
+            mine = [
+                c
+                for c in view.changes
+                if c.action == action and c.withheld is withheld and c.is_anyway is anyway
+            ]
             for path in fold((change.name for change in mine), most):
                 names = set(path.names)
                 total = sum(change.name in names for change in mine)
@@ -230,8 +236,36 @@ def by_pattern(view: View, actions: Iterable[str], most: int) -> list[str]:
 
 def adoptions(view: View, most: int) -> str:
     """What is taken over as it is: always folded by path, since nothing of it changes but tags."""
-    names = {change.name for change in view.changes if change.action == "adopt"}
+    names = {change.name for change in view.changes if change.action == "adopt" and not change.pending}
     if not names:
         return ""
     title = f"<b>Adoptions</b> ({words.count(len(names), 'parameter')}, equal already: only tags are written)"
     return folded(title, fence(by_pattern(view, ("adopt",), most)))
+
+
+def anyway(view: View, most: int) -> str:
+    """What the spec before would do in the same way: folded, as it is not what is reviewed."""
+    changes = [change for change in view.changes if change.is_anyway]
+    if not changes:
+        return ""
+    lines = [one_line(view, change) for change in merged(changes)]
+    if len(lines) > most:
+        lines = by_pattern(view, ("update", "create", "retag", "adopt"), most, anyway=True)
+    title = (
+        f"<b>Pending anyway</b> ({words.count(len(changes), 'change')} that the spec before would make too)"
+    )
+    return folded(title, fence(lines))
+
+
+def dropped(view: View, most: int) -> str:
+    """What only the spec before would do."""
+    if not view.dropped:
+        return ""
+    lines = [one_line(view, change) for change in merged(view.dropped)]
+    if len(lines) > most:
+        lines = []
+        for action in dict.fromkeys(change.action for change in view.dropped):
+            names = [change.name for change in view.dropped if change.action == action]
+            lines += [f"{MARKS.get(action, '!')} {path}  {action}" for path in fold(names, most)]
+    total = words.count(len(view.dropped), "change")
+    return folded(f"<b>Not done any more</b> ({total} that only the spec before would make)", fence(lines))

@@ -69,7 +69,7 @@ def _changes(page: Page, target: TargetView, changes: list[ChangeView]) -> None:
         return
     page.say()
     page.lines.append(page.paint(target.label, "bold") + ("  (frozen)" if target.frozen else ""))
-    listed = [change for change in changes if change.action != "adopt"]
+    listed = [change for change in changes if change.action != "adopt" and not change.is_anyway]
     columns = (
         min(_LONGEST_NAME, max((len(c.name) for c in listed), default=0)),
         max((len(c.kind) for c in listed), default=0),
@@ -77,16 +77,22 @@ def _changes(page: Page, target: TargetView, changes: list[ChangeView]) -> None:
     )
     for change in listed:
         _change(page, change, columns)
-    adopted = [change for change in changes if change.action == "adopt"]
+    adopted = [change for change in changes if change.action == "adopt" and not change.is_anyway]
     for withheld in (False, True):
         names = [change.name for change in adopted if change.withheld is withheld]
         for folded in fold(names, PATHS):
             note = ", WITHHELD" if withheld else ""
             page.lines.append(f"  {page.paint('=', '=')} {folded}   adopt (tags only){note}")
+    anyway = [change for change in changes if change.is_anyway]
+    for action in dict.fromkeys(change.action for change in anyway):
+        mark = MARKS.get(action, "?")
+        for folded in fold((change.name for change in anyway if change.action == action), PATHS):
+            page.lines.append(f"  {page.paint(mark, mark)} {folded}   {action}, pending anyway")
 
 
 def _word(change: ChangeView) -> str:
-    return f"{change.action} WITHHELD" if change.withheld else change.action
+    word = f"{change.action} WITHHELD" if change.withheld else change.action
+    return f"{word}, pending anyway" if change.pending else word
 
 
 def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
@@ -94,7 +100,8 @@ def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
     mark = MARKS.get(change.action, "?")
     name, kind, word = columns
     head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_word(change):<{word}}"
-    details = [_inline(line) for line in change.lines] + list(change.remarks)
+    anew = change.action in ("create", "replace")
+    details = [_inline(line, anew=anew) for line in change.lines] + list(change.remarks)
     whole = f"  {mark} {head}   {', '.join(details)}"
     narrow = len(f"  {mark} {head}") > page.width
     if narrow:
@@ -107,25 +114,26 @@ def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
         page.lines.append(f"  {page.paint(mark, mark)} {head}")
     labels = max((len(line.label) for line in change.lines), default=0)
     for line in change.lines:
-        _below(page, line, 0 if narrow else labels)
+        _below(page, line, 0 if narrow else labels, anew=anew)
     for remark in change.remarks:
         page.say(remark, indent=6, hang=2, colour="dim")
 
 
-def _inline(line: Line) -> str:
+def _inline(line: Line, *, anew: bool) -> str:
+    """What differs, in one phrase. `anew`: of what is made anew nothing needs to be called added."""
     if line.note:
         return f"{line.label} {line.note}"
     if line.before is None:
-        return f"{line.label} {line.after}"
+        return f"{line.label} {line.after}{'' if anew else ' added'}"
     if line.after is None:
         return f"{line.label} {line.before} removed"
     return f"{line.label} {line.before} -> {line.after}"
 
 
-def _below(page: Page, line: Line, label: int) -> None:
+def _below(page: Page, line: Line, label: int, *, anew: bool) -> None:
     """One attribute on its own line, or on two where both sides do not fit on one."""
     start = f"      {line.label:<{label}}  "
-    whole = f"      {line.label:<{label}}  {_inline(line)[len(line.label) + 1 :]}"
+    whole = f"      {line.label:<{label}}  {_inline(line, anew=anew)[len(line.label) + 1 :]}"
     if line.before is None or line.after is None or len(whole) <= page.width:
         page.lines.append(whole)
         return
@@ -152,6 +160,10 @@ def _sum(page: Page, view: View, apply_command: str) -> None:
         page.say(line, hang=2)
         if cost:
             page.say(cost, indent=2)
+    if view.pending:
+        page.say(f"{view.pending:,} of them pending anyway: the spec before would make them too.", hang=2)
+    if view.dropped:
+        page.say(f"{words.count(len(view.dropped), 'change')} of the spec before not made any more.", hang=2)
     withheld = view.summary.get("withheld", 0)
     if withheld:
         page.say(

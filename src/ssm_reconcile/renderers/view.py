@@ -67,6 +67,8 @@ class View:
     writes: int | None
     seconds: float | None
     created: str
+    dropped: tuple[ChangeView, ...] = ()
+    """What only the spec before would do (`plan --against`)."""
 
     @property
     def short_id(self) -> str:
@@ -82,6 +84,11 @@ class View:
     def changed(self) -> int:
         """How many changes there are, withheld ones included."""
         return len(self.changes)
+
+    @property
+    def pending(self) -> int:
+        """How many of them the spec before would make too."""
+        return sum(change.pending for change in self.changes)
 
     @property
     def danger(self) -> int:
@@ -134,6 +141,11 @@ def plan_view(document: Document, replication: str | None = None) -> View:
         writes=budget.get("writes"),
         seconds=budget.get("seconds"),
         created=visible(document.get("created") or ""),
+        dropped=_sorted(
+            ChangeView(label(d, alone=alone), visible(d["name"]), visible(d["action"]), "")
+            for d in (document.get("against") or {}).get("dropped", ())
+            if whole or d["replication"] in named
+        ),
     )
 
 
@@ -191,6 +203,7 @@ def _change(change: Document, source: str, *, alone: bool) -> ChangeView:
         attributes=tuple(visible(name) for name in sorted(attributes)),
         withheld=change["fate"] == "withheld",
         changed_outside=bool(change.get("changed_outside")),
+        pending=bool(change.get("pending")),
     )
 
 

@@ -98,6 +98,8 @@ class MemoryStore:
             for page in self._scan(tuple(batch)):
                 shown = (stored.latest.parameter for stored in page)
                 found |= {canonical(p.name): p for p in shown if canonical(p.name) in batch}
+                if all(name in found for name in batch):
+                    break
         return found
 
     def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:

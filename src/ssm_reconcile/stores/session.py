@@ -181,7 +181,7 @@ def moment_of(told: Any) -> datetime:
             pass
     from botocore.utils import parse_timestamp
 
-    return parse_timestamp(told)  # type: ignore[no-any-return]
+    return parse_timestamp(told)
 
 
 def _assume(sts: STSClient, arn: str, external_id: str | None) -> dict[str, str]:

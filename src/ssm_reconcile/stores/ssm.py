@@ -123,6 +123,8 @@ class SsmStore:
             values = asked[start : start + DESCRIBE_PAGE]
             for page in self._described({"Key": "Name", "Option": "Equals", "Values": values}):
                 found.update((canonical(one.name), one) for one in page if canonical(one.name) in wanted)
+                if all(canonical(value) in found for value in values):
+                    break  # a filter may not shorten the walk (aws-facts A1.1); the last name ends it
         return found
 
     def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
@@ -219,7 +221,9 @@ class SsmStore:
         if token is not None:
             arguments["NextToken"] = token
         answer = self._ssm.describe_parameters(**arguments)
-        return [parameter_of(told) for told in answer["Parameters"]], answer.get("NextToken")
+        # a page with a token may hold nothing; without either it is no answer at all
+        told = answer["Parameters"] if "NextToken" not in answer else answer.get("Parameters", [])
+        return [parameter_of(one) for one in told], answer.get("NextToken")
 
     def _tagged_page(self, token: str | None) -> tuple[Mapping[str, Tags], str | None]:
         answer = self._tagging.get_resources(
@@ -236,7 +240,8 @@ class SsmStore:
 
     def _delete(self, names: Sequence[str]) -> frozenset[str]:
         answer = self._ssm.delete_parameters(Names=list(names))
-        gone = (*answer["DeletedParameters"], *answer.get("InvalidParameters", ()))
+        invalid = answer.get("InvalidParameters", [])
+        gone = (*(answer.get("DeletedParameters", []) if invalid else answer["DeletedParameters"]), *invalid)
         return frozenset(map(canonical, gone))
 
     def _put(self, request: Put) -> PutParameterResultTypeDef:

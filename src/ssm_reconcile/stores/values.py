@@ -104,9 +104,12 @@ class _Work:
         answer = self.ssm.get_parameters(Names=list(names), WithDecryption=self.decrypt)
         # A batch asks for a parameter once, so its bare name says which question this answers.
         asked = {canonical(name).partition(":")[0]: canonical(name) for name in names}
-        values = [value_of(told) for told in answer["Parameters"]]
+        # all names may be invalid; without either list it is no answer at all
+        invalid = answer.get("InvalidParameters", [])
+        told = answer.get("Parameters", []) if invalid else answer["Parameters"]
+        values = [value_of(one) for one in told]
         found = {asked[value.name]: value for value in values if value.name in asked}
-        return found, {canonical(name) for name in answer.get("InvalidParameters", ())} - found.keys()
+        return found, {canonical(name) for name in invalid} - found.keys()
 
     def _count(self, failure: StoreError) -> None:
         """One batch more that AWS would not answer: after a few it is the place, not the batch."""

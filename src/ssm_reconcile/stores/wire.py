@@ -85,8 +85,9 @@ def value_of(told: Mapping[str, Any]) -> Value:
 
 
 def tags_of(told: Iterable[Mapping[str, Any]]) -> Tags:
-    """Tags as SSM and the tagging API write them."""
-    return {intern(tag["Key"]): _shared(tag.get("Value", "")) for tag in told}
+    """Tags as SSM and the tagging API write them, sorted by key."""
+    pairs = sorted((intern(tag["Key"]), _shared(tag.get("Value", ""))) for tag in told)
+    return dict(pairs)
 
 
 _SHORT = 80

@@ -1,0 +1,104 @@
+"""A command in a process of its own -> what it cost: seconds, CPU, memory, and the calls that it made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.served import ROOT, Counts, Server, environment
+
+PRODUCT = (sys.executable, "-m", "ssm_reconcile")
+TIMEOUT = 900.0
+_KILOBYTE = 1024 if sys.platform != "darwin" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one run took. `cpu` and `wall` in seconds, `memory` (peak RSS) in bytes; `said`: its stdout."""
+
+    wall: float
+    cpu: float
+    memory: int
+    code: int
+    counts: Counts
+    said: str = ""
+
+    @property
+    def megabytes(self) -> float:
+        """Peak memory in MB (10^6 bytes)."""
+        return self.memory / 1e6
+
+
+def cost(
+    server: Server,
+    command: Sequence[str],
+    *,
+    allowed: frozenset[int] = frozenset({0}),
+    extra: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Cost:
+    """Runs a command against the server; raises RuntimeError for an exit code that is not allowed.
+
+    CPU and memory are those of the child and of its own children that it waited for, as the system
+    counts them. It is killed when it takes longer than TIMEOUT.
+    """
+    server.counts()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        began = time.monotonic()
+        child = subprocess.Popen(  # noqa: S603 - a command of our own
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            env={**environment(), **(extra or {})}, cwd=cwd or ROOT,
+        )  # fmt: skip
+        usage, status = _waited(child.pid, began)
+        wall = time.monotonic() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        said = out.read().decode(errors="replace")
+        if child.returncode not in allowed:
+            err.seek(0)
+            told = err.read().decode(errors="replace")[-2000:]
+            message = f"{' '.join(command[:6])} ...: exit code {child.returncode}\n{told}\n{said[-2000:]}"
+            raise RuntimeError(message)
+    return Cost(
+        wall=wall,
+        cpu=usage[0],
+        memory=usage[1],
+        code=child.returncode,
+        counts=server.counts(),
+        said=said,
+    )
+
+
+def _waited(pid: int, began: float) -> tuple[tuple[float, int], int]:
+    """CPU seconds, peak bytes and status of a child, once it has ended.
+
+    The peak is read while it runs, where that can be: what the system says of an ended child counts
+    the moment before it became itself, when it was as large as its parent.
+    """
+    peak = 0
+    while True:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
+            peak = peak or usage.ru_maxrss * _KILOBYTE
+            return (usage.ru_utime + usage.ru_stime, peak), status
+        peak = max(peak, _peak_of(pid))
+        if time.monotonic() - began > TIMEOUT:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _peak_of(pid: int) -> int:
+    """The most bytes that a running process has had in memory; 0 where nobody says."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(next(found, "0")) * 1024

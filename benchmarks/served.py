@@ -1,0 +1,128 @@
+"""Starting the server in a process of its own, and talking to it: worlds, weather, counts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quotas import CLASS_OF
+from benchmarks.seeds import Seed
+
+ROOT = Path(__file__).parents[1]
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIABENCH123456789012",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""What a client of the server signs with; nobody checks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests since the last look: all of them and the throttled ones, by operation.
+
+    `places`: all of them by `account/region operation`. `seen`: when (monotonic seconds of the server) and what, where it was asked to trace.
+    """
+
+    calls: Counter[str]
+    throttled: Counter[str]
+    places: Counter[str] = field(default_factory=Counter)
+    seen: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def decrypted(self) -> int:
+        """SecureStrings that were handed out in clear."""
+        return self.calls["Decrypt"]
+
+    def necessary(self, rates: Mapping[str, float]) -> float:
+        """The least seconds these calls take at so many a second by class: those of the slowest class.
+
+        Throttled requests were not necessary; they are few where this matters, and are left in.
+        """
+        totals: Counter[tuple[str, str]] = Counter()
+        for key, count in self.places.items():
+            place, operation = key.split(" ")
+            totals[place, CLASS_OF.get(operation, "")] += count
+        return max((n / rates[kind] for (_, kind), n in totals.items() if kind in rates), default=0.0)
+
+    @property
+    def requests(self) -> int:
+        """All requests."""
+        return self.calls.total() - self.decrypted
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address, for `--endpoint-url`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def world(self, seed: Seed) -> None:
+        """Makes the regions of a seed anew, and forgets the counts."""
+        self._ask("world", asdict(seed))
+        self.counts()
+
+    def weather(
+        self,
+        *,
+        rates: Mapping[str, float] | None = None,
+        bursts: Mapping[str, float] | None = None,
+        latency: float = 0.0,
+        sparse: int = 0,
+        tracing: bool = False,
+    ) -> None:
+        """Quotas (calls per second and burst by class; none: none), seconds of latency, empty pages."""
+        asked = {"rates": rates or {}, "bursts": bursts or {}, "latency": latency}
+        self._ask("weather", asked | {"sparse": sparse, "tracing": tracing})
+
+    def counts(self) -> Counts:
+        """What was asked since the last look."""
+        told = self._ask("counts", {})
+        seen = tuple((when, what) for when, what in told["seen"])
+        counted = (Counter(told[key]) for key in ("calls", "throttled", "places"))
+        return Counts(*counted, seen)
+
+    def _ask(self, verb: str, body: Mapping[str, Any]) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.request("POST", f"/_bench/{verb}", json.dumps(body))
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child: ours without its AWS settings, with the server's credentials."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    path = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    return kept | CREDENTIALS | {"PYTHONPATH": path, "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server for as long as this lasts."""
+    command = [sys.executable, "-m", "benchmarks.server"]
+    process = subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        yield Server(int(process.stdout.readline()))
+    finally:
+        process.communicate("")

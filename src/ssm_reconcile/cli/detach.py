@@ -1,0 +1,132 @@
+"""`ssm-reconcile detach`: a target's replicas live on their own, or are taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.spec import Run
+
+if TYPE_CHECKING:
+    from ssm_reconcile.detach import Aim, Detachment, Handover
+    from ssm_reconcile.report import Result
+
+HELP = """\
+Detach a target: its replicas live on their own, and nothing writes, adopts or deletes them any more.
+
+For a failover: the standby region is live from now on. Of each replica only the owner tag changes, into
+a detached mark; values stay as they are. The source is not asked for anything, so it may be down. A run
+that was cut short is finished by running it again. --undo gives every replica back.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile detach --target us-east-2
+  ssm-reconcile detach --target us-east-2 --undo --yes
+
+\b
+Exit codes, the first that fits:
+  130  interrupted: what was in flight was finished
+   64  wrong usage
+    1  error: nothing could be listed
+    3  not all of it was done
+    0  done
+"""
+
+
+@click.command("detach", help=HELP, epilog=EPILOG)
+@click.option("--target", metavar="NAME", required=True, help="The target to detach.")
+@options.spec_option
+@options.only_name
+@click.option("--undo", is_flag=True, help="Take detached replicas back.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.text_or_json
+@options.aws
+def command(
+    *, target: str, specs: tuple[str, ...], name: str | None, undo: bool, yes: bool, form: str, asked: Asked
+) -> int:
+    """Lists, asks, detaches; returns the exit code."""
+    from ssm_reconcile import detach, reconcile
+
+    if not yes and not streams.asks():
+        raise click.UsageError("there is no terminal to ask on: give --yes.")
+    run = Run(targets=(target,), parallelism=asked.parallelism)
+    loaded = tuple(
+        spec for spec in running.load_specs(specs, name) if any(one.name == target for one in spec.targets)
+    )
+    if not loaded:
+        raise UsageError(f"no target is called {target!r}", "give the name that it has in the spec")
+    with running.working(loaded, run, asked) as work:
+        places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
+        aims = [detach.aim_at(spec, target, places, undo=undo) for spec in loaded]
+        found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
+        count = sum(len(names) for _, names in found)
+        if count and not yes and not streams.confirmed(_question(aims, count, undo=undo)):
+            streams.aside("Nothing was changed.")
+            return 0
+        with work.stop.finishing(), watching(asked) as watch:
+            done = [
+                detach.detach(aim, names, work.clock, watch, work.stop, asked.parallelism)
+                for aim, names in found
+            ]
+    streams.result(_text(done) if form == "text" else _document(done))
+    return max((one.exit_code for one in done), default=0)
+
+
+def _question(aims: Sequence[Aim], count: int, *, undo: bool) -> str:
+    place, owners = aims[0].store.place, ", ".join(aim.spec.name for aim in aims)
+    these = "this 1 replica" if count == 1 else f"these {count:,} replicas"
+    verb = "Take back" if undo else "Detach"
+    return f"{verb} {these} of {owners} in {aims[0].target.name} ({place})? [y/N] "
+
+
+def _text(every: Sequence[Detachment]) -> str:
+    from ssm_reconcile.renderers.inert import visible
+    from ssm_reconcile.report import Result
+
+    lines: list[str] = []
+    for one in every:
+        verb = "taken back" if one.undo else "detached"
+        count = one.summary["applied"]
+        lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place})")
+        for result in Result:
+            chosen = [h for h in one.handovers if h.result is result and result is not Result.APPLIED]
+            lines += [f"  {_word(result)}  {visible(h.name)}  {visible(h.reason)}" for h in chosen]
+        if not one.handovers:
+            lines[-1] += ": there was nothing to do"
+    return "\n".join(lines)
+
+
+def _word(result: Result) -> str:
+    return result.value.replace("_", " ")
+
+
+def _document(every: Sequence[Detachment]) -> str:
+    return json.dumps(
+        {
+            "format_version": "1.0",
+            "replications": [
+                {
+                    "name": one.replication,
+                    "target": one.target,
+                    "place": one.place,
+                    "undo": one.undo,
+                    "summary": one.summary,
+                    "outcomes": [_outcome(handover) for handover in one.handovers],
+                }
+                for one in every
+            ],
+        },
+        indent=2,
+    )
+
+
+def _outcome(handover: Handover) -> dict[str, Any]:
+    return {"name": handover.name, "outcome": handover.result.value, "error": handover.reason}

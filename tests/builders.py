@@ -1,0 +1,492 @@
+"""Small builders of the nouns, a pure judge (resolve, prove, diff on parameters made up here), and a stage.
+
+`Held` is a parameter with its value and tags, as a test makes it up. `judge` puts a source and a target
+of them through the pure steps, with no store in between. `Stage` is two regions of a memory world with
+the spine above them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.diff import Scene, TargetDiff, diff
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import (
+    MANAGED_KEY,
+    SECURE,
+    Access,
+    Desired,
+    Key,
+    Keyring,
+    KeyState,
+    Listing,
+    Parameter,
+    Place,
+    Reading,
+    Readings,
+    Sealed,
+    Tags,
+    Unreadable,
+    Value,
+    canonical,
+)
+from ssm_reconcile.plan import (
+    Change,
+    Create,
+    Delete,
+    Expected,
+    Fate,
+    Mode,
+    Narrowing,
+    Other,
+    Plan,
+    Release,
+    Replace,
+    ReplicationPlan,
+    Retag,
+    Row,
+    TagDiff,
+    TargetPlan,
+    Update,
+)
+from ssm_reconcile.progress import Progress
+from ssm_reconcile.prove import Proof, prove
+from ssm_reconcile.record import (
+    OWNER,
+    RECORD,
+    Origin,
+    Record,
+    digest,
+    key_digest,
+    ownership_tags,
+)
+from ssm_reconcile.report import Outcome, Report
+from ssm_reconcile.resolve import resolve
+from ssm_reconcile.shape import read
+from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
+from ssm_reconcile.stores.memory import Memory, MemoryStore
+from ssm_reconcile.stores.readings import Readings as Facts
+from ssm_reconcile.stores.world import Lag, World
+from tests.doubles.clock import FakeClock
+
+ACCOUNT = "123456789012"
+HERE = Place(ACCOUNT, "us-east-1")
+THERE = Place(ACCOUNT, "us-east-2")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MADE = NOW - timedelta(days=30)
+"""When sources of the pure tests were written."""
+COPIED_AT = NOW - timedelta(days=20)
+"""When replicas of the pure tests were written."""
+RUN_KEY = b"k" * 32
+US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/run"
+SOMEBODY = "arn:aws:iam::123456789012:user/somebody"
+OWNED_BY = "prod@123456789012/us-east-1"
+
+
+# Nouns
+
+
+def target(name: str = "us-east-2", **more: Any) -> Target:
+    return Target(name, more.pop("access", Access(more.pop("region", "us-east-2"))), **more)
+
+
+def replication(**more: Any) -> Replication:
+    given: dict[str, Any] = {
+        "name": "prod",
+        "source": Source(Access("us-east-1")),
+        "targets": (target(),),
+        "include": (Glob("/p/**"),),
+        "delete": DeleteMode.OWNED,
+    }
+    return Replication(**{**given, **more})
+
+
+def parameter(name: str = "/p/a", kind: str = "String", version: int = 1, **more: Any) -> Parameter:
+    at = more.pop("at", MADE)
+    if kind == SECURE:
+        more.setdefault("key_id", MANAGED_KEY)
+    return Parameter(name, kind, version, at, **more)
+
+
+def listing(
+    place: Place, *parameters: Parameter, tags: Mapping[str, Tags] | None = None, **more: Any
+) -> Listing:
+    return Listing(
+        place, caller=US, parameters={canonical(p.name): p for p in parameters}, tags=tags or {}, **more
+    )
+
+
+def desired(name: str = "/p/a", kind: str = "String", version: int = 1, **more: Any) -> Desired:
+    source = more.pop("source", None) or parameter(name, kind, version)
+    tags = more.pop("tags", {})
+    if source.is_secret:
+        more.setdefault("key_id", MANAGED_KEY)
+        more.setdefault("key_identity", more["key_id"])
+    return Desired(name, source, tags, **more)
+
+
+def record(
+    name: str = "/p/a",
+    of: Parameter | None = None,
+    version: int = 1,
+    written: datetime = COPIED_AT,
+    **more: Any,
+) -> Record:
+    """The record of a replica in `THERE` that was made from a source in `HERE`."""
+    made_from = of or parameter(name)
+    given: dict[str, Any] = {
+        "source_version": made_from.version,
+        "source_modified": made_from.last_modified,
+        "version": version,
+        "written": written,
+        "origin": Origin.CREATED,
+        "own": digest(THERE.arn(name)),
+        "source": digest(HERE.arn(made_from.name)),
+        "key": key_digest(MANAGED_KEY) if made_from.is_secret else "none",
+        "rewrite": "none",
+    }
+    return Record(**{**given, **more})
+
+
+def store_error(kind: Trouble, operation: str = "PutParameter", code: str = "") -> StoreError:
+    return StoreError(kind, place=str(THERE), operation=operation, code=code or kind.value, remedy="do that")
+
+
+# A pure judge
+
+
+@dataclass(frozen=True)
+class Held:
+    """A parameter with its value and tags. `broken`: its value cannot be read."""
+
+    parameter: Parameter
+    value: str = "v"
+    tags: Tags = field(default_factory=dict)
+    broken: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.parameter.name
+
+
+def held(name: str = "/p/a", value: str = "v", kind: str = "String", version: int = 1, **more: Any) -> Held:
+    tags = more.pop("tags", {})
+    broken = more.pop("broken", "")
+    return Held(parameter(name, kind, version, **more), value, tags, broken)
+
+
+def replica(of: Held, value: str | None = None, *, owner: str = OWNED_BY, **more: Any) -> Held:
+    """A replica in `THERE` as we left it, made from a source. What is given differs from that.
+
+    `record`: changes to the record; `own_tags=False`: without our tags.
+    """
+    origin = more.pop("origin", Origin.CREATED)
+    changes = more.pop("record", {})
+    tags = dict(more.pop("tags", of.tags))
+    owned = more.pop("own_tags", True)
+    name = more.pop("name", of.parameter.name)
+    broken = more.pop("broken", "")
+    more.setdefault("last_modified", COPIED_AT)
+    more.setdefault("last_modified_user", US)
+    more.setdefault("version", 1)
+    live = replace(of.parameter, name=name, **more)
+    if owned:
+        own = replace(record(name, of.parameter, origin=origin), **changes)
+        tags |= ownership_tags(owner, own, source_name=of.parameter.name, name=name)
+    return Held(live, of.value if value is None else value, tags, broken)
+
+
+def _listing(place: Place, held_there: Iterable[Held], *, complete: bool = True) -> Listing:
+    parameters = list(held_there)
+    tags = {canonical(one.name): one.tags for one in parameters if one.tags}
+    return listing(place, *(one.parameter for one in parameters), tags=tags, complete=complete)
+
+
+def ring(place: Place, *aliases: str, **states: KeyState) -> Keyring:
+    """A keyring in which each alias means a key of its own, and the managed key itself."""
+    keys = {MANAGED_KEY: Key(MANAGED_KEY, managed=True)}
+    for alias in aliases:
+        identity = f"arn:aws:kms:{place.region}:{place.account}:key/{alias.removeprefix('alias/')}"
+        keys[alias] = Key(identity, states.get(alias.removeprefix("alias/"), KeyState.USABLE))
+    return Keyring(keys)
+
+
+def key_arn(place: Place, alias: str) -> str:
+    return ring(place, alias).identity(alias)
+
+
+def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | Unreadable:
+    if one.broken:
+        return Unreadable(one.broken, "it cannot be read")
+    at = one.parameter
+    value = Value(canonical(at.name), at.type, at.version, at.last_modified, Sealed(one.value))
+    return read(value, substitutions, RUN_KEY, show=show)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the pure steps made of a source and a target."""
+
+    diff: TargetDiff
+    proof: Proof
+    desired: Mapping[str, Desired]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return self.diff.changes
+
+    @property
+    def change(self) -> Change:
+        (change,) = self.diff.changes
+        return change
+
+    @property
+    def other(self) -> Other:
+        (other,) = self.diff.others
+        return other
+
+    @property
+    def rows(self) -> list[str]:
+        """The rows of all addresses that show, and `in_sync` for each of the rest."""
+        shown = [(c.name, c.row.value) for c in self.diff.changes]
+        shown += [(o.name, o.row.value) for o in self.diff.others]
+        return [row for _, row in sorted(shown)] + ["in_sync"] * self.diff.in_sync
+
+    @property
+    def row(self) -> str:
+        (row,) = self.rows
+        return row
+
+    @property
+    def reasons(self) -> str:
+        both: list[Change | Other] = [*self.diff.changes, *self.diff.others]
+        (one,) = both
+        return "; ".join(one.reasons)
+
+    @property
+    def codes(self) -> list[str]:
+        return [finding.code for finding in self.diff.findings]
+
+
+def judge(
+    source: Sequence[Held] | Held = (),
+    live: Sequence[Held] | Held = (),
+    *,
+    spec: Replication | None = None,
+    run: Run | None = None,
+    source_complete: bool = True,
+    source_ring: Keyring | None = None,
+    target_ring: Keyring | None = None,
+    now: datetime = NOW,
+) -> Judged:
+    """Puts everything into its row: resolve, prove, read what is asked for, diff."""
+    spec = spec or replication()
+    run = run or Run()
+    at_source = [source] if isinstance(source, Held) else list(source)
+    at_target = [live] if isinstance(live, Held) else list(live)
+    here, there = _listing(HERE, at_source, complete=source_complete), _listing(THERE, at_target)
+    aim = spec.targets[0]
+    source_ring = source_ring or ring(HERE)
+    target_ring = target_ring or ring(THERE)
+    wanted = resolve(spec, aim, here, there, source_ring=source_ring, target_ring=target_ring, now=now)
+    proof = prove(spec, aim.name, wanted, here, there, run)
+    by_source = {canonical(one.name): one for one in at_source}
+    by_live = {canonical(one.name): one for one in at_target}
+    readings = Readings(
+        source={
+            address: _reading(by_source[canonical(q.name)], q.substitutions, show=q.show)
+            for address, q in proof.source.items()
+        },
+        live={
+            address: _reading(by_live[canonical(q.name)], q.substitutions, show=q.show)
+            for address, q in proof.live.items()
+        },
+    )
+    scene = Scene(
+        replication=spec,
+        target=aim,
+        source=here,
+        live=there,
+        ring=target_ring,
+        run=run,
+        settled=proof.settled,
+        unproven=proof.unproven,
+        readings=readings,
+        only=tuple(Glob(text) for text in run.only),
+    )
+    return Judged(diff(scene, wanted), proof, wanted)
+
+
+# Changes and plans for guards
+
+
+def change(effect: Any, name: str = "/p/a", **more: Any) -> Change:
+    given: dict[str, Any] = {
+        "replication": "prod",
+        "target": "us-east-2",
+        "name": name,
+        "row": Row.UPDATE,
+        "effect": effect,
+        "expected": Expected(1, MADE, 1, COPIED_AT),
+        "source_name": name,
+    }
+    return Change(**{**given, **more})
+
+
+def creates(count: int, prefix: str = "/p/c") -> list[Change]:
+    return [
+        change(Create(desired(f"{prefix}{i:03}")), f"{prefix}{i:03}", row=Row.CREATE) for i in range(count)
+    ]
+
+
+def updates(count: int, prefix: str = "/p/u", **more: Any) -> list[Change]:
+    names = [f"{prefix}{i:03}" for i in range(count)]
+    return [change(Update(desired(name), TagDiff()), name, **more) for name in names]
+
+
+def deletes(count: int, prefix: str = "/p/d", **more: Any) -> list[Change]:
+    names = [f"{prefix}{i:03}" for i in range(count)]
+    return [change(Delete(name), name, row=Row.DELETE, **more) for name in names]
+
+
+def releases(count: int, prefix: str = "/p/l") -> list[Change]:
+    names = [f"{prefix}{i:03}" for i in range(count)]
+    before = TagDiff(before={OWNER: OWNED_BY, RECORD: "r"})
+    return [change(Release(name, before), name, row=Row.DELETE) for name in names]
+
+
+def replaces(count: int, prefix: str = "/p/r") -> list[Change]:
+    names = [f"{prefix}{i:03}" for i in range(count)]
+    return [change(Replace(desired(name)), name, row=Row.REPLACE) for name in names]
+
+
+def retags(count: int, prefix: str = "/p/t") -> list[Change]:
+    names = [f"{prefix}{i:03}" for i in range(count)]
+    return [change(Retag(desired(name), TagDiff(), record(name)), name, row=Row.RETAG) for name in names]
+
+
+def part(*changes: Change, replicas: int = 100, **more: Any) -> ReplicationPlan:
+    """One replication with one target. `target`: fields of it."""
+    aim = TargetPlan("us-east-2", str(THERE), replicas=replicas, **more.pop("target", {}))
+    more.setdefault("selected", 100)
+    return ReplicationPlan("prod", str(HERE), (aim,), tuple(changes), **more)
+
+
+def plan_of(*changes: Change, mode: Mode = Mode.NORMAL, **narrowed: Any) -> Plan:
+    return Plan((part(*changes),), mode=mode, narrowing=Narrowing(**narrowed))
+
+
+def fates(plan: ReplicationPlan) -> dict[str, int]:
+    """How many changes have which fate."""
+    return {
+        fate.value: sum(one.fate is fate for one in plan.changes)
+        for fate in Fate
+        if any(one.fate is fate for one in plan.changes)
+    }
+
+
+# The spine on a memory world
+
+
+class Never:
+    """Nobody asks to stop."""
+
+    def is_set(self) -> bool:
+        return False
+
+
+class Asked:
+    """Somebody asks to stop as soon as it is set."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def is_set(self) -> bool:
+        return self.asked
+
+    def set(self) -> None:
+        self.asked = True
+
+
+def unwatched(progress: Progress) -> None:
+    """Nobody watches."""
+
+
+class Stage:
+    """A source and a target in memory, the spine above them, and a clock that only tests turn."""
+
+    def __init__(
+        self,
+        spec: Replication | None = None,
+        *,
+        facts: Facts | None = None,
+        lag: Lag | None = None,
+    ) -> None:
+        self.clock = FakeClock(NOW)
+        self.world = World(self.clock, facts, lag=lag)
+        self.here = self.world.place("us-east-1")
+        self.there = self.world.place("us-east-2")
+        self.spec = spec or replication()
+        self.stop = Asked()
+
+    def pass_time(self, **by: float) -> None:
+        self.clock.advance(timedelta(**(by or {"hours": 1})))
+
+    def places(self, run: Run | None = None) -> reconcile.Places:
+        return reconcile.open_places([self.spec], Memory(self.world).connect, run or Run())
+
+    def plan(self, run: Run | None = None) -> Plan:
+        run = run or Run()
+        return reconcile.make_plan([self.spec], self.places(run), run, self.clock, unwatched)
+
+    def carry_out(self, plan: Plan, run: Run | None = None) -> Report:
+        run = run or Run()
+        return reconcile.carry_out(plan, [self.spec], self.places(run), run, self.clock, unwatched, self.stop)
+
+    def apply(self, run: Run | None = None) -> Report:
+        """Plans and applies; an hour passes before, so that moments differ, and after."""
+        self.pass_time()
+        report = self.carry_out(self.plan(run), run)
+        self.pass_time()
+        return report
+
+    def store(self) -> MemoryStore:
+        return MemoryStore(self.world, self.there)
+
+    def value(self, name: str) -> str | None:
+        return self.world.value(self.there, name)
+
+    def version(self, name: str) -> int | None:
+        found = self.world.peek(self.there, name)
+        return None if found is None else found.latest.parameter.version
+
+    def live(self, name: str) -> Parameter:
+        found = self.world.peek(self.there, name)
+        assert found is not None, name
+        return found.latest.parameter
+
+    def plain_tags(self, name: str) -> dict[str, str] | None:
+        """The tags of a parameter in the target but for ours."""
+        tags = self.world.tags(self.there, name)
+        return None if tags is None else {k: v for k, v in tags.items() if not k.startswith("ssm-reconcile:")}
+
+    def replicate(self, name: str = "/p/a", value: str = "v", kind: str = "String", **more: Any) -> None:
+        """A source parameter and its replica, as an apply leaves them; an hour ago."""
+        self.world.put(self.here, name, value, kind, **more)
+        report = self.apply()
+        assert report.summary["applied"] == 1, report.outcomes
+
+
+def outcome(report: Report, name: str = "/p/a") -> Outcome:
+    (found,) = [one for one in report.outcomes if one.change.name == name]
+    return found
+
+
+def counted(plan: Plan | ReplicationPlan) -> dict[str, int]:
+    """The summary without what is nought."""
+    summary = plan.summary if isinstance(plan, Plan) else plan.summary()
+    return {word: count for word, count in summary.items() if count}

@@ -1,0 +1,245 @@
+"""Every folder here: plan, read, apply, plan again, through the real command line (see README.md)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ssm_reconcile.cli import applying, door, running
+from ssm_reconcile.guards import GUARDS
+from ssm_reconcile.model import Place
+from ssm_reconcile.plan import Row
+from tests.cases import golden
+from tests.cases.stage import Stage
+
+FOLDERS = sorted(folder for folder in Path(__file__).parent.glob("[0-9]*-*") if folder.is_dir())
+GOLDEN = ("plan.txt", "plan.md", "plan.json", "report.txt", "report.json", "state-after.yaml", "said.txt")
+KNOWN = {"title", "rows", "flags", "apply_flags", "plan", "apply", "again"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What `case.yaml` says."""
+
+    folder: Path
+    title: str
+    rows: tuple[str, ...]
+    flags: tuple[str, ...]
+    apply_flags: tuple[str, ...]
+    plan: int
+    apply: int | None
+    again: dict[str, int]
+
+
+@lru_cache
+def case_of(folder: Path) -> Case:
+    said = yaml.safe_load((folder / "case.yaml").read_text())
+    assert set(said) <= KNOWN, f"{folder.name}/case.yaml has more than {KNOWN}"
+    return Case(
+        folder=folder,
+        title=said["title"],
+        rows=tuple(said["rows"]),
+        flags=tuple(map(str, said.get("flags", ()))),
+        apply_flags=tuple(map(str, said.get("apply_flags", ()))),
+        plan=said.get("plan", 0),
+        apply=said.get("apply", 0),
+        again=said.get("again", {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """The command line over one stage; everything that it ever wrote is kept, to be searched for secrets."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.stage = stage
+        self.folder = folder
+        self.wrote: list[str] = []
+
+    def run(self, *words: str) -> Ran:
+        result = CliRunner().invoke(door, ["--help"] if not words else list(words), input="")
+        ran = Ran(result.exit_code, result.stdout, result.stderr)
+        self.wrote += [ran.out, ran.err]
+        return ran
+
+    def document(self, ran: Ran) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(ran.out)
+        return found
+
+    def arrange(self, spec: Path) -> None:
+        """What was there before: earlier applies, and what people did since."""
+        before = self.stage.document.get("replicate") or ()
+        for one in [{}] if before is True else before:
+            other = self.folder / one["spec"] if "spec" in one else spec
+            ran = self.run("apply", str(other), "--yes", "-q", *one.get("flags", ()))
+            assert ran.code == 0, f"the world could not be arranged:\n{ran.out}{ran.err}"
+            self.stage.pass_time()
+        for step in self.stage.document.get("then") or ():
+            self.stage.do(step)
+        self.stage.pass_time()
+
+
+@pytest.fixture
+def cli(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    """The command line over the world of a case, in a folder where only its spec is."""
+    folder: Path = request.param
+    for word in ("CI", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(word, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    stage = Stage(yaml.safe_load((folder / "world.yaml").read_text()))
+    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: stage.memory.connect)
+    monkeypatch.setattr(running, "SystemClock", lambda _stop: stage.clock)
+    monkeypatch.setattr(applying, "SystemClock", lambda _stop: stage.clock)
+    monkeypatch.chdir(tmp_path)
+    Path("replication.yaml").write_text((folder / "spec.yaml").read_text())
+    return Cli(stage, folder)
+
+
+@pytest.mark.parametrize("cli", FOLDERS, indirect=True, ids=lambda folder: folder.name)
+def test_plan_apply_and_plan_again(cli: Cli) -> None:
+    case = case_of(cli.folder)
+    cli.arrange(Path("replication.yaml"))
+    source = _source_of(cli)
+    before = cli.stage.state()
+    plan = _planned(cli, case)
+    assert cli.stage.state() == before, "a plan wrote something"
+    if plan is not None:
+        assert _rows(plan) >= set(case.rows), f"the case promises the rows {case.rows}, it has {_rows(plan)}"
+        _applied(cli, case, plan)
+    untouched = cli.stage.state().get(source) == before.get(source)
+    assert untouched or "meanwhile" in cli.stage.document, "an apply wrote to the source"
+    _hold_silence(cli)
+
+
+def _source_of(cli: Cli) -> Place:
+    spec = next(iter(yaml.safe_load_all(Path("replication.yaml").read_text())))
+    return cli.stage.place(spec["source"]["region"])
+
+
+def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
+    """The plan in all its forms; None where there is none."""
+    cli.stage.break_down("plan")
+    every = {}
+    for form in ("json", "text", "markdown"):
+        cli.stage.world.traffic.forget()
+        every[form] = cli.run("plan", "-q", "--format", form, *case.flags)
+        assert every[form].code == case.plan, every[form].err
+    if not every["json"].out:
+        golden.compare(cli.folder / "said.txt", every["text"].err)
+        for name in GOLDEN[:-1]:
+            golden.absent(cli.folder / name)
+        return None
+    golden.absent(cli.folder / "said.txt")
+    golden.compare(cli.folder / "plan.json", golden.settled(every["json"].out))
+    golden.compare(cli.folder / "plan.txt", every["text"].out)
+    golden.compare(cli.folder / "plan.md", every["markdown"].out)
+    return cli.document(every["json"])
+
+
+def _applied(cli: Cli, case: Case, plan: dict[str, Any]) -> None:
+    """Exactly this plan is applied, which proves too that its id is the same an hour later."""
+    cli.stage.pass_time()
+    cli.stage.break_down("apply" if "apply" in (cli.stage.document.get("faults") or {}) else "plan")
+    cli.stage.interfere()
+    words = ["--expect-plan", plan["plan_id"], *case.flags, *case.apply_flags]
+    ran = cli.run("apply", "-q", "--out", "report.json", *words)
+    assert ran.code == case.apply, f"{ran.out}{ran.err}"
+    report = Path("report.json").read_text()
+    golden.compare(cli.folder / "report.txt", ran.out)
+    golden.compare(cli.folder / "report.json", golden.settled(report))
+    held = cli.stage.held(but=_source_of(cli))
+    golden.compare(cli.folder / "state-after.yaml", golden.as_yaml(held))
+    cli.wrote.append(report)
+    cli.stage.pass_time()
+    cli.stage.break_down("")
+    again = cli.run("plan", "-q", "--format", "json", *case.flags)
+    summary = cli.document(again)["summary"]
+    left = {word: number for word, number in summary.items() if number and word != "in_sync"}
+    assert left == case.again, "what a second plan still finds"
+
+
+def _rows(plan: dict[str, Any]) -> set[str]:
+    rows = {item["row"] for item in (*plan["changes"], *plan["others"])}
+    return rows | ({"in_sync"} if plan["summary"]["in_sync"] else set())
+
+
+def _hold_silence(cli: Cli) -> None:
+    for text in cli.wrote:
+        assert "Traceback" not in text
+        for secret in cli.stage.secrets:
+            assert secret not in text, "a SecureString was shown"
+
+
+# The cases together
+
+
+def _plans() -> Iterator[dict[str, Any]]:
+    for folder in FOLDERS:
+        if (folder / "plan.json").is_file():
+            yield json.loads((folder / "plan.json").read_text())
+
+
+def test_every_row_of_the_table_has_a_case() -> None:
+    shown: Counter[str] = Counter(row for folder in FOLDERS for row in case_of(folder).rows)
+    assert set(shown) == {row.value for row in Row}
+
+
+def test_every_guard_withholds_something_in_some_case() -> None:
+    known = {guard.__module__.rsplit(".", 1)[-1].replace("_", "-") for guard in GUARDS}
+    known = (known - {"replacement"}) | {"replace"}
+    said = {guard for plan in _plans() for change in plan["changes"] for guard in change["withheld_by"]}
+    assert known - said <= {"incomplete-place"}, "diff plans nothing that this guard would have to withhold"
+
+
+ATTRIBUTES = {
+    "value", "type", "description", "AllowedPattern", "tier", "policies", "DataType", "KeyId", "tags",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("create", ATTRIBUTES - {"type"}),
+        ("change", ATTRIBUTES),
+        ("clear", ATTRIBUTES - {"value", "type"}),
+        ("drift", ATTRIBUTES),
+    ],
+)
+def test_every_attribute_has_a_case_of_its_own(kind: str, known: set[str]) -> None:
+    """No value and no type is ever cleared; the type of what is created stands beside it."""
+    folder = next(folder for folder in FOLDERS if folder.name.endswith(f"-attributes-{kind}"))
+    plan = json.loads((folder / "plan.json").read_text())
+    assert {name for change in plan["changes"] for name in change["attributes"]} >= known
+
+
+def test_the_cases_are_numbered_and_their_titles_differ() -> None:
+    numbers = [folder.name.split("-")[0] for folder in FOLDERS]
+    assert len(set(numbers)) == len(numbers)
+    titles: Sequence[str] = [case_of(folder).title for folder in FOLDERS]
+    assert len(set(titles)) == len(titles)
+
+
+def test_every_folder_has_only_files_that_are_read() -> None:
+    for folder in FOLDERS:
+        world = yaml.safe_load((folder / "world.yaml").read_text())
+        before = world.get("replicate")
+        others = {one["spec"] for one in before if "spec" in one} if isinstance(before, list) else set()
+        known = {"spec.yaml", "world.yaml", "case.yaml", *GOLDEN, *others}
+        assert {file.name for file in folder.iterdir()} <= known, folder.name

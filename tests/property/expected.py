@@ -1,0 +1,132 @@
+"""What a plan should say, worked out from the world itself and not with the product's own steps.
+
+Only the rules of the spec are asked (which names it selects, and where they land); ownership, keys,
+tags and differences are computed here anew.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from ssm_reconcile.model import MANAGED_KEY, SECURE, STRING_LIST, Place, canonical
+from ssm_reconcile.record import OWNER, RECORD, digest
+from ssm_reconcile.spec import Replication, RewriteIn, Target
+from ssm_reconcile.stores.region import Stored
+from tests.property.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One replication and one of its targets, in a world."""
+
+    stage: Stage
+    spec: Replication
+    target: Target
+
+    @property
+    def source(self) -> Place:
+        return self.stage.source
+
+    @property
+    def place(self) -> Place:
+        return self.stage.places[self.target.name]
+
+    def placed(self) -> dict[str, list[Stored]]:
+        """What the source places in the target, by address: whatever its rules select."""
+        found: dict[str, list[Stored]] = {}
+        for stored in self.stage.world.region(self.source).parameters.values():
+            shown = stored.latest.parameter
+            if self.spec.rule_for(shown.name, shown.type) is not None:
+                address = self.spec.address(shown.name, self.source, self.place, self.target.name)
+                found.setdefault(canonical(address), []).append(stored)
+        return found
+
+    def ours(self) -> set[str]:
+        """The addresses whose owner tag is ours and whose record names their own ARN."""
+        mine = {f"{name}@{self.source}" for name in (self.spec.name, *self.spec.previous_names)}
+        return {
+            name
+            for name, stored in self.stage.world.region(self.place).parameters.items()
+            if stored.tags.get(OWNER) in mine and f" own={digest(self.place.arn(name))} " in stored.tags.get(RECORD, "")
+        }
+
+    def shaped(self, source: Stored) -> str:
+        """The value that the target should hold."""
+        text = source.latest.settled.value.reveal()
+        rule = self.spec.rewrite_for(source.latest.parameter.name, RewriteIn.VALUE)
+        if rule is None:
+            return text
+        change = rule.substitution(self.source, self.place, self.target.name)
+        return text.replace(change.old, change.new)
+
+    def key(self, source: Stored) -> str | None:
+        """The identity of the key that the target should use; None where no mapping says one."""
+        reference = source.latest.parameter.key_id or MANAGED_KEY
+        mine = self.identity(self.source, reference)
+        for named, key in self.target.keys:
+            if self.identity(self.source, named) == mine:
+                return self.identity(self.place, key)
+        for rule in self.spec.kms:
+            if self.identity(self.source, rule.source) == mine:
+                for name, key in rule.targets:
+                    if name == self.target.name:
+                        return self.identity(self.place, key)
+        if mine == MANAGED_KEY:
+            return mine
+        if "key/mrk-" in mine and self.source.account == self.place.account:
+            return mine.replace(self.source.region, self.place.region)
+        default = self.target.default_key
+        return None if default is None else self.identity(self.place, default)
+
+    def identity(self, place: Place, reference: str) -> str:
+        """What a reference to a key means in a place."""
+        key = self.stage.world.region(place).key(reference)
+        if key is None:
+            return reference
+        return MANAGED_KEY if key.managed else key.arn
+
+    def tags(self, source: Stored) -> dict[str, str]:
+        """The tags of the source's that the target should hold."""
+        return {**self.replicated(source.tags), **dict(self.spec.add_tags)}
+
+    def replicated(self, tags: object) -> dict[str, str]:
+        """Those of some tags that are ours to copy and to remove."""
+        assert hasattr(tags, "items")
+        return {
+            key: value
+            for key, value in tags.items()
+            if not key.startswith(("aws:", "ssm-reconcile:"))
+            and key != self.spec.skip_sync.tag
+            and (
+                key in dict(self.spec.add_tags) or not any(fnmatchcase(key, p) for p in self.spec.ignore_tags)
+            )
+        }
+
+    def differing(self, source: Stored, live: Stored) -> set[str]:
+        """The attributes, the value among them, in which a live parameter is not what it should be."""
+        wanted, there = source.latest.parameter, live.latest.parameter
+        pairs = {
+            "value": (_bare(self.shaped(source), wanted.type), _bare(live.latest.settled.value.reveal(), there.type)),
+            "type": (wanted.type, there.type),
+            "description": (wanted.description, there.description),
+            "AllowedPattern": (wanted.allowed_pattern, there.allowed_pattern),
+            "tier": (wanted.tier, there.tier),
+            "policies": (_parsed(wanted.policies), _parsed(there.policies)),
+            "DataType": (wanted.data_type, there.data_type),
+            "KeyId": (
+                self.key(source) if wanted.type == SECURE else None,
+                self.identity(self.place, there.key_id or MANAGED_KEY) if there.type == SECURE else None,
+            ),
+        }
+        return {name for name, (one, other) in pairs.items() if one != other}
+
+
+def _bare(text: str, kind: str) -> str:
+    """A value as AWS tells it apart: of a list, spaces around the commas do not count."""
+    return ",".join(part.strip(" ") for part in text.split(",")) if kind == STRING_LIST else text
+
+
+def _parsed(policies: tuple[str, ...]) -> list[str]:
+    return sorted(json.dumps(json.loads(text), sort_keys=True) for text in policies)

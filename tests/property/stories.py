@@ -1,0 +1,261 @@
+"""Random situations: which AWS it is, what stood there, what our first run made of it, what others did since.
+
+The names are few, so that things meet. Everything here is what the loader lets through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ssm_reconcile.model import SECURE, STRING_LIST
+from ssm_reconcile.spec import (
+    Adopt,
+    DeleteMode,
+    Glob,
+    KeyRule,
+    OnOutside,
+    OnSkip,
+    Orphans,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Run,
+    SkipMode,
+    SkipSync,
+)
+from ssm_reconcile.stores.readings import Expired, Readings, facts
+from tests.property import deeds
+from tests.property.deeds import Deed
+from tests.property.stage import FAR, FROM, LIFTED, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
+
+NAMES = (
+    "/p/a", "/p/b", "/p/db/password", "/p/url", "/p/us-east-1/x", "/p/us-east-2/x", "/p/list", "solo", "/q/other",
+)  # fmt: skip
+LONG = "y" * 4080
+"""With a region before it just under the limit of a Standard value, over it with an account too."""
+PLAIN = ("one", "two", "https://us-east-1.example.org", "zwei Wörter", "line\nline\n", f"us-east-1{LONG}", "x" * 4096)
+LISTS = ("a,b,c", "a, b ,c", "us-east-1,b")
+BIG = "z" * 5000
+PATTERNS = ("", "(?s).*", "(?s).*us-east-1.*", "[a-z ]+")
+FAR_OFF = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2031-01-01T00:00:00.000Z"}}'
+SOON = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T12:05:00.000Z"}}'
+"""Past by the time of the second run."""
+QUIET = '{"Type":"NoChangeNotification","Version":"1.0","Attributes":{"After":"20","Unit":"Days"}}'
+KEYS = (None, "alias/app", "alias/two", "alias/two#", "alias/app@", "alias/many", "alias/lonely")
+TAG_SETS = (
+    (),
+    (("team", "a"),),
+    (("team", "b"), ("cost:center", "7")),
+    (("skip_sync", "1"),),
+    (("skip_sync", NEAR), ("team", "a")),
+    (("aws:cloudformation:stack-name", "theirs"),),
+    tuple((f"t{i:02}", "x") for i in range(46)),
+    tuple((f"t{i:02}", "y") for i in range(49)),
+)
+
+every_reading = st.builds(Readings, **{fact: st.sampled_from(several) for fact, several in facts().items()})
+
+
+def one_of(*choices: Any) -> st.SearchStrategy[Any]:
+    """One of some things, the first being the simplest."""
+    return st.sampled_from(choices)
+
+
+tag_sets = one_of(*[()] * 9, *[(("team", "a"),)] * 5, *TAG_SETS)
+
+
+@st.composite
+def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStrategy[str]) -> deeds.Writes:
+    """A parameter as people write them: of any type, and mostly what AWS accepts."""
+    kind = draw(one_of("String", "String", SECURE, STRING_LIST))
+    tier = draw(one_of(*["Standard"] * 6, "Advanced", "Intelligent-Tiering"))
+    value = draw(st.sampled_from(LISTS if kind == STRING_LIST else PLAIN))
+    policies: tuple[str, ...] = ()
+    if tier != "Standard":
+        policies = draw(one_of((), (FAR_OFF,), (QUIET, FAR_OFF), (SOON,)))
+        value = draw(one_of(value, BIG)) if kind != STRING_LIST else value
+    return deeds.Writes(
+        where=draw(wheres),
+        name=draw(names),
+        value=value,
+        type=kind,
+        description=draw(one_of(None, "", "what it is for", "something else")),
+        pattern=draw(one_of(*[""] * 9, *PATTERNS)),
+        tier=tier,
+        policies=policies,
+        data_type=draw(one_of(*[None] * 5, "aws:ec2:image")) if kind == "String" else None,
+        key=draw(one_of(None, *KEYS)) if kind == SECURE else None,
+        tags=draw(tag_sets),
+        by_us=draw(one_of(False, False, True)),
+    )
+
+
+def disturbances(
+    targets: st.SearchStrategy[str], names: st.SearchStrategy[str], *, shady: bool
+) -> st.SearchStrategy[Deed]:
+    """What may happen to a parameter after it was replicated, on either side. `shady`: to our tags too."""
+    sides = st.one_of(st.just(SOURCE), targets)
+    changes: list[st.SearchStrategy[Deed]] = [
+        writes(sides, names),
+        writes(sides, names),
+        st.builds(deeds.Edits, sides, names, edits),
+        st.builds(deeds.Edits, sides, names, edits),
+        st.builds(deeds.Deletes, sides, names),
+        st.builds(deeds.Deletes, st.just(SOURCE), names),
+        st.builds(deeds.Recreates, sides, names, st.sampled_from(PLAIN)),
+        st.builds(deeds.Tags, sides, names, tag_sets),
+        st.builds(deeds.Untags, sides, names, one_of(("team",), ("skip_sync",), ("t00", "t01"))),
+        st.builds(deeds.Clones, targets, names, st.booleans()),
+        st.builds(deeds.Repoints, sides, one_of("alias/app"), one_of("alias/two", "alias/many")),
+        st.builds(deeds.Disables, sides, one_of("alias/two", "alias/app")),
+    ]
+    if shady:
+        changes += [
+            st.builds(
+                deeds.Untags, targets, names, one_of(("ssm-reconcile:record",), ("ssm-reconcile:owner",))
+            ),
+            st.builds(deeds.CopiesTags, sides, names, names),
+            st.builds(deeds.Detaches, targets, names),
+            st.builds(deeds.Claims, sides, names),
+            st.builds(deeds.Stacks, targets, names),
+        ]
+    return st.one_of(changes)
+
+
+edits = one_of(
+    {"value": "edited"}, {"value": "us-east-1, edited"}, {"description": "edited"}, {"description": ""},
+    {"pattern": "(?s).+"}, {"pattern": ""}, {"tier": "Advanced"}, {"tier": "Standard"},
+    {"type": SECURE}, {"type": "String"}, {"type": STRING_LIST}, {"data_type": "aws:ec2:image"},
+    {"tier": "Advanced", "policies": (QUIET,)}, {"policies": ()}, {"type": SECURE, "key": "alias/two"}, {},
+)  # fmt: skip
+"""One attribute of a parameter, or two that go together; none: it is written again as it is."""
+
+
+RULES = (
+    (),
+    (KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))),),
+    (KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))), KeyRule("alias/two", ((NEAR, "alias/two"),))),
+    (KeyRule("alias/app", ((NEAR, "alias/two"), (FAR, "alias/missing"))), KeyRule("alias/two", ((FAR, "alias/app"),))),
+)
+REGION = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "{source.region}", "{target.region}")
+GROWS = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.account}-{target.region}")
+RENAMES = Rewrite(Glob("/p/us-east-1/*"), RewriteIn.NAME, "us-east-1", "{target.region}")
+REWRITES = ((), (REGION,), (GROWS,), (RENAMES,), (RENAMES, REGION))
+SKIPS = (
+    SkipSync(),
+    SkipSync(replicas=OnSkip.DELETE),
+    SkipSync(mode=SkipMode.TARGETS, replicas=OnSkip.DELETE),
+    SkipSync(mode=SkipMode.LISTED, values=("1", "yes")),
+)
+
+
+@st.composite
+def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
+    """A replication with any of the choices that a spec has."""
+    default = draw(one_of("alias/two", None))
+    near = replace(TO_NEAR, default_key=default)
+    far = replace(TO_FAR, default_key=default, keys=draw(one_of((), (("alias/many", "alias/app"),))))
+    return Replication(
+        name=name,
+        source=FROM,
+        targets=draw(one_of((near,), (near, far))),
+        include=draw(one_of((Glob("/p/**"), Glob("solo")), (Glob("/**"),), (Glob("/p/*"), Glob("/p/us-east-1/*")))),
+        delete=draw(one_of(*DeleteMode)),
+        exclude=draw(one_of(*[()] * 4, (Glob("/p/b"),), (Glob("/p/db/**"),))),
+        types=draw(one_of(*[frozenset({"String", STRING_LIST, SECURE})] * 3, frozenset({"String", SECURE}))),
+        previous_names=draw(one_of((), ("older",))),
+        skip_sync=draw(st.sampled_from(SKIPS)),
+        kms=draw(st.sampled_from(RULES)),
+        rewrites=draw(one_of((), (), *REWRITES)),
+        ignore_tags=draw(one_of((), ("cost:*",), ("t0*",))),
+        add_tags=draw(one_of((), (("replicated-from", "us-east-1"),))),
+        adopt=draw(one_of(Adopt.IDENTICAL, Adopt.NEVER, Adopt.SAME_VALUE, Adopt.OVERWRITE, Adopt.OVERWRITE)),
+        orphans=draw(one_of(*Orphans)),
+        changed_outside=draw(one_of(*OnOutside)),
+        hide=draw(one_of((), (Glob("*url*"),))),
+        show=draw(one_of((), (Glob("*password*"),))),
+    )
+
+
+runs = st.builds(
+    replace,
+    st.just(LIFTED),
+    verify_values=st.booleans(),
+    no_decrypt=one_of(False, False, True),
+    adopt=one_of(None, None, *Adopt),
+)
+"""Runs that lift all guards, in every mode; `verify_values` with `no_decrypt` reads plain values only."""
+
+
+def departures(thing: Any) -> str:
+    """A dataclass by what departs from its defaults, which is what one wants to read of a failure."""
+    shown = []
+    for field in fields(thing):
+        value = getattr(thing, field.name)
+        if value != field.default and (field.default is not MISSING or value not in ((), {})):
+            shown.append(f"{field.name}={value!r}")
+    return f"{type(thing).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Story:
+    """`first` is what we ran before `since` happened (None: never), `spec` what holds today."""
+
+    readings: Readings
+    spec: Replication
+    run: Run
+    before: tuple[Deed, ...]
+    first: Replication | None
+    since: tuple[Deed, ...]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    def __repr__(self) -> str:
+        told = [f"readings = {departures(self.readings)}", f"spec = {departures(self.spec)}"]
+        told += [f"run = {departures(self.run)}"]
+        told += [f"before: {departures(deed)}" for deed in self.before]
+        told += ["first: the same spec" if self.first == self.spec else f"first: {self.first}"]
+        told += [f"since: {departures(deed)}" for deed in self.since]
+        return "\n  ".join(("", *told))
+
+    def told(self) -> Stage:
+        """The stage after all of it, everything listed as it is."""
+        stage = Stage(self.readings)
+        deeds.happen(stage, self.before)
+        stage.later()
+        if self.first is not None:
+            stage.apply(self.first)
+            stage.later()
+        deeds.happen(stage, self.since)
+        stage.later()
+        if self.readings.past_expiration is Expired.DELETED:
+            # Such an AWS is deleting what has expired all the time; here before the run, not during it.
+            for place in stage.places.values():
+                stage.world.expire(place)
+            stage.later()
+        return stage
+
+
+@st.composite
+def stories(draw: st.DrawFn, *, shady: bool = True, run: st.SearchStrategy[Run] = runs) -> Story:
+    """Any story. The spec of the first run was another one now and then."""
+    spec = draw(replications())
+    earlier = draw(one_of("same", "same", "same", "never", "renamed", "another"))
+    first: Replication | None = spec
+    if earlier == "never":
+        first = None
+    elif earlier == "renamed":
+        first = replace(spec, name="older", previous_names=())
+    elif earlier == "another":
+        first = draw(replications())
+    some = draw(st.lists(st.sampled_from(NAMES), min_size=4, max_size=8, unique=True))
+    names, targets = st.sampled_from(some), st.sampled_from([target.name for target in spec.targets])
+    source = [draw(writes(st.just(SOURCE), st.just(name))) for name in some]
+    clones = st.builds(deeds.Clones, targets, names)
+    there = draw(st.lists(st.one_of(writes(targets, names), clones), max_size=3))
+    since = draw(st.lists(disturbances(targets, names, shady=shady), min_size=3, max_size=9))
+    return Story(draw(every_reading), spec, draw(run), (*source, *there), first, tuple(since))

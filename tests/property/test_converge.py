@@ -1,0 +1,169 @@
+"""Converge: after an apply that nothing withheld, once listings show our writes, the plan is empty."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from ssm_reconcile.model import KeyState, canonical
+from ssm_reconcile.plan import Change, Plan, Replace, Update
+from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.stores.readings import InPlace, Readings, all_readings, label
+from tests.property import deeds
+from tests.property.profiles import examples
+from tests.property.stage import FAR, NEAR, SOURCE, Stage
+from tests.property.stories import BIG, FAR_OFF, QUIET, Story, stories
+
+
+def address(change: Change) -> tuple[str, str]:
+    """A change's address."""
+    return (change.target, change.name)
+
+
+def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
+    """Why AWS itself keeps this change from being made, though no plan could know; empty when nothing does.
+
+    These are all there are. Each is a fact that shows in the answer to the write or to the read of a
+    value that the plan had no reason to read, so it ends `failed` or `withheld`, run for run, and says
+    why; everything else has to be applied at once.
+    """
+    change, error = outcome.change, outcome.error
+    desired = change.desired
+    if desired is None:
+        return ""
+    readings = stage.world.readings
+    source = stage.world.peek(stage.source, desired.source.name)
+    assert source is not None
+    if "ParameterPatternMismatch" in error and desired.substitutions and desired.source.allowed_pattern:
+        return "the rewritten value does not match the AllowedPattern"
+    key = source.latest.key_arn
+    if "InvalidKeyId" in error and key is not None:
+        usable = stage.world.region(stage.source).key_state(key) is KeyState.USABLE
+        return "" if usable else "the source value cannot be decrypted"
+    if isinstance(change.effect, Update) and change.effect.takes_over and outcome.result is Result.WITHHELD:
+        refused = readings.type_change is InPlace.REFUSED
+        return "what is not ours is never replaced" if refused and "HierarchyTypeMismatch" in error else ""
+    if run.no_decrypt and desired.source.is_secret and desired.substitutions:
+        oversize = "ValidationException" in error or "too large" in error
+        return "without decryption nobody knew how large the rewritten value is" if oversize else ""
+    return ""
+
+
+def held_back(stage: Stage, run: Run, report: Report) -> set[tuple[str, str]]:
+    """The addresses that AWS keeps from converging; anything else that was not applied is a failure."""
+    found = set()
+    for outcome in report.outcomes:
+        if outcome.result is Result.APPLIED:
+            continue
+        assert excused(stage, run, outcome), f"{outcome.result}: {outcome.error}\n{outcome.change}"
+        found.add(address(outcome.change))
+    return found
+
+
+def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
+    """The changes of a plan that should be empty."""
+    return [change for change in plan.changes if address(change) not in besides]
+
+
+@given(story=stories())
+@examples(250)
+def test_after_an_apply_the_next_plan_is_empty(story: Story) -> None:
+    stage = story.told()
+    report = stage.apply(story.spec, run=story.run)
+    besides = held_back(stage, story.run, report)
+    stage.later()
+    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
+
+
+@given(story=stories())
+@examples(80)
+def test_what_one_mode_settled_is_settled_for_every_other(story: Story) -> None:
+    """In particular: a plan that trusts versions and a plan that reads every value agree."""
+    stage = story.told()
+    besides = held_back(stage, story.run, stage.apply(story.spec, run=story.run))
+    stage.later()
+    for run in (Run(), Run(verify_values=True), Run(no_decrypt=True)):
+        asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=story.run.adopt)
+        plan = stage.plan(story.spec, run=asked)
+        # Without decryption what is not ours cannot be compared, so it is no change either way; what
+        # that mode left as "cannot compare" another mode may well adopt or take over.
+        left = unsettled(plan, besides)
+        if story.run.no_decrypt and not run.no_decrypt:
+            left = [c for c in left if c.row not in ("adopt", "conflict", "create")]
+        assert left == []
+
+
+EVERYTHING: tuple[deeds.Deed, ...] = (
+    deeds.Writes(SOURCE, "/p/a", "one", tags=(("team", "a"),)),
+    deeds.Writes(SOURCE, "/p/b", "hidden", "SecureString", key="alias/app"),
+    deeds.Writes(SOURCE, "/p/list", "a, b ,c", "StringList", description="with spaces"),
+    deeds.Writes(SOURCE, "/p/url", BIG, tier="Intelligent-Tiering", policies=(QUIET, FAR_OFF)),
+    deeds.Writes(SOURCE, "/p/db/password", "s3cret", "SecureString", key="alias/many", pattern="[a-z0-9]+"),
+    deeds.Writes(SOURCE, "/p/us-east-1/x", "ami-12345678", data_type="aws:ec2:image"),
+    deeds.Writes(SOURCE, "/p/us-east-2/x", "spare", "SecureString", key="alias/two#", tier="Advanced"),
+    deeds.Clones(NEAR, "/p/a"),
+)
+TROUBLES: tuple[deeds.Deed, ...] = (
+    deeds.Writes(NEAR, "/p/a", "two", "SecureString", key="alias/two@", description="by hand"),
+    deeds.Writes(SOURCE, "/p/b", "now plain", "String"),
+    deeds.Writes(NEAR, "/p/list", "a,b", "StringList", tier="Advanced", policies=(QUIET,)),
+    deeds.Tags(NEAR, "/p/db/password", (("cost:center", "7"),)),
+    deeds.Repoints(NEAR, "alias/app", "alias/two"),
+    deeds.Writes(SOURCE, "/p/url", "small again", pattern="(?s).*"),
+    deeds.Writes(NEAR, "/p/us-east-1/x", "plain text"),
+    deeds.Recreates(NEAR, "/p/us-east-2/x", "made anew"),
+    deeds.Tags(SOURCE, "/p/us-east-1/x", (("team", "b"),)),
+)
+
+
+def full_spec() -> Replication:
+    """Every kind of rule that bears on attributes."""
+    from dataclasses import replace
+
+    from ssm_reconcile.spec import Adopt, DeleteMode, Glob
+    from tests.property.stage import FROM, TO_FAR, TO_NEAR
+    from tests.property.stories import REGION, RULES
+
+    return Replication(
+        "prod",
+        FROM,
+        (replace(TO_NEAR, default_key="alias/two"), replace(TO_FAR, default_key="alias/two")),
+        (Glob("/p/**"),),
+        DeleteMode.OWNED,
+        kms=RULES[1],
+        rewrites=(REGION,),
+        adopt=Adopt.OVERWRITE,
+    )
+
+
+@pytest.mark.parametrize("readings", list(all_readings()), ids=label)
+def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: Readings) -> None:
+    stage, spec = Stage(readings), full_spec()
+    for happens in (EVERYTHING, TROUBLES):
+        deeds.happen(stage, happens)
+        stage.later()
+        report = stage.apply(spec)
+        assert [f"{o.change.name} {o.error}" for o in report.outcomes if o.result is not Result.APPLIED] == []
+        assert report.outcomes
+        stage.later()
+        assert stage.plan(spec).changes == ()
+
+
+def test_the_troubles_above_ask_for_every_kind_of_write() -> None:
+    """Or else the law over all readings would try less than it says."""
+    stage, spec = Stage(), full_spec()
+    deeds.happen(stage, EVERYTHING)
+    stage.later()
+    actions = {change.action.value for change in stage.plan(spec).changes}
+    stage.apply(spec)
+    stage.later()
+    deeds.happen(stage, TROUBLES)
+    stage.later()
+    plan = stage.plan(spec)
+    actions |= {change.action.value for change in plan.changes}
+    assert actions == {"create", "adopt", "update", "replace", "retag"}
+    assert any(isinstance(change.effect, Replace) for change in plan.changes)
+    assert {canonical(change.name) for change in plan.changes if change.target == FAR} < {
+        canonical(change.name) for change in plan.changes if change.target == NEAR
+    } | {"/p/b", "/p/url", "/p/us-east-1/x"}

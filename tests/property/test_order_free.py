@@ -1,0 +1,98 @@
+"""Order-free: in whatever order and in whatever pages AWS lists, the plan and its bytes are the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.model import Access, Parameter, Place
+from ssm_reconcile.model import Tags as TagMap
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.renderers.json import dumps, plan_document
+from ssm_reconcile.stores.base import Answers
+from ssm_reconcile.stores.memory import Memory, MemoryStore
+from ssm_reconcile.stores.world import Pages, World
+from tests.property.profiles import examples
+from tests.property.stories import Story, stories
+
+Item = TypeVar("Item")
+
+
+class Shuffled(MemoryStore):
+    """A store whose listings and answers come in an order of their own."""
+
+    def __init__(self, world: World, place: Place, luck: random.Random) -> None:
+        super().__init__(world, place)
+        self._luck = luck
+
+    def _mixed(self, items: Iterable[Item]) -> list[Item]:
+        mixed = list(items)
+        self._luck.shuffle(mixed)
+        return mixed
+
+    def describe(self) -> Iterator[Sequence[Parameter]]:
+        yield self._mixed(parameter for page in super().describe() for parameter in page)
+
+    def tagged(self) -> Iterator[Mapping[str, TagMap]]:
+        found = self._mixed(pair for page in super().tagged() for pair in page.items())
+        yield from ({name: dict(self._mixed(tags.items()))} for name, tags in found)
+
+    def tags(self, name: str) -> TagMap | None:
+        found = super().tags(name)
+        return None if found is None else dict(self._mixed(found.items()))
+
+    def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
+        answers = super().values(names, decrypt=decrypt)
+        return Answers(dict(self._mixed(answers.found.items())), answers.missing, answers.failed)
+
+
+def as_bytes(plan: Plan) -> str:
+    """A plan as it is saved."""
+    return dumps(plan_document(plan, tool_version="0", created=datetime(2026, 11, 23, tzinfo=UTC)))
+
+
+@given(story=stories(), luck=st.randoms(use_true_random=False))
+@examples(60)
+def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, luck: random.Random) -> None:
+    stage = story.told()
+    plan = stage.plan(story.spec, run=story.run)
+
+    def connect(access: Access) -> MemoryStore:
+        return Shuffled(stage.world, Memory(stage.world).connect(access).place, luck)
+
+    stage.connect = connect
+    mixed = stage.plan(story.spec, run=story.run)
+    assert mixed.plan_id == plan.plan_id
+    assert as_bytes(mixed) == as_bytes(plan)
+
+
+sizes = st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any).map(tuple)
+
+
+@given(story=stories(), describe=sizes, resources=sizes)
+@examples(40)
+def test_the_size_of_pages_makes_no_difference(
+    story: Story, describe: tuple[int, ...], resources: tuple[int, ...]
+) -> None:
+    """Short pages, and empty ones with more to come, as AWS has them (aws-facts A1)."""
+    stage = story.told()
+    plan = stage.plan(story.spec, run=story.run)
+    stage.world.pages = Pages(describe, resources)
+    paged = stage.plan(story.spec, run=story.run)
+    assert paged.plan_id == plan.plan_id
+    assert as_bytes(paged) == as_bytes(plan)
+
+
+@given(story=stories())
+@examples(30)
+def test_the_same_world_gives_the_same_bytes_twice(story: Story) -> None:
+    """Although the key of the digests, the clock and the threads are other ones each time."""
+    stage = story.told()
+    first = stage.plan(story.spec, run=story.run)
+    stage.clock.sleep(1.5)
+    assert as_bytes(stage.plan(story.spec, run=story.run)) == as_bytes(first)

@@ -1,0 +1,89 @@
+"""Partition: every address that is ours or placed is in exactly one row; no other address is in any."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+
+from ssm_reconcile.model import canonical
+from ssm_reconcile.plan import COUNTED, Plan, Row
+from ssm_reconcile.spec import Replication
+from tests.property.expected import View
+from tests.property.profiles import examples
+from tests.property.stage import Stage
+from tests.property.stories import Story, stories
+
+COUNTED_AS = {
+    Row.FOREIGN: {"conflict"},
+    Row.DETACHED: {"conflict"},
+    Row.COPIED: {"conflict"},
+    Row.OPTED_OUT: {"opted_out"},
+    Row.CHAINED: {"skipped"},
+    Row.SKIPPED: {"skipped"},
+    Row.KEPT_OUT: {"opted_out", "delete", "retag"},
+    Row.DELETE: {"delete", "retag", "orphaned"},
+    Row.ORPHAN: {"orphaned", "delete", "retag"},
+    Row.INVALID: {"invalid"},
+    Row.CREATE: {"create"},
+    Row.ADOPT: {"adopt", "conflict"},
+    Row.CONFLICT: {"conflict", "update"},
+    Row.REPLACE: {"replace"},
+    Row.UPDATE: {"update"},
+    Row.RETAG: {"retag"},
+}
+"""Design, section 7: how each row is counted. A release (`delete: created`) counts as a retag."""
+
+
+def addresses(stage: Stage, spec: Replication) -> dict[str, set[str]]:
+    """The addresses of each target that are ours or on which something is placed."""
+    views = {target.name: View(stage, spec, target) for target in spec.targets}
+    return {name: set(view.placed()) | view.ours() for name, view in views.items()}
+
+
+def named(plan: Plan) -> dict[str, list[str]]:
+    """The addresses that a plan names, by target."""
+    found: dict[str, list[str]] = {}
+    for item in (*plan.changes, *plan.others):
+        found.setdefault(item.target, []).append(canonical(item.name))
+    return found
+
+
+@given(story=stories())
+@examples(100)
+def test_each_address_is_in_exactly_one_row(story: Story) -> None:
+    stage = story.told()
+    plan = stage.plan(story.spec, run=story.run)
+    said = named(plan)
+    for target in plan.replications[0].targets:
+        known = addresses(stage, story.spec)[target.name]
+        mentioned = said.get(target.name, [])
+        assert len(mentioned) == len(set(mentioned))
+        assert set(mentioned) <= known
+        assert target.in_sync == len(known) - len(mentioned), "what is not mentioned is in sync"
+        assert target.replicas == len(View(stage, story.spec, story.spec.target(target.name)).ours())
+
+
+@given(story=stories())
+@examples(60)
+def test_the_summary_adds_up(story: Story) -> None:
+    stage = story.told()
+    plan = stage.plan(story.spec, run=story.run)
+    part = plan.replications[0]
+    every = sum(len(names) for names in addresses(stage, story.spec).values())
+    assert sum(plan.summary[word] for word in COUNTED) == every
+    assert plan.summary["withheld"] == sum(change.fate == "withheld" for change in plan.changes)
+    by_target = Counter[str]()
+    for target in part.targets:
+        by_target.update(part.summary(target.name))
+    assert dict(by_target) == plan.summary == part.summary()
+
+
+@given(story=stories())
+@examples(60)
+def test_each_row_is_counted_as_the_contract_says(story: Story) -> None:
+    plan = story.told().plan(story.spec, run=story.run)
+    for change in plan.changes:
+        assert change.action.value in COUNTED_AS[change.row], change
+    for other in plan.others:
+        assert other.counted in COUNTED_AS[other.row], other

@@ -1,0 +1,44 @@
+"""What rests on tags that could not be read directly is not done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ssm_reconcile.guards.base import Rules
+from ssm_reconcile.guards.unconfirmed import guard
+from ssm_reconcile.plan import Fate, Row
+from tests.builders import creates, deletes, fates, part, replication, updates
+
+WHY = "its tags could not be confirmed (AccessDeniedException)"
+
+
+def rules(**unread: str) -> Rules:
+    return Rules(replication(), unconfirmed={("us-east-2", f"/p/{name}"): why for name, why in unread.items()})
+
+
+def test_a_change_whose_tags_could_not_be_read_is_withheld_and_says_why() -> None:
+    found = guard(part(*deletes(2)), rules(d000=WHY))
+    assert [one.fate for one in found.changes] == [Fate.WITHHELD, Fate.APPLY]
+    assert WHY in found.changes[0].reasons[-1]
+    assert found.changes[0].withheld_by == ("unconfirmed",)
+    assert found.summary()["withheld"] == 1
+
+
+def test_it_goes_by_target_and_canonical_name() -> None:
+    elsewhere = Rules(replication(), unconfirmed={("dr-eu", "/p/d000"): WHY})
+    assert fates(guard(part(*deletes(1)), elsewhere)) == {"apply": 1}
+    bare = replace(updates(1)[0], name="foo")
+    found = guard(part(bare), Rules(replication(), unconfirmed={("us-east-2", "/foo"): WHY}))
+    assert fates(found) == {"withheld": 1}
+
+
+def test_a_removal_for_skip_sync_rests_on_the_source_too() -> None:
+    (gone,) = deletes(1)
+    at_source = Rules(replication(), unconfirmed={("", "/p/d000"): WHY})
+    kept_out = replace(gone, row=Row.KEPT_OUT)
+    assert fates(guard(part(kept_out), at_source)) == {"withheld": 1}
+    assert fates(guard(part(gone), at_source)) == {"apply": 1}
+
+
+def test_what_is_not_asked_about_goes_on() -> None:
+    assert fates(guard(part(*creates(3)), rules())) == {"apply": 3}

@@ -1,0 +1,87 @@
+"""What an apply will cost, before it is begun."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.budget import budget
+from ssm_reconcile.plan import Fate, Release, TagDiff, Update
+from tests.builders import change, creates, deletes, desired, releases, replaces, retags, updates
+
+
+def test_nothing_to_do_costs_nothing() -> None:
+    found = budget([], {})
+    assert (dict(found.calls), found.seconds, found.writes) == ({}, 0.0, 0)
+
+
+def test_a_create_is_one_write_and_its_reads_go_by_ten() -> None:
+    found = budget(creates(20), {})
+    assert dict(found.calls) == {
+        "GetParameters": 2 + 2,  # source values, and the last look
+        "ListTagsForResource": 20,  # skip_sync at the source
+        "PutParameter": 20,
+    }
+    assert found.writes == 20
+
+
+def test_one_name_of_ten_costs_a_call() -> None:
+    assert budget(creates(1), {}).calls["GetParameters"] == 2
+    assert budget(creates(11), {}).calls["GetParameters"] == 4
+
+
+def test_an_update_is_checked_written_and_tagged() -> None:
+    found = budget(updates(1), {})
+    assert dict(found.calls) == {
+        "AddTagsToResource": 1,
+        "GetParameters": 3,
+        "ListTagsForResource": 2,
+        "PutParameter": 1,
+    }
+
+
+def test_removing_tags_is_a_call_of_its_own() -> None:
+    removing = change(Update(desired(), TagDiff({"gone": "1"})))
+    assert budget([removing], {}).calls["RemoveTagsFromResource"] == 1
+    assert "RemoveTagsFromResource" not in budget(updates(1), {}).calls
+
+
+def test_a_retag_and_a_take_over_by_tags_put_nothing() -> None:
+    assert "PutParameter" not in budget(retags(3), {}).calls
+    tags_only = change(Update(desired(), TagDiff({}, {"a": "1"}), put=False))
+    assert "PutParameter" not in budget([tags_only], {}).calls
+
+
+def test_a_release_only_takes_tags_away() -> None:
+    assert budget(releases(2), {}).writes == 2
+    assert isinstance(releases(1)[0].effect, Release)
+
+
+def test_deletes_go_by_ten_and_replacements_one_by_one() -> None:
+    assert budget(deletes(20), {}).calls["DeleteParameters"] == 2
+    found = budget(replaces(3), {})
+    assert (found.calls["DeleteParameters"], found.calls["PutParameter"]) == (3, 3)
+
+
+def test_what_is_withheld_costs_nothing() -> None:
+    held = [replace(one, fate=Fate.WITHHELD) for one in creates(5)]
+    assert budget([*held, *creates(1, "/p/x")], {}) == budget(creates(1, "/p/x"), {})
+
+
+def test_targets_are_written_side_by_side() -> None:
+    west = [replace(one, target="us-west-1") for one in creates(30)]
+    assert budget([*creates(30), *west], {}).seconds == budget(creates(30), {}).seconds == 10.0
+    assert budget([*creates(30), *west], {}).calls["PutParameter"] == 60
+
+
+def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_targets() -> None:
+    west = [replace(one, target="us-west-1") for one in creates(4)]
+    assert budget([*creates(4), *west], {}).calls["ListTagsForResource"] == 4
+
+
+@pytest.mark.parametrize(("rates", "seconds"), [({}, 10.0), ({"put": 10.0}, 6.0), ({"put": 1.0}, 30.0)])
+def test_the_slowest_class_of_the_busiest_target_sets_the_time(
+    rates: dict[str, float], seconds: float
+) -> None:
+    assert budget(creates(30), rates).seconds == seconds

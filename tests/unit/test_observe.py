@@ -1,0 +1,203 @@
+"""Places -> what they hold, and the values that are asked for: reads only, and never raising for one."""
+
+from __future__ import annotations
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import SECURE, Place, Question, Reading, Substitution, Unreadable
+from ssm_reconcile.observe import CHUNK, confirm_tags, list_place, read, resolve_keys
+from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.stores.memory import MemoryStore
+from ssm_reconcile.stores.traffic import Fault, at_call, lost, refused
+from ssm_reconcile.stores.world import Pages, World
+from tests.builders import NOW, unwatched
+from tests.doubles.clock import FakeClock
+
+KEY = b"k" * 16
+
+
+def place_of(world: World) -> Place:
+    return world.place("us-east-1")
+
+
+def opened(world: World) -> MemoryStore:
+    return MemoryStore(world, place_of(world))
+
+
+def world(count: int = 3, **more: Pages) -> World:
+    made = World(FakeClock(NOW), **more)
+    for i in range(count):
+        made.put(place_of(made), f"/p/{i:03}", f"v{i}", tags={"n": str(i)} if i % 2 else None)
+    return made
+
+
+class TestListing:
+    def test_it_holds_all_parameters_with_their_tags(self) -> None:
+        w = world(3)
+        found = list_place(opened(w), unwatched)
+        assert list(found.parameters) == ["/p/000", "/p/001", "/p/002"]
+        assert {name: dict(tags) for name, tags in found.tags.items()} == {"/p/001": {"n": "1"}}
+        assert (found.complete, found.trouble, found.confirmed) == (True, "", frozenset())
+        assert found.place == place_of(w)
+
+    def test_it_costs_pages_and_reads_no_value(self) -> None:
+        w = world(120)
+        list_place(opened(w), unwatched)
+        assert w.traffic.count("DescribeParameters") == 3
+        assert w.traffic.count("GetResources") == 1
+        assert w.traffic.count() == 4
+
+    def test_empty_and_short_pages_are_no_end(self) -> None:
+        w = world(5, pages=Pages(describe=(2, 0, 1), resources=(0, 1)))
+        found = list_place(opened(w), unwatched)
+        assert (len(found.parameters), len(found.tags)) == (5, 2)
+
+    def test_an_empty_place_is_complete(self) -> None:
+        found = list_place(opened(world(0)), unwatched)
+        assert (dict(found.parameters), found.complete) == ({}, True)
+
+    def test_a_failed_page_makes_it_incomplete_with_what_was_seen(self) -> None:
+        w = world(120)
+        for i in range(120):
+            w.tag(place_of(w), f"/p/{i:03}", {"t": "1"})
+        w.faults = at_call("DescribeParameters", lost(done=False), nth=2)
+        found = list_place(opened(w), unwatched)
+        assert (len(found.parameters), found.complete) == (50, False)
+        assert "DescribeParameters" in found.trouble
+
+    def test_a_parameter_whose_tags_were_not_listed_counts_as_not_seen(self) -> None:
+        """Else its replicas would lose all their tags, and skip_sync, on the word of a failed read."""
+        w = world(4, pages=Pages(resources=(1,)))
+        w.faults = at_call("GetResources", lost(done=False), nth=2)
+        found = list_place(opened(w), unwatched)
+        assert (list(found.parameters), found.complete) == (["/p/001"], False)
+        assert dict(found.tags_of("/p/001")) == {"n": "1"}
+
+    def test_tags_are_read_one_by_one_where_bulk_reads_are_not_allowed(self) -> None:
+        w = world(4)
+        w.faults = at_call("GetResources", refused(Trouble.DENIED))
+        found = list_place(opened(w), unwatched)
+        assert found.complete
+        assert {name: dict(tags) for name, tags in found.tags.items() if tags} == {
+            "/p/001": {"n": "1"},
+            "/p/003": {"n": "3"},
+        }
+        assert found.confirmed == set(found.parameters)
+        assert "one by one, which is slow" in found.trouble
+        assert w.traffic.count("ListTagsForResource") == 4
+
+    def test_it_is_incomplete_when_neither_way_of_reading_tags_works(self) -> None:
+        w = world(4)
+
+        def plan(operation: str, _place: Place, names: tuple[str, ...], _nth: int) -> Fault | None:
+            denied = operation == "GetResources" or names == ("/p/002",)
+            return refused(Trouble.DENIED) if denied else None
+
+        w.faults = plan
+        found = list_place(opened(w), unwatched)
+        assert not found.complete
+        assert "/p/002" not in found.parameters
+
+    def test_it_tells_who_watches(self) -> None:
+        seen: list[Progress] = []
+        list_place(opened(world(60)), seen.append)
+        assert [one.done for one in seen if one.phase is Phase.LISTING] == [50, 60]
+
+
+class TestConfirming:
+    def test_tags_are_read_directly_and_a_name_that_is_gone_has_none(self) -> None:
+        fresh, failed = confirm_tags(opened(world()), ["/p/001", "/p/000", "/p/x", "/p/001"], unwatched)
+        assert fresh == {"/p/000": {}, "/p/001": {"n": "1"}, "/p/x": None}
+        assert failed == {}
+
+    def test_a_name_that_gives_an_error_fails_alone(self) -> None:
+        w = world()
+        w.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/p/001")
+        fresh, failed = confirm_tags(opened(w), ["/p/000", "/p/001"], unwatched)
+        assert (set(fresh), set(failed)) == ({"/p/000"}, {"/p/001"})
+
+    def test_no_names_cost_nothing(self) -> None:
+        w = world()
+        assert confirm_tags(opened(w), [], unwatched) == ({}, {})
+        assert w.traffic.count() == 0
+
+
+class TestReading:
+    def test_each_name_is_read_once_whatever_it_is_asked_for(self) -> None:
+        w = world(25)
+        questions = {(name, who): Question(f"/p/{name:03}", show=True) for name in range(25) for who in "ab"}
+        found = read(opened(w), questions, KEY, unwatched, decrypt=True)
+        assert len(found) == 50
+        assert w.traffic.count("GetParameters") == 3
+        one = found[7, "a"]
+        assert isinstance(one, Reading)
+        assert one.excerpt == "v7"
+
+    def test_each_answer_is_shaped_and_shown_as_it_was_asked(self) -> None:
+        questions = {
+            "plain": Question("/p/001", show=True),
+            "shaped": Question("/p/001", (Substitution("v", "w"),), show=True),
+            "hidden": Question("/p/001"),
+        }
+        found = read(opened(world()), questions, KEY, unwatched, decrypt=True)
+        shown = {who: one.excerpt for who, one in found.items() if isinstance(one, Reading)}
+        assert shown == {"plain": "v1", "shaped": "w1", "hidden": None}
+
+    def test_a_name_is_found_with_and_without_its_slash(self) -> None:
+        w = world(0)
+        w.put(place_of(w), "foo", "bar")
+        found = read(opened(w), {1: Question("foo", show=True), 2: Question("/foo")}, KEY, unwatched, decrypt=True)
+        assert all(isinstance(one, Reading) for one in found.values())
+        assert w.traffic.count("GetParameters") == 1
+
+    def test_a_value_that_cannot_be_read_stops_that_parameter_only(self) -> None:
+        w = world()
+        w.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/001")
+        found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
+        assert [type(found[n]) for n in range(3)] == [Reading, Unreadable, Reading]
+        assert found[1] == Unreadable("InvalidKeyId", "AWS refused to read it")
+
+    def test_a_place_that_does_not_answer_leaves_all_unreadable(self) -> None:
+        w = world()
+        w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+        found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
+        assert {one.code for one in found.values() if isinstance(one, Unreadable)} == {"ExpiredTokenException"}
+        assert len(found) == 3
+
+    def test_a_value_that_vanished_is_unreadable(self) -> None:
+        found = read(opened(world()), {1: Question("/p/x")}, KEY, unwatched, decrypt=True)
+        assert found[1] == Unreadable("ParameterNotFound", "it vanished while the plan was made")
+
+    def test_without_decryption_ciphertext_is_never_taken_for_a_value(self) -> None:
+        w = world(0)
+        w.put(place_of(w), "/p/s", "hunter2", SECURE)
+        found = read(opened(w), {1: Question("/p/s", show=True)}, KEY, unwatched, decrypt=False)
+        assert isinstance(found[1], Unreadable)
+        assert found[1].code == "NotDecrypted"
+
+    def test_values_are_read_in_chunks_and_told(self) -> None:
+        seen: list[Progress] = []
+        w = world(CHUNK + 1)
+        questions = {n: Question(f"/p/{n:03}") for n in range(CHUNK + 1)}
+        read(opened(w), questions, KEY, seen.append, decrypt=True)
+        assert [(one.done, one.total) for one in seen] == [(CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK + 1)]
+
+    def test_nothing_asked_reads_nothing(self) -> None:
+        w = world()
+        assert read(opened(w), dict[int, Question](), KEY, unwatched, decrypt=True) == {}
+        assert w.traffic.count() == 0
+
+    def test_no_value_is_in_what_is_printed_of_it(self) -> None:
+        w = world(0)
+        w.put(place_of(w), "/p/s", "hunter2", SECURE)
+        assert "hunter2" not in repr(read(opened(w), {1: Question("/p/s")}, KEY, unwatched, decrypt=True))
+
+
+def test_keys_are_asked_for_only_when_there_are_any() -> None:
+    w = world()
+    assert resolve_keys(opened(w), frozenset()).keys == {}
+    assert w.traffic.count() == 0
+    w.add_key(place_of(w), "alias/app")
+    ring = resolve_keys(opened(w), frozenset({"alias/app", "alias/aws/ssm"}))
+    assert ring.identity("alias/app").startswith("arn:aws:kms:us-east-1:")
+    assert ring.identity("alias/aws/ssm") == "alias/aws/ssm"
+    assert "alias/aws/ssm" not in {name for call in w.calls for name in call.names}

@@ -1,0 +1,110 @@
+"""The way to the places, and that they are the right ones: all of it before the first read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Where
+from ssm_reconcile.model import Access
+from ssm_reconcile.places import narrowed, open_places
+from ssm_reconcile.spec import Replication, Run, Source, Target
+from ssm_reconcile.stores.memory import Memory
+from ssm_reconcile.stores.traffic import at_call, refused
+from ssm_reconcile.stores.world import World
+from tests.builders import NOW, replication, target
+from tests.doubles.clock import FakeClock
+
+OTHER = "210987654321"
+ROLE = f"arn:aws:iam::{OTHER}:role/ssm-reconcile"
+
+
+def world() -> World:
+    return World(FakeClock(NOW))
+
+
+def two(**more: str) -> Replication:
+    return replication(targets=(target(), Target("dr", Access("eu-west-1", **more))))
+
+
+class TestNarrowing:
+    def test_without_targets_named_all_are_meant(self) -> None:
+        assert narrowed([two()], Run()) == (two(),)
+
+    def test_named_targets_alone_are_left(self) -> None:
+        (found,) = narrowed([two()], Run(targets=("dr",)))
+        assert [one.name for one in found.targets] == ["dr"]
+
+    def test_a_replication_without_any_of_them_drops_out(self) -> None:
+        one = replace(two(), name="dev", targets=(target(),))
+        assert [found.name for found in narrowed([one, two()], Run(targets=("dr",)))] == ["prod"]
+
+    def test_a_name_that_no_target_has_is_an_error_that_offers_the_others(self) -> None:
+        with pytest.raises(UsageError, match="'dr-eu'; the spec has: dr, us-east-2"):
+            narrowed([two()], Run(targets=("dr", "dr-eu")))
+
+
+class TestOpening:
+    def test_each_place_is_opened_once_and_nothing_is_read(self) -> None:
+        w = world()
+        places = open_places([two(), replace(two(), name="dev")], Memory(w).connect, Run())
+        assert len(places.opened) == 3
+        assert [call.operation for call in w.calls] == ["GetCallerIdentity"] * 3
+        assert places.store(Access("eu-west-1")).place.region == "eu-west-1"
+
+    def test_only_the_places_that_the_run_is_narrowed_to_are_opened(self) -> None:
+        places = open_places([two()], Memory(world()).connect, Run(targets=("dr",)))
+        assert {access.region for access in places.opened} == {"us-east-1", "eu-west-1"}
+
+    def test_a_role_leads_to_its_account(self) -> None:
+        places = open_places([two(role_arn=ROLE)], Memory(world()).connect, Run())
+        assert places.store(Access("eu-west-1", role_arn=ROLE)).place.account == OTHER
+
+    def test_one_place_that_cannot_be_opened_is_left_to_the_plan(self) -> None:
+        w = world()
+        down = w.place("eu-west-1")
+        w.faults = lambda _op, place, _names, _nth: refused(Trouble.UNREACHABLE) if place == down else None
+        places = open_places([two()], Memory(w).connect, Run())
+        assert places.store(Access("us-east-2"))
+        with pytest.raises(StoreError):
+            places.store(Access("eu-west-1"))
+
+    def test_when_none_can_be_opened_the_run_ends(self) -> None:
+        w = world()
+        w.faults = at_call("GetCallerIdentity", refused(Trouble.CREDENTIALS))
+        with pytest.raises(StoreError, match="ExpiredTokenException"):
+            open_places([two()], Memory(w).connect, Run())
+
+
+class TestTheRightOnes:
+    def opened(self, spec: Replication) -> None:
+        open_places([spec], Memory(world()).connect, Run())
+
+    def test_the_account_of_the_spec_is_asked_for(self) -> None:
+        here = Source(Access("us-east-1"), account="123456789012")
+        self.opened(replication(source=here, targets=(target(account="123456789012"),)))
+
+    def test_another_account_at_the_source_is_an_error(self) -> None:
+        here = Source(Access("us-east-1"), account=OTHER, where=Where("replication.yaml", 4, 3))
+        with pytest.raises(PlaceError, match=f"source should be account {OTHER}, but .* of 123456789012") as error:
+            self.opened(replication(source=here))
+        assert "replication.yaml:4:3" in error.value.remedy
+        assert error.value.exit_code == 1
+
+    def test_another_account_at_a_target_is_an_error(self) -> None:
+        with pytest.raises(PlaceError, match="target us-east-2 should be account"):
+            self.opened(replication(targets=(target(account=OTHER),)))
+
+    def test_a_target_that_is_the_source_is_an_error(self) -> None:
+        with pytest.raises(PlaceError, match="the target x and the source are one place"):
+            self.opened(replication(targets=(Target("x", Access("us-east-1")),)))
+
+    def test_two_targets_that_are_one_place_are_an_error_by_whatever_role(self) -> None:
+        role = "arn:aws:iam::123456789012:role/another"
+        aims = (target("a"), Target("b", Access("us-east-2", role_arn=role)))
+        with pytest.raises(PlaceError, match="the target b and the target a are one place"):
+            self.opened(replication(targets=aims))
+
+    def test_the_same_region_of_another_account_is_another_place(self) -> None:
+        self.opened(replication(targets=(Target("x", Access("us-east-1", role_arn=ROLE)),)))
