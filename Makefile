@@ -13,7 +13,7 @@ PYTEST ?=
 UV ?= $(shell command -v uv >/dev/null 2>&1 && echo uv || echo python3 -m uv)
 BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(BIN)/python -m pip --quiet
-SOURCES := src tests
+SOURCES := src tests tools
 SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
@@ -31,9 +31,10 @@ test: .venv/dev.stamp ## all tests, in parallel; PYTEST="-k name" passes options
 
 check: lint types house documents workflows ## everything that can be said without running it: style, types, house, docs
 
-fix: .venv/dev.stamp ## mend what a tool can mend: imports, style, layout
+fix: .venv/dev.stamp ## mend what a tool can mend: imports, style, layout, the reference
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/python tools/reference.py
 
 lock: ## newest versions of all dependencies, with hashes, for every platform
 	@$(UV) --version >/dev/null 2>&1 || { echo "make lock needs uv: install it (python3 -m pip install uv), or say where it is: make lock UV=/path/to/uv" >&2; exit 1; }
@@ -59,14 +60,17 @@ house: .venv/dev.stamp
 	$(BIN)/python -m pytest --quiet tests/architecture
 
 documents: .venv/dev.stamp
+	$(BIN)/python tools/reference.py --check
 	$(if $(SCHEMAS),$(BIN)/check-jsonschema --check-metaschema $(SCHEMAS))
 	$(BIN)/ssm-reconcile validate replication.yaml
+	for spec in examples/*/replication.yaml examples/*/specs; do $(BIN)/ssm-reconcile validate $$spec || exit 1; done
 
 workflows: .venv/dev.stamp
 	$(BIN)/shellcheck .ci/run
 	$(if $(WORKFLOWS),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS))
 	$(if $(ACTION),$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTION))
-	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet $(WORKFLOWS) $(ACTION))
+	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet --strict-collection --persona pedantic --config .github/zizmor.yml $(WORKFLOWS) $(ACTION))
+	$(BIN)/python -m pytest --quiet tests/workflows/test_scripts.py
 
 # Installing. A lock holds the build backend too, so nothing but what it names is ever downloaded.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -79,19 +80,30 @@ def cost(
 def _waited(pid: int, began: float) -> tuple[tuple[float, int], int]:
     """CPU seconds, peak bytes and status of a child, once it has ended.
 
-    The peak is read while it runs, where that can be: what the system says of an ended child counts
-    the moment before it became itself, when it was as large as its parent.
+    The peak is read while it runs, where that can be, and with those of its own children: what the
+    system says of an ended child leaves those out, and counts the moment before it became itself,
+    when it was as large as its parent.
     """
-    peak = 0
+    peaks: dict[int, int] = {}
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
-            peak = peak or usage.ru_maxrss * _KILOBYTE
+            peak = sum(peaks.values()) or usage.ru_maxrss * _KILOBYTE
             return (usage.ru_utime + usage.ru_stime, peak), status
-        peak = max(peak, _peak_of(pid))
+        for one in _family(pid):
+            peaks[one] = max(peaks.get(one, 0), _peak_of(one))
         if time.monotonic() - began > TIMEOUT:
             os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+        time.sleep(0.02)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its descendants, as far as the system says."""
+    found = [pid]
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [one for child in listed.read_text().split() for one in _family(int(child))]
+    return found
 
 
 def _peak_of(pid: int) -> int:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.apply.work import Ends, SourceTags, Work
 from ssm_reconcile.diff import Scene, TargetDiff, diff
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import (
@@ -321,6 +322,12 @@ def judge(
     return Judged(diff(scene, wanted), proof, wanted)
 
 
+def work(stage: Stage, run: Run | None = None) -> Work:
+    """What an apply of the stage's first target works with."""
+    ends = Ends(stage.spec, stage.spec.targets[0], MemoryStore(stage.world, stage.here), stage.store())
+    return Work(ends, run or Run(), stage.clock, stage.stop, SourceTags(ends.source))
+
+
 # Changes and plans for guards
 
 
@@ -414,6 +421,16 @@ class Asked:
 
 def unwatched(progress: Progress) -> None:
     """Nobody watches."""
+
+
+class Watched:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.all: list[Progress] = []
+
+    def __call__(self, progress: Progress) -> None:
+        self.all.append(progress)
 
 
 class Stage:

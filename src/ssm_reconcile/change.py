@@ -115,7 +115,8 @@ class Update:
     """A new version of what is there. `takes_over`: it was not ours before.
 
     `put` is false when only tags differ, so that no version is burnt. `unproven`: its values were
-    not compared (`--no-decrypt`); apply compares them and may find that tags are enough.
+    not compared (`--no-decrypt`); apply compares them and may find that tags are enough. `may_replace`:
+    its type changes, and where AWS refuses that in place, it may be deleted and created.
     """
 
     desired: Desired
@@ -123,6 +124,7 @@ class Update:
     put: bool = True
     takes_over: bool = False
     unproven: bool = False
+    may_replace: bool = False
     origin_adopted: bool = False
     record: Record | None = None
     """The record to write when nothing is put."""
@@ -268,6 +270,7 @@ def effect_of(change: Change) -> dict[str, Any]:
     if isinstance(change.effect, Update):
         document["takes_over"] = change.effect.takes_over
         document["unproven"] = change.effect.unproven
+        document["may_replace"] = change.effect.may_replace
     if desired is not None:
         source = desired.source
         document["source"] = source.name

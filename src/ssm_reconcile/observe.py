@@ -118,6 +118,7 @@ def _describe(reader: Reader, watch: Watch) -> tuple[dict[str, Parameter], Store
         for page in reader.describe():
             found.update((canonical(parameter.name), parameter) for parameter in page)
             watch(Progress(str(reader.place), Phase.LISTING, len(found)))
+        watch(Progress(str(reader.place), Phase.LISTING, len(found), len(found)))
     except StoreError as failure:
         return found, failure
     return found, None
@@ -129,6 +130,7 @@ def _tags_in_bulk(reader: Reader, watch: Watch) -> tuple[dict[str, Tags], StoreE
         for page in reader.tagged():
             found.update((name, tags) for name, tags in page.items() if tags)
             watch(Progress(str(reader.place), Phase.TAGS, len(found)))
+        watch(Progress(str(reader.place), Phase.TAGS, len(found), len(found)))
     except StoreError as failure:
         return found, failure
     return found, None

@@ -191,6 +191,7 @@ def _judge(
         ),
         findings=(
             *_place_findings(spec, source, live),
+            *_selection_findings(spec, situation.selected, source),
             *_key_findings(spec, situation.rings),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *_plain_secrets(spec, drafts),
@@ -255,6 +256,15 @@ def _place_findings(
         elif one.trouble:
             found.append(Finding(Severity.WARNING, "slow-tags", f"{spec.name}: {one.trouble}", label))
     return found
+
+
+def _selection_findings(spec: Replication, selected: int, source: Listing) -> list[Finding]:
+    """Rules that select nothing are more often a slip than a wish."""
+    if selected or not source.complete:
+        return []
+    message = f"{spec.name}: the rules select none of the {len(source.parameters)} parameters of {source.place}"
+    where = str(spec.include[0].where or spec.name)
+    return [Finding(Severity.WARNING, "nothing-selected", message + ": look at `parameters`", where)]
 
 
 def _key_findings(spec: Replication, rings: Mapping[str, Keyring]) -> list[Finding]:

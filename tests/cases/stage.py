@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState, Place
+from ssm_reconcile.record import RECORD, record_of
 from ssm_reconcile.stores.memory import Memory
 from ssm_reconcile.stores.readings import Readings, facts
 from ssm_reconcile.stores.traffic import Fault, lost, refused
@@ -30,7 +33,6 @@ class Stage:
         self.clock = FakeClock(START)
         self.world = World(self.clock, _readings(document.get("readings") or {}))
         self.memory = Memory(self.world)
-        self.secrets: set[str] = set()
         for name, keys in (document.get("keys") or {}).items():
             for key in keys:
                 self._add_key(self.place(name), key if isinstance(key, dict) else {"alias": key})
@@ -66,6 +68,8 @@ class Stage:
             self.world.untag(place, name, *keys)
         for name, other in (step.get("copy_tags") or {}).items():
             self.world.tag(place, other, self.world.tags(place, name) or {})
+        for name, value in (step.get("forge") or {}).items():
+            self._forge(place, name, value)
         for alias, reference in (step.get("point_alias") or {}).items():
             self.world.point_alias(place, alias, reference)
         for reference, state in (step.get("key_state") or {}).items():
@@ -84,7 +88,18 @@ class Stage:
     def interfere(self) -> None:
         """Has everything of `meanwhile` happen during the next command."""
         for step in self.document.get("meanwhile") or ():
-            self.world.before(step["before"], lambda step=step: self.do(step), name=step.get("name"))
+            self.world.before(step["before"], partial(self.do, step), name=step.get("name"))
+
+    @property
+    def secrets(self) -> set[str]:
+        """Every SecureString value that any place holds, in any version: rewritten ones too."""
+        return {
+            version.settled.value.reveal()
+            for place in self.world.state()
+            for stored in self.world.region(place).parameters.values()
+            for version in stored.versions
+            if version.parameter.is_secret
+        }
 
     def state(self) -> dict[Place, Mapping[str, Seen]]:
         """All there is, to be compared with another moment; a place that was only looked at is none."""
@@ -108,7 +123,7 @@ class Stage:
             "type": shown.type,
             "value": settled.value.reveal(),
             "version": shown.version,
-            "by": shown.last_modified_user.rsplit("/", 2)[-2 if "assumed-role" in shown.last_modified_user else -1],
+            "by": _person(shown.last_modified_user),
             "description": shown.description,
             "pattern": shown.allowed_pattern,
             "tier": "" if shown.tier == "Standard" else shown.tier,
@@ -132,12 +147,20 @@ class Stage:
         if "state" in said:
             self.world.set_key(place, alias, KeyState[said["state"]])
 
+    def _forge(self, place: Place, name: str, value: str) -> None:
+        """A value and the record that goes with it: what no accident does, and versions cannot tell."""
+        there = self.world.peek(place, name)
+        assert there is not None
+        version = self.world.put(place, name, value, there.latest.parameter.type)
+        record = record_of(there.tags)
+        assert record is not None
+        forged = replace(record, version=version, written=self.clock.now())
+        self.world.tag(place, name, {RECORD: forged.text()})
+
     def _put(self, place: Place, name: str, said: Any) -> None:
         given = dict(said) if isinstance(said, dict) else {"value": said}
         value = str(given.pop("value")) * given.pop("times", 1)
         kind = given.pop("type", "String")
-        if kind == "SecureString":
-            self.secrets.add(value)
         words = {"key": "key_id", "pattern": "allowed_pattern"}
         by = given.pop("by", SOMEBODY)
         tags = given.pop("tags", None)
@@ -151,6 +174,11 @@ class Stage:
         )  # fmt: skip
         if tags is not None:
             self.world.tag(place, name, {key: str(text) for key, text in tags.items()})
+
+
+def _person(arn: str) -> str:
+    """The user, or the role without the name of its session."""
+    return arn.split("/")[1]
 
 
 def _readings(said: Mapping[str, str]) -> Readings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -181,9 +183,10 @@ def _rows(plan: dict[str, Any]) -> set[str]:
 
 
 def _hold_silence(cli: Cli) -> None:
+    secrets = cli.stage.secrets
     for text in cli.wrote:
         assert "Traceback" not in text
-        for secret in cli.stage.secrets:
+        for secret in secrets:
             assert secret not in text, "a SecureString was shown"
 
 
@@ -202,10 +205,22 @@ def test_every_row_of_the_table_has_a_case() -> None:
 
 
 def test_every_guard_withholds_something_in_some_case() -> None:
-    known = {guard.__module__.rsplit(".", 1)[-1].replace("_", "-") for guard in GUARDS}
-    known = (known - {"replacement"}) | {"replace"}
+    known = {sys.modules[guard.__module__].NAME for guard in GUARDS}
     said = {guard for plan in _plans() for change in plan["changes"] for guard in change["withheld_by"]}
     assert known - said <= {"incomplete-place"}, "diff plans nothing that this guard would have to withhold"
+
+
+SCHEMAS = Path(__file__).parents[2] / "schema"
+
+
+@pytest.mark.parametrize(("file", "schema"), [("plan.json", "plan"), ("report.json", "report")])
+def test_every_document_is_as_its_schema_says(file: str, schema: str) -> None:
+    rules = jsonschema.Draft7Validator(json.loads((SCHEMAS / f"{schema}.schema.json").read_text()))
+    for folder in FOLDERS:
+        if (folder / file).is_file():
+            document = json.loads((folder / file).read_text())
+            moved = {"created": "2026-11-02T09:00:00.000Z", "tool_version": "0"}
+            assert list(rules.iter_errors(document | moved)) == [], folder.name
 
 
 ATTRIBUTES = {

@@ -36,6 +36,7 @@ LIFTED = Run(
     overwrite_outside=True,
     allow_replace=True,
     allow_empty_source=True,
+    allow_reversed=True,
     max_deletes=ALL,
     max_change_percent=ALL,
     parallelism=1,

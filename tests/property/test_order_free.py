@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -24,16 +24,14 @@ Item = TypeVar("Item")
 
 
 class Shuffled(MemoryStore):
-    """A store whose listings and answers come in an order of their own."""
+    """A store whose listings and answers come in an order of their own: a hash of what they are, salted."""
 
-    def __init__(self, world: World, place: Place, luck: random.Random) -> None:
+    def __init__(self, world: World, place: Place, salt: int) -> None:
         super().__init__(world, place)
-        self._luck = luck
+        self._salt = salt
 
     def _mixed(self, items: Iterable[Item]) -> list[Item]:
-        mixed = list(items)
-        self._luck.shuffle(mixed)
-        return mixed
+        return sorted(items, key=lambda item: hashlib.md5(f"{self._salt} {item!r}".encode()).digest())
 
     def describe(self) -> Iterator[Sequence[Parameter]]:
         yield self._mixed(parameter for page in super().describe() for parameter in page)
@@ -56,14 +54,14 @@ def as_bytes(plan: Plan) -> str:
     return dumps(plan_document(plan, tool_version="0", created=datetime(2026, 11, 23, tzinfo=UTC)))
 
 
-@given(story=stories(), luck=st.randoms(use_true_random=False))
+@given(story=stories(), salt=st.integers(0, 99))
 @examples(60)
-def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, luck: random.Random) -> None:
+def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, salt: int) -> None:
     stage = story.told()
     plan = stage.plan(story.spec, run=story.run)
 
     def connect(access: Access) -> MemoryStore:
-        return Shuffled(stage.world, Memory(stage.world).connect(access).place, luck)
+        return Shuffled(stage.world, Memory(stage.world).connect(access).place, salt)
 
     stage.connect = connect
     mixed = stage.plan(story.spec, run=story.run)

@@ -57,7 +57,15 @@ def test_only_a_secure_string_is_a_secret(kind: str, *, secret: bool) -> None:
 def test_a_sealed_value_shows_in_no_form_of_printing() -> None:
     sealed = Sealed(SECRET)
     value = Value("/p/a", SECURE, 1, MADE, sealed)
-    shown = [repr(sealed), str(sealed), f"{sealed}", f"{sealed:>20}", f"{sealed!r}", repr(value), repr([value])]
+    shown = [
+        repr(sealed),
+        str(sealed),
+        f"{sealed}",
+        f"{sealed:>20}",
+        f"{sealed!r}",
+        repr(value),
+        repr([value]),
+    ]
     shown += ["{}".format(sealed), "%s" % sealed, repr({"v": sealed})]  # noqa: UP031, UP032 - each way of printing
     assert not [text for text in shown if "hunter" in text or SECRET in text]
     assert repr(sealed) == "<sealed>"
@@ -91,7 +99,9 @@ class TestListing:
         assert dict(found.tags_of("/p/b")) == {"x": "1"}
 
     def test_tags_read_directly_go_over_those_read_in_bulk(self) -> None:
-        before = listing(HERE, parameter("/p/a"), parameter("/p/b"), tags={"/p/a": {"x": "1"}, "/p/b": {"y": "1"}})
+        before = listing(
+            HERE, parameter("/p/a"), parameter("/p/b"), tags={"/p/a": {"x": "1"}, "/p/b": {"y": "1"}}
+        )
         after = before.with_tags({"/p/a": {"x": "2"}})
         assert dict(after.tags_of("/p/a")) == {"x": "2"}
         assert dict(after.tags_of("/p/b")) == {"y": "1"}

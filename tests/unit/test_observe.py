@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, Place, Question, Reading, Substitution, Unreadable
-from ssm_reconcile.observe import CHUNK, confirm_tags, list_place, read, resolve_keys
-from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.observe import CHUNK, confirm_tags, list_names, list_place, read, resolve_keys
+from ssm_reconcile.progress import Phase
 from ssm_reconcile.stores.memory import MemoryStore
 from ssm_reconcile.stores.traffic import Fault, at_call, lost, refused
-from ssm_reconcile.stores.world import Pages, World
-from tests.builders import NOW, unwatched
+from ssm_reconcile.stores.world import Lag, Pages, World
+from tests.builders import NOW, Watched, unwatched
 from tests.doubles.clock import FakeClock
 
 KEY = b"k" * 16
@@ -23,8 +25,8 @@ def opened(world: World) -> MemoryStore:
     return MemoryStore(world, place_of(world))
 
 
-def world(count: int = 3, **more: Pages) -> World:
-    made = World(FakeClock(NOW), **more)
+def world(count: int = 3, pages: Pages | None = None, clock: FakeClock | None = None) -> World:
+    made = World(clock or FakeClock(NOW), pages=pages)
     for i in range(count):
         made.put(place_of(made), f"/p/{i:03}", f"v{i}", tags={"n": str(i)} if i % 2 else None)
     return made
@@ -98,9 +100,42 @@ class TestListing:
         assert "/p/002" not in found.parameters
 
     def test_it_tells_who_watches(self) -> None:
-        seen: list[Progress] = []
-        list_place(opened(world(60)), seen.append)
-        assert [one.done for one in seen if one.phase is Phase.LISTING] == [50, 60]
+        seen = Watched()
+        list_place(opened(world(60)), seen)
+        assert [one.done for one in seen.all if one.phase is Phase.LISTING and one.total is None] == [50, 60]
+
+
+class TestSomeNames:
+    def test_only_they_are_read_and_all_is_known_of_them(self) -> None:
+        w = world(30)
+        found = list_names(opened(w), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched)
+        assert (set(found.listing.parameters), found.unsure) == ({"/p/001", "/p/004"}, {})
+        assert dict(found.listing.tags_of("/p/001")) == {"n": "1"}
+        assert found.listing.confirmed == {"/p/001", "/p/004", "/p/nowhere", "/p/x"}
+        assert w.traffic.count("GetResources") == 0
+
+    def test_a_description_that_lags_behind_its_value_is_no_answer(self) -> None:
+        clock = FakeClock(NOW)
+        w = world(3, clock=clock)
+        clock.advance(timedelta(days=1))
+        w.lag = Lag(describe=timedelta(hours=1))
+        w.put(place_of(w), "/p/001", "newer")
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
+        assert found.listing.confirmed == {"/p/000"}
+
+    def test_a_name_whose_tags_cannot_be_read_is_unsure_and_not_shown(self) -> None:
+        w = world(3)
+        w.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/p/001")
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
+
+    def test_a_place_that_does_not_answer_is_incomplete(self) -> None:
+        w = world(3)
+        w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+        found = list_names(opened(w), ["/p/000"], unwatched)
+        assert (found.listing.complete, dict(found.listing.parameters)) == (False, {})
+        assert found.listing.confirmed == frozenset()
 
 
 class TestConfirming:
@@ -145,7 +180,9 @@ class TestReading:
     def test_a_name_is_found_with_and_without_its_slash(self) -> None:
         w = world(0)
         w.put(place_of(w), "foo", "bar")
-        found = read(opened(w), {1: Question("foo", show=True), 2: Question("/foo")}, KEY, unwatched, decrypt=True)
+        found = read(
+            opened(w), {1: Question("foo", show=True), 2: Question("/foo")}, KEY, unwatched, decrypt=True
+        )
         assert all(isinstance(one, Reading) for one in found.values())
         assert w.traffic.count("GetParameters") == 1
 
@@ -160,7 +197,9 @@ class TestReading:
         w = world()
         w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
         found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
-        assert {one.code for one in found.values() if isinstance(one, Unreadable)} == {"ExpiredTokenException"}
+        assert {one.code for one in found.values() if isinstance(one, Unreadable)} == {
+            "ExpiredTokenException"
+        }
         assert len(found) == 3
 
     def test_a_value_that_vanished_is_unreadable(self) -> None:
@@ -175,11 +214,11 @@ class TestReading:
         assert found[1].code == "NotDecrypted"
 
     def test_values_are_read_in_chunks_and_told(self) -> None:
-        seen: list[Progress] = []
+        seen = Watched()
         w = world(CHUNK + 1)
         questions = {n: Question(f"/p/{n:03}") for n in range(CHUNK + 1)}
-        read(opened(w), questions, KEY, seen.append, decrypt=True)
-        assert [(one.done, one.total) for one in seen] == [(CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK + 1)]
+        read(opened(w), questions, KEY, seen, decrypt=True)
+        assert [(one.done, one.total) for one in seen.all] == [(CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK + 1)]
 
     def test_nothing_asked_reads_nothing(self) -> None:
         w = world()

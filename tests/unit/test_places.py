@@ -24,8 +24,8 @@ def world() -> World:
     return World(FakeClock(NOW))
 
 
-def two(**more: str) -> Replication:
-    return replication(targets=(target(), Target("dr", Access("eu-west-1", **more))))
+def two(role_arn: str | None = None) -> Replication:
+    return replication(targets=(target(), Target("dr", Access("eu-west-1", role_arn=role_arn))))
 
 
 class TestNarrowing:
@@ -65,8 +65,9 @@ class TestOpening:
         w = world()
         down = w.place("eu-west-1")
         w.faults = lambda _op, place, _names, _nth: refused(Trouble.UNREACHABLE) if place == down else None
-        places = open_places([two()], Memory(w).connect, Run())
-        assert places.store(Access("us-east-2"))
+        spec = replication(targets=(target(), Target("dr", Access("eu-west-1"), account="123456789012")))
+        places = open_places([spec], Memory(w).connect, Run())
+        assert places.store(Access("us-east-2")).place.region == "us-east-2"
         with pytest.raises(StoreError):
             places.store(Access("eu-west-1"))
 
@@ -75,6 +76,12 @@ class TestOpening:
         w.faults = at_call("GetCallerIdentity", refused(Trouble.CREDENTIALS))
         with pytest.raises(StoreError, match="ExpiredTokenException"):
             open_places([two()], Memory(w).connect, Run())
+
+    def test_two_replications_of_one_name_are_an_error_that_says_where(self) -> None:
+        one = replication(where=Where("a.yaml", 1, 1))
+        other = replication(where=Where("b.yaml", 3, 1))
+        with pytest.raises(UsageError, match=r"are called prod \(a.yaml:1:1, b.yaml:3:1\)"):
+            open_places([one, other], Memory(world()).connect, Run())
 
 
 class TestTheRightOnes:
@@ -87,7 +94,9 @@ class TestTheRightOnes:
 
     def test_another_account_at_the_source_is_an_error(self) -> None:
         here = Source(Access("us-east-1"), account=OTHER, where=Where("replication.yaml", 4, 3))
-        with pytest.raises(PlaceError, match=f"source should be account {OTHER}, but .* of 123456789012") as error:
+        with pytest.raises(
+            PlaceError, match=f"source should be account {OTHER}, but .* of 123456789012"
+        ) as error:
             self.opened(replication(source=here))
         assert "replication.yaml:4:3" in error.value.remedy
         assert error.value.exit_code == 1

@@ -222,7 +222,9 @@ class TestPlanId:
             pytest.param(with_desired(key_identity="arn:k"), id="key"),
             pytest.param(with_desired(substitutions=(Substitution("a", "b"),)), id="shaping"),
             pytest.param(with_effect(tags=TagDiff({}, {"new": "1", "old": "2"})), id="a tag removed"),
-            pytest.param(with_effect(tags=TagDiff(TAGS.before, {"new": "2", "old": "2"})), id="a tag's value"),
+            pytest.param(
+                with_effect(tags=TagDiff(TAGS.before, {"new": "2", "old": "2"})), id="a tag's value"
+            ),
             pytest.param(with_effect(takes_over=True), id="that it takes over"),
             pytest.param(with_effect(unproven=True), id="that it is unproven"),
             pytest.param(with_(fate=Fate.WITHHELD), id="fate"),
@@ -332,7 +334,9 @@ def test_danger_comes_first() -> None:
 
 
 def test_writes_of_a_budget_are_the_calls_that_change_something() -> None:
-    budget = Budget({"PutParameter": 2, "AddTagsToResource": 1, "GetParameters": 9, "DeleteParameters": 1}, 1.0)
+    budget = Budget(
+        {"PutParameter": 2, "AddTagsToResource": 1, "GetParameters": 9, "DeleteParameters": 1}, 1.0
+    )
     assert budget.writes == 4
     assert "GetParameters" not in WRITES
 

@@ -14,31 +14,31 @@ from ssm_reconcile.spec import Run, SkipMode, SkipSync
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
 
-def proof(
-    wanted: Desired, live: Held | None = None, run: Run | None = None, **spec: Any
-) -> Proof:
-    there = (
-        listing(THERE)
-        if live is None
-        else listing(THERE, live.parameter, tags={live.name: live.tags})
-    )
+def proof(wanted: Desired, live: Held | None = None, run: Run | None = None, **spec: Any) -> Proof:
+    there = listing(THERE) if live is None else listing(THERE, live.parameter, tags={live.name: live.tags})
     return prove(
-        replication(**spec), "us-east-2", {wanted.name: wanted}, listing(HERE, wanted.source), there, run or Run()
+        replication(**spec),
+        "us-east-2",
+        {wanted.name: wanted},
+        listing(HERE, wanted.source),
+        there,
+        run or Run(),
     )
 
 
 SECRET = held(kind=SECURE)
-QUESTIONS = {"/p/a"}
+NONE: frozenset[str] = frozenset()
+QUESTIONS = frozenset({"/p/a"})
 
 
-def asked(found: Proof) -> tuple[set[str], set[str]]:
-    return set(found.source), set(found.live)
+def asked(found: Proof) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(found.source), frozenset(found.live)
 
 
 @pytest.mark.parametrize("kind", ["String", "StringList", SECURE])
 def test_versions_settle_what_is_ours_and_nothing_is_read(kind: str) -> None:
     found = proof(desired(kind=kind), replica(held(kind=kind)))
-    assert found == Proof(settled=frozenset(QUESTIONS))
+    assert found == Proof(settled=QUESTIONS)
 
 
 def test_verify_values_reads_both_sides_of_what_is_settled_too() -> None:
@@ -89,7 +89,7 @@ def test_a_new_secret_is_not_read_before_it_is_written() -> None:
 
 def test_a_new_secret_is_read_where_a_rewrite_may_make_it_too_large() -> None:
     wanted = desired(kind=SECURE, hidden=True, substitutions=(Substitution("a", "aa"),))
-    assert asked(proof(wanted)) == (QUESTIONS, set())
+    assert asked(proof(wanted)) == (QUESTIONS, NONE)
     assert proof(wanted, run=Run(no_decrypt=True)) == Proof()
 
 
@@ -122,7 +122,7 @@ def test_no_side_is_shown_when_one_of_them_is_a_secret(source: str, live: str) -
 def test_without_decryption_a_secret_on_either_side_stays_unproven(source: str, live: str) -> None:
     there = replica(held(kind=live), record={"version": 2})
     found = proof(desired(kind=source), there, Run(no_decrypt=True))
-    assert (found.unproven, asked(found)) == (QUESTIONS, (set(), set()))
+    assert (found.unproven, asked(found)) == (QUESTIONS, (NONE, NONE))
 
 
 def test_without_decryption_plain_values_are_read() -> None:
@@ -132,7 +132,7 @@ def test_without_decryption_plain_values_are_read() -> None:
 
 def test_without_decryption_versions_still_settle_even_when_values_are_to_be_verified() -> None:
     found = proof(desired(kind=SECURE), replica(SECRET), Run(no_decrypt=True, verify_values=True))
-    assert found == Proof(settled=frozenset(QUESTIONS))
+    assert found == Proof(settled=QUESTIONS)
 
 
 def test_a_copied_record_settles_nothing() -> None:

@@ -23,17 +23,33 @@ def after(clock: FakeClock, seconds: float) -> None:
 def test_a_burst_goes_out_at_once_and_the_rest_at_the_rate() -> None:
     clock = FakeClock()
     bucket = Bucket(4, clock)
-    for _ in range(12):
+    for _ in range(10):
         bucket.take()
     assert clock.slept == pytest.approx([0.25] * 8)
     assert clock.monotonic() == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("rate", [3.0, 5.0, 15.0, 40.0])
+def test_calls_that_arrive_unevenly_still_fit_into_a_quota_that_saves_up_a_second(rate: float) -> None:
+    """The same rate on both sides, and each call is up to a third of a second under way."""
+    clock = FakeClock()
+    bucket = Bucket(rate, clock)
+    arrivals = []
+    for number in range(200):
+        bucket.take()
+        arrivals.append(clock.monotonic() + (0.3 if number % 7 == 0 else 0.02))
+    left, counted = rate, 0.0
+    for arrival in sorted(arrivals):
+        left = min(rate, left + (arrival - counted) * rate) - 1
+        counted = arrival
+        assert left > -0.001, "throttled"
 
 
 def test_a_pause_never_saves_up_more_than_one_burst() -> None:
     clock = FakeClock()
     bucket = Bucket(4, clock)
     after(clock, 3600)
-    for _ in range(5):
+    for _ in range(3):
         bucket.take()
     assert clock.slept == pytest.approx([0.25])
 
@@ -65,42 +81,64 @@ class StandingClock(FakeClock):
 
 def test_threads_that_arrive_together_are_let_out_one_after_the_other() -> None:
     clock = StandingClock()
-    bucket = Bucket(2, clock)
+    bucket = Bucket(2, clock)  # one at once, then one each half second
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(lambda _: bucket.take(), range(40)))
-    assert sorted(clock.slept) == pytest.approx([n / 2 for n in range(1, 39)])
+    assert sorted(clock.slept) == pytest.approx([n / 2 for n in range(1, 40)])
 
 
-def test_throttling_halves_the_rate_and_takes_the_burst_away() -> None:
+def test_throttling_cuts_the_rate_and_takes_the_burst_away() -> None:
     clock = FakeClock()
-    bucket = Bucket(8, clock)
+    bucket = Bucket(10, clock)
     bucket.throttled()
-    assert bucket.rate == pytest.approx(4)
+    assert bucket.rate == pytest.approx(7)
     bucket.take()
-    assert clock.slept == pytest.approx([0.25])
+    assert clock.slept == pytest.approx([1 / 7])
 
 
 def test_throttled_answers_of_one_second_count_once() -> None:
     clock = FakeClock()
-    bucket = Bucket(8, clock)
+    bucket = Bucket(10, clock)
     for _ in range(20):
         bucket.throttled()
-    assert bucket.rate == pytest.approx(4)
+    assert bucket.rate == pytest.approx(7)
     after(clock, 1)
     bucket.throttled()
-    assert bucket.rate == pytest.approx(2, abs=0.1)
+    assert bucket.rate == pytest.approx(4.9, abs=0.5)
 
 
-def test_the_rate_grows_back_evenly_and_no_further_than_configured() -> None:
+def test_the_rate_comes_back_fast_then_waits_and_grows_no_further_than_configured() -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)
     bucket.throttled()
     after(clock, 5)
-    assert bucket.rate == pytest.approx(6)
-    after(clock, 5)
-    assert bucket.rate == pytest.approx(7)
+    assert 8.5 < bucket.rate < 9.5
+    after(clock, 10)
+    assert bucket.rate == pytest.approx(9.5)
     after(clock, 600)
     assert bucket.rate == pytest.approx(10)
+
+
+@pytest.mark.parametrize("quota", [1.0, 2.5, 4.0])
+def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -> None:
+    clock = FakeClock()
+    bucket = Bucket(5, clock)
+    left, counted, admitted, refused = quota, 0.0, 0, 0
+    while clock.monotonic() < 600:
+        bucket.take()
+        now = clock.monotonic()
+        left = min(max(quota, 1.0), left + (now - counted) * quota)
+        counted = now
+        if left >= 1:
+            left -= 1
+            admitted += 1
+        else:
+            refused += 1
+            bucket.throttled()
+    assert admitted > 0.85 * 600 * quota
+    assert refused < 0.12 * (admitted + refused)
+    after(clock, 60)
+    assert bucket.rate == 5, "once nobody refuses any more, the whole rate is back"
 
 
 def test_however_often_it_is_throttled_a_place_is_still_asked() -> None:
@@ -132,10 +170,11 @@ def test_another_account_or_region_has_buckets_of_its_own(place: Place) -> None:
 def test_operation_classes_do_not_wait_for_each_other() -> None:
     clock = FakeClock()
     buckets = Rates(clock).of(HERE)
-    for _ in range(3):
-        buckets[rates.PUT].take()
+    buckets[rates.PUT].take()
     buckets[rates.DELETE].take()
     assert clock.slept == []
+    buckets[rates.PUT].take()
+    assert clock.slept != []
 
 
 def test_the_spec_sets_the_rate_of_a_class_over_the_default() -> None:
@@ -151,6 +190,22 @@ def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
     assert first[rates.PUT].rate == 2
     shared.of(HERE, (("put", 1.0),))
     assert first[rates.PUT].rate == 1
+
+
+def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it() -> None:
+    heard: list[tuple[str, str, float, bool]] = []
+
+    def told(place: str, operation: str, rate: float, *, throttled: bool) -> None:
+        heard.append((place, operation, rate, throttled))
+
+    buckets = Rates(FakeClock(), told).of(HERE, (("put", 10.0),))
+    assert (str(HERE), "PutParameter", 10.0, False) in heard
+    assert len(heard) == len(rates.DEFAULTS)
+    buckets[rates.PUT].throttled()
+    buckets[rates.PUT].throttled()
+    [(place, operation, rate, throttled)] = heard[len(rates.DEFAULTS) :]
+    assert (place, operation, throttled) == (str(HERE), "PutParameter", True)
+    assert rate == pytest.approx(7)
 
 
 def test_every_kind_of_write_has_an_operation_class() -> None:

@@ -587,7 +587,9 @@ class TestIncomplete:
         stage = Stage(replication(targets=(target(), target("eu", region="eu-west-1"))))
         stage.world.put(stage.here, "/p/a", "v")
         eu = stage.world.place("eu-west-1")
-        stage.world.faults = lambda _op, place, _names, _nth: refused(Trouble.UNREACHABLE) if place == eu else None
+        stage.world.faults = lambda _op, place, _names, _nth: (
+            refused(Trouble.UNREACHABLE) if place == eu else None
+        )
         report = stage.carry_out(stage.plan())
         assert (report.summary["applied"], report.exit_code) == (1, 3)
 
@@ -646,7 +648,9 @@ class TestPlanId:
         stage = Stage()
         names = [f"/p/{i}" for i in range(6)]
         for name in reversed(names) if backwards else names:
-            stage.world.put(stage.here, name, "v", SECURE if name.endswith("3") else "String", tags={"t": name})
+            stage.world.put(
+                stage.here, name, "v", SECURE if name.endswith("3") else "String", tags={"t": name}
+            )
         return stage
 
     def test_the_same_world_has_the_same_id_whatever_the_order_time_and_run(self) -> None:
@@ -665,7 +669,9 @@ class TestPlanId:
             pytest.param(lambda s: s.world.put(s.here, "/p/9", "v"), id="one more"),
             pytest.param(lambda s: s.world.delete(s.here, "/p/0"), id="one less"),
             pytest.param(lambda s: s.world.put(s.there, "/p/0", "v"), id="something in the target"),
-            pytest.param(lambda s: setattr(s, "spec", replication(targets=(target(frozen=True),))), id="fate"),
+            pytest.param(
+                lambda s: setattr(s, "spec", replication(targets=(target(frozen=True),))), id="fate"
+            ),
             pytest.param(lambda s: setattr(s, "spec", replication(name="dev")), id="the replication"),
         ],
     )

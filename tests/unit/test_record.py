@@ -19,6 +19,7 @@ from ssm_reconcile.record import (
     Origin,
     Record,
     Standing,
+    detached_from,
     digest,
     is_replica,
     key_digest,
@@ -29,6 +30,7 @@ from ssm_reconcile.record import (
     rewrite_digest,
     source_name,
     standing,
+    was_replica_of,
 )
 from tests.builders import COPIED_AT, HERE, MADE, OWNED_BY, THERE, desired, parameter, record
 
@@ -105,7 +107,9 @@ class TestProof:
         assert self.proven(record(source_modified=MADE + timedelta(seconds=seconds))) is proven
 
     @pytest.mark.parametrize(("minutes", "proven"), [(10, True), (-10, True), (10.01, False), (-60, True)])
-    def test_the_replica_may_be_ten_minutes_younger_than_the_record_and_older_by_any(self, minutes: float, *, proven: bool) -> None:
+    def test_the_replica_may_be_ten_minutes_younger_than_the_record_and_older_by_any(
+        self, minutes: float, *, proven: bool
+    ) -> None:
         assert self.proven(record(), last_modified=COPIED_AT + timedelta(minutes=minutes)) is proven
 
     def test_another_version_on_either_side_proves_nothing(self) -> None:
@@ -192,6 +196,22 @@ def test_a_replica_is_one_of_any_owner_whose_record_names_it() -> None:
     assert not is_replica({OWNER: DETACHED + OWNED_BY, RECORD: record().text()}, ARN)
     assert not is_replica({RECORD: record().text()}, ARN)
     assert not is_replica({OWNER: OWNED_BY}, ARN)
+
+
+@pytest.mark.parametrize(
+    ("owner", "owned_before", "here"),
+    [
+        (DETACHED + OWNED_BY, OWNED_BY, True),
+        (DETACHED + "prod@123456789012/eu-west-1", "prod@123456789012/eu-west-1", False),
+        (OWNED_BY, None, False),
+        ("", None, False),
+    ],
+)
+def test_a_detached_parameter_remembers_whose_it_was(
+    owner: str, owned_before: str | None, *, here: bool
+) -> None:
+    assert detached_from({OWNER: owner}) == owned_before
+    assert was_replica_of({OWNER: owner}, HERE) is here
 
 
 class TestOwnershipTags:

@@ -99,6 +99,16 @@ class TestTags:
         tags = {"/p/a": {f"t{i}": "" for i in range(count)}}
         assert kinds(settle(parameter(), tags=tags)["/p/a"]) == ([] if fits else [ProblemKind.TAGS])
 
+    @pytest.mark.parametrize(("length", "fits"), [(256, False), (257, True)])
+    def test_the_source_tag_of_a_renamed_one_needs_room_only_where_it_fits(
+        self, length: int, *, fits: bool
+    ) -> None:
+        name = "/p/" + "x" * (length - 3)
+        spec = replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.NAME, "/p/", "/q/"),))
+        tags = {name: {f"t{i}": "" for i in range(48)}}
+        (found,) = settle(parameter(name), spec=spec, tags=tags).values()
+        assert kinds(found) == ([] if fits else [ProblemKind.TAGS])
+
     def test_skip_sync_is_asked_for_this_target(self) -> None:
         spec = replication(skip_sync=SkipSync(mode=SkipMode.TARGETS))
         tags = {"/p/a": {"skip_sync": "us-east-2:dr"}, "/p/b": {"skip_sync": "dr"}}
@@ -126,18 +136,24 @@ class TestRewrites:
 
     def test_two_sources_on_one_address_are_a_problem_that_names_both(self) -> None:
         rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "us-east-2")
-        found = settle(parameter("/p/us-east-1"), parameter("/p/us-east-2"), spec=replication(rewrites=(rule,)))
+        found = settle(
+            parameter("/p/us-east-1"), parameter("/p/us-east-2"), spec=replication(rewrites=(rule,))
+        )
         assert kinds(found["/p/us-east-2"]) == [ProblemKind.COLLISION]
         assert "/p/us-east-1, /p/us-east-2" in found["/p/us-east-2"].problems[0].reason
 
     def test_a_slash_alone_does_not_tell_two_names_apart(self) -> None:
         rule = Rewrite(Glob("/p/b"), RewriteIn.NAME, "/p/b", "foo")
         spec = replication(include=(Glob("/p/b"), Glob("/foo")), rewrites=(rule,))
-        assert kinds(settle(parameter("/p/b"), parameter("/foo"), spec=spec)["/foo"]) == [ProblemKind.COLLISION]
+        assert kinds(settle(parameter("/p/b"), parameter("/foo"), spec=spec)["/foo"]) == [
+            ProblemKind.COLLISION
+        ]
 
     def test_a_value_is_hidden_when_either_name_looks_secret(self) -> None:
         rule = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", "/p/password")
-        found = settle(parameter("/p/a"), parameter("/p/token"), parameter("/p/x"), spec=replication(rewrites=(rule,)))
+        found = settle(
+            parameter("/p/a"), parameter("/p/token"), parameter("/p/x"), spec=replication(rewrites=(rule,))
+        )
         assert [found[n].hidden for n in ("/p/password", "/p/token", "/p/x")] == [True, True, False]
 
 
@@ -205,7 +221,9 @@ class TestPolicies:
         found = settle(parameter(tier=ADVANCED, policies=(policy,)))["/p/a"]
         assert kinds(found) == ([ProblemKind.POLICY] if past else [])
 
-    @pytest.mark.parametrize("policy", ['{"Type":"NoChangeNotification"}', '{"Type":"Expiration"}', "[]", "x"])
+    @pytest.mark.parametrize(
+        "policy", ['{"Type":"NoChangeNotification"}', '{"Type":"Expiration"}', "[]", "x"]
+    )
     def test_other_policies_are_none_of_our_business(self, policy: str) -> None:
         assert kinds(settle(parameter(tier=ADVANCED, policies=(policy,)))["/p/a"]) == []
 
@@ -227,6 +245,9 @@ class TestKeys:
     def test_the_managed_key_goes_to_its_namesake(self) -> None:
         assert self.key(MANAGED_KEY, replication()) == MANAGED_KEY
         assert self.key(None, replication()) == MANAGED_KEY
+
+    def test_the_managed_key_needs_nobody_to_resolve_it(self) -> None:
+        assert self.key(MANAGED_KEY, replication(), Keyring({})) == MANAGED_KEY
 
     def test_the_managed_key_does_not_go_to_a_default(self) -> None:
         assert self.key(MANAGED_KEY, replication(targets=(target(default_key="alias/dr"),))) == MANAGED_KEY
@@ -255,7 +276,10 @@ class TestKeys:
     def test_a_key_may_be_named_in_any_form_on_either_side(self, reference: str, named: str) -> None:
         one = Key(key_arn(HERE, "alias/app"))
         known = Keyring({"alias/app": one, "the-id": one, "the-arn": one})
-        assert self.key(reference, replication(kms=(KeyRule(named, (("us-east-2", "alias/dr"),)),)), known) == "alias/dr"
+        assert (
+            self.key(reference, replication(kms=(KeyRule(named, (("us-east-2", "alias/dr"),)),)), known)
+            == "alias/dr"
+        )
 
     def test_a_multi_region_key_maps_to_itself_when_the_map_is_silent(self) -> None:
         known = Keyring({"alias/m": Key(MRK, multi_region=True)})
@@ -302,7 +326,9 @@ class TestKeysToAsk:
 
     def test_the_target_is_asked_about_chosen_keys_and_those_in_use(self) -> None:
         source = listing(HERE, parameter(kind=SECURE, key_id="alias/app"))
-        live = listing(THERE, parameter(kind=SECURE, key_id="alias/old"), parameter("/q", SECURE, key_id="alias/q"))
+        live = listing(
+            THERE, parameter(kind=SECURE, key_id="alias/old"), parameter("/q", SECURE, key_id="alias/q")
+        )
         assert target_keys(self.SPEC, target(), source, live, SOURCE_RING) == {"alias/dr", "alias/old"}
 
 

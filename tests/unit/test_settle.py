@@ -137,6 +137,24 @@ class TestBeforeDangerousChanges:
         assert counted(stage.plan()) == {"retag": count}
         assert asked(stage) == reads
 
+    def test_no_tag_is_taken_away_on_the_word_of_a_source_that_lags(self) -> None:
+        stage = Stage()
+        stage.replicate(tags={"team": "a"})
+        stage.world.untag(stage.here, "/p/a", "team")
+        stage.pass_time(days=1)
+        stage.world.lag = LATE
+        stage.world.tag(stage.here, "/p/a", {"team": "a"})
+        assert counted(stage.plan()) == {"in_sync": 1}
+
+    def test_no_tag_is_taken_away_when_the_source_cannot_be_asked(self) -> None:
+        stage = Stage()
+        stage.replicate(tags={"team": "a"})
+        stage.world.untag(stage.here, "/p/a", "team")
+        stage.world.faults = lambda operation, place, _names, _nth: (
+            refused(Trouble.DENIED) if (operation, place) == ("ListTagsForResource", stage.here) else None
+        )
+        assert counted(stage.plan()) == {"retag": 1, "withheld": 1}
+
     def test_updates_and_creates_cost_no_tag_read_in_the_plan(self) -> None:
         stage = Stage()
         stage.replicate()

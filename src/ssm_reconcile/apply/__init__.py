@@ -12,6 +12,7 @@ through. Deletes come after everything else.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -85,17 +86,32 @@ def _target(work: Work | None, changes: list[Change], parallelism: int, watch: W
     todo = [change for change in changes if change.fate is Fate.APPLY]
     if work is None:
         return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
-    label = str(work.place)
+    tally = _Tally(str(work.place), len(todo), watch)
     removals = [change for change in todo if isinstance(change.effect, Delete)]
     writes = [change for change in todo if not isinstance(change.effect, Delete)]
-    done = 0
     for phase in (writes, removals):
         with ThreadPoolExecutor(max_workers=max(1, parallelism)) as pool:
-            for found in pool.map(lambda batch: _batch(work, batch), _tens(phase)):
+            for found in pool.map(lambda batch: _batch(work, batch, tally), _tens(phase)):
                 outcomes += found
-                done += len(found)
-                watch(Progress(label, Phase.WRITING, done, len(todo)))
     return outcomes
+
+
+class _Tally:
+    """Counts changes that have ended, whichever worker ended them, and says so."""
+
+    def __init__(self, place: str, total: int, watch: Watch) -> None:
+        self._place = place
+        self._total = total
+        self._watch = watch
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def count(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Takes note of some outcomes, and hands them on."""
+        with self._lock:
+            self._done += len(outcomes)
+            self._watch(Progress(self._place, Phase.WRITING, self._done, self._total))
+        return outcomes
 
 
 def _why_withheld(change: Change) -> str:
@@ -111,15 +127,15 @@ def _tens(changes: list[Change]) -> Iterator[list[Change]]:
         yield batch
 
 
-def _batch(work: Work, changes: list[Change]) -> list[Outcome]:
+def _batch(work: Work, changes: list[Change], tally: _Tally) -> list[Outcome]:
     """Up to ten changes, whose source values are read in one call and kept no longer than this."""
     if _ending(work):
-        return [_untouched(change, _ending(work)) for change in changes]
+        return tally.count([_untouched(change, _ending(work)) for change in changes])
     if isinstance(changes[0].effect, Delete):
-        return removing.delete(work, changes)
+        return tally.count(removing.delete(work, changes))
     valued = [change for change in changes if _writes_value(change)]
     values = checks.source_values(work, valued) if valued else {}
-    return [_one(work, change, values) for change in changes]
+    return [outcome for change in changes for outcome in tally.count([_one(work, change, values)])]
 
 
 def _writes_value(change: Change) -> bool:
@@ -174,7 +190,7 @@ def _update(work: Work, change: Change, effect: Update, values: writing.Values) 
     try:
         return writing.update(work, change, effect, values)
     except writing.CannotInPlace as refused:
-        if not work.run.allow_replace or effect.takes_over:
+        if not effect.may_replace:
             reason = f"AWS does not change this in place ({refused}): only with --allow-replace"
             raise Ended(Result.WITHHELD, reason) from None
         return replacing.replace(work, change, effect.desired, _origin(effect.origin_adopted), values)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ssm_reconcile.apply.attempts import wait
 from ssm_reconcile.apply.work import Work
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Result
 
@@ -38,6 +38,8 @@ def _wrong(work: Work, names: list[str]) -> dict[str, str]:
     wrong = {}
     for name in names:
         version, found = work.written[name], answers.found.get(name)
+        if version is None and name in answers.failed and answers.failed[name].kind is Trouble.DENIED:
+            continue  # where the right to read hangs on our tags, what is gone has none; AWS said it is gone
         if name in answers.failed:
             wrong[name] = f"written, but it could not be looked at again ({answers.failed[name].code})"
         elif version is None and found is not None:

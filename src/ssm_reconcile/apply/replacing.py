@@ -81,10 +81,11 @@ def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
         try:
             return put_new(work, change, desired, text, origin)
         except Ended as end:
-            if end.result is Result.STALE or work.dead or work.clock.monotonic() >= until:
-                raise Ended(
-                    Result.FAILED, f"deleted, and not created: {end.reason}; the next run creates it"
-                ) from None
+            if end.result is Result.STALE:
+                raise Ended(Result.FAILED, f"deleted, and not created: {end.reason}") from None
+            if work.dead or work.clock.monotonic() >= until:
+                reason = f"deleted, and not created: {end.reason}; the next run creates it"
+                raise Ended(Result.FAILED, reason) from None
         _sleep(work, PAUSE)
 
 

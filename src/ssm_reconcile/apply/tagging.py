@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
-from ssm_reconcile.apply.work import Work, failed
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.apply.work import Ended, Work, failed
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Desired, Tags, canonical
 from ssm_reconcile.plan import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.record import SOURCE, Record, Standing
+from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step
 
 TAG_ROOM = 50
@@ -79,14 +80,26 @@ def remove_tags(work: Work, change: Change, keys: list[str] | tuple[str, ...]) -
 
 
 def _send(work: Work, change: Change, write: Callable[[], None]) -> None:
+    name = canonical(change.name)
+
     def send() -> bool:
-        write()
+        try:
+            write()
+        except StoreError as failure:
+            if failure.kind is Trouble.LOST:
+                work.tagged.add(name)
+            raise
+        work.tagged.add(name)
         return True
 
     try:
         attempt(work, Step.TAG, check=lambda: None, send=send, landed=lambda: None)
+    except Ended as end:
+        if name not in work.tagged and name not in work.written:
+            raise
+        raise Ended(Result.FAILED, f"{end.reason}; a part of it was written, the next run mends it") from None
     except StoreError as failure:
-        written = canonical(change.name) in work.written
+        written = name in work.written
         failed(
             failure,
             doing="its value was written, its tags were not; the next run mends it" if written else "",

@@ -91,6 +91,8 @@ class Work:
     findings: list[Finding] = field(default_factory=list)
     written: dict[str, int | None] = field(default_factory=dict)
     """Version by canonical name of what was written here; None for what was deleted."""
+    tagged: set[str] = field(default_factory=set)
+    """Canonical names whose tags were written here, or may have been: an answer was lost."""
     dead: str = ""
     """Why nothing more can be done in this target, once that is known."""
     unreachable: int = 0

@@ -19,11 +19,17 @@ from ssm_reconcile import __version__
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
 COMMANDS = {
+    "init": "Write a first replication.yaml for what is there.",
     "validate": "Check a spec; needs no AWS.",
     "plan": "Show what would change, and change nothing.",
     "apply": "Make the targets hold what the spec says.",
     "show": "Show a saved plan or report again; needs no AWS.",
     "publish": "Show a plan or report on its GitHub pull request.",
+    "event": "Reconcile the parameters that an event names.",
+    "explain": "Say why a parameter is, or is not, what it should be.",
+    "doctor": "Check whether a plan and an apply will work.",
+    "iam": "Print the IAM policies that a spec needs; needs no AWS.",
+    "detach": "At a failover: let a target's replicas live on their own.",
     "schema": "Print a JSON schema: of the spec, a plan or a report.",
     "demo": "Watch it all happen on a simulated AWS, on this machine.",
     "completion": "Print a completion script for a shell.",

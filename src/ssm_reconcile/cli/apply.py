@@ -45,9 +45,17 @@ Exit codes, the first that fits:
 @options.planning
 @options.output
 @options.out("the report")
+@options.metrics
 @options.aws
 def command(
-    specs: tuple[str, ...], word: Word, form: str, out: Path | None, asked: Asked, intent: Intent
+    *,
+    specs: tuple[str, ...],
+    word: Word,
+    form: str,
+    out: Path | None,
+    metrics: Path | None,
+    asked: Asked,
+    intent: Intent,
 ) -> int:
     """Finds out what is asked for, and does it; returns the exit code."""
     from ssm_reconcile.cli.applying import Applying
@@ -61,4 +69,4 @@ def command(
         )
     if out is not None:
         streams.check_writable(out)
-    return Applying(order, asked, form, out, ask=ask).run()
+    return Applying(order, asked, form, out, ask=ask, metrics=metrics).run()

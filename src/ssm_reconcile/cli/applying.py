@@ -8,6 +8,7 @@ what became of each change, and the exit code is the one that the failure means.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,13 +43,15 @@ BROKE_OFF = "the run broke off before its outcome was known: a new plan tells"
 
 @dataclass(slots=True)
 class Applying:
-    """One apply. `ask`: whether a person has to say yes."""
+    """One apply. `ask`: whether a person has to say yes. `planner` makes a plan that needs no word."""
 
     order: Order
     asked: Asked
     form: str
     out: Path | None
     ask: bool
+    planner: Callable[[Work], Plan] | None = None
+    metrics: Path | None = None
     plan: Plan | None = None
     writing: bool = False
     published: bool = False
@@ -68,7 +71,7 @@ class Applying:
         with running.working(specs, order.run, self.asked) as work:
             if order.saved is not None:
                 self._check_saved(work)
-            self.plan = plan = work.plan()
+            self.plan = plan = work.plan() if self.planner is None else self.planner(work)
             if not self._approved(plan, work):
                 return self._declined(plan)
             with work.stop.finishing():
@@ -92,6 +95,8 @@ class Applying:
 
     def _approved(self, plan: Plan, work: Work) -> bool:
         """Whether the plan may be applied; raises PlanRefused when it is not the approved one."""
+        if self.planner is not None:
+            return True
         if self.order.saved is not None:
             self._compare(plan, work)
             return True
@@ -164,6 +169,8 @@ class Applying:
             if self.out is not None:
                 streams.save(self.out, dumps(document))
                 running.say_saved(self.out, "report", self.asked)
+            if self.metrics is not None and self.plan is not None:
+                running.save_metrics(self.metrics, report, now)
         finally:
             if told:
                 color = streams.colored(sys.stdout, self.asked.color)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from ssm_reconcile.cli.streams import COLOR_CHOICES
+from ssm_reconcile.cli.streams import COLOR_CHOICES, check_writable
 from ssm_reconcile.spec import Adopt, Run
 
 Command: TypeAlias = Callable[..., Any]
@@ -210,6 +210,20 @@ def out(what: str) -> Callable[[Command], Command]:
     """Adds `--out FILE`; the command gets a path or None."""
     path = click.Path(dir_okay=False, path_type=Path)
     return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) there.")
+
+
+def metrics(command: Command) -> Command:
+    """Adds `--metrics FILE`; the command gets a path or None, checked to be writable."""
+
+    def check(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None:
+            check_writable(path, "--metrics")
+        return path
+
+    return click.option(
+        "--metrics", metavar="FILE", type=click.Path(dir_okay=True, path_type=Path), callback=check,
+        help="Also write how each target is doing there, for Prometheus.",
+    )(command)  # fmt: skip
 
 
 def spec_argument(command: Command) -> Command:

@@ -43,6 +43,7 @@ CHANGES = 2
 @options.planning
 @options.output
 @options.out("the plan")
+@options.metrics
 @click.option(
     "--against", metavar="SPEC", multiple=True, type=click.Path(),
     help="The spec as it was before: what it would do anyway is told apart (repeat for more).",
@@ -54,6 +55,7 @@ def command(
     specs: tuple[str, ...],
     form: str,
     out: Path | None,
+    metrics: Path | None,
     against: tuple[str, ...],
     detailed_exitcode: bool,
     asked: Asked,
@@ -70,6 +72,8 @@ def command(
         if out is not None:
             streams.save(out, showing.plan_as("json", document, color=False))
             running.say_saved(out, "plan", asked)
+        if metrics is not None:
+            running.save_metrics(metrics, plan, work.now())
         again = running.apply_command(intent, specs)
         color = streams.colored(sys.stdout, asked.color)
         streams.result(showing.plan_as(form, document, color=color, apply_command=again))

@@ -15,7 +15,7 @@ from ssm_reconcile.cli.failures import say_findings
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
 from ssm_reconcile.cli.stopping import Stopping
 from ssm_reconcile.cli.system_clock import SystemClock
-from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.cli.watching import PACE, watching
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
 
@@ -35,7 +35,11 @@ def connect_factory(asked: Asked, clock: Clock) -> Connect:
     from ssm_reconcile.stores.ssm import Aws
 
     aws = Aws(
-        profile=asked.profile, endpoint_url=asked.endpoint_url, clock=clock, parallelism=asked.parallelism
+        profile=asked.profile,
+        endpoint_url=asked.endpoint_url,
+        clock=clock,
+        parallelism=asked.parallelism,
+        told=PACE.note,
     )
     return aws.connect
 
@@ -149,6 +153,15 @@ def document_of(
 
     document = plan_document(plan, tool_version=__version__, created=created)
     return approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))
+
+
+def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
+    """Writes how each target is doing, as Prometheus reads it, as a whole or not at all."""
+    from ssm_reconcile import status
+    from ssm_reconcile.report import Report
+
+    every = status.of_report(told) if isinstance(told, Report) else status.of_plan(told)
+    streams.save(path, status.metrics(every, now))
 
 
 def apply_command(intent: Intent, paths: Sequence[str]) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from ssm_reconcile.errors import ReconcileError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLOR_CHOICES = ("auto", "always", "never")
 
@@ -101,17 +102,17 @@ def confirmed(question: str) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, flag: str = "--out") -> None:
     """Raises UsageError when a file could not be written there: better before the work than after."""
     parent = path.absolute().parent
     if path.is_dir():
-        message = f"{path} is a directory; --out wants the name of a file"
+        message = f"{path} is a directory; {flag} wants the name of a file"
         raise UsageError(message)
     if not parent.is_dir():
-        message = f"there is no directory {parent} for --out {path}"
+        message = f"there is no directory {parent} for {flag} {path}"
         raise UsageError(message, "make it first, or name another file")
     if not os.access(path if path.exists() else parent, os.W_OK):
-        message = f"--out {path} cannot be written"
+        message = f"{flag} {path} cannot be written"
         raise UsageError(message, "check its permissions, or name another file")
 
 
@@ -120,7 +121,7 @@ def save(path: Path, text: str) -> None:
 
     A link stays a link, and what is no regular file (a pipe, /dev/null) is written to as it is.
     """
-    place = Path(os.path.realpath(path))
+    place = type(path)(os.path.realpath(path))  # `resolve` raises for a circle of links
     try:
         if place.exists() and not stat.S_ISREG(place.stat().st_mode):
             place.write_text(text, encoding="utf-8")
@@ -128,20 +129,23 @@ def save(path: Path, text: str) -> None:
         _replace(place, text)
     except OSError as failure:
         message = f"{path} could not be written: {failure.strerror or type(failure).__name__}"
-        raise ReconcileError(message, "name another file with --out") from failure
+        raise ReconcileError(message, "name another file") from failure
 
 
 def _replace(place: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    import tempfile  # a tenth of what `--help` would take, and only saving needs it
+
+    descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    temporary = place.parent / name
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(place)
+        temporary.chmod(0o644)
+        temporary.replace(place)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

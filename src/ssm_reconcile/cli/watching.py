@@ -3,6 +3,9 @@
 bar      stderr is a terminal, not CI, not --no-progress
 lines    otherwise: a line when a place begins, and one every ten seconds
 nothing  with -q
+
+Both say where the work is, how fast it goes, how long it will take yet, and what holds it: the rate at
+which the place is asked, and whether AWS's throttling has lowered it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from ssm_reconcile.cli import streams
@@ -25,6 +29,79 @@ if TYPE_CHECKING:
 
 INTERVAL = 10.0
 """Seconds between two lines."""
+SLOWED = 30.0
+"""Seconds for which it is worth saying that AWS has throttled."""
+_OPERATIONS = {
+    Phase.LISTING: ("DescribeParameters",),
+    Phase.TAGS: ("GetResources",),
+    Phase.READING: ("GetParameters",),
+    Phase.CONFIRMING: ("ListTagsForResource",),
+    Phase.WRITING: ("PutParameter", "AddTagsToResource", "ListTagsForResource", "DeleteParameters"),
+    Phase.CHECKING: ("GetParameters",),
+}
+"""What each phase asks, the operation that usually holds it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """Calls per second, and when (monotonic seconds) AWS's throttling made it so."""
+
+    calls: float
+    slowed: float | None = None
+
+
+class Paces:
+    """How fast each place is asked; told by the stores, read by what is shown. Thread-safe."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._rates: dict[tuple[str, str], _Rate] = {}
+
+    def note(self, place: str, operation: str, rate: float, *, throttled: bool) -> None:
+        """Takes note of a rate, in calls per second."""
+        self._rates[place, operation] = _Rate(rate, self._monotonic() if throttled else None)
+
+    def text(self, progress: Progress) -> str:
+        """What holds a phase at a place; empty where nothing is known of it."""
+        now = self._monotonic()
+        rates = [(one, self._rates.get((progress.place, one))) for one in _OPERATIONS[progress.phase]]
+        for operation, rate in rates:
+            if rate is not None and rate.slowed is not None and now - rate.slowed < SLOWED:
+                return f"AWS throttles {operation}: down to {rate.calls:.3g}/s for now"
+        operation, rate = rates[0]
+        return "" if rate is None else f"{operation} at {rate.calls:.3g}/s"
+
+
+PACE = Paces()
+"""That of this process: places share their rates too."""
+
+
+class Speeds:
+    """How fast each phase of each place goes, and how long it will take yet."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._began: dict[tuple[str, Phase], tuple[float, int]] = {}
+
+    def text(self, progress: Progress) -> str:
+        """`3.1/s, 5 min left`; empty before it can be told, and when all is done."""
+        now = self._monotonic()
+        began, first = self._began.setdefault((progress.place, progress.phase), (now, progress.done))
+        done, seconds = progress.done - first, now - began
+        if seconds < 1 or done <= 0 or progress.done == progress.total:
+            return ""
+        rate = done / seconds
+        left = "" if progress.total is None else f", {_span((progress.total - progress.done) / rate)} left"
+        return f"{rate:,.3g}/s{left}" if rate < 1000 else f"{rate:,.0f}/s{left}"  # noqa: PLR2004 - digits
+
+
+def _span(seconds: float) -> str:
+    """A length of time, as exact as one needs it."""
+    if seconds < 90:  # noqa: PLR2004 - a minute and a half
+        return f"{seconds:.0f} s"
+    if seconds < 5400:  # noqa: PLR2004 - an hour and a half
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -36,7 +113,7 @@ def watching(asked: Asked) -> Iterator[Watch]:
         with _bars(color=streams.colored(sys.stderr, asked.color)) as watch:
             yield watch
     else:
-        yield Lines(streams.aside, time.monotonic, every_phase=asked.verbose > 0)
+        yield Lines(streams.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
 
 
 def bar_wanted(asked: Asked, stderr: TextIO, environment: Mapping[str, str]) -> bool:
@@ -57,13 +134,21 @@ class Lines:
     """
 
     def __init__(
-        self, say: Callable[[str], None], monotonic: Callable[[], float], *, every_phase: bool = False
+        self,
+        say: Callable[[str], None],
+        monotonic: Callable[[], float],
+        pace: Paces | None = None,
+        *,
+        every_phase: bool = False,
     ) -> None:
         self._say = say
         self._monotonic = monotonic
+        self._pace = pace or Paces(monotonic)
+        self._speeds = Speeds(monotonic)
         self._every_phase = every_phase
         self._lock = threading.Lock()
         self._now: dict[str, Progress] = {}
+        self._speed: dict[str, str] = {}
         self._phases: set[tuple[str, Phase]] = set()
         self._told = monotonic()
 
@@ -75,16 +160,21 @@ class Lines:
             fresh = phase not in self._phases
             self._phases.add(phase)
             self._now[progress.place] = progress
+            speed = self._speeds.text(progress)
             if first or (fresh and self._every_phase):
                 self._say(f"{progress.place}: {progress.phase.value} ...")
+            self._speed[progress.place] = speed
             if self._monotonic() - self._told >= INTERVAL:
                 self._told = self._monotonic()
-                self._say("; ".join(_line(one) for _, one in sorted(self._now.items())))
+                self._say("; ".join(self._line(one) for _, one in sorted(self._now.items())))
 
-
-def _line(progress: Progress) -> str:
-    total = "" if progress.total is None else f" of {progress.total:,}"
-    return f"{progress.place}: {progress.phase.value}, {progress.done:,}{total}"
+    def _line(self, progress: Progress) -> str:
+        total = "" if progress.total is None else f" of {progress.total:,}"
+        more = [self._speed[progress.place], self._pace.text(progress)]
+        if progress.done == progress.total:
+            more = []
+        told = "".join(f", {text}" for text in more if text)
+        return f"{progress.place}: {progress.phase.value}, {progress.done:,}{total}{told}"
 
 
 @contextmanager
@@ -92,10 +182,17 @@ def _bars(*, color: bool) -> Iterator[Watch]:
     """A bar for each phase of each place; they go away when the work is done."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True)),
+        TextColumn("[dim]{task.fields[pace]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
     console = Console(stderr=True, no_color=not color)
     with Bars(*columns, console=console, transient=True) as bars:
         yield _Board(bars, escape)
@@ -108,6 +205,7 @@ class _Board:
         self._bars = bars
         self._escape = escape
         self._lock = threading.Lock()
+        self._speeds = Speeds(time.monotonic)
         self._tasks: dict[tuple[str, Phase], TaskID] = {}
 
     def __call__(self, progress: Progress) -> None:
@@ -116,5 +214,12 @@ class _Board:
         with self._lock:
             if key not in self._tasks:
                 words = self._escape(f"{progress.place} {progress.phase.value}")
-                self._tasks[key] = self._bars.add_task(words, total=progress.total)
-            self._bars.update(self._tasks[key], completed=progress.done, total=progress.total)
+                self._tasks[key] = self._bars.add_task(words, total=progress.total, speed="", pace="")
+            over = progress.done == progress.total
+            self._bars.update(
+                self._tasks[key],
+                completed=progress.done,
+                total=progress.total,
+                speed=self._speeds.text(progress),
+                pace="" if over else PACE.text(progress),
+            )

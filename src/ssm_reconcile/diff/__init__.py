@@ -157,6 +157,11 @@ def _warnings(changes: list[Change]) -> list[Finding]:
     ]
 
 
+def _rests_on_source(change: Change) -> bool:
+    """Whether the source's tags are the reason to take something away: the replica, or a tag of it."""
+    return change.row is Row.KEPT_OUT or (isinstance(change.effect, Retag) and bool(change.tags.before))
+
+
 def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
     """The addresses whose tags the planned changes rest on, by target; under `""` those of the source.
 
@@ -174,6 +179,6 @@ def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
         wanted[""] |= {
             canonical(change.source_name)
             for change in chosen
-            if change.row is Row.KEPT_OUT and change.source_name is not None
+            if change.source_name is not None and _rests_on_source(change)
         }
     return {end: frozenset(names) for end, names in wanted.items()}

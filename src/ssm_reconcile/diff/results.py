@@ -162,7 +162,8 @@ def _orphan(case: Case) -> Change | Other:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `delete: never` keeps it")
     if _incomplete(case):
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; {_UNSURE}")
-    return _remove(case, Row.ORPHAN, None, reason)
+    # Where it is an orphan because its source was not listed, a listing alone shall not decide.
+    return _remove(case, Row.ORPHAN, case.made_from if case.source_gone else None, reason)
 
 
 def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
@@ -232,22 +233,43 @@ def _replace(case: Case) -> Change:
 
 
 def _update(case: Case) -> Change:
-    wanted, _ = _wanted(case)
-    effect = Update(wanted, case.tag_diff, unproven=case.unproven, origin_adopted=_adopted(case))
+    wanted, live = _wanted(case)
+    effect = Update(
+        wanted,
+        case.tag_diff,
+        unproven=case.unproven,
+        may_replace=case.scene.run.allow_replace and wanted.source.type != live.type,
+        origin_adopted=_adopted(case),
+    )
     reasons = []
     if case.unproven:
         reasons.append("unproven: apply compares the values, and only retags when they are equal")
     if any(d.attribute == "KeyId" and d.after and d.after.endswith("(re-pointed)") for d in case.differences):
         reasons.append("key re-pointed: the alias means another key since it was written")
+    reasons += _of_type_change(case)
     change = _change(case, Row.UPDATE, effect, *reasons)
     if case.unproven:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
     return _outside(case, change)
 
 
+def _of_type_change(case: Case) -> list[str]:
+    """What a change of type may come to: whether AWS does it in place is not known (aws-facts B2)."""
+    wanted, live = _wanted(case)
+    if wanted.source.type == live.type:
+        return []
+    otherwise = (
+        "it is replaced (deleted and created)" if case.scene.run.allow_replace else "it needs --allow-replace"
+    )
+    found = [f"where AWS refuses to change the type in place, {otherwise}"]
+    if wanted.source.is_secret:
+        found.append("its history keeps the old plain values until it is deleted")
+    return found
+
+
 def _outside(case: Case, change: Change) -> Change:
     """Marks a replica that somebody else changed since our write, and whose value differs."""
-    wanted, live = _wanted(case)
+    _, live = _wanted(case)
     record = case.record
     if record is None or record.left_at(live) or case.verdict is Verdict.EQUAL:
         return change

@@ -48,6 +48,11 @@ def withhold(plan: ReplicationPlan, guard: str, chosen: Collection[Change], why:
     return replace(plan, changes=changes)
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def noted(plan: ReplicationPlan, code: str, message: str, where: str) -> ReplicationPlan:
     """The plan with one more warning."""
     finding = Finding(Severity.WARNING, code, message, where)

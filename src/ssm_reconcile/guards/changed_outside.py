@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.guards.base import Rules, noted, open_changes, withhold
+from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
 from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import OnOutside
 
@@ -19,7 +19,8 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             continue
         plan = withhold(plan, NAME, chosen, "only with --overwrite-outside")
         message = (
-            f"{len(chosen)} replicas in {target.name} were changed outside ssm-reconcile: withheld. Bring the"
+            f"{counted(len(chosen), 'replica', 'replicas')} in {target.name}"
+            f" {'was' if len(chosen) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
             " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
         )
         plan = noted(plan, NAME, message, target.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.guards.base import Rules, noted, open_changes, withhold
+from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
 from ssm_reconcile.plan import Action, ReplicationPlan
 
 NAME = "empty-source"
@@ -17,9 +17,12 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         if not chosen:
             continue
         plan = withhold(plan, NAME, chosen, "the source holds nothing that the spec selects")
+        deletes = sum(change.action is not Action.RETAG for change in chosen)
+        also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
         message = (
             f"the source {plan.source} holds nothing that the spec selects, and {target.name} has"
-            f" {target.replicas} replicas: nothing is deleted. If that is meant: --allow-empty-source"
+            f" {counted(target.replicas, 'replica', 'replicas')}: nothing is deleted."
+            f" If that is meant: --allow-empty-source{also}"
         )
         plan = noted(plan, NAME, message, str(rules.replication.source.where or plan.source))
     return plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.guards.base import Rules, noted, open_changes, withhold
+from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
 from ssm_reconcile.plan import ReplicationPlan
 
 NAME = "frozen-target"
@@ -15,6 +15,7 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         if not target.frozen or not chosen:
             continue
         plan = withhold(plan, NAME, chosen, "the target is frozen")
-        message = f"{target.name} is frozen: {len(chosen)} changes withheld; `frozen: false` lifts it"
+        held = counted(len(chosen), "change", "changes")
+        message = f"{target.name} is frozen: {held} withheld; `frozen: false` lifts it"
         plan = noted(plan, NAME, message, str(rules.replication.target(target.name).where or target.name))
     return plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssm_reconcile.guards.base import Rules, noted, open_changes, withhold
-from ssm_reconcile.plan import Action, ReplicationPlan
+from ssm_reconcile.plan import Action, Change, ReplicationPlan, Update
 
 NAME = "max-deletes"
 
@@ -18,7 +18,7 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
     given = rules.run.max_deletes
     limit = rules.replication.limits.max_deletes if given is None else given
     for target in plan.targets:
-        chosen = open_changes(plan, target.name, Action.DELETE, Action.REPLACE)
+        chosen = [change for change in open_changes(plan, target.name) if _may_delete(change)]
         if not chosen:
             continue
         count = len(chosen) + target.going
@@ -32,3 +32,10 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         message = f"{count} to delete or replace in {target.name} are {why}: all withheld. If meant: --max-deletes {count}"
         plan = noted(plan, NAME, message, str(rules.replication.limit_lines.get("max_deletes", target.name)))
     return plan
+
+
+def _may_delete(change: Change) -> bool:
+    """Deletes, replacements, and updates that become one where AWS refuses to change a type in place."""
+    if isinstance(change.effect, Update):
+        return change.effect.may_replace
+    return change.action in (Action.DELETE, Action.REPLACE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ssm_reconcile.guards.base import Rules, open_changes, withhold
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Change, ReplicationPlan, Row
+from ssm_reconcile.plan import Change, ReplicationPlan, Retag, Row
 
 NAME = "unconfirmed"
 SOURCE = ""
@@ -22,7 +22,8 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
 
 
 def _at_the_source(change: Change, rules: Rules) -> str | None:
-    """What is removed because of its source's skip_sync tag rests on the tags of the source."""
-    if change.row is not Row.KEPT_OUT or change.source_name is None:
+    """What the source's tags are the reason to take away, the replica or a tag of it, rests on them."""
+    takes_away = change.row is Row.KEPT_OUT or (isinstance(change.effect, Retag) and bool(change.tags.before))
+    if not takes_away or change.source_name is None:
         return None
-    return rules.unconfirmed.get(("", canonical(change.source_name)))
+    return rules.unconfirmed.get((SOURCE, canonical(change.source_name)))

@@ -17,12 +17,15 @@ MOST_FILES = 300
 """Files that a comparison of two commits lists at most (REST, "Compare two commits")."""
 
 
-class MovedOn(ReconcileError):
+class BranchMovedError(ReconcileError):
     """The branch has another spec by now."""
 
 
 def check_current(github: GitHub, event: Event, specs: Sequence[str]) -> None:
-    """Raises MovedOn when the branch of a run has changed its spec since; `specs` are paths from the top."""
+    """Raises BranchMovedError when the branch of a run has changed its spec since.
+
+    `specs` are paths from the top of the repository.
+    """
     if not (event.branch and event.sha):
         return
     between = f"{event.sha}...{quote(event.branch, safe='')}"
@@ -31,20 +34,20 @@ def check_current(github: GitHub, event: Event, specs: Sequence[str]) -> None:
     if found.get("status") == "identical":
         return
     if found.get("status") != "ahead":
-        raise MovedOn(f"{event.sha[:7]} is no longer a part of {event.branch}", remedy)
+        raise BranchMovedError(f"{event.sha[:7]} is no longer a part of {event.branch}", remedy)
     files = found.get("files") or []
     names = {name for one in files for name in (one.get("filename"), one.get("previous_filename")) if name}
     changed = sorted(name for name in names if any(_is_of(name, spec) for spec in specs))
     if changed:
-        raise MovedOn(
+        raise BranchMovedError(
             f"{event.branch} has changed {changed[0]} since {event.sha[:7]}: this run is out of date", remedy
         )
     if len(files) >= MOST_FILES:
-        raise MovedOn(
+        raise BranchMovedError(
             f"{event.branch} has changed too much since {event.sha[:7]} to tell whether the spec did", remedy
         )
 
 
 def _is_of(name: str, spec: str) -> bool:
     """Whether a file of the repository is a spec, or lies in the directory of specs."""
-    return name == spec or spec == "." or name.startswith(f"{spec}/")
+    return spec in {name, "."} or name.startswith(f"{spec}/")

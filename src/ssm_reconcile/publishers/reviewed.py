@@ -70,10 +70,17 @@ def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[Comment]) -
             document = read_plan_document(text)
         except UsageError as error:
             raise _none(f"the artifact {name} of run {run} is not a plan: {error.message}") from error
-        ids = {part["name"]: part["id"] for part in document["replications"]}
-        if all(one.reviewed["plan"] == f"sha256:{ids.get(one.fact('scope'))}" for one in comments):
+        if all(one.reviewed["plan"] == f"sha256:{_id_of(document, one.fact('scope'))}" for one in comments):
             return text, document
     raise _none(f"the plan in the artifact {name} of run {run} is not the one that the comment shows")
+
+
+def _id_of(document: dict[str, Any], name: str) -> str:
+    """The plan id as a comment on that replication shows it: of one alone it is that of the whole plan."""
+    parts = document["replications"]
+    if len(parts) == 1:
+        return str(document["plan_id"]) if parts[0]["name"] == name else ""
+    return next((str(part["id"]) for part in parts if part["name"] == name), "")
 
 
 def _only_file(content: bytes) -> str:

@@ -143,7 +143,7 @@ def _last_change(change: Mapping[str, Any]) -> str:
         return ""
     when = visible((expected.get("last_modified") or "")[:10])
     writer = visible(change.get("writer") or "")
-    who = writer.split(":", 5)[-1] if writer.startswith("arn:") else writer
+    who = writer.split(":", 5)[-1] if writer.startswith("arn:") else ""
     text = f"version {expected['version']}"
     if when or who:
         text += f", last changed{' ' + when if when else ''}{' by ' + who if who else ''}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -29,6 +30,21 @@ class Answers:
     found: Mapping[str, Value]
     missing: frozenset[str]
     failed: Mapping[str, StoreError]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a place is set to, as far as it can be read; None where it cannot.
+
+    `default_tier` is the tier of a parameter that is made without one, `high_throughput` whether the
+    setting of that name is on, `moment` what AWS's clock said, as it answered. `trouble`: why a setting
+    could not be read.
+    """
+
+    default_tier: str | None = None
+    high_throughput: bool | None = None
+    moment: datetime | None = None
+    trouble: str = ""
 
 
 class Reader(Protocol):
@@ -70,6 +86,9 @@ class Reader(Protocol):
         `KeyState.UNKNOWN`. Never calls DescribeKey on an `alias/aws/...` name: that would create
         the key (aws-facts A3).
         """
+
+    def settings(self) -> Settings:
+        """What the place is set to (ssm:GetServiceSetting), and the time there. Never raises."""
 
 
 class Step(StrEnum):

@@ -16,8 +16,8 @@ from itertools import cycle, islice
 from typing import TypeAlias, TypeVar
 
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
-from ssm_reconcile.stores.base import Answers, Put, Step
+from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
+from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from ssm_reconcile.stores.memory_keys import Keyhole
 from ssm_reconcile.stores.refusal import Refusal
 from ssm_reconcile.stores.region import Region, Stored, Version
@@ -169,6 +169,14 @@ class MemoryStore:
     def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
         """Keys by the references that were given, asked once a store."""
         return self._keys.resolve(references)
+
+    def settings(self) -> Settings:
+        """What AWS has where nobody changed it; the clock is the world's."""
+        try:
+            self._call("GetServiceSetting", (), lambda: None)
+        except StoreError as failure:
+            return Settings(moment=self.world.clock.now(), trouble=str(failure))
+        return Settings(STANDARD, high_throughput=False, moment=self.world.clock.now())
 
     # Writer
 

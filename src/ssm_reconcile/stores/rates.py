@@ -2,16 +2,21 @@
 
 SSM's quotas hold per account, region and operation, so a bucket belongs to those three and is shared
 by whoever works on the same place. A bucket hands out its tokens in the order of arrival: the wait is
-computed under the lock and slept outside of it. A throttled answer halves the rate (at most once a
-second, since answers to calls of the same moment say the same thing twice); it then grows back evenly
-to what was configured.
+computed under the lock and slept outside of it.
+
+A throttled answer cuts the rate to seven tenths (at most once a second, since answers to calls of the
+same moment say the same thing twice). It grows back as CUBIC does: fast at first, slowly where it was
+refused the last time, faster again beyond, until it is what was configured. So one unlucky call costs
+little, a quota that others use too is found and held, and when they are done it is ours again.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.model import Place
@@ -35,26 +40,49 @@ DEFAULTS: Mapping[str, float] = {
 CLASS_OF: Mapping[Step, str] = {Step.PUT: PUT, Step.TAG: TAGS, Step.DELETE: DELETE}
 """The operation class of each kind of write."""
 
+OPERATIONS: Mapping[str, str] = {
+    DESCRIBE: "DescribeParameters", GET: "GetParameters", PUT: "PutParameter", DELETE: "DeleteParameters",
+    TAGS: "AddTagsToResource", LIST_TAGS: "ListTagsForResource", RESOURCES: "GetResources",
+    KMS: "DescribeKey",
+}  # fmt: skip
+"""What the classes are called in AWS, by their most frequent operation."""
+
+
+class Told(Protocol):
+    """Is told of rates, from any thread."""
+
+    def __call__(self, place: str, operation: str, rate: float, *, throttled: bool) -> object:
+        """Calls per second from now on, and whether AWS's throttling made it so."""
+
+
 _BURST = 10.0
 """The most calls that leave at once after a pause, however high the rate."""
+_BURST_SECONDS = 0.5
+"""How much of a pause is saved up. AWS saves up more; what we leave of it is room for calls that arrive
+unevenly, and without that room every tenth of a second of jitter is a throttled call."""
+_CUT = 0.7
 _CUT_EVERY = 1.0
-_RECOVERY = 0.02
-"""The share of the configured rate that comes back each second: 25 s from a half to the whole."""
+_BACK = 15.0
+_NEARLY = 0.95
+"""So many seconds after a cut the rate is nearly what it was, and stays there for a while; after 23 it is
+what it was, and a rate that was cut to half of what was configured is whole after 40."""
 _FLOOR = 1 / 64
 
 
 class Bucket:
     """Tokens for one operation class at one place. Thread-safe, first come first served."""
 
-    def __init__(self, rate: float, clock: Clock) -> None:
-        """Starts full. `rate` is in calls per second, above zero."""
+    def __init__(self, rate: float, clock: Clock, told: Callable[[float], object] | None = None) -> None:
+        """Starts full. `rate` is in calls per second, above zero; `told` hears of it when it is cut."""
         self._clock = clock
+        self._told = told
         self._lock = threading.Lock()
         self._configured = rate
         self._rate = rate
         self._tokens = self._burst()
         self._counted = clock.monotonic()
         self._cut = -math.inf
+        self._refused = rate
 
     @property
     def rate(self) -> float:
@@ -73,13 +101,16 @@ class Bucket:
             self._clock.sleep(wait)
 
     def throttled(self) -> None:
-        """Takes note that AWS has throttled a call: half the rate, and nothing left to burst with."""
+        """Takes note that AWS has throttled a call: a lower rate, and nothing left to burst with."""
         with self._lock:
             self._count()
             if self._counted - self._cut >= _CUT_EVERY:
                 self._cut = self._counted
-                self._rate = max(self._configured * _FLOOR, self._rate / 2)
+                self._refused = self._rate * _NEARLY
+                self._rate = max(self._configured * _FLOOR, self._rate * _CUT)
                 self._tokens = min(self._tokens, 0.0)
+                if self._told is not None:
+                    self._told(self._rate)
 
     def limit(self, rate: float) -> None:
         """Takes note that somebody else wants this place asked no faster than `rate`."""
@@ -90,7 +121,7 @@ class Bucket:
             self._tokens = min(self._tokens, self._burst())
 
     def _burst(self) -> float:
-        return min(_BURST, max(1.0, math.floor(self._configured)))
+        return min(_BURST, max(1.0, math.floor(self._configured * _BURST_SECONDS)))
 
     def _count(self) -> None:
         """Brings tokens and rate up to now."""
@@ -98,14 +129,20 @@ class Bucket:
         passed = max(0.0, now - self._counted)
         self._counted = now
         self._tokens = min(self._burst(), self._tokens + passed * self._rate)
-        self._rate = min(self._configured, self._rate + passed * _RECOVERY * self._configured)
+        if self._rate < self._configured:
+            self._rate = max(self._rate, min(self._configured, self._grown(now - self._cut)))
+
+    def _grown(self, seconds: float) -> float:
+        """The rate so long after a cut."""
+        return self._refused * (1 + (1 - _CUT / _NEARLY) * (seconds / _BACK - 1) ** 3)
 
 
 class Rates:
     """All buckets of a process, by account, region and operation class."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, told: Told | None = None) -> None:
         self._clock = clock
+        self._told = told
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
@@ -123,7 +160,14 @@ class Rates:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = Bucket(rate, self._clock)
+            bucket = self._buckets[key] = Bucket(rate, self._clock, self._slowed(place, kind))
         else:
             bucket.limit(rate)
+        if self._told is not None:
+            self._told(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
         return bucket
+
+    def _slowed(self, place: Place, kind: str) -> Callable[[float], object] | None:
+        if self._told is None:
+            return None
+        return partial(self._told, str(place), OPERATIONS[kind], throttled=True)

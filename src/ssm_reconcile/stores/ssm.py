@@ -19,11 +19,12 @@ from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
-from ssm_reconcile.stores.base import Answers, Put, Step
+from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
 from ssm_reconcile.stores.session import Clients, Door
+from ssm_reconcile.stores.settings import read_settings
 from ssm_reconcile.stores.values import Values
 from ssm_reconcile.stores.wire import forms, name_in, parameter_of, put_arguments, tags_of
 
@@ -54,6 +55,7 @@ class Aws:
         clock: Clock,
         parallelism: int = 8,
         jitter: Callable[[], float] = random.random,
+        told: rates.Told | None = None,
     ) -> None:
         """Asks nothing yet.
 
@@ -63,9 +65,10 @@ class Aws:
             clock: paces calls and retries.
             parallelism: requests under way at a time while values are read.
             jitter: a random number in [0, 1), for the pauses between retries.
+            told: hears at which rate each place is asked, and when AWS's throttling changes it.
         """
         self._door = Door(profile, endpoint_url, clock, jitter, parallelism)
-        self._rates = rates.Rates(clock)
+        self._rates = rates.Rates(clock, told)
         self._clock = clock
         self._jitter = jitter
         self._parallelism = parallelism
@@ -87,6 +90,7 @@ class SsmStore:
     def __init__(self, place: Place, caller: str, clients: Clients, calls: Calls, parallelism: int) -> None:
         self._place = place
         self._caller = caller
+        self._clients = clients
         self._ssm = clients.ssm
         self._tagging = clients.tagging
         self._calls = calls
@@ -166,6 +170,10 @@ class SsmStore:
     def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
         """Aliases, ids and ARNs resolved to keys (ListAliases, DescribeKey), cached for the run."""
         return self._keys.resolve(list(references))
+
+    def settings(self) -> Settings:
+        """What the place is set to (GetServiceSetting), and the time there; never raises."""
+        return read_settings(self._clients, self._calls)
 
     # Writer
 

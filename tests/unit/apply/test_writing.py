@@ -9,35 +9,35 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.model import IMAGE, SECURE
+from ssm_reconcile.model import IMAGE, SECURE, Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, Origin, digest, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Run
 from ssm_reconcile.stores.readings import InPlace
 from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.traffic import AWAIT_TURN, at_call, lost, refused
+from ssm_reconcile.stores.traffic import AWAIT_TURN, Fault, at_call, lost, refused
 from ssm_reconcile.stores.world import Lag
 from tests.builders import Stage, counted, outcome, record
 
 Act = Callable[[Stage], object]
 
 
-def created(**more: Facts) -> tuple[Stage, Plan]:
+def created() -> tuple[Stage, Plan]:
     """A stage on which one create is planned."""
-    stage = Stage(**more)
+    stage = Stage()
     stage.world.put(stage.here, "/p/a", "new", tags={"team": "a"})
     stage.pass_time()
     return stage, stage.plan()
 
 
-def updated(run: Run | None = None, **more: Facts) -> tuple[Stage, Plan]:
+def updated() -> tuple[Stage, Plan]:
     """A stage on which one update is planned, from version 1 to 2."""
-    stage = Stage(**more)
+    stage = Stage()
     stage.replicate("/p/a", "old", tags={"team": "a"})
     stage.world.put(stage.here, "/p/a", "new")
     stage.pass_time()
-    return stage, stage.plan(run)
+    return stage, stage.plan()
 
 
 def result(report: Report) -> tuple[str, str]:
@@ -127,7 +127,10 @@ class TestCreate:
         stage.world.put(stage.here, "/p/a", "hunter2", SECURE)
         plan = stage.plan()
         assert counted(plan) == {"create": 1}
-        assert result(stage.carry_out(plan)) == ("stale", "its source is a SecureString by now, the plan saw a String")
+        assert result(stage.carry_out(plan)) == (
+            "stale",
+            "its source is a SecureString by now, the plan saw a String",
+        )
         assert stage.value("/p/a") is None
         assert "hunter2" not in repr(plan)
 
@@ -168,6 +171,21 @@ class TestLostAnswerOfACreate:
         stage.world.faults = at_call("PutParameter", lost(done=False), nth=1)
         assert result(stage.carry_out(plan)) == ("stale", "the name was taken since the plan")
         assert stage.world.tags(stage.there, "/p/a") == {}
+
+    def test_a_create_of_ours_that_shows_only_later_is_still_ours(self) -> None:
+        stage, plan = created()
+        stage.world.traffic.forget()
+
+        def late(operation: str, place: Place, _names: tuple[str, ...], nth: int) -> Fault | None:
+            if operation == "PutParameter" and nth == 1:
+                return lost(done=True)
+            first_look = (operation, place, nth) == ("ListTagsForResource", stage.there, 1)
+            return refused(Trouble.MISSING) if first_look else None
+
+        stage.world.faults = late
+        assert result(stage.carry_out(plan)) == ("applied", "")
+        assert stage.world.traffic.count("PutParameter") == 2
+        assert is_ours(stage, 1)
 
     def test_it_fails_when_nobody_can_tell(self) -> None:
         stage, plan = created()
@@ -210,7 +228,9 @@ class TestThrottling:
 
     def test_a_final_refusal_is_not_tried_again(self) -> None:
         stage, plan = created()
-        stage.world.faults = at_call("PutParameter", refused(Trouble.REFUSED, "ParameterPatternMismatchException"))
+        stage.world.faults = at_call(
+            "PutParameter", refused(Trouble.REFUSED, "ParameterPatternMismatchException")
+        )
         assert result(stage.carry_out(plan)) == ("failed", "PutParameter: ParameterPatternMismatchException")
         assert stage.world.traffic.count("PutParameter") == 1
 
@@ -229,7 +249,10 @@ class TestUpdate:
         assert result(stage.carry_out(plan)) == ("applied", "")
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 2)
         assert is_ours(stage, 2)
-        assert [call.operation for call in stage.world.traffic.writes()][-2:] == ["PutParameter", "AddTagsToResource"]
+        assert [call.operation for call in stage.world.traffic.writes()][-2:] == [
+            "PutParameter",
+            "AddTagsToResource",
+        ]
 
     def test_the_turn_is_awaited_before_the_last_look_not_after_it(self) -> None:
         stage, plan = updated()
@@ -342,7 +365,10 @@ class TestLostAnswerOfAnUpdate:
         stage.world.traffic.forget()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "hand"))
         stage.world.faults = at_call("PutParameter", lost(done=False), nth=1)
-        assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, written by somebody else")
+        assert result(stage.carry_out(plan)) == (
+            "stale",
+            "it is at version 2 by now, written by somebody else",
+        )
         assert stage.value("/p/a") == "hand"
 
     def test_a_replica_that_vanished_is_stale(self) -> None:
@@ -438,10 +464,10 @@ class TestTypeChange:
 class TestUnproven:
     RUN = Run(no_decrypt=True)
 
-    def planned(self, value: str, **more: str) -> tuple[Stage, Plan]:
+    def planned(self, value: str, description: str = "") -> tuple[Stage, Plan]:
         stage = Stage()
         stage.replicate("/p/a", "old", SECURE)
-        stage.world.put(stage.here, "/p/a", value, SECURE, **more)
+        stage.world.put(stage.here, "/p/a", value, SECURE, description=description)
         stage.pass_time()
         return stage, stage.plan(self.RUN)
 

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.watching import Lines, bar_wanted, watching
+from ssm_reconcile.cli.watching import Lines, Paces, bar_wanted, watching
 from ssm_reconcile.progress import Phase, Progress
 
 PLACE = "123456789012/us-east-1"
@@ -46,12 +46,39 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
     lines(Progress(PLACE, Phase.WRITING, 1, 12))
     assert said == [
         f"{PLACE}: listing ...",
-        f"{PLACE}: listing, 500",
-        f"{PLACE}: listing, 1,000",
+        f"{PLACE}: listing, 500, 50/s",
+        f"{PLACE}: listing, 1,000, 50/s",
     ]
     now[0] = 40
     lines(Progress(PLACE, Phase.WRITING, 7, 12))
-    assert said[-1] == f"{PLACE}: writing, 7 of 12"
+    assert said[-1] == f"{PLACE}: writing, 7 of 12, 0.375/s, 13 s left"
+    now[0] = 60
+    lines(Progress(PLACE, Phase.WRITING, 12, 12))
+    assert said[-1] == f"{PLACE}: writing, 12 of 12"
+
+
+def test_what_holds_the_work_is_said_with_it() -> None:
+    said: list[str] = []
+    now = [0.0]
+    pace = Paces(lambda: now[0])
+    lines = Lines(said.append, lambda: now[0], pace)
+    pace.note(PLACE, "PutParameter", 3, throttled=False)
+    pace.note(PLACE, "AddTagsToResource", 5, throttled=False)
+    lines(Progress(PLACE, Phase.WRITING, 0, 10_000))
+    now[0] = 10
+    lines(Progress(PLACE, Phase.WRITING, 31, 10_000))
+    assert said[-1] == f"{PLACE}: writing, 31 of 10,000, 3.1/s, 54 min left, PutParameter at 3/s"
+    pace.note(PLACE, "AddTagsToResource", 2.45, throttled=True)
+    now[0] = 20
+    lines(Progress(PLACE, Phase.WRITING, 40, 10_000))
+    assert said[-1].endswith("2/s, 83 min left, AWS throttles AddTagsToResource: down to 2.45/s for now")
+    now[0] = 60
+    lines(Progress(PLACE, Phase.WRITING, 160, 10_000))
+    assert said[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
+
+
+def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:
+    assert Paces(lambda: 0.0).text(Progress(PLACE, Phase.READING, 1, 2)) == ""
 
 
 def test_the_line_has_all_places() -> None:

@@ -379,6 +379,10 @@ class TestOrphan:
         assert found.row == "orphan"
         assert found.change.effect == Delete(None)
 
+    def test_orphan_whose_source_is_gone_is_deleted_only_once_that_is_confirmed(self) -> None:
+        found = judge([], replica(held()), spec=replace(self.OUTSIDE, orphans=Orphans.DELETE))
+        assert found.change.effect == Delete("/p/a")
+
     def test_orphan_is_kept_by_delete_never(self) -> None:
         spec = replace(self.OUTSIDE, orphans=Orphans.DELETE, delete=DeleteMode.NEVER)
         assert judge(held(), replica(held()), spec=spec).other.counted == "orphaned"
@@ -640,7 +644,10 @@ class TestConflict:
 
     @pytest.mark.parametrize("mode", [Adopt.NEVER, Adopt.IDENTICAL, Adopt.SAME_VALUE])
     def test_conflict_over_a_value_stays_one_unless_overwrite(self, mode: Adopt) -> None:
-        assert judge(held(value="new"), native(held(), "old"), spec=replication(adopt=mode)).other.counted == "conflict"
+        assert (
+            judge(held(value="new"), native(held(), "old"), spec=replication(adopt=mode)).other.counted
+            == "conflict"
+        )
 
     def test_conflict_is_overwritten_in_mode_overwrite_and_says_that_it_takes_over(self) -> None:
         found = judge(held(value="new"), native(held(), "old"), run=Run(adopt=Adopt.OVERWRITE))
@@ -778,6 +785,17 @@ class TestUpdate:
         source = held(value="a, b", kind=STRING_LIST, version=2)
         assert judge(source, replica(source, "a,b", record={"source_version": 1})).row == "retag"
 
+    @pytest.mark.parametrize(
+        ("allowed", "said"), [(True, "it is replaced"), (False, "it needs --allow-replace")]
+    )
+    def test_update_of_the_type_says_what_becomes_of_it_where_aws_refuses(
+        self, *, allowed: bool, said: str
+    ) -> None:
+        source = held(kind=SECURE, version=2)
+        found = judge(source, replica(held()), run=Run(allow_replace=allowed))
+        assert said in found.reasons
+        assert "history keeps the old plain values" in found.reasons
+
     def test_update_says_when_it_was_changed_outside(self) -> None:
         there = replica(held(), "hand", version=2, last_modified_user=SOMEBODY)
         found = judge(held(), there)
@@ -836,7 +854,10 @@ def mapped(**more: Any) -> Replication:
 
 class TestUpdateOfKeys:
     SOURCE = held(kind=SECURE, key_id="alias/app")
-    RINGS: ClassVar[dict[str, Any]] = {"source_ring": ring(HERE, "alias/app"), "target_ring": ring(THERE, "alias/app-2")}
+    RINGS: ClassVar[dict[str, Any]] = {
+        "source_ring": ring(HERE, "alias/app"),
+        "target_ring": ring(THERE, "alias/app-2"),
+    }
 
     def there(self, key: str = "alias/app-2", recorded: str | None = None) -> Held:
         identity = recorded or key_arn(THERE, "alias/app-2")

@@ -34,7 +34,11 @@ def test_every_change_of_a_frozen_target_is_withheld() -> None:
 
 def test_no_flag_lifts_it() -> None:
     run = Run(
-        overwrite_outside=True, allow_replace=True, allow_empty_source=True, max_deletes=99, max_change_percent=100
+        overwrite_outside=True,
+        allow_replace=True,
+        allow_empty_source=True,
+        max_deletes=99,
+        max_change_percent=100,
     )
     assert fates(guard(part(*EVERYTHING, target=FROZEN), Rules(replication(), run))) == {"withheld": 6}
 

@@ -12,7 +12,7 @@ RULES = Rules(replication())
 
 
 def test_every_guard_of_the_folder_is_in_the_row_once() -> None:
-    names = [guard.__module__.rsplit(".", 1)[-1] for guard in GUARDS]  # type: ignore[attr-defined]  # functions have it
+    names = [guard.__module__.rsplit(".", 1)[-1] for guard in GUARDS]
     assert sorted(names) == [
         "changed_outside",
         "empty_source",

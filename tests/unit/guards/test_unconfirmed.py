@@ -13,7 +13,9 @@ WHY = "its tags could not be confirmed (AccessDeniedException)"
 
 
 def rules(**unread: str) -> Rules:
-    return Rules(replication(), unconfirmed={("us-east-2", f"/p/{name}"): why for name, why in unread.items()})
+    return Rules(
+        replication(), unconfirmed={("us-east-2", f"/p/{name}"): why for name, why in unread.items()}
+    )
 
 
 def test_a_change_whose_tags_could_not_be_read_is_withheld_and_says_why() -> None:

@@ -131,7 +131,7 @@ def filters(rows: Sequence[Row], places: Places) -> str:
         ' autocomplete="off" spellcheck="false"></label>'
         '<button type="reset">Show all</button>'
         '<p id="count" role="status" aria-live="polite"></p></form>'
-        '<noscript><p class="dim">Scripts are off: there is no filter, and all is listed.</p></noscript>'
+        '<p id="off" class="dim">Scripts are off: there is no filter, and all is listed.</p>'
     )
 
 

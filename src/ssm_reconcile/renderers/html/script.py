@@ -60,6 +60,7 @@ SCRIPT = """\
   form.addEventListener("submit", function (event) { event.preventDefault(); apply(); });
   form.addEventListener("reset", function () { setTimeout(apply, 0); });
   form.hidden = false;
+  document.getElementById("off").hidden = true;
   apply();
 }());
 """

@@ -1,0 +1,90 @@
+"""Terraform with a resource `aws_ssm_parameter` a parameter, where it can be had.
+
+It needs `terraform` on the path and its aws provider: from the registry, or from a folder that
+TERRAFORM_PLUGIN_DIR names. Terraform does not read a source region, so the values are given to it as
+data (secrets too: they stand in its state in clear), and what is measured is one target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from benchmarks.children import Cost, cost
+from benchmarks.served import CREDENTIALS, Server, environment
+
+PLUGINS = "TERRAFORM_PLUGIN_DIR"
+_MAIN = """\
+terraform {
+  required_providers {
+    aws = { source = "hashicorp/aws" }
+  }
+}
+provider "aws" {
+  region                      = "us-east-2"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_region_validation      = true
+  endpoints {
+    ssm = "%(url)s"
+    sts = "%(url)s"
+  }
+}
+locals {
+  parameters = jsondecode(file("${path.module}/parameters.json"))
+}
+resource "aws_ssm_parameter" "copy" {
+  for_each    = local.parameters
+  name        = each.key
+  type        = each.value.type
+  value       = each.value.value
+  description = each.value.description
+  tags        = each.value.tags
+}
+"""
+
+
+class Skipped(Exception):  # noqa: N818 - not an error: this machine has no Terraform
+    """Why Terraform is not measured."""
+
+
+def prepare(folder: Path, server: Server, count: int) -> str:
+    """Makes a module of so many parameters and initialises it; the version. Raises Skipped."""
+    if shutil.which("terraform") is None:
+        raise Skipped("no `terraform` on the path")
+    (folder / "main.tf").write_text(_MAIN % {"url": server.url})
+    (folder / "parameters.json").write_text(json.dumps(dict(map(_parameter, range(count)))))
+    plugins = os.environ.get(PLUGINS)
+    told = _terraform(folder, "init", *([f"-plugin-dir={plugins}"] if plugins else []))
+    if told.returncode:
+        raise Skipped(f"`terraform init` could not get the aws provider (set {PLUGINS} to a folder with it)")
+    version = json.loads(_terraform(folder, "version", "-json").stdout)
+    providers = version["provider_selections"].values()
+    return f"Terraform {version['terraform_version']}, aws provider {', '.join(providers)}"
+
+
+def run(folder: Path, server: Server, verb: str, *options: str) -> Cost:
+    """What one `terraform plan` or `apply` costs."""
+    command = ["terraform", f"-chdir={folder}", verb, "-no-color", "-input=false", *options]
+    return cost(server, command, extra=_settings())
+
+
+def _parameter(number: int) -> tuple[str, dict[str, object]]:
+    kind = "SecureString" if number % 10 in {3, 6, 9} else "String"
+    tags = {"team": "payments", "stage": "prod"}
+    told = {"type": kind, "value": f"value {number} " + "x" * 50, "description": f"setting {number}"}
+    return f"/bench/service-{number // 40:03d}/setting-{number:06d}", {**told, "tags": tags}
+
+
+def _settings() -> dict[str, str]:
+    return {**CREDENTIALS, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+
+
+def _terraform(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["terraform", f"-chdir={folder}", *words]
+    return subprocess.run(  # noqa: S603 - words of our own
+        command, capture_output=True, text=True, timeout=300, check=False, env=environment() | _settings()
+    )

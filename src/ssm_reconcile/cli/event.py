@@ -1,0 +1,145 @@
+"""`ssm-reconcile event`: an event, or names -> those parameters reconciled, and a report on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli.options import Asked, Intent
+from ssm_reconcile.errors import Finding, Severity, UsageError
+
+if TYPE_CHECKING:
+    from ssm_reconcile.cli.running import Work
+    from ssm_reconcile.plan import Plan
+    from ssm_reconcile.triggers.events import Message, Rejected
+    from ssm_reconcile.triggers.standby import Planned
+
+HELP = """\
+Reconcile the parameters that an event names, and no others.
+
+EVENT is a file, or `-` for standard input: an EventBridge event of Parameter Store, a batch of SQS
+records, the payload of a GitHub `repository_dispatch` (the file at GITHUB_EVENT_PATH), a JSON list of
+names, or names one a line. A scheduled event reconciles everything.
+
+Only these names are read, at the source and where they belong in the targets; all rules and guards are
+those of `apply`. A delete lists both places first, since guards count all that would go. What comes from
+another place than the source, or is out of scope, is told and changes nothing. Nobody is asked.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile event "$GITHUB_EVENT_PATH"
+  echo /prod/db/url | ssm-reconcile event - --spec prod.yaml
+
+\b
+Exit codes, the first that fits:
+  130  interrupted: what was in flight was finished
+   64  wrong usage, or nothing in EVENT that could be understood
+    1  error: nothing could be planned
+    5  a guard withheld something (the rest was applied)
+    3  not all that the spec asks for holds: failed, stale, conflict, invalid, not to be seen yet
+    0  done
+"""
+LOOKS = 4
+PAUSE = 2.0
+"""Seconds between looks at names whose reads do not agree with what was told of them."""
+
+
+@click.command("event", help=HELP, epilog=EPILOG)
+@click.argument("event", metavar="EVENT", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option(
+    "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
+    help="The spec, replication.yaml if none is given (repeat for more).",
+)  # fmt: skip
+@options.planning
+@options.output
+@options.out("the report")
+@options.aws
+def command(
+    event: str, specs: tuple[str, ...], form: str, out: Path | None, asked: Asked, intent: Intent
+) -> int:
+    """Finds out what the event is about, and does it; returns the exit code."""
+    from ssm_reconcile.cli.applying import Applying
+    from ssm_reconcile.cli.orders import Order
+    from ssm_reconcile.triggers import events
+
+    if "-" in specs and event == "-":
+        raise click.UsageError("standard input can be the event or the spec, not both.")
+    messages = events.read(_text(event, events.LONGEST_TEXT + 1))
+    refused = [message.news for message in messages if isinstance(message.news, events.Rejected)]
+    if len(refused) == len(messages):
+        raise UsageError(
+            f"{event} is no event that could be understood: {refused[0] if refused else 'empty'}"
+        )
+    if out is not None:
+        streams.check_writable(out)
+    order = Order(specs, intent.name, intent.run(asked.parallelism), intent)
+    if any(isinstance(message.news, events.Full) for message in messages):
+        return Applying(order, asked, form, out, ask=False, planner=running.Work.plan).run()
+    return Applying(order, asked, form, out, ask=False, planner=Naming(messages).plan).run()
+
+
+def _text(event: str, limit: int) -> str:
+    try:
+        if event == "-":
+            return sys.stdin.read(limit)
+        with Path(event).open(encoding="utf-8") as file:
+            return file.read(limit)
+    except UnicodeDecodeError:
+        raise UsageError(f"{event} is not UTF-8 text") from None
+
+
+@dataclass(slots=True)
+class Naming:
+    """The names of an event, planned."""
+
+    messages: Sequence[Message]
+
+    def plan(self, work: Work) -> Plan:
+        """The plan for these names, and what is to be said of the others."""
+        from ssm_reconcile import reconcile
+        from ssm_reconcile.cli.watching import watching
+        from ssm_reconcile.triggers.standby import Standby
+        from ssm_reconcile.triggers.wishes import sort_out
+
+        with watching(work.asked) as watch:
+            connect = running.connect_factory(work.asked, work.clock)
+            work.places = reconcile.open_places(work.specs, connect, work.run)
+            standby = Standby(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
+            batch = sort_out(self.messages, work.specs, standby.sources())
+            planned = standby.plan(batch.wishes)
+            for _ in range(LOOKS - 1):
+                if not (planned.unsure or planned.unseen):
+                    break
+                work.clock.sleep(PAUSE)
+                planned = standby.plan(batch.wishes)
+        work.run = planned.run
+        findings = [*_rejections(why for _, why in batch.rejected), *_doubts(planned)]
+        parts = planned.plan.replications
+        if planned.unsure:  # not all that was asked for could be judged, and the exit code has to say so
+            parts = tuple(replace(part, source_complete=False) for part in parts)
+        return replace(planned.plan, replications=parts, findings=(*planned.plan.findings, *findings))
+
+
+def _rejections(rejected: Iterable[Rejected]) -> list[Finding]:
+    return [
+        Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {one}") for one in dict.fromkeys(rejected)
+    ]
+
+
+def _doubts(planned: Planned) -> list[Finding]:
+    doubtful = [
+        Finding(Severity.ERROR, "not-judged", f"{name}: {why}", name) for name, why in planned.unsure.items()
+    ]
+    busy = {change.source_name for change in planned.plan.changes}
+    return doubtful + [
+        Finding(Severity.WARNING, "not-seen-yet", f"{name}: {why}", name)
+        for name, why in planned.unseen.items()
+        if name not in planned.unsure and name not in busy
+    ]

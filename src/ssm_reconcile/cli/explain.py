@@ -1,0 +1,128 @@
+"""`ssm-reconcile explain`: one name -> why it is, or is not, what it should be, in each target."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.running import Work
+from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.errors import Finding, ReconcileError, Severity
+from ssm_reconcile.spec import Run
+
+if TYPE_CHECKING:
+    from ssm_reconcile.explain import Explanation
+    from ssm_reconcile.places import Places
+    from ssm_reconcile.plan import ReplicationPlan
+    from ssm_reconcile.spec import Replication
+
+HELP = """\
+Say of one parameter why it is, or is not, what it should be in each target, and what to do.
+
+The rule and line that select or exclude it, its key and rewrite, owner and record, versions on both
+sides, its row in the table of cases and why no earlier one fits, what a plan would do, and what to change
+to get something else. NAME is a name at the source or in a target. Only that name is read. Where a plan
+would change something, the plan of its replication is made besides, since guards count all of it; --quick
+leaves that out. Values are shown as a plan shows them: never of a SecureString.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile explain /prod/db/url
+  ssm-reconcile explain /prod/db/url --target us-east-2 --format json
+  ssm-reconcile explain /prod/db/url --spec prod.yaml --quick --no-decrypt
+
+\b
+Exit codes:
+    0  done
+    1  error: no place could be reached, or the wrong one
+   64  wrong usage
+  130  interrupted
+"""
+_UNCOUNTED = 10**9
+
+
+@click.command("explain", help=HELP, epilog=EPILOG)
+@click.argument("parameter", metavar="NAME")
+@options.spec_option
+@options.only_name
+@click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
+@click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
+@click.option("--quick", is_flag=True, help="Read that name only: guards that count are not told.")
+@options.text_or_json
+@options.aws
+def command(
+    *,
+    parameter: str,
+    specs: tuple[str, ...],
+    name: str | None,
+    target: tuple[str, ...],
+    no_decrypt: bool,
+    quick: bool,
+    form: str,
+    asked: Asked,
+) -> int:
+    """Reads, explains; returns the exit code."""
+    from ssm_reconcile import reconcile
+    from ssm_reconcile.explain import text
+    from ssm_reconcile.places import narrowed
+
+    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
+    loaded = running.load_specs(specs, name)
+    with running.working(loaded, run, asked) as work:
+        places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
+        told = [
+            one
+            for spec in narrowed(loaded, run)
+            for one in _explained(parameter, spec, places, work, quick=quick)
+        ]
+    streams.result(json.dumps(text.document(told), indent=2) if form == "json" else text.text(told))
+    return 0
+
+
+def _explained(name: str, spec: Replication, places: Places, work: Work, *, quick: bool) -> list[Explanation]:
+    from ssm_reconcile import reconcile
+    from ssm_reconcile.explain import explain
+    from ssm_reconcile.explain.glance import glance
+
+    uncounted = replace(
+        work.run, allow_empty_source=True, max_deletes=_UNCOUNTED, max_change_percent=_UNCOUNTED
+    )
+    with watching(work.asked) as watch:
+        heeding = work.stop.heeding(watch)
+        seen = glance(spec, places, name)
+        part, views = reconcile.look_closely(spec, seen, uncounted, work.clock, heeding)
+        if part.changes:
+            part = _judged(part, spec, places, work, quick=quick)
+    return list(explain(name, spec, part, {k: (view.scene, view.desired) for k, view in views.items()}))
+
+
+def _judged(
+    part: ReplicationPlan, spec: Replication, places: Places, work: Work, *, quick: bool
+) -> ReplicationPlan:
+    """The same with the fates of a whole plan, or with a word that they are not known."""
+    from ssm_reconcile import reconcile
+
+    if quick:
+        return _unjudged(part, "--quick")
+    try:
+        with watching(work.asked) as watch:
+            run = replace(work.run, targets=tuple(sorted({change.target for change in part.changes})))
+            heeding = work.stop.heeding(watch)
+            (whole,) = reconcile.make_plan([spec], places, run, work.clock, heeding).replications
+    except ReconcileError as failure:
+        return _unjudged(part, failure.message)
+    known = {change.order: change for change in whole.changes}
+    changes = tuple(known.get(change.order, change) for change in part.changes)
+    return replace(part, changes=changes, findings=(*part.findings, *whole.findings))
+
+
+def _unjudged(part: ReplicationPlan, why: str) -> ReplicationPlan:
+    message = f"guards that count a whole plan were not asked ({why}): `ssm-reconcile plan` tells"
+    streams.aside(f"Note: {message}.")
+    return replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))

@@ -1,0 +1,119 @@
+"""`ssm-reconcile iam`: specs -> the policies that a run needs; a repository -> who may assume a role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli.options import Asked
+
+HELP = """\
+Print the IAM policies that a spec needs, and no more; needs no AWS.
+
+One policy for each identity: the roles of the spec, and the default credentials. Parameters are named by
+the path rules, keys by the KMS map. IAM's wildcards are wider than path rules.
+"""
+EPILOG = """\
+\b
+Examples:
+  ssm-reconcile iam plan --no-decrypt
+  ssm-reconcile iam apply prod.yaml --format terraform
+  ssm-reconcile iam event prod.yaml
+  ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 --environment prod
+
+\b
+Exit codes:
+    0  done
+    1  the spec has errors
+   64  wrong usage
+"""
+FORMATS = ("json", "terraform", "cloudformation")
+_form = click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True,
+    help="What to write to stdout.",
+)  # fmt: skip
+
+
+@click.group("iam", help=HELP, epilog=EPILOG)
+def command() -> None:
+    """The group; says nothing itself."""
+
+
+def _phase(name: str, help_text: str) -> Callable[..., Any]:
+    """Makes the subcommand of one phase."""
+
+    @command.command(name, help=help_text, epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
+    @options.spec_argument
+    @options.only_name
+    @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt outright (iam plan only).")
+    @_form
+    @options.talk
+    def print_policies(
+        *, specs: tuple[str, ...], name: str | None, no_decrypt: bool, form: str, asked: Asked
+    ) -> int:
+        from ssm_reconcile.permit import Phase, formats, policies
+
+        del asked  # only its colour and loudness, of which there is none here
+        loaded = running.load_specs(specs, name)
+        phase = Phase(name_of_phase)
+        render = {
+            "json": formats.as_json,
+            "terraform": formats.as_terraform,
+            "cloudformation": formats.as_cloudformation,
+        }
+        streams.result(render[form](policies(loaded, phase, no_decrypt=no_decrypt), phase))
+        return 0
+
+    name_of_phase = name
+    return print_policies
+
+
+_phase("plan", "What `plan` needs: reading, everywhere. With --no-decrypt, and never a secret.")
+_phase("apply", "What `apply` needs: reading everywhere, writing in the targets.")
+_phase("event", "What a run by event needs: the same as `apply`, for it plans and writes as well.")
+
+
+@command.command("trust", epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
+@click.option(
+    "--github", metavar="OWNER/REPO", required=True, help="The repository whose workflows to trust."
+)
+@click.option(
+    "--github-ids", metavar="OWNER_ID/REPO_ID",
+    help="Its ids, for the form that newer repositories have.",
+)  # fmt: skip
+@click.option("--environment", metavar="NAME", help="Only jobs with that environment.")
+@click.option("--branch", metavar="NAME", default="main", show_default=True, help="Only runs on that branch.")
+@click.option("--pull-requests", is_flag=True, help="Runs on pull requests, too: for a role that only plans.")
+@click.option("--account", metavar="ID", help="The account of the role, 12 digits.")
+@_form
+@options.talk
+def trust_command(
+    *,
+    github: str,
+    github_ids: str | None,
+    environment: str | None,
+    branch: str,
+    pull_requests: bool,
+    account: str | None,
+    form: str,
+    asked: Asked,
+) -> int:
+    """The trust policy of a role for GitHub's OIDC tokens, in both forms of their subject."""
+    from ssm_reconcile.permit import formats
+    from ssm_reconcile.permit.trust import Trusted, trust
+
+    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS has it so
+        raise click.UsageError("--account wants 12 digits.")
+    trusted = Trusted(github, github_ids, environment, branch, pull_requests)
+    streams.result(formats.trust_as(form, trust(trusted, account or formats.ACCOUNT)))
+    if not asked.quiet:
+        if account is None:
+            streams.aside(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
+        if github_ids is None:
+            streams.aside(
+                "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."
+            )
+    return 0

@@ -1,0 +1,111 @@
+"""What the rules ask of one target -> whether it can take it: keys, names, room; and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ssm_reconcile import observe
+from ssm_reconcile.budget import RATES
+from ssm_reconcile.diagnose.checks import Answer, Check, Needed
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import ADVANCED, Desired, Keyring, KeyState, Listing, ProblemKind
+from ssm_reconcile.resolve import resolve, source_keys, target_keys
+from ssm_reconcile.spec import Replication, Target
+from ssm_reconcile.stores.base import Reader
+
+STANDARD_LIMIT = 10_000
+ADVANCED_LIMIT = 100_000
+"""Parameters an account and region may hold by tier (aws-facts B3)."""
+
+
+def look(
+    spec: Replication,
+    target: Target,
+    reader: Reader,
+    source: Listing,
+    there: Reader,
+    live: Listing,
+    *,
+    now: datetime,
+) -> list[Check]:
+    """Every check of one target that depends on the rules."""
+    label = f"target {target.name}"
+    try:
+        ring = observe.resolve_keys(reader, source_keys(spec, source))
+        keys = observe.resolve_keys(there, target_keys(spec, target, source, live, ring))
+    except StoreError as failure:
+        return [Check(label, "keys", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)]
+    desired = resolve(spec, target, source, live, source_ring=ring, target_ring=keys, now=now)
+    wanted = {name: one for name, one in desired.items() if not (one.skip or one.chained)}
+    checks = [*_frozen(label, target), *_keys(label, wanted, keys), *_problems(label, wanted)]
+    missing = [one for name, one in wanted.items() if name not in live.parameters and not one.problems]
+    return [*checks, *_room(label, live, missing), _duration(label, target, len(missing))]
+
+
+def _frozen(label: str, target: Target) -> list[Check]:
+    if not target.frozen:
+        return []
+    told = "it is frozen: planned, never written"
+    return [Check(label, "frozen", Answer.WARNING, told, "`frozen: false` in the spec lifts it")]
+
+
+def _keys(label: str, wanted: Mapping[str, Desired], ring: Keyring) -> list[Check]:
+    """Each key that replicas get here, and what it is good for."""
+    found = []
+    for reference in sorted({one.key_id for one in wanted.values() if one.key_id is not None}):
+        key = ring.keys.get(reference)
+        if key is None or key.state is KeyState.UNKNOWN:
+            told = f"{reference}: its state could not be asked (kms:DescribeKey, kms:ListAliases)"
+            found.append(Check(label, "key", Answer.UNKNOWN, told))
+        elif key.state is KeyState.USABLE:
+            meaning = "" if key.identity == reference else f" is {key.identity}"
+            found.append(Check(label, "key", Answer.OK, f"{reference}{meaning}", needed=Needed.APPLY))
+    return found
+
+
+def _problems(label: str, wanted: Mapping[str, Desired]) -> list[Check]:
+    """What the target cannot take, one check a reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in wanted.values():
+        for problem in one.problems:
+            key = (problem.kind.value, problem.reason)
+            reasons.setdefault(key, []).append(one.name)
+    found = []
+    for (kind, reason), names in sorted(reasons.items()):
+        told = f"{reason} (needed by {names[0]}" + (f" and {len(names) - 1} more)" if names[1:] else ")")
+        subject = "key" if kind == ProblemKind.KEY.value else f"cannot take it: {kind}"
+        remedy = f"`ssm-reconcile explain {names[0]}` says what to do"
+        found.append(Check(label, subject, Answer.FAILED, told, remedy, Needed.APPLY))
+    return found
+
+
+def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:
+    """Head-room under the limits of the place, with what is still to be created."""
+    found = []
+    for tier, limit in (("Standard", STANDARD_LIMIT), (ADVANCED, ADVANCED_LIMIT)):
+        there = sum((one.tier == ADVANCED) == (tier == ADVANCED) for one in live.parameters.values())
+        more = sum((one.source.tier == ADVANCED) == (tier == ADVANCED) for one in missing)
+        told = f"{tier}: {there:,} there, {more:,} to come, of {limit:,}"
+        if there + more > limit:
+            remedy = "select less, make some Advanced at the source, or spread them over accounts"
+            found.append(Check(label, "room", Answer.FAILED, told, remedy, Needed.APPLY))
+        elif (there + more) * 10 > limit * 9:
+            found.append(Check(label, "room", Answer.WARNING, told))
+        elif there or more:
+            found.append(Check(label, "room", Answer.OK, told, needed=Needed.APPLY))
+    return found
+
+
+def _duration(label: str, target: Target, count: int) -> Check:
+    """A new parameter is one PutParameter, tags and all; nothing is slower (aws-facts A4, F)."""
+    rate = dict(target.access.rates).get("put", RATES["put"])
+    seconds = count / rate
+    told = f"{count:,} to create at {rate:g} a second: at least {_time(seconds)}"
+    return Check(label, "first apply", Answer.OK, told)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:  # noqa: PLR2004 - up to two minutes seconds read better
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

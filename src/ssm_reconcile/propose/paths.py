@@ -1,0 +1,80 @@
+"""Names -> the few patterns that mean them: whole paths to include, and exactly some names to treat apart."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ssm_reconcile.model import canonical
+
+FEW = 12
+"""So many paths can be looked over."""
+_RESERVED = re.compile(r"/(?:aws|ssm)(?:/|$)|/(?:aws|ssm)[^/]*$", re.IGNORECASE)
+"""Names that AWS keeps for itself (aws-facts B6): nobody can write them in a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A pattern and how many names it means."""
+
+    pattern: str
+    count: int
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name is one that only AWS can write."""
+    return _RESERVED.match(canonical(name)) is not None
+
+
+def top_paths(names: Iterable[str]) -> tuple[Path, ...]:
+    """The top levels as patterns: they mean what will be made below them later, too."""
+    return tuple(_at_depth(sorted({canonical(name) for name in names}), 1))
+
+
+def parts_of(paths: Sequence[Path], names: Iterable[str]) -> tuple[Path, ...]:
+    """Where one path holds everything, the levels below it, as far as they can be looked over."""
+    if len(paths) != 1:
+        return ()
+    below = _at_depth(sorted({canonical(name) for name in names}), 2)
+    return tuple(below) if 1 < len(below) <= FEW else ()
+
+
+def _at_depth(names: Sequence[str], depth: int) -> list[Path]:
+    """Patterns of so many levels and `**`; names that end above are meant by `*`."""
+    counts: dict[str, int] = {}
+    for name in names:
+        levels = name[1:].split("/")
+        parents = levels[: min(depth, len(levels) - 1)]
+        end = "**" if len(parents) == depth else "*"
+        pattern = "/" + "/".join([*parents, end])
+        counts[pattern] = counts.get(pattern, 0) + 1
+    return [Path(pattern, count) for pattern, count in sorted(counts.items())]
+
+
+def cover(chosen: Iterable[str], every: Iterable[str]) -> tuple[Path, ...]:
+    """Few patterns that mean all chosen names, and none of the others."""
+    wanted = {canonical(name) for name in chosen}
+    mine = Counter(path for name in wanted for path in _parents(name))
+    whole_of = wanted | {canonical(name) for name in every}
+    all_below = Counter(path for name in whole_of for path in _parents(name))
+    found: dict[str, int] = {}
+    for name in sorted(wanted):
+        whole = next((path for path in _parents(name) if 1 < mine[path] == all_below[path]), None)
+        pattern = name if whole is None else f"{whole}/**"
+        found[pattern] = found.get(pattern, 0) + 1
+    return tuple(Path(pattern, count) for pattern, count in found.items())
+
+
+def _parents(name: str) -> list[str]:
+    """The paths above a name, the shortest first, but for the root."""
+    levels = name.split("/")
+    return ["/".join(levels[:depth]) for depth in range(2, len(levels))]
+
+
+def name_for(patterns: Iterable[str], fallback: str) -> str:
+    """A name for a replication: its one path where there is one, otherwise the fallback."""
+    first = {pattern.strip("/").split("/")[0] for pattern in patterns}
+    word = re.sub(r"[^a-z0-9-]+", "-", min(first, default="").lower()).strip("-") if len(first) == 1 else ""
+    return word[:64].strip("-") or fallback

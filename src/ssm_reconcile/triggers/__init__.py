@@ -1,0 +1,11 @@
+"""Family: what happens outside -> "reconcile these names", over the same steps as everything else.
+
+events.py           what arrived -> Names | Full | Rejected                               pure
+scope.py            names + specs -> what each is for, and where its replicas lie         pure
+wishes.py           names that arrive together -> each once                               pure
+standby.py          names -> a plan for them alone, its apply, a result for each
+whole.py            a scheduled run, applied here or handed to the queue in parts
+timer.py            the clock of an invocation, which also says when to stop
+outside.py          SQS, S3 and SSM as the function itself uses them
+lambda_function.py  the door on AWS Lambda
+"""

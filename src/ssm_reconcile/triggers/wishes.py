@@ -1,0 +1,63 @@
+"""What arrived together -> each name once, with all that was said of it. Pure.
+
+A burst on one name is one wish: what counts is what the source holds when it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ssm_reconcile.model import Place
+from ssm_reconcile.spec import Replication
+from ssm_reconcile.triggers.events import Message, Names, Operation, Rejected
+from ssm_reconcile.triggers.scope import concerned
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One source name to reconcile. `operation` and `at` are of the youngest event about it."""
+
+    name: str
+    specs: frozenset[str]
+    operation: Operation = Operation.UNKNOWN
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A batch: its wishes by name, the names that each message has, and what was rejected, by message."""
+
+    wishes: Mapping[str, Wish]
+    named: Sequence[tuple[Message, frozenset[str]]]
+    rejected: Sequence[tuple[Message, Rejected]]
+
+
+def sort_out(
+    messages: Iterable[Message], specs: Sequence[Replication], sources: Mapping[str, Place]
+) -> Sorted:
+    """Merges what is about the same name. `sources` as for `scope.concerned`."""
+    wishes: dict[str, Wish] = {}
+    named: list[tuple[Message, frozenset[str]]] = []
+    rejected: list[tuple[Message, Rejected]] = []
+    for message in messages:
+        news = message.news
+        if isinstance(news, Rejected):
+            rejected.append((message, news))
+        if not isinstance(news, Names):
+            continue
+        wanted, refused = concerned(specs, sources, news)
+        rejected += [(message, one) for one in refused]
+        named.append((message, frozenset(wanted)))
+        for name, found in wanted.items():
+            wishes[name] = _merged(wishes.get(name), Wish(name, found, news.operation, news.at))
+    return Sorted(dict(sorted(wishes.items())), named, rejected)
+
+
+def _merged(known: Wish | None, other: Wish) -> Wish:
+    if known is None:
+        return other
+    specs = known.specs | other.specs
+    younger = other if known.at is None or (other.at is not None and other.at >= known.at) else known
+    return Wish(known.name, specs, younger.operation, younger.at)

@@ -1,0 +1,243 @@
+"""`--format html` as people meet it: in a browser, with a keyboard, on a phone, without scripts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.plan import Difference, Plan
+from ssm_reconcile.renderers.html import plan_html, report_html
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Result
+from tests.browser.conftest import Open
+from tests.unit.renderers import plans
+
+ATTACKS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "</script><script>alert(1)</script>",
+    "</style><style>*{display:none}</style>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<iframe src=https://evil.example></iframe>",
+    "<base href=https://evil.example/>",
+    "<meta http-equiv=refresh content=0;url=https://evil.example>",
+    "&lt;script&gt;",
+    "{{7*7}}",
+)
+VISIBLE = """name => { const rows = [...document.querySelectorAll("tr[data-k]:not([hidden])")];
+  return rows.length === 1 && rows[0].querySelector("th").textContent === name; }"""
+SECONDS = 5.0
+"""What a person would wait for once; the page takes about one on an idle machine."""
+
+
+def page_of(plan: Plan) -> str:
+    return plan_html(plan_view(plans.document_of(plan)), apply_command="ssm-reconcile apply")
+
+
+def shown(page: Any) -> list[str]:
+    """The names in the rows that can be seen."""
+    names: list[str] = page.eval_on_selector_all(
+        "tr[data-k]", "rows => rows.filter(r => !r.hidden).map(r => r.querySelector('th').textContent)"
+    )
+    return names
+
+
+def settled(page: Any, count: str) -> None:
+    page.wait_for_function("want => document.getElementById('count').textContent.startsWith(want)", arg=count)
+
+
+@pytest.fixture
+def twelve(opened: Open) -> Any:
+    return opened(page_of(plans.twelve()))
+
+
+def test_the_count_is_announced_and_starts_with_all(twelve: Any) -> None:
+    count = twelve.get_by_role("status")
+    assert count.inner_text() == "Showing 12 of 12 changes, 5 of 5 addresses left as they are."
+    assert count.get_attribute("aria-live") == "polite"
+
+
+def test_rows_are_filtered_by_target(twelve: Any) -> None:
+    twelve.get_by_label("Region").select_option("us-west-2")
+    settled(twelve, "Showing 3 of 12 changes, 2 of 5")
+    assert "/shop/prod/legacy/token" not in shown(twelve)
+    assert "/shop/prod/api/stripe-key" in shown(twelve)
+
+
+def test_rows_are_filtered_by_action(twelve: Any) -> None:
+    twelve.get_by_label("What").select_option("delete")
+    settled(twelve, "Showing 2 of 12 changes, 0 of 5")
+    assert shown(twelve) == ["/shop/prod/legacy/token"] * 2
+    assert twelve.locator(".empty:visible").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        ("/shop/prod/api", 5),
+        ("shop/prod/api/", 5),
+        ("/shop/**/password", 2),
+        ("/shop/*/hosts", 1),
+        ("/*", 0),
+        ("(", 0),
+    ],
+)
+def test_rows_are_filtered_by_path(twelve: Any, path: str, count: int) -> None:
+    twelve.get_by_label("Path").fill(path)
+    settled(twelve, f"Showing {count} of 12 changes")
+
+
+def test_rows_are_filtered_by_words_in_names_values_and_reasons(twelve: Any) -> None:
+    for words, name in (
+        ("STRIPE", "/shop/prod/api/stripe-key"),
+        ("max 250", "/shop/prod/feature/limits"),
+        ("cloudformation", "/shop/prod/stack"),
+    ):
+        twelve.get_by_label("Text").fill(words)
+        twelve.wait_for_function(VISIBLE, arg=name)
+
+
+def test_filters_add_up_and_show_all_takes_them_back(twelve: Any) -> None:
+    twelve.get_by_label("Region").select_option("eu-west-1")
+    twelve.get_by_label("What").select_option("update")
+    twelve.get_by_label("Text").fill("alias")
+    settled(twelve, "Showing 1 of 12")
+    twelve.get_by_role("button", name="Show all").click()
+    settled(twelve, "Showing 12 of 12")
+
+
+def test_the_state_of_an_apply_can_be_filtered(opened: Open) -> None:
+    report = plans.reported(plans.twelve(), (Result.APPLIED, Result.APPLIED, Result.FAILED, Result.STALE))
+    page = opened(report_html(report_view(plans.report_document_of(report))))
+    page.get_by_label("State").select_option("failed")
+    settled(page, "Showing 3 of 12")
+
+
+def test_all_of_it_can_be_reached_and_used_with_a_keyboard(twelve: Any) -> None:
+    named = "(e => e.name || e.className || e.type)(document.activeElement)"
+    seen = []
+    for _ in range(6):
+        twelve.keyboard.press("Tab")
+        seen.append(twelve.evaluate(named))
+    assert seen == ["skip", "target", "kind", "path", "text", "reset"]
+    twelve.get_by_label("Text").focus()
+    twelve.keyboard.type("stripe")
+    twelve.keyboard.press("Enter")
+    settled(twelve, "Showing 3 of 12")
+    assert twelve.url.endswith(".html")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_screen_reader_meets_tables_with_headers_on_every_width(opened: Open, width: int) -> None:
+    page = opened(page_of(plans.twelve()), viewport={"width": width, "height": 900})
+    assert page.get_by_role("table").count() == 3
+    changes = page.get_by_role("table", name="12 changes in 9 rows")
+    assert changes.get_by_role("row").count() == 10
+    assert changes.get_by_role("columnheader").all_inner_texts() == [
+        "What",
+        "Name",
+        "Type",
+        "Where",
+        "Details",
+    ]
+    assert changes.get_by_role("rowheader").count() == 9
+    assert changes.get_by_role("cell").count() == 9 * 4
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("search").count() == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_nothing_runs_out_of_the_screen(opened: Open, width: int) -> None:
+    long = plans.update("eu-west-1", "/" + "n" * 900, Difference("value", "v" * 150, "w" * 150))
+    page = opened(page_of(plans.plan_of([long])), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(opened: Open, scheme: str) -> None:
+    """WCAG AA: at least 4.5 to 1, for every element that has text of its own."""
+    page = opened(page_of(plans.twelve()), color_scheme=scheme)
+    worst = page.evaluate(
+        """() => {
+          const parse = c => c.match(/[\\d.]+/g).map(Number);
+          const part = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+          const light = ([r, g, b]) => {
+            return .2126 * part(r) + .7152 * part(g) + .0722 * part(b); };
+          const ground = e => { for (; e; e = e.parentElement) {
+            const c = parse(getComputedStyle(e).backgroundColor);
+            if (c.length < 4 || c[3] > 0) { return c; } } return [255, 255, 255]; };
+          let worst = [99, ""];
+          for (const e of document.querySelectorAll("body *")) {
+            const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+            if (!own || !e.offsetParent) { continue; }
+            const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+            const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+            if (ratio < worst[0]) { worst = [ratio, e.outerHTML.slice(0, 80)]; }
+          }
+          return worst;
+        }"""
+    )
+    assert worst[0] >= 4.5, worst
+
+
+def test_names_and_values_of_others_do_nothing_but_stand_there(opened: Open) -> None:
+    changes = [
+        plans.update(
+            "eu-west-1", f"/{number}/{attack}", Difference("value", attack, attack + "!"), reasons=(attack,)
+        )
+        for number, attack in enumerate(ATTACKS)
+    ]
+    page = opened(page_of(plans.plan_of(changes)))
+    for number, attack in enumerate(ATTACKS):
+        assert f"/{number}/{attack}" in shown(page)
+    assert page.evaluate("document.querySelectorAll('script, style, iframe, img, svg, base').length") == 2
+    page.get_by_label("Text").fill("<script>")
+    settled(page, "Showing 2 of 11")
+
+
+def test_a_script_that_got_into_the_page_would_not_run(opened: Open, browser: Any, tmp_path: Any) -> None:
+    """The policy, should the quoting ever fail."""
+    file = tmp_path / "broken.html"
+    planted = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"></body>"
+    file.write_text(page_of(plans.twelve()).replace("</body>", planted), encoding="utf-8")
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(file.as_uri())
+    page.get_by_label("Text").fill("stripe")
+    settled(page, "Showing 3 of 12")
+    assert page.title().startswith("SSM plan for prod")
+    context.close()
+
+
+def test_without_scripts_everything_can_be_read(opened: Open) -> None:
+    page = opened(page_of(plans.twelve()), java_script_enabled=False)
+    assert page.get_by_text("/shop/prod/feature/limits").is_visible()
+    assert page.get_by_text("Scripts are off").is_visible()
+    assert not page.locator("form").is_visible()
+
+
+def test_ten_thousand_changes_stay_usable(opened: Open) -> None:
+    changes = [
+        plans.update(
+            "eu-west-1", f"/a{n % 7}/b{n % 31}/setting-{n:05}", Difference("value", f"v{n}", f"w{n}")
+        )
+        for n in range(10_000)
+    ]
+    text = page_of(plans.plan_of(changes))
+    assert len(text) < 8_000_000
+    start = time.monotonic()
+    page = opened(text)
+    settled(page, "Showing 10,000 of 10,000")
+    opening = time.monotonic() - start
+    start = time.monotonic()
+    page.get_by_label("Text").fill("setting-0420")
+    settled(page, "Showing 10 of 10,000")
+    page.get_by_role("button", name="Show all").click()
+    settled(page, "Showing 10,000 of 10,000")
+    page.evaluate("document.body.offsetHeight")
+    assert opening < SECONDS
+    assert time.monotonic() - start < SECONDS

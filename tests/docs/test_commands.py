@@ -1,0 +1,82 @@
+"""Every command that a document shows is run, in order, against moto's server, and prints what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.demo.server import server
+from tests.docs.story import Command, blocks_of, missing
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+ELSEWHERE = re.compile(r"Every command on this page is run, in this order, by `(tests/[\w/]+\.py)`")
+"""What a document says that has a test of its own."""
+
+
+def has_its_own_test(path: Path) -> bool:
+    found = ELSEWHERE.search(path.read_text(encoding="utf-8"))
+    return found is not None and path.name in (ROOT / found[1]).read_text(encoding="utf-8")
+
+
+STORIES = [
+    path
+    for path in DOCUMENTS
+    if any(why is None for why, _ in blocks_of(path)) and not has_its_own_test(path)
+]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", STORIES, ids=named)
+def test_a_document_does_what_it_shows(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("awscli", reason="the AWS CLI is not installed")
+    with server() as endpoint:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))},
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "docs",
+            "AWS_SECRET_ACCESS_KEY": "docs",
+            "AWS_PAGER": "",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "COLUMNS": "110",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONWARNINGS": "ignore",
+        }
+        for why, commands in blocks_of(path):
+            for command in commands if why is None else ():
+                _run(command, tmp_path, environment, named(path))
+
+
+def _run(command: Command, folder: Path, environment: dict[str, str], name: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", command.text],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    told = f"{name}:{command.line}: $ {command.text}\n{done.stdout}{done.stderr}"
+    assert done.returncode == command.code, f"exit {done.returncode}, not {command.code}\n{told}"
+    lost = missing(command.output, done.stdout)
+    assert lost is None, f"not printed: {lost}\n{told}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_a_block_that_looks_like_commands_is_one_that_is_run(path: Path) -> None:
+    """A prompt in a block of another language would never be tried."""
+    text = path.read_text(encoding="utf-8")
+    shown = text.count("\n$ ") + text.count("\n   $ ")
+    assert shown == sum(len(commands) for _, commands in blocks_of(path))
+
+
+def test_a_line_that_was_not_printed_is_noticed() -> None:
+    assert missing(["a", "c"], "a\nb\nc\n") is None
+    assert missing(["c", "a"], "a\nb\nc\n") == "a"
+    assert missing(["Plan …: 1 to create.", "..."], "Plan 12ab: 1  to create.\n") is None
+    assert missing(["Plan …: 1 to create."], "Plan 12ab: 2 to create.\n") is not None

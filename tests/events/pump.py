@@ -1,0 +1,250 @@
+"""What AWS does between a change and the function: EventBridge, SQS and the event source mapping.
+
+Numbers and patterns are those of deploy/template.yaml. Like AWS it delivers at least once and in no order:
+some events twice, some messages twice, failed ones again when their time has come, and to the dead letters
+when they came too often. Time is the test's.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from ssm_reconcile.model import Place
+from ssm_reconcile.stores.memory import Memory
+from ssm_reconcile.stores.world import World
+from ssm_reconcile.triggers.lambda_function import Function
+from ssm_reconcile.triggers.timer import Timer
+from tests.doubles.clock import FakeClock
+from tests.events.templates import loaded, matches, rendered
+
+RESOURCES = loaded("template.yaml")["Resources"]
+MAPPING = RESOURCES["ChangeFunction"]["Properties"]["Events"]["Queue"]["Properties"]
+QUEUE = RESOURCES["ChangeQueue"]["Properties"]
+TIMEOUT = RESOURCES["ChangeFunction"]["Properties"]["Timeout"]
+
+
+@dataclass(slots=True)
+class Stored:
+    """One message in the queue."""
+
+    body: str
+    identifier: str
+    visible: datetime
+    received: int = 0
+
+
+class Queue:
+    """A standard queue with its dead letters."""
+
+    def __init__(self, clock: FakeClock, chance: random.Random, *, twice: float = 0.0) -> None:
+        self.clock = clock
+        self.chance = chance
+        self.twice = twice
+        self.messages: dict[str, Stored] = {}
+        self.dead: list[str] = []
+        self.most = int(QUEUE["RedrivePolicy"]["maxReceiveCount"])
+        self._numbers = itertools.count()
+
+    def send(self, body: str) -> None:
+        identifier = str(next(self._numbers))
+        self.messages[identifier] = Stored(body, identifier, self.clock.now())
+
+    def receive(self, most: int) -> list[dict[str, Any]]:
+        """Some visible messages, in any order; now and then one stays visible all the same."""
+        now = self.clock.now()
+        ready = [one for one in self.messages.values() if one.visible <= now]
+        records = []
+        for one in self.chance.sample(ready, min(most, len(ready))):
+            one.received += 1
+            if one.received > self.most:
+                self.dead.append(self.messages.pop(one.identifier).body)
+                continue
+            if self.chance.random() >= self.twice:
+                one.visible = now + timedelta(seconds=int(QUEUE["VisibilityTimeout"]))
+            records.append(
+                {
+                    "messageId": one.identifier,
+                    "receiptHandle": one.identifier,
+                    "body": one.body,
+                    "attributes": {"ApproximateReceiveCount": str(one.received)},
+                    "eventSource": "aws:sqs",
+                }
+            )
+        return records
+
+    def delete(self, identifier: str) -> None:
+        self.messages.pop(identifier, None)
+
+    def hide(self, identifier: str, seconds: int) -> None:
+        if identifier in self.messages:
+            self.messages[identifier].visible = self.clock.now() + timedelta(seconds=seconds)
+
+    def wait(self) -> bool:
+        """Lets time pass until something is visible; False when nothing is left."""
+        if not self.messages:
+            return False
+        due = min(one.visible for one in self.messages.values())
+        self.clock.advance(max(timedelta(), due - self.clock.now()))
+        return True
+
+
+class QueueAsOutside:
+    """`outside.Outside` over that queue, and over a text for a spec."""
+
+    def __init__(self, queue: Queue, spec: Callable[[], str]) -> None:
+        self.queue = queue
+        self._spec = spec
+
+    def spec(self, uri: str) -> str:
+        return self._spec()
+
+    def send(self, queue: str, names: Sequence[str]) -> int:
+        bodies = [json.dumps({"names": names[i : i + 10]}) for i in range(0, len(names), 10)]
+        for body in bodies:
+            self.queue.send(body)
+        return len(bodies)
+
+    def postpone(self, queue: str, receipts: Sequence[tuple[str, int]]) -> None:
+        for receipt, seconds in receipts:
+            self.queue.hide(receipt, seconds)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """Lambda's context. `seconds`: how long it may take."""
+
+    clock: FakeClock
+    seconds: float = TIMEOUT
+    aws_request_id: str = "request"
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.monotonic()
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round(1000 * (self.began + self.seconds - self.clock.monotonic()))
+
+
+class Deployed:
+    """One stack: the rule in the source's region, its queue and its function."""
+
+    def __init__(
+        self, account: Account, spec: str, *, region: str, prefix: str = "/", twice: float = 0.0
+    ) -> None:
+        self.account = account
+        self.region = region
+        self.spec = spec
+        self.pattern = rendered(RESOURCES["ChangeRule"]["Properties"]["EventPattern"], NamePrefix=prefix)
+        self.queue = Queue(account.clock, account.chance, twice=twice)
+        self.invocations = 0
+        self.log = io.StringIO()
+        self.function = Function(
+            {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"},
+            timer=Timer(account.clock),
+            outside=QueueAsOutside(self.queue, lambda: self.spec),  # type: ignore[arg-type]  # a double of it
+            connect=Memory(account.world).connect,
+            logger=Logger(service=f"ssm-reconcile-{id(self)}", stream=self.log),
+        )
+
+    def takes(self, event: Mapping[str, Any]) -> bool:
+        return event["region"] == self.region and matches(self.pattern, event)
+
+    def invoke(self, event: Any, seconds: float = TIMEOUT) -> dict[str, Any]:
+        self.invocations += 1
+        try:
+            return self.function.answer(event, Invocation(self.account.clock, seconds))
+        finally:
+            self.account.tell_of_own_writes()
+
+    def poll(self) -> bool:
+        """One batch, as the event source mapping handles it; False when nothing was visible."""
+        records = self.queue.receive(MAPPING["BatchSize"])
+        if not records:
+            return False
+        sent = {record["messageId"] for record in records}
+        try:
+            failed = {one["itemIdentifier"] for one in self.invoke({"Records": records})["batchItemFailures"]}
+        except Exception:  # noqa: BLE001 - whatever it is, AWS makes the whole batch visible again
+            return True
+        if failed <= sent:  # AWS takes an answer with anything else in it for a failure of all
+            for identifier in sent - failed:
+                self.queue.delete(identifier)
+        return True
+
+
+class Account:
+    """A world, its clock, and the default buses of its regions."""
+
+    def __init__(self, seed: int = 7, *, world: World | None = None, twice: float = 0.0) -> None:
+        self.clock = FakeClock(tick=timedelta(milliseconds=1))
+        self.world = world or World(self.clock)
+        self.chance = random.Random(seed)  # noqa: S311 - a repeatable test
+        self.here = self.world.place("us-east-1")
+        self.there = self.world.place("us-east-2")
+        self.twice = twice
+        self.stacks: list[Deployed] = []
+        self.told = 0
+
+    def deploy(self, spec: str, region: str = "us-east-1") -> Deployed:
+        stack = Deployed(self, spec, region=region, twice=self.twice)
+        self.stacks.append(stack)
+        return stack
+
+    def event(self, place: Place, name: str, operation: str) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(self.chance.random()),
+            "detail-type": "Parameter Store Change",
+            "source": "aws.ssm",
+            "account": place.account,
+            "region": place.region,
+            "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "resources": [place.arn(name)],
+            "detail": {"operation": operation, "name": name, "type": "String"},
+        }
+
+    def publish(self, event: Mapping[str, Any]) -> None:
+        """To every rule that takes it, now and then twice."""
+        for stack in self.stacks:
+            if stack.takes(event):
+                for _ in range(1 + (self.chance.random() < self.twice)):
+                    stack.queue.send(json.dumps(event))
+
+    def put(self, place: Place, name: str, value: str, **more: Any) -> None:
+        there = self.world.peek(place, name) is not None
+        self.world.put(place, name, value, **more)
+        self.publish(self.event(place, name, "Update" if there else "Create"))
+
+    def delete(self, place: Place, name: str) -> None:
+        self.world.delete(place, name)
+        self.publish(self.event(place, name, "Delete"))
+
+    def tell_of_own_writes(self) -> None:
+        """What the function wrote makes events too, in the regions where it wrote."""
+        new, self.told = self.world.calls[self.told :], len(self.world.calls)
+        for call in new:
+            if call.operation in {"PutParameter", "DeleteParameters"}:
+                word = "Update" if call.operation == "PutParameter" else "Delete"
+                for name in call.names:
+                    self.publish(self.event(call.place, name, word))
+
+    def drain(self, most: int = 100_000) -> int:
+        """Runs until every queue is empty; returns how many batches that took."""
+        for count in range(most):
+            polled = [stack.poll() for stack in self.stacks]
+            if any(polled):
+                continue
+            if not any(stack.queue.messages for stack in self.stacks):
+                return count
+            due = [stack.queue for stack in self.stacks if stack.queue.messages]
+            min(due, key=lambda queue: min(one.visible for one in queue.messages.values())).wait()
+        raise AssertionError("it does not come to rest")

@@ -1,0 +1,523 @@
+"""The deployed shape, end to end: nothing is lost, nothing loops, nothing is retried for ever."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.load import load_text
+from ssm_reconcile.model import Place
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.progress import Progress
+from ssm_reconcile.spec import Run
+from ssm_reconcile.stores.memory import Memory
+from ssm_reconcile.stores.traffic import Call, Fault, refused
+from ssm_reconcile.stores.world import Lag, World
+from tests.doubles.clock import FakeClock
+from tests.events.pump import Account, Deployed
+
+SPEC = """\
+version: 1
+name: prod
+source: { region: us-east-1 }
+targets: [{ region: us-east-2 }]
+parameters: { include: ["/prod/**"] }
+delete: owned
+guards: { max_deletes: 1000, max_change_percent: 100 }
+"""
+BACK = SPEC.replace("us-east-1", "X").replace("us-east-2", "us-east-1").replace("X", "us-east-2")
+READS = {"DescribeParameters", "GetParameters", "ListTagsForResource", "GetResources"}
+
+
+def unwatched(_: Progress) -> None:
+    """Nobody watches."""
+
+
+def whole_plan(account: Account, spec: str = SPEC) -> Plan:
+    """What a whole run would do now, once listings show all that was written."""
+    account.clock.advance(timedelta(hours=1))
+    specs = load_text(spec).replications
+    places = reconcile.open_places(specs, Memory(account.world).connect, Run())
+    return reconcile.make_plan(specs, places, Run(), account.clock, unwatched)
+
+
+def assert_converged(account: Account, spec: str = SPEC) -> None:
+    plan = whole_plan(account, spec)
+    assert not plan.changes
+    assert {row.row for row in plan.others} == set()
+    here, there = account.world.names(account.here), account.world.names(account.there)
+    wanted = [name for name in here if name.startswith("/prod/")]
+    assert there == wanted
+    for name in wanted:
+        assert account.world.value(account.there, name) == account.world.value(account.here, name)
+
+
+def calls(account: Account, place: Place) -> Counter[str]:
+    return Counter(call.operation for call in account.world.calls if call.place == place)
+
+
+def writes(account: Account, place: Place) -> list[Call]:
+    return [call for call in account.world.calls if call.place == place and call.writes]
+
+
+def metrics(printed: str) -> Counter[str]:
+    """The sums of all metrics that were written in CloudWatch's embedded format."""
+    total: Counter[str] = Counter()
+    for line in printed.splitlines():
+        if '"_aws"' in line:
+            document = json.loads(line)
+            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                total[metric["Name"]] += sum(document[metric["Name"]])
+    return total
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def stack(account: Account) -> Deployed:
+    return account.deploy(SPEC)
+
+
+class TestWhatAnEventCosts:
+    """At most three kinds of read a place, batched, and two writes a target; three when tags go."""
+
+    def assert_cost(self, account: Account, reads: int, written: dict[str, int]) -> None:
+        for place in (account.here, account.there):
+            kinds = {name for name in calls(account, place) if name in READS}
+            assert kinds <= {"DescribeParameters", "GetParameters", "ListTagsForResource"}
+            assert sum(count for name, count in calls(account, place).items() if name in READS) <= reads
+        assert Counter(call.operation for call in writes(account, account.there)) == written
+        assert not writes(account, account.here)
+
+    def test_a_create_is_one_write(self, account: Account, stack: Deployed) -> None:
+        account.put(account.here, "/prod/a", "v", tags={"team": "a"})
+        account.drain()
+        self.assert_cost(account, 7, {"PutParameter": 1})
+
+    def test_an_update_is_two_and_three_when_tags_go(self, account: Account, stack: Deployed) -> None:
+        account.put(account.here, "/prod/a", "v", tags={"team": "a"})
+        account.drain()
+        account.world.traffic.forget()
+        account.told = 0
+        account.put(account.here, "/prod/a", "w")
+        account.drain()
+        self.assert_cost(account, 7, {"PutParameter": 1, "AddTagsToResource": 1})
+        account.world.traffic.forget()
+        account.told = 0
+        account.world.untag(account.here, "/prod/a", "team")
+        account.put(account.here, "/prod/a", "x")
+        account.drain()
+        self.assert_cost(account, 7, {"PutParameter": 1, "AddTagsToResource": 1, "RemoveTagsFromResource": 1})
+
+    def test_an_event_that_finds_nothing_to_do_decrypts_and_writes_nothing(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        account.put(account.here, "/prod/a", "v", type="SecureString")
+        account.drain()
+        account.world.traffic.forget()
+        account.told = 0
+        account.publish(account.event(account.here, "/prod/a", "LabelParameterVersion"))
+        account.drain()
+        self.assert_cost(account, 3, {})
+
+    def test_a_batch_is_read_in_batches(self, account: Account, stack: Deployed) -> None:
+        for i in range(20):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        assert stack.invocations == 1
+        counted = calls(account, account.here)
+        assert counted["DescribeParameters"] == 1
+        assert counted["GetParameters"] == 2 + 2 + 2  # there?, the value to show, the value to write
+        assert counted["ListTagsForResource"] == 2 * 20  # no batch form: to judge, and right before the write
+
+    def test_nothing_but_the_names_is_ever_listed(self, account: Account, stack: Deployed) -> None:
+        for i in range(200):
+            account.world.put(account.here, f"/prod/x{i:03}", "v")
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        asked = [call for call in account.world.calls if call.operation == "DescribeParameters"]
+        assert asked
+        assert all(call.names for call in asked)
+
+    def test_a_batch_that_deletes_lists_both_places_once(self, account: Account, stack: Deployed) -> None:
+        for name in "abcdef":
+            account.put(account.here, f"/prod/{name}", "v")
+        account.drain()
+        account.world.traffic.forget()
+        account.told = 0
+        account.delete(account.here, "/prod/a")
+        account.delete(account.here, "/prod/b")
+        account.drain()
+        for place in (account.here, account.there):
+            whole = [c for c in account.world.calls if c.operation == "DescribeParameters" and not c.names]
+            assert sum(call.place == place for call in whole) == 1
+        assert account.world.names(account.there) == [f"/prod/{name}" for name in "cdef"]
+
+
+def test_two_replications_that_face_each_other_do_not_loop(account: Account) -> None:
+    east, west = account.deploy(SPEC), account.deploy(BACK, region="us-east-2")
+    account.put(account.here, "/prod/a", "from the east")
+    account.put(account.there, "/prod/b", "from the west")
+    batches = account.drain(most=200)
+    assert batches < 20
+    assert account.world.value(account.there, "/prod/a") == "from the east"
+    assert account.world.value(account.here, "/prod/b") == "from the west"
+    assert [call.names for call in account.world.traffic.writes()] == [("/prod/a",), ("/prod/b",)]
+    account.put(account.here, "/prod/a", "again")
+    account.delete(account.there, "/prod/b")
+    account.drain(most=200)
+    assert account.world.value(account.there, "/prod/a") == "again"
+    assert account.world.value(account.here, "/prod/b") is None
+    assert not east.queue.dead
+    assert not west.queue.dead
+
+
+class Throttling:
+    """AWS refuses a third of all writes, and some reads."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.refusals = 0
+        self.done: list[tuple[str, ...]] = []
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        share = 0.33 if operation in {"PutParameter", "AddTagsToResource", "DeleteParameters"} else 0.0
+        if self.account.chance.random() < share:
+            self.refusals += 1
+            return refused(Trouble.THROTTLED)
+        if operation == "PutParameter":
+            self.done.append(names)
+        return None
+
+
+@pytest.fixture
+def quiet(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Ten thousand events write a log that nobody wants to see."""
+    yield
+    capsys.readouterr()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_storm_of_ten_thousand_events_loses_nothing() -> None:
+    account = Account(seed=1, twice=0.03)
+    stack = account.deploy(SPEC)
+    throttling = Throttling(account)
+    account.world.faults = throttling
+    chance = account.chance
+    names = [f"/prod/{i % 40:02}/{i:04}" for i in range(800)]
+    events = 0
+    while events < 10_000:
+        for _ in range(250):
+            name = chance.choice(names)
+            events += 1
+            if account.world.peek(account.here, name) is not None and chance.random() < 0.01:
+                account.delete(account.here, name)
+            elif not _resting(account, name):
+                account.put(account.here, name, f"value {events}")
+        for _ in range(4):
+            stack.poll()
+    account.drain()
+    assert not stack.queue.dead
+    assert throttling.refusals > 500
+    assert_converged(account)
+    written = Counter(name for call in throttling.done for name in call)
+    assert len(throttling.done) < events / 2  # what changes again while it waits is written once
+    assert max(written.values()) <= 20
+
+
+def _resting(account: Account, name: str) -> bool:
+    """AWS takes no create within thirty seconds of a delete; whoever writes here knows that."""
+    deleted = account.world.region(account.here).deleted.get(name)
+    return deleted is not None and account.clock.now() - deleted < timedelta(seconds=31)
+
+
+def test_a_burst_on_one_name_is_written_once_or_a_few_times(account: Account, stack: Deployed) -> None:
+    for i in range(500):
+        account.put(account.here, "/prod/a", f"v{i}")
+    account.drain()
+    assert account.world.value(account.there, "/prod/a") == "v499"
+    assert len([call for call in writes(account, account.there) if call.operation == "PutParameter"]) == 1
+
+
+@pytest.mark.parametrize(
+    "lag",
+    [Lag(describe=timedelta(seconds=3)), Lag(timedelta(seconds=8), timedelta(hours=1), timedelta(seconds=5))],
+)
+def test_an_event_that_overtakes_its_change_is_looked_at_again(lag: Lag) -> None:
+    clock = FakeClock(tick=timedelta(milliseconds=1))
+    account = Account(world=World(clock, lag=lag))
+    account.clock = account.world.clock  # type: ignore[assignment]  # the one that was just made
+    stack = account.deploy(SPEC)
+    account.put(account.here, "/prod/stays", "v")
+    for step in range(3):
+        account.put(account.here, "/prod/a", f"v{step}")
+        account.drain()
+        assert account.world.value(account.there, "/prod/a") == f"v{step}"
+        account.clock.advance(timedelta(minutes=5))
+    account.delete(account.here, "/prod/a")
+    account.drain()
+    assert account.world.names(account.there) == ["/prod/stays"]
+    assert not stack.queue.dead
+
+
+def test_a_second_invocation_in_the_middle_of_a_write_does_no_harm(account: Account) -> None:
+    stack = account.deploy(SPEC)
+    account.put(account.here, "/prod/a", "v")
+    account.drain()
+    account.put(account.here, "/prod/a", "w")
+    again = {"Records": [{"messageId": "x", "receiptHandle": "x", "body": "/prod/a"}]}
+    account.world.before("PutParameter", lambda: stack.invoke(again))
+    account.drain()
+    assert account.world.value(account.there, "/prod/a") == "w"
+    assert_converged(account)
+
+
+class TestBadInput:
+    POISON = (
+        "",
+        "{",
+        "not a name!",
+        "[1,2]",
+        '{"detail-type":"x","source":"y","detail":{}}',
+        "/dev/not-ours",
+    )
+
+    def test_poison_is_answered_counted_and_never_seen_again(
+        self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for body in self.POISON:
+            stack.queue.send(body)
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        assert stack.invocations == 1
+        assert account.world.value(account.there, "/prod/a") == "v"
+        assert not stack.queue.dead
+        counted = metrics(capsys.readouterr().out)
+        assert counted["Rejected"] == len(self.POISON)
+        assert counted["Applied"] == 1
+
+    def test_an_event_of_another_account_or_region_is_ignored(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        event = account.event(account.there, "/prod/a", "Update")
+        stack.queue.send(json.dumps(event))
+        stack.queue.send(json.dumps(event | {"region": "us-east-1", "account": "999999999999"}))
+        account.drain()
+        assert {call.operation for call in account.world.calls} == {"GetCallerIdentity"}
+
+    def test_one_name_that_cannot_be_written_keeps_nobody_else(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        def denied(operation: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+            return refused(Trouble.DENIED) if operation == "PutParameter" and "/prod/b" in names else None
+
+        account.world.faults = denied
+        for name in "abc":
+            account.put(account.here, f"/prod/{name}", "v")
+        account.drain()
+        assert account.world.names(account.there) == ["/prod/a", "/prod/c"]
+        (dead,) = stack.queue.dead
+        assert json.loads(dead)["detail"]["name"] == "/prod/b"
+
+    def test_what_is_mended_is_redriven(self, account: Account, stack: Deployed) -> None:
+        account.world.faults = lambda operation, *_: (
+            refused(Trouble.DENIED) if operation == "PutParameter" else None
+        )
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        (dead,) = stack.queue.dead
+        account.world.faults = None
+        stack.queue.send(dead)
+        account.drain()
+        assert_converged(account)
+
+    def test_a_conflict_is_told_and_not_tried_for_ever(self, account: Account, stack: Deployed) -> None:
+        account.world.put(account.there, "/prod/a", "somebody's own")
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        assert stack.invocations == 1
+        assert account.world.value(account.there, "/prod/a") == "somebody's own"
+        assert '"result":"refused"' in stack.log.getvalue()
+
+    def test_what_a_guard_withholds_is_counted_and_not_tried_for_ever(
+        self, account: Account, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stack = account.deploy(SPEC.replace("max_deletes: 1000", "max_deletes: 3"))
+        for i in range(12):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        capsys.readouterr()
+        before = stack.invocations
+        for i in range(4):
+            account.delete(account.here, f"/prod/{i:02}")
+        account.drain()
+        assert stack.invocations == before + 1
+        assert len(account.world.names(account.there)) == 12
+        assert metrics(capsys.readouterr().out)["Withheld"] == 4
+
+    def test_a_spec_that_is_gone_loses_no_message(self, account: Account, stack: Deployed) -> None:
+        stack.spec = "version: 2"
+        account.put(account.here, "/prod/a", "v")
+        for _ in range(3):
+            stack.queue.wait()
+            stack.poll()
+        assert len(stack.queue.messages) == 1
+        stack.spec = SPEC
+        account.drain()
+        assert_converged(account)
+
+    def test_a_spec_that_breaks_later_leaves_the_last_good_one_in_force(
+        self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        stack.spec = "nonsense"
+        account.clock.advance(timedelta(minutes=10))
+        account.put(account.here, "/prod/a", "w")
+        account.drain()
+        assert account.world.value(account.there, "/prod/a") == "w"
+        assert metrics(capsys.readouterr().out)["SpecFailed"] >= 1
+
+    def test_a_region_that_is_away_is_waited_for(self, account: Account, stack: Deployed) -> None:
+        def away(operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+            return refused(Trouble.UNREACHABLE) if place == account.there else None
+
+        account.world.faults = away
+        account.put(account.here, "/prod/a", "v")
+        for _ in range(4):
+            stack.queue.wait()
+            stack.poll()
+        account.world.faults = None
+        account.drain()
+        assert_converged(account)
+
+
+class TestManyDeletes:
+    SPEC = SPEC.replace("max_deletes: 1000", "max_deletes: 3")
+
+    def test_small_batches_add_up_to_what_a_whole_run_would_withhold(self, account: Account) -> None:
+        """Four deletes, each an event of its own, while none has been carried out yet."""
+        stack = account.deploy(self.SPEC)
+        for i in range(12):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        for i in range(4):
+            account.world.delete(account.here, f"/prod/{i:02}")
+        stack.queue.send(json.dumps(account.event(account.here, "/prod/00", "Delete")))
+        account.drain()
+        assert len(account.world.names(account.there)) == 12
+
+    def test_a_delete_that_comes_late_deletes_nothing_that_is_there_again(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        late = account.event(account.here, "/prod/a", "Delete")
+        account.world.delete(account.here, "/prod/a")
+        account.clock.advance(timedelta(minutes=1))
+        account.put(account.here, "/prod/a", "again")
+        stack.queue.send(json.dumps(late))
+        account.drain()
+        assert account.world.value(account.there, "/prod/a") == "again"
+        assert "DeleteParameters" not in calls(account, account.there)
+
+
+SCHEDULED: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+
+
+class TestTheWholeRun:
+    def test_it_mends_what_events_did_not_tell(self, account: Account, stack: Deployed) -> None:
+        for i in range(30):
+            account.world.put(account.here, f"/prod/{i:02}", "v")  # events are best effort: none came
+        assert stack.invoke(SCHEDULED, 900) == {"batchItemFailures": []}
+        assert_converged(account)
+
+    def test_what_does_not_fit_is_handed_to_the_queue_and_done_from_there(
+        self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for i in range(100):
+            account.world.put(account.here, f"/prod/{i:02}", "v")
+        stack.invoke(SCHEDULED, 30)  # a hundred creates take 33 s at three a second
+        assert not writes(account, account.there)
+        assert len(stack.queue.messages) == 10
+        printed = capsys.readouterr().out
+        assert metrics(printed)["HandedOn"] == 100
+        assert metrics(printed)["Remaining"] == 0
+        assert stack.log.getvalue().count('"message":"whole run"') == 1
+        account.drain()
+        assert_converged(account)
+
+    def test_a_second_whole_run_meanwhile_does_no_harm(self, account: Account, stack: Deployed) -> None:
+        for i in range(100):
+            account.world.put(account.here, f"/prod/{i:02}", "v")
+        stack.invoke(SCHEDULED, 30)
+        stack.poll()
+        stack.invoke(SCHEDULED, 30)
+        account.drain()
+        puts = [call for call in writes(account, account.there) if call.operation == "PutParameter"]
+        assert len(puts) == 100
+        assert_converged(account)
+
+    def test_deletes_wait_until_the_writes_are_done(self, account: Account, stack: Deployed) -> None:
+        for i in range(10):
+            account.put(account.here, f"/prod/old{i}", "v")
+        account.drain()
+        account.world.delete(account.here, "/prod/old0")
+        for i in range(100):
+            account.world.put(account.here, f"/prod/{i:02}", "v")
+        stack.invoke(SCHEDULED, 30)
+        account.drain()
+        assert "/prod/old0" in account.world.names(account.there)
+        stack.invoke(SCHEDULED, 900)
+        assert_converged(account)
+
+    def test_what_an_end_of_time_leaves_is_handed_on_too(self, account: Account, stack: Deployed) -> None:
+        for i in range(40):
+            account.world.put(account.here, f"/prod/{i:02}", "v")
+        account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
+        stack.invoke(SCHEDULED, 60)
+        assert 0 < len(account.world.names(account.there)) < 40
+        assert stack.queue.messages
+        account.drain()
+        assert_converged(account)
+
+    def test_it_fails_loudly_when_nothing_could_be_planned(self, account: Account, stack: Deployed) -> None:
+        account.world.faults = lambda operation, *_: (
+            refused(Trouble.DENIED) if operation == "DescribeParameters" else None
+        )
+        with pytest.raises(Exception, match="not all could be done"):
+            stack.invoke(SCHEDULED, 900)
+
+
+def test_no_log_line_holds_a_value(
+    account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "correct horse battery staple"
+    account.put(account.here, "/prod/key", secret, type="SecureString")
+    account.put(account.here, "/prod/plain", f"plain {secret}")
+    account.drain()
+    stack.queue.send(secret)
+    account.drain()
+    assert account.world.value(account.there, "/prod/key") == secret
+    printed = capsys.readouterr()
+    assert "/prod/key" in stack.log.getvalue()
+    assert secret not in printed.out + printed.err + stack.log.getvalue()
+
+
+def test_the_lag_of_each_change_is_measured_from_its_event(
+    account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.put(account.here, "/prod/a", "v")
+    account.clock.advance(timedelta(seconds=40))
+    account.drain()
+    assert 40 <= metrics(capsys.readouterr().out)["LagSeconds"] < 45

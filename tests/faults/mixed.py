@@ -1,0 +1,174 @@
+"""One world whose plan has a change of every kind, to be restored before each run that goes wrong.
+
+/p/new*      creates, one of them a secret       /p/gone      its source is gone: deleted
+/p/moved     updated, value and tags             /p/lent      adopted once, its source is gone: released
+/p/tagged    retagged                            /p/out       opted out, with `replicas: delete`: deleted
+/p/equal     adopted                             /p/wide      Advanced there, Standard here: replaced
+/p/taken     taken over                          /p/calm      in sync; /p/foreign a conflict; /x not ours
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.plan import Fate, Plan
+from ssm_reconcile.report import Report, Result
+from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, OnSkip, Orphans, Replication, SkipSync
+from ssm_reconcile.stores.readings import Readings
+from ssm_reconcile.stores.region import Region
+from ssm_reconcile.stores.world import Seen
+from tests.property import deeds
+from tests.property.expected import View
+from tests.property.stage import FAR, FROM, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
+
+SPEC = Replication(
+    "prod",
+    FROM,
+    (TO_NEAR, TO_FAR),
+    (Glob("/p/**"),),
+    DeleteMode.CREATED,
+    kms=(KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/two"))),),
+    skip_sync=SkipSync(replicas=OnSkip.DELETE),
+    adopt=Adopt.OVERWRITE,
+    orphans=Orphans.DELETE,
+)
+TEAM = (("team", "a"),)
+FIRST: tuple[deeds.Deed, ...] = (
+    *(deeds.Writes(SOURCE, name, "as it was", tags=TEAM) for name in ("/p/moved", "/p/tagged", "/p/gone")),
+    *(deeds.Writes(SOURCE, name, "as it was") for name in ("/p/lent", "/p/out", "/p/calm")),
+    deeds.Writes(SOURCE, "/p/quiet", "hush", "SecureString", key="alias/app"),
+    deeds.Writes(SOURCE, "/p/turned", "hush", "SecureString"),
+    deeds.Writes(SOURCE, "/p/wide", "narrow"),
+    deeds.Writes(NEAR, "/p/lent", "as it was"),
+    deeds.Writes(FAR, "/p/lent", "as it was"),
+)
+SINCE: tuple[deeds.Deed, ...] = (
+    *(deeds.Writes(SOURCE, f"/p/new{i}", f"fresh {i}", tags=TEAM) for i in range(3)),
+    deeds.Writes(SOURCE, "/p/newest", "fresh and secret", "SecureString", key="alias/app"),
+    deeds.Writes(SOURCE, "/p/moved", "as it is now"),
+    deeds.Untags(SOURCE, "/p/moved", ("team",)),
+    deeds.Tags(SOURCE, "/p/moved", (("owner", "b"),)),
+    deeds.Writes(SOURCE, "/p/turned", "other hush", "SecureString"),
+    deeds.Tags(SOURCE, "/p/tagged", (("team", "b"), ("tier", "1"))),
+    deeds.Deletes(SOURCE, "/p/gone"),
+    deeds.Deletes(SOURCE, "/p/lent"),
+    deeds.Tags(SOURCE, "/p/out", (("skip_sync", "1"),)),
+    deeds.Writes(NEAR, "/p/wide", "narrow", tier="Advanced"),
+    deeds.Writes(SOURCE, "/p/equal", "the same"),
+    deeds.Writes(NEAR, "/p/equal", "the same"),
+    deeds.Writes(SOURCE, "/p/taken", "ours"),
+    deeds.Writes(NEAR, "/p/taken", "theirs", tags=(("theirs", "1"),)),
+    deeds.Writes(SOURCE, "/p/foreign", "ours"),
+    deeds.Writes(NEAR, "/p/foreign", "theirs"),
+    deeds.Claims(NEAR, "/p/foreign"),
+    *(deeds.Writes(where, "/x/elsewhere", "none of our business", tags=TEAM) for where in (SOURCE, NEAR, FAR)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """The stage and its beginning."""
+
+    stage: Stage
+    beginning: Mapping[Place, Region]
+
+    def again(self) -> Stage:
+        """The stage as in the beginning, later in the day: nothing goes wrong yet."""
+        world = self.stage.world
+        world.faults = None
+        world.restore(self.beginning)
+        world.traffic.forget()
+        self.stage.later()
+        return self.stage
+
+
+def mixed(readings: Readings | None = None) -> Mixed:
+    """A fresh one."""
+    stage = Stage(readings)
+    deeds.happen(stage, FIRST)
+    stage.later()
+    stage.apply(SPEC)
+    stage.later()
+    deeds.happen(stage, SINCE)
+    stage.later()
+    return Mixed(stage, stage.world.snapshot())
+
+
+State = Mapping[Place, Mapping[str, Seen]]
+
+
+def assert_untouched(stage: Stage, before: State, plan: Plan | None, *, spec: Replication = SPEC) -> None:
+    """Whatever happened: the source and what no change of the plan names is as it was, byte for byte."""
+    after = stage.world.state()
+    changed = set() if plan is None else {
+        (change.target, canonical(change.name)) for change in plan.changes if change.fate is Fate.APPLY
+    }  # fmt: skip
+    assert after[stage.source] == before[stage.source]
+    for target, place in stage.places.items():
+        for name in before[place].keys() | after[place].keys():
+            if (target, name) not in changed:
+                assert before[place].get(name) == after[place].get(name), f"{target} {name} was touched"
+
+
+def assert_told(stage: Stage, before: State, report: Report, *, spec: Replication = SPEC) -> None:
+    """Every change has one outcome, and each outcome is true of the world."""
+    assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
+    after = stage.world.state()
+    for outcome in report.outcomes:
+        change, place = outcome.change, stage.places[outcome.change.target]
+        name = canonical(change.name)
+        was, there = before[place].get(name), after[place].get(name)
+        said = f"{outcome.result} {change.action} {change.target} {name}: {outcome.error}"
+        if outcome.result is Result.APPLIED:
+            assert not outcome.error, said
+            assert_done(stage, spec, report, change.target, name)
+        else:
+            assert outcome.error, "why it was not applied is said"
+        if outcome.result in (Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED):
+            assert was == there, said
+    everything = all(outcome.result is Result.APPLIED for outcome in report.outcomes)
+    if not everything:
+        assert report.exit_code != 0
+    assert report.exit_code in (0, 3, 5, 130)
+
+
+def assert_done(stage: Stage, spec: Replication, report: Report, target: str, name: str) -> None:
+    """One applied change is done: the address holds what was asked for."""
+    change = next(c for c in report.plan.changes if c.target == target and canonical(c.name) == name)
+    view = View(stage, spec, spec.target(target))
+    live = stage.world.peek(view.place, name)
+    if change.desired is None:
+        assert live is None or not deeds.is_ours_to_read(dict(live.tags))
+        return
+    source = stage.world.peek(stage.source, change.desired.source.name)
+    assert live is not None
+    assert source is not None
+    assert view.differing(source, live) == set()
+    assert view.replicated(live.tags) == view.tags(source)
+    assert name in view.ours()
+
+
+def assert_converges(stage: Stage, *, spec: Replication = SPEC) -> None:
+    """The next run, in which nothing goes wrong, does all that is left; and what there was is still there."""
+    stage.world.faults = None
+    stage.later()
+    report = stage.apply(spec)
+    assert [f"{o.change.name}: {o.error}" for o in report.outcomes if o.result is not Result.APPLIED] == []
+    stage.later()
+    assert stage.plan(spec).changes == ()
+    for target in spec.targets:
+        view = View(stage, spec, target)
+        for name, placed in view.placed().items():
+            source = placed[0]
+            live = stage.world.peek(view.place, name)
+            if "skip_sync" in source.tags:
+                assert live is None
+            elif name != "/p/foreign" or target.name != NEAR:
+                assert live is not None
+                assert view.differing(source, live) == set()
+        assert view.ours() <= view.placed().keys()
+
+
+__all__ = ["SPEC", "Mixed", "assert_converges", "assert_told", "assert_untouched", "mixed"]

@@ -1,0 +1,164 @@
+"""Listings that lie: a page that is skipped, one that lags behind. Nothing is deleted on their word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.plan import Fate
+from ssm_reconcile.report import Result
+from ssm_reconcile.spec import Orphans
+from ssm_reconcile.stores.traffic import Fault, skipped
+from ssm_reconcile.stores.world import Lag, Pages
+from tests.faults.mixed import SPEC, Mixed, assert_converges, mixed
+from tests.property.profiles import examples
+from tests.property.stage import FAR, NEAR, SOURCE, Stage
+from tests.property.stories import Story, stories
+from tests.property.test_converge import held_back, unsettled
+
+
+class Skipping:
+    """A fault plan in which one page of one listing comes back empty."""
+
+    def __init__(self, operation: str, place: Place, page: int) -> None:
+        self.operation, self.place, self.page = operation, place, page
+        self.struck = False
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        if (operation, place, nth) != (self.operation, self.place, self.page):
+            return None
+        self.struck = True
+        return skipped()
+
+
+@pytest.fixture(scope="module")
+def world() -> Mixed:
+    return mixed()
+
+
+def truth(stage: Stage) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The addresses that a plan on true listings changes, and those of them that it removes."""
+    plan = stage.plan(SPEC)
+    changed = {(c.target, canonical(c.name)) for c in plan.changes if c.fate is Fate.APPLY}
+    gone = {(c.target, canonical(c.name)) for c in plan.changes if c.action in ("delete", "replace")}
+    return changed, gone
+
+
+@pytest.mark.parametrize("where", [SOURCE, NEAR, FAR])
+@pytest.mark.parametrize("operation", ["DescribeParameters", "GetResources"])
+def test_a_page_that_is_skipped_deletes_nothing_wrongly(world: Mixed, operation: str, where: str) -> None:
+    page = 1
+    while skips(world, operation, where, page):
+        page += 1
+    assert page > 4, "every page of the listing was skipped once"
+
+
+def skips(world: Mixed, operation: str, where: str, page: int) -> bool:
+    """One run in which one page is skipped, and what holds after it; False when there is no such page."""
+    stage = world.again()
+    stage.world.pages = Pages(describe=(2,), resources=(2,))
+    changed, gone = truth(stage)
+    before = stage.world.state()
+    faults = Skipping(operation, stage.places[where], page)
+    stage.world.traffic.forget()
+    stage.world.faults = faults
+    stage.apply(SPEC)
+    after = stage.world.state()
+    for target in (NEAR, FAR):
+        place = stage.places[target]
+        for name, was in before[place].items():
+            there = after[place].get(name)
+            if (target, name) not in gone:
+                assert there is not None, f"{target} {name} was deleted"
+            if (target, name) not in changed:
+                assert there is not None
+                assert there.value == was.value
+                assert there.parameter == was.parameter
+    assert_converges(stage)
+    return faults.struck
+
+
+LAGS = (
+    Lag(describe=timedelta(hours=1)),
+    Lag(resources=timedelta(hours=1)),
+    Lag(describe=timedelta(hours=1), resources=timedelta(hours=1)),
+    Lag(describe=timedelta(seconds=20), resources=timedelta(minutes=15)),
+)
+"""How far listings may be behind; reads of one parameter are not (aws-facts B14)."""
+
+
+@given(story=stories(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))
+@examples(120)
+def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
+    story: Story, lag: Lag, pause: int
+) -> None:
+    stage = story.told()
+    true_plan = stage.plan(story.spec, run=story.run)
+    leaving = {
+        (change.target, canonical(change.name))
+        for change in true_plan.changes
+        if change.action in ("delete", "replace")
+    }
+    deeds_before = stage.world.state()
+    stage.clock.sleep(float(pause))
+    stage.world.lag = lag
+    report = stage.apply(story.spec, run=story.run)
+    after = stage.world.state()
+    for target in story.spec.targets:
+        place = stage.places[target.name]
+        for name in deeds_before[place].keys() - after[place].keys():
+            assert (target.name, name) in leaving, f"{target.name} {name} was deleted on the word of a listing"
+    for outcome in report.outcomes:
+        place, name = stage.places[outcome.change.target], canonical(outcome.change.name)
+        if outcome.result in (Result.STALE, Result.WITHHELD):
+            assert deeds_before[place].get(name) == after[place].get(name)
+    stage.world.lag = Lag()
+    stage.later(minutes=90)
+    besides = held_back(stage, story.run, stage.apply(story.spec, run=story.run))
+    stage.later()
+    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
+
+
+def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
+    """Its type was changed by hand to one that the rules leave out, so that it looks like an orphan."""
+    from ssm_reconcile.spec import DeleteMode, Glob, Replication
+    from tests.property.stage import FROM, TO_NEAR
+
+    spec = Replication(
+        "prod", FROM, (TO_NEAR,), (Glob("/p/**"),), DeleteMode.OWNED,
+        types=frozenset({"String"}), orphans=Orphans.DELETE,
+    )  # fmt: skip
+    stage = Stage()
+    stage.world.put(stage.source, "/p/a", "one")
+    stage.world.put(stage.source, "/p/b", "two")
+    stage.apply(spec)
+    stage.later()
+    stage.world.put(stage.near, "/p/a", "one", "SecureString")
+    stage.later()
+    stage.world.pages = Pages(describe=(1,))
+    stage.world.traffic.forget()
+    stage.world.faults = Skipping("DescribeParameters", stage.source, 1)
+    stage.apply(spec)
+    assert stage.world.value(stage.near, "/p/a") == "one"
+
+
+def test_tags_that_a_bulk_read_of_the_source_leaves_out_are_not_taken_from_a_replica() -> None:
+    """What is retagged is confirmed when it is planned (section 4), on both sides."""
+    spec = replace(SPEC, targets=SPEC.targets[:1])
+    stage = Stage()
+    for name in ("/p/a", "/p/b"):
+        stage.world.put(stage.source, name, "one", tags={"team": "a"})
+    stage.apply(spec)
+    stage.later()
+    before = stage.world.state()
+    stage.world.traffic.forget()
+    stage.world.pages = Pages(resources=(1,))
+    stage.world.faults = Skipping("GetResources", stage.source, 1)
+    plan = stage.plan(spec)
+    assert plan.changes == ()
+    assert stage.world.state() == before

@@ -1,0 +1,129 @@
+"""Faults: whatever fails, at whatever call and moment, is told, harms nothing else, and the next run mends it.
+
+    kind       how the call goes wrong (10)
+    operation  of AWS, in the plan or in the apply (11)
+    moment     the first of its calls, the second, ..., from one on, every other one (8)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
+from ssm_reconcile.model import Place
+from ssm_reconcile.stores.traffic import Fault, FaultPlan, lost, refused
+from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed
+
+KINDS: Mapping[str, Fault] = {
+    "throttled": refused(Trouble.THROTTLED, "ThrottlingException"),
+    "busy": refused(Trouble.THROTTLED, "TooManyUpdates"),
+    "5xx-before": lost(done=False, code="InternalServerError"),
+    "5xx-after": lost(done=True, code="InternalServerError"),
+    "lost-before": lost(done=False),
+    "lost-after": lost(done=True),
+    "denied": refused(Trouble.DENIED),
+    "expired": refused(Trouble.CREDENTIALS),
+    "unreachable": refused(Trouble.UNREACHABLE),
+    "token": refused(Trouble.TOKEN),
+}
+OPERATIONS = (
+    "GetCallerIdentity", "DescribeParameters", "GetResources", "ListTagsForResource", "GetParameters",
+    "ListAliases", "DescribeKey", "PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters",
+)  # fmt: skip
+MOMENTS: Mapping[str, Callable[[int], bool]] = {
+    "first": lambda n: n == 1,
+    "second": lambda n: n == 2,
+    "third": lambda n: n == 3,
+    "fifth": lambda n: n == 5,
+    "ninth": lambda n: n == 9,
+    "always": lambda n: n >= 1,
+    "from the third": lambda n: n >= 3,
+    "every other": lambda n: n % 2 == 0,
+}
+
+
+class Striking:
+    """A fault plan for one operation that counts how often it struck."""
+
+    def __init__(self, operation: str, fault: Fault, when: Callable[[int], bool], where: Place | None = None) -> None:
+        self.operation, self.fault, self.when, self.where = operation, fault, when, where
+        self.struck = 0
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        if operation != self.operation or self.where not in (None, place) or not self.when(nth):
+            return None
+        self.struck += 1
+        return self.fault
+
+
+@pytest.fixture(scope="module")
+def world() -> Mixed:
+    return mixed()
+
+
+def goes_wrong(world: Mixed, faults: FaultPlan) -> None:
+    """One run with faults, and all that holds after it."""
+    stage = world.again()
+    before = stage.world.state()
+    stage.world.faults = faults
+    try:
+        report = stage.apply(SPEC)
+    except ReconcileError as failure:
+        # No plan, no apply: said in one sentence, and nothing was written.
+        assert str(failure)
+        assert stage.world.state() == before
+    else:
+        assert_told(stage, before, report)
+        assert_untouched(stage, before, report.plan)
+    assert_converges(stage)
+
+
+def cells() -> Iterator[tuple[str, str]]:
+    for kind in KINDS:
+        for operation in OPERATIONS:
+            yield kind, operation
+
+
+@pytest.mark.parametrize(("kind", "operation"), list(cells()))
+def test_a_fault_is_told_and_the_next_run_mends_it(world: Mixed, kind: str, operation: str) -> None:
+    hits = 0
+    for when in MOMENTS.values():
+        faults = Striking(operation, KINDS[kind], when)
+        goes_wrong(world, faults)
+        hits += bool(faults.struck)
+    # Each operation is called, or the law would say nothing about it.
+    assert hits >= ENOUGH[operation]
+
+
+ENOUGH = {
+    "GetCallerIdentity": 2, "DescribeParameters": 2, "GetResources": 2, "ListTagsForResource": 8,
+    "GetParameters": 8, "ListAliases": 2, "DescribeKey": 2, "PutParameter": 5, "AddTagsToResource": 5,
+    "RemoveTagsFromResource": 5, "DeleteParameters": 2,
+}  # fmt: skip
+"""In how many of the eight moments an operation is struck: most are called but once or twice a place."""
+
+
+def test_the_matrix_has_the_size_that_is_promised() -> None:
+    assert len(KINDS) * len(OPERATIONS) * len(MOMENTS) >= 500
+    assert len(KINDS) * sum(ENOUGH.values()) >= 350
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_one_region_that_is_down_does_not_hold_up_the_other(world: Mixed, operation: str) -> None:
+    stage = world.again()
+    stage.world.faults = Striking(
+        operation, refused(Trouble.UNREACHABLE), lambda _: True, where=stage.far
+    )
+    report = stage.apply(SPEC)
+    here = [outcome for outcome in report.outcomes if outcome.change.target == "us-east-2"]
+    assert here
+    assert {outcome.result.value for outcome in here} == {"applied"}
+    assert report.exit_code in (3, 5), "not all that the spec asks for holds, or is withheld there"
+    assert_converges(stage)
+
+
+def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
+    error = StoreError(Trouble.DENIED, place="1/eu-west-1", operation="PutParameter", code="AccessDeniedException")
+    assert str(error) == "PutParameter in 1/eu-west-1 failed: AccessDeniedException"

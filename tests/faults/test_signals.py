@@ -1,0 +1,109 @@
+"""Signals: SIGINT and SIGTERM set a flag; no new work is begun, what is in flight is ended, and it is said."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.plan import WRITES, Replace
+from ssm_reconcile.report import Result
+from ssm_reconcile.stores.traffic import Fault, lost, refused
+from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed
+
+
+class Flag:
+    """The flag, raised by the nth write; a fault may strike that write and those that follow."""
+
+    def __init__(self, number: int, fault: Fault | None = None, *, lasting: bool = False) -> None:
+        self.number, self.fault, self.lasting = number, fault, lasting
+        self.event = threading.Event()
+        self.lock = threading.Lock()
+        self.writes = 0
+
+    def is_set(self) -> bool:
+        return self.event.is_set()
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        if operation not in WRITES:
+            return None
+        with self.lock:
+            self.writes += 1
+            number = self.writes
+        if number == self.number:
+            self.event.set()
+        struck = number >= self.number if self.lasting else number == self.number
+        return self.fault if struck else None
+
+
+FAULTS = {
+    "none": None,
+    "throttled": refused(Trouble.THROTTLED),
+    "lost-before": lost(done=False),
+    "lost-after": lost(done=True),
+    "denied": refused(Trouble.DENIED),
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Mixed:
+    return mixed()
+
+
+def writes_of_a_run(world: Mixed) -> int:
+    stage = world.again()
+    stage.apply(SPEC)
+    return len(stage.world.traffic.writes())
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_stopped_at_every_write_in_turn(world: Mixed, fault: str, lasting: bool) -> None:
+    """Also while that very write, or every one since, goes wrong."""
+    total = writes_of_a_run(world)
+    for number in range(1, total + 1):
+        stage = world.again()
+        before = stage.world.state()
+        flag = Flag(number, FAULTS[fault], lasting=lasting)
+        stage.world.faults = flag
+        report = stage.apply(SPEC, stop=flag)
+        assert report.interrupted
+        assert report.exit_code == 130
+        assert_told(stage, before, report)
+        assert_untouched(stage, before, report.plan)
+        if FAULTS[fault] is None:
+            assert {outcome.result for outcome in report.outcomes} <= {Result.APPLIED, Result.NOT_ATTEMPTED}
+            assert len(stage.world.traffic.writes()) <= number + 4, "no new work was begun"
+        assert_converges(stage)
+
+
+def test_what_was_deleted_to_be_replaced_is_created_before_the_run_ends(world: Mixed) -> None:
+    stage = world.again()
+    number = 0
+
+    class AtTheDelete(Flag):
+        def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+            if operation == "DeleteParameters" and "/p/wide" in map(canonical, names):
+                self.event.set()
+            return None
+
+    flag = AtTheDelete(number)
+    stage.world.faults = flag
+    report = stage.apply(SPEC, stop=flag)
+    replaced = [o for o in report.outcomes if isinstance(o.change.effect, Replace)]
+    assert [outcome.result for outcome in replaced] == [Result.APPLIED]
+    assert stage.world.value(stage.near, "/p/wide") == "narrow"
+    assert report.interrupted
+
+
+def test_stopped_before_the_first_write_nothing_is_written(world: Mixed) -> None:
+    stage = world.again()
+    flag = Flag(0)
+    flag.event.set()
+    before = stage.world.state()
+    report = stage.apply(SPEC, stop=flag)
+    assert stage.world.state() == before
+    assert {outcome.result for outcome in report.outcomes} == {Result.NOT_ATTEMPTED}
+    assert report.exit_code == 130

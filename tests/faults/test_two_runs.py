@@ -1,0 +1,190 @@
+"""Two runs at once on the same targets: neither harms what the other did, and the next run finds rest.
+
+The second run, whole, from its listing to its last write, happens at each call of the first in turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.plan import Replace, Update
+from ssm_reconcile.report import Report, Result
+from ssm_reconcile.stores.readings import Readings, Recreate
+from ssm_reconcile.stores.traffic import Fault
+from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
+from tests.property import deeds
+from tests.property.stage import NEAR, SOURCE, Stage
+
+
+class AtCall:
+    """Has something happen right before the nth call of a run, once, in the thread that makes the call."""
+
+    def __init__(self, number: int, act: Callable[[], object]) -> None:
+        self.number, self.act = number, act
+        self.seen = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        with self.lock:
+            self.seen += 1
+            due = self.seen == self.number
+        if due:
+            self.act()
+        return None
+
+
+@pytest.fixture(scope="module")
+def world() -> Mixed:
+    return mixed()
+
+
+def calls_of_a_run(world: Mixed) -> int:
+    stage = world.again()
+    stage.apply(SPEC)
+    return len(stage.world.calls)
+
+
+def crossed(stage: Stage, number: int) -> tuple[Report, Report]:
+    """Both reports: of the run that was crossed, and of the one that crossed it."""
+    second: list[Report] = []
+    stage.world.faults = AtCall(number, lambda: second.append(stage.apply(SPEC)))
+    first = stage.apply(SPEC)
+    stage.world.faults = None
+    return first, second[0]
+
+
+def assert_both_told(stage: Stage, first: Report, second: Report) -> None:
+    """Each run says what it did, and what it did not do because the other had."""
+    for report in (first, second):
+        assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
+        for outcome in report.outcomes:
+            if isinstance(outcome.change.effect, Replace) and outcome.result is Result.FAILED:
+                # The other run created it between our delete and our create: we did write, so it is not stale.
+                assert "the name was taken" in outcome.error
+                continue
+            assert outcome.result in (Result.APPLIED, Result.STALE), f"{outcome.change.name} {outcome.error}"
+
+
+def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
+    for number in range(1, calls_of_a_run(world) + 1):
+        stage = world.again()
+        plan = stage.plan(SPEC)
+        before = stage.world.state()
+        first, second = crossed(stage, number)
+        assert_both_told(stage, first, second)
+        assert_untouched(stage, before, plan)
+        for target in SPEC.targets:
+            for change in plan.changes:
+                if change.target == target.name and change.desired is not None:
+                    value = stage.world.value(stage.places[target.name], change.name)
+                    assert value == stage.world.value(stage.source, change.name), "both meant the same"
+        assert_converges(stage)
+
+
+@pytest.mark.parametrize("recreate", list(Recreate))
+def test_whatever_a_create_right_after_a_delete_is_told(recreate: Recreate) -> None:
+    """One run may replace while the other one looks (aws-facts G12)."""
+    world = mixed(Readings(recreate=recreate))
+    for number in range(20, calls_of_a_run(world) + 1, 5):
+        stage = world.again()
+        first, second = crossed(stage, number)
+        assert_both_told(stage, first, second)
+        assert_converges(stage)
+
+
+CROSSINGS = {
+    "the source goes": deeds.Deletes(SOURCE, "/p/moved"),
+    "the source is made anew": deeds.Recreates(SOURCE, "/p/moved", "made anew"),
+    "the source comes back": deeds.Writes(SOURCE, "/p/gone", "back again"),
+    "the source opts out": deeds.Tags(SOURCE, "/p/moved", (("skip_sync", "1"),)),
+    "the replica changes": deeds.Writes(NEAR, "/p/moved", "by hand"),
+    "the replica goes": deeds.Deletes(NEAR, "/p/moved"),
+    "the replica is made anew": deeds.Recreates(NEAR, "/p/moved", "made anew"),
+    "the replica opts out": deeds.Tags(NEAR, "/p/moved", (("skip_sync", "1"),)),
+    "the replica is detached": deeds.Detaches(NEAR, "/p/moved"),
+    "the replica is claimed": deeds.Claims(NEAR, "/p/moved"),
+    "what is to go is changed": deeds.Writes(NEAR, "/p/gone", "by hand"),
+    "what is to go is detached": deeds.Detaches(NEAR, "/p/gone"),
+    "what is to go is gone": deeds.Deletes(NEAR, "/p/gone"),
+    "a name is taken": deeds.Writes(NEAR, "/p/new1", "theirs"),
+    "what is to be replaced is changed": deeds.Writes(NEAR, "/p/wide", "by hand", tier="Advanced"),
+    "what is to be adopted is changed": deeds.Writes(NEAR, "/p/equal", "by hand"),
+    "what is to be adopted is claimed": deeds.Claims(NEAR, "/p/equal"),
+    "what is to be released is detached": deeds.Detaches(NEAR, "/p/lent"),
+}
+
+
+@pytest.mark.parametrize("crossing", CROSSINGS)
+def test_what_somebody_does_between_plan_and_apply_is_never_lost(world: Mixed, crossing: str) -> None:
+    """Stale, or withheld, or what it would have been; never over what somebody has just done."""
+    deed = CROSSINGS[crossing]
+    stage = world.again()
+    seen: list[object] = []
+
+    def between() -> None:
+        deeds.happen(stage, [deed])
+        seen.append(stage.world.state())
+
+    report = stage.apply(SPEC, between=between)
+    name = canonical(getattr(deed, "name"))  # noqa: B009 - every crossing has one
+    touched = [o for o in report.outcomes if canonical(o.change.name) == name and o.change.target == NEAR]
+    assert [outcome.result for outcome in touched] in ([Result.STALE], [Result.WITHHELD])
+    state = stage.world.state()
+    after = seen[0]
+    assert isinstance(after, dict)
+    assert state[stage.near].get(name) == after[stage.near].get(name)
+    assert state[stage.source] == after[stage.source]
+    others = [o for o in report.outcomes if canonical(o.change.name) != name]
+    assert {outcome.result for outcome in others} == {Result.APPLIED}
+
+
+def test_a_source_that_moves_on_is_applied_as_it_was_planned(world: Mixed) -> None:
+    """An approval is of a version, and AWS still has that version; the next run applies the next one."""
+    stage = world.again()
+    report = stage.apply(
+        SPEC, between=lambda: deeds.happen(stage, [deeds.Writes(SOURCE, "/p/moved", "even newer")])
+    )
+    assert {outcome.result for outcome in report.outcomes} == {Result.APPLIED}
+    assert stage.world.value(stage.near, "/p/moved") == "as it is now"
+    stage.later()
+    assert [(c.name, c.action) for c in stage.plan(SPEC).changes] == [("/p/moved", "update")] * 2
+    assert_converges(stage)
+
+
+class RightBefore:
+    """Has something happen right before one call about one name in one place."""
+
+    def __init__(self, operation: str, place: Place, name: str, act: Callable[[], object]) -> None:
+        self.call, self.act = (operation, place, name), act
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        if names and (operation, place, names[0]) == self.call:
+            self.act()
+        return None
+
+
+@pytest.mark.parametrize("operation", ["PutParameter", "AddTagsToResource"])
+def test_within_the_last_milliseconds_a_lost_write_is_detected_and_said(world: Mixed, operation: str) -> None:
+    """SSM has no conditional write: between our check and our write one of somebody else's may fall."""
+    stage = world.again()
+    by_hand = deeds.Writes(NEAR, "/p/moved", "by hand")
+    stage.world.faults = RightBefore(
+        operation, stage.near, "/p/moved", lambda: deeds.happen(stage, [by_hand])
+    )
+    report = stage.apply(SPEC)
+    mine = [o for o in report.outcomes if o.change.name == "/p/moved" and o.change.target == NEAR]
+    assert isinstance(mine[0].change.effect, Update)
+    if operation == "PutParameter":
+        assert mine[0].result is Result.APPLIED
+        assert "overwritten" in mine[0].note
+        assert any(finding.code == "version-overwritten" for finding in report.findings)
+        assert "by hand" in [v.settled.value.reveal() for v in stage.world.peek(stage.near, "/p/moved").versions]  # type: ignore[union-attr] # fmt: skip
+    else:
+        # Its write came after ours, so it stands, and the last look says so.
+        assert stage.world.value(stage.near, "/p/moved") == "by hand"
+        assert any(left.name == "/p/moved" for left in report.remaining)
+        assert report.exit_code == 3

@@ -1,0 +1,22 @@
+"""The day behind the one seam of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.cli import applying, running
+from tests.hard_day.day import Day
+
+
+@pytest.fixture
+def day(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Day:
+    for word in ("CI", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(word, raising=False)
+    monkeypatch.chdir(tmp_path)
+    found = Day()
+    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: found.connect)
+    monkeypatch.setattr(running, "SystemClock", lambda _stop: found.clock)
+    monkeypatch.setattr(applying, "SystemClock", lambda _stop: found.clock)
+    return found

@@ -1,0 +1,127 @@
+"""Budget: what N parameters in R targets cost in calls. The formulas are those of `docs/guarantees.md`.
+
+    a plan of what is in sync     under (R+1) * (ceil(N/50) + ceil(N/100) + 10) calls, no decryption
+    --verify-values               at most (R+1) * ceil(N/10) more
+    a first replication           at most 1.05 writes a parameter and target
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import ceil
+
+import pytest
+
+from ssm_reconcile.spec import DeleteMode, Glob, KeyRule, Replication, Run
+from tests.property.stage import FAR, FROM, NEAR, TO_FAR, TO_NEAR, Stage
+
+SIZES = (0, 1, 9, 10, 11, 49, 50, 51, 100, 101, 499, 1000)
+WRITES = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
+
+
+def spec_for(targets: int) -> Replication:
+    """To one target, or to both."""
+    return Replication(
+        "prod",
+        FROM,
+        (TO_NEAR, TO_FAR)[:targets],
+        (Glob("/p/**"),),
+        DeleteMode.OWNED,
+        kms=(KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))),),
+    )
+
+
+def stage_of(size: int) -> Stage:
+    """So many parameters in the source: tagged ones, secrets under two keys, lists."""
+    stage = Stage()
+    for i in range(size):
+        kind = ("String", "SecureString", "StringList")[i % 3]
+        key = {"key_id": "alias/app"} if kind == "SecureString" and i % 2 else {}
+        tags = {"team": "a"} if i % 2 else None
+        stage.world.put(stage.source, f"/p/{i:05}", f"value {i}", kind, tags=tags, **key)
+    stage.later()
+    return stage
+
+
+def counted(stage: Stage) -> Counter[str]:
+    """The calls since the log was emptied; STS is asked once a place and is no matter of N."""
+    return Counter(call.operation for call in stage.world.calls if call.operation != "GetCallerIdentity")
+
+
+def most(size: int, targets: int) -> int:
+    """The calls that a plan of what is in sync may cost, and one more."""
+    return (targets + 1) * (ceil(size / 50) + ceil(size / 100) + 10)
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+@pytest.mark.parametrize("size", SIZES)
+def test_calls_stay_under_the_formula(size: int, targets: int) -> None:
+    stage, spec = stage_of(size), spec_for(targets)
+    stage.world.traffic.forget()
+    report = stage.apply(spec)
+    calls = counted(stage)
+    assert report.summary["applied"] == size * targets
+    assert sum(calls[name] for name in WRITES) <= 1.05 * size * targets
+
+    stage.later()
+    stage.world.traffic.forget()
+    assert stage.plan(spec).changes == ()
+    calls = counted(stage)
+    assert calls.total() < most(size, targets)
+    assert calls["GetParameters"] == 0
+    in_sync = calls.total()
+
+    stage.world.traffic.forget()
+    assert stage.plan(spec, run=Run(verify_values=True)).changes == ()
+    calls = counted(stage)
+    assert calls.total() <= in_sync + (targets + 1) * ceil(size / 10)
+    assert calls["GetParameters"] == (targets + 1) * ceil(size / 10)
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
+    """Ten changed of a thousand: the listings, and one batch of values a place."""
+    stage, spec = stage_of(1000), spec_for(targets)
+    stage.apply(spec)
+    stage.later()
+    for i in range(0, 1000, 100):
+        stage.world.put(stage.source, f"/p/{i:05}", "changed", stage.world.peek(stage.source, f"/p/{i:05}").latest.parameter.type)  # type: ignore[union-attr] # fmt: skip
+    stage.later()
+    stage.world.traffic.forget()
+    assert len(stage.plan(spec).changes) == 10 * targets
+    calls = counted(stage)
+    assert calls["GetParameters"] == targets + 1
+    assert calls.total() < most(1000, targets)
+
+
+@pytest.mark.parametrize("size", [10, 101, 1000])
+def test_a_foreign_listing_costs_one_scan_and_not_a_read_each(size: int) -> None:
+    """Everything is there already and untagged, so bulk reads of tags say nothing about it (section 4)."""
+    stage, spec = Stage(), spec_for(1)
+    for i in range(size):
+        stage.world.put(stage.source, f"/p/{i:05}", "same")
+        stage.world.put(stage.near, f"/p/{i:05}", "same")
+    stage.later()
+    stage.world.traffic.forget()
+    assert stage.plan(spec).summary["adopt"] == size
+    calls = counted(stage)
+    assert calls["ListTagsForResource"] <= 50
+    assert calls.total() < most(size, 1) + ceil(size / 50) + 50 + 2 * ceil(size / 10)
+
+
+def test_the_stated_budget_of_an_apply_is_what_it_costs() -> None:
+    """What a plan says an apply will write is what the apply writes, when nothing goes wrong."""
+    stage, spec = stage_of(120), spec_for(2)
+    for changes in (0, 1, 2):
+        for i in range(0, 30 * changes, 3):
+            stage.world.put(stage.source, f"/p/{i:05}", f"changed {changes}")
+        stage.later()
+        stage.world.traffic.forget()
+        report = stage.apply(spec)
+        budget = report.plan.budget
+        assert budget is not None
+        calls = counted(stage)
+        written = {name: calls[name] for name in WRITES if calls[name]}
+        said = {name: budget.calls[name] for name in WRITES if name in budget.calls}
+        assert written == said
+        assert sum(budget.calls.values()) >= sum(said.values())

@@ -1,0 +1,93 @@
+"""The last look: direct reads of what was written, and what remains to be done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ssm_reconcile.apply.again import PATIENCE, look_again, remaining
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import KeyState
+from ssm_reconcile.plan import Other, Plan, Row
+from ssm_reconcile.report import Outcome, Remaining, Result
+from ssm_reconcile.stores.traffic import at_call, refused
+from ssm_reconcile.stores.world import Lag
+from tests.builders import Stage, creates, part, work
+
+
+def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]]:
+    one = work(stage)
+    one.written.update(written)
+    return [(left.name, left.reason) for left in look_again(one)]
+
+
+def test_what_is_there_as_written_and_gone_as_deleted_is_no_remainder() -> None:
+    stage = Stage()
+    stage.world.put(stage.there, "/p/a", "v")
+    assert looked(stage, {"/p/a": 1, "/p/gone": None}) == []
+    assert stage.clock.slept == []
+
+
+def test_nothing_written_reads_nothing() -> None:
+    stage = Stage()
+    assert looked(stage, {}) == []
+    assert stage.world.traffic.count() == 0
+
+
+def test_what_is_not_as_written_is_said() -> None:
+    stage = Stage()
+    stage.world.put(stage.there, "/p/moved", "v")
+    stage.world.put(stage.there, "/p/moved", "w")
+    stage.world.put(stage.there, "/p/back", "v")
+    assert looked(stage, {"/p/moved": 1, "/p/back": None, "/p/lost": 1}) == [
+        ("/p/back", "deleted, but it is there again"),
+        ("/p/lost", "written, but it is gone again"),
+        ("/p/moved", "written as version 1, but it is at version 2"),
+    ]
+    assert sum(stage.clock.slept) == sum(PATIENCE)
+
+
+def test_reads_that_lag_are_given_time() -> None:
+    stage = Stage()
+    stage.world.lag = Lag(values=timedelta(seconds=2))
+    stage.world.put(stage.there, "/p/a", "v")
+    assert looked(stage, {"/p/a": 1}) == []
+    assert 2 <= sum(stage.clock.slept) <= 5
+
+
+def test_what_could_not_be_looked_at_is_said() -> None:
+    stage = Stage()
+    stage.world.put(stage.there, "/p/a", "v")
+    stage.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+    assert looked(stage, {"/p/a": 1}) == [
+        ("/p/a", "written, but it could not be looked at again (ExpiredTokenException)")
+    ]
+
+
+def test_secrets_are_looked_at_without_decryption() -> None:
+    stage = Stage()
+    stage.world.add_key(stage.there, "alias/x")
+    stage.world.put(stage.there, "/p/a", "v", "SecureString", key_id="alias/x")
+    stage.world.set_key(stage.there, "alias/x", KeyState.DISABLED)
+    assert looked(stage, {"/p/a": 1}) == []
+
+
+def test_what_was_not_applied_remains_with_its_reason() -> None:
+    one, two, three = creates(3)
+    outcomes = [
+        Outcome(one, Result.APPLIED),
+        Outcome(two, Result.STALE, "the name was taken since the plan"),
+        Outcome(three, Result.NOT_ATTEMPTED),
+    ]
+    assert remaining(Plan((part(one, two, three),)), outcomes) == [
+        Remaining("prod", "us-east-2", two.name, "stale: the name was taken since the plan"),
+        Remaining("prod", "us-east-2", three.name, "not_attempted"),
+    ]
+
+
+def test_conflicts_and_invalid_ones_remain_and_nothing_else_that_is_left_alone() -> None:
+    words = ("conflict", "invalid", "orphaned", "skipped", "opted_out")
+    others = tuple(Other("prod", "us-east-2", f"/p/{w}", Row.CONFLICT, w, ("why",)) for w in words)
+    assert [left.reason for left in remaining(Plan((part(others=others),)), [])] == [
+        "conflict: why",
+        "invalid: why",
+    ]

@@ -1,0 +1,181 @@
+"""One write, repeated only where a repetition is safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ssm_reconcile.apply.attempts import FIRST_WAIT, LONGEST_WAIT, TRIES, attempt, pause, wait
+from ssm_reconcile.apply.work import Ended, Work
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.report import Result
+from ssm_reconcile.stores.base import Step
+from ssm_reconcile.stores.traffic import AWAIT_TURN
+from tests.builders import Stage, store_error, work
+
+
+@dataclass
+class Write:
+    """A write that fails as often as it is told, and notes what happened in which order."""
+
+    work: Work
+    troubles: list[Trouble] = field(default_factory=list)
+    landings: list[str | StoreError | None] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def send(self) -> str:
+        self.log.append("send")
+        if self.troubles:
+            raise store_error(self.troubles.pop(0))
+        return "done"
+
+    def landed(self) -> str | None:
+        self.log.append("look")
+        found = self.landings.pop(0) if self.landings else None
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+    def go(self) -> str:
+        return attempt(
+            self.work, Step.PUT, check=lambda: self.log.append("check"), send=self.send, landed=self.landed
+        )
+
+
+def written(*troubles: Trouble, landings: list[str | StoreError | None] | None = None) -> Write:
+    return Write(work(Stage()), list(troubles), landings or [])
+
+
+def test_a_write_that_works_is_made_once_right_after_its_check() -> None:
+    one = written()
+    assert one.go() == "done"
+    assert one.log == ["check", "send"]
+
+
+def test_a_turn_is_awaited_before_every_check() -> None:
+    stage = Stage()
+    one = Write(work(stage), [Trouble.THROTTLED])
+    for _ in range(2):
+        stage.world.before(AWAIT_TURN, lambda: one.log.append("turn"), name="put")
+    one.go()
+    assert [word for word in one.log if word != "turn"] == ["check", "send", "check", "send"]
+    assert one.log[0] == "turn"
+    assert one.log.count("turn") == 2
+
+
+@pytest.mark.parametrize("kind", [Trouble.THROTTLED, Trouble.UNREACHABLE])
+def test_a_clean_refusal_is_checked_and_tried_again_without_looking(kind: Trouble) -> None:
+    one = written(kind, kind)
+    assert one.go() == "done"
+    assert one.log == ["check", "send"] * 3
+
+
+@pytest.mark.parametrize("kind", list(TRIES))
+def test_tries_are_counted_by_kind_and_end(kind: Trouble) -> None:
+    one = written(*[kind] * 50)
+    with pytest.raises(StoreError):
+        one.go()
+    assert one.log.count("send") == TRIES[kind]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Trouble if kind not in TRIES])
+def test_everything_else_is_final(kind: Trouble) -> None:
+    one = written(kind)
+    with pytest.raises(StoreError):
+        one.go()
+    assert one.log == ["check", "send"]
+
+
+class TestLostAnswers:
+    def test_one_looks_first_and_what_was_done_counts(self) -> None:
+        one = written(Trouble.LOST, landings=["done before"])
+        assert one.go() == "done before"
+        assert one.log == ["check", "send", "look"]
+
+    def test_what_was_not_done_is_checked_and_sent_again(self) -> None:
+        one = written(Trouble.LOST, landings=[None])
+        assert one.go() == "done"
+        assert one.log == ["check", "send", "look", "check", "send"]
+
+    def test_looking_may_be_repeated(self) -> None:
+        one = written(
+            Trouble.LOST, landings=[store_error(Trouble.THROTTLED), store_error(Trouble.LOST), "done"]
+        )
+        assert one.go() == "done"
+        assert one.log.count("look") == 3
+
+    @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.CREDENTIALS, Trouble.REFUSED])
+    def test_where_nobody_can_look_the_change_has_failed_and_is_not_sent_again(self, kind: Trouble) -> None:
+        one = written(Trouble.LOST, landings=[store_error(kind)])
+        with pytest.raises(Ended) as end:
+            one.go()
+        assert end.value.result is Result.FAILED
+        assert "whether it was done could not be found out" in end.value.reason
+        assert one.log == ["check", "send", "look"]
+
+    def test_looking_is_not_repeated_for_ever(self) -> None:
+        one = written(Trouble.LOST, landings=[store_error(Trouble.LOST)] * 50)
+        with pytest.raises(Ended):
+            one.go()
+        assert one.log.count("look") == TRIES[Trouble.LOST] - 1
+
+
+class TestGivingUp:
+    def test_dead_credentials_end_everything(self) -> None:
+        one = written(Trouble.CREDENTIALS)
+        with pytest.raises(StoreError):
+            one.go()
+        assert "PutParameter: credentials" in one.work.dead
+
+    def test_a_place_that_died_meanwhile_is_not_tried_again(self) -> None:
+        one = written(Trouble.THROTTLED, Trouble.THROTTLED)
+        one.work.dead = "another change found out"
+        with pytest.raises(StoreError):
+            one.go()
+        assert one.log.count("send") == 1
+
+    def test_a_stop_ends_the_waiting(self) -> None:
+        stage = Stage()
+        one = Write(work(stage), [Trouble.THROTTLED])
+        stage.stop.set()
+        with pytest.raises(Ended) as end:
+            one.go()
+        assert end.value.result is Result.NOT_ATTEMPTED
+
+    def test_a_check_ends_the_change(self) -> None:
+        one = written()
+
+        def moved() -> None:
+            raise Ended(Result.STALE, "it has moved")
+
+        with pytest.raises(Ended, match="it has moved"):
+            attempt(one.work, Step.PUT, check=moved, send=one.send, landed=one.landed)
+        assert one.log == []
+
+
+class TestWaiting:
+    def test_it_takes_the_time_it_is_given_in_small_pieces(self) -> None:
+        stage = Stage()
+        assert wait(work(stage), 3.2)
+        assert sum(stage.clock.slept) == pytest.approx(3.2, abs=0.001)
+        assert max(stage.clock.slept) <= 0.5
+
+    def test_it_ends_as_soon_as_the_run_is_asked_to_stop(self) -> None:
+        stage = Stage()
+        stage.stop.set()
+        assert not wait(work(stage), 60)
+        assert stage.clock.slept == []
+
+    def test_nothing_to_wait_for_is_no_waiting(self) -> None:
+        stage = Stage()
+        assert wait(work(stage), 0)
+        assert wait(work(stage), 0.0000004)
+        assert stage.clock.slept == []
+
+    @pytest.mark.parametrize("tried", [1, 3, 12, 60])
+    def test_pauses_grow_and_have_a_limit(self, tried: int) -> None:
+        for _ in range(20):
+            stage = Stage()
+            assert pause(work(stage), tried)
+            assert 0.09 <= sum(stage.clock.slept) <= min(LONGEST_WAIT, FIRST_WAIT * 2.0**tried)

@@ -1,0 +1,138 @@
+"""What must still be true right before a write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.work import Ended
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
+from ssm_reconcile.plan import Create, Delete, Expected, Release, TagDiff
+from ssm_reconcile.report import Result
+from ssm_reconcile.stores.traffic import at_call, refused
+from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
+
+
+def value(version: int = 1, **more: Any) -> Value:
+    given: dict[str, Any] = {"type": "String", "last_modified": MADE, "text": Sealed("v")}
+    fields = {**given, **more}
+    return Value("/p/a", fields["type"], version, fields["last_modified"], fields["text"])
+
+
+ONE = change(Create(desired()))
+
+
+@pytest.mark.parametrize(
+    ("version", "seconds", "so"),
+    [(1, 0, True), (1, 2, True), (1, -2, True), (1, 2.001, False), (1, -3, False), (2, 0, False)],
+)
+def test_a_replica_is_as_expected_by_version_and_moment(version: int, seconds: float, *, so: bool) -> None:
+    live = value(version, last_modified=COPIED_AT + timedelta(seconds=seconds))
+    assert checks.as_expected(ONE, live) is so
+
+
+def test_what_was_to_be_absent_is_not_as_expected() -> None:
+    absent = replace(ONE, expected=Expected(1, MADE))
+    assert not checks.as_expected(absent, value(last_modified=COPIED_AT))
+
+
+class TestShaped:
+    def ended(self, found: Value | StoreError | None) -> Ended:
+        values = {} if found is None else {"/p/a": found}
+        with pytest.raises(Ended) as end:
+            checks.shaped(ONE, desired(), values)
+        return end.value
+
+    def test_it_is_the_value_with_its_rewrites(self) -> None:
+        wanted = desired(substitutions=(Substitution("v", "w"),))
+        assert checks.shaped(ONE, wanted, {"/p/a": value()}).reveal() == "w"
+
+    @pytest.mark.parametrize(("seconds", "fine"), [(2, True), (-2, True), (3, False)])
+    def test_it_must_be_of_the_moment_that_the_plan_saw(self, seconds: int, *, fine: bool) -> None:
+        late = value(last_modified=MADE + timedelta(seconds=seconds))
+        if fine:
+            assert checks.shaped(ONE, desired(), {"/p/a": late}).reveal() == "v"
+        else:
+            assert self.ended(late).result is Result.STALE
+
+    def test_a_version_that_is_gone_is_stale(self) -> None:
+        assert self.ended(None).result is Result.STALE
+
+    def test_a_value_that_cannot_be_read_has_failed(self) -> None:
+        end = self.ended(store_error(Trouble.KEY, "GetParameters", "InvalidKeyId"))
+        assert (end.result, end.reason) == (
+            Result.FAILED,
+            "GetParameters: InvalidKeyId - its source value could not be read - do that",
+        )
+
+    @pytest.mark.parametrize("kind", [SECURE, "StringList"])
+    def test_a_value_of_another_type_is_stale(self, kind: str) -> None:
+        assert self.ended(value(type=kind)).result is Result.STALE
+
+
+class TestSourceValues:
+    def test_they_are_asked_by_name_and_version_in_one_call(self) -> None:
+        stage = Stage()
+        names = [f"/p/{i}" for i in range(10)]
+        for name in names:
+            stage.world.put(stage.here, name, f"old {name}")
+            stage.world.put(stage.here, name, f"new {name}")
+        found = checks.source_values(work(stage), [change(Create(desired(name)), name) for name in names])
+        assert {name: one.text.reveal() for name, one in found.items() if isinstance(one, Value)} == {
+            name: f"old {name}" for name in names
+        }
+        (call,) = stage.world.calls
+        assert call.names == tuple(f"{name}:1" for name in names)
+
+    def test_they_are_found_by_the_name_of_the_change(self) -> None:
+        stage = Stage()
+        stage.world.put(stage.here, "foo", "v")
+        renamed = change(Create(desired("/q/foo", source=desired("foo").source)), "/q/foo")
+        assert set(checks.source_values(work(stage), [renamed])) == {"/q/foo"}
+
+    def test_one_that_cannot_be_read_is_told_apart(self) -> None:
+        stage = Stage()
+        for name in ("/p/a", "/p/b"):
+            stage.world.put(stage.here, name, "v")
+        stage.world.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/b:1")
+        both = [change(Create(desired(name)), name) for name in ("/p/a", "/p/b", "/p/gone")]
+        found = checks.source_values(work(stage), both)
+        assert {name: type(one) for name, one in found.items()} == {"/p/a": Value, "/p/b": StoreError}
+
+    def test_a_place_that_does_not_answer_fails_them_all(self) -> None:
+        stage = Stage()
+        stage.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+        found = checks.source_values(work(stage), [ONE])
+        assert isinstance(found["/p/a"], StoreError)
+
+
+class TestSourceGone:
+    def test_only_what_aws_calls_invalid_is_gone(self) -> None:
+        stage = Stage()
+        stage.world.put(stage.here, "/p/d001", "v")
+        assert checks.source_gone(work(stage), deletes(2)) == {"/p/d001": "its source exists after all"}
+
+    def test_an_error_is_no_absence(self) -> None:
+        stage = Stage()
+        stage.world.faults = at_call("GetParameters", refused(Trouble.DENIED))
+        found = checks.source_gone(work(stage), deletes(2))
+        assert set(found) == {"/p/d000", "/p/d001"}
+        assert "AccessDeniedException" in found["/p/d000"]
+
+    def test_nothing_is_asked_for_what_needs_no_absence(self) -> None:
+        stage = Stage()
+        orphan = change(Delete(None), source_name="/p/a")
+        released = change(Release(None, TagDiff()))
+        assert checks.source_gone(work(stage), [orphan, released, ONE]) == {}
+        assert stage.world.traffic.count() == 0
+
+    def test_a_name_that_is_asked_without_its_slash_is_understood(self) -> None:
+        stage = Stage()
+        stage.world.put(stage.here, "foo", "v")
+        gone = change(Delete("foo"), "foo")
+        assert checks.source_gone(work(stage), [gone]) == {"foo": "its source exists after all"}

@@ -1,0 +1,187 @@
+"""Replacements: everything is checked before the delete, and what was deleted is created again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, KeyState
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import OWNER, Origin, record_of
+from ssm_reconcile.report import Report
+from ssm_reconcile.spec import KeyRule, Run
+from ssm_reconcile.stores.readings import Readings as Facts
+from ssm_reconcile.stores.readings import Recreate
+from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
+from tests.builders import Stage, counted, outcome, replication
+
+ALLOWED = Run(allow_replace=True)
+Act = Callable[[Stage], object]
+
+
+def downgraded(kind: str = "String", facts: Facts | None = None) -> tuple[Stage, Plan]:
+    """A stage on which an Advanced replica has to become a Standard one."""
+    keys = (KeyRule("alias/app", (("us-east-2", "alias/app"),)),)
+    stage = Stage(replication(kms=keys), facts=facts)
+    for place in (stage.here, stage.there):
+        stage.world.add_key(place, "alias/app")
+    fields = {"key_id": "alias/app"} if kind == SECURE else {}
+    stage.replicate("/p/a", "old", kind, tier=ADVANCED, tags={"team": "a"}, **fields)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "new", kind, tier=STANDARD, tags={"team": "a"}, **fields)
+    stage.pass_time()
+    plan = stage.plan(ALLOWED)
+    assert counted(plan) == {"replace": 1}
+    stage.world.traffic.forget()
+    return stage, plan
+
+
+def result(report: Report) -> tuple[str, str]:
+    one = outcome(report)
+    return one.result.value, one.error
+
+
+@pytest.mark.parametrize("kind", ["String", SECURE])
+def test_it_deletes_waits_thirty_seconds_and_creates(kind: str) -> None:
+    stage, plan = downgraded(kind)
+    report = stage.carry_out(plan, ALLOWED)
+    assert result(report) == ("applied", "")
+    assert outcome(report).note == "replaced: deleted and created, its history starts anew"
+    assert sum(stage.clock.slept) == 30
+    assert [call.operation for call in stage.world.traffic.writes()] == ["DeleteParameters", "PutParameter"]
+    live = stage.live("/p/a")
+    assert (live.tier, live.version, stage.value("/p/a")) == (STANDARD, 1, "new")
+    assert stage.plain_tags("/p/a") == {"team": "a"}
+    assert (report.remaining, counted(stage.plan())) == ((), {"in_sync": 1})
+
+
+@pytest.mark.parametrize("recreate", list(Recreate))
+def test_it_works_however_aws_takes_a_create_after_a_delete(recreate: Recreate) -> None:
+    stage, plan = downgraded(facts=Facts(recreate=recreate))
+    assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        (lambda s: s.world.put(s.there, "/p/a", "hand", tier=ADVANCED), "stale"),
+        (lambda s: s.world.delete(s.there, "/p/a"), "stale"),
+        (lambda s: s.world.untag(s.there, "/p/a", OWNER), "stale"),
+        (lambda s: s.world.tag(s.there, "/p/a", {"skip_sync": ""}), "stale"),
+        (lambda s: s.world.tag(s.here, "/p/a", {"skip_sync": ""}), "stale"),
+        (lambda s: s.world.delete(s.here, "/p/a"), "stale"),
+    ],
+)
+def test_nothing_is_deleted_when_the_world_has_moved(act: Act, state: str) -> None:
+    stage, plan = downgraded()
+    act(stage)
+    before = stage.world.state()
+    assert result(stage.carry_out(plan, ALLOWED))[0] == state
+    assert stage.world.state() == before
+    assert not stage.world.traffic.writes()
+
+
+def test_nothing_is_deleted_when_the_value_cannot_be_read() -> None:
+    stage, plan = downgraded(SECURE)
+    stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
+    assert result(stage.carry_out(plan, ALLOWED))[0] == "failed"
+    assert stage.value("/p/a") == "old"
+
+
+def test_nothing_is_deleted_when_the_key_is_not_usable_by_now() -> None:
+    stage, plan = downgraded(SECURE)
+    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
+    report = stage.carry_out(plan, ALLOWED)  # places are opened anew, so keys are asked for anew
+    assert result(report) == ("withheld", "its key alias/app is disabled: it is not deleted")
+    assert stage.value("/p/a") == "old"
+
+
+def test_a_delete_that_is_refused_leaves_the_replica() -> None:
+    stage, plan = downgraded()
+    stage.world.faults = at_call("DeleteParameters", refused(Trouble.DENIED))
+    state, error = result(stage.carry_out(plan, ALLOWED))
+    assert state == "failed"
+    assert "it was not deleted" in error
+    assert stage.value("/p/a") == "old"
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("operation", ["DeleteParameters", "PutParameter"])
+def test_a_lost_answer_is_looked_into(operation: str, *, done: bool) -> None:
+    stage, plan = downgraded()
+    stage.world.faults = at_call(operation, lost(done=done), nth=1)
+    assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
+    assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 1)
+
+
+def test_a_create_that_fails_at_first_is_tried_for_minutes() -> None:
+    stage, plan = downgraded()
+    stage.world.faults = lambda operation, _place, _names, nth: (
+        refused(Trouble.DENIED) if operation == "PutParameter" and nth < 8 else None
+    )
+    assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
+    assert 30 + 7 * 10 <= sum(stage.clock.slept) <= 300
+
+
+def test_a_create_that_fails_for_good_says_so_and_the_next_run_creates() -> None:
+    stage, plan = downgraded()
+    stage.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
+    report = stage.carry_out(plan, ALLOWED)
+    state, error = result(report)
+    assert state == "failed"
+    assert error.startswith("deleted, and not created: PutParameter: AccessDeniedException")
+    assert error.endswith("the next run creates it")
+    assert sum(stage.clock.slept) >= 300
+    stage.world.faults = None
+    assert counted(stage.plan()) == {"create": 1}
+
+
+def test_a_name_taken_in_between_is_not_touched() -> None:
+    stage, plan = downgraded()
+
+    def take() -> None:
+        stage.world.put(stage.there, "/p/a", "theirs")
+
+    stage.world.before("PutParameter", take)
+    state, error = result(stage.carry_out(plan, ALLOWED))
+    assert (state, "the name was taken" in error) == ("failed", True)
+    assert (stage.value("/p/a"), stage.world.tags(stage.there, "/p/a")) == ("theirs", {})
+
+
+def test_killed_in_between_the_next_run_creates() -> None:
+    stage, plan = downgraded()
+    stage.world.faults = at_call("PutParameter", killed(KeyboardInterrupt(), done=False))
+    with pytest.raises(KeyboardInterrupt):
+        stage.carry_out(plan, ALLOWED)
+    assert stage.value("/p/a") is None
+    stage.world.faults = None
+    stage.pass_time()
+    plan = stage.plan()
+    assert counted(plan) == {"create": 1}
+    assert result(stage.carry_out(plan)) == ("applied", "")
+    assert stage.value("/p/a") == "new"
+
+
+def test_what_was_deleted_is_created_though_the_run_is_asked_to_stop() -> None:
+    stage, plan = downgraded()
+    stage.world.before("DeleteParameters", stage.stop.set)
+    report = stage.carry_out(plan, ALLOWED)
+    assert result(report) == ("applied", "")
+    assert (stage.value("/p/a"), report.exit_code) == ("new", 130)
+
+
+def test_an_adopted_replica_stays_adopted() -> None:
+    stage = Stage()
+    stage.world.put(stage.there, "/p/a", "v", tier=ADVANCED)
+    stage.replicate("/p/a", "v", tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.clock.advance(timedelta(minutes=5))
+    stage.world.put(stage.here, "/p/a", "v")
+    assert stage.apply(ALLOWED).summary["applied"] == 1
+    made = record_of(stage.world.tags(stage.there, "/p/a") or {})
+    assert made is not None
+    assert made.origin is Origin.ADOPTED

@@ -1,0 +1,145 @@
+"""What one target's apply works with: tags asked once, trouble that ends it, records and requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, Ended, SourceTags, failed, request
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import ADVANCED, SECURE, Sealed
+from ssm_reconcile.plan import Create
+from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, digest, key_digest
+from ssm_reconcile.report import Result
+from ssm_reconcile.stores.memory import MemoryStore
+from ssm_reconcile.stores.traffic import at_call, refused
+from tests.builders import COPIED_AT, MADE, NOW, Stage, change, desired, parameter, store_error, work
+
+
+def source_tags(stage: Stage) -> SourceTags:
+    return SourceTags(MemoryStore(stage.world, stage.here))
+
+
+class TestSourceTags:
+    def test_each_name_is_asked_once_whatever_its_slash(self) -> None:
+        stage = Stage()
+        stage.world.put(stage.here, "foo", "v", tags={"t": "1"})
+        tags = source_tags(stage)
+        assert [dict(tags.of(name) or {}) for name in ("foo", "/foo", "foo")] == [{"t": "1"}] * 3
+        assert stage.world.traffic.count("ListTagsForResource") == 1
+
+    def test_a_name_that_is_gone_has_none_and_is_asked_once(self) -> None:
+        stage = Stage()
+        tags = source_tags(stage)
+        assert (tags.of("/p/x"), tags.of("/p/x")) == (None, None)
+        assert stage.world.traffic.count() == 1
+
+    def test_an_error_is_told_to_everybody_who_asks(self) -> None:
+        stage = Stage()
+        stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), nth=1)
+        tags = source_tags(stage)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="AccessDenied"):
+                tags.of("/p/a")
+        assert stage.world.traffic.count() == 1
+
+
+class TestLearning:
+    def test_credentials_that_are_gone_end_the_target_at_once(self) -> None:
+        one = work(Stage())
+        one.learn(store_error(Trouble.CREDENTIALS, code="ExpiredTokenException"))
+        assert one.dead == "PutParameter: ExpiredTokenException. do that"
+
+    def test_an_endpoint_that_is_not_reached_ends_it_after_a_few_times(self) -> None:
+        one = work(Stage())
+        for _ in range(UNREACHABLE_LIMIT - 1):
+            one.learn(store_error(Trouble.UNREACHABLE))
+        assert one.dead == ""
+        one.learn(store_error(Trouble.UNREACHABLE))
+        assert "123456789012/us-east-2 cannot be reached" in one.dead
+
+    @pytest.mark.parametrize(
+        "kind", [kind for kind in Trouble if kind not in (Trouble.CREDENTIALS, Trouble.UNREACHABLE)]
+    )
+    def test_other_trouble_is_that_of_one_change(self, kind: Trouble) -> None:
+        one = work(Stage())
+        for _ in range(10):
+            one.learn(store_error(kind))
+        assert one.dead == ""
+
+
+def test_a_failure_is_told_by_operation_code_and_our_own_words() -> None:
+    with pytest.raises(Ended) as end:
+        failed(store_error(Trouble.REFUSED, code="ValidationException"), doing="it was not written")
+    assert end.value.result is Result.FAILED
+    assert end.value.reason == "PutParameter: ValidationException - it was not written - do that"
+    assert end.value.failure is not None
+
+
+class TestRecord:
+    def test_it_is_of_what_the_plan_expected_not_of_the_listing(self) -> None:
+        one = work(Stage())
+        wanted = desired(version=9)
+        made = one.record(change(Create(wanted)), wanted, 3, Origin.CREATED)
+        assert (made.source_version, made.source_modified) == (1, MADE)
+        assert (made.version, made.written) == (3, NOW)
+
+    def test_it_names_both_parameters_and_the_key(self) -> None:
+        one = work(Stage())
+        wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
+        made = one.record(change(Create(wanted)), wanted, 1, Origin.ADOPTED)
+        assert made.own == digest(one.place.arn("/p/a"))
+        assert made.source == digest(one.ends.source.place.arn("/p/a"))
+        assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
+
+    def test_our_tags_carry_todays_owner(self) -> None:
+        one = work(Stage())
+        wanted = desired(source=parameter("/p/a"))
+        made = one.record(change(Create(wanted)), wanted, 1, Origin.CREATED)
+        tags = one.ownership(wanted, "/q/a", made)
+        assert tags == {OWNER: "prod@123456789012/us-east-1", RECORD: made.text(), SOURCE: "/p/a"}
+
+
+class TestRequest:
+    FULL = parameter(
+        kind=SECURE,
+        description="d",
+        allowed_pattern="p",
+        tier=ADVANCED,
+        policies=("{}",),
+        key_id="alias/app",
+        at=COPIED_AT,
+    )
+
+    def test_it_is_complete(self) -> None:
+        wanted = desired(source=self.FULL, key_id="alias/dr")
+        put = request(wanted, "/q/a", Sealed("v"), tags={"t": "1"})
+        assert (put.name, put.type, put.overwrite) == ("/q/a", SECURE, False)
+        assert (put.description, put.allowed_pattern, put.tier) == ("d", "p", ADVANCED)
+        assert (put.policies, put.data_type, put.key_id, put.tags) == (
+            ("{}",),
+            "text",
+            "alias/dr",
+            {"t": "1"},
+        )
+
+    def test_an_overwrite_carries_no_tags(self) -> None:
+        put = request(desired(source=self.FULL), "/q/a", Sealed("v"), tags=None)
+        assert (put.overwrite, put.tags) == (True, None)
+
+    def test_a_plain_value_carries_no_key(self) -> None:
+        wanted = desired(key_id="alias/dr")
+        assert request(wanted, "/p/a", Sealed("v"), tags=None).key_id is None
+
+    def test_it_does_not_show_the_value(self) -> None:
+        assert "hunter2" not in repr(request(desired(), "/p/a", Sealed("hunter2"), tags=None))
+
+
+def test_a_note_says_of_which_address_it_is() -> None:
+    one = work(Stage())
+    one.note("some-code", change(Create(desired())), "something")
+    (finding,) = one.findings
+    assert (finding.code, finding.where, finding.message) == (
+        "some-code",
+        "us-east-2 /p/a",
+        "/p/a: something",
+    )

@@ -1,0 +1,128 @@
+"""`ssm-reconcile event`: what is named is reconciled, all else is left alone, and bad input is answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+
+def changed(name: str, operation: str = "Update", **more: Any) -> str:
+    """An event of EventBridge as AWS documents it (aws-facts C)."""
+    return json.dumps(
+        {
+            "version": "0", "id": "x", "detail-type": "Parameter Store Change", "source": "aws.ssm",
+            "account": "123456789012", "time": "2026-11-23T12:00:00Z", "region": "us-east-1",
+            "resources": [f"arn:aws:ssm:us-east-1:123456789012:parameter{name}"],
+            "detail": {"operation": operation, "name": name, "type": "String"},
+        } | more
+    )  # fmt: skip
+
+
+def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin=changed("/app/url"))
+    assert told.exit_code == 0, told.stderr
+    assert aws.names("us-east-2") == aws.names("eu-west-1") == ["/app/url"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/app/key",
+        "/app/key\n/app/key\n",
+        '["/app/key"]',
+        '{"names": ["/app/key"]}',
+        '{"event_type": "ssm", "client_payload": {"name": "/app/key", "operation": "Update"}}',
+        json.dumps({"client_payload": json.loads(changed("/app/key"))}),
+        json.dumps({"Records": [{"messageId": "1", "body": "/app/key"}]}),
+        json.dumps({"Records": [{"messageId": "1", "body": changed("/app/key")}]}),
+    ],
+    ids=["name", "lines", "list", "names", "dispatch", "dispatched event", "seed", "queue"],
+)
+def test_an_event_may_come_in_any_of_its_envelopes(text: str, aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin=text)
+    assert told.exit_code == 0, told.stderr
+    assert aws.names("us-east-2") == ["/app/key"]
+    assert SECRET not in told.output
+
+
+def test_an_event_may_be_a_file_and_the_spec_another(aws: Aws, cli: Cli) -> None:
+    Path("replication.yaml").rename("other.yaml")
+    Path("event.json").write_text(changed("/app/url"))
+    told = cli("event", "event.json", "--spec", "other.yaml", "--format", "json", "--target", "us-east-2")
+    assert told.exit_code == 0, told.stderr
+    report = json.loads(told.stdout)
+    assert [(one["name"], one["target"], one["outcome"]) for one in report["outcomes"]] == [
+        ("/app/url", "us-east-2", "applied")
+    ]
+    assert aws.names("eu-west-1") == []
+
+
+def test_a_scheduled_event_reconciles_everything(aws: Aws, cli: Cli) -> None:
+    event = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+    assert cli("event", "-", stdin=json.dumps(event)).exit_code == 0
+    assert aws.names("us-east-2") == aws.names("us-east-1")
+
+
+def test_a_deleted_parameter_is_deleted_in_the_targets(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.delete("/app/url")
+    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert told.exit_code == 0, told.output
+    assert aws.names("us-east-2") == ["/app/hosts", "/app/key"]
+
+
+def test_guards_count_what_a_whole_run_would_delete(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.delete("/app/url")
+    aws.delete("/app/hosts")  # two of three: more than one, and over half
+    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert told.exit_code == 5
+    assert len(aws.names("us-east-2")) == 3
+    told = cli("event", "-", "--max-deletes", "2", stdin=changed("/app/url", "Delete"))
+    assert told.exit_code == 0, told.output
+    assert aws.names("us-east-2") == ["/app/hosts", "/app/key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (changed("/other/url"), "/other/url"),
+        (changed("/app/url", region="eu-west-1"), "123456789012/eu-west-1"),
+        (changed("/app/url", account="999999999999"), "999999999999/us-east-1"),
+    ],
+    ids=["out of scope", "a target's own event", "another account"],
+)
+def test_what_is_not_for_us_is_told_and_changes_nothing(text: str, why: str, aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin=text)
+    assert told.exit_code == 0, told.stderr
+    assert why in told.stdout
+    assert aws.names("us-east-2") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "[1]", '{"detail-type": "EC2 Instance State-change"}', "a b$c"]
+)
+def test_what_nobody_understands_is_wrong_usage(text: str, aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin=text)
+    assert told.exit_code == 64
+    assert told.stdout == ""
+    assert "event" in told.stderr
+
+
+def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
+    assert cli("event", "nope.json").exit_code == 64
+    assert cli("event", "-", "--spec", "-", stdin="/app/url").exit_code == 64
+    Path("latin").write_bytes(b"/app/\xe9")
+    assert cli("event", "latin").exit_code == 64
+
+
+def test_a_change_that_does_not_show_yet_is_told(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    later = aws.world.clock.now().replace(year=2999).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = cli("event", "-", stdin=changed("/app/url", time=later))
+    assert "does not show yet" in told.stdout

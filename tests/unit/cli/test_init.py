@@ -1,0 +1,256 @@
+"""The command `init`: what it finds in a world of years, what it proposes, and that it plans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.cli import streams
+from ssm_reconcile.load import load_text
+from ssm_reconcile.model import Place, Sealed
+from ssm_reconcile.spec import Adopt, Replication, SkipMode
+from ssm_reconcile.stores.base import Put
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+LOOK = ("init", "--source-region", "us-east-1", "--target", "us-east-2", "--force")
+
+
+@pytest.fixture
+def source(aws: Aws) -> Place:
+    return aws.world.place("us-east-1")
+
+
+@pytest.fixture
+def target(aws: Aws) -> Place:
+    return aws.world.place("us-east-2")
+
+
+@pytest.fixture
+def years(aws: Aws, source: Place, target: Place) -> Aws:
+    """What a team has after some years: keys, opt-outs, regional values, and a copy script's leavings."""
+    world = aws.world
+    world.delete(source, "/app/url", "/app/hosts", "/app/key")
+    for place in (source, target):
+        world.add_key(place, "alias/app")
+    world.add_key(source, "alias/only-here")
+    shared = world.add_key(source, "alias/shared", multi_region=True)
+    world.add_key(target, "alias/shared", multi_region=True)
+    world.put(source, "/prod/db/password", SECRET, "SecureString", key_id="alias/app", tags={"team": "db"})
+    world.put(source, "/prod/db/token", SECRET + "2", "SecureString", key_id="alias/only-here")
+    world.put(source, "/prod/db/salt", SECRET + "3", "SecureString", key_id=shared)
+    world.put(source, "/prod/db/pin", SECRET + "4", "SecureString")
+    for name in ("a", "b", "c"):
+        world.put(source, f"/prod/plain/{name}", name, tags={"team": "x"}, description="set by hand")
+    world.put(source, "/prod/net/vpc", "vpc-0a1b2c3d4e5f60718")
+    world.put(source, "/prod/net/subnets", "subnet-0a1b2c3d,subnet-0a1b2c3e", "StringList")
+    world.put(source, "/prod/url", "https://x.us-east-1.example.org")
+    world.put(source, "/prod/queue", "arn:aws:sqs:us-east-1:123456789012:orders")
+    world.put(
+        source,
+        "/prod/cert",
+        "arn:aws:acm:us-east-1:123456789012:certificate/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03",
+    )
+    world.put(source, "/prod/us-east-1/edge", "x")
+    world.put(source, "/prod/local", "x", tags={"skip_sync": "yes"})
+    world.put(source, "/staging/url", "https://staging.example.org")
+    world.put(source, "bare", "x")
+    world.put(target, "/prod/plain/a", "a", tags={"team": "x"}, description="set by hand")
+    world.put(target, "/prod/plain/b", "b", tags={"team": "x"})
+    world.put(target, "/prod/plain/c", "other")
+    world.put(target, "/prod/url", "https://x.us-east-2.example.org")
+    world.put(target, "/prod/db/password", SECRET, "SecureString", tags={"team": "db"})
+    world.put(target, "/native", "theirs")
+    return aws
+
+
+def spec() -> Replication:
+    (one,) = load_text(Path("replication.yaml").read_text()).replications
+    return one
+
+
+def test_what_is_written_validates_and_plans_without_an_error(years: Aws, cli: Cli) -> None:
+    told = cli(*LOOK)
+    assert told.exit_code == 0, told.output
+    assert cli("validate").exit_code == 0
+    planned = cli("plan")
+    assert planned.exit_code == 0, planned.output
+    assert "Invalid" not in planned.stdout
+
+
+def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: Aws, cli: Cli) -> None:
+    before = years.world.state()
+    years.world.calls.clear()
+    told = cli(*LOOK)
+    assert years.world.state() == before
+    secrets = {"/prod/db/password", "/prod/db/token", "/prod/db/salt", "/prod/db/pin"}
+    read = {name for call in years.world.calls if call.operation == "GetParameters" for name in call.names}
+    assert not read & secrets
+    assert SECRET not in told.output + Path("replication.yaml").read_text()
+
+
+def test_paths_are_included_with_their_counts(years: Aws, cli: Cli) -> None:
+    cli(*LOOK)
+    text = Path("replication.yaml").read_text()
+    assert [glob.text for glob in spec().include] == ["/*", "/prod/**", "/staging/**"]
+    assert '    - "/prod/**"' in text
+    line = next(line for line in text.splitlines() if '"/staging/**"' in line)
+    assert line.split("#")[1].strip() == "1"
+
+
+def test_only_what_is_asked_for_is_included_and_the_rest_is_mentioned(years: Aws, cli: Cli) -> None:
+    cli(*LOOK, "--include", "/prod/**")
+    assert [glob.text for glob in spec().include] == ["/prod/**"]
+    assert spec().name == "prod"
+    assert '# - "/staging/**"' in Path("replication.yaml").read_text()
+
+
+def test_a_key_is_mapped_to_its_namesake_and_a_multi_region_key_to_itself(years: Aws, cli: Cli) -> None:
+    cli(*LOOK)
+    (named,) = [rule for rule in spec().kms if rule.source == "alias/app"]
+    assert named.targets == (("us-east-2", "alias/app"),)
+    (shared,) = [rule for rule in spec().kms if "mrk-" in rule.source]
+    assert shared.targets[0][1].startswith("mrk-")
+
+
+def test_a_secret_whose_key_has_no_namesake_is_left_out_until_one_is_named(years: Aws, cli: Cli) -> None:
+    cli(*LOOK)
+    assert spec().rule_for("/prod/db/token", "SecureString") is None
+    assert "alias/only-here has no counterpart" in Path("replication.yaml").read_text()
+    cli(*LOOK, "--key", "alias/only-here=alias/app")
+    assert spec().rule_for("/prod/db/token", "SecureString") is not None
+    assert cli("plan").exit_code == 0
+
+
+def test_what_belongs_to_one_region_is_left_out_and_what_names_it_is_rewritten(years: Aws, cli: Cli) -> None:
+    cli(*LOOK)
+    for name in ("/prod/net/vpc", "/prod/net/subnets", "/prod/cert", "/prod/us-east-1/edge"):
+        assert spec().rule_for(name, "String") is None, name
+    assert sorted(rule.match.text for rule in spec().rewrites) == ["/prod/queue", "/prod/url"]
+    assert {(rule.old, rule.new) for rule in spec().rewrites} == {("us-east-1", "{target.region}")}
+
+
+def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws, cli: Cli) -> None:
+    cli(*LOOK)
+    text = Path("replication.yaml").read_text()
+    assert spec().adopt is Adopt.SAME_VALUE
+    assert "us-east-2 has 5 of these names already" in text
+    for said in (
+        "* 1 identical",
+        "* 1 with the same value, and",
+        "* 1 with the same value but for the region",
+    ):
+        assert said in text
+    assert "* 1 with another value or type" in text
+    assert "* 1 SecureStrings, not decrypted" in text
+
+
+def test_secrets_are_compared_only_where_that_is_asked_for(years: Aws, cli: Cli) -> None:
+    cli(*LOOK, "--compare-secrets")
+    text = Path("replication.yaml").read_text()
+    assert "* 2 with the same value, and other" in text
+    assert "not decrypted" not in text
+
+
+def test_what_is_identical_needs_no_wider_mode(aws: Aws, cli: Cli) -> None:
+    aws.put("/app/url", "https://example.org", region="us-east-2")
+    cli(*LOOK)
+    assert spec().adopt is Adopt.IDENTICAL
+
+
+def test_a_tag_whose_values_name_targets_is_read_like_that(aws: Aws, cli: Cli, source: Place) -> None:
+    aws.world.tag(source, "/app/url", {"skip_sync": "us-east-2"})
+    cli(*LOOK)
+    assert spec().skip_sync.mode is SkipMode.TARGETS
+    aws.world.tag(source, "/app/hosts", {"skip_sync": "true"})
+    cli(*LOOK)
+    assert spec().skip_sync.mode is SkipMode.ANY
+
+
+def test_what_a_target_cannot_take_is_left_out_with_the_reason(aws: Aws, cli: Cli, source: Place) -> None:
+    tags = {f"tag-{number}": "x" for number in range(50)}
+    aws.world.put(source, "/app/many-tags", "x", tags=tags)
+    assert cli(*LOOK).exit_code == 0
+    assert spec().rule_for("/app/many-tags", "String") is None
+    assert cli("plan").exit_code == 0
+
+
+def test_replicas_are_not_proposed_as_sources(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    told = cli("init", "--source-region", "us-east-2", "--target", "us-west-2", "--force")
+    assert told.exit_code == 64
+    assert "no parameter is selected" in told.stderr
+
+
+def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
+    before = Path("replication.yaml").read_text()
+    told = cli("init", "--source-region", "us-east-1", "--target", "us-east-2")
+    assert told.exit_code == 64
+    assert "--force" in told.stderr
+    assert Path("replication.yaml").read_text() == before
+    assert cli("init", *LOOK[1:-1], "--output", "other.yaml").exit_code == 0
+    assert cli("init", *LOOK[1:-1], "--output", "-").stdout.startswith("# yaml-language-server")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--source-region", "us-east-1"), "--target us-east-2"),
+        (("--target", "us-east-2"), "--source-region us-east-1"),
+        (("--source-region", "us-east-1", "--target", "mars"), "no AWS region"),
+        (("--source-region", "us-east-1", "--target", "us-east-2", "--role-arn", "dr=arn:x"), "is no target"),
+        (("--source-region", "us-east-1", "--target", "us-east-2", "--key", "alias/app"), "SOURCE=KEY"),
+        (("--source-region", "us-east-1", "--target", "us-east-2", "--include", "/nope/**"), "no parameter"),
+        (("--source-region", "us-east-1", "--target", "us-east-2", "--name", "No!"), "no spec can be made"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_with_what_to_write(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    told = cli("init", "--output", "new.yaml", *words)
+    assert told.exit_code == 64
+    assert said in told.stderr
+    assert not Path("new.yaml").exists()
+
+
+def test_on_a_terminal_it_asks_for_what_no_option_says(
+    years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "asks", lambda *_: True)
+    told = cli("init", "--force", stdin="us-east-1\nus-east-2\n2\nlive\nalias/app\n")
+    assert told.exit_code == 0, told.output
+    assert "/prod/**" in told.stderr
+    assert [glob.text for glob in spec().include] == ["/prod/**"]
+    assert spec().name == "live"
+    assert {rule.source: rule.targets for rule in spec().kms}["alias/only-here"] == (
+        ("us-east-2", "alias/app"),
+    )
+
+
+def test_other_accounts_are_reached_by_their_roles(aws: Aws, cli: Cli) -> None:
+    role = "arn:aws:iam::210987654321:role/ssm-reconcile"
+    words = (
+        "init",
+        "--force",
+        "--source-region",
+        "us-east-1",
+        "--target",
+        "dr=us-east-1",
+        "--role-arn",
+        f"dr={role}",
+    )
+    assert cli(*words).exit_code == 0
+    (one,) = spec().targets
+    assert (one.name, one.account, one.access.role_arn) == ("dr", "210987654321", role)
+    assert cli("plan").exit_code == 0
+
+
+def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
+    store = aws.store("us-east-1")
+    store.put(
+        Put("/app/odd", Sealed("# not: [yaml"), "String", overwrite=False, description="\n- x: y\u202e")
+    )
+    assert cli(*LOOK).exit_code == 0
+    assert cli("plan").exit_code == 0

@@ -1,0 +1,333 @@
+"""`publish`, from the command line to the pull request, the summary, the outputs and the annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from ssm_reconcile.publishers.comment import facts_of
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.report import Result
+from tests.github.server import REPOSITORY, Hub, serving
+from tests.unit.cli.conftest import SPEC, Cli
+from tests.unit.renderers import plans
+
+NUMBER = 7
+HEAD = "3f9c2ab" + "0" * 33
+MERGE = "abcdef0" + "0" * 33
+TOKEN = "ghs-of-the-run"
+Files: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A run on a pull request, in an empty directory."""
+    (tmp_path / "event.json").write_text(
+        json.dumps({"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}})
+    )
+    monkeypatch.chdir(tmp_path)
+    with serving() as hub:
+        hub.pulls[NUMBER] = {
+            "number": NUMBER, "head": {"sha": HEAD}, "base": {"ref": "main"},
+            "merged_at": "2026-11-23T10:00:00Z", "merge_commit_sha": MERGE,
+        }  # fmt: skip
+        hub.merged_by[MERGE] = [NUMBER]
+        hub.branches["main"] = [MERGE]
+        told = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_TOKEN": TOKEN,
+            "GITHUB_API_URL": hub.api_url,
+            "GITHUB_GRAPHQL_URL": hub.graphql_url,
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+            "GITHUB_SHA": "1" * 40,
+            "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
+            "GITHUB_RUN_ID": "19822345678",
+            "GITHUB_RUN_NUMBER": "214",
+            "GITHUB_WORKFLOW": "SSM plan",
+            "GITHUB_WORKSPACE": str(tmp_path),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "GITHUB_OUTPUT": str(tmp_path / "output"),
+        }
+        for name, value in told.items():
+            monkeypatch.setenv(name, value)
+        yield hub
+
+
+@pytest.fixture
+def push(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The merge of that pull request."""
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    monkeypatch.setenv("GITHUB_SHA", MERGE)
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    monkeypatch.setenv("GITHUB_WORKFLOW", "SSM apply")
+    Path("event.json").write_text("{}")
+
+
+def outputs() -> dict[str, str]:
+    return dict(line.split("=", 1) for line in Path("output").read_text().splitlines())
+
+
+def save(document: dict[str, Any], name: str = "plan.json") -> str:
+    Path(name).write_text(dumps(document))
+    return name
+
+
+def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: Hub, cli: Cli) -> None:
+    told = cli("publish", save(plans.document_of(plans.twelve())))
+    assert told.exit_code == 0, told.stderr
+    (comment,) = hub.comments
+    assert facts_of(comment.body.replace("replication", "replication"))
+    assert "12 changes in 3 regions" in comment.body
+    assert "[SSM plan &#35;214](https://github.com/acme/params/actions/runs/19822345678)" in comment.body
+    assert "12 changes in 3 regions" in Path("summary.md").read_text()
+    assert outputs()["changes"] == "12"
+    assert outputs()["failure-reason"] == ""
+    assert outputs()["plan-path"] == str(Path("plan.json").absolute())
+    assert told.stdout.startswith("::error title=size::")
+    assert "posted" in told.stderr
+
+
+def test_what_the_token_may_not_do_is_a_warning_and_the_summary_is_written(hub: Hub, cli: Cli) -> None:
+    hub.denied.add("comment")
+    told = cli("publish", save(plans.document_of(plans.twelve())))
+    assert told.exit_code == 0
+    assert "::warning::no comment on the pull request" in told.stdout
+    assert "12 changes" in Path("summary.md").read_text()
+
+
+def test_where_the_comment_is_required_it_is_an_error(hub: Hub, cli: Cli) -> None:
+    hub.denied.add("comment")
+    told = cli("publish", save(plans.document_of(plans.twelve())), "--comment", "required")
+    assert told.exit_code == 1
+    assert "pull-requests: write" in told.stderr
+    assert TOKEN not in told.output
+
+
+def test_github_in_trouble_does_not_decide_the_run(hub: Hub, cli: Cli) -> None:
+    hub.fail("GET", "comments$", 422, times=9)
+    told = cli("publish", save(plans.document_of(plans.twelve())))
+    assert told.exit_code == 0
+    assert "::warning::no comment" in told.stdout
+
+
+def test_never_is_never(hub: Hub, cli: Cli) -> None:
+    assert cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never").exit_code == 0
+    assert not hub.requests
+    assert Path("summary.md").exists()
+
+
+def test_without_a_token_there_is_a_warning(hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    told = cli("publish", save(plans.document_of(plans.twelve())))
+    assert told.exit_code == 0
+    assert "there is no GITHUB_TOKEN" in told.stdout
+    assert not hub.requests
+
+
+def test_outside_of_github_there_is_nothing_to_publish_to(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EVENT_PATH", "EVENT_NAME", "STEP_SUMMARY", "OUTPUT", "REPOSITORY", "TOKEN"):
+        monkeypatch.delenv(f"GITHUB_{name}")
+    told = cli("publish", save(plans.document_of(plans.in_sync())))
+    assert told.exit_code == 0
+    assert "No pull request" in told.stderr
+
+
+def test_another_pull_request_can_be_named(hub: Hub, cli: Cli) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())), "--pull-request", "99")
+    assert [comment.number for comment in hub.comments] == [99]
+
+
+def test_a_plan_that_failed_is_told_for_every_replication_of_the_spec(hub: Hub, cli: Cli) -> None:
+    Path("replication.yaml").write_text(SPEC)
+    told = cli("publish", "--failed", "Error: AccessDenied\n  What to do: @team, look")
+    assert told.exit_code == 0
+    (comment,) = hub.comments
+    facts = facts_of(comment.body)
+    assert facts is not None
+    assert (facts["scope"], facts["state"]) == ("prod", "failed")
+    assert "AccessDenied" in comment.body
+    assert outputs()["failure-reason"] == "plan-failed"
+    assert "There is no plan" in Path("summary.md").read_text()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", '{"format_version": "1.0"', "[]"])
+def test_a_plan_file_that_is_missing_or_broken_off_is_a_failed_plan(
+    hub: Hub, cli: Cli, content: str | None
+) -> None:
+    if content is not None:
+        Path("plan.json").write_text(content)
+    assert cli("publish", "plan.json").exit_code == 0
+    (comment,) = hub.comments
+    assert "There is no plan" in comment.body
+
+
+def test_a_failure_of_a_spec_that_nobody_can_read_corrects_the_comments_that_are_there(
+    hub: Hub, cli: Cli
+) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())))
+    Path("replication.yaml").write_text("version: [")
+    cli("publish", "--failed", "the spec is broken")
+    (comment,) = hub.comments
+    assert "the spec is broken" in comment.body
+
+
+def test_a_reason_is_inert(hub: Hub, cli: Cli) -> None:
+    cli("publish", "--failed", "```\n@team <script> \x1b[31m\u202e\n" + "line\n" * 500)
+    (comment,) = hub.comments
+    fence = next(line for line in comment.body.splitlines() if line.startswith("````"))
+    assert comment.body.count(fence.removesuffix("text")) >= 2
+    assert "\x1b" not in comment.body
+    assert "\u202e" not in comment.body
+    assert len(comment.body) < 5000
+
+
+def test_after_the_merge_the_comment_of_the_pull_request_says_what_was_applied(
+    hub: Hub, cli: Cli, request: pytest.FixtureRequest
+) -> None:
+    plan = save(plans.document_of(plans.twelve()))
+    cli("publish", plan)
+    request.getfixturevalue("push")
+    report = save(plans.report_document_of(plans.reported(plans.twelve())), "report.json")
+    told = cli("publish", report, "--plan", plan)
+    assert told.exit_code == 0, told.stderr
+    (comment,) = hub.comments
+    assert "Applied 12 of 12 as reviewed" in comment.body
+    assert "Applied 12 of 12" in Path("summary.md").read_text()
+    assert outputs()["failure-reason"] == "apply-failed", (
+        "there are conflicts: not all that is asked for holds"
+    )
+
+
+def test_what_an_apply_did_not_do_is_in_the_comment_and_the_reason(hub: Hub, cli: Cli, push: None) -> None:
+    plan = save(plans.document_of(plans.twelve()))
+    document = plans.report_document_of(plans.reported(plans.twelve(), [Result.APPLIED, Result.FAILED]))
+    cli("publish", save(document, "report.json"), "--plan", plan)
+    (comment,) = hub.comments
+    assert "Applied 6 of 12" in comment.body
+    assert "TooManyUpdates" in comment.body
+    assert outputs()["failure-reason"] == "apply-failed"
+
+
+def test_a_refused_apply_shows_the_new_plan_and_the_difference(hub: Hub, cli: Cli, push: None) -> None:
+    document = plans.report_document_of(plans.reported(plans.twelve(), [Result.NOT_ATTEMPTED]))
+    lines = ["the saved plan does not cover 2 changes", "new: create /shop/@new in eu-west-1 (prod)"]
+    document["findings"] += [
+        {"severity": "error", "code": "plan-changed", "message": text, "where": "", "replication": ""}
+        for text in lines
+    ]
+    document["exit_code"] = 4
+    refused = save(document, "report.json")
+    cli("publish", save(plans.document_of(plans.twelve())), "--refused", refused)
+    (comment,) = hub.comments
+    assert "**Not applied**: the saved plan does not cover 2 changes. Nothing was written." in comment.body
+    assert "\nnew: create /shop/@new in eu-west-1 (prod)\n" in comment.body
+    assert "12 changes in 3 regions" in comment.body
+    assert outputs()["failure-reason"] == "plan-changed"
+
+
+def test_an_apply_that_broke_off_before_there_was_a_plan_is_told(hub: Hub, cli: Cli, push: None) -> None:
+    document = plans.report_document_of(plans.reported(plans.plan_of([])))
+    document |= {"replications": [], "targets": [], "exit_code": 1, "plan_id": "0" * 64}
+    finding = {
+        "severity": "error",
+        "code": "no-access",
+        "message": "AccessDenied",
+        "where": "",
+        "replication": "",
+    }
+    document["findings"] = [finding]
+    plan = save(plans.document_of(plans.twelve()))
+    cli("publish", save(document, "report.json"), "--plan", plan)
+    (comment,) = hub.comments
+    assert "AccessDenied" in comment.body
+    assert outputs()["failure-reason"] == "apply-failed"
+
+
+def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: pytest.FixtureRequest) -> None:
+    document = plans.document_of(plans.twelve())
+    cli("publish", save(document))
+    hub.runs["19822345678"] = {"head_sha": HEAD, "event": "pull_request"}
+    hub.keep("19822345678", "ssm-plan", {"plan.json": dumps(document).encode()})
+    request.getfixturevalue("push")
+    told = cli("publish", "--reviewed", "reviewed.json")
+    assert told.exit_code == 0, told.stderr
+    assert Path("reviewed.json").read_text() == dumps(document)
+    assert outputs()["plan-id"] == document["plan_id"]
+
+
+def test_without_a_reviewed_plan_it_ends_with_4_and_says_what_to_do(hub: Hub, cli: Cli, push: None) -> None:
+    told = cli("publish", "--reviewed", "reviewed.json")
+    assert told.exit_code == 4
+    assert "no comment with a plan" in told.stderr
+    assert "What to do" in told.stderr
+    assert not Path("reviewed.json").exists()
+
+
+def test_a_push_without_a_pull_request_has_no_reviewed_plan(hub: Hub, cli: Cli, push: None) -> None:
+    hub.merged_by.clear()
+    told = cli("publish", "--reviewed", "reviewed.json")
+    assert told.exit_code == 4
+    assert "of no merged pull request" in told.stderr
+
+
+def test_a_token_that_may_not_read_artifacts_is_no_reviewed_plan_either(
+    hub: Hub, cli: Cli, request: pytest.FixtureRequest
+) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())))
+    request.getfixturevalue("push")
+    hub.denied.add("actions")
+    told = cli("publish", "--reviewed", "reviewed.json")
+    assert told.exit_code == 4
+    assert "actions: read" in told.stderr
+
+
+def test_a_run_whose_branch_moved_on_is_told_so(hub: Hub, cli: Cli, push: None) -> None:
+    Path("replication.yaml").write_text(SPEC)
+    assert cli("publish", "--current").exit_code == 0
+    hub.branches["main"].append("2" * 40)
+    hub.files["2" * 40] = ["replication.yaml"]
+    told = cli("publish", "--current")
+    assert told.exit_code == 1
+    assert "main has changed replication.yaml since abcdef0" in told.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("a.json", "--failed", "x"), ("--failed", "x", "--reviewed", "y"), ("a", "--current")]
+)
+def test_one_thing_at_a_time(hub: Hub, cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli("publish", *words).exit_code == 64
+
+
+def test_an_environment_that_cannot_be_is_wrong_usage(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REPOSITORY", "no slash")
+    assert cli("publish", "--failed", "x").exit_code == 64
+
+
+def test_validate_annotates_the_lines_of_the_spec_in_a_runner_and_on_demand(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("replication.yaml").write_text(SPEC.replace("delete:", "delte:"))
+    told = cli("validate")
+    assert told.exit_code == 1
+    assert "::error file=replication.yaml,line=8,col=1,title=unknown-property::" in told.stderr
+    assert "::" not in told.stdout
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert "::error" not in cli("validate").stderr
+    told = cli("validate", "--format", "github")
+    assert all(line.startswith("::error ") for line in told.stdout.splitlines())
+
+
+def test_validate_keeps_its_json_clean_in_a_runner(hub: Hub, cli: Cli) -> None:
+    Path("replication.yaml").write_text("version: 2\n")
+    assert json.loads(cli("validate", "--format", "json").stdout)["valid"] is False

@@ -1,0 +1,94 @@
+"""A GitHub on loopback with one pull request in it, and what a run there is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import pytest
+
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.publishers.comment import Done, Sticky, ours
+from ssm_reconcile.publishers.event import Event
+from ssm_reconcile.publishers.github import GitHub
+from ssm_reconcile.publishers.pages import Page, plan_pages
+from ssm_reconcile.renderers.frame import CommentContext
+from tests.doubles.clock import FakeClock
+from tests.github.server import REPOSITORY, Hub, serving
+from tests.unit.renderers import plans
+
+NUMBER = 7
+HEAD = "3f9c2ab" + "0" * 33
+SPEC = "replication.yaml"
+TOKEN = "ghs-of-the-run"
+Publish: TypeAlias = Callable[..., list[tuple[str, Done]]]
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serving() as hub:
+        hub.pulls[NUMBER] = {
+            "number": NUMBER,
+            "head": {"sha": HEAD},
+            "base": {"ref": "main"},
+            "merged_at": None,
+        }
+        yield hub
+
+
+@pytest.fixture
+def event(hub: Hub) -> Event:
+    return Event(
+        repository=REPOSITORY,
+        api_url=hub.api_url,
+        graphql_url=hub.graphql_url,
+        name="pull_request",
+        payload={"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}},
+        run="19822345678",
+        token=TOKEN,
+    )
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def github(event: Event, clock: FakeClock) -> GitHub:
+    return GitHub(event, clock)
+
+
+@pytest.fixture
+def publish(github: GitHub) -> Publish:
+    """Publishes a plan, or pages, on the pull request."""
+
+    def run(
+        what: Plan | list[Page],
+        *,
+        run: str = "1",
+        head: str = HEAD,
+        reviews: bool = True,
+        always: bool = False,
+    ) -> list[tuple[str, Done]]:
+        pages = plan_pages(plans.document_of(what)) if isinstance(what, Plan) else what
+        sticky = Sticky(github, NUMBER, SPEC, CommentContext(head, run), reviews, always)
+        return sticky.publish(pages, ours(github, NUMBER, SPEC))
+
+    return run
+
+
+def marker(**facts: Any) -> str:
+    """A first line as ours is."""
+    known = {"v": 1, "scope": "prod", "plan": "sha256:1", "head": HEAD, "run": "1", "level": 0, "danger": 0}
+    return f"<!-- ssm-reconcile:plan {json.dumps({**known, 'spec': SPEC, **facts})} -->\n"
+
+
+def renamed(plan: Plan, name: str) -> Plan:
+    """The same plan for a replication of another name."""
+    (part,) = plan.replications
+    changes = tuple(replace(change, replication=name) for change in part.changes)
+    others = tuple(replace(other, replication=name) for other in part.others)
+    return replace(plan, replications=(replace(part, name=name, changes=changes, others=others),))

@@ -1,0 +1,317 @@
+"""The sticky comment: whose it is, when it is edited, posted anew, left alone, and how long it may be."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.publishers.comment import Done, facts_of, ours
+from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
+from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
+from ssm_reconcile.renderers.view import plan_view
+from tests.github.server import Comment, Hub
+from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker, renamed
+from tests.unit.renderers import plans
+
+
+def harmless(value: str = "on") -> Plan:
+    return plans.plan_of([plans.create("eu-west-1", "/shop/a", value=value)])
+
+
+def harmful(deletes: int = 1) -> Plan:
+    changes = [plans.delete("eu-west-1", f"/shop/old-{i}") for i in range(deletes)]
+    return plans.plan_of([plans.create("eu-west-1", "/shop/a"), *changes])
+
+
+def facts(comment: Comment) -> dict[str, str]:
+    found = facts_of(comment.body)
+    assert found is not None
+    return found
+
+
+def test_the_first_plan_with_changes_is_posted_and_the_next_one_is_an_edit_of_it(
+    hub: Hub, publish: Publish
+) -> None:
+    assert publish(harmless("on"), run="1") == [("prod", Done.CREATED)]
+    assert publish(harmless("off"), run="2") == [("prod", Done.EDITED)]
+    (comment,) = hub.comments
+    assert "off" in comment.body
+    assert facts(comment)["run"] == "2"
+    assert facts(comment)["head"] == HEAD
+
+
+def test_the_same_plan_again_is_no_edit(hub: Hub, publish: Publish) -> None:
+    publish(harmless())
+    assert publish(harmless()) == [("prod", Done.UNCHANGED)]
+    assert hub.comments[0].edits == 0
+
+
+def test_without_changes_nothing_is_posted_unless_there_is_something_to_correct(
+    hub: Hub, publish: Publish
+) -> None:
+    assert publish(plans.in_sync()) == [("prod", Done.NOTHING)]
+    assert not hub.comments
+    publish(harmless())
+    assert publish(plans.in_sync()) == [("prod", Done.EDITED)]
+    assert "nothing to do" in hub.comments[0].body
+
+
+def test_asked_for_always_a_plan_without_changes_is_posted_too(hub: Hub, publish: Publish) -> None:
+    assert publish(plans.in_sync(), always=True) == [("prod", Done.CREATED)]
+
+
+def test_an_incomplete_plan_is_worth_a_comment(hub: Hub, publish: Publish) -> None:
+    assert publish(plans.plan_of([], incomplete=["eu-west-1"])) == [("prod", Done.CREATED)]
+
+
+def test_a_marker_that_another_author_planted_is_never_touched(hub: Hub, publish: Publish) -> None:
+    planted = hub.say(NUMBER, f"{marker(danger=99)}## SSM plan for `prod`: nothing to do", "mallory")
+    before = planted.body
+    assert publish(harmless()) == [("prod", Done.CREATED)]
+    assert publish(harmful()) == [("prod", Done.REPOSTED)]
+    assert publish(failure_pages(["prod"], "gone wrong")) == [("prod", Done.EDITED)]
+    assert planted.body == before
+    assert not planted.minimized
+    assert planted.edits == 0
+
+
+def test_a_comment_of_ours_that_only_quotes_the_marker_is_not_ours(hub: Hub, publish: Publish) -> None:
+    quoting = hub.say(NUMBER, f"Look what it says:\n{marker()}")
+    assert publish(harmless()) == [("prod", Done.CREATED)]
+    assert quoting.edits == 0
+
+
+def test_what_somebody_minimised_is_left_and_a_new_one_posted(hub: Hub, publish: Publish) -> None:
+    publish(harmless("on"))
+    hub.comments[0].minimized = "RESOLVED"
+    assert publish(harmless("off")) == [("prod", Done.CREATED)]
+    assert [bool(c.minimized) for c in hub.comments] == [True, False]
+
+
+def test_our_comment_is_found_on_a_later_page(hub: Hub, publish: Publish) -> None:
+    for i in range(130):
+        hub.say(NUMBER, f"talk {i}", "alice")
+    publish(harmless("on"))
+    for i in range(130):
+        hub.say(NUMBER, f"more talk {i}", "bob")
+    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert sum(facts_of(c.body) is not None for c in hub.comments) == 1
+
+
+def test_a_plan_that_gains_a_delete_is_posted_anew_and_the_old_one_minimised_as_outdated(
+    hub: Hub, publish: Publish
+) -> None:
+    publish(harmless())
+    assert publish(harmful(1)) == [("prod", Done.REPOSTED)]
+    assert publish(harmful(1), run="3") == [("prod", Done.EDITED)]
+    assert publish(harmful(2)) == [("prod", Done.REPOSTED)]
+    assert [c.minimized for c in hub.comments] == ["OUTDATED", "OUTDATED", ""]
+
+
+def test_a_plan_that_loses_a_delete_is_an_edit(hub: Hub, publish: Publish) -> None:
+    publish(harmful(2))
+    assert publish(harmful(1)) == [("prod", Done.EDITED)]
+
+
+def test_where_minimising_is_not_allowed_the_new_comment_is_posted_all_the_same(
+    hub: Hub, publish: Publish
+) -> None:
+    hub.denied.add("minimize")
+    publish(harmless())
+    assert publish(harmful()) == [("prod", Done.REPOSTED)]
+    assert publish(harmful(), run="9") == [("prod", Done.EDITED)]
+    assert facts(hub.comments[1])["run"] == "9"
+
+
+def test_of_several_comments_of_ours_the_newest_stays_and_the_others_are_minimised(
+    hub: Hub, publish: Publish
+) -> None:
+    for _ in range(3):
+        hub.say(NUMBER, f"{marker()}old")
+    assert publish(harmless()) == [("prod", Done.EDITED)]
+    assert [bool(c.minimized) for c in hub.comments] == [True, True, False]
+
+
+def test_replications_have_a_comment_each_and_do_not_meet(hub: Hub, publish: Publish) -> None:
+    publish(harmless())
+    publish(renamed(harmful(), "staging"))
+    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert [facts(c)["scope"] for c in hub.comments] == ["prod", "staging"]
+
+
+def test_comments_of_another_spec_are_not_touched(hub: Hub, publish: Publish) -> None:
+    other = hub.say(NUMBER, f"{marker(spec='other.yaml')}theirs")
+    assert publish(harmless()) == [("prod", Done.CREATED)]
+    assert other.edits == 0
+
+
+def test_a_failed_plan_replaces_what_is_no_longer_true_and_keeps_the_danger_in_mind(
+    hub: Hub, publish: Publish
+) -> None:
+    publish(harmful(2))
+    assert publish(failure_pages(["prod"], "Error: no credentials")) == [("prod", Done.EDITED)]
+    (comment,) = hub.comments
+    assert "no credentials" in comment.body
+    assert "out of date" in comment.body
+    assert "/shop/old-0" not in comment.body
+    assert publish(harmful(2)) == [("prod", Done.EDITED)], "nothing was gained since the last plan"
+
+
+def test_a_failure_of_which_no_name_is_known_becomes_the_comment_of_the_next_plan(
+    hub: Hub, publish: Publish
+) -> None:
+    publish(failure_pages([""], "replication.yaml:3:1: error: `sorce` is not a property"))
+    assert publish(harmless()) == [("prod", Done.EDITED)]
+    (comment,) = hub.comments
+    assert facts(comment)["scope"] == "prod"
+    assert "state" not in facts(comment)
+
+
+def test_a_replication_that_left_the_spec_is_told_so(hub: Hub, publish: Publish) -> None:
+    publish(harmless())
+    publish([gone_page("prod")])
+    assert "not in the spec any more" in hub.comments[0].body
+
+
+def test_four_thousand_changes_fit_into_a_comment_with_every_delete_listed(
+    hub: Hub, publish: Publish
+) -> None:
+    plan = plans.many(800, deletes=40)
+    assert len(plan.changes) == 4000
+    publish(plan)
+    (comment,) = hub.comments
+    assert len(comment.body.encode()) < 60_000
+    gone = {change.name for change in plan.changes if change.action.value == "delete"}
+    assert len(gone) == 40
+    assert all(re.search(rf"^- {re.escape(name)} .*DELETE", comment.body, re.MULTILINE) for name in gone)
+    view = plan_view(json.loads(json.dumps(plans.document_of(plan))))
+    assert len(plan_summary(view).encode()) < SUMMARY_BUDGET == 900_000
+
+
+def test_a_comment_that_github_finds_too_long_goes_one_level_down_and_once_more(
+    hub: Hub, publish: Publish
+) -> None:
+    plan = plans.many(80)
+    publish(plan)
+    whole = hub.comments.pop()
+    hub.longest = len(whole.body) - 1
+    publish(plan)
+    (comment,) = hub.comments
+    assert int(facts(comment)["level"]) == int(facts(whole)["level"]) + 1
+    assert len(hub.asked("POST", "comments$")) == 3
+
+
+def test_a_comment_that_is_too_long_twice_is_given_up(hub: Hub, publish: Publish) -> None:
+    hub.longest = 100
+    with pytest.raises(GitHubError) as caught:
+        publish(plans.many(80))
+    assert caught.value.kind is Kind.TOO_LONG
+    assert len(hub.asked("POST", "comments$")) == 2
+
+
+def test_a_lost_answer_to_a_post_does_not_make_two_comments(hub: Hub, publish: Publish) -> None:
+    hub.fail("POST", "comments$", 502, done=True)
+    publish(harmless())
+    assert len(hub.comments) == 1
+
+
+def test_a_post_that_was_not_done_is_done_again(hub: Hub, publish: Publish) -> None:
+    hub.fail("POST", "comments$", 502)
+    publish(harmless())
+    assert len(hub.comments) == 1
+
+
+def test_a_comment_that_was_deleted_in_between_is_posted_again(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(harmless("on"))
+    hub.fail("PATCH", "comments/", 404)
+    hub.fail("GET", "issues/comments/", 404)
+    assert publish(harmless("off")) == [("prod", Done.CREATED)]
+
+
+def test_a_token_that_may_not_comment_is_told(hub: Hub, publish: Publish) -> None:
+    hub.denied.add("comment")
+    with pytest.raises(GitHubError) as caught:
+        publish(harmless())
+    assert caught.value.kind is Kind.DENIED
+    assert "pull-requests: write" in caught.value.remedy
+
+
+def test_after_the_merge_the_same_comment_says_what_happened_and_keeps_what_was_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    plan = plans.twelve()
+    publish(plan, run="11")
+    document = plans.report_document_of(plans.reported(plan))
+    done = publish(report_pages(document, plans.document_of(plan)), run="22", head="f" * 40, reviews=False)
+    assert done == [("prod", Done.EDITED)]
+    (comment,) = hub.comments
+    assert "Applied 12 of 12 as reviewed" in comment.body
+    (ours_now,) = ours(github, NUMBER, SPEC)
+    assert ours_now.reviewed == {
+        "run": "11",
+        "plan": f"sha256:{plan.plan_id}",
+        "head": HEAD,
+    }
+    assert facts(comment)["state"] == "applied"
+
+
+def test_a_second_apply_with_nothing_to_do_does_not_write_over_what_the_first_one_did(
+    hub: Hub, publish: Publish
+) -> None:
+    plan = plans.twelve()
+    publish(plan)
+    first = report_pages(plans.report_document_of(plans.reported(plan)), plans.document_of(plan))
+    publish(first, run="22", reviews=False)
+    before = hub.comments[0].body
+    again = plans.report_document_of(plans.reported(plans.in_sync()))
+    assert publish(report_pages(again, plans.document_of(plan)), run="23", reviews=False) == [
+        ("prod", Done.UNCHANGED)
+    ]
+    assert hub.comments[0].body == before
+
+
+def test_a_plan_that_failed_in_its_pull_request_was_not_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(harmless())
+    publish(failure_pages(["prod"], "no"), run="2")
+    (comment,) = ours(github, NUMBER, SPEC)
+    assert comment.reviewed == {}
+
+
+def test_a_run_that_fails_after_the_merge_does_not_forget_what_was_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(harmless(), run="11")
+    publish(failure_pages(["prod"], "no"), run="22", reviews=False)
+    publish(failure_pages(["prod"], "no, again"), run="23", reviews=False)
+    (comment,) = ours(github, NUMBER, SPEC)
+    assert comment.reviewed["run"] == "11"
+
+
+@pytest.mark.parametrize(
+    "body", ["", "<!-- ssm-reconcile:plan {bad} -->", "<!-- ssm-reconcile:plan [1] -->", "<!-- other {} -->"]
+)
+def test_a_damaged_marker_is_none(body: str) -> None:
+    assert facts_of(body) is None
+
+
+def test_line_ends_that_github_changed_do_not_hide_a_marker(hub: Hub, publish: Publish) -> None:
+    publish(harmless())
+    hub.comments[0].body = hub.comments[0].body.replace("\n", "\r\n")
+    assert publish(harmless()) == [("prod", Done.UNCHANGED)]
+
+
+def test_names_in_a_marker_cannot_end_it(hub: Hub, publish: Publish) -> None:
+    plan = renamed(harmless(), "a--><b>")
+    publish(plan)
+    first = hub.comments[0].body.split("\n")[0]
+    assert first.count("-->") == 1
+    assert publish(replace(plan)) == [("a--><b>", Done.UNCHANGED)]

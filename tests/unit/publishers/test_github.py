@@ -1,0 +1,162 @@
+"""The client: retries that wait as long as they are told, errors that say of what kind they are, silence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.publishers.event import Event
+from ssm_reconcile.publishers.github import ATTEMPTS, GitHub, GitHubError, Kind
+from tests.doubles.clock import FakeClock
+from tests.github.server import REPOSITORY, Hub
+from tests.unit.publishers.conftest import NUMBER, TOKEN
+
+COMMENTS = f"/repos/{REPOSITORY}/issues/{NUMBER}/comments"
+
+
+def test_a_secondary_rate_limit_is_waited_for_as_long_as_github_says(
+    hub: Hub, github: GitHub, clock: FakeClock
+) -> None:
+    hub.fail(
+        "GET", "comments$", 403, headers={"Retry-After": "42"}, body=b'{"message":"secondary rate limit"}'
+    )
+    assert list(github.pages(COMMENTS)) == []
+    assert clock.slept == [42]
+
+
+def test_a_secondary_rate_limit_that_does_not_say_how_long_is_a_minute(
+    hub: Hub, github: GitHub, clock: FakeClock
+) -> None:
+    hub.fail("POST", "comments$", 403, body=b'{"message":"You have exceeded a secondary rate limit"}')
+    github.send("POST", COMMENTS, {"body": "hello"})
+    assert clock.slept == [60]
+
+
+def test_a_primary_rate_limit_is_waited_for_until_it_is_reset(
+    hub: Hub, github: GitHub, clock: FakeClock
+) -> None:
+    reset = int(clock.now().timestamp()) + 30
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(reset)}
+    hub.fail("GET", "comments$", 429, headers=headers)
+    list(github.pages(COMMENTS))
+    assert clock.slept == [31]
+
+
+def test_a_limit_that_lasts_longer_than_anybody_wants_to_wait_is_given_up(
+    hub: Hub, github: GitHub, clock: FakeClock
+) -> None:
+    hub.fail("GET", "comments$", 429, headers={"Retry-After": "3600"})
+    with pytest.raises(GitHubError) as caught:
+        list(github.pages(COMMENTS))
+    assert caught.value.kind is Kind.LIMITED
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_server_trouble_is_asked_again_and_given_up_at_last(
+    hub: Hub, github: GitHub, clock: FakeClock, status: int
+) -> None:
+    hub.fail("GET", "comments$", status, times=2)
+    list(github.pages(COMMENTS))
+    assert clock.slept == [1, 2]
+    hub.fail("GET", "comments$", status, times=ATTEMPTS)
+    with pytest.raises(GitHubError) as caught:
+        list(github.pages(COMMENTS))
+    assert caught.value.kind is Kind.LOST
+
+
+def test_an_edit_is_asked_again_after_a_lost_answer(hub: Hub, github: GitHub) -> None:
+    comment = hub.say(NUMBER, "before")
+    hub.fail("PATCH", "comments/", 502)
+    github.send("PATCH", f"/repos/{REPOSITORY}/issues/comments/{comment.id}", {"body": "after"})
+    assert comment.body == "after"
+
+
+def test_a_post_is_not(hub: Hub, github: GitHub, clock: FakeClock) -> None:
+    hub.fail("POST", "comments$", 502, done=True)
+    with pytest.raises(GitHubError) as caught:
+        github.send("POST", COMMENTS, {"body": "once"})
+    assert caught.value.kind is Kind.LOST
+    assert len(hub.comments) == 1
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b"{}", Kind.DENIED),
+        (403, b'{"message":"Resource not accessible by integration"}', Kind.DENIED),
+        (404, b"{}", Kind.DENIED),
+        (422, b'{"message":"Body is too long (maximum is 65536 characters)"}', Kind.TOO_LONG),
+        (422, b'{"message":"Validation Failed"}', Kind.REFUSED),
+        (410, b"{}", Kind.REFUSED),
+    ],
+)
+def test_an_error_says_of_what_kind_it_is_and_is_not_asked_again(
+    hub: Hub, github: GitHub, clock: FakeClock, status: int, body: bytes, kind: Kind
+) -> None:
+    hub.fail("GET", "comments$", status, body=body)
+    with pytest.raises(GitHubError) as caught:
+        list(github.pages(COMMENTS))
+    assert caught.value.kind is kind
+    assert clock.slept == []
+
+
+def test_nobody_home_is_told_without_an_address_of_ours(event: Event, clock: FakeClock) -> None:
+    nobody = GitHub(replace(event, api_url="http://127.0.0.1:9"), clock)
+    with pytest.raises(GitHubError) as caught:
+        nobody.get("/rate_limit")
+    assert caught.value.kind is Kind.LOST
+    assert len(clock.slept) == ATTEMPTS - 1
+
+
+def test_the_token_is_in_no_message_and_no_repr(hub: Hub, event: Event, github: GitHub) -> None:
+    hub.fail("GET", "comments$", 403, body=f'{{"message":"{TOKEN}"}}'.encode())
+    with pytest.raises(GitHubError) as caught:
+        list(github.pages(COMMENTS))
+    for text in (str(caught.value), repr(caught.value), caught.value.remedy, repr(event), repr(github)):
+        assert TOKEN not in text
+    assert hub.requests[-1].token == TOKEN, "it was sent, though"
+
+
+def test_an_archive_is_fetched_from_another_host_and_no_token_goes_there(hub: Hub, github: GitHub) -> None:
+    artifact = hub.keep("1", "ssm-plan", {"plan.json": b"{}"})
+    content = github.download(f"/repos/{REPOSITORY}/actions/artifacts/{artifact.id}/zip", 10_000)
+    assert content == artifact.content
+    (fetched,) = hub.asked("GET", "^/archive/")
+    assert fetched.host.startswith("localhost")
+    assert fetched.token == ""
+
+
+def test_a_link_to_another_host_is_not_followed_with_the_token(hub: Hub, github: GitHub) -> None:
+    hub.fail("GET", "comments$", 200, headers={"Link": '<http://localhost:1/x>; rel="next"'}, body=b"[1]")
+    assert list(github.pages(COMMENTS)) == [1]
+
+
+def test_an_answer_that_is_no_json_is_an_error_of_ours(hub: Hub, github: GitHub) -> None:
+    hub.fail("GET", "comments$", 200, body=b"<html>")
+    with pytest.raises(GitHubError, match="not JSON"):
+        list(github.pages(COMMENTS))
+
+
+def test_what_graphql_knows_of_some_nodes_counts_though_others_are_gone(hub: Hub, github: GitHub) -> None:
+    comment = hub.say(NUMBER, "there")
+    query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on IssueComment { id } } }"
+    data = github.graphql(query, {"ids": [comment.node, "IC_0"]})
+    assert [bool(node) for node in data["nodes"]] == [True, False]
+
+
+def test_a_mutation_that_graphql_refuses_is_an_error_though_it_answers_200(hub: Hub, github: GitHub) -> None:
+    comment = hub.say(NUMBER, "there")
+    hub.denied.add("minimize")
+    with pytest.raises(GitHubError) as caught:
+        github.graphql("mutation { minimizeComment }", {"id": comment.node})
+    assert caught.value.kind is Kind.DENIED
+
+
+def test_the_paths_of_an_enterprise_server_work_the_same(hub: Hub, event: Event, clock: FakeClock) -> None:
+    hub.say(NUMBER, "there")
+    server = GitHub(replace(event, api_url=f"{hub.url}/api/v3", graphql_url=f"{hub.url}/api/graphql"), clock)
+    assert len(list(server.pages(COMMENTS))) == 1
+    assert server.graphql("query { nodes }", {"ids": []}) == {"nodes": []}

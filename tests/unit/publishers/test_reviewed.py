@@ -1,0 +1,146 @@
+"""The reviewed plan: found by the comment's run, or refused with a reason and a way forward."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ssm_reconcile.errors import PlanRefused
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.publishers.github import GitHub, GitHubError
+from ssm_reconcile.publishers.pages import failure_pages
+from ssm_reconcile.publishers.reviewed import reviewed_plan
+from ssm_reconcile.renderers.json import dumps
+from tests.github.server import Artifact, Hub
+from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker
+from tests.unit.renderers import plans
+
+RUN = "19822345678"
+PLAN = plans.twelve()
+
+
+def keep(
+    hub: Hub, plan: Plan = PLAN, *, name: str = "ssm-plan", head: str = HEAD, event: str = "pull_request"
+) -> Artifact:
+    hub.runs[RUN] = {"id": int(RUN), "head_sha": head, "event": event}
+    return hub.keep(RUN, name, {"plan.json": dumps(plans.document_of(plan)).encode()})
+
+
+def fetched(github: GitHub) -> str:
+    return str(reviewed_plan(github, NUMBER, SPEC, "ssm-plan")[1]["plan_id"])
+
+
+def refused(github: GitHub) -> str:
+    with pytest.raises(PlanRefused) as caught:
+        fetched(github)
+    assert "approve the plan as it is now" in caught.value.remedy
+    return caught.value.message
+
+
+def test_the_plan_that_the_comment_shows_is_fetched(hub: Hub, github: GitHub, publish: Publish) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    assert fetched(github) == PLAN.plan_id
+
+
+def test_it_is_fetched_again_after_an_apply_has_written_into_the_comment(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    publish(plans.many(3), run="2", reviews=False)
+    assert fetched(github) == PLAN.plan_id
+
+
+def test_of_a_run_that_ran_twice_the_artifact_that_fits_the_comment_counts(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    keep(hub, plans.many(2))
+    keep(hub)
+    keep(hub, plans.many(3))
+    publish(PLAN, run=RUN)
+    assert fetched(github) == PLAN.plan_id
+
+
+def test_without_a_comment_there_is_no_reviewed_plan(hub: Hub, github: GitHub) -> None:
+    assert "no comment with a plan" in refused(github)
+
+
+def test_a_comment_of_another_author_names_no_plan(hub: Hub, github: GitHub) -> None:
+    keep(hub)
+    hub.say(NUMBER, marker(run=RUN, plan=f"sha256:{PLAN.plan_id}"), "mallory")
+    assert "no comment with a plan" in refused(github)
+
+
+def test_a_plan_of_an_earlier_commit_was_not_reviewed(hub: Hub, github: GitHub, publish: Publish) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.pulls[NUMBER]["head"]["sha"] = "77ab01c2" + "0" * 32
+    assert "is of 3f9c2ab, not of its last, 77ab01c" in refused(github)
+
+
+def test_where_the_last_plan_failed_there_is_no_reviewed_one(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    publish(failure_pages(["prod"], "no"), run="2")
+    assert "no comment with a plan" in refused(github)
+
+
+@pytest.mark.parametrize(("head", "by"), [(HEAD, "push"), ("0" * 40, "pull_request")])
+def test_a_run_that_is_not_the_pull_requests_makes_no_reviewed_plan(
+    hub: Hub, github: GitHub, publish: Publish, head: str, by: str
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub, head=head, event=by)
+    assert "is not one of this pull request's last commit" in refused(github)
+
+
+def test_an_artifact_with_another_plan_is_not_the_one_that_was_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub, plans.many(2))
+    assert "is not the one that the comment shows" in refused(github)
+
+
+def test_an_artifact_that_expired_or_never_was_is_told(hub: Hub, github: GitHub, publish: Publish) -> None:
+    publish(PLAN, run=RUN)
+    artifact = keep(hub)
+    artifact.expired = True
+    assert "has expired" in refused(github)
+    artifact.name = "else"
+    assert "has no artifact" in refused(github)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", json.dumps({"plan_id": 1}).encode()])
+def test_an_artifact_that_is_no_plan_is_refused(
+    hub: Hub, github: GitHub, publish: Publish, content: bytes
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.artifacts = [hub.keep(RUN, "ssm-plan", {"plan.json": content})]
+    assert "is not a plan" in refused(github)
+
+
+def test_an_archive_that_is_none_or_holds_two_files_is_refused(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub).content = b"no zip"
+    assert "does not hold one plan" in refused(github)
+    hub.artifacts = [hub.keep(RUN, "ssm-plan", {"plan.json": b"{}", "other.json": b"{}"})]
+    assert "does not hold one plan" in refused(github)
+
+
+def test_a_token_that_may_not_read_artifacts_is_told_what_it_needs(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.denied.add("actions")
+    with pytest.raises(GitHubError) as caught:
+        fetched(github)
+    assert "actions: read" in caught.value.remedy

@@ -1,0 +1,236 @@
+"""The page: whole, self-contained, and made of our own elements whatever names and values hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+from hypothesis import given, settings
+
+from ssm_reconcile.plan import Difference, Plan
+from ssm_reconcile.renderers.html import plan_html, report_html
+from ssm_reconcile.renderers.inert import UNSAFE, visible
+from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Result
+from tests.unit.renderers import plans
+from tests.unit.renderers.test_laws import TEXT, WORLDS, changes_of, hostile_plans, report_of
+
+ELEMENTS = [
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "a",
+    "main",
+    "h1",
+    "h2",
+    "p",
+    "strong",
+    "code",
+    "div",
+    "section",
+    "ul",
+    "li",
+    "span",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "b",
+    "form",
+    "label",
+    "select",
+    "option",
+    "input",
+    "datalist",
+    "button",
+    "footer",
+    "script",
+    "del",
+    "ins",
+]
+ATTRIBUTES = [
+    "lang",
+    "charset",
+    "http-equiv",
+    "content",
+    "name",
+    "class",
+    "href",
+    "id",
+    "hidden",
+    "role",
+    "scope",
+    "value",
+    "list",
+    "placeholder",
+    "autocomplete",
+    "spellcheck",
+    "type",
+    "data-k",
+    "data-s",
+    "data-t",
+    "data-what",
+    "aria-label",
+    "aria-live",
+    "aria-hidden",
+]
+VOID = {"meta", "input"}
+
+
+class Page(HTMLParser):
+    """What a page is made of: elements, attributes, rows, and the text of each element by its tag."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: Counter[str] = Counter()
+        self.attributes: set[str] = set()
+        self.rows: list[dict[str, str]] = []
+        self.names: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.links: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        known = {name: value or "" for name, value in attrs}
+        self.attributes |= known.keys()
+        self.links += [known[word] for word in ("href", "src", "action") if word in known]
+        if "data-k" in known:
+            self.rows.append(known)
+        if tag == "th" and known.get("role") == "rowheader":
+            self.names.append("")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-2:] == ["th", "code"] and len(self._open) > 3 and self.names:
+            self.names[-1] += data
+        self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
+
+
+def page_of(plan: Plan) -> str:
+    return plan_html(plan_view(plans.document_of(plan)), apply_command="ssm-reconcile apply")
+
+
+def test_the_policy_lets_exactly_our_style_and_our_script_act() -> None:
+    page = page_of(plans.twelve())
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+
+    def hashed(tag: str) -> str:
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+    assert dict(part.split(" ", 1) for part in policy[1].split("; ")) == {
+        "default-src": "'none'",
+        "script-src": hashed("script"),
+        "style-src": hashed("style"),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+def test_the_page_leads_nowhere_and_fetches_nothing() -> None:
+    page = page_of(plans.twelve())
+    assert Page(page).links == ["#rows"]
+    assert re.findall(r"(?:https?:)?//[a-z]|url\(|@import|\bon[a-z]+=", page) == []
+
+
+def test_without_scripts_all_rows_are_there_and_no_dead_controls() -> None:
+    page = page_of(plans.twelve())
+    assert re.search(r'<form id="filters"[^>]* hidden>', page)
+    assert all("hidden" not in row for row in Page(page).rows)
+    assert "Scripts are off" in page
+
+
+def test_what_hurts_comes_first_and_is_said_above_the_list() -> None:
+    page = page_of(plans.twelve())
+    assert [row["data-k"] for row in Page(page).rows][:4] == ["delete", "delete", "replace", "update"]
+    assert "2 deletes and 1 replacement: they come first below. 1 of them was last changed outside" in page
+    assert "SSM plan for prod: 12 changes in 3 regions" in page
+
+
+def test_a_change_that_is_the_same_in_all_targets_is_one_row_that_counts_for_each() -> None:
+    rows = Page(page_of(plans.many(20))).rows
+    assert len(rows) == 20
+    assert {row["data-t"] for row in rows} == {"0 1 2 3 4"}
+
+
+def test_changes_that_differ_in_their_details_stay_apart() -> None:
+    one = plans.update("eu-west-1", "/a", Difference("value", "1", "2"))
+    two = plans.update("us-west-2", "/a", Difference("value", "1", "3"))
+    assert [row["data-t"] for row in Page(page_of(plans.plan_of([one, two]))).rows] == ["1", "2"]
+
+
+def test_the_command_that_applies_it_is_there_unless_all_is_withheld() -> None:
+    assert "ssm-reconcile apply --expect-plan" in page_of(plans.twelve())
+    held = plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many")
+    page = page_of(plans.plan_of([held]))
+    assert "--expect-plan" not in page
+    assert "1 change withheld by a guard: max-deletes" in page
+
+
+def test_a_plan_without_changes_has_no_list_and_no_filter() -> None:
+    page = page_of(plans.in_sync())
+    assert "nothing to do" in page
+    assert Page(page).elements["form"] == 0
+
+
+def test_an_incomplete_place_is_in_the_title_and_said_loudly() -> None:
+    page = page_of(plans.plan_of([], incomplete=("eu-west-1",), source_complete=False))
+    assert "and INCOMPLETE</title>" in page
+    assert "eu-west-1 was not listed to the end. Nothing is planned there." in page
+    assert "No delete is planned." in page
+
+
+def test_a_report_shows_first_what_was_not_applied() -> None:
+    report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.STALE))
+    rows = Page(report_html(report_view(plans.report_document_of(report)))).rows
+    states = [row["data-s"] for row in rows if "data-s" in row]
+    assert states == sorted(states, key=lambda state: state == "applied")
+    assert {"applied", "failed", "stale"} == set(states)
+
+
+@given(hostile_plans(), TEXT)
+@settings(max_examples=60, deadline=None)
+def test_any_name_and_value_is_text_and_nothing_else(plan: Plan, text: str) -> None:
+    report = report_view(plans.report_document_of(report_of(plan, text)))
+    for made in (page_of(plan), report_html(report)):
+        page = Page(made)
+        assert set(page.elements) <= set(ELEMENTS)
+        assert page.attributes <= set(ATTRIBUTES)
+        assert page.links == ["#rows"]
+        assert page.elements["script"] == page.elements["style"] == page.elements["form"] == 1
+        assert UNSAFE.search(made.replace("\n", "")) is None
+    said = Page(page_of(plan))
+    for change in plan.changes:
+        assert visible(change.name) in said.names
+
+
+@given(WORLDS)
+@settings(max_examples=40, deadline=None)
+def test_merging_loses_no_change_and_makes_none_up(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+    plan = plans.plan_of(changes_of(world), targets=plans.REGIONS)
+    page = Page(page_of(plan))
+    told = {
+        (plans.REGIONS[int(number)], name, row["data-k"], row["data-s"] == "withheld")
+        for row, name in zip(page.rows, page.names, strict=True)
+        for number in row["data-t"].split()
+    }
+    assert told == {(target, name, action, held) for (target, name), (action, held) in world.items()}

@@ -1,0 +1,92 @@
+"""What the spec before would do anyway: told apart, folded, and never hidden where it deletes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile.plan import Against, Plan
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
+from ssm_reconcile.renderers.reading import read_plan_document
+from ssm_reconcile.renderers.text import plan_text
+from ssm_reconcile.renderers.view import View, plan_view
+from tests.unit.renderers import plans
+
+MINE = plans.create("eu-west-1", "/shop/mine", value="of this change")
+ANYWAY = replace(plans.update("eu-west-1", "/shop/anyway"), pending=True)
+GONE = replace(plans.delete("eu-west-1", "/shop/gone"), pending=True)
+DROPPED = plans.create("us-west-2", "/shop/dropped")
+
+
+def view_of(plan: Plan) -> View:
+    return plan_view(read_plan_document(dumps(plans.document_of(plan))))
+
+
+VIEW = view_of(replace(plans.plan_of([MINE, ANYWAY, GONE]), against=Against((DROPPED,))))
+
+
+def fold(text: str, title: str) -> str:
+    """The inside of the fold with that title."""
+    return text.split(f"<b>{title}</b>")[1].split("</details>", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_what_is_pending_anyway_is_folded_and_what_is_new_is_not(level: int) -> None:
+    text = plan_comment(VIEW, level=level)
+    assert "! /shop/anyway  [String] update, pending anyway" in fold(text, "Pending anyway")
+    assert text.count("/shop/anyway") == 1
+    assert "/shop/mine" not in fold(text, "Pending anyway")
+    assert "**2 of the changes were pending anyway**" in text
+    assert "<details><summary><b>Pending anyway</b> (1 change that the spec before" in text
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_a_delete_that_is_pending_anyway_is_never_folded(level: int) -> None:
+    text = plan_comment(VIEW, level=level)
+    assert "- /shop/gone  [SecureString] DELETE, pending anyway" in text
+    assert "[!CAUTION]" in text
+
+
+def test_what_only_the_spec_before_would_do_is_listed() -> None:
+    assert "+ /shop/dropped create" in fold(plan_comment(VIEW), "Not done any more")
+    assert "Not done any more" in plan_summary(VIEW)
+
+
+def test_many_pending_changes_are_folded_by_path() -> None:
+    many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
+    text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=Against())))
+    assert "/shop/many/* × 400" in fold(text, "Pending anyway")
+    assert "/shop/mine" in text
+
+
+def test_many_dropped_changes_are_folded_by_path() -> None:
+    dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
+    text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=Against(dropped))))
+    assert "/shop/many/* × 400" in fold(text, "Not done any more")
+
+
+def test_without_a_comparison_there_is_no_word_of_it() -> None:
+    text = plan_comment(view_of(plans.twelve()))
+    assert "pending" not in text
+    assert "any more" not in text
+
+
+def test_the_terminal_tells_them_apart_too() -> None:
+    text = plan_text(VIEW)
+    assert "  ~ /shop/anyway   update, pending anyway\n" in text
+    assert "delete, pending anyway" in text
+    assert "2 of them pending anyway" in text
+    assert "1 change of the spec before not made any more." in text
+
+
+def test_a_saved_plan_says_what_it_was_compared_with() -> None:
+    document = plans.document_of(replace(plans.plan_of([MINE, ANYWAY]), against=Against((DROPPED,))))
+    assert document["against"] == {
+        "pending": 1,
+        "dropped": [
+            {"replication": "prod", "target": "us-west-2", "name": "/shop/dropped", "action": "create"}
+        ],
+    }
+    assert [change["pending"] for change in document["changes"]] == [True, False]

@@ -1,0 +1,100 @@
+"""What a proposal rests on: looks at values, and patterns for names."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.propose.looks import Look, look_of
+from ssm_reconcile.propose.paths import cover, is_reserved, name_for, parts_of, top_paths
+from ssm_reconcile.spec import Glob
+
+HERE = Place("123456789012", "us-east-1")
+LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])
+NAMES = st.lists(
+    st.lists(LEVEL, min_size=1, max_size=4).map(lambda x: "/" + "/".join(x)), unique=True, min_size=1
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "look"),
+    [
+        ("on", None),
+        ("https://example.org", None),
+        ("https://s3.us-east-1.amazonaws.com/x", Look.REGION),
+        ("us-east-1", Look.REGION),
+        ("db.us-east-1a.internal", Look.REGION),
+        ("us-east-11", None),
+        ("bus-east-1", None),
+        ("eu-west-1", None),
+        ("ami-0abcdef1234567890", Look.ID),
+        ("ami-12345678", Look.ID),
+        ("[vpc-0a1b2c3d4e5f60718]", Look.ID),
+        ("sg-0a1b2c3d,us-east-1", Look.ID),
+        ("tsunami-12345678", None),
+        ("vpc-production", None),
+        ("i-1234567", None),
+        ("arn:aws:sqs:us-east-1:123456789012:orders", Look.REGION),
+        ("arn:aws:lambda:us-east-1:123456789012:function:resize", Look.REGION),
+        ("arn:aws:kms:us-east-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", Look.ARN),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:db-Ab12Cd", Look.ARN),
+        ("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/50dc6c495c0c9188", Look.ARN),
+        ("arn:aws:kms:eu-west-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", None),
+        ("arn:aws:iam::123456789012:role/x", None),
+    ],
+)
+def test_a_value_shows_what_ties_it_to_its_region(value: str, look: Look | None) -> None:
+    assert look_of(value, HERE) is look
+
+
+@given(NAMES, st.data())
+def test_a_cover_means_all_chosen_names_and_no_other(names: list[str], data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
+    paths = cover(chosen, names)
+    meant = {name for name in names if any(Glob(path.pattern).matches(name) for path in paths)}
+    assert meant == set(chosen)
+    assert sum(path.count for path in paths) == len(chosen)
+
+
+@given(NAMES)
+def test_the_top_paths_mean_every_name_once(names: list[str]) -> None:
+    paths = top_paths(names)
+    for name in names:
+        assert sum(Glob(path.pattern).matches(name) for path in paths) == 1
+    assert sum(path.count for path in paths) == len(names)
+
+
+def test_a_whole_path_is_one_pattern() -> None:
+    names = ["/a/x/1", "/a/x/2", "/a/y", "/b"]
+    assert [path.pattern for path in cover(["/a/x/1", "/a/x/2"], names)] == ["/a/x/**"]
+    assert [path.pattern for path in cover(["/a/x/1"], names)] == ["/a/x/1"]
+
+
+def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -> None:
+    names = ["/acme/a/1", "/acme/b/1", "/acme/c"]
+    whole = top_paths(names)
+    assert [path.pattern for path in whole] == ["/acme/**"]
+    assert [path.pattern for path in parts_of(whole, names)] == ["/acme/*", "/acme/a/**", "/acme/b/**"]
+    assert parts_of(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "reserved"), [("/aws/x", True), ("/awsome", True), ("ssm-x", True), ("/my/aws", False)]
+)
+def test_names_that_aws_keeps_for_itself_are_known(name: str, reserved: bool) -> None:
+    assert is_reserved(canonical(name)) is reserved
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name"),
+    [
+        (["/prod/**"], "prod"),
+        (["/Acme_Prod/**", "/Acme_Prod/*"], "acme-prod"),
+        (["/a/**", "/b/**"], "main"),
+        (["/*"], "main"),
+    ],
+)
+def test_a_replication_is_called_after_its_one_path(patterns: list[str], name: str) -> None:
+    assert name_for(patterns, "main") == name

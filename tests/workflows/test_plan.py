@@ -1,0 +1,119 @@
+"""plan.yml, run as a runner would: what a pull request gets, and what a fork's does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, results, said, spec
+
+
+def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    jobs = stage.plan()
+    assert results(jobs) == {"validate": "success", "plan": "success"}, said(jobs)
+    body = stage.comment().body
+    assert "3 changes" in body
+    assert "+ /shop/limit  [String] create" in body
+    assert "+ /app/url  [String] create, pending anyway" in body.split("<b>Pending anyway</b>")[1]
+    assert "**2 of the changes were pending anyway**" in body
+    assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
+    assert "3 changes" in jobs["plan"].summary
+    assert stage.assumed == [(PLAN_ROLE, "ssm-plan")]
+    assert jobs["plan"].step("Plan, and show it").outputs["changes"] == "3"
+    assert stage.holds() == {}, "a plan writes nothing"
+
+
+def test_no_secret_and_no_token_is_anywhere(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    everything = said(stage.plan()) + stage.everything_said()
+    assert "/app/key" in everything
+    assert SECRET not in everything
+    assert "ghs-101" not in everything
+
+
+def test_the_next_commit_edits_the_comment(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    stage.open(spec("/app/**"))
+    stage.plan()
+    assert "/shop/limit" not in stage.comment().body
+    assert stage.comment().edits == 1
+
+
+@pytest.mark.parametrize(("fork", "author"), [(True, "mallory"), (False, "dependabot[bot]")])
+def test_a_fork_and_dependabot_get_validation_and_no_credentials(
+    stage: Stage, fork: bool, author: str
+) -> None:
+    stage.open(spec("/app/**").replace("delete:", "delte:"), fork=fork, author=author)
+    jobs = stage.plan()
+    assert results(jobs) == {"validate": "failure"}
+    (first, *_) = jobs["validate"].annotations
+    assert first.startswith("::error file=replication.yaml,line=")
+    assert jobs["validate"].permissions == {"contents": "read"}
+    assert stage.assumed == []
+    assert not stage.hub.comments
+
+
+def test_a_repository_that_is_not_set_up_yet_plans_nothing(stage: Stage) -> None:
+    del stage.variables["SSM_PLAN_ROLE"]
+    stage.open(spec("/app/**"))
+    assert results(stage.plan()) == {"validate": "success"}
+
+
+def test_a_spec_that_is_wrong_is_told_on_its_lines_and_in_the_comment(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    stage.open(spec("/app/**").replace("delete:", "delte:"))
+    jobs = stage.plan()
+    assert results(jobs) == {"validate": "failure", "plan": "failure"}
+    body = stage.comment().body
+    assert "There is no plan" in body
+    assert "`delte` is not a property" in body.replace("&#96;", "`")
+    assert "/shop/limit" not in body
+    assert jobs["plan"].step("Plan, and show it").outputs["failure-reason"] == "plan-failed"
+
+
+def test_credentials_that_nobody_gives_are_told_in_the_comment(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/another"
+    stage.open(spec("/app/**"))
+    jobs = stage.plan()
+    assert results(jobs) == {"validate": "success", "plan": "failure"}
+    assert "such as getting credentials" in stage.comment().body
+
+
+def test_a_spec_that_is_new_is_compared_with_nothing(stage: Stage) -> None:
+    stage._git("rm", "--quiet", "replication.yaml")
+    stage._git("commit", "--quiet", "--message", "no spec")
+    stage.open(spec("/shop/**"))
+    jobs = stage.plan()
+    assert results(jobs) == {"validate": "success", "plan": "success"}, said(jobs)
+    assert "pending" not in stage.comment().body
+
+
+def test_values_that_look_like_workflow_commands_are_none(stage: Stage) -> None:
+    stage.put("/app/hostile", "::error title=forged::look\n::add-mask::e\n::set-env name=PATH::/tmp")
+    stage.open(spec("/app/**"))
+    jobs = stage.plan()
+    assert results(jobs)["plan"] == "success"
+    assert not [line for line in jobs["plan"].annotations if "forged" in line or "mask" in line]
+
+
+def test_a_comment_that_github_does_not_take_is_a_warning_and_the_plan_is_kept(stage: Stage) -> None:
+    stage.hub.denied.add("comment")
+    stage.open(spec("/app/**"))
+    jobs = stage.plan()
+    assert results(jobs)["plan"] == "success"
+    assert [line for line in jobs["plan"].annotations if line.startswith("::warning::no comment")]
+    assert stage.hub.artifacts
+
+
+def test_the_install_is_by_hash_and_of_the_code_at_its_own_ref(stage: Stage) -> None:
+    stage.open(spec("/app/**"))
+    stage.plan()
+    asked = next(stage.folder.glob("run-*/plan/machine/installed")).read_text().splitlines()
+    first, second = asked
+    assert "--require-hashes --requirement" in first
+    assert first.endswith("/requirements/run.txt")
+    assert "--no-deps --no-build-isolation" in second

@@ -1,0 +1,185 @@
+"""The schemas and the command line -> docs/reference/*.md, so that they cannot say something else.
+
+python tools/reference.py            writes them (`make fix` does, too)
+python tools/reference.py --check    says which are not what they should be, and ends with 1 (`make check`)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
+NOTE = "<!-- Made by tools/reference.py: change the schema or the command line, then run `make fix`. -->"
+WIDTH = 100
+Schema = Mapping[str, Any]
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name."""
+    return {
+        "commands.md": commands(),
+        "spec.md": spec(),
+        "plan.md": document("plan", "What `plan --format json` and `plan --out` write."),
+        "report.md": document("report", "What `apply --format json` and `apply --out` write."),
+    }
+
+
+def commands() -> str:
+    """The help of the program and of each command, as it is printed."""
+    import click
+
+    from ssm_reconcile.cli import PROGRAM, door
+
+    def helped(command: click.Command, name: str, parent: click.Context | None = None) -> str:
+        context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH)
+        lines = command.get_help(context).splitlines()
+        return "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```"
+
+    def told(group: click.Group, context: click.Context, level: str) -> Iterator[str]:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, f"{name} is listed and is not there"
+            yield f"{level} {' '.join([*context.command_path.split()[1:], name])}"
+            yield helped(command, name, context)
+            if isinstance(command, click.Group):
+                below = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
+                yield from told(command, below, level + "#")
+
+    root = click.Context(door, info_name=PROGRAM, terminal_width=WIDTH)
+    parts = ["# The command line", NOTE, helped(door, PROGRAM), *told(door, root, "##")]
+    return "\n\n".join(parts) + "\n"
+
+
+def spec() -> str:
+    """Every key of a spec, section by section."""
+    schema = read("replication")
+    parts = [
+        "# The spec",
+        NOTE,
+        schema["description"],
+        "Required at the top: " + listed(schema["required"]) + ".",
+    ]
+    for name, key in schema["properties"].items():
+        parts += [f"## `{name}`", key["description"], *facts(key)]
+        rows = list(below(key, name))
+        if rows:
+            parts.append("\n".join(["| key | what | default | example |", "|---|---|---|---|", *rows]))
+    free = next(iter(schema["patternProperties"].values()))
+    parts += ["## `x-*`", free["description"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(key: Schema) -> list[str]:
+    """Type, default and example of one key on a line."""
+    said = [f"Type: {kind(key)}."]
+    if "default" in key:
+        said.append(f"Default: {code(key['default'])}.")
+    if key.get("examples"):
+        said.append(f"Example: {code(key['examples'][0])}.")
+    return [" ".join(said)]
+
+
+def below(key: Schema, path: str) -> Iterator[str]:
+    """A row for each key inside of one, at any depth."""
+    if isinstance(key.get("items"), Mapping) and key["items"].get("type") == "object":
+        yield from below(key["items"], path + "[]")
+    required = set(key.get("required", ()))
+    for name, one in (key.get("properties") or {}).items():
+        said = one["description"] + (" **Required.**" if name in required else "")
+        default = code(one["default"]) if "default" in one else ""
+        example = code(one["examples"][0]) if one.get("examples") else ""
+        yield f"| `{path}.{name}` | {cell(said)} | {cell(default)} | {cell(example)} |"
+        yield from below(one, f"{path}.{name}")
+
+
+def kind(key: Schema) -> str:
+    """What a value has to be."""
+    if "const" in key:
+        return f"the number {key['const']}"
+    if "enum" in key:
+        return "one of " + listed(key["enum"])
+    inner = key.get("items", {})
+    words = {"array": f"list of {inner.get('type', 'value')}s", "object": "mapping", None: "see its parts"}
+    word = key.get("type")
+    return words.get(word, str(word))
+
+
+def document(name: str, lead: str) -> str:
+    """The keys of a document, with what each holds."""
+    schema = read(name)
+    parts = [f"# The {name}", NOTE, lead, schema.get("description", "")]
+    parts.append("Readers ignore keys that they do not know, and refuse another major `format_version`.")
+    parts.append("\n".join(["| key | what |", "|---|---|", *members(schema, schema, "")]))
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def members(schema: Schema, key: Schema, path: str) -> Iterator[str]:
+    """A row for each key of a document, at any depth, each definition where it is used first."""
+    for name, one in key.get("properties", {}).items():
+        here = f"{path}.{name}".lstrip(".")
+        said, inner = resolved(schema, one)
+        yield f"| `{here}` | {cell(said)} |"
+        item = inner
+        if isinstance(inner.get("items"), Mapping):
+            more, item = resolved(schema, inner["items"])
+            here += "[]"
+            if more and not said:
+                yield f"| `{here}` | {cell(more)} |"
+        yield from members(schema, item, here)
+
+
+def resolved(schema: Schema, key: Schema) -> tuple[str, Schema]:
+    """What is said of a key, and the schema that it refers to."""
+    said = key.get("description", "")
+    while "$ref" in key:
+        key = schema["definitions"][key["$ref"].rsplit("/", 1)[-1]]
+        said = said or key.get("description", "")
+    return said, key
+
+
+def read(name: str) -> Schema:
+    """A schema of this repository."""
+    found: Schema = json.loads((ROOT / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+def listed(words: list[Any]) -> str:
+    """`a`, `b`, `c`."""
+    return ", ".join(code(word) for word in words)
+
+
+def code(value: object) -> str:
+    """A value as one writes it in YAML."""
+    plain = isinstance(value, str) and not value.isdecimal()
+    return f"`{value if plain else json.dumps(value, ensure_ascii=False)}`"
+
+
+def cell(text: str) -> str:
+    """Text that does not end a cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main(words: list[str]) -> int:
+    """Writes or checks; returns the exit code."""
+    stale = []
+    for name, text in pages().items():
+        file = FOLDER / name
+        if file.exists() and file.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in words:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    for name in stale:
+        done = "is not what the program says: run `make fix`" if "--check" in words else "written"
+        sys.stderr.write(f"docs/reference/{name} {done}\n")
+    return 1 if stale and "--check" in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
