@@ -40,6 +40,7 @@ lock: ## newest versions of all dependencies, with hashes, for every platform
 	@$(UV) --version >/dev/null 2>&1 || { echo "make lock needs uv: install it (python3 -m pip install uv), or say where it is: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra demo --constraint requirements/dev.txt --output-file requirements/demo.txt
+	$(LOCK) --extra lambda --constraint requirements/dev.txt --output-file requirements/lambda.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
 
 clean: ## remove all that was made here, .venv too
@@ -66,7 +67,8 @@ documents: .venv/dev.stamp
 	for spec in examples/*/replication.yaml examples/*/specs; do $(BIN)/ssm-reconcile validate $$spec || exit 1; done
 
 workflows: .venv/dev.stamp
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run deploy/build.sh
+	$(BIN)/cfn-lint --non-zero-exit-code informational deploy/*.yaml
 	$(if $(WORKFLOWS),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS))
 	$(if $(ACTION),$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTION))
 	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet --strict-collection --persona pedantic --config .github/zizmor.yml $(WORKFLOWS) $(ACTION))

@@ -175,8 +175,6 @@ def _each(names: list[str], ask: Callable[[str], Answer]) -> list[Answer | Store
         except StoreError as failure:
             return failure
 
-    if len(names) < 2:
-        return [safely(name) for name in names]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         return list(pool.map(safely, names))
 

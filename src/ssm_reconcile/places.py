@@ -74,7 +74,8 @@ def _check_names(specs: Sequence[Replication]) -> None:
     seen: dict[str, Replication] = {}
     for spec in specs:
         if spec.name in seen:
-            message = f"two replications of this run are called {spec.name} ({seen[spec.name].where}, {spec.where})"
+            both = f"{seen[spec.name].where}, {spec.where}"
+            message = f"two replications of this run are called {spec.name} ({both})"
             raise UsageError(message, "run their files one at a time, or give one another name")
         seen[spec.name] = spec
 

@@ -43,6 +43,8 @@ __all__ = [
     "open_places",
 ]
 
+NAMED = 5
+"""How many names a finding spells out before it only counts them."""
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
@@ -262,9 +264,11 @@ def _selection_findings(spec: Replication, selected: int, source: Listing) -> li
     """Rules that select nothing are more often a slip than a wish."""
     if selected or not source.complete:
         return []
-    message = f"{spec.name}: the rules select none of the {len(source.parameters)} parameters of {source.place}"
-    where = str(spec.include[0].where or spec.name)
-    return [Finding(Severity.WARNING, "nothing-selected", message + ": look at `parameters`", where)]
+    message = (
+        f"{spec.name}: the rules select none of the {len(source.parameters)} parameters of {source.place}:"
+        " look at `parameters`"
+    )
+    return [Finding(Severity.WARNING, "nothing-selected", message, str(spec.include[0].where or spec.name))]
 
 
 def _key_findings(spec: Replication, rings: Mapping[str, Keyring]) -> list[Finding]:
@@ -293,8 +297,11 @@ def _plain_secrets(spec: Replication, drafts: Mapping[str, TargetDiff]) -> list[
     )
     if not names:
         return []
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    message = f"{shown}: not a SecureString although the name looks secret; its value is hidden here, but not in AWS"
+    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    message = (
+        f"{shown}: not a SecureString although the name looks secret;"
+        " its value is hidden here, but not in AWS"
+    )
     return [Finding(Severity.WARNING, "plain-secret", message, spec.name)]
 
 

@@ -1,7 +1,8 @@
 """The two tags that make a parameter a replica: who owns it, and what it was made from.
 
     ssm-reconcile:owner    prod@123456789012/us-east-1
-    ssm-reconcile:record   v=1 source=12@1763933333123 replica=3@1763933334000 origin=created own=… from=… key=… rewrite=…
+    ssm-reconcile:record   v=1 source=12@1763933333123 replica=3@1763933334000 origin=created
+                           own=… from=… key=… rewrite=…   (one line)
     ssm-reconcile:source   the source's name, where a rewrite changed it and it fits
 
 A record names the ARN of the parameter that it was written for. Tags that a script copied along to

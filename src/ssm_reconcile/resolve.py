@@ -269,7 +269,8 @@ def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem
 def _warnings(parameter: Parameter, place: Place) -> tuple[str, ...]:
     if parameter.data_type != IMAGE:
         return ()
-    return (
+    warning = (
         f"{IMAGE}: AMI ids are regional and AWS checks them after the write;"
-        f" one that is not in {place.region} is dropped in silence, so apply verifies by reading back",
+        f" one that is not in {place.region} is dropped in silence, so apply verifies by reading back"
     )
+    return (warning,)

@@ -36,7 +36,7 @@ BACK = SPEC.replace("us-east-1", "X").replace("us-east-2", "us-east-1").replace(
 READS = {"DescribeParameters", "GetParameters", "ListTagsForResource", "GetResources"}
 
 
-def unwatched(_: Progress) -> None:
+def unwatched(progress: Progress) -> None:
     """Nobody watches."""
 
 

@@ -29,8 +29,10 @@ def test_cfn_lint_has_nothing_to_say() -> None:
 def translated() -> dict[str, Any]:
     """The SAM template as CloudFormation gets it."""
     from boto3.session import Session
-    from samtranslator.parser.parser import Parser
-    from samtranslator.translator.translator import Translator
+    from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # it has no types
+    from samtranslator.translator.translator import (  # type: ignore[import-untyped]  # it has no types
+        Translator,
+    )
 
     template = loaded("template.yaml")
     template["Resources"] = {
@@ -43,7 +45,8 @@ def translated() -> dict[str, Any]:
     done: dict[str, Any] = Translator({}, Parser(), boto_session=Session(region_name="us-east-1")).translate(
         template, {"TargetRegions": "us-east-2"}
     )
-    return done["Resources"]
+    resources: dict[str, Any] = done["Resources"]
+    return resources
 
 
 def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -159,7 +162,10 @@ def change(name: str = "/prod/url", **more: Any) -> dict[str, Any]:
 )
 def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str) -> None:
     pattern = rendered(loaded(template)["Resources"][rule]["Properties"]["EventPattern"], NamePrefix="/prod/")
-    action = {"detail-type": "Parameter Store Policy Action", "detail": {"parameter-name": "/prod/url"}}
+    action: dict[str, Any] = {
+        "detail-type": "Parameter Store Policy Action",
+        "detail": {"parameter-name": "/prod/url"},
+    }
     assert matches(pattern, change())
     assert matches(pattern, change(**action))
     assert not matches(pattern, change("/dev/url"))

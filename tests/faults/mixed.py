@@ -63,7 +63,10 @@ SINCE: tuple[deeds.Deed, ...] = (
     deeds.Writes(SOURCE, "/p/foreign", "ours"),
     deeds.Writes(NEAR, "/p/foreign", "theirs"),
     deeds.Claims(NEAR, "/p/foreign"),
-    *(deeds.Writes(where, "/x/elsewhere", "none of our business", tags=TEAM) for where in (SOURCE, NEAR, FAR)),
+    *(
+        deeds.Writes(where, "/x/elsewhere", "none of our business", tags=TEAM)
+        for where in (SOURCE, NEAR, FAR)
+    ),
 )
 
 

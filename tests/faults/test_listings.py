@@ -112,7 +112,9 @@ def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
     for target in story.spec.targets:
         place = stage.places[target.name]
         for name in deeds_before[place].keys() - after[place].keys():
-            assert (target.name, name) in leaving, f"{target.name} {name} was deleted on the word of a listing"
+            assert (target.name, name) in leaving, (
+                f"{target.name} {name} was deleted on the word of a listing"
+            )
     for outcome in report.outcomes:
         place, name = stage.places[outcome.change.target], canonical(outcome.change.name)
         if outcome.result in (Result.STALE, Result.WITHHELD):

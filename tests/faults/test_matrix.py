@@ -1,8 +1,8 @@
 """Faults: whatever fails, at whatever call and moment, is told, harms nothing else, and the next run mends it.
 
-    kind       how the call goes wrong (10)
-    operation  of AWS, in the plan or in the apply (11)
-    moment     the first of its calls, the second, ..., from one on, every other one (8)
+kind       how the call goes wrong (10)
+operation  of AWS, in the plan or in the apply (11)
+moment     the first of its calls, the second, ..., from one on, every other one (8)
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ MOMENTS: Mapping[str, Callable[[int], bool]] = {
 class Striking:
     """A fault plan for one operation that counts how often it struck."""
 
-    def __init__(self, operation: str, fault: Fault, when: Callable[[int], bool], where: Place | None = None) -> None:
+    def __init__(
+        self, operation: str, fault: Fault, when: Callable[[int], bool], where: Place | None = None
+    ) -> None:
         self.operation, self.fault, self.when, self.where = operation, fault, when, where
         self.struck = 0
 
@@ -113,9 +115,7 @@ def test_the_matrix_has_the_size_that_is_promised() -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_one_region_that_is_down_does_not_hold_up_the_other(world: Mixed, operation: str) -> None:
     stage = world.again()
-    stage.world.faults = Striking(
-        operation, refused(Trouble.UNREACHABLE), lambda _: True, where=stage.far
-    )
+    stage.world.faults = Striking(operation, refused(Trouble.UNREACHABLE), lambda _: True, where=stage.far)
     report = stage.apply(SPEC)
     here = [outcome for outcome in report.outcomes if outcome.change.target == "us-east-2"]
     assert here
@@ -125,5 +125,7 @@ def test_one_region_that_is_down_does_not_hold_up_the_other(world: Mixed, operat
 
 
 def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
-    error = StoreError(Trouble.DENIED, place="1/eu-west-1", operation="PutParameter", code="AccessDeniedException")
+    error = StoreError(
+        Trouble.DENIED, place="1/eu-west-1", operation="PutParameter", code="AccessDeniedException"
+    )
     assert str(error) == "PutParameter in 1/eu-west-1 failed: AccessDeniedException"

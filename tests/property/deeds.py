@@ -222,7 +222,9 @@ def _recreate(stage: Stage, deed: Recreates, before: Stored | None, value: str) 
     stage.world.delete(place, deed.name)
     stage.clock.advance(timedelta(seconds=40))
     key = {} if shown.key_id is None else {"key_id": shown.key_id}
-    stage.world.put(place, deed.name, value, shown.type, tier=shown.tier, description=shown.description, **key)
+    stage.world.put(
+        place, deed.name, value, shown.type, tier=shown.tier, description=shown.description, **key
+    )
     stage.world.tag(place, deed.name, before.tags)
 
 

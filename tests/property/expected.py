@@ -49,7 +49,8 @@ class View:
         return {
             name
             for name, stored in self.stage.world.region(self.place).parameters.items()
-            if stored.tags.get(OWNER) in mine and f" own={digest(self.place.arn(name))} " in stored.tags.get(RECORD, "")
+            if stored.tags.get(OWNER) in mine
+            and f" own={digest(self.place.arn(name))} " in stored.tags.get(RECORD, "")
         }
 
     def shaped(self, source: Stored) -> str:
@@ -108,7 +109,10 @@ class View:
         """The attributes, the value among them, in which a live parameter is not what it should be."""
         wanted, there = source.latest.parameter, live.latest.parameter
         pairs = {
-            "value": (_bare(self.shaped(source), wanted.type), _bare(live.latest.settled.value.reveal(), there.type)),
+            "value": (
+                _bare(self.shaped(source), wanted.type),
+                _bare(live.latest.settled.value.reveal(), there.type),
+            ),
             "type": (wanted.type, there.type),
             "description": (wanted.description, there.description),
             "AllowedPattern": (wanted.allowed_pattern, there.allowed_pattern),

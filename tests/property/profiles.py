@@ -1,6 +1,6 @@
 """How long the laws are tried: `ci` (the default) is modest and always the same, `thorough` is neither.
 
-    HYPOTHESIS_PROFILE=thorough python -m pytest tests/property tests/faults tests/silence
+HYPOTHESIS_PROFILE=thorough python -m pytest tests/property tests/faults tests/silence
 """
 
 from __future__ import annotations

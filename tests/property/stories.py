@@ -36,7 +36,15 @@ NAMES = (
 )  # fmt: skip
 LONG = "y" * 4080
 """With a region before it just under the limit of a Standard value, over it with an account too."""
-PLAIN = ("one", "two", "https://us-east-1.example.org", "zwei Wörter", "line\nline\n", f"us-east-1{LONG}", "x" * 4096)
+PLAIN = (
+    "one",
+    "two",
+    "https://us-east-1.example.org",
+    "zwei Wörter",
+    "line\nline\n",
+    f"us-east-1{LONG}",
+    "x" * 4096,
+)
 LISTS = ("a,b,c", "a, b ,c", "us-east-1,b")
 BIG = "z" * 5000
 PATTERNS = ("", "(?s).*", "(?s).*us-east-1.*", "[a-z ]+")
@@ -137,8 +145,14 @@ edits = one_of(
 RULES = (
     (),
     (KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))),),
-    (KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))), KeyRule("alias/two", ((NEAR, "alias/two"),))),
-    (KeyRule("alias/app", ((NEAR, "alias/two"), (FAR, "alias/missing"))), KeyRule("alias/two", ((FAR, "alias/app"),))),
+    (
+        KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/app"))),
+        KeyRule("alias/two", ((NEAR, "alias/two"),)),
+    ),
+    (
+        KeyRule("alias/app", ((NEAR, "alias/two"), (FAR, "alias/missing"))),
+        KeyRule("alias/two", ((FAR, "alias/app"),)),
+    ),
 )
 REGION = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "{source.region}", "{target.region}")
 GROWS = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.account}-{target.region}")
@@ -162,7 +176,9 @@ def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
         name=name,
         source=FROM,
         targets=draw(one_of((near,), (near, far))),
-        include=draw(one_of((Glob("/p/**"), Glob("solo")), (Glob("/**"),), (Glob("/p/*"), Glob("/p/us-east-1/*")))),
+        include=draw(
+            one_of((Glob("/p/**"), Glob("solo")), (Glob("/**"),), (Glob("/p/*"), Glob("/p/us-east-1/*")))
+        ),
         delete=draw(one_of(*DeleteMode)),
         exclude=draw(one_of(*[()] * 4, (Glob("/p/b"),), (Glob("/p/db/**"),))),
         types=draw(one_of(*[frozenset({"String", STRING_LIST, SECURE})] * 3, frozenset({"String", SECURE}))),

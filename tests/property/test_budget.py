@@ -1,8 +1,8 @@
 """Budget: what N parameters in R targets cost in calls. The formulas are those of `docs/guarantees.md`.
 
-    a plan of what is in sync     under (R+1) * (ceil(N/50) + ceil(N/100) + 10) calls, no decryption
-    --verify-values               at most (R+1) * ceil(N/10) more
-    a first replication           at most 1.05 writes a parameter and target
+a plan of what is in sync     under (R+1) * (ceil(N/50) + ceil(N/100) + 10) calls, no decryption
+--verify-values               at most (R+1) * ceil(N/10) more
+a first replication           at most 1.05 writes a parameter and target
 """
 
 from __future__ import annotations

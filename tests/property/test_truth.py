@@ -33,9 +33,7 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
         return False
     record = parse(live.tags.get(RECORD, ""))
     taken_over = isinstance(change.effect, Update) and change.effect.takes_over
-    return (
-        record is not None and not taken_over and record.key not in ("none", key_digest(view.key(source)))
-    )
+    return record is not None and not taken_over and record.key not in ("none", key_digest(view.key(source)))
 
 
 @given(story=stories())

@@ -61,7 +61,8 @@ def test_target_changed_nothing_is_applied_and_what_is_there_is_left_alone(revie
     assert results(jobs) == {"merged": "failure"}, said(jobs)
     assert reviewed.holds()["/app/url"] == "https://example.org"
     assert "Applied 2 of 2" in body
-    assert "1 conflict" in body
+    assert "1 reviewed change could not be made any more" in body
+    assert "/shop/limit in us-east-2: it is there already, is not ours, and differs in value" in body
 
 
 def test_a_target_that_needs_something_else_now_asks_somebody(reviewed: Stage) -> None:
@@ -82,6 +83,7 @@ def test_a_schedule_that_ran_in_between_did_what_it_may_and_the_rest_is_applied(
     assert reviewed.holds() == EVERYTHING
     assert "Done since the plan was made: 2." in said(jobs)
     assert "Applied 1 of 1" in reviewed.comment().body
+    assert "2 reviewed changes had been done before." in reviewed.comment().body
 
 
 def test_main_moved_before_the_merge_the_difference_is_shown_and_somebody_is_asked(reviewed: Stage) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
@@ -16,14 +18,15 @@ from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step
 
 TAG_ROOM = 50
+Look: TypeAlias = Callable[[], None]
 
 
 def retag(work: Work, change: Change, effect: Retag) -> str:
     """Brings the tags of a replica, and its record, in line. No new version."""
     checks.source_still_wants(work, change, effect.desired)
     live = checks.target_tags(work, change, Standing.OURS)
-    checks.live_version(work, change)
-    write_tags(work, change, effect.desired, effect.tags, effect.record, live)
+    look = partial(checks.live_version, work, change)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look)
     work.written[canonical(change.name)] = effect.record.version
     return ""
 
@@ -32,8 +35,8 @@ def adopt(work: Work, change: Change, effect: Adopt) -> str:
     """Takes ownership of an equal parameter that is still nobody's."""
     checks.source_still_wants(work, change, effect.desired)
     live = checks.target_tags(work, change, Standing.FREE)
-    checks.live_version(work, change)
-    write_tags(work, change, effect.desired, effect.tags, effect.record, live)
+    look = partial(checks.live_version, work, change)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look)
     work.written[canonical(change.name)] = effect.record.version
     return ""
 
@@ -41,19 +44,34 @@ def adopt(work: Work, change: Change, effect: Adopt) -> str:
 def release(work: Work, change: Change, effect: Release) -> str:
     """Takes our tags off an adopted replica whose source is gone; its value stays."""
     checks.target_tags(work, change, Standing.OURS)
-    checks.live_version(work, change)
-    checks.refuse_unless_gone(work, change)
-    remove_tags(work, change, effect.tags.removed)
+
+    def look() -> None:
+        checks.live_version(work, change)
+        checks.refuse_unless_gone(work, change)
+
+    remove_tags(work, change, effect.tags.removed, look)
     return ""
 
 
+def nothing_to_look_at() -> None:
+    """The check of a write that follows another one of the same change."""
+
+
 def write_tags(
-    work: Work, change: Change, desired: Desired, tags: TagDiff, record: Record, live: Tags
+    work: Work,
+    change: Change,
+    desired: Desired,
+    tags: TagDiff,
+    record: Record,
+    live: Tags,
+    *,
+    look: Look = nothing_to_look_at,
 ) -> None:
     """Adds and removes what differs, the record among it; two calls at most.
 
-    Where the sum would pass AWS's limit of 50, what goes is removed before what comes is added. The
-    record is of this moment: tags may move LastModifiedDate, and must not make the replica look younger.
+    `look` is called right before the first of them and ends the change when something has moved. Where
+    the sum would pass AWS's limit of 50, what goes is removed before what comes is added. The record is
+    of this moment: tags may move LastModifiedDate, and must not make the replica look younger.
     """
     record = replace(record, written=work.clock.now())
     added = {**tags.added, **work.ownership(desired, change.name, record)}
@@ -63,24 +81,29 @@ def write_tags(
     users = {key for key in live if not key.startswith("aws:")}
     first = bool(removed) and len(users | added.keys()) > TAG_ROOM
     if first:
-        remove_tags(work, change, removed)
-    add_tags(work, change, added)
+        remove_tags(work, change, removed, look)
+    add_tags(work, change, added, look)
     if removed and not first:
-        remove_tags(work, change, removed)
+        remove_tags(work, change, removed, look)
 
 
-def add_tags(work: Work, change: Change, tags: Mapping[str, str]) -> None:
+def add_tags(work: Work, change: Change, tags: Mapping[str, str], look: Look) -> None:
     """AddTagsToResource. After a lost answer it is simply said again: it adds the same tags."""
-    _send(work, change, lambda: work.ends.store.add_tags(change.name, tags))
+    _send(work, change, lambda: work.ends.store.add_tags(change.name, tags), look)
 
 
-def remove_tags(work: Work, change: Change, keys: list[str] | tuple[str, ...]) -> None:
+def remove_tags(work: Work, change: Change, keys: list[str] | tuple[str, ...], look: Look) -> None:
     """RemoveTagsFromResource. After a lost answer it is simply said again."""
-    _send(work, change, lambda: work.ends.store.remove_tags(change.name, keys))
+    _send(work, change, lambda: work.ends.store.remove_tags(change.name, keys), look)
 
 
-def _send(work: Work, change: Change, write: Callable[[], None]) -> None:
+def _send(work: Work, change: Change, write: Callable[[], None], look: Look) -> None:
     name = canonical(change.name)
+
+    def check() -> None:
+        """Only before anything was written: tags of our own may have moved LastModifiedDate (B9)."""
+        if name not in work.tagged:
+            look()
 
     def send() -> bool:
         try:
@@ -93,7 +116,7 @@ def _send(work: Work, change: Change, write: Callable[[], None]) -> None:
         return True
 
     try:
-        attempt(work, Step.TAG, check=lambda: None, send=send, landed=lambda: None)
+        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None)
     except Ended as end:
         if name not in work.tagged and name not in work.written:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt, wait
@@ -89,8 +90,8 @@ def update(work: Work, change: Change, effect: Update, values: Values) -> str:
     origin = Origin.ADOPTED if effect.origin_adopted else Origin.CREATED
     if not effect.put:
         assert effect.record is not None
-        checks.live_version(work, change)
-        write_tags(work, change, desired, effect.tags, effect.record, live_tags)
+        look = partial(checks.live_version, work, change)
+        write_tags(work, change, desired, effect.tags, effect.record, live_tags, look=look)
         return ""
     text = checks.shaped(change, desired, values)
     if effect.unproven:

@@ -59,7 +59,8 @@ class World:
     def _service(self, ssm: Any, service: str) -> None:
         tags = {"team": service, "tier": "backend"}
         base = f"/prod/{service}"
-        self._put(ssm, f"{base}/url", f"https://{service}.example.com", tags=tags, Description=f"Entry of {service}")
+        url = f"https://{service}.example.com"
+        self._put(ssm, f"{base}/url", url, tags=tags, Description=f"Entry of {service}")
         self._put(ssm, f"{base}/hosts", f"{service}-a,{service}-b", "StringList", tags=tags)
         self._put(ssm, f"{base}/log-level", "info", tags=tags, AllowedPattern="^(debug|info|warn)$")
         self._put(ssm, f"{base}/limits", '{"max": 100, "burst": 20}', tags=tags)
@@ -99,7 +100,11 @@ class World:
         rotated = secrets.token_urlsafe(18)
         self.secrets.append(rotated)
         ssm.put_parameter(
-            Name="/prod/users/db/password", Value=rotated, Type="SecureString", KeyId="alias/app", Overwrite=True
+            Name="/prod/users/db/password",
+            Value=rotated,
+            Type="SecureString",
+            KeyId="alias/app",
+            Overwrite=True,
         )
         ssm.delete_parameter(Name="/shared/flag-3")
 

@@ -25,8 +25,8 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         percent = -(-len(chosen) * 100 // target.replicas)
         plan = withhold(plan, NAME, chosen, f"{percent}% of the replicas would change, the limit is {limit}%")
         message = (
-            f"{percent}% of the {target.replicas} replicas in {target.name} would change (limit {limit}%): withheld."
-            f" If meant: --max-change-percent {percent}, or raise guards.max_change_percent"
+            f"{percent}% of the {target.replicas} replicas in {target.name} would change (limit {limit}%):"
+            f" withheld. If meant: --max-change-percent {percent}, or raise guards.max_change_percent"
         )
         plan = noted(
             plan, NAME, message, str(rules.replication.limit_lines.get("max_change_percent", target.name))

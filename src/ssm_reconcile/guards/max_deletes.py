@@ -29,7 +29,10 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         else:
             continue
         plan = withhold(plan, NAME, chosen, f"{count} deletes are {why}")
-        message = f"{count} to delete or replace in {target.name} are {why}: all withheld. If meant: --max-deletes {count}"
+        message = (
+            f"{count} to delete or replace in {target.name} are {why}: all withheld."
+            f" If meant: --max-deletes {count}"
+        )
         plan = noted(plan, NAME, message, str(rules.replication.limit_lines.get("max_deletes", target.name)))
     return plan
 

@@ -17,6 +17,9 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         if not chosen:
             continue
         plan = withhold(plan, NAME, chosen, "only with --allow-replace")
-        message = f"{len(chosen)} to replace (delete, wait, create) in {target.name}: withheld without --allow-replace"
+        message = (
+            f"{len(chosen)} to replace (delete, wait, create) in {target.name}:"
+            " withheld without --allow-replace"
+        )
         plan = noted(plan, NAME, message, target.name)
     return plan

@@ -15,7 +15,8 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
     """Withholds changes whose confirming tag read failed."""
     for target in plan.targets:
         for change in open_changes(plan, target.name):
-            why = rules.unconfirmed.get((target.name, canonical(change.name))) or _at_the_source(change, rules)
+            why = rules.unconfirmed.get((target.name, canonical(change.name)))
+            why = why or _at_the_source(change, rules)
             if why:
                 plan = withhold(plan, NAME, [change], why)
     return plan

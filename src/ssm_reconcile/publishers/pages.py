@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.failure import failure_comment, gone_comment
 from ssm_reconcile.renderers.frame import CommentContext
 from ssm_reconcile.renderers.inert import fence, prose, visible
@@ -20,6 +21,8 @@ from ssm_reconcile.renderers.view import plan_view
 Document: TypeAlias = Mapping[str, Any]
 REFUSED = ("plan-changed", "plan-refused")
 """The findings of a report in which an apply says why it refused."""
+DIFFERENT = ("new: ", "altered: ")
+"""How those findings begin that name a change which the approved plan has not (`approve.Verdict.lines`)."""
 TOLD = 30
 """How many lines of a difference are shown."""
 
@@ -68,13 +71,37 @@ def report_pages(document: Document, plan: Document | None) -> list[Page]:
 def _report_page(document: Document, plan: Document | None, name: str) -> Page:
     report = report_view(document, name)
     view = plan_view(plan, name) if plan is not None and name in names_in(plan) else None
+    said = _since_review(document, plan, name) if plan is not None and view is not None else ""
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         applied = replace(context, extra=(*context.extra, ("state", "applied")))
-        return report_comment(report, view, context=applied, level=level, budget=budget)
+        return report_comment(report, view, context=applied, level=level, budget=budget, said=said)
 
     nothing = not sum(report.summary.values())
     return Page(name, not nothing, view.danger if view else None, write, "applied" if nothing else "")
+
+
+def _since_review(document: Document, plan: Document, name: str) -> str:
+    """Markdown of what became of those reviewed changes that the apply had no reason, or no way, to make."""
+    done = {_address(outcome) for outcome in document["outcomes"]}
+    left = [c for c in plan["changes"] if c["replication"] == name and _address(c) not in done]
+    others = {_address(other): other for other in document["others"]}
+    blocked = [others[_address(change)] for change in left if _address(change) in others]
+    blocks = []
+    if len(left) > len(blocked):
+        blocks.append(f"{words.count(len(left) - len(blocked), 'reviewed change')} had been done before.")
+    if blocked:
+        total = words.count(len(blocked), "reviewed change")
+        lines = [
+            visible(f"{o['name']} in {o['target']}: {'; '.join(o['reasons'])}", 300) for o in blocked[:TOLD]
+        ]
+        lines += [f"... and {len(blocked) - TOLD:,} more"] if len(blocked) > TOLD else []
+        blocks += [f"**{total} could not be made any more:**", fence(lines, "text")]
+    return "\n\n".join(blocks)
+
+
+def _address(item: Document) -> tuple[str, str, str]:
+    return (item["replication"], item["target"], item["name"])
 
 
 def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
@@ -103,13 +130,14 @@ def gone_page(scope: str) -> Page:
 def refusal(document: Document) -> str:
     """Markdown of why an apply refused, and in what its plan differs from the approved one."""
     found = [f["message"] for f in document["findings"] if f["code"] in REFUSED]
-    if not found:
+    lines = [message for message in found if message.startswith(DIFFERENT)]
+    reasons = [message for message in found if message not in lines]
+    if not reasons:
         return ""
-    reason, *lines = found
     shown = [visible(line, 300) for line in lines[:TOLD]]
     if len(lines) > TOLD:
         shown.append(f"... and {len(lines) - TOLD:,} more")
-    return "\n\n".join([_not_applied(reason), *([fence(shown, "text")] if shown else [])])
+    return "\n\n".join([_not_applied(reasons[0]), *([fence(shown, "text")] if shown else [])])
 
 
 def unreviewed(reason: str) -> str:

@@ -188,14 +188,22 @@ def report_comment(
     budget: int = COMMENT_BUDGET,
     context: CommentContext = NO_CONTEXT,
     level: int = 0,
+    said: str = "",
 ) -> str:
     """What an apply did: the plan's comment with one line under its title and what was not applied.
 
-    Without the plan, a page of its own.
+    Without the plan, a page of its own. `said` is Markdown of the caller's own after that line.
     """
     if plan is not None:
         aside = unapplied(report, 40)
-        return _comment(plan, budget, context, level, said=headline(report), aside=aside)
+        return _comment(
+            plan,
+            budget,
+            context,
+            level,
+            said="\n\n".join(filter(None, (headline(report), said))),
+            aside=aside,
+        )
     for most in (100, 40, 10, 3):
         text = report_page(report, context, most)
         if size(text) <= budget:

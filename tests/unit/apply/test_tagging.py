@@ -13,7 +13,7 @@ from ssm_reconcile.report import Report
 from ssm_reconcile.spec import DeleteMode, Run
 from ssm_reconcile.stores.readings import Moves
 from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.traffic import at_call, lost, refused
+from ssm_reconcile.stores.traffic import AWAIT_TURN, at_call, lost, refused
 from tests.builders import Stage, counted, outcome, replication
 
 Act = Callable[[Stage], object]
@@ -78,6 +78,27 @@ def test_nothing_is_tagged_when_the_world_has_moved(
     before = stage.world.state()
     assert result(stage.carry_out(plan)) == ("stale", said)
     assert stage.world.state() == before
+
+
+@pytest.mark.parametrize("planned", [retagged, adopted, released])
+def test_the_last_look_comes_after_the_wait_for_a_turn(planned: Callable[[], tuple[Stage, Plan]]) -> None:
+    stage, plan = planned()
+    tags = stage.world.tags(stage.there, "/p/a")
+    stage.world.before(AWAIT_TURN, lambda: stage.world.put(stage.there, "/p/a", "hand"), name="tag")
+    assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, the plan saw 1")
+    assert stage.world.tags(stage.there, "/p/a") == tags
+
+
+@pytest.mark.parametrize("moves", list(Moves))
+@pytest.mark.parametrize("planned", [retagged, adopted])
+def test_a_second_try_does_not_stumble_over_our_own_first(
+    planned: Callable[[], tuple[Stage, Plan]], moves: Moves
+) -> None:
+    stage, plan = planned()
+    stage.world.region(stage.there).readings = Facts(tags_move_modified=moves)
+    stage.world.traffic.forget()
+    stage.world.faults = at_call("AddTagsToResource", lost(done=True), nth=1)
+    assert result(stage.carry_out(plan)) == ("applied", "")
 
 
 @pytest.mark.parametrize("planned", [retagged, adopted])

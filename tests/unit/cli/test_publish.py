@@ -219,7 +219,7 @@ def test_what_an_apply_did_not_do_is_in_the_comment_and_the_reason(hub: Hub, cli
 
 def test_a_refused_apply_shows_the_new_plan_and_the_difference(hub: Hub, cli: Cli, push: None) -> None:
     document = plans.report_document_of(plans.reported(plans.twelve(), [Result.NOT_ATTEMPTED]))
-    lines = ["the saved plan does not cover 2 changes", "new: create /shop/@new in eu-west-1 (prod)"]
+    lines = ["new: create /shop/@new in eu-west-1 (prod)", "the saved plan does not cover 2 changes"]
     document["findings"] += [
         {"severity": "error", "code": "plan-changed", "message": text, "where": "", "replication": ""}
         for text in lines

@@ -1,0 +1,127 @@
+"""docs/troubleshooting.md against the source: every finding code and every exit code, both ways.
+
+Codes are found where they are emitted, by reading the source as a tree. A place that emits a code which
+cannot be read there has to be named below, with what its codes are: so none is forgotten.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssm_reconcile.cli import EPILOG, applying
+from ssm_reconcile.guards import GUARDS
+from ssm_reconcile.load import patterns
+from ssm_reconcile.model import ProblemKind
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "ssm_reconcile"
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+EMITTERS = {"Finding": 1, "noted": 1, "note": 0, "stop": 1}
+"""Calls that emit a finding, and which argument is its code."""
+NOTES = {"error": 1, "warn": 1}
+"""The same of the loader's `notes`."""
+PASSED_ON = {
+    "apply/work.py": "the callers of `note`",
+    "cli/applying.py": "`_CODES`, and `interrupted` among them",
+    "diff/__init__.py": "`ProblemKind`",
+    "guards/base.py": "the callers of `noted`",
+    "load/grammar.py": "what `complaints` returns",
+    "load/notes.py": "the callers of `error` and `warn`",
+    "load/parse.py": "the callers of `stop`",
+    "load/patterns.py": "`*-without-effect`, of two kinds of rules",
+    "publishers/annotations.py": "findings of a document, shown again",
+}
+KEBAB = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+
+
+def code_of(argument: ast.expr | None, constants: dict[str, str]) -> str | None:
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return argument.value
+    return constants.get(argument.id) if isinstance(argument, ast.Name) else None
+
+
+def emitted(path: Path) -> Iterator[str | None]:
+    """The codes that one file emits; None for each that cannot be read there."""
+    tree = ast.parse(path.read_text())
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        whose = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        at = EMITTERS.get(name) if name != "note" or whose in {"work", "self"} else None
+        if name in NOTES and whose.endswith("notes"):
+            at = NOTES[name]
+        if name == "stop" and whose != "self":
+            at = None
+        if at is not None:
+            keyword = next((one.value for one in node.keywords if one.arg == "code"), None)
+            yield code_of(node.args[at] if len(node.args) > at else keyword, constants)
+
+
+def returned(path: Path) -> Iterator[str]:
+    """Codes in pairs that are returned: what the loader says of a complaint."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        pair = node.value if isinstance(node, ast.Return) else None
+        if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant):
+            yield str(pair.elts[0].value)
+
+
+def codes() -> set[str]:
+    found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
+    found |= set(returned(SOURCE / "load" / "complaints.py"))
+    found |= {kind.value for kind in ProblemKind} | {code for _, code in applying._CODES}
+    found |= {guard.__globals__["NAME"] for guard in GUARDS}  # type: ignore[attr-defined]  # functions have them
+    what = re.findall(r'_check_effects\(.*?"(\w+)"', Path(patterns.__file__).read_text(), re.DOTALL)
+    return found | {f"{one}-without-effect" for one in what}
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Code, cause and remedy of each row that explains a finding."""
+    found = re.findall(r"^\| `([^`]+)` \| (.*?) \| (.*?) ?\|$", PAGE, re.MULTILINE)
+    return [(code, cause, remedy) for code, cause, remedy in found]
+
+
+def test_no_place_emits_a_code_that_this_test_cannot_know_of() -> None:
+    hidden = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if None in set(emitted(path))}
+    assert hidden == set(PASSED_ON)
+
+
+def test_codes_are_words_in_kebab_case() -> None:
+    assert {code for code in codes() if not KEBAB.fullmatch(code)} == set()
+    assert len(codes()) > 90
+
+
+def test_every_code_is_explained_and_every_row_is_of_a_code() -> None:
+    assert {code for code, _, _ in rows()} == codes()
+
+
+def test_a_row_has_a_cause_and_a_remedy() -> None:
+    named = [code for code, _, remedy in rows() if not remedy]
+    assert named == ["incomplete-place"], "of the guard of that name, which nothing lifts"
+    assert all(cause for _, cause, _ in rows())
+
+
+def test_a_code_is_explained_once_but_for_the_guard_of_the_same_name() -> None:
+    every = [code for code, _, _ in rows()]
+    assert {code for code in every if every.count(code) > 1} == {"incomplete-place"}
+
+
+def test_every_exit_code_is_explained_and_no_other() -> None:
+    known = {int(code) for code in re.findall(r"^ {1,4}(\d+)  ", EPILOG, re.MULTILINE)}
+    told = {int(code) for code in re.findall(r"^\| (\d+) \| \S", PAGE, re.MULTILINE)}
+    assert told == known
+    for path in (SOURCE / "cli").glob("*.py"):
+        there = {int(code) for code in re.findall(r"^ {1,4}(\d+)  \S", path.read_text(), re.MULTILINE)}
+        assert there <= told, path.name

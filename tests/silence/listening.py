@@ -1,0 +1,182 @@
+"""Everything that one run says, wherever it says it: what `leaks` is to search."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import traceback
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ssm_reconcile import approve, reconcile
+from ssm_reconcile.cli.showing import plan_as, report_as
+from ssm_reconcile.diff.case import cases
+from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.explain import explain
+from ssm_reconcile.explain.text import text as explain_text
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.publishers import annotations, outputs, pages
+from ssm_reconcile.renderers.json import dumps, plan_document, report_document
+from ssm_reconcile.renderers.markdown import plan_comment
+from ssm_reconcile.renderers.text import plan_text
+from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.report import Report
+from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.stores.memory import MemoryStore
+from ssm_reconcile.stores.world import World
+from tests.doubles.clock import FakeClock
+from tests.property.stage import Going, Stage
+
+WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FORMATS = ("text", "json", "markdown", "html")
+THEIRS = (World, MemoryStore, FakeClock, types.ModuleType, types.FunctionType, type, threading.Thread)
+"""What is not the product's to keep silent: AWS itself, code."""
+
+
+class Ear(logging.Handler):
+    """Every log record of the process, with its arguments and its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = [record.getMessage(), repr(record.args), str(record.__dict__)]
+        if record.exc_info and record.exc_info[1]:
+            said.append(told(record.exc_info[1]))
+        self.heard.append("\n".join(said))
+
+
+@contextmanager
+def listening() -> Iterator[Ear]:
+    """All loggers at DEBUG, as somebody sets them who looks for an error."""
+    ear, root = Ear(), logging.getLogger()
+    level = root.level
+    root.addHandler(ear)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield ear
+    finally:
+        root.removeHandler(ear)
+        root.setLevel(level)
+
+
+def told(error: BaseException) -> str:
+    """An exception with all that hangs on it: causes, contexts, notes, locals of the product's own frames."""
+    said: list[str] = []
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        todo += [one.__cause__, one.__context__]
+        said += [str(one), repr(one), repr(one.args), repr(vars(one)), *getattr(one, "__notes__", ())]
+        said += traceback.format_exception_only(one)
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if "ssm_reconcile" in frame.f_code.co_filename and "/stores/" not in frame.f_code.co_filename:
+                said += [f"{name}={value!r}" for name, value in frame.f_locals.items()]
+    return "\n".join(said)
+
+
+def kept(thing: object) -> str:
+    """Every text that can be reached from an object, whatever its repr says of it."""
+    texts: list[str] = []
+    seen: set[int] = set()
+    todo = [thing]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, THEIRS):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, bytes):
+            texts += [one.decode("latin-1"), one.hex()]
+        elif isinstance(one, dict):
+            todo += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            todo += one
+        elif is_dataclass(one):
+            todo += [getattr(one, field.name) for field in fields(one)]
+        else:
+            todo += [getattr(one, name) for name in getattr(one, "__slots__", ()) if hasattr(one, name)]
+            todo += list(getattr(one, "__dict__", {}).values())
+    return "\n".join(texts)
+
+
+def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
+    """A plan in every form that it ever takes."""
+    document = plan_document(plan, tool_version="0", created=WHEN)
+    saved = approve.bound(document, plan, run, name=None, spec_files=["replication.yaml"])
+    said = {f"plan as {form}": plan_as(form, saved, color=False) for form in FORMATS}
+    view = plan_view(document)
+    said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)
+    for level in range(4):
+        said[f"comment of level {level}"] = plan_comment(view, level=level)
+    said["saved plan"] = dumps(saved)
+    said["annotations"] = "\n".join(annotations.commands(plan.all_findings, Path(), None))
+    said["pages"] = repr(pages.plan_pages(document))
+    said["repr of the plan"] = repr(plan) + str(plan) + f"{plan}"
+    said["the plan as a dictionary"] = json.dumps(asdict(plan), default=repr)
+    said["what the plan keeps"] = kept(plan)
+    return said
+
+
+def said_of_report(report: Report) -> dict[str, str]:
+    """A report in every form that it ever takes."""
+    document = report_document(report, tool_version="0", created=WHEN)
+    said = {f"report as {form}": report_as(form, document, color=True) for form in FORMATS}
+    said["saved report"] = dumps(document)
+    said["outputs"] = repr(outputs.of_report(document))
+    said["report pages"] = repr(pages.report_pages(document, None))
+    said["repr of the report"] = repr(report) + str(report)
+    said["the report as a dictionary"] = json.dumps(asdict(report), default=repr)
+    said["what the report keeps"] = kept(report)
+    return said
+
+
+def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
+    """What is known in the middle of planning, as `explain` sees it, and all that it says of it."""
+    places = stage.opened([spec], run)
+    part, views = reconcile.look_closely(spec, places, run, stage.clock, lambda _: None)
+    seen = {name: (view.scene, view.desired) for name, view in views.items()}
+    judged = [case for view in views.values() for case in cases(view.scene, view.desired)]
+    said = {
+        "repr of the judged": repr(part) + repr(views) + repr(judged),
+        "what the judged keep": kept([part, views, judged]),
+        "repr of the places": repr(places),
+    }
+    names = sorted({case.address for case in judged})
+    explained = [one for name in names for one in explain(name, spec, part, seen)]
+    return {**said, "explanations": explain_text(explained), "repr of the explanations": repr(explained)}
+
+
+def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str, str]:
+    """Plans, looks closely, applies; and says all that was said. Trouble that stops the run is said too."""
+    said: dict[str, str] = {}
+    progress: list[str] = []
+    try:
+        places = stage.opened([spec], run)
+        watch = lambda one: progress.append(repr(one))  # noqa: E731 - what a command line would show
+        plan = reconcile.make_plan([spec], places, run, stage.clock, watch)
+        said |= said_of_plan(plan, run)
+        said |= said_closely(stage, spec, run)
+        report = reconcile.carry_out(plan, [spec], places, run, stage.clock, watch, Going())
+        said |= said_of_report(report)
+        said["what the places keep"] = kept(places)
+    except ReconcileError as error:
+        said["the error"] = told(error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours is said as well
+        said["the unexpected error"] = told(error)
+    said["progress"] = "\n".join(progress)
+    said["log"] = "\n".join(ear.heard)
+    return said
+

@@ -1,0 +1,310 @@
+"""Silence: planted secrets are in no output, repr, log, exception or saved file, in no form one can think of.
+
+What is a secret: every value that is a SecureString anywhere, the AllowedPattern of it, every plain value
+of a name that looks secret or is hidden, and a plain value whose other side is a SecureString, or was one
+when we wrote it. What is plain on both sides is shown, and stays so: hiding too much is a failure too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
+from ssm_reconcile.record import RECORD, parse
+from ssm_reconcile.spec import Glob, Replication, Run
+from ssm_reconcile.stores.readings import Readings
+from ssm_reconcile.stores.traffic import Fault, killed, lost, refused
+from tests.property import deeds
+from tests.property.expected import View
+from tests.property.profiles import examples
+from tests.property.stage import FAR, LIFTED, NEAR, SOURCE, Stage
+from tests.property.stories import Story, stories
+from tests.property.test_converge import full_spec
+from tests.silence.listening import everything, kept, listening
+from tests.silence.planted import LONG, Planted, leaks, plant, token
+
+
+def planted(story: Story) -> tuple[Story, list[Planted]]:
+    """The same story with a secret of its own wherever somebody writes a value."""
+    made: list[Planted] = []
+
+    def one(deed: deeds.Deed) -> deeds.Deed:
+        if isinstance(deed, deeds.Edits) and "value" in deed.changed:
+            return replace(deed, changed={**deed.changed, "value": _next(made, long=False).value})
+        if not isinstance(deed, deeds.Writes | deeds.Recreates):
+            return deed
+        fresh = _next(made, long=len(deed.value) > 1000)
+        pattern = {}
+        if isinstance(deed, deeds.Writes) and deed.pattern:
+            pattern = {"pattern": f"(?s).*{fresh.token}.*"}
+        return replace(deed, value=fresh.value, **pattern)
+
+    before, since = tuple(map(one, story.before)), tuple(map(one, story.since))
+    return replace(story, before=before, since=since), made
+
+
+def _next(made: list[Planted], *, long: bool) -> Planted:
+    made.append(plant(len(made), long=long))
+    return made[-1]
+
+
+def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
+    """The tokens that nothing may say, as the world is now."""
+    hidden, shown = set[str](), set[str]()
+    for place in stage.places.values():
+        for stored in stage.world.region(place).parameters.values():
+            for version in stored.versions:
+                held = tokens(version.settled.value.reveal())
+                if version.parameter.type == SECURE:
+                    hidden |= held | tokens(version.parameter.allowed_pattern)
+                elif version is stored.latest:
+                    shown |= held | tokens(version.parameter.allowed_pattern)
+    for target in spec.targets:
+        for texts, secret in pairs(View(stage, spec, target)):
+            if secret:
+                hidden |= texts
+                shown -= texts
+    return hidden - shown
+
+
+def pairs(view: View) -> list[tuple[set[str], bool]]:
+    """What is held on both sides of each address, and whether it is to be hidden there."""
+    found = []
+    for address, placed in view.placed().items():
+        live = view.stage.world.peek(view.place, address)
+        sides = [*placed, *([live] if live is not None else [])]
+        texts = set[str]()
+        for side in sides:
+            texts |= tokens(side.latest.settled.value.reveal())
+        record = None if live is None else parse(live.tags.get(RECORD, ""))
+        was = address in view.ours() and record is not None and record.key != "none"
+        secure = was or any(side.latest.parameter.type == SECURE for side in sides)
+        found.append((texts, secure or any(view.spec.hides(one.latest.parameter.name) for one in placed)))
+    return found
+
+
+def tokens(text: str) -> set[str]:
+    """The tokens in a text."""
+    return {one for one in re.findall(r"[A-Z2-7]{16}", text) if one in KNOWN}
+
+
+KNOWN = frozenset(token(number) for number in range(100))
+
+
+@given(story=stories())
+@examples(60)
+def test_no_output_says_a_secret(story: Story) -> None:
+    story, made = planted(story)
+    stage = story.told()
+    secrets = secret_tokens(stage, story.spec)
+    with listening() as ear:
+        said = everything(stage, story.spec, story.run, ear)
+    assert leaks(said, [one for one in made if one.token in secrets]) == []
+
+
+FAULTS: dict[str, Fault] = {
+    "denied": refused(Trouble.DENIED),
+    "refused": refused(Trouble.REFUSED),
+    "lost before": lost(done=False),
+    "lost after": lost(done=True),
+    "bad key": refused(Trouble.KEY),
+    "bug before": killed(ValueError("boom"), done=False),
+    "bug after": killed(KeyError("boom"), done=True),
+}
+OPERATIONS = ("GetParameters", "PutParameter", "AddTagsToResource", "ListTagsForResource", "DeleteParameters")
+
+
+@given(
+    story=stories(),
+    fault=st.sampled_from(sorted(FAULTS)),
+    operation=st.sampled_from(OPERATIONS),
+    nth=st.integers(1, 4),
+    lasting=st.booleans(),
+)
+@examples(60)
+def test_no_failure_says_a_secret(
+    story: Story, fault: str, operation: str, nth: int, lasting: bool
+) -> None:
+    story, made = planted(story)
+    stage = story.told()
+    secrets = secret_tokens(stage, story.spec)
+
+    def plan(called: str, place: Place, names: tuple[str, ...], count: int) -> Fault | None:
+        struck = called == operation and (count >= nth if lasting else count == nth)
+        return FAULTS[fault] if struck else None
+
+    stage.world.traffic.forget()
+    stage.world.faults = plan
+    with listening() as ear:
+        said = everything(stage, story.spec, story.run, ear)
+    assert leaks(said, [one for one in made if one.token in secrets]) == []
+
+
+def secret_stage(readings: Readings | None = None) -> tuple[Stage, list[Planted]]:
+    """Secrets of every shape, short and long, at the source; every second one another at the target."""
+    stage, made = Stage(readings), []
+    for number in range(20):
+        made.append(plant(number, long=number >= 10))
+        key = "alias/app" if number % 3 else None
+        deeds.happen(stage, [deeds.Writes(SOURCE, f"/p/{number}", made[-1].value, SECURE, key=key)])
+        if number % 2:
+            made.append(plant(number + 40))
+            deeds.happen(stage, [deeds.Writes(NEAR, f"/p/{number}", made[-1].value, SECURE, key=key)])
+    stage.later()
+    return stage, made
+
+
+MODES = {
+    "normal": LIFTED,
+    "verify-values": replace(LIFTED, verify_values=True),
+    "no-decrypt": replace(LIFTED, no_decrypt=True),
+    "guards as they come": Run(),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_secrets_of_every_shape_through_a_whole_life(mode: str) -> None:
+    """Created, taken over, in sync, updated, changed outside, re-created, deleted."""
+    stage, made = secret_stage()
+    spec = full_spec()
+    changes: list[list[deeds.Deed]] = [
+        [],
+        [],
+        [deeds.Edits(SOURCE, f"/p/{n}", {"value": _next_of(made, 60 + n)}) for n in range(4)],
+        [deeds.Edits(NEAR, f"/p/{n}", {"value": _next_of(made, 70 + n)}) for n in range(4)],
+        [deeds.Recreates(FAR, f"/p/{n}", _next_of(made, 80 + n)) for n in range(4)],
+        [deeds.Deletes(SOURCE, f"/p/{n}") for n in range(4)],
+    ]
+    for happens in changes:
+        deeds.happen(stage, happens)
+        stage.later()
+        with listening() as ear:
+            said = everything(stage, spec, MODES[mode], ear)
+        assert leaks(said, made) == []
+        stage.later()
+
+
+def _next_of(made: list[Planted], number: int) -> str:
+    made.append(plant(number))
+    return made[-1].value
+
+
+def test_a_secret_that_is_too_large_is_said_to_be_so_without_a_number() -> None:
+    stage, spec = Stage(), full_spec()
+    value = f"us-east-1{token(1)}" + "us-east-1" * 420
+    assert LONG < len(value) <= 4096
+    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", value, SECURE)])
+    stage.later()
+    grows = replace(spec.rewrites[0], new="{target.account}-{target.region}")
+    spec = replace(spec, rewrites=(grows,))
+    grown = value.replace("us-east-1", "123456789012-us-east-2")
+    with listening() as ear:
+        said = everything(stage, spec, LIFTED, ear)
+    assert "too large for its tier" in said["plan as text"]
+    assert leaks(said, [Planted(token(1), value), Planted(token(1), grown)]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("String", SECURE), (SECURE, "String"), (SECURE, STRING_LIST), (STRING_LIST, SECURE), (SECURE, SECURE)],
+)
+def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, target: str) -> None:
+    stage, one, other = Stage(), plant(1), plant(2)
+    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value, source), deeds.Writes(NEAR, "/p/a", other.value, target)])  # fmt: skip
+    stage.later()
+    with listening() as ear:
+        said = everything(stage, full_spec(), LIFTED, ear)
+    # The other target has nothing yet: what is plain at the source is created there, and shown.
+    said = {where: text for where, text in said.items() if source == SECURE} or only(NEAR, stage, ear)
+    assert leaks(said, [one, other]) == []
+
+
+def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
+    """What is said of one target, by a run that is narrowed to it."""
+    fresh = Stage()
+    for place in (fresh.source, fresh.near):
+        for stored in stage.world.region(place).parameters.values():
+            version = stored.versions[0]
+            fresh.world.put(
+                place, version.parameter.name, version.settled.value.reveal(), version.parameter.type
+            )
+    fresh.later()
+    with listening() as heard:
+        return everything(fresh, full_spec(), replace(LIFTED, targets=(target,)), heard)
+
+
+def test_what_was_a_secure_string_when_we_wrote_it_is_hidden_although_it_is_plain_by_now() -> None:
+    stage, spec, one, other = Stage(), full_spec(), plant(1), plant(2)
+    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value, SECURE)])
+    stage.apply(spec)
+    stage.later()
+    deeds.happen(
+        stage,
+        [
+            deeds.Edits(NEAR, "/p/a", {"type": "String"}),
+            deeds.Edits(FAR, "/p/a", {"type": "String"}),
+            deeds.Writes(SOURCE, "/p/a", other.value, "String"),
+        ],
+    )
+    stage.later()
+    with listening() as ear:
+        said = everything(stage, spec, LIFTED, ear)
+    assert leaks(said, [one, other]) == []
+
+
+@pytest.mark.parametrize("name", ["/p/db/password", "/p/ACCESS_KEY", "/p/api-token/x", "/p/my.Passphrase", "/p/url"])
+def test_a_plain_value_of_a_name_that_looks_secret_is_hidden_on_both_sides(name: str) -> None:
+    stage, one, other = Stage(), plant(1), plant(2)
+    deeds.happen(stage, [deeds.Writes(SOURCE, name, one.value), deeds.Writes(NEAR, name, other.value)])
+    stage.later()
+    spec = replace(full_spec(), hide=(Glob("*url*"),))
+    with listening() as ear:
+        said = everything(stage, spec, LIFTED, ear)
+    assert leaks(said, [one, other]) == []
+
+
+def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None:
+    for where, operation in ((SOURCE, "GetParameters"), (NEAR, "GetParameters")):
+        stage, one, other, third = Stage(), plant(1), plant(2), plant(3)
+        deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value), deeds.Writes(NEAR, "/p/a", other.value)])
+        stage.later()
+        turns = deeds.Writes(where, "/p/a", third.value, SECURE)
+        stage.world.before(operation, lambda turns=turns, stage=stage: deeds.happen(stage, [turns]))
+        run = replace(LIFTED, targets=(NEAR,))
+        with listening() as ear:
+            said = everything(stage, full_spec(), run, ear)
+        assert leaks(said, [third]) == []
+
+
+def test_what_is_plain_on_both_sides_is_shown() -> None:
+    """Or else the laws above would hold of a tool that shows nothing at all."""
+    stage, one, other = Stage(), plant(0), plant(10)
+    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value), deeds.Writes(NEAR, "/p/a", other.value)])
+    stage.later()
+    with listening() as ear:
+        said = everything(stage, full_spec(), LIFTED, ear)
+    for form in ("text", "json", "markdown", "html"):
+        assert one.token in said[f"plan as {form}"]
+        assert other.token in said[f"plan as {form}"]
+    places = {finding.split(" in ")[1].split(":")[0] for finding in leaks(said, [one])}
+    assert {"saved plan", "repr of the plan", "what the plan keeps", "comment of level 0"} <= places
+
+
+def test_nothing_of_a_value_is_kept_when_a_run_is_over() -> None:
+    """Not even sealed: values are compared as keyed digests and read again when they are written."""
+    from ssm_reconcile import reconcile
+
+    stage, made = secret_stage()
+    spec = full_spec()
+    places = stage.opened([spec], LIFTED)
+    plan = reconcile.make_plan([spec], places, LIFTED, stage.clock, lambda _: None)
+    texts = kept([plan, places])
+    assert "/p/1" in texts
+    assert leaks({"what is kept": texts}, made) == []
+    assert canonical("/p/1") in {canonical(change.name) for change in plan.changes}

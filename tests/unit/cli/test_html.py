@@ -1,0 +1,33 @@
+"""`--format html` at the door: plan, apply and show, without a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+
+def test_a_plan_as_a_page_is_alone_on_stdout(aws: Aws, cli: Cli) -> None:
+    told = cli("plan", "--format", "html", "--target", "us-east-2")
+    assert told.exit_code == 0
+    assert told.stdout.startswith("<!doctype html>")
+    assert told.stdout.endswith("</html>\n")
+    assert "ssm-reconcile apply --target us-east-2 --expect-plan" in told.stdout
+    assert "https://example.org" in told.stdout
+    assert SECRET not in told.output
+
+
+def test_a_saved_plan_is_shown_as_the_page_that_it_was(aws: Aws, cli: Cli) -> None:
+    page = cli("plan", "--format", "html", "--out", "plan.json").stdout
+    assert cli("show", "plan.json", "--format", "html").stdout == page
+
+
+def test_an_apply_as_a_page_says_what_became_of_each_change(aws: Aws, cli: Cli) -> None:
+    told = cli("apply", "--yes", "--format", "html", "--out", "report.json")
+    assert told.exit_code == 0
+    assert "applied 6 of 6 changes" in told.stdout
+    assert told.stdout.count('data-s="applied"') == 3
+    assert SECRET not in told.output
+    shown = cli("show", "report.json", "--format", "html").stdout
+    assert shown == told.stdout
+    assert Path("report.json").exists()

@@ -1,0 +1,44 @@
+"""Nothing is begun, and nothing waited for, beyond the end of an invocation."""
+
+from __future__ import annotations
+
+from ssm_reconcile.triggers.timer import RealTime, Timer
+from tests.doubles.clock import FakeClock
+
+
+def test_without_an_end_it_is_a_clock() -> None:
+    clock = FakeClock()
+    timer = Timer(clock)
+    timer.sleep(1000)
+    assert not timer.is_set()
+    assert timer.monotonic() == 1000
+    assert timer.now() == clock.now()
+
+
+def test_it_stops_at_its_end_and_sleeps_no_longer() -> None:
+    clock = FakeClock()
+    timer = Timer(clock)
+    timer.begin(lambda: 10 - clock.monotonic())
+    assert not timer.is_set()
+    timer.sleep(20)
+    assert timer.is_set()
+    assert clock.slept == [10]
+    timer.sleep(5)
+    assert clock.slept == [10, 0]
+
+
+def test_the_next_invocation_has_an_end_of_its_own() -> None:
+    clock = FakeClock()
+    timer = Timer(clock)
+    timer.begin(lambda: 0)
+    assert timer.is_set()
+    timer.begin(lambda: 5)
+    assert not timer.is_set()
+
+
+def test_real_time_passes() -> None:
+    clock = RealTime()
+    before = clock.monotonic()
+    clock.sleep(0.01)
+    assert clock.monotonic() - before >= 0.01
+    assert clock.now().tzinfo is not None
