@@ -67,7 +67,8 @@ class Parameter:
     """One parameter as DescribeParameters shows it: everything but its value and its tags.
 
     `policies` are the policy texts as canonical JSON, sorted. Absent description and pattern are
-    `""`, an absent data type is `text`. `last_modified` is timezone-aware.
+    `""`, an absent data type is `text`. `last_modified` is timezone-aware. The pattern of a secret says
+    too much about it to be printed.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Parameter:
     last_modified: datetime
     last_modified_user: str = ""
     description: str = ""
-    allowed_pattern: str = ""
+    allowed_pattern: str = field(default="", repr=False)
     tier: str = STANDARD
     policies: tuple[str, ...] = ()
     data_type: str = TEXT

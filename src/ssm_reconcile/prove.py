@@ -56,8 +56,9 @@ def prove(
         if there is not None and not _needs_a_look(replication, target, status, tags):
             continue
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
-        show = not (wanted.hidden or secret)
         record = record_of(tags) if status is Standing.OURS else None
+        was_secret = record is not None and record.key != "none"
+        show = not (wanted.hidden or secret or was_secret)
         if there is not None and record is not None and proves(record, wanted, there, source.place):
             settled.add(address)
             if not run.verify_values:

@@ -491,6 +491,19 @@ class TestTheWholeRun:
         account.drain()
         assert_converged(account)
 
+    def test_a_first_adoption_in_parts_is_judged_once(self, account: Account) -> None:
+        """Each part alone would be a large share of the few replicas that there are by then."""
+        stack = account.deploy(
+            SPEC.replace("max_change_percent: 100", "max_change_percent: 30") + "adopt: same_value\n"
+        )
+        for i in range(150):
+            account.world.put(account.here, f"/prod/{i:03}", "v", description="said here only")
+            account.world.put(account.there, f"/prod/{i:03}", "v")
+        stack.invoke(SCHEDULED, 30)
+        assert stack.queue.messages
+        account.drain()
+        assert_converged(account)
+
     def test_it_fails_loudly_when_nothing_could_be_planned(self, account: Account, stack: Deployed) -> None:
         account.world.faults = lambda operation, *_: (
             refused(Trouble.DENIED) if operation == "DescribeParameters" else None

@@ -96,7 +96,9 @@ def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(story:
                 now, then = live.latest.parameter.description, source.latest.parameter.description
                 assert (difference.before, difference.after) == (now, then)
             elif difference.attribute == "value":
-                hidden = secret or view.spec.hides(source.latest.parameter.name)
+                record = parse(live.tags.get(RECORD, ""))
+                was = canonical(change.name) in view.ours() and record is not None and record.key != "none"
+                hidden = secret or was or view.spec.hides(source.latest.parameter.name)
                 assert difference.secret == hidden
                 if not hidden:
                     assert difference.before == live.latest.settled.value.reveal()[:200]

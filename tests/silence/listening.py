@@ -150,7 +150,11 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
     seen = {name: (view.scene, view.desired) for name, view in views.items()}
     judged = [case for view in views.values() for case in cases(view.scene, view.desired)]
     said = {
-        "repr of the judged": repr(part) + repr(views) + repr(judged),
+        "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
+        # Every case has the whole scene in it, which was printed.
+        "repr of the cases": "\n".join(
+            repr(getattr(case, field.name)) for case in judged for field in fields(case) if field.name != "scene"
+        ),
         "what the judged keep": kept([part, views, judged]),
         "repr of the places": repr(places),
     }

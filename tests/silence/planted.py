@@ -120,16 +120,25 @@ ENCODINGS: Mapping[str, Callable[[str], Iterable[str]]] = {
 
 def leaks(said: Mapping[str, str], secrets: Iterable[Planted]) -> list[str]:
     """Where which secret was found in which form; never the secret itself, a test's output is a log too."""
+    once = "\n".join({line for text in said.values() for line in _LINES.split(text)})
+    digits = "\n".join({run.lower() for run in _HEX.findall(once)})
     found = []
     for number, secret in enumerate(secrets):
         for name, forms in secret.forms.items():
-            for place, text in said.items():
-                if any(_is_in(form, text, whole=name == "its length") for form in forms):
-                    found.append(f"secret {number} in {place}: {name}")
+            for form in forms:
+                in_hex = _HEX.fullmatch(form) is not None
+                if (form.lower() in digits if in_hex else form in once) or ("\n" in form and any(form in text for text in said.values())):
+                    found += [f"secret {number} in {place}: {name}" for place in _places(form, said, name)]
     return found
 
 
-def _is_in(form: str, text: str, *, whole: bool) -> bool:
-    if form not in text:
-        return False
-    return not whole or re.search(rf"(?<![0-9a-f]){form}(?![0-9a-f])", text) is not None
+_LINES = re.compile(r"\n|, (?=[a-z_]+=)")
+"""Where a text is cut, so that what is said a hundred times is searched once; a repr at its fields."""
+_HEX = re.compile(r"[0-9a-fA-F]{8,}")
+
+
+def _places(form: str, said: Mapping[str, str], name: str) -> list[str]:
+    """Where a form is; a length only where it stands alone."""
+    edge = r"(?<![0-9a-f]){}(?![0-9a-f])" if name == "its length" else "{}"
+    pattern = re.compile(edge.format(re.escape(form)), re.IGNORECASE if _HEX.fullmatch(form) else 0)
+    return [place for place, text in said.items() if pattern.search(text)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.propose.looks import Look, look_of
-from ssm_reconcile.propose.paths import cover, is_reserved, name_for, parts_of, top_paths
+from ssm_reconcile.propose.paths import cover, cover_within, is_reserved, name_for, parts_of, top_paths
 from ssm_reconcile.spec import Glob
 
 HERE = Place("123456789012", "us-east-1")
@@ -64,6 +64,19 @@ def test_the_top_paths_mean_every_name_once(names: list[str]) -> None:
     for name in names:
         assert sum(Glob(path.pattern).matches(name) for path in paths) == 1
     assert sum(path.count for path in paths) == len(names)
+
+
+@given(NAMES, st.data(), st.sampled_from([4, 8, 100]))
+def test_a_short_cover_is_exact_too_or_there_is_none(
+    names: list[str], data: st.DataObject, limit: int
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
+    paths = cover_within(chosen, names, limit)
+    if paths is None:
+        assert len(cover(chosen, names)) > limit
+        return
+    assert len(paths) <= limit
+    assert {name for name in names if any(Glob(path.pattern).matches(name) for path in paths)} == set(chosen)
 
 
 def test_a_whole_path_is_one_pattern() -> None:

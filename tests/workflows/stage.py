@@ -150,14 +150,14 @@ class Stage:
 
     # GitHub, as it starts runs
 
-    def plan(self, number: int = 7) -> dict[str, Job]:
-        """plan.yml for a pull request, on the merge that GitHub tries out."""
+    def plan(self, number: int = 7, *, jobs: set[str] | None = None) -> dict[str, Job]:
+        """plan.yml for a pull request, on the merge that GitHub tries out; all of its jobs, or some."""
         self._git("checkout", "--quiet", "--detach", "main")
         sha = self._merge(number)
         self._git("checkout", "--quiet", "main")
         pull = self.hub.pulls[number]
         payload = {"action": "synchronize", "number": number, "pull_request": pull}
-        return self.start("plan.yml", "pull_request", payload, sha, f"refs/pull/{number}/merge")
+        return self.start("plan.yml", "pull_request", payload, sha, f"refs/pull/{number}/merge", jobs=jobs)
 
     def push(
         self, sha: str, *, approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None
@@ -173,6 +173,7 @@ class Stage:
     def start(
         self, workflow: str, event: str, payload: dict[str, Any], sha: str, ref: str,
         approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None,
+        jobs: set[str] | None = None,
     ) -> dict[str, Job]:  # fmt: skip
         """A run of a workflow. Environments without required reviewers need no approval."""
         self.runs += 1
@@ -203,7 +204,7 @@ class Stage:
 
         free = {"ssm-plan", "ssm-apply"}
         return run_jobs(
-            WORKFLOWS / workflow, make, free | (approved or set()), meanwhile or (lambda _job: None)
+            WORKFLOWS / workflow, make, free | (approved or set()), meanwhile or (lambda _job: None), jobs
         )
 
     # Actions of others

@@ -19,7 +19,7 @@ CHANGED = {"ssm-apply-changed"}
 def reviewed(stage: Stage) -> Stage:
     """A pull request that brings /shop, planned and reviewed."""
     stage.open(ALL)
-    stage.plan()
+    stage.plan(jobs={"plan"})
     return stage
 
 
@@ -158,7 +158,7 @@ def test_a_push_without_a_pull_request_asks_somebody_and_shows_the_plan_in_the_s
 
 def test_a_merge_that_changes_nothing_needs_no_review(stage: Stage) -> None:
     stage.open(spec("/none/**"))
-    stage.plan()
+    stage.plan(jobs={"plan"})
     assert not stage.hub.comments
     jobs = stage.push(stage.merge())
     assert results(jobs) == {"merged": "success"}, said(jobs)
@@ -196,7 +196,7 @@ def test_a_guard_that_withholds_something_fails_the_job_and_asks_nobody(stage: S
     for name in ("/app/url", "/app/key"):
         stage.delete(name)
     stage.open(ALL.replace("delete: owned", "delete: owned\norphans: keep"))
-    stage.plan()
+    stage.plan(jobs={"plan"})
     jobs = stage.push(stage.merge())
     assert results(jobs) == {"merged": "failure"}, said(jobs)
     assert jobs["merged"].outputs["failure-reason"] == "refused"

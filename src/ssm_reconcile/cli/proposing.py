@@ -211,7 +211,7 @@ def _tell(proposal: Proposal, asked: Asked) -> None:
     if asked.quiet:
         return
     seen = proposal.survey
-    left = sum(one.count for one in proposal.excluded)
+    left = sum(one.count for one in proposal.excluded if not one.too_many)
     told = [f"{_n(len(seen.listing.parameters))}, {proposal.selected:,} selected"]
     told += [f"{left:,} excluded (the file says why)"] if left else []
     told += [f"{proposal.skipped:,} skipped by skip_sync"] if proposal.skipped else []

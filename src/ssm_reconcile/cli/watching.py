@@ -31,6 +31,8 @@ INTERVAL = 10.0
 """Seconds between two lines."""
 SLOWED = 30.0
 """Seconds for which it is worth saying that AWS has throttled."""
+WIDE = 120
+"""Columns from which on there is room for a bar and for what holds the work."""
 _OPERATIONS = {
     Phase.LISTING: ("DescribeParameters",),
     Phase.TAGS: ("GetResources",),
@@ -61,15 +63,17 @@ class Paces:
         """Takes note of a rate, in calls per second."""
         self._rates[place, operation] = _Rate(rate, self._monotonic() if throttled else None)
 
-    def text(self, progress: Progress) -> str:
-        """What holds a phase at a place; empty where nothing is known of it."""
+    def text(self, progress: Progress, *, short: bool = False) -> str:
+        """What holds a phase at a place; empty where nothing is known of it. `short`: only throttling."""
         now = self._monotonic()
         rates = [(one, self._rates.get((progress.place, one))) for one in _OPERATIONS[progress.phase]]
         for operation, rate in rates:
             if rate is not None and rate.slowed is not None and now - rate.slowed < SLOWED:
+                if short:
+                    return f"slowed: {rate.calls:.2g}/s"
                 return f"AWS throttles {operation}: down to {rate.calls:.3g}/s for now"
         operation, rate = rates[0]
-        return "" if rate is None else f"{operation} at {rate.calls:.3g}/s"
+        return "" if rate is None or short else f"{operation} at {rate.calls:.3g}/s"
 
 
 PACE = Paces()
@@ -182,27 +186,28 @@ def _bars(*, color: bool) -> Iterator[Watch]:
     """A bar for each phase of each place; they go away when the work is done."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, ProgressColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True)),
-        TextColumn("[dim]{task.fields[pace]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-    )
+    def words(field: str) -> ProgressColumn:
+        return TextColumn(f"{{task.{field}}}", table_column=Column(no_wrap=True))
+
     console = Console(stderr=True, no_color=not color)
+    wide = console.width >= WIDE
+    columns = [words("description"), words("fields[count]"), words("fields[speed]"), words("fields[pace]")]
+    if wide:
+        columns.insert(1, BarColumn(bar_width=20))
     with Bars(*columns, console=console, transient=True) as bars:
-        yield _Board(bars, escape)
+        yield _Board(bars, escape, wide=wide)
 
 
 class _Board:
     """Moves the bars; may be told from any thread."""
 
-    def __init__(self, bars: Bars, escape: Callable[[str], str]) -> None:
+    def __init__(self, bars: Bars, escape: Callable[[str], str], *, wide: bool) -> None:
         self._bars = bars
+        self._wide = wide
         self._escape = escape
         self._lock = threading.Lock()
         self._speeds = Speeds(time.monotonic)
@@ -214,12 +219,16 @@ class _Board:
         with self._lock:
             if key not in self._tasks:
                 words = self._escape(f"{progress.place} {progress.phase.value}")
-                self._tasks[key] = self._bars.add_task(words, total=progress.total, speed="", pace="")
+                self._tasks[key] = self._bars.add_task(
+                    words, total=progress.total, count="", speed="", pace=""
+                )
             over = progress.done == progress.total
+            total = "" if progress.total is None else f" of {progress.total:,}"
             self._bars.update(
                 self._tasks[key],
                 completed=progress.done,
                 total=progress.total,
+                count=f"{progress.done:,}{total}",
                 speed=self._speeds.text(progress),
-                pace="" if over else PACE.text(progress),
+                pace="" if over else PACE.text(progress, short=not self._wide),
             )

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ssm_reconcile.propose.looks import Look
-from ssm_reconcile.propose.paths import Path, cover, name_for, parts_of, top_paths
+from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
 from ssm_reconcile.spec import Adopt, Glob
 
 __all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
 
 SKIP_TAG = "skip_sync"
+PATTERNS = 150
+"""For one reason: a spec holds 200 rewrites and 1,000 excludes, and nobody reads more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,16 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Names that are left out, and why: patterns, and how many parameters they mean."""
+    """Names that are left out, and why: patterns, and how many parameters."""
 
     why: str
     paths: tuple[Path, ...]
+    count: int
 
     @property
-    def count(self) -> int:
-        """How many parameters."""
-        return sum(path.count for path in self.paths)
+    def too_many(self) -> bool:
+        """Whether they are too many to be listed, so that they are not left out after all."""
+        return not self.paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
         selected=len(kept),
         excluded=excluded,
         keys=_keys(seen, wishes, chosen),
-        rewrites=cover(_rewritten(seen, kept), every),
+        rewrites=_rewrites(seen, kept, every),
         skip_mode=_skip_mode(seen, skipped),
         skipped=len(skipped),
         adopt=_adopt(seen, kept),
@@ -149,8 +152,9 @@ def _exclusions(
     for why, matching in reasons.items():
         fresh = set(matching) - gone
         if fresh:
-            found.append(Excluded(why, cover(fresh, every)))
-            gone |= fresh
+            paths = cover_within(fresh, every, PATTERNS)
+            found.append(Excluded(why, paths or (), len(fresh)))
+            gone |= fresh if paths else set()
     return tuple(found), gone
 
 
@@ -171,8 +175,11 @@ def _keys(seen: Survey, wishes: Wishes, names: Iterable[str]) -> tuple[KeyEntry,
     return tuple(entries)
 
 
-def _rewritten(seen: Survey, names: Iterable[str]) -> list[str]:
-    return [name for name in names if seen.looks.get(name) is Look.REGION]
+def _rewrites(seen: Survey, names: Iterable[str], every: tuple[str, ...]) -> tuple[Path, ...]:
+    """Patterns of values that name the region; all names where the patterns would be too many."""
+    regional = [name for name in names if seen.looks.get(name) is Look.REGION]
+    found = cover_within(regional, every, PATTERNS)
+    return (Path("/**", len(regional)),) if found is None else found
 
 
 def _skip_mode(seen: Survey, names: Iterable[str]) -> str:

@@ -67,6 +67,25 @@ def cover(chosen: Iterable[str], every: Iterable[str]) -> tuple[Path, ...]:
     return tuple(Path(pattern, count) for pattern, count in found.items())
 
 
+def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> tuple[Path, ...] | None:
+    """As `cover`, by last levels too where that takes fewer patterns; None where all take too many."""
+    names, universe = {canonical(name) for name in chosen}, {canonical(name) for name in every}
+    exact = cover(names, universe)
+    if len(exact) <= limit // 4:
+        return exact
+    mine = Counter(_last(name) for name in names)
+    whole = {last for last, count in Counter(_last(name) for name in universe).items() if count == mine[last]}
+    rest = {name for name in names if _last(name) not in whole}
+    by_last = [Path(f"/**/{last}", mine[last]) for last in sorted(whole) if last]
+    shorter = (*by_last, *cover(rest, universe))
+    best = min(exact, shorter, key=len)
+    return best if len(best) <= limit else None
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
 def _parents(name: str) -> list[str]:
     """The paths above a name, the shortest first, but for the root."""
     levels = name.split("/")

@@ -110,9 +110,11 @@ def _parameters(proposal: Proposal) -> Iterator[str]:
         yield _beside(f"    # - {_quoted(path.pattern)}", f"{path.count:,}, left out in whole or in part")
     if not proposal.excluded:
         return
-    yield _beside("  exclude:", "wins over include")
+    some = any(excluded.paths for excluded in proposal.excluded)
+    yield _beside("  exclude:" if some else "  exclude: []", "wins over include")
     for excluded in proposal.excluded:
-        yield from _comment(f"{excluded.why} ({excluded.count:,})", 4)
+        late = ": too many to list here, so NOT left out; look at them" if excluded.too_many else ""
+        yield from _comment(f"{excluded.why} ({excluded.count:,}){late}", 4)
         for path in excluded.paths:
             yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}" if path.count > 1 else "")
 

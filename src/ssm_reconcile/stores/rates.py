@@ -4,10 +4,11 @@ SSM's quotas hold per account, region and operation, so a bucket belongs to thos
 by whoever works on the same place. A bucket hands out its tokens in the order of arrival: the wait is
 computed under the lock and slept outside of it.
 
-A throttled answer cuts the rate to seven tenths (at most once a second, since answers to calls of the
-same moment say the same thing twice). It grows back as CUBIC does: fast at first, slowly where it was
-refused the last time, faster again beyond, until it is what was configured. So one unlucky call costs
-little, a quota that others use too is found and held, and when they are done it is ours again.
+A throttled answer cuts the rate to seven tenths. Answers that follow within a second, or that belong to
+calls whose turn was promised before, say the same thing again and cut no further. The rate grows back
+as CUBIC does: fast at first, slowly where it was refused the last time, faster again beyond, until it is
+what was configured. So one unlucky call costs little, a quota that others use too is found and held, and
+when they are done it is ours again.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Bucket:
         self._rate = rate
         self._tokens = self._burst()
         self._counted = clock.monotonic()
-        self._cut = -math.inf
+        self._cut = self._deaf = -math.inf
         self._refused = rate
 
     @property
@@ -104,7 +105,8 @@ class Bucket:
         """Takes note that AWS has throttled a call: a lower rate, and nothing left to burst with."""
         with self._lock:
             self._count()
-            if self._counted - self._cut >= _CUT_EVERY:
+            if self._counted >= self._deaf:
+                self._deaf = self._counted + max(_CUT_EVERY, -self._tokens / self._rate)
                 self._cut = self._counted
                 self._refused = self._rate * _NEARLY
                 self._rate = max(self._configured * _FLOOR, self._rate * _CUT)

@@ -25,6 +25,8 @@ class Aim:
     unlimited: set[str] = field(default_factory=set)
     """Replications of which a rewrite cannot be turned back: their source is listed whole."""
     unsure: dict[str, str] = field(default_factory=dict)
+    listed: bool = False
+    """Whether places were listed whole: then everything is counted as in a whole run."""
 
     def drop(self, end: End, address: str, why: str) -> None:
         """Leaves an address out of this batch: its names have to come again."""

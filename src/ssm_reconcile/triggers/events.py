@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -67,12 +67,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Parameters of a source to reconcile. `origin` None: of whatever source has them."""
+    """Parameters of a source to reconcile. `origin` None: of whatever source has them.
+
+    `judged`: a whole run hands them on, so its guards have seen them among all others.
+    """
 
     names: tuple[str, ...]
     operation: Operation = Operation.UNKNOWN
     origin: Origin | None = None
     at: datetime | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +210,12 @@ def _plain(document: Mapping[str, Any]) -> News:
         origin = _origin(document)
         if origin is None:
             return Rejected(Reason.SHAPE, "an account and a region go together")
-    return _named(
+    news = _named(
         names if isinstance(names, list) else [names], operation, origin, _moment(document.get("time"))
     )
+    if isinstance(news, Names) and document.get("judged") is True:
+        return replace(news, judged=True)
+    return news
 
 
 def _named(

@@ -34,7 +34,7 @@ from ssm_reconcile.triggers.results import NameResult, results_of
 from ssm_reconcile.triggers.standby import Standby
 from ssm_reconcile.triggers.timer import Timer
 from ssm_reconcile.triggers.whole import Whole, run_whole
-from ssm_reconcile.triggers.wishes import Sorted, sort_out
+from ssm_reconcile.triggers.wishes import Sorted, Wish, sort_out
 
 NAMESPACE = "ssm-reconcile"
 RESERVE = 10.0
@@ -111,20 +111,27 @@ class Function:
     # Names
 
     def _names(self, standby: Standby, batch: Sorted, metrics: Metrics) -> list[Message]:
-        try:
-            planned = standby.plan(batch.wishes)
-            report = standby.carry_out(planned, self.timer)
-        except Exception as error:  # noqa: BLE001 - told, and the messages come again
-            self._tell(error)
-            metrics.add_metric("Failed", MetricUnit.Count, len(batch.wishes))
-            return [message for message, names in batch.named if names]
-        results = results_of(planned, report, batch.wishes)
-        self._tell_results(results, metrics)
-        self._tell_findings((*planned.plan.all_findings, *report.findings))
-        again = {result.name for result in results if result.again}
+        """Reconciles all names; what a whole run has handed on goes by itself, since it was judged there."""
+        results: list[NameResult] = []
+        broken: set[str] = set()
+        for judged in (False, True):
+            wishes = {name: wish for name, wish in batch.wishes.items() if wish.judged is judged}
+            try:
+                results += self._reconciled(standby, wishes) if wishes else []
+            except Exception as error:  # noqa: BLE001 - told, and the messages come again
+                self._tell(error)
+                broken |= set(wishes)
+        self._tell_results(results, len(broken), metrics)
+        again = {result.name for result in results if result.again} | broken
         return [message for message, names in batch.named if names & again]
 
-    def _tell_results(self, results: tuple[NameResult, ...], metrics: Metrics) -> None:
+    def _reconciled(self, standby: Standby, wishes: Mapping[str, Wish]) -> tuple[NameResult, ...]:
+        planned = standby.plan(wishes)
+        report = standby.carry_out(planned, self.timer)
+        self._tell_findings((*planned.plan.all_findings, *report.findings))
+        return results_of(planned, report, wishes)
+
+    def _tell_results(self, results: list[NameResult], broken: int, metrics: Metrics) -> None:
         now = self.timer.now()
         for result in results:
             say = self.logger.debug if result.word == "nothing to do" else self.logger.info
@@ -142,7 +149,9 @@ class Function:
                 metrics.add_metric("LagSeconds", MetricUnit.Seconds, max(0.0, lag))
         for name, ended in _COUNTS.items():
             metrics.add_metric(name, MetricUnit.Count, sum(result.count(ended) for result in results))
-        metrics.add_metric("Again", MetricUnit.Count, sum(bool(result.again) for result in results))
+        metrics.add_metric("Failed", MetricUnit.Count, broken)
+        again = sum(bool(result.again) for result in results)
+        metrics.add_metric("Again", MetricUnit.Count, again + broken)
 
     # A whole run
 

@@ -44,7 +44,7 @@ class Outside:
     def send(self, queue: str, names: Sequence[str]) -> int:
         """Puts names on a queue, ten a message and ten messages a call; returns how many messages."""
         bodies = [
-            json.dumps({"names": list(names[start : start + NAMES_A_MESSAGE])})
+            json.dumps({"names": list(names[start : start + NAMES_A_MESSAGE]), "judged": True})
             for start in range(0, len(names), NAMES_A_MESSAGE)
         ]
         for start in range(0, len(bodies), MESSAGES_A_CALL):

@@ -75,7 +75,11 @@ class Standby:
         }
 
     def plan(self, wishes: Mapping[str, Wish]) -> Planned:
-        """The plan for some names; raises NothingPlanned when no place of theirs could be read."""
+        """The plan for some names; raises NothingPlanned when no place of theirs could be read.
+
+        Names that a whole run has judged are not held against a percentage once more: of a first
+        adoption that is handed on in parts, each part is a large share of what is owned by then.
+        """
         concerned = {name for wish in wishes.values() for name in wish.specs}
         specs = narrowed([spec for spec in self.specs if spec.name in concerned], self.run)
         if not specs:
@@ -89,7 +93,7 @@ class Standby:
         }
         self._widen(listings, {s.source.access for s in specs if s.name in aim.unlimited}, aim)
         plan = self._planned(aim, listings, wishes)
-        wide = self._to_be_listed(plan, aim)
+        wide = self._to_be_listed(plan, aim, judged=_judged(wishes))
         if wide:
             self._widen(listings, wide, aim)
             plan = self._planned(aim, listings, wishes)
@@ -170,10 +174,12 @@ class Standby:
         run = replace(self.run, aim=homes)
         fresh = self.clock.now() - COUNT_LASTS
         counts = {end: count for end, (at, count) in self.counts.items() if at >= fresh}
+        if _judged(wishes) and not aim.listed:
+            counts = {}
         listed = reconcile.Listed(listings, tuple(sorted(wishes)), counts)
         return reconcile.make_plan(aim.specs, self.places, run, self.clock, self.watch, listed=listed)
 
-    def _to_be_listed(self, plan: Plan, aim: Aim) -> set[Access]:
+    def _to_be_listed(self, plan: Plan, aim: Aim, *, judged: bool) -> set[Access]:
         """The places that have to be listed whole before a guard can judge of this plan."""
         wide: set[Access] = set()
         for spec in aim.specs:
@@ -181,13 +187,17 @@ class Standby:
                 changes = [c for c in plan.changes if (c.replication, c.target) == (spec.name, target.name)]
                 if any(_goes(change.effect, self.run) for change in changes):
                     wide |= {spec.source.access, target.access}
-                elif not _counted(plan, spec.name, target.name) and _updates(changes) >= MANY_UPDATES:
+                elif (
+                    not (judged or _counted(plan, spec.name, target.name))
+                    and _updates(changes) >= MANY_UPDATES
+                ):
                     wide.add(target.access)
         return wide
 
     def _widen(self, listings: dict[Access, Listing | StoreError], wide: Iterable[Access], aim: Aim) -> None:
         """Lists places whole; what was read by its name stays as it was read: it is the surer word."""
         wanted = sorted(wide, key=repr)
+        aim.listed = aim.listed or bool(wanted)
         with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
             found = list(pool.map(self._listed_whole, wanted))
         for access, whole in zip(wanted, found, strict=True):
@@ -216,6 +226,10 @@ def _unsure(found: Glimpse | StoreError) -> Mapping[str, str]:
 def _goes(effect: object, run: Run) -> bool:
     """Whether a change takes a replica away, so that it counts against what may be deleted."""
     return isinstance(effect, Delete | Release) or (isinstance(effect, Replace) and run.allow_replace)
+
+
+def _judged(wishes: Mapping[str, Wish]) -> bool:
+    return all(wish.judged for wish in wishes.values())
 
 
 def _updates(changes: Iterable[Change]) -> int:

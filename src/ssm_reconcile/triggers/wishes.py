@@ -17,12 +17,16 @@ from ssm_reconcile.triggers.scope import concerned
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One source name to reconcile. `operation` and `at` are of the youngest event about it."""
+    """One source name to reconcile. `operation` and `at` are of the youngest event about it.
+
+    `judged`: it was handed on by a whole run, whose guards have seen it, and nothing else asked for it.
+    """
 
     name: str
     specs: frozenset[str]
     operation: Operation = Operation.UNKNOWN
     at: datetime | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def sort_out(
         rejected += [(message, one) for one in refused]
         named.append((message, frozenset(wanted)))
         for name, found in wanted.items():
-            wishes[name] = _merged(wishes.get(name), Wish(name, found, news.operation, news.at))
+            wishes[name] = _merged(wishes.get(name), Wish(name, found, news.operation, news.at, news.judged))
     return Sorted(dict(sorted(wishes.items())), named, rejected)
 
 
@@ -60,4 +64,5 @@ def _merged(known: Wish | None, other: Wish) -> Wish:
         return other
     specs = known.specs | other.specs
     younger = other if known.at is None or (other.at is not None and other.at >= known.at) else known
-    return Wish(known.name, specs, younger.operation, younger.at)
+    judged = known.judged and other.judged
+    return Wish(known.name, specs, younger.operation, younger.at, judged)

@@ -254,3 +254,27 @@ def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
     )
     assert cli(*LOOK).exit_code == 0
     assert cli("plan").exit_code == 0
+
+
+def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli: Cli, source: Place) -> None:
+    for number in range(260):
+        aws.world.put(source, f"/many/p{number}/endpoint", f"https://{number}.us-east-1.example.org")
+        aws.world.put(source, f"/many/p{number}/vpc", f"vpc-{number:08x}")
+        aws.world.put(source, f"/many/p{number}/name", "x")
+    assert cli(*LOOK).exit_code == 0
+    assert [rule.match.text for rule in spec().rewrites] == ["/**/endpoint"]
+    assert [glob.text for glob in spec().exclude] == ["/**/vpc"]
+    assert cli("plan", "-q").exit_code == 0
+
+
+def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: Cli, source: Place) -> None:
+    for number in range(260):
+        aws.world.put(source, f"/many/p{number}/k{number}", f"https://{number}.us-east-1.example.org")
+        aws.world.put(source, f"/many/p{number}/v{number}", f"vpc-{number:08x}")
+        aws.world.put(source, f"/many/p{number}/x", "x")
+    assert cli(*LOOK).exit_code == 0
+    assert [rule.match.text for rule in spec().rewrites] == ["/**"]
+    assert spec().exclude == ()
+    said = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
+    assert "(260): too many to list here, so NOT left out" in said
+    assert cli("plan", "-q").exit_code == 0

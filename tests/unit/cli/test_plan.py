@@ -152,7 +152,7 @@ def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
         (("--adopt", "everything"), "same_value"),
         (("--max-deletes", "-1"), "x>=0"),
         (("--max-change-percent", "101"), "0<=x<=100"),
-        (("--format", "html"), "markdown"),
+        (("--format", "pdf"), "markdown"),
         (("--frobnicate",), "No such option"),
     ],
 )

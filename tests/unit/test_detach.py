@@ -1,0 +1,239 @@
+"""Detaching: one tag a replica, confirmed right before, resumable, and back again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile import detach
+from ssm_reconcile.detach import Detachment
+from ssm_reconcile.errors import PlaceError, StoreError, Trouble
+from ssm_reconcile.model import Access
+from ssm_reconcile.places import Places
+from ssm_reconcile.plan import Row
+from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.report import Result
+from ssm_reconcile.spec import Adopt, Run, Source
+from ssm_reconcile.stores.traffic import at_call, at_write, lost, refused
+from tests.builders import OWNED_BY, Stage, counted, replication, store_error, unwatched
+from tests.builders import target as target_of
+
+NAMES = ("/p/a", "/p/b", "/p/c")
+
+
+def staged(*names: str) -> Stage:
+    stage = Stage()
+    for name in names or NAMES:
+        stage.world.put(stage.here, name, "v", tags={"team": "a"})
+    stage.apply()
+    stage.world.traffic.forget()
+    return stage
+
+
+def done(stage: Stage, *, undo: bool = False) -> Detachment:
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=undo)
+    found = detach.find(aim.store, aim.before)
+    return detach.detach(aim, found, stage.clock, unwatched, stage.stop, 2)
+
+
+def results(detachment: Detachment) -> dict[str, str]:
+    return {one.name: one.result.value for one in detachment.handovers}
+
+
+def owners(stage: Stage) -> dict[str, str]:
+    return {name: (stage.world.tags(stage.there, name) or {})[OWNER] for name in NAMES}
+
+
+def test_each_owner_tag_becomes_a_mark_and_nothing_else_is_written() -> None:
+    stage = staged()
+    before = stage.world.state([stage.there])
+    told = done(stage)
+    assert results(told) == dict.fromkeys(NAMES, "applied")
+    assert told.exit_code == 0
+    assert set(owners(stage).values()) == {f"detached:{OWNED_BY}"}
+    assert {call.operation for call in stage.world.traffic.writes()} == {"AddTagsToResource"}
+    assert len(stage.world.traffic.writes()) == 3
+    for name, seen in stage.world.state([stage.there])[stage.there].items():
+        was = before[stage.there][name]
+        assert (seen.parameter, seen.value) == (was.parameter, was.value)
+        assert dict(seen.tags) | {OWNER: OWNED_BY} == dict(was.tags)
+
+
+def test_no_plan_touches_what_is_detached_and_undo_makes_it_as_it_was() -> None:
+    stage = staged()
+    done(stage)
+    stage.world.put(stage.here, "/p/a", "changed")
+    stage.world.delete(stage.here, "/p/b")
+    stage.pass_time()
+    plan = stage.plan()
+    assert plan.changes == ()
+    assert {other.row for other in plan.others} == {Row.DETACHED}
+    assert counted(plan) == {"conflict": 2}
+    assert results(done(stage, undo=True)) == dict.fromkeys(NAMES, "applied")
+    assert set(owners(stage).values()) == {OWNED_BY}
+    stage.pass_time()
+    assert counted(stage.plan()) == {"update": 1, "delete": 1, "in_sync": 1}
+
+
+def test_a_second_run_finds_nothing_to_do() -> None:
+    stage = staged()
+    done(stage)
+    stage.world.traffic.forget()
+    again = done(stage)
+    assert again.handovers == ()
+    assert again.exit_code == 0
+    assert stage.world.traffic.writes() == []
+
+
+def test_what_failed_is_said_and_the_next_run_does_it() -> None:
+    stage = staged()
+    stage.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/p/b")
+    told = done(stage)
+    assert results(told) == {"/p/a": "applied", "/p/b": "failed", "/p/c": "applied"}
+    assert told.exit_code == 3
+    stage.world.faults = None
+    assert results(done(stage)) == {"/p/b": "applied"}
+
+
+@pytest.mark.parametrize("had_effect", [True, False])
+def test_a_lost_answer_is_looked_into(had_effect: bool) -> None:
+    stage = staged()
+    stage.world.faults = at_write(2, lost(done=had_effect))
+    assert results(done(stage)) == dict.fromkeys(NAMES, "applied")
+    assert set(owners(stage).values()) == {f"detached:{OWNED_BY}"}
+
+
+def test_a_replica_that_vanishes_or_changes_hands_right_before_is_left_alone() -> None:
+    stage = staged()
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
+    found = detach.find(aim.store, aim.before)
+    stage.world.delete(stage.there, "/p/a")
+    stage.world.tag(stage.there, "/p/b", {OWNER: "other@123456789012/us-east-1"})
+    told = detach.detach(aim, found, stage.clock, unwatched, stage.stop, 2)
+    assert results(told) == {"/p/a": "stale", "/p/b": "stale", "/p/c": "applied"}
+    assert (stage.world.tags(stage.there, "/p/b") or {})[OWNER] == "other@123456789012/us-east-1"
+    assert told.exit_code == 3
+
+
+def test_copied_tags_make_no_replica() -> None:
+    stage = staged()
+    tags = stage.world.tags(stage.there, "/p/a") or {}
+    stage.world.put(stage.there, "/p/copy", "x", tags={OWNER: tags[OWNER], RECORD: tags[RECORD]})
+    told = done(stage)
+    assert results(told)["/p/copy"] == Result.WITHHELD.value
+    assert told.exit_code == 0
+    assert (stage.world.tags(stage.there, "/p/copy") or {})[OWNER] == OWNED_BY
+
+
+def test_only_the_replicas_of_this_replication_are_detached() -> None:
+    stage = staged()
+    stage.world.put(stage.there, "/p/mine", "x", tags={OWNER: "other@123456789012/us-east-1"})
+    assert set(results(done(stage))) == set(NAMES)
+
+
+def test_replicas_of_an_earlier_name_are_its_own_too_and_undo_gives_that_name_back() -> None:
+    stage = staged()
+    stage.spec = replication(name="production", previous_names=("prod",))
+    assert results(done(stage)) == dict.fromkeys(NAMES, "applied")
+    assert set(owners(stage).values()) == {f"detached:{OWNED_BY}"}
+    done(stage, undo=True)
+    assert set(owners(stage).values()) == {OWNED_BY}
+
+
+def test_what_a_listing_did_not_show_yet_is_found_by_the_next() -> None:
+    stage = staged()
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
+    told = detach.detach(aim, ["/p/a"], stage.clock, unwatched, stage.stop, 2)
+    assert set(results(told)) == set(NAMES)
+
+
+def test_a_request_to_stop_leaves_the_rest_for_the_next_run() -> None:
+    stage = staged()
+    stage.world.before("AddTagsToResource", stage.stop.set)
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
+    told = detach.detach(aim, NAMES, stage.clock, unwatched, stage.stop, 1)
+    assert told.exit_code == 130
+    assert told.summary["applied"] == 1
+    assert told.summary["not_attempted"] == 2
+
+
+class TestTheSourceIsDown:
+    """The owner tag has the source's account in it, and the source may be what is down."""
+
+    def places(self, stage: Stage) -> Places:
+        down: StoreError = store_error(Trouble.UNREACHABLE, "GetCallerIdentity")
+        return Places({**staged().places().opened, stage.spec.source.access: down})
+
+    def test_the_same_credentials_are_of_the_same_account(self) -> None:
+        stage = staged()
+        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert aim.owners == (OWNED_BY,)
+
+    def test_the_spec_says_the_account(self) -> None:
+        stage = staged()
+        stage.spec = replication(source=Source(Access("us-east-1"), account="210987654321"))
+        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert aim.owners == ("prod@210987654321/us-east-1",)
+
+    def test_a_role_has_it_in_its_arn(self) -> None:
+        role = "arn:aws:iam::210987654321:role/reader"
+        stage = staged()
+        stage.spec = replication(source=Source(Access("us-east-1", role_arn=role)))
+        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert aim.owners == ("prod@210987654321/us-east-1",)
+
+    def test_else_it_has_to_be_written(self) -> None:
+        role = "arn:aws:iam::123456789012:role/writer"
+        stage = staged()
+        stage.spec = replication(targets=(target_of(access=Access("us-east-2", role_arn=role)),))
+        store = stage.store()
+        places = Places({**self.places(stage).opened, stage.spec.targets[0].access: store})
+        with pytest.raises(PlaceError, match="its account is not known") as told:
+            detach.aim_at(stage.spec, "us-east-2", places, undo=False)
+        assert "source.account" in told.value.remedy
+
+
+class TestRolesReversed:
+    """What was detached from a place is not written back there unasked."""
+
+    def reversed(self) -> Stage:
+        stage = staged()
+        done(stage)
+        stage.world.put(stage.there, "/p/a", "changed since")
+        stage.pass_time()
+        stage.spec = replication(
+            name="back",
+            source=Source(Access("us-east-2")),
+            targets=(target_of("us-east-1", region="us-east-1"),),
+        )
+        return stage
+
+    def test_everything_is_withheld(self) -> None:
+        stage = self.reversed()
+        stage.world.put(stage.there, "/p/new", "x")
+        plan = stage.plan()
+        assert {change.withheld_by for change in plan.changes} == {("roles-reversed",)}
+        assert {change.name for change in plan.changes} == {"/p/b", "/p/c", "/p/new"}
+        (finding,) = [one for one in plan.all_findings if one.code == "roles-reversed"]
+        assert "--allow-reversed" in finding.message
+        assert stage.carry_out(plan).exit_code == 5
+
+    def test_the_flag_lifts_it_and_is_needed_once(self) -> None:
+        stage = self.reversed()
+        stage.spec = replace(stage.spec, adopt=Adopt.OVERWRITE)
+        run = Run(allow_reversed=True)
+        assert stage.apply(run).summary["applied"] == 3
+        stage.world.put(stage.there, "/p/b", "later")
+        assert stage.apply().summary["applied"] == 1
+
+    def test_a_mark_that_comes_between_plan_and_apply_withholds_too(self) -> None:
+        stage = self.reversed()
+        marks = {name: stage.world.tags(stage.there, name) or {} for name in NAMES}
+        for name in NAMES:
+            stage.world.untag(stage.there, name, OWNER, RECORD)
+        plan = stage.plan()
+        assert {change.withheld_by for change in plan.changes} == {()}
+        for name in NAMES:
+            stage.world.tag(stage.there, name, marks[name])
+        assert stage.carry_out(plan).summary["withheld"] == 2

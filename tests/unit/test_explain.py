@@ -1,0 +1,265 @@
+"""Explanations: what they say, that they agree with the plan, what they read, what they never show."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.errors import Trouble, Where
+from ssm_reconcile.explain import Explanation, explain
+from ssm_reconcile.explain.glance import glance
+from ssm_reconcile.explain.text import document, text
+from ssm_reconcile.plan import Row
+from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
+from ssm_reconcile.stores.traffic import at_call, refused
+from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
+from tests.builders import target as target_of
+from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
+
+__all__ = ["aws", "cli"]
+
+
+def told(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanation:
+    """What is explained of one name, with only that name read."""
+    run = run or Run()
+    places = glance(stage.spec, stage.places(run), name)
+    part, views = reconcile.look_closely(stage.spec, places, run, stage.clock, unwatched)
+    seen = {key: (view.scene, view.desired) for key, view in views.items()}
+    (found,) = explain(name, stage.spec, part, seen)
+    return found
+
+
+def facts(found: Explanation) -> dict[str, str]:
+    return dict(found.facts)
+
+
+def test_what_is_in_sync_is_proven_without_reading_a_value() -> None:
+    stage = Stage()
+    stage.replicate(value=SECRET, kind="SecureString")
+    stage.world.traffic.forget()
+    found = told(stage)
+    assert found.row is Row.IN_SYNC
+    assert found.plan == ("nothing",)
+    assert found.remedies == ()
+    assert stage.world.traffic.count("GetParameters") == 0
+    assert facts(found)["record"].startswith("created; made from source version 1")
+    assert facts(found)["versions"] == "source as recorded; replica as recorded"
+
+
+def test_only_the_name_is_read_however_many_there_are() -> None:
+    stage = Stage()
+    for number in range(200):
+        stage.world.put(stage.here, f"/p/many/{number:03}", "v")
+    stage.world.put(stage.here, "/p/a", "v")
+    stage.apply()
+    stage.world.put(stage.here, "/p/a", "changed")
+    stage.world.traffic.forget()
+    assert told(stage).row is Row.UPDATE
+    named = {name for call in stage.world.calls for name in call.names}
+    assert {name.partition(":")[0] for name in named} == {"/p/a"}
+    assert stage.world.traffic.count("GetResources") == 0
+    assert not stage.world.traffic.writes()
+
+
+def test_every_row_before_the_one_that_fits_is_ruled_out_in_words() -> None:
+    stage = Stage()
+    stage.replicate()
+    found = told(stage)
+    order = [row.value for row in Row]
+    assert [row for row, _ in found.ruled_out] == order[: order.index("in_sync")]
+    assert all(why for _, why in found.ruled_out)
+
+
+def test_the_rule_that_selects_and_the_one_that_excludes_are_named_with_their_lines() -> None:
+    stage = Stage(
+        replication(
+            include=(Glob("/p/**", Where("r.yaml", 7, 5)),), exclude=(Glob("/p/x/**", Where("r.yaml", 9, 5)),)
+        )
+    )
+    stage.world.put(stage.here, "/p/a", "v")
+    stage.world.put(stage.here, "/p/x/a", "v")
+    assert facts(told(stage))["selected by"] == "include /p/** (r.yaml:7:5)"
+    found = told(stage, "/p/x/a")
+    assert found.row is None
+    assert found.answer == "excluded by /p/x/** (r.yaml:9:5)"
+    assert "parameters.exclude" in found.remedies[0]
+
+
+def test_what_no_rule_selects_and_what_is_not_there_is_said() -> None:
+    stage = Stage(replication(types=frozenset({"String"})))
+    stage.world.put(stage.here, "/q/a", "v")
+    stage.world.put(stage.here, "/p/list", "a,b", "StringList")
+    stage.world.put(stage.here, "/p/a", "v")
+    assert told(stage, "/q/a").answer == "no include rule selects it"
+    assert "leaves those out" in told(stage, "/p/list").answer
+    assert "there is no /p/nowhere" in told(stage, "/p/nowhere").answer
+
+
+def test_a_name_that_a_rewrite_changes_is_found_from_either_side() -> None:
+    rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "{target.region}")
+    stage = Stage(replication(rewrites=(rule,)))
+    stage.replicate("/p/us-east-1/a")
+    for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
+        found = told(stage, name)
+        assert (found.name, found.row) == ("/p/us-east-2/a", Row.IN_SYNC)
+        assert facts(found)["lands at"].startswith("/p/us-east-2/a")
+
+
+def test_the_source_of_a_replica_that_is_gone_is_known_by_its_record() -> None:
+    rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "{target.region}")
+    stage = Stage(replication(rewrites=(rule,)))
+    stage.replicate("/p/us-east-1/a")
+    stage.world.delete(stage.here, "/p/us-east-1/a")
+    found = told(stage, "/p/us-east-2/a")
+    assert found.row is Row.DELETE
+    assert "create /p/us-east-1/a in 123456789012/us-east-1 again" in " ".join(found.remedies)
+
+
+def test_a_value_rewrite_and_a_key_are_facts() -> None:
+    rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}")
+    stage = Stage(replication(rewrites=(rule,)))
+    stage.replicate(value=f"us-east-1 {SECRET}", kind="SecureString")
+    found = facts(told(stage))
+    assert "'us-east-1' becomes 'us-east-2'" in found["rewrite"]
+    assert found["key"] == "alias/aws/ssm at the source, alias/aws/ssm in us-east-2"
+
+
+def test_who_wrote_last_and_which_versions_there_are_is_said() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.world.put(stage.there, "/p/a", "by hand", user="arn:aws:iam::123456789012:user/eve")
+    found = told(stage)
+    assert "user/eve" in facts(found)["live"]
+    assert "replica now 2, so somebody wrote it after us" in facts(found)["versions"]
+    assert found.plan == ("update, withheld by a guard",)
+    assert "--overwrite-outside" in found.guards[0]
+
+
+def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
+    stage = Stage()
+    stage.replicate(value="one")
+    stage.replicate("/p/secret", SECRET, "SecureString")
+    stage.world.put(stage.here, "/p/secret", SECRET + "!", "SecureString", allowed_pattern="correct.*")
+    stage.world.put(stage.here, "/p/a", "two")
+    assert ("differs", "value: 'one' -> 'two'") in told(stage).facts
+    both = [told(stage, "/p/secret")]
+    shown = text(both) + json.dumps(document(both))
+    assert "value (secret)" in shown
+    assert SECRET not in shown
+    assert "correct.*" not in shown
+
+
+def test_a_place_that_cannot_be_listed_is_told_with_the_cause() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
+    found = told(stage)
+    assert found.row is None
+    assert "AccessDeniedException" in facts(found)["cause"]
+
+
+def test_hostile_text_does_nothing_to_a_terminal() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.world.put(stage.here, "/p/a", "v", description="a\u202eb\x1b[2J")
+    shown = text([told(stage)])
+    assert "description" in shown
+    assert not {"\u202e", "\x1b"} & set(shown)
+
+
+@pytest.mark.parametrize("mode", [Run(), Run(no_decrypt=True)])
+def test_the_row_is_always_the_one_of_the_plan(mode: Run) -> None:
+    stage = Stage(replication(orphans=Orphans.KEEP))
+    names = [f"/p/{word}" for word in "abcdefgh"]
+    for name in names:
+        stage.world.put(stage.here, name, f"v {name}", "SecureString" if name < "/p/d" else "String")
+    stage.apply()
+    stage.world.put(stage.here, "/p/a", "changed", "SecureString")
+    stage.world.put(stage.here, "/p/d", "changed")
+    stage.world.delete(stage.here, "/p/e")
+    stage.world.tag(stage.here, "/p/f", {"skip_sync": "x"})
+    stage.world.tag(stage.there, "/p/g", {OWNER: f"detached:{OWNED_BY}"})
+    stage.world.untag(stage.there, "/p/h", OWNER, RECORD)
+    stage.pass_time()
+    plan = stage.plan(mode)
+    rows = {change.name: change.row for change in plan.changes}
+    rows |= {other.name: other.row for other in plan.others}
+    assert len(set(rows.values())) >= 5
+    for name in names:
+        found = told(stage, name, mode)
+        assert found.row is rows.get(name, Row.IN_SYNC), name
+        change = next((one for one in plan.changes if one.name == name), None)
+        assert found.plan[0].split(",")[0].split(":")[0] == (change.action.value if change else "nothing")
+
+
+def test_two_targets_have_an_explanation_each() -> None:
+    stage = Stage(replication(targets=(target_of(), target_of("eu", region="eu-west-1"))))
+    stage.world.put(stage.here, "/p/a", "v")
+    places = glance(stage.spec, stage.places(), "/p/a")
+    part, views = reconcile.look_closely(stage.spec, places, Run(), stage.clock, unwatched)
+    found = list(explain("/p/a", stage.spec, part, {k: (v.scene, v.desired) for k, v in views.items()}))
+    assert [(one.target, one.row) for one in found] == [("us-east-2", Row.CREATE), ("eu", Row.CREATE)]
+    assert counted(stage.plan()) == {"create": 2}
+
+
+def test_tags_that_cannot_be_read_leave_the_target_unexplained() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED))
+    found = told(stage)
+    assert found.row is None
+    assert "ListTagsForResource" in facts(found)["cause"]
+
+
+def test_a_frozen_target_withholds_and_the_word_is_there() -> None:
+    stage = Stage()
+    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
+    stage.world.put(stage.here, "/p/a", "v")
+    found = told(stage)
+    assert found.plan == ("create, withheld by a guard",)
+    assert "`frozen: false` lifts it" in found.guards[0]
+
+
+class TestTheCommand:
+    def test_it_tells_every_target_and_ends_0(self, aws: Aws, cli: Cli) -> None:
+        said = cli("explain", "/app/url")
+        assert said.exit_code == 0
+        assert "/app/url in us-east-2" in said.stdout
+        assert "/app/url in eu-west-1" in said.stdout
+        assert "[create]" in said.stdout
+
+    def test_a_target_and_a_format_can_be_chosen(self, aws: Aws, cli: Cli) -> None:
+        said = json.loads(cli("explain", "app/url", "--target", "eu-west-1", "--format", "json").stdout)
+        (one,) = said["explanations"]
+        assert (one["target"], one["row"], one["plan"]) == ("eu-west-1", "create", ["create"])
+        assert said["format_version"] == "1.0"
+
+    def test_guards_that_count_are_asked_unless_it_is_to_be_quick(self, aws: Aws, cli: Cli) -> None:
+        assert cli("apply", "--yes").exit_code == 0
+        for name in ("/app/url", "/app/hosts", "/app/key"):
+            aws.delete(name)
+        said = cli("explain", "/app/url", "--target", "us-east-2")
+        assert "withheld by empty-source" in said.stdout
+        quick = cli("explain", "/app/url", "--target", "us-east-2", "--quick")
+        assert "withheld by empty-source" not in quick.stdout
+        assert "were not asked (--quick)" in quick.stderr
+
+    def test_no_secret_is_shown_and_without_decryption_none_is_read(self, aws: Aws, cli: Cli) -> None:
+        aws.put("/app/key", SECRET, region="us-east-2", kind="SecureString")
+        for words in ((), ("--no-decrypt",), ("--format", "json"), ("--debug",)):
+            said = cli("explain", "/app/key", *words)
+            assert said.exit_code == 0
+            assert SECRET not in said.output
+        assert "cannot compare" in cli("explain", "/app/key", "--no-decrypt").stdout
+
+    def test_it_writes_nothing(self, aws: Aws, cli: Cli) -> None:
+        aws.world.traffic.forget()
+        cli("explain", "/app/url")
+        assert aws.world.traffic.writes() == []
+
+    def test_an_unknown_target_is_wrong_usage(self, aws: Aws, cli: Cli) -> None:
+        assert cli("explain", "/app/url", "--target", "nowhere").exit_code == 64

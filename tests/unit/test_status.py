@@ -1,0 +1,141 @@
+"""How each target is doing: one word, counts, and the text that Prometheus reads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile import detach
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import Place
+from ssm_reconcile.plan import TargetPlan
+from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.status import STATES, Status, metrics, of_plan, of_report
+from ssm_reconcile.stores.traffic import at_call, refused
+from tests.builders import Stage, creates, part, plan_of, unwatched
+from tests.unit.cli.conftest import Aws, Cli, aws, cli
+
+__all__ = ["aws", "cli"]
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def status(**counts: int) -> Status:
+    return Status("prod", "us-east-2", "1/us-east-2", True, {state: counts.get(state, 0) for state in STATES})
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        ({"in_sync": 3}, "in_sync"),
+        ({}, "in_sync"),
+        ({"in_sync": 3, "skipped": 1, "orphaned": 2}, "in_sync"),
+        ({"in_sync": 3, "pending": 1}, "pending"),
+        ({"pending": 1, "withheld": 1}, "withheld"),
+        ({"pending": 1, "withheld": 1, "detached": 1}, "detached"),
+        ({"detached": 1, "conflict": 1}, "conflict"),
+        ({"invalid": 1, "withheld": 1}, "conflict"),
+        ({"conflict": 1, "failed": 1}, "failed"),
+    ],
+)
+def test_the_worst_that_there_is_gives_the_word(counts: dict[str, int], word: str) -> None:
+    assert status(**counts).word == word
+
+
+def test_a_target_that_was_not_seen_to_its_end_is_unknown() -> None:
+    assert replace(status(in_sync=3), complete=False).word == "unknown"
+
+
+def staged() -> Stage:
+    stage = Stage()
+    for name in ("/p/a", "/p/b", "/p/c"):
+        stage.world.put(stage.here, name, "v")
+    return stage
+
+
+def counts(one: Status) -> dict[str, int]:
+    return {state: count for state, count in one.counts.items() if count}
+
+
+def test_a_plan_counts_what_is_pending_and_a_report_what_came_of_it() -> None:
+    stage = staged()
+    plan = stage.plan()
+    assert [counts(one) for one in of_plan(plan)] == [{"pending": 3}]
+    stage.world.faults = at_call("PutParameter", refused(Trouble.DENIED), name="/p/b")
+    report = stage.carry_out(plan)
+    (after,) = of_report(report)
+    assert counts(after) == {"in_sync": 2, "failed": 1}
+    assert after.word == "failed"
+
+
+def test_what_a_guard_holds_back_is_withheld_before_and_after() -> None:
+    stage = staged()
+    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
+    plan = stage.plan()
+    assert [counts(one) for one in of_plan(plan)] == [{"withheld": 3}]
+    assert [counts(one) for one in of_report(stage.carry_out(plan))] == [{"withheld": 3}]
+
+
+def test_what_moved_meanwhile_or_was_not_tried_is_pending() -> None:
+    plan = plan_of(*creates(2))
+    outcomes = (Outcome(plan.changes[0], Result.STALE), Outcome(plan.changes[1], Result.NOT_ATTEMPTED))
+    assert counts(of_report(Report(plan, outcomes))[0]) == {"pending": 2}
+
+
+def test_detached_parameters_are_no_conflicts_here() -> None:
+    stage = staged()
+    stage.apply()
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
+    detach.detach(aim, detach.find(aim.store, aim.before), stage.clock, unwatched, stage.stop, 1)
+    (one,) = of_plan(stage.plan())
+    assert counts(one) == {"detached": 3}
+    assert one.word == "detached"
+
+
+def test_every_sample_is_a_line_that_prometheus_takes() -> None:
+    strange = replace(status(in_sync=3), target='a"b\\c\nd')
+    text = metrics([strange], NOW)
+    label = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+    for line in text.splitlines():
+        assert re.fullmatch(rf"# (HELP|TYPE) [a-z_]+ .+|[a-z_]+\{{{label}(,{label})*\}} \d+", line), line
+    assert 'state="in_sync"} 3' in text
+    assert 'status="in_sync"} 1' in text
+    assert 'status="failed"} 0' in text
+    assert 'timestamp_seconds{replication="prod"' in text
+    assert text.endswith(f" {int(NOW.timestamp())}\n")
+
+
+def test_each_metric_is_described_once_whatever_the_number_of_targets() -> None:
+    plan = replace(plan_of(*creates(1)), replications=(part(*creates(1)),) * 2)
+    text = metrics(of_plan(plan), NOW)
+    described = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
+    assert len(described) == len(set(described)) == 4
+
+
+def test_an_incomplete_target_says_so() -> None:
+    plan = replace(
+        plan_of(), replications=(replace(part(), targets=(TargetPlan("x", "1/eu-west-1", complete=False),)),)
+    )
+    text = metrics(of_plan(plan), NOW)
+    assert 'ssm_reconcile_target_complete{replication="prod",target="x",place="1/eu-west-1"} 0' in text
+    assert 'status="unknown"} 1' in text
+
+
+class TestTheFlag:
+    def test_plan_and_apply_write_the_file_as_a_whole(self, aws: Aws, cli: Cli) -> None:
+        assert cli("plan", "--metrics", "now.prom").exit_code == 0
+        assert 'state="pending"} 3' in Path("now.prom").read_text()
+        assert cli("apply", "--yes", "--metrics", "now.prom").exit_code == 0
+        text = Path("now.prom").read_text()
+        assert 'target="us-east-2",place="123456789012/us-east-2",state="in_sync"} 3' in text
+        assert 'state="pending"} 0' in text
+        assert sorted(path.name for path in Path().iterdir()) == ["now.prom", "replication.yaml"]
+
+    def test_a_place_to_write_it_is_wanted_before_anything_is_done(self, aws: Aws, cli: Cli) -> None:
+        told = cli("apply", "--yes", "--metrics", "nowhere/now.prom")
+        assert told.exit_code == 64
+        assert "--metrics" in told.stderr
+        assert aws.world.names(Place("123456789012", "us-east-2")) == []

@@ -1,0 +1,152 @@
+"""The action by itself: its inputs become flags, its signals reach the tool, and misuse is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflows.runner import ROOT
+
+(_, STEP) = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+INPUTS = dict.fromkeys(STEP["env"], "") | {
+    "INPUT_SPEC": "replication.yaml", "INPUT_COMMENT": "changes", "INPUT_ARTIFACT": "ssm-plan",
+}  # fmt: skip
+TOOL = """\
+#!/usr/bin/env bash
+# Notes how it was called, one argument a line; a plan writes its file.
+printf '%s\\n' "--- $1" "${@:2}" >> "$NOTED"
+for word in "$@"; do
+  if [ "${last:-}" = --out ]; then echo '{}' > "$word"; fi
+  last="$word"
+done
+if [ -n "${SLOW:-}" ] && [ "$1" = apply ]; then
+  trap 'echo "the tool heard of it" >> "$NOTED"; exit 130' TERM
+  touch "$NOTED.started"
+  for _ in $(seq 100); do sleep 0.1; done
+fi
+if [ "$1" != publish ]; then exit "${CODE:-0}"; fi
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    tool = tmp_path / "ssm-reconcile" / "bin" / "ssm-reconcile"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(TOOL)
+    tool.chmod(0o755)
+    path = tmp_path / "script.sh"
+    path.write_text(STEP["run"])
+    return path
+
+
+def environment(script: Path, **inputs: str) -> dict[str, str]:
+    given = {f"INPUT_{key.upper()}" if key.islower() else key: value for key, value in inputs.items()}
+    return {
+        "PATH": os.environ["PATH"],
+        "RUNNER_TEMP": str(script.parent),
+        "GITHUB_OUTPUT": str(script.parent / "output"),
+        "NOTED": str(script.parent / "noted"),
+        **INPUTS,
+        **given,
+    }
+
+
+def run(script: Path, **inputs: str) -> tuple[int, str, list[list[str]]]:
+    """The exit code, the log, and how the tool was called."""
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
+        env=environment(script, **inputs), capture_output=True, text=True, check=False, cwd=script.parent,
+    )  # fmt: skip
+    noted = script.parent / "noted"
+    calls = noted.read_text().split("--- ")[1:] if noted.exists() else []
+    return done.returncode, done.stdout, [call.splitlines() for call in calls]
+
+
+def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: Path) -> None:
+    (script.parent / "base.yaml").touch()
+    code, _, calls = run(
+        script, command="plan", spec="a b.yaml\n\nspecs\r\n", name="prod", target="x\ny", only="/a/*",
+        adopt="never", no_decrypt="true", overwrite_outside="true", allow_replace="true",
+        allow_empty_source="true", max_deletes="0", max_change_percent="50",
+        against="base.yaml\nnowhere.yaml",
+    )  # fmt: skip
+    assert code == 0
+    plan, publish = calls
+    assert plan[:3] == ["plan", "a b.yaml", "specs"]
+    text = " ".join(plan[3:])
+    for flags in (
+        "--name prod", "--target x --target y", "--only /a/*", "--adopt never", "--no-decrypt",
+        "--overwrite-outside", "--allow-replace", "--allow-empty-source", "--max-deletes 0",
+        "--max-change-percent 50", "--against base.yaml",
+    ):  # fmt: skip
+        assert flags in text
+    assert "nowhere" not in text
+    assert "--verify-values" not in text
+    assert publish[:5] == ["publish", "--comment", "changes", "--name", "prod"]
+
+
+def test_nothing_in_an_input_is_run(script: Path) -> None:
+    hostile = "$(touch pwned) `touch pwned` ; touch pwned #'\"*"
+    _, _, calls = run(script, command="plan", spec=hostile, only=hostile, name=hostile)
+    assert not (script.parent / "pwned").exists()
+    assert calls[0][1] == hostile
+    assert calls[0].count(hostile) == 3
+
+
+def test_a_saved_plan_gets_the_flags_of_guards_and_none_that_it_brings_along(script: Path) -> None:
+    code, _, calls = run(
+        script, command="apply", plan_file="plan.json", no_decrypt="true", adopt="never", max_deletes="3",
+        max_plan_age="2",
+    )  # fmt: skip
+    assert code == 0
+    (apply, publish) = calls
+    assert apply[:4] == ["apply", "plan.json", "--spec", "replication.yaml"]
+    assert " ".join(apply[4:]).startswith("--max-plan-age 2 --max-deletes 3 --out")
+    assert publish[-3:-1] == ["--plan", "plan.json"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
+        ({"command": "destroy"}, "validate, plan, apply or failed"),
+        ({"command": "plan", "allow_replace": "yes"}, "--allow-replace is true or false"),
+    ],
+)
+def test_misuse_is_told(script: Path, inputs: dict[str, str], told: str) -> None:
+    code, log, calls = run(script, **inputs)
+    assert code == 64
+    assert "::error title=ssm-reconcile::" in log
+    assert told in log
+    assert calls == []
+
+
+@pytest.mark.parametrize("code", [1, 3, 5, 130])
+def test_the_exit_code_of_an_apply_is_that_of_the_step(script: Path, code: int) -> None:
+    ended, _, calls = run(script, command="apply", unreviewed="true", CODE=str(code))
+    assert calls[0][:2] == ["apply", "replication.yaml"]
+    assert "--yes" in calls[0]
+    assert calls[-1][0] == "publish", "what it did is published whatever it was"
+    assert ended == code
+
+
+def test_a_run_that_is_cancelled_tells_the_tool_and_waits_for_it(script: Path) -> None:
+    told = environment(script, command="apply", unreviewed="true", SLOW="1")
+    step = subprocess.Popen(
+        ["bash", "-e", str(script)], env=told, cwd=script.parent, stdout=subprocess.DEVNULL
+    )
+    started = script.parent / "noted.started"
+    until = time.monotonic() + 20
+    while not started.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    step.send_signal(signal.SIGINT)
+    assert step.wait(20) == 130
+    noted = (script.parent / "noted").read_text()
+    assert "the tool heard of it" in noted
+    assert noted.index("heard of it") < noted.index("--- publish"), "and what it did is published"

@@ -1,0 +1,101 @@
+"""The scripts inside of the workflows and the action: shellcheck, no expressions, pins, permissions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"]
+WORKFLOWS = FILES[:-1]
+OURS = {"actions", "aws-actions"}
+"""Whose actions are used; aws-actions for credentials, which nobody should write anew."""
+
+
+def steps(file: Path) -> Iterator[dict[str, Any]]:
+    document = yaml.safe_load(file.read_text())
+    jobs = document.get("jobs", {"action": document.get("runs", {})})
+    for job in jobs.values():
+        yield from job["steps"]
+
+
+SCRIPTS = [
+    pytest.param(step, id=f"{file.name}:{step.get('name') or step['run'].splitlines()[0]}")
+    for file in FILES
+    for step in steps(file)
+    if "run" in step
+]
+
+
+@pytest.mark.parametrize("step", SCRIPTS)
+def test_a_script_is_clean_to_shellcheck_and_holds_no_expression(
+    step: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "${{" not in step["run"], "what a stranger can write must come through the environment"
+    script = tmp_path / "script.sh"
+    script.write_text(f"#!/usr/bin/env bash\n{step['run']}")
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run(
+        [str(shellcheck), "--severity=style", str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_actions_of_others_are_few_and_pinned_with_their_version_beside(file: Path) -> None:
+    for uses, comment in re.findall(r"uses: (\S+)(.*)", file.read_text()):
+        if uses == "./" or uses.startswith("OWNER/"):
+            continue
+        owner, commit = uses.split("/")[0], uses.partition("@")[2]
+        assert owner in OURS
+        assert re.fullmatch(r"[0-9a-f]{40}", commit), uses
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), uses
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> None:
+    document = yaml.safe_load(file.read_text())
+    assert document["permissions"] == {}
+    assert "pull_request_target" not in document[True], "`on` is true in YAML 1.1"
+    for name, job in document["jobs"].items():
+        assert job["permissions"]["contents"] == "read", name
+        assert job["timeout-minutes"], name
+        writes = {key for key, value in job["permissions"].items() if value == "write"}
+        assert writes <= {"id-token", "pull-requests"}, name
+        assert ("id-token" in writes) == ("environment" in job), "credentials come through an environment"
+
+
+def test_only_jobs_that_wait_for_their_turn_can_write_to_aws() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/apply.yml").read_text())["jobs"]
+    for name in ("merged", "changed", "routine"):
+        assert jobs[name]["concurrency"] == {
+            "group": "ssm-apply-replication.yaml",
+            "cancel-in-progress": False,
+            "queue": "max",
+        }
+    assert jobs["changed"]["environment"]["name"] != jobs["merged"]["environment"]["name"]
+
+
+def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    step = action["runs"]["steps"][-1]
+    told = {re.fullmatch(r"\$\{\{ inputs\.([\w-]+) \}\}", value)[1] for value in step["env"].values()}  # type: ignore[index] # or an input is not passed as it is
+    assert told == set(action["inputs"])
+    assert all(f"${name}" in step["run"] for name in step["env"])
+    flags = {
+        "adopt",
+        "overwrite-outside",
+        "allow-replace",
+        "allow-empty-source",
+        "max-deletes",
+        "max-change-percent",
+    }
+    assert flags | {"no-decrypt", "verify-values", "target", "only", "against"} <= set(action["inputs"])
+    assert all(f"--{flag}" in step["run"] for flag in flags)
