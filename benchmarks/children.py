@@ -53,7 +53,7 @@ def cost(
     server.counts()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         began = time.monotonic()
-        child = subprocess.Popen(  # noqa: S603 - a command of our own
+        child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             env={**environment(), **(extra or {})}, cwd=cwd or ROOT,
         )  # fmt: skip

@@ -46,9 +46,11 @@ class Service:
         named = [name for f in body.get("ParameterFilters", ()) if f["Key"] == "Name" for name in f["Values"]]
         if named:
             known = [entry for entry in map(self._region.get, named) if entry is not None]
-            return _listed("Parameters", [e.describe(self._region.arn(e.name)) for e in known], "NextToken", None)
+            return _listed(
+                "Parameters", [e.describe(self._region.arn(e.name)) for e in known], "NextToken", None
+            )
         size = body.get("MaxResults", 10)
-        if not 1 <= size <= 50:  # noqa: PLR2004 - aws-facts A1
+        if not 1 <= size <= 50:
             raise Refused("ValidationException")
         start, number = _opened(body.get("NextToken"))
         if self._sparse and number % self._sparse == self._sparse - 1:
@@ -62,7 +64,7 @@ class Service:
     def resources(self, body: Body) -> str:
         """GetResources: up to 100 a page; everything here is tagged, or is not listed."""
         size = body.get("ResourcesPerPage", 50)
-        if not 1 <= size <= 100:  # noqa: PLR2004 - aws-facts A2
+        if not 1 <= size <= 100:
             raise Refused("InvalidParameterException")
         start, number = _opened(body.get("PaginationToken"))
         found, after = self._region.page(start, size)
@@ -72,7 +74,7 @@ class Service:
     def values(self, body: Body) -> str:
         """GetParameters: up to ten names, each with a version or without."""
         names = body["Names"]
-        if not 1 <= len(names) <= 10:  # noqa: PLR2004 - aws-facts A1
+        if not 1 <= len(names) <= 10:
             raise Refused("ValidationException")
         found, missing = [], []
         for name in names:
@@ -138,10 +140,12 @@ class Service:
     def delete_many(self, body: Body) -> str:
         """DeleteParameters: up to ten names."""
         names = body["Names"]
-        if not 1 <= len(names) <= 10:  # noqa: PLR2004 - aws-facts A1
+        if not 1 <= len(names) <= 10:
             raise Refused("ValidationException")
         gone = [name for name in names if self._region.remove(name)]
-        return json.dumps({"DeletedParameters": gone, "InvalidParameters": [n for n in names if n not in gone]})
+        return json.dumps(
+            {"DeletedParameters": gone, "InvalidParameters": [n for n in names if n not in gone]}
+        )
 
     def delete(self, body: Body) -> str:
         """DeleteParameter."""

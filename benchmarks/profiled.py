@@ -18,9 +18,21 @@ from types import FrameType
 INTERVAL = 0.004
 _WAITING = (
     ("threading.py", "wait"), ("threading.py", "_wait_for_tstate_lock"), ("thread.py", "_worker"),
-    ("socket.py", "readinto"), ("profiled.py", "_watch"), ("_base.py", "result"), ("connection.py", "_new_conn"),
+    ("socket.py", "readinto"), ("profiled.py", "_watch"), ("_base.py", "result"),
+    ("connection.py", "_new_conn"),
 )  # fmt: skip
-_LIBRARIES = ("botocore", "urllib3", "boto3", "dateutil", "rich", "click", "yaml", "jsonschema", "json", "http")
+_LIBRARIES = (
+    "botocore",
+    "urllib3",
+    "boto3",
+    "dateutil",
+    "rich",
+    "click",
+    "yaml",
+    "jsonschema",
+    "json",
+    "http",
+)
 SHOWN = 12
 
 

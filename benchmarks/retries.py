@@ -71,7 +71,8 @@ def compare(server: Server) -> list[Told]:
     sent = server.counts().places
     account = CREDENTIALS["AWS_ACCESS_KEY_ID"][-12:]
     return [
-        Told(way, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"]) for way in WAYS
+        Told(way, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"])
+        for way in WAYS
     ]
 
 

@@ -52,7 +52,9 @@ def sow(world: World, seed: Seed) -> None:
         target = world.region(seed.account, name)
         target.aliases = {MANAGED_KEY: f"ssm-{name}", KEY: f"app-{name}"}
         if seed.replicas:
-            target.fill(_replica(entry, source, target, owned=seed.owned) for entry in source.entries.values())
+            target.fill(
+                _replica(entry, source, target, owned=seed.owned) for entry in source.entries.values()
+            )
     _drift(source, seed)
 
 

@@ -32,7 +32,8 @@ CREDENTIALS = {
 class Counts:
     """Requests since the last look: all of them and the throttled ones, by operation.
 
-    `places`: all of them by `account/region operation`. `seen`: when (monotonic seconds of the server) and what, where it was asked to trace.
+    `places`: all of them by `account/region operation`. `seen`: when (monotonic seconds of the server)
+    and what, where it was asked to trace.
     """
 
     calls: Counter[str]
@@ -95,8 +96,7 @@ class Server:
         """What was asked since the last look."""
         told = self._ask("counts", {})
         seen = tuple((when, what) for when, what in told["seen"])
-        counted = (Counter(told[key]) for key in ("calls", "throttled", "places"))
-        return Counts(*counted, seen)
+        return Counts(Counter(told["calls"]), Counter(told["throttled"]), Counter(told["places"]), seen)
 
     def _ask(self, verb: str, body: Mapping[str, Any]) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -118,7 +118,7 @@ def environment() -> dict[str, str]:
 def serving() -> Iterator[Server]:
     """A server for as long as this lasts."""
     command = [sys.executable, "-m", "benchmarks.server"]
-    process = subprocess.Popen(  # noqa: S603 - ourselves
+    process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
     )
     try:

@@ -100,7 +100,12 @@ class Cloud:
                 self.sparse = body.get("sparse", 0)
                 self.tracing = body.get("tracing", False)
             case "counts":
-                told = {"calls": self.calls, "throttled": self.throttled, "places": self.places, "seen": self.seen}
+                told = {
+                    "calls": self.calls,
+                    "throttled": self.throttled,
+                    "places": self.places,
+                    "seen": self.seen,
+                }
                 self.calls, self.throttled, self.places, self.seen = Counter(), Counter(), Counter(), []
                 return told
             case _:
@@ -137,7 +142,7 @@ class Connection(asyncio.Protocol):
         if len(self._open) > CONNECTIONS:
             transport.abort()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Forgets it."""
         self._open.discard(self)
         self._transport = None

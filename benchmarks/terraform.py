@@ -80,11 +80,16 @@ def _parameter(number: int) -> tuple[str, dict[str, object]]:
 
 
 def _settings() -> dict[str, str]:
-    return {**CREDENTIALS, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    return {
+        **CREDENTIALS,
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "TF_CLI_CONFIG_FILE": os.devnull,
+    }
 
 
 def _terraform(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["terraform", f"-chdir={folder}", *words]
-    return subprocess.run(  # noqa: S603 - words of our own
+    return subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, env=environment() | _settings()
     )

@@ -153,7 +153,10 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
         "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
         # Every case has the whole scene in it, which was printed.
         "repr of the cases": "\n".join(
-            repr(getattr(case, field.name)) for case in judged for field in fields(case) if field.name != "scene"
+            repr(getattr(case, field.name))
+            for case in judged
+            for field in fields(case)
+            if field.name != "scene"
         ),
         "what the judged keep": kept([part, views, judged]),
         "repr of the places": repr(places),
@@ -183,4 +186,3 @@ def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str,
     said["progress"] = "\n".join(progress)
     said["log"] = "\n".join(ear.heard)
     return said
-

@@ -127,7 +127,9 @@ def leaks(said: Mapping[str, str], secrets: Iterable[Planted]) -> list[str]:
         for name, forms in secret.forms.items():
             for form in forms:
                 in_hex = _HEX.fullmatch(form) is not None
-                if (form.lower() in digits if in_hex else form in once) or ("\n" in form and any(form in text for text in said.values())):
+                if (form.lower() in digits if in_hex else form in once) or (
+                    "\n" in form and any(form in text for text in said.values())
+                ):
                     found += [f"secret {number} in {place}: {name}" for place in _places(form, said, name)]
     return found
 

@@ -6,6 +6,7 @@ absent, and readers fail. Killed in between, the next run finds nothing there an
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from ssm_reconcile.apply import checks
@@ -13,9 +14,9 @@ from ssm_reconcile.apply.attempts import attempt
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.apply.writing import Values, put_new
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, canonical
+from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, canonical
 from ssm_reconcile.plan import Change
-from ssm_reconcile.record import Origin, Standing
+from ssm_reconcile.record import PREFIX, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES
 from ssm_reconcile.stores.base import Step
@@ -32,12 +33,18 @@ def replace(work: Work, change: Change, desired: Desired, origin: Origin, values
     text = checks.shaped(change, desired, values)
     _fits(desired, text)
     _key_is_usable(work, desired)
-    checks.target_tags(work, change, Standing.OURS)
+    live = checks.target_tags(work, change, Standing.OURS)
+    kept = {key: value for key, value in live.items() if _stays(work, key)}
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, SETTLING.total_seconds())
-    _create(work, change, desired, text, origin)
+    _create(work, change, desired, text, origin, kept)
     return "replaced: deleted and created, its history starts anew"
+
+
+def _stays(work: Work, key: str) -> bool:
+    """Whether a tag of the replica is neither copied nor removed, and can be written: it is carried over."""
+    return not key.startswith(("aws:", PREFIX)) and not work.ends.spec.replicates_tag(key)
 
 
 def _fits(desired: Desired, text: Sealed) -> None:
@@ -45,6 +52,16 @@ def _fits(desired: Desired, text: Sealed) -> None:
     limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
     if len(text.reveal().encode()) > limit:
         withheld("its value is too large for its tier: it is not deleted")
+    if desired.substitutions and not _allows(desired.source.allowed_pattern, text.reveal()):
+        withheld("its rewritten value does not match its AllowedPattern: it is not deleted")
+
+
+def _allows(pattern: str, text: str) -> bool:
+    """Whether AWS takes a value, as far as it can be told here: its engine is not ours (aws-facts B10)."""
+    try:
+        return not pattern or re.search(pattern, text) is not None
+    except re.error:
+        return False
 
 
 def _key_is_usable(work: Work, desired: Desired) -> None:
@@ -74,12 +91,12 @@ def _delete(work: Work, change: Change) -> None:
         stale("AWS did not delete it")
 
 
-def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin) -> None:
+def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
     """Tried for minutes: until AWS has forgotten the old one it may refuse the new one."""
     until = work.clock.monotonic() + PATIENCE.total_seconds()
     while True:
         try:
-            return put_new(work, change, desired, text, origin)
+            return put_new(work, change, desired, text, origin, kept)
         except Ended as end:
             if end.result is Result.STALE:
                 raise Ended(Result.FAILED, f"deleted, and not created: {end.reason}") from None

@@ -32,19 +32,22 @@ def create(work: Work, change: Change, effect: Create, values: Values) -> str:
     desired = effect.desired
     checks.source_still_wants(work, change, desired)
     text = checks.shaped(change, desired, values)
-    put_new(work, change, desired, text, Origin.CREATED)
+    put_new(work, change, desired, text, Origin.CREATED, {})
     return ""
 
 
-def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin) -> None:
-    """PutParameter without overwrite. The name being taken is stale, unless it was taken by us."""
+def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
+    """PutParameter without overwrite. The name being taken is stale, unless it was taken by us.
+
+    `kept` are tags of what was there before that are not ours to remove.
+    """
     sent: list[str] = []
     lost = False
 
     def send() -> int:
         nonlocal lost
         record = work.record(change, desired, 1, origin)
-        tags = {**desired.tags, **work.ownership(desired, change.name, record)}
+        tags = {**kept, **desired.tags, **work.ownership(desired, change.name, record)}
         sent.append(tags[RECORD])
         try:
             return work.ends.store.put(request(desired, change.name, text, tags=tags))

@@ -82,7 +82,7 @@ class Publishing:
         return GitHub(self.event, SystemClock(threading.Event()))
 
     def check_current(self) -> int:
-        """Raises BranchMovedError when the branch has another spec by now, GitHubError when that cannot be known."""
+        """Raises BranchMovedError when the branch has another spec, GitHubError when nobody can tell."""
         github = self._github()
         if github is None:
             raise UsageError("there is no GITHUB_TOKEN or no GITHUB_REPOSITORY to ask with")

@@ -29,7 +29,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."
     if diagnosis.plan_works and diagnosis.apply_works:
-        yield "Nothing was found that an apply would fail at. Rights to write are not proven: that takes writing."
+        yield "Nothing was found that an apply would fail at; rights to write were not tried."
     else:
         yield "An apply will NOT work, or not for everything."
 

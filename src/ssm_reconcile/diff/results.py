@@ -258,9 +258,8 @@ def _of_type_change(case: Case) -> list[str]:
     wanted, live = _wanted(case)
     if wanted.source.type == live.type:
         return []
-    otherwise = (
-        "it is replaced (deleted and created)" if case.scene.run.allow_replace else "it needs --allow-replace"
-    )
+    allowed = case.scene.run.allow_replace
+    otherwise = "it is replaced (deleted and created)" if allowed else "it needs --allow-replace"
     found = [f"where AWS refuses to change the type in place, {otherwise}"]
     if wanted.source.is_secret:
         found.append("its history keeps the old plain values until it is deleted")

@@ -7,6 +7,7 @@ All clients are made before any thread uses one: using a client is thread-safe, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,17 @@ class Clients:
     sts: STSClient
 
 
+def _hush() -> None:
+    """botocore's debug log prints requests and answers whole, values and all (ux.md section 2).
+
+    A process may have turned all logging up, as a Lambda does by its log level; not this one's.
+    """
+    for name in ("botocore", "botocore.endpoint", "botocore.parsers"):
+        logger = logging.getLogger(name)
+        if logger.level < logging.INFO:
+            logger.setLevel(logging.WARNING)
+
+
 class Door:
     """Opens places: profile and endpoint of the command line, and how patient to be."""
 
@@ -63,6 +75,7 @@ class Door:
         self._jitter = jitter
         self._parallelism = parallelism
         self._base: Session | None = None
+        _hush()
 
     def open(self, access: Access) -> Clients:
         """Makes the clients of a place; not thread-safe. A role is assumed at the first call.

@@ -12,7 +12,7 @@ from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, KeyState
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
-from ssm_reconcile.spec import KeyRule, Run
+from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
 from ssm_reconcile.stores.readings import Readings as Facts
 from ssm_reconcile.stores.readings import Recreate
 from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
@@ -98,6 +98,31 @@ def test_nothing_is_deleted_when_the_key_is_not_usable_by_now() -> None:
     report = stage.carry_out(plan, ALLOWED)  # places are opened anew, so keys are asked for anew
     assert result(report) == ("withheld", "its key alias/app is disabled: it is not deleted")
     assert stage.value("/p/a") == "old"
+
+
+def test_nothing_is_deleted_when_the_rewritten_value_does_not_match_its_pattern() -> None:
+    rewrites = (Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}"),)
+    stage = Stage(replication(rewrites=rewrites))
+    stage.replicate("/p/a", "a.us-east-1", tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "b.us-east-1", allowed_pattern=".*us-east-1")
+    stage.pass_time()
+    error = "its rewritten value does not match its AllowedPattern: it is not deleted"
+    assert result(stage.apply(ALLOWED)) == ("withheld", error)
+    assert stage.value("/p/a") == "a.us-east-2"
+
+
+def test_tags_that_are_not_ours_to_remove_are_carried_over() -> None:
+    stage = Stage(replication(ignore_tags=("cost:*",)))
+    stage.replicate("/p/a", tier=ADVANCED, tags={"team": "a", "cost:center": "here"})
+    stage.world.tag(stage.there, "/p/a", {"cost:center": "there", "aws:cloudformation:stack-id": "x"})
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "new", tags={"team": "b"})
+    stage.pass_time()
+    assert result(stage.apply(ALLOWED)) == ("applied", "")
+    assert (stage.value("/p/a"), stage.plain_tags("/p/a")) == ("new", {"team": "b", "cost:center": "there"})
 
 
 def test_a_delete_that_is_refused_leaves_the_replica() -> None:

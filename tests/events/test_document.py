@@ -1,0 +1,65 @@
+"""docs/event-driven.md, followed from top to bottom: every command in it runs, and does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "event-driven.md").read_text()
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_every_piece_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "try"
+    here.mkdir()
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        url = f"http://{host}:{port}".replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - what moto calls itself
+        script = "set -eu\n" + "\n".join(commands()).replace("http://127.0.0.1:5000", url)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        told = subprocess.run(
+            ["bash", "-c", script], cwd=here, capture_output=True, text=True, check=False, timeout=300,
+            env=kept | {"PATH": path, "PYTHONPATH": str(ROOT / "src")},
+        )  # fmt: skip
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert re.findall(r'^"(.*)"$', told.stdout, re.MULTILINE) == [
+            "one.example.org", "hunter2", "two.example.org",
+        ]  # fmt: skip
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        there = boto3.client("ssm", region_name="us-east-2", endpoint_url=url)
+        assert [one["Name"] for one in there.describe_parameters()["Parameters"]] == ["/prod/key"]
+    finally:
+        server.stop()
+
+
+def test_every_section_of_the_seed_has_one_of_ours() -> None:
+    headings = re.findall(r"^## (.*)$", DOCUMENT, re.MULTILINE)
+    for section in (
+        "Overview",
+        "Serverless Framework Setup",
+        "Code Setup",
+        "ssm_full_replication",
+        "ssm_regional_replication",
+    ):
+        assert any(section in heading for heading in headings), section
+
+
+def test_it_does_not_claim_to_have_been_tried_on_aws() -> None:
+    assert "Nothing on this page was tried on AWS" in DOCUMENT

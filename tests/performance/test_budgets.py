@@ -1,0 +1,92 @@
+"""How many calls a run may make: counted by a server, with full pages, on the real boto3 store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from math import ceil
+
+import pytest
+
+from benchmarks.seeds import Seed
+from benchmarks.served import Server
+from ssm_reconcile.spec import Run
+from tests.performance.conftest import Bench
+
+Make = Callable[..., Bench]
+REGIONS = ("us-east-2", "eu-west-1", "eu-central-1")
+WRITES = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
+
+
+def listing_budget(count: int, targets: int) -> int:
+    return (targets + 1) * (ceil(count / 50) + ceil(count / 100) + 10)
+
+
+@pytest.mark.parametrize(("count", "targets"), [(1, 1), (50, 1), (1_000, 1), (1_001, 2), (2_500, 3)])
+def test_a_plan_with_nothing_to_do_lists_and_asks_nothing_else(
+    server: Server, bench: Make, count: int, targets: int
+) -> None:
+    it = bench(Seed(count, targets=REGIONS[:targets], replicas=True))
+    plan = it.plan()
+    counts = server.counts()
+    assert plan.summary["in_sync"] == count * targets
+    assert counts.requests <= listing_budget(count, targets)
+    assert counts.decrypted == 0
+    assert not counts.calls["GetParameters"]
+
+
+def test_verifying_reads_every_value_by_ten_and_once(server: Server, bench: Make) -> None:
+    count, targets = 1_000, 2
+    it = bench(Seed(count, targets=REGIONS[:targets], replicas=True), run=Run(verify_values=True))
+    assert it.plan().summary["in_sync"] == count * targets
+    counts = server.counts()
+    extra = (targets + 1) * ceil(count / 10)
+    assert counts.calls["GetParameters"] <= extra
+    assert counts.requests <= listing_budget(count, targets) + extra
+
+
+def test_only_what_changed_is_read(server: Server, bench: Make) -> None:
+    it = bench(Seed(1_000, replicas=True, drift=0.01))
+    plan = it.plan()
+    assert plan.summary["update"] == 10
+    counts = server.counts()
+    assert counts.calls["GetParameters"] == 2
+    assert counts.decrypted <= 20
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_bootstrap_writes_each_parameter_once(server: Server, bench: Make, targets: int) -> None:
+    count = 200
+    it = bench(Seed(count, targets=REGIONS[:targets]))
+    plan = it.plan()
+    report, counts, _ = it.counted(plan)
+    assert report.summary["applied"] == count * targets
+    writes = sum(counts.calls[name] for name in WRITES)
+    assert writes <= 1.05 * count * targets
+    assert counts.calls["ListTagsForResource"] <= count, "skip_sync is asked once a source name, not a target"
+    assert plan.budget is not None
+    assert plan.budget.calls == _without_keys(counts.calls)
+    assert it.plan().summary["in_sync"] == count * targets, "and then there is nothing left to do"
+
+
+def test_an_update_is_two_writes(server: Server, bench: Make) -> None:
+    it = bench(Seed(200, replicas=True, drift=0.5), run=Run(max_change_percent=100))
+    plan = it.plan()
+    report, counts, _ = it.counted(plan)
+    assert report.summary["applied"] == 100
+    assert counts.calls["PutParameter"] == 100
+    assert counts.calls["AddTagsToResource"] == 100
+    assert plan.budget is not None
+    assert plan.budget.calls == _without_keys(counts.calls)
+
+
+def test_short_and_empty_pages_cost_calls_and_lose_nothing(server: Server, bench: Make) -> None:
+    it = bench(Seed(1_000, replicas=True))
+    server.weather(sparse=3)
+    plan = it.plan()
+    assert plan.summary["in_sync"] == 1_000
+    assert plan.complete
+
+
+def _without_keys(calls: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(calls.items()) if name != "Decrypt"}

@@ -1,0 +1,48 @@
+"""Memory and CPU by the number of parameters: each run in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.children import PRODUCT, Cost, cost
+from benchmarks.seeds import Seed, spec_text
+from benchmarks.served import Server
+from tests.performance.conftest import FAST
+
+TARGETS = ("us-east-2", "eu-west-1")
+
+
+def planned(server: Server, folder: Path, count: int, *options: str) -> Cost:
+    seed = Seed(count, targets=TARGETS, replicas=True)
+    server.world(seed)
+    spec = folder / f"{count}.yaml"
+    spec.write_text(spec_text(seed, FAST))
+    return cost(server, [*PRODUCT, "plan", "-q", "--endpoint-url", server.url, str(spec), *options])
+
+
+def test_ten_thousand_parameters_in_three_places_fit_into_200_mb(server: Server, tmp_path: Path) -> None:
+    few, many = planned(server, tmp_path, 1_000), planned(server, tmp_path, 10_000)
+    assert "20,000 in sync" in many.said
+    assert many.megabytes < 200
+    assert many.cpu / 10_000 <= 1.3 * few.cpu / 1_000
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("options", [(), ("--verify-values",)])
+def test_a_hundred_thousand_fit_into_600_mb(server: Server, tmp_path: Path, options: tuple[str, ...]) -> None:
+    few, many = planned(server, tmp_path, 1_000, *options), planned(server, tmp_path, 100_000, *options)
+    assert "200,000 in sync" in many.said
+    assert many.megabytes < 600
+    assert many.cpu / 100_000 <= 1.3 * few.cpu / 1_000
+
+
+@pytest.mark.bench
+def test_a_bootstrap_plan_of_ten_thousand_fits_too(server: Server, tmp_path: Path) -> None:
+    seed = Seed(10_000, targets=TARGETS)
+    server.world(seed)
+    spec = tmp_path / "replication.yaml"
+    spec.write_text(spec_text(seed, FAST))
+    taken = cost(server, [*PRODUCT, "plan", "-q", "--endpoint-url", server.url, str(spec)])
+    assert taken.megabytes < 200

@@ -1,0 +1,74 @@
+"""How long a run takes against AWS's quotas with 25 ms of latency, and what it wastes.
+
+The quotas are fast multiples of AWS's own, so that the tests are short; `make bench` runs at the real ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.quotas import AWS
+from benchmarks.seeds import Seed
+from benchmarks.served import Counts, Server
+from ssm_reconcile.spec import Run
+from tests.performance.conftest import Bench
+
+Make = Callable[..., Bench]
+LATENCY = 0.025
+LONGEST = 1.15
+MOST_WASTED = 0.01
+SLACK = 1.5
+"""Seconds for opening two places and for a busy machine, over the law itself."""
+
+
+def check(counts: Counts, seconds: float, rates: dict[str, float]) -> None:
+    assert seconds <= LONGEST * counts.necessary(rates) + SLACK
+    assert counts.throttled.total() <= MOST_WASTED * counts.requests
+
+
+def test_a_plan_takes_as_long_as_its_listing_needs(server: Server, bench: Make) -> None:
+    rates = {**AWS, "describe": 10, "resources": 15}
+    it = bench(Seed(3_000, replicas=True), rates)
+    server.weather(rates=rates, latency=LATENCY)
+    began = time.monotonic()
+    assert it.plan().summary["in_sync"] == 3_000
+    check(server.counts(), time.monotonic() - began, rates)
+
+
+def test_a_bootstrap_puts_at_the_quota_from_the_first_second_to_the_last(server: Server, bench: Make) -> None:
+    rates = {**AWS, "put": 15.0, "list_tags": 25.0}
+    it = bench(Seed(100), rates)
+    plan = it.plan()
+    server.weather(rates=rates, latency=LATENCY, tracing=True)
+    report, counts, seconds = it.counted(plan)
+    assert report.summary["applied"] == 100
+    check(counts, seconds, rates)
+    puts = [when for when, what in counts.seen if what.endswith("PutParameter")]
+    assert puts[-1] - puts[0] <= LONGEST * len(puts) / rates["put"] + SLACK
+    assert max(later - earlier for earlier, later in pairwise(puts)) <= 1.0, "never a pause in between"
+
+
+def test_updates_are_held_by_one_class_of_calls_only(server: Server, bench: Make) -> None:
+    rates = {**AWS, "put": 15.0, "list_tags": 25.0, "tags": 20.0}
+    it = bench(Seed(160, replicas=True, drift=0.5), rates, Run(max_change_percent=100))
+    plan = it.plan()
+    server.weather(rates=rates, latency=LATENCY)
+    report, counts, seconds = it.counted(plan)
+    assert report.summary["applied"] == 80
+    check(counts, seconds, rates)
+
+
+@pytest.mark.bench
+def test_a_quota_that_is_half_of_what_we_believe_is_found(server: Server, bench: Make) -> None:
+    rates = {**AWS, "put": 5.0, "list_tags": 25.0}
+    it = bench(Seed(150), {**rates, "put": 10.0})
+    plan = it.plan()
+    server.weather(rates=rates, latency=LATENCY)
+    report, counts, seconds = it.counted(plan)
+    assert report.summary["applied"] == 150
+    assert seconds <= 1.3 * 150 / rates["put"]
+    assert counts.throttled.total() <= 0.15 * counts.requests

@@ -1,0 +1,103 @@
+"""Silence next to AWS: botocore prints requests and answers at DEBUG, and AWS's messages quote values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.errors import ReconcileError, StoreError
+from ssm_reconcile.model import SECURE, Access, Sealed
+from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
+from ssm_reconcile.stores.base import Put
+from ssm_reconcile.stores.ssm import Aws
+from tests.doubles.clock import FakeClock
+from tests.integration.faults import Wire, answer, aws, open_store, refusal
+from tests.property.stage import LIFTED, Going, unwatched
+from tests.silence.listening import Ear, listening, said_of_plan, said_of_report, told
+from tests.silence.planted import leaks, plant
+
+SECRETS = [plant(number) for number in range(10)]
+SPEC = Replication(
+    "prod",
+    Source(Access("us-east-1")),
+    (Target("us-east-2", Access("us-east-2")),),
+    (Glob("/p/**"),),
+    DeleteMode.OWNED,
+)
+
+
+@pytest.fixture
+def there() -> Iterator[Aws]:
+    with aws() as made:
+        yield made
+
+
+def put(there: Aws) -> None:
+    """Writes the secrets before anybody listens; at every second name there is another one already."""
+    source, target = open_store(there, region="us-east-1"), open_store(there, region="us-east-2")
+    for number, secret in enumerate(SECRETS):
+        source.put(Put(f"/p/{number}", Sealed(secret.value), SECURE, overwrite=False, key_id="alias/aws/ssm"))
+        if number % 2:
+            other = Sealed(SECRETS[number - 1].value)
+            target.put(Put(f"/p/{number}", other, SECURE, overwrite=False, key_id="alias/aws/ssm"))
+
+
+def run(there: Aws, ear: Ear) -> dict[str, str]:
+    """A plan and an apply against moto, and all that was said."""
+    places = reconcile.open_places([SPEC], there.connect, LIFTED)
+    plan = reconcile.make_plan([SPEC], places, LIFTED, FakeClock(), unwatched)
+    report = reconcile.carry_out(plan, [SPEC], places, LIFTED, FakeClock(), unwatched, Going())
+    assert len(plan.changes) + len(plan.others) == len(SECRETS)
+    return {**said_of_plan(plan, LIFTED), **said_of_report(report), "log": "\n".join(ear.heard)}
+
+
+def test_a_process_that_logs_at_debug_logs_no_request_and_no_answer(there: Aws) -> None:
+    """As a Lambda does whose log level somebody has turned up."""
+    put(there)
+    with listening() as ear:
+        logging.getLogger("somebody").debug("the ear hears")
+        said = run(there, ear)
+    assert "the ear hears" in said["log"]
+    assert leaks(said, SECRETS) == []
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("operation", ["PutParameter", "GetParameters", "AddTagsToResource"])
+def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: str, status: int) -> None:
+    store = open_store(there, region="us-east-2")
+    quoting = " ".join(f"1 validation error detected: Value '{one.value}' failed" for one in SECRETS)
+    Wire(store._ssm, operation).answers(lambda _: refusal("ValidationException", quoting, status))
+    calls = {
+        "PutParameter": lambda: store.put(Put("/p/x", Sealed(SECRETS[0].value), SECURE, overwrite=True)),
+        "GetParameters": lambda: raised(store.values(["/p/0", "/p/1"], decrypt=True).failed.values()),
+        "AddTagsToResource": lambda: store.add_tags("/p/0", {"a": "b"}),
+    }
+    with listening() as ear, pytest.raises(StoreError) as caught:
+        calls[operation]()
+    said = {"the error": told(caught.value), "log": "\n".join(ear.heard)}
+    assert leaks(said, SECRETS) == []
+    assert operation in said["the error"]
+
+
+def raised(failures: object) -> None:
+    """Raises the first failure of a batch."""
+    assert hasattr(failures, "__iter__")
+    for failure in failures:
+        raise failure
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_makes_no_sense_is_not_quoted(there: Aws, status: int) -> None:
+    store = open_store(there, region="us-east-2")
+    Wire(store._ssm, "GetParameters").answers(lambda _: answer(status, f"<{SECRETS[0].value}"))
+    with listening() as ear:
+        try:
+            raised(store.values(["/p/0"], decrypt=True).failed.values())
+        except ReconcileError as error:
+            said = {"the error": told(error), "log": "\n".join(ear.heard)}
+        else:
+            said = {"log": "\n".join(ear.heard)}
+    assert leaks(said, SECRETS[:1]) == []

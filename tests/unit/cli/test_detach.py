@@ -1,0 +1,59 @@
+"""The command `detach`: it asks, it tells, and it ends by what came of it."""
+
+from __future__ import annotations
+
+import json
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import Place
+from ssm_reconcile.stores.traffic import at_call, refused
+from tests.unit.cli.conftest import SECRET, Aws, Cli
+
+WEST = Place("123456789012", "us-east-2")
+
+
+def replicated(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    aws.world.traffic.forget()
+
+
+def test_it_wants_a_word_where_nobody_can_be_asked(aws: Aws, cli: Cli) -> None:
+    replicated(aws, cli)
+    said = cli("detach", "--target", "us-east-2")
+    assert said.exit_code == 64
+    assert "--yes" in said.stderr
+    assert aws.world.traffic.writes() == []
+
+
+def test_it_says_how_many_and_where(aws: Aws, cli: Cli) -> None:
+    replicated(aws, cli)
+    said = cli("detach", "--target", "us-east-2", "--yes")
+    assert said.exit_code == 0
+    assert "prod: 3 detached in us-east-2 (123456789012/us-east-2)" in said.stdout
+    assert SECRET not in said.output
+    again = cli("detach", "--target", "us-east-2", "--yes")
+    assert again.exit_code == 0
+    assert "nothing to do" in again.stdout
+    assert "3 taken back" in cli("detach", "--target", "us-east-2", "--undo", "--yes").stdout
+
+
+def test_other_targets_stay_as_they_are(aws: Aws, cli: Cli) -> None:
+    replicated(aws, cli)
+    cli("detach", "--target", "us-east-2", "--yes")
+    assert {call.place for call in aws.world.traffic.writes()} == {WEST}
+
+
+def test_what_failed_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -> None:
+    replicated(aws, cli)
+    aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/app/url")
+    said = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
+    assert said.exit_code == 3
+    (part,) = json.loads(said.stdout)["replications"]
+    assert part["summary"]["applied"] == 2
+    (failed,) = [one for one in part["outcomes"] if one["outcome"] == "failed"]
+    assert failed["name"] == "/app/url"
+    assert "AccessDenied" in failed["error"]
+
+
+def test_an_unknown_target_is_wrong_usage(aws: Aws, cli: Cli) -> None:
+    assert cli("detach", "--target", "nowhere", "--yes").exit_code == 64

@@ -1,0 +1,68 @@
+"""The command `iam`: policies of a spec, trust of a repository; it asks nothing of AWS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile.cli import running
+from tests.unit.cli.conftest import SPEC, Cli, cli
+
+__all__ = ["cli"]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def connect(*_: object) -> None:
+        pytest.fail("it went to AWS")
+
+    monkeypatch.setattr(running, "connect_factory", connect)
+    monkeypatch.chdir(tmp_path)
+    Path("replication.yaml").write_text(SPEC)
+
+
+@pytest.mark.parametrize("phase", ["plan", "apply", "event"])
+def test_each_phase_prints_a_document(cli: Cli, phase: str) -> None:
+    said = cli("iam", phase)
+    assert said.exit_code == 0
+    document = json.loads(said.stdout)
+    assert document["phase"] == phase
+    (policy,) = document["policies"]
+    assert policy["identity"] == "default credentials"
+    assert ("ssm:PutParameter" in said.stdout) is (phase != "plan")
+    assert "arn:aws:ssm:us-east-2:*:parameter/app/*" in said.stdout
+
+
+def test_no_decrypt_denies_it_and_does_not_go_with_apply(cli: Cli) -> None:
+    assert '"Effect": "Deny"' in cli("iam", "plan", "--no-decrypt").stdout
+    said = cli("iam", "apply", "--no-decrypt")
+    assert said.exit_code == 64
+    assert "iam plan" in said.stderr
+
+
+@pytest.mark.parametrize(("form", "sign"), [("terraform", "aws_iam_policy_document"),
+                                            ("cloudformation", "AWS::IAM::ManagedPolicy")])  # fmt: skip
+def test_other_forms(cli: Cli, form: str, sign: str) -> None:
+    assert sign in cli("iam", "plan", "--format", form).stdout
+
+
+def test_trust_says_what_is_still_to_be_filled_in(cli: Cli) -> None:
+    said = cli("iam", "trust", "--github", "acme/params")
+    assert said.exit_code == 0
+    assert "ACCOUNT_ID" in said.stdout
+    assert "ACCOUNT_ID" in said.stderr
+    assert "--github-ids" in said.stderr
+    whole = cli("iam", "trust", "--github", "acme/params", "--github-ids", "1/2", "--account", "123456789012")
+    assert whole.stderr == ""
+    subjects = json.loads(whole.stdout)["Statement"][0]["Condition"]["StringEquals"]
+    assert subjects["token.actions.githubusercontent.com:sub"] == [
+        "repo:acme/params:ref:refs/heads/main",
+        "repo:acme@1/params@2:ref:refs/heads/main",
+    ]
+
+
+@pytest.mark.parametrize("words", [("--github", "acme"), ("--github", "a/b", "--account", "12"), ()])
+def test_wrong_usage(cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli("iam", "trust", *words).exit_code == 64
