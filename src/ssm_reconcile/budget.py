@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+from ssm_reconcile.model import IMAGE
 from ssm_reconcile.plan import (
     Adopt,
     Budget,
@@ -31,65 +32,87 @@ _CLASSES = {
 }
 
 
-SOURCE_VALUE = "GetParameters (source)"
-REPLICA_VERSION = "GetParameters (replica)"
-BY_TEN = frozenset({SOURCE_VALUE, REPLICA_VERSION, "DeleteParameters"})
-"""What is asked for ten names at a time."""
+BATCH = 10
+"""What `apply` asks for ten names at a time, it asks for so many."""
+SOURCE_VALUE = "GetParameters (source values)"
+SOURCE_GONE = "GetParameters (sources that have to be gone)"
+VERSION = "GetParameters (versions of what goes)"
+LAST_LOOK = "GetParameters (last look)"
+FOR_ONE = "GetParameters (one source)"
+AT_THE_SOURCE = frozenset({SOURCE_VALUE, SOURCE_GONE, FOR_ONE})
+BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, LAST_LOOK, "DeleteParameters"})
+"""What is asked for ten names at a time, each kind on its own."""
+ONE_DELETE = "DeleteParameters (one)"
+SETTLING = 30.0
+"""Seconds that a replacement waits between its delete and its create."""
 
 
 def budget(changes: Iterable[Change], rates: Mapping[str, float]) -> Budget:
     """What it costs to apply the changes that are not withheld, the last look at them included.
 
-    Targets are written side by side and operations overlap, so the least time is that of the
-    slowest operation class in the busiest target. `rates` are calls per second by class, over RATES.
+    It is what `apply` asks when nothing goes wrong and nothing has moved; a secret that is unproven
+    may turn out to be equal, and then costs less. Targets are written side by side and operations
+    overlap, so the least time is that of the slowest operation class in the busiest place. `rates`
+    are calls per second by class, over RATES.
     """
-    by_target: dict[tuple[str, str], Counter[str]] = {}
-    sources: set[tuple[str, str]] = set()
-    for change in changes:
-        if change.fate is Fate.WITHHELD:
-            continue
-        counts = by_target.setdefault((change.replication, change.target), Counter())
+    todo = [change for change in changes if change.fate is not Fate.WITHHELD]
+    names: dict[tuple[str, str], Counter[str]] = {}
+    for change in todo:
+        counts = names.setdefault((change.replication, change.target), Counter())
         for operation, count in _calls_of(change):
             counts[operation] += count
-        counts[REPLICA_VERSION] += 1  # the last look
-        if change.source_name is not None and change.desired is not None:
-            sources.add((change.replication, change.source_name))
+    sources = {
+        (change.replication, change.source_name)
+        for change in todo
+        if change.source_name is not None and change.desired is not None
+    }
     calls: Counter[str] = Counter({"ListTagsForResource": len(sources)})
-    pace = {**RATES, **rates}
-    seconds = len(sources) / pace["list_tags"]
-    for counts in by_target.values():
-        classes: Counter[str] = Counter()
+    places: dict[tuple[str, str], Counter[str]] = {
+        ("source", name): Counter({"list_tags": count})
+        for name, count in Counter(replication for replication, _ in sources).items()
+    }
+    for (replication, target), counts in names.items():
         for operation, count in counts.items():
-            requests = -(-count // 10) if operation in BY_TEN else count
+            requests = -(-count // BATCH) if operation in BY_TEN else count
             name = operation.split(" ")[0]
             calls[name] += requests
-            classes[_CLASSES[name]] += requests
-        seconds = max(seconds, *(count / pace[name] for name, count in classes.items()))
+            place = ("source", replication) if operation in AT_THE_SOURCE else (replication, target)
+            places.setdefault(place, Counter())[_CLASSES[name]] += requests
+    pace = {**RATES, **rates}
+    seconds = max((n / pace[kind] for one in places.values() for kind, n in one.items()), default=0.0)
+    if any(isinstance(change.effect, Replace) for change in todo):
+        seconds += SETTLING
     return Budget({name: calls[name] for name in sorted(calls) if calls[name]}, round(seconds, 1))
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:
-    """The calls of one change. What goes by ten is counted in names, ten for a call of its own."""
+    """The calls of one change; what goes by ten is counted in names."""
     tagging = [("AddTagsToResource", 1)] + [("RemoveTagsFromResource", 1)] * bool(change.tags.removed)
     checks = [("GetParameters", 1), ("ListTagsForResource", 1)]
+    put = [("PutParameter", 1), *_image(change)]
+    look = [(LAST_LOOK, 1)]
     match change.effect:
         case Create():
-            return [(SOURCE_VALUE, 1), ("PutParameter", 1)]
-        case Update(put=put):
-            writes = [(SOURCE_VALUE, 1), ("PutParameter", 1)] if put else []
-            return [*checks, *writes, *tagging]
-        case Retag() | Adopt():
+            return [(SOURCE_VALUE, 1), *put, *look]
+        case Update(put=True):
+            compared = [("GetParameters", 1)] * change.effect.unproven
+            return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *look]
+        case Update():
             return [*checks, *tagging]
-        case Release():
-            return [(SOURCE_VALUE, 1), *checks, ("RemoveTagsFromResource", 1)]
+        case Retag() | Adopt():
+            return [*checks, *tagging, *look]
+        case Release(source_name=source):
+            return [*checks, *[(FOR_ONE, 1)] * (source is not None), ("RemoveTagsFromResource", 1)]
         case Replace():
-            return [(SOURCE_VALUE, 1), *checks, ("DeleteParameters", 10), ("PutParameter", 1)]
-        case Delete():
-            return [
-                (SOURCE_VALUE, 1),
-                (REPLICA_VERSION, 1),
-                ("ListTagsForResource", 1),
-                ("DeleteParameters", 1),
-            ]
+            return [*checks, (FOR_ONE, 1), (ONE_DELETE, 1), *put, *look]
+        case Delete(source_name=source):
+            gone = [(SOURCE_GONE, 1)] * (source is not None)
+            return [("ListTagsForResource", 1), (VERSION, 1), *gone, ("DeleteParameters", 1), *look]
         case _:
             assert_never(change.effect)
+
+
+def _image(change: Change) -> list[tuple[str, int]]:
+    """AWS checks AMI ids after the write, so each is read back."""
+    image = change.desired is not None and change.desired.source.data_type == IMAGE
+    return [("GetParameters", 1)] * image

@@ -54,7 +54,7 @@ def test_a_lock_names_a_hash_for_everything_and_a_place_for_nothing(name: str) -
     assert not re.search(r"https?:|file:|@ |^-", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["run", "demo"])
+@pytest.mark.parametrize("name", ["run", "demo", "lambda"])
 def test_the_smaller_locks_agree_with_the_large_one(name: str) -> None:
     assert pins(name).items() <= pins("dev").items()
 

@@ -93,7 +93,7 @@ LAGS = (
 
 
 @given(story=stories(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))
-@examples(120)
+@examples(60)
 def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
     story: Story, lag: Lag, pause: int
 ) -> None:

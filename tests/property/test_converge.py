@@ -67,7 +67,7 @@ def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
 
 
 @given(story=stories())
-@examples(250)
+@examples(150)
 def test_after_an_apply_the_next_plan_is_empty(story: Story) -> None:
     stage = story.told()
     report = stage.apply(story.spec, run=story.run)
@@ -77,7 +77,7 @@ def test_after_an_apply_the_next_plan_is_empty(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(80)
+@examples(40)
 def test_what_one_mode_settled_is_settled_for_every_other(story: Story) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
     stage = story.told()

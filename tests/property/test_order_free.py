@@ -55,7 +55,7 @@ def as_bytes(plan: Plan) -> str:
 
 
 @given(story=stories(), salt=st.integers(0, 99))
-@examples(60)
+@examples(35)
 def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, salt: int) -> None:
     stage = story.told()
     plan = stage.plan(story.spec, run=story.run)
@@ -73,7 +73,7 @@ sizes = st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any).map(tupl
 
 
 @given(story=stories(), describe=sizes, resources=sizes)
-@examples(40)
+@examples(25)
 def test_the_size_of_pages_makes_no_difference(
     story: Story, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
@@ -87,7 +87,7 @@ def test_the_size_of_pages_makes_no_difference(
 
 
 @given(story=stories())
-@examples(30)
+@examples(20)
 def test_the_same_world_gives_the_same_bytes_twice(story: Story) -> None:
     """Although the key of the digests, the clock and the threads are other ones each time."""
     stage = story.told()

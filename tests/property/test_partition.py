@@ -50,7 +50,7 @@ def named(plan: Plan) -> dict[str, list[str]]:
 
 
 @given(story=stories())
-@examples(100)
+@examples(60)
 def test_each_address_is_in_exactly_one_row(story: Story) -> None:
     stage = story.told()
     plan = stage.plan(story.spec, run=story.run)
@@ -65,7 +65,7 @@ def test_each_address_is_in_exactly_one_row(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(60)
+@examples(40)
 def test_the_summary_adds_up(story: Story) -> None:
     stage = story.told()
     plan = stage.plan(story.spec, run=story.run)
@@ -80,7 +80,7 @@ def test_the_summary_adds_up(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(60)
+@examples(40)
 def test_each_row_is_counted_as_the_contract_says(story: Story) -> None:
     plan = story.told().plan(story.spec, run=story.run)
     for change in plan.changes:

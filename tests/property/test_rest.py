@@ -23,7 +23,7 @@ def settled(story: Story) -> Stage:
 
 
 @given(story=stories())
-@examples(60)
+@examples(40)
 def test_a_run_that_finds_nothing_to_do_writes_nothing(story: Story) -> None:
     stage = settled(story)
     if stage.plan(story.spec, run=story.run).changes:
@@ -41,7 +41,7 @@ def test_a_run_that_finds_nothing_to_do_writes_nothing(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(60)
+@examples(40)
 def test_of_what_is_in_sync_no_value_is_read(story: Story) -> None:
     """Values are asked only for addresses that are reported: conflicts have to be compared every time."""
     stage = settled(story)
@@ -66,7 +66,7 @@ def test_of_what_is_in_sync_no_value_is_read(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(40)
+@examples(25)
 def test_a_plan_never_writes_whatever_it_finds(story: Story) -> None:
     stage = story.told()
     before = stage.world.state()

@@ -20,7 +20,7 @@ STRANGERS = ("/elsewhere/by-the-team", "/p2/close-by", "/P/a", "/p", "standalone
 
 
 @given(story=stories())
-@examples(80)
+@examples(40)
 def test_what_is_neither_ours_nor_placed_is_not_mentioned(story: Story) -> None:
     stage = story.told()
     for place in stage.places.values():
@@ -36,7 +36,7 @@ def test_what_is_neither_ours_nor_placed_is_not_mentioned(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(60)
+@examples(30)
 def test_no_output_has_the_name_of_what_is_nobodys_business(story: Story) -> None:
     stage = story.told()
     assume(all(glob.text != "/**" for glob in story.spec.include))
@@ -50,7 +50,7 @@ def test_no_output_has_the_name_of_what_is_nobodys_business(story: Story) -> Non
 
 
 @given(story=stories())
-@examples(120)
+@examples(70)
 def test_an_apply_moves_nothing_but_what_its_plan_changes(story: Story) -> None:
     stage = story.told()
     before = stage.world.state()
@@ -65,7 +65,7 @@ def test_an_apply_moves_nothing_but_what_its_plan_changes(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(60)
+@examples(30)
 def test_what_a_guard_withholds_is_not_moved_either(story: Story) -> None:
     """The same without any flag that lifts a guard."""
     stage = story.told()

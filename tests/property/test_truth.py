@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from hypothesis import given
@@ -37,7 +37,7 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
 
 
 @given(story=stories())
-@examples(150)
+@examples(80)
 def test_a_change_names_exactly_the_attributes_that_differ(story: Story) -> None:
     stage = story.told()
     for change in stage.plan(story.spec, run=story.run).changes:
@@ -60,7 +60,7 @@ def test_a_change_names_exactly_the_attributes_that_differ(story: Story) -> None
 
 
 @given(story=stories())
-@examples(100)
+@examples(60)
 def test_what_is_not_changed_does_not_differ(story: Story) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
     stage = story.told()
@@ -79,7 +79,7 @@ def test_what_is_not_changed_does_not_differ(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(100)
+@examples(60)
 def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(story: Story) -> None:
     stage = story.told()
     plan = stage.plan(story.spec, run=story.run)
@@ -106,7 +106,7 @@ def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(story:
 
 
 @given(story=stories())
-@examples(100)
+@examples(60)
 def test_tags_are_added_and_removed_as_they_differ(story: Story) -> None:
     stage = story.told()
     for change in stage.plan(story.spec, run=story.run).changes:
@@ -124,7 +124,7 @@ def test_tags_are_added_and_removed_as_they_differ(story: Story) -> None:
 
 
 @given(story=stories())
-@examples(100)
+@examples(60)
 def test_after_an_apply_every_applied_change_is_what_it_said(story: Story) -> None:
     stage = story.told()
     report = stage.apply(story.spec, run=story.run)
@@ -202,7 +202,7 @@ def twists(draw: st.DrawFn) -> tuple[Story, deeds.Deed]:
 
 
 @given(twist=twists())
-@examples(200)
+@examples(100)
 def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Story, deeds.Deed]) -> None:
     story, deed = twist
     stage = story.told()
@@ -214,10 +214,9 @@ def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Story, deeds
 
 
 @given(story=stories())
-@examples(60)
-def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_a_fate(story: Story) -> None:
-    from dataclasses import replace
-
+@examples(30)
+def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(story: Story) -> None:
+    """A fate, or whether an update may become a replacement where AWS refuses it in place."""
     stage = story.told()
     plans = [
         stage.plan(story.spec, run=replace(story.run, **{guard: lifted}))
@@ -230,8 +229,10 @@ def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_a_fate(story: Sto
     ]
     for one in plans:
         for other in plans:
-            same = [c.fate for c in one.changes] == [c.fate for c in other.changes]
-            assert (one.plan_id == other.plan_id) == same
+            assert [(c.target, c.name, c.row) for c in one.changes] == [
+                (c.target, c.name, c.row) for c in other.changes
+            ]
+            assert (one.plan_id == other.plan_id) == (effects(one) == effects(other))
 
 
 def test_the_rows_of_changes_are_the_rows_of_the_table() -> None:

@@ -118,7 +118,7 @@ KEPT = frozenset(
 
 
 @given(story=stories())
-@examples(60)
+@examples(30)
 def test_no_output_says_a_secret(story: Story) -> None:
     story, made = planted(story)
     stage = story.told()
@@ -147,7 +147,7 @@ OPERATIONS = ("GetParameters", "PutParameter", "AddTagsToResource", "ListTagsFor
     nth=st.integers(1, 4),
     lasting=st.booleans(),
 )
-@examples(60)
+@examples(30)
 def test_no_failure_says_a_secret(story: Story, fault: str, operation: str, nth: int, lasting: bool) -> None:
     story, made = planted(story)
     stage = story.told()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import assert_never
 
 from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
@@ -87,11 +86,9 @@ def _target(work: Work | None, changes: list[Change], parallelism: int, watch: W
     if work is None:
         return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
     tally = _Tally(str(work.place), len(todo), watch)
-    removals = [change for change in todo if isinstance(change.effect, Delete)]
-    writes = [change for change in todo if not isinstance(change.effect, Delete)]
-    for phase in (writes, removals):
+    for phase in _phases(todo):
         with ThreadPoolExecutor(max_workers=max(1, parallelism)) as pool:
-            for found in pool.map(lambda batch: _batch(work, batch, tally), _tens(phase)):
+            for found in pool.map(lambda batch: _batch(work, batch, tally), phase):
                 outcomes += found
     return outcomes
 
@@ -121,10 +118,22 @@ def _why_withheld(change: Change) -> str:
     return f"{by}: {'; '.join(said)}" if said else by
 
 
-def _tens(changes: list[Change]) -> Iterator[list[Change]]:
-    left = iter(changes)
-    while batch := list(islice(left, BATCH)):
-        yield batch
+def _phases(changes: list[Change]) -> Iterator[list[list[Change]]]:
+    """What is written, then what is replaced, then what goes; each as the batches that workers take.
+
+    Changes that need the same read stand together, so that it is asked for ten of them and not for
+    the two or three that happen to be neighbours. A replacement waits for half a minute: alone, so
+    that nothing waits with it.
+    """
+    writes = [c for c in changes if not isinstance(c.effect, Replace | Delete)]
+    yield _tens(sorted(writes, key=lambda change: not _writes_value(change)))
+    yield [[change] for change in changes if isinstance(change.effect, Replace)]
+    removals = [change for change in changes if isinstance(change.effect, Delete)]
+    yield _tens(sorted(removals, key=lambda change: not checks.needs_absence(change)))
+
+
+def _tens(changes: list[Change]) -> list[list[Change]]:
+    return [changes[start : start + BATCH] for start in range(0, len(changes), BATCH)]
 
 
 def _batch(work: Work, changes: list[Change], tally: _Tally) -> list[Outcome]:

@@ -117,7 +117,7 @@ def shaped(change: Change, desired: Desired, values: Mapping[str, Value | StoreE
 
 def source_gone(work: Work, changes: list[Change]) -> dict[str, str]:
     """Why deletes must not happen: by change name, for each whose source is not surely gone."""
-    names = {c.name: c.source_name for c in changes if c.source_name is not None and _needs_absence(c)}
+    names = {c.name: c.source_name for c in changes if c.source_name is not None and needs_absence(c)}
     if not names:
         return {}
     try:
@@ -137,7 +137,8 @@ def source_gone(work: Work, changes: list[Change]) -> dict[str, str]:
     return reasons
 
 
-def _needs_absence(change: Change) -> bool:
+def needs_absence(change: Change) -> bool:
+    """Whether a change is right only while its source is gone."""
     return isinstance(change.effect, Delete | Release) and change.effect.source_name is not None
 
 
