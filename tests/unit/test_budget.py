@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from ssm_reconcile.budget import budget
 from ssm_reconcile.plan import Fate, Release, TagDiff, Update
-from tests.builders import change, creates, deletes, desired, releases, replaces, retags, updates
+from ssm_reconcile.spec import Adopt as AdoptMode
+from ssm_reconcile.spec import DeleteMode, OnSkip, Run, SkipSync
+from tests.builders import (
+    Stage,
+    change,
+    creates,
+    deletes,
+    desired,
+    releases,
+    replaces,
+    replication,
+    retags,
+    updates,
+)
 
 
 def test_nothing_to_do_costs_nothing() -> None:
@@ -85,3 +99,65 @@ def test_the_slowest_class_of_the_busiest_target_sets_the_time(
     rates: dict[str, float], seconds: float
 ) -> None:
     assert budget(creates(30), rates).seconds == seconds
+
+
+def test_an_apply_of_everything_at_once_makes_exactly_the_calls_that_its_plan_names() -> None:
+    spec = replication(
+        delete=DeleteMode.CREATED, skip_sync=SkipSync(replicas=OnSkip.DELETE), adopt=AdoptMode.SAME_VALUE
+    )
+    run = Run(max_deletes=100, max_change_percent=100, allow_replace=True)
+    stage = Stage(spec)
+    _before(stage)
+    assert stage.apply(run).summary["applied"] == 64
+    _after(stage)
+    stage.pass_time()
+    plan = stage.plan(run)
+    kinds = Counter(type(one.effect).__name__ for one in plan.changes)
+    assert kinds == {
+        "Create": 13,
+        "Update": 13,
+        "Retag": 12,
+        "Adopt": 3,
+        "Replace": 2,
+        "Delete": 16,
+        "Release": 2,
+    }
+    stage.world.calls.clear()
+    report = stage.carry_out(plan, run)
+    assert report.summary["applied"] == len(plan.changes)
+    assert plan.budget is not None
+    assert plan.budget.calls == Counter(call.operation for call in stage.world.calls)
+
+
+def _before(stage: Stage) -> None:
+    for number in range(62):
+        tier = "Advanced" if number in {40, 41} else "Standard"
+        kind = "SecureString" if number % 3 == 0 else "String"
+        stage.world.put(stage.here, f"/p/{number:02}", f"value {number}", kind, tags={"t": "1"}, tier=tier)
+    for number in (90, 91):
+        for place in (stage.here, stage.there):
+            stage.world.put(place, f"/p/{number}", "there before", tags={"t": "1"})
+
+
+def _after(stage: Stage) -> None:
+    world, here = stage.world, stage.here
+    for number in range(12):
+        world.put(here, f"/p/{number:02}", f"new value {number}")
+    for number in range(12, 24):
+        world.tag(here, f"/p/{number:02}", {"t": "2"})
+    for number in range(24, 36):
+        world.delete(here, f"/p/{number:02}")
+    for number in range(36, 40):
+        world.tag(here, f"/p/{number:02}", {"skip_sync": "1"})
+    for number in (40, 41):
+        world.delete(here, f"/p/{number}")
+        world.put(here, f"/p/{number}", f"value {number}", tags={"t": "1"})
+    for number in (90, 91):
+        world.delete(here, f"/p/{number}")
+    for number in range(13):
+        world.put(here, f"/p/new-{number:02}", "new", tags={"t": "1"})
+    for number in range(3):
+        for place in (here, stage.there):
+            world.put(place, f"/p/same-{number}", "same", tags={"t": "1"})
+    world.put(here, "/p/alike", "same", tags={"t": "1"}, description="this one")
+    world.put(stage.there, "/p/alike", "same", tags={"t": "1"}, description="another one")

@@ -1,0 +1,63 @@
+"""Faults, at random: any calls may fail in any way, and any call may be the last, in any situation at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.model import Place
+from ssm_reconcile.stores.traffic import Fault
+from tests.faults.mixed import assert_told, assert_untouched
+from tests.faults.test_kills import Dying, Killed
+from tests.faults.test_matrix import KINDS, OPERATIONS
+from tests.property.profiles import examples
+from tests.property.stories import Story, stories
+from tests.property.test_converge import held_back, unsettled
+
+moments = st.tuples(st.sampled_from(OPERATIONS), st.integers(1, 9))
+failures = st.dictionaries(moments, st.sampled_from(sorted(KINDS)), max_size=8)
+"""Which call of which operation in a place fails, and how."""
+deaths = st.none() | st.tuples(st.integers(1, 60), st.booleans())
+"""At which call the process is killed, and whether after its effect."""
+
+
+class Storm:
+    """A fault plan of single failures, and a death."""
+
+    def __init__(self, failing: Mapping[tuple[str, int], str], death: tuple[int, bool] | None) -> None:
+        self.failing = failing
+        self.dying = None if death is None else Dying(death[0], done=death[1], writes=False)
+
+    def __call__(self, operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+        end = None if self.dying is None else self.dying(operation, place, names, nth)
+        kind = self.failing.get((operation, nth))
+        return end or (None if kind is None else KINDS[kind])
+
+
+@given(story=stories(), failing=failures, death=deaths)
+@examples(80)
+def test_whatever_fails_is_told_harms_nothing_else_and_is_mended_by_the_next_run(
+    story: Story, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
+) -> None:
+    stage = story.told()
+    plan = stage.plan(story.spec, run=story.run)
+    before = stage.world.state()
+    stage.world.traffic.forget()
+    stage.world.faults = Storm(failing, death)
+    try:
+        report = stage.apply(story.spec, run=story.run)
+    except Killed:
+        assert_untouched(stage, before, plan)
+    except ReconcileError:
+        assert stage.world.state() == before
+    else:
+        assert_told(stage, before, report, spec=story.spec)
+        assert_untouched(stage, before, report.plan)
+    stage.world.faults = None
+    stage.later()
+    besides = held_back(stage, story.run, stage.apply(story.spec, run=story.run))
+    stage.later()
+    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
