@@ -18,7 +18,7 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test check fix lock clean lint types house documents workflows
+.PHONY: help demo test bench check fix lock clean lint types house documents workflows
 
 help: ## what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ demo: .venv/demo.stamp ## the whole story on a pretended AWS on this machine, to
 
 test: .venv/dev.stamp ## all tests, in parallel; PYTEST="-k name" passes options on
 	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+bench: .venv/dev.stamp ## measure it: calls, time, memory against others, into benchmarks/RESULTS.md; some minutes
+	$(BIN)/python -m pytest -m bench tests
+	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 
 check: lint types house documents workflows ## everything that can be said without running it: style, types, house, docs
 

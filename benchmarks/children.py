@@ -80,18 +80,18 @@ def cost(
 def _waited(pid: int, began: float) -> tuple[tuple[float, int], int]:
     """CPU seconds, peak bytes and status of a child, once it has ended.
 
-    The peak is read while it runs, where that can be, and with those of its own children: what the
-    system says of an ended child leaves those out, and counts the moment before it became itself,
-    when it was as large as its parent.
+    The peak is looked at while it runs, where that can be, and is of it and its own children at one
+    moment: what the system says of an ended child leaves those out, and counts the moment before it
+    became itself, when it was as large as its parent.
     """
-    peaks: dict[int, int] = {}
+    peak = 0
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
-            peak = sum(peaks.values()) or usage.ru_maxrss * _KILOBYTE
+            peak = peak or usage.ru_maxrss * _KILOBYTE
             return (usage.ru_utime + usage.ru_stime, peak), status
-        for one in _family(pid):
-            peaks[one] = max(peaks.get(one, 0), _peak_of(one))
+        together = sum(_bytes_of(one, "VmRSS:") for one in _family(pid))
+        peak = max(peak, together, _bytes_of(pid, "VmHWM:"))
         if time.monotonic() - began > TIMEOUT:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
@@ -106,11 +106,11 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _peak_of(pid: int) -> int:
-    """The most bytes that a running process has had in memory; 0 where nobody says."""
+def _bytes_of(pid: int, what: str) -> int:
+    """What a running process has in memory, or has had at most; 0 where nobody says."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    found = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    found = (line.split()[1] for line in lines if line.startswith(what))
     return int(next(found, "0")) * 1024

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -29,6 +29,8 @@ DETACHED = "detached:"
 """Before the owner in the owner tag: this parameter lives on its own now."""
 FORMAT = "1"
 TAG_VALUE_LIMIT = 256
+WAS_SECRET = "was"  # noqa: S105 - a mark, not a password
+"""In place of a key: a plain replica that was a SecureString, so that its value stays hidden."""
 SAME_MOMENT = timedelta(seconds=2)
 """Within this, two readings of LastModifiedDate are the same moment (rounding differs by API)."""
 WRITE_WINDOW = timedelta(minutes=10)
@@ -72,6 +74,17 @@ def key_digest(identity: str | None) -> str:
     `none` too for an alias that could not be resolved: its name says nothing of which key it means.
     """
     return digest(identity)[:16] if identity and is_resolved(identity) else "none"
+
+
+def keyless(record: Record, before: Tags, *, secret: bool) -> Record:
+    """The record of a plain replica, with the mark that it was a SecureString, once it was.
+
+    What was a secret stays hidden, however often the plain value changes after that. `secret`: the live
+    parameter is one now, before the write. `before` are its tags.
+    """
+    former = record_of(before)
+    was = secret or (former is not None and former.key != "none")
+    return replace(record, key=WAS_SECRET) if was and record.key == "none" else record
 
 
 def is_resolved(identity: str | None) -> bool:
@@ -127,7 +140,7 @@ class Record:
 
 _PATTERN = re.compile(
     r"v=1 source=(\d{1,18})@(\d{1,15}) replica=(\d{1,18})@(\d{1,15}) origin=(created|adopted)"
-    r" own=([0-9a-f]{32}) from=([0-9a-f]{32}) key=([0-9a-f]{16}|none) rewrite=([0-9a-f]{16}|none)"
+    r" own=([0-9a-f]{32}) from=([0-9a-f]{32}) key=([0-9a-f]{16}|none|was) rewrite=([0-9a-f]{16}|none)"
 )
 
 

@@ -106,6 +106,16 @@ def chosen_key(
     return target.default_key
 
 
+def _needs_no_look(replication: Replication, target: Target, reference: str) -> bool:
+    """Whether a source key's own name says what takes its place: nobody has to ask KMS which key it is.
+
+    Without that look a `default` would do for a key that is mapped under another name, or needs no map.
+    """
+    mapped = {named for named, _ in target.keys}
+    mapped |= {rule.source for rule in replication.kms if target.name in dict(rule.targets)}
+    return reference in mapped or reference.startswith("alias/aws/")
+
+
 def _same_key(arn: str, place: Place) -> str:
     """The ARN of a multi-Region key's replica in another region of the same account."""
     return f"arn:{place.partition}:kms:{place.region}:{place.account}:key/{arn.rsplit('/', 1)[-1]}"
@@ -205,9 +215,15 @@ def _key(
     """The key to send, and what is wrong with it; one subject a key, so that it is one finding."""
     if not parameter.is_secret:
         return None, ()
+    reference = parameter.key_id or MANAGED_KEY
+    if source_ring.trouble and not _needs_no_look(replication, target, reference):
+        reason = (
+            f"which key {reference} is could not be asked in {source.place}, and so not what takes its place in"
+            f" {target.name}: run again, or map it by that very name"
+        )
+        return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
     key = chosen_key(replication, target, parameter, source_ring, source.place, live.place)
     if key is None:
-        reference = parameter.key_id or MANAGED_KEY
         reason = (
             f"no KMS key is mapped for {reference} in {target.name}:"
             f" add it to `kms` (source: {reference}, targets: {target.name}) or give the target a `default`"

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ssm_reconcile import approve, reconcile
 from ssm_reconcile.cli.showing import plan_as, report_as

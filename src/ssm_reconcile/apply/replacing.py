@@ -16,7 +16,7 @@ from ssm_reconcile.apply.writing import Values, put_new
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, canonical
 from ssm_reconcile.plan import Change
-from ssm_reconcile.record import PREFIX, Origin, Standing
+from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES
 from ssm_reconcile.stores.base import Step
@@ -38,7 +38,7 @@ def replace(work: Work, change: Change, desired: Desired, origin: Origin, values
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, SETTLING.total_seconds())
-    _create(work, change, desired, text, origin, kept)
+    _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
     return "replaced: deleted and created, its history starts anew"
 
 

@@ -11,9 +11,9 @@ from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
 from ssm_reconcile.apply.work import Ended, Work, failed
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Desired, Tags, canonical
+from ssm_reconcile.model import SECURE, Desired, Tags, canonical
 from ssm_reconcile.plan import Adopt, Change, Release, Retag, TagDiff
-from ssm_reconcile.record import SOURCE, Record, Standing
+from ssm_reconcile.record import SOURCE, Record, Standing, keyless
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step
 
@@ -73,7 +73,7 @@ def write_tags(
     the sum would pass AWS's limit of 50, what goes is removed before what comes is added. The record is
     of this moment: tags may move LastModifiedDate, and must not make the replica look younger.
     """
-    record = replace(record, written=work.clock.now())
+    record = keyless(replace(record, written=work.clock.now()), live, secret=was_secret(change))
     added = {**tags.added, **work.ownership(desired, change.name, record)}
     removed = [key for key in tags.removed if key in live]
     if SOURCE in live and SOURCE not in added:
@@ -85,6 +85,11 @@ def write_tags(
     add_tags(work, change, added, look)
     if removed and not first:
         remove_tags(work, change, removed, look)
+
+
+def was_secret(change: Change) -> bool:
+    """Whether what is there is a SecureString, and is not to be one any more."""
+    return any(one.attribute == "type" and one.before == SECURE for one in change.differences)
 
 
 def add_tags(work: Work, change: Change, tags: Mapping[str, str], look: Look) -> None:

@@ -8,12 +8,12 @@ from functools import partial
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt, wait
-from ssm_reconcile.apply.tagging import write_tags
+from ssm_reconcile.apply.tagging import was_secret, write_tags
 from ssm_reconcile.apply.work import Work, failed, request, stale
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import IMAGE, Desired, Sealed, Tags, Value, canonical
 from ssm_reconcile.plan import Change, Create, TagDiff, Update
-from ssm_reconcile.record import RECORD, Origin, Record, Standing
+from ssm_reconcile.record import RECORD, Origin, Record, Standing, keyless
 from ssm_reconcile.shape import normal
 from ssm_reconcile.stores.base import Step
 
@@ -39,29 +39,32 @@ def create(work: Work, change: Change, effect: Create, values: Values) -> str:
 def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
     """PutParameter without overwrite. The name being taken is stale, unless it was taken by us.
 
-    `kept` are tags of what was there before that are not ours to remove.
+    `kept` are tags of what was there before that are not ours to remove, and its record.
     """
     sent: list[str] = []
     lost = False
 
     def send() -> int:
         nonlocal lost
-        record = work.record(change, desired, 1, origin)
+        record = keyless(work.record(change, desired, 1, origin), kept, secret=was_secret(change))
         tags = {**kept, **desired.tags, **work.ownership(desired, change.name, record)}
         sent.append(tags[RECORD])
         try:
             return work.ends.store.put(request(desired, change.name, text, tags=tags))
         except StoreError as failure:
             lost = lost or failure.kind is Trouble.LOST
-            if failure.kind is Trouble.EXISTS:
-                return _ours_or_taken(work, change, sent, lost=lost)
-            raise
+            if failure.kind is not Trouble.EXISTS:
+                raise
+            tags_there = _who_took(work, change)
+            if tags_there is None:
+                raise _not_forgotten_yet(failure) from None
+            return _ours_or_taken(sent, tags_there, lost=lost)
 
     def landed() -> int | None:
         tags = work.ends.store.tags(change.name)
         if tags is None:
             return None
-        return _ours_or_taken(work, change, sent, lost=True, tags=tags)
+        return _ours_or_taken(sent, tags, lost=True)
 
     try:
         version = attempt(work, Step.PUT, check=lambda: None, send=send, landed=landed)
@@ -71,16 +74,28 @@ def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
     _settle_image(work, change, desired, version)
 
 
-def _ours_or_taken(
-    work: Work, change: Change, sent: list[str], *, lost: bool, tags: Tags | None = None
-) -> int:
+def _who_took(work: Work, change: Change) -> Tags | None:
+    """The tags of what has the name by now; None when nothing is there."""
+    try:
+        return work.ends.store.tags(change.name)
+    except StoreError as failure:
+        failed(failure, doing="the name is taken, and by whom could not be found out")
+
+
+def _not_forgotten_yet(taken: StoreError) -> StoreError:
+    """A name that is taken by nothing: AWS forgets a deleted parameter only after a while (A1, G12)."""
+    return StoreError(
+        Trouble.THROTTLED,
+        place=taken.place,
+        operation=taken.operation,
+        code=taken.code,
+        remedy="AWS has not forgotten the deleted parameter of that name yet; the next run creates it",
+    )
+
+
+def _ours_or_taken(sent: list[str], tags: Tags, *, lost: bool) -> int:
     """Version 1 when the name was taken by a write of ours whose answer was lost; else stale."""
-    if lost and tags is None:
-        try:
-            tags = work.ends.store.tags(change.name)
-        except StoreError as failure:
-            failed(failure, doing="the name is taken, and by whom could not be found out")
-    if lost and tags is not None and tags.get(RECORD) in sent:
+    if lost and tags.get(RECORD) in sent:
         return 1
     stale("the name was taken since the plan")
 

@@ -71,12 +71,13 @@ def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
     document = read_plan_document(Path(path).read_text(encoding="utf-8", errors="replace"))
     saved = approve.run_of(document)
     made_from = saved.spec_files or (DEFAULT_SPEC,)
-    if not word.spec and made_from != (DEFAULT_SPEC,):
-        message = f"{path} was made from {', '.join(made_from)}"
-        raise UsageError(message, f"say so: {' '.join(f'--spec {file}' for file in made_from)}")
+    specs = word.spec or made_from
+    if not word.spec and not all(Path(file).exists() for file in made_from):
+        message = f"{path} was made from {', '.join(made_from)}, which is not here"
+        raise UsageError(message, f"say where it is: {' '.join('--spec FILE' for _ in made_from)}")
     lifted = {flag: getattr(run, flag) for flag in approve.GUARD_FLAGS}
     return Order(
-        specs=word.spec,
+        specs=specs,
         name=saved.name,
         run=replace(saved.run, parallelism=run.parallelism, **lifted),
         intent=intent,

@@ -58,7 +58,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
         if not scene.run.aims_at(scene.replication.name, scene.target.name, case.address):
             going += _would_go(case)
             continue
-        if not _asked_for(scene, case.name, case.desired):
+        if not _asked_for(scene, case):
             continue
         row = row_of(case)
         outcome = result(case, row)
@@ -99,11 +99,12 @@ def _reversed_roles(scene: Scene, desired: Mapping[str, Desired]) -> tuple[str, 
     )
 
 
-def _asked_for(scene: Scene, name: str, desired: Desired | None) -> bool:
+def _asked_for(scene: Scene, case: Case) -> bool:
     """Whether a narrowed run is about this address, by its own name or its source's."""
     if not scene.run.only:
         return True
-    names = {name} | ({desired.source.name} if desired is not None else set())
+    source = case.made_from if case.desired is None else case.desired.source.name
+    names = {case.name} if source is None else {case.name, source}
     return any(glob.matches(one) for glob in scene.only for one in names)
 
 

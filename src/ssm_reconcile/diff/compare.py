@@ -22,7 +22,7 @@ from ssm_reconcile.model import (
     Unreadable,
 )
 from ssm_reconcile.plan import Difference, TagDiff
-from ssm_reconcile.record import Record, is_resolved, key_digest
+from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
@@ -66,6 +66,8 @@ def attribute_differences(
     an alias that points elsewhere since is a difference although its name is the same.
     """
     before, after = _attributes_of(live, desired, ring), _attributes_to_be(desired, live)
+    if record is not None and record.left_at(live) and _unknown_keys(before, after):
+        after["KeyId"] = before["KeyId"]  # our own write chose it, and nobody has written since
     if before == after and not _repointed(desired, record):
         return ()
     secret = desired.source.is_secret or live.is_secret
@@ -77,12 +79,18 @@ def attribute_differences(
     return tuple(sorted(found, key=lambda difference: difference.attribute))
 
 
+def _unknown_keys(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether both sides have a key, and KMS could not tell of one of them which it is."""
+    keys = (before["KeyId"], after["KeyId"])
+    return None not in keys and not all(map(is_resolved, keys))
+
+
 def _repointed(desired: Desired, record: Record | None) -> bool:
     return (
         record is not None
         and desired.source.is_secret
         and is_resolved(desired.key_identity)
-        and record.key not in ("none", key_digest(desired.key_identity))
+        and record.key not in ("none", WAS_SECRET, key_digest(desired.key_identity))
     )
 
 

@@ -30,6 +30,7 @@ from ssm_reconcile.plan import Row
 from ssm_reconcile.record import (
     OWNER,
     SOURCE,
+    WAS_SECRET,
     Record,
     Standing,
     is_resolved,
@@ -60,7 +61,8 @@ def _record_is_current(case: Case) -> bool:
 def _key_is_recorded(wanted: Desired, record: Record) -> bool:
     """Whether the record names today's key; while KMS cannot be asked, whatever it names will do."""
     unknown = wanted.source.is_secret and not is_resolved(wanted.key_identity)
-    return unknown or record.key == key_digest(wanted.key_identity)
+    was = record.key == WAS_SECRET and not wanted.source.is_secret
+    return unknown or was or record.key == key_digest(wanted.key_identity)
 
 
 TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (

@@ -48,7 +48,7 @@ class Clients:
 
 
 def _hush() -> None:
-    """botocore's debug log prints requests and answers whole, values and all (ux.md section 2).
+    """Botocore's debug log prints requests and answers whole, values and all (ux.md section 2).
 
     A process may have turned all logging up, as a Lambda does by its log level; not this one's.
     """

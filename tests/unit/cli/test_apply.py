@@ -182,13 +182,21 @@ def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: Aws, cli: Cli) -> None:
     assert cli("apply", "plan.json", "--expect-plan", report("plan.json")["plan_id"]).exit_code == 0
 
 
-def test_a_saved_plan_of_another_spec_says_which_one(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_knows_the_spec_that_it_was_made_from(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").rename("prod.yaml")
     cli("plan", "prod.yaml", "--out", "plan.json")
+    assert cli("apply", "plan.json").exit_code == 0
+
+
+def test_a_saved_plan_whose_spec_is_elsewhere_by_now_asks_where(aws: Aws, cli: Cli) -> None:
+    Path("replication.yaml").rename("prod.yaml")
+    cli("plan", "prod.yaml", "--out", "plan.json")
+    Path("prod.yaml").rename("moved.yaml")
     told = cli("apply", "plan.json")
     assert told.exit_code == 64
-    assert "--spec prod.yaml" in told.stderr
-    assert cli("apply", "plan.json", "--spec", "prod.yaml").exit_code == 0
+    assert "prod.yaml" in told.stderr
+    assert "--spec" in told.stderr
+    assert cli("apply", "plan.json", "--spec", "moved.yaml").exit_code == 0
 
 
 @pytest.mark.parametrize(

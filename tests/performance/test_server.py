@@ -1,0 +1,123 @@
+"""The server that the benchmarks measure against: pages, quotas, batches, and accounts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from benchmarks import plot
+from benchmarks.quotas import Bucket
+from benchmarks.seeds import Seed
+from benchmarks.served import CREDENTIALS, Server
+from tests.performance.conftest import Bench
+
+Make = Callable[..., Bench]
+
+
+def client(server: Server, service: str = "ssm", region: str = "us-east-1") -> Any:
+    session = Session(
+        CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name=region
+    )
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    untyped: Any = session
+    return untyped.client(service, endpoint_url=server.url, config=once)
+
+
+@pytest.fixture
+def ssm(server: Server) -> Any:
+    server.world(Seed(120, targets=()))
+    return client(server)
+
+
+def test_pages_are_as_long_as_asked_and_the_last_has_no_token(server: Server, ssm: Any) -> None:
+    pages = list(ssm.get_paginator("describe_parameters").paginate(PaginationConfig={"PageSize": 50}))
+    assert [len(page["Parameters"]) for page in pages] == [50, 50, 20]
+    assert len({one["Name"] for page in pages for one in page["Parameters"]}) == 120
+    with pytest.raises(ClientError):
+        ssm.describe_parameters(MaxResults=51)
+    assert server.counts().calls["DescribeParameters"] == 4
+
+
+def test_empty_pages_come_in_between(server: Server, ssm: Any) -> None:
+    server.weather(sparse=2)
+    pages = list(ssm.get_paginator("describe_parameters").paginate(PaginationConfig={"PageSize": 50}))
+    server.weather()
+    assert [len(page["Parameters"]) for page in pages] == [50, 0, 50, 0, 20]
+
+
+def test_a_delete_between_two_pages_skips_nobody(ssm: Any) -> None:
+    first = ssm.describe_parameters(MaxResults=50)
+    ssm.delete_parameter(Name=first["Parameters"][0]["Name"])
+    second = ssm.describe_parameters(MaxResults=50, NextToken=first["NextToken"])
+    third = ssm.describe_parameters(MaxResults=50, NextToken=second["NextToken"])
+    assert sum(len(page["Parameters"]) for page in (first, second, third)) == 120
+
+
+def test_values_come_by_ten_and_by_version_and_a_secret_only_when_decrypted(server: Server, ssm: Any) -> None:
+    secret = next(
+        one["Name"]
+        for one in ssm.describe_parameters(MaxResults=50)["Parameters"]
+        if one["Type"] == "SecureString"
+    )
+    plain = ssm.get_parameters(Names=[secret, "/none"], WithDecryption=True)
+    closed = ssm.get_parameters(Names=[secret], WithDecryption=False)
+    assert plain["InvalidParameters"] == ["/none"]
+    assert plain["Parameters"][0]["Value"] != closed["Parameters"][0]["Value"]
+    assert server.counts().decrypted == 1
+    version = plain["Parameters"][0]["Version"]
+    assert ssm.get_parameters(Names=[f"{secret}:{version + 1}"])["Parameters"] == []
+    with pytest.raises(ClientError):
+        ssm.get_parameters(Names=[f"/{n}" for n in range(11)])
+
+
+def test_a_quota_lets_a_burst_through_and_says_rate_exceeded_after(server: Server, ssm: Any) -> None:
+    server.weather(rates={"get": 5}, bursts={"get": 3}, latency=0.02)
+    codes = []
+    began = time.monotonic()
+    for _ in range(5):
+        try:
+            ssm.get_parameters(Names=["/x"])
+            codes.append("")
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+    server.weather()
+    assert codes[:3] == ["", "", ""]
+    assert "ThrottlingException" in codes[3:]
+    assert time.monotonic() - began >= 5 * 0.02
+    assert server.counts().throttled["GetParameters"] == codes.count("ThrottlingException")
+
+
+def test_a_bucket_fills_up_again_and_no_further_than_its_burst() -> None:
+    bucket = Bucket(rate=2, burst=3)
+    assert [bucket.take(0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(0.5), bucket.take(0.6)] == [True, False]
+    assert [bucket.take(100) for _ in range(4)] == [True, True, True, False]
+
+
+def test_overwrite_and_tags_do_not_go_together(ssm: Any) -> None:
+    with pytest.raises(ClientError) as refused:
+        ssm.put_parameter(
+            Name="/x", Value="1", Type="String", Overwrite=True, Tags=[{"Key": "a", "Value": "1"}]
+        )
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_the_same_seed_is_the_same_world(server: Server, bench: Make) -> None:
+    ids = [bench(Seed(60)).plan().plan_id for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert bench(Seed(60, seed=2)).plan().plan_id != ids[0] or bench(Seed(61)).plan().plan_id != ids[0]
+
+
+def test_a_plot_is_a_picture_with_each_line_in_it() -> None:
+    picture = plot.svg(
+        "t", "x", {"calls": [(1_000, 99), (10_000, 909)], "seconds": [(1_000, 0.5), (10_000, 5)]}
+    )
+    assert picture.count("<polyline") == 2
+    assert ">10,000<" in picture
+    assert picture.startswith("<svg")

@@ -1,0 +1,42 @@
+"""In which order, and in which company, changes are carried out."""
+
+from __future__ import annotations
+
+from ssm_reconcile.apply import _phases, _Tally
+from ssm_reconcile.change import Delete
+from ssm_reconcile.plan import Change, Row
+from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.report import Outcome, Result
+from tests.builders import change, creates, deletes, replaces, retags
+
+
+def kept_out(count: int) -> list[Change]:
+    return [change(Delete(None), f"/p/k{i}", row=Row.KEPT_OUT) for i in range(count)]
+
+
+def test_first_what_is_written_then_what_is_replaced_and_only_then_what_goes() -> None:
+    mixed = [*deletes(2), *replaces(2), *creates(2)]
+    writes, replaced, gone = _phases(mixed)
+    assert writes == [creates(2)]
+    assert replaced == [[one] for one in replaces(2)]
+    assert gone == [deletes(2)]
+
+
+def test_those_that_need_the_same_read_go_together() -> None:
+    mixed = [one for pair in zip(retags(15), creates(15), strict=True) for one in pair]
+    writes = next(_phases(mixed))
+    assert [sum(one in creates(15) for one in batch) for batch in writes] == [10, 5, 0]
+    *_, gone = _phases([one for pair in zip(kept_out(12), deletes(12), strict=True) for one in pair])
+    assert [sum(one in deletes(12) for one in batch) for batch in gone] == [10, 2, 0]
+
+
+def test_progress_counts_each_change_as_it_ends() -> None:
+    seen: list[Progress] = []
+    tally = _Tally("1/us-east-1", 3, seen.append)
+    outcomes = [Outcome(one, Result.APPLIED) for one in creates(3)]
+    assert tally.count(outcomes[:1]) == outcomes[:1]
+    tally.count(outcomes[1:])
+    assert [(one.phase, one.done, one.total) for one in seen] == [
+        (Phase.WRITING, 1, 3),
+        (Phase.WRITING, 3, 3),
+    ]

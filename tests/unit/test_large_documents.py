@@ -1,0 +1,84 @@
+"""What is hashed, written and kept piece by piece is what it would be in one piece."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ssm_reconcile.change import effect_of
+from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.stores.session import moment_of
+from ssm_reconcile.stores.wire import name_in, parameter_of, tags_of
+from tests.builders import HERE, creates, deletes, part, updates
+
+
+def canonical(document: object) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_the_plan_id_is_the_hash_of_canonical_json() -> None:
+    parts = (part(*creates(3), *updates(2, "/p/ü")), part(*deletes(1)), part())
+    plan = Plan(parts, mode=Mode.VERIFY, narrowing=Narrowing(("b", "a"), ("/p/**",)))
+    documents = [
+        {
+            "replication": one.name,
+            "source": one.source,
+            "mode": "verify",
+            "targets": ["a", "b"],
+            "only": ["/p/**"],
+            "changes": [effect_of(change) for change in sorted(one.changes, key=lambda c: c.order)],
+        }
+        for one in parts
+    ]
+    documents[0]["mode"] = documents[1]["mode"] = documents[2]["mode"] = plan.mode.value
+    assert plan.plan_id == hashlib.sha256(canonical(documents).encode()).hexdigest()
+    assert plan.id_of(parts[0]) == hashlib.sha256(canonical(documents[0]).encode()).hexdigest()
+    assert Plan(()).plan_id == hashlib.sha256(b"[]").hexdigest()
+
+
+@pytest.mark.parametrize("count", [0, 1, 700, 5_000])
+def test_a_document_of_many_changes_is_written_in_blocks_that_fit_together(count: int) -> None:
+    document = {"changes": [{"name": f"/p/{n}\u202e", "lines": ["a\nb", n, None]} for n in range(count)]}
+    whole = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2)
+    assert dumps(document) == whole.replace("\u202e", "\\u202e") + "\n"
+    assert json.loads(dumps(document)) == document
+
+
+def told(number: int) -> dict[str, object]:
+    text = "".join(["a", "b"])
+    return {
+        "Name": f"/p/{number}",
+        "Type": f"String{'List' * (number % 2)}",
+        "Version": 1,
+        "LastModifiedDate": datetime(2026, 11, 1, tzinfo=UTC),
+        "Description": f"of {text}",
+        "LastModifiedUser": f"user {text}",
+    }
+
+
+def test_texts_that_parameters_and_places_share_are_in_memory_once() -> None:
+    one, same, other = (parameter_of(told(number)) for number in (2, 2, 4))
+    assert one.name is same.name is name_in(HERE.arn("/p/2"), HERE)
+    assert one.type is other.type
+    assert one.description is other.description
+    assert one.last_modified_user is other.last_modified_user
+
+
+def test_tags_are_sorted_and_short_ones_shared() -> None:
+    pairs = [{"Key": key, "Value": value} for key, value in (("b", "x" * 3), ("a", "y" * 200))]
+    first, second = tags_of(pairs), tags_of(json.loads(json.dumps(pairs)))
+    assert list(first) == ["a", "b"]
+    assert first == second == {"a": "y" * 200, "b": "xxx"}
+    assert first["b"] is second["b"]
+
+
+def test_times_are_read_as_the_moments_they_are() -> None:
+    noon = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
+    for told_time in (noon.timestamp(), noon.isoformat(), "2026-11-23T14:00:00.250+02:00"):
+        assert moment_of(told_time) == noon
+        assert moment_of(told_time).utcoffset() is not None
+    assert moment_of(1).astimezone(timezone(timedelta(hours=2))).hour == 2
