@@ -191,6 +191,11 @@ class Plan:
         return tuple(other for part in self.replications for other in part.others)
 
     @property
+    def named(self) -> tuple[Change | Other, ...]:
+        """Every address that the plan names, changed or not."""
+        return (*self.changes, *self.others)
+
+    @property
     def all_findings(self) -> tuple[Finding, ...]:
         """The findings of the run and of all replications."""
         return self.findings + tuple(f for part in self.replications for f in part.findings)

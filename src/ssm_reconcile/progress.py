@@ -31,5 +31,5 @@ class Progress:
 class Watch(Protocol):
     """Is told of progress, from any thread."""
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress, /) -> None:
         """Takes note."""

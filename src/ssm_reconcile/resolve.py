@@ -218,8 +218,8 @@ def _key(
     reference = parameter.key_id or MANAGED_KEY
     if source_ring.trouble and not _needs_no_look(replication, target, reference):
         reason = (
-            f"which key {reference} is could not be asked in {source.place}, and so not what takes its place in"
-            f" {target.name}: run again, or map it by that very name"
+            f"which key {reference} is could not be asked in {source.place}, and so not what takes its place"
+            f" in {target.name}: run again, or map it by that very name"
         )
         return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
     key = chosen_key(replication, target, parameter, source_ring, source.place, live.place)

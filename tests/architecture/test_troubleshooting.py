@@ -82,7 +82,7 @@ def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "complaints.py"))
     found |= {kind.value for kind in ProblemKind} | {code for _, code in applying._CODES}
-    found |= {guard.__globals__["NAME"] for guard in GUARDS}  # type: ignore[attr-defined]  # functions have them
+    found |= {guard.__globals__["NAME"] for guard in GUARDS}
     what = re.findall(r'_check_effects\(.*?"(\w+)"', Path(patterns.__file__).read_text(), re.DOTALL)
     return found | {f"{one}-without-effect" for one in what}
 

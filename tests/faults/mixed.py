@@ -105,9 +105,11 @@ State = Mapping[Place, Mapping[str, Seen]]
 def assert_untouched(stage: Stage, before: State, plan: Plan | None, *, spec: Replication = SPEC) -> None:
     """Whatever happened: the source and what no change of the plan names is as it was, byte for byte."""
     after = stage.world.state()
-    changed = set() if plan is None else {
-        (change.target, canonical(change.name)) for change in plan.changes if change.fate is Fate.APPLY
-    }  # fmt: skip
+    changed = (
+        set()
+        if plan is None
+        else {(change.target, canonical(change.name)) for change in plan.changes if change.fate is Fate.APPLY}
+    )
     assert after[stage.source] == before[stage.source]
     for target, place in stage.places.items():
         for name in before[place].keys() | after[place].keys():

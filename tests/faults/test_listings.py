@@ -132,9 +132,14 @@ def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
     from tests.property.stage import FROM, TO_NEAR
 
     spec = Replication(
-        "prod", FROM, (TO_NEAR,), (Glob("/p/**"),), DeleteMode.OWNED,
-        types=frozenset({"String"}), orphans=Orphans.DELETE,
-    )  # fmt: skip
+        "prod",
+        FROM,
+        (TO_NEAR,),
+        (Glob("/p/**"),),
+        DeleteMode.OWNED,
+        types=frozenset({"String"}),
+        orphans=Orphans.DELETE,
+    )
     stage = Stage()
     stage.world.put(stage.source, "/p/a", "one")
     stage.world.put(stage.source, "/p/b", "two")

@@ -1,4 +1,4 @@
-"""Signals: SIGINT and SIGTERM set a flag; no new work is begun, what is in flight is ended, and it is said."""
+"""Signals: SIGINT and SIGTERM set a flag; no new work is begun, what is in flight is ended and said."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def assert_both_told(stage: Stage, first: Report, second: Report) -> None:
         assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
         for outcome in report.outcomes:
             if isinstance(outcome.change.effect, Replace) and outcome.result is Result.FAILED:
-                # The other run created it between our delete and our create: we did write, so it is not stale.
+                # The other run created it between our delete and our create: we did write, so not stale.
                 assert "the name was taken" in outcome.error
                 continue
             assert outcome.result in (Result.APPLIED, Result.STALE), f"{outcome.change.name} {outcome.error}"
@@ -96,7 +96,7 @@ def test_whatever_a_create_right_after_a_delete_is_told(recreate: Recreate) -> N
         assert_converges(stage)
 
 
-CROSSINGS = {
+CROSSINGS: dict[str, deeds.Deed] = {
     "the source goes": deeds.Deletes(SOURCE, "/p/moved"),
     "the source is made anew": deeds.Recreates(SOURCE, "/p/moved", "made anew"),
     "the source comes back": deeds.Writes(SOURCE, "/p/gone", "back again"),
@@ -182,7 +182,9 @@ def test_within_the_last_milliseconds_a_lost_write_is_detected_and_said(world: M
         assert mine[0].result is Result.APPLIED
         assert "overwritten" in mine[0].note
         assert any(finding.code == "version-overwritten" for finding in report.findings)
-        assert "by hand" in [v.settled.value.reveal() for v in stage.world.peek(stage.near, "/p/moved").versions]  # type: ignore[union-attr] # fmt: skip
+        moved = stage.world.peek(stage.near, "/p/moved")
+        assert moved is not None
+        assert "by hand" in [version.settled.value.reveal() for version in moved.versions]
     else:
         # Its write came after ours, so it stands, and the last look says so.
         assert stage.world.value(stage.near, "/p/moved") == "by hand"

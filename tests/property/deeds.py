@@ -221,7 +221,7 @@ def _recreate(stage: Stage, deed: Recreates, before: Stored | None, value: str) 
     place, shown = stage.places[deed.where], before.latest.parameter
     stage.world.delete(place, deed.name)
     stage.clock.advance(timedelta(seconds=40))
-    key = {} if shown.key_id is None else {"key_id": shown.key_id}
+    key: dict[str, Any] = {} if shown.key_id is None else {"key_id": shown.key_id}
     stage.world.put(
         place, deed.name, value, shown.type, tier=shown.tier, description=shown.description, **key
     )
@@ -239,7 +239,7 @@ def _clone(stage: Stage, deed: Clones) -> None:
 
 
 def as_written(found: Stored, where: str) -> Writes:
-    """The write that would make, in some place, a parameter as it is: all of it but what belongs to others."""
+    """The write that would make a parameter as it is: all of it but what belongs to others."""
     shown = found.latest.parameter
     return Writes(
         where=where,
@@ -287,6 +287,22 @@ def is_ours_to_read(tags: dict[str, str]) -> bool:
 
 
 __all__ = [
-    "SOURCE", "STRANGER", "US", "Claims", "Clones", "CopiesTags", "Deed", "Deletes", "Detaches", "Disables", "Edits",
-    "Recreates", "Repoints", "Stacks", "Tags", "Untags", "Writes", "happen",
-]  # fmt: skip
+    "SOURCE",
+    "STRANGER",
+    "US",
+    "Claims",
+    "Clones",
+    "CopiesTags",
+    "Deed",
+    "Deletes",
+    "Detaches",
+    "Disables",
+    "Edits",
+    "Recreates",
+    "Repoints",
+    "Stacks",
+    "Tags",
+    "Untags",
+    "Writes",
+    "happen",
+]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.clock import Stop
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.places import Connect, Places
 from ssm_reconcile.plan import Plan
@@ -92,7 +93,7 @@ class Stage:
         self,
         *specs: Replication,
         run: Run = LIFTED,
-        stop: reconcile.Stop | None = None,
+        stop: Stop | None = None,
         between: Callable[[], object] = lambda: None,
     ) -> Report:
         """Plan and apply, in one run as the command does it. `between` happens after the plan."""

@@ -32,8 +32,16 @@ from tests.property.deeds import Deed
 from tests.property.stage import FAR, FROM, LIFTED, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
 
 NAMES = (
-    "/p/a", "/p/b", "/p/db/password", "/p/url", "/p/us-east-1/x", "/p/us-east-2/x", "/p/list", "solo", "/q/other",
-)  # fmt: skip
+    "/p/a",
+    "/p/b",
+    "/p/db/password",
+    "/p/url",
+    "/p/us-east-1/x",
+    "/p/us-east-2/x",
+    "/p/list",
+    "solo",
+    "/q/other",
+)
 LONG = "y" * 4080
 """With a region before it just under the limit of a Standard value, over it with an account too."""
 PLAIN = (
@@ -134,11 +142,23 @@ def disturbances(
 
 
 edits = one_of(
-    {"value": "edited"}, {"value": "us-east-1, edited"}, {"description": "edited"}, {"description": ""},
-    {"pattern": "(?s).+"}, {"pattern": ""}, {"tier": "Advanced"}, {"tier": "Standard"},
-    {"type": SECURE}, {"type": "String"}, {"type": STRING_LIST}, {"data_type": "aws:ec2:image"},
-    {"tier": "Advanced", "policies": (QUIET,)}, {"policies": ()}, {"type": SECURE, "key": "alias/two"}, {},
-)  # fmt: skip
+    {"value": "edited"},
+    {"value": "us-east-1, edited"},
+    {"description": "edited"},
+    {"description": ""},
+    {"pattern": "(?s).+"},
+    {"pattern": ""},
+    {"tier": "Advanced"},
+    {"tier": "Standard"},
+    {"type": SECURE},
+    {"type": "String"},
+    {"type": STRING_LIST},
+    {"data_type": "aws:ec2:image"},
+    {"tier": "Advanced", "policies": (QUIET,)},
+    {"policies": ()},
+    {"type": SECURE, "key": "alias/two"},
+    {},
+)
 """One attribute of a parameter, or two that go together; none: it is written again as it is."""
 
 

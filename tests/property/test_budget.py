@@ -85,7 +85,9 @@ def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
     stage.apply(spec)
     stage.later()
     for i in range(0, 1000, 100):
-        stage.world.put(stage.source, f"/p/{i:05}", "changed", stage.world.peek(stage.source, f"/p/{i:05}").latest.parameter.type)  # type: ignore[union-attr] # fmt: skip
+        there = stage.world.peek(stage.source, f"/p/{i:05}")
+        assert there is not None
+        stage.world.put(stage.source, f"/p/{i:05}", "changed", there.latest.parameter.type)
     stage.later()
     stage.world.traffic.forget()
     assert len(stage.plan(spec).changes) == 10 * targets

@@ -31,7 +31,7 @@ class Shuffled(MemoryStore):
         self._salt = salt
 
     def _mixed(self, items: Iterable[Item]) -> list[Item]:
-        return sorted(items, key=lambda item: hashlib.md5(f"{self._salt} {item!r}".encode()).digest())
+        return sorted(items, key=lambda item: hashlib.sha256(f"{self._salt} {item!r}".encode()).digest())
 
     def describe(self) -> Iterator[Sequence[Parameter]]:
         yield self._mixed(parameter for page in super().describe() for parameter in page)

@@ -44,7 +44,7 @@ def addresses(stage: Stage, spec: Replication) -> dict[str, set[str]]:
 def named(plan: Plan) -> dict[str, list[str]]:
     """The addresses that a plan names, by target."""
     found: dict[str, list[str]] = {}
-    for item in (*plan.changes, *plan.others):
+    for item in plan.named:
         found.setdefault(item.target, []).append(canonical(item.name))
     return found
 

@@ -54,7 +54,7 @@ def test_of_what_is_in_sync_no_value_is_read(story: Story) -> None:
         for name in call.names
     }
     reported: set[str] = set()
-    for item in (*plan.changes, *plan.others):
+    for item in plan.named:
         reported.add(canonical(item.name))
     for target in story.spec.targets:
         for name, stored in stage.world.region(stage.source).parameters.items():

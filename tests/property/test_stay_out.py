@@ -27,7 +27,7 @@ def test_what_is_neither_ours_nor_placed_is_not_mentioned(story: Story) -> None:
         for name in STRANGERS:
             stage.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
     plan = stage.plan(story.spec, run=story.run)
-    mentioned = {(item.target, canonical(item.name)) for item in (*plan.changes, *plan.others)}
+    mentioned = {(item.target, canonical(item.name)) for item in plan.named}
     for target in story.spec.targets:
         view = View(stage, story.spec, target)
         known = set(view.placed()) | view.ours()

@@ -20,7 +20,8 @@ from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.explain import explain
 from ssm_reconcile.explain.text import text as explain_text
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers import annotations, outputs, pages
+from ssm_reconcile.publishers import annotations as marks
+from ssm_reconcile.publishers import outputs, pages
 from ssm_reconcile.renderers.json import dumps, plan_document, report_document
 from ssm_reconcile.renderers.markdown import plan_comment
 from ssm_reconcile.renderers.text import plan_text
@@ -121,7 +122,7 @@ def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     for level in range(4):
         said[f"comment of level {level}"] = plan_comment(view, level=level)
     said["saved plan"] = dumps(saved)
-    said["annotations"] = "\n".join(annotations.commands(plan.all_findings, Path(), None))
+    said["annotations"] = "\n".join(marks.commands(plan.all_findings, Path(), None))
     said["pages"] = repr(pages.plan_pages(document))
     said["repr of the plan"] = repr(plan) + str(plan) + f"{plan}"
     said["the plan as a dictionary"] = json.dumps(asdict(plan), default=repr)

@@ -89,7 +89,18 @@ def test_no_command_says_a_secret(world: World, fault: str) -> None:
         said |= said_by("explain", *LOUD, name) | said_by("explain", *LOUD, name, "--format", "json")
     said |= said_by("doctor", *LOUD)
     for words in (("plan.json.json",), ("--yes",)):
-        said |= said_by("apply", *LOUD, *words, "--overwrite-outside", "--max-change-percent", "100", "--out", "report.json", "--format", "json")  # fmt: skip
+        said |= said_by(
+            "apply",
+            *LOUD,
+            *words,
+            "--overwrite-outside",
+            "--max-change-percent",
+            "100",
+            "--out",
+            "report.json",
+            "--format",
+            "json",
+        )
     said |= said_by("apply", *LOUD, "--yes", "--verify-values")
     said |= said_by("event", *LOUD, "--format", "html", written(json.dumps(["/app/0", "/app/3/password"])))
     assert leaks({**said, **files()}, SECRETS) == []

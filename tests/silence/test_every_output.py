@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,7 +48,8 @@ def planted(story: Story) -> tuple[Story, list[Planted]]:
             # A token of its own: it is metadata, and kept, but of a secret it is not shown.
             pattern = {"pattern": f"(?s).*|{token(PATTERNS + len(made))}"}
             made.append(Planted(token(PATTERNS + len(made)), pattern["pattern"]))
-        return replace(deed, value=fresh.value, **pattern)
+        changed: dict[str, Any] = {"value": fresh.value, **pattern}
+        return replace(deed, **changed)
 
     before, since = tuple(map(one, story.before)), tuple(map(one, story.since))
     return replace(story, before=before, since=since), made
@@ -111,10 +114,13 @@ def assert_silent(said: Mapping[str, str], secrets: list[Planted]) -> None:
 
 KEPT = frozenset(
     {
-        "what the plan keeps", "what the report keeps", "what the judged keep", "the plan as a dictionary",
+        "what the plan keeps",
+        "what the report keeps",
+        "what the judged keep",
+        "the plan as a dictionary",
         "the report as a dictionary",
     }
-)  # fmt: skip
+)
 
 
 @given(story=stories())
@@ -234,7 +240,10 @@ def test_a_secret_that_is_too_large_is_said_to_be_so_without_a_number() -> None:
 )
 def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, target: str) -> None:
     stage, one, other = Stage(), plant(1), plant(2)
-    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value, source), deeds.Writes(NEAR, "/p/a", other.value, target)])  # fmt: skip
+    deeds.happen(
+        stage,
+        [deeds.Writes(SOURCE, "/p/a", one.value, source), deeds.Writes(NEAR, "/p/a", other.value, target)],
+    )
     stage.later()
     with listening() as ear:
         said = everything(stage, full_spec(), LIFTED, ear)
@@ -297,7 +306,7 @@ def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None
         )
         stage.later()
         turns = deeds.Writes(where, "/p/a", third.value, SECURE)
-        stage.world.before(operation, lambda turns=turns, stage=stage: deeds.happen(stage, [turns]))
+        stage.world.before(operation, partial(deeds.happen, stage, [turns]))
         run = replace(LIFTED, targets=(NEAR,))
         with listening() as ear:
             said = everything(stage, full_spec(), run, ear)

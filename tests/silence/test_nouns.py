@@ -78,7 +78,8 @@ def test_no_format_reveals_a_sealed_value(spec: str) -> None:
 
 
 def test_a_sealed_value_has_no_length_and_no_parts() -> None:
-    for peek in (len, iter, lambda one: one[0], lambda one: one + "", bytes, int):
+    peeks: list[Callable[[Any], object]] = [len, iter, lambda one: one[0], lambda one: one + "", bytes, int]
+    for peek in peeks:
         with pytest.raises(TypeError):
             peek(SEALED)
 
@@ -100,11 +101,15 @@ def test_a_reading_of_a_secret_has_nothing_to_show() -> None:
     assert not reading.cut
 
 
+def _missing(value: Value) -> None:
+    raise LookupError(value.name, value)
+
+
 def test_a_logged_exception_with_its_locals_shows_nothing() -> None:
-    value = VALUE
+    value, shown = VALUE, ""
     with listening() as ear:
         try:
-            raise LookupError(value.name, value)
+            _missing(value)
         except LookupError as error:
             logging.getLogger("somebody").exception("it went wrong with %s", value)
             shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())

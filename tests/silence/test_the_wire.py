@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -75,8 +75,9 @@ def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: s
         "GetParameters": lambda: raised(store.values(["/p/0", "/p/1"], decrypt=True).failed.values()),
         "AddTagsToResource": lambda: store.add_tags("/p/0", {"a": "b"}),
     }
+    call: Callable[[], object] = calls[operation]
     with listening() as ear, pytest.raises(StoreError) as caught:
-        calls[operation]()
+        call()
     said = {"the error": told(caught.value), "log": "\n".join(ear.heard)}
     assert leaks(said, SECRETS) == []
     assert operation in said["the error"]

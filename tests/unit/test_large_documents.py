@@ -49,7 +49,7 @@ def test_a_document_of_many_changes_is_written_in_blocks_that_fit_together(count
 
 
 def told(number: int) -> dict[str, object]:
-    text = "".join(["a", "b"])
+    text = "a and b"
     return {
         "Name": f"/p/{number}",
         "Type": f"String{'List' * (number % 2)}",

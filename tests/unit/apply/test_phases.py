@@ -7,7 +7,7 @@ from ssm_reconcile.change import Delete
 from ssm_reconcile.plan import Change, Row
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Result
-from tests.builders import change, creates, deletes, replaces, retags
+from tests.builders import Watched, change, creates, deletes, replaces, retags
 
 
 def kept_out(count: int) -> list[Change]:
@@ -31,12 +31,9 @@ def test_those_that_need_the_same_read_go_together() -> None:
 
 
 def test_progress_counts_each_change_as_it_ends() -> None:
-    seen: list[Progress] = []
-    tally = _Tally("1/us-east-1", 3, seen.append)
+    watched = Watched()
+    tally = _Tally("1/us-east-1", 3, watched)
     outcomes = [Outcome(one, Result.APPLIED) for one in creates(3)]
     assert tally.count(outcomes[:1]) == outcomes[:1]
     tally.count(outcomes[1:])
-    assert [(one.phase, one.done, one.total) for one in seen] == [
-        (Phase.WRITING, 1, 3),
-        (Phase.WRITING, 3, 3),
-    ]
+    assert watched.all == [Progress("1/us-east-1", Phase.WRITING, done, 3) for done in (1, 3)]
