@@ -187,6 +187,7 @@ class Reading:
     cut: bool = False
     fits_standard: bool = True
     fits_advanced: bool = True
+    fits_pattern: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +203,13 @@ class Question:
     """A value that has to be read: of which parameter, and what it is made into before it is sealed.
 
     `show`: it is a plain value that may be seen. A question about a replica has no substitutions:
-    what it holds is shaped already.
+    what it holds is shaped already. `pattern` is the AllowedPattern that a rewritten value has to match.
     """
 
     name: str
     substitutions: tuple[Substitution, ...] = ()
     show: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)

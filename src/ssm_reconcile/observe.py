@@ -234,7 +234,7 @@ def _answer(
     if value is not None and value.type == SECURE and not decrypt:
         return Unreadable("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
-        return read_one(value, question.substitutions, key, show=question.show)
+        return read_one(value, question.substitutions, key, show=question.show, pattern=question.pattern)
     if failure is not None:
         return Unreadable(failure.code, failure.remedy or "AWS refused to read it")
     return Unreadable("ParameterNotFound", "it vanished while the plan was made")

@@ -69,7 +69,8 @@ def prove(
             continue
         if there is None and not show and not wanted.substitutions:
             continue  # a new secret is read when it is written
-        from_source[address] = Question(wanted.source.name, wanted.substitutions, show)
+        pattern = wanted.source.allowed_pattern if wanted.substitutions else ""
+        from_source[address] = Question(wanted.source.name, wanted.substitutions, show, pattern)
         if there is not None:
             from_live[address] = Question(there.name, (), show)
     return Proof(frozenset(settled), from_source, from_live, frozenset(unproven))

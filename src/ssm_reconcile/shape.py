@@ -6,6 +6,7 @@ Used by `observe` (to compare) and by `apply` (to write), so that what is compar
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
@@ -42,7 +43,20 @@ def seal(text: Sealed, kind: str, key: bytes) -> bytes:
     return hashlib.blake2b(normal(text.reveal(), kind).encode(), key=key, digest_size=32).digest()
 
 
-def read(value: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool) -> Reading:
+def matches(pattern: str, text: str) -> bool:
+    """Whether AWS takes a value under an AllowedPattern, as far as it can be told here.
+
+    AWS's engine is not ours (aws-facts B10): a pattern that ours cannot read is taken as no match.
+    """
+    try:
+        return not pattern or re.search(pattern, text) is not None
+    except re.error:
+        return False
+
+
+def read(
+    value: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool, pattern: str = ""
+) -> Reading:
     """What is kept of one value. `show`: its name and place allow its beginning to be seen.
 
     A value that arrives as a SecureString is never shown, whatever its listing said a moment ago.
@@ -59,4 +73,5 @@ def read(value: Value, substitutions: Iterable[Substitution], key: bytes, *, sho
         cut=show and len(text) > EXCERPT,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
+        fits_pattern=matches(pattern, text),
     )

@@ -79,3 +79,16 @@ def test_a_name_that_is_taken_by_nothing_is_tried_again() -> None:
     (outcome,) = stage.apply().outcomes
     assert outcome.result is Result.APPLIED
     assert stage.value(canonical("/p/a")) == "v"
+
+
+def test_a_rewritten_value_that_its_pattern_refuses_is_found_by_the_plan() -> None:
+    moved = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}")
+    stage = Stage(replication(rewrites=(moved,)))
+    stage.world.put(stage.here, "/p/a", "a.us-east-1", allowed_pattern=".*us-east-1")
+    stage.world.put(stage.here, "/p/b", "b.us-east-1", allowed_pattern="[a-z].us-east-[12]")
+    stage.pass_time()
+    plan = stage.plan()
+    assert [(other.name, other.counted) for other in plan.others] == [("/p/a", "invalid")]
+    assert [finding.code for finding in plan.all_findings] == ["rewrite"]
+    assert stage.apply().summary["applied"] == 1
+    assert stage.value("/p/b") == "b.us-east-2"

@@ -6,7 +6,6 @@ absent, and readers fail. Killed in between, the next run finds nothing there an
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 from ssm_reconcile.apply import checks
@@ -18,7 +17,7 @@ from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, canon
 from ssm_reconcile.plan import Change
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES
+from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, matches
 from ssm_reconcile.stores.base import Step
 
 SETTLING = timedelta(seconds=30)
@@ -52,16 +51,8 @@ def _fits(desired: Desired, text: Sealed) -> None:
     limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
     if len(text.reveal().encode()) > limit:
         withheld("its value is too large for its tier: it is not deleted")
-    if desired.substitutions and not _allows(desired.source.allowed_pattern, text.reveal()):
+    if desired.substitutions and not matches(desired.source.allowed_pattern, text.reveal()):
         withheld("its rewritten value does not match its AllowedPattern: it is not deleted")
-
-
-def _allows(pattern: str, text: str) -> bool:
-    """Whether AWS takes a value, as far as it can be told here: its engine is not ours (aws-facts B10)."""
-    try:
-        return not pattern or re.search(pattern, text) is not None
-    except re.error:
-        return False
 
 
 def _key_is_usable(work: Work, desired: Desired) -> None:

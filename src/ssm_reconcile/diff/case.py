@@ -204,6 +204,9 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
         if not reading.fits_advanced or (tier == STANDARD and not reading.fits_standard):
             name = ADVANCED if tier == ADVANCED else tier
             problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({name})"))
+    if reading is not None and not reading.fits_pattern:
+        reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
+        problems.append(Problem(ProblemKind.REWRITE, reason))
     return tuple(problems)
 
 
