@@ -62,10 +62,10 @@ def _head(figures: Figures, today: date) -> str:
 
 Written by `make bench` on {today.isoformat()} in {figures.minutes:.0f} minutes: {versions},
 Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. Everything here was
-measured in that one run on one machine, so the ratios tell more than the seconds; wall times are those of
-a machine that had other things to do as well. The other side is our own server (`server.py`, and why it
-is not moto): full pages, loopback, no latency unless it is said. CPU and memory are those of the whole
-process, from its start; memory is its peak."""
+measured in that one run, on one machine that had other things to do as well, so ratios and CPU tell more
+than wall times. The other side is our own server (`server.py`, and why it is not moto): full pages,
+loopback, no latency unless it is said. CPU and memory are those of the whole process, from its start, and of its children; memory is its
+peak."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
@@ -126,7 +126,7 @@ def _ratios(figures: Figures) -> str:
                 f" {calls / larger.cost.counts.requests:.0f} ×"
             )
     told = "\n".join(f"- {line}" for line in extrapolated)
-    notes = "\n".join(f"- {note}" for note in figures.notes)
+    notes = "\n".join(f"{note}." for note in figures.notes)
     return (
         "## Against others\n\nWhat they take, as a multiple of what we take for the same.\n\n"
         + _table(head, body, left=2)
@@ -209,6 +209,6 @@ def _starts(starts: list[Start]) -> str:
 
 def _profile(text: str) -> str:
     return (
-        "## Where the CPU of an in-sync plan of 10,000 goes\n\nOne target; samples of all threads.\n\n"
-        + text.strip()
+        "## Where the CPU of an in-sync plan of 10,000 goes\n\n"
+        "One target; cProfile in one thread, CPU time (`profiled.py`).\n\n" + text.strip()
     )

@@ -144,7 +144,7 @@ def test_a_throttled_write_slows_all_that_follow(there: Aws) -> None:
     Wire(store._ssm, "PutParameter").answers_once_each(FAULTS["one update at a time"][0])
     with pytest.raises(StoreError):
         write(store)
-    assert store._calls.rates[rates.PUT].rate == pytest.approx(2)
+    assert store._calls.rates[rates.PUT].rate == pytest.approx(4 * 0.7, rel=0.05)
     assert store._calls.rates[rates.GET].rate == rates.DEFAULTS[rates.GET]
 
 

@@ -381,7 +381,7 @@ def test_a_write_waits_for_its_turn_and_not_between_turn_and_call() -> None:
     clock = FakeClock()
     with aws(clock=clock) as there:
         store = open_store(there, rates=(("put", 2.0),))
-        for n in range(4):
+        for n in range(3):
             store.await_turn(Step.PUT)
             slept = list(clock.slept)
             create(store, f"/p/{n}")
