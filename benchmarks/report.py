@@ -64,8 +64,8 @@ Written by `make bench` on {today.isoformat()} in {figures.minutes:.0f} minutes:
 Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. Everything here was
 measured in that one run, on one machine that had other things to do as well, so ratios and CPU tell more
 than wall times. The other side is our own server (`server.py`, and why it is not moto): full pages,
-loopback, no latency unless it is said. CPU and memory are those of the whole process, from its start, and of its children; memory is its
-peak."""
+loopback, no latency unless it is said. CPU and memory are those of the whole process, from its start, and
+of its children; memory is its peak."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:

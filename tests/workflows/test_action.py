@@ -139,7 +139,12 @@ def test_the_exit_code_of_an_apply_is_that_of_the_step(script: Path, code: int) 
 def test_a_run_that_is_cancelled_tells_the_tool_and_waits_for_it(script: Path) -> None:
     told = environment(script, command="apply", unreviewed="true", SLOW="1")
     step = subprocess.Popen(
-        ["bash", "-e", str(script)], env=told, cwd=script.parent, stdout=subprocess.DEVNULL
+        ["bash", "-e", str(script)],
+        env=told,
+        cwd=script.parent,
+        stdout=subprocess.DEVNULL,
+        # a shell cannot trap what it inherits as ignored, as from a job in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     started = script.parent / "noted.started"
     until = time.monotonic() + 20
