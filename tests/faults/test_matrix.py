@@ -8,13 +8,17 @@ moment     the first of its calls, the second, ..., from one on, every other one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
 from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
 from ssm_reconcile.model import Place
+from ssm_reconcile.plan import Release
 from ssm_reconcile.stores.traffic import Fault, FaultPlan, lost, refused
+from ssm_reconcile.stores.world import Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed
+from tests.property.stage import TO_NEAR, Stage
 
 KINDS: Mapping[str, Fault] = {
     "throttled": refused(Trouble.THROTTLED, "ThrottlingException"),
@@ -147,3 +151,43 @@ def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
         Trouble.DENIED, place="1/eu-west-1", operation="PutParameter", code="AccessDeniedException"
     )
     assert str(error) == "PutParameter in 1/eu-west-1 failed: AccessDeniedException"
+
+
+@pytest.mark.parametrize("operation", ["DescribeParameters", "GetResources"])
+@pytest.mark.parametrize("where", ["source", "us-east-2", "eu"])
+def test_on_the_word_of_a_listing_that_failed_nothing_is_planned(
+    world: Mixed, operation: str, where: str
+) -> None:
+    """No change at all in an incomplete target, and no removal anywhere when it was the source."""
+    stage = world.again()
+    stage.world.pages = Pages(describe=(3,), resources=(3,))
+    stage.world.faults = Striking(operation, lost(done=True), lambda n: n == 2, where=stage.places[where])
+    plan = stage.plan(SPEC)
+    stage.world.pages = Pages()
+    assert not plan.complete
+    assert "incomplete-place" in {finding.code for finding in plan.all_findings}
+    if where == "source":
+        assert {change.action.value for change in plan.changes} & {"delete", "replace"} == set()
+        assert not any(isinstance(change.effect, Release) for change in plan.changes)
+    else:
+        assert {change.target for change in plan.changes} == {"us-east-2", "eu"} - {where}
+
+
+def test_where_kms_cannot_be_asked_nothing_is_encrypted_under_another_key() -> None:
+    """A `default` is for keys that are not mapped, not for those that nobody could look up just then."""
+    stage = Stage()
+    spec = replace(SPEC, targets=(replace(TO_NEAR, default_key="alias/two"),), kms=())
+    stage.world.put(stage.source, "/p/a", "hush", "SecureString", key_id="alias/many")
+    stage.world.put(stage.source, "/p/b", "hush", "SecureString")
+    stage.later()
+    stage.world.faults = Striking("ListAliases", lost(done=True), lambda _: True, where=stage.source)
+    report = stage.apply(spec)
+    assert [outcome.change.name for outcome in report.outcomes] == ["/p/b"]
+    assert [(other.name, other.row) for other in report.plan.others] == [("/p/a", "invalid")]
+    assert report.exit_code == 3
+    stage.world.faults = None
+    stage.later()
+    stage.apply(spec)
+    written = stage.world.peek(stage.near, "/p/a")
+    assert written is not None
+    assert "key/mrk-" in str(written.latest.key_arn)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.model import SECURE, canonical
 from ssm_reconcile.plan import Adopt, Change, Create, Plan, Release, Replace, Retag, Row, Update
 from ssm_reconcile.record import RECORD, key_digest, parse
-from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
 from ssm_reconcile.stores.region import Stored
 from tests.property import deeds
 from tests.property.expected import View
 from tests.property.profiles import examples
-from tests.property.stage import Stage
+from tests.property.stage import FAR_ACCOUNT, FROM, NEAR, SOURCE, TO_NEAR, Stage
 from tests.property.stories import Story, disturbances, stories
 
 
@@ -284,3 +285,52 @@ def _lifting(run: Run, guard: str, lifted: int) -> Run:
     """The run with one guard lifted."""
     given: dict[str, Any] = {guard: lifted}
     return replace(run, **given)
+
+
+def one_update() -> tuple[Stage, Replication]:
+    """A stage on which one replica is to be updated, whatever else happens to it."""
+    spec = Replication("prod", FROM, (TO_NEAR,), (Glob("/p/**"),), DeleteMode.OWNED)
+    stage = Stage()
+    stage.world.put(stage.source, "/p/a", "one", tags={"team": "a"})
+    stage.apply(spec)
+    stage.later()
+    stage.world.put(stage.source, "/p/a", "two")
+    stage.later()
+    return stage, spec
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        deeds.Tags(NEAR, "/p/a", (("extra", "1"),)),
+        deeds.Tags(NEAR, "/p/a", (("team", "b"),)),
+        deeds.Tags(SOURCE, "/p/a", (("team", "b"),)),
+        deeds.Tags(SOURCE, "/p/a", (("more", "1"),)),
+        deeds.Untags(SOURCE, "/p/a", ("team",)),
+        deeds.Edits(SOURCE, "/p/a", {"description": "edited"}),
+        deeds.Edits(SOURCE, "/p/a", {}),
+        deeds.Edits(NEAR, "/p/a", {}),
+        deeds.Recreates(NEAR, "/p/a", "one"),
+    ],
+    ids=str,
+)
+def test_whatever_alters_a_pending_update_alters_the_id(deed: deeds.Deed) -> None:
+    """Also tags, which move no version."""
+    stage, spec = one_update()
+    before = stage.plan(spec)
+    deeds.happen(stage, [deed])
+    stage.later()
+    after = stage.plan(spec)
+    assert [change.action for change in after.changes] == ["update"]
+    assert after.plan_id != before.plan_id
+
+
+def test_the_same_change_in_another_account_has_another_id() -> None:
+    """A role that leads elsewhere is not what was approved, though every name and version is the same."""
+    stage, spec = one_update()
+    stage.world.delete(stage.near, "/p/a")
+    stage.later()
+    role = f"arn:aws:iam::{FAR_ACCOUNT}:role/ssm-reconcile"
+    elsewhere = replace(TO_NEAR, access=replace(TO_NEAR.access, role_arn=role))
+    ids = {stage.plan(replace(spec, targets=(target,))).plan_id for target in (TO_NEAR, elsewhere)}
+    assert len(ids) == 2

@@ -298,6 +298,21 @@ def test_a_plain_value_of_a_name_that_looks_secret_is_hidden_on_both_sides(name:
     assert leaks(said, [one, other]) == []
 
 
+@pytest.mark.parametrize(("source", "target"), [(SECURE, SECURE), (SECURE, "String"), ("String", SECURE)])
+def test_the_pattern_of_a_secret_is_said_to_differ_and_not_shown(source: str, target: str) -> None:
+    stage, one, other = Stage(), plant(1), plant(2)
+    for where, kind, secret in ((SOURCE, source, one), (NEAR, target, other)):
+        pattern = f"(?s).*|{secret.token}"
+        deeds.happen(stage, [deeds.Writes(where, "/p/a", "value", kind, pattern=pattern)])
+    stage.later()
+    with listening() as ear:
+        said = everything(stage, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
+    assert "AllowedPattern" in said["plan as text"]
+    # The pattern of what is plain is metadata, and part of what is approved; that of a secret is not shown.
+    hidden = [secret for secret, kind in ((one, source), (other, target)) if kind == SECURE]
+    assert leaks({where: text for where, text in said.items() if where not in KEPT}, hidden) == []
+
+
 def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None:
     for where, operation in ((SOURCE, "GetParameters"), (NEAR, "GetParameters")):
         stage, one, other, third = Stage(), plant(1), plant(2), plant(3)
