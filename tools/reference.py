@@ -10,7 +10,10 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import click
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -35,24 +38,35 @@ def commands() -> str:
 
     from ssm_reconcile.cli import PROGRAM, door
 
-    def helped(command: click.Command, name: str, parent: click.Context | None = None) -> str:
-        context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH)
-        lines = command.get_help(context).splitlines()
+    def helped(context: click.Context) -> str:
+        lines = context.get_help().splitlines()
         return "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```"
 
     def told(group: click.Group, context: click.Context, level: str) -> Iterator[str]:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None, f"{name} is listed and is not there"
-            yield f"{level} {' '.join([*context.command_path.split()[1:], name])}"
-            yield helped(command, name, context)
+            below = opened(command, name, context)
+            yield f"{level} {' '.join(below.command_path.split()[1:])}"
+            yield helped(below)
             if isinstance(command, click.Group):
-                below = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
                 yield from told(command, below, level + "#")
 
-    root = click.Context(door, info_name=PROGRAM, terminal_width=WIDTH)
-    parts = ["# The command line", NOTE, helped(door, PROGRAM), *told(door, root, "##")]
+    root = opened(door, PROGRAM)
+    parts = ["# The command line", NOTE, helped(root), *told(door, root, "##")]
     return "\n\n".join(parts) + "\n"
+
+
+def opened(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    """A command's context with its settings, as the program itself opens it.
+
+    Without them a page would depend on what has run in this process before: click keeps the help
+    option that it made first, and only the settings say that it is `-h`, too.
+    """
+    import click
+
+    settings = command.context_settings
+    return click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **settings)
 
 
 def spec() -> str:

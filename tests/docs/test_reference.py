@@ -9,6 +9,7 @@ from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from ssm_reconcile.cli import PROGRAM, door
 
@@ -30,18 +31,25 @@ def commands(
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=name, parent=context)
+        inner = tool().opened(command, name, context)
         yield inner.command_path, command, inner
         if isinstance(command, click.Group):
             yield from commands(command, inner)
 
 
-ALL = list(commands(door, click.Context(door, info_name=PROGRAM)))
+ALL = list(commands(door, tool().opened(door, PROGRAM)))
 
 
 def test_the_reference_is_what_the_program_says() -> None:
     for name, text in tool().pages().items():
         assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == text, "run `make fix`"
+
+
+def test_the_reference_does_not_depend_on_what_has_run_before() -> None:
+    before = tool().pages()
+    assert CliRunner().invoke(door, ["plan", "-h"]).exit_code == 0
+    assert tool().pages() == before
+    assert "-h, --help" in before["commands.md"]
 
 
 @pytest.mark.parametrize(("path", "command", "context"), ALL, ids=[path for path, _, _ in ALL])
