@@ -73,23 +73,29 @@ class Glance:
 
     def await_turn(self, step: Step) -> NoReturn:
         """Nothing is written through a glance."""
-        raise NotImplementedError(step)
+        _only_reads(step)
 
     def put(self, request: Put) -> NoReturn:
         """Nothing is written through a glance."""
-        raise NotImplementedError(request.name)
+        _only_reads(request)
 
     def add_tags(self, name: str, tags: Tags) -> NoReturn:
         """Nothing is written through a glance."""
-        raise NotImplementedError(name, sorted(tags))
+        _only_reads(name, tags)
 
     def remove_tags(self, name: str, keys: Sequence[str]) -> NoReturn:
         """Nothing is written through a glance."""
-        raise NotImplementedError(name, keys)
+        _only_reads(name, keys)
 
     def delete(self, names: Sequence[str]) -> NoReturn:
         """Nothing is written through a glance."""
-        raise NotImplementedError(names)
+        _only_reads(names)
+
+
+def _only_reads(*asked: object) -> NoReturn:
+    """A place to plan from is a store, and this one must never be handed to an apply."""
+    message = f"a glance only reads; it was asked to write with {len(asked)} arguments"
+    raise AssertionError(message)
 
 
 def glance(spec: Replication, places: Places, name: str) -> Places:
