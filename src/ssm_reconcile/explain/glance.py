@@ -92,9 +92,9 @@ class Glance:
         _only_reads(names)
 
 
-def _only_reads(*asked: object) -> NoReturn:
+def _only_reads(*_: object) -> NoReturn:
     """A place to plan from is a store, and this one must never be handed to an apply."""
-    message = f"a glance only reads; it was asked to write with {len(asked)} arguments"
+    message = "a glance only reads"
     raise AssertionError(message)
 
 
