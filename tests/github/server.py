@@ -5,10 +5,10 @@
         hub.comments, hub.pulls, ...            what there is
         hub.fail("POST", "/comments$", 502)     what goes wrong, and how often
 
-It knows comments in pages with authors, GraphQL's viewerDidAuthor, isMinimized and minimizeComment, 422
-for a comment that is too long, what a token may not do, pulls of a commit, the comparison of commits,
-runs, and artifacts whose archive is at another host, to which no token may go. Shapes and rules are
-those of the REST reference (version 2022-11-28).
+It knows issues, comments in pages with authors, GraphQL's viewerDidAuthor, isMinimized and
+minimizeComment, 422 for a comment that is too long, what a token may not do, pulls of a commit, the
+comparison of commits, runs, and artifacts whose archive is at another host, to which no token may go.
+Shapes and rules are those of the REST reference (version 2022-11-28).
 """
 
 from __future__ import annotations
@@ -42,6 +42,24 @@ class Comment:
     @property
     def node(self) -> str:
         return f"IC_{self.id}"
+
+
+@dataclass(slots=True)
+class Issue:
+    """`is_pull`: the list of issues has pull requests in it, too."""
+
+    number: int
+    author: str
+    title: str
+    body: str
+    state: str = "open"
+    reason: str = ""
+    edits: int = 0
+    is_pull: bool = False
+
+    @property
+    def node(self) -> str:
+        return f"I_{self.number}"
 
 
 @dataclass(slots=True)
@@ -81,6 +99,7 @@ class Hub:
     tokens: dict[str, str] = field(default_factory=lambda: {"ghs-of-the-run": BOT})
     denied: set[str] = field(default_factory=set)
     comments: list[Comment] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     merged_by: dict[str, list[int]] = field(default_factory=dict)
     branches: dict[str, list[str]] = field(default_factory=dict)
@@ -109,6 +128,11 @@ class Hub:
         comment = Comment(self.next_id(), number, author, body)
         self.comments.append(comment)
         return comment
+
+    def open(self, title: str, body: str, author: str = BOT, *, is_pull: bool = False) -> Issue:
+        issue = Issue(1000 + len(self.issues), author, title, body, is_pull=is_pull)
+        self.issues.append(issue)
+        return issue
 
     def keep(self, run: str, name: str, files: dict[str, bytes]) -> Artifact:
         stream = io.BytesIO()
@@ -253,6 +277,8 @@ class _Door(BaseHTTPRequestHandler):
                         raise _Answer(403, {"message": "Resource not accessible by integration"})
                     comment.body, comment.edits = self._fitting(body["body"]), comment.edits + 1
                 return _shown(comment)
+            case (_, "issues") | ("PATCH", "issues", _):
+                return self._issues(method, path, asked, who, body)
             case "GET", "pulls", number:
                 return hub.pulls[int(number)]
             case "GET", "commits", sha, "pulls":
@@ -275,6 +301,22 @@ class _Door(BaseHTTPRequestHandler):
                 return _Answer(302, b"", {"Location": f"{elsewhere}/archive/{text}?sig=secret"})
             case _:
                 raise _Answer(404, {"message": "Not Found"})
+
+    def _issues(self, method: str, path: str, asked: dict[str, str], who: str, body: Any) -> Any:
+        hub = self.hub
+        if method == "GET":
+            wanted = asked.get("state", "open")
+            return self._page([_told(i) for i in hub.issues if wanted in (i.state, "all")], asked, path)
+        self._may("issues")
+        if method == "POST":
+            return _Answer(201, _told(hub.open(body["title"], self._fitting(body["body"]), who)))
+        issue = next((i for i in hub.issues if str(i.number) == path.rsplit("/", 1)[-1]), None)
+        if issue is None:
+            raise _Answer(404, {"message": "Not Found"})
+        issue.title, issue.body = body.get("title", issue.title), self._fitting(body.get("body", issue.body))
+        issue.state, issue.reason = body.get("state", issue.state), body.get("state_reason", issue.reason)
+        issue.edits += 1
+        return _told(issue)
 
     def _may(self, what: str) -> None:
         if what in self.hub.denied:
@@ -311,17 +353,21 @@ class _Door(BaseHTTPRequestHandler):
         return _Answer(200, artifact.content, {"Content-Type": "application/zip"})
 
     def _graphql(self, body: Any, who: str) -> Any:
-        comments = {c.node: c for c in self.hub.comments}
+        comments: dict[str, Comment | Issue] = {c.node: c for c in self.hub.comments}
+        comments |= {i.node: i for i in self.hub.issues}
         variables = body["variables"]
         if "minimizeComment" in body["query"]:
             if "minimize" in self.hub.denied:
                 error = {"type": "FORBIDDEN", "message": "Resource not accessible by integration"}
                 return {"data": {"minimizeComment": None}, "errors": [error]}
-            comments[variables["id"]].minimized = "OUTDATED"
+            folded = comments[variables["id"]]
+            assert isinstance(folded, Comment)
+            folded.minimized = "OUTDATED"
             return {"data": {"minimizeComment": {"minimizedComment": {"isMinimized": True}}}}
         if "nodes" in body["query"]:
             nodes = [
-                {"id": i, "isMinimized": bool(c.minimized), "viewerDidAuthor": c.author == who}
+                {"id": i, "isMinimized": isinstance(c, Comment) and bool(c.minimized)}
+                | {"viewerDidAuthor": c.author == who}
                 if (c := comments.get(i))
                 else None
                 for i in variables["ids"]
@@ -337,4 +383,16 @@ def _shown(comment: Comment) -> dict[str, Any]:
         "node_id": comment.node,
         "body": comment.body,
         "user": {"login": comment.author},
+    }
+
+
+def _told(issue: Issue) -> dict[str, Any]:
+    return {
+        "number": issue.number,
+        "node_id": issue.node,
+        "title": issue.title,
+        "body": issue.body,
+        "state": issue.state,
+        "user": {"login": issue.author},
+        **({"pull_request": {}} if issue.is_pull else {}),
     }

@@ -212,6 +212,34 @@ def test_a_schedule_looks_for_drift_with_the_plan_role_and_writes_nothing(stage:
     assert not stage.hub.comments
 
 
+def test_what_a_schedule_finds_stands_in_one_issue_until_an_apply_has_mended_it(stage: Stage) -> None:
+    stage.later("schedule")
+    stage.later("schedule")
+    (issue,) = stage.hub.issues
+    assert (issue.title, issue.state, issue.edits) == ("SSM drift of prod: 2 changes", "open", 0)
+    assert SECRET not in issue.body
+    jobs = stage.later("workflow_dispatch", mode="apply")
+    assert results(jobs) == {"routine": "success"}, said(jobs)
+    assert issue.state == "closed"
+    stage.later("schedule")
+    assert len(stage.hub.issues) == 1
+
+
+def test_a_schedule_that_may_not_write_issues_says_so_and_goes_on(stage: Stage) -> None:
+    stage.hub.denied.add("issues")
+    jobs = stage.later("schedule")
+    assert results(jobs) == {"drift": "success"}, said(jobs)
+    assert any("no issue on drift" in line and "issues: write" in line for line in jobs["drift"].annotations)
+
+
+def test_a_schedule_that_gets_no_credentials_says_so_in_the_issue(stage: Stage) -> None:
+    stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/nobody"
+    jobs = stage.later("schedule")
+    assert results(jobs) == {"drift": "failure"}, said(jobs)
+    (issue,) = stage.hub.issues
+    assert issue.title == "SSM drift of prod: it could not be looked at"
+
+
 @pytest.mark.parametrize("event", ["repository_dispatch", "workflow_dispatch"])
 def test_a_dispatch_applies_under_guards(stage: Stage, event: str) -> None:
     jobs = stage.later(event, **({"mode": "apply"} if event == "workflow_dispatch" else {}))

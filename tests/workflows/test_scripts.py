@@ -68,7 +68,8 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
         assert job["permissions"]["contents"] == "read", name
         assert job["timeout-minutes"], name
         writes = {key for key, value in job["permissions"].items() if value == "write"}
-        assert writes <= {"id-token", "pull-requests"}, name
+        assert writes <= {"id-token", "pull-requests", "issues"}, name
+        assert ("issues" in writes) == (name in {"routine", "drift"}), "what nobody reviews has an issue"
         assert ("id-token" in writes) == ("environment" in job), "credentials come through an environment"
 
 

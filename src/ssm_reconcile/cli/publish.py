@@ -12,7 +12,8 @@ from ssm_reconcile.cli.options import Asked
 HELP = """\
 Show a saved plan (`plan --out`) or report (`apply --out`) where people decide, from within GitHub
 Actions: one sticky comment a replication on the pull request, the job's summary, annotations on the
-lines of the spec, and the step's outputs.
+lines of the spec, and the step's outputs. For scheduled runs, with --issue: one issue a replication,
+opened when something differs or remains undone, kept up to date, and closed when nothing does.
 
 A FILE that is missing or broken off is told as a plan that failed. The pull request is the one of the
 event or, after a merge, that of the commit. What GitHub does not let us post is a warning, and no
@@ -23,7 +24,8 @@ With --reviewed it works the other way round: it fetches the plan that the pull 
 EPILOG = """\
 \b
 Environment:
-  GITHUB_TOKEN    needs pull-requests: write; for --reviewed actions: read besides
+  GITHUB_TOKEN    needs pull-requests: write; for --reviewed actions: read besides,
+                  for --issue issues: write
   and what a runner sets: GITHUB_API_URL, GITHUB_GRAPHQL_URL, GITHUB_REPOSITORY,
   GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF, GITHUB_RUN_ID,
   GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
@@ -32,6 +34,7 @@ Environment:
 Examples:
   ssm-reconcile publish plan.json
   ssm-reconcile publish report.json --plan plan.json
+  ssm-reconcile publish plan.json --comment never --issue
   ssm-reconcile publish --failed "no credentials for the plan role"
   ssm-reconcile publish --reviewed plan.json
 
@@ -86,6 +89,11 @@ Exit codes:
     help="changes: a first comment only where there are changes; required: or fail.",
 )
 @click.option(
+    "--issue",
+    is_flag=True,
+    help="Keep one issue a replication open while something differs, or there is no plan.",
+)
+@click.option(
     "--spec",
     "specs",
     metavar="FILE",
@@ -107,6 +115,7 @@ def command(
     current: bool,
     number: int | None,
     mode: str,
+    issue: bool,
     specs: tuple[str, ...],
     name: str | None,
     asked: Asked,
@@ -116,7 +125,7 @@ def command(
 
     if sum(one is not None for one in (file, failed, reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publishing = Publishing.here(specs, name, number, mode, asked)
+    publishing = Publishing.here(specs, name, number, mode, asked, issue=issue)
     if current:
         return publishing.check_current()
     if reviewed is not None:

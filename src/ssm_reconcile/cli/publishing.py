@@ -14,11 +14,13 @@ from ssm_reconcile.cli import streams
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
-from ssm_reconcile.publishers import current, outputs, pages, summary
+from ssm_reconcile.publishers import current, drift, outputs, pages, summary
 from ssm_reconcile.publishers.annotations import command, commands, findings_in, workspace
 from ssm_reconcile.publishers.comment import Comment, Done, Sticky, ours
+from ssm_reconcile.publishers.drift import Drift
 from ssm_reconcile.publishers.event import Event, event_of
-from ssm_reconcile.publishers.github import GitHub, GitHubError
+from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.issue import Issues
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.publishers.pull import number_of
 from ssm_reconcile.publishers.reviewed import reviewed_plan
@@ -30,6 +32,8 @@ from ssm_reconcile.renderers.reading import read_plan_document, read_report_docu
 from ssm_reconcile.renderers.view import plan_view
 
 Document: TypeAlias = dict[str, Any]
+UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
+"""Events after which nobody reviews what a plan shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Story:
     pages: Callable[[Sequence[Comment]], list[Page]]
     summary: Callable[[CommentContext, int], str]
     outputs: dict[str, str]
+    drifts: Callable[[list[str]], Sequence[Drift]]
     findings: tuple[Finding, ...] = ()
 
 
@@ -63,13 +68,21 @@ class Publishing:
     number: int | None
     mode: str
     asked: Asked
+    issue: bool = False
 
     @classmethod
     def here(
-        cls, specs: Sequence[str], name: str | None, number: int | None, mode: str, asked: Asked
+        cls,
+        specs: Sequence[str],
+        name: str | None,
+        number: int | None,
+        mode: str,
+        asked: Asked,
+        *,
+        issue: bool,
     ) -> Publishing:
         """In the environment of this process."""
-        return cls(event_of(os.environ), tuple(specs) or (DEFAULT_SPEC,), name, number, mode, asked)
+        return cls(event_of(os.environ), tuple(specs) or (DEFAULT_SPEC,), name, number, mode, asked, issue)
 
     @property
     def spec(self) -> str:
@@ -136,11 +149,30 @@ class Publishing:
             if self.mode == "required":
                 raise ReconcileError(told, error.remedy) from error
             self._warn(f"{told}. {error.remedy}".rstrip(". "))
+        if self.issue:
+            self._issue(story, context)
         return 0
+
+    def _issue(self, story: Story, context: CommentContext) -> None:
+        """The issues on drift. What GitHub does not let us do is a warning: the run has said it all."""
+        github = self._github()
+        if github is None:
+            self._warn("no issue on drift: there is no GITHUB_TOKEN")
+            return
+        try:
+            for scope, done in Issues(github, self.spec, context).publish(story.drifts):
+                if done is not Done.NOTHING:
+                    self._say(f"Issue on drift{f' of {scope}' if scope else ''}: {done.value}.")
+        except GitHubError as error:
+            remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
+            self._warn(f"no issue on drift: {error.message}. {remedy}".rstrip(". "))
 
     def _context(self) -> CommentContext:
         event = self.event
-        return CommentContext(event.head, event.run, event.run_url(event.run), event.run_label)
+        reviewed = event.name not in UNREVIEWED
+        return CommentContext(
+            event.head, event.run, event.run_url(event.run), event.run_label, promise=reviewed
+        )
 
     def _comment(self, story: Story, context: CommentContext) -> None:
         if self.mode == "never":
@@ -199,6 +231,7 @@ class Publishing:
             every,
             lambda context, room: plan_summary(plan_view(document), budget=room, context=context, said=told),
             {**outputs.of_plan(document, material.file), "failure-reason": "plan-changed" if refused else ""},
+            lambda _known: drift.plan_drifts(document),
             tuple(findings_in(document)),
         )
 
@@ -210,6 +243,7 @@ class Publishing:
             lambda _known: pages.report_pages(document, plan),
             lambda context, room: report_summary(report_view(document), budget=room, context=context),
             outputs.of_report(document),
+            lambda _known: drift.report_drifts(document),
             tuple(findings_in(document)),
         )
 
@@ -224,6 +258,7 @@ class Publishing:
             every,
             lambda context, _room: failure_summary(names, reason, context=context),
             {"failure-reason": outputs.PLAN_FAILED},
+            lambda known: drift.failure_drifts(names or known or [""], reason),
         )
 
     def _names(self) -> list[str]:

@@ -19,7 +19,7 @@ from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.renderers.frame import MARKER, CommentContext
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
 
-_FIRST_LINE = re.compile(rf"<!-- {MARKER} (\{{.*\}}) -->")
+_FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _REVIEWED = ("run", "plan", "head")
 _WHOSE = """query($ids: [ID!]!) {
   nodes(ids: $ids) { ... on IssueComment { id isMinimized viewerDidAuthor } }
@@ -38,6 +38,7 @@ class Done(StrEnum):
     EDITED = "updated"
     REPOSTED = "posted anew"
     UNCHANGED = "left as it is"
+    CLOSED = "closed"
     NOTHING = "not posted: nothing to say"
 
 
@@ -70,13 +71,13 @@ class Comment:
         return {name: self.fact(name) for name in _REVIEWED}
 
 
-def facts_of(body: str) -> dict[str, str] | None:
+def facts_of(body: str, mark: str = MARKER) -> dict[str, str] | None:
     """The facts of a marker, all as text; None when the first line is none of ours."""
     first = _FIRST_LINE.fullmatch(body.replace("\r", "").split("\n", 1)[0])
-    if first is None:
+    if first is None or first[1] != mark:
         return None
     try:
-        facts = json.loads(first[1])
+        facts = json.loads(first[2])
     except (ValueError, RecursionError):
         return None
     return {key: str(value) for key, value in facts.items() if isinstance(value, str | int)}

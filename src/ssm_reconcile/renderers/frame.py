@@ -19,7 +19,8 @@ MARKER = "ssm-reconcile:plan"
 class CommentContext:
     """Where a comment comes from. All may be empty; `run_label` is the text of the link to the run.
 
-    `extra` are further facts for the marker, for who publishes the comment.
+    `extra` are further facts for the marker, for who publishes the comment. `promise`: what is shown is
+    under review, and only that is applied.
     """
 
     head: str = ""
@@ -27,13 +28,21 @@ class CommentContext:
     run_url: str = ""
     run_label: str = ""
     extra: tuple[tuple[str, str], ...] = ()
+    promise: bool = True
 
 
 NO_CONTEXT = CommentContext()
 
 
 def marker(
-    scope: Sequence[str], plan_id: str, context: CommentContext, *, level: int, danger: int, state: str = ""
+    scope: Sequence[str],
+    plan_id: str,
+    context: CommentContext,
+    *,
+    level: int,
+    danger: int,
+    state: str = "",
+    mark: str = MARKER,
 ) -> str:
     """The hidden first line. `danger` counts deletes and replacements, so that a later run sees it grow."""
     facts: dict[str, object] = {
@@ -51,7 +60,7 @@ def marker(
     text = json.dumps(facts, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return f"<!-- {MARKER} {text} -->"
+    return f"<!-- {mark} {text} -->"
 
 
 def page(blocks: Iterable[str]) -> str:
@@ -98,14 +107,14 @@ def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> s
     `promise`: the plan is still to be applied, and only as it stands here.
     """
     made = f" for {span(context.head[:7])}" if context.head else ""
-    link = _link(context)
-    made += f", made in {link}" if link else ""
-    rule = " Applied on merge only if a new plan has the same id." if promise else ""
+    where = link(context)
+    made += f", made in {where}" if where else ""
+    rule = " Applied on merge only if a new plan has the same id." if promise and context.promise else ""
     silence = "`SecureString` values are never shown, nor their length or hash."
     return f"<sub>Plan {span(short_id)}{made}. {silence}{rule}</sub>"
 
 
-def _link(context: CommentContext) -> str:
+def link(context: CommentContext) -> str:
     """A link to the run; only a plain web address becomes one."""
     if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", context.run_url):
         return ""

@@ -1,0 +1,218 @@
+"""The issue on drift: opened, kept up to date, closed; whose it is, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import pytest
+
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.publishers.comment import Done, facts_of
+from ssm_reconcile.publishers.drift import failure_drifts, plan_drifts, report_drifts
+from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.issue import Issues
+from ssm_reconcile.renderers.drift import DRIFT
+from ssm_reconcile.renderers.frame import CommentContext
+from ssm_reconcile.report import Result
+from tests.github.server import Hub, Issue
+from tests.unit.publishers.conftest import HEAD, SPEC, renamed
+from tests.unit.renderers import plans
+
+RUN_URL = "https://github.com/acme/params/actions/runs/1"
+Look: TypeAlias = Callable[..., list[tuple[str, Done]]]
+
+
+@pytest.fixture
+def look(github: GitHub) -> Look:
+    """A scheduled run that has found a plan."""
+
+    def run(plan: Plan, *, spec: str = SPEC) -> list[tuple[str, Done]]:
+        document = plans.document_of(plan)
+        return issues(github, spec).publish(lambda _: plan_drifts(document))
+
+    return run
+
+
+def issues(github: GitHub, spec: str = SPEC) -> Issues:
+    return Issues(github, spec, CommentContext(HEAD, "1", RUN_URL, "SSM apply #1"))
+
+
+def opened(hub: Hub) -> list[Issue]:
+    return [issue for issue in hub.issues if issue.state == "open"]
+
+
+def drifting(name: str = "/shop/a") -> Plan:
+    return plans.plan_of([plans.create("eu-west-1", name)])
+
+
+def edited() -> Plan:
+    """What drifted before, and a replica that somebody changed."""
+    bob = "arn:aws:iam::123456789012:user/bob"
+    change = replace(plans.update("eu-west-1", "/shop/b"), changed_outside=True, writer=bob)
+    return plans.plan_of([plans.create("eu-west-1", "/shop/a"), change])
+
+
+def test_drift_opens_one_issue_that_the_next_run_keeps_up_to_date(hub: Hub, look: Look) -> None:
+    assert look(drifting("/shop/a")) == [("prod", Done.CREATED)]
+    assert look(drifting("/shop/b")) == [("prod", Done.EDITED)]
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: 1 change"
+    assert "/shop/b" in issue.body
+    assert "/shop/a" not in issue.body
+    assert not hub.comments
+
+
+def test_the_same_drift_again_is_no_edit(hub: Hub, look: Look) -> None:
+    look(drifting())
+    assert look(drifting()) == [("prod", Done.UNCHANGED)]
+    assert hub.issues[0].edits == 0
+
+
+def test_it_is_closed_with_a_word_by_the_first_run_that_finds_nothing(hub: Hub, look: Look) -> None:
+    look(drifting())
+    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    (issue,) = hub.issues
+    assert (issue.state, issue.reason) == ("closed", "completed")
+    (comment,) = hub.comments
+    assert "hold what the spec says" in comment.body
+    assert RUN_URL in comment.body
+    assert look(plans.in_sync()) == [("prod", Done.NOTHING)]
+
+
+def test_new_drift_after_that_is_a_new_issue(hub: Hub, look: Look) -> None:
+    look(drifting())
+    look(plans.in_sync())
+    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert [issue.state for issue in hub.issues] == ["closed", "open"]
+
+
+def test_without_drift_there_is_no_issue(hub: Hub, look: Look) -> None:
+    assert look(plans.in_sync()) == [("prod", Done.NOTHING)]
+    assert not hub.issues
+
+
+def test_it_says_who_changed_what_outside_and_the_two_ways_forward(hub: Hub, look: Look) -> None:
+    look(plans.twelve())
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: 12 changes, 3 conflicts, 1 invalid"
+    outside = issue.body.split("### Changed outside ssm-reconcile")[1].split("###")[0]
+    assert "/shop/prod/legacy/token  (eu-west-1): version 4" in outside
+    assert "by user/bob, outside ssm-reconcile" in outside
+    assert "ap-southeast-2" not in outside
+    ways = issue.body.split("### Two ways forward")[1]
+    assert "1. **Keep what a target holds.**" in ways
+    assert "2. **Bring the targets back in line.**" in ways
+    assert "--overwrite-outside" in ways
+    assert "## SSM plan for `prod`: 12 changes in 3 regions" in ways
+    assert "Applied on merge" not in issue.body
+
+
+def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: Hub, look: Look) -> None:
+    look(drifting())
+    assert look(edited()) == [("prod", Done.EDITED)]
+    (comment,) = hub.comments
+    assert comment.number == hub.issues[0].number
+    assert comment.body.startswith("It got worse: 2 changes, found in [")
+    look(edited())
+    assert len(hub.comments) == 1
+
+
+def test_an_issue_that_somebody_else_wrote_is_never_touched(hub: Hub, look: Look) -> None:
+    look(drifting())
+    planted = hub.open("mine", hub.issues[0].body, author="mallory")
+    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert planted.state == "open"
+    assert planted.edits == 0
+
+
+def test_pull_requests_and_issues_of_other_specs_are_no_issues_of_ours(hub: Hub, look: Look) -> None:
+    look(drifting(), spec="other.yaml")
+    hub.open("a pull request", hub.issues[0].body.replace("other.yaml", SPEC), is_pull=True)
+    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert [issue.edits for issue in hub.issues] == [0, 0, 0]
+
+
+def test_an_issue_on_a_later_page_is_found(hub: Hub, look: Look) -> None:
+    for number in range(230):
+        hub.open(f"something else {number}", "text")
+    look(drifting())
+    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+
+
+def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, github: GitHub) -> None:
+    both = [*plan_drifts(plans.document_of(drifting()))]
+    both += plan_drifts(plans.document_of(renamed(drifting(), "dev")))
+    issues(github).publish(lambda _: both)
+    assert [issue.title.split(":")[0] for issue in hub.issues] == ["SSM drift of prod", "SSM drift of dev"]
+    told = issues(github).publish(lambda _: both[:1])
+    assert told == [("prod", Done.UNCHANGED), ("dev", Done.CLOSED)]
+    assert hub.issues[1].reason == "not_planned"
+    assert "no such replication any more" in hub.comments[0].body
+
+
+def test_a_run_without_a_plan_opens_one_too_and_does_not_close_what_it_cannot_see(
+    hub: Hub, github: GitHub, look: Look
+) -> None:
+    look(drifting())
+    issues(github).publish(lambda known: failure_drifts(known or [""], "AccessDenied on `x` @team"))
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: it could not be looked at"
+    assert "```text\nAccessDenied on `x` @team\n```" in issue.body
+    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+
+
+def test_where_no_name_is_known_it_is_of_the_spec_and_goes_when_names_are_known_again(
+    hub: Hub, github: GitHub, look: Look
+) -> None:
+    issues(github).publish(lambda known: failure_drifts(known or [""], "no credentials"))
+    assert hub.issues[0].title == "SSM drift of the spec: it could not be looked at"
+    assert look(drifting()) == [("prod", Done.CREATED), ("", Done.CLOSED)]
+    assert [issue.title for issue in opened(hub)] == ["SSM drift of prod: 1 change"]
+
+
+def test_what_an_apply_leaves_undone_stays_open_until_nothing_remains(hub: Hub, github: GitHub) -> None:
+    left = plans.report_document_of(plans.reported(drifting(), [Result.FAILED]))
+    issues(github).publish(lambda _: report_drifts(left))
+    (issue,) = hub.issues
+    assert issue.title == "SSM drift of prod: 1 failed"
+    assert "/shop/a" in issue.body
+    done = plans.report_document_of(plans.reported(drifting()))
+    assert issues(github).publish(lambda _: report_drifts(done)) == [("prod", Done.CLOSED)]
+
+
+def test_a_lost_answer_does_not_open_a_second_issue(hub: Hub, look: Look) -> None:
+    hub.fail("POST", "/issues$", 502, done=True)
+    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert len(hub.issues) == 1
+
+
+def test_two_that_were_opened_at_once_become_one(hub: Hub, look: Look) -> None:
+    look(drifting())
+    hub.open("SSM drift of prod: 1 change", hub.issues[0].body)
+    look(drifting())
+    assert [issue.state for issue in hub.issues] == ["open", "closed"]
+
+
+def test_a_long_one_is_shortened_where_github_refuses_it(hub: Hub, look: Look) -> None:
+    hub.longest = 40_000
+    look(plans.plan_of([plans.create("eu-west-1", f"/shop/{'long/' * 20}{number}") for number in range(350)]))
+    (issue,) = hub.issues
+    assert len(hub.asked("POST", "/issues$")) == 2
+    assert len(issue.body.encode()) <= 30_000
+
+
+def test_its_marker_is_not_that_of_a_comment(hub: Hub, look: Look) -> None:
+    look(drifting())
+    assert facts_of(hub.issues[0].body) is None
+    facts = facts_of(hub.issues[0].body, DRIFT)
+    assert facts is not None
+    assert facts["spec"] == SPEC
+
+
+def test_a_token_that_may_not_write_issues_says_so(hub: Hub, look: Look) -> None:
+    hub.denied.add("issues")
+    with pytest.raises(GitHubError) as caught:
+        look(drifting())
+    assert caught.value.kind is Kind.DENIED
