@@ -77,9 +77,12 @@ class _Work:
     failed: dict[str, StoreError] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     unanswered: int = 0
+    gave_up: StoreError | None = None
 
     def batch(self, names: tuple[str, ...]) -> None:
         """Asks for some names; raises StoreError when the trouble is not theirs."""
+        if self.gave_up is not None:
+            raise self.gave_up  # before whoever waits for the batches has heard of it
         try:
             found, missing = self.calls.read(rates.GET, "GetParameters", partial(self._ask, names))
         except StoreError as failure:
@@ -116,6 +119,7 @@ class _Work:
         with self.lock:
             self.unanswered += 1
             if self.unanswered >= _GIVE_UP_AFTER:
+                self.gave_up = failure
                 raise failure
 
     def _failed(self, names: tuple[str, ...], failure: StoreError) -> None:
