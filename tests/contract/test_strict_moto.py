@@ -208,3 +208,24 @@ def test_moto_is_itself_again_afterwards() -> None:
     with StrictMoto():
         assert SimpleSystemManagerResponse.put_parameter is not before
     assert SimpleSystemManagerResponse.put_parameter is before
+
+
+@pytest.mark.parametrize(
+    ("spec", "usage"), [("RSA_2048", "ENCRYPT_DECRYPT"), ("HMAC_256", "GENERATE_VERIFY_MAC")]
+)
+def test_a_key_that_is_not_symmetric_encrypts_no_parameter(ssm: Any, spec: str, usage: str) -> None:
+    kms: Any = boto3.client("kms", HERE)
+    key = kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["KeyId"]
+    with pytest.raises(ClientError) as caught:
+        ssm.put_parameter(Name="/a", Value="v", Type="SecureString", KeyId=key)
+    assert code_of(caught) == "InvalidKeyId"
+
+
+def test_an_integration_is_a_secret_in_a_place_of_its_own(ssm: Any) -> None:
+    home = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/x"
+    for name, kind in (("/a", "SecureString"), (home, "String")):
+        with pytest.raises(ClientError) as caught:
+            ssm.put_parameter(Name=name, Value="v", Type=kind, DataType="aws:ssm:integration")
+        assert code_of(caught) == "ValidationException"
+    ssm.put_parameter(Name=home, Value="v", Type="SecureString", DataType="aws:ssm:integration")
+    assert ssm.describe_parameters()["Parameters"][0]["DataType"] == "aws:ssm:integration"

@@ -38,6 +38,8 @@ def state_of(place: Place, key_id: str) -> KeyState:
     key = kms_backends[place.account][place.region].keys.get(key_id)
     if key is None:
         return KeyState.MISSING
+    if key.key_spec != "SYMMETRIC_DEFAULT" or key.key_usage not in (None, "ENCRYPT_DECRYPT"):
+        return KeyState.UNSUITABLE  # symmetric keys only (aws-facts B7); moto's None is the usual usage
     return _STATES.get(key.key_state, KeyState.DISABLED)
 
 

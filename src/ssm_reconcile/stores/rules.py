@@ -194,6 +194,10 @@ def _check_data_type(request: Request, settled: Settled, readings: Readings) -> 
         raise invalid("DataType text is not supported with SecureString here")
     if settled.data_type == IMAGE and settled.type != "String":
         raise invalid("aws:ec2:image takes the type String")
+    if settled.data_type == INTEGRATION and settled.type != SECURE:
+        raise invalid("aws:ssm:integration takes the type SecureString")
+    if settled.data_type == INTEGRATION and not request.name.startswith(INTEGRATION_PATH):
+        raise invalid("an integration has a name of its own kind")
 
 
 def _check_pattern(settled: Settled, readings: Readings) -> None:
@@ -216,8 +220,6 @@ def _check_key(request: Request, settled: Settled, ground: Ground) -> None:
         if request.key_id is not None and ground.readings.key_on_plain is Unasked.REFUSED:
             raise invalid(f"KeyId can't be given with the type {settled.type}")
         return
-    if settled.data_type == INTEGRATION and not request.name.startswith(INTEGRATION_PATH):
-        raise invalid("an integration has a name of its own kind")
     key = settled.key_id or MANAGED_KEY
     state = ground.key_state(key)
     if state is not KeyState.USABLE:
