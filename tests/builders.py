@@ -222,7 +222,7 @@ def key_arn(place: Place, alias: str) -> str:
 
 def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | Unreadable:
     if one.broken:
-        return Unreadable(one.broken, "it cannot be read")
+        return Unreadable(one.broken, "it cannot be read", of_key=one.broken == "InvalidKeyId")
     at = one.parameter
     value = Value(canonical(at.name), at.type, at.version, at.last_modified, Sealed(one.value))
     return read(value, substitutions, RUN_KEY, show=show)

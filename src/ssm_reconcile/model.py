@@ -177,7 +177,8 @@ class Reading:
 
     `digest` is keyed with a random key of this run, so it is of no use outside of it. `excerpt` is
     the beginning of a plain value that may be shown, None for a secret. `fits_standard` and
-    `fits_advanced` say whether the shaped value fits into 4 KB and 8 KB (bytes of UTF-8).
+    `fits_advanced` say whether the shaped value fits into 4 KB and 8 KB (bytes of UTF-8). `spoiled`:
+    a rewrite made something of it that AWS takes as no value.
     """
 
     version: int
@@ -188,14 +189,16 @@ class Reading:
     fits_standard: bool = True
     fits_advanced: bool = True
     fits_pattern: bool = True
+    spoiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value that could not be read: the error code and a sentence for the reader."""
+    """A value that could not be read: code, a sentence for the reader, and whether its KMS key is why."""
 
     code: str
     reason: str
+    of_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,11 @@ class Keyring:
         """What a reference means here; the reference itself when nobody could tell."""
         key = self.keys.get(reference)
         return reference if key is None else key.identity
+
+    def name(self, reference: str) -> str:
+        """One name for a key, whichever of its references is asked: an alias if there is one."""
+        same = {one for one in self.keys if self.identity(one) == self.identity(reference)}
+        return min({reference} | same, key=lambda one: (not one.startswith("alias/"), len(one), one))
 
 
 @dataclass(frozen=True, slots=True)

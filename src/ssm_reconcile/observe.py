@@ -236,5 +236,6 @@ def _answer(
     if value is not None:
         return read_one(value, question.substitutions, key, show=question.show, pattern=question.pattern)
     if failure is not None:
-        return Unreadable(failure.code, failure.remedy or "AWS refused to read it")
+        reason = failure.remedy or "AWS refused to read it"
+        return Unreadable(failure.code, reason, of_key=failure.kind is Trouble.KEY)
     return Unreadable("ParameterNotFound", "it vanished while the plan was made")

@@ -17,6 +17,8 @@ ADVANCED_BYTES = 8192
 """The size limit of an Advanced value, in bytes of UTF-8 (aws-facts B3)."""
 EXCERPT = 200
 """How many characters of a plain value are kept to be shown."""
+_REFERENCE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+"""What AWS takes for a reference to another parameter, and refuses in a value (aws-facts B10)."""
 
 
 def shape(text: Sealed, substitutions: Iterable[Substitution]) -> Sealed:
@@ -54,6 +56,32 @@ def matches(pattern: str, text: str) -> bool:
         return False
 
 
+def surely_matches(pattern: str, before: Sealed, after: Sealed) -> bool:
+    """Whether a rewritten value matches, whichever way AWS matches: the whole value, or anywhere in it.
+
+    Which one it is nobody knows (aws-facts B10), but what the source holds has matched: where only a part
+    of that does, a part is enough.
+    """
+    text, known = after.reveal(), before.reveal()
+    return matches(pattern, text) and (_whole(pattern, text) or not _whole(pattern, known))
+
+
+def _whole(pattern: str, text: str) -> bool:
+    return not pattern or re.fullmatch(pattern, text) is not None
+
+
+def spoiled(before: Sealed, after: Sealed) -> bool:
+    """Whether a rewrite made of a value what AWS refuses: nothing at all, or a `{{ }}` (aws-facts B10).
+
+    What the source holds AWS has taken; a rewrite is not blamed for what was in there before.
+    """
+    return _refused(after.reveal()) and not _refused(before.reveal())
+
+
+def _refused(text: str) -> bool:
+    return not text or _REFERENCE.search(text) is not None
+
+
 def read(
     value: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool, pattern: str = ""
 ) -> Reading:
@@ -74,4 +102,5 @@ def read(
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
         fits_pattern=matches(pattern, text),
+        spoiled=spoiled(value.text, shaped),
     )

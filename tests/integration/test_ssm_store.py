@@ -313,6 +313,17 @@ def test_keys_are_asked_once_a_run(store: SsmStore, kms: Any) -> None:
     assert (len(describing.bodies), len(listing.bodies)) == (1, 1)
 
 
+def test_a_key_may_be_asked_for_again_whatever_is_known_of_it(store: SsmStore, kms: Any) -> None:
+    key_id, _ = new_key(kms)
+    kms.create_alias(AliasName="alias/app", TargetKeyId=key_id)
+    assert store.keys(["alias/app"])["alias/app"].state is KeyState.USABLE
+    other, arn = new_key(kms)
+    kms.update_alias(AliasName="alias/app", TargetKeyId=other)
+    kms.disable_key(KeyId=other)
+    assert store.keys(["alias/app"])["alias/app"].state is KeyState.USABLE
+    assert store.keys(["alias/app"], fresh=True)["alias/app"] == Key(arn, KeyState.DISABLED)
+
+
 # Writes
 
 

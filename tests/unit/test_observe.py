@@ -191,7 +191,7 @@ class TestReading:
         w.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/001")
         found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
         assert [type(found[n]) for n in range(3)] == [Reading, Unreadable, Reading]
-        assert found[1] == Unreadable("InvalidKeyId", "AWS refused to read it")
+        assert found[1] == Unreadable("InvalidKeyId", "AWS refused to read it", of_key=True)
 
     def test_a_place_that_does_not_answer_leaves_all_unreadable(self) -> None:
         w = world()

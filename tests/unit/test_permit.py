@@ -113,9 +113,9 @@ class Watched:
                 self._ask_kms("kms:Decrypt", name.partition(":")[0], there.latest.key_arn)
         return self.store.values(asked, decrypt=decrypt)
 
-    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         before = len(self.store.world.calls)
-        found = self.store.keys(references)
+        found = self.store.keys(references, fresh=fresh)
         for call in self.store.world.calls[before:]:
             key = self.store.world.region(self.place).key(call.names[0]) if call.names else None
             resource = "*" if key is None else key.arn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Sealed, Substitution, Value
-from ssm_reconcile.shape import EXCERPT, normal, read, seal, shape
+from ssm_reconcile.shape import EXCERPT, normal, read, seal, shape, spoiled, surely_matches
 from tests.builders import MADE
 
 KEY = b"a key of this run"
@@ -101,3 +101,43 @@ def test_an_excerpt_says_when_it_is_cut(length: int, *, cut: bool) -> None:
 def test_sizes_are_bytes_of_the_shaped_value(text: str, *, standard: bool, advanced: bool) -> None:
     found = read(value(text), [], KEY, show=False)
     assert (found.fits_standard, found.fits_advanced) == (standard, advanced)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ("us-east-1", "", True),
+        ("[[x]]", "{{x}}", True),
+        ("a [[ssm:x]] b", "a {{ssm:x}} b", True),
+        ("[[\n]]", "{{\n}}", True),
+        ("[[}}", "{{}}", True),
+        ("[[x", "{{x", False),
+        ("x", '{"a":{"b":{}}}', False),
+        ("{{x}} us-east-1", "{{x}} us-east-2", False),
+        ("x", "y", False),
+    ],
+)
+def test_a_rewrite_spoils_a_value_that_aws_takes_no_more(before: str, after: str, *, refused: bool) -> None:
+    assert spoiled(Sealed(before), Sealed(after)) == refused
+
+
+def test_a_reading_says_when_a_rewrite_has_spoiled_the_value() -> None:
+    assert read(value("us-east-1"), [Substitution("us-east-1", "")], KEY, show=True).spoiled
+    assert not read(value("us-east-1"), [Substitution("us-east-1", "eu")], KEY, show=True).spoiled
+
+
+@pytest.mark.parametrize(
+    ("pattern", "before", "after", "sure"),
+    [
+        ("", "a", "b", True),
+        ("[a-z]+", "a", "b", True),
+        ("[a-z]+", "a", "1", False),
+        ("[a-z]+", "a", "b1", False),  # a match of a part: enough for some engines, not for all
+        ("[a-z]+", "a1", "b1", True),  # it was enough for the value that is there
+        ("[", "a", "b", False),
+    ],
+)
+def test_a_match_is_sure_when_it_is_one_however_aws_matches(
+    pattern: str, before: str, after: str, *, sure: bool
+) -> None:
+    assert surely_matches(pattern, Sealed(before), Sealed(after)) == sure

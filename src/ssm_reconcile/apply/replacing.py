@@ -10,15 +10,18 @@ from datetime import timedelta
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.tagging import TAG_ROOM
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.apply.writing import Values, put_new
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, canonical
+from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
 from ssm_reconcile.plan import Change
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, matches
+from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, spoiled, surely_matches
 from ssm_reconcile.stores.base import Step
+from ssm_reconcile.stores.policies import is_past
+from ssm_reconcile.stores.request import parse_policies
 
 SETTLING = timedelta(seconds=30)
 """AWS asks to wait so long before a deleted name is created again (aws-facts A1)."""
@@ -30,10 +33,12 @@ def replace(work: Work, change: Change, desired: Desired, origin: Origin, values
     """Replaces a replica. Returns a note."""
     checks.source_still_wants(work, change, desired)
     text = checks.shaped(change, desired, values)
-    _fits(desired, text)
+    _fits(desired, _unshaped(change, values), text)
+    _policies_last(work, desired)
     _key_is_usable(work, desired)
     live = checks.target_tags(work, change, Standing.OURS)
     kept = {key: value for key, value in live.items() if _stays(work, key)}
+    _tags_have_room(work, change, desired, kept)
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, SETTLING.total_seconds())
@@ -46,19 +51,43 @@ def _stays(work: Work, key: str) -> bool:
     return not key.startswith(("aws:", PREFIX)) and not work.ends.spec.replicates_tag(key)
 
 
-def _fits(desired: Desired, text: Sealed) -> None:
+def _unshaped(change: Change, values: Values) -> Sealed:
+    """The source value as it is, which `checks.shaped` has looked at."""
+    value = values[change.name]
+    assert isinstance(value, Value)
+    return value.text
+
+
+def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
     """A create that AWS is sure to refuse must not cost the replica that is there."""
     limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
     if len(text.reveal().encode()) > limit:
         withheld("its value is too large for its tier: it is not deleted")
-    if desired.substitutions and not matches(desired.source.allowed_pattern, text.reveal()):
-        withheld("its rewritten value does not match its AllowedPattern: it is not deleted")
+    if desired.substitutions and not surely_matches(desired.source.allowed_pattern, before, text):
+        withheld("its rewritten value may not match its AllowedPattern: it is not deleted")
+    if spoiled(before, text):
+        withheld("its rewritten value is empty or holds a {{ }}, which AWS does not take: it is not deleted")
+
+
+def _policies_last(work: Work, desired: Desired) -> None:
+    """An Expiration may have fallen due since the plan, or fall due before the name may be created again."""
+    created = work.clock.now() + SETTLING
+    for text in desired.source.policies:
+        if any(is_past(policy, created) for policy in parse_policies(f"[{text}]") or ()):
+            withheld("its Expiration policy is past before it is created again: it is not deleted")
+
+
+def _tags_have_room(work: Work, change: Change, desired: Desired, kept: Tags) -> None:
+    """Somebody may have tagged the replica since the plan; what is carried over takes room."""
+    own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
+    if len({*kept, *desired.tags, *own}) > TAG_ROOM:
+        withheld(f"with the tags that stay on it there are more than {TAG_ROOM}: it is not deleted")
 
 
 def _key_is_usable(work: Work, desired: Desired) -> None:
     if desired.key_id is None or not desired.source.is_secret:
         return
-    key = work.ends.store.keys([desired.key_id]).get(desired.key_id)
+    key = work.ends.store.keys([desired.key_id], fresh=True).get(desired.key_id)
     if key is not None and key.state not in (KeyState.USABLE, KeyState.UNKNOWN):
         withheld(f"its key {desired.key_id} is {key.state}: it is not deleted")
 

@@ -83,6 +83,8 @@ class Case:
     problems: tuple[Problem, ...] = ()
     unproven: bool = False
     needs_replace: bool = False
+    illegible: bool = False
+    """Ours, under a key that cannot be used any more and is to be changed: written without a look."""
 
     @property
     def ours(self) -> bool:
@@ -95,6 +97,12 @@ class Case:
         if self.live is not None:
             return self.live.name
         return self.desired.name if self.desired is not None else self.address
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The reason why its value was not compared, though it is about to be written anew."""
+        reason = "its value could not be compared, since the key that it has cannot be used any more"
+        return (reason,) if self.illegible else ()
 
     @property
     def source_reading(self) -> Reading | None:
@@ -165,9 +173,8 @@ def _compared(case: Case) -> Case:
     """An address where something is placed, compared with what is there."""
     scene, wanted, live = case.scene, case.desired, case.live
     assert wanted is not None
-    problems = (*wanted.problems, *_read_problems(case))
     if live is None:
-        return replace(case, problems=problems)
+        return replace(case, problems=(*wanted.problems, *_read_problems(case)))
     unproven = case.address in scene.unproven
     known = Verdict.UNKNOWN
     if case.address in scene.settled and case.source_reading is None:
@@ -175,17 +182,29 @@ def _compared(case: Case) -> Case:
     elif not unproven:
         known = verdict(scene.readings.source.get(case.address), scene.readings.live.get(case.address))
     differences = attribute_differences(wanted, live, scene.ring, case.record)
+    case = replace(case, illegible=_is_illegible(case, differences))
     if known is Verdict.DIFFERENT:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
     return replace(
         case,
-        problems=(*problems, *_tag_room(case)),
+        problems=(*wanted.problems, *_read_problems(case), *_tag_room(case)),
         verdict=known,
         differences=tuple(sorted(differences, key=lambda d: (d.attribute != "value", d.attribute))),
         tag_diff=tag_difference(scene.replication, wanted, case.tags),
         unproven=unproven,
         needs_replace=cannot_change_in_place(wanted, live, differences),
     )
+
+
+def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
+    """Whether a replica cannot be read for a key that it is to lose.
+
+    Somebody who has mapped another key, since the old one is gone, must not be told to mend the old one.
+    Nothing is lost by not comparing: the source's value is written under the new key either way.
+    """
+    found = case.scene.readings.live.get(case.address)
+    of_key = isinstance(found, Unreadable) and found.of_key
+    return case.ours and of_key and any(d.attribute == "KeyId" for d in differences)
 
 
 def _read_problems(case: Case) -> tuple[Problem, ...]:
@@ -195,7 +214,7 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
     problems = []
     for side, readings in (("source", case.scene.readings.source), ("target", case.scene.readings.live)):
         found = readings.get(case.address)
-        if isinstance(found, Unreadable):
+        if isinstance(found, Unreadable) and not (side == "target" and case.illegible):
             reason = f"its {side} value cannot be read ({found.code}): {found.reason}"
             problems.append(Problem(ProblemKind.UNREADABLE, reason))
     reading = case.source_reading
@@ -206,6 +225,9 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
             problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({name})"))
     if reading is not None and not reading.fits_pattern:
         reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
+        problems.append(Problem(ProblemKind.REWRITE, reason))
+    if reading is not None and reading.spoiled:
+        reason = "its rewritten value is empty or holds a {{ }}, which AWS does not take: mend the rewrite"
         problems.append(Problem(ProblemKind.REWRITE, reason))
     return tuple(problems)
 

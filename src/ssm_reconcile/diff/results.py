@@ -229,7 +229,7 @@ def _conflict(case: Case) -> Change | Other:
 def _replace(case: Case) -> Change:
     wanted, _ = _wanted(case)
     effect = Replace(wanted, origin_adopted=_adopted(case))
-    return _outside(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place"))
+    return _outside(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place", *case.unseen))
 
 
 def _update(case: Case) -> Change:
@@ -241,14 +241,14 @@ def _update(case: Case) -> Change:
         may_replace=case.scene.run.allow_replace and wanted.source.type != live.type,
         origin_adopted=_adopted(case),
     )
-    reasons = []
+    reasons = [*case.unseen]
     if case.unproven:
         reasons.append("unproven: apply compares the values, and only retags when they are equal")
     if any(d.attribute == "KeyId" and d.after and d.after.endswith("(re-pointed)") for d in case.differences):
         reasons.append("key re-pointed: the alias means another key since it was written")
     reasons += _of_type_change(case)
     change = _change(case, Row.UPDATE, effect, *reasons)
-    if case.unproven:
+    if case.unproven or case.illegible:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
     return _outside(case, change)
 

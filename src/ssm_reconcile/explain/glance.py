@@ -63,9 +63,9 @@ class Glance:
         """As the store has it."""
         return self._store.values(names, decrypt=decrypt)
 
-    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """As the store has it."""
-        return self._store.keys(references)
+        return self._store.keys(references, fresh=fresh)
 
     def settings(self) -> Settings:
         """As the store has it."""

@@ -79,9 +79,10 @@ class Reader(Protocol):
     def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
         """Values by GetParameters, ten at a time; a name may be `name:version`."""
 
-    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Aliases, ids and ARNs resolved to keys (ListAliases, DescribeKey), cached for the run.
 
+        `fresh` asks again, for what must hold at this moment: a person may have read a plan for an hour.
         A reference that does not exist gets `KeyState.MISSING`; one that may not be asked,
         `KeyState.UNKNOWN`. Never calls DescribeKey on an `alias/aws/...` name: that would create
         the key (aws-facts A3).

@@ -54,9 +54,12 @@ class Keys:
         self._listed = True
         self._known: dict[str, Key] = {}
 
-    def resolve(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def resolve(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """The key of each reference, as `base.Reader.keys` has it; raises StoreError."""
         with self._lock:
+            if fresh:
+                self._targets = None
+                self._known = {name: key for name, key in self._known.items() if name not in references}
             for reference in sorted(set(references)):
                 if reference not in self._known:
                     self._known[reference] = self._resolve(reference)
@@ -136,7 +139,8 @@ def _managed(alias: str) -> Key:
 
 
 def _is_multi_region(arn: str) -> bool:
-    return arn.rpartition("/")[2].startswith("mrk-")
+    """Whether a key is one by its ARN. An alias may be called `alias/mrk-anything`, which says nothing."""
+    return ":key/mrk-" in arn
 
 
 def _key(told: KeyMetadataTypeDef, presumed: str) -> Key:

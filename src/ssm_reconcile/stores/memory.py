@@ -166,9 +166,9 @@ class MemoryStore:
                 raise Refusal("InvalidKeyId", "KMS cannot use the key", Trouble.KEY)
         return Value(canonical(shown.name), shown.type, shown.version, shown.last_modified, text)
 
-    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
-        """Keys by the references that were given, asked once a store."""
-        return self._keys.resolve(references)
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
+        """Keys by the references that were given, asked once a store, or now."""
+        return self._keys.resolve(references, fresh=fresh)
 
     def settings(self) -> Settings:
         """What AWS has where nobody changed it; the clock is the world's."""

@@ -30,9 +30,12 @@ class Keyhole:
         """Whether KMS would decrypt with that key now; SSM asks it, so there is no call of ours."""
         return self._world.region(self._place).key_state(arn) is KeyState.USABLE
 
-    def resolve(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def resolve(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """A key for each reference; what does not exist or may not be asked is said by its state."""
         wanted = sorted(set(references))
+        if fresh:
+            self._aliases = None
+            self._known = {name: key for name, key in self._known.items() if name not in wanted}
         for reference in wanted:
             if reference not in self._known:
                 self._known[reference] = self._resolve(reference)

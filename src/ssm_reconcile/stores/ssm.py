@@ -167,9 +167,9 @@ class SsmStore:
         """Values by GetParameters, ten at a time and side by side; a name may be `name:version`."""
         return self._values.read(names, decrypt=decrypt)
 
-    def keys(self, references: Iterable[str]) -> Mapping[str, Key]:
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Aliases, ids and ARNs resolved to keys (ListAliases, DescribeKey), cached for the run."""
-        return self._keys.resolve(list(references))
+        return self._keys.resolve(list(references), fresh=fresh)
 
     def settings(self) -> Settings:
         """What the place is set to (GetServiceSetting), and the time there; never raises."""

@@ -10,13 +10,14 @@ import pytest
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, KeyState
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.reconcile import carry_out, make_plan
 from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
+from ssm_reconcile.stores.readings import Match, Recreate
 from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.readings import Recreate
 from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
-from tests.builders import Stage, counted, outcome, replication
+from tests.builders import Stage, counted, outcome, replication, unwatched
 
 ALLOWED = Run(allow_replace=True)
 Act = Callable[[Stage], object]
@@ -211,3 +212,92 @@ def test_an_adopted_replica_stays_adopted() -> None:
     made = record_of(stage.world.tags(stage.there, "/p/a") or {})
     assert made is not None
     assert made.origin is Origin.ADOPTED
+
+
+def rewritten(facts: Facts | None = None, pattern: str = "", new: str = "b") -> tuple[Stage, Plan]:
+    """A secret whose replica has to become Standard, and whose rewritten value the plan has not seen."""
+    rewrites = (Rewrite(Glob("/p/**"), RewriteIn.VALUE, "old", new),)
+    stage = Stage(replication(rewrites=rewrites), facts=facts)
+    stage.replicate("/p/a", "ab", SECURE, tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "old", SECURE, allowed_pattern=pattern)
+    stage.pass_time()
+    plan = stage.plan(BLIND)
+    assert counted(plan) == {"replace": 1}
+    return stage, plan
+
+
+BLIND = Run(allow_replace=True, no_decrypt=True)
+
+
+@pytest.mark.parametrize("new", ["", "{{ssm:x}}"])
+def test_nothing_is_deleted_for_a_rewritten_value_that_aws_takes_as_none(new: str) -> None:
+    stage, plan = rewritten(new=new)
+    state, error = result(stage.carry_out(plan, BLIND))
+    assert (state, "which AWS does not take" in error) == ("withheld", True)
+    assert stage.value("/p/a") == "ab"
+
+
+@pytest.mark.parametrize("match", list(Match))
+def test_nothing_is_deleted_for_a_rewritten_value_that_matches_in_part_only(match: Match) -> None:
+    """How AWS matches is not known, and an attempt would cost the replica."""
+    stage, plan = rewritten(Facts(pattern_match=match), "[a-z]+", "new 1")
+    state, error = result(stage.carry_out(plan, BLIND))
+    assert (state, "may not match its AllowedPattern" in error) == ("withheld", True)
+    assert stage.value("/p/a") == "ab"
+
+
+def test_nothing_is_deleted_when_its_expiration_falls_due_before_it_can_be_created() -> None:
+    policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"%s"}}'
+    stage = Stage()
+    stage.replicate("/p/a", "old", tier=ADVANCED)
+    stage.world.put(stage.there, "/p/a", "old", data_type="text", tier=ADVANCED)
+    due = stage.clock.now() + timedelta(hours=3)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(
+        stage.here,
+        "/p/a",
+        "ami-1",
+        tier=ADVANCED,
+        data_type="aws:ec2:image",
+        policies=(policy % due.isoformat(),),
+    )
+    stage.pass_time()
+    allowed = Run(allow_replace=True, overwrite_outside=True)
+    plan = stage.plan(allowed)
+    assert counted(plan) == {"replace": 1}
+    stage.clock.advance(due - stage.clock.now() - timedelta(seconds=20))
+    state, error = result(stage.carry_out(plan, allowed))
+    assert (state, "Expiration policy is past" in error) == ("withheld", True)
+    assert stage.value("/p/a") == "old"
+
+
+def test_nothing_is_deleted_when_tags_that_came_since_leave_no_room() -> None:
+    stage = Stage(replication(ignore_tags=("cost:*",)))
+    stage.replicate("/p/a", tier=ADVANCED, tags={f"t{i}": "x" for i in range(40)})
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "new", tags={f"u{i}": "x" for i in range(45)})
+    stage.pass_time()
+    plan = stage.plan(ALLOWED)
+    assert counted(plan) == {"replace": 1}
+    stage.world.tag(stage.there, "/p/a", {f"cost:{i}": "x" for i in range(4)})
+    state, error = result(stage.carry_out(plan, ALLOWED))
+    assert (state, "more than 50" in error) == ("withheld", True)
+    assert stage.value("/p/a") == "v"
+    stage.world.untag(stage.there, "/p/a", "cost:0")
+    assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
+
+
+def test_the_key_is_asked_for_again_though_the_places_are_still_open() -> None:
+    """Somebody may have read the plan for an hour before saying yes."""
+    stage, plan = downgraded(SECURE)
+    places = stage.places(ALLOWED)
+    opened = make_plan([stage.spec], places, ALLOWED, stage.clock, unwatched)
+    assert opened.plan_id == plan.plan_id
+    stage.world.set_key(stage.there, "alias/app", KeyState.PENDING_DELETION)
+    report = carry_out(opened, [stage.spec], places, ALLOWED, stage.clock, unwatched, stage.stop)
+    assert result(report) == ("withheld", "its key alias/app is pending deletion: it is not deleted")
+    assert stage.value("/p/a") == "old"

@@ -451,6 +451,14 @@ class TestInvalid:
         assert "too large for its tier (Standard)" in found.reasons
         assert "4098" not in str(found.diff)
 
+    @pytest.mark.parametrize(("old", "new"), [("us-east-1", ""), ("us-east-1", "{{ssm:x}}")])
+    @pytest.mark.parametrize("kind", ["String", SECURE])
+    def test_invalid_is_a_rewritten_value_that_aws_takes_as_none(self, old: str, new: str, kind: str) -> None:
+        spec = replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.VALUE, old, new),))
+        found = judge(held(value="us-east-1", kind=kind), spec=spec)
+        assert (found.row, found.codes) == ("invalid", ["rewrite"])
+        assert judge(held(value="us-west-1", kind=kind), spec=spec).row == "create"
+
     def test_invalid_counts_bytes_not_characters(self) -> None:
         rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "x", "é")
         spec = replication(rewrites=(rule,))
@@ -517,6 +525,28 @@ class TestInvalid:
         found = judge(held(kind=SECURE, version=2), at_target)
         assert (found.row, found.codes) == ("invalid", ["unreadable"])
         assert "target value" in found.reasons
+
+    def test_update_of_a_replica_whose_old_key_is_gone_writes_it_under_the_new_one(self) -> None:
+        source = held(kind=SECURE, key_id="alias/app", version=2)
+        spec = replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/new"),)),))
+        rings: dict[str, Any] = {
+            "source_ring": ring(HERE, "alias/app"),
+            "target_ring": ring(THERE, "alias/new", "alias/old"),
+        }
+        old = key_digest(key_arn(THERE, "alias/old"))
+        live = replica(source, version=3, key_id="alias/old", record={"source_version": 1, "key": old})
+        unread = replace(live, broken="InvalidKeyId")
+        found = judge(source, unread, spec=spec, **rings)
+        assert found.row == "update"
+        assert [d.attribute for d in found.change.differences] == ["value", "KeyId"]
+        assert "the key that it has cannot be used any more" in found.reasons
+        assert found.change.differences[0].secret
+        # not allowed is not gone, and what is not ours is not overwritten unseen
+        assert (
+            judge(source, replace(live, broken="AccessDeniedException"), spec=spec, **rings).row == "invalid"
+        )
+        theirs = replica(source, version=3, key_id="alias/old", own_tags=False, broken="InvalidKeyId")
+        assert judge(source, theirs, spec=spec, run=Run(adopt=Adopt.OVERWRITE), **rings).row == "invalid"
 
     def test_invalid_leaves_an_existing_replica_as_it_is(self) -> None:
         tags = {f"t{i}": "x" for i in range(49)}
