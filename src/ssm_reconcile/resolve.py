@@ -35,6 +35,9 @@ TAG_ROOM = 50
 NAME_LIMIT = 1011
 """Characters of a name including the ARN prefix of its place (aws-facts B6)."""
 LEVEL_LIMIT = 15
+INTEGRATION = "aws:ssm:integration"
+INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
+"""The data type of a webhook, and the only place for it (aws-facts B8)."""
 _NAME = re.compile(r"(?:/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+")
 
 
@@ -117,8 +120,9 @@ def _needs_no_look(replication: Replication, target: Target, reference: str) -> 
 
 
 def _same_key(arn: str, place: Place) -> str:
-    """The ARN of a multi-Region key's replica in another region of the same account."""
-    return f"arn:{place.partition}:kms:{place.region}:{place.account}:key/{arn.rsplit('/', 1)[-1]}"
+    """The ARN of a multi-Region key's replica in another region: of the key's own account, whose it stays."""
+    _, partition, _, _, account, rest = arn.split(":", 5)
+    return f"arn:{partition}:kms:{place.region}:{account}:{rest}"
 
 
 def resolve(
@@ -158,7 +162,7 @@ def resolve(
                 rule=rules[id(rule)],
                 problems=(
                     *key_problems,
-                    *_name_problems(address, live.place),
+                    *_name_problems(parameter, address, live.place),
                     *_policy_problems(parameter, now),
                     *_tag_problems(wanted, parameter.name, address),
                 ),
@@ -224,20 +228,22 @@ def _key(
         return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
     key = chosen_key(replication, target, parameter, source_ring, source.place, live.place)
     if key is None:
+        name = source_ring.name(reference)
         reason = (
-            f"no KMS key is mapped for {reference} in {target.name}:"
-            f" add it to `kms` (source: {reference}, targets: {target.name}) or give the target a `default`"
+            f"no KMS key is mapped for {name} in {target.name}:"
+            f" add it to `kms` (source: {name}, targets: {target.name}) or give the target a `default`"
         )
-        return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
+        return None, (Problem(ProblemKind.KEY, reason, subject=name),)
     known = target_ring.keys.get(key)
     fault = _STATES.get(known.state) if known is not None else None
     if fault is None:
         return key, ()
-    reason = f"the KMS key {key} {fault} in {target.name} ({live.place}): mend the key or map another one"
-    return key, (Problem(ProblemKind.KEY, reason, subject=key),)
+    name = target_ring.name(key)
+    reason = f"the KMS key {name} {fault} in {target.name} ({live.place}): mend the key or map another one"
+    return key, (Problem(ProblemKind.KEY, reason, subject=name),)
 
 
-def _name_problems(name: str, place: Place) -> tuple[Problem, ...]:
+def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Problem, ...]:
     """What AWS would refuse about a name in that place (aws-facts B6)."""
     fault = ""
     levels = canonical(name)[1:].split("/")
@@ -249,6 +255,8 @@ def _name_problems(name: str, place: Place) -> tuple[Problem, ...]:
         fault = f"has {len(levels)} levels; AWS takes {LEVEL_LIMIT}"
     elif len(place.arn("")) + len(name) > NAME_LIMIT:
         fault = f"is too long in {place.region}: with its ARN it has more than {NAME_LIMIT} characters"
+    elif parameter.data_type == INTEGRATION and not name.startswith(INTEGRATION_PATH):
+        fault = f"is not below {INTEGRATION_PATH}, where AWS wants a parameter of the data type {INTEGRATION}"
     return (Problem(ProblemKind.NAME, f"the name {fault}"),) if fault else ()
 
 

@@ -326,6 +326,14 @@ def test_without_permission_to_list_aliases_a_key_of_aws_can_only_be_that_of_ssm
     assert store.keys(["1"])["1"] == Key("alias/aws/ssm", managed=True)
 
 
+def test_an_alias_that_is_called_like_a_multi_region_key_is_none(store: SsmStore) -> None:
+    """Where nothing may be asked only an ARN tells; an alias has none to make a replica's ARN of."""
+    kms = store._keys._kms
+    for operation in ("ListAliases", "DescribeKey"):
+        Wire(kms, operation).answers(lambda _: refusal("AccessDeniedException"))
+    assert store.keys(["alias/mrk-app"])["alias/mrk-app"] == Key("alias/mrk-app", KeyState.UNKNOWN)
+
+
 def test_a_key_that_may_not_be_asked_is_known_by_what_can_be_said(store: SsmStore) -> None:
     kms = store._keys._kms
     made = kms.create_key()["KeyMetadata"]

@@ -16,6 +16,7 @@ from ssm_reconcile.model import (
     Desired,
     Key,
     Keyring,
+    KeyState,
     Parameter,
     Place,
     ProblemKind,
@@ -305,6 +306,28 @@ class TestKeys:
         )
         assert [one.problems[0].subject for one in found.values()] == ["alias/x", "alias/x"]
 
+    def test_a_key_is_one_subject_by_whatever_name_it_is_used(self) -> None:
+        """Or else one key that is missing in the map would be three findings."""
+        one, arn = Key(key_arn(HERE, "alias/x")), key_arn(HERE, "alias/x")
+        known = Keyring({"alias/x": one, "the-id": one, arn: one})
+        names = ("alias/x", "the-id", arn)
+        secrets = [parameter(f"/p/{i}", SECURE, key_id=name) for i, name in enumerate(names)]
+        found = settle(*secrets, source_ring=known)
+        assert {one.problems[0].subject for one in found.values()} == {"alias/x"}
+        gone = Key(key_arn(THERE, "alias/y"), KeyState.DISABLED)
+        mapped = replication(
+            kms=tuple(KeyRule(name, (("us-east-2", f"{i}"),)) for i, name in enumerate("ab"))
+        )
+        here = Keyring({name: Key(f"arn:{name}") for name in "ab"})
+        secrets = [parameter(f"/p/{name}", SECURE, key_id=name) for name in "ab"]
+        found = settle(*secrets, spec=mapped, source_ring=here, target_ring=Keyring({"0": gone, "1": gone}))
+        assert {one.problems[0].subject for one in found.values()} == {"0"}
+
+    def test_a_multi_region_key_of_a_third_account_stays_of_that_account(self) -> None:
+        central = "arn:aws:kms:us-east-1:999999999999:key/mrk-1"
+        known = Keyring({central: Key(central, multi_region=True)})
+        assert self.key(central, replication(), known) == "arn:aws:kms:us-east-2:999999999999:key/mrk-1"
+
 
 class TestKeysToAsk:
     SPEC = replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/dr"),)),))
@@ -330,6 +353,17 @@ class TestKeysToAsk:
             THERE, parameter(kind=SECURE, key_id="alias/old"), parameter("/q", SECURE, key_id="alias/q")
         )
         assert target_keys(self.SPEC, target(), source, live, SOURCE_RING) == {"alias/dr", "alias/old"}
+
+
+def test_an_integration_has_to_stay_where_aws_wants_integrations() -> None:
+    home = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/x"
+    hook = parameter(home, SECURE, data_type="aws:ssm:integration")
+    include = (Glob("/**"),)
+    assert kinds(settle(hook, spec=replication(include=include))[home]) == []
+    moved = Rewrite(Glob("/**"), RewriteIn.NAME, "/webhook/", "/hook/")
+    found = settle(hook, spec=replication(include=include, rewrites=(moved,)))
+    (lands,) = found
+    assert kinds(found[lands]) == [ProblemKind.NAME]
 
 
 def test_an_image_id_comes_with_a_warning_about_the_region() -> None:
