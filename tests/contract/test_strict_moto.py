@@ -229,3 +229,21 @@ def test_an_integration_is_a_secret_in_a_place_of_its_own(ssm: Any) -> None:
         assert code_of(caught) == "ValidationException"
     ssm.put_parameter(Name=home, Value="v", Type="SecureString", DataType="aws:ssm:integration")
     assert ssm.describe_parameters()["Parameters"][0]["DataType"] == "aws:ssm:integration"
+
+
+@pytest.mark.parametrize("value", ["{{x}}", "{{ssm:x}}", "a {{ x }} b", "{{a{b}}}", "{{\n}}"])
+def test_a_value_refers_to_nothing(ssm: Any, value: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        ssm.put_parameter(Name="/a", Value=value, Type="String")
+    assert code_of(caught) == "ValidationException"
+
+
+def test_tags_are_of_a_name_and_not_of_an_arn(ssm: Any) -> None:
+    ssm.put_parameter(Name="/a", Value="v", Type="String")
+    arn = ssm.get_parameter(Name="/a")["Parameter"]["ARN"]
+    for resource in (arn, "/absent"):
+        with pytest.raises(ClientError) as caught:
+            ssm.add_tags_to_resource(
+                ResourceType="Parameter", ResourceId=resource, Tags=[{"Key": "k", "Value": "v"}]
+            )
+        assert code_of(caught) == "InvalidResourceId"

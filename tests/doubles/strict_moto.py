@@ -39,6 +39,7 @@ from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
 from ssm_reconcile.clock import Clock
+from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import IMAGE, SECURE, STANDARD, TEXT, Place, Sealed, canonical
 from ssm_reconcile.stores.policies import is_past
 from ssm_reconcile.stores.readings import Expired, Moves, Readings
@@ -234,9 +235,13 @@ class StrictMoto:
         return answer
 
     def _resource(self, response: Any) -> Any:
-        """The parameter whose tags are meant; None when it is none, which moto answers for itself."""
+        """The parameter whose tags are meant, by its name and not by its ARN; None for other resources."""
+        if response._get_param("ResourceType") != "Parameter":
+            return None
         versions = listings.versions_of(response.ssm_backend, response._get_param("ResourceId"))
-        return versions[-1] if response._get_param("ResourceType") == "Parameter" and versions else None
+        if not versions:
+            raise Refusal("InvalidResourceId", "there is no such parameter", Trouble.MISSING)
+        return versions[-1]
 
     def _label_parameter_version(self, response: Any, original: Callable[..., Any]) -> Any:
         if not listings.versions_of(response.ssm_backend, response._get_param("Name")):

@@ -177,7 +177,9 @@ RULES = (
 REGION = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "{source.region}", "{target.region}")
 GROWS = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.account}-{target.region}")
 RENAMES = Rewrite(Glob("/p/us-east-1/*"), RewriteIn.NAME, "us-east-1", "{target.region}")
-REWRITES = ((), (REGION,), (GROWS,), (RENAMES,), (RENAMES, REGION))
+SPOILS = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "one", "{{ssm:one}}")
+EMPTIES = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "one", "")
+REWRITES = ((), (REGION,), (GROWS,), (RENAMES,), (RENAMES, REGION), (SPOILS,), (RENAMES, EMPTIES))
 SKIPS = (
     SkipSync(),
     SkipSync(replicas=OnSkip.DELETE),

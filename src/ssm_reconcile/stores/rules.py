@@ -130,7 +130,7 @@ def _check_shape(request: Request, present: Settled | None) -> None:
         raise invalid("tags and overwrite can't be used together")
     if not request.value.reveal():
         raise invalid("a value has at least one character")
-    if re.search(r"\{\{[^{}]*\}\}", request.value.reveal()):
+    if re.search(r"\{\{.*?\}\}", request.value.reveal(), re.DOTALL):
         raise invalid("a value cannot refer to other parameters")
     if request.type is None and present is None:
         raise invalid("a parameter type is required to create a parameter")
