@@ -200,7 +200,8 @@ def _update(work: Work, change: Change, effect: Update, values: writing.Values) 
         return writing.update(work, change, effect, values)
     except writing.CannotInPlace as refused:
         if not effect.may_replace:
-            reason = f"AWS does not change this in place ({refused}): only with --allow-replace"
+            how = "what is not ours is never replaced" if effect.takes_over else "only with --allow-replace"
+            reason = f"AWS does not change this in place ({refused}): {how}"
             raise Ended(Result.WITHHELD, reason) from None
         return replacing.replace(work, change, effect.desired, _origin(effect.origin_adopted), values)
 

@@ -457,7 +457,9 @@ class TestTypeChange:
         stage.world.region(stage.there).readings = self.REFUSING
         plan = stage.plan(run)
         assert counted(plan) == {"update": 1}
-        assert result(stage.carry_out(plan, run))[0] == "withheld"
+        state, error = result(stage.carry_out(plan, run))
+        assert (state, "--allow-replace" in error) == ("withheld", False)  # it would change nothing
+        assert "what is not ours is never replaced" in error
         assert stage.value("/p/a") == "theirs"
 
 
