@@ -1,0 +1,210 @@
+"""Converge, over the wire: whatever people write on both sides, one apply settles it, however AWS is read.
+
+The same law as in `tests/property`, with boto3, the wire format and the strict moto in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import SECURE, STANDARD, STRING_LIST, Access, Sealed
+from ssm_reconcile.report import Result
+from ssm_reconcile.spec import (
+    Adopt,
+    DeleteMode,
+    Glob,
+    KeyRule,
+    OnOutside,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Run,
+    Source,
+    Target,
+)
+from ssm_reconcile.stores.base import Put, Store
+from ssm_reconcile.stores.readings import Readings, all_readings, facts, label
+from ssm_reconcile.stores.ssm import Aws
+from tests.builders import Never, unwatched
+from tests.doubles.clock import FakeClock
+from tests.doubles.strict_moto import StrictMoto
+
+ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
+FROM, NEAR = Access("us-east-1"), Access("us-east-2")
+FAR = Access("eu-west-1", role_arn=ROLE, external_id="one of ours")
+SPEC = Replication(
+    "prod",
+    Source(FROM),
+    (
+        Target("us-east-2", NEAR, default_key="alias/two"),
+        Target("eu", FAR, default_key="alias/two", account="210987654321"),
+    ),
+    (Glob("/p/**"), Glob("solo")),
+    DeleteMode.OWNED,
+    kms=(KeyRule("alias/app", (("us-east-2", "alias/app"), ("eu", "alias/two"))),),
+    rewrites=(
+        Rewrite(Glob("/p/**"), RewriteIn.VALUE, "{source.region}", "{target.region}"),
+        Rewrite(Glob("/p/us-east-1/*"), RewriteIn.NAME, "us-east-1", "{target.name}"),
+    ),
+    ignore_tags=("cost:*",),
+    add_tags=(("replicated-from", "us-east-1"),),
+    adopt=Adopt.OVERWRITE,
+    changed_outside=OnOutside.OVERWRITE,
+)
+RUN = Run(allow_replace=True, allow_empty_source=True, max_deletes=999, max_change_percent=999, parallelism=1)
+LATER = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2031-01-01T01:00:00+01:00"}}'
+QUIET = '{"Version":"1.0","Type":"NoChangeNotification","Attributes":{"Unit":"Days","After":"20"}}'
+Step = Callable[[FakeClock, Sequence[Store]], object]
+
+
+@st.composite
+def puts(draw: st.DrawFn) -> Put:
+    kind = draw(st.sampled_from(["String", STRING_LIST, SECURE, SECURE]))
+    tier = draw(st.sampled_from([STANDARD, STANDARD, "Advanced", "Intelligent-Tiering"]))
+    policies = draw(st.sampled_from([(), (LATER,), (QUIET, LATER)])) if tier != STANDARD else ()
+    texts = ["v", "w", "a, b ,c", "db.us-east-1.x", "zwei Wörter\r\nund mehr\n", "é" * 2048]
+    return Put(
+        draw(st.sampled_from(["/p/a", "/p/b", "solo", "/p/us-east-1/x", "/p/eu/x"])),
+        Sealed(draw(st.sampled_from([*texts, "x" * 8192] if tier != STANDARD else texts))),
+        kind,
+        overwrite=draw(st.sampled_from([True, True, False])),
+        description=draw(st.sampled_from(["", "d"])),
+        allowed_pattern=draw(st.sampled_from(["", "", "", "(?s).*"])),
+        tier=tier,
+        policies=policies,
+        data_type=draw(st.sampled_from(["text", "text", "aws:ec2:image"])) if kind == "String" else "text",
+        key_id=draw(st.sampled_from(["alias/aws/ssm", "alias/app", "alias/two"])) if kind == SECURE else None,
+    )
+
+
+def puts_at(place: int, put: Put) -> Step:
+    return lambda _, stores: stores[place].put(put)
+
+
+def tags_at(place: int, name: str, tags: dict[str, str]) -> Step:
+    return lambda _, stores: stores[place].add_tags(name, tags)
+
+
+def deletes_at(place: int, name: str) -> Step:
+    def step(clock: FakeClock, stores: Sequence[Store]) -> None:
+        stores[place].delete([name])
+        clock.advance(timedelta(seconds=31))
+
+    return step
+
+
+PLACES = st.sampled_from([0, 0, 1, 2])
+NAMES = st.sampled_from(["/p/a", "/p/b", "solo", "/p/us-east-1/x", "/p/eu/x"])
+TAGS = st.dictionaries(
+    st.sampled_from(["team", "cost:center", "t"]), st.sampled_from(["", "v=1"]), min_size=1
+)
+STEPS: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(
+        st.builds(puts_at, PLACES, puts()),
+        st.builds(puts_at, PLACES, puts()),
+        st.builds(puts_at, st.just(0), puts()),
+        st.builds(tags_at, PLACES, NAMES, TAGS),
+        st.builds(deletes_at, PLACES, NAMES),
+    ),
+    min_size=6,
+    max_size=16,
+)
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def add_keys() -> None:
+    told = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="keys")["Credentials"]
+    as_role = {
+        "aws_access_key_id": told["AccessKeyId"],
+        "aws_secret_access_key": told["SecretAccessKey"],
+        "aws_session_token": told["SessionToken"],
+    }
+    for region, who in (("us-east-1", {}), ("us-east-2", {}), ("eu-west-1", as_role)):
+        kms: Any = boto3.client("kms", region, **who)  # type: ignore[call-overload]  # credentials by name
+        for alias in ("alias/app", "alias/two"):
+            kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+
+
+def converges(readings: Readings, before: list[Step], since: list[Step]) -> None:
+    """What people do, an apply, what they do then, another apply: and each time nothing is left to do."""
+    clock = FakeClock()
+    with StrictMoto(readings, clock=clock):
+        add_keys()
+        people = [Aws(clock=clock, parallelism=1).connect(access) for access in (FROM, NEAR, FAR)]
+        for happens in (before, since):
+            for step in happens:
+                with suppress(StoreError):  # people get errors too
+                    step(clock, people)
+                clock.advance(timedelta(seconds=7))
+            clock.advance(timedelta(minutes=20))
+            places = reconcile.open_places([SPEC], Aws(clock=clock, parallelism=1).connect, RUN)
+            plan = reconcile.make_plan([SPEC], places, RUN, clock, unwatched)
+            report = reconcile.carry_out(plan, [SPEC], places, RUN, clock, unwatched, Never())
+            left = [
+                (o.change.target, o.change.name, o.error)
+                for o in report.outcomes
+                if o.result is not Result.APPLIED
+            ]
+            assert [one for one in left if "what is not ours is never replaced" not in one[2]] == []
+            clock.advance(timedelta(minutes=20))
+            again = reconcile.make_plan([SPEC], places, RUN, clock, unwatched)
+            besides = {one[:2] for one in left}
+            assert [one for one in again.changes if (one.target, one.name) not in besides] == []
+
+
+ALL_KINDS: list[Step] = [
+    puts_at(0, Put("/p/a", Sealed("x" * 5000), "String", overwrite=False, description="d", tier="Advanced",
+                   policies=(QUIET, LATER), allowed_pattern="x+")),
+    puts_at(0, Put("/p/b", Sealed("s3cret"), SECURE, overwrite=False, key_id="alias/app")),
+    puts_at(0, Put("solo", Sealed("a, b ,c"), STRING_LIST, overwrite=False)),
+    puts_at(0, Put("/p/us-east-1/x", Sealed("ami-1"), "String", overwrite=False, data_type="aws:ec2:image")),
+    puts_at(1, Put("/p/b", Sealed("theirs"), SECURE, overwrite=False, key_id="alias/two")),
+    puts_at(0, Put("/p/c", Sealed("v"), "String", overwrite=False, tier="Advanced", description="d")),
+    tags_at(0, "/p/a", {"team": "a"}),
+]  # fmt: skip
+ALL_TROUBLES: list[Step] = [
+    puts_at(0, Put("/p/b", Sealed("db.us-east-1.x"), "String", overwrite=True)),
+    puts_at(1, Put("solo", Sealed("a,b"), SECURE, overwrite=True, key_id="alias/two")),
+    puts_at(2, Put("/p/a", Sealed("small"), "String", overwrite=True, tier="Advanced")),
+    puts_at(1, Put("/p/c", Sealed("v"), "String", overwrite=True, tier="Advanced", policies=(QUIET,))),
+    deletes_at(0, "/p/us-east-1/x"),
+    puts_at(0, Put("/p/us-east-1/x", Sealed("plain"), "String", overwrite=False)),
+    tags_at(0, "/p/a", {"team": "b"}),
+    tags_at(2, "/p/a", {"cost:center": "there", "extra": ""}),
+]
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("readings", list(all_readings()), ids=label)
+def test_all_kinds_of_change_are_settled_by_one_apply_in_every_reading(readings: Readings) -> None:
+    converges(readings, ALL_KINDS, ALL_TROUBLES)
+
+
+@pytest.mark.usefixtures("credentials")
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    readings=st.builds(Readings, **{fact: st.sampled_from(several) for fact, several in facts().items()}),
+    before=STEPS,
+    since=STEPS,
+)
+def test_whatever_people_write_is_settled_by_one_apply(
+    readings: Readings, before: list[Step], since: list[Step]
+) -> None:
+    converges(readings, before, since)
