@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.diff.compare import (
+    VALUE,
     Verdict,
     attribute_differences,
     cannot_change_in_place,
@@ -185,6 +186,8 @@ def _compared(case: Case) -> Case:
     case = replace(case, illegible=_is_illegible(case, differences))
     if known is Verdict.DIFFERENT:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
+    elif case.illegible:
+        differences = (*differences, Difference(VALUE, secret=True))
     return replace(
         case,
         problems=(*wanted.problems, *_read_problems(case), *_tag_room(case)),

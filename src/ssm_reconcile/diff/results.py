@@ -248,7 +248,7 @@ def _update(case: Case) -> Change:
         reasons.append("key re-pointed: the alias means another key since it was written")
     reasons += _of_type_change(case)
     change = _change(case, Row.UPDATE, effect, *reasons)
-    if case.unproven or case.illegible:
+    if case.unproven:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
     return _outside(case, change)
 

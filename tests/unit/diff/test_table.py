@@ -541,6 +541,14 @@ class TestInvalid:
         assert [d.attribute for d in found.change.differences] == ["value", "KeyId"]
         assert "the key that it has cannot be used any more" in found.reasons
         assert found.change.differences[0].secret
+        fewer = judge(
+            replace(source, parameter=replace(source.parameter, tier=STANDARD)),
+            replace(unread, parameter=replace(unread.parameter, tier=ADVANCED)),
+            spec=spec,
+            **rings,
+        )
+        assert fewer.row == "replace"
+        assert [d.attribute for d in fewer.change.differences] == ["value", "KeyId", "tier"]
         # not allowed is not gone, and what is not ours is not overwritten unseen
         assert (
             judge(source, replace(live, broken="AccessDeniedException"), spec=spec, **rings).row == "invalid"
