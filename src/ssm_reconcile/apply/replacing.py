@@ -121,7 +121,13 @@ def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
             if end.result is Result.STALE:
                 raise Ended(Result.FAILED, f"deleted, and not created: {end.reason}") from None
             if work.dead or work.clock.monotonic() >= until:
-                reason = f"deleted, and not created: {end.reason}; the next run creates it"
+                dropped = end.failure is not None and end.failure.code == "NotAvailable"
+                then = (
+                    "put that AMI there, and the next run creates it"
+                    if dropped
+                    else "the next run creates it"
+                )
+                reason = f"deleted, and not created: {end.reason}; {then}"
                 raise Ended(Result.FAILED, reason) from None
         _sleep(work, PAUSE)
 

@@ -301,3 +301,20 @@ def test_the_key_is_asked_for_again_though_the_places_are_still_open() -> None:
     report = carry_out(opened, [stage.spec], places, ALLOWED, stage.clock, unwatched, stage.stop)
     assert result(report) == ("withheld", "its key alias/app is pending deletion: it is not deleted")
     assert stage.value("/p/a") == "old"
+
+
+def test_an_image_that_aws_drops_leaves_nothing_and_the_outcome_says_what_it_takes() -> None:
+    stage = Stage()
+    stage.replicate("/p/a", "old")
+    stage.world.region(stage.there).images = frozenset({"ami-1"})
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "ami-2", data_type="aws:ec2:image")
+    state, error = result(stage.apply(ALLOWED))
+    assert (state, stage.value("/p/a")) == ("failed", None)
+    assert "the AMI id is not valid in us-east-2" in error
+    assert error.endswith("put that AMI there, and the next run creates it")
+    assert sum(stage.clock.slept) < 400
+    stage.world.region(stage.there).images = frozenset({"ami-1", "ami-2"})
+    assert stage.apply().summary["applied"] == 1
+    assert stage.value("/p/a") == "ami-2"
