@@ -17,8 +17,9 @@ that `plan --out` saved. On a terminal the plan is shown and you are asked; a no
 ends 0. Without a terminal, say what to do: --yes (whatever the plan is), --expect-plan ID (only this
 plan), or a saved plan (only its changes; what was done since counts as done).
 
-A saved plan brings its narrowing, mode and --adopt with it, but no flag that lifts a guard: give those
-again. Each change ends in an outcome. The report goes to stdout, and to --out even after an error.
+A saved plan brings its narrowing, mode and --adopt with it (saying the same again does no harm), but no
+flag that lifts a guard: give those again. Each change ends in an outcome. The report goes to stdout, and
+to --out even after an error.
 """
 EPILOG = """\
 \b

@@ -14,9 +14,6 @@ from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.spec import Run
 
-_BROUGHT_ALONG = ("name", "target", "only", "verify_values", "no_decrypt", "adopt")
-"""What a saved plan says itself."""
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -62,14 +59,30 @@ def _is_saved_plan(path: str) -> bool:
         return False  # the loader says what is wrong with it
 
 
+def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
+    """What the plan was made with may be said again, as guards have to be; nothing else may be said."""
+    asked = {
+        "name": (intent.name, saved.name),
+        "target": (set(run.targets), set(saved.run.targets)),
+        "only": (set(run.only), set(saved.run.only)),
+        "verify_values": (run.verify_values, saved.run.verify_values),
+        "no_decrypt": (run.no_decrypt, saved.run.no_decrypt),
+        "adopt": (run.adopt, saved.run.adopt),
+    }
+    other = [f"--{word.replace('_', '-')}" for word, (now, then) in asked.items() if now and now != then]
+    if other:
+        raise click.UsageError(
+            f"a saved plan says itself what was planned, and this one was not made with that: leave out"
+            f" {', '.join(other)}."
+        )
+
+
 def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
     from ssm_reconcile.renderers.reading import read_plan_document
 
-    given = [f"--{field.replace('_', '-')}" for field in _BROUGHT_ALONG if getattr(intent, field)]
-    if given:
-        raise click.UsageError(f"a saved plan says itself what was planned: leave out {', '.join(given)}.")
     document = read_plan_document(Path(path).read_text(encoding="utf-8", errors="replace"))
     saved = approve.run_of(document)
+    _agree(intent, run, saved)
     made_from = saved.spec_files or (DEFAULT_SPEC,)
     specs = word.spec or made_from
     if not word.spec and not all(Path(file).exists() for file in made_from):

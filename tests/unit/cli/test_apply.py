@@ -206,6 +206,8 @@ def test_a_saved_plan_whose_spec_is_elsewhere_by_now_asks_where(aws: Aws, cli: C
         ("plan.json", "--target", "us-east-2"),
         ("plan.json", "--no-decrypt"),
         ("plan.json", "--adopt", "overwrite"),
+        ("narrow.json", "--target", "us-east-2", "--target", "eu-west-1"),
+        ("narrow.json", "--target", "us-east-2", "--verify-values"),
         ("replication.yaml", "--spec", "replication.yaml", "--yes"),
         ("cut.json",),
         ("report.json",),
@@ -215,11 +217,38 @@ def test_what_does_not_go_with_a_saved_plan_is_wrong_usage(
     aws: Aws, cli: Cli, words: tuple[str, ...]
 ) -> None:
     cli("plan", "--out", "plan.json")
+    cli("plan", "--target", "us-east-2", "--out", "narrow.json")
     Path("cut.json").write_text(Path("plan.json").read_text()[:-100])
     cli("apply", "--yes", "--target", "us-east-2", "--out", "report.json")
     told = cli("apply", *words)
     assert told.exit_code == 64
     assert aws.names("eu-west-1") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "created"),
+    [
+        (("--no-decrypt",), 6),
+        (("--verify-values",), 6),
+        (("--adopt", "overwrite"), 6),
+        (("--name", "prod"), 6),
+        (("--target", "us-east-2", "--target", "eu-west-1"), 6),
+        (("--target", "us-east-2", "--only", "/app/url"), 1),
+    ],
+)
+def test_what_a_saved_plan_was_made_with_may_be_said_again(
+    aws: Aws, cli: Cli, words: tuple[str, ...], created: int
+) -> None:
+    cli("plan", *words, "--out", "plan.json")
+    told = cli("apply", "plan.json", *reversed_targets(words), "--format", "json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["summary"]["applied"] == created
+
+
+def reversed_targets(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The same flags in another order: pairs of a flag and its value, last pair first."""
+    pairs = [words[at : at + 2] for at in range(0, len(words), 2)]
+    return tuple(word for pair in reversed(pairs) for word in pair)
 
 
 def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -> None:
