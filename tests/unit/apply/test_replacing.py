@@ -127,6 +127,20 @@ def test_tags_that_are_not_ours_to_remove_are_carried_over() -> None:
     assert (stage.value("/p/a"), stage.plain_tags("/p/a")) == ("new", {"team": "b", "cost:center": "there"})
 
 
+@pytest.mark.parametrize(("staying", "state"), [(47, "applied"), (48, "withheld")])
+def test_nothing_is_deleted_when_the_tags_that_stay_leave_no_room_by_now(staying: int, state: str) -> None:
+    stage = Stage(replication(ignore_tags=("cost:*",)))
+    stage.replicate("/p/a", tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "new", tags={"team": "b"})
+    stage.pass_time()
+    plan = stage.plan(ALLOWED)
+    stage.world.tag(stage.there, "/p/a", {f"cost:{number}": "" for number in range(staying)})
+    assert result(stage.carry_out(plan, ALLOWED))[0] == state
+    assert stage.value("/p/a") == ("new" if state == "applied" else "v")
+
+
 def test_a_delete_that_is_refused_leaves_the_replica() -> None:
     stage, plan = downgraded()
     stage.world.faults = at_call("DeleteParameters", refused(Trouble.DENIED))
