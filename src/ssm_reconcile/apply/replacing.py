@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.attempts import INSTANT, attempt
 from ssm_reconcile.apply.tagging import TAG_ROOM
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.apply.writing import Values, put_new
@@ -120,7 +120,7 @@ def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
         except Ended as end:
             if end.result is Result.STALE:
                 raise Ended(Result.FAILED, f"deleted, and not created: {end.reason}") from None
-            if work.dead or work.clock.monotonic() >= until:
+            if work.dead or work.clock.monotonic() >= until or not _sleep(work, PAUSE):
                 dropped = end.failure is not None and end.failure.code == "NotAvailable"
                 then = (
                     "put that AMI there, and the next run creates it"
@@ -129,9 +129,16 @@ def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
                 )
                 reason = f"deleted, and not created: {end.reason}; {then}"
                 raise Ended(Result.FAILED, reason) from None
-        _sleep(work, PAUSE)
 
 
-def _sleep(work: Work, seconds: float) -> None:
-    """Waits even when the run is asked to stop: what was deleted is created before anything ends."""
+def _sleep(work: Work, seconds: float) -> bool:
+    """Waits even when the run is asked to stop: what was deleted is created before anything ends.
+
+    False when the clock does not wait any more, because its process has no time left.
+    """
+    until = work.clock.monotonic() + seconds
     work.clock.sleep(seconds)
+    left = until - work.clock.monotonic()
+    if left >= INSTANT:  # a request to stop has cut it short
+        work.clock.sleep(left)
+    return until - work.clock.monotonic() < INSTANT

@@ -31,6 +31,7 @@ class Stopping:
 
     def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
         self._event = threading.Event()
+        self._never = threading.Event()
         self._gentle = False
         self._before: dict[int, Any] = {}
         self._leave = leave
@@ -40,7 +41,13 @@ class Stopping:
         return self._event.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for a request to stop, at most so many seconds."""
+        """Waits for a request to stop, at most so many seconds.
+
+        Once asked, work that is being finished waits all of it: rates, retries and the pause before
+        a deleted name is created again have to hold to the end.
+        """
+        if self._gentle and self._event.is_set():
+            self._never.wait(timeout)
         return self._event.wait(timeout)
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ class Waitable(Protocol):
 
 
 class SystemClock:
-    """Real time; `sleep` returns early when `stop` is set."""
+    """Real time; `sleep` returns early when `stop` becomes set."""
 
     def __init__(self, stop: Waitable) -> None:
         self._stop = stop
@@ -29,6 +29,6 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits; returns at once when the run is, or was, asked to stop."""
+        """Waits; returns at once when the run is asked to stop. What comes after that is up to `stop`."""
         if seconds > 0:
             self._stop.wait(seconds)

@@ -215,6 +215,36 @@ def test_what_was_deleted_is_created_though_the_run_is_asked_to_stop() -> None:
     assert (stage.value("/p/a"), report.exit_code) == ("new", 130)
 
 
+@pytest.mark.parametrize("recreate", list(Recreate))
+def test_a_request_to_stop_shortens_no_wait_before_a_create(
+    recreate: Recreate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, plan = downgraded(facts=Facts(recreate=recreate))
+    waits = stage.clock.sleep
+
+    def sleep(seconds: float) -> None:
+        """As the clock of real runs: the signal ends the sleep that it falls into, no later one."""
+        if seconds == 30:
+            stage.stop.set()
+            waits(2)
+        else:
+            waits(seconds)
+
+    monkeypatch.setattr(stage.clock, "sleep", sleep)
+    report = stage.carry_out(plan, ALLOWED)
+    assert (result(report), stage.value("/p/a"), report.exit_code) == (("applied", ""), "new", 130)
+    assert [call.operation for call in stage.world.traffic.writes()] == ["DeleteParameters", "PutParameter"]
+    assert stage.clock.slept[:2] == [2, 28]
+
+
+def test_a_create_is_not_hammered_when_the_process_has_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, plan = downgraded(facts=Facts(recreate=Recreate.EXISTS))
+    monkeypatch.setattr(stage.clock, "sleep", lambda _seconds: stage.stop.set())
+    state, error = result(stage.carry_out(plan, ALLOWED))
+    assert (state, "the next run creates it" in error) == ("failed", True)
+    assert [call.operation for call in stage.world.traffic.writes()] == ["DeleteParameters", "PutParameter"]
+
+
 def test_an_adopted_replica_stays_adopted() -> None:
     stage = Stage()
     stage.world.put(stage.there, "/p/a", "v", tier=ADVANCED)

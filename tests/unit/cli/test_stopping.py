@@ -87,5 +87,27 @@ def test_sleep_ends_early_when_the_run_is_asked_to_stop() -> None:
     assert clock.monotonic() - start < 10
 
 
+def test_work_that_is_being_finished_waits_all_of_it() -> None:
+    with Stopping() as stop, stop.finishing():
+        clock = SystemClock(stop)
+        threading.Timer(0.05, send, [signal.SIGTERM]).start()
+        start = clock.monotonic()
+        clock.sleep(30)  # the signal ends the sleep that it falls into
+        assert clock.monotonic() - start < 10
+        start = clock.monotonic()
+        clock.sleep(0.2)
+        assert clock.monotonic() - start >= 0.19
+
+
+def test_nothing_waits_any_more_when_planning_was_interrupted() -> None:
+    with Stopping() as stop:
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)
+        clock = SystemClock(stop)
+        start = clock.monotonic()
+        clock.sleep(30)
+        assert clock.monotonic() - start < 10
+
+
 def test_the_time_of_day_has_a_zone() -> None:
     assert SystemClock(threading.Event()).now().tzinfo is not None
