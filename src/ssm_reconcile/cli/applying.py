@@ -163,7 +163,7 @@ class Applying:
         now = SystemClock(_NEVER).now()
         document = report_document(report, tool_version=__version__, created=now) | {"exit_code": code}
         if self.plan is None:
-            document["plan_id"] = NO_PLAN
+            document |= {"plan_id": NO_PLAN, "complete": False}  # nothing was planned from anything
         self.published = True
         try:
             if self.out is not None:

@@ -276,6 +276,7 @@ def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: 
     assert document["exit_code"] == 1
     assert document["outcomes"] == []
     assert document["findings"][0]["code"]
+    assert document["complete"] is False  # not one place was listed
     assert cli("show", "report.json").exit_code == 0
 
 
