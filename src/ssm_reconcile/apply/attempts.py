@@ -31,15 +31,20 @@ def attempt(
     check: Callable[[], None],
     send: Callable[[], Answer],
     landed: Callable[[], Answer | None],
+    begun: bool = False,
 ) -> Answer:
     """Awaits a turn, checks, writes. Raises StoreError when AWS refuses for good.
 
-    `check` is called right before every try and ends the change when something has moved. `landed`
-    is asked after a lost answer: what the write would have returned, or None when it was not done.
+    A change of which nothing is written yet is not begun once the run is asked to stop: many may stand
+    here, each waiting for its turn. `begun`: something is, so it is finished. `check` is called right
+    before every try and ends the change when something has moved. `landed` is asked after a lost answer:
+    what the write would have returned, or None when it was not done.
     """
     tried = dict.fromkeys(TRIES, 0)
     while True:
         work.ends.store.await_turn(step)
+        if work.stop.is_set() and not begun:
+            raise Ended(Result.NOT_ATTEMPTED, "the run was stopped")
         check()
         try:
             return send()

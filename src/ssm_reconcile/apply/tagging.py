@@ -120,8 +120,9 @@ def _send(work: Work, change: Change, write: Callable[[], None], look: Look) -> 
         work.tagged.add(name)
         return True
 
+    begun = name in work.tagged or name in work.written
     try:
-        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None)
+        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None, begun=begun)
     except Ended as end:
         if name not in work.tagged and name not in work.written:
             raise

@@ -67,7 +67,8 @@ def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
         return _ours_or_taken(sent, tags, lost=True)
 
     try:
-        version = attempt(work, Step.PUT, check=lambda: None, send=send, landed=landed)
+        begun = canonical(change.name) in work.written  # deleted, to be created anew
+        version = attempt(work, Step.PUT, check=lambda: None, send=send, landed=landed, begun=begun)
     except StoreError as failure:
         failed(failure)
     work.written[canonical(change.name)] = version

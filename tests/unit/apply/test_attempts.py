@@ -37,9 +37,14 @@ class Write:
             raise found
         return found
 
-    def go(self) -> str:
+    def go(self, *, begun: bool = False) -> str:
         return attempt(
-            self.work, Step.PUT, check=lambda: self.log.append("check"), send=self.send, landed=self.landed
+            self.work,
+            Step.PUT,
+            check=lambda: self.log.append("check"),
+            send=self.send,
+            landed=self.landed,
+            begun=begun,
         )
 
 
@@ -62,6 +67,22 @@ def test_a_turn_is_awaited_before_every_check() -> None:
     assert [word for word in one.log if word != "turn"] == ["check", "send", "check", "send"]
     assert one.log[0] == "turn"
     assert one.log.count("turn") == 2
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_waits_for_its_turn_when_the_run_is_asked_to_stop_is_begun_no_more_but_ended(
+    begun: bool,
+) -> None:
+    stage = Stage()
+    one = Write(work(stage))
+    stage.world.before(AWAIT_TURN, stage.stop.set, name="put")
+    if begun:
+        assert one.go(begun=True) == "done"
+        return
+    with pytest.raises(Ended) as caught:
+        one.go()
+    assert caught.value.result is Result.NOT_ATTEMPTED
+    assert one.log == []
 
 
 @pytest.mark.parametrize("kind", [Trouble.THROTTLED, Trouble.UNREACHABLE])
