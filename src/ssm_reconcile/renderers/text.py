@@ -101,7 +101,8 @@ def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
     name, kind, word = columns
     head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_word(change):<{word}}"
     anew = change.action in ("create", "replace")
-    details = [_inline(line, anew=anew) for line in change.lines] + list(change.remarks)
+    lines = _gathered(change.lines, page.width - 6) if anew else change.lines
+    details = [_inline(line, anew=anew) for line in lines] + list(change.remarks)
     whole = f"  {mark} {head}   {', '.join(details)}"
     narrow = len(f"  {mark} {head}") > page.width
     if narrow:
@@ -112,11 +113,20 @@ def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
         return
     else:
         page.lines.append(f"  {page.paint(mark, mark)} {head}")
-    labels = max((len(line.label) for line in change.lines), default=0)
-    for line in change.lines:
+    labels = max((len(line.label) for line in lines), default=0)
+    for line in lines:
         _below(page, line, 0 if narrow else labels, anew=anew)
     for remark in change.remarks:
         page.say(remark, indent=6, hang=2, colour="dim")
+
+
+def _gathered(lines: Sequence[Line], width: int) -> Sequence[Line]:
+    """All tags of what is made anew on one line, where they fit."""
+    tags = [line.after or line.note for line in lines if line.label == "tags"]
+    joined = ", ".join(tags)
+    if len(tags) < 2 or len(joined) > width - max(len(line.label) for line in lines) - 2:  # noqa: PLR2004
+        return lines
+    return [*(line for line in lines if line.label != "tags"), Line("tags", after=joined)]
 
 
 def _inline(line: Line, *, anew: bool) -> str:

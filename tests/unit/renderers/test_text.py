@@ -53,6 +53,13 @@ def test_a_change_that_does_not_fit_has_a_line_for_each_attribute() -> None:
     ]
 
 
+def test_the_tags_of_what_is_created_stand_on_one_line_where_they_fit() -> None:
+    change = plans.create("eu-west-1", "/a", tags={"team": "orders", "tier": "backend", "url": "a, b"})
+    assert '      tags   team=orders, tier=backend, url="a, b"' in text_of(change, width=60).splitlines()
+    narrow = [line.strip() for line in text_of(change, width=40).splitlines() if "tags" in line]
+    assert narrow == ["tags   team=orders", "tags   tier=backend", 'tags   url="a, b"']
+
+
 def test_columns_are_aligned() -> None:
     lines = text_of(plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/longer")).splitlines()[3:5]
     assert lines[0].index("SecureString") == lines[1].index("String")
