@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from sys import intern
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
 
@@ -17,6 +18,8 @@ ADVANCED_BYTES = 8192
 """The size limit of an Advanced value, in bytes of UTF-8 (aws-facts B3)."""
 EXCERPT = 200
 """How many characters of a plain value are kept to be shown."""
+DIGEST_BYTES = 16
+"""Of a digest with a random key of this run: enough, and there is one for each value of each place."""
 _REFERENCE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 """What AWS takes for a reference to another parameter, and refuses in a value (aws-facts B10)."""
 
@@ -42,7 +45,7 @@ def normal(text: str, kind: str) -> str:
 
 def seal(text: Sealed, kind: str, key: bytes) -> bytes:
     """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
-    return hashlib.blake2b(normal(text.reveal(), kind).encode(), key=key, digest_size=32).digest()
+    return hashlib.blake2b(normal(text.reveal(), kind).encode(), key=key, digest_size=DIGEST_BYTES).digest()
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -97,7 +100,7 @@ def read(
         version=value.version,
         last_modified=value.last_modified,
         digest=seal(shaped, value.type, key),
-        excerpt=text[:EXCERPT] if show else None,
+        excerpt=intern(text[:EXCERPT]) if show else None,  # once for all places where it is the same
         cut=show and len(text) > EXCERPT,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
