@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import TypeVar
 
 from ssm_reconcile.errors import StoreError, Trouble
@@ -234,7 +235,9 @@ def _answer(
     if value is not None and value.type == SECURE and not decrypt:
         return Unreadable("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
-        return read_one(value, question.substitutions, key, show=question.show, pattern=question.pattern)
+        found = read_one(value, question.substitutions, key, show=question.show, pattern=question.pattern)
+        # What is the same in all places is in memory once.
+        return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:
         reason = failure.remedy or "AWS refused to read it"
         return Unreadable(failure.code, reason, of_key=failure.kind is Trouble.KEY)

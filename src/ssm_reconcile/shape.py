@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from sys import intern
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
 
@@ -100,7 +99,7 @@ def read(
         version=value.version,
         last_modified=value.last_modified,
         digest=seal(shaped, value.type, key),
-        excerpt=intern(text[:EXCERPT]) if show else None,  # once for all places where it is the same
+        excerpt=text[:EXCERPT] if show else None,
         cut=show and len(text) > EXCERPT,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
