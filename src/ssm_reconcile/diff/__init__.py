@@ -1,9 +1,10 @@
 """Desired + live -> what is to be done at each address of one target, by the table of cases.
 
-case.py     one address, with everything the table asks about it
-compare.py  which attributes differ
-table.py    the rows, in order: the specification
-results.py  what follows from a row
+case.py        one address, with everything the table asks about it
+compare.py     which attributes differ
+table.py       the rows, in order: the specification
+results.py     what follows from a row
+provenance.py  whose work a replica is
 """
 
 from __future__ import annotations

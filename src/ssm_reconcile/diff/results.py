@@ -7,7 +7,7 @@ from typing import assert_never
 
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
-from ssm_reconcile.model import Desired, Parameter
+from ssm_reconcile.diff.provenance import both, compared, is_adopted, judged
 from ssm_reconcile.plan import (
     Adopt,
     Change,
@@ -29,12 +29,7 @@ from ssm_reconcile.record import (
     RECORD,
     SOURCE,
     Origin,
-    Record,
     Standing,
-    digest,
-    is_resolved,
-    key_digest,
-    rewrite_digest,
 )
 from ssm_reconcile.spec import Adopt as AdoptMode
 from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans
@@ -177,12 +172,6 @@ def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
     return _with(_change(case, row, Delete(confirm), reason), ())
 
 
-def _wanted(case: Case) -> tuple[Desired, Parameter]:
-    assert case.desired is not None
-    assert case.live is not None
-    return case.desired, case.live
-
-
 def _create(case: Case) -> Change:
     assert case.desired is not None
     change = _change(case, Row.CREATE, Create(case.desired))
@@ -194,15 +183,15 @@ def _with(change: Change, differences: tuple[Difference, ...]) -> Change:
 
 
 def _adopt(case: Case) -> Change | Other:
-    wanted, _ = _wanted(case)
+    wanted, _ = both(case)
     if (case.scene.run.adopt or case.scene.replication.adopt) is AdoptMode.NEVER:
         return _other(case, Row.ADOPT, "conflict", "it is there already and equal; `adopt: never` leaves it")
-    effect = Adopt(wanted, case.tag_diff, _record(case, Origin.ADOPTED))
+    effect = Adopt(wanted, case.tag_diff, compared(case, Origin.ADOPTED))
     return _change(case, Row.ADOPT, effect, "it is there already, equal in all that is replicated")
 
 
 def _conflict(case: Case) -> Change | Other:
-    wanted, _ = _wanted(case)
+    wanted, _ = both(case)
     mode = case.scene.run.adopt or case.scene.replication.adopt
     if case.unproven:
         return _other(
@@ -221,25 +210,25 @@ def _conflict(case: Case) -> Change | Other:
         put=bool(case.differences),
         takes_over=True,
         origin_adopted=True,
-        record=None if case.differences else _record(case, Origin.ADOPTED),
+        record=None if case.differences else compared(case, Origin.ADOPTED),
     )
     return _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
 
 
 def _replace(case: Case) -> Change:
-    wanted, _ = _wanted(case)
-    effect = Replace(wanted, origin_adopted=_adopted(case))
-    return _outside(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place", *case.unseen))
+    wanted, _ = both(case)
+    effect = Replace(wanted, origin_adopted=is_adopted(case))
+    return judged(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place", *case.unseen))
 
 
 def _update(case: Case) -> Change:
-    wanted, live = _wanted(case)
+    wanted, live = both(case)
     effect = Update(
         wanted,
         case.tag_diff,
         unproven=case.unproven,
         may_replace=case.scene.run.allow_replace and wanted.source.type != live.type,
-        origin_adopted=_adopted(case),
+        origin_adopted=is_adopted(case),
     )
     reasons = [*case.unseen]
     if case.unproven:
@@ -250,12 +239,12 @@ def _update(case: Case) -> Change:
     change = _change(case, Row.UPDATE, effect, *reasons)
     if case.unproven:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
-    return _outside(case, change)
+    return judged(case, change)
 
 
 def _of_type_change(case: Case) -> list[str]:
     """What a change of type may come to: whether AWS does it in place is not known (aws-facts B2)."""
-    wanted, live = _wanted(case)
+    wanted, live = both(case)
     if wanted.source.type == live.type:
         return []
     allowed = case.scene.run.allow_replace
@@ -266,75 +255,11 @@ def _of_type_change(case: Case) -> list[str]:
     return found
 
 
-def _outside(case: Case, change: Change) -> Change:
-    """Marks a replica that somebody else changed since our write, and whose value differs."""
-    _, live = _wanted(case)
-    record = case.record
-    if record is None or record.left_at(live) or case.verdict is Verdict.EQUAL:
-        return change
-    if same_writer(live.last_modified_user, case.scene.live.caller):
-        return change
-    who = live.last_modified_user if live.last_modified_user.startswith("arn:") else "somebody else"
-    return replace(
-        change, changed_outside=True, reasons=(*change.reasons, f"changed outside ssm-reconcile by {who}")
-    )
-
-
-def same_writer(writer: str, caller: str) -> bool:
-    """Whether two identities are the same: of an assumed role the session name does not matter."""
-    return bool(writer) and _identity(writer) == _identity(caller)
-
-
-def _identity(arn: str) -> str:
-    head, marker, rest = arn.partition(":assumed-role/")
-    return head + marker + rest.rsplit("/", 1)[0] if marker else arn
-
-
 def _retag(case: Case) -> Change:
-    wanted, _ = _wanted(case)
-    origin = Origin.ADOPTED if _adopted(case) else Origin.CREATED
+    wanted, _ = both(case)
+    origin = Origin.ADOPTED if is_adopted(case) else Origin.CREATED
     owner = case.tags.get(OWNER)
     reasons = () if case.tag_diff else ("its record is out of date",)
     if owner != case.scene.owner:
         reasons = (f"it is a replica of {owner}, now of {case.scene.owner}",)
-    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, _record(case, origin)), *reasons)
-
-
-def _adopted(case: Case) -> bool:
-    return case.record is not None and case.record.origin is Origin.ADOPTED
-
-
-def _record(case: Case, origin: Origin) -> Record:
-    """The record of a comparison: versions from the answers that carried the values compared.
-
-    Where nothing was read since versions settle it, they are the versions that the record has.
-    """
-    wanted, live = _wanted(case)
-    scene = case.scene
-    source, there = case.source_reading, case.live_reading
-    if source is None or there is None:
-        kept = case.record
-        assert kept is not None
-        version, written = kept.version, kept.written
-        source_version, source_modified = kept.source_version, kept.source_modified
-    else:
-        version, written = there.version, there.last_modified
-        source_version, source_modified = source.version, source.last_modified
-    return Record(
-        source_version=source_version,
-        source_modified=source_modified,
-        version=version,
-        written=written,
-        origin=origin,
-        own=digest(scene.live.arn(live.name)),
-        source=digest(scene.source.arn(wanted.source.name)),
-        key=_key_of(case, wanted),
-        rewrite=rewrite_digest(wanted.substitutions),
-    )
-
-
-def _key_of(case: Case, wanted: Desired) -> str:
-    """The key to record: nothing is written, so what is recorded stays while KMS cannot be asked."""
-    if case.record is not None and wanted.source.is_secret and not is_resolved(wanted.key_identity):
-        return case.record.key
-    return key_digest(wanted.key_identity)
+    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, compared(case, origin)), *reasons)

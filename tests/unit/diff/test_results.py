@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.diff import CONFIRMED_RETAGS, NAMED, rests_on
-from ssm_reconcile.diff.results import same_writer
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.plan import Adopt, Expected, Retag
 from ssm_reconcile.record import Origin, digest, key_digest
@@ -17,7 +16,6 @@ from tests.builders import (
     MADE,
     SOMEBODY,
     THERE,
-    US,
     held,
     judge,
     replica,
@@ -94,26 +92,6 @@ def test_one_finding_an_address_where_it_has_a_problem_of_its_own() -> None:
     tags = {f"t{i}": "x" for i in range(50)}
     found = judge([held("/p/a", tags=tags), held("/p/b", tags=tags)])
     assert [finding.where for finding in found.diff.findings] == ["us-east-2 /p/a", "us-east-2 /p/b"]
-
-
-@pytest.mark.parametrize(
-    ("writer", "same"),
-    [
-        (US, True),
-        ("arn:aws:sts::123456789012:assumed-role/ssm-reconcile/another", True),
-        ("arn:aws:sts::123456789012:assumed-role/other/run", False),
-        ("arn:aws:sts::210987654321:assumed-role/ssm-reconcile/run", False),
-        ("arn:aws:iam::123456789012:user/ssm-reconcile", False),
-        ("", False),
-    ],
-)
-def test_a_writer_is_us_whatever_the_session_is_called(writer: str, *, same: bool) -> None:
-    assert same_writer(writer, US) is same
-
-
-def test_two_users_are_the_same_by_their_whole_name() -> None:
-    assert same_writer(SOMEBODY, SOMEBODY)
-    assert not same_writer(SOMEBODY + "-else", SOMEBODY)
 
 
 def test_a_take_over_is_told_by_mode_and_what_differs() -> None:
