@@ -124,7 +124,8 @@ def _gathered(lines: Sequence[Line], width: int) -> Sequence[Line]:
     """All tags of what is made anew on one line, where they fit."""
     tags = [line.after or line.note for line in lines if line.label == "tags"]
     joined = ", ".join(tags)
-    if len(tags) < 2 or len(joined) > width - max(len(line.label) for line in lines) - 2:  # noqa: PLR2004
+    label = max((len(line.label) for line in lines), default=0)
+    if not tags[1:] or label + 2 + len(joined) > width:
         return lines
     return [*(line for line in lines if line.label != "tags"), Line("tags", after=joined)]
 
