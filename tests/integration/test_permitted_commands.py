@@ -1,0 +1,262 @@
+"""The commands themselves, two accounts and keys of one's own, against the policies that `iam` prints.
+
+What SSM asks of KMS on our behalf goes over no wire that a test could watch, so it is worked out from the
+calls that cause it: a value decrypted, a SecureString written under a key (aws-facts B7, D).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from moto import mock_aws
+from moto.ssm.models import ssm_backends
+
+from ssm_reconcile.cli import door
+from ssm_reconcile.model import Place
+from ssm_reconcile.permit import DEFAULT
+from tests.doubles import iam
+from tests.doubles.iam import Request
+from tests.integration.test_permitted_calls import OF_NOBODY, SERVICES, requests
+
+HERE, THERE = Place("123456789012", "us-east-1"), Place("123456789012", "us-east-2")
+AWAY = Place("210987654321", "eu-west-1")
+ROLE = f"arn:aws:iam::{AWAY.account}:role/ssm-reconcile"
+SPEC = f"""\
+version: 1
+name: prod
+source: {{ region: us-east-1, account: "{HERE.account}" }}
+targets:
+  - region: us-east-2
+    account: "{THERE.account}"
+  - name: away
+    region: eu-west-1
+    role_arn: {ROLE}
+    kms: {{ default: alias/away }}
+parameters: {{ include: ["/prod/**"] }}
+kms: [{{ source: alias/app, targets: {{ us-east-2: alias/app }} }}]
+delete: owned
+rates: {{ put: 200, tags: 200, list_tags: 200, describe: 200, get: 200, resources: 200, delete: 200 }}
+"""
+WIDE = {("kms:Decrypt", "mrk-*"), ("kms:Encrypt", "mrk-*"), ("kms:GenerateDataKey", "mrk-*")}
+"""For multi-Region keys, of which moto's world has none; tests/unit/test_permit.py has them."""
+
+OF_A_ROLE = "ASIA"
+"""How the key ids of an assumed role begin."""
+
+
+class Wire:
+    """Every call of boto3 as IAM sees it, by the identity that makes it; keys by place and alias."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[Request]] = {}
+        self.keys: dict[tuple[Place, str], str] = {}
+        self.watching = True
+
+    def note(self, client: Any, operation: str, arguments: dict[str, Any]) -> None:
+        if not self.watching:
+            return
+        own = not client._request_signer._credentials.access_key.startswith(OF_A_ROLE)
+        account = HERE.account if own else AWAY.account
+        place = Place(account, client.meta.region_name)
+        service = SERVICES[client.meta.service_model.service_id.replace(" ", "")]
+        found = self.made.setdefault(DEFAULT if own else ROLE, [])
+        if operation == "AssumeRole":
+            found.append(Request("sts:AssumeRole", arguments["RoleArn"]))
+            return
+        for one in requests(service, operation, arguments, place.region):
+            resource = one.resource.replace(HERE.account, place.account)
+            found.append(Request(one.action, resource, one.context))
+        found.extend(self._asked_of_kms(place, operation, arguments))
+
+    def _asked_of_kms(self, place: Place, operation: str, arguments: dict[str, Any]) -> Iterator[Request]:
+        if operation == "PutParameter" and arguments.get("KeyId"):
+            action = "kms:GenerateDataKey" if arguments.get("Tier") == "Advanced" else "kms:Encrypt"
+            yield from self._with_key(action, place, arguments["Name"], arguments["KeyId"])
+        if operation == "GetParameters" and arguments.get("WithDecryption"):
+            backend = ssm_backends[place.account][place.region]
+            for name in (named.partition(":")[0] for named in arguments["Names"]):
+                there = backend.get_parameter(name)
+                if there is not None and there.keyid and there.parameter_type == "SecureString":
+                    yield from self._with_key("kms:Decrypt", place, name, there.keyid)
+
+    def _with_key(self, action: str, place: Place, name: str, key: str) -> Iterator[Request]:
+        if key != "alias/aws/ssm":  # it serves every principal of its account, without a policy
+            context = {
+                "kms:EncryptionContext:PARAMETER_ARN": (place.arn(name),),
+                "kms:ResourceAliases": (key,),
+            }
+            yield Request(action, self.keys[place, key], context)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
+    from botocore.client import BaseClient
+
+    monkeypatch.chdir(tmp_path)
+    Path("replication.yaml").write_text(SPEC)
+    name = "_make_api_call"  # what every operation of every client goes through
+    really, found = getattr(BaseClient, name), Wire()
+
+    def noting(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        found.note(client, operation, arguments)
+        if operation == "GetServiceSetting":  # which moto does not have
+            return {"ServiceSetting": {"SettingId": arguments["SettingId"], "SettingValue": "Standard"}}
+        return really(client, operation, arguments)
+
+    with mock_aws(), mock.patch.object(BaseClient, name, noting):
+        yield found
+
+
+def client(wire: Wire, service: str, place: Place) -> Any:
+    """A client of somebody else, whose calls are not watched."""
+    wire.watching = False
+    make: Any = boto3.client  # typed by the literal name of a service
+    if place.account == HERE.account:
+        return make(service, place.region)
+    told = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="setup")
+    credentials = told["Credentials"]
+    return make(
+        service,
+        place.region,
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+    )
+
+
+def run(wire: Wire, *words: str, code: int = 0) -> str:
+    wire.watching = True
+    told = CliRunner().invoke(door, [*words], input="")
+    wire.watching = False
+    assert told.exit_code == code, told.output
+    return told.stdout
+
+
+def granted(wire: Wire, phase: str) -> dict[str, dict[str, Any]]:
+    told = json.loads(run(wire, "iam", phase))
+    return {one["identity"]: one["document"] for one in told["policies"]}
+
+
+def arrange(wire: Wire) -> Any:
+    """Keys of one's own in all three places, and parameters of every kind at the source."""
+    for place, alias in ((HERE, "alias/app"), (THERE, "alias/app"), (AWAY, "alias/away")):
+        kms = client(wire, "kms", place)
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+        wire.keys[place, alias] = f"arn:aws:kms:{place.region}:{place.account}:key/{key}"
+    ssm = client(wire, "ssm", HERE)
+    for name in ("/prod/url", "/prod/gone"):
+        ssm.put_parameter(Name=name, Value="one", Type="String", Tags=[{"Key": "a", "Value": "b"}])
+    for name, tier in (("/prod/key", "Standard"), ("/prod/large", "Advanced")):
+        ssm.put_parameter(Name=name, Value="one", Type="SecureString", KeyId="alias/app", Tier=tier)
+    return ssm
+
+
+def change(ssm: Any) -> None:
+    """Something of each kind: a value, a secret under either tier, a tag, a name that is gone."""
+    ssm.put_parameter(Name="/prod/url", Value="two", Type="String", Overwrite=True)
+    ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId="/prod/url", TagKeys=["a"])
+    for name, tier in (("/prod/key", "Standard"), ("/prod/large", "Advanced")):
+        ssm.put_parameter(
+            Name=name, Value="two", Type="SecureString", KeyId="alias/app", Tier=tier, Overwrite=True
+        )
+    ssm.delete_parameter(Name="/prod/gone")
+
+
+def event(name: str) -> None:
+    told = {"account": HERE.account, "region": HERE.region, "source": "aws.ssm", "resources": []}
+    told |= {"detail-type": "Parameter Store Change", "id": "1", "time": "2026-11-27T00:00:00Z"}
+    detail = {"operation": "Update", "name": name, "type": "String"}
+    Path("event.json").write_text(json.dumps({**told, "detail": detail}))
+
+
+def refused(wire: Wire, documents: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted(
+        {
+            f"{identity}: {one}"
+            for identity, made in wire.made.items()
+            for one in made
+            if one.action not in OF_NOBODY and not iam.allowed(documents[identity], one)
+        }
+    )
+
+
+def unused(wire: Wire, documents: dict[str, dict[str, Any]]) -> list[str]:
+    """Actions on a kind of resource that nothing has called."""
+    return [
+        f"{identity}: {statement['Sid']}: {action} on {resource}"
+        for identity, document in documents.items()
+        for statement in document["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+        if (action, resource.rpartition("/")[2]) not in WIDE
+        and not any(
+            iam.fits({**statement, "Action": [action], "Resource": [resource]}, one)
+            for one in wire.made.get(identity, [])
+        )
+    ]
+
+
+def test_what_the_commands_call_is_what_the_policy_of_an_apply_allows(wire: Wire) -> None:
+    ssm = arrange(wire)
+    run(wire, "doctor", "-q")
+    run(wire, "apply", "--yes", "-q")
+    change(ssm)
+    run(wire, "explain", "/prod/key", "-q")
+    run(wire, "apply", "--yes", "-q", "--max-deletes", "1")
+    run(wire, "plan", "--verify-values", "--detailed-exitcode", "-q")
+    run(wire, "detach", "--target", "away", "--yes", "-q")
+    run(wire, "detach", "--target", "away", "--undo", "--yes", "-q")
+    documents = granted(wire, "apply")
+    assert documents.keys() == wire.made.keys() == {DEFAULT, ROLE}
+    assert refused(wire, documents) == []
+    assert unused(wire, documents) == []
+
+
+def test_what_a_run_by_event_calls_is_allowed_by_its_policy(wire: Wire) -> None:
+    ssm = arrange(wire)
+    for name in ("/prod/url", "/prod/key", "/prod/large"):
+        event(name)
+        run(wire, "event", "event.json", "-q")
+    change(ssm)
+    for name in ("/prod/url", "/prod/key", "/prod/large"):
+        event(name)
+        run(wire, "event", "event.json", "-q")
+    assert refused(wire, granted(wire, "event")) == []
+    made = {one.action for one in wire.made[ROLE]}
+    assert {"ssm:PutParameter", "kms:Encrypt", "kms:GenerateDataKey", "ssm:GetParameters"} <= made
+
+
+def test_what_a_plan_calls_is_what_its_policy_allows_and_nothing_writes(wire: Wire) -> None:
+    ssm = arrange(wire)
+    run(wire, "apply", "--yes", "-q")
+    change(ssm)
+    wire.made.clear()
+    run(wire, "plan", "-q")
+    run(wire, "plan", "--verify-values", "-q")
+    run(wire, "doctor", "-q")
+    documents = granted(wire, "plan")
+    assert refused(wire, documents) == []
+    assert unused(wire, documents) == []
+
+
+def test_a_plan_without_decryption_makes_no_call_that_its_policy_denies(wire: Wire) -> None:
+    ssm = arrange(wire)
+    run(wire, "apply", "--yes", "-q")
+    change(ssm)
+    wire.made.clear()
+    run(wire, "plan", "--no-decrypt", "-q")
+    told = json.loads(run(wire, "iam", "plan", "--no-decrypt"))
+    documents = {one["identity"]: one["document"] for one in told["policies"]}
+    assert refused(wire, documents) == []
+    assert not [one for made in wire.made.values() for one in made if one.action == "kms:Decrypt"]
+    for place, alias in wire.keys:
+        secret = Request("kms:Decrypt", wire.keys[place, alias])
+        assert not any(iam.allowed(document, secret) for document in documents.values())
