@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.propose.looks import Look, look_of
-from ssm_reconcile.propose.paths import cover, cover_within, is_reserved, name_for, parts_of, top_paths
+from ssm_reconcile.propose.paths import (
+    cover,
+    cover_within,
+    is_reserved,
+    name_for,
+    parts_of,
+    speakable,
+    spoken,
+    top_paths,
+)
 from ssm_reconcile.spec import Glob
 
 HERE = Place("123456789012", "us-east-1")
@@ -111,3 +120,25 @@ def test_names_that_aws_keeps_for_itself_are_known(name: str, reserved: bool) ->
 )
 def test_a_replication_is_called_after_its_one_path(patterns: list[str], name: str) -> None:
     assert name_for(patterns, "main") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a/*", "/a/*"),
+        ("/**/b", "/*/b"),
+        ('/a/"q" $(rm)', "/a/*q*rm*"),
+        ("/a/b\n- c: {}", "/a/b*-*c*"),
+        ("/\N{LATIN SMALL LETTER U WITH DIAERESIS}/b", "/*/b"),
+    ],
+)
+def test_a_name_that_no_rule_may_hold_is_said_with_stars(name: str, said: str) -> None:
+    assert spoken(name) == said
+    assert Glob(said).matches(name)
+
+
+def test_a_name_is_left_to_the_plan_where_its_stars_would_mean_another_one() -> None:
+    every = ("/a/*", "/a/b", "/a/x y", "/c/d e")
+    assert speakable({"/a/*", "/a/x y", "/c/d e"}, every) == {"/a/x y", "/c/d e"}
+    assert speakable({"/a/*", "/a/b", "/a/x y"}, every) == {"/a/*", "/a/b", "/a/x y"}

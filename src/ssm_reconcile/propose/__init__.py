@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ssm_reconcile.propose.looks import Look
-from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, top_paths
+from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
 from ssm_reconcile.spec import Adopt, Glob
 
@@ -150,7 +150,7 @@ def _exclusions(
     gone: set[str] = set()
     found = []
     for why, matching in reasons.items():
-        fresh = set(matching) - gone
+        fresh = speakable(set(matching) - gone, every)
         if fresh:
             paths = cover_within(fresh, every, PATTERNS)
             found.append(Excluded(why, paths or (), len(fresh)))
@@ -177,7 +177,7 @@ def _keys(seen: Survey, wishes: Wishes, names: Iterable[str]) -> tuple[KeyEntry,
 
 def _rewrites(seen: Survey, names: Iterable[str], every: tuple[str, ...]) -> tuple[Path, ...]:
     """Patterns of values that name the region; all names where the patterns would be too many."""
-    regional = [name for name in names if seen.looks.get(name) is Look.REGION]
+    regional = speakable((name for name in names if seen.looks.get(name) is Look.REGION), every)
     found = cover_within(regional, every, PATTERNS)
     return (Path("/**", len(regional)),) if found is None else found
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ssm_reconcile.model import canonical
+from ssm_reconcile.spec import Glob
 
 FEW = 12
 """So many paths can be looked over."""
@@ -21,6 +22,27 @@ class Path:
 
     pattern: str
     count: int
+
+
+_UNSPEAKABLE = re.compile(r"[^A-Za-z0-9_.-]+")
+"""What no rule may hold. AWS allows no such name either, but what imitates AWS does."""
+
+
+def spoken(path: str) -> str:
+    """A name, or the beginning of one, as a rule can hold it: `*` for what a rule cannot say."""
+    return "/".join(_UNSPEAKABLE.sub("*", level) for level in path.split("/"))
+
+
+def speakable(names: Iterable[str], every: Iterable[str]) -> set[str]:
+    """Those of the names of which a rule can speak without meaning another one, too."""
+    found = set(names)
+    for name in sorted(found):
+        pattern = spoken(canonical(name))
+        if "*" in pattern:
+            glob = Glob(pattern)
+            if any(other not in found and glob.matches(other) for other in every):
+                found.discard(name)
+    return found
 
 
 def is_reserved(name: str) -> bool:
@@ -48,7 +70,7 @@ def _at_depth(names: Sequence[str], depth: int) -> list[Path]:
         levels = name[1:].split("/")
         parents = levels[: min(depth, len(levels) - 1)]
         end = "**" if len(parents) == depth else "*"
-        pattern = "/" + "/".join([*parents, end])
+        pattern = spoken("/" + "/".join(parents)).rstrip("/") + f"/{end}"
         counts[pattern] = counts.get(pattern, 0) + 1
     return [Path(pattern, count) for pattern, count in sorted(counts.items())]
 
@@ -62,7 +84,7 @@ def cover(chosen: Iterable[str], every: Iterable[str]) -> tuple[Path, ...]:
     found: dict[str, int] = {}
     for name in sorted(wanted):
         whole = next((path for path in _parents(name) if 1 < mine[path] == all_below[path]), None)
-        pattern = name if whole is None else f"{whole}/**"
+        pattern = spoken(name) if whole is None else f"{spoken(whole)}/**"
         found[pattern] = found.get(pattern, 0) + 1
     return tuple(Path(pattern, count) for pattern, count in found.items())
 
@@ -76,7 +98,7 @@ def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> tup
     mine = Counter(_last(name) for name in names)
     whole = {last for last, count in Counter(_last(name) for name in universe).items() if count == mine[last]}
     rest = {name for name in names if _last(name) not in whole}
-    by_last = [Path(f"/**/{last}", mine[last]) for last in sorted(whole) if last]
+    by_last = [Path(f"/**/{spoken(last)}", mine[last]) for last in sorted(whole) if last]
     shorter = (*by_last, *cover(rest, universe))
     best = min(exact, shorter, key=len)
     return best if len(best) <= limit else None

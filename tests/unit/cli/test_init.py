@@ -10,6 +10,7 @@ from ssm_reconcile.cli import streams
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, Sealed
 from ssm_reconcile.spec import Adopt, Replication, SkipMode
+from ssm_reconcile.stores import rules
 from ssm_reconcile.stores.base import Put
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
@@ -173,6 +174,22 @@ def test_what_a_target_cannot_take_is_left_out_with_the_reason(aws: Aws, cli: Cl
     assert cli(*LOOK).exit_code == 0
     assert spec().rule_for("/app/many-tags", "String") is None
     assert cli("plan").exit_code == 0
+
+
+def test_names_that_no_rule_may_hold_are_left_out_and_the_rest_plans(
+    aws: Aws, cli: Cli, source: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS has none of these; what imitates it takes them."""
+    monkeypatch.setattr(rules, "check_name", lambda *_: None)
+    hostile = ('/app/"q" $(rm)', "/app/nl\n- delete: never", "/&a !!b {}/x", "/app/deep/x y")
+    for name in hostile:
+        aws.world.put(source, name, "s3.us-east-1.example.org")
+    told = cli(*LOOK)
+    assert told.exit_code == 0, told.output
+    assert not [name for name in hostile if spec().rule_for(name, "String")]
+    assert spec().rule_for("/app/url", "String") is not None
+    told = cli("plan")
+    assert told.exit_code == 0, told.output
 
 
 def test_replicas_are_not_proposed_as_sources(aws: Aws, cli: Cli) -> None:
