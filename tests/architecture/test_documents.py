@@ -49,6 +49,13 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
     assert broken == []
 
 
+def test_every_page_of_the_documentation_is_in_its_contents() -> None:
+    contents = (ROOT / "docs" / "README.md").read_text()
+    linked = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", contents)}
+    pages = {path for path in (ROOT / "docs").rglob("*.md") if "decisions" not in path.parts}
+    assert pages - linked - {ROOT / "docs" / "README.md"} == set()
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_make_target_that_a_document_names_exists(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
