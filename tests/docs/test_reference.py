@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -41,8 +43,15 @@ ALL = list(commands(door, tool().opened(door, PROGRAM)))
 
 
 def test_the_reference_is_what_the_program_says() -> None:
-    for name, text in tool().pages().items():
-        assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == text, "run `make fix`"
+    """In a process of its own: click keeps what it made first, and others may have made something else."""
+    told = subprocess.run(
+        [sys.executable, "tools/reference.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
 
 
 def test_the_reference_does_not_depend_on_what_has_run_before() -> None:
