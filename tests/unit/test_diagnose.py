@@ -194,8 +194,23 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
     found = examined(stage)
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
-    assert one.told.startswith("not readable")
+    assert one.told.startswith("not readable, and not needed")
+    assert one.remedy == "allow ssm:GetServiceSetting to have them told"
     assert found.exit_code == 0
+
+
+def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
+    stage = staged()
+
+    class Silent(MemoryStore):
+        def settings(self) -> Settings:
+            return Settings(moment=stage.clock.now(), trouble="GetServiceSetting failed: 500. run again")
+
+    def connect(access: Access) -> MemoryStore:
+        return Silent(stage.world, stage.world.place(access.region))
+
+    one = check(examined(stage, connect=connect), "the source", "settings")
+    assert (one.answer, one.remedy) == (Answer.UNKNOWN, "")
 
 
 def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,11 @@ def _allow() -> str:
 def _settings(label: str, settings: Settings) -> list[Check]:
     """Neither is needed: every write names its tier, and rates are those of the spec."""
     if settings.default_tier is None or settings.high_throughput is None:
-        told = f"not readable: {settings.trouble or 'AWS gave no answer'}"
-        return [
-            Check(label, "settings", Answer.UNKNOWN, told, "allow ssm:GetServiceSetting to have them told")
-        ]
+        trouble = settings.trouble or "AWS gave no answer"
+        told = f"not readable, and not needed: {trouble}"
+        allow = "AccessDenied" in trouble  # whatever else it is, its own words are the remedy
+        remedy = "allow ssm:GetServiceSetting to have them told" if allow else ""
+        return [Check(label, "settings", Answer.UNKNOWN, told, remedy)]
     throughput = "on" if settings.high_throughput else "off: a large first apply is faster with it"
     return [
         Check(
