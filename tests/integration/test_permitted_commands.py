@@ -72,8 +72,16 @@ class Wire:
             return
         for one in requests(service, operation, arguments, place.region):
             resource = one.resource.replace(HERE.account, place.account)
-            found.append(Request(one.action, resource, one.context))
+            found.append(Request(one.action, resource, self._tags(place, operation, arguments)))
         found.extend(self._asked_of_kms(place, operation, arguments))
+
+    def _tags(self, place: Place, operation: str, arguments: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        """The tags of the one parameter that is tagged."""
+        if operation != "AddTagsToResource":
+            return {}
+        backend = ssm_backends[place.account][place.region]
+        told = backend.list_tags_for_resource("Parameter", arguments["ResourceId"])
+        return {f"aws:ResourceTag/{key}": (value,) for key, value in told.items()}
 
     def _asked_of_kms(self, place: Place, operation: str, arguments: dict[str, Any]) -> Iterator[Request]:
         if operation == "PutParameter" and arguments.get("KeyId"):
@@ -159,6 +167,15 @@ def arrange(wire: Wire) -> Any:
     return ssm
 
 
+def leave_orphans(wire: Wire, ssm: Any) -> None:
+    """What an earlier spec selected and today's does not."""
+    ssm.put_parameter(Name="/old/one", Value="one", Type="String")
+    Path("earlier.yaml").write_text(SPEC.replace('"/prod/**"', '"/prod/**", "/old/**"'))
+    made, wire.made = wire.made, {}
+    run(wire, "apply", "earlier.yaml", "--yes", "-q")
+    wire.made = made
+
+
 def change(ssm: Any) -> None:
     """Something of each kind: a value, a secret under either tier, a tag, a name that is gone."""
     ssm.put_parameter(Name="/prod/url", Value="two", Type="String", Overwrite=True)
@@ -212,8 +229,10 @@ def test_what_the_commands_call_is_what_the_policy_of_an_apply_allows(wire: Wire
     run(wire, "explain", "/prod/key", "-q")
     run(wire, "apply", "--yes", "-q", "--max-deletes", "1")
     run(wire, "plan", "--verify-values", "--detailed-exitcode", "-q")
-    run(wire, "detach", "--target", "away", "--yes", "-q")
-    run(wire, "detach", "--target", "away", "--undo", "--yes", "-q")
+    leave_orphans(wire, ssm)
+    for target in ("us-east-2", "away"):
+        run(wire, "detach", "--target", target, "--yes", "-q")
+        run(wire, "detach", "--target", target, "--undo", "--yes", "-q")
     documents = granted(wire, "apply")
     assert documents.keys() == wire.made.keys() == {DEFAULT, ROLE}
     assert refused(wire, documents) == []

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile import diagnose, reconcile
+from ssm_reconcile import detach, diagnose, reconcile
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.load import load_text
@@ -200,6 +200,21 @@ class Firm:
             seen = glance(self.spec, places, name)
             reconcile.look_closely(self.spec, seen, run, self.clock, unwatched)
 
+    def detach(self) -> None:
+        """Marks all that is ours in each target, an orphan among them, and takes the marks back."""
+        places = reconcile.open_places([self.spec], self.connect, Run())
+        for place, target in ((self.there, "us-east-2"), (self.dr, "dr")):
+            tags = self.world.tags(place, "/prod/app") or {}
+            self.clock.sleep(60)
+            self.world.put(place, "/elsewhere/orphan", "x")
+            self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
+            for undo in (False, True):
+                aim = detach.aim_at(self.spec, target, places, undo=undo)
+                names = detach.find(aim.store, aim.before)
+                done = detach.detach(aim, names, self.clock, unwatched, Never(), 1)
+                assert done.exit_code == 0
+                assert "/elsewhere/orphan" in names
+
     def history(self, *, write: bool, no_decrypt: bool = False) -> None:
         """Creates, updates, retags, deletes, orphans and replacements, with a look around before."""
         loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
@@ -277,6 +292,8 @@ def after_all(request: Request) -> bool:
 def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: Phase, write: bool) -> None:
     firm = Firm()
     firm.history(write=write)
+    if phase is Phase.APPLY:
+        firm.detach()
     granted = documents(policies([firm.spec], phase))
     assert granted.keys() == firm.requests.keys()
     for identity, document in granted.items():
@@ -337,6 +354,20 @@ def test_without_orphans_to_delete_nothing_outside_of_the_rules_is_touched() -> 
     told = documents(policies([Firm().spec], Phase.APPLY))[DEFAULT]
     assert iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
     assert not iam.allowed(told, Request("ssm:DeleteParameters", outside))
+
+
+def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
+    spec = replace(Firm().spec, orphans=Orphans.KEEP)
+    outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
+    owner = "prod@123456789012/us-east-1"
+    for phase, may in ((Phase.PLAN, False), (Phase.APPLY, True), (Phase.EVENT, False)):
+        told = documents(policies([spec], phase))[DEFAULT]
+        for mark in (owner, f"detached:{owner}"):
+            request = Request("ssm:AddTagsToResource", outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
+            assert iam.allowed(told, request) is may
+        theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
+        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside, theirs))
+        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside))
 
 
 def test_a_spec_without_secrets_gets_no_right_to_use_a_key() -> None:

@@ -72,8 +72,8 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
 
 
 _phase("plan", "What `plan` needs: reading, everywhere. With --no-decrypt, and never a secret.")
-_phase("apply", "What `apply` needs: reading everywhere, writing in the targets.")
-_phase("event", "What a run by event needs: the same as `apply`, for it plans and writes as well.")
+_phase("apply", "What `apply` and `detach` need: reading everywhere, writing in the targets.")
+_phase("event", "What a run by event needs: as `apply`, for it plans and writes as well.")
 
 
 @command.command("trust", epilog="Exit codes: as `ssm-reconcile iam --help` has them.")

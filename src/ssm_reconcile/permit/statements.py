@@ -2,8 +2,9 @@
 
 phase   source                                    target
 plan    list, read tags and values, decrypt       the same
-apply   the same                                  the same, and write: put, tag, delete, encrypt
-event   as apply: a run for some names does all that an apply does
+apply   the same                                  the same, and write: put, tag, delete, encrypt;
+                                                  and `detach`: mark replicas, orphans among them
+event   as apply, without `detach`: a run for some names does all that an apply does
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from ssm_reconcile.permit import keys, patterns
-from ssm_reconcile.permit.base import Site, Statement
-from ssm_reconcile.record import OWNER
+from ssm_reconcile.permit.base import Conditions, Site, Statement
+from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.spec import Orphans, Replication, Target
 
 
@@ -47,8 +48,7 @@ def of_target(
     known = keys.at_target(spec, target)
     if not no_decrypt:
         found += keys.statements("DecryptReplicas", ("kms:Decrypt",), known, site, names)
-    if spec.orphans is Orphans.DELETE:
-        found += _orphans(spec, source, site, phase)
+    found += _orphans(spec, source, site, phase)
     if phase is Phase.PLAN:
         return found
     found.append(
@@ -86,13 +86,21 @@ def _orphans(spec: Replication, source: Site, site: Site, phase: Phase) -> list[
     """Orphans lie where no rule of today leads, so they are known by their owner tag alone."""
     names = (spec.name, *spec.previous_names)
     owners = tuple(f"{name}@{source.account}/{source.region}" for name in names)
-    ours = {"StringLike": {f"aws:ResourceTag/{OWNER}": owners}}
     anywhere = site.parameters(["*"])
-    found = [Statement("ReadTagsOfOrphans", ("ssm:ListTagsForResource",), anywhere)]
-    if phase is not Phase.PLAN:
+    found = []
+    if spec.orphans is Orphans.DELETE or phase is Phase.APPLY:
+        found.append(Statement("ReadTagsOfOrphans", ("ssm:ListTagsForResource",), anywhere))
+    if spec.orphans is Orphans.DELETE and phase is not Phase.PLAN:
         actions = ("ssm:DeleteParameters", "ssm:GetParameters")
-        found.append(Statement("DeleteOrphans", actions, anywhere, ours))
+        found.append(Statement("DeleteOrphans", actions, anywhere, _owned_by(owners)))
+    if phase is Phase.APPLY:  # `detach` leaves nothing of ours behind, whatever today's rules are
+        marked = (*owners, *(f"{DETACHED}{owner}" for owner in owners))
+        found.append(Statement("DetachOrphans", ("ssm:AddTagsToResource",), anywhere, _owned_by(marked)))
     return found
+
+
+def _owned_by(owners: tuple[str, ...]) -> Conditions:
+    return {"StringLike": {f"aws:ResourceTag/{OWNER}": owners}}
 
 
 def roles(arns: Sequence[str]) -> Statement:
