@@ -56,7 +56,6 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
     ) -> int:
         from ssm_reconcile.permit import Phase, formats, policies
 
-        del asked  # only its colour and loudness, of which there is none here
         loaded = running.load_specs(specs, name)
         phase = Phase(name_of_phase)
         render = {
@@ -64,7 +63,10 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
             "terraform": formats.as_terraform,
             "cloudformation": formats.as_cloudformation,
         }
-        streams.result(render[form](policies(loaded, phase, no_decrypt=no_decrypt), phase))
+        found = policies(loaded, phase, no_decrypt=no_decrypt)
+        streams.result(render[form](found, phase))
+        for note in formats.too_long(found) if not asked.quiet else ():
+            streams.aside(f"Note: {note}.")
         return 0
 
     name_of_phase = name

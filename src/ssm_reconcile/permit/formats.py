@@ -24,6 +24,25 @@ def document(policy: Policy) -> dict[str, Any]:
     return {"Version": VERSION, "Statement": [one.document() for one in policy.statements]}
 
 
+MANAGED, INLINE = 6_144, 10_240
+"""Characters that IAM takes in a managed policy, and in the inline ones of a role; blanks do not count."""
+
+
+def too_long(policies: Sequence[Policy]) -> list[str]:
+    """A sentence for each policy that IAM would not take as a managed one."""
+    found = []
+    for policy in policies:
+        length = len(json.dumps(document(policy), separators=(",", ":")))
+        if length > MANAGED:
+            inline = f" (an inline one may have {INLINE:,})" if length <= INLINE else ""
+            found.append(
+                f"the policy for {policy.identity} has {length:,} characters, and IAM takes {MANAGED:,} in a"
+                f" managed policy{inline}: fewer patterns in `parameters.include`, or roles of their own for"
+                " targets, make it shorter"
+            )
+    return found
+
+
 def as_json(policies: Sequence[Policy], phase: Phase) -> str:
     """All policies in one document, each beside the identity that it is for."""
     return json.dumps(

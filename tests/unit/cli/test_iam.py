@@ -48,6 +48,21 @@ def test_other_forms(cli: Cli, form: str, sign: str) -> None:
     assert sign in cli("iam", "plan", "--format", form).stdout
 
 
+@pytest.mark.parametrize(
+    ("patterns", "noted"), [(1, None), (12, "an inline one may have"), (80, "characters")]
+)
+def test_a_policy_that_iam_would_not_take_is_noted(cli: Cli, patterns: int, noted: str | None) -> None:
+    include = ", ".join(f'"/team-{number:02}/**"' for number in range(patterns))
+    Path("replication.yaml").write_text(SPEC.replace('"/app/**"', include))
+    said = cli("iam", "apply", "--format", "cloudformation")
+    assert said.exit_code == 0
+    assert json.loads(said.stdout)["Resources"]
+    assert ("6,144 in a managed policy" in said.stderr) is (noted is not None)
+    assert (noted or "") in said.stderr
+    assert ("inline" in said.stderr) is (noted == "an inline one may have")
+    assert cli("iam", "apply", "-q").stderr == ""
+
+
 def test_trust_says_what_is_still_to_be_filled_in(cli: Cli) -> None:
     said = cli("iam", "trust", "--github", "acme/params")
     assert said.exit_code == 0
