@@ -15,9 +15,16 @@ from markdown_it import MarkdownIt
 
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Change, Difference, Plan, Row, TagDiff
+from ssm_reconcile.renderers.drift import plan_drift
 from ssm_reconcile.renderers.inert import UNSAFE, visible
 from ssm_reconcile.renderers.json import dumps
-from ssm_reconcile.renderers.markdown import CommentContext, plan_comment, plan_summary, report_comment
+from ssm_reconcile.renderers.markdown import (
+    COMMENT_BUDGET,
+    CommentContext,
+    plan_comment,
+    plan_summary,
+    report_comment,
+)
 from ssm_reconcile.renderers.outcomes import report_view
 from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.renderers.text import plan_text, report_text
@@ -77,7 +84,8 @@ def hostile_plans(draw: Any) -> Plan:
 
 def pages_of(plan: Plan) -> list[str]:
     view = plan_view(read_plan_document(dumps(plans.document_of(plan))))
-    return [*(plan_comment(view, level=level) for level in range(4)), plan_summary(view)]
+    issue = plan_drift(view, context=CommentContext(), budget=COMMENT_BUDGET)
+    return [*(plan_comment(view, level=level) for level in range(4)), plan_summary(view), issue]
 
 
 def report_of(plan: Plan, text: str) -> Report:
@@ -87,7 +95,7 @@ def report_of(plan: Plan, text: str) -> Report:
 
 
 HTML = re.compile(
-    r"<!-- ssm-reconcile:plan \{[^<>&\n]*\} -->\n?"
+    r"<!-- ssm-reconcile:(plan|drift) \{[^<>&\n]*\} -->\n?"
     r"|<details( open)?><summary><b>(<code>)?[^<>`@|]*(</code>)?</b>[^<>`@|]*</summary>\n?"
     r"|<details><summary><code>[^<>`@|]*</code>[^<>`@|]*</summary>\n?"
     r"|</details>\n?"
@@ -98,6 +106,7 @@ BLOCKS = {
     "heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open",
     "table_close", "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close", "th_open",
     "th_close", "td_open", "td_close", "blockquote_open", "blockquote_close", "fence", "bullet_list_open",
+    "ordered_list_open", "ordered_list_close",
     "bullet_list_close", "list_item_open", "list_item_close",
 }  # fmt: skip
 
@@ -112,7 +121,7 @@ def assert_whole(page: str) -> None:
             assert all(HTML.fullmatch(line + "\n") for line in token.content.splitlines()), token.content
             opened += token.content.count("<details") - token.content.count("</details>")
         if token.type == "heading_open":
-            assert token.tag == "h2"
+            assert token.tag in ("h2", "h3")
         for child in token.children or ():
             if child.type == "html_inline":
                 assert child.content in ("<sub>", "</sub>")
