@@ -75,6 +75,11 @@ class Calls:
 
         return retrying(once, self.clock, self.jitter)
 
+    def once(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
+        """The answer of a read on which nothing depends: asked once, so that nobody waits for it."""
+        self.rates[rate].take()
+        return self.write(rate, operation, call)
+
     def write(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
         """The answer of a write: one request, its turn was awaited before."""
         answer = self._noted(rate, operation, call)

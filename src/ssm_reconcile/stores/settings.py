@@ -31,10 +31,9 @@ def read_settings(clients: Clients, calls: Calls) -> Settings:
     told: dict[str, str] = {}
     for setting in (TIER, THROUGHPUT):
         try:
-            told[setting] = calls.read(rates.DESCRIBE, "GetServiceSetting", partial(_ask, clients, setting))
+            told[setting] = calls.once(rates.DESCRIBE, "GetServiceSetting", partial(_ask, clients, setting))
         except StoreError as failure:
-            trouble = f"{failure}. {failure.remedy}".rstrip(". ")
-            break
+            trouble = trouble or f"{failure}. {failure.remedy}".rstrip(". ")
     on = told.get(THROUGHPUT)
     return Settings(
         default_tier=told.get(TIER),

@@ -1,0 +1,46 @@
+"""What a place is set to: nothing depends on it, so nobody waits for it. (moto has no GetServiceSetting.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ssm_reconcile.stores.ssm import SsmStore
+from tests.integration.faults import aws, open_store
+
+
+class Told:
+    """GetServiceSetting as AWS answers it; `broken` is a part of the id that it does not answer."""
+
+    def __init__(self, store: SsmStore, monkeypatch: pytest.MonkeyPatch, broken: str = "none of them") -> None:
+        self.asked: list[str] = []
+        self.broken = broken
+        monkeypatch.setattr(store._clients.ssm, "get_service_setting", self)
+
+    def __call__(self, *, SettingId: str) -> dict[str, Any]:  # noqa: N803 - as boto3 calls it
+        self.asked.append(SettingId.rsplit("/", 1)[-1])
+        if self.broken in SettingId:
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, "GetServiceSetting")
+        return {"ServiceSetting": {"SettingValue": "true" if "throughput" in SettingId else "Advanced"}}
+
+
+def test_what_a_place_is_set_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with aws() as there:
+        store = open_store(there)
+        Told(store, monkeypatch)
+        found = store.settings()
+    assert (found.default_tier, found.high_throughput, found.trouble) == ("Advanced", True, "")
+
+
+def test_a_setting_that_cannot_be_read_is_asked_once_and_does_not_hide_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with aws() as there:
+        store = open_store(there)
+        told = Told(store, monkeypatch, broken="default-parameter-tier")
+        found = store.settings()
+    assert told.asked == ["default-parameter-tier", "high-throughput-enabled"]
+    assert (found.default_tier, found.high_throughput) == (None, True)
+    assert "InternalServerError" in found.trouble
