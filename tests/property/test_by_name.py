@@ -1,0 +1,79 @@
+"""By name: what a run for some names says of an address is what a whole run says of it, in any world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.model import canonical
+from ssm_reconcile.plan import Plan, effect_of
+from ssm_reconcile.report import Result
+from ssm_reconcile.triggers.events import Names
+from ssm_reconcile.triggers.scope import concerned
+from ssm_reconcile.triggers.standby import Planned, Standby
+from ssm_reconcile.triggers.wishes import Wish
+from tests.property.profiles import examples
+from tests.property.stage import LIFTED, Going, Stage, unwatched
+from tests.property.stories import Story, stories
+
+
+def rows(plan: Plan) -> dict[tuple[str, str], Any]:
+    """Everything that a plan says of each address, by target and canonical name."""
+    found: dict[tuple[str, str], Any] = {(c.target, canonical(c.name)): effect_of(c) for c in plan.changes}
+    found |= {(o.target, canonical(o.name)): (o.row, o.counted, o.reasons) for o in plan.others}
+    return found
+
+
+def names_of(stage: Stage, whole: Plan) -> set[str]:
+    """Every name at the source, and those that something was made from and that are gone."""
+    gone = {change.source_name for change in whole.changes if change.source_name is not None}
+    return {canonical(name) for name in (*stage.world.names(stage.source), *gone)}
+
+
+def planned(stage: Stage, story: Story, names: set[str]) -> Planned:
+    standby = Standby((story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched)
+    wanted, _ = concerned([story.spec], standby.sources(), Names(tuple(sorted(names))))
+    return standby.plan({name: Wish(name, specs) for name, specs in wanted.items()})
+
+
+def at_home(found: Planned, whole: Plan) -> dict[tuple[str, str], Any]:
+    """What a whole run says of the addresses that the names are about."""
+    homes = {(target, address) for (_, target), every in found.homes.items() for address in every}
+    return {end: row for end, row in rows(whole).items() if end in homes}
+
+
+@given(story=stories())
+@examples(40)
+def test_all_names_at_once_are_as_in_a_whole_run(story: Story) -> None:
+    stage = story.told()
+    whole = stage.plan(story.spec)
+    found = planned(stage, story, names_of(stage, whole))
+    assert rows(found.plan) == at_home(found, whole)
+    assert not found.unsure
+
+
+@given(story=stories(), data=st.data())
+@examples(40)
+def test_one_name_alone_is_as_in_a_whole_run(story: Story, data: st.DataObject) -> None:
+    stage = story.told()
+    whole = stage.plan(story.spec)
+    names = sorted(names_of(stage, whole))
+    if not names:
+        return
+    found = planned(stage, story, {data.draw(st.sampled_from(names))})
+    assert rows(found.plan) == at_home(found, whole)
+
+
+@given(story=stories())
+@examples(25)
+def test_what_is_applied_by_name_is_done_for_a_whole_run_too(story: Story) -> None:
+    stage = story.told()
+    found = planned(stage, story, names_of(stage, stage.plan(story.spec)))
+    standby = Standby((story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched)
+    report = standby.carry_out(found, Going())
+    stage.later()
+    done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}
+    left = {(change.target, change.name) for change in stage.plan(story.spec).changes}
+    assert done & left == set()
