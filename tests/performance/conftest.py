@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from boto3.session import Session
+from botocore.config import Config
 
 from benchmarks.quotas import AWS
 from benchmarks.seeds import Seed, spec_text
-from benchmarks.served import Counts, Server, environment, serving
+from benchmarks.served import CREDENTIALS, Counts, Server, environment, serving
 from ssm_reconcile import reconcile
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.load import load
@@ -48,12 +51,26 @@ class Bench:
             plan, self.specs, self.places, self.run, SystemClock(stop), lambda _: None, stop
         )
 
+    def names(self) -> list[str]:
+        """What the source holds."""
+        pages = client(self.server).get_paginator("describe_parameters").paginate()
+        return [one["Name"] for page in pages for one in page["Parameters"]]
+
     def counted(self, plan: Plan) -> tuple[Report, Counts, float]:
         """An apply, the calls that it made, and the seconds that it took."""
         self.server.counts()
         began = time.monotonic()
         report = self.apply(plan)
         return report, self.server.counts(), time.monotonic() - began
+
+
+def client(server: Server, service: str = "ssm", region: str = "us-east-1") -> Any:
+    session = Session(
+        CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name=region
+    )
+    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
+    untyped: Any = session
+    return untyped.client(service, endpoint_url=server.url, config=once)
 
 
 @pytest.fixture(scope="session")

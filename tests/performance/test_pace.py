@@ -16,7 +16,7 @@ from benchmarks.quotas import AWS
 from benchmarks.seeds import Seed
 from benchmarks.served import Counts, Server
 from ssm_reconcile.spec import Run
-from tests.performance.conftest import Bench
+from tests.performance.conftest import Bench, client
 
 Make = Callable[..., Bench]
 LATENCY = 0.025
@@ -64,6 +64,30 @@ def test_updates_are_held_by_one_class_of_calls_only(server: Server, bench: Make
     report, counts, seconds = it.counted(plan)
     assert report.summary["applied"] == 80
     check(counts, seconds, rates)
+
+
+def test_puts_and_tags_wait_for_their_quotas_side_by_side(server: Server, bench: Make) -> None:
+    rates = {**AWS, "put": 30.0, "tags": 50.0, "list_tags": 80.0}
+    it = bench(Seed(300, replicas=True), rates, Run(max_change_percent=100))
+    source, target = client(server), client(server, region="us-east-2")
+    names = sorted(it.names())
+    for name in names[:120]:
+        target.delete_parameter(Name=name)
+    for name in names[120:]:
+        source.add_tags_to_resource(
+            ResourceType="Parameter", ResourceId=name, Tags=[{"Key": "stage", "Value": "new"}]
+        )
+    plan = it.plan()
+    assert (plan.summary["create"], plan.summary["retag"]) == (120, 180)
+    server.weather(rates=rates, latency=LATENCY, tracing=True)
+    report, counts, seconds = it.counted(plan)
+    assert report.summary["applied"] == 300
+    check(counts, seconds, rates)
+    writes = [
+        what.split()[1] for _, what in counts.seen if what.endswith(("PutParameter", "AddTagsToResource"))
+    ]
+    assert writes[:100].count("AddTagsToResource") >= 20
+    assert writes[:100].count("PutParameter") >= 20
 
 
 @pytest.mark.bench

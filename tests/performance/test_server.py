@@ -6,23 +6,13 @@ import time
 from typing import Any
 
 import pytest
-from boto3.session import Session
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from benchmarks import plot
 from benchmarks.quotas import Bucket
 from benchmarks.seeds import Seed
-from benchmarks.served import CREDENTIALS, Server
-
-
-def client(server: Server, service: str = "ssm", region: str = "us-east-1") -> Any:
-    session = Session(
-        CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name=region
-    )
-    once = Config(retries={"mode": "standard", "total_max_attempts": 1})
-    untyped: Any = session
-    return untyped.client(service, endpoint_url=server.url, config=once)
+from benchmarks.served import Server
+from tests.performance.conftest import client
 
 
 @pytest.fixture

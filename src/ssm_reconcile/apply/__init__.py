@@ -4,10 +4,12 @@
     checks.py     what must be true right before a write  writing.py    creates and updates
     tagging.py    adopts, retags, releases                replacing.py  delete, wait, create
     removing.py   deletes, last of all                    again.py      the last look
+    lanes.py      who takes which batch next
 
 Targets are written side by side; within one, ten changes at a time go to each worker, which reads
 their source values in one call and writes them one after the other, at the rate that the store lets
-through. Deletes come after everything else.
+through. Puts and tags have quotas of their own, so both go on at the same time. Deletes come after
+everything else.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
 from ssm_reconcile.apply.again import look_again, remaining
+from ssm_reconcile.apply.lanes import in_lanes
 from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
@@ -42,6 +45,7 @@ from ssm_reconcile.spec import Run
 __all__ = ["Ends", "apply"]
 
 BATCH = 10
+Batches: TypeAlias = list[list[Change]]
 
 
 def apply(
@@ -87,9 +91,8 @@ def _target(work: Work | None, changes: list[Change], parallelism: int, watch: W
         return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
     tally = _Tally(str(work.place), len(todo), watch)
     for phase in _phases(todo):
-        with ThreadPoolExecutor(max_workers=max(1, parallelism)) as pool:
-            for found in pool.map(lambda batch: _batch(work, batch, tally), phase):
-                outcomes += found
+        for found in in_lanes(phase, lambda batch: _batch(work, batch, tally), workers=parallelism):
+            outcomes += found
     return outcomes
 
 
@@ -118,21 +121,22 @@ def _why_withheld(change: Change) -> str:
     return f"{by}: {'; '.join(said)}" if said else by
 
 
-def _phases(changes: list[Change]) -> Iterator[list[list[Change]]]:
-    """What is written, then what is replaced, then what goes; each as the batches that workers take.
+def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:
+    """What is written, then what is replaced, then what goes; each as lanes of batches that workers take.
 
     Changes that need the same read stand together, so that it is asked for ten of them and not for
-    the two or three that happen to be neighbours. A replacement waits for half a minute: alone, so
-    that nothing waits with it.
+    the two or three that happen to be neighbours. What is put and what is only tagged are two lanes:
+    one after the other, each would wait for its own quota while that of the other lies idle. A
+    replacement waits for half a minute: alone, so that nothing waits with it.
     """
     writes = [c for c in changes if not isinstance(c.effect, Replace | Delete)]
-    yield _tens(sorted(writes, key=lambda change: not _writes_value(change)))
-    yield [[change] for change in changes if isinstance(change.effect, Replace)]
+    yield _tens([c for c in writes if _writes_value(c)]), _tens([c for c in writes if not _writes_value(c)])
+    yield ([[change] for change in changes if isinstance(change.effect, Replace)],)
     removals = [change for change in changes if isinstance(change.effect, Delete)]
-    yield _tens(sorted(removals, key=lambda change: not checks.needs_absence(change)))
+    yield (_tens(sorted(removals, key=lambda change: not checks.needs_absence(change))),)
 
 
-def _tens(changes: list[Change]) -> list[list[Change]]:
+def _tens(changes: list[Change]) -> Batches:
     return [changes[start : start + BATCH] for start in range(0, len(changes), BATCH)]
 
 

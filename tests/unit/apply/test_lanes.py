@@ -1,0 +1,67 @@
+"""Who takes which batch next, and that puts and tags wait for their quotas side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from ssm_reconcile.apply.lanes import in_lanes
+
+PATIENCE = 20.0
+
+
+def test_every_batch_of_every_lane_is_done_once() -> None:
+    lanes = [[f"{lane}{number}" for number in range(40)] for lane in "abc"]
+    found = list(in_lanes([*lanes, []], str.upper, workers=7))
+    assert Counter(found) == Counter(one.upper() for lane in lanes for one in lane)
+
+
+@pytest.mark.parametrize("lanes", [[], [[]], [[], []]])
+def test_nothing_to_do_is_done_at_once(lanes: list[list[int]]) -> None:
+    assert list(in_lanes(lanes, lambda batch: batch, workers=8)) == []
+
+
+def test_one_worker_does_the_lanes_in_their_order() -> None:
+    assert list(in_lanes([[1, 2], [3, 4]], lambda batch: batch, workers=1)) == [1, 2, 3, 4]
+
+
+def test_a_long_lane_leaves_half_of_the_workers_to_the_other() -> None:
+    """Nobody goes on before four are at work in each lane: with one lane first this would never end."""
+    meeting = threading.Barrier(8)
+    seen: list[str] = []
+
+    def work(batch: str) -> str:
+        if len(seen) < 8:
+            seen.append(batch)
+            meeting.wait(PATIENCE)
+        return batch
+
+    list(in_lanes([["put"] * 100, ["tag"] * 100], work, workers=8))
+    assert Counter(seen) == {"put": 4, "tag": 4}
+
+
+def test_when_a_lane_is_empty_all_workers_go_on_with_the_other() -> None:
+    meeting = threading.Barrier(4)
+
+    def work(batch: str) -> str:
+        if batch == "tag":
+            meeting.wait(PATIENCE)
+        return batch
+
+    assert len(list(in_lanes([["put"], ["tag"] * 4], work, workers=4))) == 5
+
+
+def test_what_a_batch_raises_is_raised_and_no_further_one_is_begun() -> None:
+    begun: list[int] = []
+
+    def work(batch: int) -> int:
+        begun.append(batch)
+        if batch == 2:
+            raise KeyboardInterrupt
+        return batch
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_lanes([range(100)], work, workers=1))
+    assert begun == [0, 1, 2]
