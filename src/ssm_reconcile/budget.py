@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
 
 from ssm_reconcile.model import IMAGE
 from ssm_reconcile.plan import (
@@ -47,13 +48,31 @@ SETTLING = 30.0
 """Seconds that a replacement waits between its delete and its create."""
 
 
-def budget(changes: Iterable[Change], rates: Mapping[str, float]) -> Budget:
+SOURCE = ""
+"""The source's place among the ends of a replication; targets have their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where one end of a replication is. `rates` are calls per second by class, over RATES.
+
+    What several replications do at one place waits for the same quotas.
+    """
+
+    place: str
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+
+Sites: TypeAlias = Mapping[tuple[str, str], Site]
+"""By replication and end; an end that is not in it is a place of its own."""
+
+
+def budget(changes: Iterable[Change], sites: Sites) -> Budget:
     """What it costs to apply the changes that are not withheld, the last look at them included.
 
     It is what `apply` asks when nothing goes wrong and nothing has moved; a secret that is unproven
     may turn out to be equal, and then costs less. Targets are written side by side and operations
-    overlap, so the least time is that of the slowest operation class in the busiest place. `rates`
-    are calls per second by class, over RATES.
+    overlap, so the least time is that of the slowest operation class in the busiest place.
     """
     todo = [change for change in changes if change.fate is not Fate.WITHHELD]
     names: dict[tuple[str, str], Counter[str]] = {}
@@ -62,27 +81,45 @@ def budget(changes: Iterable[Change], rates: Mapping[str, float]) -> Budget:
         for operation, count in _calls_of(change):
             counts[operation] += count
     sources = {
-        (change.replication, change.source_name)
+        (_site(sites, change.replication, SOURCE).place, change.source_name)
         for change in todo
         if change.source_name is not None and change.desired is not None
     }
     calls: Counter[str] = Counter({"ListTagsForResource": len(sources)})
-    places: dict[tuple[str, str], Counter[str]] = {
-        ("source", name): Counter({"list_tags": count})
-        for name, count in Counter(replication for replication, _ in sources).items()
-    }
+    places: dict[str, Counter[str]] = {}
+    for place, _ in sources:
+        places.setdefault(place, Counter())["list_tags"] += 1
     for (replication, target), counts in names.items():
         for operation, count in counts.items():
             requests = -(-count // BATCH) if operation in BY_TEN else count
             name = operation.split(" ")[0]
             calls[name] += requests
-            place = ("source", replication) if operation in AT_THE_SOURCE else (replication, target)
+            end = SOURCE if operation in AT_THE_SOURCE else target
+            place = _site(sites, replication, end).place
             places.setdefault(place, Counter())[_CLASSES[name]] += requests
-    pace = {**RATES, **rates}
-    seconds = max((n / pace[kind] for one in places.values() for kind, n in one.items()), default=0.0)
+    pace = _paces({change.replication for change in todo}, sites)
+    seconds = max(
+        (n / pace.get(place, RATES)[kind] for place, one in places.items() for kind, n in one.items()),
+        default=0.0,
+    )
     if any(isinstance(change.effect, Replace) for change in todo):
         seconds += SETTLING
     return Budget({name: calls[name] for name in sorted(calls) if calls[name]}, round(seconds, 1))
+
+
+def _site(sites: Sites, replication: str, end: str) -> Site:
+    return sites.get((replication, end)) or Site(f"{replication} {end}")
+
+
+def _paces(replications: set[str], sites: Sites) -> dict[str, dict[str, float]]:
+    """Calls per second by class at each place, the slowest where two replications ask for different ones."""
+    paces: dict[str, dict[str, float]] = {}
+    for (replication, _), site in sites.items():
+        if replication in replications:
+            asked = {**RATES, **site.rates}
+            known = paces.setdefault(site.place, asked)
+            paces[site.place] = {kind: min(rate, known.get(kind, rate)) for kind, rate in asked.items()}
+    return paces
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import apply, observe, pending
-from ssm_reconcile.budget import budget
+from ssm_reconcile.budget import SOURCE, Site, budget
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.diff import TargetDiff
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
@@ -93,7 +93,7 @@ def make_plan(
         mode=Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL,
         narrowing=Narrowing(run.targets, run.only + listed.names),
     )
-    plan = replace(plan, budget=budget(plan.changes, _rates(specs)))
+    plan = replace(plan, budget=budget(plan.changes, _sites(specs, parts)))
     if former is None:
         return plan
     anew = [_plan_one(spec, places, listed, run, key, clock, watch) for spec in altered]
@@ -136,18 +136,20 @@ def look_closely(
 
 
 def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Listings:
-    """Every place once, however many replications use it, all at the same time."""
+    """Every place once, however many replications use it and whatever rates they ask for, all at one time."""
     wanted = sorted(
         {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))},
         key=repr,
     )
+    doors = {replace(access, rates=()): access for access in wanted}
 
     def one(access: Access) -> Listing | StoreError:
         store = places.opened[access]
         return store if isinstance(store, StoreError) else observe.list_place(store, watch)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-        return dict(zip(wanted, pool.map(one, wanted), strict=True))
+    with ThreadPoolExecutor(max_workers=max(1, len(doors))) as pool:
+        listed = dict(zip(doors, pool.map(one, doors.values()), strict=True))
+    return {access: listed[replace(access, rates=())] for access in wanted}
 
 
 def _plan_one(
@@ -305,11 +307,11 @@ def _plain_secrets(spec: Replication, drafts: Mapping[str, TargetDiff]) -> list[
     return [Finding(Severity.WARNING, "plain-secret", message, spec.name)]
 
 
-def _rates(specs: Sequence[Replication]) -> dict[str, float]:
-    """Calls per second that the specs ask for, the slowest where they differ."""
-    rates: dict[str, float] = {}
-    for spec in specs:
-        for target in spec.targets:
-            for name, rate in target.access.rates:
-                rates[name] = min(rate, rates.get(name, rate))
-    return rates
+def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], Site]:
+    """Where each end of each replication is, and the rates that its spec asks for."""
+    found: dict[tuple[str, str], Site] = {}
+    for spec, part in zip(specs, parts, strict=True):
+        found[spec.name, SOURCE] = Site(part.source, dict(spec.source.access.rates))
+        for target, planned in zip(spec.targets, part.targets, strict=True):
+            found[spec.name, target.name] = Site(planned.place, dict(target.access.rates))
+    return found

@@ -86,9 +86,11 @@ def bench(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> 
         if key.startswith("AWS_"):
             monkeypatch.setenv(key, value)
 
-    def make(seed: Seed, rates: Mapping[str, float] | None = None, run: Run | None = None) -> Bench:
+    def make(
+        seed: Seed, rates: Mapping[str, float] | None = None, run: Run | None = None, text: str | None = None
+    ) -> Bench:
         server.world(seed)
-        text = spec_text(seed, dict(FAST if rates is None else rates))
+        text = text or spec_text(seed, dict(FAST if rates is None else rates))
         return Bench(server, load(("-",), stdin=text).replications, run or Run())
 
     yield make

@@ -8,10 +8,10 @@ from math import ceil
 
 import pytest
 
-from benchmarks.seeds import Seed
+from benchmarks.seeds import Seed, spec_text
 from benchmarks.served import Server
 from ssm_reconcile.spec import Run
-from tests.performance.conftest import Bench
+from tests.performance.conftest import FAST, Bench
 
 Make = Callable[..., Bench]
 REGIONS = ("us-east-2", "eu-west-1", "eu-central-1")
@@ -67,6 +67,25 @@ def test_a_bootstrap_writes_each_parameter_once(server: Server, bench: Make, tar
     assert plan.budget is not None
     assert plan.budget.calls == _without_keys(counts.calls)
     assert it.plan().summary["in_sync"] == count * targets, "and then there is nothing left to do"
+
+
+@pytest.mark.parametrize("others", [FAST, {**FAST, "put": 500.0}], ids=["same rates", "other rates"])
+def test_two_replications_of_one_source_list_it_once_and_ask_it_once(
+    server: Server, bench: Make, others: dict[str, float]
+) -> None:
+    count = 120
+    first = spec_text(Seed(count, targets=REGIONS[:1]), FAST)
+    second = spec_text(Seed(count, targets=REGIONS[1:2]), others).replace("name: bench", "name: second")
+    it = bench(Seed(count, targets=REGIONS[:2]), text=f"{first}---\n{second}")
+    plan = it.plan()
+    listed = server.counts()
+    assert listed.calls["DescribeParameters"] == ceil(count / 50) + 2, "the source, and two empty targets"
+    assert listed.calls["GetResources"] == ceil(count / 100) + 2
+    report, counts, _ = it.counted(plan)
+    assert report.summary["applied"] == 2 * count
+    assert counts.calls["ListTagsForResource"] == count
+    assert plan.budget is not None
+    assert plan.budget.calls == _without_keys(counts.calls)
 
 
 def test_an_update_is_two_writes(server: Server, bench: Make) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.budget import budget
-from ssm_reconcile.plan import Fate, Release, TagDiff, Update
+from ssm_reconcile.budget import SOURCE, Site, budget
+from ssm_reconcile.plan import Change, Fate, Release, TagDiff, Update
 from ssm_reconcile.spec import Adopt as AdoptMode
 from ssm_reconcile.spec import DeleteMode, OnSkip, Run, SkipSync
 from tests.builders import (
@@ -98,7 +98,36 @@ def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_targets() 
 def test_the_slowest_class_of_the_busiest_target_sets_the_time(
     rates: dict[str, float], seconds: float
 ) -> None:
-    assert budget(creates(30), rates).seconds == seconds
+    assert budget(creates(30), {("prod", "us-east-2"): Site("there", rates)}).seconds == seconds
+
+
+def _of_another(changes: list[Change]) -> list[Change]:
+    return [replace(one, replication="other") for one in changes]
+
+
+def test_two_replications_into_one_place_wait_for_the_same_quota() -> None:
+    both = [*creates(30), *_of_another(creates(30))]
+    there = {("prod", "us-east-2"): Site("there"), ("other", "us-east-2"): Site("there")}
+    apart = {("prod", "us-east-2"): Site("there"), ("other", "us-east-2"): Site("elsewhere")}
+    assert (budget(both, there).seconds, budget(both, apart).seconds) == (20.0, 10.0)
+
+
+def test_where_two_replications_ask_for_different_rates_the_lower_one_counts() -> None:
+    there = {
+        ("prod", "us-east-2"): Site("there", {"put": 10.0}),
+        ("other", "us-east-2"): Site("there", {"put": 2.0}),
+        ("idle", "us-east-2"): Site("there", {"put": 0.1}),
+        ("prod", "eu-west-1"): Site("elsewhere", {"put": 1.0}),
+    }
+    assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 30.0
+    assert budget(creates(30), there).seconds == 6.0
+
+
+def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_replications() -> None:
+    both = [*creates(4), *_of_another(creates(4))]
+    same = {("prod", SOURCE): Site("here"), ("other", SOURCE): Site("here")}
+    assert budget(both, same).calls["ListTagsForResource"] == 4
+    assert budget(both, {**same, ("other", SOURCE): Site("elsewhere")}).calls["ListTagsForResource"] == 8
 
 
 def test_an_apply_of_everything_at_once_makes_exactly_the_calls_that_its_plan_names() -> None:

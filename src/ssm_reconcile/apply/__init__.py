@@ -25,6 +25,7 @@ from ssm_reconcile.apply.lanes import in_lanes
 from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import Place
 from ssm_reconcile.plan import (
     Adopt,
     Change,
@@ -52,9 +53,15 @@ def apply(
     plan: Plan, ends: Mapping[tuple[str, str], Ends], run: Run, clock: Clock, watch: Watch, stop: Stop
 ) -> Report:
     """Applies every change that is not withheld. `ends` by replication and target name."""
-    source_tags: dict[int, SourceTags] = {}
+    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and by who asks there
     works = {
-        key: Work(end, run, clock, stop, source_tags.setdefault(id(end.source), SourceTags(end.source)))
+        key: Work(
+            end,
+            run,
+            clock,
+            stop,
+            source_tags.setdefault((end.source.place, end.source.caller), SourceTags(end.source)),
+        )
         for key, end in ends.items()
     }
     by_target: dict[tuple[str, str], list[Change]] = {}
