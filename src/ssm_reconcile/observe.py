@@ -7,7 +7,7 @@ N/100 GetResources, the two streams side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from sys import intern
@@ -153,23 +153,26 @@ def confirm_tags(
     A name that is not there any more has None.
     """
     wanted = sorted(set(names))
-    answers = _each(wanted, reader.tags)
+    place, total = str(reader.place), len(wanted)
     fresh: dict[str, Tags | None] = {}
     failed: dict[str, StoreError] = {}
-    for name, answer in zip(wanted, answers, strict=True):
+    if wanted:
+        watch(Progress(place, Phase.CONFIRMING, 0, total))
+    for done, (name, answer) in enumerate(zip(wanted, _each(wanted, reader.tags), strict=True), start=1):
         if isinstance(answer, StoreError):
             failed[name] = answer
         else:
             fresh[name] = answer
-    if wanted:
-        watch(Progress(str(reader.place), Phase.CONFIRMING, len(wanted), len(wanted)))
+        watch(Progress(place, Phase.CONFIRMING, done, total))  # a few a second: this may take minutes
     return fresh, failed
 
 
 Answer = TypeVar("Answer")
 
 
-def _each(names: list[str], ask: Callable[[str], Answer]) -> list[Answer | StoreError]:
+def _each(names: list[str], ask: Callable[[str], Answer]) -> Iterator[Answer | StoreError]:
+    """The answers in the order of the names, each as soon as it and those before it are there."""
+
     def safely(name: str) -> Answer | StoreError:
         try:
             return ask(name)
@@ -177,7 +180,7 @@ def _each(names: list[str], ask: Callable[[str], Answer]) -> list[Answer | Store
             return failure
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(safely, names))
+        yield from pool.map(safely, names)
 
 
 def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:

@@ -150,6 +150,13 @@ class TestConfirming:
         fresh, failed = confirm_tags(opened(w), ["/p/000", "/p/001"], unwatched)
         assert (set(fresh), set(failed)) == ({"/p/000"}, {"/p/001"})
 
+    def test_each_answer_is_told_since_few_come_in_a_second(self) -> None:
+        w, seen = world(), Watched()
+        confirm_tags(opened(w), ["/p/000", "/p/001", "/p/x"], seen)
+        assert [(one.phase, one.done, one.total) for one in seen.all] == [
+            (Phase.CONFIRMING, done, 3) for done in (0, 1, 2, 3)
+        ]
+
     def test_no_names_cost_nothing(self) -> None:
         w = world()
         assert confirm_tags(opened(w), [], unwatched) == ({}, {})

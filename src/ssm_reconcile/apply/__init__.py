@@ -70,7 +70,7 @@ def apply(
 
     def one(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
         outcomes = _target(works.get(key), by_target[key], run.parallelism, watch)
-        return outcomes, look_again(works[key]) if key in works else []
+        return outcomes, look_again(works[key], watch) if key in works else []
 
     outcomes: list[Outcome] = []
     undone: list[Remaining] = []

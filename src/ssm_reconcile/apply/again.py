@@ -11,15 +11,23 @@ from ssm_reconcile.apply.attempts import wait
 from ssm_reconcile.apply.work import Work
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.report import Outcome, Remaining, Result
 
+CHUNK = 400
+"""After so many names it is said how far this is: at ten names a call they take a while."""
 PATIENCE = (1.0, 3.0)
 """Seconds to wait before looking again: a read may lag behind the write it follows."""
 
 
-def look_again(work: Work) -> list[Remaining]:
+def look_again(work: Work, watch: Watch) -> list[Remaining]:
     """What one target does not hold although it was written, by canonical name."""
-    wrong = _wrong(work, sorted(work.written))
+    names, wrong = sorted(work.written), dict[str, str]()
+    for start in range(0, len(names), CHUNK):
+        watch(Progress(str(work.place), Phase.CHECKING, start, len(names)))
+        wrong |= _wrong(work, names[start : start + CHUNK])
+    if names:
+        watch(Progress(str(work.place), Phase.CHECKING, len(names), len(names)))
     for seconds in PATIENCE:
         if not wrong or not wait(work, seconds):
             break
@@ -29,8 +37,6 @@ def look_again(work: Work) -> list[Remaining]:
 
 
 def _wrong(work: Work, names: list[str]) -> dict[str, str]:
-    if not names:
-        return {}
     try:
         answers = work.ends.store.values(names, decrypt=False)
     except StoreError as failure:

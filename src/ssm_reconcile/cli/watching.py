@@ -117,7 +117,9 @@ def watching(asked: Asked) -> Iterator[Watch]:
         with _bars(color=streams.colored(sys.stderr, asked.color)) as watch:
             yield watch
     else:
-        yield Lines(streams.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
+        lines = Lines(streams.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
+        with _beating(lines.beat):
+            yield lines
 
 
 def bar_wanted(asked: Asked, stderr: TextIO, environment: Mapping[str, str]) -> bool:
@@ -125,6 +127,24 @@ def bar_wanted(asked: Asked, stderr: TextIO, environment: Mapping[str, str]) -> 
     if asked.no_progress or environment.get("CI") or environment.get("TERM") == "dumb":
         return False
     return stderr.isatty()
+
+
+@contextmanager
+def _beating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterator[None]:
+    """Calls `beat` now and then: who waits for AWS has nothing to tell, and that is worth a line."""
+    over = threading.Event()
+
+    def keep_on() -> None:
+        while not over.wait(pause):
+            beat()
+
+    thread = threading.Thread(target=keep_on, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _silent(progress: Progress) -> None:
@@ -168,9 +188,17 @@ class Lines:
             if first or (fresh and self._every_phase):
                 self._say(f"{progress.place}: {progress.phase.value} ...")
             self._speed[progress.place] = speed
-            if self._monotonic() - self._told >= INTERVAL:
-                self._told = self._monotonic()
-                self._say("; ".join(self._line(one) for _, one in sorted(self._now.items())))
+            self._say_where()
+
+    def beat(self) -> None:
+        """Says where everything is when it is time, although nothing new is known."""
+        with self._lock:
+            self._say_where()
+
+    def _say_where(self) -> None:
+        if self._now and self._monotonic() - self._told >= INTERVAL:
+            self._told = self._monotonic()
+            self._say("; ".join(self._line(one) for _, one in sorted(self._now.items())))
 
     def _line(self, progress: Progress) -> str:
         total = "" if progress.total is None else f" of {progress.total:,}"

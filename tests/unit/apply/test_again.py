@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ssm_reconcile.apply.again import PATIENCE, look_again, remaining
+from ssm_reconcile.apply.again import CHUNK, PATIENCE, look_again, remaining
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import Other, Plan, Row
+from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Remaining, Result
 from ssm_reconcile.stores.traffic import at_call, refused
 from ssm_reconcile.stores.world import Lag
-from tests.builders import Stage, creates, part, work
+from tests.builders import Stage, Watched, creates, part, unwatched, work
 
 
 def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]]:
     one = work(stage)
     one.written.update(written)
-    return [(left.name, left.reason) for left in look_again(one)]
+    return [(left.name, left.reason) for left in look_again(one, unwatched)]
 
 
 def test_what_is_there_as_written_and_gone_as_deleted_is_no_remainder() -> None:
@@ -31,6 +32,18 @@ def test_nothing_written_reads_nothing() -> None:
     stage = Stage()
     assert looked(stage, {}) == []
     assert stage.world.traffic.count() == 0
+
+
+def test_a_long_last_look_says_how_far_it_is_and_still_asks_by_ten() -> None:
+    stage, watched = Stage(), Watched()
+    one = work(stage)
+    one.written.update((f"/p/{number:04}", None) for number in range(CHUNK + 10))
+    assert look_again(one, watched) == []
+    place = str(stage.there)
+    assert watched.all == [
+        Progress(place, Phase.CHECKING, done, CHUNK + 10) for done in (0, CHUNK, CHUNK + 10)
+    ]
+    assert stage.world.traffic.count("GetParameters") == CHUNK // 10 + 1
 
 
 def test_what_is_not_as_written_is_said() -> None:

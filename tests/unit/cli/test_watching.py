@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.watching import Lines, Paces, bar_wanted, watching
+from ssm_reconcile.cli.watching import Lines, Paces, _beating, bar_wanted, watching
 from ssm_reconcile.progress import Phase, Progress
 
 PLACE = "123456789012/us-east-1"
@@ -55,6 +56,34 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
     now[0] = 60
     lines(Progress(PLACE, Phase.WRITING, 12, 12))
     assert said[-1] == f"{PLACE}: writing, 12 of 12"
+
+
+def test_who_waits_says_so_although_nothing_happens() -> None:
+    said: list[str] = []
+    now = [0.0]
+    lines = Lines(said.append, lambda: now[0])
+    now[0] = 30
+    lines.beat()
+    assert said == [], "before anything has begun there is nothing to say"
+    lines(Progress(PLACE, Phase.WRITING, 3, 12))
+    said.clear()
+    for second in range(31, 62):
+        now[0] = second
+        lines.beat()
+    assert said == [f"{PLACE}: writing, 3 of 12"] * 3
+
+
+def test_the_beat_ends_with_the_work() -> None:
+    beats, twice = [0], threading.Event()
+
+    def beat() -> None:
+        beats[0] += 1
+        if beats[0] == 2:
+            twice.set()
+
+    with _beating(beat, pause=0.001):
+        assert twice.wait(20)
+    assert not [one for one in threading.enumerate() if one.name == "progress"]
 
 
 def test_what_holds_the_work_is_said_with_it() -> None:
