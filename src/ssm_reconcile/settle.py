@@ -7,7 +7,7 @@ read directly. A read may change the picture, so the rows are computed again unt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from ssm_reconcile.diff import Scene, TargetDiff, diff, rests_on
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Desired, Keyring, Listing, Question, Reading, Readings, Tags, Unreadable
 from ssm_reconcile.places import Places
-from ssm_reconcile.progress import Watch
+from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
@@ -29,6 +29,9 @@ SOURCE = ""
 """The source's place among the ends of a replication; targets have their names."""
 Asked: TypeAlias = tuple[str, Question]
 Answers: TypeAlias = dict[Asked, Reading | Unreadable]
+Told: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
+"""Tags as they were read directly, and the names that gave an error."""
+Ask: TypeAlias = Callable[[str, frozenset[str]], Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,18 @@ def settle(
         wanted = {end: situation.unasked(end, names) for end, names in rests_on(drafts).items()}
         if not any(wanted.values()):
             return drafts, replace(situation, views=views)
-        for end, names in sorted(wanted.items()):
-            situation = situation.learn(end, *observe.confirm_tags(settling.reader(end), names, watch))
+        situation = _learnt(
+            situation, wanted, lambda end, names: observe.confirm_tags(settling.reader(end), names, watch)
+        )
+
+
+def _learnt(situation: Situation, wanted: Mapping[str, frozenset[str]], ask: Ask) -> Situation:
+    """The situation after some tags of each end were read: each has quotas of its own, so all at once."""
+    ends = [end for end, names in sorted(wanted.items()) if names]
+    with ThreadPoolExecutor(max_workers=max(1, len(ends))) as pool:
+        for end, told in zip(ends, pool.map(lambda end: ask(end, wanted[end]), ends), strict=True):
+            situation = situation.learn(end, *told)
+    return situation
 
 
 def _rings(spec: Replication, situation: Situation, places: Places) -> dict[str, Keyring]:
@@ -181,18 +194,22 @@ def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
     """
     desired = _asked_for(settling, _desired(settling, situation))
     owners = settling.spec.owners(situation.source.place)
-    for name, live in sorted(situation.live.items()):
+
+    def ask(name: str, suspects: frozenset[str]) -> Told:
         reader = settling.reader(name)
-        suspects = frozenset(doubts(settling.spec, desired[name], situation.source, live))
         if len(suspects) > CONFIRM_EACH:
+            settling.watch(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
             try:
-                tagged = reader.names_tagged(OWNER, owners)
+                suspects &= reader.names_tagged(OWNER, owners)
             except StoreError as failure:
-                situation = situation.learn(name, {}, dict.fromkeys(suspects, failure))
-                continue
-            suspects &= tagged
-        situation = situation.learn(name, *observe.confirm_tags(reader, suspects, settling.watch))
-    return situation
+                return {}, dict.fromkeys(suspects, failure)
+        return observe.confirm_tags(reader, suspects, settling.watch)
+
+    suspects = {
+        name: frozenset(doubts(settling.spec, desired[name], situation.source, live))
+        for name, live in situation.live.items()
+    }
+    return _learnt(situation, suspects, ask)
 
 
 def _views(settling: Settling, situation: Situation) -> dict[str, View]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from ssm_reconcile.prove import CONFIRM_EACH
 from ssm_reconcile.spec import Adopt, OnSkip, Run, SkipSync
 from ssm_reconcile.stores.traffic import at_call, refused
 from ssm_reconcile.stores.world import Lag
-from tests.builders import Stage, counted, replication
+from tests.builders import Stage, counted, replication, target
 
 LATE = Lag(resources=timedelta(hours=6))
 """Bulk tag reads are six hours behind."""
@@ -20,6 +21,16 @@ LATE = Lag(resources=timedelta(hours=6))
 
 def asked(stage: Stage, operation: str = "ListTagsForResource") -> int:
     return stage.world.traffic.count(operation)
+
+
+def three_places() -> Stage:
+    return Stage(replication(targets=(target(), target("eu-west-1", region="eu-west-1"))))
+
+
+def meet(stage: Stage, calls: int) -> None:
+    """The next tag reads wait until so many of them are under way."""
+    meeting = threading.Barrier(calls, timeout=20)
+    stage.world.traffic.before("ListTagsForResource", meeting.wait, times=calls)
 
 
 class TestOwnership:
@@ -53,6 +64,14 @@ class TestOwnership:
         assert counted(stage.plan()) == {"adopt": CONFIRM_EACH}
         assert asked(stage) == CONFIRM_EACH
         assert asked(stage, "DescribeParameters") == 2
+
+    def test_each_target_is_asked_while_the_others_are(self) -> None:
+        """None of them is answered before all have been asked."""
+        stage = three_places()
+        for place in (stage.here, stage.there, stage.world.place("eu-west-1")):
+            stage.world.put(place, "/p/a", "v")
+        meet(stage, 2)
+        assert counted(stage.plan()) == {"adopt": 2}
 
     def test_what_nobody_could_confirm_is_withheld(self) -> None:
         stage = Stage()
@@ -136,6 +155,15 @@ class TestBeforeDangerousChanges:
         stage.world.traffic.forget()
         assert counted(stage.plan()) == {"retag": count}
         assert asked(stage) == reads
+
+    def test_every_end_is_asked_while_the_others_are(self) -> None:
+        """Source and targets have quotas of their own: one after the other would take three times as long."""
+        stage = three_places()
+        stage.world.put(stage.here, "/p/a", "v", tags={"t": "1"})
+        stage.apply()
+        stage.world.tag(stage.here, "/p/a", {"t": "2"})
+        meet(stage, 3)
+        assert counted(stage.plan()) == {"retag": 2}
 
     def test_no_tag_is_taken_away_on_the_word_of_a_source_that_lags(self) -> None:
         stage = Stage()
