@@ -7,8 +7,11 @@ quoted. A file may come from anybody: nothing of its content gets into a message
 from __future__ import annotations
 
 import json
+import math
+import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ssm_reconcile.errors import UsageError
@@ -17,9 +20,18 @@ from ssm_reconcile.plan import COUNTED, Action
 MAJOR = "1"
 Shape: TypeAlias = Any
 """A type; a dict of shapes by key; a list of one shape; `{"*": shape}` for any key; `(shape, ..., None)`
-where null or nothing will do too."""
+where null or nothing will do too; a pattern of texts."""
+PLAN_ID = re.compile(r"[0-9a-f]{64}")
 
-_REPLICATION = {"name": str, "id": str, "source": str, "summary": {"*": int}}
+_REPLICATION = {
+    "name": str,
+    "id": PLAN_ID,
+    "source": str,
+    "summary": {"*": int},
+    "selected": (int, None),
+    "complete": (bool, None),
+    "source_complete": (bool, None),
+}
 _TARGET = {
     "name": str,
     "replication": str,
@@ -64,7 +76,7 @@ _OTHER = {**_ADDRESS, "reasons": [str], "counted": (str, None)}
 _FINDING = {"severity": str, "code": str, "message": str, "where": str, "replication": (str, None)}
 _COMMON = {
     "format_version": str,
-    "plan_id": str,
+    "plan_id": PLAN_ID,
     "summary": {"*": int},
     "targets": [_TARGET],
     "others": [_OTHER],
@@ -124,17 +136,43 @@ def check_format(document: Mapping[str, Any]) -> None:
 
 def _parse(text: str, what: str) -> dict[str, Any]:
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_without_doubles,
+        )
+        if _HALF.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        message = f"this is not a saved {what}: it is not a JSON object"
+        message = f"this is not a saved {what}: it is not a JSON object, or not a sound one"
         raise UsageError(message, f"make one with `ssm-reconcile {_MAKER[what]} --out FILE`")
     return document
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Where half of a character may be: alone it is no text, and could be neither shown nor compared."""
+
+
 def _refuse_constant(_: str) -> None:
     raise ValueError
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of two equal keys one reader takes the first and another the last: nobody could say what was approved."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError
+    return made
 
 
 _MAKER = {"plan": "plan", "report": "apply"}
@@ -194,9 +232,17 @@ def _misfit(value: object, shape: Shape, place: str) -> str | None:
         return _misfit_list(value, shape[0], place)
     if isinstance(shape, dict):
         return _misfit_dict(value, shape, place)
-    kinds = (int, float) if shape is float else shape
-    fits = isinstance(value, kinds) and (shape is bool or not isinstance(value, bool))
-    return None if fits else place
+    return None if _is_of(value, shape) else place
+
+
+def _is_of(value: object, kind: type | re.Pattern[str]) -> bool:
+    if isinstance(kind, re.Pattern):
+        return isinstance(value, str) and kind.fullmatch(value) is not None
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:  # of an integer without bounds not every number is one
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
 
 
 def _misfit_list(value: object, shape: Shape, place: str) -> str | None:

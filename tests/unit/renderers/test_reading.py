@@ -57,6 +57,9 @@ def test_another_major_or_a_version_that_is_none_is_refused(version: str) -> Non
         '{"a": NaN}',
         "[" * 100_000,
         '{"n": 1' + "0" * 5000 + "}",
+        '{"n": 1e999}',
+        '{"n": "\\ud800"}',
+        '{"\\uDfff": 1}',
         "{}",
         json.dumps({"format_version": "1.0", "plan_id": PLANTED}),
         dumps(plans.report_document_of(plans.reported(plans.twelve()))),
@@ -83,6 +86,12 @@ def test_what_is_no_plan_is_refused_without_quoting_it(text: str) -> None:
         (("targets", 0, "replicas"), True, "targets[0].replicas"),
         (("narrowed", "only"), {}, "narrowed.only"),
         (("findings",), None, "findings"),
+        (("plan_id",), PLANTED, "plan_id"),
+        (("plan_id",), "a" * 64 + "\n", "plan_id"),
+        (("replications", 0, "id"), "A" * 64, "replications[0].id"),
+        (("replications", 0, "selected"), PLANTED, "replications[0].selected"),
+        (("replications", 0, "selected"), [PLANTED], "replications[0].selected"),
+        (("budget", "seconds"), 10**400, "budget"),
     ],
 )
 def test_a_damaged_plan_is_refused_by_the_place_of_the_damage(path: Any, value: Any, named: str) -> None:
@@ -115,3 +124,16 @@ def test_nothing_can_hide_behind_a_summary_or_in_a_target_that_is_not_listed(pat
         node = node[step]
     node[last] = value
     assert "damaged" in refusal(json.dumps(broken))
+
+
+def test_of_a_key_that_is_there_twice_nobody_can_say_which_one_was_approved() -> None:
+    text = dumps(document())
+    twice = text.replace('"plan_id"', f'"plan_id": "{"0" * 64}",\n  "plan_id"', 1)
+    assert "not a saved plan" in refusal(twice)
+
+
+def test_a_character_that_json_writes_in_two_halves_is_one() -> None:
+    whole = document(tool_version="\U0001f600")
+    text = json.dumps(whole)
+    assert "\\ud83d" in text
+    assert read_plan_document(text) == whole
