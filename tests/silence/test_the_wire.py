@@ -64,6 +64,34 @@ def test_a_process_that_logs_at_debug_logs_no_request_and_no_answer(there: Aws) 
     assert leaks(said, SECRETS) == []
 
 
+@pytest.fixture
+def loggers() -> Iterator[dict[str, logging.Logger]]:
+    """The loggers of botocore that could be turned up one by one; left as they were."""
+    known = sorted(name for name in logging.root.manager.loggerDict if name.startswith("botocore"))
+    found = {name: logging.getLogger(name) for name in known}
+    levels = {name: logger.level for name, logger in found.items()}
+    yield found
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_nor_does_one_that_turns_up_the_loggers_of_botocore_one_by_one_and_late(
+    there: Aws, loggers: dict[str, logging.Logger]
+) -> None:
+    """A digest of a request is one of the value in it: what botocore signs is not told either."""
+    put(there)
+    store = open_store(there, region="us-east-2")
+    for logger in loggers.values():
+        logger.setLevel(logging.DEBUG)
+    with listening() as ear:
+        store.put(Put("/p/late", Sealed(SECRETS[0].value), SECURE, overwrite=False, key_id="alias/aws/ssm"))
+        assert not store.values(["/p/late"], decrypt=True).failed
+    log = "\n".join(ear.heard)
+    assert {"botocore.auth", "botocore.endpoint", "botocore.parsers"} <= loggers.keys()
+    assert leaks({"log": log}, SECRETS) == []
+    assert "CanonicalRequest" not in log
+
+
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("operation", ["PutParameter", "GetParameters", "AddTagsToResource"])
 def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: str, status: int) -> None:

@@ -47,14 +47,31 @@ class Clients:
     sts: STSClient
 
 
+_TALKERS = frozenset({"botocore", "botocore.auth", "botocore.endpoint", "botocore.parsers"})
+"""They print requests and answers whole, and what is signed: a plain digest of a request."""
+
+
+class _Discreet(logging.Filter):
+    """Lets through what is said to people, and nothing that is said to debug."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.INFO
+
+
+_DISCREET = _Discreet()
+
+
 def _hush() -> None:
     """Botocore's debug log prints requests and answers whole, values and all (ux.md section 2).
 
-    A process may have turned all logging up, as a Lambda does by its log level; not this one's.
+    A process may have turned all logging up, as a Lambda does by its log level; not this one's. A
+    filter at each logger, since a level may be set again later and a parent's filter is not asked.
     """
-    for name in ("botocore", "botocore.endpoint", "botocore.parsers"):
+    known = {name for name in list(logging.root.manager.loggerDict) if name.startswith("botocore.")}
+    for name in known | _TALKERS:
         logger = logging.getLogger(name)
-        if logger.level < logging.INFO:
+        logger.addFilter(_DISCREET)
+        if name in _TALKERS and logger.level < logging.INFO:
             logger.setLevel(logging.WARNING)
 
 
