@@ -21,7 +21,7 @@ from ssm_reconcile.stores.memory import Memory
 from ssm_reconcile.stores.traffic import Call, Fault, refused
 from ssm_reconcile.stores.world import Lag, World
 from tests.doubles.clock import FakeClock
-from tests.events.pump import Account, Deployed
+from tests.events.pump import TIMEOUT, Account, Deployed
 
 SPEC = """\
 version: 1
@@ -387,6 +387,26 @@ class TestBadInput:
         account.drain()
         assert account.world.value(account.there, "/prod/a") == "w"
         assert metrics(capsys.readouterr().out)["SpecFailed"] >= 1
+
+    def test_a_place_that_takes_too_long_to_list_keeps_nobody_but_the_delete(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        for i in range(500):
+            account.world.put(account.here, f"/prod/{i:03}", "v")
+        stack.invoke(SCHEDULED, 900)
+        account.put(account.here, "/prod/000", "w")
+        account.delete(account.here, "/prod/001")
+        page = [30.0]
+        account.world.before("DescribeParameters", lambda: account.clock.sleep(page[0]), times=10_000)
+        began = account.clock.monotonic()
+        stack.poll()
+        assert account.clock.monotonic() - began < TIMEOUT
+        assert account.world.value(account.there, "/prod/000") == "w"
+        (waiting,) = stack.queue.messages.values()
+        assert json.loads(waiting.body)["detail"]["name"] == "/prod/001"
+        page[0] = 0.0
+        account.drain()
+        assert_converged(account)
 
     def test_a_region_that_is_away_is_waited_for(self, account: Account, stack: Deployed) -> None:
         def away(operation: str, place: Place, names: tuple[str, ...], nth: int) -> Fault | None:

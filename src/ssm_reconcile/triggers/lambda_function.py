@@ -203,7 +203,9 @@ class Function:
             metrics.add_metric("SpecFailed", MetricUnit.Count, 1)
             return self.standby
         counts = self.standby.counts if self.standby is not None and self.standby.specs == specs else {}
-        self.standby = Standby(specs, places, Run(), self.timer, _unwatched, counts)
+        self.standby = Standby(
+            specs, places, Run(), self.timer, _unwatched, counts, patience=self.timer.patience
+        )
         self.loaded_at = self.timer.monotonic()
         return self.standby
 

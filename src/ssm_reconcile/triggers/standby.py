@@ -64,6 +64,8 @@ class Standby:
     clock: Clock
     watch: Watch
     counts: dict[End, tuple[datetime, int]] = field(default_factory=dict)
+    patience: Watch | None = None
+    """Watches whole listings in the place of `watch`: raises StoreError when one takes too long."""
 
     def sources(self) -> dict[str, Place]:
         """Where each replication's source is, as far as it could be reached."""
@@ -95,8 +97,7 @@ class Standby:
         plan = self._planned(aim, listings, wishes)
         wide = self._to_be_listed(plan, aim, judged=_judged(wishes))
         if wide:
-            self._widen(listings, wide, aim)
-            plan = self._planned(aim, listings, wishes)
+            plan = self._planned_wide(plan, wide, aim, listings, wishes)
         self._leave_out_the_unlisted(plan, aim, wishes)
         return Planned(
             plan=plan,
@@ -167,6 +168,42 @@ class Standby:
                     mine = [name for name, wish in wishes.items() if part.name in wish.specs]
                     aim.unsure |= {name: why for name in mine if name not in aim.unsure}
 
+    def _planned_wide(
+        self,
+        plan: Plan,
+        wide: set[Access],
+        aim: Aim,
+        listings: dict[Access, Listing | StoreError],
+        wishes: Mapping[str, Wish],
+    ) -> Plan:
+        """The plan over whole listings. Where one cannot be had, only what needs it is left out.
+
+        A delete that cannot be judged comes again by itself; its neighbours in the batch do not wait
+        for it. When nothing else is left, or updates need the same listing, the failure stands.
+        """
+        narrow = dict(listings)
+        self._widen(listings, wide, aim)
+        failed = {access for access in wide if not _complete(listings[access])}
+        if failed and self._leave_out_what_goes(plan, failed, aim):
+            spared = {**listings, **{access: narrow[access] for access in failed}}
+            without = self._planned(aim, spared, wishes)
+            if not self._to_be_listed(without, aim, judged=_judged(wishes)) & failed:
+                return without
+        return self._planned(aim, listings, wishes)
+
+    def _leave_out_what_goes(self, plan: Plan, failed: set[Access], aim: Aim) -> bool:
+        """Whether anything is left without the deletes that need a place that could not be listed."""
+        for spec in aim.specs:
+            for target in spec.targets:
+                if failed.isdisjoint({spec.source.access, target.access}):
+                    continue
+                for change in plan.changes:
+                    mine = (change.replication, change.target) == (spec.name, target.name)
+                    if mine and _goes(change.effect, self.run):
+                        why = "it is to go, and places could not be listed to count what goes with it"
+                        aim.drop((spec.name, target.name), canonical(change.name), why)
+        return any(aim.homes.values())
+
     def _planned(
         self, aim: Aim, listings: Mapping[Access, Listing | StoreError], wishes: Mapping[str, Wish]
     ) -> Plan:
@@ -211,12 +248,18 @@ class Standby:
             source = listings[spec.source.access]
             for target in spec.targets:
                 live = listings[target.access]
-                if target.access in wanted and isinstance(live, Listing) and isinstance(source, Listing):
+                if target.access not in wanted or not _complete(live):  # half a count is none
+                    continue
+                if isinstance(live, Listing) and isinstance(source, Listing):
                     self.counts[spec.name, target.name] = (now, _replicas(spec, source.place, live))
 
     def _listed_whole(self, access: Access) -> Listing | StoreError:
         store = self.places.opened[access]
-        return store if isinstance(store, StoreError) else observe.list_place(store, self.watch)
+        return store if isinstance(store, StoreError) else observe.list_place(store, self.patience or self.watch)
+
+
+def _complete(found: Listing | StoreError) -> bool:
+    return isinstance(found, Listing) and found.complete
 
 
 def _unsure(found: Glimpse | StoreError) -> Mapping[str, str]:

@@ -11,6 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ssm_reconcile.clock import Clock
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.progress import Phase, Progress
+
+KEPT = 0.25
+"""The share of an invocation that a whole listing has to leave for what is done with it."""
 
 
 class RealTime:
@@ -35,10 +40,12 @@ class Timer:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or RealTime()
         self._left: Callable[[], float] = lambda: float("inf")
+        self._kept = 0.0
 
     def begin(self, left: Callable[[], float]) -> None:
         """Starts an invocation; `left` says how many seconds of it may still be worked in."""
         self._left = left
+        self._kept = left() * KEPT
 
     def left(self) -> float:
         """Seconds that may still be worked in; none or less: begin nothing new."""
@@ -47,6 +54,20 @@ class Timer:
     def is_set(self) -> bool:
         """Whether the time is over."""
         return self.left() <= 0
+
+    def patience(self, progress: Progress) -> None:
+        """Watches a listing, and ends it when the rest of the time is needed: raises StoreError.
+
+        A process that is cut off tells nothing, and its messages stay hidden for as long as the queue says.
+        """
+        if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._kept:
+            raise StoreError(
+                Trouble.LOST,
+                place=progress.place,
+                operation=progress.phase,
+                code="it takes too long",
+                remedy="raise `rates` in the spec, or the timeout of the function",
+            )
 
     def now(self) -> datetime:
         """The time of day in UTC."""

@@ -49,7 +49,7 @@ class Whole:
 
 def run_whole(standby: Standby, timer: Timer, send: Send | None) -> Whole:
     """Plans everything, and applies or hands on. Raises as `make_plan` does."""
-    plan = reconcile.make_plan(standby.specs, standby.places, standby.run, timer, standby.watch)
+    plan = reconcile.make_plan(standby.specs, standby.places, standby.run, timer, timer.patience)
     seconds = plan.budget.seconds if plan.budget is not None else 0.0
     if send is not None and seconds * SLACK > timer.left():
         return _handed_on(plan, send)

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import NothingPlanned, Trouble
-from ssm_reconcile.model import SECURE, Access, canonical
+from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.places import Places
 from ssm_reconcile.plan import Fate, Plan, Row, effect_of
 from ssm_reconcile.record import DETACHED, OWNER
@@ -229,6 +229,45 @@ class TestGuards:
             with pytest.raises(NothingPlanned):
                 town.planned(["/p/00"], spec)
 
+    def unlistable(self, town: Town, where: Place) -> None:
+        town.world.faults = lambda operation, place, names, nth: (
+            refused(Trouble.THROTTLED)
+            if operation == "DescribeParameters" and not names and place == where
+            else None
+        )
+
+    @pytest.mark.parametrize("end", ["here", "there"])
+    def test_a_delete_that_cannot_be_judged_keeps_none_of_its_neighbours(self, end: str) -> None:
+        town, spec = self.deleted(1)
+        town.put("/p/01", value="w")
+        town.put("/p/new")
+        self.unlistable(town, getattr(town, end))
+        planned = town.planned(["/p/00", "/p/01", "/p/new"], spec)
+        assert {c.name: (c.action, c.fate) for c in planned.plan.changes} == {
+            "/p/01": ("update", Fate.APPLY),
+            "/p/new": ("create", Fate.APPLY),
+        }
+        assert set(planned.unsure) == {"/p/00"}
+
+    def test_a_target_that_cannot_be_listed_keeps_no_delete_in_another(self) -> None:
+        town, spec = Town(), replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
+        town.put("/p/a", "/p/b")
+        town.apply(spec)
+        town.world.delete(town.here, "/p/a")
+        self.unlistable(town, town.there)
+        planned = town.planned(["/p/a", "/p/b"], spec)
+        assert [(c.target, c.name, c.action) for c in planned.plan.changes] == [
+            ("us-west-2", "/p/a", "delete")
+        ]
+        assert set(planned.unsure) == {"/p/a"}
+
+    def test_updates_that_have_to_be_counted_wait_with_it(self) -> None:
+        town, spec = self.deleted(1)
+        town.put(*(f"/p/{i:02}" for i in range(1, 1 + MANY_UPDATES)), value="w")
+        self.unlistable(town, town.there)
+        with pytest.raises(NothingPlanned):
+            town.planned([f"/p/{i:02}" for i in range(1 + MANY_UPDATES)], spec)
+
     def changed(self, count: int) -> tuple[Town, Replication]:
         town, spec = Town(), replace(SPEC, limits=Limits(max_change_percent=30))
         town.put(*(f"/p/{i:02}" for i in range(40)))
@@ -262,6 +301,24 @@ class TestGuards:
         town.clock.advance(timedelta(minutes=11))
         standby.plan(told)
         assert town.world.traffic.count("GetResources") == 2
+
+    def test_half_a_count_is_none(self) -> None:
+        """Of sixteen updates a listing that broke off must not make too large a share later."""
+        town, spec = Town(), replace(SPEC, limits=Limits(max_change_percent=30))
+        town.put(*(f"/p/{i:02}" for i in range(60)))
+        town.apply(spec)
+        town.put(*(f"/p/{i:02}" for i in range(16)), value="w")
+        standby, told = town.standby(spec), wishes([f"/p/{i:02}" for i in range(16)], spec)
+        pages = iter(range(100))
+        town.world.faults = lambda operation, place, names, nth: (
+            refused(Trouble.THROTTLED)
+            if operation == "DescribeParameters" and not names and next(pages) > 0
+            else None
+        )
+        with pytest.raises(NothingPlanned):
+            standby.plan(told)
+        town.world.faults = None
+        assert {change.fate for change in standby.plan(told).plan.changes} == {Fate.APPLY}
 
     def test_a_frozen_target_is_planned_and_not_written(self) -> None:
         town = Town()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.triggers.timer import RealTime, Timer
 from tests.doubles.clock import FakeClock
 
@@ -34,6 +38,21 @@ def test_the_next_invocation_has_an_end_of_its_own() -> None:
     assert timer.is_set()
     timer.begin(lambda: 5)
     assert not timer.is_set()
+
+
+def test_a_listing_leaves_a_quarter_of_the_time_for_what_is_done_with_it() -> None:
+    clock = FakeClock()
+    timer = Timer(clock)
+    for phase in Phase:
+        timer.patience(Progress("there", phase, 1))  # without an end there is no hurry
+    timer.begin(lambda: 100 - clock.monotonic())
+    clock.sleep(74)
+    timer.patience(Progress("there", Phase.LISTING, 1))
+    clock.sleep(2)
+    for phase in (Phase.LISTING, Phase.TAGS):
+        with pytest.raises(StoreError, match="it takes too long"):
+            timer.patience(Progress("there", phase, 1))
+    timer.patience(Progress("there", Phase.WRITING, 1))
 
 
 def test_real_time_passes() -> None:
