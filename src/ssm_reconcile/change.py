@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, assert_never
 
-from ssm_reconcile.model import Desired, Tags, sorted_tags
+from ssm_reconcile.model import SECURE, Desired, Tags, sorted_tags
 from ssm_reconcile.record import Record, key_digest, rewrite_digest
 
 
@@ -278,7 +278,7 @@ def effect_of(change: Change) -> dict[str, Any]:
             "type": source.type,
             "description": source.description,
             # of a secret it is not shown, and the source version stands for it
-            "allowed_pattern": None if source.is_secret else source.allowed_pattern,
+            "allowed_pattern": None if _of_a_secret(change) else source.allowed_pattern,
             "tier": source.tier,
             "policies": list(source.policies),
             "data_type": source.data_type,
@@ -286,6 +286,12 @@ def effect_of(change: Change) -> dict[str, Any]:
             "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
         }
     return document
+
+
+def _of_a_secret(change: Change) -> bool:
+    """Whether either side is a SecureString: the pattern of the one may well be that of the other."""
+    kinds = {kind for d in change.differences if d.attribute == "type" for kind in (d.before, d.after)}
+    return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
 def _expected_of(expected: Expected) -> list[int | None]:

@@ -14,9 +14,7 @@ from tests.integration.faults import aws, open_store
 class Told:
     """GetServiceSetting as AWS answers it; `broken` is a part of the id that it does not answer."""
 
-    def __init__(
-        self, store: SsmStore, monkeypatch: pytest.MonkeyPatch, broken: str = "none"
-    ) -> None:
+    def __init__(self, store: SsmStore, monkeypatch: pytest.MonkeyPatch, broken: str = "none") -> None:
         self.asked: list[str] = []
         self.broken = broken
         monkeypatch.setattr(store._clients.ssm, "get_service_setting", self)

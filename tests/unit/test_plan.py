@@ -306,6 +306,13 @@ class TestPlanId:
         secret = with_source(type=SECURE, allowed_pattern=pattern)(base())
         assert pattern not in json.dumps(effect_of(secret))
 
+    def test_nor_is_that_of_a_plain_parameter_where_the_replica_is_a_secret(self) -> None:
+        """They are often the same: a parameter is made plain, and its replica is not yet."""
+        plain = with_source(allowed_pattern="hunter2")(base())
+        was = replace(plain, differences=(Difference("type", SECURE, "String"),))
+        assert "hunter2" in json.dumps(effect_of(plain))
+        assert "hunter2" not in json.dumps(effect_of(was))
+
     def test_no_value_is_in_it(self) -> None:
         seen = replace(base(), differences=(Difference("value", before="hunter2", after="rabbit3"),))
         assert "hunter2" not in json.dumps(effect_of(seen))

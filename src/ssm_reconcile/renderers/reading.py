@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -22,6 +21,8 @@ Shape: TypeAlias = Any
 """A type; a dict of shapes by key; a list of one shape; `{"*": shape}` for any key; `(shape, ..., None)`
 where null or nothing will do too; a pattern of texts."""
 PLAN_ID = re.compile(r"[0-9a-f]{64}")
+LARGEST = float.fromhex("0x1.fffffffffffffp+1023")
+"""The largest number that is one in floating point."""
 
 _REPLICATION = {
     "name": str,
@@ -168,7 +169,7 @@ def _finite(text: str) -> float:
 
 
 def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two equal keys one reader takes the first and another the last: nobody could say what was approved."""
+    """Of two equal keys one reader takes the first and another the last: what would have been approved?"""
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError
@@ -241,7 +242,7 @@ def _is_of(value: object, kind: type | re.Pattern[str]) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if kind is float:  # of an integer without bounds not every number is one
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+        return isinstance(value, int | float) and abs(value) <= LARGEST
     return isinstance(value, kind)
 
 

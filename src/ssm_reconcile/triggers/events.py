@@ -118,9 +118,10 @@ def batch(document: Any) -> list[Message]:
 
 def read(text: str) -> list[Message]:
     """The same from a text: JSON, or names, one a line."""
+    text = text.removeprefix("\ufeff")  # as some editors and shells begin a file
     if len(text) > LONGEST_TEXT:
         return [Message(Rejected(Reason.SIZE, f"more than {LONGEST_TEXT:,} characters"))]
-    if not text.lstrip("\ufeff \t\r\n").startswith(("{", "[", '"')):
+    if not text.lstrip().startswith(("{", "[", '"')):
         return [Message(_named(text.split()))]
     document = _parsed(text)
     return [Message(document)] if isinstance(document, Rejected) else batch(document)
@@ -196,7 +197,8 @@ def _of_github(payload: Mapping[str, Any], depth: int) -> News:
         return news_of(payload, depth + 1)
     if isinstance(payload.get("event"), Mapping):
         return news_of(payload["event"], depth + 1)
-    return _plain(payload)
+    news = _plain(payload)
+    return replace(news, judged=False) if isinstance(news, Names) else news
 
 
 def _plain(document: Mapping[str, Any]) -> News:

@@ -29,8 +29,8 @@ def unseen(
     """
     found: dict[str, str] = {}
     for name, wish in wishes.items():
-        if wish.at is None or now - wish.at > SHOWS_WITHIN:
-            continue
+        if wish.at is None or abs(now - wish.at) > SHOWS_WITHIN:
+            continue  # too long ago to be lag; or said of a time to come, which nothing can ever show
         for spec in specs:
             source = listings[spec.source.access]
             if spec.name in wish.specs and isinstance(source, Listing):

@@ -255,7 +255,9 @@ class Standby:
 
     def _listed_whole(self, access: Access) -> Listing | StoreError:
         store = self.places.opened[access]
-        return store if isinstance(store, StoreError) else observe.list_place(store, self.patience or self.watch)
+        if isinstance(store, StoreError):
+            return store
+        return observe.list_place(store, self.patience or self.watch)
 
 
 def _complete(found: Listing | StoreError) -> bool:

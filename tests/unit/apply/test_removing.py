@@ -186,6 +186,13 @@ def test_one_that_we_may_not_delete_does_not_keep_the_other_nine() -> None:
     assert report.exit_code == 3
 
 
+def test_of_two_one_that_we_may_not_delete_does_not_keep_the_other() -> None:
+    stage, plan = going(2)
+    stage.world.faults = struck("DeleteParameters", stage.there, refused(Trouble.DENIED), "/p/00")
+    report = stage.carry_out(plan, MANY)
+    assert (result(report)[0], result(report, "/p/01")[0]) == ("failed", "applied")
+
+
 @pytest.mark.parametrize("done", [True, False])
 def test_a_lost_answer_is_looked_into(*, done: bool) -> None:
     stage, plan = going(3)

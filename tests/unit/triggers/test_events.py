@@ -100,6 +100,17 @@ class TestUnderstood:
         document = {"action": "ssm-parameter-change", "branch": "main", "client_payload": payload}
         assert news_of(document) == Names(("/foo",), Operation.DELETE, HERE, AT)
 
+    def test_what_a_dispatch_carries_has_been_judged_by_nobody(self) -> None:
+        """Only a whole run, on our own queue, may say that its guards have seen a name."""
+        ours = {"names": ["/foo"], "judged": True}
+        assert news_of(ours) == Names(("/foo",), judged=True)
+        document = {"action": "ssm-parameter-change", "client_payload": ours}
+        assert news_of(document) == Names(("/foo",), judged=False)
+
+    @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
+    def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(self, text: str) -> None:
+        assert [message.news for message in read("\ufeff" + text)] == [Names(("/foo",))]
+
     def test_names_come_once_each_in_their_order(self) -> None:
         assert news_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
         assert read("/b\n/a\n") == [Message(Names(("/b", "/a")))]
