@@ -182,23 +182,28 @@ def standing(tags: Tags, arn: str, owners: Iterable[str]) -> Standing:
 
     `arn` is the parameter's own ARN. An owner tag without a readable record is a `FREE` parameter
     when the owner is ours (adopting it heals the record) and `FOREIGN` when it is somebody else's:
-    a later version of this tool may write records that this one cannot read.
+    a later version of this tool may write records that this one cannot read. What a stack manages and
+    is not ours is the stack's, whatever else its tags say: the first row of the table that fits decides.
     """
-    owner = tags.get(OWNER)
-    if owner is not None:
-        if owner.startswith(DETACHED):
-            return Standing.DETACHED
-        record = parse(tags.get(RECORD, ""))
-        ours = owner in tuple(owners)
-        if record is not None and record.names(arn):
-            return Standing.OURS if ours else Standing.FOREIGN
-        if record is not None and ours:
-            return Standing.COPIED
-        if record is None and not ours and RECORD in tags:
-            return Standing.FOREIGN
+    owner = tags.get(OWNER, "")
+    detached = owner.startswith(DETACHED)
+    record = record_of(tags)
+    ours = owner in tuple(owners)
+    if owner and not detached and record is not None and record.names(arn):
+        return Standing.OURS if ours else Standing.FOREIGN
+    if owner and not detached and record is None and not ours and RECORD in tags:
+        return Standing.FOREIGN
     if any(key.startswith("aws:cloudformation:") for key in tags):
         return Standing.CLOUDFORMATION
-    return Standing.FREE
+    if detached:
+        return Standing.DETACHED
+    return Standing.COPIED if is_copied(tags, arn, owners) else Standing.FREE
+
+
+def is_copied(tags: Tags, arn: str, owners: Iterable[str]) -> bool:
+    """Whether a parameter has an owner tag of ours, and a record that was written for another one."""
+    record = record_of(tags)
+    return tags.get(OWNER) in tuple(owners) and record is not None and not record.names(arn)
 
 
 def is_replica(tags: Tags, arn: str) -> bool:

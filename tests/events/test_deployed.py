@@ -270,6 +270,25 @@ def test_an_event_that_overtakes_its_change_is_looked_at_again(lag: Lag) -> None
     assert not stack.queue.dead
 
 
+def test_what_was_applied_of_an_older_read_is_looked_at_again() -> None:
+    """Two changes in one batch, of which reads show the first only: writing that is not the end of it."""
+    lag = Lag(timedelta(seconds=3), timedelta(hours=1), timedelta(seconds=5))
+    account = Account(world=World(FakeClock(tick=timedelta(milliseconds=1)), lag=lag))
+    account.clock = account.world.clock  # type: ignore[assignment]  # the one that was just made
+    stack = account.deploy(SPEC)
+    account.put(account.here, "/prod/a", "first")
+    account.drain()
+    account.clock.advance(timedelta(minutes=5))
+    account.put(account.here, "/prod/a", "second")
+    account.clock.advance(timedelta(seconds=20))
+    account.put(account.here, "/prod/a", "third")
+    stack.poll()
+    assert account.world.value(account.there, "/prod/a") == "second"
+    account.drain()
+    assert account.world.value(account.there, "/prod/a") == "third"
+    assert not stack.queue.dead
+
+
 def test_a_second_invocation_in_the_middle_of_a_write_does_no_harm(account: Account) -> None:
     stack = account.deploy(SPEC)
     account.put(account.here, "/prod/a", "v")
@@ -314,6 +333,17 @@ class TestBadInput:
         stack.queue.send(json.dumps(event | {"region": "us-east-1", "account": "999999999999"}))
         account.drain()
         assert {call.operation for call in account.world.calls} == {"GetCallerIdentity"}
+
+    def test_an_event_of_a_time_to_come_is_not_waited_for(self, account: Account, stack: Deployed) -> None:
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        before = stack.invocations
+        stack.queue.send(
+            json.dumps(account.event(account.here, "/prod/a", "Update") | {"time": "2099-01-01T00:00:00Z"})
+        )
+        account.drain()
+        assert stack.invocations == before + 1
+        assert not stack.queue.dead
 
     def test_one_name_that_cannot_be_written_keeps_nobody_else(
         self, account: Account, stack: Deployed

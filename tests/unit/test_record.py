@@ -175,6 +175,14 @@ class TestStanding:
                 {"aws:cloudformation:stack-id": "s", OWNER: OTHER, RECORD: record("/p/b").text()},
                 Standing.CLOUDFORMATION,
             ),
+            (
+                {"aws:cloudformation:stack-id": "s", OWNER: OWNED_BY, RECORD: record("/p/b").text()},
+                Standing.CLOUDFORMATION,
+            ),
+            (
+                {"aws:cloudformation:stack-id": "s", OWNER: DETACHED + OWNED_BY, RECORD: record().text()},
+                Standing.CLOUDFORMATION,
+            ),
         ],
     )
     def test_tags_say_what_a_parameter_is_to_us(self, tags: dict[str, str], found: Standing) -> None:

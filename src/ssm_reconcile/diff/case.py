@@ -30,7 +30,15 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.plan import Difference, TagDiff
-from ssm_reconcile.record import TAG_VALUE_LIMIT, Record, Standing, record_of, source_name, standing
+from ssm_reconcile.record import (
+    TAG_VALUE_LIMIT,
+    Record,
+    Standing,
+    is_copied,
+    record_of,
+    source_name,
+    standing,
+)
 from ssm_reconcile.spec import Glob, Replication, Run, Target
 
 TAG_ROOM = 50
@@ -149,7 +157,7 @@ def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
         for address in scene.live.tags
         if address not in desired
         and address in scene.live.parameters
-        and standing(scene.live.tags_of(address), scene.live.arn(address), owners) is Standing.COPIED
+        and is_copied(scene.live.tags_of(address), scene.live.arn(address), owners)
     )
 
 

@@ -82,9 +82,7 @@ def _again(name: str, planned: Planned, outcomes: list[Outcome]) -> str:
     for outcome in outcomes:
         if outcome.result in _PASSING or _doubted(outcome):
             return f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
-    if name in planned.unseen and not any(outcome.result is Result.APPLIED for outcome in outcomes):
-        return planned.unseen[name]
-    return ""
+    return planned.unseen.get(name, "")  # whatever was applied was made of what is older than the event
 
 
 def _doubted(outcome: Outcome) -> bool:

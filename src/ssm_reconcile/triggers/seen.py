@@ -25,7 +25,7 @@ def unseen(
     """Names whose reads are older than the change that was told of them, as long as that may be lag.
 
     An event may overtake the reads that it leads to. Believing them would lose the change until the next
-    whole run; so for a minute such a name, if nothing was found to do for it, is looked at again.
+    whole run; so for a minute such a name is looked at again, also when something older was just applied.
     """
     found: dict[str, str] = {}
     for name, wish in wishes.items():

@@ -87,3 +87,9 @@ def test_after_a_minute_reads_are_believed() -> None:
     listings = {Access("us-east-1"): listing(HERE, parameter("/p/a", at=OLD))}
     assert unseen([SPEC], told_of, listings, NOW + SHOWS_WITHIN)
     assert not unseen([SPEC], told_of, listings, NOW + SHOWS_WITHIN + SECOND)
+
+
+def test_what_is_told_of_a_time_to_come_is_not_waited_for() -> None:
+    told_of = {"/p/a": Wish("/p/a", frozenset({"prod"}), Operation.UPDATE, NOW + timedelta(days=1))}
+    listings = {Access("us-east-1"): listing(HERE, parameter("/p/a", at=OLD))}
+    assert not unseen([SPEC], told_of, listings, NOW)
