@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -112,6 +113,14 @@ class TestForeign:
         source = held(tags=SKIP)
         assert judge(source, foreign(held(), tags=SKIP)).row == "foreign"
 
+    @pytest.mark.parametrize("marked", [detached, copied])
+    def test_foreign_is_what_a_stack_manages_before_it_is_detached_or_copied(
+        self, marked: Callable[[Held], Held]
+    ) -> None:
+        there = marked(held())
+        stack = replace(there, tags={**there.tags, "aws:cloudformation:stack-name": "s"})
+        assert judge(held(), stack).row == "foreign"
+
     def test_foreign_with_a_record_that_nobody_understands_is_left_to_its_owner(self) -> None:
         later = replace(foreign(held()), tags={OWNER: OTHERS, RECORD: "v=9 something new"})
         assert judge(held(), later).row == "foreign"
@@ -155,6 +164,12 @@ class TestCopied:
         assert (found.rows, found.diff.replicas) == ([], 0)
         assert found.codes == ["copied-tags"]
         assert found.diff.findings[0].where == "us-east-2 /p/a"
+
+    def test_copied_tags_on_what_a_stack_manages_are_a_warning_too(self) -> None:
+        there = copied(held())
+        stack = replace(there, tags={**there.tags, "aws:cloudformation:stack-name": "s"})
+        found = judge([], stack)
+        assert (found.rows, found.codes) == ([], ["copied-tags"])
 
     def test_copied_ends_where_the_record_names_this_very_parameter(self) -> None:
         assert judge(held(), replica(held())).row == "in_sync"
