@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -211,3 +213,11 @@ def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it()
 def test_every_kind_of_write_has_an_operation_class() -> None:
     assert set(rates.CLASS_OF) == set(Step)
     assert set(rates.CLASS_OF.values()) <= rates.DEFAULTS.keys()
+
+
+def test_the_schema_tells_the_defaults_that_are_in_force() -> None:
+    path = Path(__file__).parents[2] / "schema" / "replication.schema.json"
+    told = json.loads(path.read_text(encoding="utf-8"))["properties"]["rates"]["properties"]
+    assert {name: one["default"] for name, one in told.items()} == dict(rates.DEFAULTS)
+    for name, one in told.items():
+        assert f"Default {one['default']}:" in one["description"], name
