@@ -92,6 +92,16 @@ def test_a_spec_that_is_new_is_compared_with_nothing(stage: Stage) -> None:
     assert "pending" not in stage.comment().body
 
 
+def test_a_plan_in_which_something_is_invalid_fails_the_job_and_is_kept_for_the_merge(stage: Stage) -> None:
+    """The comment shows it, so it is what was reviewed; the rest of it can be applied."""
+    stage.ssm().put_parameter(Name="/app/lonely", Value="x", Type="SecureString", KeyId="alias/lonely")
+    stage.open(spec("/app/**"))
+    jobs = stage.plan()
+    assert results(jobs)["plan"] == "failure"
+    assert "no KMS key is mapped for" in stage.comment().body
+    assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
+
+
 def test_values_that_look_like_workflow_commands_are_none(stage: Stage) -> None:
     stage.put("/app/hostile", "::error title=forged::look\n::add-mask::e\n::set-env name=PATH::/tmp")
     stage.open(spec("/app/**"))
