@@ -23,6 +23,7 @@ from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work, failed, stal
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import PlaceError, StoreError
 from ssm_reconcile.model import Place, Tags
+from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.places import Places
 from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.record import DETACHED, OWNER, detached_from, record_of
@@ -111,7 +112,9 @@ def _source(spec: Replication, target: Target, places: Places) -> Place:
     if not account:
         message = f"{spec.name}: the source cannot be reached ({found.code}), and its account is not known"
         raise PlaceError(message, f"write `source.account` into the spec ({spec.source.where})")
-    return Place(account if isinstance(account, str) else account[0], access.region)
+    return Place(
+        account if isinstance(account, str) else account[0], access.region, partition_of(access.region)
+    )
 
 
 def find(reader: Reader, owners: Sequence[str]) -> frozenset[str]:

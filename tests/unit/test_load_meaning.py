@@ -132,9 +132,23 @@ ERRORS = {
         "write `role_arn`",
     ),
     "a role of another partition": (
-        places_of("region: us-east-1", f"region: cn-north-1, role_arn: §{ROLE}"),
+        places_of("region: cn-northwest-1", f"region: cn-north-1, role_arn: §{ROLE}"),
         "partition-mismatch",
         "aws-cn",
+    ),
+    "a key ARN of another partition": (
+        plus(
+            "kms: [{source: §arn:aws-cn:kms:us-east-1:123456789012:alias/a, targets: {us-east-2: alias/b}}]"
+        ),
+        "partition-mismatch",
+        "write arn:aws:kms",
+    ),
+    "targets in other partitions": (
+        places_of(
+            "region: us-east-1", "region: §us-gov-west-1", "region: us-east-2", "region: §eusc-de-east-1"
+        ),
+        "several-partitions",
+        "the source region us-east-1 is in aws",
     ),
     "a former name that is the name": (plus("previous_names: [old, §prod]"), "previous-name-is-name", "prod"),
     "levels without a leading slash": (include("[§a/b]"), "bad-pattern", "write `/a/b`"),

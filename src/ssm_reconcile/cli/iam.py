@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,7 @@ Examples:
   ssm-reconcile iam apply prod.yaml --format terraform
   ssm-reconcile iam event prod.yaml
   ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 --environment prod
+  ssm-reconcile iam trust --github acme/parameters --partition aws-cn
 
 \b
 Exit codes:
@@ -90,10 +92,20 @@ _phase("event", "What a run by event needs: as `apply`, for it plans and writes 
 @click.option("--branch", metavar="NAME", default="main", show_default=True, help="Only runs on that branch.")
 @click.option("--pull-requests", is_flag=True, help="Runs on pull requests, too: for a role that only plans.")
 @click.option("--account", metavar="ID", help="The account of the role, 12 digits.")
+@click.option(
+    "--partition", metavar="NAME",
+    help="The partition of the role, such as aws-cn or aws-eusc. Without it: that of the spec's source"
+    " region; `aws` when there is no spec.",
+)  # fmt: skip
+@options.spec_argument
+@options.only_name
 @_form
 @options.talk
 def trust_command(
     *,
+    specs: tuple[str, ...],
+    name: str | None,
+    partition: str | None,
     github: str,
     github_ids: str | None,
     environment: str | None,
@@ -110,7 +122,8 @@ def trust_command(
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS has it so
         raise click.UsageError("--account wants 12 digits.")
     trusted = Trusted(github, github_ids, environment, branch, pull_requests)
-    streams.result(formats.trust_as(form, trust(trusted, account or formats.ACCOUNT)))
+    policy = trust(trusted, account or formats.ACCOUNT, _partition(partition, specs, name))
+    streams.result(formats.trust_as(form, policy))
     if not asked.quiet:
         if account is None:
             streams.aside(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
@@ -119,3 +132,18 @@ def trust_command(
                 "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."
             )
     return 0
+
+
+def _partition(asked: str | None, specs: tuple[str, ...], name: str | None) -> str:
+    """Return the partition of the role: the option, else that of the spec, which need not exist."""
+    from ssm_reconcile.partitions import partitions
+    from ssm_reconcile.permit.trust import partition_for
+
+    if asked is not None:
+        known = [one.name for one in partitions()]
+        if asked not in known:
+            raise click.UsageError(f"there is no partition {asked!r}: write one of {', '.join(known)}.")
+        return asked
+    if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
+        return partition_for(())
+    return partition_for(running.load_specs(specs, name))

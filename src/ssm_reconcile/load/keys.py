@@ -10,8 +10,9 @@ from ssm_reconcile.load.nodes import Scalar, View
 from ssm_reconcile.load.notes import Notes, did_you_mean, shown
 from ssm_reconcile.load.places import Spot
 from ssm_reconcile.model import MANAGED_KEY
+from ssm_reconcile.partitions import partition_of
 
-_ARN = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]+):([0-9]{12}):(.*)", re.DOTALL)
+_ARN = re.compile(r"arn:(aws[a-z-]*):kms:([a-z0-9-]+):([0-9]{12}):(.*)", re.DOTALL)
 
 
 def check_keys(view: View, source: Spot, targets: Sequence[Spot], notes: Notes) -> None:
@@ -59,13 +60,19 @@ def _check_repeated(node: Scalar, seen: dict[str, Where], notes: Notes) -> None:
 def _check_key(node: Scalar, place: Spot, whose: str, notes: Notes) -> None:
     """A key must be of its place's region; AWS managed keys of other services are of no use to SSM."""
     arn = _ARN.fullmatch(node.text)
-    name = arn[3] if arn else node.text
-    if arn and place.region is not None and arn[1] != place.region:
+    name = arn[4] if arn else node.text
+    if arn and place.region is not None and arn[2] != place.region:
         message = (
-            f"this key is in {arn[1]}, {whose} is {place.region}: KMS keys work in their own region only;"
+            f"this key is in {arn[2]}, {whose} is {place.region}: KMS keys work in their own region only;"
             " write one from there"
         )
         notes.error(node.where, "key-region", message)
+    elif arn and arn[1] != partition_of(arn[2]):
+        message = (
+            f"this ARN is of the partition {arn[1]}, {arn[2]} is in {partition_of(arn[2])}: write"
+            f" arn:{partition_of(arn[2])}:kms:..."
+        )
+        notes.error(node.where, "partition-mismatch", message)
     if name.startswith("alias/aws/") and name != MANAGED_KEY:
         message = (
             f"{shown(name)} belongs to another AWS service, which alone may use it: write {MANAGED_KEY} or a"

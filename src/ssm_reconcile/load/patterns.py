@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from ssm_reconcile.load.globs import DEEP, Effort, covers, levels, overlaps
 from ssm_reconcile.load.nodes import Scalar, View
 from ssm_reconcile.load.notes import Notes, shown
-from ssm_reconcile.load.places import Spot, partition_of
+from ssm_reconcile.load.places import Spot
 from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.partitions import partition_of
 
 NAME_LIMIT = 1011
 """Characters of a name including the ARN prefix of its place (aws-facts B6)."""

@@ -10,23 +10,10 @@ from typing import TypeAlias
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.nodes import View
 from ssm_reconcile.load.notes import Notes, shown
+from ssm_reconcile.partitions import partition_of
 
 PlaceKey: TypeAlias = tuple[str, str | None]
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")
-_PARTITIONS = (
-    ("cn-", "aws-cn"),
-    ("us-gov-", "aws-us-gov"),
-    ("us-isob-", "aws-iso-b"),
-    ("us-isof-", "aws-iso-f"),
-    ("us-iso-", "aws-iso"),
-    ("eu-isoe-", "aws-iso-e"),
-    ("eusc-", "aws-eusc"),
-)
-
-
-def partition_of(region: str) -> str:
-    """The partition of a region, by its first letters (botocore's endpoints.json)."""
-    return next((partition for start, partition in _PARTITIONS if region.startswith(start)), "aws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +75,7 @@ def check_places(view: View, notes: Notes) -> None:
         _check_access(one, notes)
     source, targets = spots(view)
     _check_accounts([source_view, *target_views], notes)
+    _check_partitions(source_view, target_views, notes)
     names: dict[str, Where] = {}
     places: dict[PlaceKey, Spot] = {}
     regions = [target.region for target in targets]
@@ -118,6 +106,23 @@ def check_places(view: View, notes: Notes) -> None:
             notes.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
         names.setdefault(target.name, where)
         places.setdefault(target.key, target)
+
+
+def _check_partitions(source: View, targets: Sequence[View], notes: Notes) -> None:
+    """Report every target that is in another partition than the source: no identity exists in both."""
+    home = source.at("region").text
+    if home is None:
+        return
+    partition = partition_of(home)
+    for one in targets:
+        region = one.at("region").text
+        if region is not None and partition_of(region) != partition:
+            message = (
+                f"{region} is in the partition {partition_of(region)}, the source region {home} is in"
+                f" {partition}: credentials, roles and KMS keys are valid in one partition only; write a"
+                f" region of {partition}"
+            )
+            notes.error(one.at("region").where, "several-partitions", message)
 
 
 def _check_accounts(views: Sequence[View], notes: Notes) -> None:

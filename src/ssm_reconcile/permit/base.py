@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ssm_reconcile.model import Access, Place
+from ssm_reconcile.partitions import partition_of
 
 Conditions = Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -63,9 +64,7 @@ class Site:
     def of(cls, access: Access, account: str | None) -> Site:
         """The site of a place of a spec."""
         told = access.role_arn.split(":") if access.role_arn else []
-        prefix = access.region.split("-")[:2]
-        partition = "aws-cn" if prefix[0] == "cn" else "aws-us-gov" if prefix == ["us", "gov"] else "aws"
-        return cls(partition, access.region, account or (told[4] if told else "*"))
+        return cls(partition_of(access.region), access.region, account or (told[4] if told else "*"))
 
     def parameters(self, names: Iterable[str]) -> tuple[str, ...]:
         """The ARNs of patterns of names that have no leading slash."""

@@ -12,13 +12,17 @@ environment, `ref:refs/heads/BRANCH` for one without, `pull_request` on a pull r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ssm_reconcile.errors import UsageError
+from ssm_reconcile.partitions import DEFAULT, dns_suffix, partition_of
+from ssm_reconcile.spec import Replication
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
+"""The default of aws-actions/configure-aws-credentials, in every partition."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _IDS = re.compile(r"\d{1,20}/\d{1,20}")
 _WORD = re.compile(r"[^\s:*?\x00-\x1f]{1,255}")
@@ -57,9 +61,25 @@ class Trusted:
         return [f"repo:{name}:{end}" for name in names for end in ends]
 
 
-def trust(trusted: Trusted, account: str, partition: str = "aws") -> dict[str, Any]:
+def partition_for(specs: Sequence[Replication]) -> str:
+    """Return the partition of the places of some specs; raises UsageError when there are several."""
+    found = {partition_of(spec.source.access.region) for spec in specs} or {DEFAULT}
+    if len(found) > 1:
+        message = f"the specs are in several partitions ({', '.join(sorted(found))})"
+        raise UsageError(message, "choose one with --name or --partition")
+    return found.pop()
+
+
+def _audiences(partition: str) -> str | list[str]:
+    """Return the audiences to accept: where the domain differs, workflows may ask for its STS instead."""
+    own = f"sts.{dns_suffix(partition)}"
+    return AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
+
+
+def trust(trusted: Trusted, account: str, partition: str = DEFAULT) -> dict[str, Any]:
     """The trust policy. `account` is where the role and the OIDC provider are; it may be a placeholder."""
     trusted.check()
+    conditions = {f"{ISSUER}:aud": _audiences(partition), f"{ISSUER}:sub": trusted.subjects}
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -68,7 +88,7 @@ def trust(trusted: Trusted, account: str, partition: str = "aws") -> dict[str, A
                 "Effect": "Allow",
                 "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}"},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": trusted.subjects}},
+                "Condition": {"StringEquals": conditions},
             }
         ],
     }

@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.model import KeyState, Parameter, Place, Sealed, Tags, canonical
+from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.stores.policies import is_past
 from ssm_reconcile.stores.readings import Expired, Readings
 from ssm_reconcile.stores.region import Region, Stored
@@ -105,9 +106,7 @@ class World:
 
     def place(self, region: str, account: str = ACCOUNT) -> Place:
         """A place of this world, in the partition of its region."""
-        partition = "aws-us-gov" if region.startswith("us-gov-") else "aws"
-        partition = "aws-cn" if region.startswith("cn-") else partition
-        return Place(account, region, partition)
+        return Place(account, region, partition_of(region))
 
     def region(self, place: Place) -> Region:
         """What a place holds; empty when nobody was there yet."""

@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from ssm_reconcile.partitions import REGION
+
 LONGEST_TEXT = 1_048_576
 """Characters of one message: as much as SQS carries."""
 MOST_NAMES = 10_000
@@ -28,7 +30,6 @@ DEEPEST = 3
 """Envelopes around one event: SQS around SNS around EventBridge."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,1011}")
 _ACCOUNT = re.compile(r"\d{12}")
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z0-9]+)+-\d{1,2}")
 
 
 class Operation(StrEnum):
@@ -249,7 +250,7 @@ def _parsed(text: str) -> Any:
 
 def _origin(document: Mapping[str, Any]) -> Origin | None:
     account, region = _text(document.get("account")), _text(document.get("region"))
-    if not _ACCOUNT.fullmatch(account) or not _REGION.fullmatch(region):
+    if not _ACCOUNT.fullmatch(account) or not REGION.fullmatch(region):
         return None
     return Origin(account, region)
 

@@ -78,6 +78,31 @@ def test_trust_says_what_is_still_to_be_filled_in(cli: Cli) -> None:
     ]
 
 
-@pytest.mark.parametrize("words", [("--github", "acme"), ("--github", "a/b", "--account", "12"), ()])
+def test_trust_takes_the_partition_from_the_spec_or_the_option(cli: Cli) -> None:
+    def partition(*words: str) -> str:
+        said = cli("iam", "trust", "--github", "acme/params", *words)
+        assert said.exit_code == 0, said.stderr
+        arn: str = json.loads(said.stdout)["Statement"][0]["Principal"]["Federated"]
+        return arn.split(":")[1]
+
+    assert partition() == "aws"
+    Path("replication.yaml").write_text(SPEC.replace("us-east-", "us-gov-east-").replace("eu-", "us-gov-"))
+    Path("china.yaml").write_text(SPEC.replace("us-east-", "cn-north-").replace("eu-", "cn-"))
+    assert partition() == "aws-us-gov"
+    assert partition("china.yaml") == "aws-cn"
+    assert partition("--partition", "aws-eusc") == "aws-eusc"
+    Path("replication.yaml").unlink()
+    assert partition() == "aws"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--github", "acme"),
+        ("--github", "a/b", "--account", "12"),
+        ("--github", "a/b", "--partition", "aws-mars"),
+        (),
+    ],
+)
 def test_wrong_usage(cli: Cli, words: tuple[str, ...]) -> None:
     assert cli("iam", "trust", *words).exit_code == 64
