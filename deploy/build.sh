@@ -7,7 +7,7 @@ python=${PYTHON:-python3}
 into=build/function
 rm -rf "$into"
 "$python" -m pip install --quiet --require-hashes --only-binary=:all: --target "$into" \
-    --platform manylinux2014_aarch64 --implementation cp --python-version 3.13 \
+    --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 --implementation cp --python-version 3.13 \
     --requirement requirements/lambda.txt
 cp -R src/ssm_reconcile "$into/ssm_reconcile"
 cp -R schema "$into/ssm_reconcile/schema"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
 
@@ -19,8 +19,12 @@ EXCERPT = 200
 """How many characters of a plain value are kept to be shown."""
 DIGEST_BYTES = 16
 """Of a digest with a random key of this run: enough, and there is one for each value of each place."""
-_REFERENCE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-"""What AWS takes for a reference to another parameter, and refuses in a value (aws-facts B10)."""
+PATTERN_LIMIT = 1024
+"""The longest AllowedPattern in characters (aws-facts A1.3)."""
+PATTERN_MEMORY = 1 << 20
+"""Bytes that one compiled pattern may take; a pattern that needs more is not judged."""
+_AMBIGUOUS = re.compile(r"\(\?[A-Za-z-]*U|&&|\[[^\]]*\[")
+"""Syntax that RE2 compiles with another meaning than Java: the flag U, and sets inside of sets."""
 
 
 def shape(text: Sealed, substitutions: Iterable[Substitution]) -> Sealed:
@@ -44,32 +48,72 @@ def normal(text: str, kind: str) -> str:
 
 def seal(text: Sealed, kind: str, key: bytes) -> bytes:
     """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
-    return hashlib.blake2b(normal(text.reveal(), kind).encode(), key=key, digest_size=DIGEST_BYTES).digest()
+    encoded = normal(text.reveal(), kind).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(encoded, key=key, digest_size=DIGEST_BYTES).digest()
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Whether AWS takes a value under an AllowedPattern, as far as it can be told here.
-
-    AWS's engine is not ours (aws-facts B10): a pattern that ours cannot read is taken as no match.
-    """
+def is_utf8(text: str) -> bool:
+    """Whether a text can be encoded. It cannot with half a character in it (a lone surrogate)."""
     try:
-        return not pattern or re.search(pattern, text) is not None
-    except re.error:
+        text.encode()
+    except UnicodeEncodeError:
         return False
+    return True
 
 
-def surely_matches(pattern: str, before: Sealed, after: Sealed) -> bool:
-    """Whether a rewritten value matches, whichever way AWS matches: the whole value, or anywhere in it.
+def size_of(text: str) -> int:
+    """Bytes of UTF-8. Half a character (a lone surrogate) counts as three."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
-    Which one it is nobody knows (aws-facts B10), but what the source holds has matched: where only a part
-    of that does, a part is enough.
+
+def accepts(pattern: str, before: Sealed, after: Sealed, kind: str = "") -> bool | None:
+    """Whether AWS accepts a rewritten value under an AllowedPattern; None where this is not known.
+
+    The engine of AWS and its anchoring are not known (aws-facts B10). A reading of the pattern counts
+    only where it accepts `before`, the value that the source holds. The result is True or False where
+    all such readings agree.
     """
-    text, known = after.reveal(), before.reveal()
-    return matches(pattern, text) and (_whole(pattern, text) or not _whole(pattern, known))
+    old, new = before.reveal(), after.reveal()
+    if not pattern or old == new:
+        return True
+    if len(pattern) > PATTERN_LIMIT or _AMBIGUOUS.search(pattern):
+        return None
+    if max(size_of(old), size_of(new)) > ADVANCED_BYTES or not is_utf8(pattern + old + new):
+        return None
+    holding = [reading for reading in _readings(pattern, kind) if reading(old)]
+    verdicts = {reading(new) for reading in holding}
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
-def _whole(pattern: str, text: str) -> bool:
-    return not pattern or re.fullmatch(pattern, text) is not None
+def _readings(pattern: str, kind: str) -> list[Callable[[str], bool]]:
+    """The ways in which AWS may read a pattern: whole or partial, the value or each item of a list.
+
+    Empty where RE2 cannot compile the pattern. RE2 runs in linear time and within `PATTERN_MEMORY`, so
+    that no pattern holds a run up and no verdict depends on the speed of the machine.
+    """
+    import re2  # here: `--help` and `validate` do not need it
+
+    options = re2.Options()
+    options.log_errors, options.never_capture, options.max_mem = False, True, PATTERN_MEMORY
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error:
+        return []
+
+    def whole(text: str) -> bool:
+        return compiled.fullmatch(text) is not None
+
+    def partial(text: str) -> bool:
+        return compiled.search(text) is not None
+
+    if kind != STRING_LIST:
+        return [whole, partial]
+    return [
+        whole,
+        partial,
+        lambda text: all(map(whole, text.split(","))),
+        lambda text: all(map(partial, text.split(","))),
+    ]
 
 
 def spoiled(before: Sealed, after: Sealed) -> bool:
@@ -81,7 +125,9 @@ def spoiled(before: Sealed, after: Sealed) -> bool:
 
 
 def _refused(text: str) -> bool:
-    return not text or _REFERENCE.search(text) is not None
+    """Whether a value is empty or holds a `{{ }}` reference to another parameter."""
+    opening = text.find("{{")  # not a regular expression: `{{` alone, many times, takes quadratic time
+    return not text or (opening >= 0 and text.find("}}", opening + 2) >= 0)
 
 
 def read(
@@ -94,7 +140,7 @@ def read(
     show = show and value.type != SECURE
     shaped = shape(value.text, substitutions)
     text = shaped.reveal()
-    size = len(text.encode())
+    size = size_of(text)
     return Reading(
         version=value.version,
         last_modified=value.last_modified,
@@ -103,6 +149,6 @@ def read(
         cut=show and len(text) > EXCERPT,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
-        fits_pattern=matches(pattern, text),
+        fits_pattern=accepts(pattern, value.text, shaped, value.type) is not False,
         spoiled=spoiled(value.text, shaped),
     )

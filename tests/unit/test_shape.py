@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Sealed, Substitution, Value
-from ssm_reconcile.shape import EXCERPT, normal, read, seal, shape, spoiled, surely_matches
+from ssm_reconcile.shape import EXCERPT, accepts, normal, read, seal, shape, size_of, spoiled
 from tests.builders import MADE
 
 KEY = b"a key of this run"
@@ -126,18 +128,62 @@ def test_a_reading_says_when_a_rewrite_has_spoiled_the_value() -> None:
     assert not read(value("us-east-1"), [Substitution("us-east-1", "eu")], KEY, show=True).spoiled
 
 
+HANGS = r"^([a-zA-Z0-9]+\.?)+$"
+"""Takes a backtracking engine longer than anyone waits, where a long value almost matches."""
+LONG = "a" * 60
+
+
 @pytest.mark.parametrize(
-    ("pattern", "before", "after", "sure"),
+    ("pattern", "before", "after", "kind", "verdict"),
     [
-        ("", "a", "b", True),
-        ("[a-z]+", "a", "b", True),
-        ("[a-z]+", "a", "1", False),
-        ("[a-z]+", "a", "b1", False),  # a match of a part: enough for some engines, not for all
-        ("[a-z]+", "a1", "b1", True),  # it was enough for the value that is there
-        ("[", "a", "b", False),
+        ("", "a", "b", "String", True),
+        ("[a-z]+", "a", "b", "String", True),
+        ("[a-z]+", "a", "1", "String", False),
+        ("[a-z]+", "a", "b1", "String", None),  # a partial match: enough for some engines, not for all
+        ("[a-z]+", "a1", "b1", "String", True),  # a partial match was enough for the source's value
+        ("^[a-z]+$", "1", "2", "String", None),  # the pattern rejects the value that AWS holds
+        ("[", "a", "b", "String", None),
+        (r"^\p{Alnum}+$", "a", "!", "String", None),
+        (r"^(?=a).*", "a", "b", "String", None),
+        (r"^(.)\1$", "aa", "ab", "String", None),
+        (r"^a++$", "a", "b", "String", None),
+        (r"^(?<n>a)$", "a", "b", "String", False),
+        (r"(?U)^\w+$", "a", "é", "String", None),
+        (r"^[a-z&&[^b]]*$", "a]", "b", "String", None),
+        ("^[a-z]+$", "a,b", "c,d", STRING_LIST, True),  # one match an item
+        ("^[a-z]+$", "a,b", "c,1", STRING_LIST, False),
+        ("^[a-z]+$", "a,b", "c,d", "String", None),
+        ("^[a-z]$", "a", "a", "String", True),
+        (HANGS, f"{LONG}.b", f"{LONG}.c", "String", True),
+        (HANGS, f"{LONG}.b", f"{LONG}!", "String", False),
+        ("a" * 1025, "a" * 1025, "b", "String", None),
+        ("^a+$", "a", "b" * 8193, "String", None),
+        ("^.$", "a", "\ud800", "String", None),
+        ("^\ud800$", "a", "b", "String", None),
+        (r"^\pL{1,1000}$", "a", "1", "String", None),  # more than the memory that a pattern may take
     ],
 )
-def test_a_match_is_sure_when_it_is_one_however_aws_matches(
-    pattern: str, before: str, after: str, *, sure: bool
+def test_a_pattern_verdict_counts_only_where_every_reading_of_aws_agrees(
+    pattern: str, before: str, after: str, kind: str, verdict: bool | None
 ) -> None:
-    assert surely_matches(pattern, Sealed(before), Sealed(after)) == sure
+    assert accepts(pattern, Sealed(before), Sealed(after), kind) is verdict
+
+
+@pytest.mark.parametrize(("pattern", "fits"), [("^us-[a-z-]+1$", False), (r"^us-\p{Alnum}+1$", True)])
+def test_a_reading_says_only_when_a_rewritten_value_surely_breaks_its_pattern(
+    pattern: str, *, fits: bool
+) -> None:
+    rewrite = [Substitution("us-east-1", "us-east-2")]
+    assert read(value("us-east-1"), rewrite, KEY, show=True, pattern=pattern).fits_pattern is fits
+
+
+def test_the_search_for_references_takes_linear_time() -> None:
+    start = time.process_time()
+    assert not spoiled(Sealed("x"), Sealed("{{" * 200_000))
+    assert time.process_time() - start < 1
+
+
+def test_half_a_character_is_sealed_and_counted() -> None:
+    found = read(value("a\ud800"), [], KEY, show=True)
+    assert found.digest != read(value("a\ufffd"), [], KEY, show=True).digest
+    assert size_of("a\ud800") == 4

@@ -18,7 +18,7 @@ from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value
 from ssm_reconcile.plan import Change
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, spoiled, surely_matches
+from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, accepts, size_of, spoiled
 from ssm_reconcile.stores.base import Step
 from ssm_reconcile.stores.policies import is_past
 from ssm_reconcile.stores.request import parse_policies
@@ -61,9 +61,9 @@ def _unshaped(change: Change, values: Values) -> Sealed:
 def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
     """A create that AWS is sure to refuse must not cost the replica that is there."""
     limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
-    if len(text.reveal().encode()) > limit:
+    if size_of(text.reveal()) > limit:
         withheld("its value is too large for its tier: it is not deleted")
-    if desired.substitutions and not surely_matches(desired.source.allowed_pattern, before, text):
+    if not accepts(desired.source.allowed_pattern, before, text, desired.source.type):
         withheld("its rewritten value may not match its AllowedPattern: it is not deleted")
     if spoiled(before, text):
         withheld("its rewritten value is empty or holds a {{ }}, which AWS does not take: it is not deleted")

@@ -155,7 +155,7 @@ def _tier(
     asked = _omittable(request.tier, before, STANDARD, readings.tier_omitted)
     if asked != INTELLIGENT:
         return asked
-    large = len(value.reveal().encode()) > STANDARD_BYTES
+    large = len(value.reveal().encode("utf-8", "surrogatepass")) > STANDARD_BYTES
     needs = before == ADVANCED or large or bool(policies) or (crowded and present is None)
     return ADVANCED if needs else STANDARD
 

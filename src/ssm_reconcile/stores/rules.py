@@ -19,6 +19,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import (
@@ -130,7 +131,8 @@ def _check_shape(request: Request, present: Settled | None) -> None:
         raise invalid("tags and overwrite can't be used together")
     if not request.value.reveal():
         raise invalid("a value has at least one character")
-    if re.search(r"\{\{.*?\}\}", request.value.reveal(), re.DOTALL):
+    _, opening, rest = request.value.reveal().partition("{{")
+    if opening and "}}" in rest:
         raise invalid("a value cannot refer to other parameters")
     if request.type is None and present is None:
         raise invalid("a parameter type is required to create a parameter")
@@ -183,7 +185,7 @@ def _check_change(request: Request, settled: Settled, present: Settled, ground: 
 
 def _check_size(settled: Settled) -> None:
     limit = ADVANCED_BYTES if settled.tier == ADVANCED else STANDARD_BYTES
-    if len(settled.value.reveal().encode()) > limit:
+    if len(settled.value.reveal().encode("utf-8", "surrogatepass")) > limit:
         raise invalid(f"the value is too large for the tier {settled.tier}")
 
 
@@ -204,7 +206,7 @@ def _check_pattern(settled: Settled, readings: Readings) -> None:
     if not settled.allowed_pattern:
         return
     try:
-        pattern = re.compile(settled.allowed_pattern)
+        pattern = _compiled(settled.allowed_pattern)
     except re.error:
         reason = "AllowedPattern is not a regular expression"
         raise Refusal("InvalidAllowedPatternException", reason) from None
@@ -212,6 +214,18 @@ def _check_pattern(settled: Settled, readings: Readings) -> None:
     found = pattern.fullmatch(text) if readings.pattern_match is Match.WHOLE else pattern.search(text)
     if found is None:
         raise Refusal("ParameterPatternMismatchException", "the value does not match AllowedPattern")
+
+
+def _compiled(text: str) -> Any:
+    """A compiled pattern: RE2 where it can, since Python's engine may take years for one match."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error:
+        return re.compile(text)
 
 
 def _check_key(request: Request, settled: Settled, ground: Ground) -> None:

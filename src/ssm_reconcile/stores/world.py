@@ -259,6 +259,6 @@ def _seen(stored: Stored) -> Seen:
     text = stored.latest.settled.value.reveal()
     return Seen(
         parameter=stored.latest.parameter,
-        value=hashlib.blake2b(text.encode(), key=_SALT, digest_size=16).digest(),
+        value=hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=_SALT, digest_size=16).digest(),
         tags=tuple(sorted(stored.tags.items())),
     )
