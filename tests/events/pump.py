@@ -11,7 +11,9 @@ import io
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +24,7 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.stores.memory import Memory
 from ssm_reconcile.stores.world import World
 from ssm_reconcile.triggers.lambda_function import Function
+from ssm_reconcile.triggers.outside import Outside
 from ssm_reconcile.triggers.timer import Timer
 from tests.doubles.clock import FakeClock
 from tests.events.templates import loaded, matches, rendered
@@ -30,6 +33,19 @@ RESOURCES = loaded("template.yaml")["Resources"]
 MAPPING = RESOURCES["ChangeFunction"]["Properties"]["Events"]["Queue"]["Properties"]
 QUEUE = RESOURCES["ChangeQueue"]["Properties"]
 TIMEOUT = RESOURCES["ChangeFunction"]["Properties"]["Timeout"]
+ENTRIES_A_CALL = 10
+SCHEDULED: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+
+
+def metrics(printed: str) -> Counter[str]:
+    """Return the sum of each metric that was written in CloudWatch's embedded format."""
+    total: Counter[str] = Counter()
+    for line in printed.splitlines():
+        if '"_aws"' in line:
+            document = json.loads(line)
+            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                total[metric["Name"]] += sum(document[metric["Name"]])
+    return total
 
 
 @dataclass(slots=True)
@@ -97,25 +113,50 @@ class Queue:
         return True
 
 
-class QueueAsOutside:
-    """`outside.Outside` over that queue, and over a text for a spec."""
+class QueueAsSqs:
+    """The two calls of the SQS client that `Outside` makes, over that queue. AWS takes ten entries a call."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        """Send messages; every one is accepted."""
+        assert QueueUrl
+        assert 1 <= len(Entries) <= ENTRIES_A_CALL
+        for entry in Entries:
+            self.queue.send(entry["MessageBody"])
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    def change_message_visibility_batch(
+        self,
+        *,
+        QueueUrl: str,  # noqa: N803 - boto3's names
+        Entries: list[dict[str, Any]],  # noqa: N803 - boto3's names
+    ) -> dict[str, Any]:
+        """Set when messages become visible again."""
+        assert QueueUrl
+        assert 1 <= len(Entries) <= ENTRIES_A_CALL
+        for entry in Entries:
+            self.queue.hide(entry["ReceiptHandle"], entry["VisibilityTimeout"])
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+
+class QueueAsOutside(Outside):
+    """`Outside` with that queue behind its SQS client, and a text for a spec."""
 
     def __init__(self, queue: Queue, spec: Callable[[], str]) -> None:
-        self.queue = queue
+        super().__init__()
+        self._sqs = QueueAsSqs(queue)
         self._spec = spec
 
     def spec(self, uri: str) -> str:
+        """Return the text, whatever the address."""
+        assert uri
         return self._spec()
 
-    def send(self, queue: str, names: Sequence[str]) -> int:
-        bodies = [json.dumps({"names": names[i : i + 10], "judged": True}) for i in range(0, len(names), 10)]
-        for body in bodies:
-            self.queue.send(body)
-        return len(bodies)
-
-    def postpone(self, queue: str, receipts: Sequence[tuple[str, int]]) -> None:
-        for receipt, seconds in receipts:
-            self.queue.hide(receipt, seconds)
+    def _client(self, service: str) -> Any:
+        assert service == "sqs"
+        return self._sqs
 
 
 @dataclass(slots=True)
@@ -150,9 +191,9 @@ class Deployed:
         self.function = Function(
             {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"},
             timer=Timer(account.clock),
-            outside=QueueAsOutside(self.queue, lambda: self.spec),  # type: ignore[arg-type]  # a double of it
+            outside=QueueAsOutside(self.queue, lambda: self.spec),
             connect=Memory(account.world).connect,
-            logger=Logger(service=f"ssm-reconcile-{id(self)}", stream=self.log),
+            logger=Logger(service=f"ssm-reconcile-{uuid.uuid4()}", stream=self.log),
         )
 
     def takes(self, event: Mapping[str, Any]) -> bool:

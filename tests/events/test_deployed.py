@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from ssm_reconcile.stores.memory import Memory
 from ssm_reconcile.stores.traffic import Call, Fault, refused
 from ssm_reconcile.stores.world import Lag, World
 from tests.doubles.clock import FakeClock
-from tests.events.pump import TIMEOUT, Account, Deployed
+from tests.events.pump import SCHEDULED, TIMEOUT, Account, Deployed, metrics
 
 SPEC = """\
 version: 1
@@ -65,17 +64,6 @@ def calls(account: Account, place: Place) -> Counter[str]:
 
 def writes(account: Account, place: Place) -> list[Call]:
     return [call for call in account.world.calls if call.place == place and call.writes]
-
-
-def metrics(printed: str) -> Counter[str]:
-    """The sums of all metrics that were written in CloudWatch's embedded format."""
-    total: Counter[str] = Counter()
-    for line in printed.splitlines():
-        if '"_aws"' in line:
-            document = json.loads(line)
-            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
-                total[metric["Name"]] += sum(document[metric["Name"]])
-    return total
 
 
 @pytest.fixture
@@ -480,9 +468,6 @@ class TestManyDeletes:
         account.drain()
         assert account.world.value(account.there, "/prod/a") == "again"
         assert "DeleteParameters" not in calls(account, account.there)
-
-
-SCHEDULED: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
 
 class TestTheWholeRun:
