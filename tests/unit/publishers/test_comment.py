@@ -103,6 +103,15 @@ def test_our_comment_is_found_on_a_later_page(hub: Hub, publish: Publish) -> Non
     assert sum(facts_of(c.body) is not None for c in hub.comments) == 1
 
 
+@pytest.mark.parametrize("count", [100, 101, 250])
+def test_every_comment_of_ours_is_found_however_many_there_are(hub: Hub, github: GitHub, count: int) -> None:
+    said = [hub.say(NUMBER, f"{marker()}{i}") for i in range(count)]
+    assert [one.id for one in ours(github, NUMBER, SPEC)] == [one.id for one in said]
+    sizes = [len(one.body["variables"]["ids"]) for one in hub.asked("POST", "graphql")]
+    assert sum(sizes) == count
+    assert max(sizes) <= 100, "GraphQL takes no more node ids in one query"
+
+
 def test_a_plan_that_gains_a_delete_is_posted_anew_and_the_old_one_minimised_as_outdated(
     hub: Hub, publish: Publish
 ) -> None:
@@ -170,6 +179,16 @@ def test_a_failure_of_which_no_name_is_known_becomes_the_comment_of_the_next_pla
     (comment,) = hub.comments
     assert facts(comment)["scope"] == "prod"
     assert "state" not in facts(comment)
+
+
+def test_a_failure_of_which_no_name_is_known_is_minimised_once_each_replication_has_its_comment(
+    hub: Hub, publish: Publish
+) -> None:
+    publish(harmless("on"))
+    publish(failure_pages([""], "replication.yaml:3:1: error: `sorce` is not a property"))
+    assert [c.minimized for c in hub.comments] == ["", ""]
+    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert [c.minimized for c in hub.comments] == ["", "OUTDATED"]
 
 
 def test_a_replication_that_left_the_spec_is_told_so(hub: Hub, publish: Publish) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import urllib3
 
 from ssm_reconcile.publishers.event import Event
-from ssm_reconcile.publishers.github import ATTEMPTS, GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.github import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
 from tests.doubles.clock import FakeClock
 from tests.github.server import REPOSITORY, Hub
 from tests.unit.publishers.conftest import NUMBER, TOKEN
@@ -160,3 +163,93 @@ def test_the_paths_of_an_enterprise_server_work_the_same(hub: Hub, event: Event,
     server = GitHub(replace(event, api_url=f"{hub.url}/api/v3", graphql_url=f"{hub.url}/api/graphql"), clock)
     assert len(list(server.pages(COMMENTS))) == 1
     assert server.graphql("query { nodes }", {"ids": []}) == {"nodes": []}
+
+
+@pytest.mark.parametrize("seconds", [100, 121, 240])
+def test_pauses_add_up_and_end_before_the_patience_does(
+    hub: Hub, github: GitHub, clock: FakeClock, seconds: int
+) -> None:
+    hub.fail("GET", "comments$", 429, times=ATTEMPTS, headers={"Retry-After": str(seconds)})
+    with pytest.raises(GitHubError) as caught:
+        list(github.pages(COMMENTS))
+    assert caught.value.kind is Kind.LIMITED
+    assert clock.slept == [seconds] * int(PATIENCE // seconds)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "pause"),
+    [
+        (429, {}, 60),
+        (403, {"X-RateLimit-Remaining": "0"}, 60),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, 60),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, 1),
+        (503, {"Retry-After": "7"}, 7),
+    ],
+)
+def test_each_kind_of_limit_has_its_pause(
+    hub: Hub, github: GitHub, clock: FakeClock, status: int, headers: dict[str, str], pause: int
+) -> None:
+    hub.fail("GET", "comments$", status, headers=headers)
+    assert list(github.pages(COMMENTS)) == []
+    assert clock.slept == [pause]
+
+
+def test_an_archive_may_have_the_most_bytes_and_not_one_more(hub: Hub, github: GitHub) -> None:
+    artifact = hub.keep("1", "ssm-plan", {"plan.json": b"{}"})
+    path = f"/repos/{REPOSITORY}/actions/artifacts/{artifact.id}/zip"
+    size = len(artifact.content)
+    assert github.download(path, size) == artifact.content
+    with pytest.raises(GitHubError, match=f"more than {size - 1} bytes") as caught:
+        github.download(path, size - 1)
+    assert caught.value.kind is Kind.REFUSED
+
+
+class Redirected(GitHub):
+    """A client whose first request is answered with a redirect, and the second with a file."""
+
+    def __init__(self, event: Event, location: str) -> None:
+        super().__init__(event, FakeClock())
+        self.asked: list[tuple[str, bool]] = []
+        self._location = location
+
+    def _once(
+        self, method: str, url: str, body: Mapping[str, Any] | None, *, secret: bool
+    ) -> urllib3.BaseHTTPResponse | None:
+        assert (method, body) == ("GET", None)
+        self.asked.append((url, secret))
+        if len(self.asked) == 1:
+            return urllib3.HTTPResponse(b"", {"location": self._location}, 302)
+        return urllib3.HTTPResponse(b"content", {}, 200)
+
+
+@pytest.mark.parametrize(
+    ("api", "location", "asked"),
+    [
+        ("https://api.example", "https://storage.example/a", "https://storage.example/a"),
+        ("https://api.example", "/a", "https://api.example/a"),
+        ("http://127.0.0.1:1", "http://storage.example/a", "http://storage.example/a"),
+        ("http://127.0.0.1:1", "https://storage.example/a", "https://storage.example/a"),
+    ],
+)
+def test_a_redirect_is_followed_without_the_token(event: Event, api: str, location: str, asked: str) -> None:
+    github = Redirected(replace(event, api_url=api), location)
+    assert github.download("/zip", 100) == b"content"
+    assert github.asked == [(f"{api}/zip", True), (asked, False)]
+
+
+@pytest.mark.parametrize(
+    ("api", "location"),
+    [
+        ("https://api.example", "http://storage.example/a"),
+        ("https://api.example", "file:///etc/hostname"),
+        ("http://127.0.0.1:1", "ftp://storage.example/a"),
+    ],
+)
+def test_a_redirect_to_an_address_without_encryption_is_refused(
+    event: Event, api: str, location: str
+) -> None:
+    github = Redirected(replace(event, api_url=api), location)
+    with pytest.raises(GitHubError, match="not encrypted") as caught:
+        github.download("/zip", 100)
+    assert caught.value.kind is Kind.REFUSED
+    assert len(github.asked) == 1

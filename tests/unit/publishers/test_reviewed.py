@@ -8,7 +8,8 @@ import pytest
 
 from ssm_reconcile.errors import PlanRefused
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.github import GitHub, GitHubError
+from ssm_reconcile.publishers import reviewed
+from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.pages import failure_pages
 from ssm_reconcile.publishers.reviewed import reviewed_plan
 from ssm_reconcile.renderers.json import dumps
@@ -144,3 +145,29 @@ def test_a_token_that_may_not_read_artifacts_is_told_what_it_needs(
     with pytest.raises(GitHubError) as caught:
         fetched(github)
     assert "actions: read" in caught.value.remedy
+
+
+def test_a_plan_may_have_the_most_bytes_and_not_one_more(
+    hub: Hub, github: GitHub, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size is the one in the archive's directory: nothing is unpacked to find it out."""
+    publish(PLAN, run=RUN)
+    keep(hub)
+    size = len(dumps(plans.document_of(PLAN)).encode())
+    monkeypatch.setattr(reviewed, "PLAN_LIMIT", size)
+    assert fetched(github) == PLAN.plan_id
+    monkeypatch.setattr(reviewed, "PLAN_LIMIT", size - 1)
+    assert "too large for a plan" in refused(github)
+
+
+def test_an_archive_that_is_too_large_is_not_read(
+    hub: Hub, github: GitHub, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(PLAN, run=RUN)
+    artifact = keep(hub)
+    monkeypatch.setattr(reviewed, "ZIP_LIMIT", len(artifact.content))
+    assert fetched(github) == PLAN.plan_id
+    monkeypatch.setattr(reviewed, "ZIP_LIMIT", len(artifact.content) - 1)
+    with pytest.raises(GitHubError) as caught:
+        fetched(github)
+    assert caught.value.kind is Kind.REFUSED
