@@ -29,6 +29,7 @@ def pages() -> dict[str, str]:
         "spec.md": spec(),
         "plan.md": document("plan", "What `plan --format json` and `plan --out` write."),
         "report.md": document("report", "What `apply --format json` and `apply --out` write."),
+        "doctor.md": document("diagnosis", "The output of `doctor --format json`.", schema="doctor"),
     }
 
 
@@ -123,12 +124,12 @@ def kind(key: Schema) -> str:
     return words.get(word, str(word))
 
 
-def document(name: str, lead: str) -> str:
-    """The keys of a document, with what each holds."""
-    schema = read(name)
-    parts = [f"# The {name}", NOTE, lead, schema.get("description", "")]
+def document(name: str, lead: str, *, schema: str = "") -> str:
+    """The keys of a document, with what each holds. `schema` names its schema where that differs."""
+    rules = read(schema or name)
+    parts = [f"# The {name}", NOTE, lead, rules.get("description", "")]
     parts.append("Readers ignore keys that they do not know, and refuse another major `format_version`.")
-    parts.append("\n".join(["| key | what |", "|---|---|", *members(schema, schema, "")]))
+    parts.append("\n".join(["| key | what |", "|---|---|", *members(rules, rules, "")]))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

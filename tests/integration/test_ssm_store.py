@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.sts.models import sts_backends
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Place, Sealed
@@ -18,7 +19,7 @@ from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Put, Step
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
-from tests.integration.faults import REGION, Wire, aws, open_store
+from tests.integration.faults import REGION, Wire, answer, aws, open_store, refusal
 
 OTHER = "us-west-2"
 
@@ -63,6 +64,17 @@ def test_a_role_leads_into_its_own_account(there: Aws) -> None:
     assert theirs.place.account == "210987654321"
     assert theirs.caller == "arn:aws:sts::210987654321:assumed-role/sync/ssm-reconcile"
     assert (len(listed(theirs)), len(listed(mine))) == (1, 0)
+
+
+@pytest.mark.parametrize("external_id", ["seven", None])
+def test_a_role_is_assumed_with_the_external_id_of_the_spec(there: Aws, external_id: str | None) -> None:
+    role = "arn:aws:iam::210987654321:role/sync"
+    open_store(there, role_arn=role, external_id=external_id)
+    backends: Any = sts_backends["210987654321"]
+    assumed = [one for backend in backends.values() for one in backend.assumed_roles]
+    assert [(one.role_arn, one.session_name, one.external_id) for one in assumed] == [
+        (role, "ssm-reconcile", external_id)
+    ]
 
 
 def test_a_role_is_assumed_again_when_its_hour_is_over(there: Aws) -> None:
@@ -283,6 +295,28 @@ def test_what_does_not_exist_or_is_elsewhere_is_missing(store: SsmStore, kms: An
     assert {key.state for key in found.values()} == {KeyState.MISSING}
     assert found["alias/nobody"].identity == "alias/nobody"
     assert found[elsewhere].identity == elsewhere
+
+
+@pytest.mark.parametrize("rest", ["key/11111111-2222-3333-4444-555555555555", "alias/theirs"])
+def test_a_key_of_another_account_is_asked_for_by_its_whole_arn(store: SsmStore, kms: Any, rest: str) -> None:
+    """Aliases are listed for our account only, and its key of that id would be another key."""
+    own, _ = new_key(kms)
+    kms.create_alias(AliasName="alias/theirs", TargetKeyId=own)
+    theirs = f"arn:aws:kms:{REGION}:210987654321:{rest}"
+    arn = f"arn:aws:kms:{REGION}:210987654321:key/11111111-2222-3333-4444-555555555555"
+    listing = Wire(store._keys._kms, "ListAliases")
+    describing = Wire(store._keys._kms, "DescribeKey").answers(
+        lambda _: answer(200, {"KeyMetadata": {"KeyId": arn.rpartition("/")[2], "Arn": arn}})
+    )
+    assert store.keys([theirs])[theirs] == Key(arn)
+    assert [body["KeyId"] for body in describing.bodies] == [theirs]
+    assert listing.bodies == []
+
+
+def test_a_key_of_another_account_that_may_not_be_asked_for_is_unknown(store: SsmStore) -> None:
+    Wire(store._keys._kms, "DescribeKey").answers(lambda _: refusal("AccessDeniedException"))
+    theirs = f"arn:aws:kms:{REGION}:210987654321:key/11111111-2222-3333-4444-555555555555"
+    assert store.keys([theirs])[theirs] == Key(theirs, KeyState.UNKNOWN)
 
 
 def test_the_state_of_a_key_is_told(store: SsmStore, kms: Any) -> None:

@@ -96,6 +96,49 @@ def test_what_failed_is_said_and_the_next_run_does_it() -> None:
     assert results(done(stage)) == {"/p/b": "applied"}
 
 
+def calls(stage: Stage, operation: str) -> list[tuple[str, ...]]:
+    return [call.names for call in stage.world.calls if call.operation == operation]
+
+
+def detached(stage: Stage, names: tuple[str, ...]) -> Detachment:
+    """One after the other, so that what was learnt from one is known to the next."""
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
+    return detach.detach(aim, names, stage.clock, unwatched, stage.stop, 1)
+
+
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "ListTagsForResource"])
+def test_without_credentials_nothing_more_is_tried_and_the_reason_is_said(operation: str) -> None:
+    stage = staged()
+    stage.world.faults = at_call(operation, refused(Trouble.CREDENTIALS))
+    told = detached(stage, NAMES)
+    assert results(told) == {"/p/a": "failed", "/p/b": "not_attempted", "/p/c": "not_attempted"}
+    assert [operation in one.reason for one in told.handovers] == [True, True, True]
+    assert calls(stage, operation) == [("/p/a",)]
+    assert told.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("operation", "tried"), [("AddTagsToResource", 1), ("ListTagsForResource", 3)], ids=["write", "read"]
+)
+def test_a_region_that_does_not_answer_three_times_is_given_up(operation: str, tried: int) -> None:
+    """A write is repeated, so one replica is enough; a read is not."""
+    names = tuple(f"/p/{letter}" for letter in "abcde")
+    stage = staged(*names)
+    stage.world.faults = at_call(operation, refused(Trouble.UNREACHABLE))
+    told = detached(stage, names)
+    assert list(results(told).values()) == ["failed"] * tried + ["not_attempted"] * (5 - tried)
+    assert all("cannot be reached" in one.reason for one in told.handovers[tried:])
+    assert len(calls(stage, operation)) == 3
+
+
+def test_what_was_done_already_is_applied_and_has_no_reason() -> None:
+    stage = staged()
+    stage.world.tag(stage.there, "/p/b", {OWNER: f"detached:{OWNED_BY}"})
+    told = detached(stage, NAMES)
+    assert [(one.result.value, one.reason) for one in told.handovers] == [("applied", "")] * 3
+    assert calls(stage, "AddTagsToResource") == [("/p/a",), ("/p/c",)]
+
+
 @pytest.mark.parametrize("had_effect", [True, False])
 def test_a_lost_answer_is_looked_into(had_effect: bool) -> None:
     stage = staged()

@@ -132,6 +132,36 @@ def test_a_target_key_that_is_disabled_stops_an_apply_only() -> None:
     assert (found.plan_works, found.apply_works, found.exit_code) == (True, False, 3)
 
 
+def test_a_target_key_whose_state_may_not_be_read_is_unknown_and_stops_nothing() -> None:
+    stage = staged()
+    strike(stage, "DescribeKey", "us-east-2")
+    found = examined(stage)
+    one = check(found, "target us-east-2", "key")
+    assert one.answer is Answer.UNKNOWN
+    assert one.told.startswith("alias/app: ")
+    assert "kms:DescribeKey" in one.told
+    assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
+
+
+def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None:
+    stage = staged()
+    stage.world.put(stage.here, "/p/secret2", SECRET, "SecureString", key_id="alias/app")
+    stage.world.put(stage.here, "/p/managed", SECRET, "SecureString")
+    told = [
+        one.told for one in examined(stage).checks if (one.where, one.subject) == ("target us-east-2", "key")
+    ]
+    assert [line.partition(" is ")[0] for line in told] == ["alias/app", "alias/aws/ssm"]
+
+
+def test_what_a_target_cannot_take_is_said_once_with_how_many_need_it() -> None:
+    stage = staged()
+    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
+    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret)")
+    for name in ("/p/secret2", "/p/secret3"):
+        stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
+    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret and 2 more)")
+
+
 def test_a_name_that_the_target_cannot_take_stops_an_apply_and_leads_to_explain() -> None:
     stage = staged()
     policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T12:30:00Z"}}'

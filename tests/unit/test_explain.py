@@ -153,6 +153,38 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
     assert "correct.*" not in shown
 
 
+def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -> None:
+    stage = Stage()
+    stage.replicate()
+    found = facts(told(stage))
+    assert (found["source tags"], found["live tags"]) == ("none", "none")
+    stage.world.tag(stage.here, "/p/a", {"team": "a", "app": "shop"})
+    assert ("differs", "tags: none -> app=shop, team=a") in told(stage).facts
+    stage.apply()
+    stage.world.untag(stage.here, "/p/a", "team", "app")
+    found = facts(told(stage))
+    assert (found["source tags"], found["live tags"]) == ("none", "app=shop, team=a")
+    assert ("differs", "tags: app=shop, team=a -> none") in told(stage).facts
+
+
+def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", "v")
+    assert [fact for fact in told(stage).facts if fact[0] == "differs"] == [
+        ("differs", "value: nothing -> 'v'")
+    ]
+
+
+def test_at_a_name_that_is_not_selected_both_ends_are_shown() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/q/a", "v", tags={"team": "a"})
+    found = facts(told(stage, "/q/a"))
+    assert found["source tags"] == "team=a"
+    assert found["live"].startswith("nothing there in")
+    stage.world.put(stage.there, "/q/a", "w")
+    assert facts(told(stage, "/q/a"))["owner"] == "none"
+
+
 def test_a_place_that_cannot_be_listed_is_told_with_the_cause() -> None:
     stage = Stage()
     stage.replicate()

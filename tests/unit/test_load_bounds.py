@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load, load_text
+from ssm_reconcile.load.notes import shown
 
 HEAD = """\
 version: 1
@@ -90,6 +91,70 @@ def test_an_attack_on_the_loader_is_refused_within_a_second(text: Callable[[], s
     with within(1), pytest.raises(SpecError) as caught:
         load(["-"], stdin=attack)
     assert code in {one.code for one in caught.value.findings}
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+LAST_THAT_FITS: dict[str, tuple[Callable[[int], str], int, str]] = {
+    "levels": (lambda n: f"x-a: {nested(n)}", 29, "too-deep"),  # the document itself is the first
+    "levels of blocks": (lambda n: "\n".join(" " * i + "x-a:" for i in range(n)), 30, "too-deep"),
+    "levels by an alias": (lambda n: f"x-a: &a {nested(14)}\nx-b: {'[' * n}*a{']' * n}", 15, "too-deep"),
+    "entries of a list": (lambda n: f"x-a: [{'1, ' * n}]", 1000, "too-many-items"),
+    "entries of a mapping": (lambda n: "\n".join(f"x-{i}: 1" for i in range(n)), 1000, "too-many-items"),
+    "characters of a value": (lambda n: f"x-a: {'b' * n}", 4096, "too-long"),
+    "documents": (lambda n: "x-a: 1\n---\n" * (n - 1) + "x-a: 1\n", 50, "too-many-documents"),
+    "values": (
+        lambda n: "x-a:\n" + f"  - [{'1, ' * 799}]\n" * 24 + f"  - [{'1, ' * (n - 19_204)}]\n",
+        20_000,
+        "too-large",
+    ),
+    "bytes": (lambda n: "x-a: 1\n#" + "a" * (n - 8), 1024 * 1024, "too-large"),
+}
+"""By limit: a text of that size, the largest size, and the code of what is larger."""
+
+
+@pytest.mark.parametrize(("text", "most", "code"), LAST_THAT_FITS.values(), ids=LAST_THAT_FITS)
+def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
+    text: Callable[[int], str], most: int, code: str
+) -> None:
+    def codes(size: int) -> set[str]:
+        with pytest.raises(SpecError) as caught:  # none of them is a whole spec
+            load(["-"], stdin=text(size))
+        return {one.code for one in caught.value.findings}
+
+    assert code not in codes(most)
+    assert code in codes(most + 1)
+
+
+@pytest.mark.parametrize(
+    ("char", "said"),
+    [
+        ("\x07", "\\x07"),
+        ("\x9b", "\\x9b"),
+        ("\n", "\\n"),
+        ("\u202e", "\\u202e"),
+        ("\ue000", "\\ue000"),
+        ("\u0378", "\\u0378"),
+        ("\ud800", "\\ud800"),
+        ("\u00a0", "\\xa0"),
+        ("\u3000", "\\u3000"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+        (" ", " "),
+        ("é", "é"),
+        ("東", "東"),
+        ("~", "~"),
+    ],
+)
+def test_what_a_reader_would_not_see_is_escaped_in_a_message(char: str, said: str) -> None:
+    assert shown(f"a{char}b") == f"a{said}b"
+
+
+def test_a_text_is_cut_after_the_limit_and_not_at_it() -> None:
+    assert shown("a" * 60) == "a" * 60
+    assert shown("a" * 61) == "a" * 60 + "…"
 
 
 DEAR: dict[str, Callable[[], str]] = {

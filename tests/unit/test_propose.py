@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.model import Place, canonical
+from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.propose.looks import Look, look_of
 from ssm_reconcile.propose.paths import (
     cover,
@@ -18,7 +20,10 @@ from ssm_reconcile.propose.paths import (
     spoken,
     top_paths,
 )
+from ssm_reconcile.propose.survey import End, Likeness, survey
 from ssm_reconcile.spec import Glob
+from ssm_reconcile.stores.memory import Memory
+from tests.builders import Stage, unwatched
 
 HERE = Place("123456789012", "us-east-1")
 LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])
@@ -142,3 +147,82 @@ def test_a_name_is_left_to_the_plan_where_its_stars_would_mean_another_one() -> 
     every = ("/a/*", "/a/b", "/a/x y", "/c/d e")
     assert speakable({"/a/*", "/a/x y", "/c/d e"}, every) == {"/a/x y", "/c/d e"}
     assert speakable({"/a/*", "/a/b", "/a/x y"}, every) == {"/a/*", "/a/b", "/a/x y"}
+
+
+class TestSecretsThatAreThereAlready:
+    """Compared with decryption: the same value under the key that the source's key is mapped to."""
+
+    @pytest.mark.parametrize(
+        ("source_key", "target_key", "likeness"),
+        [
+            ("alias/app", "alias/app", Likeness.IDENTICAL),
+            ("alias/app", "alias/other", Likeness.SAME_VALUE),
+            ("alias/app", None, Likeness.SAME_VALUE),
+            (None, None, Likeness.IDENTICAL),
+            (None, "alias/app", Likeness.SAME_VALUE),
+            ("alias/only-here", "alias/app", Likeness.SAME_VALUE),
+            ("alias/only-here", None, Likeness.IDENTICAL),
+        ],
+    )
+    def test_the_key_counts(self, source_key: str | None, target_key: str | None, likeness: Likeness) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key)
+        stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key)
+        assert self.compared(stage) is likeness
+
+    @pytest.mark.parametrize(
+        ("here", "there", "likeness"),
+        [
+            ({}, {}, Likeness.IDENTICAL),
+            ({"description": "d"}, {}, Likeness.SAME_VALUE),
+            ({"allowed_pattern": "s"}, {}, Likeness.SAME_VALUE),
+            ({"tier": "Advanced"}, {}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {}, Likeness.SAME_VALUE),
+            ({}, {"tags": {"team": "a"}}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {"tags": {"team": "b"}}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {"tags": {"team": "a"}}, Likeness.IDENTICAL),
+            ({"tags": {"skip_sync": "x"}}, {}, Likeness.IDENTICAL),
+        ],
+    )
+    def test_all_that_is_replicated_counts(
+        self, here: dict[str, Any], there: dict[str, Any], likeness: Likeness
+    ) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE, **here)
+        stage.world.put(stage.there, "/p/a", "s", SECURE, **there)
+        assert self.compared(stage) is likeness
+
+    def test_another_value_or_type_differs(self) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE)
+        stage.world.put(stage.there, "/p/a", "t", SECURE)
+        assert self.compared(stage) is Likeness.DIFFERENT
+        stage.world.put(stage.there, "/p/b", "s")
+        stage.world.put(stage.here, "/p/b", "s", SECURE)
+        assert self.compared(stage, "/p/b") is Likeness.DIFFERENT
+
+    def test_without_decryption_nothing_is_known_of_a_secret(self) -> None:
+        stage = self.staged()
+        for place in (stage.here, stage.there):
+            stage.world.put(place, "/p/a", "s", SECURE)
+        assert self.compared(stage, decrypt=False) is Likeness.UNKNOWN
+
+    def staged(self) -> Stage:
+        stage = Stage()
+        for alias in ("alias/app", "alias/other"):
+            stage.world.add_key(stage.here, alias)
+            stage.world.add_key(stage.there, alias)
+        stage.world.add_key(stage.here, "alias/only-here")
+        return stage
+
+    def compared(self, stage: Stage, name: str = "/p/a", *, decrypt: bool = True) -> Likeness:
+        memory = Memory(stage.world)
+        here, there = Access("us-east-1"), Access("us-east-2")
+        seen = survey(
+            End("source", here, memory.connect(here)),
+            [End("us-east-2", there, memory.connect(there))],
+            b"k" * 32,
+            unwatched,
+            compare_secrets=decrypt,
+        )
+        return seen.targets[0].compared[name]

@@ -109,6 +109,24 @@ def test_throttled_answers_of_one_second_count_once() -> None:
     assert bucket.rate == pytest.approx(4.9, abs=0.5)
 
 
+def test_answers_to_calls_whose_turn_was_promised_before_a_cut_count_once_too() -> None:
+    """Twenty calls in ten seconds were let out at the old rate: their refusals are one and the same."""
+    clock = StandingClock()
+    bucket = Bucket(2, clock)
+    for _ in range(21):
+        bucket.take()
+    bucket.throttled()
+    for _ in range(9):
+        after(clock, 1)
+        before = bucket.rate
+        bucket.throttled()
+        assert bucket.rate == before
+    after(clock, 2)
+    before = bucket.rate
+    bucket.throttled()
+    assert bucket.rate < before
+
+
 def test_the_rate_comes_back_fast_then_waits_and_grows_no_further_than_configured() -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)

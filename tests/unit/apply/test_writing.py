@@ -490,6 +490,20 @@ class TestUnproven:
         assert result(stage.carry_out(plan, self.RUN))[0] == "stale"
         assert stage.value("/p/a") == "hand"
 
+    @pytest.mark.parametrize("gone", ["before it is looked at", "between the look and the comparison"])
+    def test_it_is_stale_when_the_replica_is_gone(self, gone: str) -> None:
+        stage, plan = self.planned("new")
+        if gone == "before it is looked at":
+            stage.world.delete(stage.there, "/p/a")
+
+        def delete(operation: str, place: Place, _names: tuple[str, ...], _nth: int) -> None:
+            if (operation, place) == ("GetParameters", stage.there):
+                stage.world.delete(stage.there, "/p/a")
+
+        stage.world.faults = delete
+        assert result(stage.carry_out(plan, self.RUN)) == ("stale", "it is gone")
+        assert stage.world.names(stage.there) == []
+
     def test_it_fails_when_the_replica_cannot_be_compared(self) -> None:
         stage, plan = self.planned("new")
         stage.world.faults = lambda operation, place, _names, _nth: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,37 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(
     assert {rule.source: rule.targets for rule in spec().kms}["alias/only-here"] == (
         ("us-east-2", "alias/app"),
     )
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_number_that_stands_before_a_path_chooses_it(
+    years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(streams, "asks", lambda *_: True)
+    told = cli("init", "--force", stdin=f"us-east-1\nus-east-2\n{number}\nlive\n\n")
+    assert told.exit_code == 0, told.output
+    offered = dict(re.findall(r"^ +(\d+)  (/\S+) +[\d,]+$", told.stderr, re.MULTILINE))
+    assert list(offered) == ["1", "2", "3"]
+    assert [glob.text for glob in spec().include] == [offered[str(number)]]
+
+
+def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "asks", lambda *_: True)
+    told = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
+    assert told.exit_code == 0, told.output
+    (first,) = re.findall(r"^ +1  (/\S+) ", told.stderr, re.MULTILINE)
+    assert {glob.text for glob in spec().include} == {first, "/staging/**"}
+
+
+def test_the_counts_on_the_terminal_are_those_of_the_places(years: Aws, cli: Cli) -> None:
+    told = cli(*LOOK)
+    here, there = (len(years.names(region)) for region in ("us-east-1", "us-east-2"))
+    (line,) = [one for one in told.stderr.splitlines() if "us-east-1: " in one and " selected" in one]
+    assert f": {here} parameters, " in line
+    (line,) = [one for one in told.stderr.splitlines() if one.startswith("us-east-2: ")]
+    assert line.startswith(f"us-east-2: {there} parameters, 5 of the selected: ")
+    kinds = ("identical", "same value", "same value but for the region", "different", "not compared")
+    assert set(line.rpartition(": ")[2].split(", ")) == {f"1 {kind}" for kind in kinds}
 
 
 def test_other_accounts_are_reached_by_their_roles(aws: Aws, cli: Cli) -> None:

@@ -8,9 +8,11 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given, settings
 
-from ssm_reconcile.plan import Difference, Plan
+from ssm_reconcile.plan import Change, Difference, Plan, TagDiff
+from ssm_reconcile.renderers.details import lines_of
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.inert import UNSAFE, visible
 from ssm_reconcile.renderers.outcomes import report_view
@@ -184,6 +186,81 @@ def test_the_command_that_applies_it_is_there_unless_all_is_withheld() -> None:
     page = page_of(plans.plan_of([held]))
     assert "--expect-plan" not in page
     assert "1 change withheld by a guard: max-deletes" in page
+
+
+class Details(HTMLParser):
+    """The text of each line on an attribute (the element `l` with a name `k` in it)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.lines: list[str] = []
+        self._open: list[str] = []
+        self._inside = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kind = dict(attrs).get("class") or ""
+        if kind == "k" and self._open[-1] == "l":
+            self.lines.append("")
+            self._inside = True
+        if tag not in VOID:
+            self._open.append(kind)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open.pop() == "l":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.lines[-1] += data
+
+
+def details(page: str) -> list[str]:
+    return Details(page).lines
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (plans.update("eu-west-1", "/a", Difference("value", "1", "2")), "value before 1 \u2192 after 2"),
+        (plans.update("eu-west-1", "/a", Difference("tier", "Standard", None)), "tier before Standard"),
+        (plans.update("eu-west-1", "/a", Difference("KeyId", None, "alias/a")), "KeyId after alias/a"),
+        (
+            plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString"),
+            "value (secret) changed, from us-east-1 version 9",
+        ),
+        (
+            plans.update("eu-west-1", "/a", plans.secret("AllowedPattern"), kind="SecureString"),
+            "AllowedPattern (secret) changed",
+        ),
+        (
+            plans.update("eu-west-1", "/a", plans.secret("<b>"), kind="SecureString"),
+            "<b> (secret) changed",
+        ),
+        (
+            plans.create("eu-west-1", "/a", "SecureString", value=None),
+            "value (secret) from us-east-1 version 2",
+        ),
+        (plans.retag("eu-west-1", "/a", TagDiff({"k": "v"}, {"team": "a"})), "tags after team=a"),
+    ],
+)
+def test_each_attribute_that_differs_has_a_line_with_its_name(change: Change, line: str) -> None:
+    assert line in details(page_of(plans.plan_of([change])))
+
+
+def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
+    """No attribute is missing on either side."""
+    document = plans.document_of(plans.twelve())
+    for change in document["changes"]:
+        alone = {**document, "changes": [change]}
+        lines = lines_of(change, "us-east-1")
+        said = details(plan_html(plan_view(alone)))
+        assert len(said) == len(lines), change["name"]
+        for line, text in zip(lines, said, strict=True):
+            assert text.startswith(f"{line.label} ")
+            for part in (line.note, line.before, line.after):
+                assert part is None or part in text
 
 
 def test_a_plan_without_changes_has_no_list_and_no_filter() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.plan import Against, Plan
+from ssm_reconcile.plan import Against, Change, Difference, Plan, TagDiff
+from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
 from ssm_reconcile.renderers.reading import read_plan_document
@@ -38,33 +40,36 @@ def test_what_is_pending_anyway_is_folded_and_what_is_new_is_not(level: int) -> 
     assert "! /shop/anyway  [String] update, pending anyway" in fold(text, "Pending anyway")
     assert text.count("/shop/anyway") == 1
     assert "/shop/mine" not in fold(text, "Pending anyway")
-    assert "**2 of the changes were pending anyway**" in text
-    assert "<details><summary><b>Pending anyway</b> (1 change that the spec before" in text
+    assert text.count("/shop/mine") == 1
+    assert text.count("**2 of the changes were pending anyway**") == 1
+    assert text.count("<details><summary><b>Pending anyway</b> (1 change that the spec before") == 1
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_a_delete_that_is_pending_anyway_is_never_folded(level: int) -> None:
     text = plan_comment(VIEW, level=level)
-    assert "- /shop/gone  [SecureString] DELETE, pending anyway" in text
-    assert "[!CAUTION]" in text
+    assert text.count("- /shop/gone  [SecureString] DELETE, pending anyway") == 1
+    assert text.count("[!CAUTION]") == 1
 
 
 def test_what_only_the_spec_before_would_do_is_listed() -> None:
     assert "+ /shop/dropped create" in fold(plan_comment(VIEW), "Not done any more")
-    assert "Not done any more" in plan_summary(VIEW)
+    for text in (plan_comment(VIEW), plan_summary(VIEW)):
+        assert text.count("/shop/dropped") == text.count("Not done any more") == 1
 
 
 def test_many_pending_changes_are_folded_by_path() -> None:
     many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
     text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=Against())))
     assert "/shop/many/* × 400" in fold(text, "Pending anyway")
-    assert "/shop/mine" in text
+    assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
 
 def test_many_dropped_changes_are_folded_by_path() -> None:
     dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
     text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=Against(dropped))))
     assert "/shop/many/* × 400" in fold(text, "Not done any more")
+    assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
 
 def test_without_a_comparison_there_is_no_word_of_it() -> None:
@@ -75,10 +80,36 @@ def test_without_a_comparison_there_is_no_word_of_it() -> None:
 
 def test_the_terminal_tells_them_apart_too() -> None:
     text = plan_text(VIEW)
-    assert "  ~ /shop/anyway   update, pending anyway\n" in text
-    assert "delete, pending anyway" in text
-    assert "2 of them pending anyway" in text
-    assert "1 change of the spec before not made any more." in text
+    for line in (
+        "  ~ /shop/anyway   update, pending anyway\n",
+        "delete, pending anyway",
+        "2 of them pending anyway",
+        "1 change of the spec before not made any more.",
+    ):
+        assert text.count(line) == 1, line
+
+
+@pytest.mark.parametrize(
+    ("action", "pending"),
+    [
+        ("create", plans.create("eu-west-1", "/shop/b")),
+        ("update", plans.update("eu-west-1", "/shop/b", Difference("value", "1", "2"))),
+        ("retag", plans.retag("eu-west-1", "/shop/b", TagDiff({}, {"team": "a"}))),
+        ("adopt", plans.adopt("eu-west-1", "/shop/b")),
+        ("replace", plans.replaced("eu-west-1", "/shop/b", Difference("type", "String", "StringList"))),
+        ("delete", plans.delete("eu-west-1", "/shop/b")),
+    ],
+)
+def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change) -> None:
+    view = view_of(replace(plans.plan_of([MINE, replace(pending, pending=True)]), against=Against()))
+    lines = [line for line in plan_text(view).splitlines() if re.search(r"/shop/b\b", line)]
+    assert len([line for line in lines if "pending anyway" in line]) == 1
+    assert len(lines) <= 2, "a delete or replacement may stand in the danger section, too"
+    assert len(lines) == 1 or action in ("delete", "replace")
+    for level in (0, 1):
+        listed = re.findall(r"^[-+!=~±].*/shop/b\b", plan_comment(view, level=level), re.MULTILINE)
+        assert len(listed) == 1, listed
+    assert plan_html(view).count("<code>/shop/b</code>") == 1
 
 
 def test_a_saved_plan_says_what_it_was_compared_with() -> None:
