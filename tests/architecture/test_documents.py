@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -25,17 +27,28 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def files(root: Path) -> list[Path]:
+    """Return what git tracks, and what is new and not ignored. No environment, whatever its name is."""
+    if (root / ".git").exists():
+        words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(words, cwd=root, capture_output=True, check=True).stdout
+        found = [root / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    else:  # an unpacked source distribution
+        found = list(root.rglob("*"))
+    environments = {path.parent for path in found if path.name == "pyvenv.cfg"}
+    return sorted(path for path in found if path.is_file() and not environments & set(path.parents))
+
+
 def texts() -> list[Path]:
-    """Every text file that belongs to the project."""
-    return sorted(
+    """Return every text file that belongs to the project."""
+    return [
         path
-        for path in ROOT.rglob("*")
-        if path.is_file()
-        and not any(
+        for path in files(ROOT)
+        if not any(
             part in MADE_HERE or MADE_BY_TOOLS.fullmatch(part) for part in path.relative_to(ROOT).parts
         )
         and path.suffix not in {".png", ".svg", ".gz"}
-    )
+    ]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
@@ -112,6 +125,19 @@ def test_the_spec_in_the_readme_is_what_its_schema_describes() -> None:
     assert blocks
     for block in blocks:
         jsonschema.validate(yaml.safe_load(block), schema)
+
+
+def test_only_files_of_the_project_are_looked_through(tmp_path: Path) -> None:
+    kept = ["tracked.py", "new file.py", "deep/ä.md"]
+    left = ["ignored.log", "some-env/pyvenv.cfg", "some-env/lib/python/site.py", "gone.py"]
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    for words in (["init", "-q"], ["add", "tracked.py", "gone.py", ".gitignore"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    (tmp_path / "gone.py").unlink()
+    assert set(files(tmp_path)) == {tmp_path / name for name in (*kept, ".gitignore")}
 
 
 def test_no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() -> None:
