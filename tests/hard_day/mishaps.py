@@ -28,6 +28,11 @@ class Mishap:
     words: tuple[str, ...] = ()
     """Of the command line, for plan, explain and apply."""
 
+    @property
+    def by_apply_alone(self) -> bool:
+        """Whether the way out is an apply without a flag, and nothing before it."""
+        return self.mend is nothing and not self.flags
+
 
 def nothing(_: Day) -> None:
     """The flag is the whole remedy."""

@@ -1,6 +1,8 @@
 """How long a run takes against AWS's quotas with 25 ms of latency, and what it wastes.
 
 The quotas are fast multiples of AWS's own, so that the tests are short; `make bench` runs at the real ones.
+Whatever else runs on the machine makes a run slower and never faster, so one attempt of three in time
+is proof.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TypeAlias
 
 import pytest
 
@@ -19,9 +22,12 @@ from ssm_reconcile.spec import Run
 from tests.performance.conftest import Bench, client
 
 Make = Callable[..., Bench]
+Measured: TypeAlias = dict[str, tuple[float, float]]
+"""By what was measured: how much it was, and how much it may be."""
 LATENCY = 0.025
 LONGEST = 1.15
 MOST_WASTED = 0.01
+ATTEMPTS = 3
 
 
 def slack() -> float:
@@ -29,65 +35,108 @@ def slack() -> float:
     return 1.5 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def check(counts: Counts, seconds: float, rates: dict[str, float]) -> None:
-    assert seconds <= LONGEST * counts.necessary(rates) + slack()
-    assert counts.throttled.total() <= MOST_WASTED * counts.requests
+def measured(counts: Counts, seconds: float, rates: dict[str, float]) -> Measured:
+    return {
+        "seconds": (seconds, LONGEST * counts.necessary(rates) + slack()),
+        "throttled": (counts.throttled.total(), MOST_WASTED * counts.requests),
+    }
+
+
+def hold(attempt: Callable[[], Measured]) -> None:
+    """Attempt it until every measure is within its bound."""
+    tried = []
+    for _ in range(ATTEMPTS):
+        tried.append(attempt())
+        if all(was <= most for was, most in tried[-1].values()):
+            return
+    pytest.fail(f"out of bounds each time: {tried}")
+
+
+def test_the_bounds_hold_when_one_attempt_is_within_them_and_not_when_none_is() -> None:
+    within, beyond = {"seconds": (1.0, 1.0)}, {"seconds": (0.0, 1.0), "throttled": (2.0, 1.0)}
+    attempts = [within, beyond, beyond]
+    hold(attempts.pop)
+    assert attempts == []
+    with pytest.raises(pytest.fail.Exception, match="out of bounds"):
+        hold(lambda: beyond)
 
 
 def test_a_plan_takes_as_long_as_its_listing_needs(server: Server, bench: Make) -> None:
     rates = {**AWS, "describe": 10, "resources": 15}
-    it = bench(Seed(3_000, replicas=True), rates)
-    server.weather(rates=rates, latency=LATENCY)
-    began = time.monotonic()
-    assert it.plan().summary["in_sync"] == 3_000
-    check(server.counts(), time.monotonic() - began, rates)
+
+    def attempt() -> Measured:
+        server.weather()
+        it = bench(Seed(3_000, replicas=True), rates)
+        server.weather(rates=rates, latency=LATENCY)
+        began = time.monotonic()
+        assert it.plan().summary["in_sync"] == 3_000
+        return measured(server.counts(), time.monotonic() - began, rates)
+
+    hold(attempt)
 
 
 def test_a_bootstrap_puts_at_the_quota_from_the_first_second_to_the_last(server: Server, bench: Make) -> None:
     rates = {**AWS, "put": 15.0, "list_tags": 25.0}
-    it = bench(Seed(100), rates)
-    plan = it.plan()
-    server.weather(rates=rates, latency=LATENCY, tracing=True)
-    report, counts, seconds = it.counted(plan)
-    assert report.summary["applied"] == 100
-    check(counts, seconds, rates)
-    puts = [when for when, what in counts.seen if what.endswith("PutParameter")]
-    assert puts[-1] - puts[0] <= LONGEST * len(puts) / rates["put"] + slack()
-    assert max(later - earlier for earlier, later in pairwise(puts)) <= slack(), "never a pause in between"
+
+    def attempt() -> Measured:
+        server.weather()
+        it = bench(Seed(100), rates)
+        plan = it.plan()
+        server.weather(rates=rates, latency=LATENCY, tracing=True)
+        report, counts, seconds = it.counted(plan)
+        assert report.summary["applied"] == 100
+        puts = [when for when, what in counts.seen if what.endswith("PutParameter")]
+        pause = max(later - earlier for earlier, later in pairwise(puts))
+        return measured(counts, seconds, rates) | {
+            "first to last": (puts[-1] - puts[0], LONGEST * len(puts) / rates["put"] + slack()),
+            "a pause in between": (pause, slack()),
+        }
+
+    hold(attempt)
 
 
 def test_updates_are_held_by_one_class_of_calls_only(server: Server, bench: Make) -> None:
     rates = {**AWS, "put": 15.0, "list_tags": 25.0, "tags": 20.0}
-    it = bench(Seed(160, replicas=True, drift=0.5), rates, Run(max_change_percent=100))
-    plan = it.plan()
-    server.weather(rates=rates, latency=LATENCY)
-    report, counts, seconds = it.counted(plan)
-    assert report.summary["applied"] == 80
-    check(counts, seconds, rates)
+
+    def attempt() -> Measured:
+        server.weather()
+        it = bench(Seed(160, replicas=True, drift=0.5), rates, Run(max_change_percent=100))
+        plan = it.plan()
+        server.weather(rates=rates, latency=LATENCY)
+        report, counts, seconds = it.counted(plan)
+        assert report.summary["applied"] == 80
+        return measured(counts, seconds, rates)
+
+    hold(attempt)
 
 
 def test_puts_and_tags_wait_for_their_quotas_side_by_side(server: Server, bench: Make) -> None:
     rates = {**AWS, "put": 30.0, "tags": 50.0, "list_tags": 80.0}
-    it = bench(Seed(300, replicas=True), rates, Run(max_change_percent=100))
-    source, target = client(server), client(server, region="us-east-2")
-    names = sorted(it.names())
-    for name in names[:120]:
-        target.delete_parameter(Name=name)
-    for name in names[120:]:
-        source.add_tags_to_resource(
-            ResourceType="Parameter", ResourceId=name, Tags=[{"Key": "stage", "Value": "new"}]
-        )
-    plan = it.plan()
-    assert (plan.summary["create"], plan.summary["retag"]) == (120, 180)
-    server.weather(rates=rates, latency=LATENCY, tracing=True)
-    report, counts, seconds = it.counted(plan)
-    assert report.summary["applied"] == 300
-    check(counts, seconds, rates)
-    writes = [
-        what.split()[1] for _, what in counts.seen if what.endswith(("PutParameter", "AddTagsToResource"))
-    ]
-    assert writes[:100].count("AddTagsToResource") >= 20
-    assert writes[:100].count("PutParameter") >= 20
+
+    def attempt() -> Measured:
+        server.weather()
+        it = bench(Seed(300, replicas=True), rates, Run(max_change_percent=100))
+        source, target = client(server), client(server, region="us-east-2")
+        names = sorted(it.names())
+        for name in names[:120]:
+            target.delete_parameter(Name=name)
+        for name in names[120:]:
+            source.add_tags_to_resource(
+                ResourceType="Parameter", ResourceId=name, Tags=[{"Key": "stage", "Value": "new"}]
+            )
+        plan = it.plan()
+        assert (plan.summary["create"], plan.summary["retag"]) == (120, 180)
+        server.weather(rates=rates, latency=LATENCY, tracing=True)
+        report, counts, seconds = it.counted(plan)
+        assert report.summary["applied"] == 300
+        writes = [
+            what.split()[1] for _, what in counts.seen if what.endswith(("PutParameter", "AddTagsToResource"))
+        ]
+        assert writes[:100].count("AddTagsToResource") >= 20
+        assert writes[:100].count("PutParameter") >= 20
+        return measured(counts, seconds, rates)
+
+    hold(attempt)
 
 
 @pytest.mark.bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -112,13 +113,11 @@ def test_two_replications_into_one_place_wait_for_the_same_quota() -> None:
     assert (budget(both, there).seconds, budget(both, apart).seconds) == (20.0, 10.0)
 
 
-def test_where_two_replications_ask_for_different_rates_the_lower_one_counts() -> None:
-    there = {
-        ("prod", "us-east-2"): Site("there", {"put": 10.0}),
-        ("other", "us-east-2"): Site("there", {"put": 2.0}),
-        ("idle", "us-east-2"): Site("there", {"put": 0.1}),
-        ("prod", "eu-west-1"): Site("elsewhere", {"put": 1.0}),
-    }
+@pytest.mark.parametrize("order", list(permutations(("prod", "other", "idle"))))
+def test_where_two_replications_ask_for_different_rates_the_lower_one_counts(order: tuple[str, ...]) -> None:
+    rates = {"prod": 10.0, "other": 2.0, "idle": 0.1}
+    there = {(name, "us-east-2"): Site("there", {"put": rates[name]}) for name in order}
+    there["prod", "eu-west-1"] = Site("elsewhere", {"put": 1.0})
     assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 30.0
     assert budget(creates(30), there).seconds == 6.0
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.model import SECURE, Access, Place, canonical
+from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, canonical
 from ssm_reconcile.propose.looks import Look, look_of
 from ssm_reconcile.propose.paths import (
     cover,
@@ -166,8 +166,8 @@ class TestSecretsThatAreThereAlready:
     )
     def test_the_key_counts(self, source_key: str | None, target_key: str | None, likeness: Likeness) -> None:
         stage = self.staged()
-        stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key)
-        stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key)
+        stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key or MANAGED_KEY)
+        stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key or MANAGED_KEY)
         assert self.compared(stage) is likeness
 
     @pytest.mark.parametrize(
