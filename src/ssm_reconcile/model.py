@@ -290,6 +290,7 @@ class ProblemKind(StrEnum):
     COLLISION = "address-collision"
     UNREADABLE = "unreadable"
     REWRITE = "rewrite"
+    SKIP_TAG = "skip-tag-near-miss"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -165,6 +165,7 @@ def resolve(
                     *_name_problems(parameter, address, live.place),
                     *_policy_problems(parameter, now),
                     *_tag_problems(wanted, parameter.name, address),
+                    *replication.skip_sync.problems(tags, f"its source in {source.place}"),
                 ),
                 warnings=_warnings(parameter, live.place),
             )

@@ -7,7 +7,7 @@ here reads a file or knows YAML.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.model import Access, Place, Substitution, canonical
+from ssm_reconcile.model import Access, Place, Problem, ProblemKind, Substitution, canonical
 from ssm_reconcile.record import PREFIX
 
 
@@ -119,6 +119,8 @@ class SkipSync:
     mode: SkipMode = SkipMode.ANY
     values: tuple[str, ...] = ()
     replicas: OnSkip = OnSkip.KEEP
+    ignore: tuple[str, ...] = ()
+    """Tag keys that look like `tag` and have another meaning."""
 
     def applies(self, tags: Mapping[str, str], target: str) -> bool:
         """Whether a parameter with these tags is opted out of that target.
@@ -134,6 +136,38 @@ class SkipSync:
         if self.mode is SkipMode.LISTED:
             return value in self.values
         return target in re.split(r"[:,\s]+", value)
+
+    def near_misses(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Return the tag keys that equal the skip tag except for case and separators, sorted.
+
+        Such a key is more often a mistyped opt-out than a tag of its own. `ignore` lists the exceptions.
+        """
+        wanted = _bare(self.tag)
+        return tuple(
+            sorted(
+                key
+                for key in tags
+                if key != self.tag and wanted and _bare(key) == wanted and key not in self.ignore
+            )
+        )
+
+    def problems(self, tags: Iterable[str], carrier: str) -> tuple[Problem, ...]:
+        """Return the reason to withhold a parameter whose opt-out tag may be mistyped."""
+        keys = self.near_misses(tags)
+        if not keys:
+            return ()
+        named = ", ".join(f"`{key}`" for key in keys)
+        reason = (
+            f"{carrier} carries the tag {named}, which is almost the skip tag `{self.tag}`:"
+            " rename the tag, or list its key under `skip_sync.ignore`"
+        )
+        return (Problem(ProblemKind.SKIP_TAG, reason),)
+
+
+@lru_cache(maxsize=4096)
+def _bare(key: str) -> str:
+    """Return a tag key without case and separators."""
+    return re.sub(r"[-_:\s]", "", key).casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,21 @@ def test_who_wrote_last_and_which_versions_there_are_is_said() -> None:
     assert "--overwrite-outside" in found.guards[0]
 
 
+@pytest.mark.parametrize("end", ["here", "there"])
+def test_a_tag_that_is_almost_the_skip_tag_is_named_with_both_ways_out(end: str) -> None:
+    stage = Stage()
+    stage.replicate(value="one")
+    stage.world.tag(getattr(stage, end), "/p/a", {"Skip-Sync": ""})
+    found = told(stage)
+    assert found.row is Row.INVALID
+    assert "carries the tag `Skip-Sync`, which is almost the skip tag `skip_sync`" in found.answer
+    assert "`skip_sync.ignore`" in found.remedies[0]
+    stage.world.delete(stage.here, "/p/a")
+    found = told(stage)
+    expected = (Row.DELETE, None) if end == "here" else (Row.INVALID, "its own tags may opt it out")
+    assert (found.row, dict(found.ruled_out).get("delete")) == expected
+
+
 def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
     stage = Stage()
     stage.replicate(value="one")

@@ -279,6 +279,11 @@ ERRORS = {
         "added-skip-tag",
         "write another key",
     ),
+    "an added tag that almost opts out": (
+        plus("tags: {add: {§Skip-Sync: a}}"),
+        "added-skip-tag",
+        "is almost the skip_sync tag",
+    ),
     "an added tag that is ignored": (
         plus("tags:\n  ignore: ['cost:*']\n  add: {§cost:center: a}"),
         "added-tag-ignored",
@@ -336,6 +341,16 @@ WARNINGS = {
         plus("skip_sync: {values: [§targets]}"),
         "skip-value-is-mode",
         "`values: targets`",
+    ),
+    "a skip tag that is to be ignored": (
+        plus("skip_sync: {tag: stay, ignore: [§stay, Stay]}"),
+        "skip-ignore-without-effect",
+        "is the skip tag itself",
+    ),
+    "an ignored skip tag that looks like none": (
+        plus("skip_sync: {ignore: [§skip]}"),
+        "skip-ignore-without-effect",
+        "does not look like",
     ),
     "a skip value that is a target": (
         plus("skip_sync: {values: ['yes', §us-east-2]}"),

@@ -23,6 +23,8 @@ def source_still_wants(work: Work, change: Change, desired: Desired) -> None:
         stale("its source is gone")
     if work.ends.spec.skip_sync.applies(tags, change.target):
         stale(f"its source carries {work.ends.spec.skip_sync.tag} by now")
+    for problem in work.ends.spec.skip_sync.problems(tags, "its source"):
+        stale(problem.reason)
     if is_replica(tags, work.ends.source.place.arn(name)):
         stale("its source is a replica by now")
     if not work.run.allow_reversed and was_replica_of(tags, work.place) and _begins(change):
@@ -49,6 +51,8 @@ def target_tags(work: Work, change: Change, wanted: Standing) -> Tags:
         stale(f"its ownership has changed: it is {found} by now")
     if work.ends.spec.skip_sync.applies(tags, change.target):
         stale(f"it carries {work.ends.spec.skip_sync.tag} itself by now")
+    for problem in work.ends.spec.skip_sync.problems(tags, "the parameter"):
+        stale(problem.reason)
     return tags
 
 

@@ -208,6 +208,8 @@ class _Replay:
 
 def _tell(proposal: Proposal, asked: Asked) -> None:
     """What was found, in a few lines."""
+    from ssm_reconcile.renderers.inert import visible
+
     if asked.quiet:
         return
     seen = proposal.survey
@@ -216,6 +218,8 @@ def _tell(proposal: Proposal, asked: Asked) -> None:
     told += [f"{left:,} excluded (the file says why)"] if left else []
     told += [f"{proposal.skipped:,} skipped by skip_sync"] if proposal.skipped else []
     streams.aside(f"{seen.listing.place}: {', '.join(told)}")
+    for key, count in proposal.near_misses:
+        streams.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
     for one in seen.targets:
         numbers = proposal.numbers[one.name]
         found = ", ".join(f"{number:,} {like.value}" for like, number in numbers.items() if number)

@@ -92,6 +92,8 @@ class Case:
     problems: tuple[Problem, ...] = ()
     unproven: bool = False
     needs_replace: bool = False
+    doubtful_tag: bool = False
+    """Whether the live parameter carries a tag that is almost the skip tag: no write, no delete."""
     illegible: bool = False
     """Ours, under a key that cannot be used any more and is to be changed: written without a look."""
 
@@ -146,7 +148,14 @@ def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:
             record=record_of(tags) if status is Standing.OURS else None,
             opted_out=there is not None and scene.replication.skip_sync.applies(tags, scene.target.name),
         )
-        yield _compared(case) if wanted is not None else _left_over(case)
+        yield _with_skip_tag(_compared(case) if wanted is not None else _left_over(case))
+
+
+def _with_skip_tag(case: Case) -> Case:
+    """Add the problem of a live parameter whose own opt-out tag may be mistyped."""
+    scene = case.scene
+    found = scene.replication.skip_sync.problems(case.tags, f"the parameter in {scene.live.place}")
+    return replace(case, problems=(*case.problems, *found), doubtful_tag=True) if found else case
 
 
 def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:

@@ -134,6 +134,8 @@ def _kept_out(case: Case) -> Change | Other:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}: its replica stays as it is")
     if rules.delete is DeleteMode.NEVER:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; `delete: never` keeps its replica")
+    if case.doubtful_tag:
+        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {case.problems[-1].reason}")
     if _incomplete(case):
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {_UNSURE}")
     return _remove(case, Row.KEPT_OUT, None, f"{reason} and `skip_sync.replicas` says delete")

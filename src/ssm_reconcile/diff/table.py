@@ -10,7 +10,7 @@ skipped    source carries skip_sync; live is absent or not ours
 kept_out   source carries skip_sync; live is ours
 delete     ours, its source is gone, and today's rules would place that source here
 orphan     ours, and today's rules place nothing here
-invalid    placed, but the target cannot take it
+invalid    placed, but the target cannot take it; or either end carries a tag that is almost the skip tag
 create     placed, absent
 adopt      placed, live is not ours, equal in all that we replicate
 conflict   placed, live is not ours, and differs
@@ -65,6 +65,11 @@ def _key_is_recorded(wanted: Desired, record: Record) -> bool:
     return unknown or was or record.key == key_digest(wanted.key_identity)
 
 
+def _is_left_over(case: Case) -> bool:
+    """Whether nothing is placed on a replica. A skip tag that may be mistyped keeps it from being deleted."""
+    return case.desired is None and not case.doubtful_tag
+
+
 TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     (
         Row.FOREIGN,
@@ -78,8 +83,8 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     (Row.CHAINED, lambda case: case.desired is not None and case.desired.chained),
     (Row.SKIPPED, lambda case: case.desired is not None and case.desired.skip and not case.ours),
     (Row.KEPT_OUT, lambda case: case.desired is not None and case.desired.skip),
-    (Row.DELETE, lambda case: case.desired is None and case.source_gone and case.would_place),
-    (Row.ORPHAN, lambda case: case.desired is None),
+    (Row.DELETE, lambda case: _is_left_over(case) and case.source_gone and case.would_place),
+    (Row.ORPHAN, _is_left_over),
     (Row.INVALID, lambda case: bool(case.problems)),
     (Row.CREATE, lambda case: case.live is None),
     (Row.ADOPT, lambda case: not case.ours and _equal(case)),

@@ -97,6 +97,8 @@ def _skipped(case: Case) -> str:
 def _placed(case: Case) -> str:
     if case.desired is not None:
         return "its source is there and lands here"
+    if case.doubtful_tag:
+        return "its own tags may opt it out"
     return (
         "today's rules would not place its source here" if case.source_gone else "its source is still there"
     )
@@ -128,7 +130,9 @@ _WHY_NOT: dict[Row, Callable[[Case], str]] = {
     Row.SKIPPED: _skipped,
     Row.KEPT_OUT: _source_tag,
     Row.DELETE: _placed,
-    Row.ORPHAN: lambda _: "its source lands here",
+    Row.ORPHAN: lambda case: (
+        "its own tags may opt it out" if case.desired is None else "its source lands here"
+    ),
     Row.INVALID: lambda _: "the target can take it",
     Row.CREATE: lambda _: "it is there",
     Row.ADOPT: _differs,

@@ -100,7 +100,8 @@ def _skip_sync(view: View) -> SkipSync:
     listed = _texts(values)
     mode = SkipMode.LISTED if listed else SkipMode(values.text or default.mode)
     replicas = OnSkip(view.at("replicas").text or default.replicas)
-    return SkipSync(view.at("tag").text or default.tag, mode, listed, replicas)
+    ignore = _texts(view.at("ignore"))
+    return SkipSync(view.at("tag").text or default.tag, mode, listed, replicas, ignore)
 
 
 def _rewrite(view: View) -> Rewrite:

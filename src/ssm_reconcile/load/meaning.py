@@ -16,6 +16,7 @@ from ssm_reconcile.load.notes import Notes, did_you_mean, quoted, shown
 from ssm_reconcile.load.patterns import check_patterns
 from ssm_reconcile.load.places import Spot, check_places, spots
 from ssm_reconcile.record import PREFIX
+from ssm_reconcile.spec import SkipSync
 
 PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
 _PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")
@@ -76,6 +77,7 @@ def _skip_sync(view: View, targets: Iterable[Spot], notes: Notes) -> None:
     tag = view.at("tag").node
     if isinstance(tag, Scalar) and view.at("tag").text and _check_tag_text(tag, "the tag key", notes):
         _reserved(tag, notes)
+    _ignored_tags(view, view.at("tag").text or SkipSync().tag, notes)
     names = {target.name for target in targets}
     for value in view.at("values").each_text():
         if not _check_tag_text(value, "the tag value", notes):
@@ -91,6 +93,18 @@ def _skip_sync(view: View, targets: Iterable[Spot], notes: Notes) -> None:
                 f"{shown(value.text)} is the name of a target: to skip single targets write `values: targets`"
             )
             notes.warn(value.where, "skip-value-is-target", message)
+
+
+def _ignored_tags(view: View, tag: str, notes: Notes) -> None:
+    """Warn of ignored keys that change nothing: the skip tag itself, and keys that do not look like it."""
+    for key in view.at("ignore").each_text():
+        if SkipSync(tag).near_misses([key.text]):
+            continue
+        what = (
+            "is the skip tag itself" if key.text == tag else f"does not look like the skip tag {quoted(tag)}"
+        )
+        message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
+        notes.warn(key.where, "skip-ignore-without-effect", message)
 
 
 def _rewrites(view: View, source: Spot, targets: list[Spot], notes: Notes) -> None:
@@ -158,14 +172,18 @@ def _tags(view: View, notes: Notes) -> None:
         if _check_tag_text(one, "the tag key", notes, "*")
     ]
     skip_tag = view.at("skip_sync", "tag").text or ("" if view.at("skip_sync", "tag").node else "skip_sync")
+    exceptions = tuple(one.text for one in view.at("skip_sync", "ignore").each_text())
+    skip = SkipSync(skip_tag, ignore=exceptions)
     for key, value in view.at("tags", "add").pairs():
         if isinstance(value.node, Scalar) and value.text is not None:
             _check_tag_text(value.node, "the tag value", notes)
         if not _check_tag_text(key, "the tag key", notes) or _reserved(key, notes):
             continue
-        if key.text == skip_tag:
+        if key.text == skip_tag or skip.near_misses([key.text]):
+            almost = "" if key.text == skip_tag else "almost "
             message = (
-                f"{quoted(key.text)} is the skip_sync tag: it would opt every replica out; write another key"
+                f"{quoted(key.text)} is {almost}the skip_sync tag: it would opt every replica out;"
+                " write another key"
             )
             notes.error(key.where, "added-skip-tag", message)
         for rule in ignored:

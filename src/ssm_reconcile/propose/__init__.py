@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from ssm_reconcile.propose.looks import Look
 from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
-from ssm_reconcile.spec import Adopt, Glob
+from ssm_reconcile.spec import Adopt, Glob, SkipSync
 
 __all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
 
@@ -76,6 +76,8 @@ class Proposal:
     skipped: int
     adopt: Adopt
     numbers: Mapping[str, Mapping[Likeness, int]]
+    near_misses: tuple[tuple[str, int], ...] = ()
+    """Tag keys that are almost the skip tag, with the number of parameters that carry each."""
 
 
 def offered(seen: Survey) -> tuple[Path, ...]:
@@ -93,6 +95,12 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
     include = tuple(Path(glob.text, sum(glob.matches(name) for name in every)) for glob in globs)
     rest = set(every) - set(chosen)
     skipped = [name for name in chosen if SKIP_TAG in seen.listing.tags_of(name)]
+    almost = Counter(
+        key
+        for name in chosen
+        if name not in skipped
+        for key in SkipSync(SKIP_TAG).near_misses(seen.listing.tags_of(name))
+    )
     open_names = [name for name in chosen if name not in skipped]
     excluded, gone = _exclusions(seen, wishes, open_names, every, trouble or {})
     kept = [name for name in open_names if name not in gone]
@@ -108,6 +116,7 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
         rewrites=_rewrites(seen, kept, every),
         skip_mode=_skip_mode(seen, skipped),
         skipped=len(skipped),
+        near_misses=tuple(sorted(almost.items())),
         adopt=_adopt(seen, kept),
         numbers={
             one.name: Counter(one.compared[n] for n in kept if n in one.compared) for one in seen.targets

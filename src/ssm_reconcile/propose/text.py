@@ -125,6 +125,13 @@ def _skip_sync(proposal: Proposal) -> Iterator[str]:
     yield "  tag: skip_sync"
     what = "its value names the targets to skip" if proposal.skip_mode == "targets" else "whatever its value"
     yield _beside(f"  values: {proposal.skip_mode}", what)
+    if proposal.near_misses:
+        counts = ", ".join(f"{key} ({count:,})" for key, count in proposal.near_misses)
+        yield from _comment(
+            f"These tags are almost the skip tag: {counts}. Parameters that carry one are not replicated."
+            " Rename the tag to skip_sync, or list its key under `ignore` and remove the exclude above.",
+            2,
+        )
 
 
 def _kms(proposal: Proposal) -> Iterator[str]:

@@ -169,6 +169,18 @@ def test_a_tag_whose_values_name_targets_is_read_like_that(aws: Aws, cli: Cli, s
     assert spec().skip_sync.mode is SkipMode.ANY
 
 
+def test_tags_that_are_almost_the_skip_tag_are_reported_and_left_out(
+    aws: Aws, cli: Cli, source: Place
+) -> None:
+    aws.world.tag(source, "/app/url", {"Skip-Sync": "yes"})
+    told = cli(*LOOK)
+    assert "1 parameter with the tag Skip-Sync, which is almost skip_sync: left out" in told.stderr
+    text = Path("replication.yaml").read_text()
+    assert "# These tags are almost the skip tag: Skip-Sync (1)." in text
+    assert spec().rule_for("/app/url", "String") is None
+    assert cli("plan").exit_code == 0
+
+
 def test_what_a_target_cannot_take_is_left_out_with_the_reason(aws: Aws, cli: Cli, source: Place) -> None:
     tags = {f"tag-{number}": "x" for number in range(50)}
     aws.world.put(source, "/app/many-tags", "x", tags=tags)
