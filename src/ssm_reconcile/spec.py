@@ -7,7 +7,7 @@ here reads a file or knows YAML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -15,8 +15,9 @@ from functools import lru_cache
 from itertools import groupby
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.model import Access, Place, Problem, ProblemKind, Substitution, canonical
+from ssm_reconcile.model import Access, Place, Substitution, canonical
 from ssm_reconcile.record import PREFIX
+from ssm_reconcile.skip_tag import SkipSync
 
 
 @lru_cache(maxsize=4096)
@@ -94,80 +95,6 @@ class Target:
     default_key: str | None = None
     keys: tuple[tuple[str, str], ...] = ()
     where: Where | None = None
-
-
-class SkipMode(StrEnum):
-    """When the skip_sync tag counts: whatever its value, for some values, or for named targets."""
-
-    ANY = "any"
-    LISTED = "listed"
-    TARGETS = "targets"
-
-
-class OnSkip(StrEnum):
-    """What becomes of replicas that were made before the skip_sync tag came."""
-
-    KEEP = "keep"
-    DELETE = "delete"
-
-
-@dataclass(frozen=True, slots=True)
-class SkipSync:
-    """The opt-out tag. On by default, as in the design this tool grew from."""
-
-    tag: str = "skip_sync"
-    mode: SkipMode = SkipMode.ANY
-    values: tuple[str, ...] = ()
-    replicas: OnSkip = OnSkip.KEEP
-    ignore: tuple[str, ...] = ()
-    """Tag keys that look like `tag` and have another meaning."""
-
-    def applies(self, tags: Mapping[str, str], target: str) -> bool:
-        """Whether a parameter with these tags is opted out of that target.
-
-        In mode `targets` the tag's value lists target names, separated by `:`, `,` or spaces
-        (`us-east-2:dr-eu`); SSM tag values allow no comma, so `:` is the usual one.
-        """
-        value = tags.get(self.tag)
-        if value is None:
-            return False
-        if self.mode is SkipMode.ANY:
-            return True
-        if self.mode is SkipMode.LISTED:
-            return value in self.values
-        return target in re.split(r"[:,\s]+", value)
-
-    def near_misses(self, tags: Iterable[str]) -> tuple[str, ...]:
-        """Return the tag keys that equal the skip tag except for case and separators, sorted.
-
-        Such a key is more often a mistyped opt-out than a tag of its own. `ignore` lists the exceptions.
-        """
-        wanted = _bare(self.tag)
-        return tuple(
-            sorted(
-                key
-                for key in tags
-                if key != self.tag and wanted and _bare(key) == wanted and key not in self.ignore
-            )
-        )
-
-    def problems(self, tags: Iterable[str], carrier: str) -> tuple[Problem, ...]:
-        """Return the reason to withhold a parameter whose opt-out tag may be mistyped."""
-        keys = self.near_misses(tags)
-        if not keys:
-            return ()
-        named = ", ".join(f"`{key}`" for key in keys)
-        reason = (
-            f"{carrier} carries the tag {named}, which is almost the skip tag `{self.tag}`:"
-            " rename the tag, or list its key under `skip_sync.ignore`"
-        )
-        return (Problem(ProblemKind.SKIP_TAG, reason),)
-
-
-@lru_cache(maxsize=4096)
-def _bare(key: str) -> str:
-    """Return a tag key without case and separators."""
-    return re.sub(r"[-_:\s]", "", key).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +204,7 @@ class Replication:
     exclude: tuple[Glob, ...] = ()
     types: frozenset[str] = frozenset({"String", "StringList", "SecureString"})
     previous_names: tuple[str, ...] = ()
-    skip_sync: SkipSync = SkipSync()
+    skip_sync: SkipSync = field(default_factory=SkipSync)
     kms: tuple[KeyRule, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     ignore_tags: tuple[str, ...] = ()

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Fate, Plan
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, OnSkip, Orphans, Replication, SkipSync
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication
 from ssm_reconcile.stores.readings import Readings
 from ssm_reconcile.stores.region import Region
 from ssm_reconcile.stores.world import Seen

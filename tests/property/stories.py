@@ -11,20 +11,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ssm_reconcile.model import SECURE, STRING_LIST
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     Adopt,
     DeleteMode,
     Glob,
     KeyRule,
     OnOutside,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
-    SkipMode,
-    SkipSync,
 )
 from ssm_reconcile.stores.readings import Expired, Readings, facts
 from tests.property import deeds

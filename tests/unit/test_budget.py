@@ -10,8 +10,9 @@ import pytest
 
 from ssm_reconcile.budget import SOURCE, Site, budget
 from ssm_reconcile.plan import Change, Fate, Release, TagDiff, Update
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, OnSkip, Run, SkipSync
+from ssm_reconcile.spec import DeleteMode, Run
 from tests.builders import (
     Stage,
     change,

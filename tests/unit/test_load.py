@@ -12,6 +12,7 @@ import pytest
 from ssm_reconcile.errors import Finding, SpecError, Where
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     Adopt,
     DeleteMode,
@@ -19,13 +20,10 @@ from ssm_reconcile.spec import (
     KeyRule,
     Limits,
     OnOutside,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
-    SkipMode,
-    SkipSync,
     Source,
     Target,
 )

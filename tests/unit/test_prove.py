@@ -10,7 +10,8 @@ import pytest
 from ssm_reconcile.model import SECURE, Desired, Problem, ProblemKind, Substitution
 from ssm_reconcile.prove import Proof, doubts, prove
 from ssm_reconcile.record import digest, rewrite_digest
-from ssm_reconcile.spec import Run, SkipMode, SkipSync
+from ssm_reconcile.skip_tag import SkipMode, SkipSync
+from ssm_reconcile.spec import Run
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
 

@@ -18,19 +18,18 @@ from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, Access
 from ssm_reconcile.plan import Mode, Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import (
     Adopt,
     DeleteMode,
     Glob,
     KeyRule,
     OnOutside,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
-    SkipSync,
     Target,
 )
 from ssm_reconcile.stores.memory import Memory

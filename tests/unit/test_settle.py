@@ -10,7 +10,8 @@ import pytest
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.prove import CONFIRM_EACH
-from ssm_reconcile.spec import Adopt, OnSkip, Run, SkipSync
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.spec import Adopt, Run
 from ssm_reconcile.stores.traffic import at_call, refused
 from ssm_reconcile.stores.world import Lag
 from tests.builders import Stage, counted, replication, target

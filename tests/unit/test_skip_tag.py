@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile.plan import Change, Other, Plan
-from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans, Run, SkipSync
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import Stage, replication
 
 CODE = "skip-tag-near-miss"

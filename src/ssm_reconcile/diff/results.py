@@ -31,8 +31,9 @@ from ssm_reconcile.record import (
     Origin,
     Standing,
 )
+from ssm_reconcile.skip_tag import OnSkip
 from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans
+from ssm_reconcile.spec import DeleteMode, Orphans
 
 
 def result(case: Case, row: Row) -> Change | Other | None:

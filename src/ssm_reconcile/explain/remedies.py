@@ -9,7 +9,8 @@ from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Change, Other, Row
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from
-from ssm_reconcile.spec import OnSkip, Replication
+from ssm_reconcile.skip_tag import OnSkip
+from ssm_reconcile.spec import Replication
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.nodes import Scalar, View
 from ssm_reconcile.model import Access
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     Adopt,
     DeleteMode,
@@ -12,13 +13,10 @@ from ssm_reconcile.spec import (
     KeyRule,
     Limits,
     OnOutside,
-    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
-    SkipMode,
-    SkipSync,
     Source,
     Target,
 )

@@ -16,7 +16,7 @@ from ssm_reconcile.load.notes import Notes, did_you_mean, quoted, shown
 from ssm_reconcile.load.patterns import check_patterns
 from ssm_reconcile.load.places import Spot, check_places, spots
 from ssm_reconcile.record import PREFIX
-from ssm_reconcile.spec import SkipSync
+from ssm_reconcile.skip_tag import SkipSync
 
 PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
 _PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")

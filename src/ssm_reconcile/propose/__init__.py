@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from ssm_reconcile.propose.looks import Look
 from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
-from ssm_reconcile.spec import Adopt, Glob, SkipSync
+from ssm_reconcile.skip_tag import SkipSync
+from ssm_reconcile.spec import Adopt, Glob
 
 __all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
 

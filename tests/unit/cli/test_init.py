@@ -10,7 +10,8 @@ import pytest
 from ssm_reconcile.cli import streams
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, Sealed
-from ssm_reconcile.spec import Adopt, Replication, SkipMode
+from ssm_reconcile.skip_tag import SkipMode
+from ssm_reconcile.spec import Adopt, Replication
 from ssm_reconcile.stores import rules
 from ssm_reconcile.stores.base import Put
 from tests.unit.cli.conftest import SECRET, Aws, Cli

@@ -8,8 +8,9 @@ from ssm_reconcile.diff import CONFIRMED_RETAGS, NAMED, rests_on
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.plan import Adopt, Expected, Retag
 from ssm_reconcile.record import Origin, digest, key_digest
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans, Run, SkipSync
+from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import (
     COPIED_AT,
     HERE,

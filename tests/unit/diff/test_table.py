@@ -34,20 +34,8 @@ from ssm_reconcile.record import (
     parse,
     rewrite_digest,
 )
-from ssm_reconcile.spec import (
-    Adopt,
-    DeleteMode,
-    Glob,
-    KeyRule,
-    OnSkip,
-    Orphans,
-    Replication,
-    Rewrite,
-    RewriteIn,
-    Run,
-    SkipMode,
-    SkipSync,
-)
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
+from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication, Rewrite, RewriteIn, Run
 from tests.builders import (
     COPIED_AT,
     HERE,
