@@ -249,7 +249,7 @@ class TestSkipped:
         [
             (SkipSync(), {"skip_sync": ""}, "skipped"),
             (SkipSync(), {"skip_sync": "false"}, "skipped"),
-            (SkipSync(), {"SKIP_SYNC": "true"}, "create"),
+            (SkipSync(), {"SKIP_SYNC": "true"}, "invalid"),
             (SkipSync(tag="local"), {"local": "x"}, "skipped"),
             (SkipSync(tag="local"), {"skip_sync": "x"}, "create"),
             (SkipSync(mode=SkipMode.LISTED, values=("true", "yes")), {"skip_sync": "yes"}, "skipped"),
