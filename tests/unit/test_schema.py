@@ -78,7 +78,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "source": "region account role_arn external_id",
         "targets[]": "region name account role_arn external_id frozen kms kms.default kms.keys",
         "parameters": "include exclude types",
-        "skip_sync": "tag values replicas",
+        "skip_sync": "tag values replicas ignore",
         "kms[]": "source targets",
         "rewrite[]": "match in from to",
         "tags": "ignore add",
