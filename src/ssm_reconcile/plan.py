@@ -118,7 +118,11 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationPlan:
-    """One replication of the plan. `selected` counts source parameters that its rules select."""
+    """One replication of the plan. `selected` counts source parameters that its rules select.
+
+    `in_scope` counts those of them that a run narrowed by `--only` is about; None in any other run.
+    `matched` are the patterns of `--only` that match a selected parameter or a replica.
+    """
 
     name: str
     source: str
@@ -128,6 +132,8 @@ class ReplicationPlan:
     findings: tuple[Finding, ...] = ()
     selected: int = 0
     source_complete: bool = True
+    in_scope: int | None = None
+    matched: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -150,10 +156,14 @@ class ReplicationPlan:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What a run was narrowed to; empty means everything."""
+    """What a run was narrowed to; empty means everything.
+
+    `unmatched` are the patterns of `only` that match nothing that was listed.
+    """
 
     targets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.targets or self.only)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ssm_reconcile import apply, observe, pending
+from ssm_reconcile import apply, narrowing, observe, pending
 from ssm_reconcile.budget import SOURCE, Site, budget
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.diff import TargetDiff
@@ -95,11 +95,29 @@ def make_plan(
     )
     plan = replace(plan, budget=budget(plan.changes, _sites(specs, parts)))
     if former is None:
-        return plan
+        return _with_unmatched(plan, parts, specs, listed, run)
     anew = [_plan_one(spec, places, listed, run, key, clock, watch) for spec in altered]
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
+    plan = _with_unmatched(plan, (*parts, *anew), (*specs, *altered), listed, run)
     return pending.marked(plan, [*unaltered, *anew])
+
+
+def _with_unmatched(
+    plan: Plan, parts: Sequence[ReplicationPlan], specs: Sequence[Replication], listed: Listed, run: Run
+) -> Plan:
+    """Return the plan with a finding for each pattern of `--only` that matches nothing."""
+    if not run.only:
+        return plan
+    sources = [(spec, listed.listings[spec.source.access]) for spec in specs]
+    names = (
+        one.name
+        for spec, source in sources
+        if isinstance(source, Listing)
+        for one in source.parameters.values()
+        if spec.rule_for(one.name, one.type) is not None
+    )
+    return narrowing.report_unmatched(plan, parts, names)
 
 
 def carry_out(
@@ -201,6 +219,8 @@ def _judge(
             *_plain_secrets(spec, drafts),
         ),
         selected=situation.selected,
+        in_scope=situation.in_scope,
+        matched=situation.matched.union(*(draft.matched for draft in drafts.values())),
         source_complete=source.complete,
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ssm_reconcile import observe
-from ssm_reconcile.diff import Scene, TargetDiff, diff, rests_on
+from ssm_reconcile.diff import Scene, TargetDiff, diff, matching, rests_on
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Desired, Keyring, Listing, Question, Reading, Readings, Tags, Unreadable
 from ssm_reconcile.places import Places
@@ -46,6 +46,9 @@ class View:
 class Situation:
     """All that is known of one replication. `unconfirmed`: tags that could not be read, and why.
 
+    `selected` counts source parameters; `in_scope` those of them that `--only` matches, by the patterns
+    `matched`; None where the run is not narrowed so.
+
     `views` are the targets as they were judged last, by name; there once everything is settled. `rings`
     are the KMS keys that matter, by end.
     """
@@ -53,6 +56,8 @@ class Situation:
     source: Listing
     live: Mapping[str, Listing]
     selected: int = 0
+    in_scope: int | None = None
+    matched: frozenset[str] = frozenset()
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     rings: Mapping[str, Keyring] = field(default_factory=dict)
@@ -110,11 +115,8 @@ def settle(
     watch: Watch,
 ) -> tuple[dict[str, TargetDiff], Situation]:
     """What each listed target needs. Reads only what the proof by versions leaves open."""
-    selected = sum(
-        spec.rule_for(parameter.name, parameter.type) is not None for parameter in source.parameters.values()
-    )
-    situation = Situation(source, live, selected)
     only = tuple(Glob(text) for text in run.only)
+    situation = _selection(spec, Situation(source, live), only)
     situation = replace(situation, rings=_rings(spec, situation, places))
     settling = Settling(spec, places, run, key, now, watch, situation.rings, {}, only)
     situation = _settle_ownership(settling, situation)
@@ -127,6 +129,24 @@ def settle(
         situation = _learnt(
             situation, wanted, lambda end, names: observe.confirm_tags(settling.reader(end), names, watch)
         )
+
+
+def _selection(spec: Replication, situation: Situation, only: tuple[Glob, ...]) -> Situation:
+    """Return the situation with the number of selected source parameters, and what `--only` leaves of it."""
+    source = situation.source
+    names = [one.name for one in source.parameters.values() if spec.rule_for(one.name, one.type) is not None]
+    if not only:
+        return replace(situation, selected=len(names))
+    matched: set[str] = set()
+    in_scope = 0
+    for name in names:
+        landing = {
+            spec.address(name, source.place, live.place, target) for target, live in situation.live.items()
+        }
+        patterns = matching(only, {name, *landing})
+        in_scope += bool(patterns)
+        matched |= patterns
+    return replace(situation, selected=len(names), in_scope=in_scope, matched=frozenset(matched))
 
 
 def _learnt(situation: Situation, wanted: Mapping[str, frozenset[str]], ask: Ask) -> Situation:
@@ -161,10 +181,7 @@ def _asked_for(
             address: one
             for address, one in every.items()
             if run.aims_at(settling.spec.name, name, address)
-            and (
-                not settling.only
-                or any(glob.matches(text) for glob in settling.only for text in (one.name, one.source.name))
-            )
+            and (not settling.only or matching(settling.only, (one.name, one.source.name)))
         }
         for name, every in desired.items()
     }

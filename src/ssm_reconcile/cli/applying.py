@@ -71,7 +71,10 @@ class Applying:
         with running.working(specs, order.run, self.asked) as work:
             if order.saved is not None:
                 self._check_saved(work)
-            self.plan = plan = work.plan() if self.planner is None else self.planner(work)
+            plan = work.plan() if self.planner is None else self.planner(work)
+            if order.saved is None:
+                running.check_narrowing(plan)
+            self.plan = plan
             if not self._approved(plan, work):
                 return self._declined(plan)
             with work.stop.finishing():

@@ -85,6 +85,7 @@ def command(
     """Looks, asks, writes; returns the exit code."""
     from ssm_reconcile.cli import proposing
 
+    options.check_patterns("--include", include)
     if output != "-":
         streams.check_writable(Path(output))
         if Path(output).exists() and not force:

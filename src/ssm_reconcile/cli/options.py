@@ -9,7 +9,8 @@ approval   on whose word to apply -> `Word`
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -71,6 +72,7 @@ class Intent:
             raise click.UsageError(
                 "--verify-values reads every value and --no-decrypt none: give one of them."
             )
+        check_patterns("--only", self.only)
         return Run(
             verify_values=self.verify_values,
             no_decrypt=self.no_decrypt,
@@ -98,6 +100,16 @@ class Intent:
             elif value is not None and value is not False:  # 0 is a number that was given
                 words += [flag, str(value)]
         return words
+
+
+def check_patterns(flag: str, patterns: Iterable[str]) -> None:
+    """Raise UsageError for a pattern that no parameter name can match."""
+    from ssm_reconcile.load.patterns import impossible
+
+    for pattern in patterns:
+        fault = impossible(pattern)
+        if fault is not None:
+            raise click.UsageError(f"{flag} {shlex.quote(pattern)} {fault}.")
 
 
 def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> bool:
@@ -134,7 +146,8 @@ _PLANNING = (
     click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more)."),
     click.option(
         "--only", metavar="GLOB", multiple=True,
-        help="Only parameters whose names match, such as '/prod/db/**' (repeat for more).",
+        help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
+        " parameter matches.",
     ),
     click.option(
         "--verify-values", is_flag=True, help="Read and compare every value, whatever the versions prove."

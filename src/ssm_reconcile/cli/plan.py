@@ -68,6 +68,7 @@ def command(
     loaded, base = running.load_specs(specs, intent.name), running.base_of(against, intent.name)
     with running.working(loaded, run, asked) as work:
         plan = work.plan(base)
+        running.check_narrowing(plan)
         document = running.document_of(plan, run, intent, specs, work.now())
         if out is not None:
             streams.save(out, showing.plan_as("json", document, color=False))

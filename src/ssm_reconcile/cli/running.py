@@ -144,6 +144,15 @@ def working(specs: tuple[Replication, ...], run: Run, asked: Asked) -> Iterator[
         yield Work(specs, run, asked, stop, SystemClock(stop))
 
 
+def check_narrowing(plan: Plan) -> None:
+    """Raise UsageError when no pattern of `--only` matches anything, as far as every place was listed."""
+    from ssm_reconcile.narrowing import CODE
+
+    unmatched = plan.narrowing.unmatched
+    if unmatched and unmatched == plan.narrowing.only and plan.complete:
+        raise UsageError("; ".join(finding.message for finding in plan.findings if finding.code == CODE))
+
+
 def document_of(
     plan: Plan, run: Run, intent: Intent, paths: Sequence[str], created: datetime
 ) -> dict[str, Any]:

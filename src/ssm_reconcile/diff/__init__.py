@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags
+from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding, Severity
@@ -20,7 +20,7 @@ from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
 from ssm_reconcile.record import Standing, standing, was_replica_of
 
-__all__ = ["Scene", "TargetDiff", "diff", "rests_on"]
+__all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on"]
 
 CONFIRMED_RETAGS = 50
 """Up to so many retags of a target are confirmed when they are planned."""
@@ -43,6 +43,8 @@ class TargetDiff:
     reversed_roles: tuple[str, ...] = ()
     """Source parameters that were replicas of this place until they were detached, sorted."""
     going: int = 0
+    matched: frozenset[str] = frozenset()
+    """The patterns of `--only` that match an address of a row, or the source of it."""
 
 
 def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
@@ -54,13 +56,17 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
     others: list[Other] = []
     problems: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
     in_sync = replicas = going = 0
+    matched: set[str] = set()
     for case in cases(scene, desired):
         replicas += case.standing is Standing.OURS
         if not scene.run.aims_at(scene.replication.name, scene.target.name, case.address):
             going += _would_go(case)
             continue
-        if not _asked_for(scene, case):
-            continue
+        if scene.only:
+            patterns = matching(scene.only, _names(case))
+            if not patterns:
+                continue
+            matched |= patterns
         row = row_of(case)
         outcome = result(case, row)
         if row is Row.INVALID:
@@ -74,7 +80,14 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
             others.append(outcome)
     findings = (*_problem_findings(scene, problems), *_copied_findings(scene, desired), *_warnings(changes))
     return TargetDiff(
-        tuple(changes), tuple(others), in_sync, replicas, findings, _reversed_roles(scene, desired), going
+        tuple(changes),
+        tuple(others),
+        in_sync,
+        replicas,
+        findings,
+        _reversed_roles(scene, desired),
+        going,
+        frozenset(matched),
     )
 
 
@@ -100,13 +113,10 @@ def _reversed_roles(scene: Scene, desired: Mapping[str, Desired]) -> tuple[str, 
     )
 
 
-def _asked_for(scene: Scene, case: Case) -> bool:
-    """Whether a narrowed run is about this address, by its own name or its source's."""
-    if not scene.run.only:
-        return True
+def _names(case: Case) -> set[str]:
+    """Return the names by which `--only` may mean an address: its own and its source's."""
     source = case.made_from if case.desired is None else case.desired.source.name
-    names = {case.name} if source is None else {case.name, source}
-    return any(glob.matches(one) for glob in scene.only for one in names)
+    return {case.name} if source is None else {case.name, source}
 
 
 def _subject(problem: Problem, name: str) -> tuple[str, str]:
@@ -145,6 +155,7 @@ def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Findi
             f"{scene.target.name} {address}",
         )
         for address in copied_tags(scene, desired)
+        if not scene.only or matching(scene.only, {address})
     ]
 
 

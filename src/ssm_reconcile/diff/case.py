@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.diff.compare import (
@@ -156,6 +156,11 @@ def _with_skip_tag(case: Case) -> Case:
     scene = case.scene
     found = scene.replication.skip_sync.problems(case.tags, f"the parameter in {scene.live.place}")
     return replace(case, problems=(*case.problems, *found), doubtful_tag=True) if found else case
+
+
+def matching(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
+    """Return the texts of the globs that match at least one of some names."""
+    return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
 
 
 def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:

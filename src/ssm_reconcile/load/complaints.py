@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ssm_reconcile.errors import Where
+from ssm_reconcile.load.name_hints import name_hint
 from ssm_reconcile.load.nodes import Items, Kind, Map, Node, Scalar
 from ssm_reconcile.load.notes import did_you_mean, inline, nearest, quoted, shown
 
@@ -160,8 +161,11 @@ def _const(complaint: Complaint) -> Said:
 
 def _pattern(complaint: Complaint) -> Said:
     words = complaint.schema.get("patternErrorMessage", f"of the form {complaint.wanted}")
-    written = quoted(complaint.node.text) if isinstance(complaint.node, Scalar) else "this"
-    return "bad-format", f"{complaint.label} cannot be {written}: it must be {words}"
+    if not isinstance(complaint.node, Scalar):
+        return "bad-format", f"{complaint.label} cannot be this: it must be {words}"
+    hint = name_hint(complaint.node.text) if complaint.path.startswith("parameters.") else ""
+    written = quoted(complaint.node.text)
+    return "bad-format", f"{complaint.label} cannot be {written}: it must be {words}{hint}"
 
 
 def _short(complaint: Complaint) -> Said:

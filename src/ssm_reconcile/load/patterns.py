@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.load.globs import DEEP, Effort, covers, levels, overlaps
+from ssm_reconcile.load.grammar import replication_schema
+from ssm_reconcile.load.name_hints import name_hint
 from ssm_reconcile.load.nodes import Scalar, View
-from ssm_reconcile.load.notes import Notes, shown
+from ssm_reconcile.load.notes import Notes, inline, shown
 from ssm_reconcile.load.places import Spot
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.partitions import partition_of
@@ -74,7 +77,7 @@ def _sound(patterns: Iterable[Scalar], source: Spot, notes: Notes) -> list[Scala
     """The patterns that could match; the others are noted."""
     sound: list[Scalar] = []
     for one in patterns:
-        wrong = fault(one.text) or _too_long(one.text, source)
+        wrong = fault(one.text) or _too_long(one.text, source.region)
         if wrong is None:
             sound.append(one)
         else:
@@ -82,12 +85,39 @@ def _sound(patterns: Iterable[Scalar], source: Spot, notes: Notes) -> list[Scala
     return sound
 
 
+def impossible(pattern: str) -> str | None:
+    """Return why no parameter name matches a pattern, and what to write; None when a name may match.
+
+    For patterns outside a spec. The answer is the one that a spec gets for the same text under `include`.
+    """
+    rule = replication_schema()["properties"]["parameters"]["properties"]["include"]["items"]
+    if not pattern:
+        return f"is empty: write for example {inline(rule['examples'][0])}"
+    if not re.fullmatch(rule["pattern"], pattern):
+        return f"must be {rule['patternErrorMessage']}{name_hint(pattern)}"
+    return fault(pattern) or _too_long(pattern, "us-east-1")
+
+
+def impossible_name(name: str) -> str | None:
+    """Return why no parameter has a name, and what to write instead; None when one may have it."""
+    if "*" in name:
+        return "is a pattern: write the name of one parameter"
+    if name.endswith("/") and "//" not in name and name != "/":
+        return f"ends with a slash, and names never do: write `{shown(name.rstrip('/'))}`"
+    hint = name_hint(name)
+    if hint:
+        return f"is not a parameter name{hint}"
+    if not name or re.fullmatch(r"[A-Za-z0-9_./-]+", name) is None:
+        return "is not a parameter name: write letters, digits and _ . - / only, for example `/prod/db/url`"
+    return impossible(name)
+
+
 def fault(pattern: str) -> str | None:
     """Why AWS has no name that a pattern could match, and what to write; None when it may (aws-facts B6)."""
-    if pattern != "/" and pattern.endswith("/"):
-        return f"ends with a slash, and names never do: write `{shown(pattern)}**` for all that is below"
     if "//" in pattern or pattern == "/":
         return "has an empty level: write a single slash between two levels"
+    if pattern.endswith("/"):
+        return f"ends with a slash, and names never do: write `{shown(pattern)}**` for all that is below"
     if "/" in pattern and not pattern.startswith("/"):
         return f"has levels but no leading slash: write `/{shown(pattern)}`"
     parts = levels(pattern)
@@ -102,10 +132,10 @@ def fault(pattern: str) -> str | None:
     return None
 
 
-def _too_long(pattern: str, source: Spot) -> str | None:
+def _too_long(pattern: str, region: str | None) -> str | None:
     """Whether even the shortest name of a pattern is too long where it would have to be."""
     shortest = sum(1 + max(1, len(level.replace("*", ""))) for level in levels(pattern) if level != DEEP)
-    region = source.region or "us-east-1"
+    region = region or "us-east-1"
     prefix = len(Place("123456789012", region, partition_of(region)).arn("/")) - 1
     if shortest + prefix <= NAME_LIMIT:
         return None
@@ -120,7 +150,7 @@ def _check_shown_names(patterns: Iterable[Scalar], source: Spot, notes: Notes) -
     for one in patterns:
         wrong = None
         if "/" in one.text:
-            wrong = fault(one.text) or _too_long(one.text, source)
+            wrong = fault(one.text) or _too_long(one.text, source.region)
         elif DEEP in one.text and one.text != DEEP:
             wrong = "has `**` beside other text: write a single `*`"
         if wrong is not None:

@@ -134,7 +134,7 @@ def _replication(part: ReplicationPlan, plan: Plan) -> dict[str, Any]:
         "name": part.name,
         "id": plan.id_of(part),
         "source": part.source,
-        "selected": part.selected,
+        "selected": part.selected if part.in_scope is None else part.in_scope,
         "complete": part.complete,
         "source_complete": part.source_complete,
         "summary": part.summary(),
