@@ -41,6 +41,7 @@ from ssm_reconcile.errors import Finding
 
 __all__ = [
     "COUNTED",
+    "UNMET",
     "WRITES",
     "Action",
     "Adopt",
@@ -93,9 +94,13 @@ class Other:
 
 COUNTED = (
     "create", "update", "retag", "replace", "adopt", "delete",
-    "in_sync", "skipped", "opted_out", "orphaned", "conflict", "invalid",
+    "in_sync", "skipped", "opted_out", "orphaned", "conflict", "detached", "invalid",
 )  # fmt: skip
 """The words of a summary: every address is counted under exactly one. `withheld` counts fates."""
+
+
+UNMET = frozenset({"conflict", "detached", "invalid"})
+"""The words of addresses without a change that do not hold what the spec asks for."""
 
 
 @dataclass(frozen=True, slots=True)

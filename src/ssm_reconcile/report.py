@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.plan import Change, Plan
+from ssm_reconcile.plan import UNMET, Change, Plan
 
 
 class Result(StrEnum):
@@ -67,6 +67,7 @@ class Report:
             return 5
         asked = self.plan.summary
         unheld = summary["failed"] + summary["stale"] + summary["not_attempted"]
-        if unheld or self.remaining or asked["conflict"] or asked["invalid"] or not self.plan.complete:
+        unmet = any(asked[word] for word in UNMET)
+        if unheld or self.remaining or unmet or not self.plan.complete:
             return 3
         return 0

@@ -9,9 +9,9 @@ withheld    a guard holds something back
 pending     something is still to be applied
 in_sync     nothing of that: it holds what the spec says
 
+`drift_of` lists the addresses of a plan that differ from the spec, for `plan --fail-on-drift`.
 `metrics` is the same in the text format of Prometheus, one gauge a state, for a file that a collector
-picks up. Detached parameters are counted by themselves, though a plan counts them as conflicts: after a
-failover they are what one wants to see.
+picks up. Detached parameters are a count of their own: after a failover they are what one wants to see.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ssm_reconcile.change import Row
-from ssm_reconcile.plan import Fate, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.plan import UNMET, Fate, Other, Plan, ReplicationPlan, Row, TargetPlan
 from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.spec import Orphans, Replication
 
 STATES = (
     "in_sync",
@@ -105,9 +105,48 @@ def _counts(
             counts["withheld" if change.fate is Fate.WITHHELD else "pending"] += 1
     for other in part.others:
         if other.target == target.name:
-            word = "detached" if other.row is Row.DETACHED else other.counted
-            counts["skipped" if word in _SKIPPED else word] += 1
+            counts["skipped" if other.counted in _SKIPPED else other.counted] += 1
     return {state: counts[state] for state in STATES}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Drift:
+    """One address of a plan that does not hold what the spec asks for. `state` is its action or count."""
+
+    replication: str
+    target: str
+    name: str
+    state: str
+    reasons: tuple[str, ...] = ()
+
+
+def drift_of(plan: Plan, specs: Iterable[Replication]) -> tuple[Drift, ...]:
+    """Return every change, withheld ones included, and every address that a person has to settle.
+
+    An orphan counts where its spec says `orphans: delete`. What is skipped, opted out, kept out or chained
+    is as the spec wants it. An incomplete place has no addresses: `plan.complete` tells of it.
+    """
+    deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
+    found = [
+        Drift(
+            change.replication,
+            change.target,
+            change.name,
+            f"{change.action.value}{', withheld' if change.fate is Fate.WITHHELD else ''}",
+            tuple(reason for reason in change.reasons if change.fate is Fate.WITHHELD),
+        )
+        for change in plan.changes
+    ]
+    found += [
+        Drift(other.replication, other.target, other.name, _state(other), other.reasons)
+        for other in plan.others
+        if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted)
+    ]
+    return tuple(sorted(found))
+
+
+def _state(other: Other) -> str:
+    return other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
 
 
 def metrics(statuses: Sequence[Status], now: datetime) -> str:

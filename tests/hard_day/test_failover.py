@@ -159,7 +159,7 @@ def arrange(regions: Regions) -> None:
 
 
 def drill(reader: Reader, regions: Regions) -> None:
-    reader.run("plan --verify-values --detailed-exitcode", 0)
+    reader.run("plan --verify-values --fail-on-drift", 0)
     reader.run("detach --target us-west-2 --yes", 0)
     regions.put(WEST, "/prod/url", "drill")
     regions.pass_time()
@@ -168,6 +168,7 @@ def drill(reader: Reader, regions: Regions) -> None:
     # moto has one identity only: what anybody writes there looks like ours
     assert ("changed outside" if isinstance(regions, InMemory) else "/prod/url") in told
     reader.run("apply --yes --overwrite-outside", 0)
+    reader.run("plan --verify-values --fail-on-drift", 0)
 
 
 def fail_over(reader: Reader, regions: Regions) -> None:
@@ -198,7 +199,7 @@ def fail_back(reader: Reader, regions: Regions) -> None:
     regions.put(WEST, "/prod/url", "west, later")
     regions.pass_time()
     reader.run("apply back.yaml --yes", 0)
-    reader.run("plan back.yaml --verify-values --detailed-exitcode", 0)
+    reader.run("plan back.yaml --verify-values --fail-on-drift", 0)
 
 
 def change_over(reader: Reader, regions: Regions) -> None:
@@ -208,7 +209,7 @@ def change_over(reader: Reader, regions: Regions) -> None:
     reader.run("detach --target us-west-2 --undo --yes", 0)
     freeze(frozen=False)
     reader.run("apply --yes --allow-reversed", 0)
-    reader.run("plan --verify-values --detailed-exitcode", 0)
+    reader.run("plan --verify-values --fail-on-drift", 0)
 
 
 def test_the_page_is_gone_through_from_the_drill_to_the_way_back(regions: Regions) -> None:

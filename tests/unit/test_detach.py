@@ -69,7 +69,7 @@ def test_no_plan_touches_what_is_detached_and_undo_makes_it_as_it_was() -> None:
     plan = stage.plan()
     assert plan.changes == ()
     assert {other.row for other in plan.others} == {Row.DETACHED}
-    assert counted(plan) == {"conflict": 2}
+    assert counted(plan) == {"detached": 2}
     assert results(done(stage, undo=True)) == dict.fromkeys(NAMES, "applied")
     assert set(owners(stage).values()) == {OWNED_BY}
     stage.pass_time()

@@ -129,7 +129,7 @@ class TestConflicts:
         stage.world.tag(stage.there, "/p/a", {OWNER: "detached:prod@123456789012/us-east-1"})
         stage.world.put(stage.here, "/p/a", "new")
         told = tell(stage, Run(adopt=Adopt.OVERWRITE))
-        assert (told.row, counted(told.plan), same(told)) == ("detached", {"conflict": 1}, True)
+        assert (told.row, counted(told.plan), same(told)) == ("detached", {"detached": 1}, True)
 
     def test_copied_tags_are_a_conflict_where_something_is_placed(self) -> None:
         stage = Stage()

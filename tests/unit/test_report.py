@@ -48,7 +48,7 @@ def test_an_interrupted_run_says_so_before_all_else() -> None:
 
 @pytest.mark.parametrize(
     ("counted", "code"),
-    [("conflict", 3), ("invalid", 3), ("orphaned", 0), ("skipped", 0), ("opted_out", 0)],
+    [("conflict", 3), ("detached", 3), ("invalid", 3), ("orphaned", 0), ("skipped", 0), ("opted_out", 0)],
 )
 def test_what_the_spec_asks_for_and_does_not_get_is_not_done(counted: str, code: int) -> None:
     assert report(plan=other(counted)).exit_code == code

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ssm_reconcile.apply.attempts import wait
 from ssm_reconcile.apply.work import Work
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.report import Outcome, Remaining, Result
 
@@ -58,7 +58,7 @@ def _wrong(work: Work, names: list[str]) -> dict[str, str]:
 
 
 def remaining(plan: Plan, outcomes: Iterable[Outcome]) -> list[Remaining]:
-    """What the spec asks for and does not get: changes not applied, conflicts, invalid ones."""
+    """Return what the spec asks for and does not get: changes not applied, and unmet addresses."""
     found = [
         Remaining(
             outcome.change.replication,
@@ -72,6 +72,6 @@ def remaining(plan: Plan, outcomes: Iterable[Outcome]) -> list[Remaining]:
     found += [
         Remaining(other.replication, other.target, other.name, f"{other.counted}: {'; '.join(other.reasons)}")
         for other in plan.others
-        if other.counted in ("conflict", "invalid")
+        if other.counted in UNMET
     ]
     return found

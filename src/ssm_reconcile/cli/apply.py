@@ -35,7 +35,8 @@ Exit codes, the first that fits:
     1  error: nothing could be planned
     4  not the plan that was approved, or its approval is too old
     5  a guard withheld something (the rest was applied)
-    3  not all that the spec asks for holds: failed, stale, conflict, invalid, incomplete
+    3  not all that the spec asks for holds: failed, stale, conflict, detached, invalid,
+       incomplete
     0  done
 """
 

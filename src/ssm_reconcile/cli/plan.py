@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ssm_reconcile.cli import options, running, showing, streams
 from ssm_reconcile.cli.options import Asked, Intent
+
+if TYPE_CHECKING:
+    from ssm_reconcile.plan import Plan
+    from ssm_reconcile.spec import Replication
 
 HELP = """\
 Show what would change so that each target holds what the spec says; change nothing.
@@ -23,6 +29,7 @@ Examples:
   ssm-reconcile plan
   ssm-reconcile plan --no-decrypt --out plan.json
   ssm-reconcile plan --against base/replication.yaml
+  ssm-reconcile plan --verify-values --fail-on-drift
   ssm-reconcile plan prod.yaml --target eu-west-1 --only '/prod/db/**'
 
 \b
@@ -30,10 +37,12 @@ Exit codes:
     0  done
     1  error: nothing could be planned
     2  with --detailed-exitcode: there are changes, withheld ones included
-    3  a place is incomplete, or something is invalid
+    3  a place is incomplete, or something is invalid; with --fail-on-drift also any drift
    64  wrong usage
   130  interrupted
 """
+LISTED = 100
+"""Addresses that `--fail-on-drift` lists; the plan has all of them."""
 UNSOUND = 3
 CHANGES = 2
 
@@ -49,6 +58,11 @@ CHANGES = 2
     help="The spec as it was before: what it would do anyway is told apart (repeat for more).",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@click.option(
+    "--fail-on-drift", is_flag=True,
+    help="Exit 3, with a list on stderr, for any change (withheld ones included), conflict, detached or"
+    " invalid parameter, incomplete place, and for orphans under `orphans: delete`.",
+)  # fmt: skip
 @options.aws
 def command(
     *,
@@ -58,6 +72,7 @@ def command(
     metrics: Path | None,
     against: tuple[str, ...],
     detailed_exitcode: bool,
+    fail_on_drift: bool,
     asked: Asked,
     intent: Intent,
 ) -> int:
@@ -78,6 +93,27 @@ def command(
         again = running.apply_command(intent, specs)
         color = streams.colored(sys.stdout, asked.color)
         streams.result(showing.plan_as(form, document, color=color, apply_command=again))
-    if not plan.complete or plan.summary["invalid"]:
+        drifted = fail_on_drift and _list_drift(plan, work.specs)
+    if not plan.complete or plan.summary["invalid"] or drifted:
         return UNSOUND
     return CHANGES if detailed_exitcode and plan.changes else 0
+
+
+def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
+    """Write what differs from the spec to stderr, one line an address; return whether anything does."""
+    from ssm_reconcile import status
+    from ssm_reconcile.renderers.inert import visible
+
+    drift = status.drift_of(plan, specs)
+    if not drift and plan.complete:
+        return False
+    places = "" if plan.complete else "; a place was not listed to its end"
+    count = f"{len(drift):,} address{'' if len(drift) == 1 else 'es'}"
+    streams.aside(f"Drift: {count} not as the spec says{places}.")
+    for one in drift[:LISTED]:
+        why = f": {'; '.join(one.reasons)}" if one.reasons else ""
+        where = f"{one.replication}, {one.target}"
+        streams.aside(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
+    if len(drift) > LISTED:
+        streams.aside(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
+    return True

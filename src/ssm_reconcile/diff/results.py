@@ -42,7 +42,7 @@ def result(case: Case, row: Row) -> Change | Other | None:
         case Row.FOREIGN:
             return _other(case, row, "conflict", _foreign_reason(case))
         case Row.DETACHED:
-            return _other(case, row, "conflict", "it is detached; `detach --undo` takes it back")
+            return _other(case, row, "detached", "it is detached; `detach --undo` takes it back")
         case Row.COPIED:
             reason = "copied ownership tags: its record was written for another parameter"
             return _other(case, row, "conflict", f"{reason}; remove its ssm-reconcile:* tags")

@@ -1,7 +1,8 @@
 """A plan or a report -> what later steps of a workflow read: the outputs of a step.
 
-changes create update delete     numbers          plan-id      64 hex digits
-plan-path                        a file           failure-reason   plan-failed | plan-changed |
+changes create update replace delete   numbers    plan-id          64 hex digits
+withheld danger conflict detached      numbers    plan-path        a file
+invalid orphaned                       numbers    failure-reason   plan-failed | plan-changed |
                                                   refused | apply-failed, empty where all is well
 """
 
@@ -15,6 +16,10 @@ from typing import Any
 from ssm_reconcile.plan import Action
 
 PLAN_FAILED = "plan-failed"
+COUNTS = (
+    "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "orphaned",
+)  # fmt: skip
+"""Words of a plan's summary that are outputs of their own. `danger` counts deletes and replacements."""
 _NOTHING_PLANNED = "0" * 64
 
 
@@ -47,8 +52,9 @@ def failure_of(document: Mapping[str, Any]) -> str:
 
 def _counts(summary: Mapping[str, int]) -> dict[str, str]:
     changes = sum(summary.get(action.value, 0) for action in Action)
-    return {"changes": str(changes)} | {
-        word: str(summary.get(word, 0)) for word in ("create", "update", "delete")
+    danger = summary.get("delete", 0) + summary.get("replace", 0)
+    return {"changes": str(changes), "danger": str(danger)} | {
+        word: str(summary.get(word, 0)) for word in COUNTS
     }
 
 

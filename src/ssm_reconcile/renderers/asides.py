@@ -13,6 +13,7 @@ from ssm_reconcile.renderers.view import TargetView
 
 GROUPS = {
     "conflict": ("conflict, not written", "conflicts, not written"),
+    "detached": ("detached, left as it is", "detached, left as they are"),
     "invalid": ("invalid, not written", "invalid, not written"),
     "orphaned": ("orphaned, left as it is", "orphaned, left as they are"),
     "opted_out": ("opted out, left as it is", "opted out, left as they are"),

@@ -41,7 +41,7 @@ def drift_title(scope: Sequence[str], found: str) -> str:
 
 def plan_found(view: View) -> str:
     """What a plan has found, in a few words; empty where the targets hold what the spec says."""
-    aside = words.aside(view.summary, ("conflict", "invalid"))
+    aside = words.aside(view.summary, _KEPT)
     changes = words.count(view.changed, "change") if view.changed else ""
     seen = "" if view.complete else "a place could not be seen"
     return ", ".join(filter(None, (seen, changes, aside)))
@@ -96,7 +96,7 @@ def report_found(report: ReportView) -> str:
     return ", ".join(filter(None, (seen, *parts, gone, words.aside(kept, _KEPT))))
 
 
-_KEPT = ("conflict", "invalid")
+_KEPT = ("conflict", "detached", "invalid")
 
 
 def report_drift(report: ReportView, *, context: CommentContext, budget: int) -> str:

@@ -29,7 +29,7 @@ from ssm_reconcile.plan import (
 from ssm_reconcile.renderers.inert import escaped
 from ssm_reconcile.report import Outcome, Report, Result
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """`major.minor`: a reader of this major understands every minor of it."""
 
 

@@ -17,6 +17,7 @@ ROWS = 20
 """How many names of a group are listed before they are folded."""
 _TITLES = {
     "conflict": "Conflicts, not written",
+    "detached": "Detached, left as they are",
     "invalid": "Invalid, not written",
     "orphaned": "Orphaned, left as they are",
     "opted_out": "Opted out, left as they are",

@@ -24,7 +24,9 @@ NAMED = 10
 def table(view: View, most: int = 0) -> str:
     """Counts by target; columns that are zero everywhere are left out, but for the usual four."""
     always = ("create", "update", "replace", "delete")
-    extra = [w for w in ("adopt", "retag", "conflict", "invalid", "withheld") if view.summary.get(w)]
+    extra = [
+        w for w in ("adopt", "retag", "conflict", "detached", "invalid", "withheld") if view.summary.get(w)
+    ]
     columns = (*always, *extra, "in_sync")
     titles = {"in_sync": "Unchanged"}
     head = [view.place_word.capitalize(), *(titles.get(word, word.capitalize()) for word in columns)]

@@ -158,7 +158,7 @@ def _below(page: Page, line: Line, label: int, *, anew: bool) -> None:
 def _sum(page: Page, view: View, apply_command: str) -> None:
     page.say()
     in_sync = f"{view.summary.get('in_sync', 0):,} in sync"
-    aside = words.aside(view.summary, ("conflict", "invalid", "orphaned", "opted_out"))
+    aside = words.aside(view.summary, ("conflict", "detached", "invalid", "orphaned", "opted_out"))
     rest = f"{in_sync}{', ' + aside if aside else ''}"
     if not view.changed:
         state = "Nothing to do" if view.complete else "INCOMPLETE, nothing to do where it was seen"

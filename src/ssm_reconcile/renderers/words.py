@@ -11,6 +11,7 @@ DANGER = ("delete", "replace", "update", "create", "adopt", "retag")
 """The actions in the order in which they are listed: what hurts most comes first."""
 _ASIDE = {
     "conflict": ("conflict", "conflicts"),
+    "detached": ("detached", "detached"),
     "invalid": ("invalid", "invalid"),
     "orphaned": ("orphaned", "orphaned"),
     "opted_out": ("opted out", "opted out"),

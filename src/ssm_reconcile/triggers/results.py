@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ssm_reconcile.plan import Delete, Fate, Other, Release
+from ssm_reconcile.plan import UNMET, Delete, Fate, Other, Release
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.triggers.standby import Planned
 from ssm_reconcile.triggers.wishes import Wish
@@ -39,7 +39,7 @@ class NameResult:
             return "again"
         if self.count(Result.WITHHELD):
             return "withheld"
-        if any(other.counted in {"conflict", "invalid"} for other in self.others):
+        if any(other.counted in UNMET for other in self.others):
             return "refused"
         return "applied" if self.count(Result.APPLIED) else "nothing to do"
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Change, Fate, Plan
+from ssm_reconcile.plan import UNMET, Change, Fate, Plan
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.triggers.standby import Standby
 from ssm_reconcile.triggers.timer import Timer
@@ -71,7 +71,7 @@ def run_whole(standby: Standby, timer: Timer, send: Send | None) -> Whole:
 def _handed_on(plan: Plan, send: Send) -> Whole:
     todo = [change for change in plan.changes if change.fate is Fate.APPLY]
     names = _writes(todo)
-    unheld = sum(other.counted in {"conflict", "invalid"} for other in plan.others)
+    unheld = sum(other.counted in UNMET for other in plan.others)
     return Whole(
         plan=plan,
         report=None,

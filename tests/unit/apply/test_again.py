@@ -97,10 +97,11 @@ def test_what_was_not_applied_remains_with_its_reason() -> None:
     ]
 
 
-def test_conflicts_and_invalid_ones_remain_and_nothing_else_that_is_left_alone() -> None:
-    words = ("conflict", "invalid", "orphaned", "skipped", "opted_out")
+def test_conflicts_detached_and_invalid_ones_remain_and_nothing_else_that_is_left_alone() -> None:
+    words = ("conflict", "detached", "invalid", "orphaned", "skipped", "opted_out")
     others = tuple(Other("prod", "us-east-2", f"/p/{w}", Row.CONFLICT, w, ("why",)) for w in words)
     assert [left.reason for left in remaining(Plan((part(others=others),)), [])] == [
         "conflict: why",
+        "detached: why",
         "invalid: why",
     ]

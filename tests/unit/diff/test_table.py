@@ -123,9 +123,9 @@ class TestForeign:
 
 
 class TestDetached:
-    def test_detached_is_a_conflict_until_it_is_taken_back(self) -> None:
+    def test_detached_is_left_alone_until_it_is_taken_back(self) -> None:
         found = judge(held(), detached(held()))
-        assert (found.row, found.other.counted) == ("detached", "conflict")
+        assert (found.row, found.other.counted) == ("detached", "detached")
         assert "detach --undo" in found.reasons
 
     @pytest.mark.parametrize("mode", list(Adopt))

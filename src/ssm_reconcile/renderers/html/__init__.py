@@ -170,7 +170,9 @@ def _findings(every: Sequence[FindingView]) -> str:
 def _plan_table(view: View) -> str:
     """Counts by target; columns that are zero everywhere are left out, but for the usual four."""
     usual = ("create", "update", "replace", "delete")
-    extra = [w for w in ("adopt", "retag", "conflict", "invalid", "withheld") if view.summary.get(w)]
+    extra = [
+        w for w in ("adopt", "retag", "conflict", "detached", "invalid", "withheld") if view.summary.get(w)
+    ]
     columns = (*usual, *extra, "in_sync")
     rows = [(target, [target.summary.get(word, 0) for word in columns]) for target in view.targets]
     return sums_table(view.place_word, [word.replace("_", " ") for word in columns], rows, columns)

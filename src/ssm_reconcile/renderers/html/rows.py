@@ -17,6 +17,7 @@ from ssm_reconcile.renderers.outcomes import OutcomeView
 
 LEFT = {
     "conflict": "conflict",
+    "detached": "detached",
     "invalid": "invalid",
     "orphaned": "orphaned",
     "opted_out": "opted out",
