@@ -176,9 +176,9 @@ class Reading:
     """What is kept of a value after shaping: enough to compare and to show, no more.
 
     `digest` is keyed with a random key of this run, so it is of no use outside of it. `excerpt` is
-    the beginning of a plain value that may be shown, None for a secret. `fits_standard` and
-    `fits_advanced` say whether the shaped value fits into 4 KB and 8 KB (bytes of UTF-8). `spoiled`:
-    a rewrite made something of it that AWS takes as no value.
+    the beginning of a plain value that may be shown, None for a secret. `rewritten` says whether a
+    rewrite changed the value, `fits_standard` and `fits_advanced` whether the shaped value fits into
+    4 KB and 8 KB (bytes of UTF-8). `spoiled`: a rewrite made something of it that AWS takes as no value.
     """
 
     version: int
@@ -186,6 +186,7 @@ class Reading:
     digest: bytes = field(repr=False)
     excerpt: str | None = None
     cut: bool = False
+    rewritten: bool = False
     fits_standard: bool = True
     fits_advanced: bool = True
     fits_pattern: bool = True

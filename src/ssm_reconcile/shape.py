@@ -147,6 +147,7 @@ def read(
         digest=seal(shaped, value.type, key),
         excerpt=text[:EXCERPT] if show else None,
         cut=show and len(text) > EXCERPT,
+        rewritten=text != value.text.reveal(),
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
         fits_pattern=accepts(pattern, value.text, shaped, value.type) is not False,

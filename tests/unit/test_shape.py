@@ -82,6 +82,12 @@ def test_a_value_that_must_not_be_seen_leaves_no_excerpt(kind: str, *, show: boo
     assert "hunter2" not in repr(found)
 
 
+@pytest.mark.parametrize(("text", "rewritten"), [("db.us-east-1", True), ("db.eu-west-1", False)])
+def test_a_reading_reports_whether_a_rewrite_changed_the_value(text: str, *, rewritten: bool) -> None:
+    found = read(value(text), [Substitution("us-east-1", "us-east-2")], KEY, show=False)
+    assert found.rewritten is rewritten
+
+
 @pytest.mark.parametrize(("length", "cut"), [(EXCERPT, False), (EXCERPT + 1, True)])
 def test_an_excerpt_says_when_it_is_cut(length: int, *, cut: bool) -> None:
     found = read(value("x" * length), [], KEY, show=True)

@@ -61,7 +61,8 @@ def _unshaped(change: Change, values: Values) -> Sealed:
 def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
     """A create that AWS is sure to refuse must not cost the replica that is there."""
     limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
-    if size_of(text.reveal()) > limit:
+    rewritten = text.reveal() != before.reveal()
+    if rewritten and size_of(text.reveal()) > limit:
         withheld("its value is too large for its tier: it is not deleted")
     if not accepts(desired.source.allowed_pattern, before, text, desired.source.type):
         withheld("its rewritten value may not match its AllowedPattern: it is not deleted")

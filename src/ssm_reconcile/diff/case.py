@@ -15,7 +15,6 @@ from ssm_reconcile.diff.compare import (
     verdict,
 )
 from ssm_reconcile.model import (
-    ADVANCED,
     STANDARD,
     Desired,
     Keyring,
@@ -243,11 +242,10 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
             reason = f"its {side} value cannot be read ({found.code}): {found.reason}"
             problems.append(Problem(ProblemKind.UNREADABLE, reason))
     reading = case.source_reading
-    if reading is not None:
+    if reading is not None and reading.rewritten:  # AWS accepted an unchanged value at the source
         tier = wanted.source.tier
         if not reading.fits_advanced or (tier == STANDARD and not reading.fits_standard):
-            name = ADVANCED if tier == ADVANCED else tier
-            problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({name})"))
+            problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({tier})"))
     if reading is not None and not reading.fits_pattern:
         reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
         problems.append(Problem(ProblemKind.REWRITE, reason))

@@ -14,6 +14,7 @@ from ssm_reconcile.reconcile import carry_out, make_plan
 from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
+from ssm_reconcile.stores import rules
 from ssm_reconcile.stores.readings import Match, Recreate
 from ssm_reconcile.stores.readings import Readings as Facts
 from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
@@ -113,6 +114,33 @@ def test_nothing_is_deleted_when_the_rewritten_value_does_not_match_its_pattern(
     assert [(other.name, other.counted) for other in plan.others] == [("/p/a", "invalid")]
     assert stage.carry_out(plan, ALLOWED).outcomes == ()
     assert stage.value("/p/a") == "a.us-east-2"
+
+
+def test_a_value_that_the_source_holds_is_replaced_whatever_our_byte_count_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rules, "STANDARD_BYTES", 6000)  # an AWS that counts differently
+    stage = Stage()
+    stage.replicate("/p/a", "x" * 5000, tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "y" * 5000, tier=STANDARD)
+    assert result(stage.apply(ALLOWED)) == ("applied", "")
+    assert (stage.live("/p/a").tier, stage.value("/p/a")) == (STANDARD, "y" * 5000)
+    assert counted(stage.plan()) == {"in_sync": 1}
+
+
+def test_nothing_is_deleted_when_the_rewritten_value_is_too_large() -> None:
+    rewrites = (Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "x" * 20),)
+    stage = Stage(replication(rewrites=rewrites))
+    stage.replicate("/p/a", "old", SECURE, tier=ADVANCED)
+    stage.world.delete(stage.here, "/p/a")
+    stage.pass_time()
+    stage.world.put(stage.here, "/p/a", "us-east-1" + "y" * 4080, SECURE)
+    stage.pass_time()
+    run = Run(allow_replace=True, no_decrypt=True)
+    assert result(stage.apply(run)) == ("withheld", "its value is too large for its tier: it is not deleted")
+    assert stage.value("/p/a") == "old"
 
 
 def test_tags_that_are_not_ours_to_remove_are_carried_over() -> None:

@@ -454,6 +454,19 @@ class TestInvalid:
         assert "too large for its tier (Standard)" in found.reasons
         assert "4098" not in str(found.diff)
 
+    @pytest.mark.parametrize("kind", ["String", SECURE])
+    @pytest.mark.parametrize(("size", "tier"), [(4097, STANDARD), (9000, ADVANCED)])
+    def test_a_value_that_the_source_holds_is_not_invalid_by_our_byte_count(
+        self, kind: str, size: int, tier: str
+    ) -> None:
+        rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "us-east-2")
+        large = held(value="x" * size, kind=kind, tier=tier)
+        for spec in (replication(), replication(rewrites=(rule,))):
+            assert judge(large, spec=spec).row == "create"
+            assert judge(large, replica(large, "small", record={"version": 7}), spec=spec).row == "update"
+        rewritten = held(value="us-east-1" + "x" * size, kind=kind, tier=tier)
+        assert judge(rewritten, spec=replication(rewrites=(rule,))).codes == ["size"]
+
     @pytest.mark.parametrize(("old", "new"), [("us-east-1", ""), ("us-east-1", "{{ssm:x}}")])
     @pytest.mark.parametrize("kind", ["String", SECURE])
     def test_invalid_is_a_rewritten_value_that_aws_takes_as_none(self, old: str, new: str, kind: str) -> None:
