@@ -127,7 +127,7 @@ def desired(name: str = "/p/a", kind: str = "String", version: int = 1, **more: 
     if source.is_secret:
         more.setdefault("key_id", MANAGED_KEY)
         more.setdefault("key_identity", more["key_id"])
-    return Desired(name, source, tags, **more)
+    return Desired(name, source, tags, more.pop("tier", source.tier), **more)
 
 
 def record(

@@ -279,12 +279,14 @@ def effect_of(change: Change) -> dict[str, Any]:
             "description": source.description,
             # of a secret it is not shown, and the source version stands for it
             "allowed_pattern": None if _of_a_secret(change) else source.allowed_pattern,
-            "tier": source.tier,
+            "tier": desired.tier,
             "policies": list(source.policies),
             "data_type": source.data_type,
             "key": desired.key_identity,
             "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
         }
+        if desired.may_rise:
+            document["desired"]["may_rise"] = True
     return document
 
 

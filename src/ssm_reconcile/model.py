@@ -307,16 +307,18 @@ class Problem:
 class Desired:
     """What one target should hold at one name, all but the value.
 
-    `name` is where it lands; `source` what it is made from (type, description, pattern, tier,
-    policies and data type are taken over as they are). `key_id` is sent with every SecureString
-    write and resolves to `key_identity`. `substitutions` rewrite the value. `hidden`: the plain value
-    must not be shown. `skip` and `chained` are the reasons not to place it that the source itself
-    carries. `rule` is the include rule that selected it (spec position and text).
+    `name` is where it lands; `source` what it is made from (type, description, pattern, policies and
+    data type are taken over as they are). A write requests `tier`; with `may_rise` Advanced, if the
+    value that no plan read exceeds Standard. `key_id` is sent with every SecureString write and resolves
+    to `key_identity`. `substitutions` rewrite the value. `hidden`: the plain value must not be shown.
+    `skip` and `chained`: the source itself is the reason not to place it. `rule` is the include rule.
     """
 
     name: str
     source: Parameter
     tags: Tags
+    tier: str
+    may_rise: bool = False
     key_id: str | None = None
     key_identity: str | None = None
     substitutions: tuple[Substitution, ...] = ()

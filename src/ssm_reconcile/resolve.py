@@ -13,7 +13,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ssm_reconcile.model import (
+    ADVANCED,
     IMAGE,
+    INTELLIGENT,
     MANAGED_KEY,
     Desired,
     Keyring,
@@ -28,7 +30,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.record import TAG_VALUE_LIMIT, is_replica
-from ssm_reconcile.spec import Replication, RewriteIn, Target
+from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 
 TAG_ROOM = 50
 """User tags a parameter may carry (aws-facts A2)."""
@@ -39,6 +41,10 @@ INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
 """The data type of a webhook, and the only place for it (aws-facts B8)."""
 _NAME = re.compile(r"(?:/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+")
+
+
+_TIERS = {TierMode.ADVANCED: ADVANCED, TierMode.INTELLIGENT: INTELLIGENT}
+"""The tier of every replica where the target sets one; `diff` adjusts the tier for `keep`."""
 
 
 def source_keys(replication: Replication, source: Listing) -> frozenset[str]:
@@ -153,6 +159,7 @@ def resolve(
                 name=address,
                 source=parameter,
                 tags=wanted,
+                tier=_TIERS.get(target.tier, parameter.tier),
                 key_id=key,
                 key_identity=None if key is None else target_ring.identity(key),
                 substitutions=substitutions,

@@ -84,6 +84,15 @@ class Source:
     where: Where | None = None
 
 
+class TierMode(StrEnum):
+    """Tier of the replicas of a target: the source's, the tier that they have, or a fixed one."""
+
+    SAME = "same"
+    KEEP = "keep"
+    ADVANCED = "advanced"
+    INTELLIGENT = "intelligent"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where parameters are replicated to. `keys` maps source key references to keys here."""
@@ -94,6 +103,7 @@ class Target:
     frozen: bool = False
     default_key: str | None = None
     keys: tuple[tuple[str, str], ...] = ()
+    tier: TierMode = TierMode.SAME
     where: Where | None = None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,9 +32,10 @@ from ssm_reconcile.spec import (
     Run,
     Source,
     Target,
+    TierMode,
 )
 from ssm_reconcile.stores.base import Put, Store
-from ssm_reconcile.stores.readings import Readings, all_readings, facts, label
+from ssm_reconcile.stores.readings import Readings, Unasked, all_readings, facts, label
 from ssm_reconcile.stores.ssm import Aws
 from tests.builders import Never, unwatched
 from tests.doubles.clock import FakeClock
@@ -142,7 +144,7 @@ def add_keys() -> None:
             kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
 
 
-def converges(readings: Readings, before: list[Step], since: list[Step]) -> None:
+def converges(readings: Readings, before: list[Step], since: list[Step], spec: Replication = SPEC) -> None:
     """What people do, an apply, what they do then, another apply: and each time nothing is left to do."""
     clock = FakeClock()
     with StrictMoto(readings, clock=clock):
@@ -154,9 +156,9 @@ def converges(readings: Readings, before: list[Step], since: list[Step]) -> None
                     step(clock, people)
                 clock.advance(timedelta(seconds=7))
             clock.advance(timedelta(minutes=20))
-            places = reconcile.open_places([SPEC], Aws(clock=clock, parallelism=1).connect, RUN)
-            plan = reconcile.make_plan([SPEC], places, RUN, clock, unwatched)
-            report = reconcile.carry_out(plan, [SPEC], places, RUN, clock, unwatched, Never())
+            places = reconcile.open_places([spec], Aws(clock=clock, parallelism=1).connect, RUN)
+            plan = reconcile.make_plan([spec], places, RUN, clock, unwatched)
+            report = reconcile.carry_out(plan, [spec], places, RUN, clock, unwatched, Never())
             left = [
                 (o.change.target, o.change.name, o.error)
                 for o in report.outcomes
@@ -164,7 +166,7 @@ def converges(readings: Readings, before: list[Step], since: list[Step]) -> None
             ]
             assert [one for one in left if "what is not ours is never replaced" not in one[2]] == []
             clock.advance(timedelta(minutes=20))
-            again = reconcile.make_plan([SPEC], places, RUN, clock, unwatched)
+            again = reconcile.make_plan([spec], places, RUN, clock, unwatched)
             besides = {one[:2] for one in left}
             assert [one for one in again.changes if (one.target, one.name) not in besides] == []
 
@@ -195,6 +197,26 @@ ALL_TROUBLES: list[Step] = [
 @pytest.mark.parametrize("readings", list(all_readings()), ids=label)
 def test_all_kinds_of_change_are_settled_by_one_apply_in_every_reading(readings: Readings) -> None:
     converges(readings, ALL_KINDS, ALL_TROUBLES)
+
+
+TIER_TROUBLES: list[Step] = [
+    puts_at(0, Put("/p/a", Sealed("x"), "String", overwrite=True, description="d", tier="Advanced")),
+    puts_at(0, Put("/p/b", Sealed("other"), SECURE, overwrite=True, key_id="alias/app")),
+    puts_at(1, Put("/p/b", Sealed("by hand"), SECURE, overwrite=True, key_id="alias/two", tier="Advanced")),
+    puts_at(2, Put("solo", Sealed("a,b"), STRING_LIST, overwrite=True, tier="Advanced", policies=(QUIET,))),
+    puts_at(0, Put("/p/big", Sealed("y" * 5000), SECURE, overwrite=False, tier="Advanced")),
+    puts_at(1, Put("/p/big", Sealed("small"), SECURE, overwrite=False)),
+]
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("tier", list(TierMode))
+@pytest.mark.parametrize("clear", list(Unasked))
+def test_every_tier_of_a_target_is_settled_by_one_apply(tier: TierMode, clear: Unasked) -> None:
+    spec = replace(SPEC, targets=tuple(replace(target, tier=tier) for target in SPEC.targets))
+    readings = Readings(clear_on_standard=clear)
+    converges(readings, ALL_KINDS, TIER_TROUBLES, spec)
+    converges(readings, ALL_KINDS, ALL_TROUBLES, spec)
 
 
 @pytest.mark.usefixtures("credentials")

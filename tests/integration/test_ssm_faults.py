@@ -40,8 +40,10 @@ def store(there: Aws) -> SsmStore:
     return open_store(there, rates=tuple((kind, 1e6) for kind in rates.DEFAULTS))
 
 
-def write(store: SsmStore, name: str = "/a", text: str = "v", *, overwrite: bool = False) -> int:
-    return store.put(Put(name=name, text=Sealed(text), type="String", overwrite=overwrite))
+def write(
+    store: SsmStore, name: str = "/a", text: str = "v", *, overwrite: bool = False, tier: str = "Standard"
+) -> int:
+    return store.put(Put(name=name, text=Sealed(text), type="String", overwrite=overwrite, tier=tier))
 
 
 def raising(error: Exception) -> Callable[[], AWSResponse]:
@@ -361,6 +363,17 @@ def test_where_there_are_no_tiers_the_write_goes_without(store: SsmStore) -> Non
     write(store, overwrite=True)
     write(store, overwrite=True)
     assert ["Tier" in body for body in wire.bodies] == [True, False, False]
+
+
+def test_where_there_are_no_tiers_a_write_that_needs_advanced_is_refused(store: SsmStore) -> None:
+    wire = Wire(store._ssm, "PutParameter")
+    wire.answers(
+        lambda body: refusal("ValidationException", "Tier is not supported") if "Tier" in body else None
+    )
+    with pytest.raises(StoreError) as caught:
+        write(store, overwrite=True, tier="Advanced")
+    assert caught.value.kind is Trouble.REFUSED
+    assert ["Tier" in body for body in wire.bodies] == [True]
 
 
 # Opening a place

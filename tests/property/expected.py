@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ssm_reconcile.model import MANAGED_KEY, SECURE, STRING_LIST, Place, canonical
+from ssm_reconcile.model import ADVANCED, MANAGED_KEY, SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import OWNER, RECORD, digest
-from ssm_reconcile.spec import Replication, RewriteIn, Target
+from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 from ssm_reconcile.stores.region import Stored
 from tests.property.stage import Stage
 
@@ -116,7 +116,7 @@ class View:
             "type": (wanted.type, there.type),
             "description": (wanted.description, there.description),
             "AllowedPattern": (wanted.allowed_pattern, there.allowed_pattern),
-            "tier": (wanted.tier, there.tier),
+            "tier": (self.tier(source, live), there.tier),
             "policies": (_parsed(wanted.policies), _parsed(there.policies)),
             "DataType": (wanted.data_type, there.data_type),
             "KeyId": (
@@ -125,6 +125,20 @@ class View:
             ),
         }
         return {name for name, (one, other) in pairs.items() if one != other}
+
+    def tier(self, source: Stored, live: Stored) -> str:
+        """The tier that a live parameter should have; AWS never takes one back from Advanced."""
+        wanted, there = source.latest.parameter, live.latest.parameter
+        match self.target.tier:
+            case TierMode.SAME:
+                return wanted.tier
+            case TierMode.ADVANCED:
+                return ADVANCED
+            case TierMode.INTELLIGENT:
+                return there.tier
+            case TierMode.KEEP:
+                large = len(self.shaped(source).encode()) > 4096
+                return ADVANCED if large or wanted.policies else there.tier
 
 
 def _bare(text: str, kind: str) -> str:

@@ -23,6 +23,7 @@ from ssm_reconcile.spec import (
     Rewrite,
     RewriteIn,
     Run,
+    TierMode,
 )
 from ssm_reconcile.stores.readings import Expired, Readings, facts
 from tests.property import deeds
@@ -190,8 +191,11 @@ SKIPS = (
 def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
     """A replication with any of the choices that a spec has."""
     default = draw(one_of("alias/two", None))
-    near = replace(TO_NEAR, default_key=default)
-    far = replace(TO_FAR, default_key=default, keys=draw(one_of((), (("alias/many", "alias/app"),))))
+    tiers = one_of(*[TierMode.SAME] * 3, *TierMode)
+    near = replace(TO_NEAR, default_key=default, tier=draw(tiers))
+    far = replace(
+        TO_FAR, default_key=default, tier=draw(tiers), keys=draw(one_of((), (("alias/many", "alias/app"),)))
+    )
     return Replication(
         name=name,
         source=FROM,

@@ -42,7 +42,8 @@ def parameter(name: str, **given: Any) -> Parameter:
 
 
 def create(name: str = "/app/a", **given: Any) -> Change:
-    desired = Desired(name, parameter(name, **given), {"team": "payments"})
+    source = parameter(name, **given)
+    desired = Desired(name, source, {"team": "payments"}, source.tier)
     return Change("prod", "us-east-2", name, Row.CREATE, Create(desired), Expected(3, NOON))
 
 
@@ -53,7 +54,7 @@ def update(**given: Any) -> Change:
         "us-east-2",
         name,
         Row.UPDATE,
-        Update(Desired(name, parameter(name), {}), TagDiff()),
+        Update(Desired(name, parameter(name), {}, "Standard"), TagDiff()),
         Expected(3, NOON, 2, NOON),
         (Difference("value", "1", "2"),),
     )
@@ -131,17 +132,26 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
         ),
         (
             create(),
-            replace(create(), effect=Create(Desired("/app/a", parameter("/app/a"), {"team": "web"}))),
+            replace(
+                create(), effect=Create(Desired("/app/a", parameter("/app/a"), {"team": "web"}, "Standard"))
+            ),
             "tags to add other than approved",
         ),
         (
             create(),
-            replace(create(), effect=Create(Desired("/app/a", parameter("/app/z"), {"team": "payments"}))),
+            replace(
+                create(),
+                effect=Create(Desired("/app/a", parameter("/app/z"), {"team": "payments"}, "Standard")),
+            ),
             "source /app/a became /app/z",
         ),
         (
             update(),
-            update(effect=Update(Desired("/app/b", parameter("/app/b"), {}), TagDiff(), takes_over=True)),
+            update(
+                effect=Update(
+                    Desired("/app/b", parameter("/app/b"), {}, "Standard"), TagDiff(), takes_over=True
+                )
+            ),
             "takes over no became yes",
         ),
         (
@@ -149,7 +159,13 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             replace(
                 create(),
                 effect=Create(
-                    Desired("/app/a", parameter("/app/a"), {"team": "payments"}, key_identity="alias/k")
+                    Desired(
+                        "/app/a",
+                        parameter("/app/a"),
+                        {"team": "payments"},
+                        "Standard",
+                        key_identity="alias/k",
+                    )
                 ),
             ),
             "KeyId none became alias/k",

@@ -76,7 +76,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
     above = "version name previous_names adopt delete orphans changed_outside hide show"
     below = {
         "source": "region account role_arn external_id",
-        "targets[]": "region name account role_arn external_id frozen kms kms.default kms.keys",
+        "targets[]": "region name account role_arn external_id frozen tier kms kms.default kms.keys",
         "parameters": "include exclude types",
         "skip_sync": "tag values replicas ignore",
         "kms[]": "source targets",

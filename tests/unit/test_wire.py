@@ -123,7 +123,7 @@ def test_an_overwrite_clears_what_is_not_there() -> None:
     ("tier", "overwrite", "policies", "sent"),
     [
         ("Advanced", True, (), "[{}]"),
-        ("Intelligent-Tiering", True, (), "[{}]"),
+        ("Intelligent-Tiering", True, (), None),
         ("Standard", True, (), None),
         ("Advanced", False, (), None),
         ("Advanced", False, ('{"a":1}', '{"b":2}'), '[{"a":1},{"b":2}]'),
@@ -134,6 +134,12 @@ def test_policies_are_set_cleared_or_left_out(
     tier: str, overwrite: bool, policies: tuple[str, ...], sent: str | None
 ) -> None:
     assert put(tier=tier, overwrite=overwrite, policies=policies).get("Policies") == sent
+
+
+def test_intelligent_tiering_clears_policies_only_where_there_are_some() -> None:
+    assert put(tier="Intelligent-Tiering", overwrite=True, clears_policies=True)["Policies"] == "[{}]"
+    assert "Policies" not in put(tier="Intelligent-Tiering", overwrite=False, clears_policies=True)
+    assert "Policies" not in put(tier="Standard", overwrite=True, clears_policies=True)
 
 
 def test_the_data_type_text_is_never_sent() -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import INSTANT, attempt
 from ssm_reconcile.apply.tagging import TAG_ROOM
-from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
+from ssm_reconcile.apply.work import Ended, Work, failed, stale, tier_of, withheld
 from ssm_reconcile.apply.writing import Values, put_new
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
@@ -60,7 +60,7 @@ def _unshaped(change: Change, values: Values) -> Sealed:
 
 def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
     """A create that AWS is sure to refuse must not cost the replica that is there."""
-    limit = STANDARD_BYTES if desired.source.tier == STANDARD else ADVANCED_BYTES
+    limit = STANDARD_BYTES if tier_of(desired, text) == STANDARD else ADVANCED_BYTES
     rewritten = text.reveal() != before.reveal()
     if rewritten and size_of(text.reveal()) > limit:
         withheld("its value is too large for its tier: it is not deleted")

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
-from ssm_reconcile.model import Desired, Place, Sealed, Tags, canonical
+from ssm_reconcile.model import ADVANCED, Desired, Place, Sealed, Tags, canonical
 from ssm_reconcile.plan import Change
 from ssm_reconcile.record import Origin, Record, digest, key_digest, ownership_tags, rewrite_digest
 from ssm_reconcile.report import Result
+from ssm_reconcile.shape import STANDARD_BYTES, size_of
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 
@@ -141,8 +142,19 @@ class Work:
 UNREACHABLE_LIMIT = 3
 
 
-def request(desired: Desired, name: str, text: Sealed, *, tags: Mapping[str, str] | None) -> Put:
-    """The complete PutParameter: an overwrite without tags, a create with them."""
+def tier_of(desired: Desired, text: Sealed) -> str:
+    """Return the tier to request for a value; a value that the plan did not read may need Advanced."""
+    large = desired.may_rise and size_of(text.reveal()) > STANDARD_BYTES
+    return ADVANCED if large else desired.tier
+
+
+def request(
+    desired: Desired, name: str, text: Sealed, *, tags: Mapping[str, str] | None, clears: bool = False
+) -> Put:
+    """Return the complete PutParameter: an overwrite without tags, a create with them.
+
+    `clears`: the live parameter has policies, and the source has none.
+    """
     source = desired.source
     return Put(
         name=name,
@@ -151,8 +163,9 @@ def request(desired: Desired, name: str, text: Sealed, *, tags: Mapping[str, str
         overwrite=tags is None,
         description=source.description,
         allowed_pattern=source.allowed_pattern,
-        tier=source.tier,
+        tier=tier_of(desired, text),
         policies=source.policies,
+        clears_policies=clears,
         data_type=source.data_type,
         key_id=desired.key_id if source.is_secret else None,
         tags=tags,

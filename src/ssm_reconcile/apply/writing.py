@@ -169,12 +169,14 @@ def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed) -> in
             return value.version
         stale(f"it is at version {value.version} by now, written by somebody else")
 
+    clears = not desired.source.policies and any(d.attribute == "policies" for d in change.differences)
+    put = request(desired, change.name, text, tags=None, clears=clears)
     try:
         return attempt(
             work,
             Step.PUT,
             check=lambda: checks.live_version(work, change),
-            send=lambda: work.ends.store.put(request(desired, change.name, text, tags=None)),
+            send=lambda: work.ends.store.put(put),
             landed=landed,
         )
     except StoreError as failure:

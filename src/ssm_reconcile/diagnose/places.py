@@ -54,7 +54,7 @@ def _settings(label: str, settings: Settings) -> list[Check]:
     throughput = "on" if settings.high_throughput else "off: a large first apply is faster with it"
     return [
         Check(
-            label, "default tier", Answer.OK, f"{settings.default_tier}; replicas keep their source's tier"
+            label, "default tier", Answer.OK, f"{settings.default_tier}; not used, every write names its tier"
         ),
         Check(label, "higher throughput", Answer.OK, throughput),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,7 +10,16 @@ from ssm_reconcile import observe
 from ssm_reconcile.budget import RATES
 from ssm_reconcile.diagnose.checks import Answer, Check, Needed
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import ADVANCED, Desired, Keyring, KeyState, Listing, ProblemKind
+from ssm_reconcile.model import (
+    ADVANCED,
+    INTELLIGENT,
+    STANDARD,
+    Desired,
+    Keyring,
+    KeyState,
+    Listing,
+    ProblemKind,
+)
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import Reader
@@ -83,12 +93,18 @@ def _problems(label: str, wanted: Mapping[str, Desired]) -> list[Check]:
 def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:
     """Head-room under the limits of the place, with what is still to be created."""
     found = []
-    for tier, limit in (("Standard", STANDARD_LIMIT), (ADVANCED, ADVANCED_LIMIT)):
-        there = sum((one.tier == ADVANCED) == (tier == ADVANCED) for one in live.parameters.values())
-        more = sum((one.source.tier == ADVANCED) == (tier == ADVANCED) for one in missing)
+    advanced = sum(one.tier == ADVANCED for one in live.parameters.values())
+    standard = len(live.parameters) - advanced
+    to_come = Counter(one.tier for one in missing)
+    either = to_come[INTELLIGENT]  # AWS chooses Advanced where Standard is full
+    as_standard = min(either, max(0, STANDARD_LIMIT - standard - to_come[STANDARD]))
+    for tier, limit, there, more in (
+        (STANDARD, STANDARD_LIMIT, standard, to_come[STANDARD] + as_standard),
+        (ADVANCED, ADVANCED_LIMIT, advanced, to_come[ADVANCED] + either - as_standard),
+    ):
         told = f"{tier}: {there:,} there, {more:,} to come, of {limit:,}"
         if there + more > limit:
-            remedy = "select less, make some Advanced at the source, or spread them over accounts"
+            remedy = "select less, set `tier: intelligent` for the target, or spread them over accounts"
             found.append(Check(label, "room", Answer.FAILED, told, remedy, Needed.APPLY))
         elif (there + more) * 10 > limit * 9:
             found.append(Check(label, "room", Answer.WARNING, told))

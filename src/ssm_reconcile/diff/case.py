@@ -14,6 +14,7 @@ from ssm_reconcile.diff.compare import (
     value_difference,
     verdict,
 )
+from ssm_reconcile.diff.tiers import with_tier
 from ssm_reconcile.model import (
     STANDARD,
     Desired,
@@ -193,16 +194,14 @@ def _left_over(case: Case) -> Case:
 
 def _compared(case: Case) -> Case:
     """An address where something is placed, compared with what is there."""
-    scene, wanted, live = case.scene, case.desired, case.live
-    assert wanted is not None
+    scene, live = case.scene, case.live
+    unproven = live is not None and case.address in scene.unproven
+    known = _verdict(case, unproven=unproven)
+    assert case.desired is not None
+    wanted = with_tier(scene.target.tier, case.desired, live, case.source_reading, known)
+    case = replace(case, desired=wanted)
     if live is None:
         return replace(case, problems=(*wanted.problems, *_read_problems(case)))
-    unproven = case.address in scene.unproven
-    known = Verdict.UNKNOWN
-    if case.address in scene.settled and case.source_reading is None:
-        known = Verdict.EQUAL
-    elif not unproven:
-        known = verdict(scene.readings.source.get(case.address), scene.readings.live.get(case.address))
     differences = attribute_differences(wanted, live, scene.ring, case.record)
     case = replace(case, illegible=_is_illegible(case, differences))
     if known is Verdict.DIFFERENT:
@@ -218,6 +217,16 @@ def _compared(case: Case) -> Case:
         unproven=unproven,
         needs_replace=cannot_change_in_place(wanted, live, differences),
     )
+
+
+def _verdict(case: Case, *, unproven: bool) -> Verdict:
+    """Whether the value of the source is known to equal the live value."""
+    scene = case.scene
+    if case.live is None or unproven:
+        return Verdict.UNKNOWN
+    if case.address in scene.settled and case.source_reading is None:
+        return Verdict.EQUAL
+    return verdict(scene.readings.source.get(case.address), scene.readings.live.get(case.address))
 
 
 def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
@@ -243,7 +252,7 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
             problems.append(Problem(ProblemKind.UNREADABLE, reason))
     reading = case.source_reading
     if reading is not None and reading.rewritten:  # AWS accepted an unchanged value at the source
-        tier = wanted.source.tier
+        tier = wanted.tier
         if not reading.fits_advanced or (tier == STANDARD and not reading.fits_standard):
             problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({tier})"))
     if reading is not None and not reading.fits_pattern:

@@ -105,12 +105,12 @@ def _names_that_differ(before: dict[str, Any], after: dict[str, Any]) -> list[st
 
 def _attributes_to_be(desired: Desired, live: Parameter) -> dict[str, Any]:
     source = desired.source
-    either = INTELLIGENT in (source.tier, live.tier)
+    either = INTELLIGENT in (desired.tier, live.tier)
     return {
         "type": source.type,
         "description": source.description,
         "AllowedPattern": source.allowed_pattern,
-        "tier": INTELLIGENT if either else source.tier,
+        "tier": INTELLIGENT if either else desired.tier,
         "policies": [json.loads(text) for text in sorted(source.policies)],
         "DataType": source.data_type,
         "KeyId": desired.key_identity if source.is_secret else None,
@@ -119,7 +119,7 @@ def _attributes_to_be(desired: Desired, live: Parameter) -> dict[str, Any]:
 
 def _attributes_of(live: Parameter, desired: Desired, ring: Keyring) -> dict[str, Any]:
     """Intelligent-Tiering is a request and never a state: either tier answers it (aws-facts B3)."""
-    either = INTELLIGENT in (desired.source.tier, live.tier)
+    either = INTELLIGENT in (desired.tier, live.tier)
     return {
         "type": live.type,
         "description": live.description,
@@ -144,7 +144,7 @@ def _shown(name: str, live: Parameter, desired: Desired, *, secret: bool) -> Dif
                 return Difference(name, secret=True)
             return Difference(name, live.allowed_pattern, source.allowed_pattern)
         case "tier":
-            return Difference(name, live.tier, source.tier)
+            return Difference(name, live.tier, desired.tier)
         case "policies":
             return Difference(name, _joined(live.policies), _joined(source.policies))
         case "DataType":
@@ -176,5 +176,5 @@ def tag_difference(replication: Replication, desired: Desired, live: Tags) -> Ta
 
 def cannot_change_in_place(desired: Desired, live: Parameter, differences: tuple[Difference, ...]) -> bool:
     """Whether only a replacement helps: another data type, or Advanced to Standard (aws-facts B3)."""
-    downgrade = live.tier == ADVANCED and desired.source.tier == STANDARD
+    downgrade = live.tier == ADVANCED and desired.tier == STANDARD
     return any(d.attribute == "DataType" or (d.attribute == "tier" and downgrade) for d in differences)

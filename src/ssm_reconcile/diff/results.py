@@ -8,6 +8,7 @@ from typing import assert_never
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
 from ssm_reconcile.diff.provenance import both, compared, is_adopted, judged
+from ssm_reconcile.diff.tiers import tier_reasons
 from ssm_reconcile.plan import (
     Adopt,
     Change,
@@ -87,6 +88,9 @@ def _other(case: Case, row: Row, counted: str, *reasons: str) -> Other:
 def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
     live = case.live
     wanted = case.desired
+    of_tier: tuple[str, ...] = ()
+    if isinstance(effect, Create | Replace | Update):
+        of_tier = tier_reasons(case.scene.target.tier, effect.desired, live)
     return Change(
         replication=case.scene.replication.name,
         target=case.scene.target.name,
@@ -95,7 +99,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
         effect=effect,
         expected=_expected(case),
         differences=case.differences,
-        reasons=(*reasons, *(wanted.warnings if wanted is not None else ())),
+        reasons=(*reasons, *of_tier, *(wanted.warnings if wanted is not None else ())),
         place=str(case.scene.live.place),
         source_name=wanted.source.name if wanted is not None else case.made_from,
         kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
@@ -204,7 +208,13 @@ def _conflict(case: Case) -> Change | Other:
     differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
     reason = f"it is there already, is not ours, and differs in {', '.join(differing)}"
     if case.needs_replace:
-        return _other(case, Row.CONFLICT, "conflict", f"{reason}, which AWS cannot change in place")
+        return _other(
+            case,
+            Row.CONFLICT,
+            "conflict",
+            f"{reason}, which AWS cannot change in place",
+            *_of_downgrade(case),
+        )
     if not (mode is AdoptMode.OVERWRITE or (mode is AdoptMode.SAME_VALUE and same)):
         return _other(case, Row.CONFLICT, "conflict", reason)
     effect = Update(
@@ -221,7 +231,15 @@ def _conflict(case: Case) -> Change | Other:
 def _replace(case: Case) -> Change:
     wanted, _ = both(case)
     effect = Replace(wanted, origin_adopted=is_adopted(case))
-    return judged(case, _change(case, Row.REPLACE, effect, "AWS cannot change this in place", *case.unseen))
+    reasons = ("AWS cannot change this in place", *_of_downgrade(case), *case.unseen)
+    return judged(case, _change(case, Row.REPLACE, effect, *reasons))
+
+
+def _of_downgrade(case: Case) -> tuple[str, ...]:
+    """Return how to accept a live Advanced parameter whose source is Standard."""
+    if not any(d.attribute == "tier" for d in case.differences):
+        return ()
+    return (f"`tier: keep` for {case.scene.target.name} in the spec accepts the tier Advanced",)
 
 
 def _update(case: Case) -> Change:

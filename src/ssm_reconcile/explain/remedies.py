@@ -102,7 +102,7 @@ def _orphan(case: Case) -> Iterator[str]:
 
 
 _PROBLEMS = {
-    ProblemKind.SIZE: "shorten it, or make it Advanced at the source",
+    ProblemKind.SIZE: "shorten it, make it Advanced at the source, or set `tier: keep` for the target",
     ProblemKind.NAME: "give it another name at the source, or a `rewrite` with `in: name`, or exclude it",
     ProblemKind.POLICY: "renew or remove its Expiration policy at the source",
     ProblemKind.TAGS: "name some of its tags in `tags.ignore`",
@@ -140,6 +140,8 @@ def _difference(case: Case, outcome: Change | Other | None) -> Iterator[str]:
         yield "to drop it: --overwrite-outside at plan and apply, or `changed_outside: overwrite`"
         return
     if outcome is not None and isinstance(outcome, Change) and outcome.row is Row.REPLACE:
+        if any(difference.attribute == "tier" for difference in outcome.differences):
+            yield f"to accept the tier Advanced: `tier: keep` for {case.scene.target.name} in the spec"
         yield "--allow-replace at plan and apply: readers fail for a moment, and its history is lost"
         return
     yield f"`ssm-reconcile apply` brings {case.name} in line"

@@ -19,6 +19,7 @@ from ssm_reconcile.spec import (
     RewriteIn,
     Source,
     Target,
+    TierMode,
 )
 
 Pairs = tuple[tuple[str, str], ...]
@@ -88,6 +89,7 @@ def _target(view: View, rates: tuple[tuple[str, float], ...]) -> Target:
         frozen=view.at("frozen").flag,
         default_key=view.at("kms", "default").text,
         keys=_pairs(view.at("kms", "keys")),
+        tier=TierMode(view.at("tier").text or TierMode.SAME),
         where=view.where,
     )
 

@@ -263,7 +263,7 @@ def _anew(desired: Desired) -> dict[str, Any]:
     every = {
         "description": (source.description, {"before": None, "after": source.description}),
         "AllowedPattern": (source.allowed_pattern, pattern),
-        "tier": (source.tier != STANDARD, {"before": None, "after": source.tier}),
+        "tier": (desired.tier != STANDARD, {"before": None, "after": desired.tier}),
         "policies": (source.policies, {"before": None, "after": policies}),
         "DataType": (source.data_type != TEXT, {"before": None, "after": source.data_type}),
         "KeyId": (desired.key_id, {"before": None, "after": desired.key_id}),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import Key, Parameter, Place, Sealed, Tags, Value
+from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, Sealed, Tags, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,9 @@ class Put:
     """One PutParameter, complete: what AWS does with omitted fields is unknown (aws-facts B5).
 
     `tags` travel only with a create (`overwrite=False`): AWS refuses them with an overwrite.
-    `policies` are JSON texts of single policies; none clears what is there. `key_id` is set for a
-    SecureString and only for it.
+    `policies` are JSON texts of single policies; none clears what is there. With Intelligent-Tiering
+    none clears only if `clears_policies`: AWS may choose Standard, where there is nothing to clear.
+    `key_id` is set for a SecureString and only for it.
     """
 
     name: str
@@ -120,6 +121,13 @@ class Put:
     data_type: str = "text"
     key_id: str | None = None
     tags: Tags | None = None
+    clears_policies: bool = False
+
+    @property
+    def is_clearing(self) -> bool:
+        """Whether the write removes the policies of what is there: only Advanced has any (aws-facts B4)."""
+        may_have = self.tier == ADVANCED or (self.tier == INTELLIGENT and self.clears_policies)
+        return self.overwrite and not self.policies and may_have
 
 
 class Writer(Protocol):

@@ -70,12 +70,12 @@ def request_of(put: Put) -> Request:
     """The request that a `Put` becomes: complete, and nothing that AWS might stumble over.
 
     `text` is never sent as DataType (B8). An empty set of policies is sent as `[{}]` only where
-    there can be any: an overwrite with a tier that is not Standard.
+    there can be any (`Put.is_clearing`).
     """
     policies: str | None = None
     if put.policies:
         policies = f"[{','.join(put.policies)}]"
-    elif put.overwrite and put.tier != STANDARD:
+    elif put.is_clearing:
         policies = CLEAR
     return Request(
         name=put.name,

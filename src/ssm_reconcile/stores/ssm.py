@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Key, Parameter, Place, Tags, canonical, sorted_tags
+from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from ssm_reconcile.stores.calls import Calls
@@ -253,13 +253,16 @@ class SsmStore:
         return frozenset(map(canonical, gone))
 
     def _put(self, request: Put) -> PutParameterResultTypeDef:
-        """One PutParameter; a second one where the partition has no tiers, which was a clean refusal."""
+        """Send one PutParameter; a second one where the partition has no tiers, which was a clean refusal.
+
+        What has to be Advanced is refused there: written as Standard it would differ for ever.
+        """
         arguments = put_arguments(request)
-        if self._tiers:
+        if self._tiers or request.tier == ADVANCED:
             try:
                 return self._ssm.put_parameter(**arguments)
             except Exception as error:
-                if not tier_is_unknown(error):
+                if not tier_is_unknown(error) or request.tier == ADVANCED:
                     raise
                 self._tiers = False
         del arguments["Tier"]

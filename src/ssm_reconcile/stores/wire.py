@@ -13,8 +13,6 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.model import (
-    ADVANCED,
-    INTELLIGENT,
     SECURE,
     STANDARD,
     TEXT,
@@ -131,7 +129,7 @@ def put_arguments(request: Put) -> PutParameterRequestTypeDef:
         arguments["AllowedPattern"] = request.allowed_pattern
     if request.policies:
         arguments["Policies"] = f"[{','.join(request.policies)}]"
-    elif request.overwrite and request.tier in (ADVANCED, INTELLIGENT):
+    elif request.is_clearing:
         arguments["Policies"] = CLEAR_POLICIES
     if request.data_type != TEXT:
         arguments["DataType"] = request.data_type

@@ -45,7 +45,8 @@ def source(name: str, kind: str = "String", version: int = 2, **more: Any) -> Pa
 def wanted(name: str, kind: str = "String", version: int = 2, **more: Any) -> Desired:
     key = more.pop("key_id", "alias/shop" if kind == "SecureString" else None)
     tags = more.pop("tags", {})
-    return Desired(name, source(name, kind, version, **more), tags, key_id=key, key_identity=key)
+    made = source(name, kind, version, **more)
+    return Desired(name, made, tags, made.tier, key_id=key, key_identity=key)
 
 
 def expected(source_version: int | None = 2, version: int | None = 1, day: int = 2) -> Expected:
