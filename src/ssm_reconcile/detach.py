@@ -134,7 +134,7 @@ def detach(
             for one in pool.map(lambda name: _one(work, aim, name), sorted(left)):
                 done[one.name] = one
                 watch(Progress(str(work.place), Phase.WRITING, len(done), max(len(done), len(left))))
-        left = frozenset() if work.dead else _again(aim, done)
+        left = frozenset() if work.dead or stop.is_set() else _again(aim, done)
     for name in left - done.keys():
         done[name] = Handover(name, Result.NOT_ATTEMPTED, "the run was stopped")
     return Detachment(

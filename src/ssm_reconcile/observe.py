@@ -8,7 +8,6 @@ N/100 GetResources, the two streams side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import TypeVar
@@ -26,6 +25,7 @@ from ssm_reconcile.model import (
     Value,
     canonical,
 )
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Reader
@@ -42,7 +42,7 @@ def list_place(reader: Reader, watch: Watch) -> Listing:
 
     Without permission for GetResources tags are read one by one; `trouble` says so.
     """
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ReadPool(max_workers=2) as pool:
         describing = pool.submit(_describe, reader, watch)
         tagging = pool.submit(_tags_in_bulk, reader, watch)
         parameters, failure = describing.result()
@@ -179,7 +179,7 @@ def _each(names: list[str], ask: Callable[[str], Answer]) -> Iterator[Answer | S
         except StoreError as failure:
             return failure
 
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+    with ReadPool(max_workers=AT_ONCE) as pool:
         yield from pool.map(safely, names)
 
 

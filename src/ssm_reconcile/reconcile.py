@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -26,6 +25,7 @@ from ssm_reconcile.guards import Rules, guarded
 from ssm_reconcile.model import Access, Keyring, KeyState, Listing
 from ssm_reconcile.places import Connect, Places, narrowed, open_more, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Watch
 from ssm_reconcile.report import Report
 from ssm_reconcile.settle import View, settle
@@ -165,7 +165,7 @@ def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Lis
         store = places.opened[access]
         return store if isinstance(store, StoreError) else observe.list_place(store, watch)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(doors))) as pool:
+    with ReadPool(max_workers=max(1, len(doors))) as pool:
         listed = dict(zip(doors, pool.map(one, doors.values()), strict=True))
     return {access: listed[replace(access, rates=())] for access in wanted}
 

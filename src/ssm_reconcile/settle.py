@@ -8,7 +8,6 @@ read directly. A read may change the picture, so the rows are computed again unt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -18,6 +17,7 @@ from ssm_reconcile.diff import Scene, TargetDiff, diff, matching, rests_on
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Desired, Keyring, Listing, Question, Reading, Readings, Tags, Unreadable
 from ssm_reconcile.places import Places
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
 from ssm_reconcile.record import OWNER
@@ -152,7 +152,7 @@ def _selection(spec: Replication, situation: Situation, only: tuple[Glob, ...]) 
 def _learnt(situation: Situation, wanted: Mapping[str, frozenset[str]], ask: Ask) -> Situation:
     """The situation after some tags of each end were read: each has quotas of its own, so all at once."""
     ends = [end for end, names in sorted(wanted.items()) if names]
-    with ThreadPoolExecutor(max_workers=max(1, len(ends))) as pool:
+    with ReadPool(max_workers=max(1, len(ends))) as pool:
         for end, told in zip(ends, pool.map(lambda end: ask(end, wanted[end]), ends), strict=True):
             situation = situation.learn(end, *told)
     return situation
@@ -277,7 +277,7 @@ def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
             decrypt=not settling.run.no_decrypt,
         )
 
-    with ThreadPoolExecutor(max_workers=max(1, len(open_questions))) as pool:
+    with ReadPool(max_workers=max(1, len(open_questions))) as pool:
         for answers in pool.map(read, sorted(open_questions)):
             settling.answers.update(answers)
 

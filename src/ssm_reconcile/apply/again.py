@@ -24,6 +24,8 @@ def look_again(work: Work, watch: Watch) -> list[Remaining]:
     """What one target does not hold although it was written, by canonical name."""
     names, wrong = sorted(work.written), dict[str, str]()
     for start in range(0, len(names), CHUNK):
+        if work.stop.is_set():
+            return []  # a new read is new work; the outcomes already say what was written
         watch(Progress(str(work.place), Phase.CHECKING, start, len(names)))
         wrong |= _wrong(work, names[start : start + CHUNK])
     if names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -103,8 +104,11 @@ class Door(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; whatever it raises becomes text and an exit code."""
+        from ssm_reconcile.cli.stopping import Stopping
+
         try:
-            return super().invoke(ctx)
+            with Stopping():
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
@@ -147,5 +151,19 @@ def door() -> None:
 
 
 def main() -> NoReturn:
-    """The entry of the console script."""
-    door.main()
+    """Run the command line as a process; the entry of the console script.
+
+    An interrupted process ends without waiting for its threads: they may wait for a server.
+    """
+    from ssm_reconcile.errors import Interrupted
+
+    interrupted = Interrupted.exit_code
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        door.main()
+    except KeyboardInterrupt:
+        os._exit(interrupted)
+    except SystemExit as end:
+        if end.code == interrupted:
+            os._exit(interrupted)
+        raise

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Value, canonical
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers
 from ssm_reconcile.stores.calls import Calls
@@ -57,12 +57,10 @@ class Values:
             for batch in asked:
                 ask(batch)
             return
-        pool = ThreadPoolExecutor(max_workers=min(self.parallelism, len(asked)), thread_name_prefix="values")
-        try:
+        workers = min(self.parallelism, len(asked))
+        with ReadPool(max_workers=workers, thread_name_prefix="values") as pool:
             for done in [pool.submit(ask, batch) for batch in asked]:
                 done.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ counted: a batch that would delete lists both places once, and so does one that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,6 +18,7 @@ from ssm_reconcile.model import Access, Listing, Place, canonical
 from ssm_reconcile.observe import Glimpse
 from ssm_reconcile.places import Places, narrowed
 from ssm_reconcile.plan import Action, Change, Delete, Narrowing, Plan, Release, Replace
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Watch
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.report import Report
@@ -145,7 +145,7 @@ class Standby:
             return observe.list_names(store, aim.names[access], self.watch)
 
         wanted = sorted(aim.names, key=repr)
-        with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        with ReadPool(max_workers=len(wanted)) as pool:
             return dict(zip(wanted, pool.map(one, wanted), strict=True))
 
     def _leave_out_the_unsure(self, aim: Aim, glimpses: Mapping[Access, Glimpse | StoreError]) -> None:
@@ -235,7 +235,7 @@ class Standby:
         """Lists places whole; what was read by its name stays as it was read: it is the surer word."""
         wanted = sorted(wide, key=repr)
         aim.listed = aim.listed or bool(wanted)
-        with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
+        with ReadPool(max_workers=max(1, len(wanted))) as pool:
             found = list(pool.map(self._listed_whole, wanted))
         for access, whole in zip(wanted, found, strict=True):
             known = listings[access]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from ssm_reconcile.cli.stopping import Stopping
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import Interrupted
+from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress
+
+SOURCE = Path(__file__).parents[3] / "src"
 
 
 def send(number: int) -> None:
@@ -50,6 +56,66 @@ def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
         send(signal.SIGTERM)
         send(signal.SIGTERM)
     assert left == []
+
+
+BLOCKED = """
+import hashlib, sys
+from ssm_reconcile.cli.stopping import Stopping
+
+with Stopping(grace=0.2):
+    print("begun", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # a C call that heeds no signal
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_reading_also_while_the_main_thread_is_inside_a_c_call(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCKED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(0.5)  # until it is inside of that call
+    process.send_signal(number)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert told == "Interrupted.\n"
+
+
+def test_writing_is_never_overdue() -> None:
+    left: list[int] = []
+    with Stopping(left.append, grace=0.01) as stop, stop.finishing():
+        send(signal.SIGTERM)
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_reading_that_does_not_end_by_itself_is_ended() -> None:
+    left = threading.Event()
+    with Stopping(lambda _: left.set(), grace=0.01):
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGTERM)
+        assert left.wait(10)
+
+
+def test_an_interrupt_does_not_wait_for_threads_that_read() -> None:
+    hung = threading.Event()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), ReadPool() as pool:  # noqa: PT012 - the pool is what is tested
+        pool.submit(hung.wait, 30)
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 10
+    hung.set()
+
+
+def test_all_else_waits_for_threads_that_read() -> None:
+    done = threading.Event()
+    with pytest.raises(ValueError, match="trouble"), ReadPool() as pool:  # noqa: PT012 - as above
+        pool.submit(threading.Timer(0.05, done.set).run)
+        message = "trouble"
+        raise ValueError(message)
+    assert done.is_set()
 
 
 def test_afterwards_signals_mean_what_they_meant_before() -> None:

@@ -1,0 +1,150 @@
+"""SIGINT and SIGTERM sent to the installed command, wherever it is waiting at that moment."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.e2e.aws import Asked, Meddle
+from tests.e2e.conftest import HERE, THERE, Shell
+
+SOON = 4.0
+"""Seconds: the promise is two, and this machine may be busy. What hangs in these tests hangs for longer."""
+GENTLE = 1.6
+"""Seconds: longer than a command that only reads is given to end."""
+BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+
+
+@pytest.fixture
+def hung() -> threading.Event:
+    """Ends what hangs when the test is over; nothing else does."""
+    return threading.Event()
+
+
+def hanging(operation: str, hung: threading.Event) -> Meddle:
+    """A server that takes requests of one operation and never answers."""
+
+    def meddle(asked: Asked) -> None:
+        if asked.operation == operation:
+            hung.wait(30)
+
+    return meddle
+
+
+def interrupted(
+    shell: Shell, process: subprocess.Popen[str], number: signal.Signals
+) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Send a signal; return how the process ended and after how many seconds."""
+    started = time.monotonic()
+    process.send_signal(number)
+    return shell.ended(process), time.monotonic() - started
+
+
+WAITING = {
+    "plan, asking who it is": (("plan",), "GetCallerIdentity"),
+    "plan, listing": (("plan",), "DescribeParameters"),
+    "plan, listing tags": (("plan",), "GetResources"),
+    "plan, reading values": (("plan",), "GetParameters"),
+    "explain": (("explain", "/a"), "DescribeParameters"),
+    "doctor": (("doctor",), "DescribeParameters"),
+    "init": (("init", "--source-region", HERE, "--target", THERE, "--yes", "--force"), "DescribeParameters"),
+    "event, before it writes": (("event", "event.json"), "GetParameters"),
+    "detach, before it writes": (("detach", "--target", THERE, "--yes"), "DescribeParameters"),
+    "apply, before it writes": (("apply", "--yes"), "DescribeParameters"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("case", WAITING)
+def test_a_signal_ends_a_hung(shell: Shell, hung: threading.Event, case: str, number: signal.Signals) -> None:
+    words, operation = WAITING[case]
+    shell.put("/a", "1")
+    shell.write_spec()
+    path = f"{shell.path}/a"
+    event = (
+        '{"source": "aws.ssm", "detail-type": "Parameter Store Change", "account": "123456789012",'
+        f' "region": "{HERE}", "time": "2026-01-01T00:00:00Z", "resources": [],'
+        f' "detail": {{"operation": "Update", "name": "{path}", "type": "String"}}}}'
+    )
+    (shell.folder / "event.json").write_text(event)
+    shell.proxy.meddle = hanging(operation, hung)
+    process = shell.start(*(path if word == "/a" else word for word in words), start_new_session=True)
+    shell.proxy.wait_for(operation, 1)
+    told, seconds = interrupted(shell, process, number)
+    hung.set()
+    assert told.returncode == 130, told.stderr
+    assert seconds < SOON
+    assert "Interrupted." in told.stderr
+    assert shell.proxy.count("PutParameter") == 0
+
+
+@BOTH
+def test_a_signal_ends_a_wait_for_rates(shell: Shell, number: signal.Signals) -> None:
+    for each in range(12):
+        shell.put(f"/{each}", "1")
+    spec = shell.write_spec()
+    spec.write_text(spec.read_text().replace("describe: 50", "describe: 0.01"))
+    process = shell.start("plan", start_new_session=True)
+    shell.proxy.wait_for("DescribeParameters", 2)  # one page of each place; the next ones wait for minutes
+    told, seconds = interrupted(shell, process, number)
+    assert told.returncode == 130
+    assert seconds < SOON
+
+
+@BOTH
+def test_a_signal_ends_a_read_of_the_spec(shell: Shell, number: signal.Signals) -> None:
+    process = shell.start("validate", "-", stdin=subprocess.PIPE, start_new_session=True)
+    time.sleep(1)  # nothing to be seen from outside: it reads
+    told, seconds = interrupted(shell, process, number)
+    assert told.returncode == 130
+    assert seconds < SOON
+
+
+@BOTH
+def test_a_signal_lets_an_apply_finish_a_write(
+    shell: Shell, hung: threading.Event, number: signal.Signals
+) -> None:
+    for each in range(12):
+        shell.put(f"/{each}", "1")
+    shell.write_spec()
+    shell.proxy.meddle = hanging("PutParameter", hung)
+    process = shell.start(
+        "apply", "--yes", "--parallelism", "1", "--out", "report.json", start_new_session=True
+    )
+    shell.proxy.wait_for("PutParameter", 1)
+    process.send_signal(number)
+    read = shell.proxy.count("GetParameters")
+    time.sleep(GENTLE)
+    assert process.poll() is None, "a write in flight is waited for"
+    hung.set()
+    told = shell.ended(process)
+    assert told.returncode == 130
+    assert shell.proxy.count("PutParameter") == 1
+    assert shell.proxy.count("GetParameters") == read, "no verification begins after the signal"
+    assert shell.report()["summary"] == {
+        "applied": 1, "failed": 0, "stale": 0, "withheld": 0, "not_attempted": 11,
+    }  # fmt: skip
+    assert len(shell.names()) == 1
+
+
+def test_a_signal_lets_a_detach_finish_a_write(shell: Shell, hung: threading.Event) -> None:
+    for each in range(12):
+        shell.put(f"/{each}", "1")
+    shell.write_spec()
+    assert shell.run("apply", "--yes", "-q").returncode == 0
+    shell.proxy.meddle = hanging("AddTagsToResource", hung)
+    process = shell.start("detach", "--target", THERE, "--yes", "--parallelism", "1", start_new_session=True)
+    shell.proxy.wait_for("AddTagsToResource", 1)
+    listed = shell.proxy.count("DescribeParameters")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(GENTLE)
+    assert process.poll() is None
+    hung.set()
+    told = shell.ended(process)
+    assert told.returncode == 130
+    assert shell.proxy.count("AddTagsToResource") == 1
+    assert shell.proxy.count("DescribeParameters") == listed, "no second listing begins after the signal"
