@@ -1,16 +1,17 @@
 """Text -> stdout, stderr or a file: results on stdout, all else on stderr, colour only where it is wanted.
 
-A reader that goes away (`| head -1`) is no error: what is left to say is dropped, and the exit code
-stays what it would have been.
+A stream that is closed from the start, or breaks later (`| head -1`, a full disk), changes what is shown
+and nothing else: the work goes on, and the exit code is the same.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -22,23 +23,81 @@ if TYPE_CHECKING:
 COLOR_CHOICES = ("auto", "always", "never")
 
 
+class Lasting:
+    """A text stream that takes everything, also after it broke; then the text goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, unless the stream broke."""
+        try:
+            return self.stream.write(text)
+        except UnicodeError:
+            raise
+        except (OSError, ValueError) as failure:
+            self._broke(failure)
+            return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts, unless the stream broke."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush, unless the stream broke."""
+        try:
+            self.stream.flush()
+        except (OSError, ValueError) as failure:
+            self._broke(failure)
+
+    def _broke(self, failure: Exception) -> None:
+        """Send what is still to come nowhere. A result that is lost without a reader's doing is reported."""
+        lost = isinstance(failure, OSError) and failure.errno != errno.EPIPE
+        is_result = sys.stdout is cast("TextIO", self)
+        _drop(self.stream)
+        if lost and is_result:
+            reason = failure.strerror if isinstance(failure, OSError) else ""
+            aside(f"Warning: standard output could not be written: {reason}")
+
+
 def prepare() -> None:
-    """Makes characters that a terminal cannot show into escapes, where they would be an exception."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+    """Make both streams last, and replace characters that a terminal cannot show by escapes."""
+    _fill_descriptors()
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
+    sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
+
+
+def _fill_descriptors() -> None:
+    """Open the null device where a standard descriptor is closed.
+
+    The next file or socket would take its number, and what is printed would be written into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stderr
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - a child process needs them as well
+    os.close(descriptor)
+
+
+def _lasting(stream: TextIO | None) -> TextIO:
+    if isinstance(stream, Lasting):
+        return cast("TextIO", stream)
+    stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+    return cast("TextIO", Lasting(stream))
 
 
 def finish() -> None:
-    """Flushes both streams, so that a reader that went away is noticed here and not at exit."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
+    """Flush both streams, so that one that broke is noticed here and not at exit; undo `prepare`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, Lasting):
             stream.flush()
-        except OSError:
-            _drop(stream)
-        except ValueError:
-            continue  # closed already
+            setattr(sys, name, stream.stream)
 
 
 def result(text: str) -> None:
@@ -52,15 +111,12 @@ def aside(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    try:
-        stream.write(text if text.endswith("\n") or not text else text + "\n")
-        stream.flush()
-    except BrokenPipeError:
-        _drop(stream)
+    stream.write(text if text.endswith("\n") or not text else text + "\n")
+    stream.flush()
 
 
 def _drop(stream: TextIO) -> None:
-    """Lets everything that is still written to a stream go nowhere."""
+    """Send everything that is still written to a stream nowhere."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -91,12 +147,9 @@ def asks(stdin: TextIO | None = None) -> bool:
 
 def confirmed(question: str) -> bool:
     """Asks on stderr and reads a line from stdin; anything but y or yes is no."""
-    try:
-        sys.stderr.write(question)
-        sys.stderr.flush()
-        answer = sys.stdin.readline()
-    except BrokenPipeError:
-        return False
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         aside("")
     return answer.strip().lower() in {"y", "yes"}
