@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.diff.compare import Verdict
 from ssm_reconcile.model import Desired, Parameter
 from ssm_reconcile.plan import Change
 from ssm_reconcile.record import Origin, Record, digest, is_resolved, key_digest, rewrite_digest
@@ -19,10 +18,13 @@ def both(case: Case) -> tuple[Desired, Parameter]:
 
 
 def judged(case: Case, change: Change) -> Change:
-    """Marks a replica that somebody else changed since our write, and whose value differs."""
+    """Mark a replica whose version is not the recorded one and whose last writer is not us.
+
+    The caller has found a difference in its value or in another replicated attribute than the tags.
+    """
     _, live = both(case)
     record = case.record
-    if record is None or record.left_at(live) or case.verdict is Verdict.EQUAL:
+    if record is None or record.left_at(live):
         return change
     if same_writer(live.last_modified_user, case.scene.live.caller):
         return change

@@ -44,6 +44,7 @@ from tests.builders import (
     OWNED_BY,
     SOMEBODY,
     THERE,
+    US,
     Held,
     held,
     judge,
@@ -56,6 +57,7 @@ from tests.builders import (
 
 OTHERS = "staging@123456789012/us-east-1"
 SKIP = {"skip_sync": "yes"}
+NOTICE = '{"Attributes":{"After":"30","Unit":"Days"},"Type":"NoChangeNotification","Version":"1.0"}'
 
 
 def test_the_rows_are_tried_in_the_order_of_the_design() -> None:
@@ -862,11 +864,49 @@ class TestUpdate:
         there = replica(held(), "half done", version=2, last_modified_user=session)
         assert not judge(held(), there).change.changed_outside
 
-    def test_update_is_not_changed_outside_when_the_value_is_the_sources(self) -> None:
+    @pytest.mark.parametrize(
+        ("live", "attribute"),
+        [
+            ({"type": SECURE, "key_id": MANAGED_KEY}, "type"),
+            ({"allowed_pattern": "v"}, "AllowedPattern"),
+            ({"description": "theirs"}, "description"),
+            ({"tier": ADVANCED}, "tier"),
+            ({"tier": ADVANCED, "policies": (NOTICE,)}, "policies"),
+            ({"data_type": "aws:ec2:image"}, "DataType"),
+        ],
+    )
+    def test_a_replica_is_changed_outside_when_any_attribute_differs(
+        self, live: dict[str, Any], attribute: str
+    ) -> None:
         source = held(value="new", version=2)
-        there = replica(held(), "new", version=2, last_modified_user=SOMEBODY, description="theirs")
+        there = replica(held(), "new", version=2, last_modified_user=SOMEBODY, **live)
         found = judge(source, there)
-        assert (found.row, found.change.changed_outside) == ("update", False)
+        assert attribute in [difference.attribute for difference in found.change.differences]
+        assert found.change.changed_outside
+        by_us = judge(source, replica(held(), "new", version=2, last_modified_user=US, **live))
+        assert not by_us.change.changed_outside
+        recorded = judge(source, replica(held(), "new", last_modified_user=SOMEBODY, **live))
+        assert not recorded.change.changed_outside
+
+    def test_a_replica_under_another_key_is_changed_outside(self) -> None:
+        spec = replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),))
+        source = held(kind=SECURE, key_id="alias/app")
+        there = replica(
+            source, version=2, last_modified_user=SOMEBODY, key_id="alias/strict",
+            record={"key": key_digest(key_arn(THERE, "alias/app"))},
+        )  # fmt: skip
+        found = judge(
+            source, there, spec=spec, source_ring=ring(HERE, "alias/app"),
+            target_ring=ring(THERE, "alias/app", "alias/strict"),
+        )  # fmt: skip
+        assert [difference.attribute for difference in found.change.differences] == ["KeyId"]
+        assert found.change.changed_outside
+
+    def test_a_replica_whose_tags_alone_differ_is_not_changed_outside(self) -> None:
+        source = held(tags={"team": "a"})
+        there = replica(source, version=2, last_modified_user=SOMEBODY, tags={"team": "b"})
+        found = judge(source, there)
+        assert (found.row, found.change.changed_outside) == ("retag", False)
 
     def test_update_is_not_changed_outside_when_the_version_is_the_one_we_recorded(self) -> None:
         there = replica(held(value="old"), last_modified_user=SOMEBODY)
