@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from benchmarks.world import MANAGED_KEY, SECURE, Entry, Region, World
-from ssm_reconcile.record import Origin, Record, digest, key_digest, ownership_tags
+from ssm_reconcile.record import Origin, Record, compose_own, digest, key_digest, ownership_tags
 
 PREFIX = "/bench"
 OWNER = "bench"
@@ -91,7 +91,7 @@ def _replica(entry: Entry, source: Region, target: Region, *, owned: bool) -> En
             version=1,
             written=datetime.fromtimestamp(REPLICA_AT, tz=UTC),
             origin=Origin.CREATED,
-            own=digest(target.arn(entry.name)),
+            own=compose_own(target.arn(entry.name), entry.type, None),
             source=digest(source.arn(entry.name)),
             key=key_digest(key),
         )

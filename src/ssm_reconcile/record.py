@@ -7,6 +7,10 @@
 
 A record names the ARN of the parameter that it was written for. Tags that a script copied along to
 another parameter name the wrong one, so nobody can become a replica by accident.
+
+The field `own` has 32 hex digits. In format 1 all of them are the digest of the replica's ARN. Today they
+are 19 digits of that digest, one for the source's type, and 12 for the id of the spec. A version that knows
+format 1 only reads such a record as one that names another parameter, and refuses it (decision 0020).
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
-from ssm_reconcile.model import Desired, Parameter, Place, Substitution, Tags, canonical
+from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Substitution, Tags, canonical
 
 PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
@@ -35,6 +39,13 @@ SAME_MOMENT = timedelta(seconds=2)
 """Within this, two readings of LastModifiedDate are the same moment (rounding differs by API)."""
 WRITE_WINDOW = timedelta(minutes=10)
 """How far AWS's LastModifiedDate may lie from our own clock at the write."""
+
+
+_ARN_DIGITS = 19
+_ID_DIGITS = 12
+_NO_ID = "0" * _ID_DIGITS
+_TYPE_DIGITS = {"String": "1", "StringList": "2", SECURE: "3"}
+_TYPES = {digit: kind for kind, digit in _TYPE_DIGITS.items()}
 
 
 class Origin(StrEnum):
@@ -60,6 +71,18 @@ class Standing(StrEnum):
 def digest(text: str) -> str:
     """A short fingerprint of something that is not secret (an ARN, a rule)."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest_id(spec_id: str) -> str:
+    """Return the digest of a spec's id as it stands in a record. Never the text for "no id"."""
+    found = digest(spec_id)[:_ID_DIGITS]
+    return found if found != _NO_ID else "f" * _ID_DIGITS
+
+
+def compose_own(arn: str, source_type: str, spec_id: str | None) -> str:
+    """Return the field `own` of a record: the replica's ARN, the source's type and the spec's id."""
+    of_id = _NO_ID if spec_id is None else digest_id(spec_id)
+    return digest(arn)[:_ARN_DIGITS] + _TYPE_DIGITS.get(source_type, "0") + of_id
 
 
 def rewrite_digest(substitutions: Iterable[Substitution]) -> str:
@@ -119,7 +142,16 @@ class Record:
 
     def names(self, arn: str) -> bool:
         """Whether this record was written for the parameter of that ARN."""
-        return self.own == digest(arn)
+        return self.own[:_ARN_DIGITS] == digest(arn)[:_ARN_DIGITS]
+
+    def source_type(self, arn: str) -> str | None:
+        """Return the type that the source had at the write; None if the record does not show it."""
+        return None if self.own == digest(arn) else _TYPES.get(self.own[_ARN_DIGITS])
+
+    def id_digest(self, arn: str) -> str | None:
+        """Return the digest of the id of the spec that wrote this record; None if the spec had no id."""
+        of_id = self.own[-_ID_DIGITS:]
+        return None if self.own == digest(arn) or of_id == _NO_ID else of_id
 
     def made_from(self, source: Parameter) -> bool:
         """Whether the source is still the version that the replica was made from."""

@@ -214,6 +214,8 @@ class Replication:
     exclude: tuple[Glob, ...] = ()
     types: frozenset[str] = frozenset({"String", "StringList", "SecureString"})
     previous_names: tuple[str, ...] = ()
+    id: str | None = None
+    previous_ids: tuple[str, ...] = ()
     skip_sync: SkipSync = field(default_factory=SkipSync)
     kms: tuple[KeyRule, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ssm_reconcile.model import SECURE, KeyState, canonical
-from ssm_reconcile.record import DETACHED, OWNER, RECORD, Origin, Record, digest, ownership_tags
+from ssm_reconcile.record import DETACHED, OWNER, RECORD, Origin, Record, compose_own, digest, ownership_tags
 from ssm_reconcile.stores.refusal import Refusal
 from ssm_reconcile.stores.region import Stored
 from ssm_reconcile.stores.world import SOMEBODY
@@ -265,7 +265,7 @@ def claim(stage: Stage, where: str, found: Stored, owner: str) -> dict[str, str]
         version=shown.version,
         written=shown.last_modified,
         origin=Origin.CREATED,
-        own=digest(place.arn(shown.name)),
+        own=compose_own(place.arn(shown.name), shown.type, None),
         source=digest(f"arn:aws:ssm:ap-south-1:999999999999:parameter{canonical(shown.name)}"),
     )
     return ownership_tags(owner, record, source_name=shown.name, name=shown.name)

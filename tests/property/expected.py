@@ -50,7 +50,7 @@ class View:
             name
             for name, stored in self.stage.world.region(self.place).parameters.items()
             if stored.tags.get(OWNER) in mine
-            and f" own={digest(self.place.arn(name))} " in stored.tags.get(RECORD, "")
+            and f" own={digest(self.place.arn(name))[:19]}" in stored.tags.get(RECORD, "")
         }
 
     def shaped(self, source: Stored) -> str:

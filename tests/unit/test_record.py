@@ -19,8 +19,10 @@ from ssm_reconcile.record import (
     Origin,
     Record,
     Standing,
+    compose_own,
     detached_from,
     digest,
+    digest_id,
     is_replica,
     key_digest,
     ownership_tags,
@@ -282,3 +284,37 @@ def test_no_part_of_a_record_comes_from_a_value() -> None:
         "key",
         "rewrite",
     }
+
+
+class TestSourceTypeAndId:
+    @pytest.mark.parametrize("kind", ["String", "StringList", "SecureString"])
+    @pytest.mark.parametrize("spec_id", [None, "abc123"])
+    def test_a_record_shows_the_type_of_the_source_and_the_id_of_the_spec(
+        self, kind: str, spec_id: str | None
+    ) -> None:
+        found = parse(record(of=parameter(kind=kind), spec_id=spec_id).text())
+        assert found is not None
+        assert found.names(ARN)
+        assert found.source_type(ARN) == kind
+        assert found.id_digest(ARN) == (None if spec_id is None else digest_id(spec_id))
+
+    def test_a_record_of_format_1_shows_neither(self) -> None:
+        found = parse(record(own=digest(ARN)).text())
+        assert found is not None
+        assert found.names(ARN)
+        assert (found.source_type(ARN), found.id_digest(ARN)) == (None, None)
+
+    def test_a_record_for_another_parameter_names_only_that_one(self) -> None:
+        other = record("/p/b", spec_id="abc123")
+        assert not other.names(ARN)
+        assert other.names(THERE.arn("/p/b"))
+
+    def test_ids_that_differ_have_digests_that_differ_and_none_is_the_text_for_no_id(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert digest_id("abc123") != digest_id("abc124")
+        monkeypatch.setattr("ssm_reconcile.record.digest", lambda _: "0" * 32)
+        assert digest_id("abc123") != "0" * 12
+
+    def test_a_type_that_is_not_known_is_not_recorded(self) -> None:
+        assert record(own=compose_own(ARN, "Blob", None)).source_type(ARN) is None

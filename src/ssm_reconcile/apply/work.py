@@ -11,7 +11,15 @@ from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Desired, Place, Sealed, Tags, canonical
 from ssm_reconcile.plan import Change
-from ssm_reconcile.record import Origin, Record, digest, key_digest, ownership_tags, rewrite_digest
+from ssm_reconcile.record import (
+    Origin,
+    Record,
+    compose_own,
+    digest,
+    key_digest,
+    ownership_tags,
+    rewrite_digest,
+)
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import STANDARD_BYTES, size_of
 from ssm_reconcile.spec import Replication, Run, Target
@@ -127,7 +135,7 @@ class Work:
             version=version,
             written=self.clock.now(),
             origin=origin,
-            own=digest(self.place.arn(change.name)),
+            own=compose_own(self.place.arn(change.name), source.type, self.ends.spec.id),
             source=digest(self.ends.source.place.arn(source.name)),
             key=key_digest(desired.key_identity),
             rewrite=rewrite_digest(desired.substitutions),

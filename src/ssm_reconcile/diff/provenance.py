@@ -7,7 +7,7 @@ from dataclasses import replace
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.model import Desired, Parameter
 from ssm_reconcile.plan import Change
-from ssm_reconcile.record import Origin, Record, digest, is_resolved, key_digest, rewrite_digest
+from ssm_reconcile.record import Origin, Record, compose_own, digest, is_resolved, key_digest, rewrite_digest
 
 
 def both(case: Case) -> tuple[Desired, Parameter]:
@@ -71,7 +71,7 @@ def compared(case: Case, origin: Origin) -> Record:
         version=version,
         written=written,
         origin=origin,
-        own=digest(scene.live.arn(live.name)),
+        own=compose_own(scene.live.arn(live.name), wanted.source.type, scene.replication.id),
         source=digest(scene.source.arn(wanted.source.name)),
         key=_key_of(case, wanted),
         rewrite=rewrite_digest(wanted.substitutions),

@@ -8,7 +8,7 @@ from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, Ended, SourceTags, faile
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, Sealed
 from ssm_reconcile.plan import Create
-from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, digest, key_digest
+from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, digest, key_digest
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.memory import MemoryStore
 from ssm_reconcile.stores.traffic import at_call, refused
@@ -87,7 +87,7 @@ class TestRecord:
         one = work(Stage())
         wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
         made = one.record(change(Create(wanted)), wanted, 1, Origin.ADOPTED)
-        assert made.own == digest(one.place.arn("/p/a"))
+        assert made.own == compose_own(one.place.arn("/p/a"), SECURE, None)
         assert made.source == digest(one.ends.source.place.arn("/p/a"))
         assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
 

@@ -11,7 +11,7 @@ import pytest
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import IMAGE, SECURE, Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import OWNER, RECORD, Origin, digest, record_of
+from ssm_reconcile.record import OWNER, RECORD, Origin, compose_own, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Run
 from ssm_reconcile.stores.readings import InPlace
@@ -92,7 +92,10 @@ class TestCreate:
 
     def test_it_is_stale_when_its_source_became_a_replica(self) -> None:
         stage, plan = created()
-        tags = {OWNER: "up@123456789012/eu-west-1", RECORD: record(own=digest(stage.here.arn("/p/a"))).text()}
+        tags = {
+            OWNER: "up@123456789012/eu-west-1",
+            RECORD: record(own=compose_own(stage.here.arn("/p/a"), "String", None)).text(),
+        }
         stage.world.tag(stage.here, "/p/a", tags)
         assert result(stage.carry_out(plan)) == ("stale", "its source is a replica by now")
 

@@ -7,7 +7,7 @@ import pytest
 from ssm_reconcile.diff import CONFIRMED_RETAGS, NAMED, rests_on
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.plan import Adopt, Expected, Retag
-from ssm_reconcile.record import Origin, digest, key_digest
+from ssm_reconcile.record import Origin, compose_own, digest, key_digest
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt as AdoptMode
 from ssm_reconcile.spec import DeleteMode, Orphans, Run
@@ -50,7 +50,10 @@ def test_an_adoption_records_what_was_compared() -> None:
     made = change.effect.record
     assert (made.source_version, made.source_modified) == (5, MADE)
     assert (made.version, made.written) == (4, COPIED_AT)
-    assert (made.own, made.source) == (digest(THERE.arn("/p/a")), digest(HERE.arn("/p/a")))
+    assert (made.own, made.source) == (
+        compose_own(THERE.arn("/p/a"), "String", None),
+        digest(HERE.arn("/p/a")),
+    )
     assert (made.key, made.rewrite, made.origin) == ("none", "none", Origin.ADOPTED)
 
 
