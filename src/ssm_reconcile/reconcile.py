@@ -213,7 +213,7 @@ def _judge(
         ),
         findings=(
             *_place_findings(spec, source, live),
-            *_selection_findings(spec, situation.selected, source),
+            *(_selection_findings(spec, situation.selected, source) if run.aim is None else ()),
             *_key_findings(spec, situation.rings),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *_plain_secrets(spec, drafts),

@@ -174,7 +174,8 @@ def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str)
 
 
 def test_what_github_is_sent_is_what_the_command_understands() -> None:
-    from ssm_reconcile.triggers.events import Names, Operation, Origin, news_of
+    from ssm_reconcile.triggers.event_reader import read_news
+    from ssm_reconcile.triggers.events import Names, Operation, Origin
 
     (target,) = loaded("github-dispatch.yaml")["Resources"]["ChangeRule"]["Properties"]["Targets"]
     transformer, event = target["InputTransformer"], change()
@@ -188,7 +189,7 @@ def test_what_github_is_sent_is_what_the_command_understands() -> None:
     assert set(sent) == {"event_type", "client_payload"}
     assert len(sent["client_payload"]) <= 10
     delivered = {"action": sent["event_type"], "client_payload": sent["client_payload"], "branch": "main"}
-    news = news_of(delivered)
+    (news,) = read_news(delivered)
     assert isinstance(news, Names)
     assert (news.names, news.operation, news.origin) == (
         ("/prod/url",),

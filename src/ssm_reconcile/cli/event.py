@@ -67,15 +67,17 @@ def command(
     """Finds out what the event is about, and does it; returns the exit code."""
     from ssm_reconcile.cli.applying import Applying
     from ssm_reconcile.cli.orders import Order
-    from ssm_reconcile.triggers import events
+    from ssm_reconcile.triggers import event_reader, events
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
-    messages = events.read(_text(event, events.LONGEST_TEXT + 1))
-    refused = [message.news for message in messages if isinstance(message.news, events.Rejected)]
-    if len(refused) == len(messages):
+    messages = event_reader.read_text(_text(event, event_reader.LONGEST_TEXT + 1))
+    rejected = [message.news for message in messages if isinstance(message.news, events.Rejected)]
+    unclear = [one for one in rejected if not one.reason.understood]
+    if len(unclear) == len(messages):
         raise UsageError(
-            f"{event} is no event that could be understood: {refused[0] if refused else 'empty'}"
+            f"{event}: not an event that ssm-reconcile understands: {unclear[0] if unclear else 'empty'}",
+            "give an event of Parameter Store, a batch of records, or names",
         )
     if out is not None:
         streams.check_writable(out)
@@ -129,7 +131,10 @@ class Naming:
 
 def _rejections(rejected: Iterable[Rejected]) -> list[Finding]:
     return [
-        Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {one}") for one in dict.fromkeys(rejected)
+        Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {one}")
+        if one.reason.understood
+        else Finding(Severity.WARNING, "event-not-understood", f"not reconciled: {one}")
+        for one in dict.fromkeys(rejected)
     ]
 
 

@@ -1,6 +1,8 @@
 """Family: what happens outside -> "reconcile these names", over the same steps as everything else.
 
-events.py           what arrived -> Names | Full | Rejected                               pure
+event_reader.py     what arrived, in its envelope -> messages                             pure
+eventbridge.py      one event of EventBridge -> Names | Full | Rejected                   pure
+events.py           names and ARNs of an event -> Names | Rejected; the types             pure
 scope.py            names + specs -> what each is for, and where its replicas lie         pure
 wishes.py           names that arrive together -> each once                               pure
 standby.py          names -> a plan for them alone, its apply, a result for each

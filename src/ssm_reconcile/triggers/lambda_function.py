@@ -27,7 +27,7 @@ from ssm_reconcile.places import Connect, open_places
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.triggers import events
+from ssm_reconcile.triggers import event_reader
 from ssm_reconcile.triggers.events import Full, Message, Names, Rejected
 from ssm_reconcile.triggers.outside import Outside
 from ssm_reconcile.triggers.results import NameResult, results_of
@@ -76,7 +76,7 @@ class Function:
         self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE)
         self.logger.append_keys(request_id=context.aws_request_id)
         metrics = Metrics(namespace=NAMESPACE, service=self.environment.get("NAME") or "all")
-        messages = events.batch(event)
+        messages = event_reader.read_document(event)
         try:
             failed = self._answered(messages, metrics)
         finally:
@@ -84,7 +84,8 @@ class Function:
         if any(not message.identifier for message in failed):
             raise UnfinishedError("not all could be done; see the log")
         self._postpone(failed)
-        return {"batchItemFailures": [{"itemIdentifier": message.identifier} for message in failed]}
+        identifiers = dict.fromkeys(message.identifier for message in failed)
+        return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
     def _answered(self, messages: list[Message], metrics: Metrics) -> list[Message]:
         """The messages that have to come again."""
@@ -222,15 +223,15 @@ class Function:
     def _postpone(self, failed: Iterable[Message]) -> None:
         """Has what failed come again soon at first, then ever later."""
         queue = self.environment.get("QUEUE_URL")
-        receipts = [
-            (message.receipt, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(message.received - 1, 10)))
+        receipts = {
+            message.receipt: min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(message.received - 1, 10))
             for message in failed
             if message.receipt
-        ]
+        }
         if not queue or not receipts:
             return
         try:
-            self.outside.postpone(queue, receipts)
+            self.outside.postpone(queue, receipts.items())
         except ReconcileError as failure:
             self.logger.warning("not postponed", reason=failure.message)
 

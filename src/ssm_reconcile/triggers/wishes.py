@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ssm_reconcile.model import Place
 from ssm_reconcile.spec import Replication
 from ssm_reconcile.triggers.events import Message, Names, Operation, Rejected
 from ssm_reconcile.triggers.scope import concerned
 
+SHOWN = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
+"""Operations that reads show: a request with one of them is checked for lag."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One source name to reconcile. `operation` and `at` are of the youngest event about it.
+    """One source name to reconcile. `operation` and `at` are of the event that reads are checked against.
 
     `judged`: it was handed on by a whole run, whose guards have seen it, and nothing else asked for it.
     """
@@ -63,6 +67,11 @@ def _merged(known: Wish | None, other: Wish) -> Wish:
     if known is None:
         return other
     specs = known.specs | other.specs
-    younger = other if known.at is None or (other.at is not None and other.at >= known.at) else known
+    younger = max(known, other, key=_weight)
     judged = known.judged and other.judged
     return Wish(known.name, specs, younger.operation, younger.at, judged)
+
+
+def _weight(wish: Wish) -> tuple[bool, bool, datetime]:
+    """The rank of a request: a change that reads must show counts before tags, labels and policies."""
+    return wish.at is not None and wish.operation in SHOWN, wish.at is not None, wish.at or _NEVER

@@ -41,8 +41,23 @@ def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None
         json.dumps({"client_payload": json.loads(changed("/app/key"))}),
         json.dumps({"Records": [{"messageId": "1", "body": "/app/key"}]}),
         json.dumps({"Records": [{"messageId": "1", "body": changed("/app/key")}]}),
+        json.dumps([{"messageId": "1", "body": changed("/app/key"), "eventSource": "aws:sqs"}]),
+        json.dumps([json.loads(changed("/app/key"))]),
+        "arn:aws:ssm:us-east-1:123456789012:parameter/app/key",
     ],
-    ids=["name", "lines", "list", "names", "dispatch", "dispatched event", "seed", "queue"],
+    ids=[
+        "name",
+        "lines",
+        "list",
+        "names",
+        "dispatch",
+        "dispatched event",
+        "seed",
+        "queue",
+        "pipe",
+        "events",
+        "ARN",
+    ],
 )
 def test_an_event_may_come_in_any_of_its_envelopes(text: str, aws: Aws, cli: Cli) -> None:
     told = cli("event", "-", stdin=text)
@@ -113,6 +128,80 @@ def test_what_nobody_understands_is_wrong_usage(text: str, aws: Aws, cli: Cli) -
     assert told.exit_code == 64
     assert told.stdout == ""
     assert "event" in told.stderr
+
+
+def tags_changed(name: str, kind: str, **detail: Any) -> str:
+    """An event about tags, as `aws.tag` or CloudTrail sends it (aws-facts C2)."""
+    arn = f"arn:aws:ssm:us-east-1:123456789012:parameter{name}"
+    if kind == "aws.tag":
+        more: dict[str, Any] = {
+            "source": "aws.tag", "detail-type": "Tag Change on Resource", "resources": [arn],
+        }  # fmt: skip
+        return changed(name, detail={"service": "ssm", "resource-type": "parameter", **detail}, **more)
+    call = {
+        "eventSource": "ssm.amazonaws.com", "eventName": "AddTagsToResource",
+        "requestParameters": {"resourceType": "Parameter", "resourceId": name},
+    }  # fmt: skip
+    return changed(name, detail={**call, **detail}, **{"detail-type": "AWS API Call via CloudTrail"})
+
+
+@pytest.mark.parametrize("kind", ["aws.tag", "CloudTrail"])
+def test_a_change_of_tags_reconciles_its_parameter_and_waits_for_no_date(
+    kind: str, aws: Aws, cli: Cli
+) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.store("us-east-1").add_tags("/app/url", {"team": "a"})
+    event = json.loads(tags_changed("/app/url", kind))
+    event["time"] = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = cli("event", "-", "--format", "json", stdin=json.dumps(event))
+    assert told.exit_code == 0, told.output
+    assert "does not show yet" not in told.stdout
+    tags = aws.store("us-east-2").tags("/app/url")
+    assert tags is not None
+    assert tags["team"] == "a"
+
+
+@pytest.mark.parametrize("kind", ["aws.tag", "CloudTrail"])
+def test_an_event_about_our_own_tags_writes_nothing(kind: str, aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    keys = {"changed-tag-keys": ["ssm-reconcile:record"]}
+    told = cli("event", "-", "--format", "json", stdin=tags_changed("/app/url", kind, **keys))
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["outcomes"] == []
+
+
+def test_a_tag_call_that_failed_is_ignored(aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin=tags_changed("/app/url", "CloudTrail", errorCode="AccessDenied"))
+    assert told.exit_code == 0, told.output
+    assert "the API call failed" in told.stdout
+    assert aws.names("us-east-2") == []
+
+
+def test_an_arn_of_another_place_changes_nothing(aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin="arn:aws:ssm:eu-west-1:123456789012:parameter/app/url")
+    assert told.exit_code == 0, told.output
+    assert "123456789012/eu-west-1" in told.stdout
+    assert aws.names("us-east-2") == []
+
+
+def test_one_bad_name_in_a_list_is_named_and_the_others_are_reconciled(aws: Aws, cli: Cli) -> None:
+    told = cli("event", "-", stdin='{"names": ["/app/url", "/app/k ey"]}')
+    assert told.exit_code == 0, told.output
+    assert '"/app/k ey"' in told.stdout
+    assert (
+        "event-not-understood"
+        in cli("event", "-", "--format", "json", stdin='["/app/url", "/app/k ey"]').stdout
+    )
+    assert aws.names("us-east-2") == ["/app/url"]
+
+
+def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.delete("/app/url")
+    assert cli("event", "-", stdin=changed("/app/url", "Delete")).exit_code == 0
+    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert told.exit_code == 0, told.output
+    assert "the rules select none" not in told.output
 
 
 def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:

@@ -10,22 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.triggers.event_reader import read_document, read_news, read_text
 from ssm_reconcile.triggers.events import (
     MOST_NAMES,
     Full,
     Message,
     Names,
+    News,
     Operation,
     Origin,
     Reason,
     Rejected,
-    batch,
-    news_of,
-    read,
 )
 
 HERE = Origin("123456789012", "us-east-1")
 AT = datetime(2017, 5, 22, 16, 43, 48, tzinfo=UTC)
+
+
+def news_of(document: Any) -> News:
+    """The one reading of a document that has just one."""
+    (news,) = read_news(document)
+    return news
 
 
 def change(**more: Any) -> dict[str, Any]:
@@ -58,6 +63,24 @@ def policy_action() -> dict[str, Any]:
     )
 
 
+def tag_change(**more: Any) -> dict[str, Any]:
+    """An event of `aws.tag` as the tag editor guide shows it (aws-facts C2)."""
+    detail = {
+        "changed-tag-keys": ["skip_sync"], "service": "ssm", "resource-type": "parameter", "version": 3,
+        "tags": {"skip_sync": "true"},
+    }  # fmt: skip
+    return change(**{"detail-type": "Tag Change on Resource", "source": "aws.tag", "detail": detail, **more})
+
+
+def tag_call(**more: Any) -> dict[str, Any]:
+    """A call that changes tags, as CloudTrail hands it to EventBridge (aws-facts C2)."""
+    detail = {
+        "eventSource": "ssm.amazonaws.com", "eventName": "AddTagsToResource", "awsRegion": "us-east-1",
+        "requestParameters": {"resourceType": "Parameter", "resourceId": "/foo", "tags": []},
+    }  # fmt: skip
+    return change(**{"detail-type": "AWS API Call via CloudTrail", "detail": detail | more})
+
+
 class TestUnderstood:
     @pytest.mark.parametrize("word", ["Create", "Update", "Delete", "LabelParameterVersion"])
     def test_a_change_names_its_parameter_and_what_happened(self, word: str) -> None:
@@ -73,7 +96,7 @@ class TestUnderstood:
 
     def test_the_seed_queued_bare_names(self) -> None:
         records = {"Records": [{"messageId": "1", "body": "/foo", "eventSource": "aws:sqs"}]}
-        assert batch(records) == [Message(Names(("/foo",)), "1")]
+        assert read_document(records) == [Message(Names(("/foo",)), "1")]
 
     def test_a_record_of_a_queue_has_what_the_queue_needs_again(self) -> None:
         record = {
@@ -82,15 +105,17 @@ class TestUnderstood:
             "body": json.dumps(change()),
             "attributes": {"ApproximateReceiveCount": "3"},
         }
-        assert batch({"Records": [record]}) == [Message(news_of(change()), "m", "r", 3)]
+        assert read_document({"Records": [record]}) == [Message(news_of(change()), "m", "r", 3)]
 
     def test_a_topic_may_stand_in_between(self) -> None:
         wrapped = {"Type": "Notification", "Message": json.dumps(change())}
         assert news_of(wrapped) == news_of(change())
-        assert batch({"Records": [{"messageId": "1", "body": json.dumps(wrapped)}]})[0].news == news_of(
+        assert read_document({"Records": [{"messageId": "1", "body": json.dumps(wrapped)}]})[
+            0
+        ].news == news_of(change())
+        assert read_document({"Records": [{"Sns": {"Message": json.dumps(change())}}]})[0].news == news_of(
             change()
         )
-        assert batch({"Records": [{"Sns": {"Message": json.dumps(change())}}]})[0].news == news_of(change())
 
     def test_a_dispatch_carries_a_name_and_what_happened(self) -> None:
         payload = {
@@ -106,19 +131,87 @@ class TestUnderstood:
         assert news_of(ours) == Names(("/foo",), judged=True)
         document = {"action": "ssm-parameter-change", "client_payload": ours}
         assert news_of(document) == Names(("/foo",), judged=False)
+        assert news_of({"client_payload": {"event": ours}}) == Names(("/foo",), judged=False)
 
     @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
     def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(self, text: str) -> None:
-        assert [message.news for message in read("\ufeff" + text)] == [Names(("/foo",))]
+        assert [message.news for message in read_text("\ufeff" + text)] == [Names(("/foo",))]
 
     def test_names_come_once_each_in_their_order(self) -> None:
         assert news_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
-        assert read("/b\n/a\n") == [Message(Names(("/b", "/a")))]
+        assert read_text("/b\n/a\n") == [Message(Names(("/b", "/a")))]
 
     def test_a_time_that_is_none_is_no_reason_to_ignore_an_event(self) -> None:
         news = news_of(change(time="yesterday"))
         assert isinstance(news, Names)
         assert news.at is None
+
+
+class TestTags:
+    def test_a_change_of_tags_names_its_parameter(self) -> None:
+        assert news_of(tag_change()) == Names(("/foo",), Operation.TAGS, HERE, AT)
+
+    @pytest.mark.parametrize("name", ["AddTagsToResource", "RemoveTagsFromResource"])
+    def test_a_recorded_tag_call_names_its_parameter(self, name: str) -> None:
+        assert news_of(tag_call(eventName=name)) == Names(("/foo",), Operation.TAGS, HERE, AT)
+
+    def test_a_recorded_tag_call_may_name_an_arn(self) -> None:
+        arn = "arn:aws:ssm:us-east-1:123456789012:parameter/a/b"
+        asked = {"resourceType": "Parameter", "resourceId": arn}
+        assert news_of(tag_call(requestParameters=asked)) == Names(("/a/b",), Operation.TAGS, HERE, AT)
+
+
+class TestLists:
+    def test_pipes_deliver_a_bare_list_of_records(self) -> None:
+        records = [
+            {"messageId": "1", "receiptHandle": "r", "body": json.dumps(change()), "eventSource": "aws:sqs"},
+            {"messageId": "2", "body": "/bar", "eventSource": "aws:sqs"},
+        ]
+        assert read_document(records) == read_document({"Records": records})
+        assert [message.identifier for message in read_document(records)] == ["1", "2"]
+
+    def test_a_list_may_hold_whole_events(self) -> None:
+        events = [change(), tag_change(), {"detail-type": "Scheduled Event", "source": "aws.events"}]
+        wanted = [Message(news_of(one)) for one in events]
+        assert read_document(events) == wanted
+        assert read_text(json.dumps(events)) == wanted
+
+    def test_a_body_may_hold_a_list_of_events(self) -> None:
+        found = read_document([{"messageId": "1", "body": json.dumps([change(), tag_change(), "/bar"])}])
+        assert [message.identifier for message in found] == ["1", "1", "1"]
+        assert [message.news for message in found] == [
+            news_of(change()), news_of(tag_change()), Names(("/bar",)),
+        ]  # fmt: skip
+
+    def test_an_arn_says_itself_where_its_parameter_is(self) -> None:
+        arns = [
+            "arn:aws:ssm:us-east-1:123456789012:parameter/a",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/b",
+        ]
+        assert read_news([*arns, "/c"]) == [
+            Names(("/a",), origin=HERE),
+            Names(("/b",), origin=Origin("123456789012", "eu-west-1")),
+            Names(("/c",)),
+        ]
+        body = {"messageId": "1", "body": arns[0]}
+        assert read_document({"Records": [body]}) == [Message(Names(("/a",), origin=HERE), "1")]
+
+    def test_one_bad_name_is_named_and_stops_no_other(self) -> None:
+        found = read_news({"names": ["/a", "/b c", 7, "/d"]})
+        assert found[0] == Names(("/a", "/d"))
+        assert [str(one) for one in found[1:]] == [
+            'no parameter name: "/b c" (entry 2 of 4)', "no parameter name: entry 3 of 4",
+        ]  # fmt: skip
+
+    def test_one_bad_line_is_named_and_stops_no_other(self) -> None:
+        found = [message.news for message in read_text("/a\n/b c\n\n/d\n")]
+        assert found[0] == Names(("/a", "/d"))
+        assert [str(one) for one in found[1:]] == ['no parameter name: "/b c" (entry 2 of 3)']
+
+    def test_of_many_bad_names_the_first_are_named_and_the_rest_is_counted(self) -> None:
+        found = read_news(["/a", *["/b c"] * 30])
+        assert len(found) == 12
+        assert str(found[-1]) == "no parameter name: 20 more entries"
 
 
 BAD: list[tuple[str, Any, Reason]] = [
@@ -138,7 +231,22 @@ BAD: list[tuple[str, Any, Reason]] = [
     ("no name", change(detail={"operation": "Update"}), Reason.NAME),
     ("an empty name", change(detail={"operation": "Update", "name": ""}), Reason.NAME),
     ("a name with a blank", change(detail={"operation": "Update", "name": "/a b"}), Reason.NAME),
-    ("a name that is an ARN", ["arn:aws:ssm:us-east-1:123456789012:parameter/a"], Reason.NAME),
+    ("the ARN of something else", ["arn:aws:ssm:us-east-1:123456789012:document/a"], Reason.NAME),
+    ("an ARN with a version", ["arn:aws:ssm:us-east-1:123456789012:parameter/a:3"], Reason.NAME),
+    ("an ARN of another place than its event", {
+        "name": "arn:aws:ssm:eu-west-1:123456789012:parameter/a",
+        "account": "123456789012", "region": "us-east-1",
+    }, Reason.SHAPE),
+    ("tags of another resource", tag_change(resources=["arn:aws:s3:::bucket"]), Reason.RESOURCE),
+    ("tags of nothing", tag_change(resources=None), Reason.RESOURCE),
+    ("another event about tags", tag_change(**{"detail-type": "Something Else"}), Reason.OPERATION),
+    ("a tag call that failed", tag_call(errorCode="AccessDenied"), Reason.CALL),
+    ("another call of Systems Manager", tag_call(eventName="PutParameter"), Reason.OPERATION),
+    ("a call of another service", tag_call(eventSource="ec2.amazonaws.com"), Reason.OPERATION),
+    ("a tag call without parameters", tag_call(requestParameters=None), Reason.RESOURCE),
+    ("a tag call on a document", tag_call(
+        requestParameters={"resourceType": "Document", "resourceId": "/foo"}
+    ), Reason.RESOURCE),
     ("a name with an escape", ["/a\x1b[2J"], Reason.NAME),
     ("a name longer than any", ["/" + "a" * 1011], Reason.NAME),
     ("no account", change(account=None), Reason.SHAPE),
@@ -175,7 +283,7 @@ def test_what_makes_no_sense_is_rejected_with_a_reason(document: Any, reason: Re
     ],
 )
 def test_a_poison_message_is_rejected_and_the_next_one_is_read(record: Any) -> None:
-    messages = batch({"Records": [record, {"messageId": "2", "body": "/foo"}]})
+    messages = read_document({"Records": [record, {"messageId": "2", "body": "/foo"}]})
     assert isinstance(messages[0].news, Rejected)
     assert messages[1].news == Names(("/foo",))
 
@@ -204,10 +312,10 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_document_breaks_the_reader(document: Any) -> None:
-    for message in batch(document):
+    for message in read_document(document):
         assert isinstance(message.news, Names | Full | Rejected)
 
 
 @given(st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
-    assert read(text)
+    assert read_text(text)

@@ -42,6 +42,15 @@ def test_a_bare_name_takes_nothing_from_what_an_event_said() -> None:
         assert sort_out(order, [SPEC], {"prod": HERE}).wishes["/p/a"].at == NOW + 5 * SECOND
 
 
+@pytest.mark.parametrize("other", [Operation.TAGS, Operation.LABEL, Operation.POLICY])
+def test_an_event_that_moves_no_date_does_not_hide_a_change(other: Operation) -> None:
+    """Otherwise a change of tags, right after an update, would have an older read believed."""
+    messages = [told("/p/a", Operation.UPDATE, 5), told("/p/a", other, 6)]
+    for order in (messages, messages[::-1]):
+        wish = sort_out(order, [SPEC], {"prod": HERE}).wishes["/p/a"]
+        assert (wish.operation, wish.at) == (Operation.UPDATE, NOW + 5 * SECOND)
+
+
 def test_one_bad_message_is_rejected_and_the_others_go_on() -> None:
     bad = Message(Rejected(Reason.SHAPE), "x")
     batch = sort_out(
