@@ -15,9 +15,14 @@ stops it, and becomes text only in `cli`:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+_LISTED = 30
+"""Known names that a message lists."""
+_COMPARED = 64
+"""Characters of an unknown name that are compared with the known ones."""
 
 
 class Severity(StrEnum):
@@ -78,6 +83,17 @@ class UsageError(ReconcileError):
     """The command line asks for something that makes no sense (exit 64)."""
 
     exit_code = 64
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name on the command line that the spec does not have, with those it has."""
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    near = get_close_matches(name[:_COMPARED], names, n=1)
+    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"no {kind} is named {name!r}", f"{hint}the spec has: {listed or 'none'}")
 
 
 class PlaceError(ReconcileError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ssm_reconcile.errors import PlaceError, StoreError, UsageError
+from ssm_reconcile.errors import PlaceError, StoreError, UsageError, unknown_name
 from ssm_reconcile.model import Access
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
@@ -36,8 +36,7 @@ def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
     known = {target.name for spec in specs for target in spec.targets}
     for name in run.targets:
         if name not in known:
-            message = f"no target is called {name!r}; the spec has: {', '.join(sorted(known))}"
-            raise UsageError(message)
+            raise unknown_name("target", name, known)
     kept = [
         replace(spec, targets=tuple(target for target in spec.targets if target.name in run.targets))
         for spec in specs

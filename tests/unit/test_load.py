@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.errors import Finding, SpecError, Where
+from ssm_reconcile.errors import Finding, SpecError, UsageError, Where
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
@@ -342,7 +342,9 @@ def test_one_name_in_two_files_is_found(tmp_path: Path) -> None:
         (b"a: 1\nb: \xff\n", "not-utf-8", "2:4"),
         ("é: ü".encode() + b"\xc3(", "not-utf-8", "1:5"),
         (b"\xff\xfea\x00", "not-utf-8", "1:1"),
-        (b"\xef\xbb\xbfversion: 1", "byte-order-mark", "1:1"),
+        (b"v\x00e\x00r\x00s\x00", "not-utf-8", "1:1"),
+        (b"\x00v\x00e\x00r\x00s", "not-utf-8", "1:1"),
+        (b"\xff\xfe\x00\x00v\x00\x00\x00", "not-utf-8", "1:1"),
         (b"a: 1\n\0", "control-character", "2:1"),
         (b"#" * (1024 * 1024 + 1), "too-large", "1:1"),
     ],
@@ -351,6 +353,31 @@ def test_bytes_that_are_no_spec_are_refused(tmp_path: Path, content: bytes, code
     path = tmp_path / "a.yaml"
     path.write_bytes(content)
     assert codes(str(path)) == [(code, f"{path}:{place}")]
+
+
+def test_the_encoding_of_a_spec_is_named_with_how_to_save_it(tmp_path: Path) -> None:
+    for codec, name in (("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")):
+        path = tmp_path / "a.yaml"
+        path.write_bytes(SMALL.format(name="x").encode(codec))
+        (found,) = refusals(str(path))
+        assert f"in {name}: save it as UTF-8" in found.message
+
+
+def test_a_byte_order_mark_of_utf_8_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.format(name="x").encode())
+    assert [one.name for one in load([str(path)]).replications] == ["x"]
+    assert load_text("\ufeff" + SMALL.format(name="x")).replications
+    assert load(["-"], stdin="\ufeff" + SMALL.format(name="x")).replications
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    (spec,) = refusals(str(tmp_path / "replication.yaml"))
+    (folder,) = refusals(str(tmp_path))
+    (plan,) = refusals(str(tmp_path / "plan.json"))
+    assert "ssm-reconcile init" in spec.message
+    assert "ssm-reconcile init" in folder.message
+    assert "ssm-reconcile plan --out plan.json" in plan.message
 
 
 def test_a_directory_named_as_a_file_by_a_race_is_an_error_and_no_traceback(tmp_path: Path) -> None:
@@ -390,12 +417,11 @@ def test_a_name_keeps_only_the_warnings_about_its_own_document() -> None:
     assert len(load_text(TWO).findings) == 2
 
 
-def test_a_name_that_nobody_has_is_an_error_with_the_nearest_one() -> None:
-    (found,) = refusals("-", stdin=SMALL.format(name="prod"), name="prd")
-    assert (found.code, found.message) == (
-        "no-such-name",
-        "no replication is called `prd`: did you mean `prod`?",
-    )
+def test_an_unknown_name_is_an_error_with_the_nearest_one_and_the_known_ones() -> None:
+    with pytest.raises(UsageError) as refused:
+        load(["-"], stdin=SMALL.format(name="prod"), name="prd")
+    assert refused.value.message == "no replication is named 'prd'"
+    assert refused.value.remedy == "did you mean prod? the spec has: prod"
 
 
 def test_other_documents_are_checked_even_when_one_is_named() -> None:

@@ -78,7 +78,7 @@ YAML = {
     "nothing": ("§", "empty-file", "no replication"),
     "comments only": ("§# nothing\n", "empty-file", "no replication"),
     "an empty document": (plus("§---"), "empty-document", "remove its `---`"),
-    "a byte order mark": ("§\ufeff" + BASE, "byte-order-mark", "without one"),
+    "a second byte order mark": ("§\ufeff\ufeff" + BASE, "control-character", "U+FEFF"),
     "a control character": (plus("x-a: b§\x07"), "control-character", "U+0007"),
     "a turned line": (plus("# a §\u202eb"), "control-character", "U+202E"),
     "a line break that editors do not show": (
@@ -158,7 +158,7 @@ SCHEMA = {
     "a property in the wrong place": (plus("§max_deletes: 3"), "unknown-property", "belongs under `guards`"),
     "a property in the wrong case": (plus("skip_sync: {§Tag: x}"), "unknown-property", "did you mean `tag`?"),
     "a property of nowhere": (plus("§qqq: 3"), "unknown-property", "write one of: version, name"),
-    "a saved plan": (plus("§plan_id: abc"), "saved-plan", "only `apply` takes one"),
+    "a saved plan": (plus("§plan_id: abc"), "saved-plan", "`ssm-reconcile apply spec.yaml`"),
     "a free property below the top": (plus("guards: {§x-a: 1}"), "unknown-property", "`guards`"),
     "targets as a mapping": (
         instead("\n  - region: us-east-2", " §{region: us-east-2}"),

@@ -18,7 +18,8 @@ from ssm_reconcile.partitions import dns_suffix, partition_of, partitions
 from ssm_reconcile.permit import Phase, policies
 from ssm_reconcile.permit.trust import Trusted, partition_for, trust
 from ssm_reconcile.stores.world import World
-from ssm_reconcile.triggers.events import Names, Origin, news_of
+from ssm_reconcile.triggers.event_reader import read_news
+from ssm_reconcile.triggers.events import Names, Origin
 from tests.doubles.clock import FakeClock
 
 HOMES = {
@@ -135,7 +136,7 @@ class TestEveryPartition:
             "region": region,
             "detail": {"operation": "Update", "name": "/a"},
         }
-        news = news_of(event)
+        (news,) = read_news(event)
         assert isinstance(news, Names)
         assert news.origin == Origin("123456789012", region)
 

@@ -41,8 +41,9 @@ class TestNarrowing:
         assert [found.name for found in narrowed([one, two()], Run(targets=("dr",)))] == ["prod"]
 
     def test_a_name_that_no_target_has_is_an_error_that_offers_the_others(self) -> None:
-        with pytest.raises(UsageError, match="'dr-eu'; the spec has: dr, us-east-2"):
+        with pytest.raises(UsageError, match="no target is named 'dr-eu'") as refused:
             narrowed([two()], Run(targets=("dr", "dr-eu")))
+        assert refused.value.remedy == "the spec has: dr, us-east-2"
 
 
 class TestOpening:

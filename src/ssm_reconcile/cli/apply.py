@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ssm_reconcile.cli import options, streams
+from ssm_reconcile.cli import options, running, streams
 from ssm_reconcile.cli.options import Asked, Intent, Word
 
 HELP = """\
@@ -66,6 +66,7 @@ def command(
     order = order_of(specs, intent, word, parallelism=asked.parallelism)
     ask = not (word.yes or word.expect_plan or order.saved)
     if ask and not streams.asks():
+        running.loaded_from(order.specs, order.name)  # a spec that cannot be used is reported first
         raise click.UsageError(
             "there is no terminal to ask on: give --yes, --expect-plan ID, or a plan that `plan --out` saved."
         )

@@ -19,7 +19,7 @@ Needs the extra `demo` (moto, a simulator of AWS).
 EPILOG = """\
 \b
 Example:
-  pip install 'ssm-reconcile[demo]'
+  pip install '.[demo]'
   ssm-reconcile demo
 
 \b
@@ -38,7 +38,7 @@ def command(asked: Asked) -> int:
     missing = [package for package in _OF_THE_EXTRA if find_spec(package) is None]
     if missing:
         message = f"the demo needs a simulator of AWS, of which {' and '.join(missing)} is not installed"
-        raise ReconcileError(message, "install it: pip install 'ssm-reconcile[demo]'")
+        raise ReconcileError(message, "in a checkout of ssm-reconcile: pip install '.[demo]'")
     from ssm_reconcile import demo
 
     return demo.run(color=asked.color)

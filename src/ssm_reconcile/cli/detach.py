@@ -11,7 +11,7 @@ import click
 from ssm_reconcile.cli import options, running, streams
 from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.cli.watching import watching
-from ssm_reconcile.errors import UsageError
+from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
@@ -58,11 +58,10 @@ def command(
     if not yes and not streams.asks():
         raise click.UsageError("there is no terminal to ask on: give --yes.")
     run = Run(targets=(target,), parallelism=asked.parallelism)
-    loaded = tuple(
-        spec for spec in running.load_specs(specs, name) if any(one.name == target for one in spec.targets)
-    )
+    every = running.load_specs(specs, name)
+    loaded = tuple(spec for spec in every if any(one.name == target for one in spec.targets))
     if not loaded:
-        raise UsageError(f"no target is called {target!r}", "give the name that it has in the spec")
+        raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
     with running.working(loaded, run, asked) as work:
         places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
         aims = [detach.aim_at(spec, target, places, undo=undo) for spec in loaded]

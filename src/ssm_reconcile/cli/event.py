@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,12 +65,13 @@ def command(
 ) -> int:
     """Finds out what the event is about, and does it; returns the exit code."""
     from ssm_reconcile.cli.applying import Applying
+    from ssm_reconcile.cli.documents import read_text
     from ssm_reconcile.cli.orders import Order
     from ssm_reconcile.triggers import event_reader, events
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
-    messages = event_reader.read_text(_text(event, event_reader.LONGEST_TEXT + 1))
+    messages = event_reader.read_text(read_text(event, event_reader.LONGEST_TEXT + 1))
     rejected = [message.news for message in messages if isinstance(message.news, events.Rejected)]
     unclear = [one for one in rejected if not one.reason.understood]
     if len(unclear) == len(messages):
@@ -85,16 +85,6 @@ def command(
     if any(isinstance(message.news, events.Full) for message in messages):
         return Applying(order, asked, form, out, ask=False, planner=running.Work.plan).run()
     return Applying(order, asked, form, out, ask=False, planner=Naming(messages).plan).run()
-
-
-def _text(event: str, limit: int) -> str:
-    try:
-        if event == "-":
-            return sys.stdin.read(limit)
-        with Path(event).open(encoding="utf-8") as file:
-            return file.read(limit)
-    except UnicodeDecodeError:
-        raise UsageError(f"{event} is not UTF-8 text") from None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ssm_reconcile import approve
+from ssm_reconcile.cli.documents import guessed_text, read_document
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.spec import Run
@@ -50,13 +51,13 @@ def _is_saved_plan(path: str) -> bool:
     if path == "-" or not file.is_file():
         return False
     try:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            if not stream.read(4096).lstrip("\ufeff \t\r\n").startswith("{"):
+        with file.open("rb") as stream:
+            if not guessed_text(stream.read(4096)).lstrip().startswith("{"):
                 return False
             stream.seek(0)
-            return '"plan_id"' in stream.read()
+            return '"plan_id"' in guessed_text(stream.read())
     except OSError:
-        return False  # the loader says what is wrong with it
+        return False  # the loader reports what is wrong with it
 
 
 def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
@@ -80,7 +81,7 @@ def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
 def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
     from ssm_reconcile.renderers.reading import read_plan_document
 
-    document = read_plan_document(Path(path).read_text(encoding="utf-8", errors="replace"))
+    document = read_plan_document(read_document(Path(path)))
     saved = approve.run_of(document)
     _agree(intent, run, saved)
     made_from = saved.spec_files or (DEFAULT_SPEC,)

@@ -20,7 +20,7 @@ from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.cli.watching import watching
 from ssm_reconcile.clock import Clock
-from ssm_reconcile.errors import UsageError
+from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Wanted:
             found[name] = Access(_region(region), roles.get(name) or roles.get(""))
         unknown = sorted(roles.keys() - found.keys() - {""})
         if unknown:
-            message = f"--role-arn names {unknown[0]!r}, which is no target"
-            raise UsageError(message, f"the targets are: {', '.join(found) or 'none'}")
+            raise unknown_name("target of --role-arn", unknown[0], found)
         return list(found.items())
 
 

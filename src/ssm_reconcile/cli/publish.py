@@ -15,9 +15,9 @@ Actions: one sticky comment a replication on the pull request, the job's summary
 lines of the spec, and the step's outputs. For scheduled runs, with --issue: one issue a replication,
 opened when something differs or remains undone, kept up to date, and closed when nothing does.
 
-A FILE that is missing or broken off is told as a plan that failed. The pull request is the one of the
-event or, after a merge, that of the commit. What GitHub does not let us post is a warning, and no
-reason to fail.
+A FILE that cannot be read is published as a plan that failed, and the exit code is 1. The pull request
+is the one of the event or, after a merge, that of the commit. What GitHub does not let us post is a
+warning, and no reason to fail.
 
 With --reviewed it works the other way round: it fetches the plan that the pull request's comment shows.
 """
@@ -41,7 +41,8 @@ Examples:
 \b
 Exit codes:
     0  done, as far as GitHub lets us
-    1  with --comment required: the comment could not be posted;
+    1  a file could not be read;
+       with --comment required: the comment could not be posted;
        with --current: the branch has another spec by now
     4  with --reviewed: there is no reviewed plan
    64  wrong usage

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ssm_reconcile.cli import streams
+from ssm_reconcile.cli.documents import read_document
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
@@ -32,6 +33,8 @@ from ssm_reconcile.renderers.reading import read_plan_document, read_report_docu
 from ssm_reconcile.renderers.view import plan_view
 
 Document: TypeAlias = dict[str, Any]
+UNREADABLE = 1
+"""Exit code when a file that was to be published could not be read."""
 UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
 """Events after which nobody reviews what a plan shows."""
 
@@ -56,6 +59,8 @@ class Story:
     outputs: dict[str, str]
     drifts: Callable[[list[str]], Sequence[Drift]]
     findings: tuple[Finding, ...] = ()
+    unreadable: bool = False
+    """Whether a file that was to be published could not be read."""
 
 
 @dataclass(slots=True)
@@ -151,7 +156,7 @@ class Publishing:
             self._warn(f"{told}. {error.remedy}".rstrip(". "))
         if self.issue:
             self._issue(story, context)
-        return 0
+        return UNREADABLE if story.unreadable else 0
 
     def _issue(self, story: Story, context: CommentContext) -> None:
         """The issues on drift. What GitHub does not let us do is a warning: the run has said it all."""
@@ -200,17 +205,22 @@ class Publishing:
 
     def _story(self, material: Material) -> Story:
         if material.failed is not None:
-            return self._failed(material.failed, _plan_in(material.plan))
+            return self._failed(material.failed, self._plan_in(material.plan))
         assert material.file is not None, "the command line gives one or the other"
         try:
-            text = material.file.read_text(encoding="utf-8", errors="replace")
+            text = read_document(material.file)
             if _is_report(text):
-                return self._applied(read_report_document(text), _plan_in(material.plan))
+                return self._applied(read_report_document(text), self._plan_in(material.plan))
             return self._planned(read_plan_document(text), material)
-        except OSError:
-            return self._failed(f"There is no file {material.file}.", _plan_in(material.plan))
+        except OSError as error:
+            return self._unreadable(f"{error.filename or material.file} cannot be read", material)
         except UsageError as error:
-            return self._failed(f"{material.file}: {error.message}", _plan_in(material.plan))
+            return self._unreadable(f"{material.file}: {error.message}", material)
+
+    def _unreadable(self, reason: str, material: Material) -> Story:
+        """The same as a plan that failed, and an error: the workflow named a file that is not there."""
+        streams.aside(f"Error: {reason}.")
+        return replace(self._failed(f"{reason}.", self._plan_in(material.plan)), unreadable=True)
 
     def _planned(self, document: Document, material: Material) -> Story:
         assert material.file is not None, "a plan comes from a file"
@@ -218,9 +228,7 @@ class Publishing:
         if material.unreviewed is not None:
             told = pages.unreviewed(material.unreviewed)
         elif material.refused is not None:
-            told = pages.refusal(
-                read_report_document(material.refused.read_text(encoding="utf-8", errors="replace"))
-            )
+            told = pages.refusal(read_report_document(read_document(material.refused)))
         names = pages.names_in(document)
 
         def every(known: Sequence[Comment]) -> list[Page]:
@@ -270,6 +278,18 @@ class Publishing:
         except ReconcileError:
             return []
 
+    def _plan_in(self, path: Path | None) -> Document | None:
+        """The plan in a file; None, with a warning, where it cannot be read."""
+        if path is None:
+            return None
+        try:
+            return read_plan_document(read_document(path))
+        except OSError:
+            self._warn(f"--plan {path} cannot be read: the comments are written without it")
+        except UsageError as error:
+            self._warn(f"--plan {path}: {error.message}: the comments are written without it")
+        return None
+
     def _say(self, text: str) -> None:
         if not self.asked.quiet:
             streams.aside(text)
@@ -277,16 +297,6 @@ class Publishing:
     def _warn(self, text: str) -> None:
         """A warning that the workflow's page shows."""
         streams.result(command("warning", text))
-
-
-def _plan_in(path: Path | None) -> Document | None:
-    """The plan in a file; None where there is none to read."""
-    if path is None:
-        return None
-    try:
-        return read_plan_document(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, UsageError):
-        return None
 
 
 def _is_report(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.cli import streams
+from ssm_reconcile.cli.documents import standard_input
 from ssm_reconcile.cli.failures import say_findings
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
 from ssm_reconcile.cli.stopping import Stopping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ssm_reconcile.spec import Replication, Run
 
 STDIN_LIMIT = 4_000_001
-"""Characters that are read of standard input: more than the loader takes."""
+"""Bytes that are read of standard input: more than the loader takes."""
 
 
 def connect_factory(asked: Asked, clock: Clock) -> Connect:
@@ -52,24 +52,16 @@ def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...
 
 
 def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
-    """What some files hold; an unknown `--name` is a fault of the command line, not of the spec."""
+    """Return what some files hold. Raises SpecError, and UsageError for an unknown `--name`."""
     from ssm_reconcile.load import load
 
     asked_of = tuple(paths) or (DEFAULT_SPEC,)
-    try:
-        return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
-    except SpecError as error:
-        if [finding.code for finding in error.findings] == ["no-such-name"]:
-            raise UsageError(error.findings[0].message) from None
-        raise
+    return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
 
 
 def _standard_input() -> str:
     """The spec on stdin, so much of it that its loader can tell that it is too long."""
-    try:
-        return sys.stdin.read(STDIN_LIMIT)
-    except UnicodeDecodeError:
-        raise UsageError("standard input is not UTF-8 text") from None
+    return standard_input(STDIN_LIMIT)
 
 
 def base_of(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:

@@ -33,14 +33,15 @@ Exit codes:
 
 
 @click.command("show", help=HELP, epilog=EPILOG)
-@click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
+@click.argument("file", type=click.File("rb"))
 @options.output
 @options.talk
 def command(file: Any, form: str, asked: Asked) -> int:
     """Reads and shows; returns the exit code."""
+    from ssm_reconcile.cli.documents import document_text
     from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 
-    text = file.read()
+    text = document_text(file.read(), getattr(file, "name", None) or "standard input")
     color = streams.colored(sys.stdout, asked.color)
     if _is_report(text):
         streams.result(showing.report_as(form, read_report_document(text), color=color))

@@ -23,7 +23,8 @@ def server() -> Iterator[str]:
     """The endpoint URL of a fresh, empty AWS. Raises ReconcileError where moto is missing or silent."""
     if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
         raise ReconcileError(
-            "the demo needs moto, which stands in for AWS", "install it: pip install 'ssm-reconcile[demo]'"
+            "the demo needs moto, which stands in for AWS",
+            "in a checkout of ssm-reconcile: pip install '.[demo]'",
         )
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]

@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.errors import Finding, Severity, SpecError, unknown_name
 from ssm_reconcile.load.build import build
 from ssm_reconcile.load.files import Text, texts
 from ssm_reconcile.load.globs import Effort
 from ssm_reconcile.load.grammar import check, schema_text
 from ssm_reconcile.load.meaning import check_meaning
 from ssm_reconcile.load.nodes import Map, View
-from ssm_reconcile.load.notes import Notes, did_you_mean, shown
+from ssm_reconcile.load.notes import Notes
 from ssm_reconcile.load.parse import Budget, Document, documents
 from ssm_reconcile.load.together import check_together, outline
 from ssm_reconcile.spec import Replication
@@ -44,7 +44,7 @@ def load(paths: Sequence[str], *, stdin: str | None = None, name: str | None = N
 
     A directory means each `*.yaml` and `*.yml` file directly inside of it. `name` keeps only the
     documents of that name; all are checked nevertheless. Raises `SpecError` with every error found,
-    each with `file:line:column`, a code, and what to write.
+    each with `file:line:column`, a code, and what to write; `UsageError` for an unknown `name`.
     """
     notes = Notes()
     return _load(texts(paths, stdin, notes), notes, name)
@@ -52,7 +52,7 @@ def load(paths: Sequence[str], *, stdin: str | None = None, name: str | None = N
 
 def load_text(text: str, file: str = "replication.yaml", *, name: str | None = None) -> Loaded:
     """The replications of one text; `file` is what positions call it. Raises as `load` does."""
-    return _load([Text(file, text)], Notes(), name)
+    return _load([Text(file, text.removeprefix("\ufeff"))], Notes(), name)
 
 
 def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
@@ -65,10 +65,10 @@ def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
             if view is not None:
                 views.append(view)
     check_together([outline(view) for view in views], notes, effort)
-    if not notes.failed and name is not None:
-        _check_name(name, views, notes)
     if notes.failed:
         raise SpecError([note.finding() for note in notes.sorted(Severity.ERROR, files)])
+    if name is not None:
+        _check_name(name, views)
     replications = [build(view) for view in views]
     warnings = notes.sorted(Severity.WARNING, files)
     return Loaded(
@@ -88,6 +88,8 @@ def _checked(document: Document, notes: Notes, effort: Effort) -> View | None:
         message = "a replication must hold properties at the top: begin with `version: 1`"
         notes.error(root.where, "not-a-mapping", message)
         return None
+    if _is_saved(document, root, notes):
+        return None
     view = View(root, check(root, notes))
     name = view.at("name").text
     notes.about = () if name is None else (name,)
@@ -96,8 +98,26 @@ def _checked(document: Document, notes: Notes, effort: Effort) -> View | None:
     return view
 
 
-def _check_name(name: str, views: Sequence[View], notes: Notes) -> None:
+def _is_saved(document: Document, root: Map, notes: Notes) -> bool:
+    """Whether a document is a saved plan or report: one finding instead of one for each of its keys."""
+    keys = {key.text: key.where for key, _ in root.entries}
+    if "plan_id" not in keys:
+        return False
+    where = keys["plan_id"]
+    file = document.where.file
+    if "outcomes" in keys:
+        message = f"this is a saved report, not a spec: show it with `ssm-reconcile show {file}`"
+        notes.error(where, "saved-report", message)
+    else:
+        message = (
+            f"this is a saved plan, not a spec: apply it with `ssm-reconcile apply {file}`, or show it with"
+            f" `ssm-reconcile show {file}`"
+        )
+        notes.error(where, "saved-plan", message)
+    return True
+
+
+def _check_name(name: str, views: Sequence[View]) -> None:
     known = [one for view in views if (one := view.at("name").text) is not None]
-    if name not in known and views:
-        message = f"no replication is called `{shown(name)}`: {did_you_mean(name, known)}"
-        notes.error(views[0].where, "no-such-name", message)
+    if name not in known:
+        raise unknown_name("replication", name, known)

@@ -84,8 +84,6 @@ def _misread(complaint: Complaint) -> Said | None:
 def _unknown(complaint: Complaint, whole: Schema) -> Said:
     name, known = str(complaint.wanted), complaint.schema.get("properties", {})
     here = complaint.label
-    if name == "plan_id" and not complaint.path:
-        return "saved-plan", "this is a saved plan, not a spec: only `apply` takes one"
     elsewhere = [place for place in _places(whole, name) if place != complaint.path]
     if elsewhere and nearest(name, known, cutoff=0.8) is None:
         message = f"`{shown(name)}` is not a property of {here}: it belongs under `{elsewhere[0]}`"

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssm_reconcile.encoding import ADVICE, without_mark, wrong_encoding
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.notes import Notes, shown
 
@@ -96,7 +97,10 @@ def _directory(path: str, notes: Notes) -> list[str]:
             message = "this is not a regular file: only regular files are read from a directory"
             notes.error(Where(_name(str(file))), "file-unreadable", message)
     if not found and not notes.failed:
-        message = "there is no *.yaml or *.yml file directly in this directory: name the files themselves"
+        message = (
+            "there is no *.yaml or *.yml file directly in this directory: name the files themselves, or write"
+            " a first spec with `ssm-reconcile init`"
+        )
         notes.error(Where(_name(path)), "no-spec", message)
     return found
 
@@ -118,7 +122,7 @@ def _stdin(text: str | None, notes: Notes) -> Text | None:
     if len(text.encode(errors="replace")) > SIZE_LIMIT:
         _too_large(STDIN, notes)
         return None
-    return Text(STDIN, text)
+    return Text(STDIN, text.removeprefix("\ufeff"))
 
 
 def _file(path: str, notes: Notes) -> Text | None:
@@ -129,9 +133,12 @@ def _file(path: str, notes: Notes) -> Text | None:
                 raise IsADirectoryError
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        notes.error(
-            Where(name), "file-not-found", "there is no such file: check the path, or name another one"
+        what = (
+            f"check the path; `ssm-reconcile plan --out {shown(Path(path).name)}` saves a plan"
+            if path.endswith(".json")
+            else "check the path, or write a first spec with `ssm-reconcile init`"
         )
+        notes.error(Where(name), "file-not-found", f"there is no such file: {what}")
         return None
     except (OSError, ValueError) as error:
         _unreadable(path, error, notes)
@@ -143,11 +150,11 @@ def _file(path: str, notes: Notes) -> Text | None:
 
 
 def _decoded(content: bytes, name: str, notes: Notes) -> Text | None:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        notes.error(
-            Where(name), "not-utf-8", "the file is in UTF-16: save it as UTF-8 without a byte order mark"
-        )
+    wrong = wrong_encoding(content)
+    if wrong is not None:
+        notes.error(Where(name), "not-utf-8", f"the file is in {wrong.name}: {ADVICE}")
         return None
+    content = without_mark(content)
     try:
         return Text(name, content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -159,7 +166,9 @@ def _decoded(content: bytes, name: str, notes: Notes) -> Text | None:
 
 
 def _too_large(name: str, notes: Notes) -> None:
-    message = f"larger than {SIZE_LIMIT // 1024} KiB: a spec never is; split it"
+    message = (
+        f"larger than {SIZE_LIMIT // 1024} KiB: a spec never is; split it (a saved plan goes to `apply`)"
+    )
     notes.error(Where(name), "too-large", message)
 
 

@@ -125,12 +125,8 @@ def _clean(text: str, file: str, notes: Notes) -> bool:
         return True
     at, char = found.start(), found[0]
     where = Where(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
-    if at == 0 and char == "\ufeff":
-        message = "the file begins with a byte order mark: save it as UTF-8 without one"
-        notes.error(where, "byte-order-mark", message)
-    else:
-        message = f"the invisible character U+{ord(char):04X} is not allowed here: remove it"
-        notes.error(where, "control-character", message)
+    message = f"the invisible character U+{ord(char):04X} is not allowed here: remove it"
+    notes.error(where, "control-character", message)
     return False
 
 

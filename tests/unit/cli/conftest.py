@@ -73,7 +73,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
 def cli() -> Cli:
     """Runs the command line in this process; stdin is no terminal."""
 
-    def run(*words: str, stdin: str = "") -> Result:
+    def run(*words: str, stdin: str | bytes = "") -> Result:
         return CliRunner().invoke(door, list(words), input=stdin)
 
     return run

@@ -229,7 +229,10 @@ def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
         (("--source-region", "us-east-1"), "--target us-east-2"),
         (("--target", "us-east-2"), "--source-region us-east-1"),
         (("--source-region", "us-east-1", "--target", "mars"), "no AWS region"),
-        (("--source-region", "us-east-1", "--target", "us-east-2", "--role-arn", "dr=arn:x"), "is no target"),
+        (
+            ("--source-region", "us-east-1", "--target", "us-east-2", "--role-arn", "dr=arn:x"),
+            "the spec has: us-east-2",
+        ),
         (("--source-region", "us-east-1", "--target", "us-east-2", "--key", "alias/app"), "SOURCE=KEY"),
         (("--source-region", "us-east-1", "--target", "us-east-2", "--include", "/nope/**"), "no parameter"),
         (("--source-region", "us-east-1", "--target", "us-east-2", "--name", "No!"), "no spec can be made"),

@@ -126,7 +126,7 @@ def test_a_demo_without_its_simulator_says_how_to_get_it(cli: Cli, monkeypatch: 
     monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "moto" else there(name))
     told = cli("demo")
     assert told.exit_code == 1
-    assert "pip install 'ssm-reconcile[demo]'" in told.stderr
+    assert "pip install '.[demo]'" in told.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -160,14 +160,28 @@ def test_a_plan_that_failed_is_told_for_every_replication_of_the_spec(hub: Hub, 
 
 
 @pytest.mark.parametrize("content", [None, "", "{", '{"format_version": "1.0"', "[]"])
-def test_a_plan_file_that_is_missing_or_broken_off_is_a_failed_plan(
+def test_a_plan_file_that_cannot_be_read_is_a_failed_plan_and_an_error(
     hub: Hub, cli: Cli, content: str | None
 ) -> None:
     if content is not None:
         Path("plan.json").write_text(content)
-    assert cli("publish", "plan.json").exit_code == 0
+    told = cli("publish", "plan.json")
+    assert told.exit_code == 1
+    assert "Error: plan.json" in told.stderr
     (comment,) = hub.comments
     assert "There is no plan" in comment.body
+
+
+def test_a_report_of_a_refusal_that_cannot_be_read_is_an_error_about_that_file(hub: Hub, cli: Cli) -> None:
+    told = cli("publish", save(plans.document_of(plans.twelve())), "--refused", "gone.json")
+    assert told.exit_code == 1
+    assert "Error: gone.json cannot be read" in told.stderr
+
+
+def test_a_plan_of_a_report_that_cannot_be_read_is_a_warning(hub: Hub, cli: Cli) -> None:
+    told = cli("publish", "--failed", "no credentials", "--plan", "gone.json")
+    assert told.exit_code == 0
+    assert "--plan gone.json cannot be read" in told.stdout
 
 
 def test_a_failure_of_a_spec_that_nobody_can_read_corrects_the_comments_that_are_there(
