@@ -156,8 +156,7 @@ class Sealed:
         return "<sealed>"
 
     def __reduce__(self) -> NoReturn:
-        message = "a sealed value does not leave memory"
-        raise TypeError(message)
+        raise TypeError("a sealed value does not leave memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +174,9 @@ class Value:
 class Reading:
     """What is kept of a value after shaping: enough to compare and to show, no more.
 
-    `digest` is keyed with a random key of this run, so it is of no use outside of it. `excerpt` is
-    the beginning of a plain value that may be shown, None for a secret. `rewritten` says whether a
-    rewrite changed the value, `fits_standard` and `fits_advanced` whether the shaped value fits into
-    4 KB and 8 KB (bytes of UTF-8). `spoiled`: a rewrite made something of it that AWS takes as no value.
+    `digest` is keyed with a random key of this run. `excerpt` is the beginning of a plain value that may
+    be shown, None for a secret. `rewritten`: a rewrite changed it. `fits_...`: the shaped value fits into
+    4 KB or 8 KB (bytes of UTF-8). `spoiled`: a rewrite made a value of it that AWS does not accept.
     """
 
     version: int
@@ -191,6 +189,7 @@ class Reading:
     fits_advanced: bool = True
     fits_pattern: bool = True
     spoiled: bool = False
+    is_unicode: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +290,7 @@ class ProblemKind(StrEnum):
     COLLISION = "address-collision"
     UNREADABLE = "unreadable"
     REWRITE = "rewrite"
+    NOT_UNICODE = "not-unicode"
     SKIP_TAG = "skip-tag-near-miss"
 
 

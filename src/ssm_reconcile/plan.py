@@ -38,6 +38,7 @@ from ssm_reconcile.change import (
     effect_of,
 )
 from ssm_reconcile.errors import Finding
+from ssm_reconcile.surrogates import printable
 
 __all__ = [
     "COUNTED",
@@ -268,7 +269,7 @@ def fingerprint(document: object) -> str:
 
 def _canonical(document: object) -> bytes:
     """Canonical JSON: sorted keys, no spaces."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return printable(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)).encode()
 
 
 def _identify(part: ReplicationPlan, plan: Plan, tell: Callable[[bytes], object]) -> None:

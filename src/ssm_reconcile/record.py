@@ -24,6 +24,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Substitution, Tags, canonical
+from ssm_reconcile.surrogates import utf8
 
 PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
@@ -70,7 +71,7 @@ class Standing(StrEnum):
 
 def digest(text: str) -> str:
     """A short fingerprint of something that is not secret (an ARN, a rule)."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(utf8(text)).hexdigest()[:32]
 
 
 def digest_id(spec_id: str) -> str:

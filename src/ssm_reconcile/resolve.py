@@ -31,6 +31,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import TAG_VALUE_LIMIT, is_replica
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
+from ssm_reconcile.surrogates import is_unicode
 
 TAG_ROOM = 50
 """User tags a parameter may carry (aws-facts A2)."""
@@ -172,6 +173,7 @@ def resolve(
                     *_name_problems(parameter, address, live.place),
                     *_policy_problems(parameter, now),
                     *_tag_problems(wanted, parameter.name, address),
+                    *_text_problems(parameter, wanted),
                     *replication.skip_sync.problems(tags, f"its source in {source.place}"),
                 ),
                 warnings=_warnings(parameter, live.place),
@@ -284,9 +286,25 @@ def _expiration(text: str) -> datetime | None:
         if policy.get("Type") != "Expiration":
             return None
         moment = datetime.fromisoformat(policy["Attributes"]["Timestamp"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
+    """Texts that are not Unicode: AWS could not be sent what it is said to hold."""
+    texts = {
+        "description": (parameter.description,),
+        "AllowedPattern": (parameter.allowed_pattern,),
+        "policies": parameter.policies,
+        "tags": (*wanted.keys(), *wanted.values()),
+    }
+    broken = [name for name, every in texts.items() if not all(map(is_unicode, every))]
+    if not broken:
+        return ()
+    where = " and ".join(broken)
+    reason = f"half a character (a lone surrogate) in its {where}: write them again at the source"
+    return (Problem(ProblemKind.NOT_UNICODE, reason),)
 
 
 def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
+from ssm_reconcile.surrogates import is_unicode, utf8
 
 STANDARD_BYTES = 4096
 """The size limit of a Standard value, in bytes of UTF-8 (aws-facts B3)."""
@@ -48,22 +49,12 @@ def normal(text: str, kind: str) -> str:
 
 def seal(text: Sealed, kind: str, key: bytes) -> bytes:
     """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
-    encoded = normal(text.reveal(), kind).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(encoded, key=key, digest_size=DIGEST_BYTES).digest()
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be encoded. It cannot with half a character in it (a lone surrogate)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return hashlib.blake2b(utf8(normal(text.reveal(), kind)), key=key, digest_size=DIGEST_BYTES).digest()
 
 
 def size_of(text: str) -> int:
     """Bytes of UTF-8. Half a character (a lone surrogate) counts as three."""
-    return len(text.encode("utf-8", "surrogatepass"))
+    return len(utf8(text))
 
 
 def accepts(pattern: str, before: Sealed, after: Sealed, kind: str = "") -> bool | None:
@@ -78,7 +69,7 @@ def accepts(pattern: str, before: Sealed, after: Sealed, kind: str = "") -> bool
         return True
     if len(pattern) > PATTERN_LIMIT or _AMBIGUOUS.search(pattern):
         return None
-    if max(size_of(old), size_of(new)) > ADVANCED_BYTES or not is_utf8(pattern + old + new):
+    if max(size_of(old), size_of(new)) > ADVANCED_BYTES or not is_unicode(pattern + old + new):
         return None
     holding = [reading for reading in _readings(pattern, kind) if reading(old)]
     verdicts = {reading(new) for reading in holding}
@@ -152,4 +143,5 @@ def read(
         fits_advanced=size <= ADVANCED_BYTES,
         fits_pattern=accepts(pattern, value.text, shaped, value.type) is not False,
         spoiled=spoiled(value.text, shaped),
+        is_unicode=is_unicode(text),
     )

@@ -11,7 +11,9 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Trouble, Where
 from ssm_reconcile.explain import Explanation, explain
 from ssm_reconcile.explain.glance import glance
+from ssm_reconcile.explain.remedies import _PROBLEMS
 from ssm_reconcile.explain.text import document, text
+from ssm_reconcile.model import ProblemKind
 from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
@@ -310,3 +312,7 @@ class TestTheCommand:
 
     def test_an_unknown_target_is_wrong_usage(self, aws: Aws, cli: Cli) -> None:
         assert cli("explain", "/app/url", "--target", "nowhere").exit_code == 64
+
+
+def test_every_problem_has_a_remedy() -> None:
+    assert {*_PROBLEMS, ProblemKind.KEY} == set(ProblemKind)

@@ -224,7 +224,7 @@ class TestPolicies:
         assert kinds(found) == ([ProblemKind.POLICY] if past else [])
 
     @pytest.mark.parametrize(
-        "policy", ['{"Type":"NoChangeNotification"}', '{"Type":"Expiration"}', "[]", "x"]
+        "policy", ['{"Type":"NoChangeNotification"}', '{"Type":"Expiration"}', "[]", "x", "[" * 4000]
     )
     def test_other_policies_are_none_of_our_business(self, policy: str) -> None:
         assert kinds(settle(parameter(tier=ADVANCED, policies=(policy,)))["/p/a"]) == []

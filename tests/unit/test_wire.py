@@ -160,3 +160,8 @@ def test_batches_ask_for_no_parameter_twice() -> None:
     for batch in made:
         bases = [name.lstrip("/").partition(":")[0] for name in batch]
         assert len(bases) == len(set(bases))
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[" * 4000])
+def test_a_policy_that_is_not_json_stays_as_it_is(text: str) -> None:
+    assert policies_of([{"PolicyText": text}]) == (text,)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ssm_reconcile.apply.work import Work, failed, stale, withheld
+from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Desired, Sealed, Tags, Value, canonical
 from ssm_reconcile.plan import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
+from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
+from ssm_reconcile.surrogates import is_unicode
 
 
 def source_still_wants(work: Work, change: Change, desired: Desired) -> None:
@@ -116,7 +118,10 @@ def shaped(change: Change, desired: Desired, values: Mapping[str, Value | StoreE
     if value.type != desired.source.type:
         # the listing lagged: a value that has become a secret must not be written as what it was
         stale(f"its source is a {value.type} by now, the plan saw a {desired.source.type}")
-    return shape(value.text, desired.substitutions)
+    text = shape(value.text, desired.substitutions)
+    if not is_unicode(text.reveal()):
+        raise Ended(Result.FAILED, "its source value holds half a character (a lone surrogate)")
+    return text
 
 
 def source_gone(work: Work, changes: list[Change]) -> dict[str, str]:

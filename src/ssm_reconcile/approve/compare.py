@@ -14,6 +14,7 @@ from typing import TypeAlias
 from ssm_reconcile.approve.saved import Document
 from ssm_reconcile.approve.words import differences
 from ssm_reconcile.plan import Change, Plan, ReplicationPlan, effect_of
+from ssm_reconcile.surrogates import printable
 
 Address: TypeAlias = tuple[str, str, str]
 """Replication, target, name."""
@@ -67,7 +68,7 @@ def compare(saved: Document, plan: Plan) -> Verdict:
     added, altered, seen = [], [], set()
     for change, route in _now(plan):
         seen.add(change.order)
-        effect = json.loads(json.dumps(effect_of(change)))
+        effect = json.loads(printable(json.dumps(effect_of(change), ensure_ascii=False)))
         if change.order not in before:
             added.append(_item(change))
             continue

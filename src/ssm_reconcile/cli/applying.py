@@ -33,6 +33,7 @@ from ssm_reconcile.errors import (
 from ssm_reconcile.plan import Fate, Mode, Narrowing, Plan
 from ssm_reconcile.renderers.json import dumps, report_document
 from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.surrogates import printable_tree
 
 TOLD = 50
 """How many differences to a saved plan are told one by one."""
@@ -167,6 +168,7 @@ class Applying:
         document = report_document(report, tool_version=__version__, created=now) | {"exit_code": code}
         if self.plan is None:
             document |= {"plan_id": NO_PLAN, "complete": False}  # nothing was planned from anything
+        document = printable_tree(document)
         self.published = True
         try:
             if self.out is not None:

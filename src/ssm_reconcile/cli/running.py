@@ -151,9 +151,11 @@ def document_of(
     """The document of a plan that is shown and saved, with what a later `apply` needs."""
     from ssm_reconcile import __version__, approve
     from ssm_reconcile.renderers.json import plan_document
+    from ssm_reconcile.surrogates import printable_tree
 
     document = plan_document(plan, tool_version=__version__, created=created)
-    return approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))
+    bound = approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))
+    return printable_tree(bound)  # half a character could not be saved and read back
 
 
 def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:

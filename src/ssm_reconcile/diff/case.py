@@ -255,6 +255,9 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
         tier = wanted.tier
         if not reading.fits_advanced or (tier == STANDARD and not reading.fits_standard):
             problems.append(Problem(ProblemKind.SIZE, f"its value is too large for its tier ({tier})"))
+    if reading is not None and not reading.is_unicode:
+        reason = "its value holds half a character (a lone surrogate): write the source's value again"
+        problems.append(Problem(ProblemKind.NOT_UNICODE, reason))
     if reading is not None and not reading.fits_pattern:
         reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
         problems.append(Problem(ProblemKind.REWRITE, reason))

@@ -111,7 +111,7 @@ def _attributes_to_be(desired: Desired, live: Parameter) -> dict[str, Any]:
         "description": source.description,
         "AllowedPattern": source.allowed_pattern,
         "tier": INTELLIGENT if either else desired.tier,
-        "policies": [json.loads(text) for text in sorted(source.policies)],
+        "policies": [_policy(text) for text in sorted(source.policies)],
         "DataType": source.data_type,
         "KeyId": desired.key_identity if source.is_secret else None,
     }
@@ -125,10 +125,18 @@ def _attributes_of(live: Parameter, desired: Desired, ring: Keyring) -> dict[str
         "description": live.description,
         "AllowedPattern": live.allowed_pattern,
         "tier": INTELLIGENT if either else live.tier,
-        "policies": [json.loads(text) for text in sorted(live.policies)],
+        "policies": [_policy(text) for text in sorted(live.policies)],
         "DataType": live.data_type,
         "KeyId": ring.identity(live.key_id or MANAGED_KEY) if live.is_secret else None,
     }
+
+
+def _policy(text: str) -> Any:
+    """A policy as JSON, so that its spaces make no difference; the text itself where it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _shown(name: str, live: Parameter, desired: Desired, *, secret: bool) -> Difference:

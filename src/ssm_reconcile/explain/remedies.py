@@ -108,6 +108,7 @@ _PROBLEMS = {
     ProblemKind.TAGS: "name some of its tags in `tags.ignore`",
     ProblemKind.COLLISION: "make the `rewrite` rules in the spec tell them apart, or exclude one",
     ProblemKind.REWRITE: "mend the `rewrite` rule in the spec",
+    ProblemKind.NOT_UNICODE: "write the text again at the source, with whole characters only",
     ProblemKind.SKIP_TAG: "rename the tag to the skip tag to opt out, or list its key under"
     " `skip_sync.ignore` in the spec to replicate",
     ProblemKind.UNREADABLE: "give the right to read it (ssm:GetParameters, kms:Decrypt), mend its key,"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
+from ssm_reconcile.surrogates import printable
 
 
 def room(file: Path) -> int:
@@ -18,7 +19,7 @@ def room(file: Path) -> int:
 
 def write(file: Path, text: str) -> bool:
     """Appends to the file that GITHUB_STEP_SUMMARY names; says whether it fitted."""
-    content = text.encode()
+    content = printable(text).encode()
     if len(content) > room(file):
         return False
     with file.open("ab") as stream:

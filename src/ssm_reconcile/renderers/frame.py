@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.inert import escaped, span
 from ssm_reconcile.renderers.view import View
+from ssm_reconcile.surrogates import utf8
 
 MARKER = "ssm-reconcile:plan"
 """What the first line of every comment of ours begins with, in an HTML comment."""
@@ -70,7 +71,7 @@ def page(blocks: Iterable[str]) -> str:
 
 def size(text: str) -> int:
     """Bytes of UTF-8."""
-    return len(text.encode())
+    return len(utf8(text))
 
 
 def scope_of(names: Sequence[str]) -> str:

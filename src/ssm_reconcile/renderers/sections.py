@@ -14,6 +14,7 @@ from ssm_reconcile.renderers.fold import fold
 from ssm_reconcile.renderers.grouping import ChangeView, Merged, merged
 from ssm_reconcile.renderers.inert import code, fence, prose, span
 from ssm_reconcile.renderers.view import TargetView, View
+from ssm_reconcile.surrogates import utf8
 
 MARKS = {"delete": "-", "create": "+", "adopt": "="}
 """How a line of a diff block begins; what changes something that is there gets `!`."""
@@ -193,7 +194,7 @@ def dangers(view: View, changes: Sequence[Merged], room: int | None = None) -> s
     for change in changes:
         line = one_line(view, change)
         if left is not None:
-            left -= len(line.encode()) + 1
+            left -= len(utf8(line)) + 1
             if left < 0:
                 break
         lines.append(line)

@@ -224,7 +224,7 @@ def _compiled(text: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(text, options)
-    except re2.error:
+    except (re2.error, UnicodeError):
         return re.compile(text)
 
 

@@ -66,7 +66,7 @@ def _canonical_json(text: Any) -> str:
     if isinstance(text, str):
         try:
             text = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return str(text)
     return json.dumps(text, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if text else ""
 

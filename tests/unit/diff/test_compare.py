@@ -88,6 +88,8 @@ def test_equal_attributes_make_no_difference() -> None:
         ({"data_type": "text"}, {"data_type": IMAGE}, ("DataType", "text", IMAGE)),
         ({"policies": ()}, {"policies": ('{"b":1}', '{"a":1}')}, ("policies", "[]", '[{"a":1},{"b":1}]')),
         ({"policies": ('{"a":1}',)}, {"policies": ()}, ("policies", '[{"a":1}]', "[]")),
+        ({"policies": ("not JSON",)}, {"policies": ()}, ("policies", "[not JSON]", "[]")),
+        ({"policies": ("[" * 4000,)}, {"policies": ()}, ("policies", f"[{'[' * 4000}]", "[]")),
     ],
 )
 def test_an_attribute_is_shown_before_and_after(
