@@ -187,6 +187,7 @@ class Deployed:
         self.pattern = rendered(RESOURCES["ChangeRule"]["Properties"]["EventPattern"], NamePrefix=prefix)
         self.queue = Queue(account.clock, account.chance, twice=twice)
         self.invocations = 0
+        self.batch = int(MAPPING["BatchSize"])
         self.log = io.StringIO()
         self.function = Function(
             {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"},
@@ -208,7 +209,7 @@ class Deployed:
 
     def poll(self) -> bool:
         """One batch, as the event source mapping handles it; False when nothing was visible."""
-        records = self.queue.receive(MAPPING["BatchSize"])
+        records = self.queue.receive(self.batch)
         if not records:
             return False
         sent = {record["messageId"] for record in records}
