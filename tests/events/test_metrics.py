@@ -195,6 +195,24 @@ class TestAFullRun:
         assert counts(FULL) == {"HandedOn": 100}
         assert _logged(stack)["deferred"] == 1
 
+    def test_a_delete_that_the_end_of_time_leaves_waits_for_the_next_run(
+        self, account: Account, stack: Deployed, counts: Counts
+    ) -> None:
+        _replicate(account, stack, 10)
+        account.world.delete(account.here, "/prod/00")
+        put(account, *(f"/prod/new/{i:03}" for i in range(40)))
+        account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
+        counts.forget()
+        stack.invoke(SCHEDULED, 60)
+        written = len(account.world.names(account.there)) - 10
+        assert 0 < written < 40
+        assert counts(FULL) == {"Applied": written, "HandedOn": 40 - written}
+        assert _logged(stack)["deferred"] == 1
+        account.drain()
+        assert "/prod/00" in account.world.names(account.there)
+        stack.invoke(SCHEDULED, LONG)
+        assert "/prod/00" not in account.world.names(account.there)
+
 
 class TestARunThatIsHandedOn:
     def test_what_is_withheld_invalid_or_in_conflict_remains_and_the_rest_is_handed_on(
