@@ -245,6 +245,14 @@ def test_a_post_that_was_not_done_is_done_again(hub: Hub, publish: Publish) -> N
     assert len(hub.comments) == 1
 
 
+def test_a_post_that_is_never_done_is_given_up(hub: Hub, publish: Publish) -> None:
+    hub.fail("POST", "comments$", 502, times=10)
+    with pytest.raises(GitHubError) as caught:
+        publish(harmless())
+    assert caught.value.kind is Kind.LOST
+    assert len(hub.asked("POST", "comments$")) == 3
+
+
 def test_a_comment_that_was_deleted_in_between_is_posted_again(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:

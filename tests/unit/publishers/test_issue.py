@@ -141,6 +141,19 @@ def test_an_issue_on_a_later_page_is_found(hub: Hub, look: Look) -> None:
     assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
 
 
+@pytest.mark.parametrize("count", [100, 101])
+def test_every_issue_of_ours_is_found_however_many_there_are(hub: Hub, look: Look, count: int) -> None:
+    look(drifting())
+    for _ in range(count - 1):
+        hub.open(hub.issues[0].title, hub.issues[0].body)
+    hub.requests.clear()
+    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert opened(hub) == []
+    sizes = [len(one.body["variables"]["ids"]) for one in hub.asked("POST", "graphql")]
+    assert sum(sizes) == count
+    assert max(sizes) <= 100, "GraphQL takes no more node ids in one query"
+
+
 def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, github: GitHub) -> None:
     both = [*plan_drifts(plans.document_of(drifting()))]
     both += plan_drifts(plans.document_of(renamed(drifting(), "dev")))
@@ -186,6 +199,21 @@ def test_a_lost_answer_does_not_open_a_second_issue(hub: Hub, look: Look) -> Non
     hub.fail("POST", "/issues$", 502, done=True)
     assert look(drifting()) == [("prod", Done.CREATED)]
     assert len(hub.issues) == 1
+
+
+def test_an_issue_that_was_not_opened_is_opened_again(hub: Hub, look: Look) -> None:
+    hub.fail("POST", "/issues$", 502)
+    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert len(hub.issues) == 1
+    assert len(hub.asked("POST", "/issues$")) == 2
+
+
+def test_an_issue_that_cannot_be_opened_is_given_up(hub: Hub, look: Look) -> None:
+    hub.fail("POST", "/issues$", 502, times=10)
+    with pytest.raises(GitHubError) as caught:
+        look(drifting())
+    assert caught.value.kind is Kind.LOST
+    assert len(hub.asked("POST", "/issues$")) == 3
 
 
 def test_two_that_were_opened_at_once_become_one(hub: Hub, look: Look) -> None:

@@ -224,6 +224,10 @@ def details(page: str) -> list[str]:
     ("change", "line"),
     [
         (plans.update("eu-west-1", "/a", Difference("value", "1", "2")), "value before 1 \u2192 after 2"),
+        (
+            plans.update("eu-west-1", "/a", Difference("value", "<b>", "<b>", cut=True)),
+            "value <b> differs beyond what is shown",
+        ),
         (plans.update("eu-west-1", "/a", Difference("tier", "Standard", None)), "tier before Standard"),
         (plans.update("eu-west-1", "/a", Difference("KeyId", None, "alias/a")), "KeyId after alias/a"),
         (
