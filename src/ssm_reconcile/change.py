@@ -180,7 +180,8 @@ class Change:
 
     `place` is the account and region of the target, `source_name` the source parameter it is about,
     `kind` the type that the parameter has or will have, for people. `writer` is who changed the live
-    parameter last, `changed_outside` whether that was somebody else after us. `pending`: the spec that
+    parameter last, `changed_outside` whether that was somebody else after us. `exposes`: a SecureString
+    becomes plain text; `source_made_plain`: the source was one at the last write. `pending`: the spec that
     this plan was compared with (`plan --against`) would do exactly the same; not part of the id.
     """
 
@@ -197,6 +198,8 @@ class Change:
     kind: str = ""
     writer: str = ""
     changed_outside: bool = False
+    exposes: bool = False
+    source_made_plain: bool = False
     fate: Fate = Fate.APPLY
     withheld_by: tuple[str, ...] = ()
     pending: bool = False

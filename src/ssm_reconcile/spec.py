@@ -301,6 +301,7 @@ class Run:
     allow_replace: bool = False
     allow_empty_source: bool = False
     allow_reversed: bool = False
+    allow_exposure: bool = False
     max_deletes: int | None = None
     max_change_percent: int | None = None
     parallelism: int = 8

@@ -63,7 +63,10 @@ SPEC = Replication(
     adopt=Adopt.OVERWRITE,
     changed_outside=OnOutside.OVERWRITE,
 )
-RUN = Run(allow_replace=True, allow_empty_source=True, max_deletes=999, max_change_percent=999, parallelism=1)
+RUN = Run(
+    allow_replace=True, allow_empty_source=True, allow_exposure=True, max_deletes=999, max_change_percent=999,
+    parallelism=1,
+)  # fmt: skip
 LATER = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2031-01-01T01:00:00+01:00"}}'
 QUIET = '{"Version":"1.0","Type":"NoChangeNotification","Attributes":{"Unit":"Days","After":"20"}}'
 Step = Callable[[FakeClock, Sequence[Store]], object]

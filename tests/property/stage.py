@@ -38,6 +38,7 @@ LIFTED = Run(
     allow_replace=True,
     allow_empty_source=True,
     allow_reversed=True,
+    allow_exposure=True,
     max_deletes=ALL,
     max_change_percent=ALL,
     parallelism=1,

@@ -163,6 +163,8 @@ NOT_IN_THE_ID = frozenset(
         "differences",
         "writer",
         "changed_outside",
+        "exposes",
+        "source_made_plain",
         "withheld_by",
         "rule",
         "hidden",
@@ -253,6 +255,7 @@ def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(s
             ("allow_replace", True),
             ("allow_replace", False),
             ("overwrite_outside", False),
+            ("allow_exposure", False),
             ("max_deletes", 0),
         )
     ]

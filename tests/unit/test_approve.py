@@ -218,7 +218,7 @@ def test_the_pattern_of_a_secret_is_nowhere_in_a_saved_plan() -> None:
 def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag() -> None:
     run = Run(
         no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=Adopt.SAME_VALUE,
-        allow_replace=True, overwrite_outside=True, allow_empty_source=True,
+        allow_replace=True, overwrite_outside=True, allow_empty_source=True, allow_exposure=True,
         max_deletes=0, max_change_percent=80,
     )  # fmt: skip
     made = replace(plan(create()), narrowing=Narrowing(run.targets, run.only))
@@ -232,6 +232,7 @@ def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag()
         "--overwrite-outside",
         "--allow-replace",
         "--allow-empty-source",
+        "--allow-exposure",
         "--max-deletes 0",
         "--max-change-percent 80",
     )

@@ -27,6 +27,7 @@ GUARD_FLAGS = (
     "allow_replace",
     "allow_empty_source",
     "allow_reversed",
+    "allow_exposure",
     "max_deletes",
     "max_change_percent",
 )

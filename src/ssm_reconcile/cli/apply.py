@@ -45,6 +45,7 @@ Exit codes, the first that fits:
 @options.spec_argument
 @options.approval
 @options.planning
+@options.exposure
 @options.output
 @options.out("the report")
 @options.metrics

@@ -63,6 +63,7 @@ class Intent:
     allow_replace: bool = False
     allow_empty_source: bool = False
     allow_reversed: bool = False
+    allow_exposure: bool = False
     max_deletes: int | None = None
     max_change_percent: int | None = None
 
@@ -83,6 +84,7 @@ class Intent:
             allow_replace=self.allow_replace,
             allow_empty_source=self.allow_empty_source,
             allow_reversed=self.allow_reversed,
+            allow_exposure=self.allow_exposure,
             max_deletes=self.max_deletes,
             max_change_percent=self.max_change_percent,
             parallelism=parallelism,
@@ -204,6 +206,22 @@ def aws(command: Command) -> Command:
 def planning(command: Command) -> Command:
     """Adds the options that say what to plan; the command gets them as `intent`."""
     return _packed(command, _PLANNING, Intent, "intent")
+
+
+def exposure(command: Command) -> Command:
+    """Adds `--allow-exposure` to `intent`; not for events, which never lift that guard."""
+    return click.option(
+        "--allow-exposure", is_flag=True,
+        help="Turn SecureStrings of a target into plain text where the source is plain. Only with --only.",
+    )(command)  # fmt: skip
+
+
+def check_exposure(run: Run) -> None:
+    """Raise UsageError for `--allow-exposure` in a run that names no parameters."""
+    if run.allow_exposure and not run.only:
+        raise click.UsageError(
+            "--allow-exposure is for named parameters only: name them with --only GLOB in the same command."
+        )
 
 
 def approval(command: Command) -> Command:

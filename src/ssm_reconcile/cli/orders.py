@@ -11,7 +11,7 @@ import click
 
 from ssm_reconcile import approve
 from ssm_reconcile.cli.documents import guessed_text, read_document
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word, check_exposure
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.spec import Run
 
@@ -39,6 +39,7 @@ def order_of(specs: Sequence[str], intent: Intent, word: Word, *, parallelism: i
     if not plans:
         if word.spec:
             raise click.UsageError("--spec goes with a saved plan; name the specs themselves as SPEC.")
+        check_exposure(run)
         return Order(tuple(specs), intent.name, run, intent, word.expect_plan)
     if len(specs) > 1:
         raise click.UsageError("a saved plan stands alone: name its specs with --spec FILE.")
@@ -90,10 +91,12 @@ def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
         message = f"{path} was made from {', '.join(made_from)}, which is not here"
         raise UsageError(message, f"say where it is: {' '.join('--spec FILE' for _ in made_from)}")
     lifted = {flag: getattr(run, flag) for flag in approve.GUARD_FLAGS}
+    again = replace(saved.run, parallelism=run.parallelism, **lifted)
+    check_exposure(again)
     return Order(
         specs=specs,
         name=saved.name,
-        run=replace(saved.run, parallelism=run.parallelism, **lifted),
+        run=again,
         intent=intent,
         expect=word.expect_plan,
         saved=document,

@@ -50,6 +50,7 @@ CHANGES = 2
 @click.command("plan", help=HELP, epilog=EPILOG)
 @options.spec_argument
 @options.planning
+@options.exposure
 @options.output
 @options.out("the plan")
 @options.metrics
@@ -78,6 +79,7 @@ def command(
 ) -> int:
     """Plans, shows, saves; returns the exit code."""
     run = intent.run(asked.parallelism)
+    options.check_exposure(run)
     if out is not None:
         streams.check_writable(out)
     loaded, base = running.load_specs(specs, intent.name), running.base_of(against, intent.name)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.model import Desired, Parameter
+from ssm_reconcile.model import SECURE, Desired, Parameter
 from ssm_reconcile.plan import Change
-from ssm_reconcile.record import Origin, Record, compose_own, digest, is_resolved, key_digest, rewrite_digest
+from ssm_reconcile.record import (
+    WAS_SECRET,
+    Origin,
+    Record,
+    compose_own,
+    digest,
+    is_resolved,
+    key_digest,
+    rewrite_digest,
+)
 
 
 def both(case: Case) -> tuple[Desired, Parameter]:
@@ -32,6 +41,30 @@ def judged(case: Case, change: Change) -> Change:
     return replace(
         change, changed_outside=True, reasons=(*change.reasons, f"changed outside ssm-reconcile by {who}")
     )
+
+
+def exposed(case: Case, change: Change) -> Change:
+    """Mark a write that turns a SecureString into plain text, and whether the source was made plain."""
+    wanted, live = both(case)
+    if wanted.source.is_secret or not live.is_secret:
+        return change
+    arn = case.scene.live.arn(live.name)
+    meant = case.record is not None and recorded_source_type(case.record, arn) == SECURE
+    reason = (
+        f"its value becomes plain text: it is a SecureString here and a {wanted.source.type} at the source"
+    )
+    if meant:
+        reason += ", where it was a SecureString at the last write"
+    return replace(change, exposes=True, source_made_plain=meant, reasons=(*change.reasons, reason))
+
+
+def recorded_source_type(record: Record, arn: str) -> str | None:
+    """Return the type that the source had at the last write; None if the record does not show it.
+
+    `arn` is that of the replica. An old record that names a key was written for a SecureString.
+    """
+    names_key = record.key not in ("none", WAS_SECRET)
+    return record.source_type(arn) or (SECURE if names_key else None)
 
 
 def same_writer(writer: str, caller: str) -> bool:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
-from ssm_reconcile.diff.provenance import both, compared, is_adopted, judged
+from ssm_reconcile.diff.provenance import both, compared, exposed, is_adopted, judged
 from ssm_reconcile.diff.tiers import tier_reasons
 from ssm_reconcile.plan import (
     Adopt,
@@ -225,14 +225,15 @@ def _conflict(case: Case) -> Change | Other:
         origin_adopted=True,
         record=None if case.differences else compared(case, Origin.ADOPTED),
     )
-    return _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
+    change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
+    return exposed(case, change) if effect.put else change
 
 
 def _replace(case: Case) -> Change:
     wanted, _ = both(case)
     effect = Replace(wanted, origin_adopted=is_adopted(case))
     reasons = ("AWS cannot change this in place", *_of_downgrade(case), *case.unseen)
-    return judged(case, _change(case, Row.REPLACE, effect, *reasons))
+    return exposed(case, judged(case, _change(case, Row.REPLACE, effect, *reasons)))
 
 
 def _of_downgrade(case: Case) -> tuple[str, ...]:
@@ -260,7 +261,7 @@ def _update(case: Case) -> Change:
     change = _change(case, Row.UPDATE, effect, *reasons)
     if case.unproven:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
-    return judged(case, change)
+    return exposed(case, judged(case, change))
 
 
 def _of_type_change(case: Case) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ssm_reconcile.guards import (
     changed_outside,
     empty_source,
+    exposure,
     frozen_target,
     incomplete_place,
     max_change_percent,
@@ -33,6 +34,7 @@ GUARDS: Sequence[Guard] = (
     unconfirmed.guard,
     replacement.guard,
     changed_outside.guard,
+    exposure.guard,
     max_deletes.guard,
     max_change_percent.guard,
 )

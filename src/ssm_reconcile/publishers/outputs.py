@@ -19,13 +19,19 @@ PLAN_FAILED = "plan-failed"
 COUNTS = (
     "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "orphaned",
 )  # fmt: skip
-"""Words of a plan's summary that are outputs of their own. `danger` counts deletes and replacements."""
+"""Words of a plan's summary that are outputs of their own."""
 _NOTHING_PLANNED = "0" * 64
 
 
 def of_plan(document: Mapping[str, Any], path: Path) -> dict[str, str]:
     """The outputs of a plan that was saved there."""
-    return {**_counts(document["summary"]), "plan-id": document["plan_id"], "plan-path": str(path.absolute())}
+    counts = _counts(document["summary"])
+    return {
+        **counts,
+        "danger": _danger(document),
+        "plan-id": document["plan_id"],
+        "plan-path": str(path.absolute()),
+    }
 
 
 def of_report(document: Mapping[str, Any]) -> dict[str, str]:
@@ -35,6 +41,12 @@ def of_report(document: Mapping[str, Any]) -> dict[str, str]:
         "plan-id": document["plan_id"],
         "failure-reason": failure_of(document),
     }
+
+
+def _danger(document: Mapping[str, Any]) -> str:
+    """Return how many changes delete something on the way or turn a SecureString into plain text."""
+    changes = document["changes"]
+    return str(sum(one["action"] in ("delete", "replace") or bool(one.get("exposes")) for one in changes))
 
 
 def failure_of(document: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def marker(
     state: str = "",
     mark: str = MARKER,
 ) -> str:
-    """The hidden first line. `danger` counts deletes and replacements, so that a later run sees it grow."""
+    """The hidden first line. `danger` counts deletes, replacements and exposed secrets, to see it grow."""
     facts: dict[str, object] = {
         "v": 1,
         "scope": ",".join(scope),

@@ -31,12 +31,13 @@ class ChangeView:
     attributes: tuple[str, ...] = ()
     withheld: bool = False
     changed_outside: bool = False
+    exposes: bool = False
     pending: bool = False
 
     @property
     def is_danger(self) -> bool:
-        """Whether something is deleted on the way."""
-        return self.action not in HARMLESS
+        """Whether something is deleted on the way, or a SecureString becomes plain text."""
+        return self.action not in HARMLESS or self.exposes
 
     @property
     def is_anyway(self) -> bool:
@@ -56,11 +57,12 @@ class Merged:
     pending: bool
     targets: tuple[str, ...]
     changed_outside: tuple[str, ...]
+    exposes: bool = False
 
     @property
     def is_danger(self) -> bool:
-        """Whether something is deleted on the way."""
-        return self.action not in HARMLESS
+        """Whether something is deleted on the way, or a SecureString becomes plain text."""
+        return self.action not in HARMLESS or self.exposes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def merged(changes: Iterable[ChangeView]) -> tuple[Merged, ...]:
             *key,
             targets=tuple(change.target for change in every),
             changed_outside=tuple(change.target for change in every if change.changed_outside),
+            exposes=any(change.exposes for change in every),
         )
         for key, every in found.items()
     )

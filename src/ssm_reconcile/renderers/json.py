@@ -201,6 +201,7 @@ def _change(change: Change) -> dict[str, Any]:
         "withheld_by": list(change.withheld_by),
         "pending": change.pending,
         "changed_outside": change.changed_outside,
+        "exposes": change.exposes,
         "writer": change.writer,
         "takes_over": bool(update and update.takes_over),
         "unproven": bool(update and update.unproven),

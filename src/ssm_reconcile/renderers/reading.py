@@ -66,6 +66,7 @@ _CHANGE = {
     "fate": str,
     "withheld_by": ([str], None),
     "changed_outside": (bool, None),
+    "exposes": (bool, None),
     "source": (str, None),
     "writer": (str, None),
     "type": (str, None),

@@ -58,13 +58,8 @@ def alert(kind: str, paragraphs: Iterable[str]) -> str:
 
 
 def caution(view: View, changes: Sequence[Merged], *, named: bool) -> str:
-    """What is deleted and replaced, by name where these are few."""
-    counts = [
-        words.count(number, noun)
-        for noun, number in (("delete", _count(view, "delete")), ("replacement", _count(view, "replace")))
-        if number
-    ]
-    sentences = [f"**{words.listed(counts)}.**"]
+    """What is deleted, replaced and made plain, by name where these are few."""
+    sentences = [f"**{words.listed(view.dangers)}.**"]
     if named and len(changes) <= NAMED:
         sentences.append("; ".join(_fate(view, change) for change in changes) + ".")
         sentences += [
@@ -77,12 +72,10 @@ def caution(view: View, changes: Sequence[Merged], *, named: bool) -> str:
     return alert("CAUTION", [" ".join(sentences)])
 
 
-def _count(view: View, action: str) -> int:
-    return sum(change.action == action for change in view.changes)
-
-
 def _fate(view: View, change: Merged) -> str:
     verb = {"delete": "leaves", "replace": "is replaced in"}.get(change.action, "changes in")
+    if change.exposes:
+        verb = f"becomes plain text and {verb}" if change.action == "replace" else "becomes plain text in"
     everywhere = len(change.targets) > 2 and is_everywhere(view, change.targets)  # noqa: PLR2004 - both, else
     where = f"all {view.place_word}s" if everywhere else spans(change.targets)
     return f"{span(change.name)} {verb} {where}{' (withheld)' if change.withheld else ''}"
@@ -201,9 +194,15 @@ def dangers(view: View, changes: Sequence[Merged], room: int | None = None) -> s
     rest = len(changes) - len(lines)
     body = fence(lines) if lines else ""
     if rest:
-        body += f"\n\n… and {rest:,} more deletes and replacements: the saved plan lists them all."
-    title = f"<b>Deletes and replacements</b> ({words.count(len(changes), 'parameter')})"
+        body += f"\n\n… and {rest:,} more {_named_dangers(changes)}: the saved plan lists them all."
+    name = _named_dangers(changes).capitalize()
+    title = f"<b>{name}</b> ({words.count(len(changes), 'parameter')})"
     return folded(title, body, is_open=True)
+
+
+def _named_dangers(changes: Sequence[Merged]) -> str:
+    exposed = any(change.exposes for change in changes)
+    return "deletes, replacements and exposed secrets" if exposed else "deletes and replacements"
 
 
 def by_path(view: View, most: int = 12) -> list[str]:

@@ -33,6 +33,7 @@ def plan_text(view: View, *, width: int = 120, color: bool = False, apply_comman
         _route(page, route, view)
     _narrowed(page, view)
     incomplete(page, view.routes, view.targets)
+    _exposed(page, view)
     for target in view.targets:
         _changes(page, target, [change for change in view.changes if change.target == target.label])
     groups(page, view.groups)
@@ -62,6 +63,18 @@ def _narrowed(page: Page, view: View) -> None:
         page.say(f"Narrowed to {' '.join(by)}: nothing else was planned.", hang=2)
     if view.mode == "no-decrypt":
         page.say("Made without decryption: SecureString values were not compared.", hang=2)
+
+
+def _exposed(page: Page, view: View) -> None:
+    """What turns from a SecureString into plain text, withheld or not."""
+    exposed = [change for change in view.changes if change.exposes]
+    if not exposed:
+        return
+    page.say()
+    count = words.count(len(exposed), "SecureString becomes", "SecureStrings become")
+    page.say(f"DANGER: {count} plain text:", hang=2, colour="loud")
+    for change in exposed:
+        page.say(f"{change.name}   {change.target}{'   WITHHELD' if change.withheld else ''}", indent=2)
 
 
 def _changes(page: Page, target: TargetView, changes: list[ChangeView]) -> None:

@@ -92,8 +92,16 @@ class View:
 
     @property
     def danger(self) -> int:
-        """How many of them delete something on the way."""
+        """How many of them delete something on the way, or expose a secret."""
         return sum(change.is_danger for change in self.changes)
+
+    @property
+    def dangers(self) -> list[str]:
+        """Return the counts of deletes, replacements and exposed secrets in words."""
+        deletes, replacements = (
+            sum(change.action == action for change in self.changes) for action in ("delete", "replace")
+        )
+        return words.dangers(deletes, replacements, sum(change.exposes for change in self.changes))
 
 
 def place_word(targets: Iterable[TargetView]) -> str:
@@ -203,10 +211,17 @@ def _change(change: Document, source: str, *, alone: bool) -> ChangeView:
         attributes=tuple(visible(name) for name in sorted(attributes)),
         withheld=change["fate"] == "withheld",
         changed_outside=bool(change.get("changed_outside")),
+        exposes=bool(change.get("exposes")),
         pending=bool(change.get("pending")),
     )
 
 
 def _sorted(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
     """What hurts most first; by name and target within."""
-    return tuple(sorted(changes, key=lambda c: (words.danger(c.action), c.action, c.name, c.target)))
+    return tuple(sorted(changes, key=lambda c: (_rank(c), c.action, c.name, c.target)))
+
+
+def _rank(change: ChangeView) -> int:
+    """Return the place of a change in a list: an exposed secret comes among the replacements."""
+    rank = words.danger(change.action)
+    return min(rank, words.danger("replace")) if change.exposes else rank

@@ -29,6 +29,13 @@ def count(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
+def dangers(deletes: int, replacements: int, exposed: int) -> list[str]:
+    """Return the counts of what is dangerous, without zeros: `1 delete`, `2 replacements`."""
+    found = [(deletes, "delete", "deletes"), (replacements, "replacement", "replacements")]
+    found.append((exposed, "SecureString made plain", "SecureStrings made plain"))
+    return [count(number, one, many) for number, one, many in found if number]
+
+
 def listed(items: Sequence[str], most: int = 0) -> str:
     """`a`, `a and b`, `a, b and c`; with `most`: `a, b and 7 more`."""
     if most and len(items) > most:

@@ -16,6 +16,7 @@ def test_every_guard_of_the_folder_is_in_the_row_once() -> None:
     assert sorted(names) == [
         "changed_outside",
         "empty_source",
+        "exposure",
         "frozen_target",
         "incomplete_place",
         "max_change_percent",

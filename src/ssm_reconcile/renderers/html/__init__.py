@@ -124,11 +124,6 @@ def _alerts(view: View) -> list[str]:
     """What a reader must know first: what is deleted on the way, and what guards withhold."""
     found = []
     if view.danger:
-        counts = [
-            words.count(sum(change.action == action for change in view.changes), noun)
-            for action, noun in (("delete", "delete"), ("replace", "replacement"))
-            if any(change.action == action for change in view.changes)
-        ]
         outside = sum(change.changed_outside for change in view.changes if change.is_danger)
         more = (
             f" {words.count(outside, 'of them was', 'of them were')} last changed outside this tool."
@@ -138,7 +133,8 @@ def _alerts(view: View) -> list[str]:
         found.append(
             note(
                 "error",
-                f"{words.listed(counts) or 'Something is deleted on the way'}: they come first below.{more}",
+                f"{words.listed(view.dangers) or 'Something is deleted on the way'}: they come first"
+                f" below.{more}",
             )
         )
     withheld = view.summary.get("withheld", 0)

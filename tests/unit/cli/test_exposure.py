@@ -1,0 +1,94 @@
+"""A write that would expose a secret: exit codes, the flag, saved plans, and every output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Aws, Cli
+
+
+@pytest.fixture
+def hardened(aws: Aws, cli: Cli) -> Aws:
+    """A world in which the replica of a String in us-east-2 was made a SecureString."""
+    assert cli("apply", "--yes").exit_code == 0
+    aws.put("/app/url", "https://example.org", region="us-east-2", kind="SecureString")
+    return aws
+
+
+LIFT = ("--overwrite-outside", "--only", "/app/url", "--allow-exposure")
+
+
+def kind(aws: Aws) -> str:
+    return aws.store("us-east-2").describe_names(["/app/url"])["/app/url"].type
+
+
+def test_an_apply_ends_5_and_writes_nothing(hardened: Aws, cli: Cli) -> None:
+    told = cli("apply", "--yes", "--overwrite-outside", "--adopt", "overwrite")
+    assert (told.exit_code, kind(hardened)) == (5, "SecureString")
+    assert "[exposure]" in told.output
+
+
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
+def test_the_flag_without_only_is_a_usage_error(hardened: Aws, cli: Cli, command: tuple[str, ...]) -> None:
+    told = cli(*command, "--allow-exposure")
+    assert (told.exit_code, kind(hardened)) == (64, "SecureString")
+    assert "--only" in told.stderr
+
+
+def test_the_flag_with_only_writes_it(hardened: Aws, cli: Cli) -> None:
+    assert cli("apply", "--yes", *LIFT).exit_code == 0
+    assert kind(hardened) == "String"
+
+
+def test_a_saved_plan_has_to_be_given_the_flag_again(hardened: Aws, cli: Cli) -> None:
+    assert cli("plan", "--out", "plan.json", *LIFT).exit_code == 0
+    assert json.loads(Path("plan.json").read_text())["run"]["allow_exposure"] is True
+    refused = cli("apply", "plan.json", "--overwrite-outside")
+    assert (refused.exit_code, kind(hardened)) == (4, "SecureString")
+    assert "--allow-exposure" in refused.output
+    assert cli("apply", "plan.json", "--overwrite-outside", "--allow-exposure").exit_code == 0
+    assert kind(hardened) == "String"
+
+
+def test_a_saved_plan_that_was_not_narrowed_cannot_be_lifted(hardened: Aws, cli: Cli) -> None:
+    assert cli("plan", "--out", "plan.json", "--overwrite-outside").exit_code == 0
+    told = cli("apply", "plan.json", "--overwrite-outside", "--allow-exposure")
+    assert (told.exit_code, kind(hardened)) == (64, "SecureString")
+
+
+def test_the_printed_command_carries_the_flag(hardened: Aws, cli: Cli) -> None:
+    told = cli("plan", *LIFT)
+    printed = " ".join(told.stdout.split()).rpartition("ssm-reconcile ")[2]
+    assert cli(*printed.split()).exit_code == 0
+    assert kind(hardened) == "String"
+
+
+def test_an_event_takes_no_such_flag(hardened: Aws, cli: Cli) -> None:
+    assert cli("event", "--allow-exposure", "event.json").exit_code == 64
+
+
+@pytest.mark.parametrize("flags", [(), LIFT])
+def test_it_always_stands_among_the_dangers(hardened: Aws, cli: Cli, flags: tuple[str, ...]) -> None:
+    withheld = not flags
+    text = cli("plan", *flags).stdout
+    assert "DANGER: 1 SecureString becomes plain text:" in text
+    assert f"/app/url   us-east-2{'   WITHHELD' if withheld else ''}\n" in text
+    markdown = cli("plan", "--format", "markdown", *flags).stdout
+    assert "**1 SecureString made plain.** `/app/url` becomes plain text in `us-east-2`" in markdown
+    assert (
+        "1 SecureString made plain: they come first below" in cli("plan", "--format", "html", *flags).stdout
+    )
+    (change,) = json.loads(cli("plan", "--format", "json", *flags).stdout)["changes"]
+    assert (change["exposes"], change["fate"] == "withheld") == (True, withheld)
+
+
+def test_explain_names_the_way_to_keep_it_secret_first(hardened: Aws, cli: Cli) -> None:
+    told = cli("explain", "/app/url").stdout
+    keep, plain = (
+        "to keep it secret: make it a SecureString at the source",
+        "--only /app/url --allow-exposure",
+    )
+    assert told.index(keep) < told.index(plain)

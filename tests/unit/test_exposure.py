@@ -1,0 +1,84 @@
+"""A write that would turn a SecureString into plain text: found, withheld, lifted, shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.model import ADVANCED, SECURE, STRING_LIST
+from ssm_reconcile.record import digest
+from ssm_reconcile.spec import Adopt, Run
+from tests.builders import SOMEBODY, THERE, US, Stage, held, judge, outcome, replica, replication
+
+OLD_OWN = {"own": digest(THERE.arn("/p/a"))}
+"""The record of an earlier version: it does not show the type of the source."""
+
+
+def exposing(source: str = "String", **live: Any) -> tuple[bool, bool]:
+    made_from = held(kind=source)
+    there = replica(made_from, type=SECURE, key_id="alias/aws/ssm", **live)
+    change = judge(made_from, there, spec=replication(adopt=Adopt.OVERWRITE)).change
+    return change.exposes, change.source_made_plain
+
+
+@pytest.mark.parametrize("source", ["String", STRING_LIST])
+def test_a_hardened_replica_of_a_plain_source_would_be_exposed(source: str) -> None:
+    assert exposing(source, version=2, last_modified_user=SOMEBODY) == (True, False)
+
+
+def test_a_secret_that_is_not_ours_would_be_exposed() -> None:
+    assert exposing(own_tags=False) == (True, False)
+
+
+@pytest.mark.parametrize("tier", ["Standard", ADVANCED])
+def test_a_source_that_was_made_plain_on_purpose_is_known_by_the_record(tier: str) -> None:
+    stage = Stage()
+    stage.replicate("/p/a", "hidden", SECURE, tier=tier)
+    stage.world.put(stage.here, "/p/a", "shown", tier=tier)
+    report = stage.apply()
+    change = outcome(report).change
+    assert (change.exposes, change.source_made_plain, change.withheld_by) == (True, True, ())
+    assert (outcome(report).result.value, stage.live("/p/a").type) == ("applied", "String")
+
+
+def test_an_old_record_shows_a_secret_source_by_its_key_only() -> None:
+    assert exposing(record={**OLD_OWN, "key": "0123456789abcdef"}) == (True, True)
+    assert exposing(record={**OLD_OWN, "key": "none"}) == (True, False)
+    assert exposing(record={**OLD_OWN, "key": "was"}) == (True, False)
+
+
+def test_a_secret_source_and_a_plain_replica_expose_nothing() -> None:
+    secret = held(kind=SECURE)
+    assert not judge(secret, replica(secret, type="String", key_id=None)).change.exposes
+    assert not judge(secret, replica(secret, "old", record={"version": 7})).change.exposes
+    plain = held()
+    assert not judge(plain, replica(plain, "old", record={"version": 7})).change.exposes
+
+
+@pytest.mark.parametrize("user", [SOMEBODY, US])
+def test_a_replica_that_was_made_secret_stays_secret_until_the_flag(user: str) -> None:
+    stage = Stage()
+    stage.replicate("/p/a", "v")
+    stage.world.put(stage.there, "/p/a", "v", SECURE, user=user)
+    stage.apply(Run(overwrite_outside=True, allow_replace=True, adopt=Adopt.OVERWRITE))
+    assert stage.live("/p/a").type == SECURE
+    stage.apply(Run(overwrite_outside=True, allow_exposure=True, only=("/p/a",)))
+    assert stage.live("/p/a").type == "String"
+
+
+@pytest.mark.parametrize("mode", list(Adopt))
+def test_no_adopt_mode_takes_over_a_secret_as_plain_text(mode: Adopt) -> None:
+    stage = Stage(replication(adopt=mode))
+    stage.world.put(stage.here, "/p/a", "v")
+    stage.world.put(stage.there, "/p/a", "v", SECURE)
+    stage.apply(Run(adopt=mode))
+    assert (stage.live("/p/a").type, stage.live("/p/a").version) == (SECURE, 1)
+
+
+def test_without_decryption_it_is_withheld_as_well() -> None:
+    stage = Stage()
+    stage.replicate("/p/a", "v")
+    stage.world.put(stage.there, "/p/a", "other", SECURE)
+    (change,) = stage.plan(Run(no_decrypt=True, overwrite_outside=True)).changes
+    assert change.withheld_by == ("exposure",)
