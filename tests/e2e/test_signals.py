@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -80,6 +81,27 @@ def test_a_signal_ends_a_hung(shell: Shell, hung: threading.Event, case: str, nu
     assert seconds < SOON
     assert "Interrupted." in told.stderr
     assert shell.proxy.count("PutParameter") == 0
+
+
+@BOTH
+def test_a_signal_ends_a_publish_that_waits_for_github(shell: Shell, number: signal.Signals) -> None:
+    shell.write_spec()
+    assert shell.run("plan", "--out", "plan.json", "-q").returncode == 0
+    (shell.folder / "event.json").write_text('{"pull_request": {"number": 7, "head": {"sha": "0"}}}')
+    with socket.create_server(("127.0.0.1", 0)) as github:
+        github.settimeout(30)
+        url = f"http://127.0.0.1:{github.getsockname()[1]}"
+        env: dict[str, str | None] = {
+            "GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "a-token", "GITHUB_API_URL": url,
+            "GITHUB_REPOSITORY": "acme/parameters", "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": "event.json", "GITHUB_SHA": "1" * 40, "GITHUB_REF": "refs/pull/7/merge",
+        }  # fmt: skip
+        process = shell.start("publish", "plan.json", env=env, start_new_session=True)
+        connection, _ = github.accept()
+        told, seconds = interrupted(shell, process, number)
+        connection.close()
+    assert told.returncode == 130, told.stderr
+    assert seconds < SOON
 
 
 @BOTH

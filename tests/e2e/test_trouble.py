@@ -229,3 +229,25 @@ def test_the_target_is_untouched_where_the_account_is_not_the_one_of_the_spec(sh
     says(told, "999999999999", "123456789012")
     assert {asked.operation for asked in shell.proxy.seen} == {"GetCallerIdentity"}
     assert shell.names(THERE) == {}
+
+
+def test_an_allowed_pattern_made_to_backtrack_holds_no_command_up(shell: Shell) -> None:
+    """Python's own engine would take longer than anybody waits."""
+    shell.put("/fine", "1")
+    name = f"{shell.path}/slow"
+    shell.ssm(HERE).put_parameter(
+        Name=name, Value=f"{'a' * 60}.{HERE}", Type="String", AllowedPattern=r"^([a-zA-Z0-9-]+\.?)+$"
+    )
+    shell.write_spec(f'rewrite: [{{ match: "{shell.path}/**", in: value, from: {HERE}, to: "b_c" }}]\n')
+    event = {
+        "source": "aws.ssm", "detail-type": "Parameter Store Change", "account": "123456789012",
+        "region": HERE, "time": "2026-01-01T00:00:00Z", "resources": [],
+        "detail": {"operation": "Update", "name": name, "type": "String"},
+    }  # fmt: skip
+    (shell.folder / "event.json").write_text(json.dumps(event))
+    for words, code in ((("plan",), 3), (("explain", name), 0), (("event", "event.json"), 3)):
+        told = shell.run(*words)
+        assert told.returncode == code, told.stderr
+        assert "AllowedPattern" in told.stdout + told.stderr
+    assert shell.run("apply", "--yes", "-q").returncode == 3
+    assert shell.names() == {"/fine": "1"}

@@ -130,7 +130,8 @@ class _Watchdog:
     def start(self) -> None:
         """Watch from now on; in the main thread only."""
         reading, self._pipe = os.pipe()
-        os.set_blocking(self._pipe, False)
+        if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does not ask for it
+            os.set_blocking(self._pipe, False)
         self._before = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()
 
