@@ -87,6 +87,8 @@ RUN_KEY = b"k" * 32
 US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/run"
 SOMEBODY = "arn:aws:iam::123456789012:user/somebody"
 OWNED_BY = "prod@123456789012/us-east-1"
+ID = "k3v9x2m7qa"
+"""The id of the spec of every test that asks for no other."""
 
 
 # Nouns
@@ -99,6 +101,7 @@ def target(name: str = "us-east-2", **more: Any) -> Target:
 def replication(**more: Any) -> Replication:
     given: dict[str, Any] = {
         "name": "prod",
+        "id": ID,
         "source": Source(Access("us-east-1")),
         "targets": (target(),),
         "include": (Glob("/p/**"),),
@@ -146,7 +149,7 @@ def record(
         "version": version,
         "written": written,
         "origin": Origin.CREATED,
-        "own": compose_own(THERE.arn(name), made_from.type, more.pop("spec_id", None)),
+        "own": compose_own(THERE.arn(name), made_from.type, more.pop("spec_id", ID)),
         "source": digest(HERE.arn(made_from.name)),
         "key": key_digest(MANAGED_KEY) if made_from.is_secret else "none",
         "rewrite": "none",

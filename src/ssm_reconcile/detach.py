@@ -26,7 +26,7 @@ from ssm_reconcile.model import Place, Tags
 from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.places import Places
 from ssm_reconcile.progress import Phase, Progress, Watch
-from ssm_reconcile.record import DETACHED, OWNER, detached_from, record_of
+from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Reader, Step, Store
@@ -36,19 +36,20 @@ from ssm_reconcile.stores.base import Reader, Step, Store
 class Aim:
     """What to detach: the replicas of one replication in one target; `undo` takes them back.
 
-    `owners` are the owner tags that count as its own: today's name and earlier ones.
+    `claim` has the owner tags and ids that count as its own. `without_id`: so do replicas without an id.
     """
 
     spec: Replication
     target: Target
     store: Store
-    owners: tuple[str, ...]
+    claim: Claim
     undo: bool = False
+    without_id: bool = False
 
     @property
     def before(self) -> tuple[str, ...]:
         """The owner tags of what is still to be done."""
-        return tuple(DETACHED + owner for owner in self.owners) if self.undo else self.owners
+        return tuple(DETACHED + owner for owner in self.claim.owners) if self.undo else self.claim.owners
 
     def after(self, owner: str) -> str:
         """What an owner tag becomes."""
@@ -89,7 +90,7 @@ class Detachment:
         return 0 if all(one.result in {Result.APPLIED, Result.WITHHELD} for one in self.handovers) else 3
 
 
-def aim_at(spec: Replication, target: str, places: Places, *, undo: bool) -> Aim:
+def aim_at(spec: Replication, target: str, places: Places, *, undo: bool, without_id: bool = False) -> Aim:
     """What `detach` is about; raises StoreError when the target cannot be reached.
 
     Raises PlaceError when the source cannot be reached either and the spec does not say its account,
@@ -97,7 +98,7 @@ def aim_at(spec: Replication, target: str, places: Places, *, undo: bool) -> Aim
     """
     one = spec.target(target)
     store = places.store(one.access)
-    return Aim(spec, one, store, spec.owners(_source(spec, one, places)), undo)
+    return Aim(spec, one, store, spec.claim(_source(spec, one, places)), undo, without_id)
 
 
 def _source(spec: Replication, target: Target, places: Places) -> Place:
@@ -197,4 +198,21 @@ def _confirmed(aim: Aim, name: str, tags: Tags | None) -> str:
     record = record_of(tags)
     if record is None or not record.names(aim.store.place.arn(name)):
         withheld("its record was written for another parameter: somebody copied the tags, it is no replica")
+    _refuse_another_id(aim, record.id_digest(aim.store.place.arn(name)))
     return owner
+
+
+def _refuse_another_id(aim: Aim, found: str | None) -> None:
+    """End one replica whose record has the id of another spec, or no id while the spec has one."""
+    if found in aim.claim.ids:
+        return
+    if found is not None:
+        withheld(
+            "its record has another id: it is a replica of another spec with the same name."
+            " If it is of this spec, list its id in `previous_ids`"
+        )
+    if not aim.without_id:
+        reason = (
+            "its record has no id, and may be of another spec with the same name; --without-id includes it"
+        )
+        raise Ended(Result.NOT_ATTEMPTED, reason)

@@ -42,7 +42,7 @@ def prove(
     run: Run,
 ) -> Proof:
     """Settles what can be settled and says what is to be read. Only placed addresses are looked at."""
-    owners = replication.owners(source.place)
+    claim = replication.claim(source.place)
     settled: set[str] = set()
     unproven: set[str] = set()
     from_source: dict[str, Question] = {}
@@ -52,7 +52,7 @@ def prove(
         if wanted.skip or wanted.chained or wanted.problems:
             continue
         tags = live.tags_of(address)
-        status = standing(tags, live.arn(address), owners)
+        status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and not _needs_a_look(replication, target, status, tags):
             continue
         secret = wanted.source.is_secret or (there is not None and there.is_secret)
@@ -87,11 +87,11 @@ def doubts(
     replication: Replication, desired: Mapping[str, Desired], source: Listing, live: Listing
 ) -> list[str]:
     """Addresses that would be called "not ours" on the word of bulk tag reads alone, sorted."""
-    owners = replication.owners(source.place)
+    claim = replication.claim(source.place)
     return sorted(
         address
         for address in desired
         if address in live.parameters
         and address not in live.confirmed
-        and standing(live.tags_of(address), live.arn(address), owners) is Standing.FREE
+        and standing(live.tags_of(address), live.arn(address), claim, placed=True) is Standing.FREE
     )

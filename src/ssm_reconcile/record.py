@@ -64,6 +64,10 @@ class Standing(StrEnum):
     """A replica of another owner."""
     CLOUDFORMATION = "cloudformation"
     DETACHED = "detached"
+    OTHER_ID = "of another id"
+    """Our owner tag, and a record with the id of another spec."""
+    NO_ID = "without an id"
+    """Our owner tag, a record without an id, and nothing placed there; the spec has an id."""
     COPIED = "copied"
     """Our owner tag, but a record that was written for another parameter."""
     FREE = "free"
@@ -114,6 +118,18 @@ def keyless(record: Record, before: Tags, *, secret: bool) -> Record:
 def is_resolved(identity: str | None) -> bool:
     """Whether a key identity is one (see `model.Key`), and not only the reference that was asked for."""
     return identity is not None and identity.startswith(("arn:", "alias/aws/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a replication knows its replicas by.
+
+    `owners`: today's owner tag, then earlier ones. `ids`: the digests of today's id and of earlier ones.
+    None among them: a record without an id is ours as well.
+    """
+
+    owners: tuple[str, ...]
+    ids: frozenset[str | None] = frozenset({None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,27 +226,35 @@ def proves(record: Record, desired: Desired, live: Parameter, source: Place) -> 
     )
 
 
-def standing(tags: Tags, arn: str, owners: Iterable[str]) -> Standing:
-    """What a live parameter is to the replication with these owner tags.
+def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
+    """Return what a live parameter is to a replication.
 
-    `arn` is the parameter's own ARN. An owner tag without a readable record is a `FREE` parameter
-    when the owner is ours (adopting it heals the record) and `FOREIGN` when it is somebody else's:
-    a later version of this tool may write records that this one cannot read. What a stack manages and
-    is not ours is the stack's, whatever else its tags say: the first row of the table that fits decides.
+    `arn` is the parameter's own ARN. `placed`: today's rules place a source on it. A record without an id
+    is enough for `OURS` there, even if the spec has an id. An owner tag without a readable record is a
+    `FREE` parameter when the owner is ours (adopting it heals the record) and `FOREIGN` otherwise: a later
+    version of this tool may write records that this one cannot read. What a stack manages and is not ours
+    is the stack's, whatever else its tags say: the first row of the table that fits decides.
     """
     owner = tags.get(OWNER, "")
     detached = owner.startswith(DETACHED)
     record = record_of(tags)
-    ours = owner in tuple(owners)
+    ours = owner in claim.owners
     if owner and not detached and record is not None and record.names(arn):
-        return Standing.OURS if ours else Standing.FOREIGN
+        return _of_id(record.id_digest(arn), claim, placed=placed) if ours else Standing.FOREIGN
     if owner and not detached and record is None and not ours and RECORD in tags:
         return Standing.FOREIGN
     if any(key.startswith("aws:cloudformation:") for key in tags):
         return Standing.CLOUDFORMATION
     if detached:
         return Standing.DETACHED
-    return Standing.COPIED if is_copied(tags, arn, owners) else Standing.FREE
+    return Standing.COPIED if is_copied(tags, arn, claim.owners) else Standing.FREE
+
+
+def _of_id(found: str | None, claim: Claim, *, placed: bool) -> Standing:
+    """Return what a replica with our owner tag is to us, by the digest of the id in its record."""
+    if found in claim.ids or (found is None and placed):
+        return Standing.OURS
+    return Standing.NO_ID if found is None else Standing.OTHER_ID
 
 
 def is_copied(tags: Tags, arn: str, owners: Iterable[str]) -> bool:

@@ -16,7 +16,7 @@ from itertools import groupby
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import Access, Place, Substitution, canonical
-from ssm_reconcile.record import PREFIX
+from ssm_reconcile.record import PREFIX, Claim, digest_id
 from ssm_reconcile.skip_tag import SkipSync
 
 
@@ -238,6 +238,11 @@ class Replication:
         """All owner tags that count as ours: today's name first, then earlier ones."""
         names = (self.name, *self.previous_names)
         return tuple(f"{name}@{source.account}/{source.region}" for name in names)
+
+    def claim(self, source: Place) -> Claim:
+        """Return what this replication knows its replicas by."""
+        today = None if self.id is None else digest_id(self.id)
+        return Claim(self.owners(source), frozenset({today, *map(digest_id, self.previous_ids)}))
 
     def rule_for(self, name: str, kind: str) -> Glob | None:
         """The include rule that selects a source parameter, None when it is not selected."""

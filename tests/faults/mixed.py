@@ -34,6 +34,7 @@ SPEC = Replication(
     skip_sync=SkipSync(replicas=OnSkip.DELETE),
     adopt=Adopt.OVERWRITE,
     orphans=Orphans.DELETE,
+    id="k3v9x2m7qa",
 )
 TEAM = (("team", "a"),)
 FIRST: tuple[deeds.Deed, ...] = (

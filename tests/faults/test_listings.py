@@ -139,6 +139,7 @@ def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
         DeleteMode.OWNED,
         types=frozenset({"String"}),
         orphans=Orphans.DELETE,
+        id="k3v9x2m7qa",
     )
     stage = Stage()
     stage.world.put(stage.source, "/p/a", "one")

@@ -211,20 +211,20 @@ class TestTheSourceIsDown:
     def test_the_same_credentials_are_of_the_same_account(self) -> None:
         stage = staged()
         aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.owners == (OWNED_BY,)
+        assert aim.claim.owners == (OWNED_BY,)
 
     def test_the_spec_says_the_account(self) -> None:
         stage = staged()
         stage.spec = replication(source=Source(Access("us-east-1"), account="210987654321"))
         aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.owners == ("prod@210987654321/us-east-1",)
+        assert aim.claim.owners == ("prod@210987654321/us-east-1",)
 
     def test_a_role_has_it_in_its_arn(self) -> None:
         role = "arn:aws:iam::210987654321:role/reader"
         stage = staged()
         stage.spec = replication(source=Source(Access("us-east-1", role_arn=role)))
         aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.owners == ("prod@210987654321/us-east-1",)
+        assert aim.claim.owners == ("prod@210987654321/us-east-1",)
 
     def test_else_it_has_to_be_written(self) -> None:
         role = "arn:aws:iam::123456789012:role/writer"

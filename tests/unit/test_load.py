@@ -86,6 +86,8 @@ guards:
   max_change_percent: 55
 hide: ["*pin*"]
 show: ["/prod/token_lifetime"]
+id: k3v9x2m7qa
+previous_ids: [h5t8w4p2zc]
 rates: { put: 10, get: 0.5 }
 """
 
@@ -135,6 +137,8 @@ def test_every_key_of_a_spec_arrives() -> None:
         exclude=(Glob("/prod/us-east-1/**", at(20, 13)),),
         types=frozenset({"String", "SecureString"}),
         previous_names=("production",),
+        id="k3v9x2m7qa",
+        previous_ids=("h5t8w4p2zc",),
         skip_sync=SkipSync("stay", SkipMode.LISTED, ("yes", "012"), OnSkip.DELETE),
         kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),), at(27, 5)),),
         rewrites=(

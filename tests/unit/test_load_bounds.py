@@ -224,7 +224,8 @@ KEYS = (
     "keys", "q",
 )  # fmt: skip
 TOP = (
-    "version", "name", "previous_names", "source", "targets", "parameters", "skip_sync", "kms", "rewrite",
+    "version", "name", "previous_names", "id", "previous_ids", "source", "targets", "parameters",
+    "skip_sync", "kms", "rewrite",
     "tags", "adopt", "delete", "orphans", "changed_outside", "guards", "hide", "show", "rates", "x-a", "q",
 )  # fmt: skip
 trees = st.recursive(

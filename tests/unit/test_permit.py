@@ -54,6 +54,7 @@ kms:
     targets: { us-east-2: alias/other-here }
 delete: owned
 orphans: delete
+id: k3v9x2m7qa
 """
 
 
@@ -274,7 +275,7 @@ def _moved(tags: Tags, arn: str) -> dict[str, str]:
     """Our tags, with a record that names another parameter as its own."""
     from ssm_reconcile.record import RECORD, digest
 
-    record = re.sub(r"own=[0-9a-f]+", f"own={digest(arn)}", tags[RECORD])
+    record = re.sub(r"own=[0-9a-f]{19}", f"own={digest(arn)[:19]}", tags[RECORD])
     return {OWNER: tags[OWNER], RECORD: record}
 
 

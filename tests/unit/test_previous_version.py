@@ -146,7 +146,7 @@ def write_format_1(stage: Stage) -> dict[str, str]:
 
 class TestUpgrade:
     def test_a_record_of_format_1_stays_in_sync_without_a_write(self) -> None:
-        stage = Stage()
+        stage = Stage(replication(id=None))
         create(stage)
         tags = write_format_1(stage)
         stage.pass_time()

@@ -14,7 +14,6 @@ from ssm_reconcile.propose.paths import (
     cover,
     cover_within,
     is_reserved,
-    name_for,
     parts_of,
     speakable,
     spoken,
@@ -112,19 +111,6 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
 )
 def test_names_that_aws_keeps_for_itself_are_known(name: str, reserved: bool) -> None:
     assert is_reserved(canonical(name)) is reserved
-
-
-@pytest.mark.parametrize(
-    ("patterns", "name"),
-    [
-        (["/prod/**"], "prod"),
-        (["/Acme_Prod/**", "/Acme_Prod/*"], "acme-prod"),
-        (["/a/**", "/b/**"], "main"),
-        (["/*"], "main"),
-    ],
-)
-def test_a_replication_is_called_after_its_one_path(patterns: list[str], name: str) -> None:
-    assert name_for(patterns, "main") == name
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ssm_reconcile.record import (
     RECORD,
     SOURCE,
     TAG_VALUE_LIMIT,
+    Claim,
     Origin,
     Record,
     Standing,
@@ -34,11 +35,12 @@ from ssm_reconcile.record import (
     standing,
     was_replica_of,
 )
-from tests.builders import COPIED_AT, HERE, MADE, OWNED_BY, THERE, desired, parameter, record
+from tests.builders import COPIED_AT, HERE, ID, MADE, OWNED_BY, THERE, desired, parameter, record
 
 ARN = THERE.arn("/p/a")
 OTHER = "staging@123456789012/us-east-1"
 LIVE = parameter(at=COPIED_AT)
+IDS = frozenset({digest_id(ID)})
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
@@ -198,15 +200,15 @@ class TestStanding:
         ],
     )
     def test_tags_say_what_a_parameter_is_to_us(self, tags: dict[str, str], found: Standing) -> None:
-        assert standing(tags, ARN, [OWNED_BY]) is found
+        assert standing(tags, ARN, Claim((OWNED_BY,), IDS), placed=True) is found
 
     def test_an_earlier_name_of_ours_counts_as_ours(self) -> None:
         tags = {OWNER: OTHER, RECORD: record().text()}
-        assert standing(tags, ARN, [OWNED_BY, OTHER]) is Standing.OURS
+        assert standing(tags, ARN, Claim((OWNED_BY, OTHER), IDS), placed=True) is Standing.OURS
 
     def test_an_owner_at_another_source_is_another_owner(self) -> None:
         tags = {OWNER: "prod@123456789012/eu-west-1", RECORD: record().text()}
-        assert standing(tags, ARN, [OWNED_BY]) is Standing.FOREIGN
+        assert standing(tags, ARN, Claim((OWNED_BY,), IDS), placed=True) is Standing.FOREIGN
 
 
 def test_a_replica_is_one_of_any_owner_whose_record_names_it() -> None:

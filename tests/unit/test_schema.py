@@ -73,7 +73,7 @@ def test_properties_that_begin_with_x_are_free_at_the_top_and_nowhere_else() -> 
 
 
 def test_every_key_of_the_design_is_in_the_schema() -> None:
-    above = "version name previous_names adopt delete orphans changed_outside hide show"
+    above = "version name previous_names id previous_ids adopt delete orphans changed_outside hide show"
     below = {
         "source": "region account role_arn external_id",
         "targets[]": "region name account role_arn external_id frozen tier kms kms.default kms.keys",

@@ -47,8 +47,9 @@ def target_tags(work: Work, change: Change, wanted: Standing) -> Tags:
         failed(failure, doing="its ownership could not be confirmed")
     if tags is None:
         stale("it is gone")
-    owners = work.ends.spec.owners(work.ends.source.place)
-    found = standing(tags, work.place.arn(change.name), owners)
+    claim = work.ends.spec.claim(work.ends.source.place)
+    placed = change.desired is not None
+    found = standing(tags, work.place.arn(change.name), claim, placed=placed)
     if found is not wanted:
         stale(f"its ownership has changed: it is {found} by now")
     if work.ends.spec.skip_sync.applies(tags, change.target):

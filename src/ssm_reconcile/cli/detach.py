@@ -24,6 +24,9 @@ Detach a target: its replicas live on their own, and nothing writes, adopts or d
 For a failover: the standby region is live from now on. Of each replica only the owner tag changes, into
 a detached mark; values stay as they are. The source is not asked for anything, so it may be down. A run
 that was cut short is finished by running it again. --undo gives every replica back.
+
+Replicas of another spec with the same name (another id) are left alone. If the spec has an id, replicas
+without one are left alone too, unless --without-id is given.
 """
 EPILOG = """\
 \b
@@ -46,11 +49,23 @@ Exit codes, the first that fits:
 @options.spec_option
 @options.only_name
 @click.option("--undo", is_flag=True, help="Take detached replicas back.")
+@click.option(
+    "--without-id", is_flag=True,
+    help="Include replicas whose record has no id, although the spec has one.",
+)  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.text_or_json
 @options.aws
 def command(
-    *, target: str, specs: tuple[str, ...], name: str | None, undo: bool, yes: bool, form: str, asked: Asked
+    *,
+    target: str,
+    specs: tuple[str, ...],
+    name: str | None,
+    undo: bool,
+    without_id: bool,
+    yes: bool,
+    form: str,
+    asked: Asked,
 ) -> int:
     """Lists, asks, detaches; returns the exit code."""
     from ssm_reconcile import detach, reconcile
@@ -64,7 +79,7 @@ def command(
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
     with running.working(loaded, run, asked) as work:
         places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
-        aims = [detach.aim_at(spec, target, places, undo=undo) for spec in loaded]
+        aims = [detach.aim_at(spec, target, places, undo=undo, without_id=without_id) for spec in loaded]
         found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
         count = sum(len(names) for _, names in found)
         if count and not yes and not streams.confirmed(_question(aims, count, undo=undo)):

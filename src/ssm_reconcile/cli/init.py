@@ -40,7 +40,7 @@ Exit codes:
     "--target", "targets", metavar="REGION|NAME=REGION", multiple=True,
     help="Where they belong as well (repeat for more).",
 )  # fmt: skip
-@click.option("--name", metavar="NAME", help="What to call the replication.")
+@click.option("--name", metavar="NAME", help="Name of the replication; default: the repository or folder.")
 @click.option(
     "--include",
     metavar="GLOB",

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from ssm_reconcile.cli import running, streams
 from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.cli.watching import watching
 from ssm_reconcile.clock import Clock
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ID_SIGNS = string.ascii_lowercase + string.digits
 TRIES = 5
 """How often what a trial plan cannot place is left out; twice has always been enough."""
 
@@ -119,12 +123,17 @@ def text_for(wanted: Wanted, asked: Asked, *, asking: bool) -> str:
         raise UsageError(
             f"--key {keys['']} names one key", "write SOURCE=KEY, such as alias/app=alias/app-eu"
         )
-    wishes = Wishes(wanted.name, wanted.include, keys)
+    wishes = Wishes(wanted.name, random_id(), propose_name(Path.cwd()), wanted.include, keys)
     if asking:
         wishes = _asked(seen, wishes)
     proposal = _tried(seen, wishes, connect, clock)
     _tell(proposal, asked)
     return spec_text(proposal, clock.now())
+
+
+def random_id() -> str:
+    """Return a random id for a spec: it begins with a letter, so that YAML reads it as text."""
+    return secrets.choice(string.ascii_lowercase) + "".join(secrets.choice(_ID_SIGNS) for _ in range(11))
 
 
 def _asked(seen: Survey, wishes: Wishes) -> Wishes:

@@ -61,6 +61,9 @@ def command(specs: tuple[str, ...], name: str | None, form: str, asked: Asked) -
         _tell(form, specs, (), error.findings, valid=False)
         return NOT_VALID
     findings = () if asked.quiet and form == "text" else loaded.findings
+    if loaded.errors:
+        _tell(form, specs, (), (*loaded.errors, *findings), valid=False)
+        return NOT_VALID
     _tell(form, specs, loaded.replications, findings, valid=True)
     return 0
 

@@ -20,6 +20,7 @@ from ssm_reconcile.model import (
     Listing,
     ProblemKind,
 )
+from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import Reader
@@ -49,6 +50,7 @@ def look(
     desired = resolve(spec, target, source, live, source_ring=ring, target_ring=keys, now=now)
     wanted = {name: one for name, one in desired.items() if not (one.skip or one.chained)}
     checks = [*_frozen(label, target), *_keys(label, wanted, keys), *_problems(label, wanted)]
+    checks += _ids(label, spec, source, live, desired)
     missing = [one for name, one in wanted.items() if name not in live.parameters and not one.problems]
     return [*checks, *_room(label, live, missing), _duration(label, target, len(missing))]
 
@@ -88,6 +90,34 @@ def _problems(label: str, wanted: Mapping[str, Desired]) -> list[Check]:
         remedy = f"`ssm-reconcile explain {names[0]}` says what to do"
         found.append(Check(label, subject, Answer.FAILED, told, remedy, Needed.APPLY))
     return found
+
+
+def _ids(
+    label: str, spec: Replication, source: Listing, live: Listing, desired: Mapping[str, Desired]
+) -> list[Check]:
+    """Report replicas with our owner tag whose record has the id of another spec, or none."""
+    claim = spec.claim(source.place)
+    found: dict[Standing, list[str]] = {}
+    for name in sorted(live.parameters):
+        status = standing(live.tags_of(name), live.arn(name), claim, placed=False)
+        found.setdefault(status, []).append(name)
+    checks = []
+    other = found.get(Standing.OTHER_ID, [])
+    if other:
+        told = f"replicas of another spec named {spec.name}: {len(other):,}, such as {other[0]}"
+        remedy = "give one of the two specs another `name`; an earlier id of this spec goes to `previous_ids`"
+        checks.append(Check(label, "id", Answer.WARNING, told, remedy, Needed.APPLY))
+    bare = found.get(Standing.NO_ID, [])
+    if bare:
+        kept = [name for name in bare if name not in desired]
+        told = f"replicas whose record has no id: {len(bare):,}, such as {(kept or bare)[0]}"
+        remedy = f"an apply records the id, except for {len(kept):,} on which nothing is placed: delete those"
+        checks.append(
+            Check(
+                label, "id", Answer.WARNING if kept else Answer.OK, told, remedy if kept else "", Needed.APPLY
+            )
+        )
+    return checks
 
 
 def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching
+from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, replicas_without_id
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding, Severity
@@ -78,7 +78,12 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
             changes.append(outcome)
         else:
             others.append(outcome)
-    findings = (*_problem_findings(scene, problems), *_copied_findings(scene, desired), *_warnings(changes))
+    findings = (
+        *_problem_findings(scene, problems),
+        *_copied_findings(scene, desired),
+        *_without_id_findings(scene, desired),
+        *_warnings(changes),
+    )
     return TargetDiff(
         tuple(changes),
         tuple(others),
@@ -101,14 +106,15 @@ def _would_go(case: Case) -> bool:
 
 def _reversed_roles(scene: Scene, desired: Mapping[str, Desired]) -> tuple[str, ...]:
     """What the source holds detached from this place; what is ours here was agreed to before."""
-    owners = scene.replication.owners(scene.source.place)
+    claim = scene.replication.claim(scene.source.place)
     return tuple(
         sorted(
             wanted.source.name
             for address, wanted in desired.items()
             if not wanted.skip
             and was_replica_of(scene.source.tags_of(canonical(wanted.source.name)), scene.live.place)
-            and standing(scene.live.tags_of(address), scene.live.arn(address), owners) is not Standing.OURS
+            and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=True)
+            is not Standing.OURS
         )
     )
 
@@ -157,6 +163,22 @@ def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Findi
         for address in copied_tags(scene, desired)
         if not scene.only or matching(scene.only, {address})
     ]
+
+
+def _without_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
+    names = replicas_without_id(scene, desired)
+    if scene.only:
+        names = [name for name in names if matching(scene.only, {name})]
+    if not names:
+        return []
+    target = scene.target.name
+    message = (
+        f"{target}: replicas without an `id`, on which nothing is placed: {len(names)} ({_some(names)})."
+        f" They have the owner tag of {scene.replication.name}, but may belong to another spec of that name,"
+        " so they are not deleted. Delete them yourself, or run"
+        f" `ssm-reconcile detach --target {target} --without-id`, which detaches all replicas there."
+    )
+    return [Finding(Severity.WARNING, "replica-without-id", message, target)]
 
 
 def _warnings(changes: list[Change]) -> list[Finding]:

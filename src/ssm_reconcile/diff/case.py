@@ -34,6 +34,7 @@ from ssm_reconcile.record import (
     TAG_VALUE_LIMIT,
     Record,
     Standing,
+    digest_id,
     is_copied,
     record_of,
     source_name,
@@ -64,6 +65,11 @@ class Scene:
     def owner(self) -> str:
         """The owner tag of our replicas."""
         return self.replication.owner(self.source.place)
+
+    @property
+    def id_digest(self) -> str | None:
+        """The digest of the id of the spec; None without an id."""
+        return None if self.replication.id is None else digest_id(self.replication.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,11 @@ class Case:
         return self.live is not None and self.standing is Standing.OURS
 
     @property
+    def recorded_id(self) -> str | None:
+        """The digest of the id in the record of our replica; None without one."""
+        return None if self.record is None else self.record.id_digest(self.scene.live.arn(self.address))
+
+    @property
     def name(self) -> str:
         """The name as a person writes it: as it is in the target, or as it would be there."""
         if self.live is not None:
@@ -130,12 +141,14 @@ class Case:
 
 def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:
     """Each address that is ours or on which a source parameter is placed, sorted."""
-    owners = scene.replication.owners(scene.source.place)
+    claim = scene.replication.claim(scene.source.place)
     for address in sorted(desired.keys() | scene.live.parameters.keys()):
         wanted = desired.get(address)
         there = scene.live.parameters.get(address)
         tags = scene.live.tags_of(address) if there is not None else {}
-        status = standing(tags, scene.live.arn(address), owners) if there is not None else Standing.FREE
+        status = Standing.FREE
+        if there is not None:
+            status = standing(tags, scene.live.arn(address), claim, placed=wanted is not None)
         if wanted is None and status is not Standing.OURS:
             continue
         case = Case(
@@ -172,6 +185,19 @@ def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
         if address not in desired
         and address in scene.live.parameters
         and is_copied(scene.live.tags_of(address), scene.live.arn(address), owners)
+    )
+
+
+def replicas_without_id(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
+    """Return the replicas without an id on which nothing is placed, sorted; the spec has an id."""
+    claim = scene.replication.claim(scene.source.place)
+    return sorted(
+        address
+        for address in scene.live.tags
+        if address not in desired
+        and address in scene.live.parameters
+        and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False)
+        is Standing.NO_ID
     )
 
 

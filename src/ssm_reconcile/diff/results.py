@@ -122,6 +122,9 @@ def _expected(case: Case) -> Expected:
 def _foreign_reason(case: Case) -> str:
     if case.standing is Standing.CLOUDFORMATION:
         return "it is managed by CloudFormation"
+    if case.standing is Standing.OTHER_ID:
+        whose = f"it is a replica of another spec with the same name: the owner is {case.tags.get(OWNER)}"
+        return f"{whose}, the id is another one; give one spec another `name`, or see `previous_ids`"
     return f"it is a replica of {case.tags.get(OWNER, 'another owner')}"
 
 
@@ -139,6 +142,8 @@ def _kept_out(case: Case) -> Change | Other:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}: its replica stays as it is")
     if rules.delete is DeleteMode.NEVER:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; `delete: never` keeps its replica")
+    if rules.id is not None and case.recorded_id is None:
+        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; its replica has no id, so it is kept")
     if case.doubtful_tag:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {case.problems[-1].reason}")
     if _incomplete(case):
@@ -284,4 +289,14 @@ def _retag(case: Case) -> Change:
     reasons = () if case.tag_diff else ("its record is out of date",)
     if owner != case.scene.owner:
         reasons = (f"it is a replica of {owner}, now of {case.scene.owner}",)
+    elif case.recorded_id != case.scene.id_digest:
+        reasons = (*reasons, _id_reason(case)) if case.tag_diff else (_id_reason(case),)
     return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, compared(case, origin)), *reasons)
+
+
+def _id_reason(case: Case) -> str:
+    """Return why the id in the record is out of date."""
+    if case.scene.id_digest is None:
+        return "its record has an earlier id, and the spec has none"
+    had = "no id" if case.recorded_id is None else "an earlier id"
+    return f"its record has {had}, and gets the id of the spec"

@@ -1,7 +1,7 @@
 """The table of cases. The first row that fits decides; every address is in exactly one row.
 
 row        when
-foreign    something placed here; live belongs to another owner, or to CloudFormation
+foreign    something placed here; live belongs to another owner, another id, or CloudFormation
 detached   live carries a detached mark
 copied     something placed here; live has our owner tag and another parameter's record
 opted_out  live carries the skip_sync tag itself
@@ -53,6 +53,7 @@ def _record_is_current(case: Case) -> bool:
     right = ownership_tags(case.scene.owner, record, source_name=wanted.source.name, name=wanted.name)
     return (
         all(case.tags.get(key) == right.get(key) for key in (OWNER, SOURCE))
+        and case.recorded_id == case.scene.id_digest
         and _key_is_recorded(wanted, record)
         and proves(record, wanted, live, case.scene.source.place)
     )
@@ -70,12 +71,13 @@ def _is_left_over(case: Case) -> bool:
     return case.desired is None and not case.doubtful_tag
 
 
+_NOT_OURS = frozenset({Standing.FOREIGN, Standing.OTHER_ID, Standing.CLOUDFORMATION})
+
+
 TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     (
         Row.FOREIGN,
-        lambda case: (
-            case.desired is not None and case.standing in (Standing.FOREIGN, Standing.CLOUDFORMATION)
-        ),
+        lambda case: case.desired is not None and case.standing in _NOT_OURS,
     ),
     (Row.DETACHED, lambda case: case.standing is Standing.DETACHED),
     (Row.COPIED, lambda case: case.desired is not None and case.standing is Standing.COPIED),

@@ -8,7 +8,7 @@ from datetime import datetime
 from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import MANAGED_KEY, Desired, Parameter, Tags, canonical
 from ssm_reconcile.plan import Change, Difference, Other
-from ssm_reconcile.record import OWNER, PREFIX, Record, key_digest, record_of
+from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
 
 Fact = tuple[str, str]
@@ -45,7 +45,11 @@ def of_nobodys(address: str, spec: Replication, scene: Scene) -> Iterator[Fact]:
     live = scene.live.parameters.get(address)
     yield "live", _parameter(live, str(scene.live.place))
     if live is not None:
-        yield "owner", scene.live.tags_of(address).get(OWNER, "none")
+        tags = scene.live.tags_of(address)
+        claim = spec.claim(scene.source.place)
+        found = standing(tags, scene.live.arn(address), claim, placed=False)
+        of_id = f" ({found.value})" if found in (Standing.OTHER_ID, Standing.NO_ID) else ""
+        yield "owner", tags.get(OWNER, "none") + of_id
 
 
 def _of_source(case: Case, wanted: Desired) -> Iterator[Fact]:

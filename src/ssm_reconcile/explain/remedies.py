@@ -64,6 +64,10 @@ def _foreign(case: Case) -> Iterator[str]:
         stack = case.tags.get("aws:cloudformation:stack-name", "a stack")
         yield f"take it out of the stack {stack}, which deletes it; the next apply creates it"
         yield "(a `DeletionPolicy: Retain` may leave the stack's tags on it, and then it stays as it is)"
+    elif case.standing is Standing.OTHER_ID:
+        yield f"give this spec another `name`, or exclude {case.name} in one of the two specs"
+        yield "if the other id is an earlier one of this spec: list it in `previous_ids`"
+        yield "after copying a spec as a template or fork: give the copy a new `id` and `name`"
     else:
         name, _, place = case.tags.get(OWNER, "").rpartition("@")
         if place == str(scene.source.place):

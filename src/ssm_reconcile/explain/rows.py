@@ -75,6 +75,8 @@ def _standing(case: Case) -> str:
         Standing.FOREIGN: "it is another owner's",
         Standing.CLOUDFORMATION: "CloudFormation manages it",
         Standing.DETACHED: "it is detached",
+        Standing.OTHER_ID: "it is of another spec with the same name",
+        Standing.NO_ID: "its record has no id",
         Standing.COPIED: "its tags are copied",
     }[case.standing]
 

@@ -37,6 +37,8 @@ class Loaded:
 
     replications: tuple[Replication, ...]
     findings: tuple[Finding, ...] = ()
+    errors: tuple[Finding, ...] = ()
+    """What `validate` reports as an error; a run withholds changes for it instead of refusing the spec."""
 
 
 def load(paths: Sequence[str], *, stdin: str | None = None, name: str | None = None) -> Loaded:
@@ -66,7 +68,8 @@ def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
                 views.append(view)
     check_together([outline(view) for view in views], notes, effort)
     if notes.failed:
-        raise SpecError([note.finding() for note in notes.sorted(Severity.ERROR, files)])
+        errors = [note.finding() for note in notes.sorted(Severity.ERROR, files)]
+        raise SpecError([*errors, *(note.finding() for note in notes.deferred)])
     if name is not None:
         _check_name(name, views)
     replications = [build(view) for view in views]
@@ -74,6 +77,7 @@ def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
     return Loaded(
         tuple(one for one in replications if name in {None, one.name}),
         tuple(note.finding() for note in warnings if name is None or not note.about or name in note.about),
+        tuple(note.finding() for note in notes.deferred if name is None or name in note.about),
     )
 
 

@@ -41,6 +41,8 @@ def build(view: View) -> Replication:
         exclude=_globs(rules.at("exclude")),
         types=frozenset(kinds),
         previous_names=_texts(view.at("previous_names")),
+        id=chosen.get("id"),
+        previous_ids=_texts(view.at("previous_ids")),
         skip_sync=_skip_sync(view.at("skip_sync")),
         kms=tuple(
             KeyRule(one.at("source").text or "", _pairs(one.at("targets")), one.where)

@@ -42,6 +42,18 @@ def _names(view: View, notes: Notes) -> None:
         if former.text == name:
             message = f"`previous_names` holds the name of today, {shown(former.text)}: remove it here"
             notes.error(former.where, "previous-name-is-name", message)
+    today = view.at("id").text
+    for former in view.at("previous_ids").each_text():
+        if former.text == today:
+            message = f"`previous_ids` holds the id of today, {shown(former.text)}: remove it here"
+            notes.error(former.where, "previous-id-is-id", message)
+    orphans = view.at("orphans")
+    if orphans.text == "delete" and view.at("id").node is None:
+        message = (
+            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans:"
+            " write `id:` with 6 to 32 random characters (a-z, 0-9). Until then the deletes are withheld"
+        )
+        notes.defer(orphans.where, "no-id", message)
 
 
 def tag_fault(text: str, extra: str = "") -> str | None:

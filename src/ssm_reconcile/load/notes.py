@@ -48,10 +48,17 @@ class Notes:
     counts: dict[Severity, int] = field(default_factory=dict)
     about: tuple[str, ...] = ()
     """The replication that is being looked at, for warnings that name no others."""
+    deferred: list[Note] = field(default_factory=list)
+    """Errors that `validate` reports, and that do not keep a run from using the spec."""
 
     def error(self, where: Where, code: str, message: str) -> None:
         """Something that makes the spec unusable."""
         self._take(Note(where, Severity.ERROR, code, message))
+
+    def defer(self, where: Where, code: str, message: str) -> None:
+        """Add an error that does not make the spec unusable: a run withholds what depends on it."""
+        if len(self.deferred) < NOTE_LIMIT:
+            self.deferred.append(Note(where, Severity.ERROR, code, message, self.about))
 
     def warn(self, where: Where, code: str, message: str, about: Iterable[str] = ()) -> None:
         """Something that is probably not meant."""

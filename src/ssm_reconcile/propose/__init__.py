@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ssm_reconcile.propose.looks import Look
-from ssm_reconcile.propose.paths import Path, cover_within, name_for, parts_of, speakable, top_paths
+from ssm_reconcile.propose.paths import Path, cover_within, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
 from ssm_reconcile.skip_tag import SkipSync
 from ssm_reconcile.spec import Adopt, Glob
@@ -32,6 +32,9 @@ class Wishes:
     """What somebody has decided already. `keys`: the key to use in all targets, by source key."""
 
     name: str | None = None
+    id: str = ""
+    fallback: str = "main"
+    """The name if none is given: that of the repository or folder."""
     include: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,6 +68,7 @@ class Proposal:
     """Everything that the text says."""
 
     name: str
+    id: str
     survey: Survey
     include: tuple[Path, ...]
     parts: tuple[Path, ...]
@@ -106,7 +110,8 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
     excluded, gone = _exclusions(seen, wishes, open_names, every, trouble or {})
     kept = [name for name in open_names if name not in gone]
     return Proposal(
-        name=wishes.name or name_for((path.pattern for path in include), "main"),
+        name=wishes.name or wishes.fallback,
+        id=wishes.id,
         survey=seen,
         include=include,
         parts=() if wishes.include else parts_of(tops, every),

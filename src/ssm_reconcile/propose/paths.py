@@ -112,10 +112,3 @@ def _parents(name: str) -> list[str]:
     """The paths above a name, the shortest first, but for the root."""
     levels = name.split("/")
     return ["/".join(levels[:depth]) for depth in range(2, len(levels))]
-
-
-def name_for(patterns: Iterable[str], fallback: str) -> str:
-    """A name for a replication: its one path where there is one, otherwise the fallback."""
-    first = {pattern.strip("/").split("/")[0] for pattern in patterns}
-    word = re.sub(r"[^a-z0-9-]+", "-", min(first, default="").lower()).strip("-") if len(first) == 1 else ""
-    return word[:64].strip("-") or fallback

@@ -71,7 +71,9 @@ def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
     yield from _comment("Read it, change it, then: ssm-reconcile validate, and ssm-reconcile plan.")
     yield ""
     yield "version: 1"
-    yield _beside(f"name: {proposal.name}", "stands in the ownership tag of every replica")
+    yield _beside(f"name: {proposal.name}", "in the ownership tag of every replica")
+    if proposal.id:
+        yield _beside(f"id: {proposal.id}", "random; a copy of this file needs another one")
 
 
 def _places(proposal: Proposal) -> Iterator[str]:

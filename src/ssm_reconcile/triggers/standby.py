@@ -302,7 +302,8 @@ def _overlaid(whole: Listing, known: Listing) -> Listing:
 
 
 def _replicas(spec: Replication, source: Place, live: Listing) -> int:
-    owners = spec.owners(source)
+    claim = spec.claim(source)
     return sum(
-        standing(live.tags_of(name), live.arn(name), owners) is Standing.OURS for name in live.parameters
+        standing(live.tags_of(name), live.arn(name), claim, placed=True) is Standing.OURS
+        for name in live.parameters
     )

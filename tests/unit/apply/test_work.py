@@ -12,7 +12,7 @@ from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, dig
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.memory import MemoryStore
 from ssm_reconcile.stores.traffic import at_call, refused
-from tests.builders import COPIED_AT, MADE, NOW, Stage, change, desired, parameter, store_error, work
+from tests.builders import COPIED_AT, ID, MADE, NOW, Stage, change, desired, parameter, store_error, work
 
 
 def source_tags(stage: Stage) -> SourceTags:
@@ -87,7 +87,7 @@ class TestRecord:
         one = work(Stage())
         wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
         made = one.record(change(Create(wanted)), wanted, 1, Origin.ADOPTED)
-        assert made.own == compose_own(one.place.arn("/p/a"), SECURE, None)
+        assert made.own == compose_own(one.place.arn("/p/a"), SECURE, ID)
         assert made.source == digest(one.ends.source.place.arn("/p/a"))
         assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
 

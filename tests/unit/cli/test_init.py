@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import streams
+from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, Sealed
 from ssm_reconcile.skip_tag import SkipMode
@@ -104,7 +105,7 @@ def test_paths_are_included_with_their_counts(years: Aws, cli: Cli) -> None:
 def test_only_what_is_asked_for_is_included_and_the_rest_is_mentioned(years: Aws, cli: Cli) -> None:
     cli(*LOOK, "--include", "/prod/**")
     assert [glob.text for glob in spec().include] == ["/prod/**"]
-    assert spec().name == "prod"
+    assert spec().name == propose_name(Path.cwd())
     assert '# - "/staging/**"' in Path("replication.yaml").read_text()
 
 

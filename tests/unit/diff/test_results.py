@@ -14,6 +14,7 @@ from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import (
     COPIED_AT,
     HERE,
+    ID,
     MADE,
     SOMEBODY,
     THERE,
@@ -51,7 +52,7 @@ def test_an_adoption_records_what_was_compared() -> None:
     assert (made.source_version, made.source_modified) == (5, MADE)
     assert (made.version, made.written) == (4, COPIED_AT)
     assert (made.own, made.source) == (
-        compose_own(THERE.arn("/p/a"), "String", None),
+        compose_own(THERE.arn("/p/a"), "String", ID),
         digest(HERE.arn("/p/a")),
     )
     assert (made.key, made.rewrite, made.origin) == ("none", "none", Origin.ADOPTED)

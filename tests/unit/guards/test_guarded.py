@@ -21,6 +21,7 @@ def test_every_guard_of_the_folder_is_in_the_row_once() -> None:
         "incomplete_place",
         "max_change_percent",
         "max_deletes",
+        "no_id",
         "replacement",
         "reversed_roles",
         "unconfirmed",

@@ -1,0 +1,25 @@
+"""Orphans are removed only if the spec has an id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ssm_reconcile.guards.base import Rules
+from ssm_reconcile.guards.no_id import guard
+from ssm_reconcile.plan import Row
+from tests.builders import deletes, fates, part, releases, replication
+
+
+def test_removals_of_orphans_are_withheld_without_an_id_and_other_deletes_are_not() -> None:
+    orphans = [replace(one, row=Row.ORPHAN) for one in (*deletes(2, "/p/o"), *releases(1))]
+    found = guard(part(*orphans, *deletes(1)), Rules(replication(id=None)))
+    assert fates(found) == {"apply": 1, "withheld": 3}
+    assert {one.withheld_by for one in found.changes} == {("no-id",), ()}
+    (finding,) = found.findings
+    assert finding.code == "no-id"
+    assert "Add `id:`" in finding.message
+
+
+def test_an_id_lifts_it() -> None:
+    plan = part(*[replace(one, row=Row.ORPHAN) for one in deletes(2)])
+    assert guard(plan, Rules(replication())) == plan

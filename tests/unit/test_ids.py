@@ -1,0 +1,254 @@
+"""Two specs with one name at one source: the id in the record keeps their replicas apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssm_reconcile import detach
+from ssm_reconcile.detach import Detachment
+from ssm_reconcile.plan import Row
+from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
+from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.spec import Adopt, Glob, Orphans, Replication, Run
+from tests.builders import (
+    ID,
+    OWNED_BY,
+    THERE,
+    Stage,
+    counted,
+    held,
+    judge,
+    outcome,
+    record,
+    replica,
+    replication,
+    unwatched,
+)
+from tests.unit.cli.conftest import Aws, Cli, aws, cli
+
+__all__ = ["aws", "cli"]
+
+OTHER = "h5t8w4p2zc"
+ARN = THERE.arn("/p/a")
+
+
+def spec(spec_id: str | None, **more: object) -> Replication:
+    return replication(id=spec_id, **more)
+
+
+def of_team(spec_id: str | None, *names: str) -> Stage:
+    """A target with replicas of a spec with that id."""
+    stage = Stage(spec(spec_id))
+    for name in names or ("/p/a",):
+        stage.world.put(stage.here, name, "v")
+    stage.apply()
+    stage.world.traffic.forget()
+    return stage
+
+
+def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> Detachment:
+    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id)
+    return detach.detach(aim, detach.find(aim.store, aim.before), stage.clock, unwatched, stage.stop, 1)
+
+
+class TestStandingById:
+    @pytest.mark.parametrize(
+        ("recorded", "ids", "placed", "found"),
+        [
+            (ID, {ID}, False, Standing.OURS),
+            (ID, {OTHER}, True, Standing.OTHER_ID),
+            (ID, {OTHER}, False, Standing.OTHER_ID),
+            (ID, {OTHER, ID}, False, Standing.OURS),
+            (ID, {None}, True, Standing.OTHER_ID),
+            (ID, {None, ID}, False, Standing.OURS),
+            (None, {ID}, True, Standing.OURS),
+            (None, {ID}, False, Standing.NO_ID),
+            (None, {None}, False, Standing.OURS),
+        ],
+    )
+    def test_the_id_in_the_record_decides(
+        self, recorded: str | None, ids: set[str | None], placed: bool, found: Standing
+    ) -> None:
+        claim = Claim((OWNED_BY,), frozenset(None if one is None else digest_id(one) for one in ids))
+        records = [record(spec_id=recorded)] if recorded else [record(spec_id=None), record(own=digest(ARN))]
+        for one in records:
+            assert standing({OWNER: OWNED_BY, RECORD: one.text()}, ARN, claim, placed=placed) is found
+
+    def test_today_and_earlier_ids_make_the_claim_of_a_spec(self) -> None:
+        assert spec(ID, previous_ids=(OTHER,)).claim(THERE).ids == {digest_id(ID), digest_id(OTHER)}
+        assert spec(None, previous_ids=(OTHER,)).claim(THERE).ids == {None, digest_id(OTHER)}
+
+
+class TestAnotherId:
+    @pytest.mark.parametrize("mine", [OTHER, None])
+    @pytest.mark.parametrize("mode", list(Adopt))
+    def test_no_adopt_mode_touches_a_replica_of_another_id(self, mine: str | None, mode: Adopt) -> None:
+        source = held(version=2)
+        found = judge(source, replica(source, "other"), spec=spec(mine, adopt=mode))
+        assert found.row == "foreign"
+        assert "another spec with the same name" in found.reasons
+
+    @pytest.mark.parametrize("mine", [OTHER, None])
+    def test_it_is_no_orphan_and_not_deleted_once_its_source_is_gone(self, mine: str | None) -> None:
+        stage = of_team(ID, "/p/a", "/p/gone")
+        stage.world.delete(stage.here, "/p/gone")
+        stage.spec = spec(mine, orphans=Orphans.DELETE, exclude=(Glob("/p/a"),))
+        assert counted(stage.plan(Run(max_deletes=9))) == {}
+
+    @pytest.mark.parametrize("mine", [OTHER, None])
+    def test_detach_leaves_it_alone_and_names_it(self, mine: str | None) -> None:
+        stage = of_team(ID)
+        stage.spec = spec(mine)
+        (one,) = detached(stage, without_id=True).handovers
+        assert (one.result.value, "another spec with the same name" in one.reason) == ("withheld", True)
+        assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == OWNED_BY
+        assert not stage.world.traffic.writes()
+
+    def test_detach_undo_leaves_what_another_spec_detached(self) -> None:
+        stage = of_team(ID)
+        detached(stage)
+        stage.spec = spec(OTHER)
+        assert [one.result.value for one in detached(stage, undo=True).handovers] == ["withheld"]
+
+    def test_a_source_that_is_a_replica_of_another_id_stays_chained(self) -> None:
+        stage = of_team(ID)
+        tags = {OWNER: OWNED_BY, RECORD: record(own=digest(stage.here.arn("/p/a"))).text()}
+        stage.world.tag(stage.here, "/p/a", tags)
+        assert [one.row for one in stage.plan().others] == [Row.CHAINED]
+
+
+@pytest.mark.parametrize("act", ["update", "retag", "delete", "replace"])
+@pytest.mark.parametrize("then", [OTHER, None])
+def test_a_replica_that_gets_another_id_after_the_plan_is_not_written(act: str, then: str | None) -> None:
+    """Ownership is read again right before each write."""
+    stage = of_team(ID, "/p/a", "/p/b")
+    if act == "update":
+        stage.world.put(stage.here, "/p/a", "new")
+    elif act == "retag":
+        stage.world.tag(stage.here, "/p/a", {"team": "b"})
+    else:
+        stage.world.put(stage.here, "/p/a", "v", tier="Advanced")
+        stage.apply()
+        stage.world.delete(stage.here, "/p/a")
+        stage.pass_time()
+    if act == "replace":
+        stage.world.put(stage.here, "/p/a", "v")
+    stage.pass_time()
+    run = Run(allow_replace=True, max_deletes=2)
+    plan = stage.plan(run)
+    assert [one.action.value for one in plan.changes] == [act]
+    stage.world.tag(stage.there, "/p/a", {RECORD: record(spec_id=then).text()})
+    stage.world.traffic.forget()
+    report = stage.carry_out(plan, run)
+    if then is None and act != "delete":  # placed, so it is ours still
+        assert outcome(report).result.value == "applied"
+    else:
+        assert outcome(report).result.value == "stale"
+        assert not stage.world.traffic.writes()
+
+
+class TestWithoutAnId:
+    def test_where_something_is_placed_it_is_retagged_once(self) -> None:
+        stage = of_team(None)
+        stage.spec = spec(ID)
+        assert counted(stage.plan()) == {"retag": 1}
+        stage.apply()
+        assert counted(stage.plan()) == {"in_sync": 1}
+        assert stage.version("/p/a") == 1
+
+    def test_where_nothing_is_placed_it_is_kept_and_a_finding_names_it(self) -> None:
+        stage = of_team(None, "/p/orphan", "/p/gone", "/p/a")
+        stage.world.delete(stage.here, "/p/gone")
+        stage.pass_time()
+        stage.spec = spec(ID, orphans=Orphans.DELETE, exclude=(Glob("/p/orphan"),))
+        plan = stage.plan()
+        assert counted(plan) == {"retag": 1}
+        (finding,) = [
+            one for part in plan.replications for one in part.findings if one.code == "replica-without-id"
+        ]
+        assert "/p/gone, /p/orphan" in finding.message
+
+    def test_it_is_not_deleted_when_its_source_opts_out(self) -> None:
+        stage = of_team(None)
+        stage.world.tag(stage.here, "/p/a", {"skip_sync": "true"})
+        stage.pass_time()
+        stage.spec = spec(ID, skip_sync=SkipSync(replicas=OnSkip.DELETE))
+        (other,) = stage.plan().others
+        assert other.row is Row.KEPT_OUT
+        assert "has no id" in other.reasons[0]
+
+    def test_detach_leaves_it_alone_unless_it_is_asked_for(self) -> None:
+        stage = of_team(None)
+        stage.spec = spec(ID)
+        left = detached(stage)
+        assert left.exit_code == 3
+        assert "--without-id" in left.handovers[0].reason
+        assert not stage.world.traffic.writes()
+        assert detached(stage, without_id=True).exit_code == 0
+        assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == f"detached:{OWNED_BY}"
+
+
+class TestPreviousIds:
+    @pytest.mark.parametrize(("before", "after"), [(ID, OTHER), (ID, None)])
+    def test_an_earlier_id_is_ours_and_is_rewritten_to_todays_or_to_none(
+        self, before: str, after: str | None
+    ) -> None:
+        stage = of_team(before, "/p/a", "/p/gone")
+        stage.world.delete(stage.here, "/p/gone")
+        stage.pass_time()
+        stage.spec = spec(after, previous_ids=(before,))
+        assert counted(stage.plan()) == {"retag": 1, "delete": 1}
+        stage.apply(Run(max_deletes=1))
+        stage.spec = spec(after)
+        assert counted(stage.plan()) == {"in_sync": 1}
+
+
+class TestCommands:
+    @pytest.fixture
+    def shared(self, aws: Aws, cli: Cli) -> Aws:
+        """Replicas of a spec with the same name and another id."""
+        path = Path("replication.yaml")
+        text = path.read_text()
+        path.write_text(f"{text}\nid: {OTHER}\n")
+        assert cli("apply", "--yes", "-q").exit_code == 0
+        path.write_text(f"{text}\nid: {ID}\n")
+        return aws
+
+    def test_plan_explain_doctor_and_detach_name_it(self, shared: Aws, cli: Cli) -> None:
+        name = "/app/url"
+        words = "another spec"
+        assert words in cli("plan").stdout
+        explained = cli("explain", name).stdout
+        assert words in explained
+        assert "`previous_ids`" in explained
+        assert words in cli("doctor").stdout
+        assert words in cli("detach", "--target", "us-east-2", "--yes").stdout
+
+    def test_orphan_deletes_without_an_id_are_withheld_and_validate_reports_an_error(
+        self, aws: Aws, cli: Cli
+    ) -> None:
+        path = Path("replication.yaml")
+        assert cli("apply", "--yes", "-q").exit_code == 0
+        text = path.read_text().replace('"/app/**"]', '"/app/**"], exclude: ["/app/url"]')
+        path.write_text(text.replace("delete: owned", "delete: owned\norphans: delete"))
+        said = cli("apply", "--yes")
+        assert said.exit_code == 5
+        assert "Add `id:`" in said.output
+        checked = cli("validate", "--format", "json")
+        assert checked.exit_code == 1
+        (finding,) = json.loads(checked.stdout)["findings"]
+        assert (finding["severity"], finding["code"]) == ("error", "no-id")
+        assert finding["where"].startswith("replication.yaml:")
+
+    def test_init_writes_an_id_that_differs_each_time(self, aws: Aws, cli: Cli) -> None:
+        found = {
+            cli(
+                "init", "--source-region", "us-east-1", "--target", "us-east-2", "--output", "-"
+            ).stdout.split("\nid: ")[1][:12]
+            for _ in range(2)
+        }
+        assert len(found) == 2
+        assert all(one.isalnum() and one == one.lower() and one[0].isalpha() for one in found)
