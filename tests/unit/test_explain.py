@@ -11,9 +11,7 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Trouble, Where
 from ssm_reconcile.explain import Explanation, explain
 from ssm_reconcile.explain.glance import glance
-from ssm_reconcile.explain.remedies import _PROBLEMS
 from ssm_reconcile.explain.text import document, text
-from ssm_reconcile.model import ProblemKind
 from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
@@ -192,10 +190,26 @@ def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:
     ]
 
 
+def test_the_source_of_a_replica_that_has_no_place_any_more_is_looked_for() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.replicate("/p/b")
+    stage.spec = replace(stage.spec, exclude=(Glob("/p/b"),))
+    found = facts(told(stage, "/p/b"))
+    assert found["source"] == "/p/b, still there"
+    assert found["excluded by"] == "exclude /p/b"
+    stage.world.delete(stage.here, "/p/a")
+    found = facts(told(stage))
+    assert found["source"] == "/p/a, not in 123456789012/us-east-1"
+    assert found["selected by"] == "include /p/**"
+
+
 def test_at_a_name_that_is_not_selected_both_ends_are_shown() -> None:
     stage = Stage()
     stage.world.put(stage.here, "/q/a", "v", tags={"team": "a"})
     found = facts(told(stage, "/q/a"))
+    assert found["source"].startswith("String (Standard) in 123456789012/us-east-1, version 1")
+    assert found["selected by"] == "no include rule"
     assert found["source tags"] == "team=a"
     assert found["live"].startswith("nothing there in")
     stage.world.put(stage.there, "/q/a", "w")
@@ -312,7 +326,3 @@ class TestTheCommand:
 
     def test_an_unknown_target_is_wrong_usage(self, aws: Aws, cli: Cli) -> None:
         assert cli("explain", "/app/url", "--target", "nowhere").exit_code == 64
-
-
-def test_every_problem_has_a_remedy() -> None:
-    assert {*_PROBLEMS, ProblemKind.KEY} == set(ProblemKind)
