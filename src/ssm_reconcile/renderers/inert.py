@@ -1,7 +1,8 @@
 """Hostile text -> text that does nothing: not to a terminal, not to Markdown, not to the eye.
 
 Names, values, descriptions and tags are written by others. Control, bidi, zero-width and look-alike
-blank characters become visible escapes; a value is one line of at most 200 characters.
+blank characters become visible escapes, and so do letters of a second alphabet within a word; a value is
+one line of at most 200 characters.
 
     visible     any text on one line, for a terminal          shown   a value, raw where that is plain
     span        a Markdown code span, also in a table         code    the same as HTML, for <summary>
@@ -35,6 +36,36 @@ _MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
 _PLAIN = re.compile(r'(?![\s"(…])(?!.* -> )(?!.*, ).*(?<!\s)')
 
 
+_SCRIPTS = {
+    "LATIN": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u1e00-\u1eff\u2c60-\u2c7f",
+    "GREEK": "\u0370-\u03ff\u1f00-\u1fff\u2126",
+    "CYRILLIC": "\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f",
+    "ARMENIAN": "\u0531-\u058f",
+    "CHEROKEE": "\u13a0-\u13ff\uab70-\uabbf",
+    "COPTIC": "\u2c80-\u2cff",
+    "LISU": "\ua4d0-\ua4ff",
+    "STYLED": "\u2100-\u2125\u2127-\u214f\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff",
+}
+"""Alphabets with letters that look like those of another one. `STYLED` are Latin letters in disguise."""
+_SCRIPT = {name: re.compile(f"[{letters}]") for name, letters in _SCRIPTS.items()}
+_LOOK_ALIKES = re.compile(
+    "[" + "".join(letters for name, letters in _SCRIPTS.items() if name != "LATIN") + "]"
+)
+_LETTERS = re.compile("\\\\(?:u[0-9a-fA-F]{4}|[ -~])|(?:[^\\W_]|[\u0300-\u036f])+")
+"""A word, or an escape of JSON: its letter belongs to no word, and the text is not JSON without it."""
+
+
+def _unmixed(word: re.Match[str]) -> str:
+    """A word with the letters of its rarer alphabets as escapes; most words have one alphabet only."""
+    text = word[0]
+    if text[0] == "\\":
+        return text
+    counts = {name: len(script.findall(text)) for name, script in _SCRIPT.items()}
+    kept = max(counts, key=lambda name: counts[name])  # of equal numbers the first, so Latin
+    rare = "".join(letters for name, letters in _SCRIPTS.items() if name != kept)
+    return re.sub(f"[{rare}]", lambda m: _escape(m[0]), text)
+
+
 def _escape(text: str) -> str:
     r"""Characters as JSON escapes: `\u202e`, beyond the first plane as two."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
@@ -42,7 +73,12 @@ def _escape(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The same text with everything that is not safe to print as a visible escape."""
+    """The same text with everything that is not safe to print as a visible escape.
+
+    So are letters of another alphabet within a word: a Cyrillic letter looks like a Latin one.
+    """
+    if _LOOK_ALIKES.search(text):
+        text = _LETTERS.sub(_unmixed, text)
     return _MARKS.sub(lambda m: _escape(m[0]), UNSAFE.sub(lambda m: _escape(m[0]), text))
 
 

@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 
 from ssm_reconcile.renderers.inert import UNSAFE, code, fence, prose, shown, shown_pair, span, visible
+from ssm_reconcile.renderers.json import dumps
 
 
 def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
@@ -19,6 +20,47 @@ def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
         if unicodedata.category(chr(point)) in bad and chr(point) != " " and not UNSAFE.match(chr(point))
     ]
     assert missed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("p\u0430ypal", r"p\u0430ypal"),
+        ("/app/\u0440assword", r"/app/\u0440assword"),
+        ("\u041c\u043e\u0441\u043a\u0432a", "\u041c\u043e\u0441\u043a\u0432" + r"\u0061"),
+        ("\u03bfnline", r"\u03bfnline"),
+        ("\uff50assword", r"\uff50assword"),
+        ("p\u0430\u0301ypal", r"p\u0430" + "\u0301ypal"),
+    ],
+)
+def test_letters_of_a_second_alphabet_within_a_word_are_marked(text: str, seen: str) -> None:
+    assert visible(text) == seen
+    assert visible(seen) == seen
+    assert seen.replace("\\", "\\\\") in shown(text).replace("\\", "\\\\")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "caf\u00e9 na\u00efve \u0141\u00f3d\u017a",
+        "\u041c\u043e\u0441\u043a\u0432\u0430 is \u041c\u043e\u0441\u043a\u0432\u0430",
+        "\u0395\u03bb\u03bb\u03ac\u03b4\u03b1",
+        "\u6771\u4eac\u30bf\u30ef\u30fc",
+        "T\u30b7\u30e3\u30c4",
+        "\ud55c\uad6d\uc5b4",
+        "\u043f\u0440\u043e\u0434-prod_\u043f\u0440\u043e\u0434",
+    ],
+)
+def test_words_of_one_alphabet_stay_as_they_are(text: str) -> None:
+    assert visible(text) == text
+
+
+def test_an_escape_of_json_is_not_a_letter_of_the_word_after_it() -> None:
+    text = "line\n\u041c\u043e\u0441\u043a\u0432\u0430 \t\u0430 \x07\u0430 p\u0430ypal"
+    document = dumps({"value": text})
+    assert json.loads(document) == {"value": text}
+    assert r"p\u0430ypal" in document
+    assert r"\n" + "\u041c\u043e" in document
 
 
 def test_letters_of_any_script_and_common_symbols_are_safe() -> None:
