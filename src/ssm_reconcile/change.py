@@ -61,8 +61,8 @@ class Difference:
     """One attribute that differs, before and after, as a person may see it.
 
     Attributes are named as in the design: `value`, `type`, `description`, `AllowedPattern`, `tier`,
-    `policies`, `DataType`, `KeyId`. `secret`: it differs, and neither side is shown. `cut`: a plain
-    value is longer than what is shown.
+    `policies`, `DataType`, `KeyId`. `secret`: it differs, and neither side is shown; `by_shape`:
+    because a plain value looks like a secret. `cut`: a plain value is longer than what is shown.
     """
 
     attribute: str
@@ -70,6 +70,7 @@ class Difference:
     after: str | None = None
     secret: bool = False
     cut: bool = False
+    by_shape: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ Key        a KMS key as resolved in its place      Desired    what a target shou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
+
+from ssm_reconcile.region_ties import RegionTie
 
 Tags: TypeAlias = Mapping[str, str]
 
@@ -93,10 +95,9 @@ class Parameter:
 class Listing:
     """What one place held when it was listed.
 
-    `parameters` and `tags` are keyed by canonical name; a name without tags may be absent from
-    `tags`. `confirmed` are the names whose tags were read directly: bulk tag reads lag
-    (aws-facts A2), so whatever may hurt is decided on confirmed tags only. `complete` is false when
-    a page failed; then `parameters` is only what was seen before, and `trouble` says why.
+    `parameters` and `tags` are keyed by canonical name; a name without tags may be absent from `tags`.
+    `confirmed`: tags that were read directly. Bulk reads lag (aws-facts A2), so risky changes rest on these.
+    `complete` is false when a page failed; then `parameters` is what was seen before, and `trouble` says why.
     """
 
     place: Place
@@ -174,9 +175,9 @@ class Value:
 class Reading:
     """What is kept of a value after shaping: enough to compare and to show, no more.
 
-    `digest` is keyed with a random key of this run. `excerpt` is the beginning of a plain value that may
-    be shown, None for a secret. `rewritten`: a rewrite changed it. `fits_...`: the shaped value fits into
-    4 KB or 8 KB (bytes of UTF-8). `spoiled`: a rewrite made a value of it that AWS does not accept.
+    `digest` has a random key of this run. `excerpt`: the beginning of a plain value that may be shown.
+    `rewritten`: a rewrite changed it. `fits_...`: 4 KB or 8 KB. `spoiled`: a rewrite made a value that AWS
+    refuses. `looks_secret`: hidden by its shape. `tie`: to the source's region, where no rewrite changes it.
     """
 
     version: int
@@ -190,6 +191,8 @@ class Reading:
     fits_pattern: bool = True
     spoiled: bool = False
     is_unicode: bool = True
+    looks_secret: bool = False
+    tie: RegionTie | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +206,18 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A value that has to be read: of which parameter, and what it is made into before it is sealed.
+    """A value to be read, and its rewrites before it is sealed; a value of a replica is shaped already.
 
-    `show`: it is a plain value that may be seen. A question about a replica has no substitutions:
-    what it holds is shaped already. `pattern` is the AllowedPattern that a rewritten value has to match.
+    `show`: it may be seen; `lifted`: even if it looks like a secret. `pattern`: what a rewritten value has to
+    match. `region`: the source's, to look for ties to it.
     """
 
     name: str
     substitutions: tuple[Substitution, ...] = ()
     show: bool = False
     pattern: str = ""
+    lifted: bool = False
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +338,3 @@ class Desired:
 def sorted_tags(tags: Tags) -> tuple[tuple[str, str], ...]:
     """Tags in a fixed order, for anything that is hashed or shown."""
     return tuple(sorted(tags.items()))
-
-
-def by_name(parameters: Iterable[Parameter]) -> dict[str, Parameter]:
-    """Parameters keyed by canonical name, sorted."""
-    return {canonical(p.name): p for p in sorted(parameters, key=lambda p: p.name)}

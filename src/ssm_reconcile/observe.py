@@ -238,7 +238,15 @@ def _answer(
     if value is not None and value.type == SECURE and not decrypt:
         return Unreadable("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
-        found = read_one(value, question.substitutions, key, show=question.show, pattern=question.pattern)
+        found = read_one(
+            value,
+            question.substitutions,
+            key,
+            show=question.show,
+            pattern=question.pattern,
+            lifted=question.lifted,
+            region=question.region,
+        )
         # What is the same in all places is in memory once.
         return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ssm_reconcile.model import Desired, Listing, Question, Tags
+from ssm_reconcile.model import IMAGE, Desired, Listing, Question, Tags
 from ssm_reconcile.record import Standing, proves, record_of, standing
 from ssm_reconcile.spec import Replication, Run
 
@@ -43,6 +43,7 @@ def prove(
 ) -> Proof:
     """Settles what can be settled and says what is to be read. Only placed addresses are looked at."""
     claim = replication.claim(source.place)
+    same_region = source.place.region == live.place.region
     settled: set[str] = set()
     unproven: set[str] = set()
     from_source: dict[str, Question] = {}
@@ -70,9 +71,13 @@ def prove(
         if there is None and not show and not wanted.substitutions:
             continue  # a new secret is read when it is written
         pattern = wanted.source.allowed_pattern if wanted.substitutions else ""
-        from_source[address] = Question(wanted.source.name, wanted.substitutions, show, pattern)
+        region = "" if wanted.source.data_type == IMAGE or same_region else source.place.region
+        lifted = all(map(replication.shows, {wanted.source.name, wanted.name}))
+        from_source[address] = Question(
+            wanted.source.name, wanted.substitutions, show, pattern, lifted, region
+        )
         if there is not None:
-            from_live[address] = Question(there.name, (), show)
+            from_live[address] = Question(there.name, (), show, lifted=lifted)
     return Proof(frozenset(settled), from_source, from_live, frozenset(unproven))
 
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from ssm_reconcile import apply, narrowing, observe, pending
 from ssm_reconcile.budget import SOURCE, Site, budget
 from ssm_reconcile.clock import Clock, Stop
-from ssm_reconcile.diff import TargetDiff
+from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
 from ssm_reconcile.model import Access, Keyring, KeyState, Listing
@@ -43,8 +43,6 @@ __all__ = [
     "open_places",
 ]
 
-NAMED = 5
-"""How many names a finding spells out before it only counts them."""
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
@@ -216,7 +214,9 @@ def _judge(
             *(_selection_findings(spec, situation.selected, source) if run.aim is None else ()),
             *_key_findings(spec, situation.rings),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
-            *_plain_secrets(spec, drafts),
+            *value_findings(
+                spec.name, source.place.region, (note for one in drafts.values() for note in one.value_notes)
+            ),
         ),
         selected=situation.selected,
         in_scope=situation.in_scope,
@@ -305,26 +305,6 @@ def _key_findings(spec: Replication, rings: Mapping[str, Keyring]) -> list[Findi
         message = f"{spec.name}: KMS keys of {label} could not be checked: {why}"
         found.append(Finding(Severity.WARNING, "keys-unchecked", message, label))
     return found
-
-
-def _plain_secrets(spec: Replication, drafts: Mapping[str, TargetDiff]) -> list[Finding]:
-    """Plain values whose names look secret are hidden, and had better be SecureStrings."""
-    names = sorted(
-        {
-            change.desired.source.name
-            for draft in drafts.values()
-            for change in draft.changes
-            if change.desired is not None and change.desired.hidden and not change.desired.source.is_secret
-        }
-    )
-    if not names:
-        return []
-    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-    message = (
-        f"{shown}: not a SecureString although the name looks secret;"
-        " its value is hidden here, but not in AWS"
-    )
-    return [Finding(Severity.WARNING, "plain-secret", message, spec.name)]
 
 
 def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], Site]:

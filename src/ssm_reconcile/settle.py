@@ -283,7 +283,15 @@ def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
 
 
 def _readings(settling: Settling, name: str, proof: Proof) -> Readings:
-    return Readings(
-        source={address: settling.answers[SOURCE, question] for address, question in proof.source.items()},
-        live={address: settling.answers[name, question] for address, question in proof.live.items()},
-    )
+    source = {address: settling.answers[SOURCE, question] for address, question in proof.source.items()}
+    live = {address: settling.answers[name, question] for address, question in proof.live.items()}
+    for address, held in live.items():
+        pair = (source[address], held)
+        if any(isinstance(one, Reading) and one.looks_secret for one in pair):
+            source[address], live[address] = map(_not_shown, pair)
+    return Readings(source, live)
+
+
+def _not_shown(reading: Reading | Unreadable) -> Reading | Unreadable:
+    """Return a reading without its excerpt: the other side of the same address looks like a secret."""
+    return replace(reading, excerpt=None, cut=False) if isinstance(reading, Reading) else reading

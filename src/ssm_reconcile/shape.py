@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
+from ssm_reconcile.region_ties import remaining_tie
+from ssm_reconcile.secret_detection import value_looks_secret
 from ssm_reconcile.surrogates import is_unicode, utf8
 
 STANDARD_BYTES = 4096
@@ -122,15 +124,25 @@ def _refused(text: str) -> bool:
 
 
 def read(
-    value: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool, pattern: str = ""
+    value: Value,
+    substitutions: Iterable[Substitution],
+    key: bytes,
+    *,
+    show: bool,
+    pattern: str = "",
+    lifted: bool = False,
+    region: str = "",
 ) -> Reading:
     """What is kept of one value. `show`: its name and place allow its beginning to be seen.
 
-    A value that arrives as a SecureString is never shown, whatever its listing said a moment ago.
+    A value that arrives as a SecureString is never shown, whatever its listing said a moment ago. One that
+    looks like a secret is not shown either, unless `lifted`. `region` is searched for in a plain value.
     """
-    show = show and value.type != SECURE
+    plain = value.type != SECURE
     shaped = shape(value.text, substitutions)
-    text = shaped.reveal()
+    before, text = value.text.reveal(), shaped.reveal()
+    looks_secret = show and plain and not lifted and any(map(value_looks_secret, {before, text}))
+    show = show and plain and not looks_secret
     size = size_of(text)
     return Reading(
         version=value.version,
@@ -144,4 +156,6 @@ def read(
         fits_pattern=accepts(pattern, value.text, shaped, value.type) is not False,
         spoiled=spoiled(value.text, shaped),
         is_unicode=is_unicode(text),
+        looks_secret=looks_secret,
+        tie=remaining_tie(before, text, region) if region and plain else None,
     )

@@ -17,6 +17,7 @@ from itertools import groupby
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import Access, Place, Substitution, canonical
 from ssm_reconcile.record import PREFIX, Claim, digest_id
+from ssm_reconcile.secret_detection import name_looks_secret
 from ssm_reconcile.skip_tag import SkipSync
 
 
@@ -187,13 +188,6 @@ class Limits:
     max_change_percent: int = 30
 
 
-HIDDEN = (
-    "password", "passwd", "passphrase", "secret", "token", "credential", "private_key", "private-key",
-    "privatekey", "api_key", "api-key", "apikey", "access_key", "access-key", "accesskey",
-)  # fmt: skip
-"""Parts of a name, in any case, that make a plain value look like a secret (ux.md section 2)."""
-
-
 def _meant(glob: Glob, name: str) -> bool:
     """Whether a `hide` or `show` pattern means a name: without a slash it means any level of it."""
     if "/" in glob.text or glob.text == "**":
@@ -274,12 +268,15 @@ class Replication:
             return True
         return not self.ignore_tags or not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
 
+    def shows(self, name: str) -> bool:
+        """Whether `show` lists a name, so that its plain value is shown even if it looks secret."""
+        return any(_meant(glob, name) for glob in self.show)
+
     def hides(self, name: str) -> bool:
         """Whether a plain value of that name must not be shown, since the name looks secret."""
-        if any(_meant(glob, name) for glob in self.show):
+        if self.shows(name):
             return False
-        lowered = name.lower()
-        return any(part in lowered for part in HIDDEN) or any(_meant(glob, name) for glob in self.hide)
+        return name_looks_secret(name) or any(_meant(glob, name) for glob in self.hide)
 
     def target(self, name: str) -> Target:
         """The target of that name; raises KeyError when there is none."""

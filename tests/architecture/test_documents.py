@@ -80,8 +80,11 @@ def test_the_targets_for_people_have_a_line_of_help() -> None:
     assert {"demo", "test", "check", "fix", "lock", "clean", "help"} <= helped
 
 
-def test_decisions_are_numbered_one_after_the_other() -> None:
-    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+def test_each_decision_has_a_number_of_its_own() -> None:
+    """Numbers are given out in advance, so one may be missing for a while."""
+    numbers = [int(path.name[:4]) for path in DECISIONS]
+    assert numbers[0] == 1
+    assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("path", DECISIONS, ids=named)

@@ -1,8 +1,9 @@
 """Silence: planted secrets are in no output, repr, log, exception or saved file, in no form one can think of.
 
 What is a secret: every value that is a SecureString anywhere, the AllowedPattern of it, every plain value
-of a name that looks secret or is hidden, and a plain value whose other side is a SecureString, or was one
-when we wrote it. What is plain on both sides is shown, and stays so: hiding too much is a failure too.
+of a name that looks secret or is hidden, a plain value with the shape of a secret on either side, and a plain
+value whose other side is a SecureString, or was one when we wrote it. What is plain on both sides is shown,
+and stays so: hiding too much is a failure too.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
                 held = tokens(version.settled.value.reveal())
                 if version.parameter.type == SECURE:
                     hidden |= held | tokens(version.parameter.allowed_pattern)
-                elif version is stored.latest:
+                elif version is stored.latest and not has_shape(version.settled.value.reveal()):
                     shown |= held | tokens(version.parameter.allowed_pattern)
     for target in spec.targets:
         for texts, secret in pairs(View(stage, spec, target)):
@@ -91,8 +92,17 @@ def pairs(view: View) -> list[tuple[set[str], bool]]:
         record = None if live is None else parse(live.tags.get(RECORD, ""))
         was = address in view.ours() and record is not None and record.key != "none"
         secure = was or any(side.latest.parameter.type == SECURE for side in sides)
+        lifted = all(view.spec.shows(one.latest.parameter.name) for one in placed)
+        secure = secure or (
+            not lifted and any(has_shape(side.latest.settled.value.reveal()) for side in sides)
+        )
         found.append((texts, secure or any(view.spec.hides(one.latest.parameter.name) for one in placed)))
     return found
+
+
+def has_shape(text: str) -> bool:
+    """Whether a planted value has the shape of a secret: it is one of a few, so this needs no rules."""
+    return "-----BEGIN" in text or "postgres://" in text
 
 
 def tokens(text: str) -> set[str]:
@@ -326,6 +336,34 @@ def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None
         with listening() as ear:
             said = everything(stage, full_spec(), run, ear)
         assert leaks(said, [third]) == []
+
+
+BY_SHAPE = {
+    "a URL with a password": "postgres://app:{t}@db.example.org/app",
+    "a private key": "-----BEGIN RSA PRIVATE KEY-----\n{t}\n-----END RSA PRIVATE KEY-----",
+    "a field of a JSON document": '{{"user": "app", "db": {{"password": "{t}"}}}}',
+    "a line of a .env file": "LOG_LEVEL=info\nAPI_TOKEN={t}\n",
+    "a part of a connection string": "Server=db;User ID=app;Password={t};Encrypt=True",
+    "a token of GitHub": "ghp_{t}{t}",
+    "an item of a list": "one,redis://:{t}@cache:6379/0,two",
+}
+
+
+@pytest.mark.parametrize("shape", BY_SHAPE.values(), ids=BY_SHAPE)
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_plain_value_with_the_shape_of_a_secret_is_in_no_output(shape: str, side: str) -> None:
+    stage = Stage()
+    secret = Planted(token(1), shape.format(t=token(1)))
+    other = Planted(token(2), f"harmless {token(2)}")
+    mine, theirs = (secret, other) if side == "source" else (other, secret)
+    deeds.happen(
+        stage, [deeds.Writes(place, "/p/a", held.value) for place, held in ((SOURCE, mine), (NEAR, theirs))]
+    )
+    stage.later()
+    with listening() as ear:
+        said = everything(stage, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
+    assert "/p/a: not a SecureString although the value looks like a secret" in said["plan as json"]
+    assert leaks(said, [secret, other]) == [], "the harmless side is hidden, too"
 
 
 def test_what_is_plain_on_both_sides_is_shown() -> None:

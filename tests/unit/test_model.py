@@ -17,7 +17,6 @@ from ssm_reconcile.model import (
     Reading,
     Sealed,
     Value,
-    by_name,
     canonical,
     sorted_tags,
 )
@@ -142,7 +141,5 @@ def test_a_key_that_nobody_could_resolve_is_called_as_it_was_named() -> None:
     ]
 
 
-def test_tags_and_parameters_are_sorted_before_they_are_shown() -> None:
+def test_tags_are_sorted_before_they_are_shown() -> None:
     assert sorted_tags({"b": "1", "a": "2"}) == (("a", "2"), ("b", "1"))
-    assert list(by_name([parameter("/p/b"), parameter("a")])) == ["/p/b", "/a"]
-    assert by_name([parameter("foo")])["/foo"].name == "foo"

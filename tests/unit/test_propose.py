@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, canonical
-from ssm_reconcile.propose.looks import Look, look_of
 from ssm_reconcile.propose.paths import (
     cover,
     cover_within,
@@ -20,6 +19,7 @@ from ssm_reconcile.propose.paths import (
     top_paths,
 )
 from ssm_reconcile.propose.survey import End, Likeness, survey
+from ssm_reconcile.region_ties import RegionTie, region_tie
 from ssm_reconcile.spec import Glob
 from ssm_reconcile.stores.memory import Memory
 from tests.builders import Stage, unwatched
@@ -36,30 +36,33 @@ NAMES = st.lists(
     [
         ("on", None),
         ("https://example.org", None),
-        ("https://s3.us-east-1.amazonaws.com/x", Look.REGION),
-        ("us-east-1", Look.REGION),
-        ("db.us-east-1a.internal", Look.REGION),
+        ("https://s3.us-east-1.amazonaws.com/x", RegionTie.REGION),
+        ("us-east-1", RegionTie.REGION),
+        ("db.us-east-1a.internal", RegionTie.REGION),
         ("us-east-11", None),
         ("bus-east-1", None),
         ("eu-west-1", None),
-        ("ami-0abcdef1234567890", Look.ID),
-        ("ami-12345678", Look.ID),
-        ("[vpc-0a1b2c3d4e5f60718]", Look.ID),
-        ("sg-0a1b2c3d,us-east-1", Look.ID),
+        ("ami-0abcdef1234567890", RegionTie.ID),
+        ("ami-12345678", RegionTie.ID),
+        ("[vpc-0a1b2c3d4e5f60718]", RegionTie.ID),
+        ("sg-0a1b2c3d,us-east-1", RegionTie.ID),
         ("tsunami-12345678", None),
         ("vpc-production", None),
         ("i-1234567", None),
-        ("arn:aws:sqs:us-east-1:123456789012:orders", Look.REGION),
-        ("arn:aws:lambda:us-east-1:123456789012:function:resize", Look.REGION),
-        ("arn:aws:kms:us-east-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", Look.ARN),
-        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:db-Ab12Cd", Look.ARN),
-        ("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/50dc6c495c0c9188", Look.ARN),
+        ("arn:aws:sqs:us-east-1:123456789012:orders", RegionTie.REGION),
+        ("arn:aws:lambda:us-east-1:123456789012:function:resize", RegionTie.REGION),
+        ("arn:aws:kms:us-east-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", RegionTie.ARN),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:db-Ab12Cd", RegionTie.ARN),
+        (
+            "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/50dc6c495c0c9188",
+            RegionTie.ARN,
+        ),
         ("arn:aws:kms:eu-west-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", None),
         ("arn:aws:iam::123456789012:role/x", None),
     ],
 )
-def test_a_value_shows_what_ties_it_to_its_region(value: str, look: Look | None) -> None:
-    assert look_of(value, HERE) is look
+def test_a_value_shows_what_ties_it_to_its_region(value: str, look: RegionTie | None) -> None:
+    assert region_tie(value, HERE.region) is look
 
 
 @given(NAMES, st.data())

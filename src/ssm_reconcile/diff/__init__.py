@@ -1,5 +1,6 @@
 """Desired + live -> what is to be done at each address of one target, by the table of cases.
 
+advice.py      what the values call for: findings that quote none
 case.py        one address, with everything the table asks about it
 compare.py     which attributes differ
 table.py       the rows, in order: the specification
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ssm_reconcile.diff.advice import ValueNotes, notes_of, value_findings
 from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, replicas_without_id
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
@@ -20,7 +22,7 @@ from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
 from ssm_reconcile.record import Standing, standing, was_replica_of
 
-__all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on"]
+__all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on", "value_findings"]
 
 CONFIRMED_RETAGS = 50
 """Up to so many retags of a target are confirmed when they are planned."""
@@ -45,6 +47,7 @@ class TargetDiff:
     going: int = 0
     matched: frozenset[str] = frozenset()
     """The patterns of `--only` that match an address of a row, or the source of it."""
+    value_notes: tuple[ValueNotes, ...] = ()
 
 
 def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
@@ -55,6 +58,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
     changes: list[Change] = []
     others: list[Other] = []
     problems: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
+    notes: list[ValueNotes] = []
     in_sync = replicas = going = 0
     matched: set[str] = set()
     for case in cases(scene, desired):
@@ -76,6 +80,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
             in_sync += 1
         elif isinstance(outcome, Change):
             changes.append(outcome)
+            notes += [note] if (note := notes_of(case)) else []
         else:
             others.append(outcome)
     findings = (
@@ -85,14 +90,15 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
         *_warnings(changes),
     )
     return TargetDiff(
-        tuple(changes),
-        tuple(others),
-        in_sync,
-        replicas,
-        findings,
-        _reversed_roles(scene, desired),
-        going,
-        frozenset(matched),
+        changes=tuple(changes),
+        others=tuple(others),
+        in_sync=in_sync,
+        replicas=replicas,
+        findings=findings,
+        reversed_roles=_reversed_roles(scene, desired),
+        going=going,
+        value_notes=tuple(notes),
+        matched=frozenset(matched),
     )
 
 

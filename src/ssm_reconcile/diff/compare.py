@@ -48,7 +48,8 @@ def verdict(source: Reading | Unreadable | None, live: Reading | Unreadable | No
 def value_difference(source: Reading | None, live: Reading | None) -> Difference:
     """How a value that differs may be shown: a secret never, a plain value by its beginning."""
     if source is None or source.excerpt is None or (live is not None and live.excerpt is None):
-        return Difference(VALUE, secret=True)
+        by_shape = any(one is not None and one.looks_secret for one in (source, live))
+        return Difference(VALUE, secret=True, by_shape=by_shape)
     return Difference(
         VALUE,
         before=None if live is None else live.excerpt,

@@ -1,6 +1,6 @@
 """What was seen of a source and its targets -> a proposed spec, with the numbers that speak for it.
 
-    survey   readers -> what is there              looks   a plain value -> what ties it to its region
+    survey   readers -> what is there
     paths    names -> few patterns                 text    a proposal -> commented YAML
 
 What is proposed is what does no harm: nothing is overwritten, a value that would be wrong elsewhere is
@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ssm_reconcile.propose.looks import Look
 from ssm_reconcile.propose.paths import Path, cover_within, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
+from ssm_reconcile.region_ties import RegionTie
 from ssm_reconcile.skip_tag import SkipSync
 from ssm_reconcile.spec import Adopt, Glob
 
@@ -149,10 +149,10 @@ def _exclusions(
         ],
         "made by the CDK for its own region": [n for n in names if n.startswith("/cdk-bootstrap/")],
         "values with ids of one region (AMI, VPC, subnet, ...): elsewhere they have others": [
-            name for name in names if seen.looks.get(name) is Look.ID
+            name for name in names if seen.looks.get(name) is RegionTie.ID
         ],
         "values with ARNs of generated names (keys, certificates, ...): elsewhere they have others": [
-            name for name in names if seen.looks.get(name) is Look.ARN
+            name for name in names if seen.looks.get(name) is RegionTie.ARN
         ],
         **{
             f"{key} has no counterpart in every target: name one under kms, then remove this": [
@@ -192,7 +192,7 @@ def _keys(seen: Survey, wishes: Wishes, names: Iterable[str]) -> tuple[KeyEntry,
 
 def _rewrites(seen: Survey, names: Iterable[str], every: tuple[str, ...]) -> tuple[Path, ...]:
     """Patterns of values that name the region; all names where the patterns would be too many."""
-    regional = speakable((name for name in names if seen.looks.get(name) is Look.REGION), every)
+    regional = speakable((name for name in names if seen.looks.get(name) is RegionTie.REGION), every)
     found = cover_within(regional, every, PATTERNS)
     return (Path("/**", len(regional)),) if found is None else found
 

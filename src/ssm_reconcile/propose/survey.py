@@ -30,9 +30,9 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.progress import Phase, Progress, Watch
-from ssm_reconcile.propose.looks import Look, look_of
 from ssm_reconcile.propose.paths import is_reserved
 from ssm_reconcile.record import OWNER, PREFIX
+from ssm_reconcile.region_ties import RegionTie, region_tie
 from ssm_reconcile.shape import seal, shape
 from ssm_reconcile.stores.base import Reader
 
@@ -83,7 +83,7 @@ class Survey:
 
     access: Access
     listing: Listing
-    looks: Mapping[str, Look]
+    looks: Mapping[str, RegionTie]
     keys: Mapping[str, str]
     ring: Keyring
     targets: tuple[Seen, ...] = ()
@@ -157,20 +157,20 @@ Digests = dict[tuple[str, str], bytes]
 
 def _source_values(
     reader: Reader, listing: Listing, regions: Iterable[str], key: bytes, watch: Watch
-) -> tuple[Digests, dict[str, Look]]:
+) -> tuple[Digests, dict[str, RegionTie]]:
     """The digests of all plain values, and what ties them to their region."""
     names = [name for name, one in listing.parameters.items() if not one.is_secret and not is_reserved(name)]
     digests: Digests = {}
-    looks: dict[str, Look] = {}
+    looks: dict[str, RegionTie] = {}
     place = listing.place
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         for name, value in reader.values(chunk, decrypt=False).found.items():
             if value.type == SECURE:
                 continue  # it became one a moment ago
-            look = look_of(value.text.reveal(), place)
+            look = region_tie(value.text.reveal(), place.region)
             if listing.parameters[name].data_type == IMAGE:
-                look = Look.ID
+                look = RegionTie.ID
             digests[name, ""] = seal(value.text, value.type, key)
             if look is not None:
                 looks[name] = look

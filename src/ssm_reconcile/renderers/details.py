@@ -82,6 +82,8 @@ def _secret(name: str, change: Mapping[str, Any], source: str) -> str:
     before, after = _sides(change["attributes"].get("type") or {})
     types = {before, after, change.get("type")} - {None}
     mark = "(secret)" if SECURE in types or not types else "(hidden: the name looks secret)"
+    if change["attributes"][name].get("by_shape"):
+        mark = "(hidden: the value looks secret)"
     if before not in (None, SECURE) and after == SECURE:
         mark = "(secret: the old plain value is hidden too)"
     if change["action"] == "create":

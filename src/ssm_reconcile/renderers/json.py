@@ -251,7 +251,7 @@ def _attributes(change: Change) -> dict[str, Any]:
 
 def _difference(difference: Difference) -> dict[str, Any]:
     if difference.secret:
-        return {"secret": True}
+        return {"secret": True, "by_shape": True} if difference.by_shape else {"secret": True}
     shown: dict[str, Any] = {"before": difference.before, "after": difference.after}
     return {**shown, "cut": True} if difference.cut else shown
 

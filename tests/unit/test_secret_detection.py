@@ -1,0 +1,183 @@
+"""What looks like a secret and what does not; and that no text makes the search slow."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from ssm_reconcile.secret_detection import DEPTH, LIMIT, name_looks_secret, value_looks_secret
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV"
+AWS_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+A = "Zq7bT1xKp9"
+SECRETS = [
+    "postgres://app:hunter2@db/x",
+    "postgresql+asyncpg://app:p%40ss@db.example.org:5432/app?sslmode=require",
+    "redis://:hunter2@cache:6379/0",
+    "mysql://app:p/w@host/db",
+    "see https://example.org and ftp://bob:hunter2@files.example.org here",
+    "https://0123456789abcdef0123456789abcdef@o1.ingest.sentry.io/2",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+    "-----BEGIN CERTIFICATE-----\\nMIIC",
+    "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t",
+    "AKIAIOSFODNN7EXAMPLE",
+    "ASIAIOSFODNN7EXAMPLE",
+    "a,AKIAIOSFODNN7EXAMPLE,b",
+    AWS_SECRET,
+    f"aws_secret_access_key = {AWS_SECRET}",
+    f"ghp_{A * 4}",
+    f"gho_{A * 4}",
+    f"ghs_{A * 4}",
+    f"github_pat_{A * 4}",
+    f"glpat-{A * 2}",
+    f"xoxb-{A * 3}",
+    f"https://hooks.slack.com/services/T0/B0/{A}",
+    f"sk_live_{A * 3}",
+    f"AIza{A * 4}",
+    f"sk-{A * 4}",
+    JWT,
+    f"Authorization: Bearer {A * 2}",
+    '{"user": "app", "password": "hunter2"}',
+    '{"username": "app",\n "token":\n "abc"}',
+    '{"db": {"Password": "hunter2"}}',
+    '{"clientSecret": "abc", "client_id": "x"}',
+    '{"pass\\u0077ord": "hunter2"}',
+    '{"config": "{\\"password\\": \\"hunter2\\"}"}',
+    '[{"name": "DB_PASSWORD", "value": "hunter2"}]',
+    '{"credentials": {"prod": "hunter2"}}',
+    '{"password": 12345}',
+    "{'password': 'hunter2'}",
+    "DB_HOST=x\nDB_PASSWORD=hunter2\n",
+    "export API_TOKEN='abc'",
+    "PGPASSWORD=hunter2",
+    "db:\n  user: a\n  password: hunter2\n",
+    "password: |\n  hunter2",
+    "Server=tcp:db;Database=d;User ID=u;Password=hunter2;Encrypt=True",
+    "Host=db;Username=u;Pwd=hunter2;",
+    "AccountName=a;AccountKey=abcdefgh==;EndpointSuffix=core.windows.net",
+    "host=db user=u password=hunter2 dbname=x",
+    "jdbc:postgresql://db/x?user=u&password=hunter2",
+    "https://api.example.org/v1?api_key=abcdef&x=1",
+    "<config><password>hunter2</password></config>",
+    '<add key="DbPassword" value="hunter2"/>',
+    "- name: DB_PASSWORD\n  value: hunter2",
+    "--user app --password hunter2",
+    "machine x login y password hunter2",
+    "db:5432:app:app:hunter2",
+]
+ORDINARY = [
+    "true",
+    "42",
+    "us-east-1",
+    "10.0.0.0/16,10.1.0.0/16",
+    "fe80:0:0:0:1",
+    "2026-11-28T12:00:00Z",
+    "123e4567-e89b-12d3-a456-426614174000",
+    "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "https://example.org:8443/path?x=1&y=2#z",
+    "https://example.org/users/a@b.example.org",
+    "http://localhost:8080/@scope/pkg",
+    "ssh://git@github.com/x/y.git",
+    "postgres://db.example.org/app",
+    "postgres://app@db.example.org/app",
+    "postgres://app:${DB_PASSWORD}@db/x",
+    "mongodb://a:27017,b:27017,c:27017/db?replicaSet=rs0",
+    "redis://cache.abc.0001.use1.cache.amazonaws.com:6379/0",
+    "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/db/password-AbCdEf",
+    "arn:aws:ssm:us-east-1:123456789012:parameter/prod/db/password",
+    "subnet-0a1b2c3d,subnet-0a1b2c3e",
+    "ops@example.org",
+    '{"enabled": true, "limit": 10, "owner": "team-a"}',
+    '{"max_tokens": 4096, "model": "x"}',
+    '{"token_url": "https://example.org/oauth/token"}',
+    '{"password_policy": {"min_length": 12, "require_symbols": true}}',
+    '{"passwordResetEnabled": true, "secretName": "prod/db"}',
+    '{"password": "", "token": null, "secret": "${SECRET}"}',
+    "PASSWORD=\nUSER=app\n",
+    "TOKEN_TTL=3600",
+    "response_type=token&grant_type=password",
+    "sort_key: created\nprimary_key: id\npublic_key=abc",
+    "bypass=all",
+    "Enter your password:",
+    "Basic authentication is required",
+    "cron(0 12 * * ? *)",
+    "123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1.2.3",
+    "Applications/Services/Frontend/Settings1",
+    "^[a-z]+$",
+]
+
+
+@pytest.mark.parametrize("value", SECRETS)
+def test_a_value_with_the_shape_of_a_secret_is_recognised(value: str) -> None:
+    assert value_looks_secret(value)
+
+
+@pytest.mark.parametrize("value", SECRETS[:15])
+def test_a_secret_is_recognised_at_the_end_of_a_long_text(value: str) -> None:
+    assert value_looks_secret("x = 1\n" * 1200 + value)
+
+
+@pytest.mark.parametrize("value", ORDINARY)
+def test_an_ordinary_value_is_not_hidden(value: str) -> None:
+    assert not value_looks_secret(value)
+
+
+def test_a_text_that_is_too_long_or_too_deep_to_be_searched_counts_as_a_secret() -> None:
+    nested = "plain text"
+    for _ in range(DEPTH):
+        nested = json.dumps(nested)
+    assert not value_looks_secret(nested)
+    assert value_looks_secret(json.dumps(nested))
+    assert not value_looks_secret("a" * LIMIT)
+    assert value_looks_secret("a" * (LIMIT + 1))
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a", "://", "://a:", "://:@", "://a:b ", "eyJ", "eyJ.", "-eyJ", "=", "password", "password: ''\n",
+     "token a=", "token<a", "token<a ", "token name=", "token name: a  ", " ", "--a", "token --ab   ", "1",
+     "basic ", "login a ", "\n", "a:1:", "[", '{"a":', "AKIA", "SG." + "a" * 64, '\\"', "a" * 40 + " ", "x.",
+     "\u00e9", "token A b=", "arn:aws:"],
+)  # fmt: skip
+def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
+    """Quadratic time would make it sixteen times as long; three looks leave out what the machine adds."""
+
+    def seconds(length: int) -> float:
+        text = part * (length // len(part))
+        started = time.process_time()
+        value_looks_secret(text)
+        return time.process_time() - started
+
+    value_looks_secret(part)
+    assert min(seconds(32_768) for _ in range(3)) < max(0.02, 9 * min(seconds(8_192) for _ in range(3)))
+
+
+NAMES = {
+    "/app/db_password": True,
+    "/app/pwd": True,
+    "/app/dbpwd": True,
+    "/app/passwd": True,
+    "/app/dsn": True,
+    "/app/SENTRY_DSN": True,
+    "/app/sentryDsn": True,
+    "/app/jwt": True,
+    "/app/tls.pem": True,
+    "/app/creds": True,
+    "/app/connstr": True,
+    "/app/conn_str": True,
+    "/app/connection-string": True,
+    "/app/ConnectionStrings/main": True,
+    "/app/api-key": True,
+    "/app/adsnetwork": False,
+    "/app/tempemail": False,
+    "/app/connection_strategy": False,
+    "/app/host": False,
+}
+
+
+@pytest.mark.parametrize(("name", "secret"), NAMES.items())
+def test_a_name_looks_secret_by_its_words(name: str, secret: bool) -> None:
+    assert name_looks_secret(name) is secret

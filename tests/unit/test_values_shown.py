@@ -1,0 +1,161 @@
+"""Plain values in a plan: hidden where they look like secrets, reported where they belong to one region."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssm_reconcile.model import IMAGE, Place
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.prove import prove
+from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
+from tests.builders import Stage, desired, listing, parameter, replication, target
+
+URL = "postgres://app:hunter2@db/x"
+
+
+def value_of(plan: Plan, name: str = "/p/a") -> dict[str, object]:
+    (found,) = [d for c in plan.changes if c.name == name for d in c.differences if d.attribute == "value"]
+    return {
+        "before": found.before, "after": found.after, "secret": found.secret, "by_shape": found.by_shape
+    }  # fmt: skip
+
+
+HIDDEN = {"before": None, "after": None, "secret": True, "by_shape": True}
+
+
+def findings(plan: Plan, code: str) -> list[str]:
+    return [one.message for one in plan.all_findings if one.code == code]
+
+
+def test_a_new_plain_value_that_looks_like_a_secret_is_hidden_and_its_parameter_named() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", URL)
+    plan = stage.plan()
+    assert value_of(plan) == HIDDEN
+    (message,) = findings(plan, "plain-secret")
+    assert message.startswith("/p/a: not a SecureString although the value looks like a secret")
+    assert "hunter2" not in repr(plan)
+
+
+@pytest.mark.parametrize(("before", "after"), [(URL, "none"), ("none", URL), (URL, URL + "y")])
+def test_both_sides_are_hidden_when_either_looks_like_a_secret(before: str, after: str) -> None:
+    stage = Stage()
+    stage.replicate("/p/a", before)
+    stage.world.put(stage.here, "/p/a", after)
+    plan = stage.plan()
+    assert value_of(plan) == HIDDEN
+    assert len(findings(plan, "plain-secret")) == 1
+
+
+def test_a_secret_beyond_what_is_shown_of_a_value_hides_all_of_it() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", "x=1\n" * 900 + "db_password=hunter2")
+    assert value_of(stage.plan()) == HIDDEN
+
+
+def test_an_item_of_a_string_list_that_looks_like_a_secret_hides_the_list() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", f"one,two,{URL}", "StringList")
+    assert value_of(stage.plan()) == HIDDEN
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "new"), [("db: hole", "hole", URL), (URL, "hunter2@", "@"), (f"{URL} db", URL, "hole")]
+)
+def test_a_value_is_judged_before_and_after_its_rewrite(value: str, old: str, new: str) -> None:
+    stage = Stage(replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.VALUE, old, new),)))
+    stage.world.put(stage.here, "/p/a", value)
+    assert value_of(stage.plan()) == HIDDEN
+
+
+def test_a_name_under_show_lifts_what_its_name_and_its_value_say() -> None:
+    stage = Stage(replication(show=(Glob("/p/*token"),)))
+    stage.world.put(stage.here, "/p/a-token", URL)
+    plan = stage.plan()
+    assert value_of(plan, "/p/a-token")["after"] == URL
+    assert findings(plan, "plain-secret") == []
+
+
+def test_a_value_hidden_by_its_name_is_reported_once() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/token", URL)
+    (message,) = findings(stage.plan(), "plain-secret")
+    assert "although the name looks secret" in message
+
+
+def test_what_versions_prove_is_not_read_to_be_judged() -> None:
+    stage = Stage()
+    stage.replicate("/p/a", URL)
+    stage.world.traffic.calls.clear()
+    plan = stage.plan()
+    assert plan.changes == ()
+    assert "GetParameters" not in {call.operation for call in stage.world.traffic.calls}
+
+
+REGIONAL = {
+    "ami-0123456789abcdef0": "an id of one region",
+    "subnet-0a1b2c3d,subnet-0a1b2c3e": "an id of one region",
+    "sg-0123456789abcdef0": "an id of one region",
+    "arn:aws:sqs:us-east-1:123456789012:orders": "an ARN or a host name of us-east-1",
+    "https://sqs.us-east-1.amazonaws.com/1/x": "an ARN or a host name of us-east-1",
+    "db.abc.us-east-1.rds.amazonaws.com": "an ARN or a host name of us-east-1",
+}
+
+
+@pytest.mark.parametrize(("value", "said"), REGIONAL.items())
+def test_a_value_of_the_source_region_is_reported_and_replicated(value: str, said: str) -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", value, "StringList" if "," in value else "String")
+    plan = stage.plan()
+    (message,) = findings(plan, "regional-value")
+    assert message.startswith("/p/a: the value holds " + said)
+    assert value not in message
+    assert stage.carry_out(plan).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "value", ["us-east-1", "eu-west-1.example.org", "arn:aws:iam::123456789012:role/x", "vpc-production"]
+)
+def test_other_values_are_not_reported_as_regional(value: str) -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", value)
+    assert findings(stage.plan(), "regional-value") == []
+
+
+def test_what_a_rewrite_changes_is_not_reported_as_regional() -> None:
+    rewrites = (
+        Rewrite(Glob("/p/ami"), RewriteIn.VALUE, "ami-0123456789abcdef0", "ami-0123456789abcdef1"),
+        Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}"),
+    )
+    stage = Stage(replication(rewrites=rewrites))
+    stage.world.put(stage.here, "/p/ami", "ami-0123456789abcdef0")
+    stage.world.put(stage.here, "/p/host", "db.us-east-1.example.org")
+    stage.world.put(stage.here, "/p/kept", "subnet-0a1b2c3d.us-east-1.example.org")
+    (message,) = findings(stage.plan(), "regional-value")
+    assert message.startswith("/p/kept: the value holds an id")
+
+
+def test_many_regional_values_in_many_targets_are_one_finding() -> None:
+    stage = Stage(replication(targets=(target(), target("eu-west-1", region="eu-west-1"))))
+    for number in range(8):
+        stage.world.put(stage.here, f"/p/{number}", "sg-0123456789abcdef0")
+    (message,) = findings(stage.plan(), "regional-value")
+    assert message.startswith("/p/0, /p/1, /p/2, /p/3, /p/4 and 3 more: ")
+
+
+def test_a_target_in_the_same_region_has_no_regional_values() -> None:
+    """Of another account: what names the region is right there, and nothing is searched."""
+    there = listing(Place("210987654321", "us-east-1"))
+    here = listing(Place("123456789012", "us-east-1"), parameter("/p/a"))
+    found = prove(replication(), "other", {"/p/a": desired()}, here, there, Run())
+    assert [question.region for question in found.source.values()] == [""]
+    elsewhere = listing(Place("210987654321", "us-east-2"))
+    found = prove(replication(), "other", {"/p/a": desired()}, here, elsewhere, Run())
+    assert [question.region for question in found.source.values()] == ["us-east-1"]
+
+
+def test_an_image_has_its_own_finding_only() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", "ami-0123456789abcdef0", data_type=IMAGE)
+    (message,) = findings(stage.plan(Run()), "regional-value")
+    assert "AMI ids are regional and AWS checks them after the write" in message
