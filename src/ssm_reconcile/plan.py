@@ -140,6 +140,8 @@ class ReplicationPlan:
     source_complete: bool = True
     in_scope: int | None = None
     matched: frozenset[str] = frozenset()
+    spec_id: str | None = None
+    """The digest of the id of the spec, which its records get."""
 
     @property
     def complete(self) -> bool:
@@ -286,5 +288,6 @@ def _identify(part: ReplicationPlan, plan: Plan, tell: Callable[[bytes], object]
         "replication": part.name,
         "source": part.source,
         "targets": sorted(plan.narrowing.targets),
+        **({} if part.spec_id is None else {"spec_id": part.spec_id}),
     }
     tell(b"]," + _canonical(rest)[1:])

@@ -27,6 +27,7 @@ from ssm_reconcile.places import Connect, Places, narrowed, open_more, open_plac
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Watch
+from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.settle import View, settle
 from ssm_reconcile.spec import Replication, Run, Target
@@ -222,6 +223,7 @@ def _judge(
         in_scope=situation.in_scope,
         matched=situation.matched.union(*(draft.matched for draft in drafts.values())),
         source_complete=source.complete,
+        spec_id=None if spec.id is None else digest_id(spec.id),
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
     return guarded(part, Rules(spec, run, situation.unconfirmed, reversed_roles)), situation.views

@@ -6,7 +6,9 @@ tags and differences are computed here anew.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -15,6 +17,12 @@ from ssm_reconcile.record import OWNER, RECORD, digest
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 from ssm_reconcile.stores.region import Stored
 from tests.property.stage import Stage
+
+
+def recorded_id(stored: Stored) -> str | None:
+    """The digest of the id in a record, None without one."""
+    found = re.search(r" own=[0-9a-f]{20}([0-9a-f]{12}) ", stored.tags.get(RECORD, ""))
+    return None if found is None or found[1] == "0" * 12 else found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +52,36 @@ class View:
         return found
 
     def ours(self) -> set[str]:
-        """The addresses whose owner tag is ours and whose record names their own ARN."""
+        """The addresses whose owner tag and id are ours and whose record names their own ARN.
+
+        Without an id in the record they are ours everywhere if the spec has none, else where it places one.
+        """
+        ids = {one and hashlib.sha256(one.encode()).hexdigest()[:12] for one in self.ids}
+        placed = self.placed()
         mine = {f"{name}@{self.source}" for name in (self.spec.name, *self.spec.previous_names)}
         return {
             name
             for name, stored in self.stage.world.region(self.place).parameters.items()
             if stored.tags.get(OWNER) in mine
             and f" own={digest(self.place.arn(name))[:19]}" in stored.tags.get(RECORD, "")
+            and ((found := recorded_id(stored)) in ids or (found is None and name in placed))
+        }
+
+    @property
+    def ids(self) -> set[str | None]:
+        """Today's and earlier ids; None: records without one are ours."""
+        return {self.spec.id, *self.spec.previous_ids}
+
+    def of_others(self) -> set[str]:
+        """The addresses that carry our owner tag and the id of another spec."""
+        ids = {one and hashlib.sha256(one.encode()).hexdigest()[:12] for one in self.ids}
+        mine = {f"{name}@{self.source}" for name in (self.spec.name, *self.spec.previous_names)}
+        return {
+            name
+            for name, stored in self.stage.world.region(self.place).parameters.items()
+            if stored.tags.get(OWNER) in mine
+            and f" own={digest(self.place.arn(name))[:19]}" in stored.tags.get(RECORD, "")
+            and recorded_id(stored) not in {None, *ids}
         }
 
     def shaped(self, source: Stored) -> str:

@@ -187,6 +187,9 @@ SKIPS = (
 )
 
 
+ID, EARLIER_ID = "k3v9x2m7qa", "h5t8w4p2zc"
+
+
 @st.composite
 def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
     """A replication with any of the choices that a spec has."""
@@ -196,8 +199,12 @@ def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
     far = replace(
         TO_FAR, default_key=default, tier=draw(tiers), keys=draw(one_of((), (("alias/many", "alias/app"),)))
     )
+    orphans = draw(one_of(*Orphans))
+    ids = (ID,) if orphans is Orphans.DELETE else (ID, ID, None)
     return Replication(
         name=name,
+        id=draw(one_of(*ids)),
+        previous_ids=draw(one_of((), (), (EARLIER_ID,))),
         source=FROM,
         targets=draw(one_of((near,), (near, far))),
         include=draw(
@@ -213,7 +220,7 @@ def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
         ignore_tags=draw(one_of((), ("cost:*",), ("t0*",))),
         add_tags=draw(one_of((), (("replicated-from", "us-east-1"),))),
         adopt=draw(one_of(Adopt.IDENTICAL, Adopt.NEVER, Adopt.SAME_VALUE, Adopt.OVERWRITE, Adopt.OVERWRITE)),
-        orphans=draw(one_of(*Orphans)),
+        orphans=orphans,
         changed_outside=draw(one_of(*OnOutside)),
         hide=draw(one_of((), (Glob("*url*"),))),
         show=draw(one_of((), (Glob("*password*"),))),
@@ -284,12 +291,16 @@ class Story:
 def stories(draw: st.DrawFn, *, shady: bool = True, run: st.SearchStrategy[Run] = runs) -> Story:
     """Any story. The spec of the first run was another one now and then."""
     spec = draw(replications())
-    earlier = draw(one_of("same", "same", "same", "never", "renamed", "another"))
+    earlier = draw(one_of("same", "same", "same", "never", "renamed", "another", "without id", "other id"))
     first: Replication | None = spec
     if earlier == "never":
         first = None
     elif earlier == "renamed":
         first = replace(spec, name="older", previous_names=())
+    elif earlier == "without id":
+        first = replace(spec, id=None, previous_ids=())
+    elif earlier == "other id":
+        first = replace(spec, id=draw(one_of(EARLIER_ID, "stranger")), previous_ids=())
     elif earlier == "another":
         first = draw(replications())
     some = draw(st.lists(st.sampled_from(NAMES), min_size=4, max_size=8, unique=True))

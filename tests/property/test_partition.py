@@ -16,7 +16,7 @@ from tests.property.stories import Story, stories
 
 COUNTED_AS = {
     Row.FOREIGN: {"conflict"},
-    Row.DETACHED: {"conflict"},
+    Row.DETACHED: {"detached"},
     Row.COPIED: {"conflict"},
     Row.OPTED_OUT: {"opted_out"},
     Row.CHAINED: {"skipped"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import assume, given
@@ -62,6 +63,20 @@ def test_an_apply_moves_nothing_but_what_its_plan_changes(story: Story) -> None:
         for name in before[place].keys() | after[place].keys():
             if (target, name) not in changed:
                 assert before[place].get(name) == after[place].get(name)
+
+
+@given(story=stories())
+@examples(60)
+def test_replicas_of_another_id_are_never_changed(story: Story) -> None:
+    stranger = replace(story.spec, id="stranger", previous_ids=())
+    stage = replace(story, first=stranger).told()
+    others = {target.name: View(stage, story.spec, target).of_others() for target in story.spec.targets}
+    before = stage.world.state()
+    stage.apply(story.spec, run=story.run)
+    after = stage.world.state()
+    for target, names in others.items():
+        for name in names:
+            assert before[stage.places[target]].get(name) == after[stage.places[target]].get(name)
 
 
 @given(story=stories())

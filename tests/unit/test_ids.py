@@ -150,6 +150,16 @@ def test_a_replica_that_gets_another_id_after_the_plan_is_not_written(act: str, 
         assert not stage.world.traffic.writes()
 
 
+def test_a_plan_is_not_applied_under_another_id_than_it_was_approved_with() -> None:
+    """A create would leave a record with an id that nobody has approved."""
+    found = []
+    for one in (ID, OTHER, None):
+        stage = Stage(spec(one))
+        stage.world.put(stage.here, "/p/a", "v")
+        found.append(stage.plan().plan_id)
+    assert len(set(found)) == 3
+
+
 class TestWithoutAnId:
     def test_where_something_is_placed_it_is_retagged_once(self) -> None:
         stage = of_team(None)

@@ -149,6 +149,7 @@ def _id_of(document: Document) -> str:
             {
                 "replication": part["name"],
                 "source": part["source"],
+                **({"spec_id": part["spec_id"]} if "spec_id" in part else {}),
                 "mode": document["mode"],
                 "targets": sorted(narrowed["targets"]),
                 "only": sorted(narrowed["only"]),

@@ -134,6 +134,7 @@ def _replication(part: ReplicationPlan, plan: Plan) -> dict[str, Any]:
         "name": part.name,
         "id": plan.id_of(part),
         "source": part.source,
+        **({} if part.spec_id is None else {"spec_id": part.spec_id}),
         "selected": part.selected if part.in_scope is None else part.in_scope,
         "complete": part.complete,
         "source_complete": part.source_complete,
