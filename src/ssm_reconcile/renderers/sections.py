@@ -225,7 +225,7 @@ def by_pattern(view: View, actions: Iterable[str], most: int, *, anyway: bool = 
             mine = [
                 c
                 for c in view.changes
-                if c.action == action and c.withheld is withheld and c.is_anyway is anyway
+                if c.action == action and not c.is_danger and c.withheld is withheld and c.is_anyway is anyway
             ]
             for path in fold((change.name for change in mine), most):
                 names = set(path.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,16 @@ def test_deletes_and_replacements_are_never_folded(level: int) -> None:
     comment = plan_comment(view_of(plans.many(80, deletes=40)), level=level)
     assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(40))
     assert f"! {plans.name_at(40)}  [String] REPLACE" in comment
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_a_secret_that_becomes_plain_text_is_listed_once_at_every_level(level: int) -> None:
+    exposed = replace(plans.update("eu-west-1", "/one/secret"), exposes=True)
+    comment = comment_of(exposed, plans.update("eu-west-1", "/app/other"), level=level)
+    below = comment.split("[!CAUTION]")[1].split("\n\n", 1)[1]
+    assert "**1 SecureString made plain.**" in comment
+    assert "/one/secret" in below
+    assert below.count("/one/secret") == 1
 
 
 def test_more_deletes_than_there_is_room_for_are_counted() -> None:
