@@ -71,10 +71,10 @@ class ReconcileError(Exception):
 
 
 class SpecError(ReconcileError):
-    """The spec cannot be used; carries every error found, not only the first."""
+    """The spec cannot be used; carries every error found, and the warnings after them."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        count = len(findings)
+        count = sum(finding.severity is Severity.ERROR for finding in findings)
         super().__init__(f"the spec has {count} error{'' if count == 1 else 's'}")
         self.findings = tuple(findings)
 

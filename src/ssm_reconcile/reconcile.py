@@ -20,6 +20,7 @@ from ssm_reconcile import apply, narrowing, observe, pending
 from ssm_reconcile.budget import SOURCE, Site, budget
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
+from ssm_reconcile.diff.renames import renamed
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
 from ssm_reconcile.model import Access, Keyring, KeyState, Listing
@@ -213,6 +214,7 @@ def _judge(
         findings=(
             *_place_findings(spec, source, live),
             *(_selection_findings(spec, situation.selected, source) if run.aim is None else ()),
+            *renamed(spec, source.place, drafts, whole),
             *_key_findings(spec, situation.rings),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *value_findings(

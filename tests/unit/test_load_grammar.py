@@ -57,7 +57,7 @@ YAML = {
     "an open list": ("a: §[b, c", "yaml-syntax", "not closed"),
     "an open mapping": ("a: §{b: c", "yaml-syntax", "not closed"),
     "a wrong indentation": ("a:\n  b: 1\n §c: 2", "yaml-syntax", "indentation"),
-    "an unquoted sign": ("a: §@b", "yaml-syntax", "cannot begin with `@`: put it in quotes"),
+    "an unquoted sign": ("a: §@b", "yaml-syntax", 'cannot begin with `@`: quote it: "@b"'),
     "a bracket too many": ("{a: 1}§}", "yaml-syntax", "nothing is expected"),
     "an escape without its digits": ('a: "\\x§ZZ"', "yaml-syntax", "this is not valid YAML: "),
     "a second key": ("a: 1\nb: 2\n§a: 3", "duplicate-key", "`a` is here twice (first in line 1)"),
@@ -289,11 +289,78 @@ tags:
     §aws:x: "1"
 """
     found = errors(text)
-    wheres = [one.where for one in found if one.code != "missing-property"]
-    assert wheres == places(text)
-    assert [one.message for one in found if one.code == "missing-property"] == [
-        "the document has no `source`: write `source: { region: us-east-1 }`"
-    ]
+    assert [one.where for one in found] == places(text)
+
+
+UNQUOTED = ["**", "*", "*foo", "*foo/bar", "@x", "%x", "`x", "!x", "&x", "> x", "| x", ",x", "]", "}"]
+
+
+@pytest.mark.parametrize("sign", UNQUOTED)
+def test_text_that_begins_with_a_sign_of_yaml_is_one_error_that_says_to_quote_it(sign: str) -> None:
+    (found,) = errors(BASE.replace('  include: ["/prod/**"]', f"  include:\n    - {sign}"))
+    assert f'quote it: "{sign}"' in found.message.replace("quote it if it is text", "quote it")
+    assert found.where == "spec.yaml:9:7"
+
+
+@pytest.mark.parametrize("sign", ["{a}", "[a]", "a: b"])
+def test_text_that_yaml_reads_as_a_list_or_a_mapping_is_an_error_that_says_to_quote_it(sign: str) -> None:
+    (found,) = errors(BASE.replace('  include: ["/prod/**"]', f"  include:\n    - {sign}"))
+    assert "quote it" in found.message
+
+
+def test_a_sign_of_yaml_in_a_list_in_brackets_is_quoted_alone() -> None:
+    (found,) = errors(BASE.replace('["/prod/**"]', '["/prod/**", **, "/b"]'))
+    assert 'quote it: "**"' in found.message
+
+
+def test_what_a_misspelled_property_holds_is_checked_under_the_name_that_was_meant() -> None:
+    text = plus("x-a: 1").replace("parameters:", "§paramters:").replace('["/prod/**"]', '[§"/prod/"]')
+    found = errors(text)
+    assert [one.code for one in found] == ["unknown-property", "bad-pattern"]
+    assert [one.where for one in found] == places(text)
+
+
+def test_warnings_are_reported_with_the_errors() -> None:
+    text = BASE.replace("delete: owned", "delete: maybe").replace("region: us-east-2", "region: us-esat-2")
+    with pytest.raises(SpecError) as refused:
+        load_text(text)
+    assert [one.code for one in refused.value.findings] == ["unknown-value", "unknown-region"]
+    assert refused.value.message == "the spec has 1 error"
+
+
+def test_a_missing_include_makes_no_warning_about_other_rules() -> None:
+    text = BASE.replace('include: ["/prod/**"]', 'exclude: ["/prod/a"]')
+    with pytest.raises(SpecError) as refused:
+        load_text(text)
+    assert [one.code for one in refused.value.findings] == ["missing-property"]
+
+
+def test_an_alias_without_an_anchor_hides_no_other_error() -> None:
+    found = errors(plus("x-a: *b").replace("delete: owned", "delete: maybe"))
+    assert [one.code for one in found] == ["unknown-value", "unknown-alias"]
+
+
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [
+        ("us-esat-1", "did you mean `us-east-1`?"),
+        ("us-esat-2", "did you mean `us-east-2`?"),
+        ("eu-wst-1", "did you mean `eu-west-1`?"),
+        ("eu-central-11", "did you mean `eu-central-1`?"),
+        ("xx-nowhere-1", "check the spelling"),
+    ],
+)
+@pytest.mark.parametrize("place", ["source", "target"])
+def test_an_unknown_region_is_a_warning_with_the_nearest_one(region: str, hint: str, place: str) -> None:
+    old = "region: us-east-1" if place == "source" else "region: us-east-2"
+    (found,) = load_text(BASE.replace(old, f"region: {region}")).findings
+    assert (found.code, found.severity.value) == ("unknown-region", "warning")
+    assert f"`{region}` is not a region that this version knows: {hint}" == found.message
+
+
+@pytest.mark.parametrize("region", ["ap-southeast-3", "eu-central-2"])
+def test_a_known_region_is_no_warning(region: str) -> None:
+    assert load_text(BASE.replace("region: us-east-2", f"region: {region}")).findings == ()
 
 
 def test_a_mistake_in_what_an_alias_stands_for_is_reported_where_it_is_written() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssm_reconcile.cli import options, running, streams
 from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from ssm_reconcile.permit import Policy
+
+DEFAULT = "default credentials"
+"""The identity of `permit.DEFAULT`, without its import: help has to be fast."""
 
 HELP = """\
 Print the IAM policies that a spec needs, and no more; needs no AWS.
@@ -23,6 +31,8 @@ Examples:
   ssm-reconcile iam plan --no-decrypt
   ssm-reconcile iam apply prod.yaml --format terraform
   ssm-reconcile iam event prod.yaml
+  ssm-reconcile iam plan --identity default --document | aws iam put-role-policy \\
+      --role-name ssm-reconcile-plan --policy-name plan --policy-document file:///dev/stdin
   ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 --environment prod
   ssm-reconcile iam trust --github acme/parameters --partition aws-cn
 
@@ -44,17 +54,58 @@ def command() -> None:
     """The group; says nothing itself."""
 
 
+def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
+    """Return the policies for one identity; all of them where none is named."""
+    if identity is None:
+        return found
+    chosen = [one for one in found if identity in {one.identity, *_short_names(one)}]
+    if not chosen:
+        known = [_short_names(one)[0] if one.identity == DEFAULT else one.identity for one in found]
+        raise unknown_name("identity", identity, known)
+    return chosen
+
+
+def _only(found: Sequence[Policy]) -> Policy:
+    """Return the one policy; raise UsageError, with how to choose, where there are several."""
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(_short_names(one)[0] if one.identity == DEFAULT else one.identity for one in found)
+    message = f"--document prints one policy document, and {len(found)} identities need one each"
+    raise UsageError(message, f"choose one with --identity: {names or 'none'}")
+
+
+def _short_names(policy: Policy) -> tuple[str, ...]:
+    """What `--identity` may also call an identity."""
+    return ("default",) if policy.identity == DEFAULT else (policy.identity.rpartition("/")[2],)
+
+
 def _phase(name: str, help_text: str) -> Callable[..., Any]:
     """Makes the subcommand of one phase."""
 
     @command.command(name, help=help_text, epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
     @options.spec_argument
     @options.only_name
+    @click.option(
+        "--identity",
+        metavar="ROLE",
+        help="Only the policy for that role of the spec (its ARN or name), or for `default`: the default"
+        " credentials.",
+    )
+    @click.option(
+        "--document", is_flag=True, help="Print one policy document, for `aws iam put-role-policy`."
+    )
     @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt outright (iam plan only).")
     @_form
     @options.talk
     def print_policies(
-        *, specs: tuple[str, ...], name: str | None, no_decrypt: bool, form: str, asked: Asked
+        *,
+        specs: tuple[str, ...],
+        name: str | None,
+        identity: str | None,
+        document: bool,
+        no_decrypt: bool,
+        form: str,
+        asked: Asked,
     ) -> int:
         from ssm_reconcile.permit import Phase, formats, policies
 
@@ -65,9 +116,16 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
             "terraform": formats.as_terraform,
             "cloudformation": formats.as_cloudformation,
         }
-        found = policies(loaded, phase, no_decrypt=no_decrypt)
-        streams.result(render[form](found, phase))
-        for note in formats.too_long(found) if not asked.quiet else ():
+        if document and form != "json":
+            raise click.UsageError(f"--document prints JSON: leave out --format {form}.")
+        found = _chosen(policies(loaded, phase, no_decrypt=no_decrypt), identity)
+        notes = formats.too_long(found)
+        if document:
+            streams.result(json.dumps(formats.document(_only(found)), indent=2))
+            notes.append(formats.WIDER.rstrip("."))
+        else:
+            streams.result(render[form](found, phase))
+        for note in notes if not asked.quiet else ():
             streams.aside(f"Note: {note}.")
         return 0
 

@@ -222,9 +222,9 @@ def _tell(proposal: Proposal, asked: Asked) -> None:
         return
     seen = proposal.survey
     left = sum(one.count for one in proposal.excluded if not one.too_many)
-    told = [f"{_n(len(seen.listing.parameters))}, {proposal.selected:,} selected"]
+    told = [f"{_n(len(seen.listing.parameters))}, {proposal.selected + proposal.skipped:,} selected"]
     told += [f"{left:,} excluded (the file says why)"] if left else []
-    told += [f"{proposal.skipped:,} skipped by skip_sync"] if proposal.skipped else []
+    told += [f"{proposal.skips:,} skipped by skip_sync"] if proposal.skips else []
     streams.aside(f"{seen.listing.place}: {', '.join(told)}")
     for key, count in proposal.near_misses:
         streams.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")

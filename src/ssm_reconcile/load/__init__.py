@@ -68,8 +68,11 @@ def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
                 views.append(view)
     check_together([outline(view) for view in views], notes, effort)
     if notes.failed:
-        errors = [note.finding() for note in notes.sorted(Severity.ERROR, files)]
-        raise SpecError([*errors, *(note.finding() for note in notes.deferred)])
+        errors, warnings = (
+            [note.finding() for note in notes.sorted(severity, files)]
+            for severity in (Severity.ERROR, Severity.WARNING)
+        )
+        raise SpecError([*errors, *(note.finding() for note in notes.deferred), *warnings])
     if name is not None:
         _check_name(name, views)
     replications = [build(view) for view in views]
@@ -94,7 +97,7 @@ def _checked(document: Document, notes: Notes, effort: Effort) -> View | None:
         return None
     if _is_saved(document, root, notes):
         return None
-    view = View(root, check(root, notes))
+    view = View(*check(root, notes))
     name = view.at("name").text
     notes.about = () if name is None else (name,)
     check_meaning(view, notes, effort)

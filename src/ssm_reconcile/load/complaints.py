@@ -117,14 +117,17 @@ def _type(complaint: Complaint) -> Said:
     node, label = complaint.node, complaint.label
     match complaint.wanted:
         case "string":
-            kind = (
-                "a list"
+            kind, signs = (
+                ("a list", "begins with `[` or `- `")
                 if isinstance(node, Items)
-                else "a mapping"
+                else ("a mapping", "begins with `{` or holds `: `")
                 if isinstance(node, Map)
-                else "something else"
+                else ("something else", "is meant as text")
             )
-            wanted = f"must be one text, not {kind}: write for example {complaint.example}"
+            wanted = (
+                f"must be one text, not {kind}: quote it if it {signs},"
+                f" or write for example {complaint.example}"
+            )
         case "integer":
             wanted = f"must be a whole number in plain digits, without quotes, such as {complaint.example}"
         case "number":

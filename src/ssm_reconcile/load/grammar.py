@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -19,13 +20,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from ssm_reconcile.errors import UsageError, Where
 from ssm_reconcile.load.complaints import Complaint, describe
 from ssm_reconcile.load.nodes import Items, Kind, Map, Node, Scalar
-from ssm_reconcile.load.notes import Notes
+from ssm_reconcile.load.notes import Notes, nearest
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
 Schema: TypeAlias = Mapping[str, Any]
+_SURE = 0.8
+"""From this similarity on, a misspelled property is taken for the one that was meant."""
+_MISREAD = frozenset({"yaml-tag", "yaml-syntax", "unknown-alias"})
+"""Codes of errors about a value that was most likely meant as text: the schema adds nothing to them."""
 SCHEMAS = ("replication", "plan", "report")
 
 
@@ -121,26 +126,60 @@ def _value(node: Scalar) -> object:
             return _Odd()
 
 
-def check(root: Map, notes: Notes) -> frozenset[int]:
-    """Notes everything that the schema has against a document; returns the nodes it is about.
+def check(root: Map, notes: Notes) -> tuple[Map, frozenset[int]]:
+    """Note everything that the schema has against a document; return it, and the nodes that are wrong.
 
-    Those are identities (`id`) of values, and of the keys of properties that do not exist.
+    Those are identities (`id`) of values, and of the keys of properties that do not exist. A misspelled
+    property is an error, and in the returned document it has the name that was meant, so that what it
+    holds is checked at the same time.
     """
     free = Map(tuple(entry for entry in root.entries if not entry[0].text.startswith("x-")), root.where)
+    meant = _respelled(free, replication_schema())
     bad: set[int] = set()
     told: set[tuple[Where, str]] = set()
-    for error in _validator().iter_errors(_plain(free)):
+    misread = {note.where for note in notes.all if note.code in _MISREAD}
+    found = [one for one in _found(free, notes) if meant is not free and one.rule == "additionalProperties"]
+    for complaint in (*found, *_found(meant, notes)):
+        bad.add(complaint.about)
+        # one value may break several rules (length and pattern): one sentence will do
+        if complaint.once and ((complaint.where, complaint.path) in told or complaint.where in misread):
+            continue
+        told.add((complaint.where, complaint.path))
+        code, message = describe(complaint, replication_schema())
+        notes.error(complaint.where, code, message)
+    return meant, frozenset(bad)
+
+
+def _found(root: Map, notes: Notes) -> Iterator[Complaint]:
+    for error in _validator().iter_errors(_plain(root)):
         if notes.full:
-            break
-        for complaint in _complaints(error, free):
-            bad.add(complaint.about)
-            # one value may break several rules (length and pattern): one sentence will do
-            if (complaint.where, complaint.path) in told and complaint.once:
-                continue
-            told.add((complaint.where, complaint.path))
-            code, message = describe(complaint, replication_schema())
-            notes.error(complaint.where, code, message)
-    return frozenset(bad)
+            return
+        yield from _complaints(error, root)
+
+
+def _respelled(node: Map, schema: Schema) -> Map:
+    """The mapping with each misspelled property under the name that was meant; itself where none is."""
+    known = schema.get("properties", {})
+    here = {name.text for name, _ in node.entries}
+    entries: list[tuple[Scalar, Node]] = []
+    for key, value in node.entries:
+        near = nearest(key.text, known, cutoff=_SURE) if known and key.text not in known else None
+        name = key if near is None or near in here else replace(key, text=near)
+        here.add(name.text)
+        entries.append((name, _respelled_below(value, known.get(name.text, {}))))
+    same = all(
+        new is old for pair in zip(entries, node.entries, strict=True) for new, old in zip(*pair, strict=True)
+    )
+    return node if same else Map(tuple(entries), node.where)
+
+
+def _respelled_below(node: Node, schema: Schema) -> Node:
+    if isinstance(node, Map):
+        return _respelled(node, schema)
+    if isinstance(node, Items):
+        items = tuple(_respelled_below(item, schema.get("items", {})) for item in node.items)
+        return node if items == node.items else Items(items, node.where)
+    return node
 
 
 def _complaints(error: ValidationError, root: Map) -> Iterator[Complaint]:
@@ -158,8 +197,10 @@ def _complaints(error: ValidationError, root: Map) -> Iterator[Complaint]:
         yield Complaint(rule, wanted, schema, name, name.where, f"{label}.{name.text}", id(name))
     elif rule == "required" and isinstance(node, Map):
         here = {name.text for name, _ in node.entries}
+        known = schema.get("properties", {})
+        meant = {nearest(name, known) for name in here if name not in known}
         for missing in wanted:
-            if missing not in here:
+            if missing not in here and missing not in meant:  # a misspelled name is reported as that
                 where = key.where if key is not None and isinstance(path[-1], str) else node.where
                 yield Complaint(rule, missing, schema, node, where, label, 0, once=False)
     elif rule == "additionalProperties" and isinstance(node, Map):

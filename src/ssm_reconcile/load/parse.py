@@ -200,6 +200,10 @@ class _Tree:
         self._refuse_tag(event, event.tag)
         if len(event.value) > TEXT_LIMIT:
             self.stop(event, "too-long", f"a value may have {TEXT_LIMIT} characters")
+        if event.anchor is not None and not event.value and event.implicit[0]:
+            word = f"&{event.anchor}"
+            message = f"YAML reads `{shown(word)}` as an anchor without a value: quote it: {quoted(word)}"
+            self.notes.error(self._where(event), "yaml-syntax", message)
         done = _Done(scalar(event.value, self._where(event), plain=event.implicit[0]), 1, 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = done
@@ -218,12 +222,11 @@ class _Tree:
             hint = (
                 "an anchor reaches to the end of its own document (`---`) only: repeat it here"
                 if name in self.past_anchors
-                else f"write &{shown(name)} at the first place"
+                else f"quote it if it is text: {quoted('*' + name)}; an alias needs &{shown(name)} before it"
             )
-            self.stop(
-                event, "unknown-alias", f"there is no anchor &{shown(name)} before *{shown(name)}: {hint}"
-            )
-            raise AssertionError  # stop has raised
+            message = f"there is no anchor &{shown(name)} before *{shown(name)}: {hint}"
+            self.notes.error(self._where(event), "unknown-alias", message)
+            return _Done(Scalar("", Kind.NULL, self._where(event)), 1, 1)
         return found
 
     def _too_deep(self, event: Event) -> None:
@@ -231,7 +234,10 @@ class _Tree:
 
     def _refuse_tag(self, event: Event, tag: str | None) -> None:
         if tag is not None:
-            message = f"a spec has no YAML tags: remove `{shown(tag)}`, and write text in quotes"
+            standard = tag.startswith("tag:")
+            word = "!!" + tag.removeprefix("tag:yaml.org,2002:") if standard else tag
+            advice = "and write text in quotes" if standard else f"or quote it: {quoted(word)}"
+            message = f"a spec has no YAML tags: remove `{shown(word)}`, {advice}"
             self.notes.error(self._where(event), "yaml-tag", message)
 
     def _finish(self, done: _Done, anchor: str | None) -> None:

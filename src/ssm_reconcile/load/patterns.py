@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ssm_reconcile.load.globs import DEEP, Effort, covers, levels, overlaps
 from ssm_reconcile.load.grammar import replication_schema
 from ssm_reconcile.load.name_hints import name_hint
-from ssm_reconcile.load.nodes import Scalar, View
+from ssm_reconcile.load.nodes import Items, Scalar, View
 from ssm_reconcile.load.notes import Notes, inline, shown
 from ssm_reconcile.load.places import Spot
 from ssm_reconcile.model import Place, canonical
@@ -63,7 +63,9 @@ def check_patterns(view: View, source: Spot, notes: Notes, effort: Effort) -> No
     for key in ("hide", "show"):
         _check_shown_names(view.at(key).each_text(), source, notes)
     selecting = _check_includes(include, exclude, notes, effort)
-    if len(selecting) == len(list(rules.at("include").each())):  # else more may be selected than we know
+    if selecting and len(selecting) == _written(
+        rules.at("include")
+    ):  # else more may be selected than we know
         _check_effects(
             exclude, selecting, "exclude", "excludes nothing that `include` selects", notes, effort
         )
@@ -71,6 +73,11 @@ def check_patterns(view: View, source: Spot, notes: Notes, effort: Effort) -> No
             rewritten, selecting, "rewrite", "matches nothing that `include` selects", notes, effort
         )
     _check_rewrite_order(view, notes, effort)
+
+
+def _written(view: View) -> int:
+    """The number of entries of a list, wrong ones included."""
+    return len(view.node.items) if isinstance(view.node, Items) else 0
 
 
 def _sound(patterns: Iterable[Scalar], source: Spot, notes: Notes) -> list[Scalar]:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.nodes import View
 from ssm_reconcile.load.notes import Notes, shown
+from ssm_reconcile.load.regions import check_region
 from ssm_reconcile.partitions import partition_of
 
 PlaceKey: TypeAlias = tuple[str, str | None]
@@ -73,6 +74,7 @@ def check_places(view: View, notes: Notes) -> None:
     source_view, target_views = view.at("source"), list(view.at("targets").each())
     for one in (source_view, *target_views):
         _check_access(one, notes)
+        check_region(one.at("region"), notes)
     source, targets = spots(view)
     _check_accounts([source_view, *target_views], notes)
     _check_partitions(source_view, target_views, notes)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from ssm_reconcile.propose.paths import Path, cover_within, parts_of, speakable, top_paths
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
 from ssm_reconcile.region_ties import RegionTie
-from ssm_reconcile.skip_tag import SkipSync
+from ssm_reconcile.skip_tag import SkipMode, SkipSync
 from ssm_reconcile.spec import Adopt, Glob
 
 __all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
@@ -79,6 +79,8 @@ class Proposal:
     rewrites: tuple[Path, ...]
     skip_mode: str
     skipped: int
+    skips: int
+    """Skipped addresses, as a plan counts them: a parameter counts once for each target."""
     adopt: Adopt
     numbers: Mapping[str, Mapping[Likeness, int]]
     near_misses: tuple[tuple[str, int], ...] = ()
@@ -109,6 +111,7 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
     open_names = [name for name in chosen if name not in skipped]
     excluded, gone = _exclusions(seen, wishes, open_names, every, trouble or {})
     kept = [name for name in open_names if name not in gone]
+    skip = SkipSync(SKIP_TAG, SkipMode(_skip_mode(seen, skipped)))
     return Proposal(
         name=wishes.name or wishes.fallback,
         id=wishes.id,
@@ -120,8 +123,9 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
         excluded=excluded,
         keys=_keys(seen, wishes, chosen),
         rewrites=_rewrites(seen, kept, every),
-        skip_mode=_skip_mode(seen, skipped),
+        skip_mode=skip.mode.value,
         skipped=len(skipped),
+        skips=sum(skip.applies(seen.listing.tags_of(n), one.name) for n in skipped for one in seen.targets),
         near_misses=tuple(sorted(almost.items())),
         adopt=_adopt(seen, kept),
         numbers={

@@ -48,6 +48,62 @@ def test_other_forms(cli: Cli, form: str, sign: str) -> None:
     assert sign in cli("iam", "plan", "--format", form).stdout
 
 
+ROLES = """\
+version: 1
+name: prod
+source: { region: us-east-1, role_arn: "arn:aws:iam::123456789012:role/reader" }
+targets:
+  - { region: us-east-2, role_arn: "arn:aws:iam::123456789012:role/path/writer" }
+parameters: { include: ["/app/**"] }
+delete: owned
+"""
+
+
+def test_a_document_is_what_iam_takes_and_nothing_else(cli: Cli) -> None:
+    said = cli("iam", "plan", "--document")
+    assert said.exit_code == 0
+    document = json.loads(said.stdout)
+    assert set(document) == {"Version", "Statement"}
+    (policy,) = json.loads(cli("iam", "plan").stdout)["policies"]
+    assert document == policy["document"]
+
+
+def test_a_document_for_several_identities_says_how_to_choose_one(cli: Cli) -> None:
+    Path("replication.yaml").write_text(ROLES)
+    said = cli("iam", "apply", "--document")
+    assert said.exit_code == 64
+    assert said.stdout == ""
+    assert (
+        "choose one with --identity: arn:aws:iam::123456789012:role/path/writer,"
+        " arn:aws:iam::123456789012:role/reader, default"
+    ) in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("identity", "action"),
+    [
+        ("writer", "ssm:PutParameter"),
+        ("arn:aws:iam::123456789012:role/path/writer", "ssm:PutParameter"),
+        ("default", "sts:AssumeRole"),
+    ],
+)
+def test_an_identity_is_chosen_by_its_arn_or_name(cli: Cli, identity: str, action: str) -> None:
+    Path("replication.yaml").write_text(ROLES)
+    said = cli("iam", "apply", "--document", "--identity", identity)
+    assert said.exit_code == 0
+    assert action in {one for s in json.loads(said.stdout)["Statement"] for one in s["Action"]}
+    (policy,) = json.loads(cli("iam", "apply", "--identity", identity).stdout)["policies"]
+    assert policy["document"] == json.loads(said.stdout)
+
+
+def test_an_unknown_identity_and_another_format_are_wrong_usage(cli: Cli) -> None:
+    Path("replication.yaml").write_text(ROLES)
+    said = cli("iam", "plan", "--identity", "raeder")
+    assert said.exit_code == 64
+    assert "no identity is named 'raeder'" in said.stderr
+    assert cli("iam", "plan", "--document", "--format", "terraform").exit_code == 64
+
+
 @pytest.mark.parametrize(
     ("patterns", "noted"), [(1, None), (12, "an inline one may have"), (80, "characters")]
 )

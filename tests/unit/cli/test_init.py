@@ -284,6 +284,15 @@ def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: py
     assert {glob.text for glob in spec().include} == {first, "/staging/**"}
 
 
+def test_the_counts_of_selected_and_skipped_are_those_of_the_plan(years: Aws, cli: Cli) -> None:
+    told = cli(*LOOK, "--target", "eu-west-1", "--force")
+    assert told.exit_code == 0, told.stderr
+    counts = r"([\d,]+) selected.*?([\d,]+) skipped by skip_sync"
+    (proposed,) = re.findall(counts, " ".join(told.stderr.split()))
+    (planned,) = re.findall(counts, " ".join(cli("plan", "--no-decrypt").stdout.split()))
+    assert proposed == planned
+
+
 def test_the_counts_on_the_terminal_are_those_of_the_places(years: Aws, cli: Cli) -> None:
     told = cli(*LOOK)
     here, there = (len(years.names(region)) for region in ("us-east-1", "us-east-2"))
