@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 HELP = """\
 Reconcile the parameters that an event names, and no others.
 
-EVENT is a file, or `-` for standard input: an EventBridge event of Parameter Store, a batch of SQS
-records, the payload of a GitHub `repository_dispatch` (the file at GITHUB_EVENT_PATH), a JSON list of
-names, or names one a line. A scheduled event reconciles everything.
+EVENT is a file, or `-` for standard input: an EventBridge event of Parameter Store or about tags, a
+list of events, a batch of SQS records, the payload of a GitHub `repository_dispatch` (the file at
+GITHUB_EVENT_PATH), a JSON list of names or ARNs, or names one a line. A scheduled event reconciles
+everything. An entry that cannot be read is reported and stops no other.
 
 Only these names are read, at the source and where they belong in the targets; all rules and guards are
 those of `apply`. A delete lists both places first, since guards count all that would go. What comes from
