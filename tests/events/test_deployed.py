@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -572,3 +573,48 @@ def test_the_lag_of_each_change_is_measured_from_its_event(
     account.clock.advance(timedelta(seconds=40))
     account.drain()
     assert 40 <= metrics(capsys.readouterr().out)["LagSeconds"] < 45
+
+
+def tag_event(account: Account, place: Place, name: str) -> dict[str, Any]:
+    """An event of `aws.tag` about one parameter (aws-facts C2)."""
+    return account.event(place, name, "") | {
+        "source": "aws.tag",
+        "detail-type": "Tag Change on Resource",
+        "detail": {"service": "ssm", "resource-type": "parameter", "changed-tag-keys": ["team"]},
+    }
+
+
+class TestTagEventsAndPipes:
+    def test_a_tag_event_brings_the_tags_to_the_replica(self, account: Account, stack: Deployed) -> None:
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        account.world.tag(account.here, "/prod/a", {"team": "a"})
+        stack.invoke([tag_event(account, account.here, "/prod/a")])
+        assert (account.world.tags(account.there, "/prod/a") or {})["team"] == "a"
+
+    def test_tag_events_about_our_own_writes_write_nothing(self, account: Account) -> None:
+        east, west = account.deploy(SPEC), account.deploy(BACK, region="us-east-2")
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        account.world.traffic.forget()
+        for stack in (east, west):
+            for place in (account.here, account.there):
+                stack.invoke(tag_event(account, place, "/prod/a"))
+        assert not account.world.traffic.writes()
+
+    def test_a_record_of_a_pipe_that_failed_is_answered_once(self, account: Account, stack: Deployed) -> None:
+        account.world.put(account.here, "/prod/a", "v")
+        account.world.put(account.here, "/prod/b", "v")
+
+        def denied(operation: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
+            return refused(Trouble.DENIED) if operation == "PutParameter" and "/prod/b" in names else None
+
+        account.world.faults = denied
+        both = [account.event(account.here, "/prod/b", "Create") for _ in range(2)]
+        records = [
+            {"messageId": "1", "receiptHandle": "r1", "body": "/prod/a"},
+            {"messageId": "2", "receiptHandle": "r2", "body": json.dumps(both)},
+        ]
+        answer = stack.invoke(records)
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
+        assert account.world.value(account.there, "/prod/a") == "v"

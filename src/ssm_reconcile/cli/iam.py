@@ -14,7 +14,7 @@ from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from ssm_reconcile.permit import Policy
+    from ssm_reconcile.permit import Phase, Policy
 
 DEFAULT = "default credentials"
 """The identity of `permit.DEFAULT`, without its import: help has to be fast."""
@@ -52,6 +52,22 @@ _form = click.option(
 @click.group("iam", help=HELP, epilog=EPILOG)
 def command() -> None:
     """The group; says nothing itself."""
+
+
+def _print(found: Sequence[Policy], phase: Phase, form: str, *, document: bool) -> list[str]:
+    """Write policies to stdout; return what a reader has to know of them."""
+    from ssm_reconcile.permit import formats
+
+    if document:
+        streams.result(json.dumps(formats.document(_only(found)), indent=2))
+        return [*formats.too_long(found), formats.WIDER.rstrip(".")]
+    render = {
+        "json": formats.as_json,
+        "terraform": formats.as_terraform,
+        "cloudformation": formats.as_cloudformation,
+    }
+    streams.result(render[form](found, phase))
+    return formats.too_long(found)
 
 
 def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
@@ -107,24 +123,13 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         form: str,
         asked: Asked,
     ) -> int:
-        from ssm_reconcile.permit import Phase, formats, policies
+        from ssm_reconcile.permit import Phase, policies
 
-        loaded = running.load_specs(specs, name)
-        phase = Phase(name_of_phase)
-        render = {
-            "json": formats.as_json,
-            "terraform": formats.as_terraform,
-            "cloudformation": formats.as_cloudformation,
-        }
         if document and form != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {form}.")
-        found = _chosen(policies(loaded, phase, no_decrypt=no_decrypt), identity)
-        notes = formats.too_long(found)
-        if document:
-            streams.result(json.dumps(formats.document(_only(found)), indent=2))
-            notes.append(formats.WIDER.rstrip("."))
-        else:
-            streams.result(render[form](found, phase))
+        phase = Phase(name_of_phase)
+        found = policies(running.load_specs(specs, name), phase, no_decrypt=no_decrypt)
+        notes = _print(_chosen(found, identity), phase, form, document=document)
         for note in notes if not asked.quiet else ():
             streams.aside(f"Note: {note}.")
         return 0
