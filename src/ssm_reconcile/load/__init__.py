@@ -68,11 +68,12 @@ def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
                 views.append(view)
     check_together([outline(view) for view in views], notes, effort)
     if notes.failed:
-        errors, warnings = (
-            [note.finding() for note in notes.sorted(severity, files)]
-            for severity in (Severity.ERROR, Severity.WARNING)
+        every = (
+            *notes.sorted(Severity.ERROR, files),
+            *notes.deferred,
+            *notes.sorted(Severity.WARNING, files),
         )
-        raise SpecError([*errors, *(note.finding() for note in notes.deferred), *warnings])
+        raise SpecError([note.finding() for note in every])
     if name is not None:
         _check_name(name, views)
     replications = [build(view) for view in views]
