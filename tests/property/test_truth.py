@@ -213,6 +213,7 @@ def effects(plan: Plan) -> list[Any]:
             essence(change),
             change.row,
             change.effect.__class__.__name__,
+            sorted(change.tags.removed),
             change.expected.source_version,
             change.expected.source_modified,
             change.expected.version,
