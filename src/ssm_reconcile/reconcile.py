@@ -107,7 +107,7 @@ def _with_unmatched(
     plan: Plan, parts: Sequence[ReplicationPlan], specs: Sequence[Replication], listed: Listed, run: Run
 ) -> Plan:
     """Return the plan with a finding for each pattern of `--only` that matches nothing."""
-    if not run.only:
+    if not run.only or listed.names:  # of a run for some names no more than those was listed
         return plan
     sources = [(spec, listed.listings[spec.source.access]) for spec in specs]
     names = (

@@ -135,15 +135,35 @@ class Applying:
             streams.aside(_visible(line))
         if len(verdict.lines) > TOLD:
             streams.aside(f"... and {len(verdict.lines) - TOLD:,} more")
-        raise _Changed(verdict, self.order.flags)
+        raise _Changed(verdict, self._give_again())
+
+    def _give_again(self) -> str:
+        """Return what to run where a flag that the saved plan was made with was not given; else nothing."""
+        missing = self.order.missing
+        if not missing:
+            return ""
+        words = [word for flag in missing for word in flag.split()]
+        again = self.order.command_line(self.asked).apply_saved(self.order.file, *words)
+        return f"give {' '.join(missing)} again, since a saved plan lifts no guard by itself: `{again}`"
 
     def _show(self, plan: Plan, work: Work) -> None:
         """The plan on stderr: stdout is for the report."""
         order = self.order
         document = running.document_of(plan, order.run, order.intent, order.specs, work.now())
-        again = "" if order.saved is not None else running.apply_command(order.intent, order.specs)
+        again = "" if order.missing else order.command_line(self.asked).apply()
         color = streams.colored(sys.stderr, self.asked.color)
         streams.aside(showing.plan_as("text", document, color=color, apply_command=again))
+
+    @property
+    def _approval(self) -> str:
+        """What the apply went by: `event`, `saved-plan`, `expect-plan`, `answer` or `yes`."""
+        if self.planner is not None:
+            return "event"
+        if self.order.saved is not None:
+            return "saved-plan"
+        if self.order.expect is not None:
+            return "expect-plan"
+        return "answer" if self.ask else "yes"
 
     def _declined(self, plan: Plan) -> int:
         streams.aside("Nothing was changed.")
@@ -165,7 +185,8 @@ class Applying:
     def _publish(self, report: Report, code: int, *, told: bool = True) -> None:
         """The report, saved first and then shown, each once."""
         now = SystemClock(_NEVER).now()
-        document = report_document(report, tool_version=__version__, created=now) | {"exit_code": code}
+        document = report_document(report, tool_version=__version__, created=now)
+        document |= {"exit_code": code, "approval": self._approval}
         if self.plan is None:
             document |= {"plan_id": NO_PLAN, "complete": False}  # nothing was planned from anything
         document = printable_tree(document)
@@ -185,12 +206,9 @@ class Applying:
 class _Changed(PlanRefused):
     """The plan has changes that the saved one had not."""
 
-    def __init__(self, verdict: approve.Verdict, flags: tuple[str, ...]) -> None:
+    def __init__(self, verdict: approve.Verdict, remedy: str) -> None:
         count = len(verdict.lines)
-        remedy = "look at the new plan above, and have it approved"
-        if flags:
-            again = f"it was made with {' '.join(flags)}: what lifts a guard has to be given to apply, too"
-            remedy = f"{remedy} ({again})"
+        remedy = remedy or "look at the new plan above, and have it approved"
         changes = "1 change" if count == 1 else f"{count:,} changes"
         super().__init__(f"the saved plan does not cover {changes} of the plan now", remedy)
         self.verdict = verdict

@@ -9,6 +9,7 @@ import click
 
 from ssm_reconcile.cli import options, streams
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 
 HELP = """\
@@ -110,6 +111,6 @@ def command(
         return 0
     streams.save(Path(output), text)
     if not asked.quiet:
-        where = "" if output == DEFAULT_SPEC else f" {output}"
-        streams.aside(f"Wrote {output}. Read it, then: ssm-reconcile plan{where}")
+        specs = () if output == DEFAULT_SPEC else (output,)
+        streams.aside(f"Wrote {output}. Read it, then: {CommandLine(specs, access=asked.access).plan()}")
     return 0

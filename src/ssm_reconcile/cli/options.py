@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import click
 
 from ssm_reconcile.cli.streams import COLOR_CHOICES, check_writable
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Adopt, Run
 
 Command: TypeAlias = Callable[..., Any]
@@ -37,6 +38,12 @@ class Asked:
     endpoint_url: str | None = None
     parallelism: int = 8
     no_progress: bool = False
+
+    @property
+    def access(self) -> tuple[str, ...]:
+        """The words that say how AWS is reached."""
+        given = (("--profile", self.profile), ("--endpoint-url", self.endpoint_url))
+        return tuple(word for flag, value in given if value is not None for word in (flag, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +97,29 @@ class Intent:
             parallelism=parallelism,
         )
 
-    def flags(self) -> list[str]:
-        """The flags that say the same again."""
-        words: list[str] = []
-        for field in fields(self):
-            value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
-            if value is True:
-                words.append(flag)
-            elif isinstance(value, tuple):
-                words += [word for item in value for word in (flag, item)]
-            elif value is not None and value is not False:  # 0 is a number that was given
-                words += [flag, str(value)]
-        return words
+    def command_line(self, specs: Sequence[str], asked: Asked | None = None) -> CommandLine:
+        """Return what other commands have to repeat to be about the same."""
+        words = {field.name: self._words(field.name) for field in fields(self)}
+        others = [name for name in words if name not in {"name", "target", "only", *_MODE}]
+        return CommandLine(
+            specs=tuple(specs),
+            name=self.name,
+            targets=self.target,
+            only=self.only,
+            mode=tuple(word for name in _MODE for word in words[name]),
+            lifts=tuple(word for name in others for word in words[name]),
+            access=() if asked is None else asked.access,
+        )
+
+    def _words(self, name: str) -> list[str]:
+        value, flag = getattr(self, name), "--" + name.replace("_", "-")
+        if value is None or value is False:
+            return []
+        return [flag] if value is True else [flag, str(value)]  # 0 is a number that was given
+
+
+_MODE = ("verify_values", "no_decrypt", "adopt")
+"""Fields of an intent that say how much is read and adopted: neither narrowing nor the lift of a guard."""
 
 
 def check_patterns(flag: str, patterns: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ import click
 
 from ssm_reconcile import approve
 from ssm_reconcile.cli.documents import guessed_text, read_document
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Intent, Word, check_exposure
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent, Word, check_exposure
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.spec import Run
 
@@ -28,6 +29,30 @@ class Order:
     saved: Mapping[str, Any] | None = None
     flags: tuple[str, ...] = ()
     max_plan_age: float = 7
+    file: str = ""
+    """The saved plan."""
+
+    def command_line(self, asked: Asked) -> CommandLine:
+        """Return what a command has to repeat to plan the same again."""
+        given = self.intent
+        if self.saved is not None:
+            run = self.run
+            given = replace(
+                given,
+                name=self.name,
+                target=run.targets,
+                only=run.only,
+                verify_values=run.verify_values,
+                no_decrypt=run.no_decrypt,
+                adopt=None if run.adopt is None else run.adopt.value,
+            )
+        return given.command_line(() if self.specs == (DEFAULT_SPEC,) else self.specs, asked)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The flags that lifted a guard when the saved plan was made, and were not given again."""
+        given = " ".join(self.intent.command_line(()).lifts) + " "
+        return tuple(flag for flag in self.flags if f"{flag} " not in given)
 
 
 def order_of(specs: Sequence[str], intent: Intent, word: Word, *, parallelism: int) -> Order:
@@ -102,4 +127,5 @@ def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
         saved=document,
         flags=saved.flags,
         max_plan_age=word.max_plan_age,
+        file=path,
     )

@@ -92,7 +92,7 @@ def command(
             running.say_saved(out, "plan", asked)
         if metrics is not None:
             running.save_metrics(metrics, plan, work.now())
-        again = running.apply_command(intent, specs)
+        again = intent.command_line(specs, asked).apply()
         color = streams.colored(sys.stdout, asked.color)
         streams.result(showing.plan_as(form, document, color=color, apply_command=again))
         drifted = fail_on_drift and _list_drift(plan, work.specs)

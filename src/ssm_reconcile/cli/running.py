@@ -167,13 +167,6 @@ def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
     streams.save(path, status.metrics(every, now))
 
 
-def apply_command(intent: Intent, paths: Sequence[str]) -> str:
-    """The command that applies what these arguments planned, but for the id."""
-    import shlex
-
-    return shlex.join(["ssm-reconcile", "apply", *paths, *intent.flags()])
-
-
 def say_saved(path: Path, what: str, asked: Asked) -> None:
     """Says where a file is now."""
     if not asked.quiet:

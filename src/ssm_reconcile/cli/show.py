@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -52,15 +53,14 @@ def command(file: Any, form: str, asked: Asked) -> int:
     return 0
 
 
-def _apply_command(document: dict[str, Any]) -> str:
-    """The command that would apply a saved plan by its id; empty when the plan does not say."""
+def _apply_command(document: dict[str, Any]) -> str | None:
+    """The command that would apply a saved plan by its id; None when the plan does not say."""
     from ssm_reconcile import approve
-    from ssm_reconcile.cli.running import apply_command
 
     try:
         saved = approve.run_of(document)
     except UsageError:
-        return ""
+        return None
     run = saved.run
     intent = Intent(
         name=saved.name,
@@ -70,8 +70,9 @@ def _apply_command(document: dict[str, Any]) -> str:
         no_decrypt=run.no_decrypt,
         adopt=None if run.adopt is None else run.adopt.value,
     )
+    lifts = tuple(word for flag in saved.flags for word in flag.split())
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
-    return " ".join([apply_command(intent, files), *saved.flags])
+    return replace(intent.command_line(files), lifts=lifts).apply()
 
 
 def _is_report(text: str) -> bool:

@@ -10,8 +10,11 @@ WIDTH = 120
 """Columns where there is no terminal to ask."""
 
 
-def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_command: str = "") -> str:
-    """A plan's document in one of the formats."""
+def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_command: str | None = None) -> str:
+    """A plan's document in one of the formats.
+
+    `apply_command` would apply it, but for its id; empty: name none. None: made of what the plan says.
+    """
     from ssm_reconcile.renderers import view
 
     match form:
@@ -26,7 +29,7 @@ def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_comman
         case "html":
             from ssm_reconcile.renderers.html import plan_html
 
-            return plan_html(view.plan_view(document), apply_command=apply_command)
+            return plan_html(view.plan_view(document), apply_command=apply_command or "")
         case _:
             from ssm_reconcile.renderers.text import plan_text
 

@@ -8,8 +8,8 @@ from ssm_reconcile.renderers.grouping import Group, groups_of
 from ssm_reconcile.renderers.outcomes import ReportView
 
 
-def headline(report: ReportView) -> str:
-    """The one line that says what happened."""
+def headline(report: ReportView, *, is_reviewed: bool = False) -> str:
+    """Return the line that says what happened. `is_reviewed`: whether its changes were approved before."""
     total = sum(report.summary.values())
     applied = report.summary.get("applied", 0)
     done = f"**Applied {applied:,} of {total:,}"
@@ -17,11 +17,14 @@ def headline(report: ReportView) -> str:
         state = (
             "Nothing had to be applied" if report.complete else "A place is incomplete, nothing was applied"
         )
-        return f"**{state}.**"
+        return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
     if applied == total:
-        return f"{done} as reviewed.**"
+        done += " as reviewed" if is_reviewed or report.is_reviewed else ""
+        return f"{done}**, {report.unmet}." if report.unmet else f"{done}.**"
     counts = sorted((result, n) for result, n in report.summary.items() if n and result != "applied")
-    rest = words.listed([f"{n:,} {result.replace('_', ' ')}" for result, n in counts])
+    rest = words.listed(
+        [*(f"{n:,} {result.replace('_', ' ')}" for result, n in counts), *filter(None, [report.unmet])]
+    )
     ending = "Interrupted: the next run goes on." if report.interrupted else ""
     if not ending and any(word != "withheld" for word, _ in counts):
         ending = "The next run goes on with the rest."

@@ -89,11 +89,10 @@ def report_found(report: ReportView) -> str:
     """What an apply has left undone, in a few words; empty where nothing remains."""
     left = {result: n for result, n in report.summary.items() if n and result != "applied"}
     parts = [f"{n:,} {result.replace('_', ' ')}" for result, n in sorted(left.items())]
-    kept = {word: sum(group.size for group in report.groups if group.counted == word) for word in _KEPT}
     seen = "" if report.complete else "a place could not be seen"
     rest = sum(group.size for group in report.remaining)
     gone = f"{rest:,} not as written" if rest else ""
-    return ", ".join(filter(None, (seen, *parts, gone, words.aside(kept, _KEPT))))
+    return ", ".join(filter(None, (seen, *parts, gone, report.unmet)))
 
 
 _KEPT = ("conflict", "detached", "invalid")

@@ -192,7 +192,8 @@ def report_comment(
 ) -> str:
     """What an apply did: the plan's comment with one line under its title and what was not applied.
 
-    Without the plan, a page of its own. `said` is Markdown of the caller's own after that line.
+    Without the plan, a page of its own. A report that does not say what it went by (format 1.0) goes by the
+    plan that it is shown with. `said` is Markdown of the caller's own after that line.
     """
     if plan is not None:
         aside = unapplied(report, 40)
@@ -201,7 +202,7 @@ def report_comment(
             budget,
             context,
             level,
-            said="\n\n".join(filter(None, (headline(report), said))),
+            said="\n\n".join(filter(None, (headline(report, is_reviewed=not report.approval), said))),
             aside=aside,
         )
     for most in (100, 40, 10, 3):

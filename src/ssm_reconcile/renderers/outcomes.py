@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ssm_reconcile.plan import COUNTED, UNMET
 from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.grouping import Document, FindingView, Group, findings_of, groups_of
 from ssm_reconcile.renderers.inert import visible
@@ -49,6 +50,18 @@ class ReportView:
     findings: tuple[FindingView, ...]
     interrupted: bool
     exit_code: int
+    approval: str = ""
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether the changes were those of a plan that was approved before the apply."""
+        return self.approval in ("saved-plan", "expect-plan")
+
+    @property
+    def unmet(self) -> str:
+        """Addresses without a change that do not hold what the spec asks for: `2 conflicts, 1 invalid`."""
+        kept = {word: sum(group.size for group in self.groups if group.counted == word) for word in UNMET}
+        return words.aside(kept, [word for word in COUNTED if word in UNMET])
 
     @property
     def short_id(self) -> str:
@@ -69,12 +82,14 @@ class ReportView:
         """One line: `Applied 9 of 12 changes: 2 failed, 1 stale (plan 9535f4258859).`."""
         total = sum(self.summary.values())
         if not total:
-            return "Nothing to do." if self.complete else "INCOMPLETE: nothing to do where it was seen."
-        rest = ", ".join(
+            state = "Nothing to do" if self.complete else "INCOMPLETE: nothing to do where it was seen"
+            return f"{state}{': ' + self.unmet if self.unmet else ''}."
+        counts = [
             f"{number:,} {result.replace('_', ' ')}"
             for result, number in sorted(self.summary.items())
             if number and result != "applied"
-        )
+        ]
+        rest = ", ".join([*counts, *([self.unmet] if self.unmet else [])])
         done = f"Applied {self.summary.get('applied', 0):,} of {words.count(total, 'change')}"
         return f"{done}{': ' + rest if rest else ''} (plan {self.short_id})."
 
@@ -128,4 +143,5 @@ def report_view(document: Document, replication: str | None = None) -> ReportVie
         findings=findings_of(findings, others),
         interrupted=document["interrupted"],
         exit_code=document["exit_code"],
+        approval=document.get("approval") or "",
     )

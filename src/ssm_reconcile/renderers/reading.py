@@ -110,6 +110,7 @@ _REPORT: Shape = {
     "interrupted": bool,
     "exit_code": int,
     "planned": ({"*": int}, None),
+    "approval": (str, None),
 }
 
 

@@ -6,9 +6,9 @@ a line for its name and more below. Names and values are never broken, so they c
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.details import Line
 from ssm_reconcile.renderers.fold import fold
@@ -22,11 +22,11 @@ _LONGEST_NAME = 60
 """A name column is no wider: one long name must not push all details off the line."""
 
 
-def plan_text(view: View, *, width: int = 120, color: bool = False, apply_command: str = "") -> str:
+def plan_text(view: View, *, width: int = 120, color: bool = False, apply_command: str | None = None) -> str:
     """A plan for a terminal of `width` columns.
 
-    `apply_command` is the command that would apply it, without `--expect-plan`; without one it is
-    made of what the plan itself knows (narrowing and mode).
+    `apply_command` is the command that would apply it, without `--expect-plan`; none is named where it is
+    empty, and None means one made of what the plan itself knows (narrowing and mode).
     """
     page = Page(width, color=color)
     for route in view.routes:
@@ -168,7 +168,7 @@ def _below(page: Page, line: Line, label: int, *, anew: bool) -> None:
     page.lines.append(f"{' ' * (len(start) - 3)}-> {line.after}")
 
 
-def _sum(page: Page, view: View, apply_command: str) -> None:
+def _sum(page: Page, view: View, apply_command: str | None) -> None:
     page.say()
     in_sync = f"{view.summary.get('in_sync', 0):,} in sync"
     aside = words.aside(view.summary, ("conflict", "detached", "invalid", "orphaned", "opted_out"))
@@ -196,20 +196,14 @@ def _sum(page: Page, view: View, apply_command: str) -> None:
         page.say(
             f"{withheld:,} of them WITHHELD by a guard: {', '.join(sorted(view.guards))}.", hang=2, colour="~"
         )
-    if withheld < view.changed:
-        page.say(f"Apply exactly this: {_command(view, apply_command)} --expect-plan {view.short_id}", hang=2)
+    command = _command(view) if apply_command is None else apply_command
+    if withheld < view.changed and command:  # on one line however long it is: people copy it
+        page.lines.append(f"Apply exactly this: {command} --expect-plan {view.short_id}")
 
 
-def _command(view: View, given: str) -> str:
-    if given:
-        return given
-    parts = ["ssm-reconcile", "apply"]
-    for name in view.narrowed_targets:
-        parts += ["--target", name]
-    for glob in view.narrowed_only:
-        parts += ["--only", glob]
-    parts += {"no-decrypt": ["--no-decrypt"], "verify-values": ["--verify-values"]}.get(view.mode, [])
-    return shlex.join(parts)
+def _command(view: View) -> str:
+    mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
+    return CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
 
 
 def report_text(view: ReportView, *, width: int = 120, color: bool = False) -> str:

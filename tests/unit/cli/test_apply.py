@@ -156,7 +156,7 @@ def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cl
     cli("plan", "--out", "plan.json", "--max-deletes", "5")
     told = cli("apply", "plan.json")
     assert told.exit_code == 4
-    assert "it was made with --max-deletes 5" in told.stderr
+    assert "give --max-deletes 5 again" in told.stderr
     assert aws.names("us-east-2") == ALL
     assert cli("apply", "plan.json", "--max-deletes", "5").exit_code == 0
     assert aws.names("us-east-2") == ["/app/key"]

@@ -243,7 +243,7 @@ def report_of(*results: Result, plan: Plan | None = None, **more: Any) -> Any:
 
 def test_after_an_apply_one_line_in_the_plan_says_that_all_was_done() -> None:
     comment = report_comment(report_of(Result.APPLIED), view_of(plans.twelve()))
-    assert comment.split("\n")[3] == "**Applied 12 of 12 as reviewed.**"
+    assert comment.split("\n")[3] == "**Applied 12 of 12 as reviewed**, 3 conflicts, 1 invalid."
     assert "Not applied" not in comment
 
 
@@ -254,7 +254,10 @@ def test_a_page_about_an_apply_promises_no_apply() -> None:
 
 def test_after_an_apply_what_failed_is_listed_with_its_error() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
-    assert "**Applied 6 of 12**, 6 failed. The next run goes on with the rest." in comment
+    assert (
+        "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next run goes on with the rest."
+        in comment
+    )
     assert "* update failed: PutParameter in `eu-west-1` failed: TooManyUpdates" in comment
     assert "/shop/prod/db/password  (ap-southeast-2, eu-west-1)" in comment
 

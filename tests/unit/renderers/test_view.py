@@ -208,7 +208,9 @@ def test_a_single_replication_has_the_id_that_apply_asks_for() -> None:
 def test_the_sentence_of_a_report_counts_every_outcome() -> None:
     report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.NOT_ATTEMPTED))
     sentence = report_view(plans.report_document_of(report)).sentence()
-    assert sentence.startswith("Applied 4 of 12 changes: 4 failed, 4 not attempted (plan ")
+    assert sentence.startswith(
+        "Applied 4 of 12 changes: 4 failed, 4 not attempted, 3 conflicts, 1 invalid (plan "
+    )
 
 
 def test_a_forged_file_cannot_make_a_secret_attribute_show_a_value() -> None:
