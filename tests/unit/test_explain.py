@@ -284,7 +284,8 @@ def test_a_frozen_target_withholds_and_the_word_is_there() -> None:
     stage.world.put(stage.here, "/p/a", "v")
     found = told(stage)
     assert found.plan == ("create, withheld by a guard",)
-    assert "`frozen: false` lifts it" in found.guards[0]
+    assert found.guards == ("frozen-target: the target is frozen",)
+    assert found.remedies[0].startswith("set `frozen: false` at target ")
 
 
 class TestTheCommand:

@@ -9,6 +9,7 @@ import click
 from ssm_reconcile.cli import options, running, streams
 from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
 
 HELP = """\
@@ -58,6 +59,9 @@ def command(
     loaded = running.loaded_from(specs, name)
     with running.working(loaded.replications, run, asked) as work, watching(asked) as watch:
         connect, heeding = running.connect_factory(asked, work.clock), work.stop.heeding(watch)
-        found = diagnose.diagnose(loaded.replications, connect, run, work.clock, heeding, loaded.findings)
+        again = CommandLine(specs, name, access=asked.access)
+        found = diagnose.diagnose(
+            loaded.replications, connect, run, work.clock, heeding, loaded.findings, again
+        )
     streams.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))
     return found.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from ssm_reconcile.cli import options, running, streams
 from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.cli.running import Work
 from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, ReconcileError, Severity
 from ssm_reconcile.spec import Run
 
@@ -25,10 +27,10 @@ HELP = """\
 Say of one parameter why it is, or is not, what it should be in each target, and what to do.
 
 The rule and line that select or exclude it, its key and rewrite, owner and record, versions on both
-sides, its row in the table of cases and why no earlier one fits, what a plan would do, and what to change
-to get something else. NAME is a name at the source or in a target. Only that name is read. Where a plan
-would change something, the plan of its replication is made besides, since guards count all of it; --quick
-leaves that out. Values are shown as a plan shows them: never of a SecureString.
+sides, its row in the table of cases (with -v also why no earlier one fits), what a plan would do, and
+what to change to get something else. NAME is a name at the source or in a target. Only that name is read.
+Where a plan would change something, the plan of its replication is made as well, since guards count all
+of it; --quick leaves that out. Values are shown as a plan shows them: never of a SecureString.
 """
 EPILOG = """\
 \b
@@ -70,22 +72,30 @@ def command(
     """Reads, explains; returns the exit code."""
     from ssm_reconcile import reconcile
     from ssm_reconcile.explain import text
+    from ssm_reconcile.load.patterns import impossible_name
     from ssm_reconcile.places import narrowed
 
+    fault = impossible_name(parameter)
+    if fault is not None:
+        raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
     loaded = running.load_specs(specs, name)
     with running.working(loaded, run, asked) as work:
         places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
-        told = [
-            one
-            for spec in narrowed(loaded, run)
-            for one in _explained(parameter, spec, places, work, quick=quick)
-        ]
-    streams.result(json.dumps(text.document(told), indent=2) if form == "json" else text.text(told))
+        mode = ("--no-decrypt",) if no_decrypt else ()
+        again = CommandLine(specs, name, target, mode=mode, access=asked.access)
+        told: list[Explanation] = []
+        for spec in narrowed(loaded, run):
+            mine = replace(again, name=spec.name if len(loaded) > 1 else name)
+            told += _explained(parameter, spec, places, work, mine, quick=quick)
+    shown = text.text(told, verbose=bool(asked.verbose))
+    streams.result(json.dumps(text.document(told), indent=2) if form == "json" else shown)
     return 0
 
 
-def _explained(name: str, spec: Replication, places: Places, work: Work, *, quick: bool) -> list[Explanation]:
+def _explained(
+    name: str, spec: Replication, places: Places, work: Work, again: CommandLine, *, quick: bool
+) -> list[Explanation]:
     from ssm_reconcile import reconcile
     from ssm_reconcile.explain import explain
     from ssm_reconcile.explain.glance import glance
@@ -95,34 +105,44 @@ def _explained(name: str, spec: Replication, places: Places, work: Work, *, quic
     )
     with watching(work.asked) as watch:
         heeding = work.stop.heeding(watch)
-        seen = glance(spec, places, name)
-        part, views = reconcile.look_closely(spec, seen, uncounted, work.clock, heeding)
+        glanced = glance(spec, places, name)
+        part, views = reconcile.look_closely(spec, glanced, uncounted, work.clock, heeding)
+        whole = part
         if part.changes:
-            part = _judged(part, spec, places, work, quick=quick)
-    return list(explain(name, spec, part, {k: (view.scene, view.desired) for k, view in views.items()}))
+            part, whole = _judged(part, spec, places, work, again, quick=quick)
+    seen = {key: (view.scene, view.desired) for key, view in views.items()}
+    return list(explain(name, spec, part, seen, again, whole))
 
 
 def _judged(
-    part: ReplicationPlan, spec: Replication, places: Places, work: Work, *, quick: bool
-) -> ReplicationPlan:
-    """The same with the fates of a whole plan, or with a word that they are not known."""
+    part: ReplicationPlan,
+    spec: Replication,
+    places: Places,
+    work: Work,
+    again: CommandLine,
+    *,
+    quick: bool,
+) -> tuple[ReplicationPlan, ReplicationPlan]:
+    """Return the same with the fates of a whole plan, and that plan; or with a note that it is not known."""
     from ssm_reconcile import reconcile
 
     if quick:
-        return _unjudged(part, "--quick")
+        part = _unjudged(part, "--quick", again)
+        return part, part
     try:
         with watching(work.asked) as watch:
             run = replace(work.run, targets=tuple(sorted({change.target for change in part.changes})))
             heeding = work.stop.heeding(watch)
             (whole,) = reconcile.make_plan([spec], places, run, work.clock, heeding).replications
     except ReconcileError as failure:
-        return _unjudged(part, failure.message)
+        part = _unjudged(part, failure.message, again)
+        return part, part
     known = {change.order: change for change in whole.changes}
     changes = tuple(known.get(change.order, change) for change in part.changes)
-    return replace(part, changes=changes, findings=(*part.findings, *whole.findings))
+    return replace(part, changes=changes, findings=(*part.findings, *whole.findings)), whole
 
 
-def _unjudged(part: ReplicationPlan, why: str) -> ReplicationPlan:
-    message = f"guards that count a whole plan were not asked ({why}): `ssm-reconcile plan` tells"
+def _unjudged(part: ReplicationPlan, why: str, again: CommandLine) -> ReplicationPlan:
+    message = f"guards that count a whole plan were not asked ({why}): `{again.plan()}` tells"
     streams.aside(f"Note: {message}.")
     return replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))

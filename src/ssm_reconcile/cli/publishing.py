@@ -14,6 +14,7 @@ from ssm_reconcile.cli import streams
 from ssm_reconcile.cli.documents import read_document
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
 from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.publishers import current, drift, outputs, pages, summary
 from ssm_reconcile.publishers.annotations import command, commands, findings_in, workspace
@@ -175,8 +176,14 @@ class Publishing:
     def _context(self) -> CommentContext:
         event = self.event
         reviewed = event.name not in UNREVIEWED
+        specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
         return CommentContext(
-            event.head, event.run, event.run_url(event.run), event.run_label, promise=reviewed
+            event.head,
+            event.run,
+            event.run_url(event.run),
+            event.run_label,
+            promise=reviewed,
+            command=CommandLine(specs, self.name).apply(),
         )
 
     def _comment(self, story: Story, context: CommentContext) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.clock import Clock
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diagnose import places, rights, targets
 from ssm_reconcile.diagnose.checks import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError
@@ -34,10 +35,12 @@ def diagnose(
     clock: Clock,
     watch: Watch,
     findings: Iterable[Finding] = (),
+    again: CommandLine = CommandLine(),  # noqa: B008 - frozen
 ) -> Diagnosis:
     """Looks at everything that a run would rest on; what goes wrong is an answer, nothing is raised.
 
-    `findings` are what the loader had to say of the spec.
+    `findings` are what the loader had to say of the spec, `again` is what the commands that are recommended
+    have to repeat.
     """
     specs = narrowed(specs, run)
     checks = [_of_finding(one) for one in findings]
@@ -45,8 +48,8 @@ def diagnose(
     for spec in specs:
         for access, label in _ends(spec):
             if access not in opened:
-                checks += _open(access, label, connect, clock, watch, opened)
-        checks += _of_replication(spec, opened, run, clock)
+                checks += _open(access, label, connect, clock, watch, opened, again)
+        checks += _of_replication(spec, opened, run, clock, again)
     return Diagnosis(tuple(dict.fromkeys(checks)))
 
 
@@ -66,6 +69,7 @@ def _open(
     clock: Clock,
     watch: Watch,
     opened: dict[Access, tuple[Reader, Listing] | None],
+    again: CommandLine,
 ) -> list[Check]:
     """One place, once, however many replications use it."""
     try:
@@ -73,13 +77,17 @@ def _open(
     except StoreError as failure:
         opened[access] = None
         return [Check(label, "identity", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)]
-    listing, checks = places.look(label, reader, clock, watch)
+    listing, checks = places.look(label, reader, clock, watch, again)
     opened[access] = (reader, listing)
     return checks
 
 
 def _of_replication(
-    spec: Replication, opened: dict[Access, tuple[Reader, Listing] | None], run: Run, clock: Clock
+    spec: Replication,
+    opened: dict[Access, tuple[Reader, Listing] | None],
+    run: Run,
+    clock: Clock,
+    again: CommandLine,
 ) -> list[Check]:
     """What depends on the rules: accounts, rights on parameters, keys, room, time."""
     checks = places.accounts(spec, {access: end[0].place for access, end in opened.items() if end})
@@ -91,6 +99,6 @@ def _of_replication(
     for target in spec.targets:
         end = opened[target.access]
         if end is not None and end[1].complete:
-            checks += rights.at_target(spec, target, listing, *end, decrypt=not run.no_decrypt)
-            checks += targets.look(spec, target, reader, listing, *end, now=clock.now())
+            checks += rights.at_target(spec, target, listing, *end, again, decrypt=not run.no_decrypt)
+            checks += targets.look(spec, target, reader, listing, *end, again, now=clock.now())
     return checks

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ssm_reconcile import observe
 from ssm_reconcile.clock import Clock
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diagnose.checks import Answer, Check, Needed
 from ssm_reconcile.model import Access, Listing, Place
 from ssm_reconcile.progress import Watch
@@ -19,28 +20,27 @@ REFUSED = timedelta(minutes=5)
 """Beyond this AWS refuses the signature of a request (RequestTimeTooSkewed)."""
 
 
-def look(label: str, reader: Reader, clock: Clock, watch: Watch) -> tuple[Listing, list[Check]]:
+def look(
+    label: str, reader: Reader, clock: Clock, watch: Watch, again: CommandLine
+) -> tuple[Listing, list[Check]]:
     """What the place holds, and the checks of it."""
     checks = [Check(label, "identity", Answer.OK, f"{reader.caller} in {reader.place}", needed=Needed.PLAN)]
     settings = reader.settings()
     checks += [_clock(label, settings.moment, clock.now()), *_settings(label, settings)]
     listing = observe.list_place(reader, watch)
-    checks.append(_listed(label, listing))
+    checks.append(_listed(label, listing, again))
     return listing, checks
 
 
-def _listed(label: str, listing: Listing) -> Check:
+def _listed(label: str, listing: Listing, again: CommandLine) -> Check:
     subject = "listing"
     if not listing.complete:
-        return Check(label, subject, Answer.FAILED, listing.trouble, _allow(), Needed.PLAN)
+        remedy = f"`{again.iam('plan')}` prints what this identity needs"
+        return Check(label, subject, Answer.FAILED, listing.trouble, remedy, Needed.PLAN)
     told = f"{len(listing.parameters):,} parameters (ssm:DescribeParameters, tag:GetResources)"
     if listing.trouble:
         return Check(label, subject, Answer.WARNING, listing.trouble)
     return Check(label, subject, Answer.OK, told, needed=Needed.PLAN)
-
-
-def _allow() -> str:
-    return "`ssm-reconcile iam plan` prints what this identity needs"
 
 
 def _settings(label: str, settings: Settings) -> list[Check]:

@@ -7,6 +7,7 @@ who may ask. Rights to write cannot be proven without writing; they are named, a
 
 from __future__ import annotations
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diagnose.checks import Answer, Check, Needed
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Listing, Parameter, canonical
@@ -31,7 +32,14 @@ def at_source(spec: Replication, reader: Reader, listing: Listing, *, decrypt: b
 
 
 def at_target(
-    spec: Replication, target: Target, source: Listing, reader: Reader, listing: Listing, *, decrypt: bool
+    spec: Replication,
+    target: Target,
+    source: Listing,
+    reader: Reader,
+    listing: Listing,
+    again: CommandLine,
+    *,
+    decrypt: bool,
 ) -> list[Check]:
     """Rights on what lies, or will lie, where the rules place it."""
     label = f"target {target.name}"
@@ -46,7 +54,7 @@ def at_target(
     else:
         checks = _of_nothing(label, reader, addresses[0]) if addresses else []
     told = f"cannot be proven without writing: {WRITES}"
-    remedy = "compare the role with `ssm-reconcile iam apply`"
+    remedy = f"compare the role with `{again.iam('apply')}`"
     return [*checks, Check(label, "rights to write", Answer.UNKNOWN, told, remedy, Needed.APPLY)]
 
 

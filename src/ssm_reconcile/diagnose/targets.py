@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ssm_reconcile import observe
 from ssm_reconcile.budget import RATES
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diagnose.checks import Answer, Check, Needed
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
@@ -37,6 +38,7 @@ def look(
     source: Listing,
     there: Reader,
     live: Listing,
+    again: CommandLine,
     *,
     now: datetime,
 ) -> list[Check]:
@@ -49,7 +51,7 @@ def look(
         return [Check(label, "keys", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)]
     desired = resolve(spec, target, source, live, source_ring=ring, target_ring=keys, now=now)
     wanted = {name: one for name, one in desired.items() if not (one.skip or one.chained)}
-    checks = [*_frozen(label, target), *_keys(label, wanted, keys), *_problems(label, wanted)]
+    checks = [*_frozen(label, target), *_keys(label, wanted, keys), *_problems(label, wanted, again)]
     checks += _ids(label, spec, source, live, desired)
     missing = [one for name, one in wanted.items() if name not in live.parameters and not one.problems]
     return [*checks, *_room(label, live, missing), _duration(label, target, len(missing))]
@@ -76,7 +78,7 @@ def _keys(label: str, wanted: Mapping[str, Desired], ring: Keyring) -> list[Chec
     return found
 
 
-def _problems(label: str, wanted: Mapping[str, Desired]) -> list[Check]:
+def _problems(label: str, wanted: Mapping[str, Desired], again: CommandLine) -> list[Check]:
     """What the target cannot take, one check a reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in wanted.values():
@@ -87,7 +89,7 @@ def _problems(label: str, wanted: Mapping[str, Desired]) -> list[Check]:
     for (kind, reason), names in sorted(reasons.items()):
         told = f"{reason} (needed by {names[0]}" + (f" and {len(names) - 1} more)" if names[1:] else ")")
         subject = "key" if kind == ProblemKind.KEY.value else f"cannot take it: {kind}"
-        remedy = f"`ssm-reconcile explain {names[0]}` says what to do"
+        remedy = f"`{again.explain(names[0])}` says what to do"
         found.append(Check(label, subject, Answer.FAILED, told, remedy, Needed.APPLY))
     return found
 

@@ -2,6 +2,7 @@
 
     facts.py     what is there: rule, tags, key, rewrite, owner, record, versions
     rows.py      the row of the table, and why no earlier one fits
+    lifting.py   a withheld change -> what lifts the guard
     remedies.py  what to do, or to change in the spec, to get something else
     text.py      all of it for a terminal, or as a document
     glance.py    a place of which only some names are seen, so that no more is read
@@ -16,9 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene, cases
 from ssm_reconcile.diff.table import row_of
-from ssm_reconcile.explain import facts, remedies, rows
+from ssm_reconcile.explain import facts, lifting, remedies, rows
 from ssm_reconcile.model import Desired, canonical
 from ssm_reconcile.plan import Change, Fate, Other, ReplicationPlan, Row
 from ssm_reconcile.spec import Replication
@@ -34,7 +36,8 @@ class Explanation:
     """One address of one target. `row` None: it is in no row, either unseen or nobody's business.
 
     `facts` are pairs of a label and what there is to say; `ruled_out` pairs of an earlier row and why it
-    does not fit; `plan` what a plan would do; `guards` what withholds that; `remedies` what to do.
+    does not fit; `plan` what a plan would do, `wants` the same if nothing withheld it; `guards` what
+    withholds that; `remedies` what to do.
     """
 
     replication: str
@@ -45,6 +48,7 @@ class Explanation:
     answer: str
     facts: tuple[tuple[str, str], ...] = ()
     ruled_out: tuple[tuple[str, str], ...] = ()
+    wants: str = ""
     plan: tuple[str, ...] = ()
     guards: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
@@ -57,11 +61,22 @@ def addresses(name: str, desired: Mapping[str, Desired]) -> list[str]:
     return sorted({*landed, *([asked] if asked in desired or not landed else [])})
 
 
-def explain(name: str, spec: Replication, part: ReplicationPlan, seen: Seen) -> Iterator[Explanation]:
-    """What there is to say of a name in each target of a replication, in the order of the spec."""
+def explain(
+    name: str,
+    spec: Replication,
+    part: ReplicationPlan,
+    seen: Seen,
+    again: CommandLine = CommandLine(),  # noqa: B008 - frozen
+    whole: ReplicationPlan | None = None,
+) -> Iterator[Explanation]:
+    """Explain a name in each target of a replication, in the order of the spec.
+
+    `again` is what the commands that are recommended have to repeat, `whole` the plan of all names, which
+    the guards have judged.
+    """
     for target in part.targets:
         if not (target.complete and target.name in seen):
-            yield _unseen(name, part, target.name, target.place)
+            yield _unseen(name, part, target.name, target.place, again)
             continue
         scene, desired = seen[target.name]
         known = {case.address: case for case in cases(scene, desired)}
@@ -70,10 +85,10 @@ def explain(name: str, spec: Replication, part: ReplicationPlan, seen: Seen) -> 
             if case is None:
                 yield _nobodys(address, spec, part, scene)
             else:
-                yield _explained(case, part, target.place)
+                yield _explained(case, part, target.place, again, whole or part)
 
 
-def _unseen(name: str, part: ReplicationPlan, target: str, place: str) -> Explanation:
+def _unseen(name: str, part: ReplicationPlan, target: str, place: str, again: CommandLine) -> Explanation:
     """A place could not be listed: nothing can be said of any name in it, but why."""
     why = [
         finding.message
@@ -89,7 +104,7 @@ def _unseen(name: str, part: ReplicationPlan, target: str, place: str) -> Explan
         answer="nothing can be said: a place could not be listed",
         facts=tuple(("cause", one) for one in why),
         plan=("nothing: no change is planned into a place that was not seen to its end",),
-        remedies=("do what the cause says, then run `ssm-reconcile doctor` and this again",),
+        remedies=(f"do what the cause says, then run `{again.doctor()}` and this again",),
     )
 
 
@@ -103,15 +118,19 @@ def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: Scen
         name=address,
         row=None,
         answer=answer,
-        facts=tuple(facts.of_nobodys(address, spec, scene)),
+        facts=tuple(facts.of_nobodys(address, scene)),
         plan=("nothing",),
         remedies=tuple(advice),
     )
 
 
-def _explained(case: Case, part: ReplicationPlan, place: str) -> Explanation:
+def _explained(
+    case: Case, part: ReplicationPlan, place: str, again: CommandLine, whole: ReplicationPlan
+) -> Explanation:
     row = row_of(case)
     outcome = _outcome(case, part)
+    guards = tuple(_guards(outcome))
+    wants = ", ".join(rows.planned(outcome))
     return Explanation(
         replication=part.name,
         target=case.scene.target.name,
@@ -121,9 +140,10 @@ def _explained(case: Case, part: ReplicationPlan, place: str) -> Explanation:
         answer=rows.answer(case, row, outcome),
         facts=tuple(facts.of(case, outcome)),
         ruled_out=tuple(rows.ruled_out(case, row)),
-        plan=tuple(rows.planned(outcome)),
-        guards=tuple(_guards(outcome, part)),
-        remedies=tuple(remedies.of(case, row, outcome)),
+        wants=wants,
+        plan=(f"{wants}, withheld by a guard" if guards else wants,),
+        guards=guards,
+        remedies=tuple(_remedies(case, row, outcome, whole, again)),
     )
 
 
@@ -136,11 +156,32 @@ def _outcome(case: Case, part: ReplicationPlan) -> Change | Other | None:
     )
 
 
-def _guards(outcome: Change | Other | None, part: ReplicationPlan) -> Iterator[str]:
-    """What withholds a change, with what lifts it, in the words of the plan."""
+def _remedies(
+    case: Case, row: Row, outcome: Change | Other | None, whole: ReplicationPlan, again: CommandLine
+) -> Iterator[str]:
+    """Yield what applies the change, or lets it through if it is withheld; then the other ways.
+
+    A change that nothing withholds is applied by a command that is about it alone: other changes of the
+    plan may be withheld, and then an apply of all of it ends with 5.
+    """
+    if isinstance(outcome, Change) and outcome.fate is Fate.WITHHELD:
+        lifting_it = lifting.remedies(outcome, whole, case.scene.replication, again)
+        yield from lifting_it or _said_of(outcome, whole)
+    elif isinstance(outcome, Change):
+        yield f"to {outcome.action.value} it now: `{again.narrowed(outcome.target, outcome.name).apply()}`"
+    yield from remedies.of(case, row, outcome, again)
+
+
+def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
+    """Return what the guards say of a change that no flag lets through."""
+    found = [f for f in part.findings if f.code in change.withheld_by]
+    return list(dict.fromkeys(finding.message for finding in found))
+
+
+def _guards(outcome: Change | Other | None) -> Iterator[str]:
+    """Yield the guards that withhold a change, and why."""
     if not isinstance(outcome, Change) or outcome.fate is not Fate.WITHHELD:
         return
-    for guard in outcome.withheld_by:
-        told = [one.message for one in part.findings if one.code == guard and outcome.target in one.message]
-        why = [reason for reason in outcome.reasons if reason.startswith("withheld: ")]
-        yield f"{guard}: {'; '.join(dict.fromkeys(told or why))}"
+    reasons = [one.removeprefix("withheld: ") for one in outcome.reasons if one.startswith("withheld: ")]
+    for guard, why in zip(outcome.withheld_by, reasons, strict=False):
+        yield f"{guard}: {why}"

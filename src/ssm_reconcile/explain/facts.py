@@ -35,12 +35,11 @@ def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
             yield "differs", _tag_change(tags.before, tags.after)
 
 
-def of_nobodys(address: str, spec: Replication, scene: Scene) -> Iterator[Fact]:
-    """What is at a name that is not selected, at both ends."""
+def of_nobodys(address: str, scene: Scene) -> Iterator[Fact]:
+    """Yield what is at a name that is not selected, at both ends; the answer says why it is not."""
     source = scene.source.parameters.get(address)
-    yield "source", _parameter(source, str(scene.source.place))
     if source is not None:
-        yield from _selection(source.name, source.type, spec)
+        yield "source", _parameter(source, str(scene.source.place))
         yield "source tags", _tags(scene.source.tags_of(address))
     live = scene.live.parameters.get(address)
     yield "live", _parameter(live, str(scene.live.place))

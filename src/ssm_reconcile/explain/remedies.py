@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import assert_never
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Change, Other, Row
@@ -16,15 +18,15 @@ from ssm_reconcile.spec import Replication
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
 
 
-def of(case: Case, row: Row, outcome: Change | Other | None) -> Iterator[str]:
-    """Each way to another result, one sentence each; none for what is as it should be."""
+def of(case: Case, row: Row, outcome: Change | Other | None, again: CommandLine) -> Iterator[str]:
+    """Yield each way to another result, one sentence each; none for what is as it should be."""
     rules, place = case.scene.replication, case.scene.live.place
     tag = rules.skip_sync.tag
     match row:
         case Row.FOREIGN:
             yield from _foreign(case)
         case Row.DETACHED:
-            yield from _detached(case)
+            yield from _detached(case, again)
         case Row.COPIED:
             yield from _copied(case)
         case Row.OPTED_OUT:
@@ -41,15 +43,19 @@ def of(case: Case, row: Row, outcome: Change | Other | None) -> Iterator[str]:
             yield f"if it should live on: create {case.made_from} in {case.scene.source.place} again"
             yield "to keep such replicas: `delete: never` in the spec"
         case Row.ORPHAN:
-            yield from _orphan(case)
+            yield from _orphan(case, outcome)
         case Row.INVALID:
             yield from dict.fromkeys(_problem(case, problem) for problem in case.problems)
         case Row.CREATE:
-            yield f"`ssm-reconcile apply` creates it; to keep it out: `parameters.exclude`, or the tag {tag}"
+            yield f"to keep it out: `parameters.exclude`, or the tag {tag}"
         case Row.ADOPT:
-            yield "`adopt: identical` in the spec (or --adopt identical) takes it over; its value stays"
+            if not isinstance(outcome, Change):
+                alone = replace(again.narrowed(case.scene.target.name, case.name), mode=())
+                command = alone.apply("--adopt", "identical")
+                yield f"`adopt: identical` in the spec, or `{command}`, takes it over; its value stays"
         case Row.CONFLICT:
-            yield from _conflict(case)
+            if not isinstance(outcome, Change):
+                yield from _conflict(case)
         case Row.REPLACE | Row.UPDATE | Row.RETAG:
             yield from _difference(case, outcome)
         case Row.IN_SYNC:
@@ -76,11 +82,11 @@ def _foreign(case: Case) -> Iterator[str]:
     yield "or leave it out here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
 
 
-def _detached(case: Case) -> Iterator[str]:
+def _detached(case: Case, again: CommandLine) -> Iterator[str]:
     target = case.scene.target.name
     owner = detached_from(case.tags)
     yield f"leave it while {target} is live: nothing writes, adopts or deletes it (it was of {owner})"
-    yield f"to replicate into it again: `ssm-reconcile detach --target {target} --undo`"
+    yield f"to replicate into it again: `{again.detach(target, '--undo')}`"
 
 
 def _copied(case: Case) -> Iterator[str]:
@@ -99,11 +105,12 @@ def _chained(case: Case) -> Iterator[str]:
     yield f"if it is to be no replica any more: detach {source.place} in the spec of {owner}"
 
 
-def _orphan(case: Case) -> Iterator[str]:
+def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
     if case.source_gone:
         yield f"its source {case.made_from} is gone, too: create it again if it should live on"
     yield "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
-    yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
+    if not isinstance(outcome, Change):
+        yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
 
 
 _PROBLEMS = {
@@ -149,14 +156,11 @@ def _difference(case: Case, outcome: Change | Other | None) -> Iterator[str]:
         return
     if isinstance(outcome, Change) and outcome.changed_outside:
         yield f"to keep the change: make it at the source, {case.scene.source.place}, too"
-        yield "to drop it: --overwrite-outside at plan and apply, or `changed_outside: overwrite`"
         return
-    if outcome is not None and isinstance(outcome, Change) and outcome.row is Row.REPLACE:
+    if isinstance(outcome, Change) and outcome.row is Row.REPLACE:
         if any(difference.attribute == "tier" for difference in outcome.differences):
             yield f"to accept the tier Advanced: `tier: keep` for {case.scene.target.name} in the spec"
-        yield "--allow-replace at plan and apply: readers fail for a moment, and its history is lost"
-        return
-    yield f"`ssm-reconcile apply` brings {case.name} in line"
+        yield "a replacement deletes it first: readers fail for a moment, and its history is lost"
 
 
 def unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list[str]]:

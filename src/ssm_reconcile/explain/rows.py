@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import Verdict
 from ssm_reconcile.diff.table import TABLE
-from ssm_reconcile.plan import Change, Fate, Other, Release, Row, Update
+from ssm_reconcile.plan import Change, Other, Release, Row, Update
 from ssm_reconcile.record import Standing
 
 _IN_WORDS = {
@@ -37,11 +37,14 @@ def answer(case: Case, row: Row, outcome: Change | Other | None) -> str:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
         return f"{_IN_WORDS[row]} ({how})"
     reasons = [one for one in outcome.reasons if not one.startswith("withheld: ")] if outcome else []
-    return ": ".join([_IN_WORDS[row], *(["; ".join(reasons)] if reasons else [])])
+    said = "; ".join(reasons)
+    if row in (Row.INVALID, Row.UPDATE, Row.CREATE):
+        return f"{_IN_WORDS[row]}: {said}" if said else _IN_WORDS[row]
+    return said or _IN_WORDS[row]  # in the other rows the reasons are the row in words, and more
 
 
 def planned(outcome: Change | Other | None) -> Iterator[str]:
-    """What a plan would do with it."""
+    """Yield what a plan wants to do with it, withheld or not."""
     if not isinstance(outcome, Change):
         yield "nothing"
         return
@@ -53,7 +56,7 @@ def planned(outcome: Change | Other | None) -> Iterator[str]:
             what = "retag: our tags go, its value stays"
         case _:
             pass
-    yield what + (", withheld by a guard" if outcome.fate is Fate.WITHHELD else "")
+    yield what
 
 
 def ruled_out(case: Case, row: Row) -> Iterator[tuple[str, str]]:

@@ -14,22 +14,22 @@ LONGEST = 4000
 """More than any line of ours has; what others wrote is shorter, too (aws-facts A1.3)."""
 
 
-def text(every: Sequence[Explanation]) -> str:
-    """All explanations, a block each."""
-    return "\n\n".join("\n".join(_block(one)) for one in every)
+def text(every: Sequence[Explanation], *, verbose: bool = False) -> str:
+    """Return all explanations, a block each; `verbose`: with the rows that do not fit."""
+    return "\n\n".join("\n".join(_block(one, verbose=verbose)) for one in every)
 
 
-def _block(one: Explanation) -> Iterator[str]:
+def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
     row = f"[{one.row.value}] " if one.row is not None else ""
     yield _line(f"{one.name} in {one.target} ({one.place}), replication {one.replication}")
     yield _line(f"  {row}{one.answer}")
     yield ""
     width = max((len(label) for label, _ in one.facts), default=0)
     yield from (_line(f"  {label:<{width}}  {what}") for label, what in one.facts)
-    yield _line(f"  a plan would do: {', '.join(one.plan)}")
+    yield _line(f"  a plan would do: {one.wants or ', '.join(one.plan)}")
     for guard in one.guards:
         yield _line(f"  withheld by {guard}")
-    if one.ruled_out:
+    if one.ruled_out and verbose:
         yield "  rows that do not fit:"
         yield from (_line(f"    {row:<9}  {why}") for row, why in one.ruled_out)
     if one.remedies:

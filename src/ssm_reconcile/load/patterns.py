@@ -116,7 +116,7 @@ def impossible_name(name: str) -> str | None:
         return f"is not a parameter name{hint}"
     if not name or re.fullmatch(r"[A-Za-z0-9_./-]+", name) is None:
         return "is not a parameter name: write letters, digits and _ . - / only, for example `/prod/db/url`"
-    return impossible(name)
+    return impossible(canonical(name))
 
 
 def fault(pattern: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers import asides, words
 from ssm_reconcile.renderers.frame import CommentContext, link, marker, page, scope_of, size
 from ssm_reconcile.renderers.grouping import ChangeView
@@ -29,7 +30,7 @@ _KEEP = (
 )
 _BRING_BACK = (
     "**Bring the targets back in line.** Apply: run the workflow by hand with mode `apply`, or"
-    " `ssm-reconcile apply`. What was changed outside is overwritten only with `--overwrite-outside`, what a"
+    " {command}. What was changed outside is overwritten only with `--overwrite-outside`, what a"
     " guard withholds only with the flag that it names."
 )
 
@@ -57,7 +58,7 @@ def plan_drift(view: View, *, context: CommentContext, budget: int) -> str:
         " to date by the scheduled runs, and closed by the first one that finds nothing."
     )
     changed = [change for change in view.changes if change.changed_outside]
-    blocks = [first, _outside(view, changed), _ways()]
+    blocks = [first, _outside(view, changed), _ways(context)]
     room = budget - size(page(blocks)) - 2
     shown = plan_comment(view, budget=room, context=context)
     return page([*blocks, shown.split("\n", 1)[1].rstrip("\n")])
@@ -68,8 +69,9 @@ def weight(view: View) -> int:
     return sum(change.is_danger or change.changed_outside for change in view.changes)
 
 
-def _ways() -> str:
-    return f"### Two ways forward\n\n1. {_KEEP}\n2. {_BRING_BACK}"
+def _ways(context: CommentContext) -> str:
+    bring_back = _BRING_BACK.format(command=span(context.command or CommandLine().apply()))
+    return f"### Two ways forward\n\n1. {_KEEP}\n2. {bring_back}"
 
 
 def _outside(view: View, changed: Sequence[ChangeView]) -> str:
@@ -108,9 +110,9 @@ def report_drift(report: ReportView, *, context: CommentContext, budget: int) ->
         f"{head}\nThe last apply of {scope_of(report.scope)} has left something undone. This issue is kept up"
         " to date by the scheduled runs, and closed by the first one after which nothing remains."
     )
-    room = budget - size(page([first, _ways()])) - 2
+    room = budget - size(page([first, _ways(context)])) - 2
     shown = report_comment(report, budget=room, context=context)
-    return page([first, _ways(), shown.split("\n", 1)[1].rstrip("\n")])
+    return page([first, _ways(context), shown.split("\n", 1)[1].rstrip("\n")])
 
 
 def blind_drift(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:

@@ -21,7 +21,7 @@ class CommentContext:
     """Where a comment comes from. All may be empty; `run_label` is the text of the link to the run.
 
     `extra` are further facts for the marker, for who publishes the comment. `promise`: what is shown is
-    under review, and only that is applied.
+    under review, and only that is applied. `command` applies the spec by hand.
     """
 
     head: str = ""
@@ -30,6 +30,7 @@ class CommentContext:
     run_label: str = ""
     extra: tuple[tuple[str, str], ...] = ()
     promise: bool = True
+    command: str = ""
 
 
 NO_CONTEXT = CommentContext()

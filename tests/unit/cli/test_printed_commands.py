@@ -173,3 +173,26 @@ def test_the_headline_counts_conflicts_and_what_is_withheld(cli: Cli, aws: Aws) 
     text, page, _ = applied(cli, "--yes", "--target", "us-east-2")
     assert "Nothing to do: 1 conflict." in text.stdout
     assert "**Nothing had to be applied**, 1 conflict." in page.stdout
+
+
+def test_the_commands_of_doctor_are_about_the_same_spec(
+    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+) -> None:
+    aws.store("us-east-1").add_tags("/app/url", {f"t{n}": "" for n in range(49)})
+    told = cli("doctor", SPEC_FILE, "--name", "prod", *ACCESS).stdout
+    explain = printed(told, "explain")
+    assert explain[:4] == ["explain", "/app/url", "--spec", SPEC_FILE]
+    assert cli(*explain).exit_code == 0
+    assert access[-1] == ("the profile", "http://localhost:4566/a b")
+    assert cli(*printed(told, "iam apply")).exit_code == 0
+
+
+def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
+    from ssm_reconcile.renderers.drift import plan_drift
+    from ssm_reconcile.renderers.frame import CommentContext
+    from ssm_reconcile.renderers.view import plan_view
+    from tests.unit.renderers import plans
+
+    view = plan_view(plans.document_of(plans.twelve()))
+    command = "ssm-reconcile apply 'a b.yaml' --name prod"
+    assert f"`{command}`" in plan_drift(view, context=CommentContext(command=command), budget=60_000)

@@ -1,0 +1,201 @@
+"""`explain`: the remedy of a guard comes first and is run as printed; impossible names; no repetition."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.cli.conftest import SPEC
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Aws, Cli
+
+
+@pytest.fixture
+def many(aws: Aws, cli: Cli) -> Aws:
+    """Two targets with twenty replicas each."""
+    for name in ("url", "hosts", "key"):
+        aws.delete(f"/app/{name}")
+    for number in range(20):
+        aws.put(f"/app/{number:02}", "v")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    return aws
+
+
+def advice(cli: Cli, name: str, *words: str) -> list[str]:
+    """Return what `explain` says to do in us-east-2, line by line."""
+    told = cli("explain", name, "--target", "us-east-2", *words)
+    assert told.exit_code == 0, told.stderr
+    return [line[6:] for line in told.stdout.splitlines() if line.startswith("    - ")]
+
+
+def run_printed(cli: Cli, line: str) -> int:
+    """Run the command in a line; whoever runs an apply on a terminal is asked, and says yes."""
+    (command,) = re.findall(r"`ssm-reconcile ([^`]*)`", line)
+    return cli(*shlex.split(command), "--yes").exit_code
+
+
+def change(aws: Aws, count: int) -> None:
+    for number in range(count):
+        aws.put(f"/app/{number:02}", "changed")
+
+
+def test_too_many_updates_are_let_through_by_the_percentage_that_covers_them(many: Aws, cli: Cli) -> None:
+    change(many, 7)
+    first = advice(cli, "/app/03")[0]
+    assert first == ("to let it through: `ssm-reconcile apply --target us-east-2 --max-change-percent 35`")
+    assert cli("apply", "--target", "us-east-2", "--max-change-percent", "34", "--yes").exit_code == 5
+    assert run_printed(cli, first) == 0
+
+
+def test_too_many_deletes_are_let_through_by_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
+    for number in range(12):
+        many.delete(f"/app/{number:02}")
+    lines = advice(cli, "/app/03")
+    assert lines[0] == "to let it through: `ssm-reconcile apply --target us-east-2 --max-deletes 12`"
+    assert not any("ssm-reconcile" in line for line in lines[1:])
+    assert run_printed(cli, lines[0]) == 0
+    assert len(many.names("us-east-2")) == 8
+
+
+def test_a_frozen_target_is_to_be_thawed_in_the_spec(many: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    thawed = spec.read_text()
+    spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
+    change(many, 1)
+    (line,) = advice(cli, "/app/00")
+    assert line == (
+        "set `frozen: false` at target us-east-2 (replication.yaml:5:5),"
+        " then `ssm-reconcile apply --target us-east-2 --only /app/00`"
+    )
+    spec.write_text(thawed)
+    assert cli("apply", "--target", "us-east-2", "--only", "/app/00", "--yes").exit_code == 0
+
+
+def test_a_guard_that_counts_what_a_frozen_target_holds_is_lifted_with_it(many: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
+    change(many, 9)
+    assert "--max-change-percent 45" in advice(cli, "/app/00")[0]
+
+
+def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: Aws, cli: Cli) -> None:
+    store = many.store("us-east-2")
+    for name in ("/app/00", "/app/01"):
+        many.world.put(store.place, name, "by hand", user="arn:aws:iam::123456789012:user/eve")
+    lines = advice(cli, "/app/00")
+    assert lines[0] == (
+        "to let it through: `ssm-reconcile apply --target us-east-2 --only /app/00 --overwrite-outside`"
+    )
+    assert run_printed(cli, lines[0]) == 0
+    assert store.describe_names(["/app/01"])["/app/01"].version == 2
+
+
+def test_an_empty_source_needs_two_flags(many: Aws, cli: Cli) -> None:
+    for number in range(20):
+        many.delete(f"/app/{number:02}")
+    first = advice(cli, "/app/03")[0]
+    assert "--allow-empty-source --max-deletes 20" in first
+    assert run_printed(cli, first) == 0
+    assert many.names("us-east-2") == []
+
+
+def test_what_nothing_withholds_is_applied_alone_while_others_are_withheld(many: Aws, cli: Cli) -> None:
+    change(many, 9)
+    many.put("/app/new one".replace(" ", "-"), "v")
+    line = advice(cli, "/app/new-one")[0]
+    assert line == "to create it now: `ssm-reconcile apply --target us-east-2 --only /app/new-one`"
+    assert run_printed(cli, line) == 0
+    assert cli("apply", "--target", "us-east-2", "--yes").exit_code == 5
+
+
+def test_the_command_names_spec_replication_and_access(many: Aws, cli: Cli) -> None:
+    file = "the spec.yaml"
+    Path(file).write_text(f"{SPEC}---\n{SPEC.replace('prod', 'stage').replace('/app/', '/stage/')}")
+    change(many, 1)
+    words = ("--spec", file, "--profile", "my profile", "--no-decrypt")
+    told = cli("explain", "/app/00", "--target", "us-east-2", *words).stdout
+    expected = (
+        "ssm-reconcile apply 'the spec.yaml' --name prod --target us-east-2 --only /app/00 --no-decrypt"
+        " --profile 'my profile'"
+    )
+    assert f"`{expected}`" in told
+    assert cli(*shlex.split(expected)[1:], "--yes").exit_code == 0
+
+
+def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(many: Aws, cli: Cli) -> None:
+    assert cli("detach", "--target", "us-east-2", "--yes").exit_code == 0
+    Path("replication.yaml").rename("other.yaml")
+    line = next(line for line in advice(cli, "/app/00", "--spec", "other.yaml") if "`ssm" in line)
+    assert run_printed(cli, line) == 0
+    assert cli("plan", "other.yaml", "--fail-on-drift").exit_code == 0
+    assert len(many.names("us-east-2")) == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("arn:aws:ssm:us-east-1:123456789012:parameter/app/url", "`/app/url`"),
+        ("/app/url:1", "`/app/url`"),
+        ("/app/url/", "`/app/url`"),
+        ("C:/Program Files/Git/app/url", "`/app/url`"),
+        ("/app/**", "the name of one parameter"),
+        ("/app//url", "a single slash"),
+        ("", "`/prod/db/url`"),
+    ],
+)
+def test_a_name_that_no_parameter_can_have_is_wrong_usage(name: str, write: str, cli: Cli, aws: Aws) -> None:
+    before = len(aws.world.calls)
+    told = cli("explain", name)
+    assert told.exit_code == 64
+    assert (
+        f"write {write}" in told.stderr
+        or f"write the name in it, {write}" in told.stderr
+        or write in told.stderr
+    )
+    assert told.stdout == ""
+    assert len(aws.world.calls) == before
+
+
+def states(aws: Aws, cli: Cli) -> list[str]:
+    """Put parameters into many rows, and return their names."""
+    assert cli("apply", "--yes", "--target", "us-east-2", "-q").exit_code == 0
+    aws.put("/app/gone", "v")
+    aws.put("/app/orphan", "v")
+    assert cli("apply", "--yes", "--target", "us-east-2", "-q").exit_code == 0
+    aws.delete("/app/gone")
+    aws.put("/app/conflict", "source")
+    aws.put("/app/conflict", "by hand", region="us-east-2")
+    aws.put("/app/adopt", "same")
+    aws.put("/app/adopt", "same", region="us-east-2")
+    aws.put("/app/new", "v")
+    aws.put("/app/url", "https://example.net")
+    aws.store("us-east-1").add_tags("/app/hosts", {"skip_sync": ""})
+    spec = Path("replication.yaml")
+    spec.write_text(spec.read_text().replace('"/app/**"]', '"/app/**"], exclude: ["/app/orphan"]'))
+    words = ("gone", "orphan", "conflict", "adopt", "new", "url", "hosts", "key", "nothing")
+    return [f"/app/{word}" for word in words]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_no_sentence_is_printed_twice(frozen: bool, aws: Aws, cli: Cli) -> None:
+    names = states(aws, cli)
+    if frozen:
+        spec = Path("replication.yaml")
+        spec.write_text(spec.read_text().replace("region: us-east-2", "region: us-east-2\n    frozen: true"))
+    for name in names:
+        told = cli("explain", name, "--target", "us-east-2").stdout
+        parts = [part.strip(" -.()") for part in re.split(r"[:;\n]| {2,}", told)]
+        said = [part for part in parts if len(part.split()) > 3]
+        assert len(said) == len(set(said)), told
+
+
+def test_the_rows_that_do_not_fit_are_for_v_only(aws: Aws, cli: Cli) -> None:
+    assert aws.names("us-east-1")
+    assert "rows that do not fit" not in cli("explain", "/app/url").stdout
+    assert "rows that do not fit" in cli("explain", "/app/url", "-v").stdout
+    assert '"ruled_out"' in cli("explain", "/app/url", "--format", "json").stdout
