@@ -118,7 +118,7 @@ def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: Scen
         name=address,
         row=None,
         answer=answer,
-        facts=tuple(facts.of_nobodys(address, scene)),
+        facts=tuple(facts.of_nobodys(address, spec, scene)),
         plan=("nothing",),
         remedies=tuple(advice),
     )

@@ -35,7 +35,7 @@ def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
             yield "differs", _tag_change(tags.before, tags.after)
 
 
-def of_nobodys(address: str, scene: Scene) -> Iterator[Fact]:
+def of_nobodys(address: str, spec: Replication, scene: Scene) -> Iterator[Fact]:
     """Yield what is at a name that is not selected, at both ends; the answer says why it is not."""
     source = scene.source.parameters.get(address)
     if source is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
@@ -150,9 +149,6 @@ def _conflict(case: Case) -> Iterator[str]:
 def _difference(case: Case, outcome: Change | Other | None) -> Iterator[str]:
     if isinstance(outcome, Change) and outcome.exposes and not outcome.source_made_plain:
         yield f"to keep it secret: make it a SecureString at the source, {case.scene.source.place}, too"
-        yield f"to make it plain text: --only {shlex.quote(case.name)} --allow-exposure at plan and apply"
-        if outcome.changed_outside:
-            yield "with it, since it was changed outside: --overwrite-outside"
         return
     if isinstance(outcome, Change) and outcome.changed_outside:
         yield f"to keep the change: make it at the source, {case.scene.source.place}, too"
