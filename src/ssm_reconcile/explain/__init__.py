@@ -164,12 +164,15 @@ def _remedies(
     A change that nothing withholds is applied by a command that is about it alone: other changes of the
     plan may be withheld, and then an apply of all of it ends with 5.
     """
+    others = list(remedies.of(case, row, outcome, again))
     if isinstance(outcome, Change) and outcome.fate is Fate.WITHHELD:
-        lifting_it = lifting.remedies(outcome, whole, case.scene.replication, again)
-        yield from lifting_it or _said_of(outcome, whole)
-    elif isinstance(outcome, Change):
+        lifts = lifting.remedies(outcome, whole, case.scene.replication, again) or _said_of(outcome, whole)
+        # What was made secret is better kept so than let through.
+        yield from (*others, *lifts) if "exposure" in outcome.withheld_by else (*lifts, *others)
+        return
+    if isinstance(outcome, Change):
         yield f"to {outcome.action.value} it now: `{again.narrowed(outcome.target, outcome.name).apply()}`"
-    yield from remedies.of(case, row, outcome, again)
+    yield from others
 
 
 def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
