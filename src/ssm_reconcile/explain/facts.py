@@ -36,10 +36,11 @@ def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
 
 
 def of_nobodys(address: str, spec: Replication, scene: Scene) -> Iterator[Fact]:
-    """Yield what is at a name that is not selected, at both ends; the answer says why it is not."""
+    """Yield what is at a name that is not selected, at both ends; nothing of a source that is not there."""
     source = scene.source.parameters.get(address)
     if source is not None:
         yield "source", _parameter(source, str(scene.source.place))
+        yield from _selection(source.name, source.type, spec)
         yield "source tags", _tags(scene.source.tags_of(address))
     live = scene.live.parameters.get(address)
     yield "live", _parameter(live, str(scene.live.place))
