@@ -149,12 +149,23 @@ class StoreError(ReconcileError):
     """One call to a store failed.
 
     Holds only what may be shown: AWS's own message is left out on purpose, since it may quote a
-    value (`ux.md`: of a failed write only operation, code and our own sentence).
+    value (`ux.md`: of a failed write only operation, code and our own sentence). `answered` is false
+    when no answer arrived at all: the network or the endpoint failed.
     """
 
-    def __init__(self, kind: Trouble, *, place: str, operation: str, code: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        kind: Trouble,
+        *,
+        place: str,
+        operation: str,
+        code: str,
+        remedy: str = "",
+        answered: bool = True,
+    ) -> None:
         super().__init__(f"{operation} in {place} failed: {code}", remedy)
         self.kind = kind
         self.place = place
         self.operation = operation
         self.code = code
+        self.answered = answered

@@ -18,6 +18,7 @@ from ssm_reconcile.model import (
     Keyring,
     Listing,
     Parameter,
+    Place,
     Question,
     Reading,
     Tags,
@@ -33,6 +34,8 @@ from ssm_reconcile.stores.base import Reader
 Key = TypeVar("Key")
 CHUNK = 400
 """How many values are in memory at a time."""
+REPLACEABLE = frozenset({Trouble.DENIED, Trouble.UNREACHABLE})
+"""Failures of GetResources after which ListTagsForResource is asked instead."""
 AT_ONCE = 8
 """Requests under way at a time in one place, where AWS has no batch call."""
 
@@ -40,7 +43,8 @@ AT_ONCE = 8
 def list_place(reader: Reader, watch: Watch) -> Listing:
     """Everything that one place holds. Never raises for a failed call: then it is incomplete.
 
-    Without permission for GetResources tags are read one by one; `trouble` says so.
+    Without permission for GetResources, or where its endpoint cannot be reached, tags are read one by
+    one; `trouble` says so.
     """
     with ReadPool(max_workers=2) as pool:
         describing = pool.submit(_describe, reader, watch)
@@ -49,12 +53,9 @@ def list_place(reader: Reader, watch: Watch) -> Listing:
         tags, tag_failure = tagging.result()
     confirmed: frozenset[str] = frozenset()
     trouble = ""
-    if failure is None and tag_failure is not None and tag_failure.kind is Trouble.DENIED:
-        trouble = (
-            f"tags in {reader.place} are read one by one, which is slow:"
-            " tag:GetResources is not allowed there; allow it on Resource *"
-        )
-        tags, tag_failure = _tags_one_by_one(reader, parameters, watch)
+    if failure is None and tag_failure is not None and tag_failure.kind in REPLACEABLE:
+        trouble = slow_tags(reader.place, tag_failure)
+        tags, tag_failure = tags_one_by_one(reader, parameters, watch)
         confirmed = frozenset(tags)
     if tag_failure is not None:
         # without its tags nothing can be said of a parameter: it counts as not seen
@@ -137,9 +138,21 @@ def _tags_in_bulk(reader: Reader, watch: Watch) -> tuple[dict[str, Tags], StoreE
     return found, None
 
 
-def _tags_one_by_one(
+def slow_tags(place: Place, failure: StoreError) -> str:
+    """Return why tags are read one by one, and how to avoid it."""
+    slow = f"tags in {place} are read one by one, which is slow"
+    if failure.kind is Trouble.DENIED:
+        return f"{slow}: tag:GetResources is not allowed there; allow it on Resource *"
+    return (
+        f"{slow}: the endpoint of tag:GetResources cannot be reached ({failure.code}); in a VPC without"
+        f" internet access create the interface endpoint com.amazonaws.{place.region}.tagging"
+    )
+
+
+def tags_one_by_one(
     reader: Reader, parameters: Mapping[str, Parameter], watch: Watch
 ) -> tuple[dict[str, Tags], StoreError | None]:
+    """Read the tags of all parameters of a place with ListTagsForResource; the first failure, if any."""
     fresh, failed = confirm_tags(reader, parameters, watch)
     found = {name: tags for name, tags in fresh.items() if tags is not None}
     return found, next(iter(failed.values()), None)

@@ -109,6 +109,19 @@ def test_an_endpoint_where_nobody_listens(shell: Shell) -> None:
     assert shell.proxy.seen == []
 
 
+def test_a_tagging_endpoint_that_cannot_be_reached_makes_a_plan_slow_and_no_more(shell: Shell) -> None:
+    shell.put("/a", "1")
+    shell.write_spec()
+    env: dict[str, str | None] = {"AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": unreachable()}
+    told = shell.run("plan", "--format", "json", env=env)
+    assert told.returncode == 0, told.stderr
+    plan = json.loads(told.stdout)
+    assert plan["complete"] is True
+    assert plan["summary"]["create"] == 1
+    assert {finding["code"] for finding in plan["findings"]} == {"slow-tags"}
+    assert shell.run("apply", "--yes", "-q", env=env).returncode == 0
+
+
 def test_no_permission_to_list_the_source(shell: Shell) -> None:
     shell.write_spec()
     shell.proxy.meddle = refusing("DescribeParameters", "AccessDeniedException", region=HERE)

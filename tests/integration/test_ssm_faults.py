@@ -134,6 +134,45 @@ def test_a_read_survives_what_passes(store: SsmStore) -> None:
     assert len(wire.bodies) == 2
 
 
+UNANSWERED = ("nobody there", "read timeout", "connection closed", "connection reset")
+
+
+@pytest.mark.parametrize("fault", UNANSWERED)
+def test_a_tagging_endpoint_that_never_answers_is_given_up_after_two_tries(
+    store: SsmStore, clock: FakeClock, fault: str
+) -> None:
+    hook, _ = FAULTS[fault]
+    wire = Wire(store._tagging, "GetResources").answers(lambda _: hook())
+    for listing in (store.tagged(), store.tagged()):
+        with pytest.raises(StoreError) as caught:
+            list(listing)
+        assert (caught.value.kind, caught.value.operation) == (Trouble.UNREACHABLE, "GetResources")
+        assert_silent(caught.value)
+    assert len(wire.bodies) == 2, "the second listing of the run does not try again"
+    assert clock.slept == [0.5]
+
+
+def test_an_error_that_the_tagging_service_answers_is_not_taken_for_an_unreachable_endpoint(
+    store: SsmStore,
+) -> None:
+    wire = Wire(store._tagging, "GetResources").answers(
+        lambda _: refusal("InternalServiceException", status=500)
+    )
+    with pytest.raises(StoreError) as caught:
+        list(store.tagged())
+    assert (caught.value.kind, len(wire.bodies)) == (Trouble.LOST, 5)
+    wire.answers(lambda _: None)
+    assert list(store.tagged()) == [{}]
+
+
+def test_the_tagging_endpoint_has_short_limits_and_no_other_endpoint_has(store: SsmStore) -> None:
+    def limits(client: Any) -> tuple[float, float]:
+        return client.meta.config.connect_timeout, client.meta.config.read_timeout
+
+    assert limits(store._tagging) == (3, 15)
+    assert limits(store._ssm) == (5, 30)
+
+
 def test_each_attempt_of_a_read_takes_a_turn(there: Aws, clock: FakeClock) -> None:
     store = open_store(there, rates=(("list_tags", 0.01),))
     Wire(store._ssm, "ListTagsForResource").answers_once_each(FAULTS["http 500"][0])

@@ -50,9 +50,9 @@ def failed(found: Diagnosis) -> list[tuple[str, str]]:
     return [(one.where, one.subject) for one in found.checks if one.answer is Answer.FAILED]
 
 
-def strike(stage: Stage, operation: str, region: str) -> None:
+def strike(stage: Stage, operation: str, region: str, kind: Trouble = Trouble.DENIED) -> None:
     def plan(called: str, place: object, names: tuple[str, ...], nth: int) -> Fault | None:
-        return refused(Trouble.DENIED) if (called, str(place).split("/")[1]) == (operation, region) else None
+        return refused(kind) if (called, str(place).split("/")[1]) == (operation, region) else None
 
     faults: FaultPlan = plan
     stage.world.faults = faults
@@ -105,9 +105,10 @@ def test_a_right_that_is_missing_stops_a_plan_and_is_named(
     assert found.exit_code == 1
 
 
-def test_tags_one_by_one_are_slow_and_no_failure() -> None:
+@pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
+def test_tags_one_by_one_are_slow_and_no_failure(kind: Trouble) -> None:
     stage = staged()
-    strike(stage, "GetResources", "us-east-1")
+    strike(stage, "GetResources", "us-east-1", kind)
     found = examined(stage)
     assert check(found, "the source", "listing").answer is Answer.WARNING
     assert found.exit_code == 0

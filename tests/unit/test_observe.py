@@ -87,6 +87,23 @@ class TestListing:
         assert "one by one, which is slow" in found.trouble
         assert w.traffic.count("ListTagsForResource") == 4
 
+    def test_tags_are_read_one_by_one_where_the_tagging_endpoint_cannot_be_reached(self) -> None:
+        w = world(4)
+        w.faults = at_call("GetResources", refused(Trouble.UNREACHABLE))
+        found = list_place(opened(w), unwatched)
+        assert found.complete
+        assert found.confirmed == set(found.parameters)
+        assert "com.amazonaws.us-east-1.tagging" in found.trouble
+        assert "not allowed" not in found.trouble
+        assert w.traffic.count("ListTagsForResource") == 4
+
+    def test_a_place_that_cannot_be_reached_at_all_is_not_read_one_by_one(self) -> None:
+        w = world(4)
+        w.faults = lambda _op, _place, _names, _nth: refused(Trouble.UNREACHABLE)
+        found = list_place(opened(w), unwatched)
+        assert not found.complete
+        assert w.traffic.count("ListTagsForResource") == 0
+
     def test_it_is_incomplete_when_neither_way_of_reading_tags_works(self) -> None:
         w = world(4)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ssm_reconcile import observe
+from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
     IMAGE,
     MANAGED_KEY,
@@ -140,9 +141,16 @@ def _listed(reader: Reader, watch: Watch) -> Listing:
     for described in reader.describe():
         parameters |= {canonical(one.name): one for one in described}
         watch(Progress(str(reader.place), Phase.LISTING, len(parameters)))
-    for tagged in reader.tagged():
-        tags |= {name: found for name, found in tagged.items() if found}
-        watch(Progress(str(reader.place), Phase.TAGS, len(tags)))
+    try:
+        for tagged in reader.tagged():
+            tags |= {name: found for name, found in tagged.items() if found}
+            watch(Progress(str(reader.place), Phase.TAGS, len(tags)))
+    except StoreError as failure:
+        if failure.kind not in observe.REPLACEABLE:
+            raise
+        tags, unread = observe.tags_one_by_one(reader, parameters, watch)
+        if unread is not None:
+            raise unread from None
     return Listing(reader.place, reader.caller, parameters, tags)
 
 

@@ -22,6 +22,8 @@ Answer = TypeVar("Answer")
 
 ATTEMPTS: Mapping[Trouble, int] = {Trouble.THROTTLED: 10, Trouble.LOST: 5, Trouble.UNREACHABLE: 3}
 """How often a read is tried in all, by the trouble that it met; other trouble does not pass."""
+UNANSWERED_ATTEMPTS = 2
+"""The same for a read with a slower substitute, when no answer arrives at all."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 20.0
 """Seconds; the pause before attempt n+1 is random between 0 and FIRST_PAUSE * 2**(n-1), at most this."""
@@ -43,15 +45,27 @@ def attempt(call: Callable[[], Answer], *, operation: str, place: str, who: str 
         return name_failure(error, operation=operation, place=place, who=who)
 
 
-def retrying(call: Callable[[], Answer | StoreError], clock: Clock, jitter: Callable[[], float]) -> Answer:
-    """The answer of a call that may be repeated; raises the last StoreError."""
+def retrying(
+    call: Callable[[], Answer | StoreError],
+    clock: Clock,
+    jitter: Callable[[], float],
+    *,
+    replaceable: bool = False,
+) -> Answer:
+    """The answer of a call that may be repeated; raises the last StoreError.
+
+    `replaceable`: another call can take its place, so a missing answer is not waited for long.
+    """
     tries = 0
     while True:
         answer = call()
         if not isinstance(answer, StoreError):
             return answer
         tries += 1
-        if tries >= ATTEMPTS.get(answer.kind, 1):
+        limit = ATTEMPTS.get(answer.kind, 1)
+        if replaceable and not answer.answered:
+            limit = min(limit, UNANSWERED_ATTEMPTS)
+        if tries >= limit:
             raise answer
         clock.sleep(jitter() * min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1)))
 
@@ -66,14 +80,16 @@ class Calls:
     clock: Clock
     jitter: Callable[[], float] = random.random
 
-    def read(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
+    def read(
+        self, rate: str, operation: str, call: Callable[[], Answer], *, replaceable: bool = False
+    ) -> Answer:
         """The answer of a read, retried; each attempt takes a token of its operation class."""
 
         def once() -> Answer | StoreError:
             self.rates[rate].take()
             return self._noted(rate, operation, call)
 
-        return retrying(once, self.clock, self.jitter)
+        return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 
     def once(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
         """The answer of a read on which nothing depends: asked once, so that nobody waits for it."""
@@ -96,6 +112,8 @@ class Calls:
         rate: str,
         operation: str,
         call: Callable[[str | None], tuple[Answer, str | None]],
+        *,
+        replaceable: bool = False,
     ) -> Iterator[Answer]:
         """All pages of a listing; only a missing token ends it, never a short or an empty page.
 
@@ -107,7 +125,7 @@ class Calls:
         """
         for restarts_left in range(RESTARTS, -1, -1):
             try:
-                yield from self._pass(rate, operation, call)
+                yield from self._pass(rate, operation, call, replaceable=replaceable)
             except StoreError as failure:
                 if failure.kind is not Trouble.TOKEN or not restarts_left:
                     raise
@@ -119,11 +137,13 @@ class Calls:
         rate: str,
         operation: str,
         call: Callable[[str | None], tuple[Answer, str | None]],
+        *,
+        replaceable: bool,
     ) -> Iterator[Answer]:
         token: str | None = None
         seen: set[str] = set()
         while True:
-            page, token = self.read(rate, operation, partial(call, token))
+            page, token = self.read(rate, operation, partial(call, token), replaceable=replaceable)
             yield page
             if not token:
                 return

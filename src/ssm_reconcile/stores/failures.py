@@ -73,6 +73,8 @@ _KIND_OF_CODE = {code: kind for kind, codes in _BY_CODE.items() for code in code
 _KIND_OF_CLASS = {name: kind for kind, names in _BY_CLASS.items() for name in names}
 _KMS_SAID_NO = ("kms:", "awskms")
 _TLS_REFUSED = ("certificate", "handshake", "wrong_version", "wrong version")
+_NETWORK = frozenset({"ConnectionError", "HTTPClientError", "OSError"})
+"""Base classes of what botocore and urllib3 raise when no answer arrives."""
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _ASSUMING = {
     Trouble.LOST: Trouble.UNREACHABLE,  # whatever became of it, the request that needed it was not sent
@@ -105,7 +107,8 @@ def name_failure(error: Exception, *, operation: str, place: str, who: str = "")
     if operation == "AssumeRole":
         kind = _ASSUMING.get(kind, Trouble.CREDENTIALS)
     remedy = _remedy(kind, operation=operation, place=place, who=who, code=code, about_kms=about_kms)
-    return StoreError(kind, place=place, operation=operation, code=code, remedy=remedy)
+    answered = not any(one.__name__ in _NETWORK for one in type(error).__mro__)
+    return StoreError(kind, place=place, operation=operation, code=code, remedy=remedy, answered=answered)
 
 
 def tier_is_unknown(error: Exception) -> bool:

@@ -35,6 +35,12 @@ SESSION_NAME = "ssm-reconcile"
 """The session name in every role's ARN, and so in CloudTrail and in `LastModifiedUser`."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+TAGGING_CONNECT_SECONDS = 3.0
+TAGGING_READ_SECONDS = 15.0
+"""Bulk tag reads have a substitute, so an endpoint that does not answer is given up within a minute.
+
+The connect limit counts for each address of the endpoint, and without a route each one runs into it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,13 @@ class Door:
         return Clients(
             ssm=self._client(session, "ssm", access.region),
             kms=self._client(session, "kms", access.region),
-            tagging=self._client(session, "resourcegroupstaggingapi", access.region),
+            tagging=self._client(
+                session,
+                "resourcegroupstaggingapi",
+                access.region,
+                connect_timeout=TAGGING_CONNECT_SECONDS,
+                read_timeout=TAGGING_READ_SECONDS,
+            ),
             sts=self._client(session, "sts", access.region),
         )
 
@@ -151,17 +163,24 @@ class Door:
             core.register_component("credential_provider", provider)
         return Session(botocore_session=core)
 
-    def _client(self, session: Any, service: str, region: str) -> Any:
-        return session.client(
-            service, region_name=region, endpoint_url=self._endpoint_url, config=self._config()
-        )
+    def _client(
+        self,
+        session: Any,
+        service: str,
+        region: str,
+        *,
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = READ_SECONDS,
+    ) -> Any:
+        config = self._config(connect_timeout, read_timeout)
+        return session.client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
 
-    def _config(self) -> Config:
+    def _config(self, connect_timeout: float, read_timeout: float) -> Config:
         from botocore.config import Config
 
         return Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
             # Its pool does not block: what is beyond it opens and discards sockets (aws-facts A6).
             max_pool_connections=max(10, 2 * self._parallelism),
             retries={"mode": "standard", "total_max_attempts": 1},

@@ -97,6 +97,7 @@ class SsmStore:
         self._values = Values(clients.ssm, calls, parallelism)
         self._keys = Keys(clients.kms, place, calls)
         self._tiers = True
+        self._untagged: StoreError | None = None
 
     @property
     def place(self) -> Place:
@@ -148,9 +149,22 @@ class SsmStore:
         """Tags by canonical name, a page at a time (GetResources): eventually consistent.
 
         Lists what is tagged or once was, never what was never tagged (aws-facts A2). After a token
-        that expired the listing begins anew, as in `describe`.
+        that expired the listing begins anew, as in `describe`. An endpoint that never answered raises
+        StoreError (UNREACHABLE), at once when it is asked again.
         """
-        return self._calls.pages(rates.RESOURCES, "GetResources", self._tagged_page)
+        if self._untagged is not None:
+            raise self._untagged
+        pages = self._calls.pages(rates.RESOURCES, "GetResources", self._tagged_page, replaceable=True)
+        try:
+            yield from pages
+        except StoreError as failure:
+            if failure.answered:
+                raise
+            self._untagged = self._calls.trouble(
+                Trouble.UNREACHABLE, failure.operation, failure.code, failure.remedy
+            )
+        if self._untagged is not None:  # raised here, or it would carry the original along
+            raise self._untagged
 
     def tags(self, name: str) -> Tags | None:
         """The tags of one parameter, consistent (ListTagsForResource); None when it is not there."""

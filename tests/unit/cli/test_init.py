@@ -9,12 +9,14 @@ import pytest
 
 from ssm_reconcile.cli import streams
 from ssm_reconcile.cli.repository import propose_name
+from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, Sealed
 from ssm_reconcile.skip_tag import SkipMode
 from ssm_reconcile.spec import Adopt, Replication
 from ssm_reconcile.stores import rules
 from ssm_reconcile.stores.base import Put
+from ssm_reconcile.stores.traffic import at_call, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 LOOK = ("init", "--source-region", "us-east-1", "--target", "us-east-2", "--force")
@@ -205,6 +207,13 @@ def test_names_that_no_rule_may_hold_are_left_out_and_the_rest_plans(
     assert spec().rule_for("/app/url", "String") is not None
     told = cli("plan")
     assert told.exit_code == 0, told.output
+
+
+@pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
+def test_without_bulk_tag_reads_the_tags_are_read_one_by_one(years: Aws, cli: Cli, kind: Trouble) -> None:
+    expected = cli(*LOOK).stdout + Path("replication.yaml").read_text()
+    years.world.faults = at_call("GetResources", refused(kind))
+    assert cli(*LOOK).stdout + Path("replication.yaml").read_text() == expected
 
 
 def test_replicas_are_not_proposed_as_sources(aws: Aws, cli: Cli) -> None:
