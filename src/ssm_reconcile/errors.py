@@ -149,8 +149,9 @@ class StoreError(ReconcileError):
     """One call to a store failed.
 
     Holds only what may be shown: AWS's own message is left out on purpose, since it may quote a
-    value (`ux.md`: of a failed write only operation, code and our own sentence). `answered` is false
-    when no answer arrived at all: the network or the endpoint failed.
+    value (`ux.md`: of a failed write only operation, code and our own sentence). `problem` is what is
+    wrong in plain words, where the code does not say it; `action` the IAM action of a denial; `answered`
+    is false when no answer arrived at all: the network or the endpoint failed.
     """
 
     def __init__(
@@ -161,11 +162,16 @@ class StoreError(ReconcileError):
         operation: str,
         code: str,
         remedy: str = "",
+        problem: str = "",
+        action: str = "",
         answered: bool = True,
     ) -> None:
-        super().__init__(f"{operation} in {place} failed: {code}", remedy)
+        what = f"{problem} ({code})" if problem else code
+        super().__init__(f"{operation} in {place} failed: {what}", remedy)
         self.kind = kind
         self.place = place
         self.operation = operation
         self.code = code
+        self.problem = problem
+        self.action = action
         self.answered = answered

@@ -23,6 +23,8 @@ STRING_LIST = "StringList"
 STANDARD = "Standard"
 ADVANCED = "Advanced"
 INTELLIGENT = "Intelligent-Tiering"
+PARAMETER_LIMITS = {STANDARD: 10_000, ADVANCED: 100_000}
+"""How many parameters of each tier an account may have in a region (aws-facts B3)."""
 TEXT = "text"
 IMAGE = "aws:ec2:image"
 MANAGED_KEY = "alias/aws/ssm"
@@ -55,13 +57,16 @@ class Access:
     """How to reach a place: what the spec says of it, before anything was asked of AWS.
 
     `rates` are calls per second by operation class (`describe`, `get`, `put`, `delete`, `tags`,
-    `list_tags`, `resources`, `kms`), over the defaults of the store.
+    `list_tags`, `resources`, `kms`), over the defaults of the store. `sts_region` is where a role is assumed
+    first: the caller has enabled the source's region for sure, that of a target perhaps not. It is no
+    part of the place, so it does not count in comparisons.
     """
 
     region: str
     role_arn: str | None = None
     external_id: str | None = None
     rates: tuple[tuple[str, float], ...] = ()
+    sts_region: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

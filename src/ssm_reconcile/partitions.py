@@ -18,6 +18,12 @@ DEFAULT = "aws"
 DNS_SUFFIX = "amazonaws.com"
 REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}")
 """The form of a region, as the schema of the spec has it."""
+_ENABLED_BY_DEFAULT = frozenset({
+    "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+    "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
+    "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+})  # fmt: skip
+"""All regions of `aws` older than 2019-03-20; an account has to opt in to each later one."""
 _LITERAL_PREFIX = re.compile(r"\^((?:[a-z]+\\-)+)")
 
 
@@ -56,6 +62,11 @@ def partition_of(region: str) -> str:
         if one.prefix and region.startswith(one.prefix):
             return one.name
     return DEFAULT
+
+
+def is_opt_in(region: str) -> bool:
+    """Whether an account has no access to a region before it has enabled it."""
+    return partition_of(region) == DEFAULT and region not in _ENABLED_BY_DEFAULT
 
 
 def dns_suffix(partition: str) -> str:

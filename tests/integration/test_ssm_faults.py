@@ -394,6 +394,17 @@ def test_other_trouble_with_kms_is_raised(store: SsmStore) -> None:
 # Tiers
 
 
+def test_a_place_that_is_full_says_how_many_there_are(store: SsmStore) -> None:
+    write(store)
+    list(store.describe())
+    Wire(store._ssm, "PutParameter").answers(lambda _: refusal("ParameterLimitExceeded", SECRET))
+    with pytest.raises(StoreError) as caught:
+        write(store, "/b")
+    assert "has 1 Standard and 0 Advanced parameters" in caught.value.remedy
+    assert "10,000" in caught.value.remedy
+    assert_silent(caught.value)
+
+
 def test_where_there_are_no_tiers_the_write_goes_without(store: SsmStore) -> None:
     wire = Wire(store._ssm, "PutParameter")
     wire.answers(
@@ -445,8 +456,20 @@ def test_without_credentials_a_place_cannot_be_opened(clock: FakeClock) -> None:
 
 
 @pytest.mark.usefixtures("nobody")
-def test_a_profile_that_is_not_there_is_named_as_trouble_with_credentials(clock: FakeClock) -> None:
-    assert refused(Aws("nobody", clock=clock)).kind is Trouble.CREDENTIALS
+def test_a_profile_that_is_not_there_is_named(clock: FakeClock) -> None:
+    failure = refused(Aws("dr-admin", clock=clock))
+    assert failure.kind is Trouble.CREDENTIALS
+    assert "there is no profile dr-admin" in str(failure)
+
+
+def test_a_profile_without_credentials_is_named(
+    nobody: None, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text("[profile empty]\nregion = us-east-1\n")
+    monkeypatch.setenv("AWS_PROFILE", "empty")
+    failure = refused(Aws(clock=clock))
+    assert "there are no credentials in the profile empty" in str(failure)
+    assert "aws sso login --profile empty" in failure.remedy
 
 
 def test_an_endpoint_where_nobody_listens_is_unreachable(
@@ -456,6 +479,7 @@ def test_an_endpoint_where_nobody_listens_is_unreachable(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     failure = refused(Aws(None, "http://127.0.0.1:1", clock=clock, jitter=lambda: 1.0))
     assert (failure.kind, failure.code) == (Trouble.UNREACHABLE, "EndpointConnectionError")
+    assert "http://127.0.0.1:1 cannot be reached" in str(failure)
     assert clock.slept == [0.5, 1]
 
 
@@ -468,24 +492,112 @@ def test_a_region_that_is_no_region_is_told_so(there: Aws) -> None:
     assert refused(there, region="us east").kind is Trouble.UNREACHABLE
 
 
-def test_a_role_that_cannot_be_assumed_is_named(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    arn = "arn:aws:iam::210987654321:role/sync"
-    with aws(clock=clock) as there:
-        opened = there._door.open
+# Roles
 
-        def refusing(access: Access) -> Any:
-            clients = opened(access)
-            provider = clients.sts._request_signer._credentials._refresh_using.__self__  # type: ignore[attr-defined]  # botocore's own
-            told = f"<Error><Code>AccessDenied</Code><Message>{SECRET}</Message></Error>"
-            body = f"<ErrorResponse>{told}</ErrorResponse>"
-            Wire(provider.sts, "AssumeRole").answers(lambda _: answer(403, body))
-            return clients
 
-        monkeypatch.setattr(there._door, "open", refusing)
-        failure = refused(there, role_arn=arn)
-    assert (failure.kind, failure.operation) == (Trouble.CREDENTIALS, "AssumeRole")
-    assert failure.remedy.startswith(arn)
-    assert_silent(failure)
+ROLE = "arn:aws:iam::210987654321:role/sync"
+HOME, FAR = "us-east-1", "af-south-1"
+
+
+def sts_refusal(code: str, message: str = SECRET) -> AWSResponse:
+    told = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return answer(403, f"<ErrorResponse>{told}</ErrorResponse>")
+
+
+class Roles:
+    """A place in an opt-in region that is reached by a role, and each STS that may be asked for it."""
+
+    def __init__(self, there: Aws, **access: Any) -> None:
+        self.access = Access(**{"region": FAR, "role_arn": ROLE, "sts_region": HOME, **access})
+        self.there = there
+        self.clients = there._door.open(self.access)
+        provider = self.clients.sts._request_signer._credentials._refresh_using.__self__  # type: ignore[attr-defined]  # botocore's own
+        self.urls = [sts.meta.endpoint_url for sts in provider.endpoints]
+        self.wires = [Wire(sts, "AssumeRole") for sts in provider.endpoints]
+
+    def identify(self) -> str:
+        return self.there._door.identify(self.clients, self.access)[1]
+
+    def failure(self) -> StoreError:
+        with pytest.raises(StoreError) as caught:
+            self.identify()
+        assert_silent(caught.value)
+        return caught.value
+
+    def asked(self) -> list[int]:
+        return [len(wire.bodies) for wire in self.wires]
+
+
+@pytest.mark.parametrize("setting", ["legacy", "regional"])
+def test_a_role_is_assumed_at_the_regional_sts_of_the_source(
+    there: Aws, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", setting)
+    roles = Roles(there, external_id="seven")
+    assert roles.identify() == "arn:aws:sts::210987654321:assumed-role/sync/ssm-reconcile"
+    assert roles.urls == [f"https://sts.{region}.amazonaws.com" for region in (HOME, FAR)]
+    assert roles.asked() == [1, 0]
+    assert "ExternalId=seven" in str(roles.wires[0].bodies[0]["raw"])
+
+
+def test_a_source_with_a_role_asks_the_sts_of_its_own_region(there: Aws) -> None:
+    roles = Roles(there, region=HOME, sts_region=None)
+    assert roles.urls == [f"https://sts.{HOME}.amazonaws.com"]
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        lambda: sts_refusal("AccessDenied"),
+        lambda: sts_refusal("RegionDisabledException"),
+        raising(EndpointConnectionError(endpoint_url=URL)),
+    ],
+)
+def test_where_the_sts_of_the_source_does_not_give_the_role_that_of_the_target_is_asked(
+    there: Aws, hook: Callable[[], AWSResponse]
+) -> None:
+    roles = Roles(there)
+    roles.wires[0].answers(lambda _: hook())
+    assert ":assumed-role/sync/" in roles.identify()
+    assert roles.asked() == [1, 1]
+
+
+def test_a_role_that_no_sts_gives_is_named_with_its_trust_policy(there: Aws) -> None:
+    roles = Roles(there)
+    roles.wires[0].answers(lambda _: sts_refusal("AccessDenied"))
+    roles.wires[1].answers(lambda _: sts_refusal("InvalidClientTokenId"))
+    failure = roles.failure()
+    assert (failure.kind, failure.operation, failure.place) == (Trouble.CREDENTIALS, "AssumeRole", HOME)
+    assert failure.remedy.startswith(ROLE)
+    assert "trust policy" in failure.remedy
+
+
+def test_an_sts_that_answers_says_why_better_than_one_that_does_not(there: Aws) -> None:
+    roles = Roles(there)
+    roles.wires[0].answers(lambda _: raising(EndpointConnectionError(endpoint_url=URL))())
+    roles.wires[1].answers(lambda _: sts_refusal("RegionDisabledException"))
+    failure = roles.failure()
+    assert failure.code == "RegionDisabledException"
+    assert "trust policy" not in failure.remedy
+    assert f"activate STS in {FAR}" in failure.remedy
+
+
+def test_a_region_that_the_account_of_a_role_has_not_enabled_has_a_message_of_its_own(there: Aws) -> None:
+    roles = Roles(there)
+    Wire(roles.clients.sts, "GetCallerIdentity").answers(lambda _: sts_refusal("InvalidClientTokenId"))
+    failure = roles.failure()
+    assert (failure.operation, failure.code) == ("GetCallerIdentity", "InvalidClientTokenId")
+    assert "has not enabled af-south-1" in str(failure)
+    assert "aws account enable-region --region-name af-south-1" in failure.remedy
+    assert "trust policy" not in failure.remedy
+
+
+def test_an_unknown_key_in_a_region_that_is_always_enabled_is_not_blamed_on_the_region(there: Aws) -> None:
+    roles = Roles(there, region="eu-west-1")
+    Wire(roles.clients.sts, "GetCallerIdentity").answers(lambda _: sts_refusal("InvalidClientTokenId"))
+    failure = roles.failure()
+    assert "enable" not in f"{failure}{failure.remedy}"
+    assert "AWS does not know the access key" in str(failure)
 
 
 # Silence

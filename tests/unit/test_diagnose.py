@@ -225,8 +225,8 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
     found = examined(stage)
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
-    assert one.told.startswith("not readable, and not needed")
-    assert one.remedy == "allow ssm:GetServiceSetting to have them told"
+    assert one.told.startswith("not readable, and neither plan nor apply needs them")
+    assert one.remedy == "optional: allow ssm:GetServiceSetting to see them here"
     assert found.exit_code == 0
 
 
@@ -248,9 +248,9 @@ def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPa
     stage = staged()
     stage.world.put(stage.there, "/other", "v")
     assert "Standard: 1 there, 2 to come" in check(examined(stage), "target us-east-2", "room").told
-    monkeypatch.setattr(targets, "STANDARD_LIMIT", 3)
+    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
     assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
-    monkeypatch.setattr(targets, "STANDARD_LIMIT", 2)
+    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
     found = examined(stage)
     assert check(found, "target us-east-2", "room").answer is Answer.FAILED
     assert found.exit_code == 3

@@ -123,6 +123,164 @@ def test_a_refusal_of_kms_names_the_permission_on_the_key(operation: str, action
     assert action in named(answered("AccessDeniedException", said), operation).remedy
 
 
+USER = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform:"
+ON = "on resource: arn:aws:ssm:us-east-1:1:parameter/a"
+
+
+@pytest.mark.parametrize(
+    ("operation", "said", "action"),
+    [
+        ("PutParameter", f"{USER} ssm:AddTagsToResource {ON}", "ssm:AddTagsToResource"),
+        (
+            "PutParameter",
+            f"{USER} kms:GenerateDataKey {ON} (Service: Kms, Status Code: 400)",
+            "kms:GenerateDataKey",
+        ),
+        ("GetParameters", "The ciphertext refers to a key (Service: Kms, Status Code: 400)", "kms:Decrypt"),
+        (
+            "GetParameters",
+            "The ciphertext refers to a key (Service: AWSKMS; Status Code: 400)",
+            "kms:Decrypt",
+        ),
+        ("GetCallerIdentity", "Access denied", "sts:GetCallerIdentity"),
+        ("DeleteParameters", f"{USER} ssm:hunter2 {ON}", "ssm:DeleteParameters"),
+        ("PutParameter", f"{USER} {SECRET}", "ssm:PutParameter"),
+    ],
+)
+def test_the_denied_action_is_the_one_that_aws_names(operation: str, said: str, action: str) -> None:
+    failure = named(answered("AccessDeniedException", said), operation)
+    assert failure.action == action
+    assert failure.remedy.startswith(f"allow {action} ")
+    assert "hunter2" not in failure.remedy
+
+
+POLICIES = {
+    "service control policy": "AWS Organizations",
+    "resource control policy": "AWS Organizations",
+    "permissions boundary": "permissions boundary of that role",
+    "session policy": "when the role is assumed",
+    "VPC endpoint policy": "policy of the VPC endpoint",
+    "resource-based policy": "key policy",
+}
+
+
+@pytest.mark.parametrize(("policy", "fix"), POLICIES.items())
+def test_a_denial_by_another_policy_than_the_identitys_names_it_and_the_fix(policy: str, fix: str) -> None:
+    implicit = named(
+        answered(
+            "AccessDeniedException",
+            f"{USER} ssm:PutParameter {ON} because no {policy} allows the ssm:PutParameter action",
+        )
+    )
+    assert implicit.remedy.startswith(f"the {policy} does not allow ssm:PutParameter to ")
+    assert fix in implicit.remedy
+    explicit = named(
+        answered(
+            "AccessDeniedException",
+            f"{USER} ssm:PutParameter {ON} with an explicit deny in a {policy}: arn:x",
+        )
+    )
+    assert explicit.remedy.startswith(f"an explicit Deny in the {policy} refuses ssm:PutParameter to ")
+    assert fix in explicit.remedy
+
+
+@pytest.mark.parametrize(
+    "said", ["with an explicit deny", "with an explicit deny in an identity-based policy"]
+)
+def test_an_explicit_deny_is_never_answered_with_an_allow(said: str) -> None:
+    remedy = named(answered("AccessDeniedException", f"{USER} ssm:PutParameter {ON} {said}")).remedy
+    assert "no Allow overrides it" in remedy
+    assert not remedy.startswith("allow ")
+
+
+def test_a_role_that_an_organization_denies_is_not_blamed_on_its_trust_policy() -> None:
+    said = f"{USER} sts:AssumeRole {ON} with an explicit deny in a service control policy"
+    failure = named(answered("AccessDenied", said, 403, "AssumeRole"), "AssumeRole")
+    assert failure.kind is Trouble.CREDENTIALS
+    assert "service control policy" in failure.remedy
+    assert "trust policy" not in failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "words"),
+    [
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than x", "clock"),
+        ("InvalidSignatureException", "Signature not yet current: x is still later than y", "clock"),
+        ("RequestTimeTooSkewed", "The difference is too large", "clock"),
+        ("InvalidSignatureException", "Credential should be scoped to a valid region, not 'x'", "us-east-1"),
+        ("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'", "endpoint"),
+        (
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match",
+            "AWS_SECRET_ACCESS_KEY",
+        ),
+    ],
+)
+def test_a_refused_signature_is_not_answered_with_a_sign_in(code: str, said: str, words: str) -> None:
+    failure = named(answered(code, f"{said} {SECRET}", 403), "GetCallerIdentity")
+    assert failure.kind is Trouble.CREDENTIALS
+    assert "sign in" not in failure.remedy
+    assert words in f"{failure} {failure.remedy}"
+    assert SECRET not in f"{failure} {failure.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("error", "problem", "fix"),
+    [
+        (sdk.NoCredentialsError(), "there are no credentials in the profile dr", "aws sso login --profile dr"),
+        (sdk.ProfileNotFound(profile="nope"), "there is no profile nope", "aws configure list-profiles"),
+        (sdk.PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"),
+         "aws_secret_access_key is missing", "set aws_secret_access_key"),
+        (sdk.ConfigParseError(path="/etc/aws"), "/etc/aws is not valid", "AWS_CONFIG_FILE"),
+        (sdk.ConfigNotFound(path="/etc/aws"), "/etc/aws does not exist", "AWS_CONFIG_FILE"),
+        (sdk.InvalidConfigError(error_msg=SECRET), "configuration is not usable", "the profile dr"),
+        (sdk.CredentialRetrievalError(provider="custom-process", error_msg=SECRET),
+         "custom-process gave no credentials", "credential_process"),
+        (sdk.UnauthorizedSSOTokenError(), "the SSO session has expired", "aws sso login --profile dr"),
+        (sdk.SSOTokenLoadError(error_msg=SECRET), "the SSO session has expired", "aws sso login --profile dr"),
+        (sdk.TokenRetrievalError(provider="sso", error_msg=SECRET), "the SSO session has", "aws sso login"),
+        (sdk.EndpointConnectionError(endpoint_url="https://u:p@x.example:1/q?s"),
+         "https://x.example:1 cannot be reached", "--endpoint-url"),
+        (sdk.ConnectTimeoutError(endpoint_url="https://x.example/"), "https://x.example cannot", "VPC"),
+        (sdk.ProxyConnectionError(proxy_url="http://u:p@proxy:3128"), "the proxy http://proxy:3128 cannot",
+         "HTTPS_PROXY"),
+        (sdk.SSLError(endpoint_url="https://x.example", error=OSError("CERTIFICATE_VERIFY_FAILED")),
+         "certificate of https://x.example was not accepted", "AWS_CA_BUNDLE"),
+        (sdk.ReadTimeoutError(endpoint_url="https://x.example"), "https://x.example did not answer", "run again"),
+        (sdk.InvalidRegionError(region_name="us east"), "us east is not a region", "`region`"),
+    ],
+)  # fmt: skip
+def test_what_the_sdk_raises_is_said_in_words_with_the_name_the_url_and_the_fix(
+    error: Exception, problem: str, fix: str
+) -> None:
+    failure = name_failure(error, operation="GetParameters", place="us-east-1", profile="dr")
+    assert problem in str(failure)
+    assert type(error).__name__ in str(failure), "the name to search for"
+    assert fix in failure.remedy
+    assert "u:p" not in f"{failure}{failure.remedy}"
+    assert SECRET not in f"{failure}{failure.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("ParameterLimitExceeded", ("10,000", "100,000", "Advanced", "Service Quotas")),
+        ("ParameterMaxVersionLimitExceeded", ("100 versions", "label")),
+        ("TooManyTagsError", ("50 tags", "`tags.ignore`")),
+        ("PoliciesLimitExceededException", ("10 policies",)),
+        ("HierarchyLevelLimitExceededException", ("15 levels",)),
+    ],
+)
+def test_a_limit_is_said_with_its_number_and_what_to_do(code: str, words: tuple[str, ...]) -> None:
+    remedy = named(answered(code)).remedy
+    assert [word for word in words if word not in remedy] == []
+
+
+def test_only_a_lost_write_speaks_of_what_was_written() -> None:
+    assert "was written" in named(answered("InternalServerError", status=500)).remedy
+    assert "written" not in named(answered("InternalServerError", status=500), "GetServiceSetting").remedy
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [

@@ -14,7 +14,7 @@ from botocore.session import Session
 from ssm_reconcile import partitions as subject
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.load import load_text
-from ssm_reconcile.partitions import dns_suffix, partition_of, partitions
+from ssm_reconcile.partitions import dns_suffix, is_opt_in, partition_of, partitions
 from ssm_reconcile.permit import Phase, policies
 from ssm_reconcile.permit.trust import Trusted, partition_for, trust
 from ssm_reconcile.stores.world import World
@@ -169,3 +169,12 @@ def test_places_in_two_partitions_are_an_error_at_the_target() -> None:
     (finding,) = caught.value.findings
     assert (finding.code, finding.where) == ("several-partitions", "spec.yaml:4:21")
     assert "aws-cn" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("region", "opt_in"),
+    [("us-east-1", False), ("sa-east-1", False), ("af-south-1", True), ("mx-central-1", True),
+     ("cn-north-1", False), ("us-gov-west-1", False)],
+)  # fmt: skip
+def test_a_region_of_the_first_partition_is_opt_in_unless_it_is_an_old_one(region: str, opt_in: bool) -> None:
+    assert is_opt_in(region) is opt_in

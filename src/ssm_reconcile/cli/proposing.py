@@ -67,7 +67,8 @@ class Wanted:
             if not NAME.fullmatch(name) or name in found:
                 message = f"--target {text}: {name!r} is no name for a target, or there are two of it"
                 raise UsageError(message, "write REGION, or NAME=REGION with another NAME for each")
-            found[name] = Access(_region(region), roles.get(name) or roles.get(""))
+            role = roles.get(name) or roles.get("")
+            found[name] = Access(_region(region), role, sts_region=_region(self.region))
         unknown = sorted(roles.keys() - found.keys() - {""})
         if unknown:
             raise unknown_name("target of --role-arn", unknown[0], found)

@@ -47,9 +47,8 @@ def _settings(label: str, settings: Settings) -> list[Check]:
     """Neither is needed: every write names its tier, and rates are those of the spec."""
     if settings.default_tier is None or settings.high_throughput is None:
         trouble = settings.trouble or "AWS gave no answer"
-        told = f"not readable, and not needed: {trouble}"
-        allow = "AccessDenied" in trouble  # whatever else it is, its own words are the remedy
-        remedy = "allow ssm:GetServiceSetting to have them told" if allow else ""
+        told = f"not readable, and neither plan nor apply needs them: {trouble}"
+        remedy = "optional: allow ssm:GetServiceSetting to see them here" if settings.denied else ""
         return [Check(label, "settings", Answer.UNKNOWN, told, remedy)]
     throughput = "on" if settings.high_throughput else "off: a large first apply is faster with it"
     return [

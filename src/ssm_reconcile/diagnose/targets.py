@@ -26,10 +26,6 @@ from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.stores.base import Reader
 
-STANDARD_LIMIT = 10_000
-ADVANCED_LIMIT = 100_000
-"""Parameters an account and region may hold by tier (aws-facts B3)."""
-
 
 def look(
     spec: Replication,
@@ -129,10 +125,10 @@ def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:
     standard = len(live.parameters) - advanced
     to_come = Counter(one.tier for one in missing)
     either = to_come[INTELLIGENT]  # AWS chooses Advanced where Standard is full
-    as_standard = min(either, max(0, STANDARD_LIMIT - standard - to_come[STANDARD]))
+    as_standard = min(either, max(0, PARAMETER_LIMITS[STANDARD] - standard - to_come[STANDARD]))
     for tier, limit, there, more in (
-        (STANDARD, STANDARD_LIMIT, standard, to_come[STANDARD] + as_standard),
-        (ADVANCED, ADVANCED_LIMIT, advanced, to_come[ADVANCED] + either - as_standard),
+        (STANDARD, PARAMETER_LIMITS[STANDARD], standard, to_come[STANDARD] + as_standard),
+        (ADVANCED, PARAMETER_LIMITS[ADVANCED], advanced, to_come[ADVANCED] + either - as_standard),
     ):
         told = f"{tier}: {there:,} there, {more:,} to come, of {limit:,}"
         if there + more > limit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.nodes import Scalar, View
 from ssm_reconcile.model import Access
@@ -35,7 +37,10 @@ def build(view: View) -> Replication:
     return Replication(
         name=chosen["name"],
         source=_source(view.at("source"), rates),
-        targets=tuple(_target(one, rates) for one in view.at("targets").each()),
+        targets=tuple(
+            _with_sts(_target(one, rates), view.at("source", "region").text)
+            for one in view.at("targets").each()
+        ),
         include=_globs(rules.at("include")),
         delete=DeleteMode(chosen["delete"]),
         exclude=_globs(rules.at("exclude")),
@@ -94,6 +99,11 @@ def _target(view: View, rates: tuple[tuple[str, float], ...]) -> Target:
         tier=TierMode(view.at("tier").text or TierMode.SAME),
         where=view.where,
     )
+
+
+def _with_sts(target: Target, region: str | None) -> Target:
+    """Return the target with the region in which its role is assumed first."""
+    return replace(target, access=replace(target.access, sts_region=region))
 
 
 def _skip_sync(view: View) -> SkipSync:

@@ -38,13 +38,14 @@ class Settings:
 
     `default_tier` is the tier of a parameter that is made without one, `high_throughput` whether the
     setting of that name is on, `moment` what AWS's clock said, as it answered. `trouble`: why a setting
-    could not be read.
+    could not be read; `denied`: whether a permission is missing for it.
     """
 
     default_tier: str | None = None
     high_throughput: bool | None = None
     moment: datetime | None = None
     trouble: str = ""
+    denied: bool = False
 
 
 class Reader(Protocol):

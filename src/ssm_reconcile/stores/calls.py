@@ -31,7 +31,9 @@ RESTARTS = 1
 """How often a listing begins anew when its token has expired or leads in a circle."""
 
 
-def attempt(call: Callable[[], Answer], *, operation: str, place: str, who: str = "") -> Answer | StoreError:
+def attempt(
+    call: Callable[[], Answer], *, operation: str, place: str, who: str = "", profile: str = ""
+) -> Answer | StoreError:
     """Makes a call once, and returns what went wrong as a value.
 
     Returned, not raised: raised inside of `except`, the error would carry the original along, and
@@ -42,7 +44,7 @@ def attempt(call: Callable[[], Answer], *, operation: str, place: str, who: str 
     except StoreError as named:  # a role could not be assumed again in the middle of the call
         return named
     except Exception as error:  # noqa: BLE001  a store promises StoreError and nothing else
-        return name_failure(error, operation=operation, place=place, who=who)
+        return name_failure(error, operation=operation, place=place, who=who, profile=profile)
 
 
 def retrying(
@@ -79,6 +81,7 @@ class Calls:
     rates: Mapping[str, Bucket]
     clock: Clock
     jitter: Callable[[], float] = random.random
+    profile: str = ""
 
     def read(
         self, rate: str, operation: str, call: Callable[[], Answer], *, replaceable: bool = False
@@ -153,7 +156,7 @@ class Calls:
             seen.add(token)
 
     def _noted(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
-        answer = attempt(call, operation=operation, place=self.place, who=self.who)
+        answer = attempt(call, operation=operation, place=self.place, who=self.who, profile=self.profile)
         if isinstance(answer, StoreError) and answer.kind is Trouble.THROTTLED:
             self.rates[rate].throttled()
         return answer

@@ -1,8 +1,9 @@
-"""What boto3 raised -> a `StoreError` that says kind, place, operation and code, and nothing else.
+"""What boto3 raised -> a `StoreError` that says kind, place, operation, code and remedy, and nothing else.
 
 AWS's messages may quote values (a pattern mismatch, a validation error), so no message, response or
-parameter of the request travels on: an error is looked at here, named, and dropped. Exceptions are
-told apart by the names of their classes, so that nothing of botocore has to be imported for it.
+parameter of the request travels on: an error is looked at here, named, and dropped. Only words from closed
+sets are taken from a message: the denied action, the type of policy, the cause of a refused signature.
+Exceptions are told apart by the names of their classes, so that botocore need not be imported for it.
 
 THROTTLED, UNREACHABLE   nothing was done
 LOST                     it may have been done: 5xx, resets, timeouts, answers that nobody can read
@@ -17,6 +18,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.stores.advice import LONGEST_DETAIL, Cause, Failure, advice, place_of_url
+from ssm_reconcile.stores.denials import denial_in
 
 _BY_CODE: dict[Trouble, frozenset[str]] = {
     Trouble.THROTTLED: frozenset({  # aws-facts A5, A6; LimitExceeded codes are quotas of another kind
@@ -33,8 +36,9 @@ _BY_CODE: dict[Trouble, frozenset[str]] = {
         "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
         "IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId",
         "InvalidIdentityToken", "InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException", "OptInRequired", "RequestExpired", "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException",
+        "MissingAuthenticationTokenException", "OptInRequired", "RegionDisabledException", "RequestExpired",
+        "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+        "UnrecognizedClientException",
     }),
     Trouble.LOST: frozenset({
         "InternalError", "InternalFailure", "InternalServerError", "InternalServerErrorException",
@@ -71,7 +75,6 @@ _BY_CLASS: dict[Trouble, frozenset[str]] = {
 }  # fmt: skip
 _KIND_OF_CODE = {code: kind for kind, codes in _BY_CODE.items() for code in codes}
 _KIND_OF_CLASS = {name: kind for kind, names in _BY_CLASS.items() for name in names}
-_KMS_SAID_NO = ("kms:", "awskms")
 _TLS_REFUSED = ("certificate", "handshake", "wrong_version", "wrong version")
 _NETWORK = frozenset({"ConnectionError", "HTTPClientError", "OSError"})
 """Base classes of what botocore and urllib3 raise when no answer arrives."""
@@ -81,15 +84,17 @@ _ASSUMING = {
     Trouble.THROTTLED: Trouble.THROTTLED,
     Trouble.UNREACHABLE: Trouble.UNREACHABLE,
 }
-_ACTIONS = {
-    "AssumeRole": "sts:AssumeRole",
-    "DescribeKey": "kms:DescribeKey",
-    "GetResources": "tag:GetResources",
-    "ListAliases": "kms:ListAliases",
-}
+_CLOCK = ("signature expired", "signature not yet current", "request has expired", "too skewed")
+_CLOCK_CODES = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_SCOPE = "credential should be scoped to"
+_URLS = ("endpoint_url", "proxy_url")
+_DETAILS = ("profile", "provider", "cred_var", "path", "region_name")
+"""Fields of the SDK's exceptions that may be shown: what a person wrote into the AWS configuration."""
 
 
-def name_failure(error: Exception, *, operation: str, place: str, who: str = "") -> StoreError:
+def name_failure(
+    error: Exception, *, operation: str, place: str, who: str = "", profile: str = ""
+) -> StoreError:
     """Names what went wrong with one call.
 
     Args:
@@ -97,18 +102,56 @@ def name_failure(error: Exception, *, operation: str, place: str, who: str = "")
         operation: the AWS operation that was called.
         place: the place's label, for the reader.
         who: the identity or role that called, for the remedy.
+        profile: the profile in use, for the remedy.
 
     Returns:
         The error to raise, outside of the `except` block: inside, Python would chain the original.
     """
-    code, kind, about_kms = _classify(error)
+    code, kind = _classify(error)
     if getattr(error, "operation_name", None) == "AssumeRole":
         operation = "AssumeRole"  # also in the middle of another call, when a role's hour is over
+    message = _response(error)[1]
+    denial = denial_in(message, operation) if kind is Trouble.DENIED else None
     if operation == "AssumeRole":
         kind = _ASSUMING.get(kind, Trouble.CREDENTIALS)
-    remedy = _remedy(kind, operation=operation, place=place, who=who, code=code, about_kms=about_kms)
-    answered = not any(one.__name__ in _NETWORK for one in type(error).__mro__)
-    return StoreError(kind, place=place, operation=operation, code=code, remedy=remedy, answered=answered)
+    failure = Failure(
+        kind=kind,
+        code=code,
+        operation=operation,
+        place=place,
+        identity=who,
+        profile=profile,
+        cause=_cause(code, message),
+        denial=denial,
+        details=_details(error),
+    )
+    found = advice(failure)
+    return StoreError(
+        kind,
+        place=place,
+        operation=operation,
+        code=code,
+        remedy=found.remedy,
+        problem=found.problem,
+        action=denial.action if denial is not None else "",
+        answered=not any(one.__name__ in _NETWORK for one in type(error).__mro__),
+    )
+
+
+def _cause(code: str, message: str) -> Cause:
+    """Return what a refused signature is about, by AWS's fixed phrases for it."""
+    if code in _CLOCK_CODES or any(phrase in message for phrase in _CLOCK):
+        return Cause.CLOCK
+    return Cause.ENDPOINT if _SCOPE in message else Cause.UNKNOWN
+
+
+def _details(error: Exception) -> dict[str, str]:
+    """Return what the SDK hands over as fields and may be shown, shortened."""
+    told: Any = getattr(error, "kwargs", None)
+    if not isinstance(told, dict):
+        return {}
+    found = {key: str(told[key])[:LONGEST_DETAIL] for key in _DETAILS if told.get(key)}
+    return found | {key: place_of_url(str(told[key])) for key in _URLS if told.get(key)}
 
 
 def tier_is_unknown(error: Exception) -> bool:
@@ -128,18 +171,18 @@ def _response(error: Exception) -> tuple[str, str, int]:
     return code, str(said.get("Message") or "").lower(), int(status)
 
 
-def _classify(error: Exception) -> tuple[str, Trouble, bool]:
-    """The code that may be shown, the kind, and whether KMS is what said no."""
+def _classify(error: Exception) -> tuple[str, Trouble]:
+    """The code that may be shown, and the kind."""
     code, message, status = _response(error)
     if not code and not status:
-        return (*_without_answer(error), False)
+        return _without_answer(error)
     shown = code if _CODE.fullmatch(code) else f"HTTP {status}"
     kind = _KIND_OF_CODE.get(code)
     if kind is None and code == "ValidationException" and "downgrade" in message:
         kind = Trouble.DOWNGRADE
     if kind is None:
         kind = _by_status(status)
-    return shown, kind, kind is Trouble.DENIED and any(sign in message for sign in _KMS_SAID_NO)
+    return shown, kind
 
 
 def _by_status(status: int) -> Trouble:
@@ -164,53 +207,3 @@ def _without_answer(error: Exception) -> tuple[str, Trouble]:
         if kind is not None:
             return shown, kind
     return shown, Trouble.LOST  # including what nobody foresaw: the careful reading
-
-
-def _action(operation: str, *, about_kms: bool) -> str:
-    """The IAM action to allow."""
-    if not about_kms or operation in _ACTIONS:
-        return _ACTIONS.get(operation, f"ssm:{operation}")
-    if operation == "PutParameter":
-        return "kms:Encrypt and kms:GenerateDataKey on the parameter's key"
-    return "kms:Decrypt on the parameter's key"
-
-
-def _remedy(kind: Trouble, *, operation: str, place: str, who: str, code: str, about_kms: bool) -> str:
-    """What the reader can do about it, in one sentence or two."""
-    identity = who or "the identity in use"
-    match kind:
-        case Trouble.DENIED:
-            return f"allow {_action(operation, about_kms=about_kms)} to {identity} in {place}"
-        case Trouble.CREDENTIALS if operation == "AssumeRole":
-            return (
-                f"{who or 'the role'} could not be assumed: its trust policy must allow your own identity"
-                " (with the `external_id`, if it asks for one), and your identity needs sts:AssumeRole on it"
-            )
-        case Trouble.CREDENTIALS:
-            return (
-                f"sign in again, or give valid credentials for {place} (--profile, AWS_PROFILE, AWS_*"
-                " variables); a region that the account has not enabled answers like this too"
-            )
-        case Trouble.UNREACHABLE:
-            return (
-                f"check that the region of {place} exists, the network and its proxy,"
-                " and --endpoint-url or AWS_ENDPOINT_URL"
-            )
-        case Trouble.THROTTLED:
-            return f"wait until less is going on in {place}, or lower `rates` in the spec; then run again"
-        case Trouble.LOST:
-            return f"run again: AWS did not answer {operation}, and the next run sees what became of it"
-        case Trouble.MISSING:
-            return f"run again: it was not, or not any more, in {place}"
-        case Trouble.EXISTS:
-            return "run again: somebody else created it meanwhile"
-        case Trouble.KEY:
-            return f"check that the KMS key exists in {place}, is enabled and may be used by {identity}"
-        case Trouble.TYPE:
-            return "AWS does not change this type in place: only a replacement does"
-        case Trouble.DOWNGRADE:
-            return "AWS does not turn Advanced into Standard in place: only a replacement does"
-        case Trouble.TOKEN:
-            return f"run again: the listing of {place} could not be read to its end"
-        case Trouble.REFUSED:
-            return f"AWS does not take this request; docs of {operation} explain {code}"

@@ -175,7 +175,8 @@ class MemoryStore:
         try:
             self._call("GetServiceSetting", (), lambda: None)
         except StoreError as failure:
-            return Settings(moment=self.world.clock.now(), trouble=str(failure))
+            denied = failure.kind is Trouble.DENIED
+            return Settings(moment=self.world.clock.now(), trouble=str(failure), denied=denied)
         return Settings(STANDARD, high_throughput=False, moment=self.world.clock.now())
 
     # Writer

@@ -27,6 +27,7 @@ from ssm_reconcile.model import (
     IMAGE,
     INTELLIGENT,
     MANAGED_KEY,
+    PARAMETER_LIMITS,
     SECURE,
     STANDARD,
     STRING_LIST,
@@ -49,7 +50,7 @@ USER_TAGS = 50
 """Tags of one parameter, those of AWS not counted (B11)."""
 VERSIONS = 100
 """How many versions are kept (B9)."""
-STANDARD_PARAMETERS = 10_000
+STANDARD_PARAMETERS = PARAMETER_LIMITS[STANDARD]
 """How many Standard parameters a region of an account may hold (B3)."""
 PAGE = 50
 """MaxResults of DescribeParameters (A1)."""

@@ -8,9 +8,11 @@ All clients are made before any thread uses one: using a client is thread-safe, 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ssm_reconcile import __version__
@@ -100,12 +102,19 @@ class Door:
         self._base: Session | None = None
         _hush()
 
+    @property
+    def profile(self) -> str:
+        """The profile of the AWS configuration that is in use; empty for none."""
+        return self._profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or ""
+
     def open(self, access: Access) -> Clients:
         """Makes the clients of a place; not thread-safe. A role is assumed at the first call.
 
         Raises StoreError when the profile, the region or the endpoint cannot be used at all.
         """
-        answer = attempt(lambda: self._open(access), operation="connect", place=access.region)
+        answer = attempt(
+            lambda: self._open(access), operation="connect", place=access.region, profile=self.profile
+        )
         if not isinstance(answer, StoreError):
             return answer
         if answer.code == "ValueError":  # what botocore says of an endpoint URL without a host
@@ -126,6 +135,7 @@ class Door:
                 operation="GetCallerIdentity",
                 place=access.region,
                 who=access.role_arn or "",
+                profile=self.profile,
             )
 
         return self.patiently(ask)
@@ -139,7 +149,7 @@ class Door:
             self._base = self._session()
         session = self._base
         if access.role_arn is not None:
-            session = self._session(_Assumed(self, self._client(session, "sts", access.region), access))
+            session = self._session(_Assumed(self, self._role_endpoints(access), access))
         return Clients(
             ssm=self._client(session, "ssm", access.region),
             kms=self._client(session, "kms", access.region),
@@ -153,7 +163,18 @@ class Door:
             sts=self._client(session, "sts", access.region),
         )
 
-    def _session(self, provider: _Assumed | None = None) -> Session:
+    def _role_endpoints(self, access: Access) -> tuple[STSClient, ...]:
+        """Return the STS of the source region and that of the place, in the order in which to ask them.
+
+        Regional endpoints only: a token of the global one is not valid in an opt-in region.
+        """
+        assert self._base is not None
+        session = self._session(_Given(self._base))
+        session._session.set_config_variable("sts_regional_endpoints", "regional")  # noqa: SLF001  boto3 offers no way to its core
+        regions = dict.fromkeys(filter(None, (access.sts_region, access.region)))
+        return tuple(self._client(session, "sts", region) for region in regions)
+
+    def _session(self, provider: _Assumed | _Given | None = None) -> Session:
         from boto3.session import Session
         from botocore.session import Session as Core
 
@@ -190,11 +211,22 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
+class _Given:
+    """A session's credential provider that shares the credentials of another session."""
+
+    session: Session
+
+    def load_credentials(self) -> Credentials | None:
+        """Return the credentials of the other session, which renew themselves there."""
+        return self.session.get_credentials()
+
+
+@dataclass(frozen=True, slots=True)
 class _Assumed:
     """A session's credential provider that assumes a role, and assumes it again in time."""
 
     door: Door
-    sts: STSClient
+    endpoints: tuple[STSClient, ...]
     access: Access
 
     def load_credentials(self) -> Credentials:
@@ -204,17 +236,27 @@ class _Assumed:
         return DeferredRefreshableCredentials(self._fetch, "assume-role")
 
     def _fetch(self) -> dict[str, str]:
+        return self.door.patiently(self._ask)
+
+    def _ask(self) -> dict[str, str] | StoreError:
+        """Assume the role at the first STS that allows it.
+
+        Of several failures the first that an STS answered is returned: it names the cause best.
+        """
         arn = self.access.role_arn or ""
-
-        def ask() -> dict[str, str] | StoreError:
-            return attempt(
-                lambda: _assume(self.sts, arn, self.access.external_id),
+        failures: list[StoreError] = []
+        for sts in self.endpoints:
+            answer = attempt(
+                partial(_assume, sts, arn, self.access.external_id),
                 operation="AssumeRole",
-                place=self.access.region,
+                place=sts.meta.region_name,
                 who=arn,
+                profile=self.door.profile,
             )
-
-        return self.door.patiently(ask)
+            if not isinstance(answer, StoreError):
+                return answer
+            failures.append(answer)
+        return next((one for one in failures if one.answered), failures[0])
 
 
 def moment_of(told: Any) -> datetime:

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.calls import Calls
@@ -27,19 +27,20 @@ THROUGHPUT = "/ssm/parameter-store/high-throughput-enabled"
 
 def read_settings(clients: Clients, calls: Calls) -> Settings:
     """What can be read; what cannot is None, with the reason."""
-    trouble = ""
+    failures: list[StoreError] = []
     told: dict[str, str] = {}
     for setting in (TIER, THROUGHPUT):
         try:
             told[setting] = calls.once(rates.DESCRIBE, "GetServiceSetting", partial(_ask, clients, setting))
         except StoreError as failure:
-            trouble = trouble or f"{failure}. {failure.remedy}".rstrip(". ")
+            failures.append(failure)
     on = told.get(THROUGHPUT)
     return Settings(
         default_tier=told.get(TIER),
         high_throughput=None if on is None else on.lower() == "true",
         moment=_moment(clients, calls),
-        trouble=trouble,
+        trouble=str(failures[0]) if failures else "",
+        denied=any(failure.kind is Trouble.DENIED for failure in failures),
     )
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
+from ssm_reconcile.model import ADVANCED, PARAMETER_LIMITS, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from ssm_reconcile.stores.calls import Calls
@@ -40,6 +41,7 @@ DESCRIBE_PAGE = 50
 """Parameters a page of DescribeParameters, and names a filter (aws-facts A1)."""
 TAGGED_PAGE = 100
 """Resources a page of GetResources (aws-facts A2)."""
+PARAMETER_LIMIT = "ParameterLimitExceeded"
 DELETE_BATCH = 10
 """Names per DeleteParameters (aws-facts A1)."""
 
@@ -80,7 +82,7 @@ class Aws:
             clients = self._door.open(access)
         place, caller = self._door.identify(clients, access)
         buckets = self._rates.of(place, access.rates)
-        calls = Calls(str(place), caller, buckets, self._clock, self._jitter)
+        calls = Calls(str(place), caller, buckets, self._clock, self._jitter, self._door.profile)
         return SsmStore(place, caller, clients, calls, self._parallelism)
 
 
@@ -98,6 +100,7 @@ class SsmStore:
         self._keys = Keys(clients.kms, place, calls)
         self._tiers = True
         self._untagged: StoreError | None = None
+        self._listed: Counter[str] = Counter()
 
     @property
     def place(self) -> Place:
@@ -117,7 +120,11 @@ class SsmStore:
         After a token that expired the listing begins anew: names then come twice, and the later page
         is the newer truth.
         """
-        return self._described(None)
+        tiers: dict[str, str] = {}
+        for page in self._described(None):
+            tiers.update((one.name, one.tier) for one in page)
+            yield page
+        self._listed = Counter(tiers.values())
 
     def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:
         """The named parameters that exist, by canonical name, fifty names a call."""
@@ -197,7 +204,16 @@ class SsmStore:
 
     def put(self, request: Put) -> int:
         """Writes a parameter and returns its version (PutParameter)."""
-        return self._calls.write(rates.PUT, "PutParameter", lambda: self._put(request)["Version"])
+        try:
+            return self._calls.write(rates.PUT, "PutParameter", lambda: self._put(request)["Version"])
+        except StoreError as failure:
+            if failure.code != PARAMETER_LIMIT or not self._listed:
+                raise
+            counts = " and ".join(f"{self._listed[tier]:,} {tier}" for tier in PARAMETER_LIMITS)
+            listed = f"the last listing of {self._place} has {counts} parameters"
+            remedy = f"{listed}; {failure.remedy}"
+            crowded = self._calls.trouble(failure.kind, failure.operation, failure.code, remedy)
+        raise crowded
 
     def add_tags(self, name: str, tags: Tags) -> None:
         """Adds or overwrites tags (AddTagsToResource); none is no call."""

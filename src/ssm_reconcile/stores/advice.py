@@ -1,0 +1,295 @@
+"""A named failure -> what is wrong in plain words, where the code alone does not say it, and what to do.
+
+Input are data only: kind, code, cause, denial, and details that the SDK hands over as fields (the profile,
+the URL of the endpoint). Nothing here sees a message of AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from ssm_reconcile.errors import Trouble
+from ssm_reconcile.model import ADVANCED, PARAMETER_LIMITS, STANDARD
+from ssm_reconcile.partitions import is_opt_in, partition_of
+from ssm_reconcile.stores.denials import Denial, remedy_of
+
+WRITES = frozenset({
+    "AddTagsToResource", "DeleteParameters", "LabelParameterVersion", "PutParameter",
+    "RemoveTagsFromResource",
+})  # fmt: skip
+LONGEST_DETAIL = 200
+
+
+class Cause(StrEnum):
+    """What a refused signature is about."""
+
+    CLOCK = "clock"
+    ENDPOINT = "endpoint"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed call. `place` is `account/region` or the region; `details` are fields of the SDK."""
+
+    kind: Trouble
+    code: str
+    operation: str
+    place: str
+    identity: str = ""
+    profile: str = ""
+    cause: Cause = Cause.UNKNOWN
+    denial: Denial | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def region(self) -> str:
+        """The region of the place."""
+        return self.place.rpartition("/")[2]
+
+    @property
+    def who(self) -> str:
+        """The identity that called, or words for it."""
+        return self.identity or "the identity in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`problem` is empty where the code says it all."""
+
+    remedy: str
+    problem: str = ""
+
+
+def advice(failure: Failure) -> Advice:
+    """Return what is wrong and what to do."""
+    if failure.code in _NOT_ENABLED or (failure.code in _UNKNOWN_KEY and is_opt_in(failure.region)):
+        return _region_not_enabled(failure)
+    if failure.operation == "AssumeRole" and failure.kind is Trouble.CREDENTIALS:
+        return Advice(_role_remedy(failure))
+    match failure.kind:
+        case Trouble.DENIED if failure.denial is not None:
+            return Advice(remedy_of(failure.denial, failure.who, failure.place))
+        case Trouble.CREDENTIALS:
+            return _of_credentials(failure)
+        case Trouble.UNREACHABLE:
+            return _of_network(failure)
+        case Trouble.LOST:
+            return _of_lost(failure)
+        case Trouble.REFUSED:
+            return _of_refusal(failure)
+        case _:
+            return Advice(_of_kind(failure))
+
+
+def place_of_url(url: str) -> str:
+    """Return scheme, host and port of a URL, without user, password, path and query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}" if host else ""
+
+
+_NOT_ENABLED = frozenset({"OptInRequired", "RegionDisabledException"})
+_UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"})
+
+
+def _region_not_enabled(failure: Failure) -> Advice:
+    region = failure.region
+    enable = f"enable it there (aws account enable-region --region-name {region}) or remove it from the spec"
+    if failure.code == "RegionDisabledException":
+        return Advice(
+            f"activate STS in {region} (IAM console, account settings); if the region is off, {enable}",
+            f"STS of {region} is not active for the account",
+        )
+    if failure.code == "OptInRequired":
+        return Advice(enable, f"the account of {failure.who} has not enabled {region}")
+    return Advice(
+        f"{region} is an opt-in region: {enable}; if it is enabled, sign in again",
+        f"the account of {failure.who} has not enabled {region}, or its credentials are not valid",
+    )
+
+
+def _role_remedy(failure: Failure) -> str:
+    denial = failure.denial
+    if denial is not None and (denial.explicit or denial.policy is not None):
+        return remedy_of(denial, "your own identity", failure.place)
+    return (
+        f"{failure.identity or 'the role'} could not be assumed: its trust policy must allow your own"
+        " identity (with the `external_id`, if it requires one), and your identity needs sts:AssumeRole on it"
+    )
+
+
+def _of_credentials(failure: Failure) -> Advice:
+    profile = failure.details.get("profile") or failure.profile
+    named = f" --profile {profile}" if profile else ""
+    match failure.code:
+        case "NoCredentialsError":
+            where = f"in the profile {profile}" if profile else "in the environment, the AWS files or a role"
+            return Advice(
+                "choose a profile (--profile or AWS_PROFILE), set AWS_ACCESS_KEY_ID and"
+                f" AWS_SECRET_ACCESS_KEY, or sign in with `aws sso login{named}`",
+                f"there are no credentials {where}",
+            )
+        case "ProfileNotFound":
+            return Advice(
+                "write a profile that `aws configure list-profiles` lists (--profile or AWS_PROFILE)",
+                f"there is no profile {profile}",
+            )
+        case "PartialCredentialsError":
+            missing = failure.details.get("cred_var", "one part")
+            return Advice(f"set {missing} as well, or remove the other parts", f"{missing} is missing")
+        case "ConfigParseError" | "ConfigNotFound":
+            path = failure.details.get("path", "the AWS configuration file")
+            wrong = "is not valid" if failure.code == "ConfigParseError" else "does not exist"
+            return Advice("correct the file, or AWS_CONFIG_FILE", f"{path} {wrong}")
+        case "InvalidConfigError" | "InfiniteLoopConfigError" | "UnknownCredentialError":
+            return Advice(
+                f"check the profile{f' {profile}' if profile else ''} in the AWS configuration file"
+                " (source_profile, credential_source)",
+                "the AWS configuration is not usable",
+            )
+        case "CredentialRetrievalError" | "MetadataRetrievalError":
+            provider = failure.details.get("provider", "of the instance")
+            return Advice(
+                "run what the profile names (credential_process, role of the instance or container) by hand:"
+                " `aws sts get-caller-identity` shows its error",
+                f"the credential provider {provider} gave no credentials",
+            )
+        case "MissingDependencyException":
+            return Advice("install botocore[crt]", "the profile needs a library that is not installed")
+        case "RefreshWithMFAUnsupportedError":
+            return Advice("run again: the profile needs a new MFA code", "the MFA session has ended")
+        case code if code in _SSO:
+            return Advice(f"run `aws sso login{named}`", "the SSO session has expired, or there is none")
+        case _:
+            return _of_signature(failure, named)
+
+
+_SSO = frozenset({
+    "LoginError", "NoAuthTokenError", "SSOError", "SSOTokenLoadError", "TokenRetrievalError",
+    "UnauthorizedSSOTokenError", "UnknownTokenProviderError",
+})  # fmt: skip
+
+
+def _of_signature(failure: Failure, profile: str) -> Advice:
+    if failure.cause is Cause.CLOCK:
+        return Advice(
+            "set the clock of this machine (NTP); `ssm-reconcile doctor` shows the difference",
+            "the clock of this machine differs from AWS's by more than five minutes",
+        )
+    if failure.cause is Cause.ENDPOINT:
+        return Advice(
+            f"use an endpoint of {failure.region}: check --endpoint-url and AWS_ENDPOINT_URL*",
+            f"the endpoint belongs to another region or service than {failure.region}",
+        )
+    if failure.code in _UNKNOWN_KEY | {"InvalidAccessKeyId"}:
+        return Advice(
+            "sign in again, or choose other credentials (--profile, AWS_PROFILE, AWS_* variables): they must"
+            f" be of the partition {partition_of(failure.region)}",
+            "AWS does not know the access key",
+        )
+    if failure.code in {"InvalidSignatureException", "SignatureDoesNotMatch"}:
+        return Advice(
+            "check AWS_SECRET_ACCESS_KEY and the profile; a proxy that changes requests causes it too",
+            "the secret access key does not belong to the access key",
+        )
+    return Advice(
+        f"sign in again (`aws sso login{profile}`), or give valid credentials for {failure.place} (--profile,"
+        " AWS_PROFILE, AWS_* variables)"
+    )
+
+
+def _of_network(failure: Failure) -> Advice:
+    url = failure.details.get("endpoint_url", "")
+    match failure.code:
+        case "ProxyConnectionError":
+            proxy = failure.details.get("proxy_url", "")
+            return Advice(
+                "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+                f"the proxy {proxy} cannot be reached".replace("  ", " "),
+            )
+        case "SSLError":
+            return Advice(
+                "set AWS_CA_BUNDLE to the certificates of your proxy, or correct --endpoint-url",
+                f"the TLS certificate of {url or 'the endpoint'} was not accepted",
+            )
+        case "InvalidRegionError" | "NoRegionError" | "UnknownEndpointError":
+            region = failure.details.get("region_name") or failure.region
+            return Advice("correct `region` in the spec", f"{region} is not a region of AWS")
+        case _:
+            return Advice(
+                f"check that the region of {failure.place} exists, the network and its proxy, and"
+                " --endpoint-url or AWS_ENDPOINT_URL; in a VPC without internet access create an interface"
+                f" endpoint for the service in {failure.region}",
+                f"{url} cannot be reached" if url else "",
+            )
+
+
+def _of_lost(failure: Failure) -> Advice:
+    url = failure.details.get("endpoint_url", "")
+    problem = f"{url} did not answer" if url else ""
+    if failure.operation in WRITES:
+        return Advice(
+            f"run again: AWS did not answer {failure.operation}, and the next run reads what was written",
+            problem,
+        )
+    return Advice(f"run again: AWS did not answer {failure.operation} in {failure.place}", problem)
+
+
+_REFUSALS = {
+    "ParameterLimitExceeded": (
+        f"{STANDARD}: {PARAMETER_LIMITS[STANDARD]:,} parameters per account and region, {ADVANCED}:"
+        f" {PARAMETER_LIMITS[ADVANCED]:,}; delete parameters, store some as {ADVANCED}, or have the quota of"
+        f" {ADVANCED} parameters raised (Service Quotas)"
+    ),
+    "ParameterMaxVersionLimitExceeded": (
+        "a parameter has 100 versions, and AWS cannot delete the oldest because it carries a label: move the"
+        " label to a newer version (aws ssm label-parameter-version)"
+    ),
+    "TooManyTagsError": "a parameter carries 50 tags: remove some, or name source tags in `tags.ignore`",
+    "PoliciesLimitExceededException": "a parameter has 10 policies: remove some at the source",
+    "HierarchyLevelLimitExceededException": "a name has 15 levels: shorten it, or add a `rewrite`",
+    "ParameterPatternMismatchException": (
+        "the value does not match the AllowedPattern: correct the value or the pattern at the source, or the"
+        " `rewrite`"
+    ),
+    "InvalidAllowedPatternException": "AWS does not accept the AllowedPattern: correct it at the source",
+    "UnsupportedParameterType": "AWS does not accept the type with this data type: correct it at the source",
+    "ServiceSettingNotFound": "the setting does not exist in this region",
+}
+"""The limit or rule behind a code, and what to do (aws-facts B)."""
+
+
+def _of_refusal(failure: Failure) -> Advice:
+    known = _REFUSALS.get(failure.code)
+    if known is not None:
+        return Advice(known)
+    return Advice(
+        f"AWS refuses the request; the API reference of {failure.operation} explains {failure.code}"
+    )
+
+
+def _of_kind(failure: Failure) -> str:
+    match failure.kind:
+        case Trouble.THROTTLED:
+            return f"wait until {failure.place} has fewer calls, or lower `rates` in the spec; then run again"
+        case Trouble.MISSING:
+            return f"run again: the parameter does not exist in {failure.place}"
+        case Trouble.EXISTS:
+            return "run again: another process created it in the meantime"
+        case Trouble.KEY:
+            return (
+                f"check that the KMS key exists in {failure.place}, is enabled and allows its use to"
+                f" {failure.who}"
+            )
+        case Trouble.TYPE:
+            return "AWS does not change this type in place: only a replacement does"
+        case Trouble.DOWNGRADE:
+            return "AWS does not turn Advanced into Standard in place: only a replacement does"
+        case Trouble.TOKEN:
+            return f"run again: the listing of {failure.place} could not be read to its end"
+        case _:
+            return f"run again: {failure.operation} in {failure.place} failed"
