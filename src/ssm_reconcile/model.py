@@ -23,8 +23,6 @@ STRING_LIST = "StringList"
 STANDARD = "Standard"
 ADVANCED = "Advanced"
 INTELLIGENT = "Intelligent-Tiering"
-PARAMETER_LIMITS = {STANDARD: 10_000, ADVANCED: 100_000}
-"""How many parameters of each tier an account may have in a region (aws-facts B3)."""
 TEXT = "text"
 IMAGE = "aws:ec2:image"
 MANAGED_KEY = "alias/aws/ssm"

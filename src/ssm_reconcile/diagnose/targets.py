@@ -24,7 +24,7 @@ from ssm_reconcile.model import (
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.spec import Replication, Target
-from ssm_reconcile.stores.base import Reader
+from ssm_reconcile.stores.base import PARAMETER_LIMITS, Reader
 
 
 def look(

@@ -12,8 +12,9 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.model import ADVANCED, PARAMETER_LIMITS, STANDARD
+from ssm_reconcile.model import ADVANCED, STANDARD
 from ssm_reconcile.partitions import is_opt_in, partition_of
+from ssm_reconcile.stores.base import PARAMETER_LIMITS
 from ssm_reconcile.stores.denials import Denial, remedy_of
 
 WRITES = frozenset({

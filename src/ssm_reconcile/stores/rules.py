@@ -27,7 +27,6 @@ from ssm_reconcile.model import (
     IMAGE,
     INTELLIGENT,
     MANAGED_KEY,
-    PARAMETER_LIMITS,
     SECURE,
     STANDARD,
     STRING_LIST,
@@ -36,6 +35,7 @@ from ssm_reconcile.model import (
     Place,
     canonical,
 )
+from ssm_reconcile.stores.base import PARAMETER_LIMITS
 from ssm_reconcile.stores.policies import check_policies
 from ssm_reconcile.stores.readings import Duplicates, InPlace, Match, Readings, Recreate, Unasked
 from ssm_reconcile.stores.refusal import Refusal, invalid

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, PARAMETER_LIMITS, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
+from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
-from ssm_reconcile.stores.base import Answers, Put, Settings, Step
+from ssm_reconcile.stores.base import PARAMETER_LIMITS, Answers, Put, Settings, Step
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
