@@ -54,17 +54,14 @@ class Place:
 class Access:
     """How to reach a place: what the spec says of it, before anything was asked of AWS.
 
-    `rates` are calls per second by operation class (`describe`, `get`, `put`, `delete`, `tags`,
-    `list_tags`, `resources`, `kms`), over the defaults of the store. `sts_region` is where a role is assumed
-    first: the caller has enabled the source's region for sure, that of a target perhaps not. It is no
-    part of the place, so it does not count in comparisons.
+    `rates` are calls per second by operation class (`stores/rates.py`), over the defaults of the store.
     """
 
     region: str
     role_arn: str | None = None
     external_id: str | None = None
     rates: tuple[tuple[str, float], ...] = ()
-    sts_region: str | None = field(default=None, compare=False)
+    sts_region: str | None = field(default=None, compare=False)  # asked for the role before `region`
 
 
 @dataclass(frozen=True, slots=True)
