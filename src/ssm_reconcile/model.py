@@ -233,11 +233,11 @@ class KeyState(StrEnum):
 
     USABLE = "usable"
     DISABLED = "disabled"
+    UNAVAILABLE = "unavailable"
     PENDING_DELETION = "pending deletion"
     MISSING = "missing"
     UNSUITABLE = "not a symmetric encryption key"
-    UNKNOWN = "unknown"
-    """It could not be asked (no permission); AWS will tell when it is used."""
+    UNKNOWN = "unknown"  # it could not be asked (no permission); its use will show
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.renames import renamed
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
-from ssm_reconcile.model import Access, Keyring, KeyState, Listing
+from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
+from ssm_reconcile.model import Access, Listing, Unreadable
 from ssm_reconcile.places import Connect, Places, narrowed, open_more, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.pool import ReadPool
@@ -198,6 +199,7 @@ def _judge(
         return _unplannable(spec, source, live), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
     drafts, situation = settle(spec, source, whole, places, run, key, clock.now(), watch)
+    changes = tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order))
     part = ReplicationPlan(
         name=spec.name,
         source=str(source.place),
@@ -207,7 +209,7 @@ def _judge(
             )
             for target in spec.targets
         ),
-        changes=tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order)),
+        changes=changes,
         others=tuple(
             sorted((o for one in drafts.values() for o in one.others), key=lambda o: (o.target, o.name))
         ),
@@ -215,7 +217,8 @@ def _judge(
             *_place_findings(spec, source, live),
             *(_selection_findings(spec, situation.selected, source) if run.aim is None else ()),
             *renamed(spec, source.place, drafts, whole),
-            *_key_findings(spec, situation.rings),
+            *unchecked_keys(spec, situation.rings),
+            *unusable_source_keys(spec, source, situation.rings[SOURCE], changes, _unread(situation.views)),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *value_findings(
                 spec.name, source.place.region, (note for one in drafts.values() for note in one.value_notes)
@@ -297,18 +300,14 @@ def _selection_findings(spec: Replication, selected: int, source: Listing) -> li
     return [Finding(Severity.WARNING, "nothing-selected", message, str(spec.include[0].where or spec.name))]
 
 
-def _key_findings(spec: Replication, rings: Mapping[str, Keyring]) -> list[Finding]:
-    """Keys of which KMS did not tell: whether they exist and are usable shows only when they are used."""
-    found = []
-    for end, ring in sorted(rings.items()):
-        label = f"target {end}" if end else "the source"
-        unknown = sorted(name for name, key in ring.keys.items() if key.state is KeyState.UNKNOWN)
-        if not ring.trouble and not unknown:
-            continue
-        why = ring.trouble or f"{', '.join(unknown)}: kms:DescribeKey is not allowed; allow it on these keys."
-        message = f"{spec.name}: KMS keys of {label} could not be checked: {why}"
-        found.append(Finding(Severity.WARNING, "keys-unchecked", message, label))
-    return found
+def _unread(views: Mapping[str, View]) -> set[str]:
+    """The names of the source parameters whose values could not be read."""
+    return {
+        view.desired[address].source.name
+        for view in views.values()
+        for address, found in view.scene.readings.source.items()
+        if isinstance(found, Unreadable)
+    }
 
 
 def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], Site]:

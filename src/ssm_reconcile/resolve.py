@@ -212,6 +212,7 @@ def _substitutions(
 _STATES = {
     KeyState.MISSING: "does not exist",
     KeyState.DISABLED: "is disabled",
+    KeyState.UNAVAILABLE: "has no key material that can be used now",
     KeyState.PENDING_DELETION: "is pending deletion",
     KeyState.UNSUITABLE: "is not a symmetric encryption key",
 }

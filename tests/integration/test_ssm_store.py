@@ -332,6 +332,14 @@ def test_the_state_of_a_key_is_told(store: SsmStore, kms: Any) -> None:
     assert found[rsa].state is found[mac].state is KeyState.UNSUITABLE
 
 
+@pytest.mark.parametrize("told", ["PendingImport", "Unavailable", "Creating"])
+def test_a_key_without_usable_material_is_unavailable_and_not_disabled(store: SsmStore, told: str) -> None:
+    arn = f"arn:aws:kms:{REGION}:123456789012:key/11111111-2222-3333-4444-555555555555"
+    described = {"KeyMetadata": {"KeyId": arn.rpartition("/")[2], "Arn": arn, "KeyState": told}}
+    Wire(store._keys._kms, "DescribeKey").answers(lambda _: answer(200, described))
+    assert store.keys([arn])[arn].state is KeyState.UNAVAILABLE
+
+
 def test_a_multi_region_key_says_so(store: SsmStore, kms: Any) -> None:
     key_id, arn = new_key(kms, MultiRegion=True)
     assert key_id.startswith("mrk-")

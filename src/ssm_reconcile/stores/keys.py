@@ -35,11 +35,12 @@ _PREDEFINED = "alias/aws/"
 _ARN = re.compile(r"arn:[^:]+:kms:(?P<region>[^:]*):(?P<account>[^:]*):(?P<rest>(?:alias|key)/.+)")
 _STATES = {
     "Enabled": KeyState.USABLE,
+    "Disabled": KeyState.DISABLED,
     "Updating": KeyState.USABLE,  # its primary region is changing; it encrypts and decrypts meanwhile
     "PendingDeletion": KeyState.PENDING_DELETION,
     "PendingReplicaDeletion": KeyState.PENDING_DELETION,
 }
-"""KMS's states; all others (Disabled, Creating, PendingImport, Unavailable) do not encrypt now."""
+"""KMS's states; all others (Creating, PendingImport, Unavailable) neither encrypt nor decrypt now."""
 
 
 class Keys:
@@ -151,7 +152,7 @@ def _key(told: KeyMetadataTypeDef, presumed: str) -> Key:
     identity = told.get("Arn") or presumed
     spec = told.get("KeySpec") or told.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     usage = told.get("KeyUsage") or "ENCRYPT_DECRYPT"
-    state = _STATES.get(told.get("KeyState") or "Enabled", KeyState.DISABLED)
+    state = _STATES.get(told.get("KeyState") or "Enabled", KeyState.UNAVAILABLE)
     if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
         state = KeyState.UNSUITABLE
     multi_region = told.get("MultiRegion", _is_multi_region(identity))
