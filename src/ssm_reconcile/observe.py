@@ -142,7 +142,7 @@ def slow_tags(place: Place, failure: StoreError) -> str:
     """Return why tags are read one by one, and how to avoid it."""
     slow = f"tags in {place} are read one by one, which is slow"
     if failure.kind is Trouble.DENIED:
-        return f"{slow}: tag:GetResources is not allowed there; allow it on Resource *"
+        return f"{slow}: tag:GetResources is not allowed there; {failure.remedy or 'allow it on Resource *'}"
     return (
         f"{slow}: the endpoint of tag:GetResources cannot be reached ({failure.code}); in a VPC without"
         f" internet access create the interface endpoint com.amazonaws.{place.region}.tagging"

@@ -201,6 +201,70 @@ def test_a_role_that_an_organization_denies_is_not_blamed_on_its_trust_policy() 
     assert "trust policy" not in failure.remedy
 
 
+ROLE = "arn:aws:iam::210987654321:role/sync"
+ASKS_FOR_ROLE = f"{USER} sts:AssumeRole on resource: {ROLE}"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (answered("ExpiredToken", "The security token has expired", 403, "AssumeRole"), "sign in again"),
+        (answered("InvalidClientTokenId", "not valid", 403, "AssumeRole"), "does not know the access key"),
+        (answered("SignatureDoesNotMatch", "Signature expired: x", 403, "AssumeRole"), "clock"),
+        (answered("SignatureDoesNotMatch", "does not match", 403, "AssumeRole"), "AWS_SECRET_ACCESS_KEY"),
+        (sdk.NoCredentialsError(), "there are no credentials"),
+    ],
+)
+def test_credentials_of_the_caller_that_are_not_valid_are_not_blamed_on_the_trust_policy_of_a_role(
+    error: Exception, words: str
+) -> None:
+    failure = named(error, "AssumeRole", ROLE)
+    assert (failure.kind, failure.operation) == (Trouble.CREDENTIALS, "AssumeRole")
+    assert words in f"{failure} {failure.remedy}"
+    assert "trust policy" not in failure.remedy
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("", "its trust policy must allow your own identity"),
+        (" because no resource-based policy allows the sts:AssumeRole action", "its trust policy must allow"),
+        (" with an explicit deny in a resource-based policy", "trust policy of {role} has an explicit Deny"),
+        (
+            " because no identity-based policy allows it",
+            "allow sts:AssumeRole to your own identity on {role}",
+        ),
+        (" with an explicit deny", "refuses sts:AssumeRole to your own identity on {role}"),
+    ],
+)
+def test_a_role_that_was_refused_is_named_with_the_policy_to_change(said: str, words: str) -> None:
+    failure = named(answered("AccessDenied", ASKS_FOR_ROLE + said, 403, "AssumeRole"), "AssumeRole", ROLE)
+    assert words.format(role=ROLE) in failure.remedy
+    assert "key policy" not in failure.remedy
+
+
+def test_the_account_of_the_caller_and_not_that_of_the_role_has_to_enable_the_region_of_the_sts() -> None:
+    error = answered("InvalidClientTokenId", status=403, operation="AssumeRole")
+    failure = name_failure(error, operation="AssumeRole", place="af-south-1", who=ROLE)
+    assert "the account of your own identity has not enabled af-south-1" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        ("AssumeRoleWithWebIdentity", "the subject and the audience of the token"),
+        ("GetRoleCredentials", "IAM Identity Center"),
+    ],
+)
+def test_credentials_that_the_sdk_is_refused_are_not_blamed_on_the_call_that_needed_them(
+    operation: str, words: str
+) -> None:
+    failure = named(answered("AccessDenied", "no access", 403, operation), "GetCallerIdentity")
+    assert (failure.kind, failure.operation) == (Trouble.CREDENTIALS, operation)
+    assert words in failure.remedy
+    assert "allow sts:GetCallerIdentity" not in failure.remedy
+
+
 @pytest.mark.parametrize(
     ("code", "said", "words"),
     [

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ssm_reconcile.errors import Trouble
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Place, Question, Reading, Substitution, Unreadable
-from ssm_reconcile.observe import CHUNK, confirm_tags, list_names, list_place, read, resolve_keys
+from ssm_reconcile.observe import (
+    CHUNK,
+    confirm_tags,
+    list_names,
+    list_place,
+    read,
+    resolve_keys,
+    slow_tags,
+)
 from ssm_reconcile.progress import Phase
 from ssm_reconcile.stores.memory import MemoryStore
 from ssm_reconcile.stores.traffic import Fault, at_call, lost, refused
@@ -86,6 +94,11 @@ class TestListing:
         assert found.confirmed == set(found.parameters)
         assert "one by one, which is slow" in found.trouble
         assert w.traffic.count("ListTagsForResource") == 4
+
+    def test_the_reason_for_slow_tags_has_the_remedy_that_fits_the_denial(self) -> None:
+        place, remedy = place_of(world()), "an explicit Deny in the service control policy refuses it"
+        denied = StoreError(Trouble.DENIED, place="x", operation="GetResources", code="x", remedy=remedy)
+        assert slow_tags(place, denied).endswith(f"is not allowed there; {remedy}")
 
     def test_tags_are_read_one_by_one_where_the_tagging_endpoint_cannot_be_reached(self) -> None:
         w = world(4)

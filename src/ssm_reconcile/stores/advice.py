@@ -15,7 +15,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, STANDARD
 from ssm_reconcile.partitions import is_opt_in, partition_of
 from ssm_reconcile.stores.base import PARAMETER_LIMITS
-from ssm_reconcile.stores.denials import Denial, remedy_of
+from ssm_reconcile.stores.denials import Denial, PolicyType, remedy_of
 
 WRITES = frozenset({
     "AddTagsToResource", "DeleteParameters", "LabelParameterVersion", "PutParameter",
@@ -44,6 +44,7 @@ class Failure:
     profile: str = ""
     cause: Cause = Cause.UNKNOWN
     denial: Denial | None = None
+    role_refused: bool = False  # the role, or what it was asked with, and not the credentials of the caller
     details: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -69,7 +70,7 @@ def advice(failure: Failure) -> Advice:
     """Return what is wrong and what to do."""
     if failure.code in _NOT_ENABLED or (failure.code in _UNKNOWN_KEY and is_opt_in(failure.region)):
         return _region_not_enabled(failure)
-    if failure.operation == "AssumeRole" and failure.kind is Trouble.CREDENTIALS:
+    if failure.role_refused:
         return Advice(_role_remedy(failure))
     match failure.kind:
         case Trouble.DENIED if failure.denial is not None:
@@ -99,6 +100,7 @@ _UNKNOWN_KEY = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedCl
 
 def _region_not_enabled(failure: Failure) -> Advice:
     region = failure.region
+    who = _CALLER if failure.operation == "AssumeRole" else failure.who
     enable = f"enable it there (aws account enable-region --region-name {region}) or remove it from the spec"
     if failure.code == "RegionDisabledException":
         return Advice(
@@ -106,17 +108,36 @@ def _region_not_enabled(failure: Failure) -> Advice:
             f"STS of {region} is not active for the account",
         )
     if failure.code == "OptInRequired":
-        return Advice(enable, f"the account of {failure.who} has not enabled {region}")
+        return Advice(enable, f"the account of {who} has not enabled {region}")
     return Advice(
         f"{region} is an opt-in region: {enable}; if it is enabled, sign in again",
-        f"the account of {failure.who} has not enabled {region}, or its credentials are not valid",
+        f"the account of {who} has not enabled {region}, or its credentials are not valid",
     )
+
+
+_CALLER = "your own identity"
 
 
 def _role_remedy(failure: Failure) -> str:
     denial = failure.denial
-    if denial is not None and (denial.explicit or denial.policy is not None):
-        return remedy_of(denial, "your own identity", failure.place)
+    if failure.operation == "GetRoleCredentials":
+        profile = f" {failure.profile}" if failure.profile else ""
+        return (
+            f"the SSO user may not use the account and role of the profile{profile}: assign the permission"
+            " set in IAM Identity Center, or choose another profile"
+        )
+    by_trust = denial is None or denial.policy in (None, PolicyType.RESOURCE)
+    if denial is not None and (denial.explicit or not by_trust):
+        role = failure.identity or "the role"
+        if denial.policy is PolicyType.RESOURCE:
+            return f"the trust policy of {role} has an explicit Deny for {_CALLER}: change it there"
+        return remedy_of(denial, f"{_CALLER} on {role}", failure.place)
+    if failure.operation != "AssumeRole":
+        return (
+            "the role could not be assumed with the token of the identity provider: its trust policy must"
+            " allow the subject and the audience of the token (`ssm-reconcile iam trust` prints one for"
+            " GitHub)"
+        )
     return (
         f"{failure.identity or 'the role'} could not be assumed: its trust policy must allow your own"
         " identity (with the `external_id`, if it requires one), and your identity needs sts:AssumeRole on it"

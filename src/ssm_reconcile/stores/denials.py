@@ -24,9 +24,12 @@ _ACTIONS = {
 }  # fmt: skip
 _SERVICE_OF = {
     "AssumeRole": "sts",
+    "AssumeRoleWithSAML": "sts",
+    "AssumeRoleWithWebIdentity": "sts",
     "DescribeKey": "kms",
     "GetCallerIdentity": "sts",
     "GetResources": "tag",
+    "GetRoleCredentials": "sso",
     "ListAliases": "kms",
 }
 _DENIED_ACTION = re.compile(r"not authorized to perform:?\s+([a-z]+:[a-z]+)", re.IGNORECASE)

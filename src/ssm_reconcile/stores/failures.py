@@ -79,6 +79,10 @@ _TLS_REFUSED = ("certificate", "handshake", "wrong_version", "wrong version")
 _NETWORK = frozenset({"ConnectionError", "HTTPClientError", "OSError"})
 """Base classes of what botocore and urllib3 raise when no answer arrives."""
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_OF_CREDENTIALS = frozenset({
+    "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "GetRoleCredentials",
+})  # fmt: skip
+"""Operations that the SDK calls for credentials before, or in the middle of, the call that was asked for."""
 _ASSUMING = {
     Trouble.LOST: Trouble.UNREACHABLE,  # whatever became of it, the request that needed it was not sent
     Trouble.THROTTLED: Trouble.THROTTLED,
@@ -108,11 +112,14 @@ def name_failure(
         The error to raise, outside of the `except` block: inside, Python would chain the original.
     """
     code, kind = _classify(error)
-    if getattr(error, "operation_name", None) == "AssumeRole":
-        operation = "AssumeRole"  # also in the middle of another call, when a role's hour is over
+    inner = getattr(error, "operation_name", None)
+    if inner in _OF_CREDENTIALS:
+        operation = inner  # also in the middle of another call, when a role's hour is over
     message = _response(error)[1]
     denial = denial_in(message, operation) if kind is Trouble.DENIED else None
-    if operation == "AssumeRole":
+    role_refused = False
+    if operation in _OF_CREDENTIALS:
+        role_refused = kind not in _ASSUMING and kind is not Trouble.CREDENTIALS
         kind = _ASSUMING.get(kind, Trouble.CREDENTIALS)
     failure = Failure(
         kind=kind,
@@ -123,6 +130,7 @@ def name_failure(
         profile=profile,
         cause=_cause(code, message),
         denial=denial,
+        role_refused=role_refused,
         details=_details(error),
     )
     found = advice(failure)
