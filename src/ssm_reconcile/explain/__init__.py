@@ -176,7 +176,9 @@ def _remedies(
 
 
 def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
-    """Return what the guards say of a change that no flag lets through."""
+    """Return what to do about a change that no flag lets through."""
+    if "no-id" in change.withheld_by:
+        return [remedies.NO_ID]
     found = [f for f in part.findings if f.code in change.withheld_by]
     return list(dict.fromkeys(finding.message for finding in found))
 

@@ -69,7 +69,9 @@ class Withheld:
 def remedies(change: Change, part: ReplicationPlan, spec: Replication, again: CommandLine) -> list[str]:
     """Return what lets a withheld change through, first what to edit; empty when no step of a user does."""
     lifts: list[Lift] = []
-    run, now, told = Run(), change, part
+    alone = _is_alone(change)
+    # The command names that change only, so the guards that count see no other one.
+    run, now, told = Run(), change, replace(part, changes=(change,)) if alone else part
     while now.fate is Fate.WITHHELD:
         withheld = Withheld(now, told, spec)
         find = _LIFTS.get(withheld.by)
@@ -81,9 +83,7 @@ def remedies(change: Change, part: ReplicationPlan, spec: Replication, again: Co
         told = guarded(_opened(withheld), Rules(spec, run))
         now = next(one for one in told.changes if one.order == change.order)
     flags = tuple(word for lift in lifts for word in lift.flags)
-    alone = _is_alone(change) or any(
-        one.fate is Fate.WITHHELD and one.target == change.target for one in told.changes
-    )
+    alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in told.changes)
     command = again.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
     edits = [lift.edit for lift in lifts if lift.edit]
     if edits:

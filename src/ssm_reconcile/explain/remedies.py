@@ -112,6 +112,12 @@ def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
         yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
 
 
+NO_ID = (
+    "`orphans: delete` deletes only replicas that are recorded with the `id` of the spec: delete this one"
+    " by hand, or select it again, add an `id` to the spec, apply, and then exclude it"
+)
+"""Remedy for an orphan of a spec without an id: its record has none either, and an id alone is too late."""
+
 _PROBLEMS = {
     ProblemKind.SIZE: "shorten it, make it Advanced at the source, or set `tier: keep` for the target",
     ProblemKind.NAME: "give it another name at the source, or a `rewrite` with `in: name`, or exclude it",

@@ -151,6 +151,18 @@ def test_an_orphan_is_drift_where_the_spec_would_delete_it(
     assert cli(*DRIFT).exit_code == code
 
 
+def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settled: Aws) -> None:
+    assert settled.names("us-east-2")
+    spec = Path("replication.yaml")
+    text = spec.read_text()
+    kept = text.replace('"/app/**"]', '"/app/**"], exclude: ["/app/url"]')
+    other = text.replace("name: prod", "name: stage").replace("/app/", "/stage/")
+    spec.write_text(f"{kept}---\n{other}orphans: delete\nid: abcdef123456\n")
+    result = cli(*DRIFT, "--format", "json")
+    assert json.loads(result.stdout)["summary"]["orphaned"] == 1
+    assert result.exit_code == 0
+
+
 def test_what_is_opted_out_skipped_or_chained_is_no_drift(cli: Cli, settled: Aws) -> None:
     settled.store("us-east-2").add_tags("/app/url", {"skip_sync": ""})
     settled.store("us-east-1").add_tags("/app/hosts", {"skip_sync": ""})

@@ -52,6 +52,13 @@ def test_too_many_updates_are_let_through_by_the_percentage_that_covers_them(man
     assert run_printed(cli, first) == 0
 
 
+def test_a_percentage_counts_the_changes_of_its_own_target(many: Aws, cli: Cli) -> None:
+    change(many, 7)
+    told = cli("explain", "/app/03").stdout
+    for target in ("us-east-2", "eu-west-1"):
+        assert f"`ssm-reconcile apply --target {target} --max-change-percent 35`" in told
+
+
 def test_too_many_deletes_are_let_through_by_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
     for number in range(12):
         many.delete(f"/app/{number:02}")
@@ -76,11 +83,50 @@ def test_a_frozen_target_is_to_be_thawed_in_the_spec(many: Aws, cli: Cli) -> Non
     assert cli("apply", "--target", "us-east-2", "--only", "/app/00", "--yes").exit_code == 0
 
 
-def test_a_guard_that_counts_what_a_frozen_target_holds_is_lifted_with_it(many: Aws, cli: Cli) -> None:
+def test_a_limit_that_one_change_of_a_frozen_target_keeps_is_not_lifted(many: Aws, cli: Cli) -> None:
     spec = Path("replication.yaml")
-    spec.write_text(spec.read_text().replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
+    thawed = spec.read_text()
+    spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
     change(many, 9)
-    assert "--max-change-percent 45" in advice(cli, "/app/00")[0]
+    line = advice(cli, "/app/00")[0]
+    assert line.endswith("then `ssm-reconcile apply --target us-east-2 --only /app/00`")
+    spec.write_text(thawed)
+    assert run_printed(cli, line) == 0
+
+
+def test_a_limit_that_one_change_of_a_frozen_target_exceeds_is_lifted_with_it(many: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    thawed = f"{spec.read_text()}guards: {{ max_change_percent: 4 }}\n"
+    spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
+    change(many, 9)
+    line = advice(cli, "/app/00")[0]
+    assert "--max-change-percent 5`" in line
+    spec.write_text(thawed)
+    assert run_printed(cli, line) == 0
+
+
+def test_many_replicas_that_were_changed_outside_are_overwritten_alone(many: Aws, cli: Cli) -> None:
+    place = many.store("us-east-2").place
+    for number in range(9):
+        many.world.put(place, f"/app/{number:02}", "by hand", user="arn:aws:iam::123456789012:user/eve")
+    line = advice(cli, "/app/00")[0]
+    assert line.endswith("--only /app/00 --overwrite-outside`")
+    assert run_printed(cli, line) == 0
+
+
+def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed(many: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    selected = f"{spec.read_text()}orphans: delete\n"
+    excluded = selected.replace('"/app/**"]', '"/app/**"], exclude: ["/app/00"]')
+    spec.write_text(excluded)
+    told = cli("explain", "/app/00").stdout
+    assert told.count("select it again, add an `id` to the spec, apply, and then exclude it") == 2
+    assert "1 orphan to remove in" not in told
+    spec.write_text(f"{selected}id: abcdef123456\n")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    spec.write_text(f"{excluded}id: abcdef123456\n")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    assert "/app/00" not in many.names("us-east-2")
 
 
 def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: Aws, cli: Cli) -> None:
