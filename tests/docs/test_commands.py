@@ -38,6 +38,8 @@ def named(path: Path) -> str:
 @pytest.mark.parametrize("path", STORIES, ids=named)
 def test_a_document_does_what_it_shows(path: Path, tmp_path: Path) -> None:
     pytest.importorskip("awscli", reason="the AWS CLI is not installed")
+    folder = tmp_path / "prod"  # `init` derives the name of the replication from the folder
+    folder.mkdir()
     with server() as endpoint:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))},
@@ -52,7 +54,7 @@ def test_a_document_does_what_it_shows(path: Path, tmp_path: Path) -> None:
         }
         for why, commands in blocks_of(path):
             for command in commands if why is None else ():
-                _run(command, tmp_path, environment, named(path))
+                _run(command, folder, environment, named(path))
 
 
 def _run(command: Command, folder: Path, environment: dict[str, str], name: str) -> None:

@@ -143,7 +143,9 @@ def test_a_narrow_terminal_loses_nothing(shell: Shell) -> None:
     assert told.returncode == 0
     assert f"{shell.path}/a/rather/long/name/of/a/parameter\n" in told.stdout
     assert f"{shell.path}/key" in told.stdout
-    wide = [line for line in told.stdout.splitlines() if len(line) > 40 and " " in line.strip(" +")]
+    *lines, command = told.stdout.splitlines()
+    assert command.startswith("ssm-reconcile apply --expect-plan "), "a command is copied in one piece"
+    wide = [line for line in lines if len(line) > 40 and " " in line.strip(" +")]
     assert wide == [], "only what cannot be broken is wider"
 
 

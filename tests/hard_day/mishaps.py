@@ -300,7 +300,7 @@ MISHAPS = (
     Mishap("a key has no counterpart", key_unmapped, "invalid", "no KMS key is mapped", "in `kms`", map_key),
     Mishap(
         "an alias points to another key", alias_repointed, "update", "key re-pointed",
-        "`ssm-reconcile apply` brings", nothing,
+        "to update it now: `ssm-reconcile apply", nothing,
     ),
     Mishap(
         "the role may not list any more", listing_denied, "incomplete-place", "AccessDenied",
@@ -335,11 +335,11 @@ MISHAPS = (
         "create /prod/db/url in 123456789012/us-east-1 again", fill_source,
     ),
     Mishap(
-        "too much is deleted at once", too_many_deletes, "max-deletes", "12 to delete or replace",
+        "too much is deleted at once", too_many_deletes, "max-deletes", "12 deletes are more than 10",
         "--max-deletes 12", nothing, name="/prod/many/03", flags=("--max-deletes", "12"),
     ),
     Mishap(
-        "too much changes at once", too_many_changes, "max-change-percent", "67% of the 12 replicas",
+        "too much changes at once", too_many_changes, "max-change-percent", "67% of the replicas would change",
         "--max-change-percent 67", nothing, flags=("--max-change-percent", "67"),
     ),
     Mishap(
@@ -347,7 +347,7 @@ MISHAPS = (
         "remove the tag skip_sync", remove_skip_at_source,
     ),
     Mishap(
-        "a replica opted out", target_opted_out, "opted_out", "the target opted out",
+        "a replica opted out", target_opted_out, "opted_out", "it carries skip_sync itself",
         "remove the tag skip_sync", remove_skip_in_target,
     ),
     Mishap(
@@ -376,15 +376,15 @@ MISHAPS = (
         "replicate it from where it is made", replicate_from_the_origin, words=("--name", "onward"),
     ),
     Mishap(
-        "a target is detached", detached, "detached", "lives on its own",
+        "a target is detached", detached, "detached", "it is detached",
         "detach --target us-west-2 --undo", undo_detach,
     ),
     Mishap(
-        "the roles are reversed", roles_reversed, "roles-reversed", "source and target look reversed",
+        "the roles are reversed", roles_reversed, "roles-reversed", "the source was detached from this target",
         "--allow-reversed", nothing, flags=("--allow-reversed",),
     ),
     Mishap(
-        "a target is frozen", frozen, "frozen-target", "us-west-2 is frozen",
+        "a target is frozen", frozen, "frozen-target", "the target is frozen",
         "`frozen: false`", spec(targets=[{"region": "us-west-2"}]),
     ),
     Mishap(

@@ -198,7 +198,9 @@ def _sum(page: Page, view: View, apply_command: str | None) -> None:
         )
     command = _command(view) if apply_command is None else apply_command
     if withheld < view.changed and command:  # on one line however long it is: people copy it
-        page.lines.append(f"Apply exactly this: {command} --expect-plan {view.short_id}")
+        label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
+        fits = len(label) + 1 + len(command) <= page.width
+        page.lines += [f"{label} {command}"] if fits else [label, command]
 
 
 def _command(view: View) -> str:
