@@ -271,6 +271,7 @@ def test_credentials_that_the_sdk_is_refused_are_not_blamed_on_the_call_that_nee
         ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than x", "clock"),
         ("InvalidSignatureException", "Signature not yet current: x is still later than y", "clock"),
         ("RequestTimeTooSkewed", "The difference is too large", "clock"),
+        ("RequestExpired", "too old", "clock"),
         ("InvalidSignatureException", "Credential should be scoped to a valid region, not 'x'", "us-east-1"),
         ("SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'", "endpoint"),
         (

@@ -178,3 +178,10 @@ def test_places_in_two_partitions_are_an_error_at_the_target() -> None:
 )  # fmt: skip
 def test_a_region_of_the_first_partition_is_opt_in_unless_it_is_an_old_one(region: str, opt_in: bool) -> None:
     assert is_opt_in(region) is opt_in
+
+
+def test_the_role_of_a_target_is_asked_at_the_sts_of_the_source_region() -> None:
+    text = SPEC.format(source="us-east-1", target="af-south-1", partition="aws")
+    (spec,) = load_text(text, "spec.yaml").replications
+    assert spec.source.access.sts_region is None
+    assert [target.access.sts_region for target in spec.targets] == ["us-east-1"]
