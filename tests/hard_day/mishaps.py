@@ -339,7 +339,7 @@ MISHAPS = (
         "--max-deletes 12", nothing, name="/prod/many/03", flags=("--max-deletes", "12"),
     ),
     Mishap(
-        "too much changes at once", too_many_changes, "max-change-percent", "67% of the replicas would change",
+        "too much changes at once", too_many_changes, "max-change-percent", "67% of the replicas would",
         "--max-change-percent 67", nothing, flags=("--max-change-percent", "67"),
     ),
     Mishap(
@@ -380,7 +380,7 @@ MISHAPS = (
         "detach --target us-west-2 --undo", undo_detach,
     ),
     Mishap(
-        "the roles are reversed", roles_reversed, "roles-reversed", "the source was detached from this target",
+        "the roles are reversed", roles_reversed, "roles-reversed", "the source was detached from",
         "--allow-reversed", nothing, flags=("--allow-reversed",),
     ),
     Mishap(
