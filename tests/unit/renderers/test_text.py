@@ -70,7 +70,8 @@ def test_columns_are_aligned() -> None:
 def test_on_a_narrow_terminal_only_names_and_values_reach_over_the_edge(width: int) -> None:
     text = plan_text(plan_view(plans.document_of(plans.twelve())), width=width)
     attribute = re.compile(r" {6}(value|type|KeyId|tags) +\S.*| {6,}-> \S+")
-    name = re.compile(r" *([-+~!=] )?\S+|Apply exactly this:( .*)?|ssm-reconcile apply .*")  # a command is copied, so it is one line
+    # A command is copied, so it stands on one line.
+    name = re.compile(r" *([-+~!=] )?\S+|Apply exactly this:( .*)?|ssm-reconcile apply .*")
     wide = [line for line in text.splitlines() if len(line) > width]
     assert [line for line in wide if not attribute.fullmatch(line) and not name.fullmatch(line)] == []
 
