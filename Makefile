@@ -18,16 +18,19 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test bench check fix lock clean lint types house documents workflows
+.PHONY: help demo test test-fast bench check fix lock clean lint types house documents workflows
 
 help: ## what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/demo.stamp ## the whole story on a pretended AWS on this machine, told as it goes
 	@$(BIN)/ssm-reconcile demo
 
 test: .venv/dev.stamp ## all tests, in parallel; PYTEST="-k name" passes options on
 	$(BIN)/python -m pytest -n auto $(PYTEST)
+
+test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
+	$(BIN)/python -m pytest -n auto tests/unit tests/cases tests/contract $(PYTEST)
 
 bench: .venv/dev.stamp ## measure it: calls, time, memory against others, into benchmarks/RESULTS.md; some minutes
 	$(BIN)/python -m pytest -m bench tests

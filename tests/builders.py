@@ -70,10 +70,10 @@ from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import resolve
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
-from ssm_reconcile.stores.memory import Memory, MemoryStore
-from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.world import Lag, World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.behaviour import AwsBehaviour
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.world import Lag, World
 
 ACCOUNT = "123456789012"
 HERE = Place(ACCOUNT, "us-east-1")
@@ -444,7 +444,7 @@ class Stage:
         self,
         spec: Replication | None = None,
         *,
-        facts: Facts | None = None,
+        facts: AwsBehaviour | None = None,
         lag: Lag | None = None,
     ) -> None:
         self.clock = FakeClock(NOW)

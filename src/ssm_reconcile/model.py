@@ -8,9 +8,10 @@ Key        a KMS key as resolved in its place      Desired    what a target shou
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
@@ -89,6 +90,22 @@ class Parameter:
     def is_secret(self) -> bool:
         """Whether AWS encrypts it."""
         return self.type == SECURE
+
+    @property
+    def expiration(self) -> datetime | None:
+        """When AWS deletes it: the earliest time of its Expiration policies (aws-facts B4), or None.
+
+        A time without an offset is UTC. A policy that cannot be read counts as none.
+        """
+        moments = []
+        for text in self.policies:
+            try:
+                policy = json.loads(text)
+                if policy["Type"] == "Expiration":
+                    moments.append(datetime.fromisoformat(policy["Attributes"]["Timestamp"]))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+        return min((m if m.tzinfo else m.replace(tzinfo=UTC) for m in moments), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ problems; `diff` makes the row `invalid` of them.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ssm_reconcile.model import (
     ADVANCED,
@@ -273,23 +272,11 @@ def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Probl
 
 def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]:
     """An Expiration that is already past would delete the replica at once, or be refused (B4)."""
-    for text in parameter.policies:
-        moment = _expiration(text)
-        if moment is not None and moment <= now:
-            reason = f"its Expiration policy ({moment.isoformat()}) is past: AWS is about to delete it"
-            return (Problem(ProblemKind.POLICY, reason),)
-    return ()
-
-
-def _expiration(text: str) -> datetime | None:
-    try:
-        policy = json.loads(text)
-        if policy.get("Type") != "Expiration":
-            return None
-        moment = datetime.fromisoformat(policy["Attributes"]["Timestamp"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = parameter.expiration
+    if moment is None or moment > now:
+        return ()
+    reason = f"its Expiration policy ({moment.isoformat()}) is past: AWS is about to delete it"
+    return (Problem(ProblemKind.POLICY, reason),)
 
 
 def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:

@@ -12,11 +12,11 @@ from typing import Any
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState, Place
 from ssm_reconcile.record import RECORD, record_of
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.readings import Readings, facts
-from ssm_reconcile.stores.traffic import Fault, lost, refused
-from ssm_reconcile.stores.world import ACCOUNT, SOMEBODY, Seen, World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.behaviour import AwsBehaviour, facts
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import Fault, lost, refused
+from tests.fake_aws.world import ACCOUNT, SOMEBODY, Seen, World
 
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -181,9 +181,9 @@ def _person(arn: str) -> str:
     return arn.split("/")[1]
 
 
-def _readings(said: Mapping[str, str]) -> Readings:
+def _readings(said: Mapping[str, str]) -> AwsBehaviour:
     known = facts()
-    return Readings(**{fact: type(known[fact][0])[word] for fact, word in said.items()})
+    return AwsBehaviour(**{fact: type(known[fact][0])[word] for fact, word in said.items()})
 
 
 Fits = Callable[[str, Place, tuple[str, ...], int], bool]

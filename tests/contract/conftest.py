@@ -10,12 +10,12 @@ import pytest
 
 from ssm_reconcile.model import Access, KeyState, Sealed, Tags
 from ssm_reconcile.stores.base import Put, Store
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.readings import Readings
 from ssm_reconcile.stores.ssm import Aws
-from ssm_reconcile.stores.world import Pages, World
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
+from tests.fake_aws.behaviour import AwsBehaviour
+from tests.fake_aws.store import Memory
+from tests.fake_aws.world import Pages, World
 
 HERE = "us-east-1"
 
@@ -43,7 +43,7 @@ class Bench(ABC):
 
 
 class MemoryBench(Bench):
-    def __init__(self, readings: Readings, sizes: tuple[int, ...]) -> None:
+    def __init__(self, readings: AwsBehaviour, sizes: tuple[int, ...]) -> None:
         self.clock = FakeClock()
         self.world = World(self.clock, readings, pages=Pages(describe=sizes, resources=sizes))
 
@@ -107,8 +107,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def readings() -> Readings:
-    return Readings()
+def readings() -> AwsBehaviour:
+    return AwsBehaviour()
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def sizes() -> tuple[int, ...]:
 
 @pytest.fixture
 def bench(
-    kind: str, readings: Readings, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    kind: str, readings: AwsBehaviour, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
     if kind == "memory":
         yield MemoryBench(readings, sizes)

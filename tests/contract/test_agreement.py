@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import KeyState, Sealed
 from ssm_reconcile.stores.base import Put, Store
-from ssm_reconcile.stores.readings import Readings, facts
 from tests.contract.conftest import Bench, MemoryBench, MotoBench
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
+from tests.fake_aws.behaviour import AwsBehaviour, facts
 
 POLICIES = [
     '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2030-01-01T01:00:00+01:00"}}',
@@ -65,7 +65,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
         lambda passed: lambda bench, _: bench.clock.advance(timedelta(seconds=passed))
     ),
 )
-READINGS = st.builds(Readings, **{fact: st.sampled_from(readings) for fact, readings in facts().items()})
+READINGS = st.builds(AwsBehaviour, **{fact: st.sampled_from(readings) for fact, readings in facts().items()})
 
 
 def answer(step: Step, bench: Bench, store: Store) -> object:
@@ -100,7 +100,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("credentials")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(readings=READINGS, steps=st.lists(STEPS, min_size=1, max_size=10))
-def test_both_stores_give_the_same_answers(readings: Readings, steps: list[Step]) -> None:
+def test_both_stores_give_the_same_answers(readings: AwsBehaviour, steps: list[Step]) -> None:
     clock = FakeClock()
     with StrictMoto(readings, clock=clock) as strict:
         benches: list[Bench] = [MemoryBench(readings, ()), MotoBench(strict, clock)]

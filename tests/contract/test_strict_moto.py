@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ssm_reconcile.stores.readings import Duplicates, Expired, KeyForm, Readings
 from tests.contract.conftest import HERE
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
+from tests.fake_aws.behaviour import AwsBehaviour, Duplicates, Expired, KeyForm
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_eleven_names_are_too_many_and_so_is_one_name_twice(strict: StrictMoto, 
         assert code_of(caught) == "ValidationException"
     with pytest.raises(ClientError):
         ssm.get_parameters(Names=["/a", "/a"])
-    strict.readings = Readings(duplicate_names=Duplicates.ONCE)
+    strict.readings = AwsBehaviour(duplicate_names=Duplicates.ONCE)
     ssm.put_parameter(Name="/a", Value="v", Type="String")
     assert len(ssm.get_parameters(Names=["/a", "/a"])["Parameters"]) == 1
 
@@ -155,7 +155,7 @@ def test_a_refused_write_quotes_the_value_as_aws_does(ssm: Any) -> None:
 def test_a_key_given_by_its_arn_is_reported_by_the_reading(
     strict: StrictMoto, ssm: Any, form: KeyForm, shown: str | None
 ) -> None:
-    strict.readings = Readings(key_form=form)
+    strict.readings = AwsBehaviour(key_form=form)
     kms = boto3.client("kms", HERE)
     key = kms.create_key()["KeyMetadata"]
     kms.create_alias(AliasName="alias/app", TargetKeyId=key["KeyId"])
@@ -165,7 +165,7 @@ def test_a_key_given_by_its_arn_is_reported_by_the_reading(
 
 
 def test_an_expiration_that_is_past_may_delete_at_once(strict: StrictMoto, ssm: Any) -> None:
-    strict.readings = Readings(past_expiration=Expired.DELETED)
+    strict.readings = AwsBehaviour(past_expiration=Expired.DELETED)
     past = '[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2020-01-01T00:00:00Z"}}]'
     ssm.put_parameter(Name="/a", Value="v", Type="String", Tier="Advanced", Policies=past)
     assert ssm.describe_parameters()["Parameters"] == []

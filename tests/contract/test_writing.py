@@ -11,8 +11,8 @@ import pytest
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import KeyState, Parameter, Sealed
 from ssm_reconcile.stores.base import Put, Step, Store
-from ssm_reconcile.stores.readings import InPlace, ListSpaces, Moves, Readings, Recreate
 from tests.contract.conftest import Bench, plain, secret
+from tests.fake_aws.behaviour import AwsBehaviour, InPlace, ListSpaces, Moves, Recreate
 
 EXPIRES = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2030-01-01T00:00:00.000Z"}}'
 
@@ -95,8 +95,10 @@ def test_an_overwrite_keeps_tags_and_cannot_carry_any(store: Store) -> None:
     assert refusal(store, request) == (Trouble.REFUSED, "ValidationException")
 
 
-@pytest.mark.parametrize("readings", [Readings(tags_move_modified=reading) for reading in Moves])
-def test_tags_are_added_overwritten_and_removed_without_a_version(bench: Bench, readings: Readings) -> None:
+@pytest.mark.parametrize("readings", [AwsBehaviour(tags_move_modified=reading) for reading in Moves])
+def test_tags_are_added_overwritten_and_removed_without_a_version(
+    bench: Bench, readings: AwsBehaviour
+) -> None:
     store = bench.store()
     store.put(plain("/a", tags={"keep": "1", "change": "1", "go": "1"}))
     before = described(store, "/a")
@@ -181,9 +183,9 @@ def test_ten_names_are_deleted_at_once_and_eleven_are_not(store: Store) -> None:
 @pytest.mark.parametrize(
     ("readings", "kind"),
     [
-        (Readings(recreate=Recreate.BUSY), Trouble.THROTTLED),
-        (Readings(recreate=Recreate.EXISTS), Trouble.EXISTS),
-        (Readings(recreate=Recreate.ALLOWED), None),
+        (AwsBehaviour(recreate=Recreate.BUSY), Trouble.THROTTLED),
+        (AwsBehaviour(recreate=Recreate.EXISTS), Trouble.EXISTS),
+        (AwsBehaviour(recreate=Recreate.ALLOWED), None),
     ],
 )
 def test_a_name_rests_for_half_a_minute_after_its_delete(bench: Bench, kind: Trouble | None) -> None:
@@ -298,10 +300,10 @@ def test_intelligent_tiering_is_shown_as_the_tier_it_chose(store: Store, size: i
     assert described(store, "/a").tier == tier
 
 
-@pytest.mark.parametrize("readings", [Readings(type_change=reading) for reading in InPlace])
+@pytest.mark.parametrize("readings", [AwsBehaviour(type_change=reading) for reading in InPlace])
 @pytest.mark.parametrize("to_secret", [True, False])
 def test_a_type_changes_in_place_or_is_refused_as_such(
-    store: Store, readings: Readings, to_secret: bool
+    store: Store, readings: AwsBehaviour, to_secret: bool
 ) -> None:
     first, second = plain("/a", "v"), secret("/a", "w")
     if not to_secret:
@@ -316,8 +318,8 @@ def test_a_type_changes_in_place_or_is_refused_as_such(
     assert (found.type, found.key_id) == (second.type, second.key_id)
 
 
-@pytest.mark.parametrize("readings", [Readings(data_type_change=reading) for reading in InPlace])
-def test_a_data_type_changes_in_place_or_is_refused(store: Store, readings: Readings) -> None:
+@pytest.mark.parametrize("readings", [AwsBehaviour(data_type_change=reading) for reading in InPlace])
+def test_a_data_type_changes_in_place_or_is_refused(store: Store, readings: AwsBehaviour) -> None:
     store.put(plain("/a", "ami-12345678"))
     change = replace(plain("/a", "ami-12345678", overwrite=True), data_type="aws:ec2:image")
     if readings.data_type_change is InPlace.REFUSED:
@@ -327,8 +329,8 @@ def test_a_data_type_changes_in_place_or_is_refused(store: Store, readings: Read
     assert described(store, "/a").data_type == "aws:ec2:image"
 
 
-@pytest.mark.parametrize("readings", [Readings(list_spaces=reading) for reading in ListSpaces])
-def test_a_list_comes_back_with_or_without_its_spaces(store: Store, readings: Readings) -> None:
+@pytest.mark.parametrize("readings", [AwsBehaviour(list_spaces=reading) for reading in ListSpaces])
+def test_a_list_comes_back_with_or_without_its_spaces(store: Store, readings: AwsBehaviour) -> None:
     store.put(Put("/a", Sealed("a, b ,c d"), "StringList", overwrite=False))
     text = store.values(["/a"], decrypt=True).found["/a"].text.reveal()
     assert text == ("a,b,c d" if readings.list_spaces is ListSpaces.STRIPPED else "a, b ,c d")

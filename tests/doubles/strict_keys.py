@@ -7,7 +7,7 @@ from typing import Any
 from moto.kms.models import kms_backends
 
 from ssm_reconcile.model import KeyState, Place
-from ssm_reconcile.stores.readings import KeyForm, Readings
+from tests.fake_aws.behaviour import AwsBehaviour, KeyForm
 
 _STATES = {"Enabled": KeyState.USABLE, "PendingDeletion": KeyState.PENDING_DELETION}
 
@@ -43,7 +43,7 @@ def state_of(place: Place, key_id: str) -> KeyState:
     return _STATES.get(key.key_state, KeyState.DISABLED)
 
 
-def reported(place: Place, reference: str, readings: Readings) -> str:
+def reported(place: Place, reference: str, readings: AwsBehaviour) -> str:
     """How DescribeParameters names a key that was given by that reference (aws-facts B7)."""
     key_id = key_id_of(place, reference)
     if key_id is None or "alias/" in reference or readings.key_form is KeyForm.AS_GIVEN:

@@ -15,9 +15,9 @@ from typing import Any
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, KeyState, Place, canonical
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.rules import PAGE, RESOURCES_PAGE, admit_page
 from tests.doubles.strict_keys import state_of
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.rules import PAGE, RESOURCES_PAGE, admit_page
 
 
 def current(backend: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ A14 MaxResults and its limit; A16 no empty last page; A27-29 tag limit, `aws:` k
 AllowedPattern; B6 type change, KeyId gone from a String; B7, B8 sizes in bytes; B9 Intelligent-Tiering
 resolved; B10 downgrade; B12 policies need Advanced; B13 policy texts are strings; B15 `[{}]` clears;
 B16-20 bad policies; B22 ciphertext without the plaintext; B23, B27, B28 keys that are unknown, of
-another region, disabled or going, on writes and on decryption; B25, B32 omitted fields by `Readings`;
+another region, disabled or going, on writes and on decryption; B25, B32 omitted fields by `AwsBehaviour`;
 B31 integrations; B33-35 names; B39 thirty seconds after a delete; B46 a label on nothing; B47 tags gone
 after a delete; B50 public parameters not listed; C4 previously tagged; C5 a hundred a page; C6, C8
 listings while others write; the quadratic scan. A1.1: a filter shortens pages, not their number.
@@ -41,11 +41,13 @@ from moto.utilities.utils import get_partition
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import IMAGE, SECURE, STANDARD, TEXT, Place, Sealed, canonical
-from ssm_reconcile.stores.policies import is_past
-from ssm_reconcile.stores.readings import Expired, Moves, Readings
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.request import Request, Settled, parse_policies
-from ssm_reconcile.stores.rules import (
+from tests.doubles import strict_listings as listings
+from tests.doubles.strict_keys import key_id_of, key_state, reported
+from tests.fake_aws.behaviour import AwsBehaviour, Expired, Moves
+from tests.fake_aws.policies import is_past
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.request import Request, Settled, parse_policies
+from tests.fake_aws.rules import (
     STANDARD_PARAMETERS,
     Ground,
     admit,
@@ -53,8 +55,6 @@ from ssm_reconcile.stores.rules import (
     admit_tags,
     admit_untag,
 )
-from tests.doubles import strict_listings as listings
-from tests.doubles.strict_keys import key_id_of, key_state, reported
 
 _SSM = ("put_parameter", "get_parameter", "get_parameters", "describe_parameters", "delete_parameter",
         "delete_parameters", "add_tags_to_resource", "remove_tags_from_resource",
@@ -66,14 +66,14 @@ class StrictMoto:
 
     def __init__(
         self,
-        readings: Readings | None = None,
+        readings: AwsBehaviour | None = None,
         *,
         clock: Clock | None = None,
         pages: Sequence[int] = (),
         resource_pages: Sequence[int] = (),
         serving: bool = False,
     ) -> None:
-        self.readings = readings or Readings()
+        self.readings = readings or AwsBehaviour()
         self.clock = clock
         self.pages = tuple(pages)
         self.resource_pages = tuple(resource_pages)

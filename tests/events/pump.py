@@ -21,13 +21,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.world import World
 from ssm_reconcile.triggers.lambda_function import Function
 from ssm_reconcile.triggers.outside import Outside
 from ssm_reconcile.triggers.timer import Timer
 from tests.doubles.clock import FakeClock
 from tests.events.templates import loaded, matches, rendered
+from tests.fake_aws.store import Memory
+from tests.fake_aws.world import World
 
 RESOURCES = loaded("template.yaml")["Resources"]
 MAPPING = RESOURCES["ChangeFunction"]["Properties"]["Events"]["Queue"]["Properties"]

@@ -17,11 +17,11 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.spec import Run
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.traffic import Call, Fault, refused
-from ssm_reconcile.stores.world import Lag, World
 from tests.doubles.clock import FakeClock
 from tests.events.pump import SCHEDULED, TIMEOUT, Account, Deployed, metrics
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import Call, Fault, refused
+from tests.fake_aws.world import Lag, World
 
 SPEC = """\
 version: 1

@@ -9,8 +9,8 @@ import pytest
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.traffic import Fault, FaultPlan, lost, refused
 from tests.events.pump import SCHEDULED, Account, Deployed, metrics
+from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
 
 SPEC = """\
 version: 1

@@ -17,9 +17,9 @@ from ssm_reconcile.plan import Fate, Plan
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication
-from ssm_reconcile.stores.readings import Readings
-from ssm_reconcile.stores.region import Region
-from ssm_reconcile.stores.world import Seen
+from tests.fake_aws.behaviour import AwsBehaviour
+from tests.fake_aws.region import Region
+from tests.fake_aws.world import Seen
 from tests.property import deeds
 from tests.property.expected import View
 from tests.property.stage import FAR, FROM, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
@@ -89,7 +89,7 @@ class Mixed:
         return self.stage
 
 
-def mixed(readings: Readings | None = None) -> Mixed:
+def mixed(readings: AwsBehaviour | None = None) -> Mixed:
     """A fresh one."""
     stage = Stage(readings)
     deeds.happen(stage, FIRST)

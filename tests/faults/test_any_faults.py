@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.traffic import Fault
+from tests.fake_aws.traffic import Fault
 from tests.faults.mixed import assert_told, assert_untouched
 from tests.faults.test_kills import Dying, Killed
 from tests.faults.test_matrix import KINDS, OPERATIONS

@@ -12,7 +12,7 @@ import pytest
 
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import WRITES, Action, Release, Update
-from ssm_reconcile.stores.traffic import Fault, killed
+from tests.fake_aws.traffic import Fault, killed
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
 
 

@@ -13,8 +13,8 @@ from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Fate
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Orphans
-from ssm_reconcile.stores.traffic import Fault, skipped
-from ssm_reconcile.stores.world import Lag, Pages
+from tests.fake_aws.traffic import Fault, skipped
+from tests.fake_aws.world import Lag, Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, mixed
 from tests.property.profiles import examples
 from tests.property.stage import FAR, NEAR, SOURCE, Stage

@@ -13,8 +13,8 @@ import pytest
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Replace, Update
 from ssm_reconcile.report import Report, Result
-from ssm_reconcile.stores.readings import Readings, Recreate
-from ssm_reconcile.stores.traffic import Fault
+from tests.fake_aws.behaviour import AwsBehaviour, Recreate
+from tests.fake_aws.traffic import Fault
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
 from tests.property import deeds
 from tests.property.stage import NEAR, SOURCE, Stage
@@ -88,7 +88,7 @@ def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
 @pytest.mark.parametrize("recreate", list(Recreate))
 def test_whatever_a_create_right_after_a_delete_is_told(recreate: Recreate) -> None:
     """One run may replace while the other one looks (aws-facts G12)."""
-    world = mixed(Readings(recreate=recreate))
+    world = mixed(AwsBehaviour(recreate=recreate))
     for number in range(20, calls_of_a_run(world) + 1, 5):
         stage = world.again()
         first, second = crossed(stage, number)

@@ -15,10 +15,10 @@ from ssm_reconcile.cli import door
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.stores.failures import name_failure
-from ssm_reconcile.stores.memory import Memory, MemoryStore
-from ssm_reconcile.stores.traffic import Fault, killed
-from ssm_reconcile.stores.world import World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.traffic import Fault, killed
+from tests.fake_aws.world import World
 
 SECRET = "correct horse battery staple"
 MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from ssm_reconcile.cli import applying, door, running
 from ssm_reconcile.model import Access
 from ssm_reconcile.stores.base import Store
-from ssm_reconcile.stores.memory import Memory
 from ssm_reconcile.stores.ssm import Aws
-from ssm_reconcile.stores.world import World
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
+from tests.fake_aws.store import Memory
+from tests.fake_aws.world import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "failover.md").read_text()
 SPEC = """\

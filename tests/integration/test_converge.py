@@ -35,11 +35,11 @@ from ssm_reconcile.spec import (
     TierMode,
 )
 from ssm_reconcile.stores.base import Put, Store
-from ssm_reconcile.stores.readings import Readings, Unasked, all_readings, facts, label
 from ssm_reconcile.stores.ssm import Aws
 from tests.builders import Never, unwatched
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
+from tests.fake_aws.behaviour import AwsBehaviour, Unasked, all_readings, facts, label
 
 ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
 FROM, NEAR = Access("us-east-1"), Access("us-east-2")
@@ -147,7 +147,9 @@ def add_keys() -> None:
             kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
 
 
-def converges(readings: Readings, before: list[Step], since: list[Step], spec: Replication = SPEC) -> None:
+def converges(
+    readings: AwsBehaviour, before: list[Step], since: list[Step], spec: Replication = SPEC
+) -> None:
     """What people do, an apply, what they do then, another apply: and each time nothing is left to do."""
     clock = FakeClock()
     with StrictMoto(readings, clock=clock):
@@ -198,7 +200,7 @@ ALL_TROUBLES: list[Step] = [
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("readings", list(all_readings()), ids=label)
-def test_all_kinds_of_change_are_settled_by_one_apply_in_every_reading(readings: Readings) -> None:
+def test_all_kinds_of_change_are_settled_by_one_apply_in_every_reading(readings: AwsBehaviour) -> None:
     converges(readings, ALL_KINDS, ALL_TROUBLES)
 
 
@@ -217,7 +219,7 @@ TIER_TROUBLES: list[Step] = [
 @pytest.mark.parametrize("clear", list(Unasked))
 def test_every_tier_of_a_target_is_settled_by_one_apply(tier: TierMode, clear: Unasked) -> None:
     spec = replace(SPEC, targets=tuple(replace(target, tier=tier) for target in SPEC.targets))
-    readings = Readings(clear_on_standard=clear)
+    readings = AwsBehaviour(clear_on_standard=clear)
     converges(readings, ALL_KINDS, TIER_TROUBLES, spec)
     converges(readings, ALL_KINDS, ALL_TROUBLES, spec)
 
@@ -225,11 +227,11 @@ def test_every_tier_of_a_target_is_settled_by_one_apply(tier: TierMode, clear: U
 @pytest.mark.usefixtures("credentials")
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    readings=st.builds(Readings, **{fact: st.sampled_from(several) for fact, several in facts().items()}),
+    readings=st.builds(AwsBehaviour, **{fact: st.sampled_from(several) for fact, several in facts().items()}),
     before=STEPS,
     since=STEPS,
 )
 def test_whatever_people_write_is_settled_by_one_apply(
-    readings: Readings, before: list[Step], since: list[Step]
+    readings: AwsBehaviour, before: list[Step], since: list[Step]
 ) -> None:
     converges(readings, before, since)

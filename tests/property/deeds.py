@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from ssm_reconcile.model import SECURE, KeyState, canonical
 from ssm_reconcile.record import DETACHED, OWNER, RECORD, Origin, Record, compose_own, digest, ownership_tags
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.region import Stored
-from ssm_reconcile.stores.world import SOMEBODY
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.region import Stored
+from tests.fake_aws.world import SOMEBODY
 from tests.property.stage import SOURCE, Stage
 
 US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/another-run"

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from ssm_reconcile.model import ADVANCED, MANAGED_KEY, SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import OWNER, RECORD, digest
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
-from ssm_reconcile.stores.region import Stored
+from tests.fake_aws.region import Stored
 from tests.property.stage import Stage
 
 

@@ -21,10 +21,10 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Replication, Run, Source, Target
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.readings import Readings
-from ssm_reconcile.stores.world import Lag, World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.behaviour import AwsBehaviour
+from tests.fake_aws.store import Memory
+from tests.fake_aws.world import Lag, World
 
 SOURCE, NEAR, FAR = "source", "us-east-2", "eu"
 FAR_ACCOUNT = "210987654321"
@@ -60,7 +60,7 @@ def unwatched(_: Progress) -> None:
 class Stage:
     """One world. `connect` wraps how places are opened, for tests that put something in between."""
 
-    def __init__(self, readings: Readings | None = None, *, lag: Lag | None = None) -> None:
+    def __init__(self, readings: AwsBehaviour | None = None, *, lag: Lag | None = None) -> None:
         self.clock = FakeClock()
         self.world = World(self.clock, readings, lag=lag)
         self.source = self.world.place("us-east-1")

@@ -25,7 +25,7 @@ from ssm_reconcile.spec import (
     Run,
     TierMode,
 )
-from ssm_reconcile.stores.readings import Expired, Readings, facts
+from tests.fake_aws.behaviour import AwsBehaviour, Expired, facts
 from tests.property import deeds
 from tests.property.deeds import Deed
 from tests.property.stage import FAR, FROM, LIFTED, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
@@ -71,7 +71,9 @@ TAG_SETS = (
     tuple((f"t{i:02}", "y") for i in range(49)),
 )
 
-every_reading = st.builds(Readings, **{fact: st.sampled_from(several) for fact, several in facts().items()})
+every_reading = st.builds(
+    AwsBehaviour, **{fact: st.sampled_from(several) for fact, several in facts().items()}
+)
 
 
 def one_of(*choices: Any) -> st.SearchStrategy[Any]:
@@ -251,7 +253,7 @@ def departures(thing: Any) -> str:
 class Story:
     """`first` is what we ran before `since` happened (None: never), `spec` what holds today."""
 
-    readings: Readings
+    readings: AwsBehaviour
     spec: Replication
     run: Run
     before: tuple[Deed, ...]

@@ -9,7 +9,7 @@ from ssm_reconcile.model import KeyState, canonical
 from ssm_reconcile.plan import Change, Plan, Replace, Update
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.stores.readings import InPlace, Readings, all_readings, label
+from tests.fake_aws.behaviour import AwsBehaviour, InPlace, all_readings, label
 from tests.property import deeds
 from tests.property.profiles import examples
 from tests.property.stage import FAR, NEAR, SOURCE, Stage
@@ -150,7 +150,7 @@ def full_spec() -> Replication:
 
 
 @pytest.mark.parametrize("readings", list(all_readings()), ids=label)
-def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: Readings) -> None:
+def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: AwsBehaviour) -> None:
     stage, spec = Stage(readings), full_spec()
     for happens in (EVERYTHING, TROUBLES):
         deeds.happen(stage, happens)

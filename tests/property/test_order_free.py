@@ -15,8 +15,8 @@ from ssm_reconcile.model import Tags as TagMap
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.json import dumps, plan_document
 from ssm_reconcile.stores.base import Answers
-from ssm_reconcile.stores.memory import Memory, MemoryStore
-from ssm_reconcile.stores.world import Pages, World
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.world import Pages, World
 from tests.property.profiles import examples
 from tests.property.stories import Story, stories
 

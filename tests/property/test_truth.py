@@ -13,7 +13,7 @@ from ssm_reconcile.model import SECURE, canonical
 from ssm_reconcile.plan import Adopt, Change, Create, Plan, Release, Replace, Retag, Row, Update
 from ssm_reconcile.record import RECORD, key_digest, parse
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
-from ssm_reconcile.stores.region import Stored
+from tests.fake_aws.region import Stored
 from tests.property import deeds
 from tests.property.expected import View
 from tests.property.profiles import examples

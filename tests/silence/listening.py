@@ -30,9 +30,9 @@ from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import plan_view
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.stores.memory import MemoryStore
-from ssm_reconcile.stores.world import World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.store import MemoryStore
+from tests.fake_aws.world import World
 from tests.property.stage import Going, Stage
 
 WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from ssm_reconcile.cli import door, running
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
-from ssm_reconcile.stores.world import World
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import at_call, killed, lost, refused
+from tests.fake_aws.world import World
 from tests.silence.listening import listening
 from tests.silence.planted import leaks, plant
 

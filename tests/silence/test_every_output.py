@@ -22,8 +22,8 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import RECORD, parse
 from ssm_reconcile.spec import Glob, Replication, Run
-from ssm_reconcile.stores.readings import Readings
-from ssm_reconcile.stores.traffic import Fault, killed, lost, refused
+from tests.fake_aws.behaviour import AwsBehaviour
+from tests.fake_aws.traffic import Fault, killed, lost, refused
 from tests.property import deeds
 from tests.property.expected import View
 from tests.property.profiles import examples
@@ -180,7 +180,7 @@ def test_no_failure_says_a_secret(story: Story, fault: str, operation: str, nth:
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
-def secret_stage(readings: Readings | None = None) -> tuple[Stage, list[Planted]]:
+def secret_stage(readings: AwsBehaviour | None = None) -> tuple[Stage, list[Planted]]:
     """Secrets of every shape, short and long, at the source; every second one another at the target."""
     stage, made = Stage(readings), []
     for number in range(20):

@@ -18,7 +18,7 @@ import pytest
 from ssm_reconcile.model import SECURE, Parameter, Reading, Readings, Sealed, Value
 from ssm_reconcile.shape import read, seal, shape
 from ssm_reconcile.stores.base import Answers, Put
-from ssm_reconcile.stores.request import Request, Settled, request_of
+from tests.fake_aws.request import Request, Settled, request_of
 from tests.silence.listening import listening, told
 from tests.silence.planted import leaks, plant, token
 

@@ -15,9 +15,9 @@ from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Adopt, Run, Source
-from ssm_reconcile.stores.traffic import at_call, at_write, lost, refused
 from tests.builders import OWNED_BY, Stage, counted, replication, store_error, unwatched
 from tests.builders import target as target_of
+from tests.fake_aws.traffic import at_call, at_write, lost, refused
 
 NAMES = ("/p/a", "/p/b", "/p/c")
 

@@ -17,11 +17,11 @@ from ssm_reconcile.model import Access, KeyState
 from ssm_reconcile.places import Connect
 from ssm_reconcile.spec import KeyRule, Run
 from ssm_reconcile.stores.base import Settings
-from ssm_reconcile.stores.memory import Memory, MemoryStore
 from ssm_reconcile.stores.settings import moment_in
-from ssm_reconcile.stores.traffic import Fault, FaultPlan, refused
 from tests.builders import Stage, replication, store_error, unwatched
 from tests.builders import target as target_of
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.traffic import Fault, FaultPlan, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -14,8 +14,8 @@ from ssm_reconcile.diagnose import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.diagnose.text import document, text
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access
-from ssm_reconcile.stores import traffic
-from ssm_reconcile.stores.memory import MemoryStore
+from tests.fake_aws import traffic
+from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -15,9 +15,9 @@ from ssm_reconcile.explain.text import document, text
 from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
-from ssm_reconcile.stores.traffic import at_call, refused
 from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
 from tests.builders import target as target_of
+from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -70,7 +70,7 @@ def _selecting(pattern: str) -> Replication:
 def test_a_name_that_is_taken_by_nothing_is_tried_again() -> None:
     """AWS may say so within the half minute after a delete (aws-facts A1)."""
     from ssm_reconcile.errors import Trouble
-    from ssm_reconcile.stores.traffic import at_call, refused
+    from tests.fake_aws.traffic import at_call, refused
 
     stage = Stage()
     stage.world.put(stage.here, "/p/a", "v")

@@ -16,11 +16,11 @@ from ssm_reconcile.observe import (
     slow_tags,
 )
 from ssm_reconcile.progress import Phase
-from ssm_reconcile.stores.memory import MemoryStore
-from ssm_reconcile.stores.traffic import Fault, at_call, lost, refused
-from ssm_reconcile.stores.world import Lag, Pages, World
 from tests.builders import NOW, Watched, unwatched
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.store import MemoryStore
+from tests.fake_aws.traffic import Fault, at_call, lost, refused
+from tests.fake_aws.world import Lag, Pages, World
 
 KEY = b"k" * 16
 

@@ -17,10 +17,10 @@ from ssm_reconcile.load import load_text
 from ssm_reconcile.partitions import dns_suffix, is_opt_in, partition_of, partitions
 from ssm_reconcile.permit import Phase, policies
 from ssm_reconcile.permit.trust import Trusted, partition_for, trust
-from ssm_reconcile.stores.world import World
 from ssm_reconcile.triggers.event_reader import read_news
 from ssm_reconcile.triggers.events import Names, Origin
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.world import World
 
 HOMES = {
     "us-east-1": "aws",

@@ -10,11 +10,11 @@ from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Wh
 from ssm_reconcile.model import Access
 from ssm_reconcile.places import narrowed, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.traffic import at_call, refused
-from ssm_reconcile.stores.world import World
 from tests.builders import NOW, replication, target
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import at_call, refused
+from tests.fake_aws.world import World
 
 OTHER = "210987654321"
 ROLE = f"arn:aws:iam::{OTHER}:role/ssm-reconcile"

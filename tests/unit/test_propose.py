@@ -21,8 +21,8 @@ from ssm_reconcile.propose.paths import (
 from ssm_reconcile.propose.survey import End, Likeness, survey
 from ssm_reconcile.region_ties import RegionTie, region_tie
 from ssm_reconcile.spec import Glob
-from ssm_reconcile.stores.memory import Memory
 from tests.builders import Stage, unwatched
+from tests.fake_aws.store import Memory
 
 HERE = Place("123456789012", "us-east-1")
 LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])

@@ -32,10 +32,10 @@ from ssm_reconcile.spec import (
     Run,
     Target,
 )
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.traffic import at_call, lost, refused
-from ssm_reconcile.stores.world import Lag, Seen
 from tests.builders import Never, Stage, counted, outcome, replication, target, unwatched
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import at_call, lost, refused
+from tests.fake_aws.world import Lag, Seen
 
 NATIVE = {"/q/native": "theirs", "/q/secret": "hunter2"}
 

@@ -12,9 +12,9 @@ from ssm_reconcile.model import SECURE
 from ssm_reconcile.prove import CONFIRM_EACH
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, Run
-from ssm_reconcile.stores.traffic import at_call, refused
-from ssm_reconcile.stores.world import Lag
 from tests.builders import Stage, counted, replication, target
+from tests.fake_aws.traffic import at_call, refused
+from tests.fake_aws.world import Lag
 
 LATE = Lag(resources=timedelta(hours=6))
 """Bulk tag reads are six hours behind."""

@@ -15,8 +15,8 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.status import STATES, Status, metrics, of_plan, of_report
-from ssm_reconcile.stores.traffic import at_call, refused
 from tests.builders import Stage, creates, part, plan_of, unwatched
+from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

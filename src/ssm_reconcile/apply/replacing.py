@@ -20,8 +20,6 @@ from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, accepts, size_of, spoiled
 from ssm_reconcile.stores.base import Step
-from ssm_reconcile.stores.policies import is_past
-from ssm_reconcile.stores.request import parse_policies
 
 SETTLING = timedelta(seconds=30)
 """AWS asks to wait so long before a deleted name is created again (aws-facts A1)."""
@@ -71,11 +69,10 @@ def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
 
 
 def _policies_last(work: Work, desired: Desired) -> None:
-    """An Expiration may have fallen due since the plan, or fall due before the name may be created again."""
-    created = work.clock.now() + SETTLING
-    for text in desired.source.policies:
-        if any(is_past(policy, created) for policy in parse_policies(f"[{text}]") or ()):
-            withheld("its Expiration policy is past before it is created again: it is not deleted")
+    """An Expiration may have passed since the plan, or may pass before the name can be created again."""
+    moment = desired.source.expiration
+    if moment is not None and moment <= work.clock.now() + SETTLING:
+        withheld("its Expiration policy is past before it is created again: it is not deleted")
 
 
 def _tags_have_room(work: Work, change: Change, desired: Desired, kept: Tags) -> None:

@@ -10,9 +10,9 @@ from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import Other, Plan, Row
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Remaining, Result
-from ssm_reconcile.stores.traffic import at_call, refused
-from ssm_reconcile.stores.world import Lag
 from tests.builders import Stage, Watched, creates, part, unwatched, work
+from tests.fake_aws.traffic import at_call, refused
+from tests.fake_aws.world import Lag
 
 
 def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]]:

@@ -14,8 +14,8 @@ from ssm_reconcile.progress import Phase
 from ssm_reconcile.reconcile import carry_out
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import Run
-from ssm_reconcile.stores.traffic import Fault, FaultPlan, at_call, at_write, killed, lost, refused
 from tests.builders import Never, Stage, Watched, counted, outcome, replication, store_error, target
+from tests.fake_aws.traffic import Fault, FaultPlan, at_call, at_write, killed, lost, refused
 
 SERIAL = Run(parallelism=1)
 

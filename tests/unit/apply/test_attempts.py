@@ -11,8 +11,8 @@ from ssm_reconcile.apply.work import Ended, Work
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step
-from ssm_reconcile.stores.traffic import AWAIT_TURN
 from tests.builders import Stage, store_error, work
+from tests.fake_aws.traffic import AWAIT_TURN
 
 
 @dataclass

@@ -14,8 +14,8 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
 from ssm_reconcile.plan import Create, Delete, Expected, Release, TagDiff
 from ssm_reconcile.report import Result
-from ssm_reconcile.stores.traffic import at_call, refused
 from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
+from tests.fake_aws.traffic import at_call, refused
 
 
 def value(version: int = 1, **more: Any) -> Value:

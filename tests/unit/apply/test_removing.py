@@ -12,8 +12,8 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Glob, Orphans, Run
-from ssm_reconcile.stores.traffic import AWAIT_TURN, Fault, at_call, lost, refused
 from tests.builders import Stage, counted, outcome, replication
+from tests.fake_aws.traffic import AWAIT_TURN, Fault, at_call, lost, refused
 
 Act = Callable[[Stage], object]
 MANY = Run(max_deletes=100)

@@ -14,17 +14,16 @@ from ssm_reconcile.reconcile import carry_out, make_plan
 from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
-from ssm_reconcile.stores import rules
-from ssm_reconcile.stores.readings import Match, Recreate
-from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.traffic import at_call, killed, lost, refused
 from tests.builders import Stage, counted, outcome, replication, unwatched
+from tests.fake_aws import rules
+from tests.fake_aws.behaviour import AwsBehaviour, Match, Recreate
+from tests.fake_aws.traffic import at_call, killed, lost, refused
 
 ALLOWED = Run(allow_replace=True)
 Act = Callable[[Stage], object]
 
 
-def downgraded(kind: str = "String", facts: Facts | None = None) -> tuple[Stage, Plan]:
+def downgraded(kind: str = "String", facts: AwsBehaviour | None = None) -> tuple[Stage, Plan]:
     """A stage on which an Advanced replica has to become a Standard one."""
     keys = (KeyRule("alias/app", (("us-east-2", "alias/app"),)),)
     stage = Stage(replication(kms=keys), facts=facts)
@@ -63,7 +62,7 @@ def test_it_deletes_waits_thirty_seconds_and_creates(kind: str) -> None:
 
 @pytest.mark.parametrize("recreate", list(Recreate))
 def test_it_works_however_aws_takes_a_create_after_a_delete(recreate: Recreate) -> None:
-    stage, plan = downgraded(facts=Facts(recreate=recreate))
+    stage, plan = downgraded(facts=AwsBehaviour(recreate=recreate))
     assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
 
 
@@ -247,7 +246,7 @@ def test_what_was_deleted_is_created_though_the_run_is_asked_to_stop() -> None:
 def test_a_request_to_stop_shortens_no_wait_before_a_create(
     recreate: Recreate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, plan = downgraded(facts=Facts(recreate=recreate))
+    stage, plan = downgraded(facts=AwsBehaviour(recreate=recreate))
     waits = stage.clock.sleep
 
     def sleep(seconds: float) -> None:
@@ -266,7 +265,7 @@ def test_a_request_to_stop_shortens_no_wait_before_a_create(
 
 
 def test_a_create_is_not_hammered_when_the_process_has_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage, plan = downgraded(facts=Facts(recreate=Recreate.EXISTS))
+    stage, plan = downgraded(facts=AwsBehaviour(recreate=Recreate.EXISTS))
     monkeypatch.setattr(stage.clock, "sleep", lambda _seconds: stage.stop.set())
     state, error = result(stage.carry_out(plan, ALLOWED))
     assert (state, "the next run creates it" in error, "AMI" in error) == ("failed", True, False)
@@ -286,7 +285,7 @@ def test_an_adopted_replica_stays_adopted() -> None:
     assert made.origin is Origin.ADOPTED
 
 
-def rewritten(facts: Facts | None = None, pattern: str = "", new: str = "b") -> tuple[Stage, Plan]:
+def rewritten(facts: AwsBehaviour | None = None, pattern: str = "", new: str = "b") -> tuple[Stage, Plan]:
     """A secret whose replica has to become Standard, and whose rewritten value the plan has not seen."""
     rewrites = (Rewrite(Glob("/p/**"), RewriteIn.VALUE, "old", new),)
     stage = Stage(replication(rewrites=rewrites), facts=facts)
@@ -314,7 +313,7 @@ def test_nothing_is_deleted_for_a_rewritten_value_that_aws_takes_as_none(new: st
 @pytest.mark.parametrize("match", list(Match))
 def test_nothing_is_deleted_for_a_rewritten_value_that_matches_in_part_only(match: Match) -> None:
     """How AWS matches is not known, and an attempt would cost the replica."""
-    stage, plan = rewritten(Facts(pattern_match=match), "[a-z]+", "new 1")
+    stage, plan = rewritten(AwsBehaviour(pattern_match=match), "[a-z]+", "new 1")
     state, error = result(stage.carry_out(plan, BLIND))
     assert (state, "may not match its AllowedPattern" in error) == ("withheld", True)
     assert stage.value("/p/a") == "ab"

@@ -11,10 +11,9 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import DeleteMode, Run
-from ssm_reconcile.stores.readings import Moves
-from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.traffic import AWAIT_TURN, at_call, lost, refused
 from tests.builders import Stage, counted, outcome, replication
+from tests.fake_aws.behaviour import AwsBehaviour, Moves
+from tests.fake_aws.traffic import AWAIT_TURN, at_call, lost, refused
 
 Act = Callable[[Stage], object]
 
@@ -95,7 +94,7 @@ def test_a_second_try_does_not_stumble_over_our_own_first(
     planned: Callable[[], tuple[Stage, Plan]], moves: Moves
 ) -> None:
     stage, plan = planned()
-    stage.world.region(stage.there).readings = Facts(tags_move_modified=moves)
+    stage.world.region(stage.there).readings = AwsBehaviour(tags_move_modified=moves)
     stage.world.traffic.forget()
     stage.world.faults = at_call("AddTagsToResource", lost(done=True), nth=1)
     assert result(stage.carry_out(plan)) == ("applied", "")
@@ -149,7 +148,7 @@ def test_an_adoption_is_stale_when_somebody_adopted_it_first() -> None:
 def test_a_record_stays_true_when_tags_move_the_date_and_time_passes() -> None:
     """Whether tags move LastModifiedDate is open (aws-facts B9); plans come to rest either way."""
     for moves in Moves:
-        stage = Stage(facts=Facts(tags_move_modified=moves))
+        stage = Stage(facts=AwsBehaviour(tags_move_modified=moves))
         stage.world.put(stage.here, "/p/a", "v", tags={"t": "1"})
         stage.world.put(stage.here, "/p/b", "v", tags={"t": "1"})
         stage.world.put(stage.there, "/p/b", "v", tags={"t": "1"})

@@ -10,9 +10,9 @@ from ssm_reconcile.model import ADVANCED, SECURE, Sealed
 from ssm_reconcile.plan import Create
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, digest, key_digest
 from ssm_reconcile.report import Result
-from ssm_reconcile.stores.memory import MemoryStore
-from ssm_reconcile.stores.traffic import at_call, refused
 from tests.builders import COPIED_AT, ID, MADE, NOW, Stage, change, desired, parameter, store_error, work
+from tests.fake_aws.store import MemoryStore
+from tests.fake_aws.traffic import at_call, refused
 
 
 def source_tags(stage: Stage) -> SourceTags:

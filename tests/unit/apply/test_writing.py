@@ -14,11 +14,10 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, Origin, compose_own, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Run
-from ssm_reconcile.stores.readings import InPlace
-from ssm_reconcile.stores.readings import Readings as Facts
-from ssm_reconcile.stores.traffic import AWAIT_TURN, Fault, at_call, lost, refused
-from ssm_reconcile.stores.world import Lag
 from tests.builders import Stage, counted, outcome, record
+from tests.fake_aws.behaviour import AwsBehaviour, InPlace
+from tests.fake_aws.traffic import AWAIT_TURN, Fault, at_call, lost, refused
+from tests.fake_aws.world import Lag
 
 Act = Callable[[Stage], object]
 
@@ -425,7 +424,7 @@ class TestTakeOver:
 
 
 class TestTypeChange:
-    REFUSING = Facts(type_change=InPlace.REFUSED)
+    REFUSING = AwsBehaviour(type_change=InPlace.REFUSED)
 
     def planned(self, run: Run | None = None) -> tuple[Stage, Plan]:
         stage = Stage()

@@ -14,8 +14,8 @@ from ssm_reconcile.cli import door, running
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.model import Access, Sealed
 from ssm_reconcile.stores.base import Put
-from ssm_reconcile.stores.memory import Memory, MemoryStore
-from ssm_reconcile.stores.world import World
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.world import World
 
 SPEC = """\
 version: 1

@@ -12,7 +12,7 @@ import pytest
 from ssm_reconcile.cli import running
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter
-from ssm_reconcile.stores.memory import MemoryStore
+from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import SPEC, Aws, Cli
 
 BASE = "base.yaml"

@@ -6,7 +6,7 @@ import json
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.traffic import at_call, refused
+from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 WEST = Place("123456789012", "us-east-2")

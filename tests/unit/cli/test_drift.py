@@ -121,7 +121,7 @@ def test_a_place_that_was_not_listed_is_drift(
     cli: Cli, settled: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ssm_reconcile.errors import StoreError, Trouble
-    from ssm_reconcile.stores.memory import MemoryStore
+    from tests.fake_aws.store import MemoryStore
 
     assert settled.names("us-east-2")
     describe = MemoryStore.describe

@@ -14,9 +14,9 @@ from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, Sealed
 from ssm_reconcile.skip_tag import SkipMode
 from ssm_reconcile.spec import Adopt, Replication
-from ssm_reconcile.stores import rules
 from ssm_reconcile.stores.base import Put
-from ssm_reconcile.stores.traffic import at_call, refused
+from tests.fake_aws import rules
+from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 LOOK = ("init", "--source-region", "us-east-1", "--target", "us-east-2", "--force")

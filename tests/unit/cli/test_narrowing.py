@@ -125,7 +125,7 @@ def test_what_a_narrowing_matches_is_not_known_where_a_place_was_not_listed(
     cli: Cli, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ssm_reconcile.errors import StoreError, Trouble
-    from ssm_reconcile.stores.memory import MemoryStore
+    from tests.fake_aws.store import MemoryStore
 
     describe = MemoryStore.describe
 

@@ -13,7 +13,7 @@ from ssm_reconcile.cli import running
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place, Sealed
 from ssm_reconcile.stores.base import Put
-from ssm_reconcile.stores.memory import MemoryStore
+from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 

@@ -17,14 +17,14 @@ from ssm_reconcile.plan import Fate, Plan, Row, effect_of
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, Limits, Replication, Rewrite, RewriteIn, Run, Source
-from ssm_reconcile.stores.memory import Memory
-from ssm_reconcile.stores.traffic import at_call, refused
-from ssm_reconcile.stores.world import World
 from ssm_reconcile.triggers.results import NameResult, results_of
 from ssm_reconcile.triggers.standby import MANY_UPDATES, Planned, Standby
 from ssm_reconcile.triggers.wishes import Wish
 from tests.builders import replication, target, unwatched
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.store import Memory
+from tests.fake_aws.traffic import at_call, refused
+from tests.fake_aws.world import World
 
 EVERYTHING = Limits(max_deletes=1000, max_change_percent=100)
 SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING)

@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.refusal import Refusal
+from tests.fake_aws.refusal import Refusal
 
 _Answer = TypeVar("_Answer")
 

@@ -1,7 +1,7 @@
 """The facts about AWS that nobody could settle, each with the readings that are possible.
 
 Where `aws-facts.md` says CONFLICT, UNKNOWN or UNVERIFIED, the product must be right either way. A
-`Readings` names one reading of every such fact; the memory store and the strict double of SSM behave
+`AwsBehaviour` names one reading of every such fact; the memory store and the strict double of SSM behave
 by it, so that a test can run the same law in a world of each kind.
 
 The default reading of each fact is the first one of its enum: what the evidence favours, or where
@@ -103,7 +103,7 @@ class Duplicates(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class AwsBehaviour:
     """One possible AWS: a reading of each fact that is in conflict or unknown."""
 
     type_change: InPlace = InPlace.ALLOWED
@@ -143,37 +143,37 @@ class Readings:
 
 
 def facts() -> Mapping[str, tuple[Any, ...]]:
-    """Every open fact by its field of `Readings`, with its possible readings, the default first.
+    """Every open fact by its field of `AwsBehaviour`, with its possible readings, the default first.
 
-    For a property test over whole worlds: `st.builds(Readings, **{f: st.sampled_from(r) ...})`.
+    For a property test over whole worlds: `st.builds(AwsBehaviour, **{f: st.sampled_from(r) ...})`.
     """
-    kinds = get_type_hints(Readings)
+    kinds = get_type_hints(AwsBehaviour)
     found = {}
-    for fact in fields(Readings):
-        first = getattr(Readings(), fact.name)
+    for fact in fields(AwsBehaviour):
+        first = getattr(AwsBehaviour(), fact.name)
         rest = (reading for reading in kinds[fact.name] if reading is not first)
         found[fact.name] = (first, *rest)
     return found
 
 
-def all_readings() -> Iterator[Readings]:
+def all_readings() -> Iterator[AwsBehaviour]:
     """The default, each single departure from it, and all departures together.
 
     Not the product of all facts: that is thousands; random combinations are a property test's work.
     """
-    yield Readings()
+    yield AwsBehaviour()
     for fact, (_, *others) in facts().items():
         for reading in others:
-            yield Readings(**{fact: reading})
-    yield Readings(**{fact: readings[-1] for fact, readings in facts().items()})
+            yield AwsBehaviour(**{fact: reading})
+    yield AwsBehaviour(**{fact: readings[-1] for fact, readings in facts().items()})
 
 
-def label(readings: Readings) -> str:
+def label(readings: AwsBehaviour) -> str:
     """A short name for a test's id: what departs from the default."""
-    default = Readings()
+    default = AwsBehaviour()
     changed = [
         f"{fact.name}={getattr(readings, fact.name).name.lower()}"
-        for fact in fields(Readings)
+        for fact in fields(AwsBehaviour)
         if getattr(readings, fact.name) is not getattr(default, fact.name)
     ]
     return ",".join(changed) if changed else "default"

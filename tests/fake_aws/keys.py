@@ -7,10 +7,10 @@ from functools import partial
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import MANAGED_KEY, Key, KeyState, Place
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.region import MasterKey
-from ssm_reconcile.stores.traffic import Call
-from ssm_reconcile.stores.world import World
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.region import MasterKey
+from tests.fake_aws.traffic import Call
+from tests.fake_aws.world import World
 
 ALIASES_PAGE = 100
 """Limit of ListAliases (aws-facts A3)."""

@@ -24,11 +24,11 @@ from datetime import datetime, timedelta
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.model import KeyState, Parameter, Place, Sealed, Tags, canonical
 from ssm_reconcile.partitions import partition_of
-from ssm_reconcile.stores.policies import is_past
-from ssm_reconcile.stores.readings import Expired, Readings
-from ssm_reconcile.stores.region import Region, Stored
-from ssm_reconcile.stores.request import Request, parse_policies
-from ssm_reconcile.stores.traffic import Call, FaultPlan, Traffic
+from tests.fake_aws.behaviour import AwsBehaviour, Expired
+from tests.fake_aws.policies import is_past
+from tests.fake_aws.region import Region, Stored
+from tests.fake_aws.request import Request, parse_policies
+from tests.fake_aws.traffic import Call, FaultPlan, Traffic
 
 ACCOUNT = "123456789012"
 SOMEBODY = "arn:aws:iam::123456789012:user/somebody-else"
@@ -70,13 +70,13 @@ class World:
     def __init__(
         self,
         clock: Clock,
-        readings: Readings | None = None,
+        readings: AwsBehaviour | None = None,
         *,
         lag: Lag | None = None,
         pages: Pages | None = None,
     ) -> None:
         self.clock = clock
-        self.readings = readings or Readings()
+        self.readings = readings or AwsBehaviour()
         self.lag = lag or Lag()
         self.pages = pages or Pages()
         self.traffic = Traffic()

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from ssm_reconcile.model import ADVANCED
-from ssm_reconcile.stores.readings import Expired, Readings
-from ssm_reconcile.stores.refusal import Refusal, invalid
-from ssm_reconcile.stores.request import expiration, parse_policies
+from tests.fake_aws.behaviour import AwsBehaviour, Expired
+from tests.fake_aws.refusal import Refusal, invalid
+from tests.fake_aws.request import expiration, parse_policies
 
 POLICIES = 10
 POLICIES_CHARACTERS = 4096
@@ -19,7 +19,7 @@ _ATTRIBUTES = {
 }
 
 
-def check_policies(text: str, tier: str, now: datetime, readings: Readings) -> None:
+def check_policies(text: str, tier: str, now: datetime, readings: AwsBehaviour) -> None:
     """Refuses policies that AWS does not take: form, number, types, attributes, tier, a time that is past."""
     if not 1 <= len(text) <= POLICIES_CHARACTERS:
         raise invalid(f"Policies has 1 to {POLICIES_CHARACTERS} characters")

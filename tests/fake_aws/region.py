@@ -14,10 +14,10 @@ from types import MappingProxyType
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import MANAGED_KEY, STANDARD, KeyState, Parameter, Place, canonical
-from ssm_reconcile.stores.readings import KeyForm, Moves, Readings
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.request import Request, Settled, canonical_policy, parse_policies
-from ssm_reconcile.stores.rules import (
+from tests.fake_aws.behaviour import AwsBehaviour, KeyForm, Moves
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.request import Request, Settled, canonical_policy, parse_policies
+from tests.fake_aws.rules import (
     STANDARD_PARAMETERS,
     VERSIONS,
     Ground,
@@ -77,7 +77,7 @@ class Region:
     """
 
     place: Place
-    readings: Readings
+    readings: AwsBehaviour
     parameters: dict[str, Stored] = field(default_factory=dict)
     deleted: dict[str, datetime] = field(default_factory=dict)
     keys: dict[str, MasterKey] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Region:
         if reference.startswith("arn:"):
             parts = reference.split(":", 5)
             here = [self.place.partition, "kms", self.place.region, self.place.account]
-            if len(parts) < 6 or parts[1:5] != here:  # noqa: PLR2004 (an ARN has six parts)
+            if len(parts) < 6 or parts[1:5] != here:
                 return None
             reference = parts[5].removeprefix("key/")
         return self.keys.get(self.aliases.get(reference, reference))

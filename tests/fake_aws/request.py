@@ -25,7 +25,7 @@ from ssm_reconcile.model import (
     Sealed,
 )
 from ssm_reconcile.stores.base import Put
-from ssm_reconcile.stores.readings import ListSpaces, Omitted, OmittedKey, PolicyText, Readings
+from tests.fake_aws.behaviour import AwsBehaviour, ListSpaces, Omitted, OmittedKey, PolicyText
 
 STANDARD_BYTES = 4096
 """The size limit of a Standard value, in bytes (aws-facts B3)."""
@@ -92,7 +92,7 @@ def request_of(put: Put) -> Request:
     )
 
 
-def settle(request: Request, present: Settled | None, readings: Readings, *, crowded: bool) -> Settled:
+def settle(request: Request, present: Settled | None, readings: AwsBehaviour, *, crowded: bool) -> Settled:
     """What the write leaves behind, if it is accepted.
 
     `present` is what was there (None: nothing), `crowded` that the region holds all the Standard
@@ -117,7 +117,7 @@ def settle(request: Request, present: Settled | None, readings: Readings, *, cro
     )
 
 
-def _value(text: str, kind: str, readings: Readings) -> str:
+def _value(text: str, kind: str, readings: AwsBehaviour) -> str:
     if kind == STRING_LIST and readings.list_spaces is ListSpaces.STRIPPED:
         return ",".join(item.strip(" ") for item in text.split(","))
     return text
@@ -133,7 +133,7 @@ def _omittable(given: str | None, before: str, otherwise: str, rule: Omitted) ->
     return before if rule is Omitted.KEPT else otherwise
 
 
-def _key(request: Request, present: Settled | None, readings: Readings) -> str:
+def _key(request: Request, present: Settled | None, readings: AwsBehaviour) -> str:
     if request.key_id is not None:
         return request.key_id
     if present is not None and present.key_id is not None and readings.key_omitted is OmittedKey.KEPT:
@@ -144,7 +144,7 @@ def _key(request: Request, present: Settled | None, readings: Readings) -> str:
 def _tier(
     request: Request,
     present: Settled | None,
-    readings: Readings,
+    readings: AwsBehaviour,
     value: Sealed,
     policies: Sequence[str],
     *,
@@ -160,7 +160,7 @@ def _tier(
     return ADVANCED if needs else STANDARD
 
 
-def _policies(text: str | None, present: Settled | None, readings: Readings) -> tuple[str, ...]:
+def _policies(text: str | None, present: Settled | None, readings: AwsBehaviour) -> tuple[str, ...]:
     """Omitted policies are kept, `[{}]` clears, a new set replaces all (B4). Bad JSON settles to none."""
     if text is None:
         return present.policies if present else ()
@@ -179,7 +179,7 @@ def parse_policies(text: str) -> list[dict[str, Any]] | None:
     return [] if found == [{}] else found
 
 
-def _policy_text(policy: dict[str, Any], readings: Readings) -> str:
+def _policy_text(policy: dict[str, Any], readings: AwsBehaviour) -> str:
     if readings.policy_text is PolicyText.KEPT:
         return json.dumps(policy)
     moment = expiration(policy)

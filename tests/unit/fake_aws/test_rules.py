@@ -1,4 +1,4 @@
-"""`stores.rules`, where AWS's refusals depend on more than one field or on an open fact."""
+"""`tests.fake_aws.rules`, where AWS's refusals depend on more than one field or on an open fact."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import pytest
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState, Place, Sealed
-from ssm_reconcile.stores.readings import (
+from tests.doubles.clock import NOON
+from tests.fake_aws.behaviour import (
+    AwsBehaviour,
     Expired,
     KeyForm,
     Match,
     Omitted,
     OmittedKey,
     PolicyText,
-    Readings,
     Unasked,
     all_readings,
     facts,
     label,
 )
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.request import Request, Settled
-from ssm_reconcile.stores.rules import Ground, admit, admit_names, admit_page, admit_tags, admit_untag
-from tests.doubles.clock import NOON
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.request import Request, Settled
+from tests.fake_aws.rules import Ground, admit, admit_names, admit_page, admit_tags, admit_untag
 
 HERE = Place("123456789012", "us-east-1")
 EXPIRES = '[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"%s"}}]'
 PRESENT = Settled("String", Sealed("old"), "about", "[a-z]+", "Advanced", ('{"Type":"x"}',), "aws:ec2:image")
 
 
-def ground(readings: Readings | None = None, **fields: object) -> Ground:
+def ground(readings: AwsBehaviour | None = None, **fields: object) -> Ground:
     states = {"alias/on": KeyState.USABLE, "alias/aws/ssm": KeyState.USABLE, "alias/off": KeyState.DISABLED}
-    plain = Ground(HERE, NOON, readings or Readings(), lambda key: states.get(key, KeyState.MISSING))
+    plain = Ground(HERE, NOON, readings or AwsBehaviour(), lambda key: states.get(key, KeyState.MISSING))
     return replace(plain, **fields)  # type: ignore[arg-type]  # the fields of Ground, by name
 
 
@@ -82,7 +82,7 @@ def test_what_is_always_kept_or_cleared() -> None:
 
 @pytest.mark.parametrize("reading", Omitted)
 def test_omitted_fields_follow_their_readings(reading: Omitted) -> None:
-    readings = Readings(pattern_omitted=reading, data_type_omitted=reading, tier_omitted=reading)
+    readings = AwsBehaviour(pattern_omitted=reading, data_type_omitted=reading, tier_omitted=reading)
     settled = admit(put(overwrite=True, tier="Advanced"), PRESENT, ground(readings))
     kept = reading is Omitted.KEPT
     assert settled.allowed_pattern == ("[a-z]+" if kept else "")
@@ -96,20 +96,22 @@ def test_omitted_fields_follow_their_readings(reading: Omitted) -> None:
 @pytest.mark.parametrize("reading", OmittedKey)
 def test_an_omitted_key_follows_its_reading(reading: OmittedKey) -> None:
     present = Settled("SecureString", Sealed("v"), key_id="alias/on")
-    settled = admit(put(overwrite=True, type="SecureString"), present, ground(Readings(key_omitted=reading)))
+    settled = admit(
+        put(overwrite=True, type="SecureString"), present, ground(AwsBehaviour(key_omitted=reading))
+    )
     assert settled.key_id == ("alias/on" if reading is OmittedKey.KEPT else "alias/aws/ssm")
 
 
 def test_a_kept_key_has_to_be_usable_too() -> None:
     present = Settled("SecureString", Sealed("v"), key_id="alias/off")
-    readings = Readings(key_omitted=OmittedKey.KEPT)
+    readings = AwsBehaviour(key_omitted=OmittedKey.KEPT)
     said = refusal(put(overwrite=True, type="SecureString"), present, ground(readings))
     assert (said.kind, said.code) == (Trouble.KEY, "InvalidKeyId")
 
 
 @pytest.mark.parametrize("reading", Unasked)
 def test_a_key_with_a_plain_type_is_refused_or_ignored(reading: Unasked) -> None:
-    where = ground(Readings(key_on_plain=reading))
+    where = ground(AwsBehaviour(key_on_plain=reading))
     if reading is Unasked.REFUSED:
         refusal(put(key_id="alias/on"), None, where)
     else:
@@ -118,7 +120,7 @@ def test_a_key_with_a_plain_type_is_refused_or_ignored(reading: Unasked) -> None
 
 @pytest.mark.parametrize("reading", Unasked)
 def test_clearing_policies_of_a_standard_parameter_is_refused_or_nothing(reading: Unasked) -> None:
-    where = ground(Readings(clear_on_standard=reading))
+    where = ground(AwsBehaviour(clear_on_standard=reading))
     if reading is Unasked.REFUSED:
         refusal(put(policies="[{}]"), None, where)
     else:
@@ -127,7 +129,7 @@ def test_clearing_policies_of_a_standard_parameter_is_refused_or_nothing(reading
 
 @pytest.mark.parametrize("reading", Unasked)
 def test_the_data_type_text_of_a_secret_is_refused_or_taken(reading: Unasked) -> None:
-    where = ground(Readings(text_with_secret=reading))
+    where = ground(AwsBehaviour(text_with_secret=reading))
     request = put(type="SecureString", data_type="text")
     if reading is Unasked.REFUSED:
         refusal(request, None, where)
@@ -138,7 +140,7 @@ def test_the_data_type_text_of_a_secret_is_refused_or_taken(reading: Unasked) ->
 
 @pytest.mark.parametrize("reading", Match)
 def test_a_pattern_matches_the_whole_value_or_a_part_of_it(reading: Match) -> None:
-    where = ground(Readings(pattern_match=reading))
+    where = ground(AwsBehaviour(pattern_match=reading))
     request = put("abc1", allowed_pattern="[a-z]+")
     if reading is Match.WHOLE:
         assert refusal(request, None, where).code == "ParameterPatternMismatchException"
@@ -149,7 +151,7 @@ def test_a_pattern_matches_the_whole_value_or_a_part_of_it(reading: Match) -> No
 
 @pytest.mark.parametrize("reading", Expired)
 def test_an_expiration_that_is_past_follows_its_reading(reading: Expired) -> None:
-    where = ground(Readings(past_expiration=reading))
+    where = ground(AwsBehaviour(past_expiration=reading))
     due = put(tier="Advanced", policies=EXPIRES % NOON.isoformat())
     if reading is Expired.REFUSED:
         assert refusal(due, None, where).code == "InvalidPolicyAttributeException"
@@ -161,7 +163,7 @@ def test_an_expiration_that_is_past_follows_its_reading(reading: Expired) -> Non
 
 @pytest.mark.parametrize("reading", PolicyText)
 def test_the_text_of_a_policy_is_kept_or_rewritten_once_and_for_all(reading: PolicyText) -> None:
-    where = ground(Readings(policy_text=reading))
+    where = ground(AwsBehaviour(policy_text=reading))
     first = admit(put(tier="Advanced", policies=EXPIRES % "2031-01-01T02:00:00+02:00"), None, where)
     again = admit(put(tier="Advanced", policies=f"[{first.policies[0]}]"), None, where)
     assert again.policies == first.policies
@@ -211,10 +213,10 @@ def test_tags_take_letters_digits_and_spaces_of_any_script() -> None:
 
 
 def test_a_batch_has_one_to_ten_names_each_once() -> None:
-    admit_names([f"/{number}" for number in range(10)], Readings())
+    admit_names([f"/{number}" for number in range(10)], AwsBehaviour())
     for refused in ([], [f"/{number}" for number in range(11)], ["/a", "a"], ["/a", "/a:1"]):
         with pytest.raises(Refusal):
-            admit_names(refused, Readings())
+            admit_names(refused, AwsBehaviour())
 
 
 def test_a_page_is_no_larger_than_the_operation_gives() -> None:
@@ -226,14 +228,14 @@ def test_a_page_is_no_larger_than_the_operation_gives() -> None:
 
 def test_every_open_fact_has_all_its_readings_in_the_list() -> None:
     listed = list(all_readings())
-    assert listed[0] == Readings()
+    assert listed[0] == AwsBehaviour()
     assert len(set(listed)) == len(listed)
     for fact, readings in facts().items():
-        assert readings[0] is getattr(Readings(), fact)
+        assert readings[0] is getattr(AwsBehaviour(), fact)
         assert {getattr(one, fact) for one in listed} == set(readings)
         assert len(readings) >= 2
 
 
 def test_the_label_of_readings_says_what_departs() -> None:
-    assert label(Readings()) == "default"
-    assert label(Readings(key_form=KeyForm.KEY_ID)) == "key_form=key_id"
+    assert label(AwsBehaviour()) == "default"
+    assert label(AwsBehaviour(key_form=KeyForm.KEY_ID)) == "key_form=key_id"

@@ -12,11 +12,11 @@ import pytest
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState, Sealed
 from ssm_reconcile.stores.base import Put, Step
-from ssm_reconcile.stores.memory import Memory, MemoryStore
-from ssm_reconcile.stores.readings import Expired, KeyForm, Readings
-from ssm_reconcile.stores.traffic import AWAIT_TURN, at_call, at_write, killed, lost, refused, skipped
-from ssm_reconcile.stores.world import Lag, Pages, World
 from tests.doubles.clock import FakeClock
+from tests.fake_aws.behaviour import AwsBehaviour, Expired, KeyForm
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.traffic import AWAIT_TURN, at_call, at_write, killed, lost, refused, skipped
+from tests.fake_aws.world import Lag, Pages, World
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_secret_stays_under_its_key_when_the_alias_moves_on(world: World, stor
     ("form", "shown"), [(KeyForm.AS_GIVEN, "arn"), (KeyForm.KEY_ID, "id"), (KeyForm.ALIAS, "alias/app")]
 )
 def test_a_key_given_by_its_arn_is_reported_by_the_reading(form: KeyForm, shown: str) -> None:
-    world = World(FakeClock(), Readings(key_form=form))
+    world = World(FakeClock(), AwsBehaviour(key_form=form))
     here = world.place("us-east-1")
     arn = world.add_key(here, "alias/app")
     world.put(here, "/a", "v", "SecureString", key_id=arn)
@@ -324,7 +324,7 @@ def test_what_has_expired_is_deleted_when_aws_comes_round(
 
 
 def test_an_expiration_that_is_past_may_delete_at_once() -> None:
-    world = World(FakeClock(), Readings(past_expiration=Expired.DELETED))
+    world = World(FakeClock(), AwsBehaviour(past_expiration=Expired.DELETED))
     here = world.place("us-east-1")
     past = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2020-01-01T00:00:00Z"}}'
     assert world.put(here, "/a", "v", tier="Advanced", policies=[past]) == 1

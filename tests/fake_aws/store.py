@@ -18,14 +18,14 @@ from typing import TypeAlias, TypeVar
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
 from ssm_reconcile.stores.base import Answers, Put, Settings, Step
-from ssm_reconcile.stores.memory_keys import Keyhole
-from ssm_reconcile.stores.refusal import Refusal
-from ssm_reconcile.stores.region import Region, Stored, Version
-from ssm_reconcile.stores.request import request_of
-from ssm_reconcile.stores.rules import BATCH, PAGE, RESOURCES_PAGE, admit_names
-from ssm_reconcile.stores.traffic import AWAIT_TURN, Call
 from ssm_reconcile.stores.wire import batches
-from ssm_reconcile.stores.world import ACCOUNT, World
+from tests.fake_aws.keys import Keyhole
+from tests.fake_aws.refusal import Refusal
+from tests.fake_aws.region import Region, Stored, Version
+from tests.fake_aws.request import request_of
+from tests.fake_aws.rules import BATCH, PAGE, RESOURCES_PAGE, admit_names
+from tests.fake_aws.traffic import AWAIT_TURN, Call
+from tests.fake_aws.world import ACCOUNT, World
 
 _Answer = TypeVar("_Answer")
 _OF_A_NAME = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})

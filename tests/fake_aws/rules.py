@@ -36,10 +36,10 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.stores.base import PARAMETER_LIMITS
-from ssm_reconcile.stores.policies import check_policies
-from ssm_reconcile.stores.readings import Duplicates, InPlace, Match, Readings, Recreate, Unasked
-from ssm_reconcile.stores.refusal import Refusal, invalid
-from ssm_reconcile.stores.request import ADVANCED_BYTES, CLEAR, STANDARD_BYTES, Request, Settled, settle
+from tests.fake_aws.behaviour import AwsBehaviour, Duplicates, InPlace, Match, Recreate, Unasked
+from tests.fake_aws.policies import check_policies
+from tests.fake_aws.refusal import Refusal, invalid
+from tests.fake_aws.request import ADVANCED_BYTES, CLEAR, STANDARD_BYTES, Request, Settled, settle
 
 NAME_CHARACTERS = 1011
 """Of a name, including the ARN prefix of its place (B6)."""
@@ -75,7 +75,7 @@ class Ground:
 
     place: Place
     now: datetime
-    readings: Readings
+    readings: AwsBehaviour
     key_state: Callable[[str], KeyState]
     deleted: datetime | None = None
     versions: int = 0
@@ -190,7 +190,7 @@ def _check_size(settled: Settled) -> None:
         raise invalid(f"the value is too large for the tier {settled.tier}")
 
 
-def _check_data_type(request: Request, settled: Settled, readings: Readings) -> None:
+def _check_data_type(request: Request, settled: Settled, readings: AwsBehaviour) -> None:
     """Data types and where they may stand (B8); an image id is checked after the write, not here."""
     refuses = readings.text_with_secret is Unasked.REFUSED
     if request.data_type == TEXT and settled.type == SECURE and refuses:
@@ -203,7 +203,7 @@ def _check_data_type(request: Request, settled: Settled, readings: Readings) -> 
         raise invalid("an integration has a name of its own kind")
 
 
-def _check_pattern(settled: Settled, readings: Readings) -> None:
+def _check_pattern(settled: Settled, readings: AwsBehaviour) -> None:
     if not settled.allowed_pattern:
         return
     try:
@@ -244,9 +244,9 @@ def _check_key(request: Request, settled: Settled, ground: Ground) -> None:
 def admit_tags(present: Mapping[str, str], added: Mapping[str, str]) -> None:
     """Refuses tags that AWS does not take beside those that are there (B11, A1.3)."""
     for key, value in added.items():
-        if not 1 <= len(key) <= 128 or not _taggable(key):  # noqa: PLR2004 (A1.3: the limits of the model)
+        if not 1 <= len(key) <= 128 or not _taggable(key):
             raise invalid("a tag key has characters that tags do not take, or not 1 to 128 of them")
-        if len(value) > 256 or not _taggable(value):  # noqa: PLR2004 (A1.3)
+        if len(value) > 256 or not _taggable(value):
             raise invalid("a tag value has characters that tags do not take, or more than 256")
         if key.lower().startswith("aws:"):
             raise invalid("tag keys that begin with aws: belong to AWS")
@@ -266,7 +266,7 @@ def _taggable(text: str) -> bool:
     return all(char in "_.:/=+-@" or unicodedata.category(char)[0] in "LZN" for char in text)
 
 
-def admit_names(names: Sequence[str], readings: Readings) -> None:
+def admit_names(names: Sequence[str], readings: AwsBehaviour) -> None:
     """Refuses a batch that is empty, larger than ten, or names one thing twice (A1, G11)."""
     if not 1 <= len(names) <= BATCH:
         raise invalid(f"one call takes 1 to {BATCH} names")
