@@ -41,28 +41,35 @@ class CommandLine:
 
     def apply_saved(self, file: str, *words: str) -> str:
         """Return the command that applies a saved plan, which says itself what was planned."""
-        specs = _repeated("--spec", self.specs)
-        return _joined(["apply", file, *specs, *self.lifts, *words, *self.access])
+        specs = _repeated("--spec", self._specs)
+        return _joined(["apply", _path(file), *specs, *self.lifts, *words, *self.access])
 
     def explain(self, parameter: str) -> str:
         """Return the command that explains one parameter."""
-        specs = _repeated("--spec", self.specs)
+        specs = _repeated("--spec", self._specs)
         targets = _repeated("--target", self.targets)
-        return _joined(["explain", parameter, *specs, *self._name, *targets, *self.access])
+        given = [*specs, *self._name, *targets, *self.access]
+        if parameter.startswith("-"):
+            return _joined(["explain", *given, "--", parameter])
+        return _joined(["explain", parameter, *given])
 
     def detach(self, target: str, *words: str) -> str:
         """Return the command that detaches a target, or takes it back."""
-        specs = _repeated("--spec", self.specs)
+        specs = _repeated("--spec", self._specs)
         return _joined(["detach", "--target", target, *specs, *self._name, *words, *self.access])
 
     def doctor(self) -> str:
         """Return the command that checks what a run rests on."""
         targets = _repeated("--target", self.targets)
-        return _joined(["doctor", *self.specs, *self._name, *targets, *self.access])
+        return _joined(["doctor", *self._specs, *self._name, *targets, *self.access])
 
     def iam(self, phase: str) -> str:
         """Return the command that prints the policies of a phase; it does not call AWS."""
-        return _joined(["iam", phase, *self.specs, *self._name])
+        return _joined(["iam", phase, *self._specs, *self._name])
+
+    @property
+    def _specs(self) -> list[str]:
+        return [_path(spec) for spec in self.specs]
 
     @property
     def _name(self) -> list[str]:
@@ -71,7 +78,12 @@ class CommandLine:
     def _planning(self, command: str, words: Iterable[str]) -> str:
         narrowing = [*_repeated("--target", self.targets), *_repeated("--only", self.only)]
         given = [*self._name, *narrowing, *self.mode, *self.lifts, *self.access]
-        return _joined([command, *self.specs, *given, *words])
+        return _joined([command, *self._specs, *given, *words])
+
+
+def _path(file: str) -> str:
+    """Return a path that is not read as an option; `-` is standard input."""
+    return f"./{file}" if file.startswith("-") and file != "-" else file
 
 
 def _repeated(flag: str, values: Iterable[str]) -> list[str]:

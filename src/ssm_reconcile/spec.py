@@ -173,6 +173,14 @@ class Orphans(StrEnum):
     DELETE = "delete"
 
 
+NO_ID_REMEDY = (
+    "Add `id:` with 6 to 32 random characters (a-z, 0-9) to the spec: only replicas that are recorded with"
+    " it are deleted. Delete the present orphans by hand, or select them again, apply with the `id`, and"
+    " then exclude them"
+)
+"""Remedy for `orphans: delete` without an id: the records of the present orphans have no id either."""
+
+
 class OnOutside(StrEnum):
     """What to do with a replica that somebody else has changed."""
 

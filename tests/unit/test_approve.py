@@ -280,12 +280,12 @@ def test_a_damaged_saved_plan_is_no_approval(damage: Any) -> None:
 )
 def test_an_approval_that_is_too_old_or_not_yet_is_refused(created: str | None, said: str) -> None:
     with pytest.raises(PlanRefused, match=said):
-        approve.check_age({"created": created}, NOON, 7)
+        approve.check_age({"created": created}, NOON, 7, lambda _: "`new`")
 
 
 @pytest.mark.parametrize("age", [timedelta(days=6, hours=23), timedelta(), timedelta(minutes=-4)])
 def test_an_approval_within_its_days_counts_and_clocks_may_differ_a_little(age: timedelta) -> None:
-    approve.check_age({"created": (NOON - age).isoformat()}, NOON, 7)
+    approve.check_age({"created": (NOON - age).isoformat()}, NOON, 7, lambda _: "`new`")
 
 
 def test_an_id_is_named_by_its_beginning_with_or_without_its_kind() -> None:

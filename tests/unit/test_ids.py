@@ -252,6 +252,9 @@ class TestCommands:
         (finding,) = json.loads(checked.stdout)["findings"]
         assert (finding["severity"], finding["code"]) == ("error", "no-id")
         assert finding["where"].startswith("replication.yaml:")
+        for words in ("Add `id:`", "select them again, apply with the `id`, and then exclude them"):
+            assert words in finding["message"]
+            assert words in " ".join(said.output.split())
 
     def test_init_writes_an_id_that_differs_each_time(self, aws: Aws, cli: Cli) -> None:
         found = {

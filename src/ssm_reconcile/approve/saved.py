@@ -6,7 +6,7 @@ A saved plan may come from anybody, so nothing in it is trusted to be of the rig
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -164,12 +164,15 @@ def _id_of(document: Document) -> str:
     )
 
 
-def check_age(document: Document, now: datetime, most_days: float) -> None:
-    """Raises PlanRefused when a saved plan is older than that, or comes from the future.
+def check_age(
+    document: Document, now: datetime, most_days: float, commands: Callable[[int | None], str]
+) -> None:
+    """Raise PlanRefused when a saved plan is older than `most_days`, or comes from the future.
 
-    `now` is timezone-aware.
+    `now` is timezone-aware. `commands` returns what to run: to make and apply a new plan, or, with a
+    number of days, to apply this one.
     """
-    remedy = "make a new plan and have it approved"
+    remedy = f"make a new plan and have it approved: {commands(None)}"
     try:
         created = datetime.fromisoformat(str(document.get("created")))
     except ValueError:
@@ -179,7 +182,8 @@ def check_age(document: Document, now: datetime, most_days: float) -> None:
     age = now - created
     if age < -CLOCK_SKEW:
         message = "the saved plan was made in the future"
-        raise PlanRefused(message, "check the clocks of both machines, or make a new plan")
+        raise PlanRefused(message, f"check the clocks of both machines, or {remedy}")
     if age > timedelta(days=most_days):
-        message = f"the saved plan is {age / timedelta(days=1):.1f} days old, more than {most_days:g}"
-        raise PlanRefused(message, f"{remedy}, or allow its age with --max-plan-age")
+        days = age / timedelta(days=1)
+        message = f"the saved plan is {days:.1f} days old, more than {most_days:g}"
+        raise PlanRefused(message, f"{remedy}; or allow its age: {commands(int(days) + 1)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssm_reconcile import __version__, approve
@@ -95,7 +95,17 @@ class Applying:
                 f"the saved plan is {saved['plan_id'][:12]}, not the expected {self.order.expect}",
                 "take the file of the plan that was approved, or have this one approved",
             )
-        approve.check_age(saved, work.now(), self.order.max_plan_age)
+        approve.check_age(saved, work.now(), self.order.max_plan_age, self._plan_again)
+
+    def _plan_again(self, days: int | None) -> str:
+        """Return the commands that make and apply a new plan, or with `days` the one that applies this."""
+        order = self.order
+        again = order.command_line(self.asked)
+        missing = tuple(word for flag in order.missing for word in flag.split())
+        again = replace(again, lifts=(*again.lifts, *missing))
+        if days is not None:
+            return f"`{again.apply_saved(order.file, '--max-plan-age', str(days))}`"
+        return f"`{again.plan('--out', order.file)}`, then `{again.apply_saved(order.file)}`"
 
     def _approved(self, plan: Plan, work: Work) -> bool:
         """Whether the plan may be applied; raises PlanRefused when it is not the approved one."""
@@ -153,6 +163,7 @@ class Applying:
         again = "" if order.missing else order.command_line(self.asked).apply()
         color = streams.colored(sys.stderr, self.asked.color)
         streams.aside(showing.plan_as("text", document, color=color, apply_command=again))
+        running.say_standard_input(order.specs, self.asked)
 
     @property
     def _approval(self) -> str:

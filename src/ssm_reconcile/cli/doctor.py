@@ -64,4 +64,5 @@ def command(
             loaded.replications, connect, run, work.clock, heeding, loaded.findings, again
         )
     streams.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))
+    running.say_standard_input(specs, asked)
     return found.exit_code

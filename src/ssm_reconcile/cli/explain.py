@@ -90,6 +90,7 @@ def command(
             told += _explained(parameter, spec, places, work, mine, quick=quick)
     shown = text.text(told, verbose=bool(asked.verbose))
     streams.result(json.dumps(text.document(told), indent=2) if form == "json" else shown)
+    running.say_standard_input(specs, asked)
     return 0
 
 

@@ -95,6 +95,8 @@ def command(
         again = intent.command_line(specs, asked).apply()
         color = streams.colored(sys.stdout, asked.color)
         streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+        if form in ("text", "html"):
+            running.say_standard_input(specs, asked)
         drifted = fail_on_drift and _list_drift(plan, work.specs)
     if not plan.complete or plan.summary["invalid"] or drifted:
         return UNSOUND

@@ -59,6 +59,15 @@ def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
     return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
 
 
+def say_standard_input(specs: Sequence[str], asked: Asked) -> None:
+    """Report that the printed commands read the spec from standard input again."""
+    if "-" in specs and not asked.quiet:
+        streams.aside(
+            "Note: the printed commands read the spec from standard input again: pipe the same spec into"
+            " them, or save it to a file and name that file in place of `-`."
+        )
+
+
 def _standard_input() -> str:
     """The spec on stdin, so much of it that its loader can tell that it is too long."""
     return standard_input(STDIN_LIMIT)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ssm_reconcile.cli import options, showing, streams
+from ssm_reconcile.cli import options, running, showing, streams
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
 from ssm_reconcile.errors import UsageError
 
@@ -50,6 +50,8 @@ def command(file: Any, form: str, asked: Asked) -> int:
         document = read_plan_document(text)
         again = _apply_command(document)
         streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+        if form in ("text", "html"):
+            running.say_standard_input(document.get("spec_files", ()), asked)
     return 0
 
 

@@ -172,6 +172,8 @@ def _remedies(
         return
     if isinstance(outcome, Change):
         yield f"to {outcome.action.value} it now: `{again.narrowed(outcome.target, outcome.name).apply()}`"
+        if lifting.may_need_replacement(outcome):
+            yield from lifting.remedies(outcome, whole, case.scene.replication, again)
     yield from others
 
 

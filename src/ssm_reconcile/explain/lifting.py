@@ -5,13 +5,13 @@ Found by asking the guards again with the first one lifted, since the next one m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.guards import Rules, guarded
-from ssm_reconcile.plan import Change, Fate, ReplicationPlan
+from ssm_reconcile.plan import Change, Fate, ReplicationPlan, Row, Update
 from ssm_reconcile.spec import Replication, Run
 
 _MOST_PERCENT = 100
@@ -35,16 +35,12 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A change that a guard withholds, with all that the guards have judged."""
+    """A change that a guard withholds, with all that the guards have judged. `by` is that guard."""
 
     change: Change
     part: ReplicationPlan
     spec: Replication
-
-    @property
-    def by(self) -> str:
-        """The guard that withholds it; the last where there are several."""
-        return self.change.withheld_by[-1]
+    by: str
 
     @property
     def alike(self) -> list[Change]:
@@ -67,28 +63,41 @@ class Withheld:
 
 
 def remedies(change: Change, part: ReplicationPlan, spec: Replication, again: CommandLine) -> list[str]:
-    """Return what lets a withheld change through, first what to edit; empty when no step of a user does."""
+    """Return what lets a change through, first what to edit; empty when no step of a user does.
+
+    Also for a change that is withheld only if AWS refuses to change its type in place.
+    """
     lifts: list[Lift] = []
     alone = _is_alone(change)
-    # The command names that change only, so the guards that count see no other one.
-    run, now, told = Run(), change, replace(part, changes=(change,)) if alone else part
+    run, now, told = Run(), change, part
+    if alone:
+        # The command names that change only, so the guards that count see no other one.
+        now = _replaceable(change)
+        told = replace(part, changes=(now,))
+        if now.fate is Fate.APPLY:
+            told = guarded(told, Rules(spec, run))
+            now = told.changes[0]
     while now.fate is Fate.WITHHELD:
-        withheld = Withheld(now, told, spec)
-        find = _LIFTS.get(withheld.by)
-        lift = None if find is None else find(withheld)
-        if lift is None or lift in lifts:
-            return [] if find is None else [_in_parts(change, again)]
-        lifts.append(lift)
-        run = lift.of(run)
-        told = guarded(_opened(withheld), Rules(spec, run))
+        opened = told
+        for by in now.withheld_by:
+            withheld = Withheld(now, told, spec, by)
+            find = _LIFTS.get(by)
+            lift = None if find is None else find(withheld)
+            if find is None:
+                return []
+            if lift is None or lift in lifts:
+                return [_in_parts(change, lifts, again)]
+            lifts.append(lift)
+            run, opened = lift.of(run), _opened(opened, withheld)
+        told = guarded(opened, Rules(spec, run))
         now = next(one for one in told.changes if one.order == change.order)
-    flags = tuple(word for lift in lifts for word in lift.flags)
+    flags = [word for lift in lifts for word in lift.flags]
+    flags += ["--allow-replace"] if alone and may_need_replacement(change) else []
     alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in told.changes)
     command = again.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
-    edits = [lift.edit for lift in lifts if lift.edit]
-    if edits:
-        return [f"{' and '.join(edits)}, then `{command}`"]
-    return [f"to let it through: `{command}`"]
+    edits = _edits(lifts)
+    why = "to let it through" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
+    return [f"{edits}, then `{command}`" if edits else f"{why}: `{command}`"]
 
 
 def _is_alone(change: Change) -> bool:
@@ -96,19 +105,39 @@ def _is_alone(change: Change) -> bool:
     return not set(change.withheld_by) & {"max-deletes", "max-change-percent", "empty-source"}
 
 
-def _in_parts(change: Change, again: CommandLine) -> str:
-    command = again.narrowed(change.target, change.name).apply()
-    return f"no flag covers that many changes; one at a time they are not withheld: `{command}`"
+def may_need_replacement(change: Change) -> bool:
+    """Whether it changes the type of a replica, which AWS may refuse in place (aws-facts B2)."""
+    return change.row is Row.UPDATE and any(one.attribute == "type" for one in change.differences)
 
 
-def _opened(withheld: Withheld) -> ReplicationPlan:
+def _replaceable(change: Change) -> Change:
+    """Return the change as `--allow-replace` plans it."""
+    if not may_need_replacement(change) or not isinstance(change.effect, Update):
+        return change
+    return replace(change, effect=replace(change.effect, may_replace=True))
+
+
+def _edits(lifts: Sequence[Lift]) -> str:
+    return " and ".join(lift.edit for lift in lifts if lift.edit)
+
+
+def _in_parts(change: Change, lifts: Sequence[Lift], again: CommandLine) -> str:
+    """Return the command for one change where no flag covers all, with the edits and flags found so far."""
+    flags = [word for lift in lifts for word in lift.flags]
+    command = again.narrowed(change.target, change.name).apply(*flags)
+    edits = _edits(lifts)
+    first = f"; first {edits}" if edits else ""
+    return f"no flag covers that many changes; one at a time they are not withheld{first}: `{command}`"
+
+
+def _opened(part: ReplicationPlan, withheld: Withheld) -> ReplicationPlan:
     """Return the plan as it is without that guard in that target."""
-    part, name = withheld.part, withheld.change.target
+    name, thaw = withheld.change.target, withheld.by == "frozen-target"
     changes = tuple(
         replace(change, fate=Fate.APPLY, withheld_by=()) if change in withheld.alike else change
         for change in part.changes
     )
-    targets = tuple(replace(one, frozen=False) if one.name == name else one for one in part.targets)
+    targets = tuple(replace(one, frozen=False) if thaw and one.name == name else one for one in part.targets)
     return replace(part, changes=changes, targets=targets)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
 from ssm_reconcile.plan import ReplicationPlan, Row
+from ssm_reconcile.spec import NO_ID_REMEDY
 
 NAME = "no-id"
 
@@ -19,8 +20,7 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         plan = withhold(plan, NAME, chosen, "`orphans: delete` needs an `id` in the spec")
         message = (
             f"{counted(len(chosen), 'orphan', 'orphans')} to remove in {target.name}: withheld, since the"
-            " spec has no `id` and another spec with the same name may own them. Add `id:` with 6 to 32"
-            " random characters (a-z, 0-9) to the spec"
+            f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
         )
         plan = noted(plan, NAME, message, str(rules.replication.where or target.name))
     return plan

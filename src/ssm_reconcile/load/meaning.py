@@ -17,6 +17,7 @@ from ssm_reconcile.load.patterns import check_patterns
 from ssm_reconcile.load.places import Spot, check_places, spots
 from ssm_reconcile.record import PREFIX
 from ssm_reconcile.skip_tag import SkipSync
+from ssm_reconcile.spec import NO_ID_REMEDY
 
 PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
 _PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")
@@ -50,8 +51,8 @@ def _names(view: View, notes: Notes) -> None:
     orphans = view.at("orphans")
     if orphans.text == "delete" and view.at("id").node is None:
         message = (
-            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans:"
-            " write `id:` with 6 to 32 random characters (a-z, 0-9). Until then the deletes are withheld"
+            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans;"
+            f" until then their deletes are withheld. {NO_ID_REMEDY}"
         )
         notes.defer(orphans.where, "no-id", message)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,7 +173,26 @@ def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> Non
     assert told.exit_code == 4
     assert "8.0 days old" in told.stderr
     assert len(aws.world.calls) == before
-    assert cli("apply", "plan.json", "--max-plan-age", "9").exit_code == 0
+    plan, apply, old = re.findall(r"`ssm-reconcile ([^`]*)`", told.stderr)
+    assert old.endswith("--max-plan-age 9")
+    assert cli(*old.split()).exit_code == 0
+    assert cli(*plan.split()).exit_code == 0
+    assert cli(*apply.split()).exit_code == 0
+
+
+def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: Aws, cli: Cli) -> None:
+    cli("apply", "--yes")
+    for name in ("/app/url", "/app/hosts"):
+        aws.delete(name)
+    cli("plan", "--target", "us-east-2", "--max-deletes", "5", "--out", "plan.json")
+    document = report("plan.json")
+    document["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    Path("plan.json").write_text(json.dumps(document))
+    plan, apply, old = re.findall(r"`ssm-reconcile ([^`]*)`", cli("apply", "plan.json").stderr)
+    assert plan == "plan --target us-east-2 --max-deletes 5 --out plan.json"
+    assert apply == "apply plan.json --max-deletes 5"
+    assert cli(*old.split()).exit_code == 0
+    assert aws.names("us-east-2") == ["/app/key"]
 
 
 def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: Aws, cli: Cli) -> None:

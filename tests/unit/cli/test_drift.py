@@ -151,6 +151,20 @@ def test_an_orphan_is_drift_where_the_spec_would_delete_it(
     assert cli(*DRIFT).exit_code == code
 
 
+def test_a_replica_that_is_kept_after_its_source_is_no_drift_where_orphans_are_deleted(
+    cli: Cli, settled: Aws
+) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(
+        spec.read_text().replace("delete: owned", "delete: never\norphans: delete\nid: abcdef123456")
+    )
+    assert cli("apply", "--yes").exit_code == 0
+    settled.delete("/app/url")
+    result = cli(*DRIFT, "--format", "json")
+    assert json.loads(result.stdout)["summary"]["orphaned"] == 1
+    assert result.exit_code == 0
+
+
 def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settled: Aws) -> None:
     assert settled.names("us-east-2")
     spec = Path("replication.yaml")

@@ -52,6 +52,27 @@ def test_too_many_updates_are_let_through_by_the_percentage_that_covers_them(man
     assert run_printed(cli, first) == 0
 
 
+def test_changes_of_all_replicas_are_let_through_by_a_hundred_percent(many: Aws, cli: Cli) -> None:
+    change(many, 20)
+    first = advice(cli, "/app/03")[0]
+    assert first == "to let it through: `ssm-reconcile apply --target us-east-2 --max-change-percent 100`"
+    assert run_printed(cli, first) == 0
+
+
+def test_more_changes_than_replicas_are_applied_one_at_a_time(many: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(f"{spec.read_text()}adopt: overwrite\n")
+    change(many, 20)
+    many.put("/app/new", "v")
+    many.put("/app/new", "by hand", region="us-east-2")
+    first = advice(cli, "/app/03")[0]
+    assert first == (
+        "no flag covers that many changes; one at a time they are not withheld:"
+        " `ssm-reconcile apply --target us-east-2 --only /app/03`"
+    )
+    assert run_printed(cli, first) == 0
+
+
 def test_a_percentage_counts_the_changes_of_its_own_target(many: Aws, cli: Cli) -> None:
     change(many, 7)
     told = cli("explain", "/app/03").stdout

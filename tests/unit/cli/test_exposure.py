@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def hardened(aws: Aws, cli: Cli) -> Aws:
 
 
 LIFT = ("--overwrite-outside", "--only", "/app/url", "--allow-exposure")
+
+
+def fate_and_may_replace(cli: Cli, printed: str) -> tuple[str, bool]:
+    """Return both of the only change that a printed command applies."""
+    assert cli("plan", *printed.split(), "--out", "plan.json").exit_code == 0
+    (change,) = json.loads(Path("plan.json").read_text())["changes"]
+    return change["fate"], change["effect"]["may_replace"]
 
 
 def kind(aws: Aws) -> str:
@@ -92,3 +100,40 @@ def test_explain_names_the_way_to_keep_it_secret_first(hardened: Aws, cli: Cli) 
         "--only /app/url --allow-exposure",
     )
     assert told.index(keep) < told.index(plain)
+
+
+@pytest.mark.parametrize("limit", [0, 5])
+def test_the_command_of_explain_writes_it_in_place_and_may_replace_it_where_aws_refuses_that(
+    limit: int, hardened: Aws, cli: Cli
+) -> None:
+    spec = Path("replication.yaml")
+    spec.write_text(f"{spec.read_text()}guards: {{ max_deletes: {limit} }}\n")
+    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    (printed,) = re.findall(r"`ssm-reconcile apply ([^`]*)`", told)
+    assert ("--max-deletes 1" in printed) == (limit == 0)
+    assert fate_and_may_replace(cli, printed) == ("apply", True)
+    assert cli("apply", *printed.split(), "--yes").exit_code == 0
+    assert kind(hardened) == "String"
+
+
+def test_explain_names_the_replacement_for_a_change_of_type_that_exposes_no_secret(
+    aws: Aws, cli: Cli
+) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.put("/app/url", "https://example.org", kind="StringList")
+    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    in_place, replaced = re.findall(r"`ssm-reconcile apply ([^`]*)`", told)
+    assert fate_and_may_replace(cli, in_place) == ("apply", False)
+    assert fate_and_may_replace(cli, replaced) == ("apply", True)
+
+
+def test_explain_names_the_frozen_target_as_well_as_the_flags(hardened: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    text = spec.read_text()
+    spec.write_text(text.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
+    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    assert "set `frozen: false` at target us-east-2 (replication.yaml:5:5), then `ssm-reconcile" in told
+    (printed,) = re.findall(r"`ssm-reconcile (apply [^`]*)`", told)
+    spec.write_text(text)
+    assert cli(*printed.split(), "--yes").exit_code == 0
+    assert kind(hardened) == "String"

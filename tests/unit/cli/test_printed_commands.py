@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ssm_reconcile.cli import running
+from ssm_reconcile.command_line import CommandLine
 from tests.unit.cli.conftest import SPEC
 
 if TYPE_CHECKING:
@@ -196,3 +197,38 @@ def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
     view = plan_view(plans.document_of(plans.twelve()))
     command = "ssm-reconcile apply 'a b.yaml' --name prod"
     assert f"`{command}`" in plan_drift(view, context=CommentContext(command=command), budget=60_000)
+
+
+def test_a_spec_whose_name_begins_with_a_dash_is_no_option(cli: Cli, aws: Aws) -> None:
+    Path("replication.yaml").rename("-prod.yaml")
+    told = cli("plan", "--target", "us-east-2", "--", "-prod.yaml")
+    done = cli(*printed(told.stdout, "apply"))
+    assert done.exit_code == 0, done.stderr
+    assert aws.names("us-east-2")
+    aws.put("/app/url", "changed")
+    told = cli("explain", "/app/url", "--spec", "-prod.yaml", "--target", "us-east-2")
+    assert cli(*printed(told.stdout, "apply"), "--yes").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "explain"])
+def test_a_spec_from_standard_input_is_piped_into_the_printed_command_or_saved(
+    command: str, cli: Cli, aws: Aws
+) -> None:
+    path = Path("replication.yaml")
+    spec = path.read_text()
+    words = ("plan", "-") if command == "plan" else ("explain", "/app/url", "--spec", "-")
+    told = cli(*words, "--target", "us-east-2", stdin=spec)
+    assert "pipe the same spec into them, or save it to a file and name that file" in told.stderr
+    again = printed(told.stdout, "apply")
+    saved = [str(path) if word == "-" else word for word in again]
+    assert cli(*again, "--yes", stdin=spec).exit_code == 0
+    assert "/app/url" in aws.names("us-east-2")
+    assert saved != again
+    assert cli(*saved[: saved.index("us-east-2") + 1], "--yes").exit_code == 0
+
+
+def test_the_doctor_command_names_the_replication_and_a_name_with_a_dash_is_no_option() -> None:
+    given = CommandLine(("-a.yaml",), "prod", ("us-east-2",))
+    assert given.doctor() == "ssm-reconcile doctor ./-a.yaml --name prod --target us-east-2"
+    assert given.explain("-x").endswith("--target us-east-2 -- -x")
+    assert given.apply_saved("-plan.json") == "ssm-reconcile apply ./-plan.json --spec ./-a.yaml"

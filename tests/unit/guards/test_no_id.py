@@ -18,6 +18,7 @@ def test_removals_of_orphans_are_withheld_without_an_id_and_other_deletes_are_no
     (finding,) = found.findings
     assert finding.code == "no-id"
     assert "Add `id:`" in finding.message
+    assert "by hand, or select them again, apply with the `id`, and then exclude them" in finding.message
 
 
 def test_an_id_lifts_it() -> None:
