@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 
 import pytest
@@ -66,6 +67,65 @@ SECRETS = [
     "--user app --password hunter2",
     "machine x login y password hunter2",
     "db:5432:app:app:hunter2",
+    # a special character at the beginning
+    "DB_PASSWORD=&hunter2B",
+    "Server=x;UID=u;PWD={hunter2A};",
+    "password: {hunter2}",
+    "password=[hunter2]",
+    "password: '(abc'",
+    "password: no&more",
+    "password=${a}b",
+    "password=https://x",
+    "password=<hunter2>",
+    "password: $ecret2",
+    # a child of a secret, and the words after one
+    "PASSWORD_CACHE=hunter2E",
+    "API_TOKEN_SERVICE=abcdef",
+    "TOKEN_TTL=hunter2",
+    '{"passwords": {"cache": "hunter2D"}}',
+    '{"tokens": {"service": "abc"}}',
+    '{"secret": {"id": "x"}}',
+    '{"password": "hunter2", "password": ""}',
+    '{"ParameterKey": "Password", "ParameterValue": "hunter2"}',
+    # YAML: the value on a line below
+    "db:\n  password:\n    hunter2C",
+    "tokens:\n  - abc",
+    "tokens:\n- abc",
+    "password: &a hunter2",
+    "password: !!str hunter2",
+    "password: |-\n\n    12345",
+    "secret:\n  id: x",
+    "token: {id: abc}",
+    # names
+    "DB_PW=hunter2",
+    '{"pw": "hunter2"}',
+    "ROOTPW=hunter2",
+    "passkey=hunter2",
+    "consumer_key=abc",
+    "_auth=dTpodW50ZXIy",
+    '{"auths": {"r.example.org": {"auth": "dTpodW50ZXIy"}}}',
+    "https://x.blob.core.windows.net/c?sv=2020&sig=abcdEFGH1234%3D",
+    "GH_PAT=abc",
+    "STRIPE_KEY=rkq1AbCdEfGhIjKlMnOp",
+    # encoded
+    "postgres%3A%2F%2Fapp%3Ahunter2%40db%2Fx",
+    "%7B%22password%22%3A%22hunter2%22%7D",
+    "eyJwYXNzd29yZCI6Imh1bnRlcjIifQ==",
+    "REJfUEFTU1dPUkQ9aHVudGVyMgo=",
+    '{"data": "eyJwYXNzd29yZCI6Imh1bnRlcjIifQ=="}',
+    r'CONFIG="{\\\"password\\\": \\\"hunter2\\\"}"',
+    # logins without a scheme, and other forms
+    "app:hunter2@tcp(db:3306)/x",
+    "DSN=app:hunter2@tcp(db:3306)/x",
+    "//app:hunter2@db/x",
+    "app:hunter2@db.example.org:5432/x",
+    "app/hunter2@//db:1521/ORCL",
+    "jdbc:oracle:thin:scott/tiger@host:1521:x",
+    "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..abcdefgh.abcdefghi.abcdefgh",
+    "<password>\n hunter2\n</password>",
+    "<password><![CDATA[hunter2]]></password>",
+    "curl -u app:hunter2 https://x",
+    "requirepass hunter2",
 ]
 ORDINARY = [
     "true",
@@ -107,6 +167,44 @@ ORDINARY = [
     "123456789012.dkr.ecr.us-east-1.amazonaws.com/app:1.2.3",
     "Applications/Services/Frontend/Settings1",
     "^[a-z]+$",
+    # references
+    "password: $DB_PASSWORD",
+    "password=$(cat /run/x)",
+    "password: /run/secrets/db",
+    "password: !ENV X",
+    "password=#{ENV}",
+    "password=@Microsoft.KeyVault(SecretUri=https://x)",
+    "token: ${{ secrets.TOKEN }}",
+    "{{resolve:secretsmanager:x:SecretString:password}}",
+    "password={{resolve:secretsmanager:x}}",
+    "password=${A};user=x",
+    "password=&user=app",
+    "Password=;Server=x",
+    # scopes, switches and words about a secret
+    "token:read,token:write",
+    "secrets:read secrets:write",
+    '["secret:read", "token:write"]',
+    "permissions:\n  id-token: write",
+    "password_hashing=bcrypt",
+    '{"token": "bearer"}',
+    '{"token_expiry": "1h"}',
+    '{"passwordChangeInterval": "P90D"}',
+    '{"secretRef": {"name": "db-secret", "key": "password"}}',
+    '{"secret": {"arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:a"}}',
+    "PASSWORD_FILE=/run/secrets/pw",
+    "password:\nuser: app",
+    "partition_key=tenant",
+    "STRIPE_KEY=abc",
+    # five fields that are no .pgpass, and ports that are no password
+    "v1:2:prod:eu:west",
+    "12:30:45:PM:UTC",
+    "app:1:2:blue:green",
+    "https://example.org:${PORT}/u@x",
+    "https://[::1]:8080/x@y",
+    '{"url":"https://example.org","mail":"ops@example.org"}',
+    '{"url":"https://example.org:8080","mail":"ops@example.org"}',
+    "mailto:ops@example.org:25/x",
+    "image:tag@sha256:e3b0c44298fc1c149afbf4c8996fb924",
 ]
 
 
@@ -125,6 +223,34 @@ def test_an_ordinary_value_is_not_hidden(value: str) -> None:
     assert not value_looks_secret(value)
 
 
+PRINTABLE = "".join(map(chr, range(33, 127)))
+TEMPLATES = {
+    "env": ("DB_HOST=x\nDB_PASSWORD={}\nDB_PORT=1\n", ""),
+    "env, quoted": ('DB_PASSWORD="{}"\n', '"\\'),
+    "env, single quotes": ("DB_PASSWORD='{}'\n", "'"),
+    "yaml": ("db:\n  user: a\n  password: {}\n", ""),
+    "yaml, next line": ("db:\n  password:\n    {}\n", ":"),
+    "yaml, quoted": ('password: "{}"', '"\\'),
+    "json": ('{{"a": 1, "password": "{}"}}', '"\\'),
+    "connection string": ("Server=x;Uid=u;Pwd={};", ";"),
+    "connection string, braces": ("Server=x;Uid=u;Pwd={{{}}};Encrypt=yes", "}"),
+    "url": ("postgres://app:{}@db.example.org/x", "/?#\"'"),
+}
+
+
+@pytest.mark.parametrize(("template", "left_out"), TEMPLATES.values(), ids=TEMPLATES)
+def test_a_random_printable_password_is_recognised_in_every_notation(template: str, left_out: str) -> None:
+    choice = random.Random(23)  # noqa: S311 - test data
+    alphabet = [one for one in PRINTABLE if one not in left_out]
+    passwords = ["".join(choice.choices(alphabet, k=choice.randint(8, 24))) for _ in range(2000)]
+    assert [one for one in passwords if not value_looks_secret(template.format(one))] == []
+
+
+def test_every_first_character_of_a_password_is_recognised() -> None:
+    lines = [f"DB_PASSWORD={one}hunter2B" for one in PRINTABLE]
+    assert [line for line in lines if not value_looks_secret(line)] == []
+
+
 def test_a_text_that_is_too_long_or_too_deep_to_be_searched_counts_as_a_secret() -> None:
     nested = "plain text"
     for _ in range(DEPTH):
@@ -140,7 +266,9 @@ def test_a_text_that_is_too_long_or_too_deep_to_be_searched_counts_as_a_secret()
     ["a", "://", "://a:", "://:@", "://a:b ", "eyJ", "eyJ.", "-eyJ", "=", "password", "password: ''\n",
      "token a=", "token<a", "token<a ", "token name=", "token name: a  ", " ", "--a", "token --ab   ", "1",
      "basic ", "login a ", "\n", "a:1:", "[", '{"a":', "AKIA", "SG." + "a" * 64, '\\"', "a" * 40 + " ", "x.",
-     "\u00e9", "token A b=", "arn:aws:"],
+     "\u00e9", "token A b=", "arn:aws:", "@", "a:b@", "://a:@", "token:\n", "token:\n - a", "token: {a: ",
+     "%41", "&", "curl ", "curl -u ", "a:1000:a:aa:", "<password>", "\\", "password=$(", "password=${",
+     "password={", "requirepass\t", "sig=", "//a:", "thin:a/"],
 )  # fmt: skip
 def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
     """Quadratic time would make it sixteen times as long; three looks leave out what the machine adds."""
@@ -171,6 +299,13 @@ NAMES = {
     "/app/connection-string": True,
     "/app/ConnectionStrings/main": True,
     "/app/api-key": True,
+    "/app/db_pw": True,
+    "/app/rootpw": True,
+    "/app/passkey": True,
+    "/app/consumer_key": True,
+    "/app/GH_PAT": True,
+    "/app/path": False,
+    "/app/spw": False,
     "/app/adsnetwork": False,
     "/app/tempemail": False,
     "/app/connection_strategy": False,

@@ -2,6 +2,8 @@
 
     tokens.py   keys, tokens and URLs that are recognised by themselves
     fields.py   fields with the name of a secret, in JSON, YAML, .env, XML, connection strings and the like
+    names.py    what kind of value a field holds, by its name
+    references.py   values that only refer to a secret elsewhere
 
 Every rule takes time in proportion to the length of the text: quantifiers are bounded, or anchored at the
 beginning of a run. A longer text than `LIMIT` is not searched and counts as a secret. Random text without a
@@ -10,10 +12,12 @@ prefix or a field name is not recognised. Decision 0023 has the reasons and the 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from urllib.parse import unquote
 
-from ssm_reconcile.secret_detection.fields import has_secret_field, leaves
+from ssm_reconcile.secret_detection.fields import Members, has_secret_field, leaves
 from ssm_reconcile.secret_detection.tokens import has_token
 
 __all__ = ["name_looks_secret", "value_looks_secret"]
@@ -26,11 +30,15 @@ SHORTEST = 6
 """Characters of a text in a document that is searched on its own."""
 _NAME_PARTS = re.compile(
     r"password|passwd|passphrase|pwd|secret|token|credential|creds|jwt"
-    r"|private[_-]?key|api[_-]?key|access[_-]?key"
+    r"|private[_-]?key|api[_-]?key|access[_-]?key|consumer[_-]?key|passkey"
 )
 """What makes a name look secret, wherever in it."""
-_NAME_ENDS = re.compile(r"(?:dsn|pem|conn(?:ection)?[^a-z0-9/]?str(?:ings?|s)?)(?![a-z])")
+_NAME_ENDS = re.compile(
+    r"(?:dsn|pem|conn(?:ection)?[^a-z0-9/]?str(?:ings?|s)?|(?:(?<![a-z])|root|db|admin|user)pw|[a-z0-9][_-]pat)(?![a-z])"
+)
 """The same at the end of a word; at its beginning it means something else (`connection_strategy`)."""
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-][A-Za-z0-9+/_\s-]{14,}={0,2}\s*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -49,21 +57,41 @@ def value_looks_secret(text: str) -> bool:
     return _looks_secret(text, 0)
 
 
-def _looks_secret(text: str, depth: int) -> bool:
+def _looks_secret(text: str, depth: int, *, encoded: bool = True) -> bool:
+    """Whether a text holds a secret. `encoded`: also judge what it says when it is decoded."""
     if len(text) > LIMIT or depth > DEPTH:
         return True
-    return has_token(text) or has_secret_field(text) or _has_secret_member(text, depth)
-
-
-def _has_secret_member(text: str, depth: int) -> bool:
-    """Whether a JSON document holds a secret: also escaped, nested, or in a text of its own."""
-    if text.lstrip()[:1] not in {"{", "[", '"'}:
-        return False
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
+    if has_token(text) or (
+        encoded and any(_looks_secret(one, depth, encoded=False) for one in _decoded(text))
+    ):
+        return True
+    document = _document(text)
+    if document is None:
+        return has_secret_field(text)
     return any(
-        secret or (len(leaf) >= SHORTEST and _looks_secret(leaf, depth + 1))
+        secret or (len(leaf) >= SHORTEST and _looks_secret(leaf, depth + 1, encoded=encoded))
         for leaf, secret in leaves(document)
     )
+
+
+def _document(text: str) -> object:
+    """Return a JSON object, list or text, None for any other text."""
+    if text.lstrip("\ufeff \t\r\n")[:1] not in {"{", "[", '"'}:
+        return None
+    try:
+        document: object = json.loads(text.lstrip("\ufeff"), object_pairs_hook=Members)
+    except (ValueError, RecursionError):
+        return None
+    return document
+
+
+def _decoded(text: str) -> list[str]:
+    """Return the text without percent-encoding, and without base64, where it has one."""
+    found = [unquote(text)] if _PERCENT.search(text) else []
+    if _BASE64.fullmatch(text):
+        packed = "".join(text.split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+        try:
+            found.append(base64.b64decode(packed + "=" * (-len(packed) % 4)).decode())
+        except ValueError:
+            return found
+    return found

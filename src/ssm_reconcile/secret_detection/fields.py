@@ -1,60 +1,41 @@
 """A text or a JSON document -> whether a field with the name of a secret has a value.
 
-A field counts by the last word of its name: `db.password`, `ClientSecret`, `API_KEY`, but neither
-`token_url` nor `max_tokens: 4096`. Empty values, placeholders
-(`${TOKEN}`, `***`), switches, ARNs and URLs are not secrets.
+A field counts by the words of its name: `db.password`, `ClientSecret`, `API_KEY`, but neither `token_url`
+with a URL nor `max_tokens: 4096`. Empty values and references (`${TOKEN}`, `***`, ARNs) are not secrets; a
+value that only begins like a reference is one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
+from ssm_reconcile.secret_detection.names import HINT, Holds, holds, is_harmless
+from ssm_reconcile.secret_detection.references import begins_with_reference, is_empty, stands_for
+
 CONTEXT = 80
-"""Characters before a separator that may hold the name of a field, and after it the value."""
-PLACEHOLDER = re.compile(
-    r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\([A-Za-z_]\w*\)|%[A-Z_]+%|<[A-Za-z_ -]+>|\*+|[xX]{3,}|\.\.\.+"
-    r"|%\(?\w*\)?s|null|nil|none|None|undefined|true|false|True|False|yes|no|on|off|required|optional|enabled|disabled"
-)
-"""What stands for a value that is elsewhere, or switches something."""
-_REFERENCE = re.compile(r"arn:|https?://|\{\{resolve:|\$\{|ssm:|secretsmanager:|!Ref|!Sub")
-_NUMBER = re.compile(r"[-+0-9.]+[a-z]{0,2}")
-_SECRET_HINT = re.compile(
-    r"pass(?:word|wd|phrase|code)|pass(?![a-z])|pwd|secret|token|credential|creds|dsn|jwt|pem"
-    r"|conn(?:ection)?.?str|(?:private|api|access|account|auth|encryption|signing|master|license|shared).?key",
-    re.IGNORECASE,
-)
-"""A text without any of these has no secret field."""
-_SECRET = re.compile(
-    r"[a-z]*(?:passwords?|passwd|passphrase|passcode|pwd|secrets?|tokens?|credentials?|creds|jwt"
-    r"|(?:private|api|access|account|auth|secret|encryption|signing|master|license|shared)keys?)"
-    r"|(?:db|user|root|admin|mysql|pg|smtp|mail|redis|ldap)?pass|[a-z]*dsn|(?:tls|ssl|cert|key)?pem|conn(?:ection)?str(?:ing)?s?"
-)
-"""A word, or two words in one, that name a secret."""
-_ABOUT = re.compile(
-    r"uri|urls?|endpoints?|hosts?|hostname|domain|port|arns?|names?|ids?|kid|ttl|length|min|max|size|count|limits?"
-    r"|enabled?|disabled|expiry|expires|expiration|lifetime|validity|timeout|types?|polic(?:y|ies)|paths?|files?"
-    r"|filename|dir|directory|issuer|audience|alg|algorithm|rotation|refresh|days|hours|minutes|seconds|ms|header"
-    r"|prefix|suffix|field|attribute|param|parameter|env|variable|reset|required|region|version|manager|provider"
-    r"|duration|interval|age|budget|source|store|backend|format|scopes?|status|method|mode|location|ref|reference"
-    r"|bucket|table|queue|topic|roles?|groups?|users?|username|usage|chars|characters|complexity|history|strength"
-    r"|attempts|retries|per|bytes|window|label|title|description|hint|regex|pattern|service|engine|driver|grant"
-    r"|kind|class|space|cache"
-)
-"""Last words of a field that says something about a secret, and does not hold it."""
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORDS = re.compile(r"[a-z]+")
+"""Characters before a separator that may hold the name of a field."""
+REACH = 256
+"""Characters after a separator that may hold the value."""
 _ARN = re.compile(
     r"(?<![A-Za-z0-9])arn:aws[a-z-]{0,12}:[a-z0-9-]{1,40}:[a-z0-9-]{0,30}:[0-9]{0,12}:[\w/.:*-]+"
+    r"|\{\{resolve:[^{}\s]{1,512}\}\}"
 )
 """`...:secret:prod/password` is a name and no field."""
+_ESCAPED_QUOTE = re.compile(r"(?<!\\)\\{1,16}([\"'])")
 _SEPARATOR = re.compile(r"[:=]")
 _NAME_BACKWARDS = re.compile(r"""[ \t>=:]*\]?["']?\\?([A-Za-z0-9_.-]+(?:\ [A-Za-z0-9_.-]+)?)""")
 """The name before a separator, at most two words, in reversed text."""
+_BLOCK = re.compile(r"[|>][-+0-9]{0,2}\s*")
+"""What begins a YAML text on the lines below."""
 _VALUE_END = re.compile(r"[\s,;&}\])<\"']")
-_ELEMENT = re.compile(r"<(?:[A-Za-z]\w{0,20}:)?([A-Za-z][\w.-]{0,63})(?:\s[^<>]{0,200})?>([^<]{1,80})")
+_CHILD = re.compile(r"""["']?([A-Za-z_][\w.-]{0,63})["']?[ ]?:(?:[ ]+|$)(.*)""")
+_FLOW_MAPPING = re.compile(r"""\{[ ]*["']?[A-Za-z_][\w.-]*["']?[ ]?:[ "'\[{]""")
+_FLOW_MEMBER = re.compile(r"""["']?([A-Za-z_][\w.-]{0,63})["']?[ ]?:[ ]*(["']?[^,}\]]*)""")
+_ELEMENT = re.compile(
+    r"<(?:[A-Za-z]\w{0,20}:)?([A-Za-z][\w.-]{0,63})(?:\s[^<>]{0,200})?>(?:\s{0,80}<!\[CDATA\[)?([^<]{1,80})"
+)
 _PAIR = re.compile(
     r"""\b(?:name|key)["']?[ ]{0,4}[:=][ ]{0,4}["']?([\w.-]{1,64})["']?[,\s]{1,20}"""
     r"""["']?value["']?[ ]{0,4}[:=][ ]{0,4}(.{1,80})""",
@@ -65,76 +46,105 @@ _OPTION = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]{1,63})[ ]{1,4}(?=([^\s-].{0,7
 
 def has_secret_field(text: str) -> bool:
     """Whether a field with the name of a secret has a value, in any of the usual notations."""
-    return _SECRET_HINT.search(text) is not None and any(_holds(name, value) for name, value in _fields(text))
+    return HINT.search(text) is not None and any(_holds(kind, value) for kind, value in _fields(text))
 
 
-def _fields(text: str) -> Iterator[tuple[str, str]]:
-    """Return names, and what follows them."""
-    text = _ARN.sub("arn:", text)
+def _fields(text: str) -> Iterator[tuple[Holds, str]]:
+    """Return the kinds of the fields that may hold secrets, each with what follows its name."""
+    text = _ESCAPED_QUOTE.sub(r"\1", _ARN.sub("arn:", text))
     for mark in _SEPARATOR.finditer(text):
         before = _NAME_BACKWARDS.match(text[max(0, mark.start() - CONTEXT) : mark.start()][::-1])
-        if before is not None:
-            yield before[1][::-1], text[mark.end() : mark.end() + CONTEXT].lstrip(":=>")
+        kind = Holds.NOTHING if before is None else holds(before[1][::-1])
+        if kind is not Holds.NOTHING:
+            value = text[mark.end() : mark.end() + REACH].lstrip(":=>")
+            yield kind, value
+            if kind in {Holds.SECRET, Holds.SECRET_OR_NUMBER}:
+                yield from _below(kind, value, _indent(text, mark.start()))
     for pattern in (_ELEMENT, _PAIR, _OPTION):
         for found in pattern.finditer(text):
-            yield found[1], found[2]
+            yield holds(found[1]), found[2].strip() if pattern is _ELEMENT else found[2]
 
 
-def _holds(name: str, value: str) -> bool:
+def _indent(text: str, at: int) -> int:
+    """Return how far the line is indented that holds a position; the search for its start is bounded."""
+    line = text[max(0, at - CONTEXT) : at].rpartition("\n")[2]
+    return len(line) - len(line.lstrip(" \t"))
+
+
+def _below(kind: Holds, value: str, indent: int) -> Iterator[tuple[Holds, str]]:
+    """Return what the lines below a YAML key without a value of its own hold: text, items or members."""
+    first, _, rest = value.partition("\n")
+    if first.strip() and not _BLOCK.fullmatch(first.strip()):
+        return
+    for line in rest.split("\n"):
+        text = line.strip()
+        if not text or text.startswith("# "):
+            continue
+        item = text.startswith("- ")
+        depth = len(line) - len(line.lstrip(" \t"))
+        if depth < indent or (depth == indent and not item):
+            return
+        text = text.removeprefix("- ").strip()
+        child = _CHILD.fullmatch(text)
+        yield (kind, text) if child is None else (holds(child[1], within_secret=True), child[2])
+
+
+def _holds(kind: Holds, value: str) -> bool:
     """Whether a field's name is that of a secret and its value may be one."""
-    sure = _names_secret(name)
-    if sure is None:
+    if kind is Holds.NOTHING:
         return False
-    line = value.lstrip(" \t\\").split("\n", 1)[0]
-    quote = line[:1] if line[:1] in {'"', "'"} else ""
-    body = line[1:].partition(quote)[0].rstrip("\\") if quote else _VALUE_END.split(line, maxsplit=1)[0]
-    if not body or body[0] in "{[(" or _stands_for(body):
+    line = value.lstrip(" \t").split("\n", 1)[0].rstrip("\r")
+    if _BLOCK.fullmatch(line) and "\n" in value:
+        return False  # a YAML block: the lines below are judged on their own
+    if line[:1] in {'"', "'"}:
+        body, closed, after = line[1:].partition(line[0])
+        if not closed or body or is_empty(after):
+            return bool(body) and not stands_for(body) and not is_harmless(kind, body)
+    if is_empty(line) or begins_with_reference(line):
         return False
-    return sure or _NUMBER.fullmatch(body) is None
+    if line[0] in "{[(" and line[1:].strip() in {"", "}", "]", ")"}:
+        return False
+    if _FLOW_MAPPING.match(line):
+        inherits = kind in {Holds.SECRET, Holds.SECRET_OR_NUMBER}
+        return any(
+            _holds(holds(one[1], within_secret=inherits), one[2].rstrip() + "\n")
+            for one in _FLOW_MEMBER.finditer(line[1:])
+        )
+    if line[0] == "[" and kind is Holds.SECRET_OR_NUMBER:
+        line = line[1:].strip(" ]")
+    return not is_harmless(kind, _VALUE_END.split(line, maxsplit=1)[0] or line)
 
 
-def _stands_for(value: str) -> bool:
-    """Whether a value only says where another one is, or switches something."""
-    return PLACEHOLDER.fullmatch(value) is not None or _REFERENCE.match(value) is not None
-
-
-def _names_secret(name: str) -> bool | None:
-    """Return True if a field holds a secret, False if it does unless it is a number, None if it does not."""
-    words = _WORDS.findall(_HUMP.sub("_", name).lower())
-    if not words or _ABOUT.fullmatch(words[-1]):
-        return None
-    last = _SECRET.fullmatch(words[-1]) or _SECRET.fullmatch("".join(words[-2:]))
-    if last is not None:
-        return last[0].endswith("ss") or not last[0].endswith("s")
-    inner = any(map(_SECRET.fullmatch, words)) or any(_SECRET.fullmatch(a + b) for a, b in pairwise(words))
-    return False if inner else None
+class Members(list[tuple[str, Any]]):
+    """The members of a JSON object, with those of the same name."""
 
 
 def leaves(document: Any) -> Iterator[tuple[str, bool]]:
     """Return all texts of a JSON document, each with whether a field with the name of a secret holds it.
 
-    A number in such a field is returned as a text.
+    A number in such a field is returned as a text. Objects are `Members`.
     """
-    todo: list[tuple[Any, bool]] = [(document, False)]
+    todo: list[tuple[Any, Holds]] = [(document, Holds.NOTHING)]
     while todo:
-        one, secret = todo.pop()
-        if isinstance(one, dict):
-            todo += _members(one, secret=secret)
+        one, kind = todo.pop()
+        if isinstance(one, Members):
+            todo += _members(one, kind)
         elif isinstance(one, list):
-            todo += [(value, secret) for value in one]
+            todo += [(value, kind) for value in one]
         elif isinstance(one, str):
-            yield one, secret and one != "" and not _stands_for(one)
-        elif secret and isinstance(one, int | float) and not isinstance(one, bool):
-            yield str(one), True
+            yield one, one != "" and not stands_for(one) and not is_harmless(kind, one)
+        elif isinstance(one, int | float) and not isinstance(one, bool):
+            yield str(one), kind is Holds.SECRET
 
 
-def _members(document: dict[str, Any], *, secret: bool) -> Iterator[tuple[Any, bool]]:
+def _members(members: Members, kind: Holds) -> Iterator[tuple[Any, Holds]]:
     """Return the values of an object. `{"name": "DB_PASSWORD", "value": "x"}` is a field like any other."""
-    named = next((str(document[key]) for key in ("name", "Name", "key", "Key") if key in document), "")
-    for key, value in document.items():
-        name = named if named and key in {"value", "Value"} else key
-        sure = _names_secret(name)
-        number = isinstance(value, int | float)
-        words = _WORDS.findall(_HUMP.sub("_", name).lower())
-        about = bool(words) and _ABOUT.fullmatch(words[-1]) is not None
-        yield value, (sure is not None and (sure or not number)) or (secret and not about)
+    inherits = kind in {Holds.SECRET, Holds.SECRET_OR_NUMBER}
+    first: dict[str, Any] = {}
+    for key, value in members:
+        first.setdefault(key.lower(), value)
+    named = next((str(first[one]) for one in ("name", "key", "parameterkey") if one in first), "")
+    for key, value in members:
+        yield key, Holds.NOTHING
+        name = named if named and key.lower() in {"value", "parametervalue"} else key
+        yield value, holds(name, within_secret=inherits)

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 
-from ssm_reconcile.secret_detection.fields import PLACEHOLDER
+from ssm_reconcile.secret_detection.references import stands_for
 
 _TOKEN = re.compile(
     r"""
@@ -34,15 +34,28 @@ _TOKEN = re.compile(
     |\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{20}|\$argon2(?:id|i|d)\$|\$[56]\$[./A-Za-z0-9$=]{8}
     |(?<![A-Za-z])(?i:bearer|basic)[ ]{1,4}(?=[A-Za-z0-9+/=._~-]{0,40}[0-9A-Z=])[A-Za-z0-9+/=._~-]{16}
     |(?i:login)[ \t\n]{1,9}[^ \t\n]{1,99}[ \t\n]{1,9}(?i:password)[ \t\n]{1,9}[^ \t\n]   # .netrc
-    |^(?![0-9A-Fa-f:]{1,64}$)[^:\s/]{1,255}:[0-9]{1,5}:[^:\s/]{1,64}:[A-Za-z_][^:\s/]{1,64}:[^:\s]   # .pgpass
+    |^(?![0-9A-Fa-f:]{1,64}$)(?:[A-Za-z][A-Za-z0-9.-]{0,254}|[0-9.]{7,15}|\*):(?:[0-9]{4,5}|\*)
+        :[^:\s/]{1,64}:(?:[A-Za-z_][^:\s/]{1,64}|\*):[^:\s][^:\n]*$                           # .pgpass
+    |^[ \t]{0,9}(?:requirepass|masterauth)[ \t]{1,9}["']?[^\s"'$]                             # redis.conf
+    |\bcurl[ ][^\n]{0,200}?(?<=[ ])(?:-u|--user)[ =]?["']?[^\s:"'$]{1,64}:["']?[^\s"'$]
     """,
     re.VERBOSE | re.MULTILINE,
 )
 _DOTTED = re.compile(r"[^A-Za-z0-9_.=-]+")
 _JWT_PART = re.compile(r"[A-Za-z0-9_=-]{8}")
 _JWT_HEADER = re.compile(r"eyJ[A-Za-z0-9_=-]{8}")
-_AUTHORITY = re.compile(r"[^\s/?#\"'<>]*")
-_PORT = re.compile(r":[0-9]{1,5}(?:,|$)")
+_URL = 512
+"""Characters of a URL that are searched for a password."""
+_USER = re.compile(r"[^\s/?#:@\"'<>\[]*")
+_PORT = re.compile(
+    r"""(?:[0-9]{1,5}|\$?\{[^{}\s]*\}|\$[A-Z_]+)(?:,[^,:@/\s"']+(?::[0-9]{1,5})?)*
+    (?:[/?#]|,?$|["'>)\]}](?=[\s,:;>\]})]|$)|,["'\[{]|<[/])""",
+    re.VERBOSE,
+)
+"""What follows a host: a port, or further hosts, and then the path or the end."""
+_HOST_AND_PORT = re.compile(r"(?!sha[0-9]{3}:)[A-Za-z0-9_.-]{1,253}:[0-9]{2,5}(?:[/?,]|$|\s|[\"'])")
+_DRIVER = re.compile(r"(?:tcp|udp|unix)[46]?\(")
+_BEFORE_AT = re.compile(r"[\s\"'<>()]")
 _RANDOM_USER = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
 _AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}")
 _ITEMS = re.compile(r"[\s,;:='\"]+")
@@ -55,6 +68,7 @@ def has_token(text: str) -> bool:
     return (
         _TOKEN.search(text) is not None
         or _has_password_url(text)
+        or _has_login(text)
         or _has_jwt(text)
         or any(map(_is_aws_secret, _ITEMS.split(text)))
     )
@@ -65,31 +79,65 @@ def _has_password_url(text: str) -> bool:
     start = text.find("://")
     last_at = text.rfind("@")
     while -1 < start < last_at:
-        found = _AUTHORITY.match(text, start + len("://"))
-        authority = found[0] if found is not None else ""
-        user, mark, _ = authority.rpartition("@")
-        if mark:
-            _, colon, password = user.partition(":")
-            if colon and password and not PLACEHOLDER.fullmatch(password):
-                return True
-            if _RANDOM_USER.fullmatch(user):
-                return True
-        elif ":" in authority and not _PORT.search(authority):
-            after = text[start + len("://") + len(authority) :][:256]
-            if "@" in re.split(r"\s", after, maxsplit=1)[0]:
-                return True  # a password that has a slash
+        rest = text[start + len("://") : start + len("://") + _URL].split(None, 1)
+        if rest and "@" in rest[0] and _has_password(rest[0]):
+            return True
         start = text.find("://", start + len("://"))
     return False
 
 
+def _has_password(url: str) -> bool:
+    """Whether a URL without its scheme begins with a user and a password, or with a long random user."""
+    user = _USER.match(url)
+    if user is None:
+        return False
+    after = url[user.end() :]
+    if after.startswith("@"):
+        return _RANDOM_USER.fullmatch(user[0]) is not None
+    if not after.startswith(":") or "@" not in after or _PORT.match(after, 1):
+        return False
+    password, _, host = after[1:].partition("@")
+    return "@" in host if not password else not stands_for(password)
+
+
+def _has_login(text: str) -> bool:
+    """Whether a text holds a login without a scheme: `user:password@tcp(host)`, `//user:password@host`."""
+    at = text.find("@")
+    while at != -1:
+        before = _BEFORE_AT.split(text[max(0, at - 200) : at])[-1]
+        if _is_login(before, text[at + 1 : at + 270]):
+            return True
+        at = text.find("@", at + 1)
+    return False
+
+
+def _is_login(before: str, after: str) -> bool:
+    """Whether the words around an `@` are a user with a password, and a host."""
+    if "://" in before or re.match(r"(?:mailto|sips?|acct):", before):
+        return False
+    if ":" not in before or -1 < before.find("=") < before.find(":"):
+        before = before.rpartition("=")[2] if ":" not in before else before.partition("=")[2]
+    if before.startswith("//"):
+        return _has_password(f"{before[2:]}@{after}")
+    thin = before.rpartition("thin:")[2]
+    if thin != before or after.startswith("//"):
+        user, mark, password = thin.partition("/")
+        if user and mark and password and not stands_for(password):
+            return True
+    user, _, password = before.partition(":")
+    if not user or not password or stands_for(password):
+        return False
+    return (_DRIVER.match(after) or _HOST_AND_PORT.match(after)) is not None
+
+
 def _has_jwt(text: str) -> bool:
-    """Whether a text holds a JWT: three parts with dots, the first a JSON object in base64."""
+    """Whether a text holds a JWT or a JWE: parts with dots, the first a JSON object in base64."""
     if "eyJ" not in text:
         return False
     for word in _DOTTED.split(text):
         parts = word.split(".")
-        for first, second, _ in zip(parts, parts[1:], parts[2:], strict=False):
-            if _JWT_HEADER.search(first) and _JWT_PART.match(second):
+        for first, second, third in zip(parts, parts[1:], parts[2:], strict=False):
+            if _JWT_HEADER.search(first) and _JWT_PART.match(second or third):
                 return True
     return False
 
