@@ -31,6 +31,7 @@ def attempt(
     check: Callable[[], None],
     send: Callable[[], Answer],
     landed: Callable[[], Answer | None],
+    confirm: Callable[[], object] = lambda: None,
     begun: bool = False,
 ) -> Answer:
     """Awaits a turn, checks, writes. Raises StoreError when AWS refuses for good.
@@ -38,13 +39,16 @@ def attempt(
     A change of which nothing is written yet is not begun once the run is asked to stop: many may stand
     here, each waiting for its turn. `begun`: something is, so it is finished. `check` is called right
     before every try and ends the change when something has moved. `landed` is asked after a lost answer:
-    what the write would have returned, or None when it was not done.
+    what the write would have returned, or None when it was not done. `confirm` is called before the check
+    of every try but the first: it repeats what the caller confirmed before the first try.
     """
     tried = dict.fromkeys(TRIES, 0)
     while True:
         work.ends.store.await_turn(step)
         if work.stop.is_set() and not begun:
             raise Ended(Result.NOT_ATTEMPTED, "the run was stopped")
+        if any(tried.values()):
+            confirm()
         check()
         try:
             return send()

@@ -15,15 +15,7 @@ from ssm_reconcile.stores.base import Step
 
 def delete(work: Work, changes: list[Change]) -> list[Outcome]:
     """Deletes up to ten replicas. Each has an outcome of its own."""
-    outcomes: list[Outcome] = []
-    sure: list[Change] = []
-    for change in changes:
-        try:
-            _confirm_ownership(work, change)
-        except Ended as end:
-            outcomes.append(Outcome(change, end.result, end.reason))
-        else:
-            sure.append(change)
+    sure, outcomes = _owned(work, changes)
     if not sure:
         return outcomes
     try:
@@ -37,6 +29,20 @@ def delete(work: Work, changes: list[Change]) -> list[Outcome]:
     except Ended as end:
         outcomes += [Outcome(change, end.result, end.reason) for change in _undecided(sure, outcomes)]
     return outcomes
+
+
+def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcome]]:
+    """Return the changes whose ownership is confirmed, and the outcomes of the others."""
+    owned: list[Change] = []
+    outcomes: list[Outcome] = []
+    for change in changes:
+        try:
+            _confirm_ownership(work, change)
+        except Ended as end:
+            outcomes.append(Outcome(change, end.result, end.reason))
+        else:
+            owned.append(change)
+    return owned, outcomes
 
 
 def _undecided(changes: list[Change], outcomes: list[Outcome]) -> list[Change]:
@@ -64,6 +70,9 @@ def _delete_now(work: Work, going: list[Change], outcomes: list[Outcome]) -> Non
         nonlocal left
         left = _still_so(work, _undecided(going, outcomes), outcomes)
 
+    def confirm() -> None:
+        outcomes.extend(_owned(work, _undecided(going, outcomes))[1])
+
     def send() -> frozenset[str]:
         return work.ends.store.delete([change.name for change in left]) if left else frozenset()
 
@@ -73,7 +82,7 @@ def _delete_now(work: Work, going: list[Change], outcomes: list[Outcome]) -> Non
         gone = frozenset(canonical(change.name) for change in left) & answers.missing
         return gone or None
 
-    gone = attempt(work, Step.DELETE, check=check, send=send, landed=landed)
+    gone = attempt(work, Step.DELETE, check=check, send=send, landed=landed, confirm=confirm)
     for change in left:
         if canonical(change.name) in gone:
             work.written[canonical(change.name)] = None

@@ -102,6 +102,7 @@ def _delete(work: Work, change: Change) -> None:
             check=lambda: checks.live_version(work, change),
             send=lambda: work.ends.store.delete([change.name]),
             landed=landed,
+            confirm=lambda: checks.target_tags(work, change, Standing.OURS),
         )
     except StoreError as failure:
         failed(failure, doing="it was not deleted")

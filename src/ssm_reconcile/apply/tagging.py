@@ -24,9 +24,10 @@ Look: TypeAlias = Callable[[], None]
 def retag(work: Work, change: Change, effect: Retag) -> str:
     """Brings the tags of a replica, and its record, in line. No new version."""
     checks.source_still_wants(work, change, effect.desired)
-    live = checks.target_tags(work, change, Standing.OURS)
+    wanted = Standing.OURS
+    live = checks.target_tags(work, change, wanted)
     look = partial(checks.live_version, work, change)
-    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look, wanted=wanted)
     work.written[canonical(change.name)] = effect.record.version
     return ""
 
@@ -34,9 +35,10 @@ def retag(work: Work, change: Change, effect: Retag) -> str:
 def adopt(work: Work, change: Change, effect: Adopt) -> str:
     """Takes ownership of an equal parameter that is still nobody's."""
     checks.source_still_wants(work, change, effect.desired)
-    live = checks.target_tags(work, change, Standing.FREE)
+    wanted = Standing.FREE
+    live = checks.target_tags(work, change, wanted)
     look = partial(checks.live_version, work, change)
-    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live, look=look, wanted=wanted)
     work.written[canonical(change.name)] = effect.record.version
     return ""
 
@@ -49,7 +51,7 @@ def release(work: Work, change: Change, effect: Release) -> str:
         checks.live_version(work, change)
         checks.refuse_unless_gone(work, change)
 
-    remove_tags(work, change, effect.tags.removed, look)
+    remove_tags(work, change, effect.tags.removed, look, Standing.OURS)
     return ""
 
 
@@ -66,11 +68,13 @@ def write_tags(
     live: Tags,
     *,
     look: Look = nothing_to_look_at,
+    wanted: Standing | None = None,
 ) -> None:
     """Adds and removes what differs, the record among it; two calls at most.
 
     `look` is called right before the first of them and ends the change when something has moved. Where
-    the sum would pass AWS's limit of 50, what goes is removed before what comes is added. The record is
+    the sum would pass AWS's limit of 50, what goes is removed before what comes is added. `wanted` is the
+    standing to confirm before a repeated first call; None where the value was written before. The record is
     of this moment: tags may move LastModifiedDate, and must not make the replica look younger.
     """
     record = keyless(replace(record, written=work.clock.now()), live, secret=was_secret(change))
@@ -81,10 +85,10 @@ def write_tags(
     users = {key for key in live if not key.startswith("aws:")}
     first = bool(removed) and len(users | added.keys()) > TAG_ROOM
     if first:
-        remove_tags(work, change, removed, look)
-    add_tags(work, change, added, look)
+        remove_tags(work, change, removed, look, wanted)
+    add_tags(work, change, added, look, wanted)
     if removed and not first:
-        remove_tags(work, change, removed, look)
+        remove_tags(work, change, removed, look, wanted)
 
 
 def was_secret(change: Change) -> bool:
@@ -92,23 +96,31 @@ def was_secret(change: Change) -> bool:
     return any(one.attribute == "type" and one.before == SECURE for one in change.differences)
 
 
-def add_tags(work: Work, change: Change, tags: Mapping[str, str], look: Look) -> None:
+def add_tags(
+    work: Work, change: Change, tags: Mapping[str, str], look: Look, wanted: Standing | None
+) -> None:
     """AddTagsToResource. After a lost answer it is simply said again: it adds the same tags."""
-    _send(work, change, lambda: work.ends.store.add_tags(change.name, tags), look)
+    _send(work, change, lambda: work.ends.store.add_tags(change.name, tags), look, wanted)
 
 
-def remove_tags(work: Work, change: Change, keys: list[str] | tuple[str, ...], look: Look) -> None:
+def remove_tags(
+    work: Work, change: Change, keys: list[str] | tuple[str, ...], look: Look, wanted: Standing | None
+) -> None:
     """RemoveTagsFromResource. After a lost answer it is simply said again."""
-    _send(work, change, lambda: work.ends.store.remove_tags(change.name, keys), look)
+    _send(work, change, lambda: work.ends.store.remove_tags(change.name, keys), look, wanted)
 
 
-def _send(work: Work, change: Change, write: Callable[[], None], look: Look) -> None:
+def _send(work: Work, change: Change, write: Callable[[], None], look: Look, wanted: Standing | None) -> None:
     name = canonical(change.name)
 
     def check() -> None:
         """Only before anything was written: tags of our own may have moved LastModifiedDate (B9)."""
         if name not in work.tagged:
             look()
+
+    def confirm() -> None:
+        if wanted is not None and name not in work.tagged:
+            checks.target_tags(work, change, wanted)
 
     def send() -> bool:
         try:
@@ -122,7 +134,7 @@ def _send(work: Work, change: Change, write: Callable[[], None], look: Look) -> 
 
     begun = name in work.tagged or name in work.written
     try:
-        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None, begun=begun)
+        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None, confirm=confirm, begun=begun)
     except Ended as end:
         if name not in work.tagged and name not in work.written:
             raise

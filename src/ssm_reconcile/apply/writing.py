@@ -105,12 +105,13 @@ def update(work: Work, change: Change, effect: Update, values: Values) -> str:
     """Overwrites a replica (or takes one over), then brings tags and record in line. Returns a note."""
     desired = effect.desired
     checks.source_still_wants(work, change, desired)
-    live_tags = checks.target_tags(work, change, Standing.FREE if effect.takes_over else Standing.OURS)
+    wanted = Standing.FREE if effect.takes_over else Standing.OURS
+    live_tags = checks.target_tags(work, change, wanted)
     origin = Origin.ADOPTED if effect.origin_adopted else Origin.CREATED
     if not effect.put:
         assert effect.record is not None
         look = partial(checks.live_version, work, change)
-        write_tags(work, change, desired, effect.tags, effect.record, live_tags, look=look)
+        write_tags(work, change, desired, effect.tags, effect.record, live_tags, look=look, wanted=wanted)
         return ""
     text = checks.shaped(change, desired, values)
     if effect.unproven:
@@ -118,7 +119,7 @@ def update(work: Work, change: Change, effect: Update, values: Values) -> str:
         if record is not None:
             write_tags(work, change, desired, effect.tags, record, live_tags)
             return "its value was equal after all: only tagged"
-    version = _overwrite(work, change, desired, text)
+    version = _overwrite(work, change, desired, text, wanted)
     work.written[canonical(change.name)] = version
     _settle_image(work, change, desired, version)
     note = _remark(work, change, version)
@@ -157,7 +158,7 @@ def _live_value(work: Work, change: Change) -> Value | None:
     return answers.found.get(name)
 
 
-def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed) -> int:
+def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed, wanted: Standing) -> int:
     def landed() -> int | None:
         """Ours when its value equals what we sent; not done when the version has not moved."""
         value = _live_value(work, change)
@@ -178,6 +179,7 @@ def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed) -> in
             check=lambda: checks.live_version(work, change),
             send=lambda: work.ends.store.put(put),
             landed=landed,
+            confirm=lambda: checks.target_tags(work, change, wanted),
         )
     except StoreError as failure:
         if failure.kind not in (Trouble.TYPE, Trouble.DOWNGRADE):

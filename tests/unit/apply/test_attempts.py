@@ -44,6 +44,7 @@ class Write:
             check=lambda: self.log.append("check"),
             send=self.send,
             landed=self.landed,
+            confirm=lambda: self.log.append("confirm"),
             begun=begun,
         )
 
@@ -64,7 +65,7 @@ def test_a_turn_is_awaited_before_every_check() -> None:
     for _ in range(2):
         stage.world.before(AWAIT_TURN, lambda: one.log.append("turn"), name="put")
     one.go()
-    assert [word for word in one.log if word != "turn"] == ["check", "send", "check", "send"]
+    assert [word for word in one.log if word != "turn"] == ["check", "send", "confirm", "check", "send"]
     assert one.log[0] == "turn"
     assert one.log.count("turn") == 2
 
@@ -89,7 +90,7 @@ def test_what_waits_for_its_turn_when_the_run_is_asked_to_stop_is_begun_no_more_
 def test_a_clean_refusal_is_checked_and_tried_again_without_looking(kind: Trouble) -> None:
     one = written(kind, kind)
     assert one.go() == "done"
-    assert one.log == ["check", "send"] * 3
+    assert one.log == ["check", "send", *["confirm", "check", "send"] * 2]
 
 
 @pytest.mark.parametrize("kind", list(TRIES))
@@ -117,7 +118,7 @@ class TestLostAnswers:
     def test_what_was_not_done_is_checked_and_sent_again(self) -> None:
         one = written(Trouble.LOST, landings=[None])
         assert one.go() == "done"
-        assert one.log == ["check", "send", "look", "check", "send"]
+        assert one.log == ["check", "send", "look", "confirm", "check", "send"]
 
     def test_looking_may_be_repeated(self) -> None:
         one = written(
