@@ -195,6 +195,7 @@ class Reading:
     `digest` has a random key of this run. `excerpt`: the beginning of a plain value that may be shown.
     `rewritten`: a rewrite changed it. `fits_...`: 4 KB or 8 KB. `spoiled`: a rewrite made a value that AWS
     refuses. `looks_secret`: hidden by its shape. `tie`: to the source's region, where no rewrite changes it.
+    `type`: the type that the read returned.
     """
 
     version: int
@@ -210,6 +211,7 @@ class Reading:
     is_unicode: bool = True
     looks_secret: bool = False
     tie: RegionTie | None = None
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
-from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Substitution, Tags, canonical
+from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Reading, Substitution, Tags, canonical
 from ssm_reconcile.surrogates import utf8
 
 PREFIX = "ssm-reconcile:"
@@ -177,7 +177,7 @@ class Record:
             and abs(source.last_modified - self.source_modified) <= SAME_MOMENT
         )
 
-    def left_at(self, live: Parameter) -> bool:
+    def left_at(self, live: Parameter | Reading) -> bool:
         """Whether the replica is still the version that we wrote or compared.
 
         The version alone does not tell: a parameter that was deleted and made again starts at

@@ -158,4 +158,5 @@ def read(
         is_unicode=is_unicode(text),
         looks_secret=looks_secret,
         tie=remaining_tie(before, text, region) if region and plain else None,
+        type=value.type,
     )

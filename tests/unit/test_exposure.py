@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile.model import ADVANCED, SECURE, STRING_LIST
 from ssm_reconcile.record import digest
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import Adopt, Glob, Rewrite, RewriteIn, Run
 from tests.builders import SOMEBODY, THERE, US, Stage, held, judge, outcome, replica, replication
 
 OLD_OWN = {"own": digest(THERE.arn("/p/a"))}
@@ -82,3 +82,20 @@ def test_without_decryption_it_is_withheld_as_well() -> None:
     stage.world.put(stage.there, "/p/a", "other", SECURE)
     (change,) = stage.plan(Run(no_decrypt=True, overwrite_outside=True)).changes
     assert change.withheld_by == ("exposure",)
+
+
+def from_source(name: str) -> Any:
+    """Return a spec that places one source parameter on /p/dr."""
+    return replication(rewrites=(Rewrite(Glob(name), RewriteIn.NAME, name, "/p/dr"),), include=(Glob(name),))
+
+
+def test_the_record_of_another_secret_source_does_not_show_that_this_source_was_made_plain() -> None:
+    stage = Stage(from_source("/p/x"))
+    stage.world.put(stage.here, "/p/x", "hidden", SECURE)
+    stage.world.put(stage.here, "/p/y", "plain")
+    stage.apply()
+    stage.spec = from_source("/p/y")
+    stage.pass_time()
+    change = outcome(stage.apply(), "/p/dr").change
+    assert (change.exposes, change.source_made_plain, change.withheld_by) == (True, False, ("exposure",))
+    assert (stage.live("/p/dr").type, stage.value("/p/dr")) == (SECURE, "hidden")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import Desired, Sealed, Tags, Value, canonical
+from ssm_reconcile.model import SECURE, Desired, Sealed, Tags, Value, canonical
 from ssm_reconcile.plan import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.report import Result
@@ -73,6 +73,10 @@ def live_version(work: Work, change: Change) -> None:
         stale("it is gone")
     if not as_expected(change, value):
         stale(f"it is at version {value.version} by now, the plan saw {change.expected.version}")
+    desired = change.desired
+    plain = desired is not None and not desired.source.is_secret
+    if plain and value.type == SECURE and not change.exposes:
+        stale("it is a SecureString by now, and the plan did not show that its value becomes plain text")
 
 
 def as_expected(change: Change, value: Value) -> bool:

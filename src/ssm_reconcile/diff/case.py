@@ -31,6 +31,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.plan import Difference, TagDiff
 from ssm_reconcile.record import (
+    SAME_MOMENT,
     TAG_VALUE_LIMIT,
     Record,
     Standing,
@@ -137,6 +138,15 @@ class Case:
         """The live value, where it was read."""
         found = self.scene.readings.live.get(self.address)
         return found if isinstance(found, Reading) else None
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the read of the live value returned another version, date or type than the listing."""
+        live, reading = self.live, self.live_reading
+        if live is None or reading is None:
+            return False
+        same_moment = abs(reading.last_modified - live.last_modified) <= SAME_MOMENT
+        return not (same_moment and (reading.version, reading.type) == (live.version, live.type))
 
 
 def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:

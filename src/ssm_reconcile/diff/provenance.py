@@ -30,12 +30,17 @@ def judged(case: Case, change: Change) -> Change:
     """Mark a replica whose version is not the recorded one and whose last writer is not us.
 
     The caller has found a difference in its value or in another replicated attribute than the tags.
+    A read shows no writer: a version that is newer than the listed one and not recorded is not ours.
     """
     _, live = both(case)
-    record = case.record
-    if record is None or record.left_at(live):
+    record, reading = case.record, case.live_reading
+    if record is None:
         return change
-    if same_writer(live.last_modified_user, case.scene.live.caller):
+    newer = reading is not None and case.is_mixed and reading.last_modified > live.last_modified
+    if reading is not None and newer and not record.left_at(reading):
+        reason = "changed outside ssm-reconcile while the plan was made"
+        return replace(change, changed_outside=True, reasons=(*change.reasons, reason))
+    if record.left_at(live) or same_writer(live.last_modified_user, case.scene.live.caller):
         return change
     who = live.last_modified_user if live.last_modified_user.startswith("arn:") else "somebody else"
     return replace(
@@ -46,16 +51,24 @@ def judged(case: Case, change: Change) -> Change:
 def exposed(case: Case, change: Change) -> Change:
     """Mark a write that turns a SecureString into plain text, and whether the source was made plain."""
     wanted, live = both(case)
-    if wanted.source.is_secret or not live.is_secret:
+    read_as_secret = case.live_reading is not None and case.live_reading.type == SECURE
+    if wanted.source.is_secret or not (live.is_secret or read_as_secret):
         return change
-    arn = case.scene.live.arn(live.name)
-    meant = case.record is not None and recorded_source_type(case.record, arn) == SECURE
+    meant = _was_made_plain(case, wanted, live)
     reason = (
         f"its value becomes plain text: it is a SecureString here and a {wanted.source.type} at the source"
     )
     if meant:
         reason += ", where it was a SecureString at the last write"
     return replace(change, exposes=True, source_made_plain=meant, reasons=(*change.reasons, reason))
+
+
+def _was_made_plain(case: Case, wanted: Desired, live: Parameter) -> bool:
+    """Whether the replica was made from the same source, and that source was a SecureString then."""
+    scene, record = case.scene, case.record
+    if record is None or record.source != digest(scene.source.arn(wanted.source.name)):
+        return False
+    return recorded_source_type(record, scene.live.arn(live.name)) == SECURE
 
 
 def recorded_source_type(record: Record, arn: str) -> str | None:

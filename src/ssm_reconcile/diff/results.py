@@ -108,15 +108,27 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
 
 
 def _expected(case: Case) -> Expected:
-    """The versions that the decision rests on: those that were read, else those that were listed."""
+    """Return the versions that the decision rests on: those that were read, else those that were listed.
+
+    A live value that was read at a version which is neither the listed nor the recorded one belongs to a
+    parameter of unknown attributes and writer. The listed version is expected then, so apply ends stale.
+    """
     source = case.source_reading or (case.desired.source if case.desired is not None else None)
-    live = case.live_reading or case.live
+    live = case.live if case.live_reading is None or _is_unknown(case) else case.live_reading
     return Expected(
         source_version=None if source is None else source.version,
         source_modified=None if source is None else source.last_modified,
         version=None if live is None else live.version,
         modified=None if live is None else live.last_modified,
     )
+
+
+def _is_unknown(case: Case) -> bool:
+    """Whether the live parameter changed since its listing, and not by a write that the record shows."""
+    live, reading, record = case.live, case.live_reading, case.record
+    if live is None or reading is None or not case.is_mixed:
+        return False
+    return record is None or reading.type != live.type or not record.left_at(reading)
 
 
 def _foreign_reason(case: Case) -> str:

@@ -12,7 +12,7 @@ from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.work import Ended
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
-from ssm_reconcile.plan import Create, Delete, Expected, Release, TagDiff
+from ssm_reconcile.plan import Create, Delete, Expected, Release, TagDiff, Update
 from ssm_reconcile.report import Result
 from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
 from tests.fake_aws.traffic import at_call, refused
@@ -136,3 +136,21 @@ class TestSourceGone:
         stage.world.put(stage.here, "foo", "v")
         gone = change(Delete("foo"), "foo")
         assert checks.source_gone(work(stage), [gone]) == {"foo": "its source exists after all"}
+
+
+@pytest.mark.parametrize(("shown", "refused"), [(False, True), (True, False)])
+def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
+    *, shown: bool, refused: bool
+) -> None:
+    stage = Stage()
+    stage.world.put(stage.there, "/p/a", "hidden", SECURE)
+    live = stage.live("/p/a")
+    effect = Update(desired(), TagDiff(), put=True)
+    expected = Expected(1, live.last_modified, live.version, live.last_modified)
+    planned = replace(change(effect), expected=expected, exposes=shown)
+    if refused:
+        with pytest.raises(Ended, match="it is a SecureString by now") as ended:
+            checks.live_version(work(stage), planned)
+        assert ended.value.result is Result.STALE
+    else:
+        checks.live_version(work(stage), planned)
