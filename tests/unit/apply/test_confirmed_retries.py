@@ -11,8 +11,8 @@ from ssm_reconcile.model import ADVANCED, STANDARD
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import DeleteMode, Run
-from ssm_reconcile.stores.traffic import at_call, refused
 from tests.builders import Stage, outcome, record, replication
+from tests.fake_aws.traffic import at_call, refused
 
 OTHER_ID = {RECORD: record(spec_id="h5t8w4p2zc", version=1).text()}
 RUN = Run(max_deletes=10, allow_replace=True)

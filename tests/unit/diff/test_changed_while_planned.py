@@ -10,10 +10,10 @@ from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import Action
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Replication, Run
-from ssm_reconcile.stores.world import Lag
 from ssm_reconcile.triggers.standby import Standby
 from ssm_reconcile.triggers.wishes import Wish
 from tests.builders import SOMEBODY, US, Stage, outcome, replication, unwatched
+from tests.fake_aws.world import Lag
 
 LIFTED = Run(overwrite_outside=True)
 
