@@ -2,14 +2,15 @@
 
 What is a secret: every value that is a SecureString anywhere, the AllowedPattern of it, every plain value
 of a name that looks secret or is hidden, a plain value with the shape of a secret on either side, and a plain
-value whose other side is a SecureString, or was one when we wrote it. What is plain on both sides is shown,
-and stays so: hiding too much is a failure too.
+value whose other side is a SecureString, or was one when we wrote it. Each target is judged alone: a source
+value that is plain on both sides in one target is shown there, whatever another target holds. What is plain
+on both sides is shown, and stays so: hiding too much is a failure too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import RECORD, parse
-from ssm_reconcile.spec import Glob, Replication, Run
+from ssm_reconcile.spec import Adopt, Glob, Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.traffic import Fault, killed, lost, refused
 from tests.property import deeds
@@ -63,7 +64,7 @@ def _next(made: list[Planted], *, long: bool) -> Planted:
 
 def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
     """The tokens that nothing may say, as the world is now."""
-    hidden, shown = set[str](), set[str]()
+    hidden, shown, plain = set[str](), set[str](), set[str]()
     for place in stage.places.values():
         for stored in stage.world.region(place).parameters.values():
             for version in stored.versions:
@@ -77,7 +78,9 @@ def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
             if secret:
                 hidden |= texts
                 shown -= texts
-    return hidden - shown
+            else:
+                plain |= texts
+    return hidden - shown - plain
 
 
 def pairs(view: View) -> list[tuple[set[str], bool]]:
@@ -144,14 +147,15 @@ def test_no_output_says_a_secret(story: Story) -> None:
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
-FAULTS: dict[str, Fault] = {
-    "denied": refused(Trouble.DENIED),
-    "refused": refused(Trouble.REFUSED),
-    "lost before": lost(done=False),
-    "lost after": lost(done=True),
-    "bad key": refused(Trouble.KEY),
-    "bug before": killed(ValueError("boom"), done=False),
-    "bug after": killed(KeyError("boom"), done=True),
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "denied": lambda: refused(Trouble.DENIED),
+    "refused": lambda: refused(Trouble.REFUSED),
+    "lost before": lambda: lost(done=False),
+    "lost after": lambda: lost(done=True),
+    "bad key": lambda: refused(Trouble.KEY),
+    # A new exception for each call: a raised one keeps its traceback, and so the locals of earlier examples.
+    "bug before": lambda: killed(ValueError("boom"), done=False),
+    "bug after": lambda: killed(KeyError("boom"), done=True),
 }
 OPERATIONS = ("GetParameters", "PutParameter", "AddTagsToResource", "ListTagsForResource", "DeleteParameters")
 
@@ -171,7 +175,7 @@ def test_no_failure_says_a_secret(story: Story, fault: str, operation: str, nth:
 
     def plan(called: str, place: Place, names: tuple[str, ...], count: int) -> Fault | None:
         struck = called == operation and (count >= nth if lasting else count == nth)
-        return FAULTS[fault] if struck else None
+        return FAULTS[fault]() if struck else None
 
     stage.world.traffic.forget()
     stage.world.faults = plan
@@ -260,6 +264,28 @@ def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, targ
     # The other target has nothing yet: what is plain at the source is created there, and shown.
     said = {where: text for where, text in said.items() if source == SECURE} or only(NEAR, stage, ear)
     assert leaks(said, [one, other]) == []
+
+
+def test_a_plain_source_value_is_hidden_in_the_target_that_holds_a_secure_string_and_nowhere_else() -> None:
+    stage, one, near, far = Stage(), plant(0), plant(1), plant(4)
+    deeds.happen(
+        stage,
+        [
+            deeds.Writes(SOURCE, "/p/a", one.value),
+            deeds.Writes(NEAR, "/p/a", near.value, SECURE),
+            deeds.Writes(FAR, "/p/a", far.value),
+        ],
+    )
+    stage.later()
+    run = replace(LIFTED, adopt=Adopt.OVERWRITE)
+    assert secret_tokens(stage, full_spec()) == {near.token}
+    with listening() as ear:
+        said = everything(stage, full_spec(), replace(run, targets=(NEAR,)), ear)
+    assert leaks(said, [one, near]) == []
+    with listening() as ear:
+        said = everything(stage, full_spec(), run, ear)
+    assert leaks(said, [near]) == []
+    assert one.token in said["plan as text"]
 
 
 def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
