@@ -50,13 +50,15 @@ class Finding:
     """Something that a person should know of.
 
     `code` is a stable kebab-case word that documentation explains, `message` says what is wrong and
-    what to do, `where` is a spec position (`file:line:column`) or `target /name`.
+    what to do, `where` is a spec position (`file:line:column`) or `target /name`. `names` are the source
+    parameters that the finding is about.
     """
 
     severity: Severity
     code: str
     message: str
     where: str = ""
+    names: tuple[str, ...] = ()
 
 
 class ReconcileError(Exception):

@@ -90,4 +90,4 @@ def _finding(spec: Replication, source: Listing, ring: Keyring, reference: str, 
         f" values that have to be read cannot be decrypted: {shown}; {remedy}, or write these parameters"
         " under another key"
     )
-    return Finding(Severity.ERROR, "source-key", message, "the source")
+    return Finding(Severity.ERROR, "source-key", message, "the source", tuple(names))

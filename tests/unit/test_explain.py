@@ -12,6 +12,7 @@ from ssm_reconcile.errors import Trouble, Where
 from ssm_reconcile.explain import Explanation, explain
 from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.explain.text import document, text
+from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
@@ -327,3 +328,17 @@ class TestTheCommand:
 
     def test_an_unknown_target_is_wrong_usage(self, aws: Aws, cli: Cli) -> None:
         assert cli("explain", "/app/url", "--target", "nowhere").exit_code == 64
+
+
+def test_a_disabled_source_key_comes_before_the_command_that_applies() -> None:
+    stage = Stage(replication(targets=(target_of(default_key="alias/app"),)))
+    for place in (stage.here, stage.there):
+        stage.world.add_key(place, "alias/app")
+    for name in ("/p/a", "/p/b"):
+        stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
+    stage.world.put(stage.here, "/p/plain", "v")
+    stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
+    key, *others = told(stage, run=Run(no_decrypt=True)).remedies
+    assert "enable-key" in key
+    assert "ssm-reconcile apply" in others[0]
+    assert not any("enable-key" in one for one in told(stage, "/p/plain").remedies)

@@ -334,6 +334,9 @@ def test_what_the_sdk_raises_is_said_in_words_with_the_name_the_url_and_the_fix(
         ("TooManyTagsError", ("50 tags", "`tags.ignore`")),
         ("PoliciesLimitExceededException", ("10 policies",)),
         ("HierarchyLevelLimitExceededException", ("15 levels",)),
+        ("InvalidPolicyTypeException", ("NoChangeNotification", "at the source")),
+        ("InvalidPolicyAttributeException", ("attribute", "at the source")),
+        ("IncompatiblePolicyException", ("two policies", "at the source")),
     ],
 )
 def test_a_limit_is_said_with_its_number_and_what_to_do(code: str, words: tuple[str, ...]) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from ssm_reconcile.errors import Severity
 from ssm_reconcile.key_findings import unusable_source_keys
-from ssm_reconcile.model import SECURE, Key, Keyring, KeyState, Listing
-from ssm_reconcile.plan import Change, Create, Delete, Retag, TagDiff, Update
+from ssm_reconcile.model import MANAGED_KEY, SECURE, Key, Keyring, KeyState, Listing
+from ssm_reconcile.plan import Change, Create, Delete, Replace, Retag, TagDiff, Update
 from ssm_reconcile.spec import Run
 from tests.builders import HERE, Stage, change, desired, parameter, record, replication, target
 
@@ -86,3 +86,15 @@ def test_a_plan_names_what_is_to_be_created_and_not_what_is_in_sync(run: Run) ->
     assert "cannot be decrypted: /p/b;" in finding.message
     stage.world.delete(stage.here, "/p/b")
     assert "source-key" not in {one.code for one in stage.plan(run).all_findings}
+
+
+def test_a_plain_parameter_needs_no_key_even_where_the_managed_key_is_disabled() -> None:
+    held = {"/p/a": parameter("/p/a")}
+    ring = Keyring({MANAGED_KEY: Key(ARN, KeyState.DISABLED)})
+    plain = change(Create(desired("/p/a")))
+    assert unusable_source_keys(replication(), Listing(HERE, parameters=held), ring, [plain], ()) == []
+
+
+def test_a_replacement_writes_a_value_and_needs_the_key() -> None:
+    (message,) = found(change(Replace(desired("/p/a", SECURE, key_id=ALIAS))))
+    assert "/p/a" in message

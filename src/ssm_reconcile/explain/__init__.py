@@ -164,6 +164,8 @@ def _remedies(
     A change that nothing withholds is applied by a command that is about it alone: other changes of the
     plan may be withheld, and then an apply of all of it ends with 5.
     """
+    if isinstance(outcome, Change):
+        yield from _source_key(case, whole)
     others = list(remedies.of(case, row, outcome, again))
     if isinstance(outcome, Change) and outcome.fate is Fate.WITHHELD:
         lifts = lifting.remedies(outcome, whole, case.scene.replication, again) or _said_of(outcome, whole)
@@ -175,6 +177,13 @@ def _remedies(
         if lifting.may_need_replacement(outcome):
             yield from lifting.remedies(outcome, whole, case.scene.replication, again)
     yield from others
+
+
+def _source_key(case: Case, part: ReplicationPlan) -> Iterator[str]:
+    """Yield the fix of a source key that cannot decrypt the value; an apply fails before that."""
+    if case.desired is not None:
+        name = case.desired.source.name
+        yield from (f.message for f in part.findings if f.code == "source-key" and name in f.names)
 
 
 def _said_of(change: Change, part: ReplicationPlan) -> list[str]:

@@ -280,6 +280,16 @@ _REFUSALS = {
     ),
     "InvalidAllowedPatternException": "AWS does not accept the AllowedPattern: correct it at the source",
     "UnsupportedParameterType": "AWS does not accept the type with this data type: correct it at the source",
+    "InvalidPolicyTypeException": (
+        "AWS supports the policy types Expiration, ExpirationNotification and NoChangeNotification: correct"
+        " the policies at the source"
+    ),
+    "InvalidPolicyAttributeException": (
+        "a policy has an attribute or a value that AWS does not accept: correct the policies at the source"
+    ),
+    "IncompatiblePolicyException": (
+        "two policies of the parameter do not fit together: remove one of them at the source"
+    ),
     "ServiceSettingNotFound": "the setting does not exist in this region",
 }
 """The limit or rule behind a code, and what to do (aws-facts B)."""

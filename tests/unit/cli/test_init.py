@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import streams
+from ssm_reconcile.cli.proposing import Wanted
 from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
@@ -367,3 +368,9 @@ def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: C
     said = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
     assert "(260): too many to list here, so NOT left out" in said
     assert cli("plan", "-q").exit_code == 0
+
+
+def test_the_sts_of_the_source_region_is_asked_first_for_the_role_of_a_target() -> None:
+    wanted = Wanted("us-east-1", ("us-east-2",), roles=("arn:aws:iam::123456789012:role/sync",))
+    ((_, access),) = wanted.ends()
+    assert (access.region, access.sts_region) == ("us-east-2", "us-east-1")
