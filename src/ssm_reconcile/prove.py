@@ -83,7 +83,7 @@ def prove(
 
 def _needs_a_look(replication: Replication, target: str, status: Standing, tags: Tags) -> bool:
     """Whether anything depends on the value of a live parameter."""
-    if replication.skip_sync.applies(tags, target) or replication.skip_sync.near_misses(tags):
+    if replication.skip_sync.applies(tags, target) or replication.skip_sync.is_doubtful(tags, target):
         return False
     return status in (Standing.OURS, Standing.FREE)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 _ID = re.compile(
-    r"(?<![A-Za-z0-9-])(?:ami|vpc|subnet|sg|i|vol|snap|eni|rtb|igw|nat|eipalloc|acl|tgw|fs|lt|vpce|pcx)"
-    r"-(?:[0-9a-f]{17}|[0-9a-f]{8})(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9-])(?:ami|vpc|subnet|sg|i|vol|snap|eni|rtb|igw|nat|eipalloc|acl|tgw|fs|lt|vpce|pcx"
+    r"|sgr|vpce-svc)-(?:[0-9a-f]{17}|(?=[0-9]{0,7}[a-f])[0-9a-f]{8})(?![A-Za-z0-9])"
 )
+"""Eight digits without a letter are more often a date or a number."""
 _GENERATED = (
     r"[^\s\"',]*(?:[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-f]{16}|(?<=secret:)[^\s\"',]*-[A-Za-z0-9]{6}(?![\w-]))"
 )
@@ -31,12 +33,12 @@ def region_tie(text: str, region: str) -> RegionTie | None:
     """Return what ties a plain value to the region that it was read from; None when nothing does."""
     if _ID.search(text):
         return RegionTie.ID
-    if region not in text:
+    if region not in text.lower():
         return None
     arn = rf"arn:aws[a-z-]*:[a-z0-9-]+:{re.escape(region)}:\d*:{_GENERATED}"
     if re.search(arn, text):
         return RegionTie.ARN
-    return RegionTie.REGION if re.search(rf"(?<![a-z0-9]){re.escape(region)}(?!\d)", text) else None
+    return RegionTie.REGION if re.search(rf"(?<![a-z0-9]){re.escape(region)}(?!\d)", text.lower()) else None
 
 
 def remaining_tie(before: str, after: str, region: str) -> RegionTie | None:
@@ -46,8 +48,18 @@ def remaining_tie(before: str, after: str, region: str) -> RegionTie | None:
     """
     if any(found[0] in before for found in _ID.finditer(after)):
         return RegionTie.ID
-    if region not in after:
+    if region not in after.lower():
         return None
+    pattern = _host_or_arn(region)
+    return RegionTie.REGION if pattern.search(after) and pattern.search(before) else None
+
+
+@lru_cache
+def _host_or_arn(region: str) -> re.Pattern[str]:
+    """Return the pattern of an ARN in a region, and of a host name with the region as a label."""
     name = re.escape(region)
-    pattern = rf"arn:aws[a-z-]{{0,12}}:[a-z0-9-]{{1,40}}:{name}:|(?<![A-Za-z0-9]){name}\.[a-z]"
-    return RegionTie.REGION if re.search(pattern, after) and re.search(pattern, before) else None
+    return re.compile(
+        rf"arn:aws[a-z-]{{0,12}}:[a-z0-9-]{{1,40}}:{name}:|(?<![A-Za-z0-9]){name}\.[a-z]"
+        rf"|[a-z0-9]\.{name}(?![a-z0-9-])",
+        re.IGNORECASE,
+    )

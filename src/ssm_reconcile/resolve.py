@@ -173,7 +173,9 @@ def resolve(
                     *_policy_problems(parameter, now),
                     *_tag_problems(wanted, parameter.name, address),
                     *_text_problems(parameter, wanted),
-                    *replication.skip_sync.problems(tags, f"its source in {source.place}"),
+                    *replication.skip_sync.problems(
+                        tags, target.name, f"its source in {source.place}", live=False
+                    ),
                 ),
                 warnings=_warnings(parameter, live.place),
             )

@@ -66,20 +66,50 @@ class SkipSync:
             )
         )
 
-    def problems(self, tags: Iterable[str], carrier: str) -> tuple[Problem, ...]:
-        """Return the reason to withhold a parameter whose opt-out tag may be mistyped."""
-        keys = self.near_misses(tags)
-        if not keys:
-            return ()
-        named = ", ".join(f"`{key}`" for key in keys)
-        reason = (
-            f"{carrier} carries the tag {named}, which is almost the skip tag `{self.tag}`:"
-            " rename the tag, or list its key under `skip_sync.ignore`"
-        )
-        return (Problem(ProblemKind.SKIP_TAG, reason),)
+    def almost_applies(self, tags: Mapping[str, str], target: str) -> bool:
+        """Whether the tag's value is almost a listed value, or almost names that target."""
+        value = tags.get(self.tag)
+        if value is None or self.mode is SkipMode.ANY or self.applies(tags, target):
+            return False
+        if self.mode is SkipMode.LISTED:
+            wanted, found = {*map(_bare, self.values)}, {_bare(value)}
+        else:
+            wanted, found = {_bare(target)}, {_bare(value), *map(_bare, _ITEMS.split(value))}
+        return bool((wanted & found) - {""})
+
+    def is_doubtful(self, tags: Mapping[str, str], target: str) -> bool:
+        """Whether a parameter carries a tag that may be a mistyped opt-out from that target."""
+        return bool(self.near_misses(tags)) or self.almost_applies(tags, target)
+
+    def problems(
+        self, tags: Mapping[str, str], target: str, carrier: str, *, live: bool
+    ) -> tuple[Problem, ...]:
+        """Return the reasons to withhold a parameter whose opt-out tag may be mistyped.
+
+        `live`: the carrier is the parameter in the target, where the tag does not belong.
+        """
+        found = []
+        if keys := self.near_misses(tags):
+            named = ", ".join(f"`{key}`" for key in keys)
+            remedy = "remove the tag there" if live else "rename the tag"
+            found.append(
+                f"{carrier} carries the tag {named}, which is almost the skip tag `{self.tag}`:"
+                f" {remedy}, or list its key under `skip_sync.ignore`"
+            )
+        if self.almost_applies(tags, target):
+            meant = "one of `skip_sync.values`" if self.mode is SkipMode.LISTED else f"the target `{target}`"
+            remedy = "remove the tag there" if live else "correct the value, or remove the tag"
+            found.append(
+                f"{carrier} carries the skip tag `{self.tag}` with a value that is almost {meant}: {remedy}"
+            )
+        return tuple(Problem(ProblemKind.SKIP_TAG, reason) for reason in found)
+
+
+_ITEMS = re.compile(r"[:,;/|+=\s]+")
+"""Separators of target names, also those that the tag does not take."""
 
 
 @lru_cache(maxsize=4096)
 def _bare(key: str) -> str:
-    """Return a tag key without case and separators."""
+    """Return a tag key or value without case and separators."""
     return re.sub(r"[-_:\s]", "", key).casefold()

@@ -19,7 +19,7 @@ from ssm_reconcile.propose.paths import (
     top_paths,
 )
 from ssm_reconcile.propose.survey import End, Likeness, survey
-from ssm_reconcile.region_ties import RegionTie, region_tie
+from ssm_reconcile.region_ties import RegionTie, region_tie, remaining_tie
 from ssm_reconcile.spec import Glob
 from tests.builders import Stage, unwatched
 from tests.fake_aws.store import Memory
@@ -43,7 +43,10 @@ NAMES = st.lists(
         ("bus-east-1", None),
         ("eu-west-1", None),
         ("ami-0abcdef1234567890", RegionTie.ID),
-        ("ami-12345678", RegionTie.ID),
+        ("ami-1234567a", RegionTie.ID),
+        ("snap-20261128", None),
+        ("vol-12345678", None),
+        ("US-EAST-1.RDS.AMAZONAWS.COM", RegionTie.REGION),
         ("[vpc-0a1b2c3d4e5f60718]", RegionTie.ID),
         ("sg-0a1b2c3d,us-east-1", RegionTie.ID),
         ("tsunami-12345678", None),
@@ -63,6 +66,27 @@ NAMES = st.lists(
 )
 def test_a_value_shows_what_ties_it_to_its_region(value: str, look: RegionTie | None) -> None:
     assert region_tie(value, HERE.region) is look
+
+
+@pytest.mark.parametrize(
+    ("value", "tie"),
+    [
+        ("db.us-east-1", RegionTie.REGION),
+        ("https://db.us-east-1:5432/x", RegionTie.REGION),
+        ("DB.US-EAST-1", RegionTie.REGION),
+        ("US-EAST-1.RDS.AMAZONAWS.COM", RegionTie.REGION),
+        ("https://db.us-east-1/x", RegionTie.REGION),
+        ("subnet-0a1b2c3d", RegionTie.ID),
+        ("snap-20261128", None),
+        ("vol-12345678", None),
+        ("us-east-1", None),
+        ("US-EAST-1", None),
+        ("db.us-east-11", None),
+        ("db.us-east-1a", None),
+    ],
+)
+def test_a_host_name_with_the_region_as_a_label_is_tied_to_it(value: str, tie: RegionTie | None) -> None:
+    assert remaining_tie(value, value, "us-east-1") is tie
 
 
 @given(NAMES, st.data())

@@ -194,6 +194,7 @@ ORDINARY = [
     "PASSWORD_FILE=/run/secrets/pw",
     "password:\nuser: app",
     "partition_key=tenant",
+    "encryption_key_id: alias/app",
     "STRIPE_KEY=abc",
     # five fields that are no .pgpass, and ports that are no password
     "v1:2:prod:eu:west",

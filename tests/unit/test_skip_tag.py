@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile.plan import Change, Other, Plan
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import Stage, replication
 
@@ -145,3 +145,65 @@ def test_a_mistyped_skip_tag_that_comes_between_plan_and_apply_stops_the_write(e
     (outcome,) = stage.carry_out(plan).outcomes
     assert (outcome.result.value, writes(stage)) == ("stale", before)
     assert "`Skip-Sync`, which is almost the skip tag `skip_sync`" in outcome.error
+
+
+TARGETS = SkipSync(mode=SkipMode.TARGETS)
+LISTED = SkipSync(mode=SkipMode.LISTED, values=("true",))
+
+
+@pytest.mark.parametrize("value", ["us_east_2", "US-EAST-2", "us east 2", "dr:US-East-2", "us-east-2/dr"])
+def test_a_value_that_almost_names_the_target_is_a_near_miss(value: str) -> None:
+    assert TARGETS.almost_applies({"skip_sync": value}, "us-east-2")
+    assert not TARGETS.applies({"skip_sync": value}, "us-east-2")
+
+
+@pytest.mark.parametrize("value", ["us-east-2", "eu-west-1", "dr", "", "-", "us-east-22", "all"])
+def test_the_name_of_a_target_and_another_value_are_not_near_misses(value: str) -> None:
+    assert not TARGETS.almost_applies({"skip_sync": value}, "us-east-2")
+
+
+@pytest.mark.parametrize("value", ["True", "true ", "TRUE", "t-rue"])
+def test_a_value_that_is_almost_a_listed_one_is_a_near_miss(value: str) -> None:
+    assert LISTED.almost_applies({"skip_sync": value}, "us-east-2")
+
+
+@pytest.mark.parametrize("value", ["true", "false", "yes", "", " "])
+def test_a_listed_value_and_another_one_are_not_near_misses(value: str) -> None:
+    assert not LISTED.almost_applies({"skip_sync": value}, "us-east-2")
+
+
+def test_any_value_of_the_skip_tag_counts_so_none_is_a_near_miss() -> None:
+    assert not SkipSync().almost_applies({"skip_sync": "True"}, "us-east-2")
+
+
+@pytest.mark.parametrize("end", ["here", "there"])
+@pytest.mark.parametrize(("skip", "value"), [(TARGETS, "US_EAST_2"), (LISTED, "True")])
+def test_a_mistyped_value_of_the_skip_tag_withholds_an_update(end: str, skip: SkipSync, value: str) -> None:
+    stage = Stage(replication(skip_sync=skip))
+    stage.replicate()
+    stage.world.put(stage.here, "/p/a", "new")
+    stage.world.tag(getattr(stage, end), "/p/a", {"skip_sync": value})
+    before = stage.value("/p/a")
+    plan = stage.plan()
+    stage.carry_out(plan)
+    assert (row(plan), codes(plan), stage.value("/p/a")) == ("invalid", [CODE], before)
+    assert "with a value that is almost" in plan.all_findings[0].message
+
+
+def test_a_mistyped_value_that_comes_between_plan_and_apply_stops_the_write() -> None:
+    stage = Stage(replication(skip_sync=LISTED))
+    stage.replicate()
+    stage.world.put(stage.here, "/p/a", "new")
+    plan = stage.plan()
+    stage.world.tag(stage.here, "/p/a", {"skip_sync": "True"})
+    (outcome,) = stage.carry_out(plan).outcomes
+    assert outcome.result.value == "stale"
+
+
+def test_a_near_miss_in_the_target_is_to_be_removed_there_and_not_renamed() -> None:
+    stage = Stage()
+    stage.replicate()
+    stage.world.tag(stage.there, "/p/a", {"skip-sync": ""})
+    (finding,) = [one for one in stage.plan().all_findings if one.code == CODE]
+    assert "remove the tag there, or list its key under `skip_sync.ignore`" in finding.message
+    assert "rename" not in finding.message

@@ -25,7 +25,7 @@ def source_still_wants(work: Work, change: Change, desired: Desired) -> None:
         stale("its source is gone")
     if work.ends.spec.skip_sync.applies(tags, change.target):
         stale(f"its source carries {work.ends.spec.skip_sync.tag} by now")
-    for problem in work.ends.spec.skip_sync.problems(tags, "its source"):
+    for problem in work.ends.spec.skip_sync.problems(tags, change.target, "its source", live=False):
         stale(problem.reason)
     if is_replica(tags, work.ends.source.place.arn(name)):
         stale("its source is a replica by now")
@@ -54,7 +54,7 @@ def target_tags(work: Work, change: Change, wanted: Standing) -> Tags:
         stale(f"its ownership has changed: it is {found} by now")
     if work.ends.spec.skip_sync.applies(tags, change.target):
         stale(f"it carries {work.ends.spec.skip_sync.tag} itself by now")
-    for problem in work.ends.spec.skip_sync.problems(tags, "the parameter"):
+    for problem in work.ends.spec.skip_sync.problems(tags, change.target, "the parameter", live=True):
         stale(problem.reason)
     return tags
 

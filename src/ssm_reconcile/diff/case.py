@@ -177,7 +177,8 @@ def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:
 def _with_skip_tag(case: Case) -> Case:
     """Add the problem of a live parameter whose own opt-out tag may be mistyped."""
     scene = case.scene
-    found = scene.replication.skip_sync.problems(case.tags, f"the parameter in {scene.live.place}")
+    carrier = f"the parameter in {scene.live.place}"
+    found = scene.replication.skip_sync.problems(case.tags, scene.target.name, carrier, live=True)
     return replace(case, problems=(*case.problems, *found), doubtful_tag=True) if found else case
 
 

@@ -126,8 +126,8 @@ _PROBLEMS = {
     ProblemKind.COLLISION: "make the `rewrite` rules in the spec tell them apart, or exclude one",
     ProblemKind.REWRITE: "mend the `rewrite` rule in the spec",
     ProblemKind.NOT_UNICODE: "write the text again at the source, with whole characters only",
-    ProblemKind.SKIP_TAG: "rename the tag to the skip tag to opt out, or list its key under"
-    " `skip_sync.ignore` in the spec to replicate",
+    ProblemKind.SKIP_TAG: "to opt out, write the tag's key and value as the spec has them; to replicate,"
+    " remove the tag, or list a key of another meaning under `skip_sync.ignore` in the spec",
     ProblemKind.UNREADABLE: "give the right to read it (ssm:GetParameters, kms:Decrypt), mend its key,"
     " or plan with --no-decrypt",
 }
@@ -139,6 +139,12 @@ def _problem(case: Case, problem: Problem) -> str:
         return (
             f"mend the key in {case.scene.live.place} (create it, enable it, cancel its deletion), or map"
             f" another one for {case.scene.target.name} in `kms`{where}"
+        )
+    at_source = case.desired is not None and problem in case.desired.problems
+    if problem.kind is ProblemKind.SKIP_TAG and not at_source:
+        return (
+            f"remove the tag from {case.name} in {case.scene.live.place}, or list a key of another meaning"
+            " under `skip_sync.ignore` in the spec"
         )
     return _PROBLEMS[problem.kind]
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
+from functools import lru_cache
 
 VALUE_LIMIT = 200
 """How many characters of a value are shown."""
@@ -36,34 +38,73 @@ _MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
 _PLAIN = re.compile(r'(?![\s"(…])(?!.* -> )(?!.*, ).*(?<!\s)')
 
 
-_SCRIPTS = {
-    "LATIN": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u1e00-\u1eff\u2c60-\u2c7f",
-    "GREEK": "\u0370-\u03ff\u1f00-\u1fff\u2126",
-    "CYRILLIC": "\u0400-\u052f\u1c80-\u1c8f\ua640-\ua69f",
-    "ARMENIAN": "\u0531-\u058f",
-    "CHEROKEE": "\u13a0-\u13ff\uab70-\uabbf",
-    "COPTIC": "\u2c80-\u2cff",
-    "LISU": "\ua4d0-\ua4ff",
-    "STYLED": "\u2100-\u2125\u2127-\u214f\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff",
-}
-"""Alphabets with letters that look like those of another one. `STYLED` are Latin letters in disguise."""
-_SCRIPT = {name: re.compile(f"[{letters}]") for name, letters in _SCRIPTS.items()}
-_LOOK_ALIKES = re.compile(
-    "[" + "".join(letters for name, letters in _SCRIPTS.items() if name != "LATIN") + "]"
+_NO_SCRIPT = frozenset(
+    [
+        "CJK",
+        "HIRAGANA",
+        "KATAKANA",
+        "HALFWIDTH",
+        "HANGUL",
+        "BOPOMOFO",
+        "IDEOGRAPHIC",
+        "COMBINING",
+        "MICRO",
+        "MASCULINE",
+        "FEMININE",
+    ]
 )
+"""First words of the names of characters that stand beside letters of any alphabet."""
+_STYLED = frozenset(
+    [
+        "SMALL",
+        "ROMAN",
+        "MATHEMATICAL",
+        "FULLWIDTH",
+        "DOUBLE",
+        "SCRIPT",
+        "BLACK",
+        "KELVIN",
+        "ANGSTROM",
+        "MODIFIER",
+        "TURNED",
+        "EULER",
+        "PLANCK",
+    ]
+)
+"""First words of the names of Latin letters in disguise."""
+_IPA_LOOK_ALIKES = "\u0251\u0261\u0269"
+_UNIT = re.compile(
+    "[0-9]*(?:[\u03bc\u00b5](?:s|m|g|l|L|F|H|A|V|W|C|J|Hz|Pa|mol)|[kKMGTmnp\u03bc\u00b5]?[\u03a9\u2126])"
+)
+"""A unit: the Greek letter in it is meant."""
 _LETTERS = re.compile("\\\\(?:u[0-9a-fA-F]{4}|[ -~])|(?:[^\\W_]|[\u0300-\u036f])+")
 """A word, or an escape of JSON: its letter belongs to no word, and the text is not JSON without it."""
+
+
+@lru_cache(maxsize=4096)
+def _script(character: str) -> str:
+    """Return the alphabet of a character, empty for digits and what belongs to every alphabet."""
+    category = unicodedata.category(character)
+    if category == "No" or character in "0123456789":
+        return ""
+    name = unicodedata.name(character, "").removeprefix("EXTENDED ")
+    first = re.split("[ -]", name, maxsplit=1)[0]
+    if first in _NO_SCRIPT:
+        return ""
+    small = first == "LATIN" and ("SMALL CAPITAL" in name or character in _IPA_LOOK_ALIKES)
+    return "STYLED" if small or first in _STYLED or category == "Nl" else first
 
 
 def _unmixed(word: re.Match[str]) -> str:
     """A word with the letters of its rarer alphabets as escapes; most words have one alphabet only."""
     text = word[0]
-    if text[0] == "\\":
+    if text.isascii() or _UNIT.fullmatch(text):
         return text
-    counts = {name: len(script.findall(text)) for name, script in _SCRIPT.items()}
-    kept = max(counts, key=lambda name: counts[name])  # of equal numbers the first, so Latin
-    rare = "".join(letters for name, letters in _SCRIPTS.items() if name != kept)
-    return re.sub(f"[{rare}]", lambda m: _escape(m[0]), text)
+    counts = Counter(filter(None, map(_script, text)))
+    if len(counts) < 2:  # noqa: PLR2004 - one alphabet is not mixed
+        return text
+    kept = max(counts, key=lambda one: (counts[one], one == "LATIN"))
+    return "".join(one if _script(one) in {"", kept} else _escape(one) for one in text)
 
 
 def _escape(text: str) -> str:
@@ -77,7 +118,7 @@ def escaped(text: str) -> str:
 
     So are letters of another alphabet within a word: a Cyrillic letter looks like a Latin one.
     """
-    if _LOOK_ALIKES.search(text):
+    if not text.isascii():
         text = _LETTERS.sub(_unmixed, text)
     return _MARKS.sub(lambda m: _escape(m[0]), UNSAFE.sub(lambda m: _escape(m[0]), text))
 

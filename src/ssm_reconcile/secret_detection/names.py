@@ -92,6 +92,8 @@ def _about(words: list[str], *, within_secret: bool) -> Holds:
     if whole is not None:
         plural = whole[0].endswith("s") and not whole[0].endswith("ss")
         return Holds.SECRET_OR_NUMBER if plural else Holds.SECRET
+    if words[-2:] in (["key", "id"], ["key", "ids"]):
+        return Holds.NAME  # the id of a key is no key
     for pattern, kind in ((_NAMING, Holds.NAME), (_LOCATION, Holds.LOCATION), (_MEASURE, Holds.MEASURE)):
         if pattern.fullmatch(last):
             return kind

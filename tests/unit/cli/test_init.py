@@ -349,7 +349,7 @@ def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
 def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli: Cli, source: Place) -> None:
     for number in range(260):
         aws.world.put(source, f"/many/p{number}/endpoint", f"https://{number}.us-east-1.example.org")
-        aws.world.put(source, f"/many/p{number}/vpc", f"vpc-{number:08x}")
+        aws.world.put(source, f"/many/p{number}/vpc", f"vpc-a{number:07x}")
         aws.world.put(source, f"/many/p{number}/name", "x")
     assert cli(*LOOK).exit_code == 0
     assert [rule.match.text for rule in spec().rewrites] == ["/**/endpoint"]
@@ -360,7 +360,7 @@ def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli:
 def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: Cli, source: Place) -> None:
     for number in range(260):
         aws.world.put(source, f"/many/p{number}/k{number}", f"https://{number}.us-east-1.example.org")
-        aws.world.put(source, f"/many/p{number}/v{number}", f"vpc-{number:08x}")
+        aws.world.put(source, f"/many/p{number}/v{number}", f"vpc-a{number:07x}")
         aws.world.put(source, f"/many/p{number}/x", "x")
     assert cli(*LOOK).exit_code == 0
     assert [rule.match.text for rule in spec().rewrites] == ["/**"]

@@ -63,6 +63,27 @@ def test_an_escape_of_json_is_not_a_letter_of_the_word_after_it() -> None:
     assert r"\n" + "\u041c\u043e" in document
 
 
+@pytest.mark.parametrize(
+    "letter",
+    [
+        "\u05e1", "\u10e7", "\u1d0f", "\u217c", "\u07cb", "\u0ae6", "\uff50", "\u0585", "\u13a0", "\u0261",
+        "\u212a", "\u0661", "\u03bf", "\u0430", "\u2c9f",
+    ],
+)  # fmt: skip
+def test_a_letter_of_any_other_script_within_a_latin_word_is_escaped(letter: str) -> None:
+    assert visible(f"goo{letter}gle") == f"goo\\u{ord(letter):04x}gle"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10\u03bcm", "\u00b5s", "k\u03a9", "5M\u2126", "m\u00b2", "T\u30b7\u30e3\u30c4", "\u65e5\u672cabc",
+     "na\u00efve", "\u05e9\u05dc\u05d5\u05dd", "\u0627\u0661", "\u041c\u043e\u0441\u043a\u0432\u0430-db",
+     "1\u00ba"],
+)  # fmt: skip
+def test_units_and_words_of_one_script_are_shown_as_they_are(text: str) -> None:
+    assert visible(text) == text
+
+
 def test_letters_of_any_script_and_common_symbols_are_safe() -> None:
     assert UNSAFE.search("aZ09 /_.-é漢字Ж→×…€😀") is None
 
