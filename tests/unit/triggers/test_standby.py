@@ -403,3 +403,33 @@ def test_no_name_is_no_work() -> None:
     town = Town()
     assert not town.planned([], SPEC).plan.replications
     assert {call.operation for call in town.world.calls} == {"GetCallerIdentity"}
+
+
+@pytest.mark.parametrize("mine", ["k3v9x2m7qa", None])
+@pytest.mark.parametrize("happens", ["update", "delete"])
+def test_an_event_for_a_name_whose_replica_has_another_id_writes_nothing(
+    happens: str, mine: str | None
+) -> None:
+    town = Town()
+    town.put("/p/a", "/p/b", "/p/c")
+    town.apply(replace(SPEC, id="h5t8w4p2zc"))
+    if happens == "update":
+        town.put("/p/a", value="w")
+    else:
+        town.world.delete(town.here, "/p/a")
+    town.clock.advance(timedelta(hours=1))
+    planned = town.planned(["/p/a"], replace(SPEC, id=mine))
+    assert not planned.plan.changes
+    assert [other.row for other in planned.plan.others] == ([Row.FOREIGN] if happens == "update" else [])
+
+
+def test_an_event_for_a_deleted_source_keeps_a_replica_without_an_id() -> None:
+    town = Town()
+    town.put("/p/a", "/p/b", "/p/c")
+    town.apply(replace(SPEC, id=None))
+    town.world.delete(town.here, "/p/a")
+    town.clock.advance(timedelta(hours=1))
+    assert not town.planned(["/p/a"], replace(SPEC, id="k3v9x2m7qa")).plan.changes
+    assert [change.row for change in town.planned(["/p/a"], replace(SPEC, id=None)).plan.changes] == [
+        Row.DELETE
+    ]
