@@ -63,6 +63,11 @@ class Handover:
     name: str
     result: Result
     reason: str = ""
+    of_another_spec: bool = False
+
+
+class AnotherSpec(Ended):
+    """A replica of another spec with the same name was left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,17 @@ class Detachment:
         return {result.value: counts[result] for result in Result}
 
     @property
+    def of_another_spec(self) -> int:
+        """Return how many replicas of another spec with the same name were left alone."""
+        return sum(one.of_another_spec for one in self.handovers)
+
+    @property
     def exit_code(self) -> int:
-        """130 interrupted, 3 not all of it was done, 0 done."""
+        """130 interrupted, 5 replicas of another spec stay, 3 not all of it was done, 0 done."""
         if self.interrupted:
             return 130
+        if self.of_another_spec:
+            return 5
         return 0 if all(one.result in {Result.APPLIED, Result.WITHHELD} for one in self.handovers) else 3
 
 
@@ -179,7 +191,8 @@ def _one(work: Work, aim: Aim, name: str) -> Handover:
     except Ended as end:
         if end.failure is not None:
             work.learn(end.failure)
-        return Handover(name, end.result, "" if end.result is Result.APPLIED else end.reason)
+        reason = "" if end.result is Result.APPLIED else end.reason
+        return Handover(name, end.result, reason, isinstance(end, AnotherSpec))
     except StoreError as failure:
         return Handover(name, Result.FAILED, f"{failure.operation}: {failure.code} - {failure.remedy}")
     return Handover(name, Result.APPLIED)
@@ -207,10 +220,11 @@ def _refuse_another_id(aim: Aim, found: str | None) -> None:
     if found in aim.claim.ids:
         return
     if found is not None:
-        withheld(
+        reason = (
             "its record has another id: it is a replica of another spec with the same name."
             " If it is of this spec, list its id in `previous_ids`"
         )
+        raise AnotherSpec(Result.WITHHELD, reason)
     if not aim.without_id:
         reason = (
             "its record has no id, and may be of another spec with the same name; --without-id includes it"

@@ -49,6 +49,11 @@ def of_team(spec_id: str | None, *names: str) -> Stage:
     return stage
 
 
+def findings(document: str, code: str) -> list[dict[str, str]]:
+    """Return the findings of a plan document that have that code."""
+    return [one for one in json.loads(document)["findings"] if one["code"] == code]
+
+
 def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> Detachment:
     aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id)
     return detach.detach(aim, detach.find(aim.store, aim.before), stage.clock, unwatched, stage.stop, 1)
@@ -104,6 +109,7 @@ class TestAnotherId:
         stage.spec = spec(mine)
         (one,) = detached(stage, without_id=True).handovers
         assert (one.result.value, "another spec with the same name" in one.reason) == ("withheld", True)
+        assert detached(stage, without_id=True).exit_code == 5
         assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == OWNED_BY
         assert not stage.world.traffic.writes()
 
@@ -236,6 +242,65 @@ class TestCommands:
         assert "`previous_ids`" in explained
         assert words in cli("doctor").stdout
         assert words in cli("detach", "--target", "us-east-2", "--yes").stdout
+
+    @pytest.mark.parametrize("spec_id", [f"\nid: {ID}\n", ""])
+    def test_plan_and_explain_name_a_replica_of_another_id_whose_source_is_gone(
+        self, shared: Aws, cli: Cli, spec_id: str
+    ) -> None:
+        path = Path("replication.yaml")
+        path.write_text(path.read_text().replace(f"\nid: {ID}\n", spec_id))
+        shared.delete("/app/url")
+        finding, _ = findings(cli("plan", "--format", "json").stdout, "replica-of-another-id")
+        assert finding["severity"] == "warning"
+        assert ": replicas of another id, on which nothing is placed: 1 (/app/url)." in finding["message"]
+        assert "`previous_ids`" in finding["message"]
+        explained = " ".join(cli("explain", "/app/url").stdout.split())
+        assert "it belongs to another spec with the same name, or to this spec before its `id`" in explained
+        assert "`previous_ids`" in explained
+        assert "spelling" not in explained
+
+    def test_a_narrowed_plan_names_replicas_of_another_id_only_inside_the_narrowing(
+        self, shared: Aws, cli: Cli
+    ) -> None:
+        shared.delete("/app/url")
+        inside, outside = (
+            cli("plan", "--only", name, "--format", "json") for name in ("/app/url", "/app/hosts")
+        )
+        assert len(findings(inside.stdout, "replica-of-another-id")) == 2
+        assert not findings(outside.stdout, "replica-of-another-id")
+
+    def test_explain_and_doctor_keep_a_replica_without_an_id_on_which_nothing_is_placed(
+        self, aws: Aws, cli: Cli
+    ) -> None:
+        path = Path("replication.yaml")
+        assert cli("apply", "--yes", "-q").exit_code == 0
+        aws.delete("/app/url")
+        path.write_text(f"{path.read_text()}\nid: {ID}\n")
+        explained = " ".join(cli("explain", "/app/url").stdout.split())
+        assert "the replica there has no id and may belong to another spec with the same name" in explained
+        assert "spelling" not in explained
+        examined = " ".join(cli("doctor").stdout.split())
+        assert "delete those" not in examined
+        assert "They may belong to another spec with the same name, so they are kept" in examined
+
+    def test_detach_of_another_specs_replicas_ends_5_and_says_that_they_stay(
+        self, shared: Aws, cli: Cli
+    ) -> None:
+        said = cli("detach", "--target", "us-east-2", "--yes")
+        assert said.exit_code == 5
+        assert "3 belong to another spec with the same name and stay" in said.stdout.splitlines()[0]
+
+    def test_the_finding_about_replicas_without_an_id_names_the_earlier_name(
+        self, aws: Aws, cli: Cli
+    ) -> None:
+        path = Path("replication.yaml")
+        assert cli("apply", "--yes", "-q").exit_code == 0
+        aws.delete("/app/url")
+        text = path.read_text().replace("name: prod", "name: live\nprevious_names: [prod]")
+        path.write_text(f"{text}\nid: {ID}\n")
+        finding = findings(cli("plan", "--format", "json").stdout, "replica-without-id")[-1]
+        assert "the owner tag of prod, but" in finding["message"]
+        assert f"detaches every replica in {finding['where']}," in finding["message"]
 
     def test_orphan_deletes_without_an_id_are_withheld_and_validate_reports_an_error(
         self, aws: Aws, cli: Cli

@@ -25,8 +25,8 @@ For a failover: the standby region is live from now on. Of each replica only the
 a detached mark; values stay as they are. The source is not asked for anything, so it may be down. A run
 that was cut short is finished by running it again. --undo gives every replica back.
 
-Replicas of another spec with the same name (another id) are left alone. If the spec has an id, replicas
-without one are left alone too, unless --without-id is given.
+Replicas of another spec with the same name (another id) are left alone; the command then ends 5. If the
+spec has an id, replicas without one are left alone too, unless --without-id is given.
 """
 EPILOG = """\
 \b
@@ -39,6 +39,7 @@ Exit codes, the first that fits:
   130  interrupted: what was in flight was finished
    64  wrong usage
     1  error: nothing could be listed
+    5  replicas of another spec with the same name were left alone
     3  not all of it was done
     0  done
 """
@@ -109,13 +110,22 @@ def _text(every: Sequence[Detachment]) -> str:
     for one in every:
         verb = "taken back" if one.undo else "detached"
         count = one.summary["applied"]
-        lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place})")
+        stay = _staying(one.of_another_spec)
+        lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place}){stay}")
         for result in Result:
             chosen = [h for h in one.handovers if h.result is result and result is not Result.APPLIED]
             lines += [f"  {_word(result)}  {visible(h.name)}  {visible(h.reason)}" for h in chosen]
         if not one.handovers:
             lines[-1] += ": there was nothing to do"
     return "\n".join(lines)
+
+
+def _staying(count: int) -> str:
+    """Return the part of the headline about replicas of another spec; empty without any."""
+    if not count:
+        return ""
+    verbs = "belongs to another spec with the same name and stays"
+    return f"; {count:,} {verbs if count == 1 else 'belong to another spec with the same name and stay'}"
 
 
 def _word(result: Result) -> str:

@@ -229,6 +229,8 @@ def _tell(proposal: Proposal, asked: Asked) -> None:
     streams.aside(f"{seen.listing.place}: {', '.join(told)}")
     for key, count in proposal.near_misses:
         streams.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
+    for warning in proposal.foreign:
+        streams.aside(f"warning: {visible(warning)}")
     for one in seen.targets:
         numbers = proposal.numbers[one.name]
         found = ", ".join(f"{number:,} {like.value}" for like, number in numbers.items() if number)

@@ -109,7 +109,10 @@ def _ids(
     if bare:
         kept = [name for name in bare if name not in desired]
         told = f"replicas whose record has no id: {len(bare):,}, such as {(kept or bare)[0]}"
-        remedy = f"an apply records the id, except for {len(kept):,} on which nothing is placed: delete those"
+        remedy = (
+            f"an apply records the id, except for {len(kept):,} on which nothing is placed. They may belong"
+            " to another spec with the same name, so they are kept: delete yourself those of this spec"
+        )
         checks.append(
             Check(
                 label, "id", Answer.WARNING if kept else Answer.OK, told, remedy if kept else "", Needed.APPLY

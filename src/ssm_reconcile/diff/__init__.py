@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ssm_reconcile.diff.advice import ValueNotes, notes_of, value_findings
-from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, replicas_without_id
+from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, unplaced
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
-from ssm_reconcile.record import Standing, standing, was_replica_of
+from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
 
 __all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on", "value_findings"]
 
@@ -86,7 +86,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
     findings = (
         *_problem_findings(scene, problems),
         *_copied_findings(scene, desired),
-        *_without_id_findings(scene, desired),
+        *_id_findings(scene, desired),
         *_warnings(changes),
     )
     return TargetDiff(
@@ -98,7 +98,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
         reversed_roles=_reversed_roles(scene, desired),
         going=going,
         value_notes=tuple(notes),
-        matched=frozenset(matched),
+        matched=_matched_unplaced(scene, desired).union(matched),
     )
 
 
@@ -167,24 +167,74 @@ def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Findi
             f"{scene.target.name} {address}",
         )
         for address in copied_tags(scene, desired)
-        if not scene.only or matching(scene.only, {address})
+        if _is_in_run(scene, address)
     ]
 
 
+def _is_in_run(scene: Scene, address: str) -> bool:
+    """Whether the run is about an address on which nothing is placed."""
+    if not scene.run.aims_at(scene.replication.name, scene.target.name, address):
+        return False
+    return not scene.only or bool(_patterns(scene, address))
+
+
+def _patterns(scene: Scene, address: str) -> frozenset[str]:
+    """Return the patterns of `--only` that match the address, or the source that its tags name."""
+    source = source_name(scene.live.tags_of(address), address, scene.source.place)
+    return matching(scene.only, {scene.live.parameters[address].name, *([source] if source else [])})
+
+
+def _unplaced_in_run(scene: Scene, desired: Mapping[str, Desired], status: Standing) -> list[str]:
+    return [address for address in unplaced(scene, desired, status) if _is_in_run(scene, address)]
+
+
+def _matched_unplaced(scene: Scene, desired: Mapping[str, Desired]) -> frozenset[str]:
+    """Return the patterns of `--only` that match a replica which a finding names."""
+    addresses = (
+        address
+        for status in (Standing.NO_ID, Standing.OTHER_ID)
+        for address in _unplaced_in_run(scene, desired, status)
+    )
+    return frozenset().union(*(_patterns(scene, address) for address in addresses))
+
+
+def _id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
+    return [*_without_id_findings(scene, desired), *_another_id_findings(scene, desired)]
+
+
 def _without_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
-    names = replicas_without_id(scene, desired)
-    if scene.only:
-        names = [name for name in names if matching(scene.only, {name})]
+    names = _unplaced_in_run(scene, desired, Standing.NO_ID)
     if not names:
         return []
     target = scene.target.name
     message = (
         f"{target}: replicas without an `id`, on which nothing is placed: {len(names)} ({_some(names)})."
-        f" They have the owner tag of {scene.replication.name}, but may belong to another spec of that name,"
-        " so they are not deleted. Delete them yourself, or run"
-        f" `ssm-reconcile detach --target {target} --without-id`, which detaches all replicas there."
+        f" They have the owner tag of {_owner_names(scene, names)}, but may belong to another spec with the"
+        " same name, so they are not deleted. If they are of this spec, delete them yourself."
+        f" `ssm-reconcile detach --target {target} --without-id` is for a failover only: it detaches"
+        f" every replica in {target}, and nothing is written to them any more."
     )
     return [Finding(Severity.WARNING, "replica-without-id", message, target)]
+
+
+def _another_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
+    names = _unplaced_in_run(scene, desired, Standing.OTHER_ID)
+    if not names:
+        return []
+    target = scene.target.name
+    message = (
+        f"{target}: replicas of another id, on which nothing is placed: {len(names)} ({_some(names)})."
+        f" They have the owner tag of {_owner_names(scene, names)}. They belong to another spec with the"
+        " same name, or to this spec before its `id` was changed or removed. They are left alone."
+        " If the other id is an earlier one of this spec, add it to `previous_ids`."
+    )
+    return [Finding(Severity.WARNING, "replica-of-another-id", message, target)]
+
+
+def _owner_names(scene: Scene, addresses: list[str]) -> str:
+    """Return the names of the replications in the owner tags of some replicas."""
+    owners = {scene.live.tags_of(address)[OWNER] for address in addresses}
+    return " or ".join(sorted({owner.rpartition("@")[0] for owner in owners}))
 
 
 def _warnings(changes: list[Change]) -> list[Finding]:

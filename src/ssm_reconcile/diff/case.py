@@ -199,16 +199,15 @@ def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
     )
 
 
-def replicas_without_id(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
-    """Return the replicas without an id on which nothing is placed, sorted; the spec has an id."""
+def unplaced(scene: Scene, desired: Mapping[str, Desired], status: Standing) -> list[str]:
+    """Return the addresses with that standing on which nothing is placed, sorted."""
     claim = scene.replication.claim(scene.source.place)
     return sorted(
         address
         for address in scene.live.tags
         if address not in desired
         and address in scene.live.parameters
-        and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False)
-        is Standing.NO_ID
+        and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False) is status
     )
 
 

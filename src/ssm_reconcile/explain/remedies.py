@@ -10,7 +10,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Change, Other, Row
-from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from
+from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
 from ssm_reconcile.skip_tag import OnSkip
 from ssm_reconcile.spec import Replication
 
@@ -171,8 +171,35 @@ def _difference(case: Case, outcome: Change | Other | None) -> Iterator[str]:
         yield "a replacement deletes it first: readers fail for a moment, and its history is lost"
 
 
+_UNPLACED = {
+    Standing.OTHER_ID: (
+        (
+            "the replica there has another id: it belongs to another spec with the same name, or to this"
+            " spec before its `id` was changed or removed; it is left alone"
+        ),
+        "if the other id is an earlier one of this spec: list it in `previous_ids`",
+    ),
+    Standing.NO_ID: (
+        "the replica there has no id and may belong to another spec with the same name; it is left alone",
+        "if it is of this spec: delete it yourself, or select it again, and the next apply records the id",
+    ),
+}
+
+
 def unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list[str]]:
-    """Why a name is nobody's business here, and what would change that."""
+    """Return why no row applies to a name here, and what would change that."""
+    answer, advice = _unselected(address, spec, scene)
+    claim = spec.claim(scene.source.place)
+    found = standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False)
+    if address not in scene.live.parameters or found not in _UNPLACED:
+        return answer, advice
+    kept, remedy = _UNPLACED[found]
+    if address not in scene.source.parameters:
+        return f"nothing is placed here: {kept}", [remedy]
+    return f"{answer}; {kept}", [remedy, *advice]
+
+
+def _unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list[str]]:
     source = scene.source.parameters.get(address)
     if source is None:
         return (

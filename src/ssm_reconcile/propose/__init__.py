@@ -2,6 +2,7 @@
 
     survey   readers -> what is there
     paths    names -> few patterns                 text    a proposal -> commented YAML
+    replicas targets -> warnings about replicas of another spec
 
 What is proposed is what does no harm: nothing is overwritten, a value that would be wrong elsewhere is
 rewritten or left out, and a secret whose key has no counterpart in a target is left out until somebody
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ssm_reconcile.propose.paths import Path, cover_within, parts_of, speakable, top_paths
+from ssm_reconcile.propose.replicas import foreign_replicas
 from ssm_reconcile.propose.survey import End, Likeness, Survey, survey
 from ssm_reconcile.region_ties import RegionTie
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
@@ -83,6 +85,8 @@ class Proposal:
     """Skipped addresses, as a plan counts them: a parameter counts once for each target."""
     adopt: Adopt
     numbers: Mapping[str, Mapping[Likeness, int]]
+    foreign: tuple[str, ...] = ()
+    """Warnings about replicas that a plan of the proposed spec reports as `foreign`."""
     near_misses: tuple[tuple[str, int], ...] = ()
     """Tag keys that are almost the skip tag, with the number of parameters that carry each."""
 
@@ -126,6 +130,7 @@ def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = No
         skip_mode=skip.mode.value,
         skipped=len(skipped),
         skips=sum(skip.applies(seen.listing.tags_of(n), one.name) for n in skipped for one in seen.targets),
+        foreign=tuple(foreign_replicas(seen, wishes.name or wishes.fallback)),
         near_misses=tuple(sorted(almost.items())),
         adopt=_adopt(seen, kept),
         numbers={

@@ -69,6 +69,9 @@ def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
         f"Proposed by `ssm-reconcile init` on {created:%Y-%m-%d} from what it saw in {places}."
     )
     yield from _comment("Read it, change it, then: ssm-reconcile validate, and ssm-reconcile plan.")
+    for warning in proposal.foreign:
+        yield "#"
+        yield from _comment(f"WARNING: {warning}")
     yield ""
     yield "version: 1"
     yield _beside(f"name: {proposal.name}", "in the ownership tag of every replica")

@@ -87,7 +87,8 @@ def test_it_always_stands_among_the_dangers(hardened: Aws, cli: Cli, flags: tupl
     markdown = cli("plan", "--format", "markdown", *flags).stdout
     assert "**1 SecureString made plain.** `/app/url` becomes plain text in `us-east-2`" in markdown
     assert (
-        "1 SecureString made plain: they come first below" in cli("plan", "--format", "html", *flags).stdout
+        "1 SecureString made plain (/app/url). It comes first below."
+        in cli("plan", "--format", "html", *flags).stdout
     )
     (change,) = json.loads(cli("plan", "--format", "json", *flags).stdout)["changes"]
     assert (change["exposes"], change["fate"] == "withheld") == (True, withheld)

@@ -374,3 +374,26 @@ def test_the_sts_of_the_source_region_is_asked_first_for_the_role_of_a_target() 
     wanted = Wanted("us-east-1", ("us-east-2",), roles=("arn:aws:iam::123456789012:role/sync",))
     ((_, access),) = wanted.ends()
     assert (access.region, access.sts_region) == ("us-east-2", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("spec_id", "name", "is_warned"),
+    [
+        ("", "prod", False),
+        ("", "other", True),
+        ("id: h5t8w4p2zc", "prod", True),
+        ("id: h5t8w4p2zc", "other", True),
+    ],
+)
+def test_init_warns_of_replicas_that_the_new_spec_would_report_as_foreign(
+    aws: Aws, cli: Cli, spec_id: str, name: str, is_warned: bool
+) -> None:
+    path = Path("replication.yaml")
+    path.write_text(f"{path.read_text()}\n{spec_id}\n")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    said = cli(*LOOK, "--name", name)
+    assert said.exit_code == 0
+    warning = "The targets hold 3 replicas of prod from this source."
+    written = " ".join(path.read_text().replace("\n#", " ").split())
+    assert (warning in said.stderr, warning in written) == (is_warned, is_warned)
+    assert ("list prod in `previous_names`" in said.stderr) == (name == "other")

@@ -18,6 +18,9 @@ from ssm_reconcile.renderers.html.rows import Places, Row, change_rows, group_ro
 from ssm_reconcile.renderers.outcomes import ReportView
 from ssm_reconcile.renderers.view import Route, TargetView, View
 
+DANGERS_NAMED = 5
+"""Up to so many parameters are named in the note about dangerous changes."""
+
 
 def plan_html(view: View, *, apply_command: str = "") -> str:
     """A plan as a page. `apply_command` is what would apply it, without `--expect-plan`."""
@@ -133,7 +136,8 @@ def _alerts(view: View) -> list[str]:
         found.append(
             note(
                 "error",
-                f"{words.listed(view.dangers) or 'Something is deleted on the way'}: they come first"
+                f"{words.listed(view.dangers) or 'Something is deleted on the way'}"
+                f" ({_danger_names(view)}). {'It comes' if view.danger == 1 else 'They come'} first"
                 f" below.{more}",
             )
         )
@@ -147,6 +151,11 @@ def _alerts(view: View) -> list[str]:
             )
         )
     return found
+
+
+def _danger_names(view: View) -> str:
+    """Return the names of the dangerous changes, the first few of them."""
+    return words.listed(list(dict.fromkeys(c.name for c in view.changes if c.is_danger)), DANGERS_NAMED)
 
 
 def _findings(every: Sequence[FindingView]) -> str:
