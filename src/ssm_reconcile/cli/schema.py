@@ -8,7 +8,8 @@ from ssm_reconcile.cli import options, streams
 from ssm_reconcile.cli.options import Asked
 
 HELP = """\
-Print the JSON schema (draft-07) of a spec, of a saved plan, or of a report.
+Print the JSON schema (draft-07) of a spec, of a saved plan, of a report,
+or of what doctor prints.
 
 Editors complete and check a spec when its first line names the schema:
 `# yaml-language-server: $schema=./replication.schema.json`.
@@ -22,7 +23,7 @@ Examples:
 
 
 @click.command("schema", help=HELP, epilog=EPILOG)
-@click.argument("what", type=click.Choice(("replication", "plan", "report")), default="replication")
+@click.argument("what", type=click.Choice(("replication", "plan", "report", "doctor")), default="replication")
 @options.talk
 def command(what: str, asked: Asked) -> int:  # noqa: ARG001 - takes the options that all commands take
     """Prints it; returns the exit code."""

@@ -31,11 +31,11 @@ _SURE = 0.8
 """From this similarity on, a misspelled property is taken for the one that was meant."""
 _MISREAD = frozenset({"yaml-tag", "yaml-syntax", "unknown-alias"})
 """Codes of errors about a value that was most likely meant as text: the schema adds nothing to them."""
-SCHEMAS = ("replication", "plan", "report")
+SCHEMAS = ("replication", "plan", "report", "doctor")
 
 
 def schema_text(name: str) -> str:
-    """The JSON schema of that name (`replication`, `plan`, `report`), as it ships.
+    """The JSON schema of that name (`replication`, `plan`, `report`, `doctor`), as it ships.
 
     Raises `UsageError` for any other name.
     """

@@ -118,24 +118,43 @@ def _record(record: Any) -> list[Message]:
     identifier, receipt = (text_of(record.get(key)) for key in ("messageId", "receiptHandle"))
     attributes = record.get("attributes")
     received = _number(attributes.get("ApproximateReceiveCount") if isinstance(attributes, Mapping) else 1)
-    if _RECORD_KEYS.isdisjoint(record):
-        found = read_news(record)
-    else:
-        topic = record.get("Sns")
-        found = _inside(topic.get("Message") if isinstance(topic, Mapping) else record.get("body"), 0)
-    return [Message(news, identifier, receipt, received) for news in found]
+    return [Message(news, identifier, receipt, received) for news in _carried(record, 0)]
+
+
+def _carried(record: Any, depth: int) -> list[News]:
+    """Read what one record carries in its body, or itself where it is an event."""
+    if not isinstance(record, Mapping) or _RECORD_KEYS.isdisjoint(record):
+        return read_news(record, depth)
+    topic = record.get("Sns")
+    return _inside(topic.get("Message") if isinstance(topic, Mapping) else record.get("body"), depth)
 
 
 def _inside(text: Any, depth: int) -> list[News]:
-    """Read what a message carries: JSON, a name, or an ARN."""
+    """Read what a message carries: JSON, or names and ARNs, one a line."""
     if not isinstance(text, str):
         return [Rejected(Reason.SHAPE, "a message without a text")]
     if len(text) > LONGEST_TEXT:
         return [Rejected(Reason.SIZE)]
+    text = text.removeprefix("\ufeff")
     if not text.lstrip().startswith(_JSON):
-        return names_from([text.strip()])
+        return names_from(_lines(text))
     document = _parsed(text)
-    return [document] if isinstance(document, Rejected) else read_news(document, depth + 1)
+    if isinstance(document, Rejected):
+        return [document]
+    records = _records_in(document)
+    if records is None or depth + 1 >= DEEPEST:
+        return read_news(document, depth + 1)
+    return [news for record in records for news in _carried(record, depth + 1)]
+
+
+def _records_in(document: Any) -> list[Any] | None:
+    """Return the records of a batch that a message carries, as a redrive by hand may send it; else None."""
+    if isinstance(document, Mapping) and isinstance(document.get("Records"), list):
+        document = document["Records"]
+    elif not isinstance(document, list):
+        return None
+    records = any(isinstance(item, Mapping) and not _RECORD_KEYS.isdisjoint(item) for item in document)
+    return document if records and len(document) <= MOST_NAMES else None
 
 
 def _dispatch(payload: Mapping[str, Any], depth: int) -> list[News]:

@@ -86,7 +86,7 @@ def test_show_refuses_what_is_neither(folder: Path, cli: Cli, text: str) -> None
     assert told.stdout == ""
 
 
-@pytest.mark.parametrize("what", ["replication", "plan", "report"])
+@pytest.mark.parametrize("what", ["replication", "plan", "report", "doctor"])
 def test_schemas_are_json(cli: Cli, what: str) -> None:
     assert json.loads(cli("schema", what).stdout)["$schema"] == "http://json-schema.org/draft-07/schema#"
 

@@ -183,6 +183,27 @@ class TestLists:
             news_of(change()), news_of(tag_change()), Names(("/bar",)),
         ]  # fmt: skip
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "/a\n/b\n",
+            "\ufeff" + json.dumps(["/a", "/b"]),
+            json.dumps({"Records": [{"messageId": "2", "body": "/a\n/b"}]}),
+            json.dumps([{"messageId": "2", "body": json.dumps(["/a", "/b"])}]),
+        ],
+    )
+    def test_a_body_may_hold_whatever_a_file_may_hold(self, body: str) -> None:
+        assert read_document({"Records": [{"messageId": "1", "body": body}]}) == [
+            Message(Names(("/a", "/b")), "1")
+        ]
+
+    def test_batches_within_batches_end_at_the_depth_of_real_envelopes(self) -> None:
+        body = "/a"
+        for _ in range(9):
+            body = json.dumps([{"messageId": "2", "body": body}])
+        found = read_document([{"messageId": "1", "body": body}])
+        assert [type(message.news) for message in found] == [Rejected]
+
     def test_an_arn_says_itself_where_its_parameter_is(self) -> None:
         arns = [
             "arn:aws:ssm:us-east-1:123456789012:parameter/a",
