@@ -20,10 +20,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from ssm_reconcile.event.aws_clients import AwsClients
+from ssm_reconcile.event.aws_lambda import Function
+from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Place
-from ssm_reconcile.triggers.lambda_function import Function
-from ssm_reconcile.triggers.outside import Outside
-from ssm_reconcile.triggers.timer import Timer
 from tests.doubles.clock import FakeClock
 from tests.events.templates import loaded, matches, rendered
 from tests.fake_aws.store import Memory
@@ -114,7 +114,7 @@ class Queue:
 
 
 class QueueAsSqs:
-    """The two calls of the SQS client that `Outside` makes, over that queue. AWS takes ten entries a call."""
+    """The two calls of the SQS client that `AwsClients` makes, over that queue: ten entries a call."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -141,8 +141,8 @@ class QueueAsSqs:
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
 
-class QueueAsOutside(Outside):
-    """`Outside` with that queue behind its SQS client, and a text for a spec."""
+class QueueAsOutside(AwsClients):
+    """`AwsClients` with that queue behind its SQS client, and a text for a spec."""
 
     def __init__(self, queue: Queue, spec: Callable[[], str]) -> None:
         super().__init__()

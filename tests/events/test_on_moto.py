@@ -15,8 +15,8 @@ import pytest
 from moto import mock_aws
 
 from ssm_reconcile.errors import ReconcileError
-from ssm_reconcile.triggers import lambda_function
-from ssm_reconcile.triggers.outside import Outside
+from ssm_reconcile.event import aws_lambda
+from ssm_reconcile.event.aws_clients import AwsClients
 from tests.events.templates import loaded, rendered
 
 SPEC = """\
@@ -98,7 +98,7 @@ class Cloud:
                 }
                 for one in messages
             ]  # fmt: skip
-            answer = lambda_function.answer({"Records": records}, Context())
+            answer = aws_lambda.answer({"Records": records}, Context())
             failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
             for one in messages:
                 if one["MessageId"] not in failed:
@@ -121,7 +121,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(lambda_function, "_kept", [])
+    monkeypatch.setattr(aws_lambda, "_kept", [])
     with mock_aws():
         made = Cloud()
         made.s3.create_bucket(Bucket="specs")
@@ -152,7 +152,7 @@ def test_poison_is_done_with_and_a_scheduled_run_finds_the_rest(cloud: Cloud) ->
     cloud.sqs.send_message(QueueUrl=cloud.queue, MessageBody="{ no json")
     cloud.pump()
     assert cloud.waiting(cloud.queue) == cloud.waiting(cloud.dead) == 0
-    lambda_function.answer({"detail-type": "Scheduled Event", "source": "aws.events"}, Context())
+    aws_lambda.answer({"detail-type": "Scheduled Event", "source": "aws.events"}, Context())
     assert cloud.held() == {"/prod/untold": "v"}
 
 
@@ -160,7 +160,7 @@ def test_names_go_onto_the_queue_and_come_off_it(cloud: Cloud) -> None:
     names = [f"/prod/{i:03}" for i in range(25)]
     for name in names:
         cloud.here.put_parameter(Name=name, Value="v", Type="String")
-    assert Outside().send(cloud.queue, names) == 3
+    assert AwsClients().send(cloud.queue, names) == 3
     cloud.pump()
     assert sorted(name for page in cloud.there.get_paginator("describe_parameters").paginate()
                   for name in (one["Name"] for one in page["Parameters"])) == names  # fmt: skip
@@ -169,8 +169,8 @@ def test_names_go_onto_the_queue_and_come_off_it(cloud: Cloud) -> None:
 class TestTheSpec:
     def test_it_may_be_an_object_or_a_parameter(self, cloud: Cloud) -> None:
         cloud.here.put_parameter(Name="/ops/spec", Value=SPEC, Type="String")
-        assert Outside().spec("s3://specs/prod/replication.yaml") == SPEC
-        assert Outside().spec("ssm:/ops/spec") == SPEC
+        assert AwsClients().spec("s3://specs/prod/replication.yaml") == SPEC
+        assert AwsClients().spec("ssm:/ops/spec") == SPEC
 
     @pytest.mark.parametrize(
         ("uri", "said"),
@@ -184,11 +184,11 @@ class TestTheSpec:
     )
     def test_where_it_is_not_is_told(self, cloud: Cloud, uri: str, said: str) -> None:
         with pytest.raises(ReconcileError, match=said):
-            Outside().spec(uri)
+            AwsClients().spec(uri)
 
 
 def test_a_queue_that_is_gone_is_told(cloud: Cloud) -> None:
     with pytest.raises(ReconcileError, match="SendMessage failed"):
-        Outside().send(cloud.queue + "x", ["/prod/a"])
+        AwsClients().send(cloud.queue + "x", ["/prod/a"])
     with pytest.raises(ReconcileError, match="ChangeMessageVisibility failed"):
-        Outside().postpone(cloud.queue + "x", [("r", 5)])
+        AwsClients().postpone(cloud.queue + "x", [("r", 5)])

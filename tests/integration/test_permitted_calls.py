@@ -8,10 +8,10 @@ from unittest import mock
 
 import pytest
 
-from ssm_reconcile import detach, diagnose, reconcile
+from ssm_reconcile import detach, doctor, reconcile
+from ssm_reconcile.iam import DEFAULT, Phase, formats, policies
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
-from ssm_reconcile.permit import DEFAULT, Phase, formats, policies
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import Aws
 from tests.builders import Never, unwatched
@@ -86,7 +86,7 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
         aws = Aws(clock=clock, parallelism=1)
         calls.clear()
         places = reconcile.open_places(specs, aws.connect, run)
-        diagnose.diagnose(specs, aws.connect, run, clock, unwatched)
+        doctor.diagnose(specs, aws.connect, run, clock, unwatched)
         for step in range(2):
             clock.sleep(3600)
             plan = reconcile.make_plan(specs, places, run, clock, unwatched)

@@ -19,8 +19,8 @@ from moto import mock_aws
 from moto.ssm.models import ssm_backends
 
 from ssm_reconcile.cli import door
+from ssm_reconcile.iam import DEFAULT
 from ssm_reconcile.model import Place
-from ssm_reconcile.permit import DEFAULT
 from tests.doubles import iam
 from tests.doubles.iam import Request
 from tests.integration.test_permitted_calls import OF_NOBODY, SERVICES, requests

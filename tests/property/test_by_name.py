@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.event.events import Names
+from ssm_reconcile.event.reconciler import EventReconciler, Planned
+from ssm_reconcile.event.requests import NameRequest
+from ssm_reconcile.event.scope import concerned
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan, effect_of
 from ssm_reconcile.report import Result
-from ssm_reconcile.triggers.events import Names
-from ssm_reconcile.triggers.scope import concerned
-from ssm_reconcile.triggers.standby import Planned, Standby
-from ssm_reconcile.triggers.wishes import Wish
 from tests.property.profiles import examples
 from tests.property.stage import LIFTED, Going, Stage, unwatched
 from tests.property.stories import Story, stories
@@ -33,9 +33,11 @@ def names_of(stage: Stage, whole: Plan) -> set[str]:
 
 
 def planned(stage: Stage, story: Story, names: set[str]) -> Planned:
-    standby = Standby((story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched)
+    standby = EventReconciler(
+        (story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched
+    )
     wanted, _ = concerned([story.spec], standby.sources(), Names(tuple(sorted(names))))
-    return standby.plan({name: Wish(name, specs) for name, specs in wanted.items()})
+    return standby.plan({name: NameRequest(name, specs) for name, specs in wanted.items()})
 
 
 def at_home(found: Planned, whole: Plan) -> dict[tuple[str, str], Any]:
@@ -71,7 +73,9 @@ def test_one_name_alone_is_as_in_a_whole_run(story: Story, data: st.DataObject) 
 def test_what_is_applied_by_name_is_done_for_a_whole_run_too(story: Story) -> None:
     stage = story.told()
     found = planned(stage, story, names_of(stage, stage.plan(story.spec)))
-    standby = Standby((story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched)
+    standby = EventReconciler(
+        (story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched
+    )
     report = standby.carry_out(found, Going())
     stage.later()
     done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}

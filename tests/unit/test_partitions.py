@@ -13,12 +13,12 @@ from botocore.session import Session
 
 from ssm_reconcile import partitions as subject
 from ssm_reconcile.errors import SpecError, UsageError
+from ssm_reconcile.event.event_reader import read_news
+from ssm_reconcile.event.events import Names, Origin
+from ssm_reconcile.iam import Phase, policies
+from ssm_reconcile.iam.trust import Trusted, partition_for, trust
 from ssm_reconcile.load import load_text
 from ssm_reconcile.partitions import dns_suffix, is_opt_in, partition_of, partitions
-from ssm_reconcile.permit import Phase, policies
-from ssm_reconcile.permit.trust import Trusted, partition_for, trust
-from ssm_reconcile.triggers.event_reader import read_news
-from ssm_reconcile.triggers.events import Names, Origin
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.world import World
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from ssm_reconcile.iam import Phase, formats, policies
 from ssm_reconcile.load import load_text
-from ssm_reconcile.permit import Phase, formats, policies
 
 SPEC = """\
 version: 1

@@ -52,15 +52,15 @@ def command(
     asked: Asked,
 ) -> int:
     """Looks and tells; returns the exit code."""
-    from ssm_reconcile import diagnose
-    from ssm_reconcile.diagnose import text
+    from ssm_reconcile import doctor
+    from ssm_reconcile.doctor import text
 
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
     loaded = running.loaded_from(specs, name)
     with running.working(loaded.replications, run, asked) as work, watching(asked) as watch:
         connect, heeding = running.connect_factory(asked, work.clock), work.stop.heeding(watch)
         again = CommandLine(specs, name, access=asked.access)
-        found = diagnose.diagnose(
+        found = doctor.diagnose(
             loaded.replications, connect, run, work.clock, heeding, loaded.findings, again
         )
     streams.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))

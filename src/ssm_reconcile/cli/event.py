@@ -15,9 +15,9 @@ from ssm_reconcile.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
     from ssm_reconcile.cli.running import Work
+    from ssm_reconcile.event.events import Message, Rejected
+    from ssm_reconcile.event.reconciler import Planned
     from ssm_reconcile.plan import Plan
-    from ssm_reconcile.triggers.events import Message, Rejected
-    from ssm_reconcile.triggers.standby import Planned
 
 HELP = """\
 Reconcile the parameters that an event names, and no others.
@@ -68,7 +68,7 @@ def command(
     from ssm_reconcile.cli.applying import Applying
     from ssm_reconcile.cli.documents import read_text
     from ssm_reconcile.cli.orders import Order
-    from ssm_reconcile.triggers import event_reader, events
+    from ssm_reconcile.event import event_reader, events
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
@@ -98,13 +98,13 @@ class Naming:
         """The plan for these names, and what is to be said of the others."""
         from ssm_reconcile import reconcile
         from ssm_reconcile.cli.watching import watching
-        from ssm_reconcile.triggers.standby import Standby
-        from ssm_reconcile.triggers.wishes import sort_out
+        from ssm_reconcile.event.reconciler import EventReconciler
+        from ssm_reconcile.event.requests import sort_out
 
         with watching(work.asked) as watch:
             connect = running.connect_factory(work.asked, work.clock)
             work.places = reconcile.open_places(work.specs, connect, work.run)
-            standby = Standby(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
+            standby = EventReconciler(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
             batch = sort_out(self.messages, work.specs, standby.sources())
             planned = standby.plan(batch.wishes)
             for _ in range(LOOKS - 1):

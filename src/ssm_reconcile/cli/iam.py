@@ -14,7 +14,7 @@ from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from ssm_reconcile.permit import Phase, Policy
+    from ssm_reconcile.iam import Phase, Policy
 
 DEFAULT = "default credentials"
 """The identity of `permit.DEFAULT`, without its import: help has to be fast."""
@@ -56,7 +56,7 @@ def command() -> None:
 
 def _print(found: Sequence[Policy], phase: Phase, form: str, *, document: bool) -> list[str]:
     """Write policies to stdout; return what a reader has to know of them."""
-    from ssm_reconcile.permit import formats
+    from ssm_reconcile.iam import formats
 
     if document:
         streams.result(json.dumps(formats.document(_only(found)), indent=2))
@@ -123,7 +123,7 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         form: str,
         asked: Asked,
     ) -> int:
-        from ssm_reconcile.permit import Phase, policies
+        from ssm_reconcile.iam import Phase, policies
 
         if document and form != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {form}.")
@@ -179,8 +179,8 @@ def trust_command(
     asked: Asked,
 ) -> int:
     """The trust policy of a role for GitHub's OIDC tokens, in both forms of their subject."""
-    from ssm_reconcile.permit import formats
-    from ssm_reconcile.permit.trust import Trusted, trust
+    from ssm_reconcile.iam import formats
+    from ssm_reconcile.iam.trust import Trusted, trust
 
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS has it so
         raise click.UsageError("--account wants 12 digits.")
@@ -199,8 +199,8 @@ def trust_command(
 
 def _partition(asked: str | None, specs: tuple[str, ...], name: str | None) -> str:
     """Return the partition of the role: the option, else that of the spec, which need not exist."""
+    from ssm_reconcile.iam.trust import partition_for
     from ssm_reconcile.partitions import partitions
-    from ssm_reconcile.permit.trust import partition_for
 
     if asked is not None:
         known = [one.name for one in partitions()]

@@ -27,10 +27,10 @@ from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
 
 if TYPE_CHECKING:
+    from ssm_reconcile.init import Proposal, Survey, Wishes
     from ssm_reconcile.model import Listing, Parameter, Tags
     from ssm_reconcile.places import Connect
     from ssm_reconcile.progress import Progress
-    from ssm_reconcile.propose import Proposal, Survey, Wishes
     from ssm_reconcile.stores.base import Reader, Store
 
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}")
@@ -105,8 +105,8 @@ def completed(wanted: Wanted, *, asking: bool, region_given: bool) -> Wanted:
 
 def text_for(wanted: Wanted, asked: Asked, *, asking: bool) -> str:
     """The text of the spec. Raises StoreError where a place cannot be read."""
-    from ssm_reconcile.propose import End, Wishes, survey
-    from ssm_reconcile.propose.text import spec_text
+    from ssm_reconcile.init import End, Wishes, survey
+    from ssm_reconcile.init.text import spec_text
 
     clock = SystemClock(threading.Event())
     connect = running.connect_factory(asked, clock)
@@ -139,7 +139,7 @@ def random_id() -> str:
 
 def _asked(seen: Survey, wishes: Wishes) -> Wishes:
     """What the survey leaves open, asked on the terminal."""
-    from ssm_reconcile.propose import offered, propose
+    from ssm_reconcile.init import offered, propose
 
     if not wishes.include:
         paths = offered(seen)
@@ -166,10 +166,10 @@ def _tried(seen: Survey, wishes: Wishes, connect: Connect, clock: Clock) -> Prop
     """A proposal that the loader takes, and in whose plan nothing is invalid."""
     from ssm_reconcile import reconcile
     from ssm_reconcile.errors import SpecError
+    from ssm_reconcile.init import propose
+    from ssm_reconcile.init.text import spec_text
     from ssm_reconcile.load import load_text
     from ssm_reconcile.places import Places
-    from ssm_reconcile.propose import propose
-    from ssm_reconcile.propose.text import spec_text
     from ssm_reconcile.spec import Run
 
     trouble: dict[str, str] = {}

@@ -1,0 +1,108 @@
+"""The language rules of CONTRIBUTING.md, held by counts per file that may only fall.
+
+`style_debt.json` has, for each file that does not follow the rules yet, how many faults it still has.
+A file with more faults fails, and so does one with fewer: lower the number, or remove the line. A file
+that is not listed must have no fault.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import tokenize
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "ssm_reconcile"
+DEBT: dict[str, int] = json.loads((Path(__file__).parent / "style_debt.json").read_text())
+PROSE = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
+        *(ROOT / "schema").glob("*.json"),
+        *(ROOT / ".github").rglob("*.yml"),
+        ROOT / "action.yml",
+        ROOT / "replication.yaml",
+        ROOT / "Makefile",
+        *(ROOT / "deploy").glob("*.yaml"),
+        *(ROOT / "examples").rglob("*.yaml"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]
+)
+CODE = sorted(SOURCE.rglob("*.py"))
+BANNED = re.compile(
+    r"\b(?:told|tells? of|said|nobody|somebody|mend(?:s|ed|ing)?|anew|by now|besides|as far as"
+    r"|(?:do|does|may) hurt|comes? again|what is there|the word of|has to come|is no [a-z]+)\b",
+    re.IGNORECASE,
+)
+OPENING = re.compile(r"(?:What|Who|Whose|Where|How)\b")
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose_of(path: Path) -> list[tuple[int, str]]:
+    """The lines of a module that a person reads: strings, docstrings and comments, with line numbers."""
+    kinds = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
+    return [
+        (token.start[0], token.string)
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+        if token.type in kinds
+    ]
+
+
+def faults_of(path: Path) -> list[str]:
+    """Each use of a banned word, and each docstring that opens with What, Who, Where or How."""
+    if path.suffix != ".py":
+        lines = list(enumerate(path.read_text().splitlines(), 1))
+        return [f"{n}: {found[0]!r}" for n, line in lines for found in BANNED.finditer(line)]
+    faults = [f"{n}: {found[0]!r}" for n, text in prose_of(path) for found in BANNED.finditer(text)]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node) or ""
+            if OPENING.match(text):
+                faults.append(f"{getattr(node, 'lineno', 1)}: a docstring opens with {text.split()[0]!r}")
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            text = str(node.value.value)
+            if OPENING.match(text) and node.col_offset == 0 and node.lineno > 1:
+                faults.append(f"{node.lineno}: a docstring opens with {text.split()[0]!r}")
+    return faults
+
+
+@pytest.mark.parametrize("path", [*CODE, *PROSE], ids=named)
+def test_language_follows_the_rules(path: Path) -> None:
+    faults = faults_of(path)
+    allowed = DEBT.get(named(path), 0)
+    assert len(faults) <= allowed, "\n".join(faults)
+    assert len(faults) == allowed, f"style_debt.json: lower {named(path)} to {len(faults)}"
+
+
+def test_the_list_names_only_files_that_exist() -> None:
+    assert set(DEBT) - {"homonyms"} <= {named(path) for path in (*CODE, *PROSE)}
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    homes: defaultdict[str, list[str]] = defaultdict(list)
+    for path in CODE:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(named(path))
+    double = {name: places for name, places in homes.items() if len(places) > 1}
+    assert len(double) <= DEBT["homonyms"], double
+    assert len(double) == DEBT["homonyms"], f"style_debt.json: lower homonyms to {len(double)}"
+
+
+def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
+    """The check itself, on one text of each kind."""
+    module = tmp_path / "one.py"
+    module.write_text('"""What it does."""\n\n# nobody knows\nTEXT = "mend the spec"\n')
+    page = tmp_path / "page.md"
+    page.write_text("It is said again.\nThe plan is applied.\n")
+    assert Counter(fault.split(": ")[0] for fault in faults_of(module)) == {"1": 1, "3": 1, "4": 1}
+    assert len(faults_of(page)) == 1

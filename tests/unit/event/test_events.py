@@ -1,0 +1,343 @@
+"""Whatever arrives is understood, or rejected with a reason; nothing raises."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ssm_reconcile.event.event_reader import read_document, read_news, read_text
+from ssm_reconcile.event.events import (
+    MOST_NAMES,
+    Full,
+    Message,
+    Names,
+    News,
+    Operation,
+    Origin,
+    Reason,
+    Rejected,
+)
+
+HERE = Origin("123456789012", "us-east-1")
+AT = datetime(2017, 5, 22, 16, 43, 48, tzinfo=UTC)
+
+
+def news_of(document: Any) -> News:
+    """The one reading of a document that has just one."""
+    (news,) = read_news(document)
+    return news
+
+
+def change(**more: Any) -> dict[str, Any]:
+    """The example of the user guide (aws-facts C)."""
+    return {
+        "version": "0",
+        "id": "6a7e4feb-b491-4cf7-a9f1-bf3703497718",
+        "detail-type": "Parameter Store Change",
+        "source": "aws.ssm",
+        "account": "123456789012",
+        "time": "2017-05-22T16:43:48Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:ssm:us-east-1:123456789012:parameter/foo"],
+        "detail": {
+            "operation": "Create",
+            "name": "/foo",
+            "type": "String",
+            "description": "Sample Parameter",
+        },
+        **more,
+    }
+
+
+def policy_action() -> dict[str, Any]:
+    return change(
+        **{
+            "detail-type": "Parameter Store Policy Action",
+            "detail": {"parameter-name": "/foo", "policy-type": "Expiration"},
+        }
+    )
+
+
+def tag_change(**more: Any) -> dict[str, Any]:
+    """An event of `aws.tag` as the tag editor guide shows it (aws-facts C2)."""
+    detail = {
+        "changed-tag-keys": ["skip_sync"], "service": "ssm", "resource-type": "parameter", "version": 3,
+        "tags": {"skip_sync": "true"},
+    }  # fmt: skip
+    return change(**{"detail-type": "Tag Change on Resource", "source": "aws.tag", "detail": detail, **more})
+
+
+def tag_call(**more: Any) -> dict[str, Any]:
+    """A call that changes tags, as CloudTrail hands it to EventBridge (aws-facts C2)."""
+    detail = {
+        "eventSource": "ssm.amazonaws.com", "eventName": "AddTagsToResource", "awsRegion": "us-east-1",
+        "requestParameters": {"resourceType": "Parameter", "resourceId": "/foo", "tags": []},
+    }  # fmt: skip
+    return change(**{"detail-type": "AWS API Call via CloudTrail", "detail": detail | more})
+
+
+class TestUnderstood:
+    @pytest.mark.parametrize("word", ["Create", "Update", "Delete", "LabelParameterVersion"])
+    def test_a_change_names_its_parameter_and_what_happened(self, word: str) -> None:
+        news = news_of(change(detail={"operation": word, "name": "/foo", "type": "String"}))
+        assert news == Names(("/foo",), Operation(word), HERE, AT)
+
+    def test_a_policy_action_has_hyphens_in_its_keys(self) -> None:
+        assert news_of(policy_action()) == Names(("/foo",), Operation.POLICY, HERE, AT)
+
+    @pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
+    def test_a_schedule_means_everything(self, source: str) -> None:
+        assert news_of({"detail-type": "Scheduled Event", "source": source, "detail": {}}) == Full()
+
+    def test_the_seed_queued_bare_names(self) -> None:
+        records = {"Records": [{"messageId": "1", "body": "/foo", "eventSource": "aws:sqs"}]}
+        assert read_document(records) == [Message(Names(("/foo",)), "1")]
+
+    def test_a_record_of_a_queue_has_what_the_queue_needs_again(self) -> None:
+        record = {
+            "messageId": "m",
+            "receiptHandle": "r",
+            "body": json.dumps(change()),
+            "attributes": {"ApproximateReceiveCount": "3"},
+        }
+        assert read_document({"Records": [record]}) == [Message(news_of(change()), "m", "r", 3)]
+
+    def test_a_topic_may_stand_in_between(self) -> None:
+        wrapped = {"Type": "Notification", "Message": json.dumps(change())}
+        assert news_of(wrapped) == news_of(change())
+        assert read_document({"Records": [{"messageId": "1", "body": json.dumps(wrapped)}]})[
+            0
+        ].news == news_of(change())
+        assert read_document({"Records": [{"Sns": {"Message": json.dumps(change())}}]})[0].news == news_of(
+            change()
+        )
+
+    def test_a_dispatch_carries_a_name_and_what_happened(self) -> None:
+        payload = {
+            "name": "/foo", "operation": "Delete", "account": "123456789012", "region": "us-east-1",
+            "time": "2017-05-22T16:43:48Z",
+        }  # fmt: skip
+        document = {"action": "ssm-parameter-change", "branch": "main", "client_payload": payload}
+        assert news_of(document) == Names(("/foo",), Operation.DELETE, HERE, AT)
+
+    def test_what_a_dispatch_carries_has_been_judged_by_nobody(self) -> None:
+        """Only a whole run, on our own queue, may say that its guards have seen a name."""
+        ours = {"names": ["/foo"], "judged": True}
+        assert news_of(ours) == Names(("/foo",), judged=True)
+        document = {"action": "ssm-parameter-change", "client_payload": ours}
+        assert news_of(document) == Names(("/foo",), judged=False)
+        assert news_of({"client_payload": {"event": ours}}) == Names(("/foo",), judged=False)
+
+    @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
+    def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(self, text: str) -> None:
+        assert [message.news for message in read_text("\ufeff" + text)] == [Names(("/foo",))]
+
+    def test_names_come_once_each_in_their_order(self) -> None:
+        assert news_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
+        assert read_text("/b\n/a\n") == [Message(Names(("/b", "/a")))]
+
+    def test_a_time_that_is_none_is_no_reason_to_ignore_an_event(self) -> None:
+        news = news_of(change(time="yesterday"))
+        assert isinstance(news, Names)
+        assert news.at is None
+
+
+class TestTags:
+    def test_a_change_of_tags_names_its_parameter(self) -> None:
+        assert news_of(tag_change()) == Names(("/foo",), Operation.TAGS, HERE, AT)
+
+    @pytest.mark.parametrize("name", ["AddTagsToResource", "RemoveTagsFromResource"])
+    def test_a_recorded_tag_call_names_its_parameter(self, name: str) -> None:
+        assert news_of(tag_call(eventName=name)) == Names(("/foo",), Operation.TAGS, HERE, AT)
+
+    def test_a_recorded_tag_call_may_name_an_arn(self) -> None:
+        arn = "arn:aws:ssm:us-east-1:123456789012:parameter/a/b"
+        asked = {"resourceType": "Parameter", "resourceId": arn}
+        assert news_of(tag_call(requestParameters=asked)) == Names(("/a/b",), Operation.TAGS, HERE, AT)
+
+
+class TestLists:
+    def test_pipes_deliver_a_bare_list_of_records(self) -> None:
+        records = [
+            {"messageId": "1", "receiptHandle": "r", "body": json.dumps(change()), "eventSource": "aws:sqs"},
+            {"messageId": "2", "body": "/bar", "eventSource": "aws:sqs"},
+        ]
+        assert read_document(records) == read_document({"Records": records})
+        assert [message.identifier for message in read_document(records)] == ["1", "2"]
+
+    def test_a_list_may_hold_whole_events(self) -> None:
+        events = [change(), tag_change(), {"detail-type": "Scheduled Event", "source": "aws.events"}]
+        wanted = [Message(news_of(one)) for one in events]
+        assert read_document(events) == wanted
+        assert read_text(json.dumps(events)) == wanted
+
+    def test_a_body_may_hold_a_list_of_events(self) -> None:
+        found = read_document([{"messageId": "1", "body": json.dumps([change(), tag_change(), "/bar"])}])
+        assert [message.identifier for message in found] == ["1", "1", "1"]
+        assert [message.news for message in found] == [
+            news_of(change()), news_of(tag_change()), Names(("/bar",)),
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "/a\n/b\n",
+            "\ufeff" + json.dumps(["/a", "/b"]),
+            json.dumps({"Records": [{"messageId": "2", "body": "/a\n/b"}]}),
+            json.dumps([{"messageId": "2", "body": json.dumps(["/a", "/b"])}]),
+        ],
+    )
+    def test_a_body_may_hold_whatever_a_file_may_hold(self, body: str) -> None:
+        assert read_document({"Records": [{"messageId": "1", "body": body}]}) == [
+            Message(Names(("/a", "/b")), "1")
+        ]
+
+    def test_batches_within_batches_end_at_the_depth_of_real_envelopes(self) -> None:
+        body = "/a"
+        for _ in range(9):
+            body = json.dumps([{"messageId": "2", "body": body}])
+        found = read_document([{"messageId": "1", "body": body}])
+        assert [type(message.news) for message in found] == [Rejected]
+
+    def test_an_arn_says_itself_where_its_parameter_is(self) -> None:
+        arns = [
+            "arn:aws:ssm:us-east-1:123456789012:parameter/a",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/b",
+        ]
+        assert read_news([*arns, "/c"]) == [
+            Names(("/a",), origin=HERE),
+            Names(("/b",), origin=Origin("123456789012", "eu-west-1")),
+            Names(("/c",)),
+        ]
+        body = {"messageId": "1", "body": arns[0]}
+        assert read_document({"Records": [body]}) == [Message(Names(("/a",), origin=HERE), "1")]
+
+    def test_one_bad_name_is_named_and_stops_no_other(self) -> None:
+        found = read_news({"names": ["/a", "/b c", 7, "/d"]})
+        assert found[0] == Names(("/a", "/d"))
+        assert [str(one) for one in found[1:]] == [
+            'no parameter name: "/b c" (entry 2 of 4)', "no parameter name: entry 3 of 4",
+        ]  # fmt: skip
+
+    def test_one_bad_line_is_named_and_stops_no_other(self) -> None:
+        found = [message.news for message in read_text("/a\n/b c\n\n/d\n")]
+        assert found[0] == Names(("/a", "/d"))
+        assert [str(one) for one in found[1:]] == ['no parameter name: "/b c" (entry 2 of 3)']
+
+    def test_of_many_bad_names_the_first_are_named_and_the_rest_is_counted(self) -> None:
+        found = read_news(["/a", *["/b c"] * 30])
+        assert len(found) == 12
+        assert str(found[-1]) == "no parameter name: 20 more entries"
+
+
+BAD: list[tuple[str, Any, Reason]] = [
+    ("nothing", None, Reason.SHAPE),
+    ("a number", 7, Reason.SHAPE),
+    ("an empty object", {}, Reason.SHAPE),
+    ("an empty list", [], Reason.NAME),
+    ("a list of numbers", [1, 2], Reason.NAME),
+    ("another service's event", change(source="aws.ec2"), Reason.SHAPE),
+    ("somebody's own event", change(source="my.app"), Reason.SHAPE),
+    ("another event of Systems Manager", change(**{"detail-type": "Automation Execution"}), Reason.SHAPE),
+    ("a schedule of somebody", {"detail-type": "Scheduled Event", "source": "me"}, Reason.SHAPE),
+    ("an event without detail", change(detail=None), Reason.SHAPE),
+    ("an unknown operation", change(detail={"operation": "Move", "name": "/foo"}), Reason.OPERATION),
+    ("no operation", change(detail={"name": "/foo"}), Reason.OPERATION),
+    ("an operation that is a list", change(detail={"operation": [], "name": "/foo"}), Reason.OPERATION),
+    ("no name", change(detail={"operation": "Update"}), Reason.NAME),
+    ("an empty name", change(detail={"operation": "Update", "name": ""}), Reason.NAME),
+    ("a name with a blank", change(detail={"operation": "Update", "name": "/a b"}), Reason.NAME),
+    ("the ARN of something else", ["arn:aws:ssm:us-east-1:123456789012:document/a"], Reason.NAME),
+    ("an ARN with a version", ["arn:aws:ssm:us-east-1:123456789012:parameter/a:3"], Reason.NAME),
+    ("an ARN of another place than its event", {
+        "name": "arn:aws:ssm:eu-west-1:123456789012:parameter/a",
+        "account": "123456789012", "region": "us-east-1",
+    }, Reason.SHAPE),
+    ("tags of another resource", tag_change(resources=["arn:aws:s3:::bucket"]), Reason.RESOURCE),
+    ("tags of nothing", tag_change(resources=None), Reason.RESOURCE),
+    ("another event about tags", tag_change(**{"detail-type": "Something Else"}), Reason.OPERATION),
+    ("a tag call that failed", tag_call(errorCode="AccessDenied"), Reason.CALL),
+    ("another call of Systems Manager", tag_call(eventName="PutParameter"), Reason.OPERATION),
+    ("a call of another service", tag_call(eventSource="ec2.amazonaws.com"), Reason.OPERATION),
+    ("a tag call without parameters", tag_call(requestParameters=None), Reason.RESOURCE),
+    ("a tag call on a document", tag_call(
+        requestParameters={"resourceType": "Document", "resourceId": "/foo"}
+    ), Reason.RESOURCE),
+    ("a name with an escape", ["/a\x1b[2J"], Reason.NAME),
+    ("a name longer than any", ["/" + "a" * 1011], Reason.NAME),
+    ("no account", change(account=None), Reason.SHAPE),
+    ("an account that is a number", change(account=123456789012), Reason.SHAPE),
+    ("no region", change(region=""), Reason.SHAPE),
+    ("more names than one event has", ["/a"] * (MOST_NAMES + 1), Reason.SIZE),
+    ("a dispatch without a payload", {"action": "x", "client_payload": None}, Reason.SHAPE),
+    ("a dispatch of something else", {"client_payload": {"ref": "main"}}, Reason.NAME),
+    ("half an origin", {"client_payload": {"name": "/a", "region": "us-east-1"}}, Reason.SHAPE),
+    ("envelopes without end", {"Type": "Notification", "Message": None}, Reason.SHAPE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "reason"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
+def test_what_makes_no_sense_is_rejected_with_a_reason(document: Any, reason: Reason) -> None:
+    news = news_of(document)
+    assert isinstance(news, Rejected)
+    assert news.reason is reason
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        "text",
+        {},
+        {"messageId": "1", "body": None},
+        {"messageId": "1", "body": ""},
+        {"messageId": "1", "body": "{"},
+        {"messageId": "1", "body": "[" * 100_000},
+        {"messageId": "1", "body": "not a name!"},
+        {"messageId": "1", "body": "x" * 2_000_000},
+        {"messageId": ["1"], "body": "{}", "attributes": {"ApproximateReceiveCount": "many"}},
+    ],
+)
+def test_a_poison_message_is_rejected_and_the_next_one_is_read(record: Any) -> None:
+    messages = read_document({"Records": [record, {"messageId": "2", "body": "/foo"}]})
+    assert isinstance(messages[0].news, Rejected)
+    assert messages[1].news == Names(("/foo",))
+
+
+def test_envelopes_in_envelopes_come_to_an_end() -> None:
+    inner: dict[str, Any] = change()
+    for _ in range(50):
+        inner = {"client_payload": {"event": inner}}
+    assert isinstance(news_of(inner), Rejected)
+
+
+def test_a_rejection_repeats_nothing_of_what_it_rejects() -> None:
+    for document in (["hunter2 is my password"], change(detail={"operation": "hunter2", "name": "/a"})):
+        assert "hunter2" not in str(news_of(document))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["Records", "body", "Sns", "Message", "Type", "detail", "detail-type", "source",
+                         "client_payload", "event", "name", "names", "operation", "account", "region", "time",
+                         "attributes", "messageId"]) | st.text(max_size=5), inner, max_size=6),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine the first draws take a second
+@given(JSON)
+def test_no_document_breaks_the_reader(document: Any) -> None:
+    for message in read_document(document):
+        assert isinstance(message.news, Names | Full | Rejected)
+
+
+@given(st.text())
+def test_no_text_breaks_the_reader(text: str) -> None:
+    assert read_text(text)

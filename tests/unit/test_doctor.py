@@ -1,0 +1,355 @@
+"""The doctor: what it finds, what it cannot know, what a run will come to, and that it never writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ssm_reconcile import doctor
+from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed, targets
+from ssm_reconcile.doctor.text import document, text
+from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
+from ssm_reconcile.model import Access, KeyState
+from ssm_reconcile.places import Connect
+from ssm_reconcile.spec import KeyRule, Run
+from ssm_reconcile.stores.base import Settings
+from ssm_reconcile.stores.settings import moment_in
+from tests.builders import Stage, replication, store_error, unwatched
+from tests.builders import target as target_of
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.traffic import Fault, FaultPlan, refused
+from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
+
+__all__ = ["aws", "cli"]
+
+
+def staged() -> Stage:
+    stage = Stage(replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),)))
+    stage.world.add_key(stage.here, "alias/app")
+    stage.world.add_key(stage.there, "alias/app")
+    stage.world.put(stage.here, "/p/a", "v", tags={"team": "a"})
+    stage.world.put(stage.here, "/p/secret", SECRET, "SecureString", key_id="alias/app")
+    return stage
+
+
+def examined(stage: Stage, run: Run | None = None, connect: Connect | None = None) -> Diagnosis:
+    connect = connect or Memory(stage.world).connect
+    return doctor.diagnose([stage.spec], connect, run or Run(), stage.clock, unwatched)
+
+
+def check(found: Diagnosis, where: str, subject: str) -> Check:
+    (one,) = [one for one in found.checks if (one.where, one.subject) == (where, subject)]
+    return one
+
+
+def failed(found: Diagnosis) -> list[tuple[str, str]]:
+    return [(one.where, one.subject) for one in found.checks if one.answer is Answer.FAILED]
+
+
+def strike(stage: Stage, operation: str, region: str, kind: Trouble = Trouble.DENIED) -> None:
+    def plan(called: str, place: object, names: tuple[str, ...], nth: int) -> Fault | None:
+        return refused(kind) if (called, str(place).split("/")[1]) == (operation, region) else None
+
+    faults: FaultPlan = plan
+    stage.world.faults = faults
+
+
+def test_a_world_in_order_is_found_in_order() -> None:
+    found = examined(staged())
+    assert failed(found) == []
+    assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
+    assert "assumed-role/ssm-reconcile" in check(found, "the source", "identity").told
+    assert check(found, "the source", "selection").told == "prod: 2 selected"
+    assert check(found, "the source", "default tier").answer is Answer.OK
+    assert check(found, "target us-east-2", "key").told.startswith("alias/app is arn:aws:kms:us-east-2")
+
+
+def test_nothing_is_written_and_no_secret_is_shown() -> None:
+    stage = staged()
+    found = examined(stage)
+    assert stage.world.traffic.writes() == []
+    assert SECRET not in text(found) + json.dumps(document(found))
+
+
+def test_what_may_be_written_is_unknown_and_said_to_be() -> None:
+    one = check(examined(staged()), "target us-east-2", "rights to write")
+    assert one.answer is Answer.UNKNOWN
+    assert "cannot be proven without writing" in one.told
+    assert "ssm:PutParameter" in one.told
+
+
+@pytest.mark.parametrize(
+    ("operation", "region", "where", "subject", "action"),
+    [
+        ("DescribeParameters", "us-east-1", "the source", "listing", "DescribeParameters"),
+        ("DescribeParameters", "us-east-2", "target us-east-2", "listing", "DescribeParameters"),
+        ("ListTagsForResource", "us-east-1", "the source", "ssm:ListTagsForResource", "ListTagsForResource"),
+        ("GetParameters", "us-east-1", "the source", "ssm:GetParameters", "GetParameters"),
+        ("GetParameters", "us-east-2", "target us-east-2", "ssm:GetParameters", "GetParameters"),
+    ],
+)
+def test_a_right_that_is_missing_stops_a_plan_and_is_named(
+    operation: str, region: str, where: str, subject: str, action: str
+) -> None:
+    stage = staged()
+    strike(stage, operation, region)
+    found = examined(stage)
+    one = check(found, where, subject)
+    assert one.answer is Answer.FAILED
+    assert action in one.told
+    assert one.remedy
+    assert found.exit_code == 1
+
+
+@pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
+def test_tags_one_by_one_are_slow_and_no_failure(kind: Trouble) -> None:
+    stage = staged()
+    strike(stage, "GetResources", "us-east-1", kind)
+    found = examined(stage)
+    assert check(found, "the source", "listing").answer is Answer.WARNING
+    assert found.exit_code == 0
+
+
+def test_a_key_that_does_not_decrypt_stops_a_plan_but_not_one_without_decryption() -> None:
+    stage = staged()
+    stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
+    found = examined(stage)
+    assert check(found, "the source", "kms:Decrypt").answer is Answer.FAILED
+    assert found.exit_code == 1
+    found = examined(stage, Run(no_decrypt=True))
+    assert check(found, "the source", "kms:Decrypt").answer is Answer.UNKNOWN
+    assert found.exit_code == 0
+
+
+def test_a_target_key_that_is_disabled_stops_an_apply_only() -> None:
+    stage = staged()
+    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
+    found = examined(stage)
+    assert ("target us-east-2", "key") in failed(found)
+    assert (found.plan_works, found.apply_works, found.exit_code) == (True, False, 3)
+
+
+def test_a_target_key_whose_state_may_not_be_read_is_unknown_and_stops_nothing() -> None:
+    stage = staged()
+    strike(stage, "DescribeKey", "us-east-2")
+    found = examined(stage)
+    one = check(found, "target us-east-2", "key")
+    assert one.answer is Answer.UNKNOWN
+    assert one.told.startswith("alias/app: ")
+    assert "kms:DescribeKey" in one.told
+    assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
+
+
+def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None:
+    stage = staged()
+    stage.world.put(stage.here, "/p/secret2", SECRET, "SecureString", key_id="alias/app")
+    stage.world.put(stage.here, "/p/managed", SECRET, "SecureString")
+    told = [
+        one.told for one in examined(stage).checks if (one.where, one.subject) == ("target us-east-2", "key")
+    ]
+    assert [line.partition(" is ")[0] for line in told] == ["alias/app", "alias/aws/ssm"]
+
+
+def test_what_a_target_cannot_take_is_said_once_with_how_many_need_it() -> None:
+    stage = staged()
+    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
+    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret)")
+    for name in ("/p/secret2", "/p/secret3"):
+        stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
+    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret and 2 more)")
+
+
+def test_a_name_that_the_target_cannot_take_stops_an_apply_and_leads_to_explain() -> None:
+    stage = staged()
+    policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T12:30:00Z"}}'
+    stage.world.put(stage.here, "/p/old", "v", tier="Advanced", policies=[policy])
+    stage.pass_time()
+    found = examined(stage)
+    one = check(found, "target us-east-2", "cannot take it: policy")
+    assert "explain /p/old" in one.remedy
+    assert found.exit_code == 3
+
+
+def test_a_place_that_does_not_answer_stops_a_plan() -> None:
+    stage = staged()
+
+    def connect(access: Access) -> MemoryStore:
+        if access.region == "us-east-2":
+            raise store_error(Trouble.UNREACHABLE, "GetCallerIdentity")
+        return Memory(stage.world).connect(access)
+
+    found = examined(stage, connect=connect)
+    assert check(found, "target us-east-2", "identity").answer is Answer.FAILED
+    assert found.exit_code == 1
+
+
+def test_another_account_and_one_place_twice_are_found() -> None:
+    stage = staged()
+    stage.spec = replace(
+        stage.spec,
+        source=replace(stage.spec.source, account="999999999999"),
+        targets=(target_of(), target_of("again", access=Access("us-east-2", rates=(("put", 1.0),)))),
+    )
+    found = examined(stage)
+    assert "should be account 999999999999" in check(found, "the source", "account").told
+    assert "same place as target us-east-2" in check(found, "target again", "account").told
+    assert found.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("behind", "answer"),
+    [(2, Answer.OK), (-2, Answer.OK), (120, Answer.WARNING), (-120, Answer.WARNING), (600, Answer.FAILED)],
+)
+def test_clocks_that_differ_are_told_by_how_much(behind: int, answer: Answer) -> None:
+    stage = staged()
+
+    class Skewed(MemoryStore):
+        def settings(self) -> Settings:
+            return Settings(moment=stage.clock.now() + timedelta(seconds=behind))
+
+    def connect(access: Access) -> MemoryStore:
+        return Skewed(stage.world, stage.world.place(access.region))
+
+    one = check(examined(stage, connect=connect), "the source", "clock")
+    assert one.answer is answer
+    assert f"{abs(behind)} s apart" in one.told
+
+
+def test_settings_that_cannot_be_read_are_no_failure() -> None:
+    stage = staged()
+    strike(stage, "GetServiceSetting", "us-east-1")
+    found = examined(stage)
+    one = check(found, "the source", "settings")
+    assert one.answer is Answer.UNKNOWN
+    assert one.told.startswith("not readable, and neither plan nor apply needs them")
+    assert one.remedy == "optional: allow ssm:GetServiceSetting to see them here"
+    assert found.exit_code == 0
+
+
+def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
+    stage = staged()
+
+    class Silent(MemoryStore):
+        def settings(self) -> Settings:
+            return Settings(moment=stage.clock.now(), trouble="GetServiceSetting failed: 500. run again")
+
+    def connect(access: Access) -> MemoryStore:
+        return Silent(stage.world, stage.world.place(access.region))
+
+    one = check(examined(stage, connect=connect), "the source", "settings")
+    assert (one.answer, one.remedy) == (Answer.UNKNOWN, "")
+
+
+def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = staged()
+    stage.world.put(stage.there, "/other", "v")
+    assert "Standard: 1 there, 2 to come" in check(examined(stage), "target us-east-2", "room").told
+    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
+    assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
+    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
+    found = examined(stage)
+    assert check(found, "target us-east-2", "room").answer is Answer.FAILED
+    assert found.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"), [((), "2 to create at 3 a second: at least 1 s"), ((("put", 0.01),), "at least 3 min")]
+)
+def test_the_time_of_a_first_apply_follows_from_the_rate(
+    rates: tuple[tuple[str, float], ...], told: str
+) -> None:
+    stage = staged()
+    aim = target_of(access=Access("us-east-2", rates=rates))
+    stage.spec = replace(stage.spec, targets=(aim,))
+    assert told in check(examined(stage), "target us-east-2", "first apply").told
+
+
+def test_rules_that_select_nothing_and_a_frozen_target_are_warnings() -> None:
+    stage = staged()
+    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
+    assert check(examined(stage), "target us-east-2", "frozen").answer is Answer.WARNING
+    stage.world.delete(stage.here, "/p/a", "/p/secret")
+    assert check(examined(stage), "the source", "selection").answer is Answer.WARNING
+
+
+def test_the_warnings_of_the_spec_are_among_the_checks() -> None:
+    stage = staged()
+    warning = Finding(Severity.WARNING, "include-covered", "remove one", "r.yaml:3:5")
+    connect = Memory(stage.world).connect
+    found = doctor.diagnose([stage.spec], connect, Run(), stage.clock, unwatched, [warning])
+    assert check(found, "r.yaml:3:5", "spec: include-covered").answer is Answer.WARNING
+    assert found.exit_code == 0
+
+
+def test_a_place_is_looked_at_once_however_many_replications_use_it() -> None:
+    stage = staged()
+    connected: list[Access] = []
+
+    def connect(access: Access) -> MemoryStore:
+        connected.append(access)
+        return Memory(stage.world).connect(access)
+
+    both = [stage.spec, replace(stage.spec, name="other")]
+    doctor.diagnose(both, connect, Run(), stage.clock, unwatched)
+    assert len(connected) == len(set(connected)) == 2
+
+
+@pytest.mark.parametrize(
+    ("checks", "code"),
+    [
+        ((), 0),
+        ((Answer.WARNING, Needed.PLAN), 0),
+        ((Answer.UNKNOWN, Needed.APPLY), 0),
+        ((Answer.FAILED, Needed.NOTHING), 0),
+        ((Answer.FAILED, Needed.APPLY), 3),
+        ((Answer.FAILED, Needed.PLAN), 1),
+    ],
+)
+def test_the_exit_code_says_what_will_work(checks: tuple[Answer, Needed] | tuple[()], code: int) -> None:
+    every = (Check("x", "y", checks[0], "z", needed=checks[1]),) if checks else ()
+    assert Diagnosis(every).exit_code == code
+
+
+def test_the_time_of_an_answer_is_its_date_header() -> None:
+    moment = moment_in({"date": "Mon, 23 Nov 2026 12:00:00 GMT"})
+    assert moment is not None
+    assert moment.isoformat() == "2026-11-23T12:00:00+00:00"
+    assert moment_in({}) is None
+    assert moment_in({"date": "yesterday"}) is None
+
+
+Strike = Callable[[Aws], None]
+
+
+class TestTheCommand:
+    def test_it_says_what_will_work_and_ends_so(self, aws: Aws, cli: Cli) -> None:
+        said = cli("doctor")
+        assert said.exit_code == 0, said.output
+        assert "A plan will work." in said.stdout
+        assert "target eu-west-1" in said.stdout
+        assert SECRET not in said.output
+
+    def test_as_json_it_is_alone_on_stdout(self, aws: Aws, cli: Cli) -> None:
+        said = json.loads(cli("doctor", "--format", "json", "--target", "us-east-2").stdout)
+        assert (said["plan_works"], said["apply_works"]) == (True, True)
+        assert {one["where"] for one in said["checks"]} == {"the source", "target us-east-2"}
+
+    def test_a_place_that_does_not_answer_is_1(
+        self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from ssm_reconcile.cli import running
+
+        def connect(access: Access) -> MemoryStore:
+            raise StoreError(
+                Trouble.CREDENTIALS, place=access.region, operation="GetCallerIdentity", code="ExpiredToken"
+            )
+
+        monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+        said = cli("doctor")
+        assert said.exit_code == 1
+        assert "ExpiredToken" in said.stdout
+        assert "A plan will NOT work." in said.stdout

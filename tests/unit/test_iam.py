@@ -1,0 +1,453 @@
+"""Policies: nothing that a run calls is missing, and nothing is granted that no run uses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile import detach, doctor, reconcile
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.explain.glance import glance
+from ssm_reconcile.iam import DEFAULT, Phase, Policy, formats, policies
+from ssm_reconcile.iam.patterns import rewritten, spelled
+from ssm_reconcile.iam.trust import Trusted, trust
+from ssm_reconcile.load import load_text
+from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
+from ssm_reconcile.record import OWNER
+from ssm_reconcile.spec import Glob, Orphans, Replication, Run
+from ssm_reconcile.stores.base import Answers, Put, Settings, Step
+from tests.builders import Never, unwatched
+from tests.doubles import iam
+from tests.doubles.clock import FakeClock
+from tests.doubles.iam import Request
+from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.world import World
+
+ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
+KEY_ID = "arn:aws:kms:us-east-2:123456789012:key/"
+EVERYWHERE = ("/prod/url", "/shared/x", "/deep/end", "/deep/er/end", "single")
+"""A name for each pattern of the rules."""
+SPEC = """\
+version: 1
+name: prod
+source: { region: us-east-1, account: "123456789012" }
+targets:
+  - region: us-east-2
+    account: "123456789012"
+  - name: dr
+    region: eu-west-1
+    role_arn: arn:aws:iam::210987654321:role/ssm-reconcile
+    kms: { default: alias/dr }
+parameters:
+  include: ["/prod/**", "/shared/*", "/deep/**/end", "single"]
+kms:
+  - source: alias/app
+    targets: { us-east-2: %s }
+  - source: alias/other
+    targets: { us-east-2: alias/other-here }
+delete: owned
+orphans: delete
+id: k3v9x2m7qa
+"""
+
+
+class Watched:
+    """A store that writes down what IAM would be asked for each call."""
+
+    def __init__(self, store: MemoryStore, requests: list[Request]) -> None:
+        self.store = store
+        self.requests = requests
+        self.place, self.caller = store.place, store.caller
+
+    def _ask(self, action: str, name: str | None = None, **context: tuple[str, ...]) -> None:
+        resource = "*" if name is None else self.place.arn(name.partition(":")[0])
+        tags = self.store.world.tags(self.place, name.partition(":")[0]) if name is not None else None
+        found = {f"aws:ResourceTag/{key}": (value,) for key, value in (tags or {}).items()}
+        self.requests.append(Request(action, resource, {**found, **context}))
+
+    def _ask_kms(self, action: str, name: str, key_arn: str | None) -> None:
+        region = self.store.world.region(self.place)
+        key = region.key(key_arn or "alias/aws/ssm")
+        assert key is not None
+        if key.managed:
+            return  # it serves every principal of its account, without a policy
+        aliases = tuple(alias for alias, key_id in region.aliases.items() if key_id == key.key_id)
+        context = {
+            "kms:EncryptionContext:PARAMETER_ARN": (self.place.arn(name),),
+            "kms:ResourceAliases": aliases,
+        }
+        self.requests.append(Request(action, key.arn, context))
+
+    def describe(self) -> Iterator[Sequence[Parameter]]:
+        self._ask("ssm:DescribeParameters")
+        return self.store.describe()
+
+    def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:
+        self._ask("ssm:DescribeParameters")
+        return self.store.describe_names(names)
+
+    def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
+        self._ask("ssm:DescribeParameters")
+        return self.store.names_tagged(key, values)
+
+    def tagged(self) -> Iterator[Mapping[str, Tags]]:
+        self._ask("tag:GetResources")
+        return self.store.tagged()
+
+    def tags(self, name: str) -> Tags | None:
+        self._ask("ssm:ListTagsForResource", name)
+        return self.store.tags(name)
+
+    def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
+        asked = list(names)
+        for name in asked:
+            self._ask("ssm:GetParameters", name)
+            there = self.store.world.peek(self.place, name.partition(":")[0])
+            if decrypt and there is not None and there.latest.parameter.is_secret:
+                self._ask_kms("kms:Decrypt", name.partition(":")[0], there.latest.key_arn)
+        return self.store.values(asked, decrypt=decrypt)
+
+    def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
+        before = len(self.store.world.calls)
+        found = self.store.keys(references, fresh=fresh)
+        for call in self.store.world.calls[before:]:
+            key = self.store.world.region(self.place).key(call.names[0]) if call.names else None
+            resource = "*" if key is None else key.arn
+            self.requests.append(Request(f"kms:{call.operation}", resource))
+        return found
+
+    def settings(self) -> Settings:
+        place = self.place
+        for name in ("default-parameter-tier", "high-throughput-enabled"):
+            arn = f"arn:aws:ssm:{place.region}:{place.account}:servicesetting/ssm/parameter-store/{name}"
+            self.requests.append(Request("ssm:GetServiceSetting", arn))
+        return self.store.settings()
+
+    def await_turn(self, step: Step) -> None:
+        self.store.await_turn(step)
+
+    def put(self, request: Put) -> int:
+        self._ask("ssm:PutParameter", request.name)
+        if request.tags:
+            self._ask("ssm:AddTagsToResource", request.name)
+        if request.key_id is not None:
+            action = "kms:GenerateDataKey" if request.tier == ADVANCED else "kms:Encrypt"
+            self._ask_kms(action, request.name, request.key_id)
+        return self.store.put(request)
+
+    def add_tags(self, name: str, tags: Tags) -> None:
+        self._ask("ssm:AddTagsToResource", name)
+        self.store.add_tags(name, tags)
+
+    def remove_tags(self, name: str, keys: Sequence[str]) -> None:
+        self._ask("ssm:RemoveTagsFromResource", name)
+        self.store.remove_tags(name, keys)
+
+    def delete(self, names: Sequence[str]) -> frozenset[str]:
+        for name in names:
+            self._ask("ssm:DeleteParameters", name)
+        return self.store.delete(names)
+
+
+class Firm:
+    """Two accounts, keys of every kind, and a history that needs every kind of call."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.world = World(self.clock)
+        self.memory = Memory(self.world)
+        self.here = self.world.place("us-east-1")
+        self.there = self.world.place("us-east-2")
+        self.dr = Place("210987654321", "eu-west-1")
+        self.world.add_key(self.here, "alias/app")
+        self.world.add_key(self.here, "alias/other")
+        self.world.add_key(self.here, "alias/multi", multi_region=True)
+        self.world.add_key(self.there, "alias/multi", multi_region=True)
+        self.app = self.world.add_key(self.there, "alias/app-here")
+        self.world.add_key(self.there, "alias/other-here")
+        self.world.add_key(self.dr, "alias/dr")
+        (self.spec,) = load_text(SPEC % self.app).replications
+        self.requests: dict[str, list[Request]] = {}
+
+    def connect(self, access: Access) -> Watched:
+        mine = self.requests.setdefault(access.role_arn or DEFAULT, [])
+        if access.role_arn is not None:
+            self.requests.setdefault(DEFAULT, []).append(Request("sts:AssumeRole", access.role_arn))
+        return Watched(self.memory.connect(access), mine)
+
+    def secret(self, name: str, value: str, key: str, **more: Any) -> None:
+        self.world.put(self.here, name, value, "SecureString", key_id=key, **more)
+
+    def run(self, run: Run, *, write: bool, spec: Replication | None = None) -> None:
+        specs = [spec or self.spec]
+        self.clock.sleep(3600)
+        places = reconcile.open_places(specs, self.connect, run)
+        plan = reconcile.make_plan(specs, places, run, self.clock, unwatched)
+        if write:
+            report = reconcile.carry_out(plan, specs, places, run, self.clock, unwatched, Never())
+            assert report.exit_code == 0, report.outcomes
+        self.clock.sleep(3600)
+
+    def explain(self, run: Run) -> None:
+        places = reconcile.open_places([self.spec], self.connect, run)
+        for name in EVERYWHERE:
+            seen = glance(self.spec, places, name)
+            reconcile.look_closely(self.spec, seen, run, self.clock, unwatched)
+
+    def detach(self) -> None:
+        """Marks all that is ours in each target, an orphan among them, and takes the marks back."""
+        places = reconcile.open_places([self.spec], self.connect, Run())
+        for place, target in ((self.there, "us-east-2"), (self.dr, "dr")):
+            tags = self.world.tags(place, "/prod/app") or {}
+            self.clock.sleep(60)
+            self.world.put(place, "/elsewhere/orphan", "x")
+            self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
+            for undo in (False, True):
+                aim = detach.aim_at(self.spec, target, places, undo=undo)
+                names = detach.find(aim.store, aim.before)
+                done = detach.detach(aim, names, self.clock, unwatched, Never(), 1)
+                assert done.exit_code == 0
+                assert "/elsewhere/orphan" in names
+
+    def history(self, *, write: bool, no_decrypt: bool = False) -> None:
+        """Creates, updates, retags, deletes, orphans and replacements, with a look around before."""
+        loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
+        run = replace(loud, no_decrypt=no_decrypt)
+        others = not write  # a plan is made of what an apply of somebody else left
+        for step in self._steps():
+            step()
+            if others:
+                seen, self.requests = self.requests, {}
+                self.run(replace(run, no_decrypt=True), write=False)
+                self.requests = seen
+            if not no_decrypt:
+                doctor.diagnose([self.spec], self.connect, run, self.clock, unwatched)
+                self.explain(run)
+            self.run(run, write=write)
+            if others:
+                seen, self.requests = self.requests, {}
+                self.run(loud, write=True)
+                self.requests = seen
+            else:
+                self.run(replace(run, verify_values=True), write=False)
+
+    def _steps(self) -> list[Callable[[], None]]:
+        def first() -> None:
+            for name in EVERYWHERE:
+                self.world.put(self.here, name, "one", tags={"team": "a"})
+            self.secret("/prod/app", "one", "alias/app")
+            self.secret("/prod/large", "one" * 2000, "alias/app", tier="Advanced")
+            self.secret("/prod/other", "one", "alias/other")
+            self.secret("/prod/other-large", "one" * 2000, "alias/other", tier="Advanced")
+            self.secret("/prod/multi", "one", "alias/multi")
+            self.secret("/prod/multi-large", "one" * 2000, "alias/multi", tier="Advanced")
+            self.world.put(self.here, "/prod/advanced", "one", tier="Advanced")
+            self.world.put(self.here, "/prod/gone", "one")
+
+        def second() -> None:
+            for name in EVERYWHERE:
+                self.world.put(self.here, name, "two")
+                self.world.untag(self.here, name, "team")
+            for name, key in (("/prod/app", "app"), ("/prod/other", "other"), ("/prod/multi", "multi")):
+                self.secret(name, "two", f"alias/{key}")
+            self.world.delete(self.here, "/prod/gone", "/prod/advanced")
+            self.clock.sleep(60)
+            self.world.put(self.here, "/prod/advanced", "one")  # Standard now: its replica is replaced
+            for place in (self.there, self.dr):
+                tags = self.world.tags(place, "/prod/gone") or {}
+                self.world.put(place, "/elsewhere/orphan", "x")
+                self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
+
+        def third() -> None:
+            self.world.delete(self.here, *EVERYWHERE)
+
+        return [first, second, third]
+
+
+def _moved(tags: Tags, arn: str) -> dict[str, str]:
+    """Our tags, with a record that names another parameter as its own."""
+    from ssm_reconcile.record import RECORD, digest
+
+    record = re.sub(r"own=[0-9a-f]{19}", f"own={digest(arn)[:19]}", tags[RECORD])
+    return {OWNER: tags[OWNER], RECORD: record}
+
+
+def documents(found: Sequence[Policy]) -> dict[str, dict[str, Any]]:
+    return {one.identity: formats.document(one) for one in found}
+
+
+def after_all(request: Request) -> bool:
+    """The last look at an orphan that is gone: with it went the tag that its reading hangs on."""
+    gone = request.resource.endswith("/elsewhere/orphan") and not request.context
+    return gone and request.action == "ssm:GetParameters"
+
+
+@pytest.mark.parametrize(("phase", "write"), [(Phase.PLAN, False), (Phase.APPLY, True), (Phase.EVENT, True)])
+def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: Phase, write: bool) -> None:
+    firm = Firm()
+    firm.history(write=write)
+    if phase is Phase.APPLY:
+        firm.detach()
+    granted = documents(policies([firm.spec], phase))
+    assert granted.keys() == firm.requests.keys()
+    for identity, document in granted.items():
+        iam.check(document)
+        requests = firm.requests[identity]
+        missing = {str(one) for one in requests if not iam.allowed(document, one) and not after_all(one)}
+        assert missing == set(), identity
+        unused = [
+            f"{statement['Sid']}: {action} on {resource}"
+            for statement in document["Statement"]
+            for action in statement["Action"]
+            for resource in statement["Resource"]
+            if not any(
+                iam.fits({**statement, "Action": [action], "Resource": [resource]}, one) for one in requests
+            )
+        ]
+        # a key may be used under either tier, and every path by every call: what is tied to one is telling
+        assert not unused, "\n".join(unused)
+
+
+def test_a_plan_without_decryption_runs_on_a_policy_that_denies_it() -> None:
+    firm = Firm()
+    firm.history(write=False, no_decrypt=True)
+    granted = documents(policies([firm.spec], Phase.PLAN, no_decrypt=True))
+    for identity, document in granted.items():
+        assert all(iam.allowed(document, one) for one in firm.requests[identity])
+        secret = Request("kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/of-aws")
+        assert not iam.allowed(document, secret)
+        assert any(
+            one["Effect"] == "Deny" and one["Action"] == ["kms:Decrypt"] for one in document["Statement"]
+        )
+
+
+@pytest.mark.parametrize("phase", [Phase.APPLY, Phase.EVENT])
+def test_what_writes_cannot_do_without_decryption(phase: Phase) -> None:
+    with pytest.raises(UsageError, match="decrypted to be written"):
+        policies([Firm().spec], phase, no_decrypt=True)
+
+
+def test_a_plan_may_write_nothing_and_the_source_is_never_written() -> None:
+    spec = Firm().spec
+    writing = ("Put", "Delete", "AddTags", "RemoveTags", "Encrypt", "GenerateDataKey")
+    for identity, document in documents(policies([spec], Phase.PLAN)).items():
+        assert not [a for one in document["Statement"] for a in one["Action"] if any(w in a for w in writing)]
+        assert identity in {DEFAULT, ROLE}
+    told = documents(policies([spec], Phase.APPLY))[DEFAULT]
+    here = Place("123456789012", "us-east-1").arn("/prod/url")
+    for action in ("ssm:PutParameter", "ssm:DeleteParameters", "ssm:AddTagsToResource"):
+        assert not iam.allowed(told, Request(action, here))
+
+
+def test_without_orphans_to_delete_nothing_outside_of_the_rules_is_touched() -> None:
+    spec = replace(Firm().spec, orphans=Orphans.KEEP)
+    told = documents(policies([spec], Phase.APPLY))[DEFAULT]
+    outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
+    ours = {f"aws:ResourceTag/{OWNER}": ("prod@123456789012/us-east-1",)}
+    assert not iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
+    told = documents(policies([Firm().spec], Phase.APPLY))[DEFAULT]
+    assert iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
+    assert not iam.allowed(told, Request("ssm:DeleteParameters", outside))
+
+
+def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
+    spec = replace(Firm().spec, orphans=Orphans.KEEP)
+    outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
+    owner = "prod@123456789012/us-east-1"
+    for phase, may in ((Phase.PLAN, False), (Phase.APPLY, True), (Phase.EVENT, False)):
+        told = documents(policies([spec], phase))[DEFAULT]
+        for mark in (owner, f"detached:{owner}"):
+            request = Request("ssm:AddTagsToResource", outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
+            assert iam.allowed(told, request) is may
+        theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
+        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside, theirs))
+        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside))
+
+
+def test_a_spec_without_secrets_gets_no_right_to_use_a_key() -> None:
+    spec = replace(Firm().spec, types=frozenset({"String"}))
+    text = formats.as_json(policies([spec], Phase.APPLY), Phase.APPLY)
+    assert not re.search("kms:(Decrypt|Encrypt|GenerateDataKey)", text)
+
+
+_LEVEL = st.text("abx", min_size=1, max_size=3)
+_PATTERN = st.lists(st.one_of(_LEVEL, st.just("*"), st.just("**"), _LEVEL.map(lambda t: t + "*")), min_size=1)
+_NAME = st.lists(_LEVEL, min_size=1, max_size=6).map(lambda levels: "/" + "/".join(levels))
+
+
+@given(_PATTERN.map(lambda levels: "/" + "/".join(levels)), _NAME)
+def test_what_a_rule_matches_iam_matches(text: str, name: str) -> None:
+    glob = Glob(text)
+    if glob.matches(name):
+        assert any(iam.like(pattern, name[1:]) for pattern in spelled(glob))
+
+
+@given(
+    _PATTERN.map(lambda levels: "/" + "/".join(levels)),
+    _NAME,
+    st.text("abx/", min_size=1, max_size=4),
+    st.text("yz", max_size=3),
+)
+def test_where_a_rewritten_name_lands_iam_follows(text: str, name: str, old: str, new: str) -> None:
+    glob = Glob(text)
+    if glob.matches(name):
+        lands = canonical(name.replace(old, new))[1:]
+        found = {one for pattern in spelled(glob) for one in rewritten(f"/{pattern}", Substitution(old, new))}
+        assert any(iam.like(pattern, lands) for pattern in found | spelled(glob))
+
+
+def test_terraform_and_cloudformation_say_what_json_says() -> None:
+    found = policies([Firm().spec], Phase.APPLY)
+    told = json.loads(formats.as_json(found, Phase.APPLY))
+    assert [one["identity"] for one in told["policies"]] == [ROLE, DEFAULT]
+    stack = json.loads(formats.as_cloudformation(found, Phase.APPLY))
+    inside = [one["Properties"]["PolicyDocument"] for one in stack["Resources"].values()]
+    assert inside == [one["document"] for one in told["policies"]]
+    assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in stack["Resources"])
+    hcl = formats.as_terraform(found, Phase.APPLY)
+    assert hcl.count('data "aws_iam_policy_document"') == len(found)
+    for one in told["policies"]:
+        for statement in one["document"]["Statement"]:
+            assert all(f'"{text}",' in hcl for text in (*statement["Action"], *statement["Resource"]))
+    assert "wider" in hcl
+
+
+def subject_fits(policy: Mapping[str, Any], subject: str) -> bool:
+    (statement,) = policy["Statement"]
+    wanted = statement["Condition"]["StringEquals"]
+    assert wanted["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
+    return subject in wanted["token.actions.githubusercontent.com:sub"]
+
+
+def test_a_token_of_either_form_is_trusted_and_no_other() -> None:
+    policy = trust(Trusted("acme/params", "12/34", "prod"), "123456789012")
+    assert subject_fits(policy, "repo:acme/params:environment:prod")
+    assert subject_fits(policy, "repo:acme@12/params@34:environment:prod")
+    assert not subject_fits(policy, "repo:acme@12/params@35:environment:prod")
+    assert not subject_fits(policy, "repo:acme/params:ref:refs/heads/main")
+    assert not subject_fits(policy, "repo:acme/params:pull_request")
+    branch = trust(Trusted("acme/params", branch="trunk", pull_requests=True), "123456789012")
+    assert subject_fits(branch, "repo:acme/params:ref:refs/heads/trunk")
+    assert subject_fits(branch, "repo:acme/params:pull_request")
+
+
+@pytest.mark.parametrize(
+    "trusted",
+    [
+        Trusted("acme"),
+        Trusted("acme/*"),
+        Trusted("acme/params", "12"),
+        Trusted("acme/params", environment="*"),
+        Trusted("acme/params", branch="main:environment:prod"),
+    ],
+)
+def test_what_could_let_in_somebody_else_is_refused(trusted: Trusted) -> None:
+    with pytest.raises(UsageError):
+        trust(trusted, "123456789012")

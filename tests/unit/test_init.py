@@ -1,0 +1,241 @@
+"""What a proposal rests on: looks at values, and patterns for names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.init.paths import (
+    cover,
+    cover_within,
+    is_reserved,
+    parts_of,
+    speakable,
+    spoken,
+    top_paths,
+)
+from ssm_reconcile.init.survey import End, Likeness, survey
+from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, canonical
+from ssm_reconcile.region_ties import RegionTie, region_tie, remaining_tie
+from ssm_reconcile.spec import Glob
+from tests.builders import Stage, unwatched
+from tests.fake_aws.store import Memory
+
+HERE = Place("123456789012", "us-east-1")
+LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])
+NAMES = st.lists(
+    st.lists(LEVEL, min_size=1, max_size=4).map(lambda x: "/" + "/".join(x)), unique=True, min_size=1
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "look"),
+    [
+        ("on", None),
+        ("https://example.org", None),
+        ("https://s3.us-east-1.amazonaws.com/x", RegionTie.REGION),
+        ("us-east-1", RegionTie.REGION),
+        ("db.us-east-1a.internal", RegionTie.REGION),
+        ("us-east-11", None),
+        ("bus-east-1", None),
+        ("eu-west-1", None),
+        ("ami-0abcdef1234567890", RegionTie.ID),
+        ("ami-1234567a", RegionTie.ID),
+        ("snap-20261128", None),
+        ("vol-12345678", None),
+        ("US-EAST-1.RDS.AMAZONAWS.COM", RegionTie.REGION),
+        ("[vpc-0a1b2c3d4e5f60718]", RegionTie.ID),
+        ("sg-0a1b2c3d,us-east-1", RegionTie.ID),
+        ("tsunami-12345678", None),
+        ("vpc-production", None),
+        ("i-1234567", None),
+        ("arn:aws:sqs:us-east-1:123456789012:orders", RegionTie.REGION),
+        ("arn:aws:lambda:us-east-1:123456789012:function:resize", RegionTie.REGION),
+        ("arn:aws:kms:us-east-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", RegionTie.ARN),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:db-Ab12Cd", RegionTie.ARN),
+        (
+            "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/x/50dc6c495c0c9188",
+            RegionTie.ARN,
+        ),
+        ("arn:aws:kms:eu-west-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03", None),
+        ("arn:aws:iam::123456789012:role/x", None),
+    ],
+)
+def test_a_value_shows_what_ties_it_to_its_region(value: str, look: RegionTie | None) -> None:
+    assert region_tie(value, HERE.region) is look
+
+
+@pytest.mark.parametrize(
+    ("value", "tie"),
+    [
+        ("db.us-east-1", RegionTie.REGION),
+        ("https://db.us-east-1:5432/x", RegionTie.REGION),
+        ("DB.US-EAST-1", RegionTie.REGION),
+        ("US-EAST-1.RDS.AMAZONAWS.COM", RegionTie.REGION),
+        ("https://db.us-east-1/x", RegionTie.REGION),
+        ("subnet-0a1b2c3d", RegionTie.ID),
+        ("snap-20261128", None),
+        ("vol-12345678", None),
+        ("us-east-1", None),
+        ("US-EAST-1", None),
+        ("db.us-east-11", None),
+        ("db.us-east-1a", None),
+    ],
+)
+def test_a_host_name_with_the_region_as_a_label_is_tied_to_it(value: str, tie: RegionTie | None) -> None:
+    assert remaining_tie(value, value, "us-east-1") is tie
+
+
+@given(NAMES, st.data())
+def test_a_cover_means_all_chosen_names_and_no_other(names: list[str], data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
+    paths = cover(chosen, names)
+    meant = {name for name in names if any(Glob(path.pattern).matches(name) for path in paths)}
+    assert meant == set(chosen)
+    assert sum(path.count for path in paths) == len(chosen)
+
+
+@given(NAMES)
+def test_the_top_paths_mean_every_name_once(names: list[str]) -> None:
+    paths = top_paths(names)
+    for name in names:
+        assert sum(Glob(path.pattern).matches(name) for path in paths) == 1
+    assert sum(path.count for path in paths) == len(names)
+
+
+@given(NAMES, st.data(), st.sampled_from([4, 8, 100]))
+def test_a_short_cover_is_exact_too_or_there_is_none(
+    names: list[str], data: st.DataObject, limit: int
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(names), unique=True))
+    paths = cover_within(chosen, names, limit)
+    if paths is None:
+        assert len(cover(chosen, names)) > limit
+        return
+    assert len(paths) <= limit
+    assert {name for name in names if any(Glob(path.pattern).matches(name) for path in paths)} == set(chosen)
+
+
+def test_a_whole_path_is_one_pattern() -> None:
+    names = ["/a/x/1", "/a/x/2", "/a/y", "/b"]
+    assert [path.pattern for path in cover(["/a/x/1", "/a/x/2"], names)] == ["/a/x/**"]
+    assert [path.pattern for path in cover(["/a/x/1"], names)] == ["/a/x/1"]
+
+
+def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -> None:
+    names = ["/acme/a/1", "/acme/b/1", "/acme/c"]
+    whole = top_paths(names)
+    assert [path.pattern for path in whole] == ["/acme/**"]
+    assert [path.pattern for path in parts_of(whole, names)] == ["/acme/*", "/acme/a/**", "/acme/b/**"]
+    assert parts_of(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "reserved"), [("/aws/x", True), ("/awsome", True), ("ssm-x", True), ("/my/aws", False)]
+)
+def test_names_that_aws_keeps_for_itself_are_known(name: str, reserved: bool) -> None:
+    assert is_reserved(canonical(name)) is reserved
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a/*", "/a/*"),
+        ("/**/b", "/*/b"),
+        ('/a/"q" $(rm)', "/a/*q*rm*"),
+        ("/a/b\n- c: {}", "/a/b*-*c*"),
+        ("/\N{LATIN SMALL LETTER U WITH DIAERESIS}/b", "/*/b"),
+    ],
+)
+def test_a_name_that_no_rule_may_hold_is_said_with_stars(name: str, said: str) -> None:
+    assert spoken(name) == said
+    assert Glob(said).matches(name)
+
+
+def test_a_name_is_left_to_the_plan_where_its_stars_would_mean_another_one() -> None:
+    every = ("/a/*", "/a/b", "/a/x y", "/c/d e")
+    assert speakable({"/a/*", "/a/x y", "/c/d e"}, every) == {"/a/x y", "/c/d e"}
+    assert speakable({"/a/*", "/a/b", "/a/x y"}, every) == {"/a/*", "/a/b", "/a/x y"}
+
+
+class TestSecretsThatAreThereAlready:
+    """Compared with decryption: the same value under the key that the source's key is mapped to."""
+
+    @pytest.mark.parametrize(
+        ("source_key", "target_key", "likeness"),
+        [
+            ("alias/app", "alias/app", Likeness.IDENTICAL),
+            ("alias/app", "alias/other", Likeness.SAME_VALUE),
+            ("alias/app", None, Likeness.SAME_VALUE),
+            (None, None, Likeness.IDENTICAL),
+            (None, "alias/app", Likeness.SAME_VALUE),
+            ("alias/only-here", "alias/app", Likeness.SAME_VALUE),
+            ("alias/only-here", None, Likeness.IDENTICAL),
+        ],
+    )
+    def test_the_key_counts(self, source_key: str | None, target_key: str | None, likeness: Likeness) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key or MANAGED_KEY)
+        stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key or MANAGED_KEY)
+        assert self.compared(stage) is likeness
+
+    @pytest.mark.parametrize(
+        ("here", "there", "likeness"),
+        [
+            ({}, {}, Likeness.IDENTICAL),
+            ({"description": "d"}, {}, Likeness.SAME_VALUE),
+            ({"allowed_pattern": "s"}, {}, Likeness.SAME_VALUE),
+            ({"tier": "Advanced"}, {}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {}, Likeness.SAME_VALUE),
+            ({}, {"tags": {"team": "a"}}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {"tags": {"team": "b"}}, Likeness.SAME_VALUE),
+            ({"tags": {"team": "a"}}, {"tags": {"team": "a"}}, Likeness.IDENTICAL),
+            ({"tags": {"skip_sync": "x"}}, {}, Likeness.IDENTICAL),
+        ],
+    )
+    def test_all_that_is_replicated_counts(
+        self, here: dict[str, Any], there: dict[str, Any], likeness: Likeness
+    ) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE, **here)
+        stage.world.put(stage.there, "/p/a", "s", SECURE, **there)
+        assert self.compared(stage) is likeness
+
+    def test_another_value_or_type_differs(self) -> None:
+        stage = self.staged()
+        stage.world.put(stage.here, "/p/a", "s", SECURE)
+        stage.world.put(stage.there, "/p/a", "t", SECURE)
+        assert self.compared(stage) is Likeness.DIFFERENT
+        stage.world.put(stage.there, "/p/b", "s")
+        stage.world.put(stage.here, "/p/b", "s", SECURE)
+        assert self.compared(stage, "/p/b") is Likeness.DIFFERENT
+
+    def test_without_decryption_nothing_is_known_of_a_secret(self) -> None:
+        stage = self.staged()
+        for place in (stage.here, stage.there):
+            stage.world.put(place, "/p/a", "s", SECURE)
+        assert self.compared(stage, decrypt=False) is Likeness.UNKNOWN
+
+    def staged(self) -> Stage:
+        stage = Stage()
+        for alias in ("alias/app", "alias/other"):
+            stage.world.add_key(stage.here, alias)
+            stage.world.add_key(stage.there, alias)
+        stage.world.add_key(stage.here, "alias/only-here")
+        return stage
+
+    def compared(self, stage: Stage, name: str = "/p/a", *, decrypt: bool = True) -> Likeness:
+        memory = Memory(stage.world)
+        here, there = Access("us-east-1"), Access("us-east-2")
+        seen = survey(
+            End("source", here, memory.connect(here)),
+            [End("us-east-2", there, memory.connect(there))],
+            b"k" * 32,
+            unwatched,
+            compare_secrets=decrypt,
+        )
+        return seen.targets[0].compared[name]
