@@ -276,9 +276,9 @@ def test_a_text_twice_as_long_takes_about_twice_as_long(part: str) -> None:
 
     def seconds(length: int) -> float:
         text = part * (length // len(part))
-        started = time.process_time()
+        started = time.thread_time()
         value_looks_secret(text)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     value_looks_secret(part)
     assert min(seconds(32_768) for _ in range(3)) < max(0.02, 9 * min(seconds(8_192) for _ in range(3)))

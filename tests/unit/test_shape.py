@@ -184,9 +184,9 @@ def test_a_reading_says_only_when_a_rewritten_value_surely_breaks_its_pattern(
 
 
 def test_the_search_for_references_takes_linear_time() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     assert not spoiled(Sealed("x"), Sealed("{{" * 200_000))
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_half_a_character_is_sealed_and_counted() -> None:

@@ -98,9 +98,9 @@ def test_a_pattern_means_what_the_plainest_reading_says(pattern: list[str], name
     ],
 )
 def test_no_pattern_explodes(pattern: str, name: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     assert not Glob(pattern).matches(name)
-    assert time.process_time() - start < 1
+    assert time.thread_time() - start < 1
 
 
 def test_a_pattern_shows_its_text_and_where_it_stands() -> None:
