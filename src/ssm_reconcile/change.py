@@ -181,7 +181,7 @@ class Change:
 
     `place` is the account and region of the target, `source_name` the source parameter it is about,
     `kind` the type that the parameter has or will have, for people. `writer` is who changed the live
-    parameter last, `changed_outside` whether that was somebody else after us. `exposes`: a SecureString
+    parameter last, `changed_outside` whether another writer changed it after us. `exposes`: a SecureString
     becomes plain text; `source_made_plain`: the source was one at the last write. `pending`: the spec that
     this plan was compared with (`plan --against`) would do exactly the same; not part of the id.
     """

@@ -39,7 +39,10 @@ def unchecked_keys(spec: Replication, rings: Mapping[str, Keyring]) -> list[Find
         unknown = sorted(name for name, key in ring.keys.items() if key.state is KeyState.UNKNOWN)
         if not ring.trouble and not unknown:
             continue
-        why = ring.trouble or f"{', '.join(unknown)}: kms:DescribeKey is not allowed; allow it on these keys."
+        why = ring.trouble or (
+            f"{', '.join(unknown)}: kms:DescribeKey is denied. Allow it in the role's policy and in the key"
+            " policies, and remove any policy that denies it explicitly."
+        )
         message = f"{spec.name}: KMS keys of {label} could not be checked: {why}"
         found.append(Finding(Severity.WARNING, "keys-unchecked", message, label))
     return found

@@ -226,7 +226,7 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
     assert one.told.startswith("not readable, and neither plan nor apply needs them")
-    assert one.remedy == "optional: allow ssm:GetServiceSetting to see them here"
+    assert one.remedy == "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
     assert found.exit_code == 0
 
 

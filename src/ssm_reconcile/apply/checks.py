@@ -76,7 +76,7 @@ def live_version(work: Work, change: Change) -> None:
     desired = change.desired
     plain = desired is not None and not desired.source.is_secret
     if plain and value.type == SECURE and not change.exposes:
-        stale("it is a SecureString by now, and the plan did not show that its value becomes plain text")
+        stale("it has become a SecureString, and the plan did not show that its value becomes plain text")
 
 
 def as_expected(change: Change, value: Value) -> bool:

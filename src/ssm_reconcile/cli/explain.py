@@ -55,7 +55,7 @@ _UNCOUNTED = 10**9
 @options.only_name
 @click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
 @click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
-@click.option("--quick", is_flag=True, help="Read that name only: guards that count are not told.")
+@click.option("--quick", is_flag=True, help="Read that name only: guards that count are not reported.")
 @options.text_or_json
 @options.aws
 def command(
@@ -84,12 +84,12 @@ def command(
         places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
         mode = ("--no-decrypt",) if no_decrypt else ()
         again = CommandLine(specs, name, target, mode=mode, access=asked.access)
-        told: list[Explanation] = []
+        explanations: list[Explanation] = []
         for spec in narrowed(loaded, run):
             mine = replace(again, name=spec.name if len(loaded) > 1 else name)
-            told += _explained(parameter, spec, places, work, mine, quick=quick)
-    shown = text.text(told, verbose=bool(asked.verbose))
-    streams.result(json.dumps(text.document(told), indent=2) if form == "json" else shown)
+            explanations += _explained(parameter, spec, places, work, mine, quick=quick)
+    shown = text.text(explanations, verbose=bool(asked.verbose))
+    streams.result(json.dumps(text.document(explanations), indent=2) if form == "json" else shown)
     running.say_standard_input(specs, asked)
     return 0
 

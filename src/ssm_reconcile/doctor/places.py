@@ -48,7 +48,11 @@ def _settings(label: str, settings: Settings) -> list[Check]:
     if settings.default_tier is None or settings.high_throughput is None:
         trouble = settings.trouble or "AWS gave no answer"
         told = f"not readable, and neither plan nor apply needs them: {trouble}"
-        remedy = "optional: allow ssm:GetServiceSetting to see them here" if settings.denied else ""
+        remedy = (
+            "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
+            if settings.denied
+            else ""
+        )
         return [Check(label, "settings", Answer.UNKNOWN, told, remedy)]
     throughput = "on" if settings.high_throughput else "off: a large first apply is faster with it"
     return [

@@ -149,7 +149,7 @@ def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
     expected = Expected(1, live.last_modified, live.version, live.last_modified)
     planned = replace(change(effect), expected=expected, exposes=shown)
     if refused:
-        with pytest.raises(Ended, match="it is a SecureString by now") as ended:
+        with pytest.raises(Ended, match="it has become a SecureString") as ended:
             checks.live_version(work(stage), planned)
         assert ended.value.result is Result.STALE
     else:
