@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from ssm_reconcile.model import (
     Key,
     Keyring,
     Listing,
+    Parameter,
     Place,
     Reading,
     Sealed,
@@ -143,3 +145,22 @@ def test_a_key_that_nobody_could_resolve_is_called_as_it_was_named() -> None:
 
 def test_tags_are_sorted_before_they_are_shown() -> None:
     assert sorted_tags({"b": "1", "a": "2"}) == (("a", "2"), ("b", "1"))
+
+
+def test_the_expiration_is_the_earliest_readable_one_and_utc_without_an_offset() -> None:
+    def policy(moment: str) -> str:
+        return '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"' + moment + '"}}'
+
+    policies = (
+        policy("2027-01-02T00:00:00"),
+        "not json",
+        policy("2027-01-01T01:00:00+02:00"),
+        '{"Type":"NoChangeNotification","Attributes":{"After":"1","Unit":"Days"}}',
+    )
+    when = datetime(2026, 11, 28, tzinfo=UTC)
+    parameter = Parameter("/a", "String", 1, when, policies=policies)
+    assert parameter.expiration == datetime(2026, 12, 31, 23, tzinfo=UTC)
+    assert Parameter("/a", "String", 1, when, policies=policies[:1]).expiration == datetime(
+        2027, 1, 2, tzinfo=UTC
+    )
+    assert Parameter("/a", "String", 1, when, policies=policies[1:2]).expiration is None
