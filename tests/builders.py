@@ -14,6 +14,19 @@ from typing import Any
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.apply.work import Ends, SourceTags, Work
+from ssm_reconcile.change import (
+    Change,
+    Create,
+    Delete,
+    Expected,
+    Fate,
+    Release,
+    Replace,
+    Retag,
+    Row,
+    TagDiff,
+    Update,
+)
 from ssm_reconcile.diff import Scene, TargetDiff, diff
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import (
@@ -35,25 +48,7 @@ from ssm_reconcile.model import (
     Value,
     canonical,
 )
-from ssm_reconcile.plan import (
-    Change,
-    Create,
-    Delete,
-    Expected,
-    Fate,
-    Mode,
-    Narrowing,
-    Other,
-    Plan,
-    Release,
-    Replace,
-    ReplicationPlan,
-    Retag,
-    Row,
-    TagDiff,
-    TargetPlan,
-    Update,
-)
+from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.prove import Proof, prove
 from ssm_reconcile.record import (

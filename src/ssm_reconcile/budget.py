@@ -7,19 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.model import IMAGE
-from ssm_reconcile.plan import (
-    Adopt,
-    Budget,
-    Change,
-    Create,
-    Delete,
-    Fate,
-    Release,
-    Replace,
-    Retag,
-    Update,
-)
+from ssm_reconcile.plan import Budget
 
 RATES: Mapping[str, float] = {"put": 3.0, "tags": 5.0, "delete": 5.0, "list_tags": 5.0, "get": 30.0}
 """Calls per second that are assumed where the spec says nothing (aws-facts A4)."""

@@ -1,6 +1,6 @@
 """One change, as data: an address of a target, what is to be done there, and what must still be true.
 
-Change        one address, with its row, its fate and the reasons
+Change        one address, with its row, the reasons, and the guards that withhold it
 └── Effect    what is done: Create | Update | Retag | Adopt | Replace | Delete | Release
 """
 
@@ -54,6 +54,21 @@ class Fate(StrEnum):
 
     APPLY = "apply"
     WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why one guard withholds a change.
+
+    `why` is a phrase for the change, `remedy` a sentence that says what lets it through. A guard that
+    counts has a `limit` and the `count` that exceeds it (changes, or percent of the replicas).
+    """
+
+    guard: str
+    why: str
+    limit: int | None = None
+    count: int | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +199,7 @@ class Change:
     parameter last, `changed_outside` whether another writer changed it after us. `exposes`: a SecureString
     becomes plain text; `source_made_plain`: the source was one at the last write. `pending`: the spec that
     this plan was compared with (`plan --against`) would do exactly the same; not part of the id.
+    `withheld` has one entry for each guard that withholds the change; without one, it is applied.
     """
 
     replication: str
@@ -201,9 +217,23 @@ class Change:
     changed_outside: bool = False
     exposes: bool = False
     source_made_plain: bool = False
-    fate: Fate = Fate.APPLY
-    withheld_by: tuple[str, ...] = ()
+    withheld: tuple[Hold, ...] = ()
     pending: bool = False
+
+    @property
+    def fate(self) -> Fate:
+        """Whether a guard withholds this change."""
+        return Fate.WITHHELD if self.withheld else Fate.APPLY
+
+    @property
+    def withheld_by(self) -> tuple[str, ...]:
+        """The names of the guards that withhold this change."""
+        return tuple(hold.guard for hold in self.withheld)
+
+    @property
+    def all_reasons(self) -> tuple[str, ...]:
+        """The reasons, followed by why each guard withholds this change."""
+        return (*self.reasons, *(f"withheld: {hold.why}" for hold in self.withheld))
 
     @property
     def action(self) -> Action:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ssm_reconcile.change import Change, Create, Replace, Update
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, canonical
-from ssm_reconcile.plan import Change, Create, Replace, Update
 from ssm_reconcile.spec import Replication
 
 NAMED = 5

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from ssm_reconcile.plan import Against, Change, Plan, ReplicationPlan, effect_of
+from ssm_reconcile.change import Change, effect_of
+from ssm_reconcile.plan import Against, Plan, ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
 _POSITIONS = frozenset({"where", "limit_lines"})

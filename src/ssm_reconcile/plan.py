@@ -18,59 +18,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ssm_reconcile.change import (
-    Action,
-    Adopt,
-    Change,
-    Create,
-    Delete,
-    Difference,
-    Effect,
-    Expected,
-    Fate,
-    Release,
-    Replace,
-    Retag,
-    Row,
-    TagDiff,
-    Update,
-    by_danger,
-    effect_of,
-)
+from ssm_reconcile.change import Change, Fate, Row, effect_of
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.surrogates import printable
-
-__all__ = [
-    "COUNTED",
-    "UNMET",
-    "WRITES",
-    "Action",
-    "Adopt",
-    "Against",
-    "Budget",
-    "Change",
-    "Create",
-    "Delete",
-    "Difference",
-    "Effect",
-    "Expected",
-    "Fate",
-    "Mode",
-    "Narrowing",
-    "Other",
-    "Plan",
-    "Release",
-    "Replace",
-    "ReplicationPlan",
-    "Retag",
-    "Row",
-    "TagDiff",
-    "TargetPlan",
-    "Update",
-    "by_danger",
-    "effect_of",
-    "fingerprint",
-]
 
 
 class Mode(StrEnum):

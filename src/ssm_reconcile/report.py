@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ssm_reconcile.change import Change
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.plan import UNMET, Change, Plan
+from ssm_reconcile.plan import UNMET, Plan
 
 
 class Result(StrEnum):

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ssm_reconcile.plan import UNMET, Fate, Other, Plan, ReplicationPlan, Row, TargetPlan
+from ssm_reconcile.change import Fate, Row
+from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Orphans, Replication
 
@@ -133,7 +134,7 @@ def drift_of(plan: Plan, specs: Iterable[Replication]) -> tuple[Drift, ...]:
             change.target,
             change.name,
             f"{change.action.value}{', withheld' if change.fate is Fate.WITHHELD else ''}",
-            tuple(reason for reason in change.reasons if change.fate is Fate.WITHHELD),
+            change.all_reasons if change.withheld else (),
         )
         for change in plan.changes
     ]

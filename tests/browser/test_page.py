@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.plan import Difference, Plan
+from ssm_reconcile.change import Difference
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.outcomes import report_view
 from ssm_reconcile.renderers.view import plan_view

@@ -16,10 +16,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.cli import applying, door, running
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
-from ssm_reconcile.plan import Row
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from tests.cases import golden

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ssm_reconcile.change import Fate
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import Fate, Plan
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication

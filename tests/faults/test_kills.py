@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
+from ssm_reconcile.change import Action, Release, Update
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import WRITES, Action, Release, Update
+from ssm_reconcile.plan import WRITES
 from tests.fake_aws.traffic import Fault, killed
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.change import Fate
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import Fate
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Orphans
 from tests.fake_aws.traffic import Fault, skipped

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Release
 from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
 from ssm_reconcile.model import Place
-from ssm_reconcile.plan import Release
 from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
 from tests.fake_aws.world import Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed

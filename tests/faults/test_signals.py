@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
+from ssm_reconcile.change import Replace
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import WRITES, Replace
+from ssm_reconcile.plan import WRITES
 from ssm_reconcile.report import Result
 from tests.fake_aws.traffic import Fault, lost, refused
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
+from ssm_reconcile.change import Replace, Update
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.plan import Replace, Update
 from ssm_reconcile.report import Report, Result
 from tests.fake_aws.behaviour import AwsBehaviour, Recreate
 from tests.fake_aws.traffic import Fault

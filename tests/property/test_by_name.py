@@ -7,12 +7,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.change import effect_of
 from ssm_reconcile.event.events import Names
 from ssm_reconcile.event.reconciler import EventReconciler, Planned
 from ssm_reconcile.event.requests import NameRequest
 from ssm_reconcile.event.scope import concerned
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Plan, effect_of
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
 from tests.property.profiles import examples
 from tests.property.stage import LIFTED, Going, Stage, unwatched

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from ssm_reconcile.change import Change, Replace, Update
 from ssm_reconcile.model import KeyState, canonical
-from ssm_reconcile.plan import Change, Plan, Replace, Update
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace, all_readings, label

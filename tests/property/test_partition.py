@@ -6,8 +6,9 @@ from collections import Counter
 
 from hypothesis import given
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import COUNTED, Plan, Row
+from ssm_reconcile.plan import COUNTED, Plan
 from ssm_reconcile.spec import Replication
 from tests.property.expected import View
 from tests.property.profiles import examples

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from hypothesis import assume, given
 
+from ssm_reconcile.change import Fate
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Fate
 from ssm_reconcile.renderers.json import dumps, plan_document
 from ssm_reconcile.spec import Run
 from tests.property.expected import View

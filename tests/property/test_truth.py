@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile.change import Adopt, Change, Create, Release, Replace, Retag, Row, Update
 from ssm_reconcile.model import SECURE, canonical
-from ssm_reconcile.plan import Adopt, Change, Create, Plan, Release, Replace, Retag, Row, Update
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import RECORD, key_digest, parse
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
 from tests.fake_aws.region import Stored
@@ -165,7 +166,7 @@ NOT_IN_THE_ID = frozenset(
         "changed_outside",
         "exposes",
         "source_made_plain",
-        "withheld_by",
+        "withheld",  # `fate` follows from it, and is in the id
         "rule",
         "hidden",
         "warnings",
@@ -212,6 +213,7 @@ def effects(plan: Plan) -> list[Any]:
         (
             essence(change),
             change.row,
+            change.fate,
             change.effect.__class__.__name__,
             sorted(change.tags.removed),
             change.expected.source_version,

@@ -10,24 +10,20 @@ from typing import Any
 import pytest
 
 from ssm_reconcile import approve
-from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.model import SECURE, Desired, Parameter
-from ssm_reconcile.plan import (
+from ssm_reconcile.change import (
     Change,
     Create,
     Delete,
     Difference,
     Expected,
-    Fate,
-    Narrowing,
-    Other,
-    Plan,
-    ReplicationPlan,
+    Hold,
     Row,
     TagDiff,
-    TargetPlan,
     Update,
 )
+from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.model import SECURE, Desired, Parameter
+from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.renderers.json import dumps, plan_document
 from ssm_reconcile.renderers.reading import read_plan_document
 from ssm_reconcile.spec import Adopt, Run
@@ -117,8 +113,8 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             update(expected=Expected(3, NOON + timedelta(seconds=9), 2, NOON)),
             "source last modified other than approved",
         ),
-        (update(), update(fate=Fate.WITHHELD, withheld_by=("max-deletes",)), "withheld now, by max-deletes"),
-        (update(fate=Fate.WITHHELD), update(), "withheld then, to be applied now"),
+        (update(), update(withheld=(Hold("max-deletes", ""),)), "withheld now, by max-deletes"),
+        (update(withheld=(Hold("max-deletes", ""),)), update(), "withheld then, to be applied now"),
         (update(), delete("/app/b"), "action update became delete"),
         (create(), create(type="StringList"), "type String became StringList"),
         (create(), create(tier="Advanced"), "tier Standard became Advanced"),

@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 from ssm_reconcile.budget import SOURCE, Site, budget
-from ssm_reconcile.plan import Change, Fate, Release, TagDiff, Update
+from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt as AdoptMode
 from ssm_reconcile.spec import DeleteMode, Run
@@ -81,7 +81,7 @@ def test_deletes_go_by_ten_and_replacements_one_by_one() -> None:
 
 
 def test_what_is_withheld_costs_nothing() -> None:
-    held = [replace(one, fate=Fate.WITHHELD) for one in creates(5)]
+    held = [replace(one, withheld=(Hold("replace", ""),)) for one in creates(5)]
     assert budget([*held, *creates(1, "/p/x")], {}) == budget(creates(1, "/p/x"), {})
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile import detach
+from ssm_reconcile.change import Row
 from ssm_reconcile.detach import Detachment
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble
 from ssm_reconcile.model import Access
 from ssm_reconcile.places import Places
-from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Adopt, Run, Source

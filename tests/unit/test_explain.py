@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble, Where
 from ssm_reconcile.explain import Explanation, explain
 from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.explain.text import document, text
 from ssm_reconcile.model import KeyState
-from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
 from tests.builders import OWNED_BY, Stage, counted, replication, unwatched

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile import detach
+from ssm_reconcile.change import Row
 from ssm_reconcile.detach import Detachment
-from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, Glob, Orphans, Replication, Run

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ssm_reconcile.change import Change, Create, Delete, Replace, Retag, TagDiff, Update
 from ssm_reconcile.errors import Severity
 from ssm_reconcile.key_findings import unusable_source_keys
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Key, Keyring, KeyState, Listing
-from ssm_reconcile.plan import Change, Create, Delete, Replace, Retag, TagDiff, Update
 from ssm_reconcile.spec import Run
 from tests.builders import HERE, Stage, change, desired, parameter, record, replication, target
 

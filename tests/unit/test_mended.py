@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.model import SECURE, canonical
-from ssm_reconcile.plan import Action, Fate
 from ssm_reconcile.record import RECORD, WAS_SECRET, parse
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Glob, Limits, Replication, Rewrite, RewriteIn, Run

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.change import Hold
 from ssm_reconcile.load import load_text
 from ssm_reconcile.pending import marked, narrowed_to, same
-from ssm_reconcile.plan import Fate, Plan
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
 
@@ -42,7 +43,10 @@ def test_a_change_that_does_something_else_is_not_pending() -> None:
 
 
 def test_a_change_that_a_guard_withheld_before_and_not_now_is_not_pending() -> None:
-    assert compared(plans.plan_of([A]), plans.plan_of([replace(A, fate=Fate.WITHHELD)])) == (set(), set())
+    assert compared(plans.plan_of([A]), plans.plan_of([replace(A, withheld=(Hold("max-deletes", ""),))])) == (
+        set(),
+        set(),
+    )
 
 
 def test_a_target_that_is_another_place_now_has_nothing_pending() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ssm_reconcile import detach
-from ssm_reconcile.plan import Row
+from ssm_reconcile.change import Row
 from ssm_reconcile.record import Record, digest
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, Glob, Orphans, Run

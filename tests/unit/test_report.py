@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.plan import Other, Plan, Row
+from ssm_reconcile.change import Row
+from ssm_reconcile.plan import Other, Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.builders import creates, part
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.plan import Change, Other, Plan
+from ssm_reconcile.change import Change
+from ssm_reconcile.plan import Other, Plan
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import DeleteMode, Orphans, Run
 from tests.builders import Stage, replication

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Change, Update
 from ssm_reconcile.model import ADVANCED, INTELLIGENT, SECURE, STANDARD
-from ssm_reconcile.plan import Change, Update
 from ssm_reconcile.spec import Adopt, Glob, Replication, Rewrite, RewriteIn, Run, TierMode
 from tests.builders import Judged, Stage, counted, held, judge, replica, replication, target
 

@@ -23,21 +23,11 @@ from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
 from ssm_reconcile.apply.again import look_again, remaining
 from ssm_reconcile.apply.lanes import in_lanes
 from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
+from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Place
-from ssm_reconcile.plan import (
-    Adopt,
-    Change,
-    Create,
-    Delete,
-    Fate,
-    Plan,
-    Release,
-    Replace,
-    Retag,
-    Update,
-)
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Phase, Progress, Watch
 from ssm_reconcile.record import Origin
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
@@ -123,9 +113,7 @@ class _Tally:
 
 def _why_withheld(change: Change) -> str:
     """The guards, and what each of them said of this change."""
-    said = [reason.removeprefix("withheld: ") for reason in change.reasons if reason.startswith("withheld: ")]
-    by = ", ".join(change.withheld_by)
-    return f"{by}: {'; '.join(said)}" if said else by
+    return f"{', '.join(change.withheld_by)}: {'; '.join(hold.why for hold in change.withheld)}"
 
 
 def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:

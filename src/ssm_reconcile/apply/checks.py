@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
+from ssm_reconcile.change import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, Desired, Sealed, Tags, Value, canonical
-from ssm_reconcile.plan import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
 from ssm_reconcile.apply.work import Ended, Work, failed
+from ssm_reconcile.change import Change
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Change
 from ssm_reconcile.record import Standing
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.stores.base import Step

@@ -13,9 +13,9 @@ from ssm_reconcile.apply.attempts import INSTANT, attempt
 from ssm_reconcile.apply.tagging import TAG_ROOM
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, tier_of, withheld
 from ssm_reconcile.apply.writing import Values, put_new
+from ssm_reconcile.change import Change
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
-from ssm_reconcile.plan import Change
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, accepts, size_of, spoiled

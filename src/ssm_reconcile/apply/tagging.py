@@ -10,9 +10,9 @@ from typing import TypeAlias
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
 from ssm_reconcile.apply.work import Ended, Work, failed
+from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Desired, Tags, canonical
-from ssm_reconcile.plan import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.record import SOURCE, Record, Standing, keyless
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from ssm_reconcile.change import Change
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Desired, Place, Sealed, Tags, canonical
-from ssm_reconcile.plan import Change
 from ssm_reconcile.record import (
     Origin,
     Record,

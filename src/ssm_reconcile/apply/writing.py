@@ -10,9 +10,9 @@ from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt, wait
 from ssm_reconcile.apply.tagging import was_secret, write_tags
 from ssm_reconcile.apply.work import Work, failed, request, stale
+from ssm_reconcile.change import Change, Create, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import IMAGE, Desired, Sealed, Tags, Value, canonical
-from ssm_reconcile.plan import Change, Create, TagDiff, Update
 from ssm_reconcile.record import RECORD, Origin, Record, Standing, keyless
 from ssm_reconcile.shape import normal
 from ssm_reconcile.stores.base import Step

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from ssm_reconcile.change import effect_of
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.plan import Plan, effect_of, fingerprint
+from ssm_reconcile.plan import Plan, fingerprint
 from ssm_reconcile.spec import Adopt, Run
 
 Document: TypeAlias = Mapping[str, Any]

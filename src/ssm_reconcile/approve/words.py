@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ssm_reconcile.plan import Change, Fate
+from ssm_reconcile.change import Change, Fate
 
 Effect: TypeAlias = Mapping[str, Any]
 """What `plan.effect_of` makes of a change."""
@@ -62,7 +62,7 @@ def _fate(old: object, change: Change) -> str:
     if old == change.fate.value:
         return ""
     if change.fate is Fate.WITHHELD:
-        return f"withheld now, by {', '.join(change.withheld_by) or 'a guard'}"
+        return f"withheld now, by {', '.join(change.withheld_by)}"
     return "withheld then, to be applied now"
 
 

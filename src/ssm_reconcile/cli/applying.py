@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssm_reconcile import __version__, approve
+from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import running, showing, streams
 from ssm_reconcile.cli.failures import code_of, summary_of
 from ssm_reconcile.cli.options import Asked
@@ -30,7 +31,7 @@ from ssm_reconcile.errors import (
     SpecError,
     StoreError,
 )
-from ssm_reconcile.plan import Fate, Mode, Narrowing, Plan
+from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.json import dumps, report_document
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.surrogates import printable_tree

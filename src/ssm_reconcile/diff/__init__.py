@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
 from ssm_reconcile.diff.advice import ValueNotes, notes_of, value_findings
 from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, unplaced
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import Desired, Problem, canonical
-from ssm_reconcile.plan import Change, Delete, Other, Release, Replace, Retag, Row
+from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
 
 __all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on", "value_findings"]

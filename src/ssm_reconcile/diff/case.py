@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
     Verdict,
@@ -29,7 +30,6 @@ from ssm_reconcile.model import (
     Unreadable,
     canonical,
 )
-from ssm_reconcile.plan import Difference, TagDiff
 from ssm_reconcile.record import (
     SAME_MOMENT,
     TAG_VALUE_LIMIT,

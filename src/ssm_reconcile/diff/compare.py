@@ -9,6 +9,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
+from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.model import (
     ADVANCED,
     INTELLIGENT,
@@ -21,7 +22,6 @@ from ssm_reconcile.model import (
     Tags,
     Unreadable,
 )
-from ssm_reconcile.plan import Difference, TagDiff
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.spec import Replication
 

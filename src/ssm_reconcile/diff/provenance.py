@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.change import Change
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.model import SECURE, Desired, Parameter
-from ssm_reconcile.plan import Change
 from ssm_reconcile.record import (
     WAS_SECRET,
     Origin,

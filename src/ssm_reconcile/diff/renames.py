@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.diff import TargetDiff
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import Listing, Place, canonical
-from ssm_reconcile.plan import Row
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.spec import Replication
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from ssm_reconcile.diff.case import Case
-from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
-from ssm_reconcile.diff.provenance import both, compared, exposed, is_adopted, judged
-from ssm_reconcile.diff.tiers import tier_reasons
-from ssm_reconcile.plan import (
+from ssm_reconcile.change import (
     Adopt,
     Change,
     Create,
@@ -17,7 +13,6 @@ from ssm_reconcile.plan import (
     Difference,
     Effect,
     Expected,
-    Other,
     Release,
     Replace,
     Retag,
@@ -25,6 +20,11 @@ from ssm_reconcile.plan import (
     TagDiff,
     Update,
 )
+from ssm_reconcile.diff.case import Case
+from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
+from ssm_reconcile.diff.provenance import both, compared, exposed, is_adopted, judged
+from ssm_reconcile.diff.tiers import tier_reasons
+from ssm_reconcile.plan import Other
 from ssm_reconcile.record import (
     OWNER,
     RECORD,

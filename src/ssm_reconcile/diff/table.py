@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.model import Desired
-from ssm_reconcile.plan import Row
 from ssm_reconcile.record import (
     OWNER,
     SOURCE,

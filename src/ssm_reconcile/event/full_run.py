@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.change import Change, Fate
 from ssm_reconcile.event.reconciler import EventReconciler
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import UNMET, Change, Fate, Plan
+from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Report, Result
 
 Send: TypeAlias = Callable[[Sequence[str]], int]

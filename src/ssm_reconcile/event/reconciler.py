@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ssm_reconcile import observe, reconcile
+from ssm_reconcile.change import Action, Change, Delete, Release, Replace
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.event.requests import NameRequest
@@ -20,7 +21,7 @@ from ssm_reconcile.event.stale_reads import unseen
 from ssm_reconcile.model import Access, Listing, Place, canonical
 from ssm_reconcile.observe import Glimpse
 from ssm_reconcile.places import Places, narrowed
-from ssm_reconcile.plan import Action, Change, Delete, Narrowing, Plan, Release, Replace
+from ssm_reconcile.plan import Narrowing, Plan
 from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Watch
 from ssm_reconcile.record import Standing, standing

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from ssm_reconcile.change import Delete, Fate, Release
 from ssm_reconcile.event.reconciler import Planned
 from ssm_reconcile.event.requests import NameRequest
-from ssm_reconcile.plan import UNMET, Delete, Fate, Other, Release
+from ssm_reconcile.plan import UNMET, Other
 from ssm_reconcile.report import Outcome, Report, Result
 
 _PASSING = frozenset({Result.FAILED, Result.STALE, Result.NOT_ATTEMPTED})

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.explain import facts, lifting, remedies, rows
 from ssm_reconcile.model import Desired, canonical
-from ssm_reconcile.plan import Change, Fate, Other, ReplicationPlan, Row
+from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.spec import Replication
 
 __all__ = ["Explanation", "Seen", "addresses", "explain"]
@@ -196,8 +197,5 @@ def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
 
 def _guards(outcome: Change | Other | None) -> Iterator[str]:
     """Yield the guards that withhold a change, and why."""
-    if not isinstance(outcome, Change) or outcome.fate is not Fate.WITHHELD:
-        return
-    reasons = [one.removeprefix("withheld: ") for one in outcome.reasons if one.startswith("withheld: ")]
-    for guard, why in zip(outcome.withheld_by, reasons, strict=False):
-        yield f"{guard}: {why}"
+    if isinstance(outcome, Change):
+        yield from (f"{hold.guard}: {hold.why}" for hold in outcome.withheld)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from ssm_reconcile.change import Change, Difference
 from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import MANAGED_KEY, Desired, Parameter, Tags, canonical
-from ssm_reconcile.plan import Change, Difference, Other
+from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.guards import Rules, guarded
-from ssm_reconcile.plan import Change, Fate, ReplicationPlan, Row, Update
+from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
 _MOST_PERCENT = 100
@@ -134,8 +135,7 @@ def _opened(part: ReplicationPlan, withheld: Withheld) -> ReplicationPlan:
     """Return the plan as it is without that guard in that target."""
     name, thaw = withheld.change.target, withheld.by == "frozen-target"
     changes = tuple(
-        replace(change, fate=Fate.APPLY, withheld_by=()) if change in withheld.alike else change
-        for change in part.changes
+        replace(change, withheld=()) if change in withheld.alike else change for change in part.changes
     )
     targets = tuple(replace(one, frozen=False) if thaw and one.name == name else one for one in part.targets)
     return replace(part, changes=changes, targets=targets)

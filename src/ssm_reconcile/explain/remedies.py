@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
+from ssm_reconcile.change import Change, Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene
 from ssm_reconcile.model import Problem, ProblemKind, canonical
-from ssm_reconcile.plan import Change, Other, Row
+from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
 from ssm_reconcile.skip_tag import OnSkip
 from ssm_reconcile.spec import Replication

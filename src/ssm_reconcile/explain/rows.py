@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ssm_reconcile.change import Change, Release, Row, Update
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import Verdict
 from ssm_reconcile.diff.table import TABLE
-from ssm_reconcile.plan import Change, Other, Release, Row, Update
+from ssm_reconcile.plan import Other
 from ssm_reconcile.record import Standing
 
 _IN_WORDS = {
@@ -36,8 +37,7 @@ def answer(case: Case, row: Row, outcome: Change | Other | None) -> str:
     if row is Row.IN_SYNC:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
         return f"{_IN_WORDS[row]} ({how})"
-    reasons = [one for one in outcome.reasons if not one.startswith("withheld: ")] if outcome else []
-    said = "; ".join(reasons)
+    said = "; ".join(outcome.reasons) if outcome else ""
     if row in (Row.INVALID, Row.UPDATE, Row.CREATE):
         return f"{_IN_WORDS[row]}: {said}" if said else _IN_WORDS[row]
     return said or _IN_WORDS[row]  # in the other rows the reasons are the row in words, and more

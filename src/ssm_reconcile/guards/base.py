@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from ssm_reconcile.change import Action, Change, Fate, Hold
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Action, Change, Fate, ReplicationPlan
+from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
 
@@ -35,12 +36,7 @@ def withhold(plan: ReplicationPlan, guard: str, chosen: Collection[Change], why:
     if not addresses:
         return plan
     changes = tuple(
-        replace(
-            change,
-            fate=Fate.WITHHELD,
-            withheld_by=(*change.withheld_by, guard),
-            reasons=(*change.reasons, f"withheld: {why}"),
-        )
+        replace(change, withheld=(*change.withheld, Hold(guard, why)))
         if (change.target, change.name) in addresses
         else change
         for change in plan.changes

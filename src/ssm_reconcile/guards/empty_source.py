@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Action
 from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
-from ssm_reconcile.plan import Action, ReplicationPlan
+from ssm_reconcile.plan import ReplicationPlan
 
 NAME = "empty-source"
 

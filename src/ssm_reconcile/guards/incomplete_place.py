@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Action
 from ssm_reconcile.guards.base import Rules, open_changes, withhold
-from ssm_reconcile.plan import Action, ReplicationPlan
+from ssm_reconcile.plan import ReplicationPlan
 
 NAME = "incomplete-place"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.guards.base import Rules, counted, noted, open_changes, withhold
-from ssm_reconcile.plan import ReplicationPlan, Row
+from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import NO_ID_REMEDY
 
 NAME = "no-id"

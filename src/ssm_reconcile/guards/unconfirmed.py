@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Change, Retag, Row
 from ssm_reconcile.guards.base import Rules, open_changes, withhold
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import Change, ReplicationPlan, Retag, Row
+from ssm_reconcile.plan import ReplicationPlan
 
 NAME = "unconfirmed"
 SOURCE = ""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ssm_reconcile.plan import Action
+from ssm_reconcile.change import Action
 
 PLAN_FAILED = "plan-failed"
 COUNTS = (

@@ -12,20 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ssm_reconcile.change import Change, Create, Delete, Difference, Expected, Release, Update
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, TEXT, Desired
-from ssm_reconcile.plan import (
-    Change,
-    Create,
-    Delete,
-    Difference,
-    Expected,
-    Other,
-    Plan,
-    Release,
-    ReplicationPlan,
-    Update,
-)
+from ssm_reconcile.plan import Other, Plan, ReplicationPlan
 from ssm_reconcile.renderers.inert import escaped
 from ssm_reconcile.report import Outcome, Report, Result
 
@@ -196,7 +186,7 @@ def _change(change: Change) -> dict[str, Any]:
         "type": change.kind,
         "source": _source_of(change),
         "attributes": _attributes(change),
-        "reasons": list(change.reasons),
+        "reasons": list(change.all_reasons),
         "expected": _expected(change.expected),
         "fate": change.fate.value,
         "withheld_by": list(change.withheld_by),

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ssm_reconcile.change import Action
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.plan import COUNTED, Action
+from ssm_reconcile.plan import COUNTED
 
 MAJOR = "1"
 Shape: TypeAlias = Any

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ssm_reconcile.apply.again import CHUNK, PATIENCE, look_again, remaining
+from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
-from ssm_reconcile.plan import Other, Plan, Row
+from ssm_reconcile.plan import Other, Plan
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Remaining, Result
 from tests.builders import Stage, Watched, creates, part, unwatched, work

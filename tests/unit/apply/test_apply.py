@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Action
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, Access, Place
-from ssm_reconcile.plan import Action, Plan
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Phase
 from ssm_reconcile.reconcile import carry_out
 from ssm_reconcile.report import Report, Result

@@ -10,9 +10,9 @@ import pytest
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.work import Ended
+from ssm_reconcile.change import Create, Delete, Expected, Release, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
-from ssm_reconcile.plan import Create, Delete, Expected, Release, TagDiff, Update
 from ssm_reconcile.report import Result
 from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
 from tests.fake_aws.traffic import at_call, refused

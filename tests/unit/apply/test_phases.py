@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ssm_reconcile.apply import _phases, _Tally
-from ssm_reconcile.change import Delete
-from ssm_reconcile.plan import Change, Row
+from ssm_reconcile.change import Change, Delete, Row
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Result
 from tests.builders import Watched, change, creates, deletes, replaces, retags

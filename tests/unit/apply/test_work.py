@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, Ended, SourceTags, failed, request
+from ssm_reconcile.change import Create
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, Sealed
-from ssm_reconcile.plan import Create
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, digest, key_digest
 from ssm_reconcile.report import Result
 from tests.builders import COPIED_AT, ID, MADE, NOW, Stage, change, desired, parameter, store_error, work

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile.change import Action
 from ssm_reconcile.event.reconciler import EventReconciler
 from ssm_reconcile.event.requests import NameRequest
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.plan import Action
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Replication, Run
 from tests.builders import SOMEBODY, US, Stage, outcome, replication, unwatched

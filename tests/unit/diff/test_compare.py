@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     Verdict,
     attribute_differences,
@@ -27,7 +28,6 @@ from ssm_reconcile.model import (
     Reading,
     Unreadable,
 )
-from ssm_reconcile.plan import Difference, TagDiff
 from ssm_reconcile.record import key_digest
 from tests.builders import COPIED_AT, THERE, desired, parameter, record, replication, ring
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ssm_reconcile.change import Adopt as Adoption
+from ssm_reconcile.change import Create, Delete, Release, Replace, Retag, Row, Update
 from ssm_reconcile.diff.table import TABLE
 from ssm_reconcile.model import (
     ADVANCED,
@@ -22,8 +24,6 @@ from ssm_reconcile.model import (
     Keyring,
     KeyState,
 )
-from ssm_reconcile.plan import Adopt as Adoption
-from ssm_reconcile.plan import Create, Delete, Release, Replace, Retag, Row, Update
 from ssm_reconcile.record import (
     OWNER,
     RECORD,

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.change import Fate, Row, effect_of
 from ssm_reconcile.errors import NothingPlanned, Trouble
 from ssm_reconcile.event.reconciler import MANY_UPDATES, EventReconciler, Planned
 from ssm_reconcile.event.requests import NameRequest
 from ssm_reconcile.event.results import NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.places import Places
-from ssm_reconcile.plan import Fate, Plan, Row, effect_of
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, Limits, Replication, Rewrite, RewriteIn, Run, Source

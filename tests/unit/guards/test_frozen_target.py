@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.change import Fate
 from ssm_reconcile.errors import Where
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.frozen_target import guard
-from ssm_reconcile.plan import Fate, TargetPlan
+from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.spec import Run
 from tests.builders import (
     creates,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.guards import GUARDS, Rules, guarded
 from ssm_reconcile.guards.base import noted, open_changes, withhold
-from ssm_reconcile.plan import Action, Fate
 from ssm_reconcile.spec import Run
 from tests.builders import creates, deletes, fates, part, replaces, replication, updates
 
@@ -66,7 +66,7 @@ def test_withholding_twice_names_both_guards() -> None:
     once = withhold(part(*deletes(1)), "one", deletes(1), "why")
     twice = withhold(once, "two", deletes(1), "why else")
     assert twice.changes[0].withheld_by == ("one", "two")
-    assert twice.changes[0].reasons == ("withheld: why", "withheld: why else")
+    assert twice.changes[0].all_reasons == ("withheld: why", "withheld: why else")
 
 
 def test_open_changes_are_those_that_nothing_has_withheld() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.incomplete_place import guard
-from ssm_reconcile.plan import Action, Fate
 from ssm_reconcile.spec import Run
 from tests.builders import creates, deletes, fates, part, replaces, replication, retags, updates
 

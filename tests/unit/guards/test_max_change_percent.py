@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Hold, TagDiff, Update
 from ssm_reconcile.errors import Where
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.max_change_percent import guard
-from ssm_reconcile.plan import Fate, TagDiff, Update
 from ssm_reconcile.spec import Limits, Run
 from tests.builders import (
     change,
@@ -81,7 +81,7 @@ def test_the_spec_lifts_it_too_and_the_flag_may_be_stricter() -> None:
 
 
 def test_what_is_withheld_already_does_not_count() -> None:
-    held = [replace(one, fate=Fate.WITHHELD) for one in replaces(20)]
+    held = [replace(one, withheld=(Hold("replace", ""),)) for one in replaces(20)]
     assert fates(guard(part(*updates(30), *held), rules())) == {"apply": 30, "withheld": 20}
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Change, Fate, Hold
 from ssm_reconcile.errors import Where
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.max_deletes import guard
-from ssm_reconcile.plan import Change, Fate, TargetPlan
+from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.spec import Limits, Run
 from tests.builders import creates, deletes, fates, part, releases, replaces, replication, retags, updates
 
@@ -66,7 +67,7 @@ def test_a_limit_of_nought_withholds_the_first() -> None:
 
 
 def test_what_is_withheld_already_does_not_count() -> None:
-    held = [replace(one, fate=Fate.WITHHELD) for one in replaces(5)]
+    held = [replace(one, withheld=(Hold("replace", ""),)) for one in replaces(5)]
     assert fates(guard(part(*deletes(10), *held), rules())) == {"apply": 10, "withheld": 5}
 
 
@@ -95,4 +96,4 @@ def test_the_finding_names_the_number_the_flag_and_the_line_of_the_spec() -> Non
 def test_a_withheld_change_says_by_whom_and_why() -> None:
     one = guard(part(*deletes(2), replicas=3), rules()).changes[0]
     assert one.withheld_by == ("max-deletes",)
-    assert "over half of its 3 replicas" in one.reasons[-1]
+    assert "over half of its 3 replicas" in one.withheld[0].why

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.no_id import guard
-from ssm_reconcile.plan import Row
 from tests.builders import deletes, fates, part, releases, replication
 
 

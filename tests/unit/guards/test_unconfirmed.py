@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.change import Fate, Row
 from ssm_reconcile.guards.base import Rules
 from ssm_reconcile.guards.unconfirmed import guard
-from ssm_reconcile.plan import Fate, Row
 from tests.builders import creates, deletes, fates, part, replication, updates
 
 WHY = "its tags could not be confirmed (AccessDeniedException)"
@@ -21,7 +21,7 @@ def rules(**unread: str) -> Rules:
 def test_a_change_whose_tags_could_not_be_read_is_withheld_and_says_why() -> None:
     found = guard(part(*deletes(2)), rules(d000=WHY))
     assert [one.fate for one in found.changes] == [Fate.WITHHELD, Fate.APPLY]
-    assert WHY in found.changes[0].reasons[-1]
+    assert WHY in found.changes[0].withheld[0].why
     assert found.changes[0].withheld_by == ("unconfirmed",)
     assert found.summary()["withheld"] == 1
 

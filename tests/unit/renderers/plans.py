@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.model import Desired, Parameter
-from ssm_reconcile.plan import (
+from ssm_reconcile.change import (
     Adopt,
-    Budget,
     Change,
     Create,
     Delete,
     Difference,
     Expected,
-    Fate,
-    Mode,
-    Narrowing,
-    Other,
-    Plan,
+    Hold,
     Replace,
-    ReplicationPlan,
     Retag,
     Row,
     TagDiff,
-    TargetPlan,
     Update,
 )
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.model import Desired, Parameter
+from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import Origin, Record
 from ssm_reconcile.renderers.json import plan_document, report_document
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
@@ -118,14 +113,7 @@ def retag(target: str, name: str, tags: TagDiff) -> Change:
 
 
 def withheld(change: Change, guard: str, why: str) -> Change:
-    return Change(
-        **{
-            **{field: getattr(change, field) for field in Change.__dataclass_fields__},
-            "fate": Fate.WITHHELD,
-            "withheld_by": (guard,),
-            "reasons": (*change.reasons, f"withheld: {why}"),
-        }
-    )
+    return replace(change, withheld=(Hold(guard, why),))
 
 
 def other(target: str, name: str, row: Row, counted: str, *reasons: str) -> Other:

@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 
-from ssm_reconcile.plan import Change, Difference, Plan, TagDiff
+from ssm_reconcile.change import Change, Difference, TagDiff
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.details import lines_of
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.inert import UNSAFE, visible

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Change, Difference, Plan, Row, TagDiff
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.drift import plan_drift
 from ssm_reconcile.renderers.inert import UNSAFE, visible
 from ssm_reconcile.renderers.json import dumps

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.change import Change, Row
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Change, Mode, Narrowing, Plan, Row
+from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     SUMMARY_BUDGET,

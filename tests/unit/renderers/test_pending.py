@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile.plan import Against, Change, Difference, Plan, TagDiff
+from ssm_reconcile.change import Change, Difference, TagDiff
+from ssm_reconcile.plan import Against, Plan
 from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary

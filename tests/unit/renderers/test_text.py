@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.plan import Change, Difference, Mode, Narrowing, Row
+from ssm_reconcile.change import Change, Difference, Row
+from ssm_reconcile.plan import Mode, Narrowing
 from ssm_reconcile.renderers.outcomes import report_view
 from ssm_reconcile.renderers.text import plan_text, report_text
 from ssm_reconcile.renderers.view import plan_view

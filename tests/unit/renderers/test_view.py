@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Change, Difference, Plan, Row, TagDiff
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.details import Line
 from ssm_reconcile.renderers.grouping import ChangeView, merged
 from ssm_reconcile.renderers.outcomes import report_view
