@@ -112,9 +112,15 @@ def test_tags_are_added_overwritten_and_removed_without_a_version(
     assert moved == (readings.tags_move_modified is Moves.YES)
 
 
-def test_no_tags_are_no_trouble(store: Store) -> None:
-    store.add_tags("/absent", {})
-    store.remove_tags("/absent", [])
+def test_adding_or_removing_no_tags_changes_nothing_and_needs_no_parameter(store: Store) -> None:
+    store.put(plain("/a", tags={"k": "v"}))
+    before = described(store, "/a")
+    for name in ("/a", "/absent"):
+        store.add_tags(name, {})
+        store.remove_tags(name, [])
+    assert described(store, "/a") == before
+    assert store.tags("/a") == {"k": "v"}
+    assert store.tags("/absent") is None
 
 
 def test_tags_of_nothing_are_missing(store: Store) -> None:
@@ -367,6 +373,10 @@ def test_the_oldest_version_goes_unless_it_carries_a_label(bench: Bench) -> None
     assert refusal(store, request) == (Trouble.REFUSED, "ParameterMaxVersionLimitExceeded")
 
 
-def test_every_step_has_its_turn(store: Store) -> None:
+def test_awaiting_a_turn_for_any_step_writes_nothing(store: Store) -> None:
+    store.put(plain("/a", tags={"k": "v"}))
+    before = described(store, "/a")
     for step in Step:
         store.await_turn(step)
+    assert described(store, "/a") == before
+    assert store.tags("/a") == {"k": "v"}

@@ -404,8 +404,14 @@ def test_tags_are_added_overwritten_and_removed(store: SsmStore) -> None:
 
 
 def test_no_tags_are_no_call(store: SsmStore) -> None:
+    adding, removing = Wire(store._ssm, "AddTagsToResource"), Wire(store._ssm, "RemoveTagsFromResource")
     store.add_tags("/absent", {})
     store.remove_tags("/absent", [])
+    assert (adding.bodies, removing.bodies) == ([], [])
+    create(store, "/a")
+    store.add_tags("/a", {"k": "v"})
+    store.remove_tags("/a", ["k"])
+    assert (len(adding.bodies), len(removing.bodies)) == (1, 1)
 
 
 def test_tags_of_what_is_not_there_are_missing(store: SsmStore) -> None:

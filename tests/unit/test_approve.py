@@ -281,7 +281,10 @@ def test_an_approval_that_is_too_old_or_not_yet_is_refused(created: str | None, 
 
 @pytest.mark.parametrize("age", [timedelta(days=6, hours=23), timedelta(), timedelta(minutes=-4)])
 def test_an_approval_within_its_days_counts_and_clocks_may_differ_a_little(age: timedelta) -> None:
-    approve.check_age({"created": (NOON - age).isoformat()}, NOON, 7, lambda _: "`new`")
+    saved_at = {"created": (NOON - age).isoformat()}
+    approve.check_age(saved_at, NOON, 7, lambda _: "`new`")
+    with pytest.raises(PlanRefused, match="days old"):
+        approve.check_age(saved_at, NOON + timedelta(days=8), 7, lambda _: "`new`")
 
 
 def test_an_id_is_named_by_its_beginning_with_or_without_its_kind() -> None:

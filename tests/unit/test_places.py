@@ -86,12 +86,15 @@ class TestOpening:
 
 
 class TestTheRightOnes:
-    def opened(self, spec: Replication) -> None:
-        open_places([spec], Memory(world()).connect, Run())
+    def opened(self, spec: Replication) -> set[str]:
+        """Open the places of a spec and return each as account/region."""
+        places = open_places([spec], Memory(world()).connect, Run())
+        return {str(places.store(access).place) for access in places.opened}
 
     def test_the_account_of_the_spec_is_asked_for(self) -> None:
         here = Source(Access("us-east-1"), account="123456789012")
-        self.opened(replication(source=here, targets=(target(account="123456789012"),)))
+        found = self.opened(replication(source=here, targets=(target(account="123456789012"),)))
+        assert found == {"123456789012/us-east-1", "123456789012/us-east-2"}
 
     def test_another_account_at_the_source_is_an_error(self) -> None:
         here = Source(Access("us-east-1"), account=OTHER, where=Where("replication.yaml", 4, 3))
@@ -117,4 +120,5 @@ class TestTheRightOnes:
             self.opened(replication(targets=aims))
 
     def test_the_same_region_of_another_account_is_another_place(self) -> None:
-        self.opened(replication(targets=(Target("x", Access("us-east-1", role_arn=ROLE)),)))
+        found = self.opened(replication(targets=(Target("x", Access("us-east-1", role_arn=ROLE)),)))
+        assert found == {"123456789012/us-east-1", f"{OTHER}/us-east-1"}

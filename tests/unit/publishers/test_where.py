@@ -129,6 +129,7 @@ def check(hub: Hub, push: Event, clock: FakeClock) -> None:
 def test_the_tip_of_the_branch_is_current(hub: Hub, push: Event, clock: FakeClock) -> None:
     hub.branches["main"] = [OLD]
     check(hub, push, clock)
+    assert hub.asked("GET", rf"/compare/{OLD}\.\.\.main$")
 
 
 @pytest.mark.parametrize("file", ["README.md", "replication.yaml", "params/replication.yaml.bak", "specs.md"])
@@ -138,6 +139,9 @@ def test_a_branch_that_moved_on_without_the_spec_is_current(
     hub.branches["main"] = [OLD, NEW]
     hub.files[NEW] = [file]
     check(hub, push, clock)
+    hub.files[NEW] = [file, "specs/prod.yaml"]
+    with pytest.raises(BranchMovedError):
+        check(hub, push, clock)
 
 
 @pytest.mark.parametrize("file", ["params/replication.yaml", "specs/prod.yaml"])

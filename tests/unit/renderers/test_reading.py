@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.renderers.json import dumps
-from ssm_reconcile.renderers.reading import check_format, read_plan_document, read_report_document
+from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
@@ -38,7 +38,10 @@ def test_a_saved_report_is_read_back_as_it_was() -> None:
 def test_keys_that_are_not_known_are_ignored() -> None:
     later = document(format_version="1.7", surprise={"deep": [1]})
     later["changes"][0]["mood"] = "fine"
-    check_format(later)
+    read = read_plan_document(dumps(later))
+    assert [change["name"] for change in read["changes"]] == [
+        change["name"] for change in document()["changes"]
+    ]
 
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "1", "1.x", "1.0.0", "one", "", "1.²"])
