@@ -48,6 +48,7 @@ from ssm_reconcile.model import (
     Value,
     canonical,
 )
+from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.prove import Proof, prove
@@ -63,6 +64,7 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import resolve
+from ssm_reconcile.session import Session
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
 from tests.doubles.clock import FakeClock
@@ -452,16 +454,18 @@ class Stage:
     def pass_time(self, **by: float) -> None:
         self.clock.advance(timedelta(**(by or {"hours": 1})))
 
-    def places(self, run: Run | None = None) -> reconcile.Places:
-        return reconcile.open_places([self.spec], Memory(self.world).connect, run or Run())
+    def places(self, run: Run | None = None) -> Places:
+        return open_places([self.spec], Memory(self.world).connect, run or Run())
 
     def plan(self, run: Run | None = None) -> Plan:
         run = run or Run()
-        return reconcile.make_plan([self.spec], self.places(run), run, self.clock, unwatched)
+        return reconcile.make_plan([self.spec], Session(self.places(run), run, self.clock, unwatched))
 
     def carry_out(self, plan: Plan, run: Run | None = None) -> Report:
         run = run or Run()
-        return reconcile.carry_out(plan, [self.spec], self.places(run), run, self.clock, unwatched, self.stop)
+        return reconcile.carry_out(
+            plan, [self.spec], Session(self.places(run), run, self.clock, unwatched), self.stop
+        )
 
     def apply(self, run: Run | None = None) -> Report:
         """Plans and applies; an hour passes before, so that moments differ, and after."""

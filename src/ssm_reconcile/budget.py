@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
-from ssm_reconcile.model import IMAGE
+from ssm_reconcile.model import IMAGE, SOURCE
 from ssm_reconcile.plan import Budget
 
 RATES: Mapping[str, float] = {"put": 3.0, "tags": 5.0, "delete": 5.0, "list_tags": 5.0, "get": 30.0}
@@ -36,10 +36,6 @@ BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, LAST_LOOK, "DeleteParame
 ONE_DELETE = "DeleteParameters (one)"
 SETTLING = 30.0
 """Seconds that a replacement waits between its delete and its create."""
-
-
-SOURCE = ""
-"""The source's place among the ends of a replication; targets have their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from ssm_reconcile.errors import PlaceError, StoreError
 from ssm_reconcile.model import Place, Tags
 from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.places import Places
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Replication, Run, Target
@@ -136,7 +136,7 @@ def find(reader: Reader, owners: Sequence[str]) -> frozenset[str]:
 
 
 def detach(
-    aim: Aim, names: Iterable[str], clock: Clock, watch: Watch, stop: Stop, parallelism: int
+    aim: Aim, names: Iterable[str], clock: Clock, watch: ProgressListener, stop: Stop, parallelism: int
 ) -> Detachment:
     """Detaches those replicas, and what a second listing shows besides; never raises for one of them."""
     work = Work(Ends(aim.spec, aim.target, aim.store, aim.store), Run(), clock, stop, SourceTags(aim.store))

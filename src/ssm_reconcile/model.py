@@ -30,6 +30,10 @@ MANAGED_KEY = "alias/aws/ssm"
 """The AWS managed key: what DescribeParameters reports when no KeyId was given (aws-facts B7)."""
 
 
+SOURCE = ""
+"""Key of the source in a mapping by end of a replication; a target has its name as the key."""
+
+
 def canonical(name: str) -> str:
     """The one form of a name: `foo` and `/foo` are the same parameter in AWS (aws-facts B6)."""
     return name if name.startswith("/") else f"/{name}"

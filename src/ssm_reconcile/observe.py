@@ -27,7 +27,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.pool import ReadPool
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Reader
 
@@ -40,7 +40,7 @@ AT_ONCE = 8
 """Requests under way at a time in one place, where AWS has no batch call."""
 
 
-def list_place(reader: Reader, watch: Watch) -> Listing:
+def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     """Everything that one place holds. Never raises for a failed call: then it is incomplete.
 
     Without permission for GetResources, or where its endpoint cannot be reached, tags are read one by
@@ -82,7 +82,7 @@ class Glimpse:
     unsure: Mapping[str, str] = field(default_factory=dict)
 
 
-def list_names(reader: Reader, names: Iterable[str], watch: Watch) -> Glimpse:
+def list_names(reader: Reader, names: Iterable[str], watch: ProgressListener) -> Glimpse:
     """Some parameters of one place, each read by its name; all else is as if it were not there.
 
     Three kinds of read: GetParameters says which exist (ten a call, no decryption), DescribeParameters by
@@ -114,7 +114,7 @@ def list_names(reader: Reader, names: Iterable[str], watch: Watch) -> Glimpse:
     return Glimpse(listing, unsure)
 
 
-def _describe(reader: Reader, watch: Watch) -> tuple[dict[str, Parameter], StoreError | None]:
+def _describe(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Parameter], StoreError | None]:
     found: dict[str, Parameter] = {}
     try:
         for page in reader.describe():
@@ -126,7 +126,7 @@ def _describe(reader: Reader, watch: Watch) -> tuple[dict[str, Parameter], Store
     return found, None
 
 
-def _tags_in_bulk(reader: Reader, watch: Watch) -> tuple[dict[str, Tags], StoreError | None]:
+def _tags_in_bulk(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Tags], StoreError | None]:
     found: dict[str, Tags] = {}
     try:
         for page in reader.tagged():
@@ -150,7 +150,7 @@ def slow_tags(place: Place, failure: StoreError) -> str:
 
 
 def tags_one_by_one(
-    reader: Reader, parameters: Mapping[str, Parameter], watch: Watch
+    reader: Reader, parameters: Mapping[str, Parameter], watch: ProgressListener
 ) -> tuple[dict[str, Tags], StoreError | None]:
     """Read the tags of all parameters of a place with ListTagsForResource; the first failure, if any."""
     fresh, failed = confirm_tags(reader, parameters, watch)
@@ -159,7 +159,7 @@ def tags_one_by_one(
 
 
 def confirm_tags(
-    reader: Reader, names: Iterable[str], watch: Watch
+    reader: Reader, names: Iterable[str], watch: ProgressListener
 ) -> tuple[dict[str, Tags | None], dict[str, StoreError]]:
     """The tags of some names, read one by one and consistently; and the names that gave an error.
 
@@ -210,7 +210,7 @@ def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
 
 
 def read(
-    reader: Reader, questions: Mapping[Key, Question], key: bytes, watch: Watch, *, decrypt: bool
+    reader: Reader, questions: Mapping[Key, Question], key: bytes, watch: ProgressListener, *, decrypt: bool
 ) -> dict[Key, Reading | Unreadable]:
     """The answers to some questions about one place: each name is read once, whatever it is asked for.
 

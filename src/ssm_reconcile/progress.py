@@ -28,7 +28,7 @@ class Progress:
     total: int | None = None
 
 
-class Watch(Protocol):
+class ProgressListener(Protocol):
     """Is told of progress, from any thread."""
 
     def __call__(self, progress: Progress, /) -> None:

@@ -11,79 +11,68 @@ Planning reads and cannot write. Whatever is shown, saved or applied is the one 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import apply, narrowing, observe, pending
-from ssm_reconcile.budget import SOURCE, Site, budget
-from ssm_reconcile.clock import Clock, Stop
+from ssm_reconcile.budget import Site, budget
+from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.renames import renamed
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
 from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
-from ssm_reconcile.model import Access, Listing, Unreadable
-from ssm_reconcile.places import Connect, Places, narrowed, open_more, open_places
+from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
+from ssm_reconcile.places import narrowed
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.pool import ReadPool
-from ssm_reconcile.progress import Watch
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.settle import View, settle
-from ssm_reconcile.spec import Replication, Run, Target
-
-__all__ = [
-    "Connect",
-    "Listed",
-    "Places",
-    "View",
-    "carry_out",
-    "look_closely",
-    "make_plan",
-    "open_more",
-    "open_places",
-]
+from ssm_reconcile.spec import Replication, Target
 
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """What the places hold, as far as it was listed, by how they are reached.
+class PlanScope:
+    """Listings that were made before, by how their places are reached; for a run for some names.
 
-    A run for some names says which (`names`), and how many replicas each replication has in each target
-    where it knows; one that is not in `replicas` was not counted. A whole run counts as it lists.
+    Args:
+        names: The source names that the run is about; empty in a full run.
+        addresses: The canonical addresses that the run may plan for, by replication and target name;
+            None in a full run.
+        replicas: How many replicas a replication has in a target, where a count is known. A pair that is
+            missing was not counted. None in a full run, which counts as it lists.
     """
 
     listings: Listings
     names: tuple[str, ...] = ()
+    addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
     replicas: Mapping[tuple[str, str], int] | None = None
 
 
 def make_plan(
     specs: Sequence[Replication],
-    places: Places,
-    run: Run,
-    clock: Clock,
-    watch: Watch,
+    session: Session,
     *,
     base: Sequence[Replication] | None = None,
-    listed: Listed | None = None,
+    scope: PlanScope | None = None,
 ) -> Plan:
     """The plan for all replications: what has to change so that the targets hold what the specs say.
 
     `base` is the spec as it was before: changes that it would make in the same way are marked as
-    pending. Its places have to be open. `listed` is what a run for some names (`run.aim`) knows of
-    them already. Raises NothingPlanned when no source, or no target at all, could be listed.
+    pending. Its places have to be open. `scope` is what a run for some names
+    knows of them already. Raises NothingPlanned when no source, or no target at all, could be listed.
     """
+    run = session.run
     specs = narrowed(specs, run)
     former = None if base is None else pending.narrowed_to(base, run)
     altered = [old for old in former or () if not any(pending.same(old, spec) for spec in specs)]
-    listed = listed or Listed(_list_all((*specs, *altered), places, watch))
-    key = secrets.token_bytes(32)  # of this run only: a digest is of no use to anybody afterwards
-    parts = tuple(_plan_one(spec, places, listed, run, key, clock, watch) for spec in specs)
+    scope = scope or PlanScope(_list_all((*specs, *altered), session))
+    parts = tuple(_judge(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
             "nothing could be planned: "
@@ -92,25 +81,25 @@ def make_plan(
     plan = Plan(
         replications=tuple(sorted(parts, key=lambda part: (part.name, part.source))),
         mode=Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL,
-        narrowing=Narrowing(run.targets, run.only + listed.names),
+        narrowing=Narrowing(run.targets, run.only + scope.names),
     )
     plan = replace(plan, budget=budget(plan.changes, _sites(specs, parts)))
     if former is None:
-        return _with_unmatched(plan, parts, specs, listed, run)
-    anew = [_plan_one(spec, places, listed, run, key, clock, watch) for spec in altered]
+        return _with_unmatched(plan, parts, specs, scope)
+    anew = [_judge(spec, session, scope)[0] for spec in altered]
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
-    plan = _with_unmatched(plan, (*parts, *anew), (*specs, *altered), listed, run)
+    plan = _with_unmatched(plan, (*parts, *anew), (*specs, *altered), scope)
     return pending.marked(plan, [*unaltered, *anew])
 
 
 def _with_unmatched(
-    plan: Plan, parts: Sequence[ReplicationPlan], specs: Sequence[Replication], listed: Listed, run: Run
+    plan: Plan, parts: Sequence[ReplicationPlan], specs: Sequence[Replication], scope: PlanScope
 ) -> Plan:
     """Return the plan with a finding for each pattern of `--only` that matches nothing."""
-    if not run.only or listed.names:  # of a run for some names no more than those was listed
+    if not plan.narrowing.only or scope.names:  # of a run for some names no more than those was listed
         return plan
-    sources = [(spec, listed.listings[spec.source.access]) for spec in specs]
+    sources = [(spec, scope.listings[spec.source.access]) for spec in specs]
     names = (
         one.name
         for spec, source in sources
@@ -121,40 +110,30 @@ def _with_unmatched(
     return narrowing.report_unmatched(plan, parts, names)
 
 
-def carry_out(
-    plan: Plan,
-    specs: Sequence[Replication],
-    places: Places,
-    run: Run,
-    clock: Clock,
-    watch: Watch,
-    stop: Stop,
-) -> Report:
+def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: Stop) -> Report:
     """Applies a plan, change by change. Never raises for one change; the report has all outcomes."""
     ends = {}
-    for spec in narrowed(specs, run):
+    places = session.places
+    for spec in narrowed(specs, session.run):
         for target in spec.targets:
             try:
                 source, store = places.store(spec.source.access), places.store(target.access)
             except StoreError:
                 continue  # the plan has nothing to do in a place that could not be opened
             ends[spec.name, target.name] = apply.Ends(spec, target, source, store)
-    return apply.apply(plan, ends, run, clock, watch, stop)
+    return apply.apply(plan, ends, session.run, session.clock, session.progress, stop)
 
 
-def look_closely(
-    spec: Replication, places: Places, run: Run, clock: Clock, watch: Watch
-) -> tuple[ReplicationPlan, Mapping[str, View]]:
+def look_closely(spec: Replication, session: Session) -> tuple[ReplicationPlan, Mapping[str, View]]:
     """The plan of one replication, and each target that was listed as it was judged; never applied.
 
     Handed places that show some names only, it reads no more than those. Guards that count see only
     them, too. Unlike `make_plan` it does not raise when nothing could be listed: the findings say why.
     """
-    listed = Listed(_list_all([spec], places, watch))
-    return _judge(spec, places, listed, run, secrets.token_bytes(32), clock, watch)
+    return _judge(spec, session, PlanScope(_list_all([spec], session)))
 
 
-def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Listings:
+def _list_all(specs: Sequence[Replication], session: Session) -> Listings:
     """Every place once, however many replications use it and whatever rates they ask for, all at one time."""
     wanted = sorted(
         {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))},
@@ -163,49 +142,31 @@ def _list_all(specs: Sequence[Replication], places: Places, watch: Watch) -> Lis
     doors = {replace(access, rates=()): access for access in wanted}
 
     def one(access: Access) -> Listing | StoreError:
-        store = places.opened[access]
-        return store if isinstance(store, StoreError) else observe.list_place(store, watch)
+        store = session.places.opened[access]
+        return store if isinstance(store, StoreError) else observe.list_place(store, session.progress)
 
     with ReadPool(max_workers=max(1, len(doors))) as pool:
         listed = dict(zip(doors, pool.map(one, doors.values()), strict=True))
     return {access: listed[replace(access, rates=())] for access in wanted}
 
 
-def _plan_one(
-    spec: Replication,
-    places: Places,
-    listed: Listed,
-    run: Run,
-    key: bytes,
-    clock: Clock,
-    watch: Watch,
-) -> ReplicationPlan:
-    return _judge(spec, places, listed, run, key, clock, watch)[0]
-
-
 def _judge(
-    spec: Replication,
-    places: Places,
-    listed: Listed,
-    run: Run,
-    key: bytes,
-    clock: Clock,
-    watch: Watch,
+    spec: Replication, session: Session, scope: PlanScope
 ) -> tuple[ReplicationPlan, Mapping[str, View]]:
     """One replication: settle what is true, put every address into its row, let the guards decide."""
-    source = listed.listings[spec.source.access]
-    live = {target.name: listed.listings[target.access] for target in spec.targets}
+    source = scope.listings[spec.source.access]
+    live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
         return _unplannable(spec, source, live), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
-    drafts, situation = settle(spec, source, whole, places, run, key, clock.now(), watch)
+    drafts, situation = settle(spec, source, whole, session, scope.addresses)
     changes = tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order))
     part = ReplicationPlan(
         name=spec.name,
         source=str(source.place),
         targets=tuple(
             _recounted(
-                _target_plan(target, live[target.name], drafts.get(target.name)), spec.name, listed.replicas
+                _target_plan(target, live[target.name], drafts.get(target.name)), spec.name, scope.replicas
             )
             for target in spec.targets
         ),
@@ -215,7 +176,7 @@ def _judge(
         ),
         findings=(
             *_place_findings(spec, source, live),
-            *(_selection_findings(spec, situation.selected, source) if run.aim is None else ()),
+            *(_selection_findings(spec, situation.selected, source) if scope.addresses is None else ()),
             *renamed(spec, source.place, drafts, whole),
             *unchecked_keys(spec, situation.rings),
             *unusable_source_keys(spec, source, situation.rings[SOURCE], changes, _unread(situation.views)),
@@ -231,7 +192,7 @@ def _judge(
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    return guarded(part, Rules(spec, run, situation.unconfirmed, reversed_roles)), situation.views
+    return guarded(part, Rules(spec, session.run, situation.unconfirmed, reversed_roles)), situation.views
 
 
 def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff | None) -> TargetPlan:

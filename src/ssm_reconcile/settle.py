@@ -15,18 +15,26 @@ from typing import TypeAlias
 from ssm_reconcile import observe
 from ssm_reconcile.diff import Scene, TargetDiff, diff, matching, rests_on
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import Desired, Keyring, Listing, Question, Reading, Readings, Tags, Unreadable
-from ssm_reconcile.places import Places
+from ssm_reconcile.model import (
+    SOURCE,
+    Desired,
+    Keyring,
+    Listing,
+    Question,
+    Reading,
+    Readings,
+    Tags,
+    Unreadable,
+)
 from ssm_reconcile.pool import ReadPool
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
-from ssm_reconcile.spec import Glob, Replication, Run
+from ssm_reconcile.session import Session
+from ssm_reconcile.spec import Glob, Replication
 from ssm_reconcile.stores.base import Reader
 
-SOURCE = ""
-"""The source's place among the ends of a replication; targets have their names."""
 Asked: TypeAlias = tuple[str, Question]
 Answers: TypeAlias = dict[Asked, Reading | Unreadable]
 Told: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
@@ -87,38 +95,40 @@ class Settling:
     """One replication while it is being settled: who to ask, and how to judge."""
 
     spec: Replication
-    places: Places
-    run: Run
-    key: bytes
+    session: Session
     now: datetime
-    watch: Watch
     rings: Mapping[str, Keyring]
     answers: Answers
     only: tuple[Glob, ...] = ()
+    addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
+    """The addresses that the run may plan for, by replication and target; None: all."""
     resolved: dict[str, tuple[Listing, dict[str, Desired]]] = field(default_factory=dict)
     """What was resolved last for a target, and from which state of the source."""
 
     def reader(self, end: str) -> Reader:
         """The reader of the source or of a target."""
         access = self.spec.source.access if end == SOURCE else self.spec.target(end).access
-        return self.places.store(access)
+        return self.session.places.store(access)
+
+    def addresses_in(self, target: str) -> frozenset[str] | None:
+        """Return the canonical addresses that the run may plan for in a target; None for all of them."""
+        if self.addresses is None:
+            return None
+        return self.addresses.get((self.spec.name, target), frozenset())
 
 
 def settle(
     spec: Replication,
     source: Listing,
     live: Mapping[str, Listing],
-    places: Places,
-    run: Run,
-    key: bytes,
-    now: datetime,
-    watch: Watch,
+    session: Session,
+    addresses: Mapping[tuple[str, str], frozenset[str]] | None = None,
 ) -> tuple[dict[str, TargetDiff], Situation]:
     """What each listed target needs. Reads only what the proof by versions leaves open."""
-    only = tuple(Glob(text) for text in run.only)
+    only = tuple(Glob(text) for text in session.run.only)
     situation = _selection(spec, Situation(source, live), only)
-    situation = replace(situation, rings=_rings(spec, situation, places))
-    settling = Settling(spec, places, run, key, now, watch, situation.rings, {}, only)
+    situation = replace(situation, rings=_rings(spec, situation, session))
+    settling = Settling(spec, session, session.clock.now(), situation.rings, {}, only, addresses)
     situation = _settle_ownership(settling, situation)
     while True:
         views = _views(settling, situation)
@@ -127,7 +137,9 @@ def settle(
         if not any(wanted.values()):
             return drafts, replace(situation, views=views)
         situation = _learnt(
-            situation, wanted, lambda end, names: observe.confirm_tags(settling.reader(end), names, watch)
+            situation,
+            wanted,
+            lambda end, names: observe.confirm_tags(settling.reader(end), names, session.progress),
         )
 
 
@@ -158,14 +170,14 @@ def _learnt(situation: Situation, wanted: Mapping[str, frozenset[str]], ask: Ask
     return situation
 
 
-def _rings(spec: Replication, situation: Situation, places: Places) -> dict[str, Keyring]:
+def _rings(spec: Replication, situation: Situation, session: Session) -> dict[str, Keyring]:
     """The KMS keys that matter, resolved in every place."""
-    ring = observe.resolve_keys(places.store(spec.source.access), source_keys(spec, situation.source))
+    ring = observe.resolve_keys(session.places.store(spec.source.access), source_keys(spec, situation.source))
     rings = {SOURCE: ring}
     for name, live in situation.live.items():
         target = spec.target(name)
         references = target_keys(spec, target, situation.source, live, ring)
-        rings[name] = observe.resolve_keys(places.store(target.access), references)
+        rings[name] = observe.resolve_keys(session.places.store(target.access), references)
     return rings
 
 
@@ -173,14 +185,13 @@ def _asked_for(
     settling: Settling, desired: Mapping[str, Mapping[str, Desired]]
 ) -> Mapping[str, Mapping[str, Desired]]:
     """What a run narrowed by `--only`, or for some names, is about: nothing else is read for it."""
-    run = settling.run
-    if not settling.only and run.aim is None:
+    if not settling.only and settling.addresses is None:
         return desired
     return {
         name: {
             address: one
             for address, one in every.items()
-            if run.aims_at(settling.spec.name, name, address)
+            if ((chosen := settling.addresses_in(name)) is None or address in chosen)
             and (not settling.only or matching(settling.only, (one.name, one.source.name)))
         }
         for name, every in desired.items()
@@ -215,12 +226,12 @@ def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
     def ask(name: str, suspects: frozenset[str]) -> Told:
         reader = settling.reader(name)
         if len(suspects) > CONFIRM_EACH:
-            settling.watch(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
+            settling.session.progress(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
             try:
                 suspects &= reader.names_tagged(OWNER, owners)
             except StoreError as failure:
                 return {}, dict.fromkeys(suspects, failure)
-        return observe.confirm_tags(reader, suspects, settling.watch)
+        return observe.confirm_tags(reader, suspects, settling.session.progress)
 
     suspects = {
         name: frozenset(doubts(settling.spec, desired[name], situation.source, live))
@@ -234,7 +245,7 @@ def _views(settling: Settling, situation: Situation) -> dict[str, View]:
     desired = _desired(settling, situation)
     asked_for = _asked_for(settling, desired)
     proofs = {
-        name: prove(settling.spec, name, asked_for[name], situation.source, live, settling.run)
+        name: prove(settling.spec, name, asked_for[name], situation.source, live, settling.session.run)
         for name, live in situation.live.items()
     }
     _ask(settling, proofs)
@@ -246,11 +257,12 @@ def _views(settling: Settling, situation: Situation) -> dict[str, View]:
                 source=situation.source,
                 live=live,
                 ring=settling.rings[name],
-                run=settling.run,
+                run=settling.session.run,
                 settled=proofs[name].settled,
                 unproven=proofs[name].unproven,
                 readings=_readings(settling, name, proofs[name]),
                 only=settling.only,
+                addresses=settling.addresses_in(name),
             ),
             desired[name],
         )
@@ -272,9 +284,9 @@ def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
         return observe.read(
             settling.reader(end),
             open_questions[end],
-            settling.key,
-            settling.watch,
-            decrypt=not settling.run.no_decrypt,
+            settling.session.key,
+            settling.session.progress,
+            decrypt=not settling.session.run.no_decrypt,
         )
 
     with ReadPool(max_workers=max(1, len(open_questions))) as pool:

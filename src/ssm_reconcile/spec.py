@@ -298,8 +298,7 @@ class Replication:
 class Run:
     """What the command line asks of one run, over what the spec says.
 
-    None and False mean: as the spec says. `targets` and `only` narrow the run; so does `aim`, for a run
-    that is about some names: by replication and target, the canonical addresses that it may plan for.
+    None and False mean: as the spec says. `targets` and `only` narrow the run.
     """
 
     verify_values: bool = False
@@ -315,8 +314,3 @@ class Run:
     max_deletes: int | None = None
     max_change_percent: int | None = None
     parallelism: int = 8
-    aim: Mapping[tuple[str, str], frozenset[str]] | None = None
-
-    def aims_at(self, replication: str, target: str, address: str) -> bool:
-        """Whether a run for some names is about that address; any other run is about all of them."""
-        return self.aim is None or address in self.aim.get((replication, target), ())

@@ -14,8 +14,10 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
+from ssm_reconcile.places import open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Progress
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
 from tests.doubles.clock import FakeClock
 from tests.events.pump import SCHEDULED, TIMEOUT, Account, Deployed, metrics
@@ -44,8 +46,8 @@ def whole_plan(account: Account, spec: str = SPEC) -> Plan:
     """What a whole run would do now, once listings show all that was written."""
     account.clock.advance(timedelta(hours=1))
     specs = load_text(spec).replications
-    places = reconcile.open_places(specs, Memory(account.world).connect, Run())
-    return reconcile.make_plan(specs, places, Run(), account.clock, unwatched)
+    places = open_places(specs, Memory(account.world).connect, Run())
+    return reconcile.make_plan(specs, Session(places, Run(), account.clock, unwatched))
 
 
 def assert_converged(account: Account, spec: str = SPEC) -> None:

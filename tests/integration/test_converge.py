@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, STANDARD, STRING_LIST, Access, Sealed
+from ssm_reconcile.places import open_places
 from ssm_reconcile.report import Result
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import (
     Adopt,
     DeleteMode,
@@ -161,9 +163,9 @@ def converges(
                     step(clock, people)
                 clock.advance(timedelta(seconds=7))
             clock.advance(timedelta(minutes=20))
-            places = reconcile.open_places([spec], Aws(clock=clock, parallelism=1).connect, RUN)
-            plan = reconcile.make_plan([spec], places, RUN, clock, unwatched)
-            report = reconcile.carry_out(plan, [spec], places, RUN, clock, unwatched, Never())
+            places = open_places([spec], Aws(clock=clock, parallelism=1).connect, RUN)
+            plan = reconcile.make_plan([spec], Session(places, RUN, clock, unwatched))
+            report = reconcile.carry_out(plan, [spec], Session(places, RUN, clock, unwatched), Never())
             left = [
                 (o.change.target, o.change.name, o.error)
                 for o in report.outcomes
@@ -171,7 +173,7 @@ def converges(
             ]
             assert [one for one in left if "what is not ours is never replaced" not in one[2]] == []
             clock.advance(timedelta(minutes=20))
-            again = reconcile.make_plan([spec], places, RUN, clock, unwatched)
+            again = reconcile.make_plan([spec], Session(places, RUN, clock, unwatched))
             besides = {one[:2] for one in left}
             assert [one for one in again.changes if (one.target, one.name) not in besides] == []
 

@@ -12,6 +12,8 @@ from ssm_reconcile import detach, doctor, reconcile
 from ssm_reconcile.iam import DEFAULT, Phase, formats, policies
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
+from ssm_reconcile.places import open_places
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import Aws
 from tests.builders import Never, unwatched
@@ -85,12 +87,12 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
         ssm.put_parameter(Name="single", Value="one", Type="String")
         aws = Aws(clock=clock, parallelism=1)
         calls.clear()
-        places = reconcile.open_places(specs, aws.connect, run)
+        places = open_places(specs, aws.connect, run)
         doctor.diagnose(specs, aws.connect, run, clock, unwatched)
         for step in range(2):
             clock.sleep(3600)
-            plan = reconcile.make_plan(specs, places, run, clock, unwatched)
-            report = reconcile.carry_out(plan, specs, places, run, clock, unwatched, Never())
+            plan = reconcile.make_plan(specs, Session(places, run, clock, unwatched))
+            report = reconcile.carry_out(plan, specs, Session(places, run, clock, unwatched), Never())
             assert report.exit_code == 0, report.outcomes
             clock.sleep(3600)
             if step == 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from boto3.session import Session
+from boto3.session import Session as AwsSession
 from botocore.config import Config
 
 from benchmarks.quotas import AWS
@@ -18,9 +18,10 @@ from benchmarks.served import CREDENTIALS, Counts, Server, environment, serving
 from ssm_reconcile import reconcile
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.load import load
-from ssm_reconcile.places import Places
+from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.ssm import Aws
 
@@ -39,16 +40,16 @@ class Bench:
 
     def plan(self) -> Plan:
         clock = SystemClock(threading.Event())
-        self.places = reconcile.open_places(
+        self.places = open_places(
             self.specs, Aws(endpoint_url=self.server.url, clock=clock).connect, self.run
         )
-        return reconcile.make_plan(self.specs, self.places, self.run, clock, lambda _: None)
+        return reconcile.make_plan(self.specs, Session(self.places, self.run, clock, lambda _: None))
 
     def apply(self, plan: Plan) -> Report:
         assert self.places is not None
         stop = threading.Event()
         return reconcile.carry_out(
-            plan, self.specs, self.places, self.run, SystemClock(stop), lambda _: None, stop
+            plan, self.specs, Session(self.places, self.run, SystemClock(stop), lambda _: None), stop
         )
 
     def names(self) -> list[str]:
@@ -65,7 +66,7 @@ class Bench:
 
 
 def client(server: Server, service: str = "ssm", region: str = "us-east-1") -> Any:
-    session = Session(
+    session = AwsSession(
         CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name=region
     )
     once = Config(retries={"mode": "standard", "total_max_attempts": 1})

@@ -16,10 +16,11 @@ from datetime import timedelta
 from ssm_reconcile import reconcile
 from ssm_reconcile.clock import Stop
 from ssm_reconcile.model import Access, Place
-from ssm_reconcile.places import Connect, Places
+from ssm_reconcile.places import Connect, Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Progress
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run, Source, Target
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour
@@ -84,11 +85,11 @@ class Stage:
 
     def opened(self, specs: Sequence[Replication], run: Run) -> Places:
         """The places of a run."""
-        return reconcile.open_places(specs, self.connect, run)
+        return open_places(specs, self.connect, run)
 
     def plan(self, *specs: Replication, run: Run = LIFTED) -> Plan:
         """The plan of a run of its own."""
-        return reconcile.make_plan(specs, self.opened(specs, run), run, self.clock, unwatched)
+        return reconcile.make_plan(specs, Session(self.opened(specs, run), run, self.clock, unwatched))
 
     def apply(
         self,
@@ -99,6 +100,6 @@ class Stage:
     ) -> Report:
         """Plan and apply, in one run as the command does it. `between` happens after the plan."""
         places = self.opened(specs, run)
-        plan = reconcile.make_plan(specs, places, run, self.clock, unwatched)
+        plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
         between()
-        return reconcile.carry_out(plan, specs, places, run, self.clock, unwatched, stop or Going())
+        return reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), stop or Going())

@@ -29,6 +29,7 @@ from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import plan_view
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import MemoryStore
@@ -149,7 +150,7 @@ def said_of_report(report: Report) -> dict[str, str]:
 def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
     """What is known in the middle of planning, as `explain` sees it, and all that it says of it."""
     places = stage.opened([spec], run)
-    part, views = reconcile.look_closely(spec, places, run, stage.clock, lambda _: None)
+    part, views = reconcile.look_closely(spec, Session(places, run, stage.clock, lambda _: None))
     seen = {name: (view.scene, view.desired) for name, view in views.items()}
     judged = [case for view in views.values() for case in cases(view.scene, view.desired)]
     said = {
@@ -176,10 +177,10 @@ def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str,
     try:
         places = stage.opened([spec], run)
         watch = lambda one: progress.append(repr(one))  # noqa: E731 - what a command line would show
-        plan = reconcile.make_plan([spec], places, run, stage.clock, watch)
+        plan = reconcile.make_plan([spec], Session(places, run, stage.clock, watch))
         said |= said_of_plan(plan, run)
         said |= said_closely(stage, spec, run)
-        report = reconcile.carry_out(plan, [spec], places, run, stage.clock, watch, Going())
+        report = reconcile.carry_out(plan, [spec], Session(places, run, stage.clock, watch), Going())
         said |= said_of_report(report)
         said["what the places keep"] = kept(places)
     except ReconcileError as error:

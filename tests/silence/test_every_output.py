@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import RECORD, parse
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Adopt, Glob, Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.traffic import Fault, killed, lost, refused
@@ -413,7 +414,7 @@ def test_nothing_of_a_value_is_kept_when_a_run_is_over() -> None:
     stage, made = secret_stage()
     spec = full_spec()
     places = stage.opened([spec], LIFTED)
-    plan = reconcile.make_plan([spec], places, LIFTED, stage.clock, lambda _: None)
+    plan = reconcile.make_plan([spec], Session(places, LIFTED, stage.clock, lambda _: None))
     texts = kept([plan, places])
     assert "/p/1" in texts
     assert leaks({"what is kept": texts}, made) == []

@@ -10,6 +10,8 @@ import pytest
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import ReconcileError, StoreError
 from ssm_reconcile.model import SECURE, Access, Sealed
+from ssm_reconcile.places import open_places
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws
@@ -47,9 +49,9 @@ def put(there: Aws) -> None:
 
 def run(there: Aws, ear: Ear) -> dict[str, str]:
     """A plan and an apply against moto, and all that was said."""
-    places = reconcile.open_places([SPEC], there.connect, LIFTED)
-    plan = reconcile.make_plan([SPEC], places, LIFTED, FakeClock(), unwatched)
-    report = reconcile.carry_out(plan, [SPEC], places, LIFTED, FakeClock(), unwatched, Going())
+    places = open_places([SPEC], there.connect, LIFTED)
+    plan = reconcile.make_plan([SPEC], Session(places, LIFTED, FakeClock(), unwatched))
+    report = reconcile.carry_out(plan, [SPEC], Session(places, LIFTED, FakeClock(), unwatched), Going())
     assert len(plan.changes) + len(plan.others) == len(SECRETS)
     return {**said_of_plan(plan, LIFTED), **said_of_report(report), "log": "\n".join(ear.heard)}
 

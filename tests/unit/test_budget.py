@@ -8,8 +8,9 @@ from itertools import permutations
 
 import pytest
 
-from ssm_reconcile.budget import SOURCE, Site, budget
+from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
+from ssm_reconcile.model import SOURCE
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt as AdoptMode
 from ssm_reconcile.spec import DeleteMode, Run

@@ -15,6 +15,7 @@ from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.explain.text import document, text
 from ssm_reconcile.model import KeyState
 from ssm_reconcile.record import OWNER, RECORD
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
 from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
 from tests.builders import target as target_of
@@ -28,7 +29,7 @@ def told(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanatio
     """What is explained of one name, with only that name read."""
     run = run or Run()
     places = glance(stage.spec, stage.places(run), name)
-    part, views = reconcile.look_closely(stage.spec, places, run, stage.clock, unwatched)
+    part, views = reconcile.look_closely(stage.spec, Session(places, run, stage.clock, unwatched))
     seen = {key: (view.scene, view.desired) for key, view in views.items()}
     (found,) = explain(name, stage.spec, part, seen)
     return found
@@ -264,7 +265,7 @@ def test_two_targets_have_an_explanation_each() -> None:
     stage = Stage(replication(targets=(target_of(), target_of("eu", region="eu-west-1"))))
     stage.world.put(stage.here, "/p/a", "v")
     places = glance(stage.spec, stage.places(), "/p/a")
-    part, views = reconcile.look_closely(stage.spec, places, Run(), stage.clock, unwatched)
+    part, views = reconcile.look_closely(stage.spec, Session(places, Run(), stage.clock, unwatched))
     found = list(explain("/p/a", stage.spec, part, {k: (v.scene, v.desired) for k, v in views.items()}))
     assert [(one.target, one.row) for one in found] == [("us-east-2", Row.CREATE), ("eu", Row.CREATE)]
     assert counted(stage.plan()) == {"create": 2}

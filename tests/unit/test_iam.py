@@ -20,7 +20,9 @@ from ssm_reconcile.iam.patterns import rewritten, spelled
 from ssm_reconcile.iam.trust import Trusted, trust
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
+from ssm_reconcile.places import open_places
 from ssm_reconcile.record import OWNER
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from tests.builders import Never, unwatched
@@ -188,22 +190,22 @@ class Firm:
     def run(self, run: Run, *, write: bool, spec: Replication | None = None) -> None:
         specs = [spec or self.spec]
         self.clock.sleep(3600)
-        places = reconcile.open_places(specs, self.connect, run)
-        plan = reconcile.make_plan(specs, places, run, self.clock, unwatched)
+        places = open_places(specs, self.connect, run)
+        plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
         if write:
-            report = reconcile.carry_out(plan, specs, places, run, self.clock, unwatched, Never())
+            report = reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), Never())
             assert report.exit_code == 0, report.outcomes
         self.clock.sleep(3600)
 
     def explain(self, run: Run) -> None:
-        places = reconcile.open_places([self.spec], self.connect, run)
+        places = open_places([self.spec], self.connect, run)
         for name in EVERYWHERE:
             seen = glance(self.spec, places, name)
-            reconcile.look_closely(self.spec, seen, run, self.clock, unwatched)
+            reconcile.look_closely(self.spec, Session(seen, run, self.clock, unwatched))
 
     def detach(self) -> None:
         """Marks all that is ours in each target, an orphan among them, and takes the marks back."""
-        places = reconcile.open_places([self.spec], self.connect, Run())
+        places = open_places([self.spec], self.connect, Run())
         for place, target in ((self.there, "us-east-2"), (self.dr, "dr")):
             tags = self.world.tags(place, "/prod/app") or {}
             self.clock.sleep(60)

@@ -15,9 +15,11 @@ import pytest
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import NothingPlanned, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, Access
+from ssm_reconcile.places import open_places
 from ssm_reconcile.plan import Mode, Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import (
     Adopt,
@@ -733,11 +735,11 @@ class TestPlan:
         stage.world.put(stage.here, "/d/a", "v")
         dev = replication(name="dev", include=(Glob("/d/**"),))
         specs = [stage.spec, dev]
-        places = reconcile.open_places(specs, Memory(stage.world).connect, Run())
-        plan = reconcile.make_plan(specs, places, Run(), stage.clock, unwatched)
+        places = open_places(specs, Memory(stage.world).connect, Run())
+        plan = reconcile.make_plan(specs, Session(places, Run(), stage.clock, unwatched))
         assert [one.name for one in plan.replications] == ["dev", "prod"]
         assert stage.world.traffic.count("DescribeParameters") == 2
-        report = reconcile.carry_out(plan, specs, places, Run(), stage.clock, unwatched, Never())
+        report = reconcile.carry_out(plan, specs, Session(places, Run(), stage.clock, unwatched), Never())
         assert report.summary["applied"] == 2
         assert stage.world.names(stage.there) == ["/d/a", "/p/a"]
 

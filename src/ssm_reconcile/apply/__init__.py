@@ -28,7 +28,7 @@ from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import Origin
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
@@ -40,7 +40,12 @@ Batches: TypeAlias = list[list[Change]]
 
 
 def apply(
-    plan: Plan, ends: Mapping[tuple[str, str], Ends], run: Run, clock: Clock, watch: Watch, stop: Stop
+    plan: Plan,
+    ends: Mapping[tuple[str, str], Ends],
+    run: Run,
+    clock: Clock,
+    watch: ProgressListener,
+    stop: Stop,
 ) -> Report:
     """Applies every change that is not withheld. `ends` by replication and target name."""
     source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and by who asks there
@@ -79,7 +84,9 @@ def apply(
     )
 
 
-def _target(work: Work | None, changes: list[Change], parallelism: int, watch: Watch) -> list[Outcome]:
+def _target(
+    work: Work | None, changes: list[Change], parallelism: int, watch: ProgressListener
+) -> list[Outcome]:
     """One target: first what is written, then what is replaced, and only then what goes."""
     held = [change for change in changes if change.fate is Fate.WITHHELD]
     outcomes = [Outcome(change, Result.WITHHELD, _why_withheld(change)) for change in held]
@@ -96,7 +103,7 @@ def _target(work: Work | None, changes: list[Change], parallelism: int, watch: W
 class _Tally:
     """Counts changes that have ended, whichever worker ended them, and says so."""
 
-    def __init__(self, place: str, total: int, watch: Watch) -> None:
+    def __init__(self, place: str, total: int, watch: ProgressListener) -> None:
         self._place = place
         self._total = total
         self._watch = watch

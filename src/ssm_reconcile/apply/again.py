@@ -11,7 +11,7 @@ from ssm_reconcile.apply.attempts import wait
 from ssm_reconcile.apply.work import Work
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.plan import UNMET, Plan
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.report import Outcome, Remaining, Result
 
 CHUNK = 400
@@ -20,7 +20,7 @@ PATIENCE = (1.0, 3.0)
 """Seconds to wait before looking again: a read may lag behind the write it follows."""
 
 
-def look_again(work: Work, watch: Watch) -> list[Remaining]:
+def look_again(work: Work, watch: ProgressListener) -> list[Remaining]:
     """What one target does not hold although it was written, by canonical name."""
     names, wrong = sorted(work.written), dict[str, str]()
     for start in range(0, len(names), CHUNK):

@@ -69,7 +69,8 @@ def command(
     asked: Asked,
 ) -> int:
     """Lists, asks, detaches; returns the exit code."""
-    from ssm_reconcile import detach, reconcile
+    from ssm_reconcile import detach
+    from ssm_reconcile.places import open_places
 
     if not yes and not streams.asks():
         raise click.UsageError("there is no terminal to ask on: give --yes.")
@@ -79,7 +80,7 @@ def command(
     if not loaded:
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
     with running.working(loaded, run, asked) as work:
-        places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
+        places = open_places(loaded, running.connect_factory(asked, work.clock), run)
         aims = [detach.aim_at(spec, target, places, undo=undo, without_id=without_id) for spec in loaded]
         found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
         count = sum(len(names) for _, names in found)

@@ -96,14 +96,14 @@ class Naming:
 
     def plan(self, work: Work) -> Plan:
         """The plan for these names, and what is to be said of the others."""
-        from ssm_reconcile import reconcile
         from ssm_reconcile.cli.watching import watching
         from ssm_reconcile.event.reconciler import EventReconciler
         from ssm_reconcile.event.requests import sort_out
+        from ssm_reconcile.places import open_places
 
         with watching(work.asked) as watch:
             connect = running.connect_factory(work.asked, work.clock)
-            work.places = reconcile.open_places(work.specs, connect, work.run)
+            work.places = open_places(work.specs, connect, work.run)
             standby = EventReconciler(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
             batch = sort_out(self.messages, work.specs, standby.sources())
             planned = standby.plan(batch.wishes)

@@ -15,6 +15,7 @@ from ssm_reconcile.cli.running import Work
 from ssm_reconcile.cli.watching import watching
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, ReconcileError, Severity
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def command(
     asked: Asked,
 ) -> int:
     """Reads, explains; returns the exit code."""
-    from ssm_reconcile import reconcile
     from ssm_reconcile.explain import text
     from ssm_reconcile.load.patterns import impossible_name
-    from ssm_reconcile.places import narrowed
+    from ssm_reconcile.places import narrowed, open_places
 
     fault = impossible_name(parameter)
     if fault is not None:
@@ -81,7 +81,7 @@ def command(
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
     loaded = running.load_specs(specs, name)
     with running.working(loaded, run, asked) as work:
-        places = reconcile.open_places(loaded, running.connect_factory(asked, work.clock), run)
+        places = open_places(loaded, running.connect_factory(asked, work.clock), run)
         mode = ("--no-decrypt",) if no_decrypt else ()
         again = CommandLine(specs, name, target, mode=mode, access=asked.access)
         explanations: list[Explanation] = []
@@ -107,7 +107,7 @@ def _explained(
     with watching(work.asked) as watch:
         heeding = work.stop.heeding(watch)
         glanced = glance(spec, places, name)
-        part, views = reconcile.look_closely(spec, glanced, uncounted, work.clock, heeding)
+        part, views = reconcile.look_closely(spec, Session(glanced, uncounted, work.clock, heeding))
         whole = part
         if part.changes:
             part, whole = _judged(part, spec, places, work, again, quick=quick)
@@ -134,7 +134,7 @@ def _judged(
         with watching(work.asked) as watch:
             run = replace(work.run, targets=tuple(sorted({change.target for change in part.changes})))
             heeding = work.stop.heeding(watch)
-            (whole,) = reconcile.make_plan([spec], places, run, work.clock, heeding).replications
+            (whole,) = reconcile.make_plan([spec], Session(places, run, work.clock, heeding)).replications
     except ReconcileError as failure:
         part = _unjudged(part, failure.message, again)
         return part, part

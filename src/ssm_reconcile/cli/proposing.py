@@ -170,6 +170,7 @@ def _tried(seen: Survey, wishes: Wishes, connect: Connect, clock: Clock) -> Prop
     from ssm_reconcile.init.text import spec_text
     from ssm_reconcile.load import load_text
     from ssm_reconcile.places import Places
+    from ssm_reconcile.session import Session
     from ssm_reconcile.spec import Run
 
     trouble: dict[str, str] = {}
@@ -185,7 +186,7 @@ def _tried(seen: Survey, wishes: Wishes, connect: Connect, clock: Clock) -> Prop
             first = error.findings[0]
             raise UsageError(f"no spec can be made of that: {first.message}") from None
         places = Places(dict(replayed))
-        plan = reconcile.make_plan(loaded.replications, places, Run(no_decrypt=True), clock, _silent)
+        plan = reconcile.make_plan(loaded.replications, Session(places, Run(no_decrypt=True), clock, _silent))
         fresh = {other.name: "; ".join(other.reasons) for other in plan.others if other.counted == "invalid"}
         if not fresh:
             break

@@ -109,29 +109,34 @@ class Work:
         A base that cannot be planned is no reason to plan nothing: the plan says so and compares nothing.
         """
         from ssm_reconcile import reconcile
+        from ssm_reconcile.places import open_more, open_places
+        from ssm_reconcile.session import Session
 
         with watching(self.asked) as watch:
-            connect, heeding = connect_factory(self.asked, self.clock), self.stop.heeding(watch)
-            self.places = reconcile.open_places(self.specs, connect, self.run)
+            connect = connect_factory(self.asked, self.clock)
+            self.places = open_places(self.specs, connect, self.run)
+            session = Session(self.places, self.run, self.clock, self.stop.heeding(watch))
             if base is None or isinstance(base, Finding):
-                plan = reconcile.make_plan(self.specs, self.places, self.run, self.clock, heeding)
+                plan = reconcile.make_plan(self.specs, session)
                 return plan if base is None else replace(plan, findings=(*plan.findings, base))
             try:
-                wider = reconcile.open_more(self.places, base, connect)
-                return reconcile.make_plan(self.specs, wider, self.run, self.clock, heeding, base=base)
+                wider = replace(session, places=open_more(self.places, base, connect))
+                return reconcile.make_plan(self.specs, wider, base=base)
             except Interrupted:
                 raise
             except ReconcileError as failure:
-                plan = reconcile.make_plan(self.specs, self.places, self.run, self.clock, heeding)
+                plan = reconcile.make_plan(self.specs, session)
                 return replace(plan, findings=(*plan.findings, uncompared(failure)))
 
     def carry_out(self, plan: Plan) -> Report:
         """Applies a plan that `plan` made. To be called while `stop.finishing` lasts."""
         from ssm_reconcile import reconcile
+        from ssm_reconcile.session import Session
 
         assert self.places is not None, "plan comes before carry_out"
         with watching(self.asked) as watch:
-            return reconcile.carry_out(plan, self.specs, self.places, self.run, self.clock, watch, self.stop)
+            session = Session(self.places, self.run, self.clock, watch)
+            return reconcile.carry_out(plan, self.specs, session, self.stop)
 
     def now(self) -> datetime:
         """The time of day."""

@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from ssm_reconcile.errors import Interrupted
-from ssm_reconcile.progress import Progress, Watch
+from ssm_reconcile.progress import Progress, ProgressListener
 
 INTERRUPTED = 130
 GRACE = 1.2
@@ -105,7 +105,7 @@ class Stopping:
         except OSError:
             return
 
-    def heeding(self, watch: Watch) -> Watch:
+    def heeding(self, watch: ProgressListener) -> ProgressListener:
         """A watch that ends the worker which reports to it, once the run was asked to stop."""
 
         def heed(progress: Progress) -> None:
@@ -128,7 +128,7 @@ class _Watchdog:
         self._before = -1
 
     def start(self) -> None:
-        """Watch from now on; in the main thread only."""
+        """ProgressListener from now on; in the main thread only."""
         reading, self._pipe = os.pipe()
         if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does not ask for it
             os.set_blocking(self._pipe, False)
@@ -136,7 +136,7 @@ class _Watchdog:
         threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()
 
     def end(self) -> None:
-        """Watch no longer."""
+        """ProgressListener no longer."""
         self._over.set()
         signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
         if self._pipe is not None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ssm_reconcile.cli import streams
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -109,7 +109,7 @@ def _span(seconds: float) -> str:
 
 
 @contextmanager
-def watching(asked: Asked) -> Iterator[Watch]:
+def watching(asked: Asked) -> Iterator[ProgressListener]:
     """A watch for as long as the work lasts."""
     if asked.quiet:
         yield _silent
@@ -210,7 +210,7 @@ class Lines:
 
 
 @contextmanager
-def _bars(*, color: bool) -> Iterator[Watch]:
+def _bars(*, color: bool) -> Iterator[ProgressListener]:
     """A bar for each phase of each place; they go away when the work is done."""
     from rich.console import Console
     from rich.markup import escape

@@ -64,7 +64,7 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
     matched: set[str] = set()
     for case in cases(scene, desired):
         replicas += case.standing is Standing.OURS
-        if not scene.run.aims_at(scene.replication.name, scene.target.name, case.address):
+        if scene.addresses is not None and case.address not in scene.addresses:
             going += _would_go(case)
             continue
         if scene.only:
@@ -174,7 +174,7 @@ def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Findi
 
 def _is_in_run(scene: Scene, address: str) -> bool:
     """Whether the run is about an address on which nothing is placed."""
-    if not scene.run.aims_at(scene.replication.name, scene.target.name, address):
+    if scene.addresses is not None and address not in scene.addresses:
         return False
     return not scene.only or bool(_patterns(scene, address))
 

@@ -61,6 +61,8 @@ class Scene:
     readings: Readings
 
     only: tuple[Glob, ...] = ()
+    addresses: frozenset[str] | None = None
+    """The canonical addresses that the run may plan for; None: all."""
 
     @property
     def owner(self) -> str:

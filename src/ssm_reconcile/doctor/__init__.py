@@ -21,7 +21,7 @@ from ssm_reconcile.doctor.checks import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError
 from ssm_reconcile.model import Access, Listing
 from ssm_reconcile.places import Connect, narrowed
-from ssm_reconcile.progress import Watch
+from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Reader
 
@@ -33,7 +33,7 @@ def diagnose(
     connect: Connect,
     run: Run,
     clock: Clock,
-    watch: Watch,
+    watch: ProgressListener,
     findings: Iterable[Finding] = (),
     again: CommandLine = CommandLine(),  # noqa: B008 - frozen
 ) -> Diagnosis:
@@ -67,7 +67,7 @@ def _open(
     label: str,
     connect: Connect,
     clock: Clock,
-    watch: Watch,
+    watch: ProgressListener,
     opened: dict[Access, tuple[Reader, Listing] | None],
     again: CommandLine,
 ) -> list[Check]:

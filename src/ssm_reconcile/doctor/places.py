@@ -10,7 +10,7 @@ from ssm_reconcile.clock import Clock
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor.checks import Answer, Check, Needed
 from ssm_reconcile.model import Access, Listing, Place
-from ssm_reconcile.progress import Watch
+from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.spec import Replication
 from ssm_reconcile.stores.base import Reader, Settings
 
@@ -21,7 +21,7 @@ REFUSED = timedelta(minutes=5)
 
 
 def look(
-    label: str, reader: Reader, clock: Clock, watch: Watch, again: CommandLine
+    label: str, reader: Reader, clock: Clock, watch: ProgressListener, again: CommandLine
 ) -> tuple[Listing, list[Check]]:
     """What the place holds, and the checks of it."""
     checks = [Check(label, "identity", Answer.OK, f"{reader.caller} in {reader.place}", needed=Needed.PLAN)]

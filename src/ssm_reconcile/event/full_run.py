@@ -8,7 +8,7 @@ never handed on: they come after all writes, so they wait for the whole run that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import reconcile
@@ -18,6 +18,7 @@ from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Report, Result
+from ssm_reconcile.session import Session
 
 Send: TypeAlias = Callable[[Sequence[str]], int]
 """Puts names on the queue; returns how many messages that made."""
@@ -50,13 +51,13 @@ class Whole:
 
 def run_whole(standby: EventReconciler, timer: Timer, send: Send | None) -> Whole:
     """Plans everything, and applies or hands on. Raises as `make_plan` does."""
-    plan = reconcile.make_plan(standby.specs, standby.places, standby.run, timer, timer.patience)
+    session = Session(standby.places, standby.run, timer, timer.patience)
+    plan = reconcile.make_plan(standby.specs, session)
     seconds = plan.budget.seconds if plan.budget is not None else 0.0
     if send is not None and seconds * SLACK > timer.left():
         return _handed_on(plan, send)
-    report = reconcile.carry_out(
-        plan, standby.specs, standby.places, standby.run, timer, standby.watch, timer
-    )
+    session = replace(session, progress=standby.watch)
+    report = reconcile.carry_out(plan, standby.specs, session, timer)
     left = [one.change for one in report.outcomes if one.result is Result.NOT_ATTEMPTED]
     names = _writes(left) if send is not None else ()
     return Whole(

@@ -23,9 +23,10 @@ from ssm_reconcile.observe import Glimpse
 from ssm_reconcile.places import Places, narrowed
 from ssm_reconcile.plan import Narrowing, Plan
 from ssm_reconcile.pool import ReadPool
-from ssm_reconcile.progress import Watch
+from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run, Target
 
 MANY_UPDATES = 10
@@ -63,9 +64,9 @@ class EventReconciler:
     places: Places
     run: Run
     clock: Clock
-    watch: Watch
+    watch: ProgressListener
     counts: dict[End, tuple[datetime, int]] = field(default_factory=dict)
-    patience: Watch | None = None
+    patience: ProgressListener | None = None
     """Watches whole listings in the place of `watch`: raises StoreError when one takes too long."""
 
     def sources(self) -> dict[str, Place]:
@@ -111,9 +112,8 @@ class EventReconciler:
 
     def carry_out(self, planned: Planned, stop: Stop) -> Report:
         """Applies it, as any plan."""
-        return reconcile.carry_out(
-            planned.plan, planned.specs, self.places, planned.run, self.clock, self.watch, stop
-        )
+        session = Session(self.places, planned.run, self.clock, self.watch)
+        return reconcile.carry_out(planned.plan, planned.specs, session, stop)
 
     def _aim(self, specs: tuple[Replication, ...], wishes: Mapping[str, NameRequest]) -> Aim:
         """Where the names lie in each target, and what else has to be read to judge of them."""
@@ -209,13 +209,13 @@ class EventReconciler:
         self, aim: Aim, listings: Mapping[Access, Listing | StoreError], wishes: Mapping[str, NameRequest]
     ) -> Plan:
         homes = {end: frozenset(addresses) for end, addresses in aim.homes.items()}
-        run = replace(self.run, aim=homes)
         fresh = self.clock.now() - COUNT_LASTS
         counts = {end: count for end, (at, count) in self.counts.items() if at >= fresh}
         if _judged(wishes) and not aim.listed:
             counts = {}
-        listed = reconcile.Listed(listings, tuple(sorted(wishes)), counts)
-        return reconcile.make_plan(aim.specs, self.places, run, self.clock, self.watch, listed=listed)
+        scope = reconcile.PlanScope(listings, tuple(sorted(wishes)), homes, counts)
+        session = Session(self.places, self.run, self.clock, self.watch)
+        return reconcile.make_plan(aim.specs, session, scope=scope)
 
     def _to_be_listed(self, plan: Plan, aim: Aim, *, judged: bool) -> set[Access]:
         """The places that have to be listed whole before a guard can judge of this plan."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from ssm_reconcile.change import Change, Retag, Row
 from ssm_reconcile.guards.base import Rules, open_changes, withhold
-from ssm_reconcile.model import canonical
+from ssm_reconcile.model import SOURCE, canonical
 from ssm_reconcile.plan import ReplicationPlan
 
 NAME = "unconfirmed"
-SOURCE = ""
-"""The source among the ends of a replication; targets have their names."""
 
 
 def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:

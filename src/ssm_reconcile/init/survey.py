@@ -31,7 +31,7 @@ from ssm_reconcile.model import (
     Tags,
     canonical,
 )
-from ssm_reconcile.progress import Phase, Progress, Watch
+from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import OWNER, PREFIX
 from ssm_reconcile.region_ties import RegionTie, region_tie
 from ssm_reconcile.shape import seal, shape
@@ -100,7 +100,7 @@ class Survey:
 
 
 def survey(
-    source: End, targets: Sequence[End], key: bytes, watch: Watch, *, compare_secrets: bool = False
+    source: End, targets: Sequence[End], key: bytes, watch: ProgressListener, *, compare_secrets: bool = False
 ) -> Survey:
     """Looks at every place. Raises StoreError when one cannot be listed to the end, or read."""
     listing = _listed(source.reader, watch)
@@ -134,7 +134,7 @@ def survey(
     return Survey(source.access, listing, looks, references, ring, tuple(seen))
 
 
-def _listed(reader: Reader, watch: Watch) -> Listing:
+def _listed(reader: Reader, watch: ProgressListener) -> Listing:
     """A place to its end, in calls that fail loudly: half a listing would make half a proposal."""
     parameters: dict[str, Parameter] = {}
     tags: dict[str, Tags] = {}
@@ -164,7 +164,7 @@ Digests = dict[tuple[str, str], bytes]
 
 
 def _source_values(
-    reader: Reader, listing: Listing, regions: Iterable[str], key: bytes, watch: Watch
+    reader: Reader, listing: Listing, regions: Iterable[str], key: bytes, watch: ProgressListener
 ) -> tuple[Digests, dict[str, RegionTie]]:
     """The digests of all plain values, and what ties them to their region."""
     names = [name for name, one in listing.parameters.items() if not one.is_secret and not is_reserved(name)]
@@ -189,7 +189,9 @@ def _source_values(
     return digests, looks
 
 
-def _live_values(reader: Reader, there: Listing, both: Iterable[str], key: bytes, watch: Watch) -> Digests:
+def _live_values(
+    reader: Reader, there: Listing, both: Iterable[str], key: bytes, watch: ProgressListener
+) -> Digests:
     plain = [
         name for name in both if not there.parameters[name].is_secret and OWNER not in there.tags_of(name)
     ]
@@ -197,7 +199,7 @@ def _live_values(reader: Reader, there: Listing, both: Iterable[str], key: bytes
 
 
 def _digests(
-    reader: Reader, names: Iterable[str], key: bytes, watch: Watch, *, decrypt: bool = True
+    reader: Reader, names: Iterable[str], key: bytes, watch: ProgressListener, *, decrypt: bool = True
 ) -> Digests:
     questions = {name: Question(name) for name in names}
     answers = observe.read(reader, questions, key, watch, decrypt=decrypt)

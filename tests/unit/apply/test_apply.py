@@ -14,6 +14,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.progress import Phase
 from ssm_reconcile.reconcile import carry_out
 from ssm_reconcile.report import Report, Result
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
 from tests.builders import Never, Stage, Watched, counted, outcome, replication, store_error, target
 from tests.fake_aws.traffic import Fault, FaultPlan, at_call, at_write, killed, lost, refused
@@ -183,7 +184,7 @@ def test_a_place_that_could_not_be_opened_any_more_leaves_its_changes_not_attemp
     places = stage.places()
     down = store_error(Trouble.UNREACHABLE, "GetCallerIdentity")
     gone = replace(places, opened={**places.opened, Access("us-east-2"): down})
-    report = carry_out(plan, [stage.spec], gone, Run(), stage.clock, lambda _: None, Never())
+    report = carry_out(plan, [stage.spec], Session(gone, Run(), stage.clock, lambda _: None), Never())
     assert results(report) == {"not_attempted": 1}
     assert report.exit_code == 3
 
@@ -335,7 +336,7 @@ def test_source_values_are_read_ten_at_a_time_and_only_for_what_is_put() -> None
 def test_who_watches_is_told_how_far_it_is() -> None:
     stage = mixed()
     seen = Watched()
-    carry_out(stage.plan(), [stage.spec], stage.places(), SERIAL, stage.clock, seen, Never())
+    carry_out(stage.plan(), [stage.spec], Session(stage.places(), SERIAL, stage.clock, seen), Never())
     done = [one.done for one in seen.all if one.phase is Phase.WRITING]
     assert done == sorted(done)
     assert done[-1] == 14

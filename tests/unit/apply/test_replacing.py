@@ -13,6 +13,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.reconcile import carry_out, make_plan
 from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
 from tests.builders import Stage, counted, outcome, replication, unwatched
 from tests.fake_aws import rules
@@ -365,11 +366,11 @@ def test_nothing_is_deleted_when_tags_that_came_since_leave_no_room() -> None:
 def test_the_key_is_asked_for_again_though_the_places_are_still_open() -> None:
     """Somebody may have read the plan for an hour before saying yes."""
     stage, plan = downgraded(SECURE)
-    places = stage.places(ALLOWED)
-    opened = make_plan([stage.spec], places, ALLOWED, stage.clock, unwatched)
+    session = Session(stage.places(ALLOWED), ALLOWED, stage.clock, unwatched)
+    opened = make_plan([stage.spec], session)
     assert opened.plan_id == plan.plan_id
     stage.world.set_key(stage.there, "alias/app", KeyState.PENDING_DELETION)
-    report = carry_out(opened, [stage.spec], places, ALLOWED, stage.clock, unwatched, stage.stop)
+    report = carry_out(opened, [stage.spec], session, stage.stop)
     assert result(report) == ("withheld", "its key alias/app is pending deletion: it is not deleted")
     assert stage.value("/p/a") == "old"
 

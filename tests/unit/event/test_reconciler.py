@@ -16,10 +16,11 @@ from ssm_reconcile.event.reconciler import MANY_UPDATES, EventReconciler, Planne
 from ssm_reconcile.event.requests import NameRequest
 from ssm_reconcile.event.results import NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
-from ssm_reconcile.places import Places
+from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
+from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, Limits, Replication, Rewrite, RewriteIn, Run, Source
 from tests.builders import replication, target, unwatched
 from tests.doubles.clock import FakeClock
@@ -46,15 +47,17 @@ class Town:
         self.there = self.world.place("us-east-2")
 
     def places(self, *specs: Replication) -> Places:
-        return reconcile.open_places(specs, Memory(self.world).connect, Run())
+        return open_places(specs, Memory(self.world).connect, Run())
 
     def whole(self, *specs: Replication, run: Run | None = None) -> Plan:
-        return reconcile.make_plan(specs, self.places(*specs), run or Run(), self.clock, unwatched)
+        return reconcile.make_plan(specs, Session(self.places(*specs), run or Run(), self.clock, unwatched))
 
     def apply(self, *specs: Replication, run: Run | None = None) -> Report:
         run = run or Run(max_deletes=1000, max_change_percent=100)
         plan = self.whole(*specs, run=run)
-        report = reconcile.carry_out(plan, specs, self.places(*specs), run, self.clock, unwatched, Never())
+        report = reconcile.carry_out(
+            plan, specs, Session(self.places(*specs), run, self.clock, unwatched), Never()
+        )
         self.clock.advance(timedelta(hours=1))
         return report
 
