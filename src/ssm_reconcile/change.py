@@ -78,6 +78,7 @@ class Difference:
     Attributes are named as in the design: `value`, `type`, `description`, `AllowedPattern`, `tier`,
     `policies`, `DataType`, `KeyId`. `secret`: it differs, and neither side is shown; `by_shape`:
     because a plain value looks like a secret. `cut`: a plain value is longer than what is shown.
+    `repointed`: the alias of a key is the same on both sides, and it means another key since the last write.
     """
 
     attribute: str
@@ -86,6 +87,7 @@ class Difference:
     secret: bool = False
     cut: bool = False
     by_shape: bool = False
+    repointed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,11 @@ def _expected_of(expected: Expected) -> list[int | None]:
 
 def _millis(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def changed_by(writer: str) -> str:
+    """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
+    return f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'somebody else'}"
 
 
 def by_danger(changes: Iterable[Change]) -> list[Change]:

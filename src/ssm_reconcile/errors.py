@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 _LISTED = 30
 """Known names that a message lists."""
@@ -45,20 +46,32 @@ class Where:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class Address(NamedTuple):
+    """One parameter of a target. Without a target: of the source. Without a name: the whole place."""
+
+    target: str
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """Something that a person should know of.
 
     `code` is a stable kebab-case word that documentation explains, `message` says what is wrong and
-    what to do, `where` is a spec position (`file:line:column`) or `target /name`. `names` are the source
-    parameters that the finding is about.
+    what to do, `where` is a spec position (`file:line:column`) or `target /name`. `about` names the
+    parameters or the place that the finding is about. An output that shows all of these addresses with
+    their reasons leaves the finding out.
     """
 
     severity: Severity
     code: str
     message: str
     where: str = ""
-    names: tuple[str, ...] = ()
+    about: tuple[Address, ...] = ()
+
+    def is_about(self, target: str, name: str = "") -> bool:
+        """Whether this finding is about a parameter of a target, or about the whole target or source."""
+        return any(one.target in ("", target) and one.name in ("", name) for one in self.about)
 
 
 class ReconcileError(Exception):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ssm_reconcile.change import Change, Create, Replace, Update
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, canonical
 from ssm_reconcile.spec import Replication
 
@@ -93,4 +93,5 @@ def _finding(spec: Replication, source: Listing, ring: Keyring, reference: str, 
         f" values that have to be read cannot be decrypted: {shown}; {remedy}, or write these parameters"
         " under another key"
     )
-    return Finding(Severity.ERROR, "source-key", message, "the source", tuple(names))
+    about = tuple(Address("", name) for name in names)
+    return Finding(Severity.ERROR, "source-key", message, "the source", about)

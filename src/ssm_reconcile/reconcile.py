@@ -20,7 +20,7 @@ from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.renames import renamed
-from ssm_reconcile.errors import Finding, NothingPlanned, Severity, StoreError
+from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import Rules, guarded
 from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
 from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
@@ -238,13 +238,14 @@ def _place_findings(
 ) -> list[Finding]:
     """What went wrong with listing a place, or made it slow."""
     found = []
-    for label, one in (("the source", source), *((f"target {name}", live[name]) for name in sorted(live))):
+    for name, one in (("", source), *sorted(live.items())):
+        label, about = (f"target {name}" if name else "the source"), (Address(name),)
         if isinstance(one, StoreError):
             message = f"{spec.name}: {label} could not be reached: {one}. {one.remedy}".rstrip()
-            found.append(Finding(Severity.ERROR, "incomplete-place", message, label))
+            found.append(Finding(Severity.ERROR, "incomplete-place", message, label, about))
         elif not one.complete:
             message = f"{spec.name}: {label} was not listed to the end: {one.trouble}"
-            found.append(Finding(Severity.ERROR, "incomplete-place", message, label))
+            found.append(Finding(Severity.ERROR, "incomplete-place", message, label, about))
         elif one.trouble:
             found.append(Finding(Severity.WARNING, "slow-tags", f"{spec.name}: {one.trouble}", label))
     return found

@@ -75,7 +75,7 @@ def saved(made: Plan, run: Run = Run(), **given: Any) -> dict[str, Any]:
 
 
 def words(verdict: approve.Verdict) -> str:
-    return "\n".join(verdict.lines)
+    return "\n".join(line for _, line in verdict.unapproved)
 
 
 def test_the_same_plan_is_approved_and_nothing_of_it_is_done() -> None:

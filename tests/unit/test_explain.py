@@ -9,11 +9,12 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.change import Row
-from ssm_reconcile.errors import Trouble, Where
+from ssm_reconcile.errors import Address, Finding, Severity, Trouble, Where
 from ssm_reconcile.explain import Explanation, explain
 from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.explain.text import document, text
 from ssm_reconcile.model import KeyState
+from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
@@ -278,6 +279,18 @@ def test_tags_that_cannot_be_read_leave_the_target_unexplained() -> None:
     found = told(stage)
     assert found.row is None
     assert "ListTagsForResource" in facts(found)["cause"]
+
+
+def test_a_target_does_not_get_the_message_on_a_target_whose_name_begins_like_its_own() -> None:
+    targets = tuple(TargetPlan(name, f"1/{name}", complete=False) for name in ("eu", "eu-2"))
+    findings = [
+        Finding(Severity.ERROR, "incomplete-place", f"target {name} failed", about=(Address(name),))
+        for name in ("eu", "eu-2")
+    ]
+    part = ReplicationPlan("prod", "1/us-east-1", targets, findings=tuple(findings))
+    causes = [one.facts for one in explain("/p/a", replication(), part, {})]
+    assert causes == [(("cause", "target eu failed"),), (("cause", "target eu-2 failed"),)]
+    assert [one.is_about("eu", "/p/a") for one in findings] == [True, False]
 
 
 def test_a_frozen_target_withholds_and_the_word_is_there() -> None:

@@ -55,9 +55,12 @@ class Verdict:
         return not (self.added or self.altered)
 
     @property
-    def lines(self) -> tuple[str, ...]:
-        """What is not approved, in words."""
-        return (*(f"new: {item}" for item in self.added), *(f"altered: {item}" for item in self.altered))
+    def unapproved(self) -> tuple[tuple[Item, str], ...]:
+        """Each change that was not approved, with a line that says why."""
+        return (
+            *((item, f"new: {item}") for item in self.added),
+            *((item, f"altered: {item}") for item in self.altered),
+        )
 
 
 def compare(saved: Document, plan: Plan) -> Verdict:

@@ -21,6 +21,7 @@ from ssm_reconcile.cli.orders import Order
 from ssm_reconcile.cli.running import Work
 from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import (
+    Address,
     Finding,
     Interrupted,
     NothingPlanned,
@@ -142,10 +143,10 @@ class Applying:
         if verdict.approved:
             return
         self._show(plan, work)
-        for line in verdict.lines[:TOLD]:
+        for _, line in verdict.unapproved[:TOLD]:
             streams.aside(_visible(line))
-        if len(verdict.lines) > TOLD:
-            streams.aside(f"... and {len(verdict.lines) - TOLD:,} more")
+        if len(verdict.unapproved) > TOLD:
+            streams.aside(f"... and {len(verdict.unapproved) - TOLD:,} more")
         raise _Changed(verdict, self._give_again())
 
     def _give_again(self) -> str:
@@ -219,7 +220,7 @@ class _Changed(PlanRefused):
     """The plan has changes that the saved one had not."""
 
     def __init__(self, verdict: approve.Verdict, remedy: str) -> None:
-        count = len(verdict.lines)
+        count = len(verdict.unapproved)
         remedy = remedy or "look at the new plan above, and have it approved"
         changes = "1 change" if count == 1 else f"{count:,} changes"
         super().__init__(f"the saved plan does not cover {changes} of the plan now", remedy)
@@ -272,7 +273,10 @@ def _findings(error: BaseException, when: str) -> list[Finding]:
     if isinstance(error, SpecError):
         found += error.findings
     if isinstance(error, _Changed):
-        found += [Finding(Severity.ERROR, code, line) for line in error.verdict.lines[:TOLD]]
+        found += [
+            Finding(Severity.ERROR, code, line, about=(Address(item.target, item.name),))
+            for item, line in error.verdict.unapproved[:TOLD]
+        ]
     return found
 
 

@@ -18,7 +18,7 @@ from ssm_reconcile.diff.advice import ValueNotes, notes_of, value_findings
 from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, unplaced
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
@@ -145,11 +145,11 @@ def _problem_findings(
         problem, name = every[0]
         target = scene.target.name
         if problem.subject:
-            names = _some([name for _, name in every])
-            message = f"{problem.reason} (needed by {names})"
-            found.append(Finding(Severity.ERROR, kind, message, f"{target} {subject}"))
+            message = f"{problem.reason} (needed by {_some([name for _, name in every])})"
         else:
-            found.append(Finding(Severity.ERROR, kind, f"{name}: {problem.reason}", f"{target} {name}"))
+            message = f"{name}: {problem.reason}"
+        about = tuple(Address(target, name) for _, name in every)
+        found.append(Finding(Severity.ERROR, kind, message, f"{target} {subject}", about))
     return found
 
 
@@ -241,7 +241,11 @@ def _owner_names(scene: Scene, addresses: list[str]) -> str:
 def _warnings(changes: list[Change]) -> list[Finding]:
     return [
         Finding(
-            Severity.WARNING, "regional-value", f"{change.name}: {warning}", f"{change.target} {change.name}"
+            Severity.WARNING,
+            "regional-value",
+            f"{change.name}: {warning}",
+            f"{change.target} {change.name}",
+            (Address(change.target, change.name),),
         )
         for change in changes
         if change.desired is not None

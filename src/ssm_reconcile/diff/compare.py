@@ -74,9 +74,7 @@ def attribute_differences(
     secret = desired.source.is_secret or live.is_secret
     found = [_shown(name, live, desired, secret=secret) for name in _names_that_differ(before, after)]
     if _repointed(desired, record) and not any(d.attribute == "KeyId" for d in found):
-        found.append(
-            Difference("KeyId", f"{live.key_id or MANAGED_KEY} (as it was)", f"{desired.key_id} (re-pointed)")
-        )
+        found.append(Difference("KeyId", live.key_id or MANAGED_KEY, desired.key_id, repointed=True))
     return tuple(sorted(found, key=lambda difference: difference.attribute))
 
 

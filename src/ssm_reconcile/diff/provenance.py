@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssm_reconcile.change import Change
+from ssm_reconcile.change import Change, changed_by
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.model import SECURE, Desired, Parameter
 from ssm_reconcile.record import (
@@ -42,10 +42,8 @@ def judged(case: Case, change: Change) -> Change:
         return replace(change, changed_outside=True, reasons=(*change.reasons, reason))
     if record.left_at(live) or same_writer(live.last_modified_user, case.scene.live.caller):
         return change
-    who = live.last_modified_user if live.last_modified_user.startswith("arn:") else "somebody else"
-    return replace(
-        change, changed_outside=True, reasons=(*change.reasons, f"changed outside ssm-reconcile by {who}")
-    )
+    reasons = (*change.reasons, changed_by(live.last_modified_user))
+    return replace(change, changed_outside=True, reasons=reasons)
 
 
 def exposed(case: Case, change: Change) -> Change:

@@ -272,7 +272,7 @@ def _update(case: Case) -> Change:
     reasons = [*case.unseen]
     if case.unproven:
         reasons.append("unproven: apply compares the values, and only retags when they are equal")
-    if any(d.attribute == "KeyId" and d.after and d.after.endswith("(re-pointed)") for d in case.differences):
+    if any(difference.repointed for difference in case.differences):
         reasons.append("key re-pointed: the alias means another key since it was written")
     reasons += _of_type_change(case)
     change = _change(case, Row.UPDATE, effect, *reasons)

@@ -21,6 +21,7 @@ from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, Scene, cases
 from ssm_reconcile.diff.table import row_of
+from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, lifting, remedies, rows
 from ssm_reconcile.model import Desired, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
@@ -94,7 +95,7 @@ def _unseen(name: str, part: ReplicationPlan, target: str, place: str, again: Co
     why = [
         finding.message
         for finding in part.findings
-        if finding.code == "incomplete-place" and finding.where in {"the source", f"target {target}"}
+        if finding.code == "incomplete-place" and finding.is_about(target)
     ]
     return Explanation(
         replication=part.name,
@@ -183,15 +184,17 @@ def _remedies(
 def _source_key(case: Case, part: ReplicationPlan) -> Iterator[str]:
     """Yield the fix of a source key that cannot decrypt the value; an apply fails before that."""
     if case.desired is not None:
-        name = case.desired.source.name
-        yield from (f.message for f in part.findings if f.code == "source-key" and name in f.names)
+        source = Address("", case.desired.source.name)
+        yield from (f.message for f in part.findings if f.code == "source-key" and source in f.about)
 
 
 def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
     """Return what to do about a change that no flag lets through."""
     if "no-id" in change.withheld_by:
         return [remedies.NO_ID]
-    found = [f for f in part.findings if f.code in change.withheld_by]
+    found = [
+        f for f in part.findings if f.code in change.withheld_by and f.is_about(change.target, change.name)
+    ]
     return list(dict.fromkeys(finding.message for finding in found))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ssm_reconcile.change import Action, Change, Fate, Hold
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
@@ -49,9 +49,9 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def noted(plan: ReplicationPlan, code: str, message: str, where: str) -> ReplicationPlan:
+def noted(plan: ReplicationPlan, code: str, message: str, where: str, target: str) -> ReplicationPlan:
     """The plan with one more warning."""
-    finding = Finding(Severity.WARNING, code, message, where)
+    finding = Finding(Severity.WARNING, code, message, where, (Address(target),))
     return replace(plan, findings=(*plan.findings, finding))
 
 

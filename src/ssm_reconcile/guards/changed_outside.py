@@ -23,5 +23,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f" {'was' if len(chosen) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
             " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
         )
-        plan = noted(plan, NAME, message, target.name)
+        plan = noted(plan, NAME, message, target.name, target.name)
     return plan

@@ -25,5 +25,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f" {counted(target.replicas, 'replica', 'replicas')}: nothing is deleted."
             f" If that is meant: --allow-empty-source{also}"
         )
-        plan = noted(plan, NAME, message, str(rules.replication.source.where or plan.source))
+        plan = noted(plan, NAME, message, str(rules.replication.source.where or plan.source), target.name)
     return plan

@@ -33,5 +33,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f" text ({names}{more}): withheld. Make the source a SecureString, or, if plain text is meant,"
             " name it with --only and give --allow-exposure"
         )
-        plan = noted(plan, NAME, message, target.name)
+        plan = noted(plan, NAME, message, target.name, target.name)
     return plan

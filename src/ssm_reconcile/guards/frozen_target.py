@@ -17,5 +17,6 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
         plan = withhold(plan, NAME, chosen, "the target is frozen")
         held = counted(len(chosen), "change", "changes")
         message = f"{target.name} is frozen: {held} withheld; `frozen: false` lifts it"
-        plan = noted(plan, NAME, message, str(rules.replication.target(target.name).where or target.name))
+        where = str(rules.replication.target(target.name).where or target.name)
+        plan = noted(plan, NAME, message, where, target.name)
     return plan

@@ -29,7 +29,6 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f"{percent}% of the {target.replicas} replicas in {target.name} would change (limit {limit}%):"
             f" withheld. If meant: --max-change-percent {percent}, or raise guards.max_change_percent"
         )
-        plan = noted(
-            plan, NAME, message, str(rules.replication.limit_lines.get("max_change_percent", target.name))
-        )
+        where = str(rules.replication.limit_lines.get("max_change_percent", target.name))
+        plan = noted(plan, NAME, message, where, target.name)
     return plan

@@ -34,7 +34,8 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f"{count} to delete or replace in {target.name} are {why}: all withheld."
             f" If meant: --max-deletes {count}"
         )
-        plan = noted(plan, NAME, message, str(rules.replication.limit_lines.get("max_deletes", target.name)))
+        where = str(rules.replication.limit_lines.get("max_deletes", target.name))
+        plan = noted(plan, NAME, message, where, target.name)
     return plan
 
 

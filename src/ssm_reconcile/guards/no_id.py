@@ -23,5 +23,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f"{counted(len(chosen), 'orphan', 'orphans')} to remove in {target.name}: withheld, since the"
             f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
         )
-        plan = noted(plan, NAME, message, str(rules.replication.where or target.name))
+        plan = noted(plan, NAME, message, str(rules.replication.where or target.name), target.name)
     return plan

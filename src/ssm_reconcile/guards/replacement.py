@@ -22,5 +22,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             f"{len(chosen)} to replace (delete, wait, create) in {target.name}:"
             " withheld without --allow-replace"
         )
-        plan = noted(plan, NAME, message, target.name)
+        plan = noted(plan, NAME, message, target.name, target.name)
     return plan

@@ -30,5 +30,5 @@ def guard(plan: ReplicationPlan, rules: Rules) -> ReplicationPlan:
             " If they have changed roles for good: --allow-reversed"
         )
         where = rules.replication.target(target.name).where or target.name
-        plan = noted(plan, NAME, message, str(where))
+        plan = noted(plan, NAME, message, str(where), target.name)
     return plan

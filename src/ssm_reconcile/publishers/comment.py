@@ -29,6 +29,7 @@ _MINIMIZE = """mutation($id: ID!) {
 }"""
 _ATTEMPTS = 3
 _AT_ONCE = 100
+_NOT_FOUND = 404
 
 
 class Done(StrEnum):
@@ -168,7 +169,7 @@ class Sticky:
         try:
             self.github.get(path)
         except GitHubError as error:
-            return error.kind is Kind.DENIED and "404" in error.message
+            return error.status == _NOT_FOUND
         return False
 
     def _create(self, page: Page, latest: Comment | None) -> None:

@@ -50,11 +50,15 @@ class Kind(StrEnum):
 
 
 class GitHubError(ReconcileError):
-    """A request to GitHub failed. The message holds method, path and status: nothing that was sent."""
+    """A request to GitHub failed. The message holds method, path and status: nothing that was sent.
 
-    def __init__(self, kind: Kind, message: str, remedy: str = "") -> None:
+    `status` is the HTTP status of the response; 0 where there was no response, or where it was a success.
+    """
+
+    def __init__(self, kind: Kind, message: str, remedy: str = "", *, status: int = 0) -> None:
         super().__init__(message, remedy)
         self.kind = kind
+        self.status = status
 
 
 class GitHub:
@@ -216,7 +220,7 @@ def _trouble(method: str, url: str, answer: urllib3.BaseHTTPResponse | None, *, 
     match answer.status:
         case 401 | 403 | 404:
             remedy = "the token needs `pull-requests: write`, and `actions: read` for artifacts"
-            return GitHubError(Kind.DENIED, f"{what}: HTTP {answer.status}", remedy)
+            return GitHubError(Kind.DENIED, f"{what}: HTTP {answer.status}", remedy, status=answer.status)
         case 422 if b"too long" in answer.data[:5000]:
             return GitHubError(Kind.TOO_LONG, f"{what}: too long, HTTP 422")
         case status if status >= 500:  # noqa: PLR2004 - HTTP's border to server trouble

@@ -21,8 +21,6 @@ from ssm_reconcile.renderers.view import plan_view
 Document: TypeAlias = Mapping[str, Any]
 REFUSED = ("plan-changed", "plan-refused")
 """The findings of a report in which an apply says why it refused."""
-DIFFERENT = ("new: ", "altered: ")
-"""How those findings begin that name a change which the approved plan has not (`approve.Verdict.lines`)."""
 TOLD = 30
 """How many lines of a difference are shown."""
 
@@ -129,9 +127,9 @@ def gone_page(scope: str) -> Page:
 
 def refusal(document: Document) -> str:
     """Markdown of why an apply refused, and in what its plan differs from the approved one."""
-    found = [f["message"] for f in document["findings"] if f["code"] in REFUSED]
-    lines = [message for message in found if message.startswith(DIFFERENT)]
-    reasons = [message for message in found if message not in lines]
+    found = [f for f in document["findings"] if f["code"] in REFUSED]
+    lines = [f["message"] for f in found if f.get("about")]  # each is about a change that is not approved
+    reasons = [f["message"] for f in found if not f.get("about")]
     if not reasons:
         return ""
     shown = [visible(line, 300) for line in lines[:TOLD]]

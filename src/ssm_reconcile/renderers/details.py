@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssm_reconcile.change import changed_by
 from ssm_reconcile.renderers.inert import shown, shown_pair, visible
 
 SECURE = "SecureString"
@@ -19,12 +20,16 @@ ORDER = ("type", "value", "description", "AllowedPattern", "tier", "policies", "
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One attribute: before and after where both are shown (None: it was or will be absent), or a note."""
+    """One attribute: before and after where both are shown (None: it was or will be absent), or a note.
+
+    `wraps`: the note is a sentence and quotes no value, so it may continue on the next line.
+    """
 
     label: str
     before: str | None = None
     after: str | None = None
     note: str = ""
+    wraps: bool = False
 
 
 def type_of(change: Mapping[str, Any]) -> str:
@@ -46,7 +51,7 @@ def lines_of(change: Mapping[str, Any], source: str) -> tuple[Line, ...]:
 def _lines(name: str, attribute: Mapping[str, Any], change: Mapping[str, Any], source: str) -> Iterator[Line]:
     label = visible(name)
     if attribute.get("secret"):
-        yield Line(label, note=_secret(name, change, source))
+        yield Line(label, note=_secret(name, change, source), wraps=True)
     elif name == "tags" and change["action"] == "replace":
         yield from (Line(label, note=line.after or "") for line in _tags(attribute))
     elif name == "tags":
@@ -113,26 +118,18 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={shown(value) if value else ''}"
 
 
-_BY_WHOM = "changed outside ssm-reconcile by "
-"""How a reason begins that the line of the last change has said already."""
-
-
 def remarks_of(change: Mapping[str, Any]) -> tuple[str, ...]:
     """Why, by whom, and what it means: sentences, most important first."""
-    found = []
-    if change["action"] in ("delete", "replace") or change.get("changed_outside"):
-        last = _last_change(change)
-        if last:
-            found.append(last)
+    loud = change["action"] in ("delete", "replace") or change.get("changed_outside")
+    last = _last_change(change) if loud else ""
+    found = [last] if last else []
     if change["action"] == "replace":
         found.append("replaced by delete and create: readers fail for a moment, history is lost")
     if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
         found.append(f"from {visible(change['source'])}")
-    reasons = [reason for reason in change["reasons"] if not (found and reason.startswith(_BY_WHOM))]
-    found += [visible(reason) for reason in reasons]
-    if change["fate"] == "withheld" and not any(
-        reason.startswith("withheld") for reason in change["reasons"]
-    ):
+    known = changed_by(change.get("writer") or "") if last else None
+    found += [visible(reason) for reason in change["reasons"] if reason != known]
+    if change["fate"] == "withheld" and not change["reasons"]:
         by = ", ".join(visible(guard) for guard in change.get("withheld_by") or ())
         found.append(f"withheld{' by ' + by if by else ''}")
     return tuple(dict.fromkeys(found))

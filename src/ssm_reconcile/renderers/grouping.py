@@ -133,15 +133,14 @@ _SEVERITIES = ("error", "warning", "notice")
 def findings_of(findings: Iterable[Document], addresses: Iterable[Document] = ()) -> tuple[FindingView, ...]:
     """Findings with the same message as one, errors first.
 
-    What is said of one of the addresses as its reason already is not said twice; of a key that several
-    of them need neither.
+    A finding is left out where `addresses` has all parameters that it is about: their reasons say the same.
     """
-    reasons = [(item["name"], reason) for item in addresses for reason in item["reasons"]]
-    said = {f"{name}: {reason}" for name, reason in reasons}
-    needed = {reason for _, reason in reasons}
+    said = {(item["replication"], item["target"], item["name"]) for item in addresses}
     found: dict[tuple[str, str, str], list[str]] = {}
     for finding in findings:
-        if finding["message"] in said or finding["message"].rpartition(" (needed by ")[0] in needed:
+        part = finding.get("replication")
+        about = {(part, one["target"], one["name"]) for one in finding.get("about") or ()}
+        if about and about <= said:
             continue
         key = (visible(finding["severity"]), visible(finding["code"]), visible(finding["message"]))
         where = found.setdefault(key, [])

@@ -244,6 +244,8 @@ def _difference(difference: Difference) -> dict[str, Any]:
     if difference.secret:
         return {"secret": True, "by_shape": True} if difference.by_shape else {"secret": True}
     shown: dict[str, Any] = {"before": difference.before, "after": difference.after}
+    if difference.repointed:
+        shown = {"before": f"{difference.before} (as it was)", "after": f"{difference.after} (re-pointed)"}
     return {**shown, "cut": True} if difference.cut else shown
 
 
@@ -281,6 +283,7 @@ def _finding(finding: Finding, replication: str) -> dict[str, Any]:
         "message": finding.message,
         "where": finding.where,
         "replication": replication,
+        **({"about": [one._asdict() for one in finding.about]} if finding.about else {}),
     }
 
 

@@ -76,7 +76,14 @@ _CHANGE = {
     "pending": (bool, None),
 }
 _OTHER = {**_ADDRESS, "reasons": [str], "counted": (str, None)}
-_FINDING = {"severity": str, "code": str, "message": str, "where": str, "replication": (str, None)}
+_FINDING = {
+    "severity": str,
+    "code": str,
+    "message": str,
+    "where": str,
+    "replication": (str, None),
+    "about": ([{"target": str, "name": str}], None),
+}
 _COMMON = {
     "format_version": str,
     "plan_id": PLAN_ID,

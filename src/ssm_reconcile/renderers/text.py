@@ -157,7 +157,7 @@ def _inline(line: Line, *, anew: bool) -> str:
 def _below(page: Page, line: Line, label: int, *, anew: bool) -> None:
     """One attribute on its own line, or on two where both sides do not fit on one."""
     start = f"      {line.label:<{label}}  "
-    if line.note.startswith("("):  # a sentence of ours, no value: it may be wrapped
+    if line.wraps:
         page.say(f"{start[6:]}{line.note}", indent=6, hang=2)
         return
     whole = f"      {line.label:<{label}}  {_inline(line, anew=anew)[len(line.label) + 1 :]}"

@@ -238,6 +238,7 @@ def test_a_refused_apply_shows_the_new_plan_and_the_difference(hub: Hub, cli: Cl
         {"severity": "error", "code": "plan-changed", "message": text, "where": "", "replication": ""}
         for text in lines
     ]
+    document["findings"][-2]["about"] = [{"target": "eu-west-1", "name": "/shop/@new"}]
     document["exit_code"] = 4
     refused = save(document, "report.json")
     cli("publish", save(plans.document_of(plans.twelve())), "--refused", refused)

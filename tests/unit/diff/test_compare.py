@@ -142,7 +142,7 @@ def test_a_key_re_pointed_since_our_write_differs_although_its_name_is_the_same(
     wanted = desired(kind=SECURE, key_id="alias/app", key_identity=ARN)
     live = parameter(kind=SECURE, key_id="alias/app")
     (found,) = attribute_differences(wanted, live, RING, record(key=key_digest("arn:old")))
-    assert (found.attribute, found.after) == ("KeyId", "alias/app (re-pointed)")
+    assert (found.attribute, found.after, found.repointed) == ("KeyId", "alias/app", True)
     assert attribute_differences(wanted, live, RING, record(key=key_digest(ARN))) == ()
     assert attribute_differences(wanted, live, RING, record(key="none")) == ()
 

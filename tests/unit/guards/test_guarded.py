@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssm_reconcile.change import Action, Fate
+from ssm_reconcile.errors import Address
 from ssm_reconcile.guards import GUARDS, Rules, guarded
 from ssm_reconcile.guards.base import noted, open_changes, withhold
 from ssm_reconcile.spec import Run
@@ -78,5 +79,8 @@ def test_open_changes_are_those_that_nothing_has_withheld() -> None:
 
 
 def test_a_note_is_one_more_finding() -> None:
-    found = noted(noted(part(), "a", "one", "x"), "b", "two", "y")
-    assert [(one.code, one.where) for one in found.findings] == [("a", "x"), ("b", "y")]
+    found = noted(noted(part(), "a", "one", "x", "eu"), "b", "two", "y", "eu-2")
+    assert [(one.code, one.where, one.about) for one in found.findings] == [
+        ("a", "x", (Address("eu"),)),
+        ("b", "y", (Address("eu-2"),)),
+    ]

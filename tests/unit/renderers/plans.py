@@ -21,7 +21,7 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
 )
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import Desired, Parameter
 from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import Origin, Record
@@ -226,7 +226,13 @@ def twelve() -> Plan:
         ),
     ]
     findings = [
-        Finding(Severity.ERROR, "size", "/shop/prod/big: too large for its tier", f"{dublin} /shop/prod/big"),
+        Finding(
+            Severity.ERROR,
+            "size",
+            "/shop/prod/big: too large for its tier",
+            f"{dublin} /shop/prod/big",
+            (Address(dublin, "/shop/prod/big"),),
+        ),
         Finding(
             Severity.WARNING,
             "plain-secret",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.details import Line
 from ssm_reconcile.renderers.grouping import ChangeView, merged
@@ -59,12 +59,14 @@ def test_a_withheld_change_is_not_merged_with_one_that_is_applied() -> None:
 
 def test_a_secret_shows_where_it_comes_from_and_nothing_else() -> None:
     change = plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString", version=9)
-    assert seen(change).lines == (Line("value", note="(secret) changed, from us-east-1 version 9"),)
+    assert seen(change).lines == (
+        Line("value", note="(secret) changed, from us-east-1 version 9", wraps=True),
+    )
 
 
 def test_the_value_of_a_new_secret_is_not_called_changed() -> None:
     line = seen(plans.create("eu-west-1", "/a", "SecureString")).lines[0]
-    assert line == Line("value", note="(secret) from us-east-1 version 2")
+    assert line == Line("value", note="(secret) from us-east-1 version 2", wraps=True)
 
 
 def test_a_plain_value_that_becomes_a_secret_is_hidden_too() -> None:
@@ -145,12 +147,17 @@ def test_equal_findings_are_said_once_with_all_their_places_and_errors_come_firs
     ]
 
 
-def test_what_an_address_says_itself_is_not_repeated_as_a_finding() -> None:
+def test_a_finding_is_left_out_where_all_its_addresses_are_shown_with_their_reasons() -> None:
+    a, b = Address("eu-west-1", "/a"), Address("eu-west-1", "/b")
     view = view_of(
         others=[plans.other("eu-west-1", "/a", Row.INVALID, "invalid", "too large")],
-        findings=[Finding(Severity.ERROR, "size", "/a: too large", "eu-west-1 /a")],
+        findings=[
+            Finding(Severity.ERROR, "size", "/a: too large", "eu-west-1 /a", (a,)),
+            Finding(Severity.ERROR, "key", "no key (needed by /a, /b)", "eu-west-1 alias/a", (a, b)),
+            Finding(Severity.ERROR, "max-deletes", "11 to delete", "eu-west-1", (Address("eu-west-1"),)),
+        ],
     )
-    assert view.findings == ()
+    assert [found.code for found in view.findings] == ["key", "max-deletes"]
 
 
 def test_targets_are_regions_only_as_long_as_they_are_named_so() -> None:
