@@ -1,7 +1,7 @@
-# Everything a stranger needs: Python 3.11 or newer, and make. `make help` lists it all.
+# Requirements: Python 3.11 or newer, and make. `make help` lists the targets.
 #
-# The first target that needs it makes .venv and installs what the lock says, by hash; a later one
-# installs again only when a lock or pyproject.toml has changed.
+# The first target that needs it creates .venv and installs the locked packages by hash. Later targets
+# install again only if a lock or pyproject.toml has changed.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -18,43 +18,43 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast bench check fix lock clean lint types house documents workflows
+.PHONY: help demo test test-fast bench check fix lock clean lint types architecture documents workflows
 
-help: ## what there is
+help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/demo.stamp ## the whole story on a pretended AWS on this machine, told as it goes
+demo: .venv/demo.stamp ## plan, apply and repair on a simulated AWS on this machine
 	@$(BIN)/ssm-reconcile demo
 
-test: .venv/dev.stamp ## all tests, in parallel; PYTEST="-k name" passes options on
+test: .venv/dev.stamp ## all tests in parallel; PYTEST="-k name" passes options to pytest
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
 	$(BIN)/python -m pytest -n auto tests/unit tests/cases tests/contract $(PYTEST)
 
-bench: .venv/dev.stamp ## measure it: calls, time, memory against others, into benchmarks/RESULTS.md; some minutes
+bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md; takes some minutes
 	$(BIN)/python -m pytest -m bench tests
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 
-check: lint types house documents workflows ## everything that can be said without running it: style, types, house, docs
+check: lint types architecture documents workflows ## static checks: style, types, architecture, documents, workflows
 
-fix: .venv/dev.stamp ## mend what a tool can mend: imports, style, layout, the reference
+fix: .venv/dev.stamp ## automatic fixes: imports, style, layout, reference pages
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/python tools/reference.py
 
 lock: ## newest versions of all dependencies, with hashes, for every platform
-	@$(UV) --version >/dev/null 2>&1 || { echo "make lock needs uv: install it (python3 -m pip install uv), or say where it is: make lock UV=/path/to/uv" >&2; exit 1; }
+	@$(UV) --version >/dev/null 2>&1 || { echo "make lock needs uv: install it (python3 -m pip install uv), or give its path: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra demo --constraint requirements/dev.txt --output-file requirements/demo.txt
 	$(LOCK) --extra lambda --constraint requirements/dev.txt --output-file requirements/lambda.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
 
-clean: ## remove all that was made here, .venv too
+clean: ## remove all generated files, .venv included
 	rm -rf .venv build dist htmlcov mutants .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The parts of `check`, each of use alone.
+# The parts of `check`.
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check $(SOURCES)
@@ -63,7 +63,7 @@ lint: .venv/dev.stamp
 types: .venv/dev.stamp
 	$(BIN)/mypy --strict
 
-house: .venv/dev.stamp
+architecture: .venv/dev.stamp
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --quiet tests/architecture
 
@@ -81,7 +81,7 @@ workflows: .venv/dev.stamp
 	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet --strict-collection --persona pedantic --config .github/zizmor.yml $(WORKFLOWS) $(ACTION))
 	$(BIN)/python -m pytest --quiet tests/workflows/test_scripts.py
 
-# Installing. A lock holds the build backend too, so nothing but what it names is ever downloaded.
+# Installation. Each lock includes the build backend, so only locked packages are downloaded.
 
 LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
 	--generate-hashes --no-emit-index-url --no-header
@@ -90,20 +90,20 @@ INSTALL = $(PIP) install --require-hashes --requirement $< && \
 	$(PIP) install --no-deps --no-build-isolation --editable . && touch $@
 
 .venv/demo.stamp: requirements/demo.txt pyproject.toml | .venv/pyvenv.cfg
-	@echo "installing what $< names into .venv (once; a minute or so)" >&2
+	@echo "installing the packages of $< into .venv (once; about a minute)" >&2
 	@$(INSTALL)
 
 .venv/dev.stamp: requirements/dev.txt pyproject.toml | .venv/pyvenv.cfg
-	@echo "installing what $< names into .venv (once; a few minutes at most)" >&2
+	@echo "installing the packages of $< into .venv (once; a few minutes at most)" >&2
 	@$(INSTALL)
 
-# A candidate is run, not only looked up: a version manager's stub may be on the path and answer nothing.
+# Each candidate is run, because the path can contain stubs of a version manager that do not work.
 .venv/pyvenv.cfg:
 	@for python in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3); do \
 		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-			echo "making .venv with $$("$$python" --version)" >&2; \
+			echo "creating .venv with $$("$$python" --version)" >&2; \
 			exec "$$python" -m venv .venv; \
 		fi; \
 	done; \
-	echo "no Python 3.11 or newer (with venv) found$(if $(PYTHON), at PYTHON=$(PYTHON)). Install one, or say where it is: make PYTHON=/path/to/python3.11" >&2; \
+	echo "no Python 3.11 or newer (with venv) found$(if $(PYTHON), at PYTHON=$(PYTHON)). Install one, or give its path: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1

@@ -19,7 +19,7 @@ def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: 
     assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
     assert "3 changes" in jobs["plan"].summary
     assert stage.assumed == [(PLAN_ROLE, "ssm-plan")]
-    assert jobs["plan"].step("Plan, and show it").outputs["changes"] == "3"
+    assert jobs["plan"].step("Plan and post the comment").outputs["changes"] == "3"
     assert stage.holds() == {}, "a plan writes nothing"
 
 
@@ -70,7 +70,7 @@ def test_a_spec_that_is_wrong_is_told_on_its_lines_and_in_the_comment(stage: Sta
     assert "There is no plan" in body
     assert "`delte` is not a property" in body.replace("&#96;", "`")
     assert "/shop/limit" not in body
-    assert jobs["plan"].step("Plan, and show it").outputs["failure-reason"] == "plan-failed"
+    assert jobs["plan"].step("Plan and post the comment").outputs["failure-reason"] == "plan-failed"
 
 
 def test_credentials_that_nobody_gives_are_told_in_the_comment(stage: Stage) -> None:
