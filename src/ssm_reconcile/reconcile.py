@@ -21,7 +21,7 @@ from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.renames import renamed
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
-from ssm_reconcile.guards import Rules, guarded
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
 from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
 from ssm_reconcile.places import narrowed
@@ -192,7 +192,8 @@ def _judge(
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    return guarded(part, Rules(spec, session.run, situation.unconfirmed, reversed_roles)), situation.views
+    rules = GuardRules(spec, session.run, situation.unconfirmed, reversed_roles)
+    return withhold_changes(part, rules), situation.views
 
 
 def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff | None) -> TargetPlan:

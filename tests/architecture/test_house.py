@@ -94,7 +94,6 @@ BREACHES = {
     "stores/base.py": ("import ssm_reconcile.plan", "Stores know parameters, not plans"),
     "report.py": ("import yaml", "YAML and JSON Schema are known in load only"),
     "plan.py": ("import deepdiff", "DeepDiff is known in diff only"),
-    "guards/empty_source.py": ("import ssm_reconcile.guards.max_deletes", "A guard knows no other guard"),
     "observe.py": ("import rich", "Options and terminals are known in cli only"),
     "budget.py": ("import tests.fake_aws.store", "The package does not know the simulated AWS of the tests"),
     "renderers/view.py": ("import ssm_reconcile.renderers.text", "An output knows no other output"),

@@ -19,7 +19,7 @@ from ssm_reconcile.model import ProblemKind
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ssm_reconcile"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-EMITTERS = {"Finding": 1, "noted": 1, "note": 0, "stop": 1}
+EMITTERS = {"Finding": 1, "note": 0, "stop": 1}
 """Calls that emit a finding, and which argument is its code."""
 NOTES = {"error": 1, "warn": 1}
 """The same of the loader's `notes`."""
@@ -27,7 +27,7 @@ PASSED_ON = {
     "apply/work.py": "the callers of `note`",
     "cli/applying.py": "`_CODES`, and `interrupted` among them",
     "diff/__init__.py": "`ProblemKind`",
-    "guards/base.py": "the callers of `noted`",
+    "guards.py": "the callers of `noted`",
     "load/grammar.py": "what `complaints` returns",
     "load/notes.py": "the callers of `error` and `warn`",
     "load/parse.py": "the callers of `stop`",
@@ -82,7 +82,7 @@ def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "complaints.py"))
     found |= {kind.value for kind in ProblemKind} | {code for _, code in applying._CODES}
-    found |= {guard.__globals__["NAME"] for guard in GUARDS}
+    found |= set(GUARDS)
     what = re.findall(r'_check_effects\(.*?"(\w+)"', Path(patterns.__file__).read_text(), re.DOTALL)
     return found | {f"{one}-without-effect" for one in what}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.guards import Rules, guarded
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
@@ -76,7 +76,7 @@ def remedies(change: Change, part: ReplicationPlan, spec: Replication, again: Co
         now = _replaceable(change)
         told = replace(part, changes=(now,))
         if now.fate is Fate.APPLY:
-            told = guarded(told, Rules(spec, run))
+            told = withhold_changes(told, GuardRules(spec, run))
             now = told.changes[0]
     while now.fate is Fate.WITHHELD:
         opened = told
@@ -90,7 +90,7 @@ def remedies(change: Change, part: ReplicationPlan, spec: Replication, again: Co
                 return [_in_parts(change, lifts, again)]
             lifts.append(lift)
             run, opened = lift.of(run), _opened(opened, withheld)
-        told = guarded(opened, Rules(spec, run))
+        told = withhold_changes(opened, GuardRules(spec, run))
         now = next(one for one in told.changes if one.order == change.order)
     flags = [word for lift in lifts for word in lift.flags]
     flags += ["--allow-replace"] if alone and may_need_replacement(change) else []

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.changed_outside import guard
+from functools import partial
+
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.spec import OnOutside, Run
 from tests.builders import fates, part, replication, updates
+
+guard = partial(withhold_changes, names=["changed-outside"])
 
 PLAN = part(*updates(3), *updates(2, "/p/hand", changed_outside=True))
 
 
 def test_what_was_changed_outside_is_withheld_and_the_rest_goes_on() -> None:
-    found = guard(PLAN, Rules(replication()))
+    found = guard(PLAN, GuardRules(replication()))
     assert fates(found) == {"apply": 3, "withheld": 2}
     assert found.summary()["withheld"] == 2
     assert all(one.changed_outside == (one.withheld_by == ("changed-outside",)) for one in found.changes)
 
 
 def test_the_finding_says_where_how_many_and_what_lifts_it() -> None:
-    (finding,) = guard(PLAN, Rules(replication())).findings
+    (finding,) = guard(PLAN, GuardRules(replication())).findings
     assert finding.where == "us-east-2"
     assert "2 replicas in us-east-2 were changed outside" in finding.message
     assert "--overwrite-outside" in finding.message
 
 
 def test_the_flag_lifts_it() -> None:
-    found = guard(PLAN, Rules(replication(), Run(overwrite_outside=True)))
+    found = guard(PLAN, GuardRules(replication(), Run(overwrite_outside=True)))
     assert (found, found.findings) == (PLAN, ())
 
 
 def test_the_spec_lifts_it() -> None:
-    assert guard(PLAN, Rules(replication(changed_outside=OnOutside.OVERWRITE))) == PLAN
+    assert guard(PLAN, GuardRules(replication(changed_outside=OnOutside.OVERWRITE))) == PLAN
 
 
 def test_without_such_a_change_it_says_nothing() -> None:
-    assert guard(part(*updates(2)), Rules(replication())) == part(*updates(2))
+    assert guard(part(*updates(2)), GuardRules(replication())) == part(*updates(2))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ssm_reconcile.errors import Where
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.empty_source import guard
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Access
 from ssm_reconcile.spec import Run, Source
 from tests.builders import HERE, deletes, fates, part, releases, replication
 
-RULES = Rules(replication())
+guard = partial(withhold_changes, names=["empty-source"])
+
+RULES = GuardRules(replication())
 
 
 def test_deletes_and_releases_are_withheld_when_nothing_is_selected() -> None:
@@ -25,7 +28,7 @@ def test_one_selected_parameter_is_enough() -> None:
 
 def test_the_flag_lifts_it() -> None:
     plan = part(*deletes(1), selected=0)
-    assert guard(plan, Rules(replication(), Run(allow_empty_source=True))) == plan
+    assert guard(plan, GuardRules(replication(), Run(allow_empty_source=True))) == plan
 
 
 def test_with_nothing_to_delete_it_says_nothing() -> None:
@@ -40,5 +43,5 @@ def test_the_finding_says_where_what_is_at_stake_and_what_lifts_it() -> None:
     (finding,) = guard(part(*deletes(2), selected=0), RULES).findings
     assert finding.message.endswith("--allow-empty-source --max-deletes 2")
     spec = replication(source=Source(Access("us-east-1"), where=Where("replication.yaml", 4, 3)))
-    (finding,) = guard(part(*deletes(1), selected=0), Rules(spec)).findings
+    (finding,) = guard(part(*deletes(1), selected=0), GuardRules(spec)).findings
     assert finding.where == "replication.yaml:4:3"

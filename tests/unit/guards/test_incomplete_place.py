@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ssm_reconcile.change import Action, Fate
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.incomplete_place import guard
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.spec import Run
 from tests.builders import creates, deletes, fates, part, replaces, replication, retags, updates
 
+guard = partial(withhold_changes, names=["incomplete-place"])
+
 EVERYTHING = [*creates(1), *updates(1), *retags(1), *deletes(1), *replaces(1)]
-RULES = Rules(replication())
+RULES = GuardRules(replication())
 
 
 def test_nothing_happens_in_a_target_that_was_not_listed_to_the_end() -> None:
@@ -32,6 +35,6 @@ def test_complete_places_are_none_of_its_business() -> None:
 
 def test_nothing_lifts_it() -> None:
     run = Run(max_deletes=99, allow_replace=True, allow_empty_source=True, overwrite_outside=True)
-    found = guard(part(*deletes(1), source_complete=False), Rules(replication(), run))
+    found = guard(part(*deletes(1), source_complete=False), GuardRules(replication(), run))
     assert fates(found) == {"withheld": 1}
     assert found.changes[0].withheld_by == ("incomplete-place",)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from ssm_reconcile.change import Hold, TagDiff, Update
 from ssm_reconcile.errors import Where
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.max_change_percent import guard
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.spec import Limits, Run
 from tests.builders import (
     change,
@@ -25,9 +25,11 @@ from tests.builders import (
     updates,
 )
 
+guard = partial(withhold_changes, names=["max-change-percent"])
 
-def rules(limit: int = 30, given: int | None = None) -> Rules:
-    return Rules(replication(limits=Limits(max_change_percent=limit)), Run(max_change_percent=given))
+
+def rules(limit: int = 30, given: int | None = None) -> GuardRules:
+    return GuardRules(replication(limits=Limits(max_change_percent=limit)), Run(max_change_percent=given))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_what_is_withheld_already_does_not_count() -> None:
 
 def test_the_finding_says_where_and_how_much() -> None:
     spec = replication(limit_lines={"max_change_percent": Where("replication.yaml", 41, 3)})
-    (finding,) = guard(part(*updates(34), replicas=101), Rules(spec)).findings
+    (finding,) = guard(part(*updates(34), replicas=101), GuardRules(spec)).findings
     assert finding.where == "replication.yaml:41:3"
     assert "34% of the 101 replicas in us-east-2 would change (limit 30%)" in finding.message
 

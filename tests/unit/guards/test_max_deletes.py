@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from ssm_reconcile.change import Change, Fate, Hold
 from ssm_reconcile.errors import Where
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.max_deletes import guard
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.spec import Limits, Run
 from tests.builders import creates, deletes, fates, part, releases, replaces, replication, retags, updates
 
+guard = partial(withhold_changes, names=["max-deletes"])
 
-def rules(limit: int = 10, given: int | None = None) -> Rules:
-    return Rules(replication(limits=Limits(max_deletes=limit)), Run(max_deletes=given))
+
+def rules(limit: int = 10, given: int | None = None) -> GuardRules:
+    return GuardRules(replication(limits=Limits(max_deletes=limit)), Run(max_deletes=given))
 
 
 @pytest.mark.parametrize(("count", "withheld"), [(0, False), (1, False), (10, False), (11, True), (50, True)])
@@ -85,7 +87,7 @@ def test_each_target_counts_for_itself() -> None:
 def test_the_finding_names_the_number_the_flag_and_the_line_of_the_spec() -> None:
     lines = {"max_deletes": Where("replication.yaml", 40, 3)}
     spec = replication(limit_lines=lines)
-    (finding,) = guard(part(*deletes(11)), Rules(spec)).findings
+    (finding,) = guard(part(*deletes(11)), GuardRules(spec)).findings
     assert finding.where == "replication.yaml:40:3"
     assert "11 to delete or replace in us-east-2 are more than 10" in finding.message
     assert "--max-deletes 11" in finding.message

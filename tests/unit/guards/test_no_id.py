@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ssm_reconcile.change import Row
-from ssm_reconcile.guards.base import Rules
-from ssm_reconcile.guards.no_id import guard
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from tests.builders import deletes, fates, part, releases, replication
+
+guard = partial(withhold_changes, names=["no-id"])
 
 
 def test_removals_of_orphans_are_withheld_without_an_id_and_other_deletes_are_not() -> None:
     orphans = [replace(one, row=Row.ORPHAN) for one in (*deletes(2, "/p/o"), *releases(1))]
-    found = guard(part(*orphans, *deletes(1)), Rules(replication(id=None)))
+    found = guard(part(*orphans, *deletes(1)), GuardRules(replication(id=None)))
     assert fates(found) == {"apply": 1, "withheld": 3}
     assert {one.withheld_by for one in found.changes} == {("no-id",), ()}
     (finding,) = found.findings
@@ -23,4 +25,4 @@ def test_removals_of_orphans_are_withheld_without_an_id_and_other_deletes_are_no
 
 def test_an_id_lifts_it() -> None:
     plan = part(*[replace(one, row=Row.ORPHAN) for one in deletes(2)])
-    assert guard(plan, Rules(replication())) == plan
+    assert guard(plan, GuardRules(replication())) == plan
