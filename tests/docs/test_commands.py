@@ -15,7 +15,7 @@ from tests.docs.story import Command, blocks_of, missing
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-ELSEWHERE = re.compile(r"Every command on this page is run, in this order, by `(tests/[\w/]+\.py)`")
+ELSEWHERE = re.compile(r"A test runs every command on this page in this order \(`(tests/[\w/]+\.py)`\)")
 """What a document says that has a test of its own."""
 
 
