@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.served import CREDENTIALS, Server
-from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Sealed
 from ssm_reconcile.stores.base import Put, Step
 from ssm_reconcile.stores.ssm import Aws
+from ssm_reconcile.system import SystemClock
 
 PUTS = 150
 RATE = 10.0

@@ -26,10 +26,10 @@ from ssm_reconcile.model import (
     Value,
     canonical,
 )
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Reader
+from ssm_reconcile.system import ReadPool
 
 Key = TypeVar("Key")
 CHUNK = 400

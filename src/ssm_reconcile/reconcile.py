@@ -26,12 +26,12 @@ from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
 from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
 from ssm_reconcile.places import narrowed
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.settle import View, settle
 from ssm_reconcile.spec import Replication, Target
+from ssm_reconcile.system import ReadPool
 
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 

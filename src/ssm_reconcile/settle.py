@@ -26,7 +26,6 @@ from ssm_reconcile.model import (
     Tags,
     Unreadable,
 )
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
 from ssm_reconcile.record import OWNER
@@ -34,6 +33,7 @@ from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication
 from ssm_reconcile.stores.base import Reader
+from ssm_reconcile.system import ReadPool
 
 Asked: TypeAlias = tuple[str, Question]
 Answers: TypeAlias = dict[Asked, Reading | Unreadable]

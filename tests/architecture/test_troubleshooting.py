@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssm_reconcile.cli import EPILOG, applying
+from ssm_reconcile.cli import EPILOG, apply
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns
 from ssm_reconcile.model import ProblemKind
@@ -25,7 +25,7 @@ NOTES = {"error": 1, "warn": 1}
 """The same of the loader's `notes`."""
 PASSED_ON = {
     "apply/work.py": "the callers of `note`",
-    "cli/applying.py": "`_CODES`, and `interrupted` among them",
+    "cli/apply.py": "`_CODES`, and `interrupted` among them",
     "diff/__init__.py": "`ProblemKind`",
     "guards.py": "the callers of `noted`",
     "load/grammar.py": "what `complaints` returns",
@@ -81,7 +81,7 @@ def returned(path: Path) -> Iterator[str]:
 def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "complaints.py"))
-    found |= {kind.value for kind in ProblemKind} | {code for _, code in applying._CODES}
+    found |= {kind.value for kind in ProblemKind} | {code for _, code in apply._CODES}
     found |= set(GUARDS)
     what = re.findall(r'_check_effects\(.*?"(\w+)"', Path(patterns.__file__).read_text(), re.DOTALL)
     return found | {f"{one}-without-effect" for one in what}

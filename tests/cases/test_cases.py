@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from ssm_reconcile.change import Row
-from ssm_reconcile.cli import applying, door, running
+from ssm_reconcile.cli import command_run, door
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
 from ssm_reconcile.renderers.json import dumps
@@ -121,9 +121,8 @@ def cli(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
         monkeypatch.delenv(word, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
     stage = Stage(yaml.safe_load((folder / "world.yaml").read_text()))
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: stage.memory.connect)
-    monkeypatch.setattr(running, "SystemClock", lambda _stop: stage.clock)
-    monkeypatch.setattr(applying, "SystemClock", lambda _stop: stage.clock)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: stage.memory.connect)
+    monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text((folder / "spec.yaml").read_text())
     return Cli(stage, folder)

@@ -59,7 +59,7 @@ def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
     assert ours == {
         "ssm_reconcile",
         "ssm_reconcile.cli",
-        "ssm_reconcile.cli.streams",
+        "ssm_reconcile.cli.terminal",
         "ssm_reconcile.errors",
     }
 

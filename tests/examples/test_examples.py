@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import door, running
+from ssm_reconcile.cli import command_run, door
 from tests.cases.stage import Stage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -36,8 +36,8 @@ def test_each_example_has_a_world_and_a_line_in_the_list() -> None:
 def test_an_example_plans_applies_and_comes_to_rest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = WORLDS[name]
     stage = Stage(said)
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: stage.memory.connect)
-    monkeypatch.setattr(running, "SystemClock", lambda _stop: stage.clock)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: stage.memory.connect)
+    monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
     monkeypatch.chdir(EXAMPLES / name)
     paths = said.get("paths", [])
     valid = CliRunner().invoke(door, ["validate", *paths])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import applying, running
+from ssm_reconcile.cli import command_run
 from tests.hard_day.day import Day
 
 
@@ -16,7 +16,6 @@ def day(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Day:
         monkeypatch.delenv(word, raising=False)
     monkeypatch.chdir(tmp_path)
     found = Day()
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: found.connect)
-    monkeypatch.setattr(running, "SystemClock", lambda _stop: found.clock)
-    monkeypatch.setattr(applying, "SystemClock", lambda _stop: found.clock)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: found.connect)
+    monkeypatch.setattr(command_run, "SystemClock", lambda *_: found.clock)
     return found

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import applying, door, running
+from ssm_reconcile.cli import command_run, door
 from ssm_reconcile.model import Access
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.stores.ssm import Aws
@@ -114,9 +114,8 @@ def regions(
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
     found = InMemory() if request.param == "memory" else OnMoto()
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: found.connect)
-    monkeypatch.setattr(running, "SystemClock", lambda _stop: found.clock)
-    monkeypatch.setattr(applying, "SystemClock", lambda _stop: found.clock)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: found.connect)
+    monkeypatch.setattr(command_run, "SystemClock", lambda *_: found.clock)
     if isinstance(found, OnMoto):
         with found.strict:
             yield found

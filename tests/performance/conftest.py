@@ -16,7 +16,6 @@ from benchmarks.quotas import AWS
 from benchmarks.seeds import Seed, spec_text
 from benchmarks.served import CREDENTIALS, Counts, Server, environment, serving
 from ssm_reconcile import reconcile
-from ssm_reconcile.cli.system_clock import SystemClock
 from ssm_reconcile.load import load
 from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
@@ -24,6 +23,7 @@ from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.ssm import Aws
+from ssm_reconcile.system import SystemClock
 
 FAST = dict.fromkeys(AWS, 10_000.0)
 """Rates that hold nothing up."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ssm_reconcile import approve, reconcile
-from ssm_reconcile.cli.showing import plan_as, report_as
+from ssm_reconcile.cli.show import plan_as, report_as
 from ssm_reconcile.diff.case import cases
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.explain import explain

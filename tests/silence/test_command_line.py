@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import door, running
-from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.cli import command_run, door
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.system import SystemClock
 from tests.fake_aws.store import Memory
 from tests.fake_aws.traffic import at_call, killed, lost, refused
 from tests.fake_aws.world import World
@@ -56,7 +56,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
             made.put(there, f"/app/{number - 1}", secret.value, "SecureString" if number % 3 else "String")
         else:
             made.put(here, f"/app/{number}", secret.value, "SecureString")
-    monkeypatch.setattr(running, "connect_factory", lambda *_: Memory(made).connect)
+    monkeypatch.setattr(command_run, "connect_factory", lambda *_: Memory(made).connect)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
     yield made

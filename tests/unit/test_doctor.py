@@ -341,14 +341,14 @@ class TestTheCommand:
     def test_a_place_that_does_not_answer_is_1(
         self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from ssm_reconcile.cli import running
+        from ssm_reconcile.cli import command_run
 
         def connect(access: Access) -> MemoryStore:
             raise StoreError(
                 Trouble.CREDENTIALS, place=access.region, operation="GetCallerIdentity", code="ExpiredToken"
             )
 
-        monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+        monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
         said = cli("doctor")
         assert said.exit_code == 1
         assert "ExpiredToken" in said.stdout

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ssm_reconcile.cli import running
+from ssm_reconcile.cli import command_run
 from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.doctor.text import document, text
 from ssm_reconcile.errors import StoreError, Trouble
@@ -154,5 +154,5 @@ class TestTheCommand:
     def test_no_place_that_answers_fails_at_a_plan(
         self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: refuse)
+        monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: refuse)
         assert self.answered(cli, 1) == (False, False)

@@ -104,7 +104,7 @@ class Door(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; whatever it raises becomes text and an exit code."""
-        from ssm_reconcile.cli.stopping import Stopping
+        from ssm_reconcile.cli.signals import Stopping
 
         try:
             with Stopping():
@@ -112,17 +112,17 @@ class Door(click.Group):
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
-            from ssm_reconcile.cli.failures import tell
+            from ssm_reconcile.cli.terminal import tell
 
             return tell(error, debug=bool(ctx.meta.get("debug")))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Parses, runs, and ends the process with the exit code of section 7 of the design."""
-        from ssm_reconcile.cli import streams
+        from ssm_reconcile.cli import terminal
 
-        streams.prepare()
+        terminal.prepare()
         code = self._run(args)
-        streams.finish()
+        terminal.finish()
         sys.exit(code)
 
     def _run(self, args: Sequence[str] | None) -> int:
@@ -138,7 +138,7 @@ class Door(click.Group):
             code = end.code if sys.stdout is out else 0  # click has put something else in its place then
             sys.stdout, sys.stderr = out, err
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
-            from ssm_reconcile.cli.failures import tell
+            from ssm_reconcile.cli.terminal import tell
 
             return tell(error, debug=False)
         return code if isinstance(code, int) else 0

@@ -11,7 +11,7 @@ import os
 import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, get_completion_class
 
-from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, door, streams
+from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, door, terminal
 
 HELP = """\
 Print a completion script for a shell.
@@ -76,5 +76,5 @@ def command(shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None, "SHELLS are what click and this module know"
     completer = kind(door, {}, PROGRAM, COMPLETION_VARIABLE)
-    streams.result(completer.source_template % completer.source_vars())
+    terminal.result(completer.source_template % completer.source_vars())
     return 0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.cli.progress import watching
 from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
 
@@ -72,27 +72,27 @@ def command(
     from ssm_reconcile import detach
     from ssm_reconcile.places import open_places
 
-    if not yes and not streams.asks():
+    if not yes and not terminal.asks():
         raise click.UsageError("there is no terminal to ask on: give --yes.")
     run = Run(targets=(target,), parallelism=asked.parallelism)
-    every = running.load_specs(specs, name)
+    every = command_run.load_specs(specs, name)
     loaded = tuple(spec for spec in every if any(one.name == target for one in spec.targets))
     if not loaded:
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
-    with running.working(loaded, run, asked) as work:
-        places = open_places(loaded, running.connect_factory(asked, work.clock), run)
+    with command_run.working(loaded, run, asked) as work:
+        places = open_places(loaded, command_run.connect_factory(asked, work.clock), run)
         aims = [detach.aim_at(spec, target, places, undo=undo, without_id=without_id) for spec in loaded]
         found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
         count = sum(len(names) for _, names in found)
-        if count and not yes and not streams.confirmed(_question(aims, count, undo=undo)):
-            streams.aside("Nothing was changed.")
+        if count and not yes and not terminal.confirmed(_question(aims, count, undo=undo)):
+            terminal.aside("Nothing was changed.")
             return 0
         with work.stop.finishing(), watching(asked) as watch:
             done = [
                 detach.detach(aim, names, work.clock, watch, work.stop, asked.parallelism)
                 for aim, names in found
             ]
-    streams.result(_text(done) if form == "text" else _document(done))
+    terminal.result(_text(done) if form == "text" else _document(done))
     return max((one.exit_code for one in done), default=0)
 
 

@@ -6,9 +6,9 @@ import json
 
 import click
 
-from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.cli.progress import watching
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
 
@@ -56,13 +56,13 @@ def command(
     from ssm_reconcile.doctor import text
 
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
-    loaded = running.loaded_from(specs, name)
-    with running.working(loaded.replications, run, asked) as work, watching(asked) as watch:
-        connect, heeding = running.connect_factory(asked, work.clock), work.stop.heeding(watch)
+    loaded = command_run.loaded_from(specs, name)
+    with command_run.working(loaded.replications, run, asked) as work, watching(asked) as watch:
+        connect, heeding = command_run.connect_factory(asked, work.clock), work.stop.heeding(watch)
         again = CommandLine(specs, name, access=asked.access)
         found = doctor.diagnose(
             loaded.replications, connect, run, work.clock, heeding, loaded.findings, again
         )
-    streams.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))
-    running.say_standard_input(specs, asked)
+    terminal.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))
+    command_run.say_standard_input(specs, asked)
     return found.exit_code

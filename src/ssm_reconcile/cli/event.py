@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import Asked, Intent
 from ssm_reconcile.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
-    from ssm_reconcile.cli.running import Work
+    from ssm_reconcile.cli.command_run import Work
     from ssm_reconcile.event.events import Message, Rejected
     from ssm_reconcile.event.reconciler import Planned
     from ssm_reconcile.plan import Plan
@@ -65,9 +65,8 @@ def command(
     event: str, specs: tuple[str, ...], form: str, out: Path | None, asked: Asked, intent: Intent
 ) -> int:
     """Finds out what the event is about, and does it; returns the exit code."""
-    from ssm_reconcile.cli.applying import Applying
-    from ssm_reconcile.cli.documents import read_text
-    from ssm_reconcile.cli.orders import Order
+    from ssm_reconcile.cli.apply import Applying, Order
+    from ssm_reconcile.cli.terminal import read_text
     from ssm_reconcile.event import event_reader, events
 
     if "-" in specs and event == "-":
@@ -81,10 +80,10 @@ def command(
             "give an event of Parameter Store, a batch of records, or names",
         )
     if out is not None:
-        streams.check_writable(out)
+        terminal.check_writable(out)
     order = Order(specs, intent.name, intent.run(asked.parallelism), intent)
     if any(isinstance(message.news, events.Full) for message in messages):
-        return Applying(order, asked, form, out, ask=False, planner=running.Work.plan).run()
+        return Applying(order, asked, form, out, ask=False, planner=command_run.Work.plan).run()
     return Applying(order, asked, form, out, ask=False, planner=Naming(messages).plan).run()
 
 
@@ -96,13 +95,13 @@ class Naming:
 
     def plan(self, work: Work) -> Plan:
         """The plan for these names, and what is to be said of the others."""
-        from ssm_reconcile.cli.watching import watching
+        from ssm_reconcile.cli.progress import watching
         from ssm_reconcile.event.reconciler import EventReconciler
         from ssm_reconcile.event.requests import sort_out
         from ssm_reconcile.places import open_places
 
         with watching(work.asked) as watch:
-            connect = running.connect_factory(work.asked, work.clock)
+            connect = command_run.connect_factory(work.asked, work.clock)
             work.places = open_places(work.specs, connect, work.run)
             standby = EventReconciler(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
             batch = sort_out(self.messages, work.specs, standby.sources())

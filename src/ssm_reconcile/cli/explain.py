@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.command_run import Work
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.running import Work
-from ssm_reconcile.cli.watching import watching
+from ssm_reconcile.cli.progress import watching
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, ReconcileError, Severity
 from ssm_reconcile.session import Session
@@ -79,9 +79,9 @@ def command(
     if fault is not None:
         raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
-    loaded = running.load_specs(specs, name)
-    with running.working(loaded, run, asked) as work:
-        places = open_places(loaded, running.connect_factory(asked, work.clock), run)
+    loaded = command_run.load_specs(specs, name)
+    with command_run.working(loaded, run, asked) as work:
+        places = open_places(loaded, command_run.connect_factory(asked, work.clock), run)
         mode = ("--no-decrypt",) if no_decrypt else ()
         again = CommandLine(specs, name, target, mode=mode, access=asked.access)
         explanations: list[Explanation] = []
@@ -89,8 +89,8 @@ def command(
             mine = replace(again, name=spec.name if len(loaded) > 1 else name)
             explanations += _explained(parameter, spec, places, work, mine, quick=quick)
     shown = text.text(explanations, verbose=bool(asked.verbose))
-    streams.result(json.dumps(text.document(explanations), indent=2) if form == "json" else shown)
-    running.say_standard_input(specs, asked)
+    terminal.result(json.dumps(text.document(explanations), indent=2) if form == "json" else shown)
+    command_run.say_standard_input(specs, asked)
     return 0
 
 
@@ -145,5 +145,5 @@ def _judged(
 
 def _unjudged(part: ReplicationPlan, why: str, again: CommandLine) -> ReplicationPlan:
     message = f"guards that count a whole plan were not asked ({why}): `{again.plan()}` tells"
-    streams.aside(f"Note: {message}.")
+    terminal.aside(f"Note: {message}.")
     return replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))

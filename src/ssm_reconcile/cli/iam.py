@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssm_reconcile.cli import options, running, streams
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.errors import UsageError, unknown_name
 
@@ -59,14 +59,14 @@ def _print(found: Sequence[Policy], phase: Phase, form: str, *, document: bool) 
     from ssm_reconcile.iam import formats
 
     if document:
-        streams.result(json.dumps(formats.document(_only(found)), indent=2))
+        terminal.result(json.dumps(formats.document(_only(found)), indent=2))
         return [*formats.too_long(found), formats.WIDER.rstrip(".")]
     render = {
         "json": formats.as_json,
         "terraform": formats.as_terraform,
         "cloudformation": formats.as_cloudformation,
     }
-    streams.result(render[form](found, phase))
+    terminal.result(render[form](found, phase))
     return formats.too_long(found)
 
 
@@ -128,10 +128,10 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         if document and form != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {form}.")
         phase = Phase(name_of_phase)
-        found = policies(running.load_specs(specs, name), phase, no_decrypt=no_decrypt)
+        found = policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
         notes = _print(_chosen(found, identity), phase, form, document=document)
         for note in notes if not asked.quiet else ():
-            streams.aside(f"Note: {note}.")
+            terminal.aside(f"Note: {note}.")
         return 0
 
     name_of_phase = name
@@ -186,12 +186,12 @@ def trust_command(
         raise click.UsageError("--account wants 12 digits.")
     trusted = Trusted(github, github_ids, environment, branch, pull_requests)
     policy = trust(trusted, account or formats.ACCOUNT, _partition(partition, specs, name))
-    streams.result(formats.trust_as(form, policy))
+    terminal.result(formats.trust_as(form, policy))
     if not asked.quiet:
         if account is None:
-            streams.aside(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
+            terminal.aside(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
         if github_ids is None:
-            streams.aside(
+            terminal.aside(
                 "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."
             )
     return 0
@@ -209,4 +209,4 @@ def _partition(asked: str | None, specs: tuple[str, ...], name: str | None) -> s
         return asked
     if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
         return partition_for(())
-    return partition_for(running.load_specs(specs, name))
+    return partition_for(command_run.load_specs(specs, name))

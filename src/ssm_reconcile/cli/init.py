@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ssm_reconcile.cli import options, streams
+from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
@@ -88,11 +88,11 @@ def command(
 
     options.check_patterns("--include", include)
     if output != "-":
-        streams.check_writable(Path(output))
+        terminal.check_writable(Path(output))
         if Path(output).exists() and not force:
             message = f"{output} is there already"
             raise UsageError(message, "name another file with --output, or write over it with --force")
-    asking = streams.asks() and not yes
+    asking = terminal.asks() and not yes
     region = source_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     wanted = proposing.Wanted(
         region=region,
@@ -107,10 +107,10 @@ def command(
     wanted = proposing.completed(wanted, asking=asking, region_given=source_region is not None)
     text = proposing.text_for(wanted, asked, asking=asking)
     if output == "-":
-        streams.result(text)
+        terminal.result(text)
         return 0
-    streams.save(Path(output), text)
+    terminal.save(Path(output), text)
     if not asked.quiet:
         specs = () if output == DEFAULT_SPEC else (output,)
-        streams.aside(f"Wrote {output}. Read it, then: {CommandLine(specs, access=asked.access).plan()}")
+        terminal.aside(f"Wrote {output}. Read it, then: {CommandLine(specs, access=asked.access).plan()}")
     return 0

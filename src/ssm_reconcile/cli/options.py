@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from ssm_reconcile.cli.streams import COLOR_CHOICES, check_writable
+from ssm_reconcile.cli.terminal import COLOR_CHOICES, check_writable
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Adopt, Run
 

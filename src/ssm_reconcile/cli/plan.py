@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import options, running, showing, streams
+from ssm_reconcile.cli import command_run, options, show, terminal
 from ssm_reconcile.cli.options import Asked, Intent
 
 if TYPE_CHECKING:
@@ -81,22 +81,22 @@ def command(
     run = intent.run(asked.parallelism)
     options.check_exposure(run)
     if out is not None:
-        streams.check_writable(out)
-    loaded, base = running.load_specs(specs, intent.name), running.base_of(against, intent.name)
-    with running.working(loaded, run, asked) as work:
+        terminal.check_writable(out)
+    loaded, base = command_run.load_specs(specs, intent.name), command_run.base_of(against, intent.name)
+    with command_run.working(loaded, run, asked) as work:
         plan = work.plan(base)
-        running.check_narrowing(plan)
-        document = running.document_of(plan, run, intent, specs, work.now())
+        command_run.check_narrowing(plan)
+        document = command_run.document_of(plan, run, intent, specs, work.now())
         if out is not None:
-            streams.save(out, showing.plan_as("json", document, color=False))
-            running.say_saved(out, "plan", asked)
+            terminal.save(out, show.plan_as("json", document, color=False))
+            command_run.say_saved(out, "plan", asked)
         if metrics is not None:
-            running.save_metrics(metrics, plan, work.now())
+            command_run.save_metrics(metrics, plan, work.now())
         again = intent.command_line(specs, asked).apply()
-        color = streams.colored(sys.stdout, asked.color)
-        streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+        color = terminal.colored(sys.stdout, asked.color)
+        terminal.result(show.plan_as(form, document, color=color, apply_command=again))
         if form in ("text", "html"):
-            running.say_standard_input(specs, asked)
+            command_run.say_standard_input(specs, asked)
         drifted = fail_on_drift and _list_drift(plan, work.specs)
     if not plan.complete or plan.summary["invalid"] or drifted:
         return UNSOUND
@@ -113,11 +113,11 @@ def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
         return False
     places = "" if plan.complete else "; a place was not listed to its end"
     count = f"{len(drift):,} address{'' if len(drift) == 1 else 'es'}"
-    streams.aside(f"Drift: {count} not as the spec says{places}.")
+    terminal.aside(f"Drift: {count} not as the spec says{places}.")
     for one in drift[:LISTED]:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""
         where = f"{one.replication}, {one.target}"
-        streams.aside(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
+        terminal.aside(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
     if len(drift) > LISTED:
-        streams.aside(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
+        terminal.aside(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
     return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import secrets
 import string
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ssm_reconcile.cli import running, streams
+from ssm_reconcile.cli import command_run, terminal
 from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.progress import watching
 from ssm_reconcile.cli.repository import propose_name
-from ssm_reconcile.cli.system_clock import SystemClock
-from ssm_reconcile.cli.watching import watching
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
+from ssm_reconcile.system import SystemClock
 
 if TYPE_CHECKING:
     from ssm_reconcile.init import Proposal, Survey, Wishes
@@ -108,8 +107,8 @@ def text_for(wanted: Wanted, asked: Asked, *, asking: bool) -> str:
     from ssm_reconcile.init import End, Wishes, survey
     from ssm_reconcile.init.text import spec_text
 
-    clock = SystemClock(threading.Event())
-    connect = running.connect_factory(asked, clock)
+    clock = SystemClock()
+    connect = command_run.connect_factory(asked, clock)
     source, ends = wanted.source(), wanted.ends()
     with watching(asked) as watch:
         seen = survey(
@@ -227,16 +226,16 @@ def _tell(proposal: Proposal, asked: Asked) -> None:
     told = [f"{_n(len(seen.listing.parameters))}, {proposal.selected + proposal.skipped:,} selected"]
     told += [f"{left:,} excluded (the file says why)"] if left else []
     told += [f"{proposal.skips:,} skipped by skip_sync"] if proposal.skips else []
-    streams.aside(f"{seen.listing.place}: {', '.join(told)}")
+    terminal.aside(f"{seen.listing.place}: {', '.join(told)}")
     for key, count in proposal.near_misses:
-        streams.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
+        terminal.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
     for warning in proposal.foreign:
-        streams.aside(f"warning: {visible(warning)}")
+        terminal.aside(f"warning: {visible(warning)}")
     for one in seen.targets:
         numbers = proposal.numbers[one.name]
         found = ", ".join(f"{number:,} {like.value}" for like, number in numbers.items() if number)
         there = f"{sum(numbers.values()):,} of the selected: {found}" if found else "none of the selected"
-        streams.aside(f"{one.name}: {_n(len(one.listing.parameters))}, {there}")
+        terminal.aside(f"{one.name}: {_n(len(one.listing.parameters))}, {there}")
 
 
 def _n(number: int) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ssm_reconcile.cli import streams
-from ssm_reconcile.cli.documents import read_document
+from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
-from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.cli.terminal import read_document
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.publishers import current, drift, outputs, pages, summary
@@ -32,6 +30,7 @@ from ssm_reconcile.renderers.markdown import plan_summary, report_summary
 from ssm_reconcile.renderers.outcomes import report_view
 from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.system import SystemClock
 
 Document: TypeAlias = dict[str, Any]
 UNREADABLE = 1
@@ -98,7 +97,7 @@ class Publishing:
     def _github(self) -> GitHub | None:
         if not (self.event.token and self.event.repository):
             return None
-        return GitHub(self.event, SystemClock(threading.Event()))
+        return GitHub(self.event, SystemClock())
 
     def check_current(self) -> int:
         """Raises BranchMovedError when the branch has another spec, GitHubError when nobody can tell."""
@@ -128,7 +127,7 @@ class Publishing:
         except GitHubError as error:
             message = f"there is no reviewed plan to apply: {error.message}"
             raise PlanRefused(message, error.remedy) from error
-        streams.save(place, text)
+        terminal.save(place, text)
         if self.event.output is not None:
             outputs.write(self.event.output, outputs.of_plan(document, place))
         self._say(
@@ -140,7 +139,7 @@ class Publishing:
         """Says everything everywhere; returns the exit code."""
         story = self._story(material)
         for line in commands(story.findings, Path.cwd(), workspace(os.environ)):
-            streams.result(line)
+            terminal.result(line)
         if self.event.output is not None:
             outputs.write(self.event.output, story.outputs)
         context = self._context()
@@ -226,7 +225,7 @@ class Publishing:
 
     def _unreadable(self, reason: str, material: Material) -> Story:
         """The same as a plan that failed, and an error: the workflow named a file that is not there."""
-        streams.aside(f"Error: {reason}.")
+        terminal.aside(f"Error: {reason}.")
         return replace(self._failed(f"{reason}.", self._plan_in(material.plan)), unreadable=True)
 
     def _planned(self, document: Document, material: Material) -> Story:
@@ -299,11 +298,11 @@ class Publishing:
 
     def _say(self, text: str) -> None:
         if not self.asked.quiet:
-            streams.aside(text)
+            terminal.aside(text)
 
     def _warn(self, text: str) -> None:
         """A warning that the workflow's page shows."""
-        streams.result(command("warning", text))
+        terminal.result(command("warning", text))
 
 
 def _is_report(text: str) -> bool:

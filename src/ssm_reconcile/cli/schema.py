@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ssm_reconcile.cli import options, streams
+from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.options import Asked
 
 HELP = """\
@@ -29,5 +29,5 @@ def command(what: str, asked: Asked) -> int:  # noqa: ARG001 - takes the options
     """Prints it; returns the exit code."""
     from ssm_reconcile.load import schema_text
 
-    streams.result(schema_text(what))
+    terminal.result(schema_text(what))
     return 0

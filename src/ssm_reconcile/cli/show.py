@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from ssm_reconcile.cli import options, running, showing, streams
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
 from ssm_reconcile.errors import UsageError
 
@@ -39,19 +41,19 @@ Exit codes:
 @options.talk
 def command(file: Any, form: str, asked: Asked) -> int:
     """Reads and shows; returns the exit code."""
-    from ssm_reconcile.cli.documents import document_text
+    from ssm_reconcile.cli.terminal import document_text
     from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 
     text = document_text(file.read(), getattr(file, "name", None) or "standard input")
-    color = streams.colored(sys.stdout, asked.color)
+    color = terminal.colored(sys.stdout, asked.color)
     if _is_report(text):
-        streams.result(showing.report_as(form, read_report_document(text), color=color))
+        terminal.result(report_as(form, read_report_document(text), color=color))
     else:
         document = read_plan_document(text)
         again = _apply_command(document)
-        streams.result(showing.plan_as(form, document, color=color, apply_command=again))
+        terminal.result(plan_as(form, document, color=color, apply_command=again))
         if form in ("text", "html"):
-            running.say_standard_input(document.get("spec_files", ()), asked)
+            command_run.say_standard_input(document.get("spec_files", ()), asked)
     return 0
 
 
@@ -83,3 +85,63 @@ def _is_report(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and "outcomes" in document
+
+
+WIDTH = 120
+"""Columns where there is no terminal to ask."""
+
+
+def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_command: str | None = None) -> str:
+    """A plan's document in one of the formats.
+
+    `apply_command` would apply it, but for its id; empty: name none. None: made of what the plan says.
+    """
+    from ssm_reconcile.renderers import view
+
+    match form:
+        case "json":
+            from ssm_reconcile.renderers.json import dumps
+
+            return dumps(document)
+        case "markdown":
+            from ssm_reconcile.renderers.markdown import plan_summary
+
+            return plan_summary(view.plan_view(document))
+        case "html":
+            from ssm_reconcile.renderers.html import plan_html
+
+            return plan_html(view.plan_view(document), apply_command=apply_command or "")
+        case _:
+            from ssm_reconcile.renderers.text import plan_text
+
+            return plan_text(
+                view.plan_view(document), width=_width(), color=color, apply_command=apply_command
+            )
+
+
+def report_as(form: str, document: Mapping[str, Any], *, color: bool) -> str:
+    """A report's document in one of the formats."""
+    from ssm_reconcile.renderers.outcomes import report_view
+
+    match form:
+        case "json":
+            from ssm_reconcile.renderers.json import dumps
+
+            return dumps(document)
+        case "markdown":
+            from ssm_reconcile.renderers.markdown import report_summary
+
+            return report_summary(report_view(document))
+        case "html":
+            from ssm_reconcile.renderers.html import report_html
+
+            return report_html(report_view(document))
+        case _:
+            from ssm_reconcile.renderers.text import report_text
+
+            return report_text(report_view(document), width=_width(), color=color)
+
+
+def _width() -> int:
+    """Columns of the terminal; COLUMNS is honoured."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssm_reconcile.cli import options, streams
-from ssm_reconcile.cli.failures import say_findings
+from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
+from ssm_reconcile.cli.terminal import say_findings
 from ssm_reconcile.errors import Finding, SpecError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ NOT_VALID = 1
 @options.talk
 def command(specs: tuple[str, ...], name: str | None, form: str, asked: Asked) -> int:
     """Loads and tells; returns the exit code."""
-    from ssm_reconcile.cli.running import loaded_from
+    from ssm_reconcile.cli.command_run import loaded_from
 
     try:
         loaded = loaded_from(specs, name)
@@ -72,17 +72,17 @@ def _tell(
     form: str, specs: Sequence[str], found: Sequence[Replication], findings: Sequence[Finding], *, valid: bool
 ) -> None:
     if form == "json":
-        streams.result(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
+        terminal.result(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
         return
     say_findings(findings)
     lines = _annotations(findings)
     if form == "github":
-        streams.result("\n".join(lines))
+        terminal.result("\n".join(lines))
         return
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        streams.aside("\n".join(lines))
+        terminal.aside("\n".join(lines))
     for line in _valid(found) if valid else _not_valid(specs, findings):
-        streams.result(line)
+        terminal.result(line)
 
 
 def _annotations(findings: Sequence[Finding]) -> list[str]:

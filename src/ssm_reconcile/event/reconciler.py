@@ -22,12 +22,12 @@ from ssm_reconcile.model import Access, Listing, Place, canonical
 from ssm_reconcile.observe import Glimpse
 from ssm_reconcile.places import Places, narrowed
 from ssm_reconcile.plan import Narrowing, Plan
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run, Target
+from ssm_reconcile.system import ReadPool
 
 MANY_UPDATES = 10
 """From so many updates of one target in one batch on, its replicas are counted (docs/decisions/0012)."""

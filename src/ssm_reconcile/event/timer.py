@@ -6,39 +6,23 @@ own end. Nothing sleeps beyond that end.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.system import SystemClock
 
 KEPT = 0.25
 """The share of an invocation that a whole listing has to leave for what is done with it."""
-
-
-class RealTime:
-    """The system's time."""
-
-    def now(self) -> datetime:
-        """The time of day in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that only ever grow."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        time.sleep(max(0.0, seconds))
 
 
 class Timer:
     """A `clock.Clock` and a `clock.Stop`, until the end that `begin` sets."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or RealTime()
+        self._clock = clock or SystemClock()
         self._left: Callable[[], float] = lambda: float("inf")
         self._kept = 0.0
 

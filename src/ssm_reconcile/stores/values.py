@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Value, canonical
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.wire import batches, forms, value_of
+from ssm_reconcile.system import ReadPool
 
 if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient

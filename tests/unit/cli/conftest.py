@@ -10,10 +10,10 @@ from typing import TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import door, running
-from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.cli import command_run, door
 from ssm_reconcile.model import Access, Sealed
 from ssm_reconcile.stores.base import Put
+from ssm_reconcile.system import SystemClock
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import World
 
@@ -63,7 +63,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
     world.put("/app/url", "https://example.org")
     world.put("/app/hosts", "a,b", kind="StringList")
     world.put("/app/key", SECRET, kind="SecureString")
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: world.memory.connect)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: world.memory.connect)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
     return world

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.cli import running
+from ssm_reconcile.cli import command_run
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter
 from tests.fake_aws.store import MemoryStore
@@ -123,7 +123,7 @@ def test_a_place_of_the_base_that_cannot_be_reached_spoils_nothing(
             raise StoreError(Trouble.DENIED, place="eu-north-1", operation="GetCallerIdentity", code="no")
         return aws.memory.connect(access)
 
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
     Path(BASE).write_text(SPEC.replace("eu-west-1", "eu-north-1"))
     document = planned(cli, "--against", BASE)
     assert {c["target"] for c in document["changes"] if c["pending"]} == {"us-east-2"}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.cli import streams
+from ssm_reconcile.cli import terminal
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 ALL = ["/app/hosts", "/app/key", "/app/url"]
@@ -29,8 +29,8 @@ def report(path: str = "report.json") -> dict[str, Any]:
     return document
 
 
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "asks", lambda: True)
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "asks", lambda: True)
 
 
 def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: Cli) -> None:
@@ -55,7 +55,7 @@ def test_without_a_terminal_somebody_has_to_say_yes(aws: Aws, cli: Cli) -> None:
 def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    terminal(monkeypatch)
+    at_a_terminal(monkeypatch)
     told = cli("apply", stdin=answer)
     assert told.exit_code == 0
     assert "Apply these 6 changes? [y/N] " in told.stderr
@@ -66,7 +66,7 @@ def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
 def test_anything_else_changes_nothing_and_is_no_error(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    terminal(monkeypatch)
+    at_a_terminal(monkeypatch)
     told = cli("apply", "--out", "report.json", stdin=answer)
     assert told.exit_code == 0
     assert "Nothing was changed." in told.stderr
@@ -79,7 +79,7 @@ def test_nothing_is_asked_when_there_is_nothing_to_do(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("apply", "--yes")
-    terminal(monkeypatch)
+    at_a_terminal(monkeypatch)
     told = cli("apply")
     assert told.exit_code == 0
     assert "[y/N]" not in told.stderr

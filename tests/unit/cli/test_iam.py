@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import running
+from ssm_reconcile.cli import command_run
 from tests.unit.cli.conftest import SPEC, Cli, cli
 
 __all__ = ["cli"]
@@ -18,7 +18,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def connect(*_: object) -> None:
         pytest.fail("it went to AWS")
 
-    monkeypatch.setattr(running, "connect_factory", connect)
+    monkeypatch.setattr(command_run, "connect_factory", connect)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
 

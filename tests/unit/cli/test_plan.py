@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import running
+from ssm_reconcile.cli import command_run
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place, Sealed
 from ssm_reconcile.stores.base import Put
@@ -106,7 +106,7 @@ def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
             )
         return aws.memory.connect(access)
 
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
     told = cli("plan", "--detailed-exitcode", "--format", "json")
     document = json.loads(told.stdout)
     assert not document["complete"]
@@ -123,7 +123,7 @@ def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
             remedy="sign in again",
         )  # fmt: skip
 
-    monkeypatch.setattr(running, "connect_factory", lambda _asked, _clock: connect)
+    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
     told = cli("plan")
     assert told.exit_code == 1
     assert told.stdout == ""

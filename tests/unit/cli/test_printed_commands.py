@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ssm_reconcile.cli import running
+from ssm_reconcile.cli import command_run
 from ssm_reconcile.command_line import CommandLine
 from tests.unit.cli.conftest import SPEC
 
@@ -35,7 +35,7 @@ def access(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, 
         seen.append((asked.profile, asked.endpoint_url))
         return aws.memory.connect
 
-    monkeypatch.setattr(running, "connect_factory", connect)
+    monkeypatch.setattr(command_run, "connect_factory", connect)
     return seen
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.event.timer import RealTime, Timer
+from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.system import SystemClock
 from tests.doubles.clock import FakeClock
 
 
@@ -56,7 +57,7 @@ def test_a_listing_leaves_a_quarter_of_the_time_for_what_is_done_with_it() -> No
 
 
 def test_real_time_passes() -> None:
-    clock = RealTime()
+    clock = SystemClock()
     before = clock.monotonic()
     clock.sleep(0.01)
     assert clock.monotonic() - before >= 0.01

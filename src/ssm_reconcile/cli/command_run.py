@@ -9,15 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssm_reconcile.cli import streams
-from ssm_reconcile.cli.documents import standard_input
-from ssm_reconcile.cli.failures import say_findings
+from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
-from ssm_reconcile.cli.stopping import Stopping
-from ssm_reconcile.cli.system_clock import SystemClock
-from ssm_reconcile.cli.watching import PACE, watching
+from ssm_reconcile.cli.progress import PACE, watching
+from ssm_reconcile.cli.signals import Stopping
+from ssm_reconcile.cli.terminal import say_findings, standard_input
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
+from ssm_reconcile.system import SystemClock
 
 if TYPE_CHECKING:
     from ssm_reconcile.load import Loaded
@@ -62,7 +61,7 @@ def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
 def say_standard_input(specs: Sequence[str], asked: Asked) -> None:
     """Report that the printed commands read the spec from standard input again."""
     if "-" in specs and not asked.quiet:
-        streams.aside(
+        terminal.aside(
             "Note: the printed commands read the spec from standard input again: pipe the same spec into"
             " them, or save it to a file and name that file in place of `-`."
         )
@@ -143,6 +142,11 @@ class Work:
         return self.clock.now()
 
 
+def now() -> datetime:
+    """Return the time of day in UTC."""
+    return SystemClock().now()
+
+
 @contextmanager
 def working(specs: tuple[Replication, ...], run: Run, asked: Asked) -> Iterator[Work]:
     """A run that signals can stop."""
@@ -178,10 +182,10 @@ def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
     from ssm_reconcile.report import Report
 
     every = status.of_report(told) if isinstance(told, Report) else status.of_plan(told)
-    streams.save(path, status.metrics(every, now))
+    terminal.save(path, status.metrics(every, now))
 
 
 def say_saved(path: Path, what: str, asked: Asked) -> None:
     """Says where a file is now."""
     if not asked.quiet:
-        streams.aside(f"Saved the {what} to {path}.")
+        terminal.aside(f"Saved the {what} to {path}.")

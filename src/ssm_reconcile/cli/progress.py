@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from ssm_reconcile.cli import streams
+from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import Asked
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
 
@@ -114,10 +114,10 @@ def watching(asked: Asked) -> Iterator[ProgressListener]:
     if asked.quiet:
         yield _silent
     elif bar_wanted(asked, sys.stderr, os.environ):
-        with _bars(color=streams.colored(sys.stderr, asked.color)) as watch:
+        with _bars(color=terminal.colored(sys.stderr, asked.color)) as watch:
             yield watch
     else:
-        lines = Lines(streams.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
+        lines = Lines(terminal.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
         with _beating(lines.beat):
             yield lines
 

@@ -1,7 +1,8 @@
-"""Text -> stdout, stderr or a file: results on stdout, all else on stderr, colour only where it is wanted.
+"""Standard streams and files: text in; results, messages, errors and files out.
 
-A stream that is closed from the start, or breaks later (`| head -1`, a full disk), changes what is shown
-and nothing else: the work goes on, and the exit code is the same.
+Results go to stdout, all other text to stderr, colour only where it is wanted. A stream that is closed
+from the start, or breaks later (`| head -1`, a full disk), changes what is shown and nothing else: the
+work goes on, and the exit code is the same.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import errno
 import os
 import stat
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import click
 
-from ssm_reconcile.errors import ReconcileError, UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, SpecError, UsageError
 
 COLOR_CHOICES = ("auto", "always", "never")
 
@@ -205,3 +205,168 @@ def _replace(place: Path, text: str) -> None:
 def styled(text: str, color: str, *, on: bool) -> str:
     """Text in a colour, where colour is on."""
     return click.style(text, fg=color, bold=True) if on else text
+
+
+WRONG_USAGE = 64
+FAILED = 1
+
+
+def tell(error: BaseException, *, debug: bool) -> int:
+    """Writes an exception to stderr and returns the exit code that it means."""
+    if isinstance(error, click.UsageError):
+        return _usage(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
+        aside("Interrupted.")
+        return Interrupted.exit_code
+    if debug:
+        aside(frames(error))
+    if isinstance(error, SpecError):
+        say_findings(error.findings)
+    aside(text_of(error))
+    return code_of(error)
+
+
+def code_of(error: BaseException) -> int:
+    """The exit code that an exception means."""
+    match error:
+        case ReconcileError():
+            return error.exit_code
+        case click.UsageError():
+            return WRONG_USAGE
+        case KeyboardInterrupt() | click.Abort():
+            return Interrupted.exit_code
+        case _:
+            return FAILED
+
+
+def _usage(error: click.UsageError) -> int:
+    """Click's own words, with our exit code instead of its 2."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        aside(error.format_message())
+        return WRONG_USAGE
+    if error.ctx is not None:
+        aside(error.ctx.get_usage())
+        aside(f"Try '{error.ctx.command_path} --help' for help.")
+        aside("\n")
+    aside(f"Error: {_inert(error.format_message())}")
+    return WRONG_USAGE
+
+
+def text_of(error: BaseException) -> str:
+    """`Error: where and what`, and on the next line what to do."""
+    message, remedy = summary_of(error)
+    return f"Error: {_inert(message)}" + (f"\n  What to do: {_inert(remedy)}." if remedy else "")
+
+
+def summary_of(error: BaseException) -> tuple[str, str]:
+    """Message and remedy of an exception; of one that is not ours only its kind is told."""
+    match error:
+        case ReconcileError():
+            return error.message, error.remedy.rstrip(".")
+        case click.ClickException():
+            return error.format_message(), ""
+        case OSError() if error.strerror:
+            where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+            return f"{where}{error.strerror}", ""
+        case ImportError() if error.name:
+            return f"the Python package {error.name} is missing", "install ssm-reconcile again"
+        case _:
+            remedy = "this is a fault of ssm-reconcile: please report it, with the output of --debug"
+            return f"unexpected {_kind(error)}{_place(error)}", remedy
+
+
+def _kind(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _place(error: BaseException) -> str:
+    found = traceback.extract_tb(error.__traceback__)
+    return f" in {found[-1].name}, line {found[-1].lineno}" if found else ""
+
+
+def frames(error: BaseException) -> str:
+    """A traceback of places and kinds, the cause first: no locals and no foreign messages."""
+    lines: list[str] = []
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    for one in reversed(chain):
+        lines.append("Traceback (most recent call last):")
+        lines += (
+            f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
+            for frame in traceback.extract_tb(one.__traceback__)
+        )
+        told = f": {_inert(one.message)}" if isinstance(one, ReconcileError) else ""
+        lines += [f"{_kind(one)}{told}", ""]
+    return "\n".join(lines)
+
+
+def finding_line(finding: Finding) -> str:
+    """`file:line:column: severity: message [code]`, as editors and CI systems read it."""
+    where = f"{finding.where}: " if finding.where else ""
+    return _inert(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]")
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """Writes findings to stderr, one a line."""
+    for finding in findings:
+        aside(finding_line(finding))
+
+
+def _inert(text: str) -> str:
+    """Names and paths come from others: nothing in them may move a cursor or hide a character."""
+    from ssm_reconcile.renderers.json import escaped_lines
+
+    return escaped_lines(text)
+
+
+def read_document(path: Path) -> str:
+    """Return the text of a saved plan or report; raise UsageError for another encoding."""
+    return document_text(path.read_bytes(), str(path))
+
+
+def document_text(content: bytes, name: str) -> str:
+    """Return the text of these bytes; `name` is the file in messages."""
+    return _utf8(content, name).decode("utf-8", errors="replace")
+
+
+def read_text(name: str, limit: int) -> str:
+    """Return the text of a file or of standard input (`-`), up to `limit` bytes; strictly UTF-8."""
+    if name == "-":
+        return standard_input(limit)
+    with Path(name).open("rb") as file:
+        return _strict(file.read(limit), name, limit)
+
+
+def standard_input(limit: int) -> str:
+    """Return up to `limit` bytes of standard input as text; raise UsageError where it is not UTF-8."""
+    return _strict(sys.stdin.buffer.read(limit), "standard input", limit)
+
+
+def guessed_text(content: bytes) -> str:
+    """Return the text of bytes in whatever encoding, to find out what kind of file it is."""
+    from ssm_reconcile.encoding import without_mark, wrong_encoding
+
+    found = wrong_encoding(content)
+    return without_mark(content).decode("utf-8" if found is None else found.codec, errors="replace")
+
+
+def _strict(content: bytes, name: str, limit: int) -> str:
+    try:
+        return _utf8(content, name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(content) >= limit and error.reason == "unexpected end of data":
+            return content[: error.start].decode("utf-8")  # cut by us; the reader refuses the size
+        raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
+
+
+def _utf8(content: bytes, name: str) -> bytes:
+    from ssm_reconcile.encoding import ADVICE, WrongEncoding, without_mark, wrong_encoding
+
+    found = wrong_encoding(content)
+    if isinstance(found, WrongEncoding):
+        raise UsageError(f"{name} is in {found.name}, not in UTF-8", ADVICE)
+    return without_mark(content)

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli.stopping import Stopping
-from ssm_reconcile.cli.system_clock import SystemClock
+from ssm_reconcile.cli.signals import Stopping
 from ssm_reconcile.errors import Interrupted
-from ssm_reconcile.pool import ReadPool
 from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.system import ReadPool, SystemClock
 
 SOURCE = Path(__file__).parents[3] / "src"
 
@@ -60,7 +59,7 @@ def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
 
 BLOCKED = """
 import hashlib, sys
-from ssm_reconcile.cli.stopping import Stopping
+from ssm_reconcile.cli.signals import Stopping
 
 with Stopping(grace=0.2):
     print("begun", flush=True)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.watching import Lines, Paces, _beating, bar_wanted, watching
+from ssm_reconcile.cli.progress import Lines, Paces, _beating, bar_wanted, watching
 from ssm_reconcile.progress import Phase, Progress
 
 PLACE = "123456789012/us-east-1"

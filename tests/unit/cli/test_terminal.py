@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import streams
+from ssm_reconcile.cli import terminal
 from ssm_reconcile.errors import ReconcileError, UsageError
 
 
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("choice", "terminal", "environment", "wanted"),
+    ("choice", "is_terminal", "environment", "wanted"),
     [
         ("auto", True, {}, True),
         ("auto", False, {}, False),
@@ -34,17 +34,17 @@ class Terminal(io.StringIO):
     ],
 )
 def test_colour_is_decided_once_and_the_flag_comes_first(
-    choice: str, terminal: bool, environment: dict[str, str], wanted: bool
+    choice: str, is_terminal: bool, environment: dict[str, str], wanted: bool
 ) -> None:
-    stream = Terminal() if terminal else io.StringIO()
-    assert streams.colored(stream, choice, environment) is wanted
+    stream = Terminal() if is_terminal else io.StringIO()
+    assert terminal.colored(stream, choice, environment) is wanted
 
 
 def test_a_file_is_replaced_as_a_whole_with_mode_0644(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text("old")
     path.chmod(0o600)
-    streams.save(path, "new\n")
+    terminal.save(path, "new\n")
     assert path.read_text() == "new\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        streams.save(path, "half \ud800")
+        terminal.save(path, "half \ud800")
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["plan.json"]
 
@@ -63,21 +63,21 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     place, link = tmp_path / "real.json", tmp_path / "link.json"
     place.write_text("old")
     link.symlink_to(place)
-    streams.save(link, "new")
+    terminal.save(link, "new")
     assert link.is_symlink()
     assert place.read_text() == "new"
 
 
 def test_a_device_is_written_to_and_not_replaced() -> None:
-    streams.save(Path("/dev/null"), "gone")
+    terminal.save(Path("/dev/null"), "gone")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 def test_a_place_that_takes_no_file_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
-        streams.check_writable(tmp_path)
+        terminal.check_writable(tmp_path)
     with pytest.raises(UsageError, match="there is no directory"):
-        streams.check_writable(tmp_path / "no" / "plan.json")
-    streams.check_writable(tmp_path / "plan.json")
+        terminal.check_writable(tmp_path / "no" / "plan.json")
+    terminal.check_writable(tmp_path / "plan.json")
     with pytest.raises(ReconcileError, match="could not be written: No such file"):
-        streams.save(tmp_path / "no" / "plan.json", "x")
+        terminal.save(tmp_path / "no" / "plan.json", "x")
