@@ -7,7 +7,7 @@ here reads a file or knows YAML.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -15,10 +15,13 @@ from functools import lru_cache
 from itertools import groupby
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.model import Access, Place, Substitution, canonical
+from ssm_reconcile.model import SECURE, STRING_LIST, Access, Place, Substitution, canonical
 from ssm_reconcile.record import PREFIX, Claim, digest_id
 from ssm_reconcile.secret_detection import name_looks_secret
 from ssm_reconcile.skip_tag import SkipSync
+
+ALL_TYPES = frozenset({"String", STRING_LIST, SECURE})
+"""The parameter types of AWS (API reference, PutParameter)."""
 
 
 @lru_cache(maxsize=4096)
@@ -124,6 +127,21 @@ class RewriteIn(StrEnum):
     NAME = "name"
 
 
+PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
+"""The placeholders of a rewrite; any other text of their form is an error of the spec."""
+PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")
+"""The form of a placeholder."""
+
+
+def fill_placeholders(text: str, values: Sequence[str | None]) -> str:
+    """Return a text with its placeholders filled in.
+
+    `values` are in the order of `PLACEHOLDERS`; a placeholder whose value is None stays as it is.
+    """
+    known = dict(zip(PLACEHOLDERS, values, strict=True))
+    return PLACEHOLDER.sub(lambda found: known.get(found[0]) or found[0], text)
+
+
 @dataclass(frozen=True, slots=True)
 class Rewrite:
     """Literal text in values or names that names the region, and what it is in each target."""
@@ -135,18 +153,8 @@ class Rewrite:
 
     def substitution(self, source: Place, place: Place, target: str) -> Substitution:
         """The replacement with its placeholders filled in, on both sides."""
-        known = {
-            "{source.region}": source.region,
-            "{source.account}": source.account,
-            "{target.region}": place.region,
-            "{target.account}": place.account,
-            "{target.name}": target,
-        }
-
-        def fill(text: str) -> str:
-            return re.sub(r"\{[a-z.]+\}", lambda found: known.get(found[0], found[0]), text)
-
-        return Substitution(fill(self.old), fill(self.new))
+        values = (source.region, source.account, place.region, place.account, target)
+        return Substitution(fill_placeholders(self.old, values), fill_placeholders(self.new, values))
 
 
 class Adopt(StrEnum):
@@ -214,7 +222,7 @@ class Replication:
     include: tuple[Glob, ...]
     delete: DeleteMode
     exclude: tuple[Glob, ...] = ()
-    types: frozenset[str] = frozenset({"String", "StringList", "SecureString"})
+    types: frozenset[str] = ALL_TYPES
     previous_names: tuple[str, ...] = ()
     id: str | None = None
     previous_ids: tuple[str, ...] = ()

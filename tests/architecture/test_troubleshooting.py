@@ -13,25 +13,25 @@ from pathlib import Path
 
 from ssm_reconcile.cli import EPILOG, apply
 from ssm_reconcile.guards import GUARDS
-from ssm_reconcile.load import patterns
+from ssm_reconcile.load import patterns, schema
 from ssm_reconcile.model import ProblemKind
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ssm_reconcile"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-EMITTERS = {"Finding": 1, "note": 0, "stop": 1}
+EMITTERS = {"Finding": 1, "note": 0, "stop": 1, "_stop": 1}
 """Calls that emit a finding, and which argument is its code."""
 NOTES = {"error": 1, "warn": 1}
-"""The same of the loader's `notes`."""
+"""The same of the loader's `findings`."""
 PASSED_ON = {
     "apply/work.py": "the callers of `note`",
     "cli/apply.py": "`_CODES`, and `interrupted` among them",
     "diff/__init__.py": "`ProblemKind`",
     "guards.py": "the callers of `noted`",
-    "load/grammar.py": "what `complaints` returns",
-    "load/notes.py": "the callers of `error` and `warn`",
-    "load/parse.py": "the callers of `stop`",
+    "load/messages.py": "the callers of `error`, `warn` and `defer`",
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
+    "load/schema.py": "the codes of `_MESSAGES`, and those that its functions return",
+    "load/tree.py": "the callers of `_stop`",
     "publishers/annotations.py": "findings of a document, shown again",
 }
 KEBAB = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
@@ -61,7 +61,7 @@ def emitted(path: Path) -> Iterator[str | None]:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         whose = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         at = EMITTERS.get(name) if name != "note" or whose in {"work", "self"} else None
-        if name in NOTES and whose.endswith("notes"):
+        if name in NOTES and whose.endswith("findings"):
             at = NOTES[name]
         if name == "stop" and whose != "self":
             at = None
@@ -80,11 +80,10 @@ def returned(path: Path) -> Iterator[str]:
 
 def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
-    found |= set(returned(SOURCE / "load" / "complaints.py"))
+    found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
     found |= {kind.value for kind in ProblemKind} | {code for _, code in apply._CODES}
     found |= set(GUARDS)
-    what = re.findall(r'_check_effects\(.*?"(\w+)"', Path(patterns.__file__).read_text(), re.DOTALL)
-    return found | {f"{one}-without-effect" for one in what}
+    return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -405,8 +405,8 @@ def test_the_error_says_how_many_there_are() -> None:
 
 TWO = "---\n".join(
     (
-        SMALL.format(name="a").replace('"/a/**"', '"/a/**", /a/b'),
-        SMALL.format(name="b").replace('"/b/**"', '"/b/**", /b/b'),
+        SMALL.format(name="a").replace('"/a/**"', '"/a/**", "/a/**"'),
+        SMALL.format(name="b").replace('"/b/**"', '"/b/**", "/b/**"'),
     )
 )
 
@@ -438,11 +438,10 @@ def test_other_documents_are_checked_even_when_one_is_named() -> None:
 
 def test_loading_a_spec_imports_neither_boto3_nor_anything_for_output() -> None:
     code = (
-        "import sys; from ssm_reconcile.load import load; before = set(sys.modules);"
+        "import sys; from ssm_reconcile.load import load;"
         f"load([{str(ROOT / 'replication.yaml')!r}]);"
-        "heavy = {'boto3', 'botocore', 'deepdiff', 'rich', 'click'};"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
-        "assert 'jsonschema' in sys.modules and 'jsonschema' not in before"
+        "heavy = {'boto3', 'botocore', 'deepdiff', 'rich', 'click', 'jsonschema'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load, load_text
-from ssm_reconcile.load.notes import shown
+from ssm_reconcile.load.messages import shown
 
 HEAD = """\
 version: 1

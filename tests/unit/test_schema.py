@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from ssm_reconcile.errors import UsageError
-from ssm_reconcile.load import load_text, schema_text
-from ssm_reconcile.load.notes import inline
+from ssm_reconcile.errors import UsageError, Where
+from ssm_reconcile.load import load_text
+from ssm_reconcile.load.messages import inline
+from ssm_reconcile.load.schema import schema_text, violations
+from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
 
 SCHEMA: dict[str, Any] = json.loads(schema_text("replication"))
 
@@ -114,3 +118,85 @@ def test_the_loader_takes_what_the_schema_gives_as_an_example(path: str) -> None
 def test_only_schemas_that_exist_are_handed_out(name: str) -> None:
     with pytest.raises(UsageError, match="replication, plan, report"):
         schema_text(name)
+
+
+KEYWORDS = {
+    "type", "enum", "const", "required", "properties", "additionalProperties", "propertyNames", "items",
+    "uniqueItems", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems",
+    "maxItems", "minProperties", "maxProperties", "if", "then", "else",
+}  # fmt: skip
+"""Keywords that the loader applies."""
+ANNOTATIONS = {"$schema", "$id", "title", "description", "examples", "default", "patternErrorMessage"}
+
+
+def keywords(schema: object) -> Iterator[str]:
+    """Every keyword of a schema and of those below; names of properties are not keywords."""
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        yield key
+        if key in {"properties", "patternProperties"}:
+            for below in value.values():
+                yield from keywords(below)
+        elif key not in {"examples", "default"}:
+            yield from keywords(value)
+
+
+def test_the_schema_has_only_keywords_that_the_loader_applies() -> None:
+    assert set(keywords(SCHEMA)) - ANNOTATIONS <= KEYWORDS | {"patternProperties"}
+
+
+def tree(value: object) -> Node:
+    """The nodes of a JSON value."""
+    where = Where("a.yaml")
+    match value:
+        case dict():
+            entries = ((ScalarNode(str(k), ScalarKind.STRING, where), tree(v)) for k, v in value.items())
+            return MappingNode(tuple(entries), where)
+        case list():
+            return ListNode(tuple(map(tree, value)), where)
+        case bool():
+            return ScalarNode(str(value).lower(), ScalarKind.BOOLEAN, where)
+        case int():
+            return ScalarNode(str(value), ScalarKind.INTEGER, where)
+        case float():
+            return ScalarNode(str(value), ScalarKind.NUMBER, where)
+        case None:
+            return ScalarNode("", ScalarKind.NULL, where)
+        case _:
+            return ScalarNode(str(value), ScalarKind.STRING, where)
+
+
+TEXTS = ["", "prod", "us-east-1", "any", "targets", "alias/app", "String", "/a/**", "owned", "123456789012"]
+VALUES = st.none() | st.booleans() | st.integers(-2, 200) | st.sampled_from([0.5, 1.5, *TEXTS])
+
+
+def below(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that are often valid for a schema."""
+    examples = st.sampled_from(schema.get("examples", [1]))
+    names = [*schema.get("properties", {"q": {}}), "q"]
+    members: Mapping[str, Any] = schema.get("properties", {})
+    found = examples | VALUES | st.lists(VALUES, max_size=3)
+    if members:
+        some = st.fixed_dictionaries({}, optional={name: below(one) for name, one in members.items()})
+        found |= some | st.dictionaries(st.sampled_from(names), VALUES, max_size=3)
+    if "properties" in schema.get("items", {}):
+        found |= st.lists(below(schema["items"]), max_size=3)
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(below(SCHEMA))
+def test_the_loader_refuses_what_the_library_jsonschema_refuses(value: object) -> None:
+    """By path of the value and keyword; the loader compares texts only for `uniqueItems`."""
+    expected = set()
+    for error in Draft7Validator(SCHEMA).iter_errors(value):
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+        if "propertyNames" in error.absolute_schema_path:
+            path += f".{error.instance}"
+        if error.validator != "uniqueItems":
+            expected.add((path.removeprefix("."), error.validator))
+    found = {(one.path, one.rule) for one in violations(tree(value), SCHEMA) if one.rule != "uniqueItems"}
+    assert found - {one for one in found if one[1] == "required"} == {
+        one for one in expected if one[1] != "required"
+    }

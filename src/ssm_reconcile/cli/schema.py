@@ -27,7 +27,7 @@ Examples:
 @options.talk
 def command(what: str, asked: Asked) -> int:  # noqa: ARG001 - takes the options that all commands take
     """Prints it; returns the exit code."""
-    from ssm_reconcile.load import schema_text
+    from ssm_reconcile.load.schema import schema_text
 
     terminal.result(schema_text(what))
     return 0

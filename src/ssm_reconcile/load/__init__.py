@@ -1,131 +1,258 @@
-"""YAML text -> replications, or everything that is wrong with it, at once.
+"""Paths, or YAML text -> replications, or every error and warning about them at once.
 
-    files      paths -> texts                          bounded; links stay in their directory
-    parse      text -> trees with positions            strict YAML; bounded
-    grammar    tree -> what the JSON schema says       our own messages (complaints)
-    meaning    tree -> what a schema cannot say        places, patterns, keys, tags, rewrites
-    together   trees -> where documents get in each other's way
-    build      tree -> Replication
+    files      paths -> texts                        bounded; links stay in their directory
+    tree       text -> trees with positions          strict YAML; bounded
+    schema     tree -> view of its valid values      errors against the JSON Schema
+    meaning    views -> errors beyond a schema       one document alone, then all together
+      places   regions, accounts, roles, KMS keys
+      patterns patterns of names
+    messages   findings with positions; safe text for messages
 
-A spec from a pull request is untrusted: each step is bounded in time and memory, and what messages
-repeat of it is cut and escaped. The only modules that know YAML and JSON schema are in here.
+A spec from a pull request is untrusted: each step is bounded in time and memory, and text of the spec that a
+message repeats is cut and escaped. No module outside this folder knows YAML or JSON Schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ssm_reconcile.errors import Finding, Severity, SpecError, unknown_name
-from ssm_reconcile.load.build import build
-from ssm_reconcile.load.files import Text, texts
-from ssm_reconcile.load.globs import Effort
-from ssm_reconcile.load.grammar import check, schema_text
-from ssm_reconcile.load.meaning import check_meaning
-from ssm_reconcile.load.nodes import Map, View
-from ssm_reconcile.load.notes import Notes
-from ssm_reconcile.load.parse import Budget, Document, documents
-from ssm_reconcile.load.together import check_together, outline
-from ssm_reconcile.spec import Replication
-
-__all__ = ["Loaded", "load", "load_text", "schema_text"]
+from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
+from ssm_reconcile.load.files import SpecText, read_texts
+from ssm_reconcile.load.meaning import check_document, check_documents
+from ssm_reconcile.load.messages import SpecFindings
+from ssm_reconcile.load.patterns import Comparisons
+from ssm_reconcile.load.schema import NodeView, check
+from ssm_reconcile.load.tree import MappingNode, NodeBudget, YamlDocument, documents
+from ssm_reconcile.model import Access
+from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
+from ssm_reconcile.spec import (
+    ALL_TYPES,
+    Adopt,
+    DeleteMode,
+    Glob,
+    KeyRule,
+    Limits,
+    OnOutside,
+    Orphans,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Source,
+    Target,
+    TierMode,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The replications in the order in which they were read, and the warnings about them."""
+    """The replications in the order in which they were read, and the warnings about them.
+
+    `errors` are those that `validate` reports, and for which a run withholds changes instead of refusing the
+    spec.
+    """
 
     replications: tuple[Replication, ...]
     findings: tuple[Finding, ...] = ()
     errors: tuple[Finding, ...] = ()
-    """What `validate` reports as an error; a run withholds changes for it instead of refusing the spec."""
 
 
 def load(paths: Sequence[str], *, stdin: str | None = None, name: str | None = None) -> Loaded:
-    """The replications of files and directories; `-` is the text of standard input.
+    """Read and check the replications of files and directories.
 
-    A directory means each `*.yaml` and `*.yml` file directly inside of it. `name` keeps only the
-    documents of that name; all are checked nevertheless. Raises `SpecError` with every error found,
-    each with `file:line:column`, a code, and what to write; `UsageError` for an unknown `name`.
+    Args:
+        paths: Files; directories, which stand for each `*.yaml` and `*.yml` file directly inside; `-` for
+            standard input.
+        stdin: The text of standard input.
+        name: Keep only the replications of that name. All documents are checked nevertheless.
+
+    Raises:
+        SpecError: The spec has errors. It holds all of them, each with `file:line:column`, a code and what to
+            write.
+        UsageError: No replication has that name.
     """
-    notes = Notes()
-    return _load(texts(paths, stdin, notes), notes, name)
+    findings = SpecFindings()
+    return _load(read_texts(paths, stdin, findings), findings, name)
 
 
 def load_text(text: str, file: str = "replication.yaml", *, name: str | None = None) -> Loaded:
-    """The replications of one text; `file` is what positions call it. Raises as `load` does."""
-    return _load([Text(file, text.removeprefix("\ufeff"))], Notes(), name)
+    """Read and check the replications of one text; `file` is its name in positions. Raises as `load` does."""
+    return _load([SpecText(file, text.removeprefix("\ufeff"))], SpecFindings(), name)
 
 
-def _load(found: Sequence[Text], notes: Notes, name: str | None) -> Loaded:
-    budget, effort = Budget(), Effort()
-    files = [one.file for one in found]
-    views: list[View] = []
-    for one in found:
-        for document in documents(one.text, one.file, notes, budget):
-            view = _checked(document, notes, effort)
-            if view is not None:
-                views.append(view)
-    check_together([outline(view) for view in views], notes, effort)
-    if notes.failed:
-        every = (
-            *notes.sorted(Severity.ERROR, files),
-            *notes.deferred,
-            *notes.sorted(Severity.WARNING, files),
-        )
-        raise SpecError([note.finding() for note in every])
-    if name is not None:
-        _check_name(name, views)
-    replications = [build(view) for view in views]
-    warnings = notes.sorted(Severity.WARNING, files)
+def _load(texts: Sequence[SpecText], findings: SpecFindings, name: str | None) -> Loaded:
+    budget, comparisons = NodeBudget(), Comparisons()
+    views = [
+        view
+        for one in texts
+        for document in documents(one.text, one.file, findings, budget)
+        if (view := _checked(document, findings, comparisons)) is not None
+    ]
+    check_documents(views, findings, comparisons)
+    files = [one.file for one in texts]
+    warnings = findings.sorted(Severity.WARNING, files)
+    if findings.failed:
+        errors = findings.sorted(Severity.ERROR, files)
+        raise SpecError([one.finding() for one in (*errors, *findings.deferred, *warnings)])
+    replications = [_replication(view) for view in views]
+    if name is not None and name not in {one.name for one in replications}:
+        raise unknown_name("replication", name, [one.name for one in replications])
     return Loaded(
         tuple(one for one in replications if name in {None, one.name}),
-        tuple(note.finding() for note in warnings if name is None or not note.about or name in note.about),
-        tuple(note.finding() for note in notes.deferred if name is None or name in note.about),
+        tuple(one.finding() for one in warnings if name is None or not one.about or name in one.about),
+        tuple(one.finding() for one in findings.deferred if name is None or name in one.about),
     )
 
 
-def _checked(document: Document, notes: Notes, effort: Effort) -> View | None:
-    """The view of one document, its own faults noted; None when it is no mapping at all."""
+def _checked(document: YamlDocument, findings: SpecFindings, comparisons: Comparisons) -> NodeView | None:
+    """Report the errors of one document on its own; return its view, None when it is not a mapping."""
     root = document.root
     if root is None:
         message = "this document is empty: remove its `---`, or write a replication"
-        notes.error(document.where, "empty-document", message)
+        findings.error(document.where, "empty-document", message)
         return None
-    if not isinstance(root, Map):
+    if not isinstance(root, MappingNode):
         message = "a replication must hold properties at the top: begin with `version: 1`"
-        notes.error(root.where, "not-a-mapping", message)
+        findings.error(root.where, "not-a-mapping", message)
         return None
-    if _is_saved(document, root, notes):
+    if _is_saved(root, findings):
         return None
-    view = View(*check(root, notes))
+    view = check(root, findings)
     name = view.at("name").text
-    notes.about = () if name is None else (name,)
-    check_meaning(view, notes, effort)
-    notes.about = ()
+    findings.about = () if name is None else (name,)
+    check_document(view, findings, comparisons)
+    findings.about = ()
     return view
 
 
-def _is_saved(document: Document, root: Map, notes: Notes) -> bool:
-    """Whether a document is a saved plan or report: one finding instead of one for each of its keys."""
+def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
+    """Whether a document is a saved plan or report; reports it once instead of once for each of its keys."""
     keys = {key.text: key.where for key, _ in root.entries}
-    if "plan_id" not in keys:
+    where = keys.get("plan_id")
+    if where is None:
         return False
-    where = keys["plan_id"]
-    file = document.where.file
+    show = f"show it with `ssm-reconcile show {where.file}`"
     if "outcomes" in keys:
-        message = f"this is a saved report, not a spec: show it with `ssm-reconcile show {file}`"
-        notes.error(where, "saved-report", message)
+        message = f"this is a saved report, not a spec: {show}"
+        findings.error(where, "saved-report", message)
     else:
         message = (
-            f"this is a saved plan, not a spec: apply it with `ssm-reconcile apply {file}`, or show it with"
-            f" `ssm-reconcile show {file}`"
+            f"this is a saved plan, not a spec: apply it with `ssm-reconcile apply {where.file}`, or {show}"
         )
-        notes.error(where, "saved-plan", message)
+        findings.error(where, "saved-plan", message)
     return True
 
 
-def _check_name(name: str, views: Sequence[View]) -> None:
-    known = [one for view in views if (one := view.at("name").text) is not None]
-    if name not in known:
-        raise unknown_name("replication", name, known)
+Pairs = tuple[tuple[str, str], ...]
+_LIMITS = Limits()
+
+
+def _replication(view: NodeView) -> Replication:
+    """The replication; every key of the schema lands in it."""
+    rates = tuple(sorted((key.text, value.number or 0.0) for key, value in view.at("rates").pairs()))
+    rules, tags = view.at("parameters"), view.at("tags")
+    chosen = {key.text: value.text for key, value in view.pairs() if value.text is not None}
+    return Replication(
+        name=chosen["name"],
+        source=_source(view.at("source"), rates),
+        targets=tuple(
+            _with_sts(_target(one, rates), view.at("source", "region").text)
+            for one in view.at("targets").each()
+        ),
+        include=_globs(rules.at("include")),
+        delete=DeleteMode(chosen["delete"]),
+        exclude=_globs(rules.at("exclude")),
+        types=frozenset(_texts(rules.at("types"))) or ALL_TYPES,
+        previous_names=_texts(view.at("previous_names")),
+        id=chosen.get("id"),
+        previous_ids=_texts(view.at("previous_ids")),
+        skip_sync=_skip_sync(view.at("skip_sync")),
+        kms=tuple(
+            KeyRule(one.at("source").text or "", _pairs(one.at("targets")), one.where)
+            for one in view.at("kms").each()
+        ),
+        rewrites=tuple(_rewrite(one) for one in view.at("rewrite").each()),
+        ignore_tags=_texts(tags.at("ignore")),
+        add_tags=_pairs(tags.at("add")),
+        adopt=Adopt(chosen.get("adopt", Adopt.IDENTICAL)),
+        orphans=Orphans(chosen.get("orphans", Orphans.KEEP)),
+        changed_outside=OnOutside(chosen.get("changed_outside", OnOutside.WITHHOLD)),
+        limits=_limits(view.at("guards")),
+        hide=_globs(view.at("hide")),
+        show=_globs(view.at("show")),
+        where=view.at("name").where,
+        limit_lines=_limit_lines(view),
+    )
+
+
+def _texts(view: NodeView) -> tuple[str, ...]:
+    return tuple(one.text for one in view.texts())
+
+
+def _globs(view: NodeView) -> tuple[Glob, ...]:
+    return tuple(Glob(one.text, one.where) for one in view.texts())
+
+
+def _pairs(view: NodeView) -> Pairs:
+    return tuple((key.text, value.text or "") for key, value in view.pairs())
+
+
+def _access(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Access:
+    return Access(view.at("region").text or "", view.at("role_arn").text, view.at("external_id").text, rates)
+
+
+def _source(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Source:
+    return Source(_access(view, rates), view.at("account").text, view.where)
+
+
+def _target(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Target:
+    access = _access(view, rates)
+    return Target(
+        name=view.at("name").text or access.region,
+        access=access,
+        account=view.at("account").text,
+        frozen=view.at("frozen").flag,
+        default_key=view.at("kms", "default").text,
+        keys=_pairs(view.at("kms", "keys")),
+        tier=TierMode(view.at("tier").text or TierMode.SAME),
+        where=view.where,
+    )
+
+
+def _with_sts(target: Target, region: str | None) -> Target:
+    """Return the target with the region in which its role is assumed first."""
+    return replace(target, access=replace(target.access, sts_region=region))
+
+
+def _skip_sync(view: NodeView) -> SkipSync:
+    default = SkipSync()
+    values = view.at("values")
+    listed = _texts(values)
+    mode = SkipMode.LISTED if listed else SkipMode(values.text or default.mode)
+    replicas = OnSkip(view.at("replicas").text or default.replicas)
+    ignore = _texts(view.at("ignore"))
+    return SkipSync(view.at("tag").text or default.tag, mode, listed, replicas, ignore)
+
+
+def _rewrite(view: NodeView) -> Rewrite:
+    match = view.at("match")
+    scope = RewriteIn(view.at("in").text or RewriteIn.VALUE)
+    return Rewrite(
+        Glob(match.text or "", match.where), scope, view.at("from").text or "", view.at("to").text or ""
+    )
+
+
+def _limits(view: NodeView) -> Limits:
+    deletes, percent = view.at("max_deletes").integer, view.at("max_change_percent").integer
+    return Limits(
+        _LIMITS.max_deletes if deletes is None else deletes,
+        _LIMITS.max_change_percent if percent is None else percent,
+    )
+
+
+def _limit_lines(view: NodeView) -> dict[str, Where]:
+    """Where each guard's number stands, or where one would write it."""
+    guards = view.at("guards")
+    home = guards or view.at("name")
+    found = {key: guards.at(key) for key in ("max_deletes", "max_change_percent")}
+    return {key: (one or home).where for key, one in found.items()}

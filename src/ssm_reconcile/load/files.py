@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ssm_reconcile.encoding import ADVICE, without_mark, wrong_encoding
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.notes import Notes, shown
+from ssm_reconcile.load.messages import SpecFindings, shown
 
 SIZE_LIMIT = 1024 * 1024
 """Bytes of one file."""
@@ -26,30 +26,30 @@ STDIN = "<stdin>"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class SpecText:
     """One file's text, under the name that positions show."""
 
     file: str
     text: str
 
 
-def texts(paths: Sequence[str], stdin: str | None, notes: Notes) -> list[Text]:
+def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) -> list[SpecText]:
     """What the paths lead to, in order; what cannot be read is noted."""
-    found: list[Text] = []
+    found: list[SpecText] = []
     seen: set[str] = set()
     if not paths:
-        notes.error(
+        findings.error(
             Where("-"), "no-spec", "no spec was named: name a file, a directory, or `-` for standard input"
         )
-    for path in _files(paths, notes):
+    for path in _files(paths, findings):
         real = _identity(path)
         if real in seen:
             continue
         seen.add(real)
         if len(seen) > FILE_LIMIT:
-            notes.error(Where(_name(path)), "too-many-files", f"more than {FILE_LIMIT} files: name fewer")
+            findings.error(Where(_name(path)), "too-many-files", f"more than {FILE_LIMIT} files: name fewer")
             break
-        one = _stdin(stdin, notes) if path == "-" else _file(path, notes)
+        one = _stdin(stdin, findings) if path == "-" else _file(path, findings)
         if one is not None:
             found.append(one)
     return found
@@ -67,20 +67,20 @@ def _name(path: str) -> str:
     return shown(path, 300)
 
 
-def _files(paths: Sequence[str], notes: Notes) -> Iterator[str]:
+def _files(paths: Sequence[str], findings: SpecFindings) -> Iterator[str]:
     for path in paths:
         if path != "-" and "\0" not in path and Path(path).is_dir():
-            yield from _directory(path, notes)
+            yield from _directory(path, findings)
         else:
             yield path
 
 
-def _directory(path: str, notes: Notes) -> list[str]:
+def _directory(path: str, findings: SpecFindings) -> list[str]:
     folder = Path(path)
     try:
         entries = sorted(entry.name for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
     except OSError as error:
-        _unreadable(path, error, notes)
+        _unreadable(path, error, findings)
         return []
     root = folder.resolve()
     found: list[str] = []
@@ -90,18 +90,18 @@ def _directory(path: str, notes: Notes) -> list[str]:
         file = folder / entry
         if not _real(file).is_relative_to(root):
             message = "this link leads out of the directory: put the file itself here, or name it on its own"
-            notes.error(Where(_name(str(file))), "link-out-of-directory", message)
+            findings.error(Where(_name(str(file))), "link-out-of-directory", message)
         elif file.is_file():
             found.append(str(file))
         elif not file.is_dir():
             message = "this is not a regular file: only regular files are read from a directory"
-            notes.error(Where(_name(str(file))), "file-unreadable", message)
-    if not found and not notes.failed:
+            findings.error(Where(_name(str(file))), "file-unreadable", message)
+    if not found and not findings.failed:
         message = (
             "there is no *.yaml or *.yml file directly in this directory: name the files themselves, or write"
             " a first spec with `ssm-reconcile init`"
         )
-        notes.error(Where(_name(path)), "no-spec", message)
+        findings.error(Where(_name(path)), "no-spec", message)
     return found
 
 
@@ -113,19 +113,19 @@ def _real(path: Path) -> Path:
         return Path("/")
 
 
-def _stdin(text: str | None, notes: Notes) -> Text | None:
+def _stdin(text: str | None, findings: SpecFindings) -> SpecText | None:
     if text is None:
-        notes.error(
+        findings.error(
             Where(STDIN), "file-unreadable", "standard input was not given: pipe the spec into the command"
         )
         return None
     if len(text.encode(errors="replace")) > SIZE_LIMIT:
-        _too_large(STDIN, notes)
+        _too_large(STDIN, findings)
         return None
-    return Text(STDIN, text.removeprefix("\ufeff"))
+    return SpecText(STDIN, text.removeprefix("\ufeff"))
 
 
-def _file(path: str, notes: Notes) -> Text | None:
+def _file(path: str, findings: SpecFindings) -> SpecText | None:
     name = _name(path)
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - `Path` would not change what is opened, and `-` is not one
@@ -138,43 +138,43 @@ def _file(path: str, notes: Notes) -> Text | None:
             if path.endswith(".json")
             else "check the path, or write a first spec with `ssm-reconcile init`"
         )
-        notes.error(Where(name), "file-not-found", f"there is no such file: {what}")
+        findings.error(Where(name), "file-not-found", f"there is no such file: {what}")
         return None
     except (OSError, ValueError) as error:
-        _unreadable(path, error, notes)
+        _unreadable(path, error, findings)
         return None
     if len(content) > SIZE_LIMIT:
-        _too_large(name, notes)
+        _too_large(name, findings)
         return None
-    return _decoded(content, name, notes)
+    return _decoded(content, name, findings)
 
 
-def _decoded(content: bytes, name: str, notes: Notes) -> Text | None:
+def _decoded(content: bytes, name: str, findings: SpecFindings) -> SpecText | None:
     wrong = wrong_encoding(content)
     if wrong is not None:
-        notes.error(Where(name), "not-utf-8", f"the file is in {wrong.name}: {ADVICE}")
+        findings.error(Where(name), "not-utf-8", f"the file is in {wrong.name}: {ADVICE}")
         return None
     content = without_mark(content)
     try:
-        return Text(name, content.decode("utf-8"))
+        return SpecText(name, content.decode("utf-8"))
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8", errors="replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"the byte 0x{content[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        notes.error(Where(name, line, column), "not-utf-8", message)
+        findings.error(Where(name, line, column), "not-utf-8", message)
         return None
 
 
-def _too_large(name: str, notes: Notes) -> None:
+def _too_large(name: str, findings: SpecFindings) -> None:
     message = (
         f"larger than {SIZE_LIMIT // 1024} KiB: a spec never is; split it (a saved plan goes to `apply`)"
     )
-    notes.error(Where(name), "too-large", message)
+    findings.error(Where(name), "too-large", message)
 
 
-def _unreadable(path: str, error: Exception, notes: Notes) -> None:
+def _unreadable(path: str, error: Exception, findings: SpecFindings) -> None:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-    notes.error(
+    findings.error(
         Where(_name(path)),
         "file-unreadable",
         f"cannot be read ({reason}): check the path and its permissions",

@@ -1,217 +1,372 @@
-"""One document -> what is wrong with its meaning, beyond what a schema can say.
+"""Documents -> findings about their meaning, beyond what a schema can express: one alone, then all together.
 
-Every check asks a view of the tree, and stays silent where the schema has complained already.
+Each check reads a view of the tree, and skips the values that the schema has refused already.
+
+Two replications share names when an include of one and an include of the other may match the same name and no
+exclude of either hides it. Names that a rewrite changes are not compared: the patterns do not show where they
+are written.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
 
-from ssm_reconcile.load.globs import Effort
-from ssm_reconcile.load.keys import check_keys
-from ssm_reconcile.load.nodes import Scalar, View
-from ssm_reconcile.load.notes import Notes, did_you_mean, quoted, shown
-from ssm_reconcile.load.patterns import check_patterns
-from ssm_reconcile.load.places import Spot, check_places, spots
+from ssm_reconcile.errors import Where
+from ssm_reconcile.load.messages import SpecFindings, did_you_mean, quoted, shown
+from ssm_reconcile.load.patterns import Comparisons, PatternIndex, check_patterns, valid_patterns
+from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
+from ssm_reconcile.load.schema import NodeView
+from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.record import PREFIX
 from ssm_reconcile.skip_tag import SkipSync
-from ssm_reconcile.spec import NO_ID_REMEDY
+from ssm_reconcile.spec import ALL_TYPES, NO_ID_REMEDY, PLACEHOLDER, PLACEHOLDERS, fill_placeholders
 
-PLACEHOLDERS = ("{source.region}", "{source.account}", "{target.region}", "{target.account}", "{target.name}")
-_PLACEHOLDER = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*\}")
 _TAG_SIGNS = frozenset("_.:/=+-@")
 _NAME_TEXT = re.compile(r"[A-Za-z0-9_./-]*")
 
 
-def check_meaning(view: View, notes: Notes, effort: Effort) -> None:
-    """Notes what is wrong with one document on its own."""
-    source, targets = spots(view)
-    check_places(view, notes)
-    check_patterns(view, source, notes, effort)
-    check_keys(view, source, targets, notes)
-    _names(view, notes)
-    _skip_sync(view.at("skip_sync"), targets, notes)
-    _rewrites(view.at("rewrite"), source, targets, notes)
-    _tags(view, notes)
+def check_document(view: NodeView, findings: SpecFindings, comparisons: Comparisons) -> None:
+    """Report the errors in the meaning of one document on its own."""
+    source, targets = places_of(view)
+    check_places(view, findings)
+    check_patterns(view, source, findings, comparisons)
+    check_keys(view, findings)
+    _check_names(view, findings)
+    _check_skip_sync(view, targets, findings)
+    _check_rewrites(view.at("rewrite"), source, targets, findings)
+    _check_tags(view, findings)
 
 
-def _names(view: View, notes: Notes) -> None:
+def _check_names(view: NodeView, findings: SpecFindings) -> None:
     name = view.at("name").text
-    for former in view.at("previous_names").each_text():
+    for former in view.at("previous_names").texts():
         if former.text == name:
             message = f"`previous_names` holds the name of today, {shown(former.text)}: remove it here"
-            notes.error(former.where, "previous-name-is-name", message)
+            findings.error(former.where, "previous-name-is-name", message)
     today = view.at("id").text
-    for former in view.at("previous_ids").each_text():
+    for former in view.at("previous_ids").texts():
         if former.text == today:
             message = f"`previous_ids` holds the id of today, {shown(former.text)}: remove it here"
-            notes.error(former.where, "previous-id-is-id", message)
+            findings.error(former.where, "previous-id-is-id", message)
     orphans = view.at("orphans")
     if orphans.text == "delete" and view.at("id").node is None:
         message = (
             "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans;"
             f" until then their deletes are withheld. {NO_ID_REMEDY}"
         )
-        notes.defer(orphans.where, "no-id", message)
+        findings.defer(orphans.where, "no-id", message)
 
 
-def tag_fault(text: str, extra: str = "") -> str | None:
-    """The first character that AWS does not take in a tag's key or value (aws-facts A1.3)."""
-    for char in text:
+def _is_tag_text(scalar: ScalarNode, what: str, findings: SpecFindings, extra: str = "") -> bool:
+    """Whether AWS takes a text as the key or the value of a tag (aws-facts A1.3); otherwise reports it.
+
+    `extra` holds the characters that are allowed in addition.
+    """
+    for char in scalar.text:
         if not (unicodedata.category(char)[0] in "LNZ" or char in _TAG_SIGNS or char in extra):
-            return char
-    return None
+            message = (
+                f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not take in tags: write"
+                " letters, digits, spaces and _ . : / = + - @ only"
+            )
+            findings.error(scalar.where, "bad-tag", message)
+            return False
+    return True
 
 
-def _check_tag_text(scalar: Scalar, what: str, notes: Notes, extra: str = "") -> bool:
-    fault = tag_fault(scalar.text, extra)
-    if fault is not None:
-        message = (
-            f"{what} {quoted(scalar.text)} has `{shown(fault)}`, which AWS does not take in tags: write"
-            " letters, digits, spaces and _ . : / = + - @ only"
-        )
-        notes.error(scalar.where, "bad-tag", message)
-    return fault is None
-
-
-def _reserved(scalar: Scalar, notes: Notes) -> bool:
-    """Whether a tag key belongs to AWS or to us."""
+def _is_reserved(scalar: ScalarNode, findings: SpecFindings) -> bool:
+    """Whether a tag key belongs to AWS or to ssm-reconcile; reports it if so."""
     for prefix, whose in (("aws:", "AWS"), (PREFIX, "ssm-reconcile itself")):
         if scalar.text.lower().startswith(prefix):
             message = f"the tag key {quoted(scalar.text)} is reserved for {whose}: write another key"
-            notes.error(scalar.where, "reserved-tag", message)
+            findings.error(scalar.where, "reserved-tag", message)
             return True
     return False
 
 
-def _skip_sync(view: View, targets: Iterable[Spot], notes: Notes) -> None:
-    tag = view.at("tag").node
-    if isinstance(tag, Scalar) and view.at("tag").text and _check_tag_text(tag, "the tag key", notes):
-        _reserved(tag, notes)
-    _ignored_tags(view, view.at("tag").text or SkipSync().tag, notes)
+def _skip_tag(view: NodeView) -> SkipSync:
+    """Return the opt-out tag of a document; one without a key where the key in the document is wrong."""
+    tag = view.at("skip_sync", "tag")
+    exceptions = tuple(one.text for one in view.at("skip_sync", "ignore").texts())
+    return SkipSync(tag.text or ("" if tag.node else SkipSync().tag), ignore=exceptions)
+
+
+def _check_skip_sync(view: NodeView, targets: Iterable[PlaceSpec], findings: SpecFindings) -> None:
+    tag = view.at("skip_sync", "tag").text_node
+    if tag is not None and _is_tag_text(tag, "the tag key", findings):
+        _is_reserved(tag, findings)
+    _check_ignored_keys(view, findings)
     names = {target.name for target in targets}
-    for value in view.at("values").each_text():
-        if not _check_tag_text(value, "the tag value", notes):
+    for value in view.at("skip_sync", "values").texts():
+        if not _is_tag_text(value, "the tag value", findings):
             continue
         if value.text in {"any", "targets"}:
             message = (
                 f"`values: [{value.text}]` means the tag value {quoted(value.text)}: for the mode write"
                 f" `values: {value.text}`"
             )
-            notes.warn(value.where, "skip-value-is-mode", message)
+            findings.warn(value.where, "skip-value-is-mode", message)
         elif value.text in names:
             message = (
                 f"{shown(value.text)} is the name of a target: to skip single targets write `values: targets`"
             )
-            notes.warn(value.where, "skip-value-is-target", message)
+            findings.warn(value.where, "skip-value-is-target", message)
 
 
-def _ignored_tags(view: View, tag: str, notes: Notes) -> None:
-    """Warn of ignored keys that change nothing: the skip tag itself, and keys that do not look like it."""
-    for key in view.at("ignore").each_text():
+def _check_ignored_keys(view: NodeView, findings: SpecFindings) -> None:
+    """Warn of ignored keys without effect: the skip tag itself, and keys that do not resemble it."""
+    tag = view.at("skip_sync", "tag").text or SkipSync().tag
+    for key in view.at("skip_sync", "ignore").texts():
         if SkipSync(tag).near_misses([key.text]):
             continue
         what = (
             "is the skip tag itself" if key.text == tag else f"does not look like the skip tag {quoted(tag)}"
         )
         message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
-        notes.warn(key.where, "skip-ignore-without-effect", message)
+        findings.warn(key.where, "skip-ignore-without-effect", message)
 
 
-def _rewrites(view: View, source: Spot, targets: list[Spot], notes: Notes) -> None:
+def _check_rewrites(
+    view: NodeView, source: PlaceSpec, targets: Sequence[PlaceSpec], findings: SpecFindings
+) -> None:
     for rule in view.each():
-        texts = [rule.at(key).node for key in ("from", "to")]
-        sound = [one for one in texts if isinstance(one, Scalar) and _check_placeholders(one, notes)]
-        old, new = rule.at("from").text, rule.at("to").text
-        if len(sound) < len(texts) or old is None or new is None:
+        old, new = rule.at("from").text_node, rule.at("to").text_node
+        texts = [one for one in (old, new) if one is not None]
+        valid = [_has_known_placeholders(one, findings) for one in texts]
+        if old is None or new is None or not all(valid):
             continue
-        _check_effect(rule, old, new, source, targets, notes)
+        filled = [(_filled(old, source, target), _filled(new, source, target)) for target in targets]
+        if old.text == new.text or (filled and all(a == b for a, b in filled)):
+            message = (
+                f"`to` is the same text as `from`, {quoted(old.text)}: write what takes its place, or remove"
+                " the rule"
+            )
+            findings.error(new.where, "rewrite-without-change", message)
         if rule.at("in").text == "name":
-            _check_name_text(sound, source, targets, notes)
+            for one in texts:
+                _check_name_text(one, source, targets, findings)
 
 
-def _check_placeholders(scalar: Scalar, notes: Notes) -> bool:
-    unknown = [word for word in _PLACEHOLDER.findall(scalar.text) if word not in PLACEHOLDERS]
-    for word in unknown[:5]:
-        message = f"{quoted(word)} is not a placeholder: {did_you_mean(word, PLACEHOLDERS)}"
-        notes.error(scalar.where, "unknown-placeholder", message)
+def _has_known_placeholders(scalar: ScalarNode, findings: SpecFindings) -> bool:
+    """Whether a text has no unknown placeholder; reports the first five."""
+    unknown = [found for found in PLACEHOLDER.findall(scalar.text) if found not in PLACEHOLDERS]
+    for found in unknown[:5]:
+        message = f"{quoted(found)} is not a placeholder: {did_you_mean(found, PLACEHOLDERS)}"
+        findings.error(scalar.where, "unknown-placeholder", message)
     return not unknown
 
 
-def _filled(text: str, source: Spot, target: Spot) -> str:
-    """The text with the placeholders filled in that the spec alone can fill."""
-    known = {
-        "{source.region}": source.region,
-        "{source.account}": source.account,
-        "{target.region}": target.region,
-        "{target.account}": target.account,
-        "{target.name}": target.name,
-    }
-    return _PLACEHOLDER.sub(lambda found: known.get(found[0]) or found[0], text)
+def _filled(scalar: ScalarNode, source: PlaceSpec, target: PlaceSpec) -> str:
+    """Return a text with the placeholders filled in whose values the spec has."""
+    values = (source.region, source.account, target.region, target.account, target.name)
+    return fill_placeholders(scalar.text, values)
 
 
-def _check_effect(rule: View, old: str, new: str, source: Spot, targets: list[Spot], notes: Notes) -> None:
-    same = [_filled(old, source, target) == _filled(new, source, target) for target in targets]
-    if old == new or (same and all(same)):
-        message = (
-            f"`to` is the same text as `from`, {quoted(old)}: write what takes its place, or remove the rule"
-        )
-        notes.error(rule.at("to").where, "rewrite-without-change", message)
-
-
-def _check_name_text(texts: list[Scalar], source: Spot, targets: list[Spot], notes: Notes) -> None:
-    """A name rewrite may look for, and make, only what can stand in a name."""
-    for scalar in texts:
-        for target in targets or [source]:
-            filled = _PLACEHOLDER.sub("x", _filled(scalar.text, source, target))
-            if not _NAME_TEXT.fullmatch(filled):
-                message = (
-                    f"{quoted(scalar.text)} cannot stand in a name: write letters, digits and _ . - / only"
-                )
-            elif "//" in filled:
-                message = f"{quoted(scalar.text)} has an empty level: write a single slash"
-            else:
-                continue
-            notes.error(scalar.where, "bad-name-text", message)
-            break
-
-
-def _tags(view: View, notes: Notes) -> None:
-    ignored = [
-        one
-        for one in view.at("tags", "ignore").each_text()
-        if _check_tag_text(one, "the tag key", notes, "*")
-    ]
-    skip_tag = view.at("skip_sync", "tag").text or ("" if view.at("skip_sync", "tag").node else "skip_sync")
-    exceptions = tuple(one.text for one in view.at("skip_sync", "ignore").each_text())
-    skip = SkipSync(skip_tag, ignore=exceptions)
-    for key, value in view.at("tags", "add").pairs():
-        if isinstance(value.node, Scalar) and value.text is not None:
-            _check_tag_text(value.node, "the tag value", notes)
-        if not _check_tag_text(key, "the tag key", notes) or _reserved(key, notes):
+def _check_name_text(
+    scalar: ScalarNode, source: PlaceSpec, targets: Sequence[PlaceSpec], findings: SpecFindings
+) -> None:
+    """Report a text that a rewrite of names finds or writes and that no name can hold."""
+    for target in targets or [source]:
+        filled = PLACEHOLDER.sub("x", _filled(scalar, source, target))
+        if not _NAME_TEXT.fullmatch(filled):
+            message = f"{quoted(scalar.text)} cannot stand in a name: write letters, digits and _ . - / only"
+        elif "//" in filled:
+            message = f"{quoted(scalar.text)} has an empty level: write a single slash"
+        else:
             continue
-        if key.text == skip_tag or skip.near_misses([key.text]):
-            almost = "" if key.text == skip_tag else "almost "
+        findings.error(scalar.where, "bad-name-text", message)
+        break
+
+
+def _check_tags(view: NodeView, findings: SpecFindings) -> None:
+    ignored = [
+        one for one in view.at("tags", "ignore").texts() if _is_tag_text(one, "the tag key", findings, "*")
+    ]
+    skip = _skip_tag(view)
+    for key, value in view.at("tags", "add").pairs():
+        if value.text_node is not None:
+            _is_tag_text(value.text_node, "the tag value", findings)
+        if not _is_tag_text(key, "the tag key", findings) or _is_reserved(key, findings):
+            continue
+        if key.text == skip.tag or skip.near_misses([key.text]):
+            almost = "" if key.text == skip.tag else "almost "
             message = (
                 f"{quoted(key.text)} is {almost}the skip_sync tag: it would opt every replica out;"
                 " write another key"
             )
-            notes.error(key.where, "added-skip-tag", message)
-        for rule in ignored:
-            if _ignores(rule.text, key.text):
-                message = (
-                    f"{quoted(key.text)} is also ignored ({quoted(rule.text)}, line {rule.where.line}):"
-                    " remove one of them"
-                )
-                notes.error(key.where, "added-tag-ignored", message)
-                break
+            findings.error(key.where, "added-skip-tag", message)
+        rule = next((one for one in ignored if _ignores(one.text, key.text)), None)
+        if rule is not None:
+            message = (
+                f"{quoted(key.text)} is also ignored ({quoted(rule.text)}, line {rule.where.line}):"
+                " remove one of them"
+            )
+            findings.error(key.where, "added-tag-ignored", message)
 
 
 def _ignores(pattern: str, key: str) -> bool:
-    parts = [f"(?>[^\\n]*?{re.escape(part)})" for part in pattern.split("*")[1:-1] if part]
+    """Whether a pattern of tag keys matches a key. Atomic groups: no text of stars makes it slow."""
     if "*" not in pattern:
         return pattern == key
-    head, tail = pattern.split("*", 1)[0], pattern.rsplit("*", 1)[1]
-    return re.fullmatch(f"{re.escape(head)}{''.join(parts)}.*{re.escape(tail)}", key, re.DOTALL) is not None
+    head, *middle, tail = pattern.split("*")
+    parts = "".join(f"(?>[^\\n]*?{re.escape(part)})" for part in middle if part)
+    return re.fullmatch(f"{re.escape(head)}{parts}.*{re.escape(tail)}", key, re.DOTALL) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentOutline:
+    """The valid parts of one document that are compared with those of other documents."""
+
+    name: str
+    where: Where
+    source: PlaceSpec
+    targets: dict[PlaceKey, PlaceSpec]
+    include: tuple[ScalarNode, ...]
+    exclude: tuple[ScalarNode, ...]
+    types: frozenset[str]
+    renamed: tuple[ScalarNode, ...]
+    former: tuple[ScalarNode, ...]
+
+
+def _outline(view: NodeView) -> DocumentOutline:
+    rules = view.at("parameters")
+    named = view.at("name")
+    source, targets = places_of(view)
+    listed = frozenset(one.text for one in rules.at("types").texts())
+    return DocumentOutline(
+        name=named.text or "",
+        where=named.where if named else view.where,
+        source=source,
+        targets={one.key: one for one in reversed(targets) if one.key is not None},
+        include=tuple(valid_patterns(rules.at("include"))),
+        exclude=tuple(valid_patterns(rules.at("exclude"))),
+        types=listed & ALL_TYPES or ALL_TYPES,
+        renamed=tuple(
+            match
+            for rule in view.at("rewrite").each()
+            if rule.at("in").text == "name" and (match := rule.at("match").text_node)
+        ),
+        former=tuple(view.at("previous_names").texts()),
+    )
+
+
+def check_documents(views: Sequence[NodeView], findings: SpecFindings, comparisons: Comparisons) -> None:
+    """Report conflicts between the documents of one load: names, targets in common, circles of places."""
+    outlines = [_outline(view) for view in views]
+    for one, other in combinations(outlines, 2):
+        _check_owners(one, other, findings)
+    circles: set[frozenset[int]] = set()
+    for (i, one), (j, other) in permutations(enumerate(outlines), 2):
+        if {i, j} not in circles and _check_chain(one, other, findings, comparisons):
+            circles.add(frozenset({i, j}))
+    for one, other in combinations(outlines, 2):
+        _check_targets(one, other, findings, comparisons)
+    if comparisons.exhausted and outlines:
+        message = "there are too many patterns to compare each with each: not all overlaps were looked for"
+        findings.warn(outlines[0].where, "too-many-to-compare", message)
+
+
+def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFindings) -> None:
+    """Report a name that two replications of one source have: each would own the replicas of the other."""
+    if not one.source.may_be(other.source):
+        return
+    if one.name and one.name == other.name:
+        message = (
+            f"`{shown(other.name)}` is the name of another replication of this source ({one.where}):"
+            " write another; if they are in two accounts, write `account` at both sources"
+        )
+        findings.error(other.where, "duplicate-name", message)
+    for mine, their in ((one, other), (other, one)):
+        for former in mine.former:
+            if former.text == their.name:
+                message = (
+                    f"`{shown(former.text)}` is the name of another replication of this source"
+                    f" ({their.where}): both would own its replicas; remove it"
+                )
+                findings.error(former.where, "previous-name-in-use", message)
+    shared = {former.text for former in one.former}
+    for former in other.former:
+        if former.text in shared:
+            message = (
+                f"`{shown(one.name)}` had the name `{shown(former.text)}` as well: both own its"
+                " replicas, and each calls what only the other places an orphan"
+            )
+            findings.warn(former.where, "previous-name-shared", message, (one.name, other.name))
+
+
+def _check_chain(
+    one: DocumentOutline, other: DocumentOutline, findings: SpecFindings, comparisons: Comparisons
+) -> bool:
+    """Report a target of one that is the source of the other: replicas are not replicated further.
+
+    Returns whether it is a circle, which is an error of both.
+    """
+    if other.source.key not in one.targets:
+        return False
+    shared = _shared(one, other, comparisons)
+    if shared is None:
+        return False
+    mine, their = shared
+    fed = f"`{shown(one.name)}` writes to {other.source}, from where `{shown(other.name)}` reads"
+    both = f"(`{shown(mine.text)}` at {mine.where}, `{shown(their.text)}`)"
+    if one.source.key in other.targets:
+        message = (
+            f"{fed}, and the other way round, with names in common {both}: make the patterns tell them apart"
+        )
+        findings.error(their.where, "feed-each-other", message)
+        return True
+    message = (
+        f"{fed}, with names in common {both}: replicas are not replicated further; list all targets in"
+        " one replication"
+    )
+    findings.warn(their.where, "feeds-another", message, (one.name, other.name))
+    return False
+
+
+def _check_targets(
+    one: DocumentOutline, other: DocumentOutline, findings: SpecFindings, comparisons: Comparisons
+) -> None:
+    """Warn of names that two replications both write in one target."""
+    common = one.targets.keys() & other.targets.keys()
+    shared = _shared(one, other, comparisons) if common else None
+    if shared is None:
+        return
+    mine, their = shared
+    place = other.targets[min(common, key=str)]
+    message = (
+        f"`{shown(one.name)}` (`{shown(mine.text)}` at {mine.where}) and `{shown(other.name)}`"
+        f" (`{shown(their.text)}`) place names in common in {place}:"
+        " the second to come would find a conflict; make the patterns tell them apart"
+    )
+    findings.warn(their.where, "targets-overlap", message, (one.name, other.name))
+
+
+def _shared(
+    one: DocumentOutline, other: DocumentOutline, comparisons: Comparisons
+) -> tuple[ScalarNode, ScalarNode] | None:
+    """Return two includes that may match the same name, for a type that both replicate.
+
+    None also when there is no comparison left.
+    """
+    if comparisons.exhausted or not one.types & other.types:
+        return None
+    excluded = PatternIndex((*one.exclude, *other.exclude), comparisons)
+    theirs = PatternIndex(_selecting(other, excluded, comparisons), comparisons)
+    for mine in _selecting(one, excluded, comparisons):
+        met = theirs.overlapping(mine.text)
+        if met is not None:
+            return mine, met
+    return None
+
+
+def _selecting(one: DocumentOutline, excluded: PatternIndex, comparisons: Comparisons) -> list[ScalarNode]:
+    """Return the includes that neither side excludes as a whole and whose names no rewrite changes."""
+    renamed = PatternIndex(one.renamed, comparisons)
+    return [
+        rule
+        for rule in one.include
+        if excluded.covering(rule.text) is None and renamed.overlapping(rule.text) is None
+    ]

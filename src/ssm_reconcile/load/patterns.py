@@ -1,99 +1,284 @@
-"""The patterns of one document -> those that AWS could never match, hide each other or do nothing."""
+"""Patterns of names -> findings about patterns that match nothing; whether two patterns share a name.
+
+Two levels with a star in each always share a text when their beginnings and their ends agree, so comparing
+two patterns needs no search. The number of pairs needs a limit (`Comparisons`): 40 documents of 300 patterns
+are 70 million pairs, which take half a minute. A pattern that another one makes superfluous is a finding of a
+plan, which knows the names; here only a literal duplicate is one.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, takewhile
 
-from ssm_reconcile.load.globs import DEEP, Effort, covers, levels, overlaps
-from ssm_reconcile.load.grammar import replication_schema
-from ssm_reconcile.load.name_hints import name_hint
-from ssm_reconcile.load.nodes import Items, Scalar, View
-from ssm_reconcile.load.notes import Notes, inline, shown
-from ssm_reconcile.load.places import Spot
+from ssm_reconcile.load.messages import SpecFindings, inline, name_hint, shown
+from ssm_reconcile.load.places import PlaceSpec
+from ssm_reconcile.load.schema import NodeView, replication_schema
+from ssm_reconcile.load.tree import ListNode, ScalarNode
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.partitions import partition_of
 
 NAME_LIMIT = 1011
 """Characters of a name including the ARN prefix of its place (aws-facts B6)."""
 LEVEL_LIMIT = 15
+DEEP = "**"
 
 
-class Rules:
-    """Patterns to be asked which of them meets another one; names without a star are looked up."""
+@lru_cache(maxsize=32768)
+def levels(pattern: str) -> tuple[str, ...]:
+    """Return the levels of a pattern; `/a/**` matches names below `/a` and not `/a`, so it ends in `*`."""
+    parts: list[str] = []
+    for level in canonical(pattern)[1:].split("/"):
+        if level != DEEP or parts[-1:] != [DEEP]:
+            parts.append(level)
+    return (*parts, "*") if parts[-1] == DEEP else tuple(parts)
 
-    def __init__(self, patterns: Iterable[Scalar]) -> None:
+
+@lru_cache(maxsize=32768)
+def _literal_start(pattern: str) -> str:
+    """Return the text that every name begins with which a pattern matches."""
+    return canonical(pattern).split("*", 1)[0]
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether a name may match both patterns; also yes where only names of over fifteen levels do."""
+    a, b = levels(one), levels(other)
+    if DEEP in a and DEEP in b:
+        heads = zip(_head(a), _head(b), strict=False)
+        tails = zip(_head(a[::-1]), _head(b[::-1]), strict=False)
+        return all(_levels_overlap(x, y) for x, y in [*heads, *tails])
+    narrow, wide = (a, b) if DEEP in b else (b, a)
+    return _fits(narrow, wide, _levels_overlap, deep=False)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether `wide` matches every name that `narrow` matches; no where that is not certain."""
+    return _fits(levels(narrow), levels(wide), _level_covers, deep=True)
+
+
+def _head(parts: Sequence[str]) -> list[str]:
+    return list(takewhile(lambda level: level != DEEP, parts))
+
+
+def _fits(
+    fixed: Sequence[str], wide: Sequence[str], level_fits: Callable[[str, str], bool], *, deep: bool
+) -> bool:
+    """Whether the levels `fixed` fit under `wide`, whose `**` each stand for any number of levels.
+
+    With `deep`, `fixed` may hold `**` itself, which fits under a `**` only.
+    """
+    groups = [list(group) for is_deep, group in groupby(wide, DEEP.__eq__) if not is_deep]
+
+    def fits_at(group: Sequence[str], at: int) -> bool:
+        part = fixed[at : at + len(group)]
+        return len(part) == len(group) and all(
+            not (deep and below == DEEP) and level_fits(above, below)
+            for above, below in zip(group, part, strict=True)
+        )
+
+    if DEEP not in wide:
+        return len(fixed) == len(groups[0]) and fits_at(groups[0], 0)
+    start, end = 0, len(fixed)
+    if wide[0] != DEEP:
+        if not fits_at(groups[0], 0):
+            return False
+        start = len(groups.pop(0))
+    last = groups.pop()  # `levels` ends no pattern with `**`
+    end -= len(last)
+    if end < start or not fits_at(last, end):
+        return False
+    for group in groups:
+        found = next((at for at in range(start, end - len(group) + 1) if fits_at(group, at)), None)
+        if found is None:
+            return False
+        start = found + len(group)
+    return True
+
+
+def _levels_overlap(a: str, b: str) -> bool:
+    """Whether a text may match two patterns of one level."""
+    if "*" in a and "*" in b:
+        heads = a.split("*", 1)[0], b.split("*", 1)[0]
+        tails = a.rsplit("*", 1)[1], b.rsplit("*", 1)[1]
+        return _agree(*heads) and _agree(tails[0][::-1], tails[1][::-1])
+    return _level_covers(a, b) if "*" in a else _level_covers(b, a)
+
+
+def _agree(a: str, b: str) -> bool:
+    return a.startswith(b) or b.startswith(a)
+
+
+def _level_covers(wide: str, narrow: str) -> bool:
+    """Whether a pattern of one level matches every text that another one matches.
+
+    A star of `narrow` counts as a character of its own: only a star of `wide` matches it, and then also all
+    that it matches.
+    """
+    if wide == "*":
+        return True
+    head, *rest = wide.split("*")
+    if not rest:
+        return wide == narrow
+    *middle, tail = rest
+    if len(narrow) < len(head) + len(tail) or not narrow.startswith(head) or not narrow.endswith(tail):
+        return False
+    at, end = len(head), len(narrow) - len(tail)
+    for part in middle:
+        found = narrow.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+@dataclass(slots=True)
+class Comparisons:
+    """The comparisons of patterns that one load may still make, in units of the cheapest one."""
+
+    left: int = 3_000_000
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a comparison was left out. The answer to it was no."""
+        return self.left < 0
+
+    def first(
+        self, among: Iterable[ScalarNode], holds: Callable[[str, str], bool], pattern: str
+    ) -> ScalarNode | None:
+        """Return the first pattern for which `holds(one, pattern)`, one of `overlaps` and `covers`."""
+        start = _literal_start(pattern)
+        for one in among:
+            # Patterns whose literal beginnings differ have no name in common. Most pairs end here.
+            agree = _agree(start, _literal_start(one.text))
+            self.left -= 80 if agree else 1
+            if self.left < 0:
+                return None
+            if agree and holds(one.text, pattern):
+                return one
+        return None
+
+
+class PatternIndex:
+    """Patterns, to find one that overlaps or covers another pattern; names without a star are looked up."""
+
+    def __init__(self, patterns: Iterable[ScalarNode], comparisons: Comparisons) -> None:
         self.all = list(patterns)
-        self._names: dict[str, Scalar] = {}
-        self._wild: list[Scalar] = []
-        for one in self.all:
-            if "*" in one.text:
-                self._wild.append(one)
-            else:
-                self._names.setdefault(canonical(one.text), one)
+        self._comparisons = comparisons
+        self._names = {canonical(one.text): one for one in reversed(self.all) if "*" not in one.text}
+        self._wild = [one for one in self.all if "*" in one.text]
 
-    def covering(self, pattern: str, effort: Effort) -> Scalar | None:
-        """One that means all that `pattern` means."""
-        named = self._names.get(canonical(pattern))
-        if named is not None or effort.short:
-            return named
-        return next((one for one in self._wild if covers(one.text, pattern, effort)), None)
+    def overlapping(self, pattern: str) -> ScalarNode | None:
+        """Return a pattern that may match a name that `pattern` matches too."""
+        among = self.all if "*" in pattern else self._wild
+        return self._names.get(canonical(pattern)) or self._comparisons.first(among, overlaps, pattern)
 
-    def meeting(self, pattern: str, effort: Effort) -> Scalar | None:
-        """One that means a name that `pattern` means too."""
-        named = self._names.get(canonical(pattern))
-        if named is not None or effort.short:
-            return named
-        others = self.all if "*" in pattern else self._wild
-        return next((one for one in others if overlaps(one.text, pattern, effort)), None)
+    def covering(self, pattern: str) -> ScalarNode | None:
+        """Return a pattern that matches every name that `pattern` matches."""
+        return self._names.get(canonical(pattern)) or self._comparisons.first(self._wild, covers, pattern)
 
 
-def sound_patterns(view: View) -> list[Scalar]:
-    """The patterns of a list that could match something."""
-    return [one for one in view.each_text() if fault(one.text) is None]
+def valid_patterns(view: NodeView) -> list[ScalarNode]:
+    """Return the patterns of a list that may match a name."""
+    return [one for one in view.texts() if pattern_error(one.text) is None]
 
 
-def check_patterns(view: View, source: Spot, notes: Notes, effort: Effort) -> None:
-    """Notes what is wrong with the patterns of a document."""
+def check_patterns(
+    view: NodeView, source: PlaceSpec, findings: SpecFindings, comparisons: Comparisons
+) -> None:
+    """Report patterns that match no possible name, that are written twice, or that have no effect."""
     rules = view.at("parameters")
-    include = _sound(rules.at("include").each_text(), source, notes)
-    exclude = _sound(rules.at("exclude").each_text(), source, notes)
-    matches = [rule.at("match").node for rule in view.at("rewrite").each() if rule.at("match")]
-    rewritten = _sound([one for one in matches if isinstance(one, Scalar)], source, notes)
+    include = _checked(rules.at("include").texts(), source, findings)
+    exclude = _checked(rules.at("exclude").texts(), source, findings)
+    matches = [rule.at("match").text_node for rule in view.at("rewrite").each()]
+    rewritten = _checked(filter(None, matches), source, findings)
     for key in ("hide", "show"):
-        _check_shown_names(view.at(key).each_text(), source, notes)
-    selecting = _check_includes(include, exclude, notes, effort)
-    if selecting and len(selecting) == _written(
-        rules.at("include")
-    ):  # else more may be selected than we know
-        _check_effects(
-            exclude, selecting, "exclude", "excludes nothing that `include` selects", notes, effort
-        )
-        _check_effects(
-            rewritten, selecting, "rewrite", "matches nothing that `include` selects", notes, effort
-        )
-    _check_rewrite_order(view, notes, effort)
+        _check_level_patterns(view.at(key).texts(), source, findings)
+    selecting = _check_duplicates(include, exclude, findings)
+    written = rules.at("include").node
+    if selecting and isinstance(written, ListNode) and len(selecting) == len(written.items):
+        # Otherwise an include is wrong or excluded, and what it was meant to select is not known.
+        index = PatternIndex(selecting, comparisons)
+        for code, patterns, words in (
+            ("exclude-without-effect", exclude, "excludes nothing that `include` selects"),
+            ("rewrite-without-effect", rewritten, "matches nothing that `include` selects"),
+        ):
+            for one in patterns:
+                if index.overlapping(one.text) is None and not comparisons.exhausted:
+                    message = f"`{shown(one.text)}` {words}: mend or remove it"
+                    findings.warn(one.where, code, message)
+    _check_rewrite_order(view, findings)
 
 
-def _written(view: View) -> int:
-    """The number of entries of a list, wrong ones included."""
-    return len(view.node.items) if isinstance(view.node, Items) else 0
-
-
-def _sound(patterns: Iterable[Scalar], source: Spot, notes: Notes) -> list[Scalar]:
-    """The patterns that could match; the others are noted."""
-    sound: list[Scalar] = []
+def _checked(patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFindings) -> list[ScalarNode]:
+    """Report patterns that match no possible name; return the others."""
+    valid: list[ScalarNode] = []
     for one in patterns:
-        wrong = fault(one.text) or _too_long(one.text, source.region)
+        wrong = pattern_error(one.text) or _too_long(one.text, source.region)
         if wrong is None:
-            sound.append(one)
+            valid.append(one)
         else:
-            notes.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
-    return sound
+            findings.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
+    return valid
+
+
+def _check_level_patterns(patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFindings) -> None:
+    """Report errors in `hide` and `show`: a pattern without a slash is compared with each level of a name."""
+    for one in patterns:
+        wrong = None
+        if "/" in one.text:
+            wrong = pattern_error(one.text) or _too_long(one.text, source.region)
+        elif DEEP in one.text and one.text != DEEP:
+            wrong = "has `**` beside other text: write a single `*`"
+        if wrong is not None:
+            findings.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
+
+
+def _check_duplicates(
+    include: Sequence[ScalarNode], exclude: Sequence[ScalarNode], findings: SpecFindings
+) -> list[ScalarNode]:
+    """Warn of an include that is written twice or excluded as a whole; return those that are not excluded."""
+    selecting: list[ScalarNode] = []
+    excluded = {levels(one.text): one for one in reversed(exclude)}
+    first: dict[tuple[str, ...], ScalarNode] = {}
+    for one in include:
+        key = levels(one.text)
+        if key in excluded:
+            other = excluded[key]
+            message = (
+                f"`{shown(one.text)}` selects nothing: `{shown(other.text)}` in line {other.where.line}"
+                " excludes all of it"
+            )
+            findings.warn(one.where, "include-excluded", message)
+        else:
+            selecting.append(one)
+        if key in first:
+            message = f"`{shown(one.text)}` is in line {first[key].where.line} already: remove one of them"
+            findings.warn(one.where, "include-covered", message)
+        first.setdefault(key, one)
+    return selecting
+
+
+def _check_rewrite_order(view: NodeView, findings: SpecFindings) -> None:
+    """Warn of a rewrite with the pattern of an earlier one: only the first one that matches is applied."""
+    earlier: dict[tuple[str, tuple[str, ...]], ScalarNode] = {}
+    for rule in view.at("rewrite").each():
+        match, scope = rule.at("match").text_node, rule.at("in").text or "value"
+        if match is None:
+            continue
+        first = earlier.setdefault((scope, levels(match.text)), match)
+        if first is not match:
+            message = (
+                f"`{shown(first.text)}` in line {first.where.line} is applied to all of `{shown(match.text)}`"
+                " first: remove one of the two rules"
+            )
+            findings.warn(match.where, "rewrite-covered", message)
 
 
 def impossible(pattern: str) -> str | None:
-    """Return why no parameter name matches a pattern, and what to write; None when a name may match.
+    """Return why no parameter name matches a pattern, with what to write; None when a name may match.
 
     For patterns outside a spec. The answer is the one that a spec gets for the same text under `include`.
     """
@@ -102,11 +287,11 @@ def impossible(pattern: str) -> str | None:
         return f"is empty: write for example {inline(rule['examples'][0])}"
     if not re.fullmatch(rule["pattern"], pattern):
         return f"must be {rule['patternErrorMessage']}{name_hint(pattern)}"
-    return fault(pattern) or _too_long(pattern, "us-east-1")
+    return pattern_error(pattern) or _too_long(pattern, "us-east-1")
 
 
 def impossible_name(name: str) -> str | None:
-    """Return why no parameter has a name, and what to write instead; None when one may have it."""
+    """Return why no parameter has a name, with what to write instead; None when one may have it."""
     if "*" in name:
         return "is a pattern: write the name of one parameter"
     if name.endswith("/") and "//" not in name and name != "/":
@@ -119,8 +304,8 @@ def impossible_name(name: str) -> str | None:
     return impossible(canonical(name))
 
 
-def fault(pattern: str) -> str | None:
-    """Why AWS has no name that a pattern could match, and what to write; None when it may (aws-facts B6)."""
+def pattern_error(pattern: str) -> str | None:
+    """Return why AWS has no name that matches a pattern, with advice; None when it may (aws-facts B6)."""
     if "//" in pattern or pattern == "/":
         return "has an empty level: write a single slash between two levels"
     if pattern.endswith("/"):
@@ -140,7 +325,7 @@ def fault(pattern: str) -> str | None:
 
 
 def _too_long(pattern: str, region: str | None) -> str | None:
-    """Whether even the shortest name of a pattern is too long where it would have to be."""
+    """Return the message for a pattern whose shortest name is too long for AWS in a region."""
     shortest = sum(1 + max(1, len(level.replace("*", ""))) for level in levels(pattern) if level != DEEP)
     region = region or "us-east-1"
     prefix = len(Place("123456789012", region, partition_of(region)).arn("/")) - 1
@@ -150,84 +335,3 @@ def _too_long(pattern: str, region: str | None) -> str | None:
         f"is too long for any name: {NAME_LIMIT - prefix} characters in {region}, and it means at least"
         f" {shortest}"
     )
-
-
-def _check_shown_names(patterns: Iterable[Scalar], source: Spot, notes: Notes) -> None:
-    """`hide` and `show`: without a slash, a pattern is compared with single levels of names."""
-    for one in patterns:
-        wrong = None
-        if "/" in one.text:
-            wrong = fault(one.text) or _too_long(one.text, source.region)
-        elif DEEP in one.text and one.text != DEEP:
-            wrong = "has `**` beside other text: write a single `*`"
-        if wrong is not None:
-            notes.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
-
-
-def _check_includes(
-    include: Sequence[Scalar], exclude: Sequence[Scalar], notes: Notes, effort: Effort
-) -> list[Scalar]:
-    """Includes that others cover or excludes hide; returns those that still select something."""
-    selecting: list[Scalar] = []
-    kept: list[Scalar] = []
-    excluded = Rules(exclude)
-    first: dict[str, Scalar] = {}
-    for one in include:
-        name = canonical(one.text)
-        hidden = excluded.covering(one.text, effort)
-        if hidden is None:
-            selecting.append(one)
-        else:
-            message = (
-                f"`{shown(one.text)}` selects nothing: `{shown(hidden.text)}` in line {hidden.where.line}"
-                " excludes all of it"
-            )
-            notes.warn(one.where, "include-excluded", message)
-        if name in first:
-            message = f"`{shown(one.text)}` is in line {first[name].where.line} already: remove one of them"
-            notes.warn(one.where, "include-covered", message)
-        else:
-            first[name] = one
-            kept.append(one)
-    wild = [one for one in kept if "*" in one.text]
-    for one in () if effort.short else kept:
-        wider = next((w for w in wild if w is not one and covers(w.text, one.text, effort)), None)
-        if wider is not None and not (
-            covers(one.text, wider.text, effort) and kept.index(one) < kept.index(wider)
-        ):
-            message = (
-                f"`{shown(wider.text)}` in line {wider.where.line} includes all of `{shown(one.text)}`:"
-                " remove this one"
-            )
-            notes.warn(one.where, "include-covered", message)
-    return selecting
-
-
-def _check_effects(
-    rules: Iterable[Scalar], include: Sequence[Scalar], what: str, words: str, notes: Notes, effort: Effort
-) -> None:
-    """Rules that meet no include: most likely a typo, and an exclude that fails to exclude is a leak."""
-    selected = Rules(include)
-    for rule in rules:
-        if selected.meeting(rule.text, effort) is None and not effort.short:
-            notes.warn(
-                rule.where, f"{what}-without-effect", f"`{shown(rule.text)}` {words}: mend or remove it"
-            )
-
-
-def _check_rewrite_order(view: View, notes: Notes, effort: Effort) -> None:
-    """The first rule that matches decides: one that an earlier one covers never gets a turn."""
-    earlier: dict[str, list[Scalar]] = {}
-    for rule in view.at("rewrite").each():
-        match, scope = rule.at("match").node, rule.at("in").text or "value"
-        if not isinstance(match, Scalar) or not rule.at("match") or fault(match.text):
-            continue
-        before = earlier.setdefault(scope, [])
-        wider = next((one for one in before if covers(one.text, match.text, effort)), None)
-        if wider is not None:
-            message = (
-                f"`{shown(wider.text)}` in line {wider.where.line} matches all of `{shown(match.text)}`"
-                " first: put this rule above it"
-            )
-            notes.warn(match.where, "rewrite-covered", message)
-        before.append(match)

@@ -1,4 +1,4 @@
-"""Source and targets of one document -> what is wrong with where they are and how they are reached."""
+"""Source and targets of one document -> findings about their places, roles and KMS keys."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.nodes import View
-from ssm_reconcile.load.notes import Notes, shown
-from ssm_reconcile.load.regions import check_region
-from ssm_reconcile.partitions import partition_of
+from ssm_reconcile.load.messages import SpecFindings, did_you_mean, shown
+from ssm_reconcile.load.schema import NodeView
+from ssm_reconcile.load.tree import ScalarNode
+from ssm_reconcile.model import MANAGED_KEY
+from ssm_reconcile.partitions import partition_of, partitions
 
 PlaceKey: TypeAlias = tuple[str, str | None]
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")
+_KEY_ARN = re.compile(r"arn:(aws[a-z-]*):kms:([a-z0-9-]+):([0-9]{12}):(.*)", re.DOTALL)
+_NEAR = 2
+"""Typing errors between a region and the known region that is suggested."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """A place as far as the spec tells: the account may be known from the role alone, or not at all.
+class PlaceSpec:
+    """A place as the spec names it: the account may be known from the role alone, or not at all.
 
-    `region` is None when the spec's own mistakes leave open where the place is.
+    `region` is None when errors of the spec leave the place open.
     """
 
     region: str | None
@@ -31,11 +35,11 @@ class Spot:
 
     @property
     def key(self) -> PlaceKey | None:
-        """Two spots with one key are one place: no account means that of the default credentials."""
+        """The identity of the place: no account means the account of the default credentials."""
         return None if self.region is None else (self.region, self.account)
 
-    def may_be(self, other: Spot) -> bool:
-        """Whether both could be one place, for all the spec tells."""
+    def may_be(self, other: PlaceSpec) -> bool:
+        """Whether both may be one place, according to the spec."""
         if self.region is None or self.region != other.region:
             return False
         return self.account is None or other.account is None or self.account == other.account
@@ -44,44 +48,51 @@ class Spot:
         return f"{self.account}/{self.region}" if self.account else str(self.region)
 
 
-def spots(view: View) -> tuple[Spot, list[Spot]]:
-    """The places of a document: its source, and its targets in their order.
+def places_of(view: NodeView) -> tuple[PlaceSpec, list[PlaceSpec]]:
+    """Return the source of a document, and its targets in their order.
 
     Places without a role are all reached with the default credentials, so they share an account.
     """
     targets = list(view.at("targets").each())
-    default = _default_account([view.at("source"), *targets])
-    account = default.text if default is not None else None
-    return _spot(view.at("source"), account), [_spot(one, account) for one in targets]
+    account = _default_account([view.at("source"), *targets])
+    default = None if account is None else account.text
+    return _place(view.at("source"), default), [_place(one, default) for one in targets]
 
 
-def _default_account(views: Sequence[View]) -> View | None:
-    """Where the spec says first of which account the default credentials are."""
+def _default_account(views: Sequence[NodeView]) -> NodeView | None:
+    """Return the first account in the spec that must be that of the default credentials."""
     free = (one.at("account") for one in views if one.at("role_arn").node is None)
     return next((account for account in free if account.text is not None), None)
 
 
-def _spot(view: View, default: str | None) -> Spot:
+def _place(view: NodeView, default: str | None) -> PlaceSpec:
     region, arn = view.at("region").text, view.at("role_arn")
     role = _ROLE.fullmatch(arn.text or "")
     account = view.at("account").text or (role[2] if role else default)
-    doubtful = role is None and arn.node is not None
-    return Spot(None if doubtful else region, account, view.at("name").text or region or "", view.where)
+    is_open = role is None and arn.node is not None
+    return PlaceSpec(None if is_open else region, account, view.at("name").text or region or "", view.where)
 
 
-def check_places(view: View, notes: Notes) -> None:
-    """Notes what is wrong with the places of a document."""
-    source_view, target_views = view.at("source"), list(view.at("targets").each())
-    for one in (source_view, *target_views):
-        _check_access(one, notes)
-        check_region(one.at("region"), notes)
-    source, targets = spots(view)
-    _check_accounts([source_view, *target_views], notes)
-    _check_partitions(source_view, target_views, notes)
+def check_places(view: NodeView, findings: SpecFindings) -> None:
+    """Report the errors in the places of a document: regions, roles, accounts, names and duplicates."""
+    views = [view.at("source"), *view.at("targets").each()]
+    for one in views:
+        _check_access(one, findings)
+        _check_region(one.at("region"), findings)
+    _check_accounts(views, findings)
+    _check_partitions(views[0], views[1:], findings)
+    source, targets = places_of(view)
+    _check_targets(views[1:], source, targets, findings)
+
+
+def _check_targets(
+    views: Sequence[NodeView], source: PlaceSpec, targets: Sequence[PlaceSpec], findings: SpecFindings
+) -> None:
+    """Report targets that are the source, that are one place, or that have one name."""
     names: dict[str, Where] = {}
-    places: dict[PlaceKey, Spot] = {}
+    places: dict[PlaceKey, PlaceSpec] = {}
     regions = [target.region for target in targets]
-    for one, target in zip(target_views, targets, strict=True):
+    for one, target in zip(views, targets, strict=True):
         where = one.at("region").where if one.at("region") else one.where
         if target.key is None:
             continue
@@ -90,28 +101,28 @@ def check_places(view: View, notes: Notes) -> None:
                 f"this target is the source itself ({target}): write another region, or the account that is"
                 " meant"
             )
-            notes.error(where, "target-is-source", message)
+            findings.error(where, "target-is-source", message)
         elif target.key in places:
             message = (
                 f"this target is the same place as `{shown(places[target.key].name)}` ({target}): remove one"
                 " of them"
             )
-            notes.error(where, "same-place", message)
+            findings.error(where, "same-place", message)
         elif one.at("name").node is None and regions.count(target.region) > 1:
             message = f"several targets are in {target.region}: give each a `name`"
-            notes.error(where, "target-name-required", message)
+            findings.error(where, "target-name-required", message)
         elif target.name in names:
             message = (
                 f"the target name `{shown(target.name)}` is taken (line {names[target.name].line}): write"
                 " another"
             )
-            notes.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
+            findings.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
         names.setdefault(target.name, where)
         places.setdefault(target.key, target)
 
 
-def _check_partitions(source: View, targets: Sequence[View], notes: Notes) -> None:
-    """Report every target that is in another partition than the source: no identity exists in both."""
+def _check_partitions(source: NodeView, targets: Sequence[NodeView], findings: SpecFindings) -> None:
+    """Report each target that is in another partition than the source: no identity is valid in both."""
     home = source.at("region").text
     if home is None:
         return
@@ -124,11 +135,11 @@ def _check_partitions(source: View, targets: Sequence[View], notes: Notes) -> No
                 f" {partition}: credentials, roles and KMS keys are valid in one partition only; write a"
                 f" region of {partition}"
             )
-            notes.error(one.at("region").where, "several-partitions", message)
+            findings.error(one.at("region").where, "several-partitions", message)
 
 
-def _check_accounts(views: Sequence[View], notes: Notes) -> None:
-    """The default credentials are of one account only."""
+def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
+    """Report accounts that the default credentials cannot be in: they are in one account only."""
     default = _default_account(views)
     for one in views:
         account = one.at("account")
@@ -138,24 +149,112 @@ def _check_accounts(views: Sequence[View], notes: Notes) -> None:
             f"without `role_arn` this place is reached with the default credentials, which are of account"
             f" {default.text} (line {default.where.line}): write the role to assume here"
         )
-        notes.error(account.where, "account-without-role", message)
+        findings.error(account.where, "account-without-role", message)
 
 
-def _check_access(view: View, notes: Notes) -> None:
-    """The role and the account of one place."""
+def _check_access(view: NodeView, findings: SpecFindings) -> None:
+    """Report a role that does not fit the account or the region of its place."""
     account, arn, region = view.at("account").text, view.at("role_arn"), view.at("region").text
     role = _ROLE.fullmatch(arn.text or "")
     if view.at("external_id") and arn.node is None:
         message = "`external_id` is for assuming a role: write `role_arn` as well, or remove it"
-        notes.error(view.at("external_id").where, "external-id-without-role", message)
+        findings.error(view.at("external_id").where, "external-id-without-role", message)
     if role is None:
         return
     if account is not None and account != role[2]:
         message = f"the role is of account {role[2]}, `account` says {account}: mend one of them"
-        notes.error(arn.where, "account-mismatch", message)
+        findings.error(arn.where, "account-mismatch", message)
     if region is not None and role[1] != partition_of(region):
         message = (
             f"the role is of the partition {role[1]}, {region} is in {partition_of(region)}: write a role"
             " from there"
         )
-        notes.error(arn.where, "partition-mismatch", message)
+        findings.error(arn.where, "partition-mismatch", message)
+
+
+def _check_region(view: NodeView, findings: SpecFindings) -> None:
+    """Warn of an unknown region. It stays allowed: AWS opens regions after a version is released."""
+    region = view.text
+    known = {name for one in partitions() for name in one.regions}
+    if region is None or region in known:
+        return
+    distance, near = min((_typing_errors(region, one), one) for one in sorted(known))
+    hint = f"did you mean `{near}`?" if distance <= _NEAR else "check the spelling"
+    message = f"`{shown(region)}` is not a region that this version knows: {hint}"
+    findings.warn(view.where, "unknown-region", message)
+
+
+def _typing_errors(one: str, other: str) -> int:
+    """Return the least number of characters to insert, remove, change, or swap with their neighbour."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, char in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            best = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (char != wanted))
+            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == wanted:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        before, last = last, row
+    return last[-1]
+
+
+def check_keys(view: NodeView, findings: SpecFindings) -> None:
+    """Report the errors in the shared KMS map and in those of the targets."""
+    source, targets = places_of(view)
+    views = list(view.at("targets").each())
+    by_name = {target.name: target for target in targets}
+    all_known = all(one.at("name") or one.at("name").node is None for one in views) and all(by_name)
+    seen: dict[str, Where] = {}
+    for rule in view.at("kms").each():
+        node = rule.at("source").text_node
+        if node is not None:
+            _check_key(node, source, "the source", findings)
+            _check_repeated(node, seen, findings)
+        for name, key in rule.at("targets").pairs():
+            if name.text in by_name:
+                _check_key(key.text_node, by_name[name.text], "the target", findings)
+            elif all_known:
+                message = f"there is no target `{shown(name.text)}`: {did_you_mean(name.text, by_name)}"
+                findings.error(name.where, "kms-unknown-target", message)
+    for one, target in zip(views, targets, strict=True):
+        _check_key(one.at("kms", "default").text_node, target, "the target", findings)
+        for name, key in one.at("kms", "keys").pairs():
+            _check_key(name, source, "the source", findings)
+            _check_key(key.text_node, target, "the target", findings)
+
+
+def _check_repeated(node: ScalarNode, seen: dict[str, Where], findings: SpecFindings) -> None:
+    if node.text in seen:
+        message = (
+            f"the source key {shown(node.text)} is mapped in line {seen[node.text].line} already: put all"
+            " its targets there"
+        )
+        findings.error(node.where, "duplicate-kms-source", message)
+    seen.setdefault(node.text, node.where)
+
+
+def _check_key(node: ScalarNode | None, place: PlaceSpec, whose: str, findings: SpecFindings) -> None:
+    """Report a key of another region or partition, and an AWS managed key of another service."""
+    if node is None:
+        return
+    arn = _KEY_ARN.fullmatch(node.text)
+    name = arn[4] if arn else node.text
+    if arn and place.region is not None and arn[2] != place.region:
+        message = (
+            f"this key is in {arn[2]}, {whose} is {place.region}: KMS keys work in their own region only;"
+            " write one from there"
+        )
+        findings.error(node.where, "key-region", message)
+    elif arn and arn[1] != partition_of(arn[2]):
+        message = (
+            f"this ARN is of the partition {arn[1]}, {arn[2]} is in {partition_of(arn[2])}: write"
+            f" arn:{partition_of(arn[2])}:kms:..."
+        )
+        findings.error(node.where, "partition-mismatch", message)
+    if name.startswith("alias/aws/") and name != MANAGED_KEY:
+        message = (
+            f"{shown(name)} belongs to another AWS service, which alone may use it: write {MANAGED_KEY} or a"
+            " key of your own"
+        )
+        findings.warn(node.where, "aws-managed-key", message)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssm_reconcile.load.globs import Effort, covers, overlaps
+from ssm_reconcile.errors import Where
+from ssm_reconcile.load.patterns import Comparisons, PatternIndex, covers, overlaps
+from ssm_reconcile.load.tree import ScalarKind, ScalarNode
 from ssm_reconcile.spec import Glob
 
 LEVELS = ["a", "b", "ab", "ba", "aab"]
@@ -24,23 +26,23 @@ patterns = st.lists(level, min_size=1, max_size=4).map(lambda levels: "/" + "/".
 def test_patterns_that_share_a_name_overlap(one: str, other: str) -> None:
     """Never a no where some name is meant by both."""
     shared = [name for name in NAMES if Glob(one).matches(name) and Glob(other).matches(name)]
-    assert not shared or overlaps(one, other, Effort())
+    assert not shared or overlaps(one, other)
 
 
 @settings(max_examples=300, deadline=None)
 @given(patterns, patterns)
 def test_a_pattern_that_covers_another_means_all_its_names(wide: str, narrow: str) -> None:
     """Never a yes where some name is meant by the narrow one alone."""
-    if covers(wide, narrow, Effort()):
+    if covers(wide, narrow):
         assert not [name for name in NAMES if Glob(narrow).matches(name) and not Glob(wide).matches(name)]
 
 
 @settings(max_examples=100, deadline=None)
 @given(patterns, patterns)
 def test_overlapping_is_mutual_and_covering_is_overlapping(one: str, other: str) -> None:
-    assert overlaps(one, other, Effort()) == overlaps(other, one, Effort())
-    assert covers(one, one, Effort())
-    assert not covers(one, other, Effort()) or overlaps(one, other, Effort())
+    assert overlaps(one, other) == overlaps(other, one)
+    assert covers(one, one)
+    assert not covers(one, other) or overlaps(one, other)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,8 @@ def test_overlapping_is_mutual_and_covering_is_overlapping(one: str, other: str)
     ],
 )
 def test_patterns_meet_or_do_not(one: str, other: str, meet: bool) -> None:
-    assert overlaps(one, other, Effort()) is meet
-    assert overlaps(other, one, Effort()) is meet
+    assert overlaps(one, other) is meet
+    assert overlaps(other, one) is meet
 
 
 @pytest.mark.parametrize(
@@ -86,11 +88,12 @@ def test_patterns_meet_or_do_not(one: str, other: str, meet: bool) -> None:
     ],
 )
 def test_a_pattern_covers_another_or_does_not(wide: str, narrow: str, all_of_it: bool) -> None:
-    assert covers(wide, narrow, Effort()) is all_of_it
+    assert covers(wide, narrow) is all_of_it
 
 
-def test_an_effort_that_is_used_up_says_so_and_answers_no() -> None:
-    effort = Effort(left=100)
-    assert overlaps("/a*", "/*a", effort)
-    assert not overlaps("/a*", "/*a", effort)
-    assert effort.short
+def test_a_comparison_beyond_the_limit_is_not_made() -> None:
+    comparisons = Comparisons(left=100)
+    index = PatternIndex([ScalarNode("/a*", ScalarKind.STRING, Where("a.yaml"))], comparisons)
+    assert index.overlapping("/*a") is not None
+    assert index.overlapping("/*a") is None
+    assert comparisons.exhausted

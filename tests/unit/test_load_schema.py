@@ -192,7 +192,7 @@ SCHEMA = {
     "a type twice": (
         instead('["/prod/**"]', '["/prod/**"]\n  types: [String, §String]'),
         "duplicate-item",
-        '"String" is here twice',
+        'has "String" twice',
     ),
     "a type with a typo": (
         instead('["/prod/**"]', '["/prod/**"]\n  types: [§securestring]'),
@@ -259,7 +259,7 @@ SCHEMA = {
     "an added tag without a value": (plus("tags: {add: {team: §}}"), "empty-value", "has no value"),
     "an added tag that is true": (plus("tags: {add: {team: §true}}"), "unquoted", 'quote it: "true"'),
     "an added tag that is too long": (plus(f"tags: {{add: {{team: §{'a' * 257}}}}}"), "too-long", "256"),
-    "a former name twice": (plus("previous_names: [a, §a]"), "duplicate-item", '"a" is here twice'),
+    "a former name twice": (plus("previous_names: [a, §a]"), "duplicate-item", 'has "a" twice'),
 }
 
 

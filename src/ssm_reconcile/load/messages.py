@@ -1,0 +1,184 @@
+"""The findings of one load, collected with their positions; and text of a spec made safe for messages.
+
+A spec from a pull request is untrusted. Every text of it that a message repeats passes through `shown`, so
+that it reaches a terminal or a comment as text and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from ssm_reconcile.errors import Finding, Severity, Where
+
+ECHO_LIMIT = 60
+"""Characters of a spec's text that a message repeats."""
+FINDING_LIMIT = 200
+"""Errors, and warnings, that one load reports: a hostile file could have tens of thousands."""
+NAMES_LISTED = 30
+"""Known names that a message lists when none is near."""
+_COMPARED = 64
+"""Characters of a name that are compared with known names: difflib takes quadratic time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFinding:
+    """A finding with its position. `about`: the names of the replications that it concerns."""
+
+    where: Where
+    severity: Severity
+    code: str
+    message: str
+    about: tuple[str, ...] = ()
+
+    def finding(self) -> Finding:
+        """Return the finding that leaves the loader."""
+        return Finding(self.severity, self.code, self.message, str(self.where))
+
+
+@dataclass(slots=True)
+class SpecFindings:
+    """Collects findings, each once, up to a limit for each severity."""
+
+    all: dict[SpecFinding, None] = field(default_factory=dict)
+    counts: dict[Severity, int] = field(default_factory=dict)
+    about: tuple[str, ...] = ()
+    """The replication that is being checked, for warnings that name no others."""
+    deferred: list[SpecFinding] = field(default_factory=list)
+    """Errors that `validate` reports, and that do not keep a run from using the spec."""
+
+    def error(self, where: Where, code: str, message: str) -> None:
+        """Add an error: the spec cannot be used."""
+        self._add(SpecFinding(where, Severity.ERROR, code, message))
+
+    def defer(self, where: Where, code: str, message: str) -> None:
+        """Add an error with which the spec can be used: a run withholds the changes that depend on it."""
+        if len(self.deferred) < FINDING_LIMIT:
+            self.deferred.append(SpecFinding(where, Severity.ERROR, code, message, self.about))
+
+    def warn(self, where: Where, code: str, message: str, about: Iterable[str] = ()) -> None:
+        """Add a warning: the spec can be used, and is probably not what was meant."""
+        self._add(SpecFinding(where, Severity.WARNING, code, message, tuple(about) or self.about))
+
+    def _add(self, one: SpecFinding) -> None:
+        count = self.counts.get(one.severity, 0)
+        if one in self.all or count > FINDING_LIMIT:
+            return
+        self.counts[one.severity] = count + 1
+        if count == FINDING_LIMIT:
+            message = (
+                f"there are more than {FINDING_LIMIT} of these: mend the ones above, then validate again"
+            )
+            one = SpecFinding(one.where, one.severity, "too-many-findings", message)
+        self.all[one] = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit of errors is passed, so that further ones are dropped."""
+        return self.counts.get(Severity.ERROR, 0) > FINDING_LIMIT
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is any error."""
+        return bool(self.counts.get(Severity.ERROR))
+
+    def sorted(self, severity: Severity, files: Sequence[str]) -> tuple[SpecFinding, ...]:
+        """Return the findings of one severity by position, in the order of the given files."""
+        order = {file: i for i, file in enumerate(files)}
+
+        def rank(one: SpecFinding) -> tuple[int, int, int, str, str]:
+            last = one.code == "too-many-findings"
+            at = len(order) if last else order.get(one.where.file, len(order))
+            return at, one.where.line, one.where.column, one.code, one.message
+
+        return tuple(sorted((one for one in self.all if one.severity is severity), key=rank))
+
+
+def shown(text: str, limit: int = ECHO_LIMIT) -> str:
+    r"""Return untrusted text on one line: unprintable characters are escaped, long text is cut.
+
+    >>> print(shown(chr(0x202E) + "txt"))
+    \u202etxt
+    """
+    safe = "".join(char if _is_printable(char) else _escape(char) for char in text[:limit])
+    return safe + "…" if len(text) > limit else safe
+
+
+def _is_printable(char: str) -> bool:
+    """Whether a character is no control, format (bidi), surrogate, unassigned or separator character."""
+    return char == " " or unicodedata.category(char)[0] not in "CZ"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def quoted(text: str) -> str:
+    """Return untrusted text between double quotes, as in YAML."""
+    return '"' + shown(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that was probably meant; None when no similarity reaches `cutoff` (0 to 1)."""
+    by_form = {_form(one): one for one in sorted(known, reverse=True)}
+    found = get_close_matches(_form(name[:_COMPARED]), by_form, n=1, cutoff=cutoff)
+    return by_form[found[0]] if found else None
+
+
+def _form(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the advice for an unknown name: the nearest known name, or all of them."""
+    names = list(known)
+    near = nearest(name, names)
+    if near is not None:
+        return f"did you mean `{shown(near)}`?"
+    listed = ", ".join(shown(one) for one in names[:NAMES_LISTED])
+    return f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")
+
+
+_UNQUOTED = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_READ_AS_OTHER = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+
+
+def inline(value: object) -> str:
+    """Return an example as one line of YAML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{inline(key)}: {inline(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(inline(one) for one in value) + "]"
+    if isinstance(value, str) and _UNQUOTED.fullmatch(value) and value.lower() not in _READ_AS_OTHER:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+_ARN = re.compile(r"arn:aws[a-z-]*:ssm:[^:]*:[^:]*:parameter(/[^:]*)(:.*)?")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_GIT = re.compile(r".*[\\/]Git(?=[\\/])")
+_SELECTOR = re.compile(r"([A-Za-z0-9_./-]+):([A-Za-z0-9_.-]+)")
+
+
+def name_hint(text: str) -> str:
+    """Return the advice for an ARN, a Windows path or a name with a selector; for any other text nothing."""
+    arn = _ARN.fullmatch(text)
+    if arn is not None:
+        return f"; this is an ARN: write the name in it, `{shown(arn[1])}`"
+    if text.startswith("arn:"):
+        return "; this is an ARN: write the name of the parameter"
+    if _DRIVE.match(text):
+        root = _GIT.match(text)
+        name = text[root.end() :].replace("\\", "/") if root else ""
+        write = f"write `{shown(name)}`" if name.strip("/") else "write the name again"
+        return f"; a shell such as Git Bash made a Windows path of it: {write} and set MSYS_NO_PATHCONV=1"
+    selector = _SELECTOR.fullmatch(text)
+    if selector is not None:
+        return (
+            f"; `:{shown(selector[2])}` selects a version or label: write `{shown(selector[1])}` without it"
+        )
+    return ""
