@@ -98,12 +98,12 @@ def _table(head: str, counts: Counter[str]) -> list[str]:
 def main() -> None:
     """Runs the command line under the profiler."""
     concurrent.futures.ThreadPoolExecutor = Serial  # type: ignore[misc, assignment]  # before ours import it
-    from ssm_reconcile.cli import main as door
+    from ssm_reconcile.cli import main as command_line
 
     profile = cProfile.Profile(time.thread_time)
     profile.enable()
     try:
-        door()
+        command_line()
     finally:
         profile.disable()
         sys.stderr.write(told(profile))

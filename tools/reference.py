@@ -37,7 +37,7 @@ def commands() -> str:
     """The help of the program and of each command, as it is printed."""
     import click
 
-    from ssm_reconcile.cli import PROGRAM, door
+    from ssm_reconcile.cli import PROGRAM, root
 
     def helped(context: click.Context) -> str:
         lines = context.get_help().splitlines()
@@ -53,8 +53,8 @@ def commands() -> str:
             if isinstance(command, click.Group):
                 yield from told(command, below, level + "#")
 
-    root = opened(door, PROGRAM)
-    parts = ["# The command line", NOTE, helped(root), *told(door, root, "##")]
+    top = opened(root, PROGRAM)
+    parts = ["# The command line", NOTE, helped(top), *told(root, top, "##")]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from ssm_reconcile.change import Row
-from ssm_reconcile.cli import command_run, door
+from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
 from ssm_reconcile.renderers.json import dumps
@@ -91,7 +91,7 @@ class Cli:
         self.wrote: list[str] = []
 
     def run(self, *words: str) -> Ran:
-        result = CliRunner().invoke(door, ["--help"] if not words else list(words), input="")
+        result = CliRunner().invoke(root, ["--help"] if not words else list(words), input="")
         ran = Ran(result.exit_code, result.stdout, result.stderr)
         self.wrote += [ran.out, ran.err]
         return ran

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import PROGRAM, door
+from ssm_reconcile.cli import PROGRAM, root
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def commands(
             yield from commands(command, inner)
 
 
-ALL = list(commands(door, tool().opened(door, PROGRAM)))
+ALL = list(commands(root, tool().opened(root, PROGRAM)))
 
 
 def test_the_reference_is_what_the_program_says() -> None:
@@ -56,7 +56,7 @@ def test_the_reference_is_what_the_program_says() -> None:
 
 def test_the_reference_does_not_depend_on_what_has_run_before() -> None:
     before = tool().pages()
-    assert CliRunner().invoke(door, ["plan", "-h"]).exit_code == 0
+    assert CliRunner().invoke(root, ["plan", "-h"]).exit_code == 0
     assert tool().pages() == before
     assert "-h, --help" in before["commands.md"]
 

@@ -38,9 +38,9 @@ def loaded(*words: str, cwd: Path | None = None) -> set[str]:
     """The names of all modules that a command line loads."""
     program = f"""
 import json, sys
-from ssm_reconcile.cli import door
+from ssm_reconcile.cli import root
 try:
-    door.main({list(words)!r})
+    root.main({list(words)!r})
 finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import command_run, door
+from ssm_reconcile.cli import command_run, root
 from tests.cases.stage import Stage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -19,7 +19,7 @@ WORLDS: Mapping[str, Any] = yaml.safe_load((Path(__file__).parent / "worlds.yaml
 
 
 def counts(*words: str) -> dict[str, int]:
-    told = CliRunner().invoke(door, ["plan", "--format", "json", *words])
+    told = CliRunner().invoke(root, ["plan", "--format", "json", *words])
     assert told.exit_code == 0, told.output
     summary: dict[str, int] = json.loads(told.stdout)["summary"]
     return {word: number for word, number in summary.items() if number}
@@ -40,10 +40,10 @@ def test_an_example_plans_applies_and_comes_to_rest(name: str, monkeypatch: pyte
     monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
     monkeypatch.chdir(EXAMPLES / name)
     paths = said.get("paths", [])
-    valid = CliRunner().invoke(door, ["validate", *paths])
+    valid = CliRunner().invoke(root, ["validate", *paths])
     assert (valid.exit_code, valid.stderr) == (0, "")
     assert counts(*paths) == said["summary"]
-    applied = CliRunner().invoke(door, ["apply", "--yes", *paths])
+    applied = CliRunner().invoke(root, ["apply", "--yes", *paths])
     assert applied.exit_code == said.get("apply", 0), applied.output
     assert not any(secret in applied.output for secret in stage.secrets)
     stage.pass_time()

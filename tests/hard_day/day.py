@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import door
+from ssm_reconcile.cli import root
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.stores.failures import name_failure
@@ -97,7 +97,7 @@ class Day:
     # Commands
 
     def run(self, *words: str) -> Result:
-        told = CliRunner().invoke(door, list(words), input="")
+        told = CliRunner().invoke(root, list(words), input="")
         if told.exception is not None and not isinstance(told.exception, SystemExit):
             raise told.exception
         return told

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import command_run, door
+from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.model import Access
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.stores.ssm import Aws
@@ -132,7 +132,7 @@ class Reader:
 
     def run(self, words: str, code: int) -> Result:
         assert self.left.pop(0) == f"ssm-reconcile {words}"
-        told = CliRunner().invoke(door, [*shlex.split(words)], input="")
+        told = CliRunner().invoke(root, [*shlex.split(words)], input="")
         assert told.exit_code == code, told.output
         assert SECRET not in told.output
         self.regions.pass_time()
@@ -153,7 +153,7 @@ def arrange(regions: Regions) -> None:
     regions.put(EAST, "/prod/old", "old")
     regions.put(EAST, "/prod/key", SECRET, "SecureString")
     regions.pass_time()
-    assert CliRunner().invoke(door, ["apply", "--yes", "-q"]).exit_code == 0
+    assert CliRunner().invoke(root, ["apply", "--yes", "-q"]).exit_code == 0
     regions.pass_time()
 
 
@@ -191,7 +191,7 @@ def work_in_the_standby_region(regions: Regions) -> None:
 def fail_back(reader: Reader, regions: Regions) -> None:
     before, working = regions.held(EAST), regions.held(WEST)
     assert "roles-reversed" in reader.run("plan back.yaml", 0).output
-    assert CliRunner().invoke(door, ["apply", "back.yaml", "--yes", "-q"]).exit_code == 5
+    assert CliRunner().invoke(root, ["apply", "back.yaml", "--yes", "-q"]).exit_code == 5
     assert regions.held(EAST) == before
     reader.run("apply back.yaml --yes --allow-reversed", 0)
     assert regions.held(EAST) == {**before, **working}
@@ -228,5 +228,5 @@ def test_the_page_is_gone_through_from_the_drill_to_the_way_back(regions: Region
 
     regions.put(EAST, "/prod/url", "and from now on as it was before")
     regions.pass_time()
-    assert CliRunner().invoke(door, ["apply", "--yes", "-q"]).exit_code == 0
+    assert CliRunner().invoke(root, ["apply", "--yes", "-q"]).exit_code == 0
     assert regions.held(WEST)["/prod/url"] == "and from now on as it was before"

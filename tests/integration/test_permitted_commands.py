@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 from moto.ssm.models import ssm_backends
 
-from ssm_reconcile.cli import door
+from ssm_reconcile.cli import root
 from ssm_reconcile.iam import DEFAULT
 from ssm_reconcile.model import Place
 from tests.doubles import iam
@@ -141,7 +141,7 @@ def client(wire: Wire, service: str, place: Place) -> Any:
 
 def run(wire: Wire, *words: str, code: int = 0) -> str:
     wire.watching = True
-    told = CliRunner().invoke(door, [*words], input="")
+    told = CliRunner().invoke(root, [*words], input="")
     wire.watching = False
     assert told.exit_code == code, told.output
     return told.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import command_run, door
+from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.system import SystemClock
 from tests.fake_aws.store import Memory
@@ -66,7 +66,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
 def said_by(*words: str) -> dict[str, str]:
     """All that one command says, and what it raised."""
     with listening() as ear:
-        told = CliRunner().invoke(door, list(words))
+        told = CliRunner().invoke(root, list(words))
     said = {"stdout": told.stdout, "stderr": told.stderr, "log": "\n".join(ear.heard)}
     return {f"{' '.join(words)}: {where}": text for where, text in said.items()}
 
@@ -116,9 +116,9 @@ def written(text: str) -> str:
 
 def test_the_world_of_this_test_is_one_in_which_everything_happens(world: World) -> None:
     """Or else silence would be cheap."""
-    told = CliRunner().invoke(door, ["plan", "--format", "json"])
+    told = CliRunner().invoke(root, ["plan", "--format", "json"])
     summary = json.loads(told.stdout)["summary"]
     assert summary["create"] >= 3
     assert summary["update"] >= 3
-    done = CliRunner().invoke(door, ["apply", "--yes", "--max-change-percent", "100", "--format", "json"])
+    done = CliRunner().invoke(root, ["apply", "--yes", "--max-change-percent", "100", "--format", "json"])
     assert json.loads(done.stdout)["summary"]["applied"] == summary["create"] + summary["update"]

@@ -68,7 +68,7 @@ Exit codes, the first that fits:
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
-class Door(click.Group):
+class CommandGroup(click.Group):
     """The group of all commands; imports one only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -104,25 +104,25 @@ class Door(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; whatever it raises becomes text and an exit code."""
-        from ssm_reconcile.cli.signals import Stopping
+        from ssm_reconcile.cli.signals import SignalStop
 
         try:
-            with Stopping():
+            with SignalStop():
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
-            from ssm_reconcile.cli.terminal import tell
+            from ssm_reconcile.cli.terminal import report_error
 
-            return tell(error, debug=bool(ctx.meta.get("debug")))
+            return report_error(error, debug=bool(ctx.meta.get("debug")))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Parses, runs, and ends the process with the exit code of section 7 of the design."""
         from ssm_reconcile.cli import terminal
 
-        terminal.prepare()
+        terminal.prepare_streams()
         code = self._run(args)
-        terminal.finish()
+        terminal.restore_streams()
         sys.exit(code)
 
     def _run(self, args: Sequence[str] | None) -> int:
@@ -138,15 +138,15 @@ class Door(click.Group):
             code = end.code if sys.stdout is out else 0  # click has put something else in its place then
             sys.stdout, sys.stderr = out, err
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
-            from ssm_reconcile.cli.terminal import tell
+            from ssm_reconcile.cli.terminal import report_error
 
-            return tell(error, debug=False)
+            return report_error(error, debug=False)
         return code if isinstance(code, int) else 0
 
 
-@click.group(cls=Door, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
+@click.group(cls=CommandGroup, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
 @click.version_option(__version__, prog_name=PROGRAM)
-def door() -> None:
+def root() -> None:
     """The root of the command line; says nothing itself."""
 
 
@@ -160,7 +160,7 @@ def main() -> NoReturn:
     interrupted = Interrupted.exit_code
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        door.main()
+        root.main()
     except KeyboardInterrupt:
         os._exit(interrupted)
     except SystemExit as end:

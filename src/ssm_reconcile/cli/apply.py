@@ -13,9 +13,9 @@ import click
 from ssm_reconcile import __version__, approve
 from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, options, show, terminal
-from ssm_reconcile.cli.command_run import Work
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent, Word, check_exposure
-from ssm_reconcile.cli.terminal import code_of, guessed_text, read_document, summary_of
+from ssm_reconcile.cli.command_run import Runner
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent, Word, check_exposure
+from ssm_reconcile.cli.terminal import decode_guess, error_summary, exit_code_of, read_document
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import (
     Address,
@@ -70,34 +70,34 @@ Exit codes, the first that fits:
 
 @click.command("apply", help=HELP, epilog=EPILOG)
 @options.spec_argument
-@options.approval
-@options.planning
-@options.exposure
-@options.output
-@options.out("the report")
-@options.metrics
-@options.aws
+@options.approval_options
+@options.plan_options
+@options.exposure_option
+@options.format_option
+@options.out_option("the report")
+@options.metrics_option
+@options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
     word: Word,
-    form: str,
+    output_format: str,
     out: Path | None,
     metrics: Path | None,
-    asked: Asked,
+    common: CommonOptions,
     intent: Intent,
 ) -> int:
     """Finds out what is asked for, and does it; returns the exit code."""
-    order = order_of(specs, intent, word, parallelism=asked.parallelism)
+    order = order_of(specs, intent, word, parallelism=common.parallelism)
     ask = not (word.yes or word.expect_plan or order.saved)
-    if ask and not terminal.asks():
-        command_run.loaded_from(order.specs, order.name)  # a spec that cannot be used is reported first
+    if ask and not terminal.can_ask():
+        command_run.load_all(order.specs, order.name)  # a spec that cannot be used is reported first
         raise click.UsageError(
             "there is no terminal to ask on: give --yes, --expect-plan ID, or a plan that `plan --out` saved."
         )
     if out is not None:
         terminal.check_writable(out)
-    return Applying(order, asked, form, out, ask=ask, metrics=metrics).run()
+    return Applying(order, common, output_format, out, ask=ask, metrics=metrics).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Order:
     file: str = ""
     """The saved plan."""
 
-    def command_line(self, asked: Asked) -> CommandLine:
+    def command_line(self, common: CommonOptions) -> CommandLine:
         """Return what a command has to repeat to plan the same again."""
         given = self.intent
         if self.saved is not None:
@@ -129,7 +129,7 @@ class Order:
                 no_decrypt=run.no_decrypt,
                 adopt=None if run.adopt is None else run.adopt.value,
             )
-        return given.command_line(() if self.specs == (DEFAULT_SPEC,) else self.specs, asked)
+        return given.command_line(() if self.specs == (DEFAULT_SPEC,) else self.specs, common)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -161,17 +161,17 @@ def _is_saved_plan(path: str) -> bool:
         return False
     try:
         with file.open("rb") as stream:
-            if not guessed_text(stream.read(4096)).lstrip().startswith("{"):
+            if not decode_guess(stream.read(4096)).lstrip().startswith("{"):
                 return False
             stream.seek(0)
-            return '"plan_id"' in guessed_text(stream.read())
+            return '"plan_id"' in decode_guess(stream.read())
     except OSError:
         return False  # the loader reports what is wrong with it
 
 
 def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
     """What the plan was made with may be said again, as guards have to be; nothing else may be said."""
-    asked = {
+    common = {
         "name": (intent.name, saved.name),
         "target": (set(run.targets), set(saved.run.targets)),
         "only": (set(run.only), set(saved.run.only)),
@@ -179,7 +179,7 @@ def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
         "no_decrypt": (run.no_decrypt, saved.run.no_decrypt),
         "adopt": (run.adopt, saved.run.adopt),
     }
-    other = [f"--{word.replace('_', '-')}" for word, (now, then) in asked.items() if now and now != then]
+    other = [f"--{word.replace('_', '-')}" for word, (now, then) in common.items() if now and now != then]
     if other:
         raise click.UsageError(
             f"a saved plan says itself what was planned, and this one was not made with that: leave out"
@@ -226,11 +226,11 @@ class Applying:
     """One apply. `ask`: whether a person has to say yes. `planner` makes a plan that needs no word."""
 
     order: Order
-    asked: Asked
-    form: str
+    common: CommonOptions
+    output_format: str
     out: Path | None
     ask: bool
-    planner: Callable[[Work], Plan] | None = None
+    planner: Callable[[Runner], Plan] | None = None
     metrics: Path | None = None
     plan: Plan | None = None
     writing: bool = False
@@ -242,13 +242,13 @@ class Applying:
             return self._run()
         except (Exception, KeyboardInterrupt) as error:
             if not self.published:
-                self._publish(self._fatal(error), code_of(error), told=self.form != "text")
+                self._publish(self._fatal(error), exit_code_of(error), told=self.output_format != "text")
             raise
 
     def _run(self) -> int:
         order = self.order
         specs = command_run.load_specs(order.specs, order.name)
-        with command_run.working(specs, order.run, self.asked) as work:
+        with command_run.start_runner(specs, order.run, self.common) as work:
             if order.saved is not None:
                 self._check_saved(work)
             plan = work.plan() if self.planner is None else self.planner(work)
@@ -257,7 +257,7 @@ class Applying:
             self.plan = plan
             if not self._approved(plan, work):
                 return self._declined(plan)
-            with work.stop.finishing():
+            with work.stop.finish_gently():
                 if work.stop.is_set():
                     raise KeyboardInterrupt
                 self.writing = True
@@ -265,7 +265,7 @@ class Applying:
                 self._publish(report, report.exit_code)
         return report.exit_code
 
-    def _check_saved(self, work: Work) -> None:
+    def _check_saved(self, work: Runner) -> None:
         """What can be refused without a look at AWS."""
         saved = self.order.saved
         assert saved is not None, "asked for a saved plan only"
@@ -279,14 +279,14 @@ class Applying:
     def _plan_again(self, days: int | None) -> str:
         """Return the commands that make and apply a new plan, or with `days` the one that applies this."""
         order = self.order
-        again = order.command_line(self.asked)
+        again = order.command_line(self.common)
         missing = tuple(word for flag in order.missing for word in flag.split())
         again = replace(again, lifts=(*again.lifts, *missing))
         if days is not None:
             return f"`{again.apply_saved(order.file, '--max-plan-age', str(days))}`"
         return f"`{again.plan('--out', order.file)}`, then `{again.apply_saved(order.file)}`"
 
-    def _approved(self, plan: Plan, work: Work) -> bool:
+    def _approved(self, plan: Plan, work: Runner) -> bool:
         """Whether the plan may be applied; raises PlanRefused when it is not the approved one."""
         if self.planner is not None:
             return True
@@ -301,29 +301,29 @@ class Applying:
                     "look at the new plan above, and approve that one",
                 )
             return True
-        if not self.asked.quiet or self.ask:
+        if not self.common.quiet or self.ask:
             self._show(plan, work)
         to_apply = sum(change.fate is Fate.APPLY for change in plan.changes)
         if not self.ask or not to_apply:
             return True
         these = "this 1 change" if to_apply == 1 else f"these {to_apply:,} changes"
-        return terminal.confirmed(f"Apply {these}? [y/N] ")
+        return terminal.confirm(f"Apply {these}? [y/N] ")
 
-    def _compare(self, plan: Plan, work: Work) -> None:
+    def _compare(self, plan: Plan, work: Runner) -> None:
         assert self.order.saved is not None, "asked for a saved plan only"
         verdict = approve.compare(self.order.saved, plan)
-        if not self.asked.quiet:
+        if not self.common.quiet:
             if verdict.done:
-                terminal.aside(f"Done since the plan was made: {len(verdict.done):,}.")
+                terminal.log(f"Done since the plan was made: {len(verdict.done):,}.")
             for item in verdict.dropped[:TOLD]:
-                terminal.aside(f"Not planned any more: {_visible(str(item))}.")
+                terminal.log(f"Not planned any more: {_visible(str(item))}.")
         if verdict.approved:
             return
         self._show(plan, work)
         for _, line in verdict.unapproved[:TOLD]:
-            terminal.aside(_visible(line))
+            terminal.log(_visible(line))
         if len(verdict.unapproved) > TOLD:
-            terminal.aside(f"... and {len(verdict.unapproved) - TOLD:,} more")
+            terminal.log(f"... and {len(verdict.unapproved) - TOLD:,} more")
         raise _Changed(verdict, self._give_again())
 
     def _give_again(self) -> str:
@@ -332,17 +332,17 @@ class Applying:
         if not missing:
             return ""
         words = [word for flag in missing for word in flag.split()]
-        again = self.order.command_line(self.asked).apply_saved(self.order.file, *words)
+        again = self.order.command_line(self.common).apply_saved(self.order.file, *words)
         return f"give {' '.join(missing)} again, since a saved plan lifts no guard by itself: `{again}`"
 
-    def _show(self, plan: Plan, work: Work) -> None:
+    def _show(self, plan: Plan, work: Runner) -> None:
         """The plan on stderr: stdout is for the report."""
         order = self.order
-        document = command_run.document_of(plan, order.run, order.intent, order.specs, work.now())
-        again = "" if order.missing else order.command_line(self.asked).apply()
-        color = terminal.colored(sys.stderr, self.asked.color)
-        terminal.aside(show.plan_as("text", document, color=color, apply_command=again))
-        command_run.say_standard_input(order.specs, self.asked)
+        document = command_run.saved_document(plan, order.run, order.intent, order.specs, work.now())
+        again = "" if order.missing else order.command_line(self.common).apply()
+        color = terminal.use_color(sys.stderr, self.common.color)
+        terminal.log(show.plan_as("text", document, color=color, apply_command=again))
+        command_run.note_standard_input(order.specs, self.common)
 
     @property
     def _approval(self) -> str:
@@ -356,10 +356,10 @@ class Applying:
         return "answer" if self.ask else "yes"
 
     def _declined(self, plan: Plan) -> int:
-        terminal.aside("Nothing was changed.")
+        terminal.log("Nothing was changed.")
         said = Finding(Severity.NOTICE, "declined", "the question whether to apply was not answered with yes")
         report = Report(plan, _outcomes(plan, broke_off=False), findings=(said,))
-        self._publish(report, 0, told=self.form != "text")
+        self._publish(report, 0, told=self.output_format != "text")
         return 0
 
     def _fatal(self, error: BaseException) -> Report:
@@ -384,13 +384,13 @@ class Applying:
         try:
             if self.out is not None:
                 terminal.save(self.out, dumps(document))
-                command_run.say_saved(self.out, "report", self.asked)
+                command_run.note_saved(self.out, "report", self.common)
             if self.metrics is not None and self.plan is not None:
                 command_run.save_metrics(self.metrics, report, now)
         finally:
             if told:
-                color = terminal.colored(sys.stdout, self.asked.color)
-                terminal.result(show.report_as(self.form, document, color=color))
+                color = terminal.use_color(sys.stdout, self.common.color)
+                terminal.write(show.report_as(self.output_format, document, color=color))
 
 
 class _Changed(PlanRefused):
@@ -435,7 +435,7 @@ def _findings(error: BaseException, when: str) -> list[Finding]:
     code = next(code for kind, code in _CODES if isinstance(error, kind))
     if code == "interrupted":
         return [Finding(Severity.ERROR, code, f"interrupted {when}")]
-    message, remedy = summary_of(error)
+    message, remedy = error_summary(error)
     found = [Finding(Severity.ERROR, code, f"{message}: {remedy}" if remedy else message)]
     if isinstance(error, SpecError):
         found += error.findings

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
-from ssm_reconcile.cli.progress import PACE, watching
-from ssm_reconcile.cli.signals import Stopping
-from ssm_reconcile.cli.terminal import say_findings, standard_input
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
+from ssm_reconcile.cli.progress import CALL_RATES, show_progress
+from ssm_reconcile.cli.signals import SignalStop
+from ssm_reconcile.cli.terminal import read_standard_input, write_findings
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
 from ssm_reconcile.system import SystemClock
@@ -29,28 +29,28 @@ STDIN_LIMIT = 4_000_001
 """Bytes that are read of standard input: more than the loader takes."""
 
 
-def connect_factory(asked: Asked, clock: Clock) -> Connect:
+def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
     """What opens places for this run; the one seam at which tests put another world."""
     from ssm_reconcile.stores.ssm import Aws
 
     aws = Aws(
-        profile=asked.profile,
-        endpoint_url=asked.endpoint_url,
+        profile=common.profile,
+        endpoint_url=common.endpoint_url,
         clock=clock,
-        parallelism=asked.parallelism,
-        told=PACE.note,
+        parallelism=common.parallelism,
+        told=CALL_RATES.note,
     )
     return aws.connect
 
 
 def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...]:
     """The replications of some files; warnings go to stderr. Raises SpecError and UsageError."""
-    loaded = loaded_from(paths, name)
-    say_findings(loaded.findings)
+    loaded = load_all(paths, name)
+    write_findings(loaded.findings)
     return loaded.replications
 
 
-def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
+def load_all(paths: Sequence[str], name: str | None) -> Loaded:
     """Return what some files hold. Raises SpecError, and UsageError for an unknown `--name`."""
     from ssm_reconcile.load import load
 
@@ -58,10 +58,10 @@ def loaded_from(paths: Sequence[str], name: str | None) -> Loaded:
     return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
 
 
-def say_standard_input(specs: Sequence[str], asked: Asked) -> None:
+def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:
     """Report that the printed commands read the spec from standard input again."""
-    if "-" in specs and not asked.quiet:
-        terminal.aside(
+    if "-" in specs and not common.quiet:
+        terminal.log(
             "Note: the printed commands read the spec from standard input again: pipe the same spec into"
             " them, or save it to a file and name that file in place of `-`."
         )
@@ -69,10 +69,10 @@ def say_standard_input(specs: Sequence[str], asked: Asked) -> None:
 
 def _standard_input() -> str:
     """The spec on stdin, so much of it that its loader can tell that it is too long."""
-    return standard_input(STDIN_LIMIT)
+    return read_standard_input(STDIN_LIMIT)
 
 
-def base_of(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:
+def load_base(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:
     """The spec as it was before, without its warnings; a finding where it cannot be used."""
     from ssm_reconcile.load import load
 
@@ -81,24 +81,24 @@ def base_of(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] |
     try:
         loaded = load(paths)
     except SpecError as failure:
-        return uncompared(failure)
+        return not_compared(failure)
     return tuple(spec for spec in loaded.replications if name in {None, spec.name})
 
 
-def uncompared(failure: ReconcileError) -> Finding:
+def not_compared(failure: ReconcileError) -> Finding:
     """That a plan says nothing of what was pending before."""
     message = f"not compared with the spec before, all changes are shown as new: {failure.message}"
     return Finding(Severity.WARNING, "not-compared", message)
 
 
 @dataclass(slots=True)
-class Work:
+class Runner:
     """One run: its specs and what it runs with."""
 
     specs: tuple[Replication, ...]
     run: Run
-    asked: Asked
-    stop: Stopping
+    common: CommonOptions
+    stop: SignalStop
     clock: Clock
     places: Places | None = None
 
@@ -111,10 +111,10 @@ class Work:
         from ssm_reconcile.places import open_more, open_places
         from ssm_reconcile.session import Session
 
-        with watching(self.asked) as watch:
-            connect = connect_factory(self.asked, self.clock)
+        with show_progress(self.common) as watch:
+            connect = connect_factory(self.common, self.clock)
             self.places = open_places(self.specs, connect, self.run)
-            session = Session(self.places, self.run, self.clock, self.stop.heeding(watch))
+            session = Session(self.places, self.run, self.clock, self.stop.interrupting(watch))
             if base is None or isinstance(base, Finding):
                 plan = reconcile.make_plan(self.specs, session)
                 return plan if base is None else replace(plan, findings=(*plan.findings, base))
@@ -125,7 +125,7 @@ class Work:
                 raise
             except ReconcileError as failure:
                 plan = reconcile.make_plan(self.specs, session)
-                return replace(plan, findings=(*plan.findings, uncompared(failure)))
+                return replace(plan, findings=(*plan.findings, not_compared(failure)))
 
     def carry_out(self, plan: Plan) -> Report:
         """Applies a plan that `plan` made. To be called while `stop.finishing` lasts."""
@@ -133,7 +133,7 @@ class Work:
         from ssm_reconcile.session import Session
 
         assert self.places is not None, "plan comes before carry_out"
-        with watching(self.asked) as watch:
+        with show_progress(self.common) as watch:
             session = Session(self.places, self.run, self.clock, watch)
             return reconcile.carry_out(plan, self.specs, session, self.stop)
 
@@ -148,10 +148,10 @@ def now() -> datetime:
 
 
 @contextmanager
-def working(specs: tuple[Replication, ...], run: Run, asked: Asked) -> Iterator[Work]:
+def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions) -> Iterator[Runner]:
     """A run that signals can stop."""
-    with Stopping() as stop:
-        yield Work(specs, run, asked, stop, SystemClock(stop))
+    with SignalStop() as stop:
+        yield Runner(specs, run, common, stop, SystemClock(stop))
 
 
 def check_narrowing(plan: Plan) -> None:
@@ -163,7 +163,7 @@ def check_narrowing(plan: Plan) -> None:
         raise UsageError("; ".join(finding.message for finding in plan.findings if finding.code == CODE))
 
 
-def document_of(
+def saved_document(
     plan: Plan, run: Run, intent: Intent, paths: Sequence[str], created: datetime
 ) -> dict[str, Any]:
     """The document of a plan that is shown and saved, with what a later `apply` needs."""
@@ -185,7 +185,7 @@ def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
     terminal.save(path, status.metrics(every, now))
 
 
-def say_saved(path: Path, what: str, asked: Asked) -> None:
+def note_saved(path: Path, what: str, common: CommonOptions) -> None:
     """Says where a file is now."""
-    if not asked.quiet:
-        terminal.aside(f"Saved the {what} to {path}.")
+    if not common.quiet:
+        terminal.log(f"Saved the {what} to {path}.")

@@ -11,7 +11,7 @@ import os
 import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, get_completion_class
 
-from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, door, terminal
+from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, root, terminal
 
 HELP = """\
 Print a completion script for a shell.
@@ -75,6 +75,6 @@ def command(shell: str) -> int:
     """Prints the script; returns the exit code."""
     kind = get_completion_class(shell)
     assert kind is not None, "SHELLS are what click and this module know"
-    completer = kind(door, {}, PROGRAM, COMPLETION_VARIABLE)
-    terminal.result(completer.source_template % completer.source_vars())
+    completer = kind(root, {}, PROGRAM, COMPLETION_VARIABLE)
+    terminal.write(completer.source_template % completer.source_vars())
     return 0

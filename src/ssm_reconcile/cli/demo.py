@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import click
 
 from ssm_reconcile.cli import options
-from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import ReconcileError
 
 HELP = """\
@@ -32,8 +32,8 @@ _OF_THE_EXTRA = ("moto", "flask")
 
 
 @click.command("demo", help=HELP, epilog=EPILOG)
-@options.talk
-def command(asked: Asked) -> int:
+@options.basic_options
+def command(common: CommonOptions) -> int:
     """Runs it; returns the exit code."""
     missing = [package for package in _OF_THE_EXTRA if find_spec(package) is None]
     if missing:
@@ -41,4 +41,4 @@ def command(asked: Asked) -> int:
         raise ReconcileError(message, "in a checkout of ssm-reconcile: pip install '.[demo]'")
     from ssm_reconcile import demo
 
-    return demo.run(color=asked.color)
+    return demo.run(color=common.color)

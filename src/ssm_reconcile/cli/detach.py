@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.progress import watching
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
 
@@ -48,15 +48,15 @@ Exit codes, the first that fits:
 @click.command("detach", help=HELP, epilog=EPILOG)
 @click.option("--target", metavar="NAME", required=True, help="The target to detach.")
 @options.spec_option
-@options.only_name
+@options.name_option
 @click.option("--undo", is_flag=True, help="Take detached replicas back.")
 @click.option(
     "--without-id", is_flag=True,
     help="Include replicas whose record has no id, although the spec has one.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@options.text_or_json
-@options.aws
+@options.text_or_json_option
+@options.aws_options
 def command(
     *,
     target: str,
@@ -65,34 +65,34 @@ def command(
     undo: bool,
     without_id: bool,
     yes: bool,
-    form: str,
-    asked: Asked,
+    output_format: str,
+    common: CommonOptions,
 ) -> int:
     """Lists, asks, detaches; returns the exit code."""
     from ssm_reconcile import detach
     from ssm_reconcile.places import open_places
 
-    if not yes and not terminal.asks():
+    if not yes and not terminal.can_ask():
         raise click.UsageError("there is no terminal to ask on: give --yes.")
-    run = Run(targets=(target,), parallelism=asked.parallelism)
+    run = Run(targets=(target,), parallelism=common.parallelism)
     every = command_run.load_specs(specs, name)
     loaded = tuple(spec for spec in every if any(one.name == target for one in spec.targets))
     if not loaded:
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
-    with command_run.working(loaded, run, asked) as work:
-        places = open_places(loaded, command_run.connect_factory(asked, work.clock), run)
+    with command_run.start_runner(loaded, run, common) as work:
+        places = open_places(loaded, command_run.connect_factory(common, work.clock), run)
         aims = [detach.aim_at(spec, target, places, undo=undo, without_id=without_id) for spec in loaded]
         found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
         count = sum(len(names) for _, names in found)
-        if count and not yes and not terminal.confirmed(_question(aims, count, undo=undo)):
-            terminal.aside("Nothing was changed.")
+        if count and not yes and not terminal.confirm(_question(aims, count, undo=undo)):
+            terminal.log("Nothing was changed.")
             return 0
-        with work.stop.finishing(), watching(asked) as watch:
+        with work.stop.finish_gently(), show_progress(common) as watch:
             done = [
-                detach.detach(aim, names, work.clock, watch, work.stop, asked.parallelism)
+                detach.detach(aim, names, work.clock, watch, work.stop, common.parallelism)
                 for aim, names in found
             ]
-    terminal.result(_text(done) if form == "text" else _document(done))
+    terminal.write(_text(done) if output_format == "text" else _document(done))
     return max((one.exit_code for one in done), default=0)
 
 

@@ -7,8 +7,8 @@ import json
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.progress import watching
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
 
@@ -37,32 +37,34 @@ Exit codes:
 
 @click.command("doctor", help=HELP, epilog=EPILOG)
 @options.spec_argument
-@options.only_name
+@options.name_option
 @click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
 @click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
-@options.text_or_json
-@options.aws
+@options.text_or_json_option
+@options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
     name: str | None,
     target: tuple[str, ...],
     no_decrypt: bool,
-    form: str,
-    asked: Asked,
+    output_format: str,
+    common: CommonOptions,
 ) -> int:
     """Looks and tells; returns the exit code."""
     from ssm_reconcile import doctor
     from ssm_reconcile.doctor import text
 
-    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
-    loaded = command_run.loaded_from(specs, name)
-    with command_run.working(loaded.replications, run, asked) as work, watching(asked) as watch:
-        connect, heeding = command_run.connect_factory(asked, work.clock), work.stop.heeding(watch)
-        again = CommandLine(specs, name, access=asked.access)
+    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
+    loaded = command_run.load_all(specs, name)
+    with command_run.start_runner(loaded.replications, run, common) as work, show_progress(common) as watch:
+        connect, interrupting = command_run.connect_factory(common, work.clock), work.stop.interrupting(watch)
+        again = CommandLine(specs, name, access=common.access)
         found = doctor.diagnose(
-            loaded.replications, connect, run, work.clock, heeding, loaded.findings, again
+            loaded.replications, connect, run, work.clock, interrupting, loaded.findings, again
         )
-    terminal.result(json.dumps(text.document(found), indent=2) if form == "json" else text.text(found))
-    command_run.say_standard_input(specs, asked)
+    terminal.write(
+        json.dumps(text.document(found), indent=2) if output_format == "json" else text.text(found)
+    )
+    command_run.note_standard_input(specs, common)
     return found.exit_code

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import Asked, Intent
+from ssm_reconcile.cli.options import CommonOptions, Intent
 from ssm_reconcile.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
-    from ssm_reconcile.cli.command_run import Work
+    from ssm_reconcile.cli.command_run import Runner
     from ssm_reconcile.event.events import Message, Rejected
     from ssm_reconcile.event.reconciler import Planned
     from ssm_reconcile.plan import Plan
@@ -57,12 +57,17 @@ PAUSE = 2.0
     "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
     help="The spec, replication.yaml if none is given (repeat for more).",
 )  # fmt: skip
-@options.planning
-@options.output
-@options.out("the report")
-@options.aws
+@options.plan_options
+@options.format_option
+@options.out_option("the report")
+@options.aws_options
 def command(
-    event: str, specs: tuple[str, ...], form: str, out: Path | None, asked: Asked, intent: Intent
+    event: str,
+    specs: tuple[str, ...],
+    output_format: str,
+    out: Path | None,
+    common: CommonOptions,
+    intent: Intent,
 ) -> int:
     """Finds out what the event is about, and does it; returns the exit code."""
     from ssm_reconcile.cli.apply import Applying, Order
@@ -81,10 +86,10 @@ def command(
         )
     if out is not None:
         terminal.check_writable(out)
-    order = Order(specs, intent.name, intent.run(asked.parallelism), intent)
+    order = Order(specs, intent.name, intent.run(common.parallelism), intent)
     if any(isinstance(message.news, events.Full) for message in messages):
-        return Applying(order, asked, form, out, ask=False, planner=command_run.Work.plan).run()
-    return Applying(order, asked, form, out, ask=False, planner=Naming(messages).plan).run()
+        return Applying(order, common, output_format, out, ask=False, planner=command_run.Runner.plan).run()
+    return Applying(order, common, output_format, out, ask=False, planner=Naming(messages).plan).run()
 
 
 @dataclass(slots=True)
@@ -93,17 +98,19 @@ class Naming:
 
     messages: Sequence[Message]
 
-    def plan(self, work: Work) -> Plan:
+    def plan(self, work: Runner) -> Plan:
         """The plan for these names, and what is to be said of the others."""
-        from ssm_reconcile.cli.progress import watching
+        from ssm_reconcile.cli.progress import show_progress
         from ssm_reconcile.event.reconciler import EventReconciler
         from ssm_reconcile.event.requests import sort_out
         from ssm_reconcile.places import open_places
 
-        with watching(work.asked) as watch:
-            connect = command_run.connect_factory(work.asked, work.clock)
+        with show_progress(work.common) as watch:
+            connect = command_run.connect_factory(work.common, work.clock)
             work.places = open_places(work.specs, connect, work.run)
-            standby = EventReconciler(work.specs, work.places, work.run, work.clock, work.stop.heeding(watch))
+            standby = EventReconciler(
+                work.specs, work.places, work.run, work.clock, work.stop.interrupting(watch)
+            )
             batch = sort_out(self.messages, work.specs, standby.sources())
             planned = standby.plan(batch.wishes)
             for _ in range(LOOKS - 1):

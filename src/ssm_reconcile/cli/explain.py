@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.command_run import Work
-from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.progress import watching
+from ssm_reconcile.cli.command_run import Runner
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, ReconcileError, Severity
 from ssm_reconcile.session import Session
@@ -53,12 +53,12 @@ _UNCOUNTED = 10**9
 @click.command("explain", help=HELP, epilog=EPILOG)
 @click.argument("parameter", metavar="NAME")
 @options.spec_option
-@options.only_name
+@options.name_option
 @click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
 @click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
 @click.option("--quick", is_flag=True, help="Read that name only: guards that count are not reported.")
-@options.text_or_json
-@options.aws
+@options.text_or_json_option
+@options.aws_options
 def command(
     *,
     parameter: str,
@@ -67,8 +67,8 @@ def command(
     target: tuple[str, ...],
     no_decrypt: bool,
     quick: bool,
-    form: str,
-    asked: Asked,
+    output_format: str,
+    common: CommonOptions,
 ) -> int:
     """Reads, explains; returns the exit code."""
     from ssm_reconcile.explain import text
@@ -78,24 +78,24 @@ def command(
     fault = impossible_name(parameter)
     if fault is not None:
         raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
-    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=asked.parallelism)
+    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
     loaded = command_run.load_specs(specs, name)
-    with command_run.working(loaded, run, asked) as work:
-        places = open_places(loaded, command_run.connect_factory(asked, work.clock), run)
+    with command_run.start_runner(loaded, run, common) as work:
+        places = open_places(loaded, command_run.connect_factory(common, work.clock), run)
         mode = ("--no-decrypt",) if no_decrypt else ()
-        again = CommandLine(specs, name, target, mode=mode, access=asked.access)
+        again = CommandLine(specs, name, target, mode=mode, access=common.access)
         explanations: list[Explanation] = []
         for spec in narrowed(loaded, run):
             mine = replace(again, name=spec.name if len(loaded) > 1 else name)
             explanations += _explained(parameter, spec, places, work, mine, quick=quick)
-    shown = text.text(explanations, verbose=bool(asked.verbose))
-    terminal.result(json.dumps(text.document(explanations), indent=2) if form == "json" else shown)
-    command_run.say_standard_input(specs, asked)
+    shown = text.text(explanations, verbose=bool(common.verbose))
+    terminal.write(json.dumps(text.document(explanations), indent=2) if output_format == "json" else shown)
+    command_run.note_standard_input(specs, common)
     return 0
 
 
 def _explained(
-    name: str, spec: Replication, places: Places, work: Work, again: CommandLine, *, quick: bool
+    name: str, spec: Replication, places: Places, work: Runner, again: CommandLine, *, quick: bool
 ) -> list[Explanation]:
     from ssm_reconcile import reconcile
     from ssm_reconcile.explain import explain
@@ -104,10 +104,10 @@ def _explained(
     uncounted = replace(
         work.run, allow_empty_source=True, max_deletes=_UNCOUNTED, max_change_percent=_UNCOUNTED
     )
-    with watching(work.asked) as watch:
-        heeding = work.stop.heeding(watch)
+    with show_progress(work.common) as watch:
+        interrupting = work.stop.interrupting(watch)
         glanced = glance(spec, places, name)
-        part, views = reconcile.look_closely(spec, Session(glanced, uncounted, work.clock, heeding))
+        part, views = reconcile.look_closely(spec, Session(glanced, uncounted, work.clock, interrupting))
         whole = part
         if part.changes:
             part, whole = _judged(part, spec, places, work, again, quick=quick)
@@ -119,7 +119,7 @@ def _judged(
     part: ReplicationPlan,
     spec: Replication,
     places: Places,
-    work: Work,
+    work: Runner,
     again: CommandLine,
     *,
     quick: bool,
@@ -131,10 +131,12 @@ def _judged(
         part = _unjudged(part, "--quick", again)
         return part, part
     try:
-        with watching(work.asked) as watch:
+        with show_progress(work.common) as watch:
             run = replace(work.run, targets=tuple(sorted({change.target for change in part.changes})))
-            heeding = work.stop.heeding(watch)
-            (whole,) = reconcile.make_plan([spec], Session(places, run, work.clock, heeding)).replications
+            interrupting = work.stop.interrupting(watch)
+            (whole,) = reconcile.make_plan(
+                [spec], Session(places, run, work.clock, interrupting)
+            ).replications
     except ReconcileError as failure:
         part = _unjudged(part, failure.message, again)
         return part, part
@@ -145,5 +147,5 @@ def _judged(
 
 def _unjudged(part: ReplicationPlan, why: str, again: CommandLine) -> ReplicationPlan:
     message = f"guards that count a whole plan were not asked ({why}): `{again.plan()}` tells"
-    terminal.aside(f"Note: {message}.")
+    terminal.log(f"Note: {message}.")
     return replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))

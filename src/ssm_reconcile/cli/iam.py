@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ Exit codes:
 """
 FORMATS = ("json", "terraform", "cloudformation")
 _form = click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="json", show_default=True,
+    "--format", "output_format", type=click.Choice(FORMATS), default="json", show_default=True,
     help="What to write to stdout.",
 )  # fmt: skip
 
@@ -54,19 +54,19 @@ def command() -> None:
     """The group; says nothing itself."""
 
 
-def _print(found: Sequence[Policy], phase: Phase, form: str, *, document: bool) -> list[str]:
+def _print(found: Sequence[Policy], phase: Phase, output_format: str, *, document: bool) -> list[str]:
     """Write policies to stdout; return what a reader has to know of them."""
     from ssm_reconcile.iam import formats
 
     if document:
-        terminal.result(json.dumps(formats.document(_only(found)), indent=2))
+        terminal.write(json.dumps(formats.document(_only(found)), indent=2))
         return [*formats.too_long(found), formats.WIDER.rstrip(".")]
     render = {
         "json": formats.as_json,
         "terraform": formats.as_terraform,
         "cloudformation": formats.as_cloudformation,
     }
-    terminal.result(render[form](found, phase))
+    terminal.write(render[output_format](found, phase))
     return formats.too_long(found)
 
 
@@ -100,7 +100,7 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
 
     @command.command(name, help=help_text, epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
     @options.spec_argument
-    @options.only_name
+    @options.name_option
     @click.option(
         "--identity",
         metavar="ROLE",
@@ -112,7 +112,7 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
     )
     @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt outright (iam plan only).")
     @_form
-    @options.talk
+    @options.basic_options
     def print_policies(
         *,
         specs: tuple[str, ...],
@@ -120,18 +120,18 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         identity: str | None,
         document: bool,
         no_decrypt: bool,
-        form: str,
-        asked: Asked,
+        output_format: str,
+        common: CommonOptions,
     ) -> int:
         from ssm_reconcile.iam import Phase, policies
 
-        if document and form != "json":
-            raise click.UsageError(f"--document prints JSON: leave out --format {form}.")
+        if document and output_format != "json":
+            raise click.UsageError(f"--document prints JSON: leave out --format {output_format}.")
         phase = Phase(name_of_phase)
         found = policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
-        notes = _print(_chosen(found, identity), phase, form, document=document)
-        for note in notes if not asked.quiet else ():
-            terminal.aside(f"Note: {note}.")
+        notes = _print(_chosen(found, identity), phase, output_format, document=document)
+        for note in notes if not common.quiet else ():
+            terminal.log(f"Note: {note}.")
         return 0
 
     name_of_phase = name
@@ -161,9 +161,9 @@ _phase("event", "What a run by event needs: as `apply`, for it plans and writes 
     " region; `aws` when there is no spec.",
 )  # fmt: skip
 @options.spec_argument
-@options.only_name
+@options.name_option
 @_form
-@options.talk
+@options.basic_options
 def trust_command(
     *,
     specs: tuple[str, ...],
@@ -175,8 +175,8 @@ def trust_command(
     branch: str,
     pull_requests: bool,
     account: str | None,
-    form: str,
-    asked: Asked,
+    output_format: str,
+    common: CommonOptions,
 ) -> int:
     """The trust policy of a role for GitHub's OIDC tokens, in both forms of their subject."""
     from ssm_reconcile.iam import formats
@@ -186,27 +186,27 @@ def trust_command(
         raise click.UsageError("--account wants 12 digits.")
     trusted = Trusted(github, github_ids, environment, branch, pull_requests)
     policy = trust(trusted, account or formats.ACCOUNT, _partition(partition, specs, name))
-    terminal.result(formats.trust_as(form, policy))
-    if not asked.quiet:
+    terminal.write(formats.trust_as(output_format, policy))
+    if not common.quiet:
         if account is None:
-            terminal.aside(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
+            terminal.log(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
         if github_ids is None:
-            terminal.aside(
+            terminal.log(
                 "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."
             )
     return 0
 
 
-def _partition(asked: str | None, specs: tuple[str, ...], name: str | None) -> str:
+def _partition(partition: str | None, specs: tuple[str, ...], name: str | None) -> str:
     """Return the partition of the role: the option, else that of the spec, which need not exist."""
     from ssm_reconcile.iam.trust import partition_for
     from ssm_reconcile.partitions import partitions
 
-    if asked is not None:
+    if partition is not None:
         known = [one.name for one in partitions()]
-        if asked not in known:
-            raise click.UsageError(f"there is no partition {asked!r}: write one of {', '.join(known)}.")
-        return asked
+        if partition not in known:
+            raise click.UsageError(f"there is no partition {partition!r}: write one of {', '.join(known)}.")
+        return partition
     if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
         return partition_for(())
     return partition_for(command_run.load_specs(specs, name))

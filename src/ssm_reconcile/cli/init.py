@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile.cli import options, terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
 
@@ -67,7 +67,7 @@ Exit codes:
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
-@options.aws
+@options.aws_options
 def command(
     *,
     source_region: str | None,
@@ -81,7 +81,7 @@ def command(
     output: str,
     force: bool,
     yes: bool,
-    asked: Asked,
+    common: CommonOptions,
 ) -> int:
     """Looks, asks, writes; returns the exit code."""
     from ssm_reconcile.cli import proposing
@@ -92,7 +92,7 @@ def command(
         if Path(output).exists() and not force:
             message = f"{output} is there already"
             raise UsageError(message, "name another file with --output, or write over it with --force")
-    asking = terminal.asks() and not yes
+    asking = terminal.can_ask() and not yes
     region = source_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     wanted = proposing.Wanted(
         region=region,
@@ -105,12 +105,12 @@ def command(
         compare_secrets=compare_secrets,
     )
     wanted = proposing.completed(wanted, asking=asking, region_given=source_region is not None)
-    text = proposing.text_for(wanted, asked, asking=asking)
+    text = proposing.text_for(wanted, common, asking=asking)
     if output == "-":
-        terminal.result(text)
+        terminal.write(text)
         return 0
     terminal.save(Path(output), text)
-    if not asked.quiet:
+    if not common.quiet:
         specs = () if output == DEFAULT_SPEC else (output,)
-        terminal.aside(f"Wrote {output}. Read it, then: {CommandLine(specs, access=asked.access).plan()}")
+        terminal.log(f"Wrote {output}. Read it, then: {CommandLine(specs, access=common.access).plan()}")
     return 0

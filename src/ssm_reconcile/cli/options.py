@@ -27,7 +27,7 @@ FORMATS = ("text", "json", "markdown", "html")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommonOptions:
     """How to run, not what to do: access, loudness, colour."""
 
     verbose: int = 0
@@ -97,7 +97,7 @@ class Intent:
             parallelism=parallelism,
         )
 
-    def command_line(self, specs: Sequence[str], asked: Asked | None = None) -> CommandLine:
+    def command_line(self, specs: Sequence[str], common: CommonOptions | None = None) -> CommandLine:
         """Return what other commands have to repeat to be about the same."""
         words = {field.name: self._words(field.name) for field in fields(self)}
         others = [name for name in words if name not in {"name", "target", "only", *_MODE}]
@@ -108,7 +108,7 @@ class Intent:
             only=self.only,
             mode=tuple(word for name in _MODE for word in words[name]),
             lifts=tuple(word for name in others for word in words[name]),
-            access=() if asked is None else asked.access,
+            access=() if common is None else common.access,
         )
 
     def _words(self, name: str) -> list[str]:
@@ -211,22 +211,22 @@ _APPROVAL = (
 )  # fmt: skip
 
 
-def talk(command: Command) -> Command:
-    """Adds the options of commands without AWS; the command gets them as `asked`."""
-    return _packed(command, _TALK, Asked, "asked")
+def basic_options(command: Command) -> Command:
+    """Adds the options of commands without AWS; the command gets them as `common`."""
+    return _packed(command, _TALK, CommonOptions, "common")
 
 
-def aws(command: Command) -> Command:
-    """Adds the options of commands that call AWS; the command gets them as `asked`."""
-    return _packed(command, (*_AWS, *_TALK), Asked, "asked")
+def aws_options(command: Command) -> Command:
+    """Adds the options of commands that call AWS; the command gets them as `common`."""
+    return _packed(command, (*_AWS, *_TALK), CommonOptions, "common")
 
 
-def planning(command: Command) -> Command:
+def plan_options(command: Command) -> Command:
     """Adds the options that say what to plan; the command gets them as `intent`."""
     return _packed(command, _PLANNING, Intent, "intent")
 
 
-def exposure(command: Command) -> Command:
+def exposure_option(command: Command) -> Command:
     """Adds `--allow-exposure` to `intent`; not for events, which never lift that guard."""
     return click.option(
         "--allow-exposure", is_flag=True,
@@ -242,26 +242,26 @@ def check_exposure(run: Run) -> None:
         )
 
 
-def approval(command: Command) -> Command:
+def approval_options(command: Command) -> Command:
     """Adds the options that say on whose word to apply; the command gets them as `word`."""
     return _packed(command, _APPROVAL, Word, "word")
 
 
-def output(command: Command) -> Command:
+def format_option(command: Command) -> Command:
     """Adds `--format`."""
     return click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True,
+        "--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True,
         help="What to write to stdout.",
     )(command)  # fmt: skip
 
 
-def out(what: str) -> Callable[[Command], Command]:
+def out_option(what: str) -> Callable[[Command], Command]:
     """Adds `--out FILE`; the command gets a path or None."""
     path = click.Path(dir_okay=False, path_type=Path)
     return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) there.")
 
 
-def metrics(command: Command) -> Command:
+def metrics_option(command: Command) -> Command:
     """Adds `--metrics FILE`; the command gets a path or None, checked to be writable."""
 
     def check(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -288,15 +288,15 @@ def spec_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def only_name(command: Command) -> Command:
+def name_option(command: Command) -> Command:
     """Adds `--name`; the command gets `name`."""
     return click.option("--name", metavar="NAME", help="Only the replication of that name.")(command)
 
 
-def text_or_json(command: Command) -> Command:
+def text_or_json_option(command: Command) -> Command:
     """Adds `--format` for what has no other form."""
     return click.option(
-        "--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True,
+        "--format", "output_format", type=click.Choice(("text", "json")), default="text", show_default=True,
         help="What to write to stdout.",
     )(command)  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options, show, terminal
-from ssm_reconcile.cli.options import Asked, Intent
+from ssm_reconcile.cli.options import CommonOptions, Intent
 
 if TYPE_CHECKING:
     from ssm_reconcile.plan import Plan
@@ -49,11 +49,11 @@ CHANGES = 2
 
 @click.command("plan", help=HELP, epilog=EPILOG)
 @options.spec_argument
-@options.planning
-@options.exposure
-@options.output
-@options.out("the plan")
-@options.metrics
+@options.plan_options
+@options.exposure_option
+@options.format_option
+@options.out_option("the plan")
+@options.metrics_option
 @click.option(
     "--against", metavar="SPEC", multiple=True, type=click.Path(),
     help="The spec as it was before: what it would do anyway is told apart (repeat for more).",
@@ -64,39 +64,39 @@ CHANGES = 2
     help="Exit 3, with a list on stderr, for any change (withheld ones included), conflict, detached or"
     " invalid parameter, incomplete place, and for orphans under `orphans: delete`.",
 )  # fmt: skip
-@options.aws
+@options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
-    form: str,
+    output_format: str,
     out: Path | None,
     metrics: Path | None,
     against: tuple[str, ...],
     detailed_exitcode: bool,
     fail_on_drift: bool,
-    asked: Asked,
+    common: CommonOptions,
     intent: Intent,
 ) -> int:
     """Plans, shows, saves; returns the exit code."""
-    run = intent.run(asked.parallelism)
+    run = intent.run(common.parallelism)
     options.check_exposure(run)
     if out is not None:
         terminal.check_writable(out)
-    loaded, base = command_run.load_specs(specs, intent.name), command_run.base_of(against, intent.name)
-    with command_run.working(loaded, run, asked) as work:
+    loaded, base = command_run.load_specs(specs, intent.name), command_run.load_base(against, intent.name)
+    with command_run.start_runner(loaded, run, common) as work:
         plan = work.plan(base)
         command_run.check_narrowing(plan)
-        document = command_run.document_of(plan, run, intent, specs, work.now())
+        document = command_run.saved_document(plan, run, intent, specs, work.now())
         if out is not None:
             terminal.save(out, show.plan_as("json", document, color=False))
-            command_run.say_saved(out, "plan", asked)
+            command_run.note_saved(out, "plan", common)
         if metrics is not None:
             command_run.save_metrics(metrics, plan, work.now())
-        again = intent.command_line(specs, asked).apply()
-        color = terminal.colored(sys.stdout, asked.color)
-        terminal.result(show.plan_as(form, document, color=color, apply_command=again))
-        if form in ("text", "html"):
-            command_run.say_standard_input(specs, asked)
+        again = intent.command_line(specs, common).apply()
+        color = terminal.use_color(sys.stdout, common.color)
+        terminal.write(show.plan_as(output_format, document, color=color, apply_command=again))
+        if output_format in ("text", "html"):
+            command_run.note_standard_input(specs, common)
         drifted = fail_on_drift and _list_drift(plan, work.specs)
     if not plan.complete or plan.summary["invalid"] or drifted:
         return UNSOUND
@@ -113,11 +113,11 @@ def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
         return False
     places = "" if plan.complete else "; a place was not listed to its end"
     count = f"{len(drift):,} address{'' if len(drift) == 1 else 'es'}"
-    terminal.aside(f"Drift: {count} not as the spec says{places}.")
+    terminal.log(f"Drift: {count} not as the spec says{places}.")
     for one in drift[:LISTED]:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""
         where = f"{one.replication}, {one.target}"
-        terminal.aside(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
+        terminal.log(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
     if len(drift) > LISTED:
-        terminal.aside(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
+        terminal.log(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
     return True

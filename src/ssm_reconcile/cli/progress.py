@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Rate:
     slowed: float | None = None
 
 
-class Paces:
+class CallRates:
     """How fast each place is asked; told by the stores, read by what is shown. Thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -76,11 +76,11 @@ class Paces:
         return "" if rate is None or short else f"{operation} at {rate.calls:.3g}/s"
 
 
-PACE = Paces()
+CALL_RATES = CallRates()
 """That of this process: places share their rates too."""
 
 
-class Speeds:
+class Throughput:
     """How fast each phase of each place goes, and how long it will take yet."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -109,28 +109,28 @@ def _span(seconds: float) -> str:
 
 
 @contextmanager
-def watching(asked: Asked) -> Iterator[ProgressListener]:
+def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
     """A watch for as long as the work lasts."""
-    if asked.quiet:
+    if common.quiet:
         yield _silent
-    elif bar_wanted(asked, sys.stderr, os.environ):
-        with _bars(color=terminal.colored(sys.stderr, asked.color)) as watch:
+    elif is_bar_wanted(common, sys.stderr, os.environ):
+        with _bars(color=terminal.use_color(sys.stderr, common.color)) as watch:
             yield watch
     else:
-        lines = Lines(terminal.aside, time.monotonic, PACE, every_phase=asked.verbose > 0)
-        with _beating(lines.beat):
+        lines = ProgressLines(terminal.log, time.monotonic, CALL_RATES, every_phase=common.verbose > 0)
+        with _repeating(lines.beat):
             yield lines
 
 
-def bar_wanted(asked: Asked, stderr: TextIO, environment: Mapping[str, str]) -> bool:
+def is_bar_wanted(common: CommonOptions, stderr: TextIO, environment: Mapping[str, str]) -> bool:
     """Whether somebody watches who can see a bar. FORCE_COLOR alone makes no bar: CI logs set it."""
-    if asked.no_progress or environment.get("CI") or environment.get("TERM") == "dumb":
+    if common.no_progress or environment.get("CI") or environment.get("TERM") == "dumb":
         return False
     return stderr.isatty()
 
 
 @contextmanager
-def _beating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterator[None]:
+def _repeating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterator[None]:
     """Calls `beat` now and then: who waits for AWS has nothing to tell, and that is worth a line."""
     over = threading.Event()
 
@@ -151,7 +151,7 @@ def _silent(progress: Progress) -> None:
     """Says nothing."""
 
 
-class Lines:
+class ProgressLines:
     """Says when a place begins (with -v: each phase of it), and every ten seconds where all of them are.
 
     May be told from any thread. `monotonic` gives seconds.
@@ -161,14 +161,14 @@ class Lines:
         self,
         say: Callable[[str], None],
         monotonic: Callable[[], float],
-        pace: Paces | None = None,
+        pace: CallRates | None = None,
         *,
         every_phase: bool = False,
     ) -> None:
         self._say = say
         self._monotonic = monotonic
-        self._pace = pace or Paces(monotonic)
-        self._speeds = Speeds(monotonic)
+        self._pace = pace or CallRates(monotonic)
+        self._speeds = Throughput(monotonic)
         self._every_phase = every_phase
         self._lock = threading.Lock()
         self._now: dict[str, Progress] = {}
@@ -227,10 +227,10 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
     if wide:
         columns.insert(1, BarColumn(bar_width=20))
     with Bars(*columns, console=console, transient=True) as bars:
-        yield _Board(bars, escape, wide=wide)
+        yield _ProgressBars(bars, escape, wide=wide)
 
 
-class _Board:
+class _ProgressBars:
     """Moves the bars; may be told from any thread."""
 
     def __init__(self, bars: Bars, escape: Callable[[str], str], *, wide: bool) -> None:
@@ -238,7 +238,7 @@ class _Board:
         self._wide = wide
         self._escape = escape
         self._lock = threading.Lock()
-        self._speeds = Speeds(time.monotonic)
+        self._speeds = Throughput(time.monotonic)
         self._tasks: dict[tuple[str, Phase], TaskID] = {}
 
     def __call__(self, progress: Progress) -> None:
@@ -258,5 +258,5 @@ class _Board:
                 total=progress.total,
                 count=f"{progress.done:,}{total}",
                 speed=self._speeds.text(progress),
-                pace="" if over else PACE.text(progress, short=not self._wide),
+                pace="" if over else CALL_RATES.text(progress, short=not self._wide),
             )

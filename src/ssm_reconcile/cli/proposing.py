@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from ssm_reconcile.cli import command_run, terminal
-from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.progress import watching
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import UsageError, unknown_name
@@ -102,15 +102,15 @@ def completed(wanted: Wanted, *, asking: bool, region_given: bool) -> Wanted:
     return wanted
 
 
-def text_for(wanted: Wanted, asked: Asked, *, asking: bool) -> str:
+def text_for(wanted: Wanted, common: CommonOptions, *, asking: bool) -> str:
     """The text of the spec. Raises StoreError where a place cannot be read."""
     from ssm_reconcile.init import End, Wishes, survey
     from ssm_reconcile.init.text import spec_text
 
     clock = SystemClock()
-    connect = command_run.connect_factory(asked, clock)
+    connect = command_run.connect_factory(common, clock)
     source, ends = wanted.source(), wanted.ends()
-    with watching(asked) as watch:
+    with show_progress(common) as watch:
         seen = survey(
             End("source", source, connect(source)),
             [End(name, access, connect(access)) for name, access in ends],
@@ -127,7 +127,7 @@ def text_for(wanted: Wanted, asked: Asked, *, asking: bool) -> str:
     if asking:
         wishes = _asked(seen, wishes)
     proposal = _tried(seen, wishes, connect, clock)
-    _tell(proposal, asked)
+    _tell(proposal, common)
     return spec_text(proposal, clock.now())
 
 
@@ -215,27 +215,27 @@ class _Replay:
         return getattr(self._reader, name)
 
 
-def _tell(proposal: Proposal, asked: Asked) -> None:
+def _tell(proposal: Proposal, common: CommonOptions) -> None:
     """What was found, in a few lines."""
     from ssm_reconcile.renderers.inert import visible
 
-    if asked.quiet:
+    if common.quiet:
         return
     seen = proposal.survey
     left = sum(one.count for one in proposal.excluded if not one.too_many)
     told = [f"{_n(len(seen.listing.parameters))}, {proposal.selected + proposal.skipped:,} selected"]
     told += [f"{left:,} excluded (the file says why)"] if left else []
     told += [f"{proposal.skips:,} skipped by skip_sync"] if proposal.skips else []
-    terminal.aside(f"{seen.listing.place}: {', '.join(told)}")
+    terminal.log(f"{seen.listing.place}: {', '.join(told)}")
     for key, count in proposal.near_misses:
-        terminal.aside(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
+        terminal.log(f"{_n(count)} with the tag {visible(key)}, which is almost skip_sync: left out")
     for warning in proposal.foreign:
-        terminal.aside(f"warning: {visible(warning)}")
+        terminal.log(f"warning: {visible(warning)}")
     for one in seen.targets:
         numbers = proposal.numbers[one.name]
         found = ", ".join(f"{number:,} {like.value}" for like, number in numbers.items() if number)
         there = f"{sum(numbers.values()):,} of the selected: {found}" if found else "none of the selected"
-        terminal.aside(f"{one.name}: {_n(len(one.listing.parameters))}, {there}")
+        terminal.log(f"{one.name}: {_n(len(one.listing.parameters))}, {there}")
 
 
 def _n(number: int) -> str:

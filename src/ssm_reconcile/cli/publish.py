@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile.cli import options
-from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.options import CommonOptions
 
 HELP = """\
 Show a saved plan (`plan --out`) or report (`apply --out`) where people decide, from within GitHub
@@ -103,7 +103,7 @@ Exit codes:
     help="The spec that it is about, as `plan` was given it (repeat for more).",
 )
 @click.option("--name", metavar="NAME", help="The replication that `plan` was given.")
-@options.talk
+@options.basic_options
 def command(
     *,
     file: Path | None,
@@ -119,14 +119,14 @@ def command(
     issue: bool,
     specs: tuple[str, ...],
     name: str | None,
-    asked: Asked,
+    common: CommonOptions,
 ) -> int:
     """Finds out what there is to say, and says it; returns the exit code."""
     from ssm_reconcile.cli.publishing import Material, Publishing
 
     if sum(one is not None for one in (file, failed, reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publishing = Publishing.here(specs, name, number, mode, asked, issue=issue)
+    publishing = Publishing.here(specs, name, number, mode, common, issue=issue)
     if current:
         return publishing.check_current()
     if reviewed is not None:

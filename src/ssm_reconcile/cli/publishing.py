@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.terminal import read_document
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
@@ -72,7 +72,7 @@ class Publishing:
     name: str | None
     number: int | None
     mode: str
-    asked: Asked
+    common: CommonOptions
     issue: bool = False
 
     @classmethod
@@ -82,12 +82,12 @@ class Publishing:
         name: str | None,
         number: int | None,
         mode: str,
-        asked: Asked,
+        common: CommonOptions,
         *,
         issue: bool,
     ) -> Publishing:
         """In the environment of this process."""
-        return cls(event_of(os.environ), tuple(specs) or (DEFAULT_SPEC,), name, number, mode, asked, issue)
+        return cls(event_of(os.environ), tuple(specs) or (DEFAULT_SPEC,), name, number, mode, common, issue)
 
     @property
     def spec(self) -> str:
@@ -139,7 +139,7 @@ class Publishing:
         """Says everything everywhere; returns the exit code."""
         story = self._story(material)
         for line in commands(story.findings, Path.cwd(), workspace(os.environ)):
-            terminal.result(line)
+            terminal.write(line)
         if self.event.output is not None:
             outputs.write(self.event.output, story.outputs)
         context = self._context()
@@ -225,7 +225,7 @@ class Publishing:
 
     def _unreadable(self, reason: str, material: Material) -> Story:
         """The same as a plan that failed, and an error: the workflow named a file that is not there."""
-        terminal.aside(f"Error: {reason}.")
+        terminal.log(f"Error: {reason}.")
         return replace(self._failed(f"{reason}.", self._plan_in(material.plan)), unreadable=True)
 
     def _planned(self, document: Document, material: Material) -> Story:
@@ -297,12 +297,12 @@ class Publishing:
         return None
 
     def _say(self, text: str) -> None:
-        if not self.asked.quiet:
-            terminal.aside(text)
+        if not self.common.quiet:
+            terminal.log(text)
 
     def _warn(self, text: str) -> None:
         """A warning that the workflow's page shows."""
-        terminal.result(command("warning", text))
+        terminal.write(command("warning", text))
 
 
 def _is_report(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ssm_reconcile.cli import options, terminal
-from ssm_reconcile.cli.options import Asked
+from ssm_reconcile.cli.options import CommonOptions
 
 HELP = """\
 Print the JSON schema (draft-07) of a spec, of a saved plan, of a report,
@@ -24,10 +24,10 @@ Examples:
 
 @click.command("schema", help=HELP, epilog=EPILOG)
 @click.argument("what", type=click.Choice(("replication", "plan", "report", "doctor")), default="replication")
-@options.talk
-def command(what: str, asked: Asked) -> int:  # noqa: ARG001 - takes the options that all commands take
+@options.basic_options
+def command(what: str, common: CommonOptions) -> int:  # noqa: ARG001 - takes the options that all commands take
     """Prints it; returns the exit code."""
     from ssm_reconcile.load.schema import schema_text
 
-    terminal.result(schema_text(what))
+    terminal.write(schema_text(what))
     return 0

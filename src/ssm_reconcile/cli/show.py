@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked, Intent
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
 from ssm_reconcile.errors import UsageError
 
 HELP = """\
@@ -37,23 +37,23 @@ Exit codes:
 
 @click.command("show", help=HELP, epilog=EPILOG)
 @click.argument("file", type=click.File("rb"))
-@options.output
-@options.talk
-def command(file: Any, form: str, asked: Asked) -> int:
+@options.format_option
+@options.basic_options
+def command(file: Any, output_format: str, common: CommonOptions) -> int:
     """Reads and shows; returns the exit code."""
-    from ssm_reconcile.cli.terminal import document_text
+    from ssm_reconcile.cli.terminal import decode_document
     from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 
-    text = document_text(file.read(), getattr(file, "name", None) or "standard input")
-    color = terminal.colored(sys.stdout, asked.color)
+    text = decode_document(file.read(), getattr(file, "name", None) or "standard input")
+    color = terminal.use_color(sys.stdout, common.color)
     if _is_report(text):
-        terminal.result(report_as(form, read_report_document(text), color=color))
+        terminal.write(report_as(output_format, read_report_document(text), color=color))
     else:
         document = read_plan_document(text)
         again = _apply_command(document)
-        terminal.result(plan_as(form, document, color=color, apply_command=again))
-        if form in ("text", "html"):
-            command_run.say_standard_input(document.get("spec_files", ()), asked)
+        terminal.write(plan_as(output_format, document, color=color, apply_command=again))
+        if output_format in ("text", "html"):
+            command_run.note_standard_input(document.get("spec_files", ()), common)
     return 0
 
 
@@ -91,14 +91,16 @@ WIDTH = 120
 """Columns where there is no terminal to ask."""
 
 
-def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_command: str | None = None) -> str:
+def plan_as(
+    output_format: str, document: Mapping[str, Any], *, color: bool, apply_command: str | None = None
+) -> str:
     """A plan's document in one of the formats.
 
     `apply_command` would apply it, but for its id; empty: name none. None: made of what the plan says.
     """
     from ssm_reconcile.renderers import view
 
-    match form:
+    match output_format:
         case "json":
             from ssm_reconcile.renderers.json import dumps
 
@@ -119,11 +121,11 @@ def plan_as(form: str, document: Mapping[str, Any], *, color: bool, apply_comman
             )
 
 
-def report_as(form: str, document: Mapping[str, Any], *, color: bool) -> str:
+def report_as(output_format: str, document: Mapping[str, Any], *, color: bool) -> str:
     """A report's document in one of the formats."""
     from ssm_reconcile.renderers.outcomes import report_view
 
-    match form:
+    match output_format:
         case "json":
             from ssm_reconcile.renderers.json import dumps
 

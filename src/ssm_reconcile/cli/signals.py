@@ -30,7 +30,7 @@ _CURSOR = "\x1b[?25h"
 _NOTICE = "\nStopping: no new change begins, changes in flight are finished. Ctrl-C again ends at once.\n"
 
 
-class Stopping:
+class SignalStop:
     """A request to stop that signals make; used as a context in the main thread."""
 
     def __init__(self, leave: Callable[[int], object] = os._exit, grace: float = GRACE) -> None:
@@ -72,7 +72,7 @@ class Stopping:
             signal.signal(number, before)
 
     @contextmanager
-    def finishing(self) -> Iterator[None]:
+    def finish_gently(self) -> Iterator[None]:
         """While this lasts a signal interrupts nothing: the work sees `is_set` and ends in order."""
         self._gentle = True
         try:
@@ -105,7 +105,7 @@ class Stopping:
         except OSError:
             return
 
-    def heeding(self, watch: ProgressListener) -> ProgressListener:
+    def interrupting(self, watch: ProgressListener) -> ProgressListener:
         """A watch that ends the worker which reports to it, once the run was asked to stop."""
 
         def heed(progress: Progress) -> None:

@@ -23,7 +23,7 @@ from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, SpecError
 COLOR_CHOICES = ("auto", "always", "never")
 
 
-class Lasting:
+class LastingStream:
     """A text stream that takes everything, also after it broke; then the text goes nowhere."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -58,13 +58,13 @@ class Lasting:
         """Send what is still to come nowhere. A result that is lost without a reader's doing is reported."""
         lost = isinstance(failure, OSError) and failure.errno != errno.EPIPE
         is_result = sys.stdout is cast("TextIO", self)
-        _drop(self.stream)
+        _discard(self.stream)
         if lost and is_result:
             reason = failure.strerror if isinstance(failure, OSError) else ""
-            aside(f"Warning: standard output could not be written: {reason}")
+            log(f"Warning: standard output could not be written: {reason}")
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Make both streams last, and replace characters that a terminal cannot show by escapes."""
     _fill_descriptors()
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
@@ -82,30 +82,30 @@ def _fill_descriptors() -> None:
 
 
 def _lasting(stream: TextIO | None) -> TextIO:
-    if isinstance(stream, Lasting):
+    if isinstance(stream, LastingStream):
         return cast("TextIO", stream)
     stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
-    return cast("TextIO", Lasting(stream))
+    return cast("TextIO", LastingStream(stream))
 
 
-def finish() -> None:
+def restore_streams() -> None:
     """Flush both streams, so that one that broke is noticed here and not at exit; undo `prepare`."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if isinstance(stream, Lasting):
+        if isinstance(stream, LastingStream):
             stream.flush()
             setattr(sys, name, stream.stream)
 
 
-def result(text: str) -> None:
+def write(text: str) -> None:
     """Writes what was asked for to stdout."""
     _write(sys.stdout, text)
 
 
-def aside(text: str) -> None:
+def log(text: str) -> None:
     """Writes anything else to stderr."""
     _write(sys.stderr, text)
 
@@ -115,7 +115,7 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _drop(stream: TextIO) -> None:
+def _discard(stream: TextIO) -> None:
     """Send everything that is still written to a stream nowhere."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -125,7 +125,7 @@ def _drop(stream: TextIO) -> None:
         return  # no real file behind it: nothing can break later either
 
 
-def colored(stream: TextIO, choice: str, environment: Mapping[str, str] | None = None) -> bool:
+def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None = None) -> bool:
     """Whether to write colour: `--color` decides, then NO_COLOR, FORCE_COLOR, then the terminal.
 
     NO_COLOR and FORCE_COLOR count when they are not empty (no-color.org, force-color.org).
@@ -140,18 +140,18 @@ def colored(stream: TextIO, choice: str, environment: Mapping[str, str] | None =
     return stream.isatty() and known.get("TERM") != "dumb"
 
 
-def asks(stdin: TextIO | None = None) -> bool:
+def can_ask(stdin: TextIO | None = None) -> bool:
     """Whether somebody is there to answer a question: stdin is a terminal."""
     return (stdin or sys.stdin).isatty()
 
 
-def confirmed(question: str) -> bool:
+def confirm(question: str) -> bool:
     """Asks on stderr and reads a line from stdin; anything but y or yes is no."""
     sys.stderr.write(question)
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        aside("")
+        log("")
     return answer.strip().lower() in {"y", "yes"}
 
 
@@ -211,22 +211,22 @@ WRONG_USAGE = 64
 FAILED = 1
 
 
-def tell(error: BaseException, *, debug: bool) -> int:
+def report_error(error: BaseException, *, debug: bool) -> int:
     """Writes an exception to stderr and returns the exit code that it means."""
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
-        aside("Interrupted.")
+        log("Interrupted.")
         return Interrupted.exit_code
     if debug:
-        aside(frames(error))
+        log(traceback_text(error))
     if isinstance(error, SpecError):
-        say_findings(error.findings)
-    aside(text_of(error))
-    return code_of(error)
+        write_findings(error.findings)
+    log(error_text(error))
+    return exit_code_of(error)
 
 
-def code_of(error: BaseException) -> int:
+def exit_code_of(error: BaseException) -> int:
     """The exit code that an exception means."""
     match error:
         case ReconcileError():
@@ -242,23 +242,23 @@ def code_of(error: BaseException) -> int:
 def _usage(error: click.UsageError) -> int:
     """Click's own words, with our exit code instead of its 2."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        aside(error.format_message())
+        log(error.format_message())
         return WRONG_USAGE
     if error.ctx is not None:
-        aside(error.ctx.get_usage())
-        aside(f"Try '{error.ctx.command_path} --help' for help.")
-        aside("\n")
-    aside(f"Error: {_inert(error.format_message())}")
+        log(error.ctx.get_usage())
+        log(f"Try '{error.ctx.command_path} --help' for help.")
+        log("\n")
+    log(f"Error: {_escaped(error.format_message())}")
     return WRONG_USAGE
 
 
-def text_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """`Error: where and what`, and on the next line what to do."""
-    message, remedy = summary_of(error)
-    return f"Error: {_inert(message)}" + (f"\n  What to do: {_inert(remedy)}." if remedy else "")
+    message, remedy = error_summary(error)
+    return f"Error: {_escaped(message)}" + (f"\n  What to do: {_escaped(remedy)}." if remedy else "")
 
 
-def summary_of(error: BaseException) -> tuple[str, str]:
+def error_summary(error: BaseException) -> tuple[str, str]:
     """Message and remedy of an exception; of one that is not ours only its kind is told."""
     match error:
         case ReconcileError():
@@ -285,7 +285,7 @@ def _place(error: BaseException) -> str:
     return f" in {found[-1].name}, line {found[-1].lineno}" if found else ""
 
 
-def frames(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """A traceback of places and kinds, the cause first: no locals and no foreign messages."""
     lines: list[str] = []
     chain: list[BaseException] = []
@@ -299,7 +299,7 @@ def frames(error: BaseException) -> str:
             f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
             for frame in traceback.extract_tb(one.__traceback__)
         )
-        told = f": {_inert(one.message)}" if isinstance(one, ReconcileError) else ""
+        told = f": {_escaped(one.message)}" if isinstance(one, ReconcileError) else ""
         lines += [f"{_kind(one)}{told}", ""]
     return "\n".join(lines)
 
@@ -307,16 +307,16 @@ def frames(error: BaseException) -> str:
 def finding_line(finding: Finding) -> str:
     """`file:line:column: severity: message [code]`, as editors and CI systems read it."""
     where = f"{finding.where}: " if finding.where else ""
-    return _inert(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]")
+    return _escaped(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]")
 
 
-def say_findings(findings: Iterable[Finding]) -> None:
+def write_findings(findings: Iterable[Finding]) -> None:
     """Writes findings to stderr, one a line."""
     for finding in findings:
-        aside(finding_line(finding))
+        log(finding_line(finding))
 
 
-def _inert(text: str) -> str:
+def _escaped(text: str) -> str:
     """Names and paths come from others: nothing in them may move a cursor or hide a character."""
     from ssm_reconcile.renderers.json import escaped_lines
 
@@ -325,10 +325,10 @@ def _inert(text: str) -> str:
 
 def read_document(path: Path) -> str:
     """Return the text of a saved plan or report; raise UsageError for another encoding."""
-    return document_text(path.read_bytes(), str(path))
+    return decode_document(path.read_bytes(), str(path))
 
 
-def document_text(content: bytes, name: str) -> str:
+def decode_document(content: bytes, name: str) -> str:
     """Return the text of these bytes; `name` is the file in messages."""
     return _utf8(content, name).decode("utf-8", errors="replace")
 
@@ -336,17 +336,17 @@ def document_text(content: bytes, name: str) -> str:
 def read_text(name: str, limit: int) -> str:
     """Return the text of a file or of standard input (`-`), up to `limit` bytes; strictly UTF-8."""
     if name == "-":
-        return standard_input(limit)
+        return read_standard_input(limit)
     with Path(name).open("rb") as file:
         return _strict(file.read(limit), name, limit)
 
 
-def standard_input(limit: int) -> str:
+def read_standard_input(limit: int) -> str:
     """Return up to `limit` bytes of standard input as text; raise UsageError where it is not UTF-8."""
     return _strict(sys.stdin.buffer.read(limit), "standard input", limit)
 
 
-def guessed_text(content: bytes) -> str:
+def decode_guess(content: bytes) -> str:
     """Return the text of bytes in whatever encoding, to find out what kind of file it is."""
     from ssm_reconcile.encoding import without_mark, wrong_encoding
 

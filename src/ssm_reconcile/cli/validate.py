@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile.cli import options, terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Asked
-from ssm_reconcile.cli.terminal import say_findings
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.terminal import write_findings
 from ssm_reconcile.errors import Finding, SpecError
 
 if TYPE_CHECKING:
@@ -47,42 +47,47 @@ NOT_VALID = 1
 @options.spec_argument
 @click.option("--name", metavar="NAME", help="Only the replication of that name; all are checked.")
 @click.option(
-    "--format", "form", type=click.Choice(("text", "json", "github")), default="text", show_default=True,
-    help="What to write to stdout.",
+    "--format", "output_format", type=click.Choice(("text", "json", "github")), default="text",
+    show_default=True, help="What to write to stdout.",
 )  # fmt: skip
-@options.talk
-def command(specs: tuple[str, ...], name: str | None, form: str, asked: Asked) -> int:
+@options.basic_options
+def command(specs: tuple[str, ...], name: str | None, output_format: str, common: CommonOptions) -> int:
     """Loads and tells; returns the exit code."""
-    from ssm_reconcile.cli.command_run import loaded_from
+    from ssm_reconcile.cli.command_run import load_all
 
     try:
-        loaded = loaded_from(specs, name)
+        loaded = load_all(specs, name)
     except SpecError as error:
-        _tell(form, specs, (), error.findings, valid=False)
+        _tell(output_format, specs, (), error.findings, valid=False)
         return NOT_VALID
-    findings = () if asked.quiet and form == "text" else loaded.findings
+    findings = () if common.quiet and output_format == "text" else loaded.findings
     if loaded.errors:
-        _tell(form, specs, (), (*loaded.errors, *findings), valid=False)
+        _tell(output_format, specs, (), (*loaded.errors, *findings), valid=False)
         return NOT_VALID
-    _tell(form, specs, loaded.replications, findings, valid=True)
+    _tell(output_format, specs, loaded.replications, findings, valid=True)
     return 0
 
 
 def _tell(
-    form: str, specs: Sequence[str], found: Sequence[Replication], findings: Sequence[Finding], *, valid: bool
+    output_format: str,
+    specs: Sequence[str],
+    found: Sequence[Replication],
+    findings: Sequence[Finding],
+    *,
+    valid: bool,
 ) -> None:
-    if form == "json":
-        terminal.result(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
+    if output_format == "json":
+        terminal.write(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
         return
-    say_findings(findings)
+    write_findings(findings)
     lines = _annotations(findings)
-    if form == "github":
-        terminal.result("\n".join(lines))
+    if output_format == "github":
+        terminal.write("\n".join(lines))
         return
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        terminal.aside("\n".join(lines))
+        terminal.log("\n".join(lines))
     for line in _valid(found) if valid else _not_valid(specs, findings):
-        terminal.result(line)
+        terminal.write(line)
 
 
 def _annotations(findings: Sequence[Finding]) -> list[str]:

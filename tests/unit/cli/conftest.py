@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import command_run, door
+from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.model import Access, Sealed
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.system import SystemClock
@@ -74,6 +74,6 @@ def cli() -> Cli:
     """Runs the command line in this process; stdin is no terminal."""
 
     def run(*words: str, stdin: str | bytes = "") -> Result:
-        return CliRunner().invoke(door, list(words), input=stdin)
+        return CliRunner().invoke(root, list(words), input=stdin)
 
     return run

@@ -30,7 +30,7 @@ def report(path: str = "report.json") -> dict[str, Any]:
 
 
 def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "asks", lambda: True)
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
 
 
 def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: Cli) -> None:

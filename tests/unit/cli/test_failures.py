@@ -41,8 +41,8 @@ SECRET = "correct horse battery staple"
 def test_each_failure_has_its_exit_code_and_no_traceback(
     error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.tell(error, debug=False) == code
-    assert terminal.code_of(error) == code
+    assert terminal.report_error(error, debug=False) == code
+    assert terminal.exit_code_of(error) == code
     told = capsys.readouterr()
     assert told.out == ""
     assert "Traceback" not in told.err
@@ -53,7 +53,7 @@ def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) 
     error = StoreError(
         Trouble.DENIED, place="1/us-east-1", operation="PutParameter", code="AccessDenied", remedy="allow it."
     )
-    terminal.tell(error, debug=False)
+    terminal.report_error(error, debug=False)
     assert capsys.readouterr().err == (
         "Error: PutParameter in 1/us-east-1 failed: AccessDenied\n  What to do: allow it.\n"
     )
@@ -61,7 +61,7 @@ def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) 
 
 def test_all_faults_of_a_spec_are_told_as_editors_read_them(capsys: pytest.CaptureFixture[str]) -> None:
     faults = [Finding(Severity.ERROR, "typo", f"write `name` {i}", f"a.yaml:{i}:3") for i in (1, 2)]
-    terminal.tell(SpecError(faults), debug=False)
+    terminal.report_error(SpecError(faults), debug=False)
     assert capsys.readouterr().err.splitlines() == [
         "a.yaml:1:3: error: write `name` 1 [typo]",
         "a.yaml:2:3: error: write `name` 2 [typo]",
@@ -88,7 +88,7 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
     try:
         _fail(SECRET)
     except ReconcileError as error:
-        terminal.tell(error, debug=True)
+        terminal.report_error(error, debug=True)
     told = capsys.readouterr().err
     assert "in _fail" in told
     assert "in _find" in told
@@ -98,7 +98,7 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
 
 
 def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.tell(ValueError(SECRET), debug=False)
+    terminal.report_error(ValueError(SECRET), debug=False)
     told = capsys.readouterr().err
     assert "unexpected ValueError" in told
     assert "--debug" in told
@@ -106,7 +106,7 @@ def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest
 
 
 def test_names_in_messages_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.tell(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
+    terminal.report_error(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert "\u202e" not in told

@@ -268,7 +268,7 @@ def test_what_is_missing_or_wrong_is_said_with_what_to_write(
 def test_on_a_terminal_it_asks_for_what_no_option_says(
     years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "asks", lambda *_: True)
+    monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     told = cli("init", "--force", stdin="us-east-1\nus-east-2\n2\nlive\nalias/app\n")
     assert told.exit_code == 0, told.output
     assert "/prod/**" in told.stderr
@@ -283,7 +283,7 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(
 def test_the_number_that_stands_before_a_path_chooses_it(
     years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(terminal, "asks", lambda *_: True)
+    monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     told = cli("init", "--force", stdin=f"us-east-1\nus-east-2\n{number}\nlive\n\n")
     assert told.exit_code == 0, told.output
     offered = dict(re.findall(r"^ +(\d+)  (/\S+) +[\d,]+$", told.stderr, re.MULTILINE))
@@ -292,7 +292,7 @@ def test_the_number_that_stands_before_a_path_chooses_it(
 
 
 def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "asks", lambda *_: True)
+    monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     told = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
     assert told.exit_code == 0, told.output
     (first,) = re.findall(r"^ +1  (/\S+) ", told.stderr, re.MULTILINE)

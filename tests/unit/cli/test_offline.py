@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, door
-from ssm_reconcile.cli.options import Asked, Intent
+from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root
+from ssm_reconcile.cli.options import CommonOptions, Intent
 from tests.unit.cli.conftest import SPEC, Aws, Cli
 
 
@@ -58,7 +58,7 @@ def test_an_unknown_name_is_wrong_usage_and_a_missing_file_is_not(folder: Path, 
 
 
 def test_standard_input_that_is_no_text_is_told(folder: Path, cli: Cli) -> None:
-    told = CliRunner().invoke(door, ["validate", "-"], input=b"name: \xff\xfe")
+    told = CliRunner().invoke(root, ["validate", "-"], input=b"name: \xff\xfe")
     assert told.exit_code in {1, 64}
     assert "UTF-8" in told.stderr
 
@@ -153,7 +153,7 @@ def test_no_command_at_all_is_wrong_usage_with_the_help(cli: Cli) -> None:
 
 def test_flags_say_again_what_was_said() -> None:
     intent = Intent(name="prod", only=("/a/**", "/b"), no_decrypt=True, max_deletes=0)
-    asked = Asked(profile="my profile", endpoint_url="http://localhost:1")
+    asked = CommonOptions(profile="my profile", endpoint_url="http://localhost:1")
     assert intent.command_line(("a spec.yaml",), asked).apply("--yes") == (
         "ssm-reconcile apply 'a spec.yaml' --name prod --only '/a/**' --only /b --no-decrypt --max-deletes 0"
         " --profile 'my profile' --endpoint-url http://localhost:1 --yes"

@@ -17,7 +17,7 @@ from tests.unit.cli.conftest import SPEC
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from ssm_reconcile.cli.options import Asked
+    from ssm_reconcile.cli.options import CommonOptions
     from tests.unit.cli.conftest import Aws, Cli
 
 SPEC_FILE = "the spec's own/prod & stage.yaml"
@@ -31,7 +31,7 @@ def access(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, 
     Path(SPEC_FILE).write_text(f"{SPEC}---\n{SPEC.replace('prod', 'stage').replace('/app/', '/stage/')}")
     seen: list[tuple[str | None, str | None]] = []
 
-    def connect(asked: Asked, _clock: object) -> object:
+    def connect(asked: CommonOptions, _clock: object) -> object:
         seen.append((asked.profile, asked.endpoint_url))
         return aws.memory.connect
 

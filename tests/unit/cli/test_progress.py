@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from ssm_reconcile.cli.options import Asked
-from ssm_reconcile.cli.progress import Lines, Paces, _beating, bar_wanted, watching
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.progress import CallRates, ProgressLines, _repeating, is_bar_wanted, show_progress
 from ssm_reconcile.progress import Phase, Progress
 
 PLACE = "123456789012/us-east-1"
@@ -22,25 +22,25 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("asked", "terminal", "environment", "wanted"),
     [
-        (Asked(), True, {}, True),
-        (Asked(), False, {}, False),
-        (Asked(), True, {"CI": "true"}, False),
-        (Asked(), True, {"CI": ""}, True),
-        (Asked(), False, {"FORCE_COLOR": "1"}, False),
-        (Asked(), True, {"TERM": "dumb"}, False),
-        (Asked(no_progress=True), True, {}, False),
+        (CommonOptions(), True, {}, True),
+        (CommonOptions(), False, {}, False),
+        (CommonOptions(), True, {"CI": "true"}, False),
+        (CommonOptions(), True, {"CI": ""}, True),
+        (CommonOptions(), False, {"FORCE_COLOR": "1"}, False),
+        (CommonOptions(), True, {"TERM": "dumb"}, False),
+        (CommonOptions(no_progress=True), True, {}, False),
     ],
 )
 def test_a_bar_is_for_somebody_who_watches(
-    asked: Asked, terminal: bool, environment: dict[str, str], wanted: bool
+    asked: CommonOptions, terminal: bool, environment: dict[str, str], wanted: bool
 ) -> None:
-    assert bar_wanted(asked, Terminal() if terminal else io.StringIO(), environment) is wanted
+    assert is_bar_wanted(asked, Terminal() if terminal else io.StringIO(), environment) is wanted
 
 
 def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
     said: list[str] = []
     now = [0.0]
-    lines = Lines(said.append, lambda: now[0])
+    lines = ProgressLines(said.append, lambda: now[0])
     for second in range(0, 25, 2):
         now[0] = second
         lines(Progress(PLACE, Phase.LISTING, second * 50))
@@ -61,7 +61,7 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
 def test_who_waits_says_so_although_nothing_happens() -> None:
     said: list[str] = []
     now = [0.0]
-    lines = Lines(said.append, lambda: now[0])
+    lines = ProgressLines(said.append, lambda: now[0])
     now[0] = 30
     lines.beat()
     assert said == [], "before anything has begun there is nothing to say"
@@ -81,7 +81,7 @@ def test_the_beat_ends_with_the_work() -> None:
         if beats[0] == 2:
             twice.set()
 
-    with _beating(beat, pause=0.001):
+    with _repeating(beat, pause=0.001):
         assert twice.wait(20)
     assert not [one for one in threading.enumerate() if one.name == "progress"]
 
@@ -89,8 +89,8 @@ def test_the_beat_ends_with_the_work() -> None:
 def test_what_holds_the_work_is_said_with_it() -> None:
     said: list[str] = []
     now = [0.0]
-    pace = Paces(lambda: now[0])
-    lines = Lines(said.append, lambda: now[0], pace)
+    pace = CallRates(lambda: now[0])
+    lines = ProgressLines(said.append, lambda: now[0], pace)
     pace.note(PLACE, "PutParameter", 3, throttled=False)
     pace.note(PLACE, "AddTagsToResource", 5, throttled=False)
     lines(Progress(PLACE, Phase.WRITING, 0, 10_000))
@@ -107,13 +107,13 @@ def test_what_holds_the_work_is_said_with_it() -> None:
 
 
 def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:
-    assert Paces(lambda: 0.0).text(Progress(PLACE, Phase.READING, 1, 2)) == ""
+    assert CallRates(lambda: 0.0).text(Progress(PLACE, Phase.READING, 1, 2)) == ""
 
 
 def test_the_line_has_all_places() -> None:
     said: list[str] = []
     now = [0.0]
-    lines = Lines(said.append, lambda: now[0])
+    lines = ProgressLines(said.append, lambda: now[0])
     lines(Progress("b", Phase.LISTING, 1))
     now[0] = 11
     lines(Progress("a", Phase.TAGS, 2, 3))
@@ -122,14 +122,14 @@ def test_the_line_has_all_places() -> None:
 
 def test_verbose_says_each_phase() -> None:
     said: list[str] = []
-    lines = Lines(said.append, lambda: 0.0, every_phase=True)
+    lines = ProgressLines(said.append, lambda: 0.0, every_phase=True)
     for phase in (Phase.LISTING, Phase.LISTING, Phase.WRITING):
         lines(Progress(PLACE, phase, 1))
     assert said == [f"{PLACE}: listing ...", f"{PLACE}: writing ..."]
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with watching(Asked(quiet=True)) as watch:
+    with show_progress(CommonOptions(quiet=True)) as watch:
         watch(Progress(PLACE, Phase.LISTING, 1))
     assert capsys.readouterr().err == ""
 
@@ -139,7 +139,7 @@ def test_the_bar_takes_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.delenv(word, raising=False)
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    with watching(Asked()) as watch:
+    with show_progress(CommonOptions()) as watch:
         watch(Progress("[red]x", Phase.LISTING, 1))
         watch(Progress("[red]x", Phase.LISTING, 2, 2))
     assert "[red]x listing" in screen.getvalue()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli.signals import Stopping
+from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Interrupted
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.system import ReadPool, SystemClock
@@ -27,7 +27,7 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_ends_planning_at_once(number: int) -> None:
-    with Stopping() as stop:
+    with SignalStop() as stop:
         with pytest.raises(KeyboardInterrupt):
             send(number)
         assert stop.is_set()
@@ -35,14 +35,14 @@ def test_the_first_signal_ends_planning_at_once(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_lets_writing_finish(number: int) -> None:
-    with Stopping() as stop, stop.finishing():
+    with SignalStop() as stop, stop.finish_gently():
         send(number)
         assert stop.is_set()
 
 
 def test_the_second_ctrl_c_leaves_at_once_with_130() -> None:
     left: list[int] = []
-    with Stopping(left.append) as stop, stop.finishing():
+    with SignalStop(left.append) as stop, stop.finish_gently():
         send(signal.SIGINT)
         assert left == []
         send(signal.SIGINT)
@@ -51,7 +51,7 @@ def test_the_second_ctrl_c_leaves_at_once_with_130() -> None:
 
 def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
     left: list[int] = []
-    with Stopping(left.append) as stop, stop.finishing():
+    with SignalStop(left.append) as stop, stop.finish_gently():
         send(signal.SIGTERM)
         send(signal.SIGTERM)
     assert left == []
@@ -59,9 +59,9 @@ def test_a_second_sigterm_does_not_cut_a_write_short() -> None:
 
 BLOCKED = """
 import hashlib, sys
-from ssm_reconcile.cli.signals import Stopping
+from ssm_reconcile.cli.signals import SignalStop
 
-with Stopping(grace=0.2):
+with SignalStop(grace=0.2):
     print("begun", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # a C call that heeds no signal
 """
@@ -84,7 +84,7 @@ def test_a_signal_ends_reading_also_while_the_main_thread_is_inside_a_c_call(num
 
 def test_writing_is_never_overdue() -> None:
     left: list[int] = []
-    with Stopping(left.append, grace=0.01) as stop, stop.finishing():
+    with SignalStop(left.append, grace=0.01) as stop, stop.finish_gently():
         send(signal.SIGTERM)
         time.sleep(0.1)
     assert left == []
@@ -92,7 +92,7 @@ def test_writing_is_never_overdue() -> None:
 
 def test_reading_that_does_not_end_by_itself_is_ended() -> None:
     left = threading.Event()
-    with Stopping(lambda _: left.set(), grace=0.01):
+    with SignalStop(lambda _: left.set(), grace=0.01):
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGTERM)
         assert left.wait(10)
@@ -119,7 +119,7 @@ def test_all_else_waits_for_threads_that_read() -> None:
 
 def test_afterwards_signals_mean_what_they_meant_before() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Stopping():
+    with SignalStop():
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -131,8 +131,8 @@ def test_a_worker_that_reports_progress_hears_of_the_stop() -> None:
         seen.append(progress)
 
     progress = Progress("1/us-east-1", Phase.LISTING, 50)
-    with Stopping() as stop:
-        watch = stop.heeding(see)
+    with SignalStop() as stop:
+        watch = stop.interrupting(see)
         watch(progress)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
@@ -153,7 +153,7 @@ def test_sleep_ends_early_when_the_run_is_asked_to_stop() -> None:
 
 
 def test_work_that_is_being_finished_waits_all_of_it() -> None:
-    with Stopping() as stop, stop.finishing():
+    with SignalStop() as stop, stop.finish_gently():
         clock = SystemClock(stop)
         threading.Timer(0.05, send, [signal.SIGTERM]).start()
         start = clock.monotonic()
@@ -165,7 +165,7 @@ def test_work_that_is_being_finished_waits_all_of_it() -> None:
 
 
 def test_nothing_waits_any_more_when_planning_was_interrupted() -> None:
-    with Stopping() as stop:
+    with SignalStop() as stop:
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
         clock = SystemClock(stop)

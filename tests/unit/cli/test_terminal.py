@@ -37,7 +37,7 @@ def test_colour_is_decided_once_and_the_flag_comes_first(
     choice: str, is_terminal: bool, environment: dict[str, str], wanted: bool
 ) -> None:
     stream = Terminal() if is_terminal else io.StringIO()
-    assert terminal.colored(stream, choice, environment) is wanted
+    assert terminal.use_color(stream, choice, environment) is wanted
 
 
 def test_a_file_is_replaced_as_a_whole_with_mode_0644(tmp_path: Path) -> None:
