@@ -7,24 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, DELETE_SECONDS, NAMES_PER_CALL, CallClass
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.model import IMAGE, SOURCE
 from ssm_reconcile.plan import Budget
 
-RATES: Mapping[str, float] = {"put": 3.0, "tags": 5.0, "delete": 5.0, "list_tags": 5.0, "get": 30.0}
-"""Calls per second that are assumed where the spec says nothing (aws-facts A4)."""
-_CLASSES = {
-    "PutParameter": "put",
-    "AddTagsToResource": "tags",
-    "RemoveTagsFromResource": "tags",
-    "DeleteParameters": "delete",
-    "ListTagsForResource": "list_tags",
-    "GetParameters": "get",
-}
-
-
-BATCH = 10
-"""What `apply` asks for ten names at a time, it asks for so many."""
 SOURCE_VALUE = "GetParameters (source values)"
 SOURCE_GONE = "GetParameters (sources that have to be gone)"
 VERSION = "GetParameters (versions of what goes)"
@@ -34,13 +21,11 @@ AT_THE_SOURCE = frozenset({SOURCE_VALUE, SOURCE_GONE, FOR_ONE})
 BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, LAST_LOOK, "DeleteParameters"})
 """What is asked for ten names at a time, each kind on its own."""
 ONE_DELETE = "DeleteParameters (one)"
-SETTLING = 30.0
-"""Seconds that a replacement waits between its delete and its create."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where one end of a replication is. `rates` are calls per second by class, over RATES.
+    """Where one end of a replication is. `rates` are calls per second by class, over CALL_RATES.
 
     What several replications do at one place waits for the same quotas.
     """
@@ -74,22 +59,22 @@ def budget(changes: Iterable[Change], sites: Sites) -> Budget:
     calls: Counter[str] = Counter({"ListTagsForResource": len(sources)})
     places: dict[str, Counter[str]] = {}
     for place, _ in sources:
-        places.setdefault(place, Counter())["list_tags"] += 1
+        places.setdefault(place, Counter())[CallClass.LIST_TAGS] += 1
     for (replication, target), counts in names.items():
         for operation, count in counts.items():
-            requests = -(-count // BATCH) if operation in BY_TEN else count
+            requests = -(-count // NAMES_PER_CALL) if operation in BY_TEN else count
             name = operation.split(" ")[0]
             calls[name] += requests
             end = SOURCE if operation in AT_THE_SOURCE else target
             place = _site(sites, replication, end).place
-            places.setdefault(place, Counter())[_CLASSES[name]] += requests
+            places.setdefault(place, Counter())[CALL_CLASSES[name]] += requests
     pace = _paces({change.replication for change in todo}, sites)
     seconds = max(
-        (n / pace.get(place, RATES)[kind] for place, one in places.items() for kind, n in one.items()),
+        (n / pace.get(place, CALL_RATES)[kind] for place, one in places.items() for kind, n in one.items()),
         default=0.0,
     )
     if any(isinstance(change.effect, Replace) for change in todo):
-        seconds += SETTLING
+        seconds += DELETE_SECONDS
     return Budget({name: calls[name] for name in sorted(calls) if calls[name]}, round(seconds, 1))
 
 
@@ -102,7 +87,7 @@ def _paces(replications: set[str], sites: Sites) -> dict[str, dict[str, float]]:
     paces: dict[str, dict[str, float]] = {}
     for (replication, _), site in sites.items():
         if replication in replications:
-            asked = {**RATES, **site.rates}
+            asked = {**CALL_RATES, **site.rates}
             known = paces.setdefault(site.place, asked)
             paces[site.place] = {kind: min(rate, known.get(kind, rate)) for kind, rate in asked.items()}
     return paces

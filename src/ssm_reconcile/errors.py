@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from ssm_reconcile.wording import counted
+
 _LISTED = 30
 """Known names that a message lists."""
 _COMPARED = 64
@@ -90,7 +92,7 @@ class SpecError(ReconcileError):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         count = sum(finding.severity is Severity.ERROR for finding in findings)
-        super().__init__(f"the spec has {count} error{'' if count == 1 else 's'}")
+        super().__init__(f"the spec has {counted(count, 'error')}")
         self.findings = tuple(findings)
 
 

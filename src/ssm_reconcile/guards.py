@@ -16,6 +16,7 @@ from ssm_reconcile.errors import Address, Finding, Severity, Where
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, OnOutside, Replication, Run
+from ssm_reconcile.wording import counted, first_of
 
 MIN_REPLICAS = 10
 """The fewest replicas of a target for which a percentage is a useful limit."""
@@ -116,7 +117,7 @@ def _guard_frozen_target(target: TargetChanges, rules: GuardRules) -> Iterator[W
     """Withhold all changes of a target that the spec freezes."""
     name, changes = target.target.name, target.open()
     if target.target.frozen:
-        held = _counted(len(changes), "change")
+        held = counted(len(changes), "change")
         message = f"{name} is frozen: {held} withheld; `frozen: false` lifts it"
         yield Withheld(changes, "the target is frozen", message, rules.replication.target(name).where)
 
@@ -132,7 +133,7 @@ def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[
     if sources and not rules.run.allow_reversed:
         message = (
             f"the source {target.plan.source} holds what was replicated from {target.target.place} until it"
-            f" was detached ({_some(sources, 3)}): source and target look reversed, nothing is written to"
+            f" was detached ({first_of(sources, 3)}): source and target look reversed, nothing is written to"
             f" {name}. If they have changed roles for good: --allow-reversed"
         )
         why = "the source was detached from this target"
@@ -148,7 +149,7 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Wi
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
     message = (
         f"the source {plan.source} holds nothing that the spec selects, and {target.target.name} has"
-        f" {_counted(target.target.replicas, 'replica')}: nothing is deleted."
+        f" {counted(target.target.replicas, 'replica')}: nothing is deleted."
         f" If that is meant: --allow-empty-source{also}"
     )
     where = rules.replication.source.where or plan.source
@@ -164,7 +165,7 @@ def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]
         return
     changes = [change for change in target.open() if change.row is Row.ORPHAN]
     message = (
-        f"{_counted(len(changes), 'orphan')} to remove in {target.target.name}: withheld, since the"
+        f"{counted(len(changes), 'orphan')} to remove in {target.target.name}: withheld, since the"
         f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
     )
     why, where = "`orphans: delete` needs an `id` in the spec", rules.replication.where
@@ -201,7 +202,7 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
     """Withhold updates and replacements of replicas that another writer has changed."""
     changes = [change for change in target.open() if change.changed_outside]
     message = (
-        f"{_counted(len(changes), 'replica')} in {target.target.name}"
+        f"{counted(len(changes), 'replica')} in {target.target.name}"
         f" {'was' if len(changes) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
         " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
     )
@@ -215,9 +216,9 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[Withhe
     Changes that another guard withholds are included: the flag of that guard alone must not write them.
     """
     changes = [change for change in target.changes if change.exposes and not change.source_made_plain]
-    names = _some([change.name for change in changes], 5)
+    names = first_of([change.name for change in changes], 5)
     message = (
-        f"{_counted(len(changes), 'SecureString')} in {target.target.name} would become plain"
+        f"{counted(len(changes), 'SecureString')} in {target.target.name} would become plain"
         f" text ({names}): withheld. Make the source a SecureString, or, if plain text is meant,"
         " name it with --only and give --allow-exposure"
     )
@@ -291,11 +292,3 @@ GUARDS: Mapping[str, Guard] = {
     "max-change-percent": _guard_max_change_percent,
 }
 """The guards by their names, in order. A name is also the code of the finding."""
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _some(names: Sequence[str], shown: int) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -14,6 +14,7 @@ from ssm_reconcile.change import Change, Create, Replace, Update
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, canonical
 from ssm_reconcile.spec import Replication
+from ssm_reconcile.wording import first_of
 
 NAMED = 5
 """How many names a finding spells out before it only counts them."""
@@ -87,11 +88,10 @@ def _is_unusable(reference: str, key: Key) -> bool:
 
 def _finding(spec: Replication, source: Listing, ring: Keyring, reference: str, names: list[str]) -> Finding:
     fault, remedy = _STATES[ring.keys[reference].state]
-    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
     message = (
         f"{spec.name}: the KMS key {ring.name(reference)} {fault} in the source ({source.place}), so the"
-        f" values that have to be read cannot be decrypted: {shown}; {remedy}, or write these parameters"
-        " under another key"
+        f" values that have to be read cannot be decrypted: {first_of(names, NAMED)}; {remedy}, or write"
+        " these parameters under another key"
     )
     about = tuple(Address("", name) for name in names)
     return Finding(Severity.ERROR, "source-key", message, "the source", about)

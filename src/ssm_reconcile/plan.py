@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ssm_reconcile.change import Change, Fate, Row, effect_of
+from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.surrogates import printable
 
 
 class Mode(StrEnum):

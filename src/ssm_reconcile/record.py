@@ -23,8 +23,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from ssm_reconcile.aws_limits import TAG_VALUE_LIMIT
+from ssm_reconcile.encoding import utf8
 from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Reading, Substitution, Tags, canonical
-from ssm_reconcile.surrogates import utf8
 
 PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
@@ -33,7 +34,6 @@ SOURCE = PREFIX + "source"
 DETACHED = "detached:"
 """Before the owner in the owner tag: this parameter lives on its own now."""
 FORMAT = "1"
-TAG_VALUE_LIMIT = 256
 WAS_SECRET = "was"  # noqa: S105 - a mark, not a password
 """In place of a key: a plain replica that was a SecureString, so that its value stays hidden."""
 SAME_MOMENT = timedelta(seconds=2)

@@ -11,6 +11,8 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
+from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, TAG_LIMIT, TAG_VALUE_LIMIT, is_reserved_name
+from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.model import (
     ADVANCED,
     IMAGE,
@@ -28,15 +30,9 @@ from ssm_reconcile.model import (
     Tags,
     canonical,
 )
-from ssm_reconcile.record import TAG_VALUE_LIMIT, is_replica
+from ssm_reconcile.record import is_replica
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
-from ssm_reconcile.surrogates import is_unicode
 
-TAG_ROOM = 50
-"""User tags a parameter may carry (aws-facts A2)."""
-NAME_LIMIT = 1011
-"""Characters of a name including the ARN prefix of its place (aws-facts B6)."""
-LEVEL_LIMIT = 15
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
 """The data type of a webhook, and the only place for it (aws-facts B8)."""
@@ -261,7 +257,7 @@ def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Probl
     levels = canonical(name)[1:].split("/")
     if not _NAME.fullmatch(name):
         fault = "has characters or slashes that AWS does not take in a name"
-    elif re.match(r"/?(aws|ssm)", name, re.IGNORECASE):
+    elif is_reserved_name(name):
         fault = "begins with aws or ssm, which AWS keeps for itself"
     elif len(levels) > LEVEL_LIMIT:
         fault = f"has {len(levels)} levels; AWS takes {LEVEL_LIMIT}"
@@ -300,9 +296,9 @@ def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
 def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:
     """Our own tags need room beside the source's (50 in all)."""
     ours = 2 + (canonical(source_name) != canonical(address) and len(source_name) <= TAG_VALUE_LIMIT)
-    if len(wanted) + ours <= TAG_ROOM:
+    if len(wanted) + ours <= TAG_LIMIT:
         return ()
-    reason = f"it has {len(wanted)} tags, and ours need {ours} of the {TAG_ROOM}: name some in `tags.ignore`"
+    reason = f"it has {len(wanted)} tags, and ours need {ours} of the {TAG_LIMIT}: name some in `tags.ignore`"
     return (Problem(ProblemKind.TAGS, reason),)
 
 

@@ -9,21 +9,16 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 
+from ssm_reconcile.aws_limits import ADVANCED_BYTES, PATTERN_LIMIT, STANDARD_BYTES
+from ssm_reconcile.encoding import is_unicode, utf8
 from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
 from ssm_reconcile.region_ties import remaining_tie
 from ssm_reconcile.secret_detection import value_looks_secret
-from ssm_reconcile.surrogates import is_unicode, utf8
 
-STANDARD_BYTES = 4096
-"""The size limit of a Standard value, in bytes of UTF-8 (aws-facts B3)."""
-ADVANCED_BYTES = 8192
-"""The size limit of an Advanced value, in bytes of UTF-8 (aws-facts B3)."""
 EXCERPT = 200
 """How many characters of a plain value are kept to be shown."""
 DIGEST_BYTES = 16
 """Of a digest with a random key of this run: enough, and there is one for each value of each place."""
-PATTERN_LIMIT = 1024
-"""The longest AllowedPattern in characters (aws-facts A1.3)."""
 PATTERN_MEMORY = 1 << 20
 """Bytes that one compiled pattern may take; a pattern that needs more is not judged."""
 _AMBIGUOUS = re.compile(r"\(\?[A-Za-z-]*U|&&|\[[^\]]*\[")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ssm_reconcile.aws_limits import PARAMETER_LIMITS
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import (
     ADVANCED,
@@ -35,7 +36,6 @@ from ssm_reconcile.model import (
     Place,
     canonical,
 )
-from ssm_reconcile.stores.base import PARAMETER_LIMITS
 from tests.fake_aws.behaviour import AwsBehaviour, Duplicates, InPlace, Match, Recreate, Unasked
 from tests.fake_aws.policies import check_policies
 from tests.fake_aws.refusal import Refusal, invalid

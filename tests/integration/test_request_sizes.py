@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from ssm_reconcile.aws_limits import CALL_RATES
 from ssm_reconcile.model import Sealed
 from ssm_reconcile.record import OWNER
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import SsmStore
 from tests.integration.faults import Wire, answer, aws, open_store
@@ -25,7 +25,7 @@ NAMES = [f"/p/{i:03}" for i in range(101)]
 def store() -> Iterator[SsmStore]:
     """A place with more parameters than one page of any call holds."""
     with aws() as there:
-        store = open_store(there, rates=tuple((kind, 1e6) for kind in rates.DEFAULTS))
+        store = open_store(there, rates=tuple((kind, 1e6) for kind in CALL_RATES))
         for name in NAMES:
             store.put(Put(name, Sealed("v"), "String", overwrite=False, tags={OWNER: f"o{name}"}))
         yield store

@@ -12,9 +12,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Sealed
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
@@ -37,7 +37,7 @@ def there(clock: FakeClock) -> Iterator[Aws]:
 
 @pytest.fixture
 def store(there: Aws) -> SsmStore:
-    return open_store(there, rates=tuple((kind, 1e6) for kind in rates.DEFAULTS))
+    return open_store(there, rates=tuple((kind, 1e6) for kind in CALL_RATES))
 
 
 def write(
@@ -185,8 +185,8 @@ def test_a_throttled_write_slows_all_that_follow(there: Aws) -> None:
     Wire(store._ssm, "PutParameter").answers_once_each(FAULTS["one update at a time"][0])
     with pytest.raises(StoreError):
         write(store)
-    assert store._calls.rates[rates.PUT].rate == pytest.approx(4 * 0.7, rel=0.05)
-    assert store._calls.rates[rates.GET].rate == rates.DEFAULTS[rates.GET]
+    assert store._calls.rates[CallClass.PUT].rate == pytest.approx(4 * 0.7, rel=0.05)
+    assert store._calls.rates[CallClass.GET].rate == CALL_RATES[CallClass.GET]
 
 
 # Listings

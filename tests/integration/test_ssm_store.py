@@ -13,9 +13,9 @@ import boto3
 import pytest
 from moto.sts.models import sts_backends
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Place, Sealed
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Put, Step
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
@@ -460,5 +460,5 @@ def test_reads_are_paced_by_their_own_rate() -> None:
 def test_two_stores_of_one_place_share_its_rates(there: Aws) -> None:
     one, other = open_store(there), open_store(there)
     elsewhere = open_store(there, region=OTHER)
-    assert one._calls.rates[rates.PUT] is other._calls.rates[rates.PUT]
-    assert one._calls.rates[rates.PUT] is not elsewhere._calls.rates[rates.PUT]
+    assert one._calls.rates[CallClass.PUT] is other._calls.rates[CallClass.PUT]
+    assert one._calls.rates[CallClass.PUT] is not elsewhere._calls.rates[CallClass.PUT]

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from ssm_reconcile.init.paths import (
     cover,
     cover_within,
-    is_reserved,
     parts_of,
     speakable,
     spoken,
     top_paths,
 )
 from ssm_reconcile.init.survey import End, Likeness, survey
-from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, canonical
+from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place
 from ssm_reconcile.region_ties import RegionTie, region_tie, remaining_tie
 from ssm_reconcile.spec import Glob
 from tests.builders import Stage, unwatched
@@ -131,13 +130,6 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
     assert [path.pattern for path in whole] == ["/acme/**"]
     assert [path.pattern for path in parts_of(whole, names)] == ["/acme/*", "/acme/a/**", "/acme/b/**"]
     assert parts_of(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == ()
-
-
-@pytest.mark.parametrize(
-    ("name", "reserved"), [("/aws/x", True), ("/awsome", True), ("ssm-x", True), ("/my/aws", False)]
-)
-def test_names_that_aws_keeps_for_itself_are_known(name: str, reserved: bool) -> None:
-    assert is_reserved(canonical(name)) is reserved
 
 
 @pytest.mark.parametrize(

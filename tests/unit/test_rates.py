@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.model import Place
 from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Step
@@ -177,39 +178,39 @@ def test_two_who_work_on_one_place_share_its_buckets() -> None:
     clock = FakeClock()
     shared = Rates(clock)
     one, other = shared.of(HERE), shared.of(HERE)
-    assert one.keys() == rates.DEFAULTS.keys()
+    assert one.keys() == CALL_RATES.keys()
     assert all(one[kind] is other[kind] for kind in one)
 
 
 @pytest.mark.parametrize("place", [Place("111111111111", "eu-west-1"), Place("222222222222", "us-east-1")])
 def test_another_account_or_region_has_buckets_of_its_own(place: Place) -> None:
     shared = Rates(FakeClock())
-    assert shared.of(HERE)[rates.PUT] is not shared.of(place)[rates.PUT]
+    assert shared.of(HERE)[CallClass.PUT] is not shared.of(place)[CallClass.PUT]
 
 
 def test_operation_classes_do_not_wait_for_each_other() -> None:
     clock = FakeClock()
     buckets = Rates(clock).of(HERE)
-    buckets[rates.PUT].take()
-    buckets[rates.DELETE].take()
+    buckets[CallClass.PUT].take()
+    buckets[CallClass.DELETE].take()
     assert clock.slept == []
-    buckets[rates.PUT].take()
+    buckets[CallClass.PUT].take()
     assert clock.slept != []
 
 
 def test_the_spec_sets_the_rate_of_a_class_over_the_default() -> None:
     buckets = Rates(FakeClock()).of(HERE, (("put", 40.0), ("get", 1.0)))
-    assert (buckets[rates.PUT].rate, buckets[rates.GET].rate) == (40, 1)
-    assert buckets[rates.DESCRIBE].rate == rates.DEFAULTS[rates.DESCRIBE]
+    assert (buckets[CallClass.PUT].rate, buckets[CallClass.GET].rate) == (40, 1)
+    assert buckets[CallClass.DESCRIBE].rate == CALL_RATES[CallClass.DESCRIBE]
 
 
 def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
     shared = Rates(FakeClock())
     first = shared.of(HERE, (("put", 2.0),))
     shared.of(HERE, (("put", 9.0),))
-    assert first[rates.PUT].rate == 2
+    assert first[CallClass.PUT].rate == 2
     shared.of(HERE, (("put", 1.0),))
-    assert first[rates.PUT].rate == 1
+    assert first[CallClass.PUT].rate == 1
 
 
 def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it() -> None:
@@ -220,22 +221,22 @@ def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it()
 
     buckets = Rates(FakeClock(), told).of(HERE, (("put", 10.0),))
     assert (str(HERE), "PutParameter", 10.0, False) in heard
-    assert len(heard) == len(rates.DEFAULTS)
-    buckets[rates.PUT].throttled()
-    buckets[rates.PUT].throttled()
-    [(place, operation, rate, throttled)] = heard[len(rates.DEFAULTS) :]
+    assert len(heard) == len(CALL_RATES)
+    buckets[CallClass.PUT].throttled()
+    buckets[CallClass.PUT].throttled()
+    [(place, operation, rate, throttled)] = heard[len(CALL_RATES) :]
     assert (place, operation, throttled) == (str(HERE), "PutParameter", True)
     assert rate == pytest.approx(7)
 
 
 def test_every_kind_of_write_has_an_operation_class() -> None:
     assert set(rates.CLASS_OF) == set(Step)
-    assert set(rates.CLASS_OF.values()) <= rates.DEFAULTS.keys()
+    assert set(rates.CLASS_OF.values()) <= CALL_RATES.keys()
 
 
 def test_the_schema_tells_the_defaults_that_are_in_force() -> None:
     path = Path(__file__).parents[2] / "schema" / "replication.schema.json"
     told = json.loads(path.read_text(encoding="utf-8"))["properties"]["rates"]["properties"]
-    assert {name: one["default"] for name, one in told.items()} == dict(rates.DEFAULTS)
+    assert {name: one["default"] for name, one in told.items()} == dict(CALL_RATES)
     for name, one in told.items():
         assert f"Default {one['default']}:" in one["description"], name

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.aws_limits import TAG_VALUE_LIMIT
 from ssm_reconcile.model import Substitution
 from ssm_reconcile.record import (
     DETACHED,
     OWNER,
     RECORD,
     SOURCE,
-    TAG_VALUE_LIMIT,
     Claim,
     Origin,
     Record,

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from ssm_reconcile.surrogates import is_unicode, printable, printable_tree, utf8
+from ssm_reconcile.encoding import is_unicode, printable, printable_tree, utf8
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
 from ssm_reconcile.apply.again import look_again, remaining
 from ssm_reconcile.apply.lanes import in_lanes
 from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
+from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
@@ -35,7 +36,6 @@ from ssm_reconcile.spec import Run
 
 __all__ = ["Ends", "apply"]
 
-BATCH = 10
 Batches: TypeAlias = list[list[Change]]
 
 
@@ -139,7 +139,7 @@ def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:
 
 
 def _tens(changes: list[Change]) -> Batches:
-    return [changes[start : start + BATCH] for start in range(0, len(changes), BATCH)]
+    return [changes[start : start + NAMES_PER_CALL] for start in range(0, len(changes), NAMES_PER_CALL)]
 
 
 def _batch(work: Work, changes: list[Change], tally: _Tally) -> list[Outcome]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, withheld
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Release, Update
+from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, Desired, Sealed, Tags, Value, canonical
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
-from ssm_reconcile.surrogates import is_unicode
 
 
 def source_still_wants(work: Work, change: Change, desired: Desired) -> None:

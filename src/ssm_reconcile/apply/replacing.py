@@ -10,19 +10,17 @@ from datetime import timedelta
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import INSTANT, attempt
-from ssm_reconcile.apply.tagging import TAG_ROOM
 from ssm_reconcile.apply.work import Ended, Work, failed, stale, tier_of, withheld
 from ssm_reconcile.apply.writing import Values, put_new
+from ssm_reconcile.aws_limits import ADVANCED_BYTES, DELETE_SECONDS, STANDARD_BYTES, TAG_LIMIT
 from ssm_reconcile.change import Change
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import ADVANCED_BYTES, STANDARD_BYTES, accepts, size_of, spoiled
+from ssm_reconcile.shape import accepts, size_of, spoiled
 from ssm_reconcile.stores.base import Step
 
-SETTLING = timedelta(seconds=30)
-"""AWS asks to wait so long before a deleted name is created again (aws-facts A1)."""
 PATIENCE = timedelta(minutes=5)
 PAUSE = 10.0
 
@@ -39,7 +37,7 @@ def replace(work: Work, change: Change, desired: Desired, origin: Origin, values
     _tags_have_room(work, change, desired, kept)
     _delete(work, change)
     work.written[canonical(change.name)] = None
-    _sleep(work, SETTLING.total_seconds())
+    _sleep(work, DELETE_SECONDS)
     _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
     return "replaced: deleted and created, its history starts anew"
 
@@ -71,15 +69,15 @@ def _fits(desired: Desired, before: Sealed, text: Sealed) -> None:
 def _policies_last(work: Work, desired: Desired) -> None:
     """An Expiration may have passed since the plan, or may pass before the name can be created again."""
     moment = desired.source.expiration
-    if moment is not None and moment <= work.clock.now() + SETTLING:
+    if moment is not None and moment <= work.clock.now() + timedelta(seconds=DELETE_SECONDS):
         withheld("its Expiration policy is past before it is created again: it is not deleted")
 
 
 def _tags_have_room(work: Work, change: Change, desired: Desired, kept: Tags) -> None:
     """Somebody may have tagged the replica since the plan; what is carried over takes room."""
     own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
-    if len({*kept, *desired.tags, *own}) > TAG_ROOM:
-        withheld(f"with the tags that stay on it there are more than {TAG_ROOM}: it is not deleted")
+    if len({*kept, *desired.tags, *own}) > TAG_LIMIT:
+        withheld(f"with the tags that stay on it there are more than {TAG_LIMIT}: it is not deleted")
 
 
 def _key_is_usable(work: Work, desired: Desired) -> None:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import attempt
 from ssm_reconcile.apply.work import Ended, Work, failed
+from ssm_reconcile.aws_limits import TAG_LIMIT
 from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Desired, Tags, canonical
@@ -17,7 +18,6 @@ from ssm_reconcile.record import SOURCE, Record, Standing, keyless
 from ssm_reconcile.report import Result
 from ssm_reconcile.stores.base import Step
 
-TAG_ROOM = 50
 Look: TypeAlias = Callable[[], None]
 
 
@@ -83,7 +83,7 @@ def write_tags(
     if SOURCE in live and SOURCE not in added:
         removed.append(SOURCE)
     users = {key for key in live if not key.startswith("aws:")}
-    first = bool(removed) and len(users | added.keys()) > TAG_ROOM
+    first = bool(removed) and len(users | added.keys()) > TAG_LIMIT
     if first:
         remove_tags(work, change, removed, look, wanted)
     add_tags(work, change, added, look, wanted)

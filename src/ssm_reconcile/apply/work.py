@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from ssm_reconcile.aws_limits import STANDARD_BYTES
 from ssm_reconcile.change import Change
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
@@ -21,7 +22,7 @@ from ssm_reconcile.record import (
     rewrite_digest,
 )
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import STANDARD_BYTES, size_of
+from ssm_reconcile.shape import size_of
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 

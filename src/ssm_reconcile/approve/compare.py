@@ -14,8 +14,8 @@ from typing import TypeAlias
 from ssm_reconcile.approve.saved import Document
 from ssm_reconcile.approve.words import differences
 from ssm_reconcile.change import Change, effect_of
+from ssm_reconcile.encoding import printable
 from ssm_reconcile.plan import Plan, ReplicationPlan
-from ssm_reconcile.surrogates import printable
 
 Address: TypeAlias = tuple[str, str, str]
 """Replication, target, name."""

@@ -17,6 +17,7 @@ from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent, Word, check_exposure
 from ssm_reconcile.cli.terminal import decode_guess, error_summary, exit_code_of, read_document
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import (
     Address,
     Finding,
@@ -34,7 +35,6 @@ from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.json import dumps, report_document
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
-from ssm_reconcile.surrogates import printable_tree
 
 HELP = """\
 Plan, and do what the plan says: make each target hold what the spec says.

@@ -168,8 +168,8 @@ def saved_document(
 ) -> dict[str, Any]:
     """The document of a plan that is shown and saved, with what a later `apply` needs."""
     from ssm_reconcile import __version__, approve
+    from ssm_reconcile.encoding import printable_tree
     from ssm_reconcile.renderers.json import plan_document
-    from ssm_reconcile.surrogates import printable_tree
 
     document = plan_document(plan, tool_version=__version__, created=created)
     bound = approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))

@@ -22,6 +22,7 @@ from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
+from ssm_reconcile.wording import first_of
 
 __all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on", "value_findings"]
 
@@ -145,17 +146,12 @@ def _problem_findings(
         problem, name = every[0]
         target = scene.target.name
         if problem.subject:
-            message = f"{problem.reason} (needed by {_some([name for _, name in every])})"
+            message = f"{problem.reason} (needed by {first_of([name for _, name in every], NAMED)})"
         else:
             message = f"{name}: {problem.reason}"
         about = tuple(Address(target, name) for _, name in every)
         found.append(Finding(Severity.ERROR, kind, message, f"{target} {subject}", about))
     return found
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED])
-    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
 
 
 def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
@@ -209,7 +205,8 @@ def _without_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[F
         return []
     target = scene.target.name
     message = (
-        f"{target}: replicas without an `id`, on which nothing is placed: {len(names)} ({_some(names)})."
+        f"{target}: replicas without an `id`, on which nothing is placed: {len(names)}"
+        f" ({first_of(names, NAMED)})."
         f" They have the owner tag of {_owner_names(scene, names)}, but may belong to another spec with the"
         " same name, so they are not deleted. If they are of this spec, delete them yourself."
         f" `ssm-reconcile detach --target {target} --without-id` is for a failover only: it detaches"
@@ -224,7 +221,8 @@ def _another_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[F
         return []
     target = scene.target.name
     message = (
-        f"{target}: replicas of another id, on which nothing is placed: {len(names)} ({_some(names)})."
+        f"{target}: replicas of another id, on which nothing is placed: {len(names)}"
+        f" ({first_of(names, NAMED)})."
         f" They have the owner tag of {_owner_names(scene, names)}. They belong to another spec with the"
         " same name, or to this spec before its `id` was changed or removed. They are left alone."
         " If the other id is an earlier one of this spec, add it to `previous_ids`."

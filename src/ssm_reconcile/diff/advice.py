@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.region_ties import RegionTie
+from ssm_reconcile.wording import first_of
 
 NAMED = 5
 """How many names a finding spells out before it only counts them."""
@@ -71,6 +72,4 @@ def value_findings(replication: str, region: str, notes: Iterable[ValueNotes]) -
 
 def _some(names: set[str]) -> list[str]:
     """Return the first names and the number of the others as one text, nothing where there are none."""
-    shown = ", ".join(sorted(names)[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return [shown + more] if names else []
+    return [first_of(sorted(names), NAMED)] if names else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ssm_reconcile.aws_limits import TAG_LIMIT, TAG_VALUE_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
@@ -32,7 +33,6 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import (
     SAME_MOMENT,
-    TAG_VALUE_LIMIT,
     Record,
     Standing,
     digest_id,
@@ -42,8 +42,6 @@ from ssm_reconcile.record import (
     standing,
 )
 from ssm_reconcile.spec import Glob, Replication, Run, Target
-
-TAG_ROOM = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +314,9 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     ]
     renamed = canonical(wanted.source.name) != canonical(wanted.name)
     ours = 2 + (renamed and len(wanted.source.name) <= TAG_VALUE_LIMIT)
-    if not staying or len(staying) + len(wanted.tags) + ours <= TAG_ROOM:
+    if not staying or len(staying) + len(wanted.tags) + ours <= TAG_LIMIT:
         return ()
     reason = (
-        f"with the {len(staying)} tags that stay on it there is no room for its tags and ours ({TAG_ROOM})"
+        f"with the {len(staying)} tags that stay on it there is no room for its tags and ours ({TAG_LIMIT})"
     )
     return (Problem(ProblemKind.TAGS, reason),)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from ssm_reconcile import observe
-from ssm_reconcile.budget import RATES
+from ssm_reconcile.aws_limits import CALL_RATES, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.doctor.checks import Answer, Check, Needed
 from ssm_reconcile.errors import StoreError
@@ -24,7 +24,8 @@ from ssm_reconcile.model import (
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.spec import Replication, Target
-from ssm_reconcile.stores.base import PARAMETER_LIMITS, Reader
+from ssm_reconcile.stores.base import Reader
+from ssm_reconcile.wording import first_of
 
 
 def look(
@@ -83,7 +84,7 @@ def _problems(label: str, wanted: Mapping[str, Desired], again: CommandLine) -> 
             reasons.setdefault(key, []).append(one.name)
     found = []
     for (kind, reason), names in sorted(reasons.items()):
-        told = f"{reason} (needed by {names[0]}" + (f" and {len(names) - 1} more)" if names[1:] else ")")
+        told = f"{reason} (needed by {first_of(names, 1)})"
         subject = "key" if kind == ProblemKind.KEY.value else f"cannot take it: {kind}"
         remedy = f"`{again.explain(names[0])}` says what to do"
         found.append(Check(label, subject, Answer.FAILED, told, remedy, Needed.APPLY))
@@ -146,7 +147,7 @@ def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:
 
 def _duration(label: str, target: Target, count: int) -> Check:
     """A new parameter is one PutParameter, tags and all; nothing is slower (aws-facts A4, F)."""
-    rate = dict(target.access.rates).get("put", RATES["put"])
+    rate = dict(target.access.rates).get(CallClass.PUT, CALL_RATES[CallClass.PUT])
     seconds = count / rate
     told = f"{count:,} to create at {rate:g} a second: at least {_time(seconds)}"
     return Check(label, "first apply", Answer.OK, told)

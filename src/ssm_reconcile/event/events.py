@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from ssm_reconcile.aws_limits import NAME_LIMIT
 from ssm_reconcile.partitions import REGION
 
 MOST_NAMES = 10_000
@@ -21,7 +22,7 @@ MOST_LISTED = 10
 """Rejected entries of one list that are reported one by one."""
 _SHOWN = 80
 """Characters of a rejected entry that are repeated."""
-_NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,1011}")
+_NAME = re.compile(rf"[A-Za-z0-9_.\-/]{{1,{NAME_LIMIT}}}")
 _ACCOUNT = re.compile(r"\d{12}")
 _ARN = re.compile(r"arn:[a-z-]{3,20}:ssm:([a-z0-9-]{1,30}):(\d{12}):parameter(/.+)")
 

@@ -12,8 +12,6 @@ from ssm_reconcile.spec import Glob
 
 FEW = 12
 """So many paths can be looked over."""
-_RESERVED = re.compile(r"/(?:aws|ssm)(?:/|$)|/(?:aws|ssm)[^/]*$", re.IGNORECASE)
-"""Names that AWS keeps for itself (aws-facts B6): nobody can write them in a target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,6 @@ def speakable(names: Iterable[str], every: Iterable[str]) -> set[str]:
             if any(other not in found and glob.matches(other) for other in every):
                 found.discard(name)
     return found
-
-
-def is_reserved(name: str) -> bool:
-    """Whether a name is one that only AWS can write."""
-    return _RESERVED.match(canonical(name)) is not None
 
 
 def top_paths(names: Iterable[str]) -> tuple[Path, ...]:

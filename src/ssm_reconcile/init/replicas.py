@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ssm_reconcile.init.survey import Survey
 from ssm_reconcile.record import OWNER, is_replica, record_of
+from ssm_reconcile.wording import counted
 
 
 def foreign_replicas(seen: Survey, name: str) -> Iterator[str]:
@@ -32,11 +33,11 @@ def foreign_replicas(seen: Survey, name: str) -> Iterator[str]:
 
 
 def _warning(owner: str, count: int, name: str) -> str:
-    replicas = "1 replica" if count == 1 else f"{count:,} replicas"
     earlier = "" if owner == name else f", or list {owner} in `previous_names`"
     return (
-        f"The targets hold {replicas} of {owner} from this source. With this `name` and `id`, a plan reports"
-        f" them as conflicts (`foreign`). To take over from the spec that wrote them: write its"
-        f" `name: {owner}`{earlier}; write its `id`, or list that in `previous_ids`. The id is in that"
-        " spec only; it cannot be read from the replicas. A spec without an `id` needs no entry."
+        f"The targets hold {counted(count, 'replica')} of {owner} from this source. With this `name` and"
+        f" `id`, a plan reports them as conflicts (`foreign`). To take over from the spec that wrote"
+        f" them: write its `name: {owner}`{earlier}; write its `id`, or list that in"
+        " `previous_ids`. The id is in that spec only; it cannot be read from the"
+        " replicas. A spec without an `id` needs no entry."
     )

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ssm_reconcile import observe
+from ssm_reconcile.aws_limits import is_reserved_name
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.init.paths import is_reserved
 from ssm_reconcile.model import (
     IMAGE,
     MANAGED_KEY,
@@ -95,7 +95,7 @@ class Survey:
         return tuple(
             name
             for name in sorted(self.listing.parameters)
-            if not is_reserved(name) and OWNER not in self.listing.tags_of(name)
+            if not is_reserved_name(name) and OWNER not in self.listing.tags_of(name)
         )
 
 
@@ -167,7 +167,9 @@ def _source_values(
     reader: Reader, listing: Listing, regions: Iterable[str], key: bytes, watch: ProgressListener
 ) -> tuple[Digests, dict[str, RegionTie]]:
     """The digests of all plain values, and what ties them to their region."""
-    names = [name for name, one in listing.parameters.items() if not one.is_secret and not is_reserved(name)]
+    names = [
+        name for name, one in listing.parameters.items() if not one.is_secret and not is_reserved_name(name)
+    ]
     digests: Digests = {}
     looks: dict[str, RegionTie] = {}
     place = listing.place

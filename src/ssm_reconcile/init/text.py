@@ -16,6 +16,7 @@ from ssm_reconcile.init.survey import Likeness, Seen
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.renderers.inert import visible
 from ssm_reconcile.spec import Adopt
+from ssm_reconcile.wording import counted
 
 COLUMN = 32
 """Where comments beside a key begin."""
@@ -55,10 +56,6 @@ def _quoted(text: str) -> str:
     return json.dumps(visible(text), ensure_ascii=True)
 
 
-def _n(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
     seen = proposal.survey
     places = ", ".join([str(seen.listing.place), *(str(one.place) for one in seen.targets)])
@@ -90,7 +87,11 @@ def _places(proposal: Proposal) -> Iterator[str]:
             yield f"{first}name: {one.name}"
             first = rest
         yield from _place(
-            one.access, one.place, first, rest, f"holds {_n(len(one.listing.parameters), 'parameter')} now"
+            one.access,
+            one.place,
+            first,
+            rest,
+            f"holds {counted(len(one.listing.parameters), 'parameter')} now",
         )
 
 
@@ -106,7 +107,9 @@ def _place(access: Access, place: Place, first: str, rest: str, said: str = "") 
 def _parameters(proposal: Proposal) -> Iterator[str]:
     total = len(proposal.survey.listing.parameters)
     yield "parameters:"
-    yield _beside("  include:", f"`*` within a level, `**` any depth; {_n(total, 'parameter')} at the source")
+    yield _beside(
+        "  include:", f"`*` within a level, `**` any depth; {counted(total, 'parameter')} at the source"
+    )
     for path in proposal.include:
         yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}")
     for path in proposal.parts:
@@ -125,7 +128,7 @@ def _parameters(proposal: Proposal) -> Iterator[str]:
 
 
 def _skip_sync(proposal: Proposal) -> Iterator[str]:
-    found = _n(proposal.skipped, "parameter") + (" carries" if proposal.skipped == 1 else " carry")
+    found = counted(proposal.skipped, "parameter") + (" carries" if proposal.skipped == 1 else " carry")
     yield _beside("skip_sync:", f"what carries this tag stays where it is: {found} it now")
     yield "  tag: skip_sync"
     what = "its value names the targets to skip" if proposal.skip_mode == "targets" else "whatever its value"
@@ -148,7 +151,7 @@ def _kms(proposal: Proposal) -> Iterator[str]:
     yield _beside("kms:" if known else "# kms:", "keys are regional: which one takes the place of which")
     for entry in proposal.keys:
         mark = "  " if entry.targets else "  # "
-        yield _beside(f"{mark}- source: {_quoted(entry.source)}", _n(entry.count, "SecureString"))
+        yield _beside(f"{mark}- source: {_quoted(entry.source)}", counted(entry.count, "SecureString"))
         told = entry.note or "of the same name there"
         yield f"{mark}  targets:"
         for one in proposal.survey.targets:
@@ -164,7 +167,7 @@ def _rewrite(proposal: Proposal) -> Iterator[str]:
     region = proposal.survey.listing.place.region
     total = sum(path.count for path in proposal.rewrites)
     yield from _comment(
-        f"{_n(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
+        f"{counted(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
         f" target it becomes the target's.{_confirmed(proposal)} Exclude what should stay as it is."
         " SecureString values were not looked at."
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssm_reconcile.encoding import printable
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
-from ssm_reconcile.surrogates import printable
 
 
 def room(file: Path) -> int:

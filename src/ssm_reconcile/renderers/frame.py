@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.inert import escaped, span
 from ssm_reconcile.renderers.view import View
-from ssm_reconcile.surrogates import utf8
 
 MARKER = "ssm-reconcile:plan"
 """What the first line of every comment of ours begins with, in an HTML comment."""

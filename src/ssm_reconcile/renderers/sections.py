@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers import words
 from ssm_reconcile.renderers.asides import at, folded, is_everywhere, spans
 from ssm_reconcile.renderers.fold import fold
 from ssm_reconcile.renderers.grouping import ChangeView, Merged, merged
 from ssm_reconcile.renderers.inert import code, fence, prose, span
 from ssm_reconcile.renderers.view import TargetView, View
-from ssm_reconcile.surrogates import utf8
 
 MARKS = {"delete": "-", "create": "+", "adopt": "="}
 """How a line of a diff block begins; what changes something that is there gets `!`."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from ssm_reconcile.aws_limits import LEVEL_LIMIT, PARAMETER_LIMITS, POLICY_LIMIT, TAG_LIMIT, VERSION_LIMIT
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, STANDARD
 from ssm_reconcile.partitions import is_opt_in, partition_of
-from ssm_reconcile.stores.base import PARAMETER_LIMITS
 from ssm_reconcile.stores.denials import Denial, PolicyType, remedy_of
 
 WRITES = frozenset({
@@ -268,12 +268,16 @@ _REFUSALS = {
         f" {ADVANCED} parameters raised (Service Quotas)"
     ),
     "ParameterMaxVersionLimitExceeded": (
-        "a parameter has 100 versions, and AWS cannot delete the oldest because it carries a label: move the"
-        " label to a newer version (aws ssm label-parameter-version)"
+        f"a parameter has {VERSION_LIMIT} versions, and AWS cannot delete the oldest because it carries a"
+        " label: move the label to a newer version (aws ssm label-parameter-version)"
     ),
-    "TooManyTagsError": "a parameter carries 50 tags: remove some, or name source tags in `tags.ignore`",
-    "PoliciesLimitExceededException": "a parameter has 10 policies: remove some at the source",
-    "HierarchyLevelLimitExceededException": "a name has 15 levels: shorten it, or add a `rewrite`",
+    "TooManyTagsError": (
+        f"a parameter carries {TAG_LIMIT} tags: remove some, or name source tags in `tags.ignore`"
+    ),
+    "PoliciesLimitExceededException": f"a parameter has {POLICY_LIMIT} policies: remove some at the source",
+    "HierarchyLevelLimitExceededException": (
+        f"a name has {LEVEL_LIMIT} levels: shorten it, or add a `rewrite`"
+    ),
     "ParameterPatternMismatchException": (
         "the value does not match the AllowedPattern: correct the value or the pattern at the source, or the"
         " `rewrite`"

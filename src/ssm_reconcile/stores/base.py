@@ -15,10 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import ADVANCED, INTELLIGENT, STANDARD, Key, Parameter, Place, Sealed, Tags, Value
-
-PARAMETER_LIMITS = {STANDARD: 10_000, ADVANCED: 100_000}
-"""How many parameters of each tier an account may have in a region (aws-facts B3)."""
+from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, Sealed, Tags, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from ssm_reconcile.aws_limits import CALL_CLASSES
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.stores.failures import name_failure
@@ -83,25 +84,23 @@ class Calls:
     jitter: Callable[[], float] = random.random
     profile: str = ""
 
-    def read(
-        self, rate: str, operation: str, call: Callable[[], Answer], *, replaceable: bool = False
-    ) -> Answer:
+    def read(self, operation: str, call: Callable[[], Answer], *, replaceable: bool = False) -> Answer:
         """The answer of a read, retried; each attempt takes a token of its operation class."""
 
         def once() -> Answer | StoreError:
-            self.rates[rate].take()
-            return self._noted(rate, operation, call)
+            self._bucket(operation).take()
+            return self._noted(operation, call)
 
         return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 
-    def once(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
+    def once(self, operation: str, call: Callable[[], Answer]) -> Answer:
         """The answer of a read on which nothing depends: asked once, so that nobody waits for it."""
-        self.rates[rate].take()
-        return self.write(rate, operation, call)
+        self._bucket(operation).take()
+        return self.write(operation, call)
 
-    def write(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer:
+    def write(self, operation: str, call: Callable[[], Answer]) -> Answer:
         """The answer of a write: one request, its turn was awaited before."""
-        answer = self._noted(rate, operation, call)
+        answer = self._noted(operation, call)
         if isinstance(answer, StoreError):
             raise answer
         return answer
@@ -112,7 +111,6 @@ class Calls:
 
     def pages(
         self,
-        rate: str,
         operation: str,
         call: Callable[[str | None], tuple[Answer, str | None]],
         *,
@@ -128,7 +126,7 @@ class Calls:
         """
         for restarts_left in range(RESTARTS, -1, -1):
             try:
-                yield from self._pass(rate, operation, call, replaceable=replaceable)
+                yield from self._pass(operation, call, replaceable=replaceable)
             except StoreError as failure:
                 if failure.kind is not Trouble.TOKEN or not restarts_left:
                     raise
@@ -137,7 +135,6 @@ class Calls:
 
     def _pass(
         self,
-        rate: str,
         operation: str,
         call: Callable[[str | None], tuple[Answer, str | None]],
         *,
@@ -146,7 +143,7 @@ class Calls:
         token: str | None = None
         seen: set[str] = set()
         while True:
-            page, token = self.read(rate, operation, partial(call, token), replaceable=replaceable)
+            page, token = self.read(operation, partial(call, token), replaceable=replaceable)
             yield page
             if not token:
                 return
@@ -155,8 +152,11 @@ class Calls:
                 raise self.trouble(Trouble.TOKEN, operation, "RepeatedToken", remedy)
             seen.add(token)
 
-    def _noted(self, rate: str, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
+    def _noted(self, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
         answer = attempt(call, operation=operation, place=self.place, who=self.who, profile=self.profile)
         if isinstance(answer, StoreError) and answer.kind is Trouble.THROTTLED:
-            self.rates[rate].throttled()
+            self._bucket(operation).throttled()
         return answer
+
+    def _bucket(self, operation: str) -> Bucket:
+        return self.rates[CALL_CLASSES[operation]]

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import MANAGED_KEY, Key, KeyState, Place
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.calls import Calls
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class Keys:
         return self._targets
 
     def _list(self) -> dict[str, str]:
-        pages = self._calls.pages(rates.KMS, "ListAliases", self._page)
+        pages = self._calls.pages("ListAliases", self._page)
         return {alias: target for page in pages for alias, target in page.items()}
 
     def _page(self, marker: str | None) -> tuple[dict[str, str], str | None]:
@@ -123,7 +122,7 @@ class Keys:
     def _describe(self, key_id: str, presumed: str) -> Key:
         """What DescribeKey says; `presumed` is the identity to go by when it may not be asked."""
         try:
-            return self._calls.read(rates.KMS, "DescribeKey", partial(self._ask, key_id, presumed))
+            return self._calls.read("DescribeKey", partial(self._ask, key_id, presumed))
         except StoreError as failure:
             if failure.kind is Trouble.MISSING:
                 return Key(presumed, KeyState.MISSING)

@@ -19,34 +19,20 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
+from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.model import Place
 from ssm_reconcile.stores.base import Step
 
-DESCRIBE, GET, PUT, DELETE = "describe", "get", "put", "delete"
-TAGS, LIST_TAGS, RESOURCES, KMS = "tags", "list_tags", "resources", "kms"
-
-DEFAULTS: Mapping[str, float] = {
-    DESCRIBE: 5,  # unknown quota, throttles after some 20 rapid calls: aws-facts A4
-    GET: 30,  # GetParameter(s) and GetParametersByPath share 40 by default: aws-facts A4
-    PUT: 3,  # AWS Support named 3; tools assume 40; a burst of 20 was seen: aws-facts A4
-    DELETE: 5,  # unknown quota, throttles too: aws-facts A4
-    TAGS: 5,  # Add and Remove: an adjustable quota whose value is not public: aws-facts A4
-    LIST_TAGS: 5,  # the same; not raised by the throughput setting
-    RESOURCES: 10,  # tag:GetResources has 15: aws-facts A2
-    KMS: 50,  # ListAliases 500, DescribeKey 2,000, shared with all that runs there: aws-facts A3
+CLASS_OF: Mapping[Step, CallClass] = {
+    Step.PUT: CallClass.PUT,
+    Step.TAG: CallClass.TAGS,
+    Step.DELETE: CallClass.DELETE,
 }
-"""Calls per second by operation class, safe in an account that nobody has raised a quota for."""
+"""The class of each kind of write."""
 
-CLASS_OF: Mapping[Step, str] = {Step.PUT: PUT, Step.TAG: TAGS, Step.DELETE: DELETE}
-"""The operation class of each kind of write."""
-
-OPERATIONS: Mapping[str, str] = {
-    DESCRIBE: "DescribeParameters", GET: "GetParameters", PUT: "PutParameter", DELETE: "DeleteParameters",
-    TAGS: "AddTagsToResource", LIST_TAGS: "ListTagsForResource", RESOURCES: "GetResources",
-    KMS: "DescribeKey",
-}  # fmt: skip
-"""What the classes are called in AWS, by their most frequent operation."""
+OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tuple(CALL_CLASSES.items()))}
+"""The operation that names each class in messages."""
 
 
 class Told(Protocol):
@@ -154,11 +140,11 @@ class Rates:
         `overrides` are calls per second over the defaults. Where two ask for different rates at one
         place, the lower one holds.
         """
-        wanted = {**DEFAULTS, **dict(overrides)}
+        wanted = {**CALL_RATES, **dict(overrides)}
         with self._lock:
-            return {kind: self._bucket(place, kind, wanted[kind]) for kind in DEFAULTS}
+            return {kind: self._bucket(place, kind, wanted[kind]) for kind in CallClass}
 
-    def _bucket(self, place: Place, kind: str, rate: float) -> Bucket:
+    def _bucket(self, place: Place, kind: CallClass, rate: float) -> Bucket:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -169,7 +155,7 @@ class Rates:
             self._told(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
         return bucket
 
-    def _slowed(self, place: Place, kind: str) -> Callable[[float], object] | None:
+    def _slowed(self, place: Place, kind: CallClass) -> Callable[[float], object] | None:
         if self._told is None:
             return None
         return partial(self._told, str(place), OPERATIONS[kind], throttled=True)

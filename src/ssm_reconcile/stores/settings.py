@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.calls import Calls
 
@@ -31,7 +30,7 @@ def read_settings(clients: Clients, calls: Calls) -> Settings:
     told: dict[str, str] = {}
     for setting in (TIER, THROUGHPUT):
         try:
-            told[setting] = calls.once(rates.DESCRIBE, "GetServiceSetting", partial(_ask, clients, setting))
+            told[setting] = calls.once("GetServiceSetting", partial(_ask, clients, setting))
         except StoreError as failure:
             failures.append(failure)
     on = told.get(THROUGHPUT)
@@ -50,7 +49,7 @@ def _ask(clients: Clients, setting: str) -> str:
 
 def _moment(clients: Clients, calls: Calls) -> datetime | None:
     try:
-        answer = calls.read(rates.DESCRIBE, "GetCallerIdentity", clients.sts.get_caller_identity)
+        answer = calls.read("GetCallerIdentity", clients.sts.get_caller_identity)
     except StoreError:
         return None
     return moment_in(answer["ResponseMetadata"].get("HTTPHeaders", {}))

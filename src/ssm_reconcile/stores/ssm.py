@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
-from ssm_reconcile.stores.base import PARAMETER_LIMITS, Answers, Put, Settings, Step
+from ssm_reconcile.stores.base import Answers, Put, Settings, Step
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
@@ -42,8 +43,6 @@ DESCRIBE_PAGE = 50
 TAGGED_PAGE = 100
 """Resources a page of GetResources (aws-facts A2)."""
 PARAMETER_LIMIT = "ParameterLimitExceeded"
-DELETE_BATCH = 10
-"""Names per DeleteParameters (aws-facts A1)."""
 
 
 class Aws:
@@ -161,7 +160,7 @@ class SsmStore:
         """
         if self._untagged is not None:
             raise self._untagged
-        pages = self._calls.pages(rates.RESOURCES, "GetResources", self._tagged_page, replaceable=True)
+        pages = self._calls.pages("GetResources", self._tagged_page, replaceable=True)
         try:
             yield from pages
         except StoreError as failure:
@@ -178,7 +177,7 @@ class SsmStore:
         for form in forms(canonical(name)):
             ask = partial(self._listed_tags, form)
             try:
-                return self._calls.read(rates.LIST_TAGS, "ListTagsForResource", ask)
+                return self._calls.read("ListTagsForResource", ask)
             except StoreError as failure:
                 if failure.kind is not Trouble.MISSING:
                     raise
@@ -205,7 +204,7 @@ class SsmStore:
     def put(self, request: Put) -> int:
         """Writes a parameter and returns its version (PutParameter)."""
         try:
-            return self._calls.write(rates.PUT, "PutParameter", lambda: self._put(request)["Version"])
+            return self._calls.write("PutParameter", lambda: self._put(request)["Version"])
         except StoreError as failure:
             if failure.code != PARAMETER_LIMIT or not self._listed:
                 raise
@@ -222,7 +221,7 @@ class SsmStore:
             ask = partial(
                 self._ssm.add_tags_to_resource, ResourceType="Parameter", ResourceId=name, Tags=pairs
             )
-            self._calls.write(rates.TAGS, "AddTagsToResource", ask)
+            self._calls.write("AddTagsToResource", ask)
 
     def remove_tags(self, name: str, keys: Sequence[str]) -> None:
         """Removes tags (RemoveTagsFromResource); none is no call."""
@@ -233,22 +232,22 @@ class SsmStore:
                 ResourceId=name,
                 TagKeys=sorted(set(keys)),
             )
-            self._calls.write(rates.TAGS, "RemoveTagsFromResource", ask)
+            self._calls.write("RemoveTagsFromResource", ask)
 
     def delete(self, names: Sequence[str]) -> frozenset[str]:
         """Deletes up to ten parameters and returns the canonical names that are gone now.
 
         Raises ValueError for more than ten: AWS takes no more, some emulators do.
         """
-        if len(names) > DELETE_BATCH:
-            message = f"DeleteParameters takes {DELETE_BATCH} names, not {len(names)}"
+        if len(names) > NAMES_PER_CALL:
+            message = f"DeleteParameters takes {NAMES_PER_CALL} names, not {len(names)}"
             raise ValueError(message)
         if not names:
             return frozenset()
-        return self._calls.write(rates.DELETE, "DeleteParameters", partial(self._delete, names))
+        return self._calls.write("DeleteParameters", partial(self._delete, names))
 
     def _described(self, chosen: ParameterStringFilterTypeDef | None) -> Iterator[Sequence[Parameter]]:
-        return self._calls.pages(rates.DESCRIBE, "DescribeParameters", partial(self._described_page, chosen))
+        return self._calls.pages("DescribeParameters", partial(self._described_page, chosen))
 
     def _described_page(
         self, chosen: ParameterStringFilterTypeDef | None, token: str | None

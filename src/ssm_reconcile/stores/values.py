@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Value, canonical
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.wire import batches, forms, value_of
@@ -25,8 +25,6 @@ from ssm_reconcile.system import ReadPool
 if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
 
-BATCH = 10
-"""Names per GetParameters (aws-facts A1)."""
 _OF_A_NAME = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})
 _PASSING = frozenset({Trouble.LOST, Trouble.THROTTLED})
 _GIVE_UP_AFTER = 3
@@ -44,11 +42,11 @@ class Values:
         """What AWS says of each name, as `base.Reader.values` has it; raises StoreError."""
         work = _Work(self.ssm, self.calls, decrypt=decrypt)
         asked = dict.fromkeys(map(canonical, names))
-        self._side_by_side(work.batch, list(batches(asked, BATCH)))
+        self._side_by_side(work.batch, list(batches(asked, NAMES_PER_CALL)))
         # A name of one level may be stored without its slash; that nothing is there is believed only
         # after both forms were asked.
         bare = [forms(name)[-1] for name in sorted(work.missing) if len(forms(name)) > 1]
-        self._side_by_side(work.batch, list(batches(bare, BATCH)))
+        self._side_by_side(work.batch, list(batches(bare, NAMES_PER_CALL)))
         missing = frozenset(work.missing) - work.found.keys() - work.failed.keys()
         return Answers(found=work.found, missing=missing, failed=work.failed)
 
@@ -82,7 +80,7 @@ class _Work:
         if self.gave_up is not None:
             raise self.gave_up  # before whoever waits for the batches has heard of it
         try:
-            found, missing = self.calls.read(rates.GET, "GetParameters", partial(self._ask, names))
+            found, missing = self.calls.read("GetParameters", partial(self._ask, names))
         except StoreError as failure:
             if failure.kind in _PASSING:
                 self._count(failure)

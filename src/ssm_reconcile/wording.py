@@ -1,0 +1,44 @@
+"""Counts and lists in English, for messages and outputs: `1 change`, `1,050 changes`, `a, b and 7 more`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 change`, `1,050 changes`.
+
+    Args:
+        number: how many.
+        noun: the singular.
+        plural: the plural where it is not the singular with an `s`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(items: Sequence[str], most: int = 0) -> str:
+    """Return the items as one text: `a`, `a and b`, `a, b and c`; with `most`, `a, b and 7 more`."""
+    if most and len(items) > most:
+        return first_of(items, most)
+    if len(items) < 2:  # noqa: PLR2004 - `and` joins two
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def first_of(items: Sequence[str], most: int) -> str:
+    """Return the first items and the number of the others: `a, b` or `a, b and 7 more`."""
+    left = len(items) - most
+    return ", ".join(items[:most]) + (f" and {left:,} more" if left > 0 else "")
+
+
+def cut(lines: Sequence[str], most: int, rest: str = "more", mark: str = "...") -> list[str]:
+    """Return the first lines, and one line that counts the others: `... and 7 more`.
+
+    Args:
+        lines: all lines.
+        most: the number of lines to keep.
+        rest: the words after the number, `more` or for example `more lines`.
+        mark: the start of the last line.
+    """
+    left = len(lines) - most
+    return [*lines[:most], f"{mark} and {left:,} {rest}"] if left > 0 else list(lines)
