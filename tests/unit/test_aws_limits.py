@@ -7,7 +7,7 @@ import pytest
 from ssm_reconcile import aws_limits
 from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass, is_reserved_name
 from ssm_reconcile.init.survey import Survey
-from ssm_reconcile.load.patterns import fault
+from ssm_reconcile.load.patterns import pattern_error
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.resolve import resolve
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
@@ -50,7 +50,7 @@ def test_resolve_init_and_load_agree_on_reserved_names(name: str, reserved: bool
     assert (ProblemKind.NAME in [problem.kind for problem in desired.problems]) is reserved
     found = Survey(Access("us-east-1"), listing(HERE, parameter(name)), {}, {}, source_ring)
     assert (not found.names) is reserved
-    assert (fault(name) is not None) is reserved
+    assert (pattern_error(name) is not None) is reserved
 
 
 def test_each_operation_has_a_class_and_each_class_a_rate_and_an_operation() -> None:

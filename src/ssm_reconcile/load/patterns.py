@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, takewhile
 
+from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, is_reserved_name
 from ssm_reconcile.load.messages import SpecFindings, inline, name_hint, shown
 from ssm_reconcile.load.places import PlaceSpec
 from ssm_reconcile.load.schema import NodeView, replication_schema
@@ -21,9 +22,6 @@ from ssm_reconcile.load.tree import ListNode, ScalarNode
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.partitions import partition_of
 
-NAME_LIMIT = 1011
-"""Characters of a name including the ARN prefix of its place (aws-facts B6)."""
-LEVEL_LIMIT = 15
 DEEP = "**"
 
 
@@ -319,7 +317,7 @@ def pattern_error(pattern: str) -> str | None:
         )
     if sum(level != DEEP for level in parts) > LEVEL_LIMIT:
         return f"has more than {LEVEL_LIMIT} levels, and AWS takes no more: shorten it"
-    if parts[0].split("*", 1)[0].lower().startswith(("aws", "ssm")):
+    if is_reserved_name(_literal_start(parts[0])):
         return "begins with aws or ssm, which AWS keeps for itself: no parameter of yours has such a name"
     return None
 
