@@ -116,7 +116,7 @@ def test_a_saved_plan_gets_the_flags_of_guards_and_none_that_it_brings_along(scr
     [
         ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
         ({"command": "destroy"}, "validate, plan, apply or failed"),
-        ({"command": "plan", "allow_replace": "yes"}, "--allow-replace is true or false"),
+        ({"command": "plan", "allow_replace": "yes"}, "--allow-replace must be true or false"),
     ],
 )
 def test_misuse_is_told(script: Path, inputs: dict[str, str], told: str) -> None:
