@@ -33,6 +33,9 @@ from ssm_reconcile.settle import View, settle
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.system import ReadPool
 
+_PATTERNS_REPORTED = 20
+"""Findings about patterns without effect in one replication."""
+
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
@@ -176,7 +179,11 @@ def _judge(
         ),
         findings=(
             *_place_findings(spec, source, live),
-            *(_selection_findings(spec, situation.selected, source) if scope.addresses is None else ()),
+            *(
+                _selection_findings(spec, situation.selected, source, narrowed=bool(session.run.only))
+                if scope.addresses is None
+                else ()
+            ),
             *renamed(spec, source.place, drafts, whole),
             *unchecked_keys(spec, situation.rings),
             *unusable_source_keys(spec, source, situation.rings[SOURCE], changes, _unread(situation.views)),
@@ -252,15 +259,31 @@ def _place_findings(
     return found
 
 
-def _selection_findings(spec: Replication, selected: int, source: Listing) -> list[Finding]:
-    """Rules that select nothing are more often a slip than a wish."""
-    if selected or not source.complete:
+def _selection_findings(
+    spec: Replication, selected: int, source: Listing, *, narrowed: bool
+) -> list[Finding]:
+    """Return a warning for rules that select nothing, otherwise one for each pattern without effect."""
+    if not source.complete:
         return []
-    message = (
-        f"{spec.name}: the rules select none of the {len(source.parameters)} parameters of {source.place}:"
-        " look at `parameters`"
-    )
-    return [Finding(Severity.WARNING, "nothing-selected", message, str(spec.include[0].where or spec.name))]
+    every = f"the {len(source.parameters)} parameters of {source.place}"
+    if not selected:
+        message = f"{spec.name}: the rules select none of {every}: look at `parameters`"
+        where = str(spec.include[0].where or spec.name)
+        return [Finding(Severity.WARNING, "nothing-selected", message, where)]
+    if narrowed:
+        return []
+    unused = spec.patterns_without_effect((one.name, one.type) for one in source.parameters.values())
+    more = f" ({len(unused)} patterns are like this)" if len(unused) > _PATTERNS_REPORTED else ""
+    return [
+        Finding(
+            Severity.WARNING,
+            "pattern-without-effect",
+            f"{spec.name}: `{glob.text}` under `{key}` decides about none of {every}: no name matches it, or"
+            f" another pattern is applied first; correct or remove it{more}",
+            str(glob.where or spec.name),
+        )
+        for key, glob in unused[:_PATTERNS_REPORTED]
+    ]
 
 
 def _unread(views: Mapping[str, View]) -> set[str]:

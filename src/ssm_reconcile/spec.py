@@ -7,7 +7,7 @@ here reads a file or knows YAML.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -254,11 +254,44 @@ class Replication:
         today = None if self.id is None else digest_id(self.id)
         return Claim(self.owners(source), frozenset({today, *map(digest_id, self.previous_ids)}))
 
-    def rule_for(self, name: str, kind: str) -> Glob | None:
-        """The include rule that selects a source parameter, None when it is not selected."""
-        if kind not in self.types or any(glob.matches(name) for glob in self.exclude):
-            return None
+    def included_by(self, name: str) -> Glob | None:
+        """Return the first include pattern that matches a name."""
         return next((glob for glob in self.include if glob.matches(name)), None)
+
+    def excluded_by(self, name: str) -> Glob | None:
+        """Return the first exclude pattern that matches a name; it wins over every include."""
+        return next((glob for glob in self.exclude if glob.matches(name)), None)
+
+    def rule_for(self, name: str, kind: str) -> Glob | None:
+        """Return the include pattern that selects a source parameter; None when it is not selected."""
+        if kind not in self.types or self.excluded_by(name):
+            return None
+        return self.included_by(name)
+
+    def patterns_without_effect(self, parameters: Iterable[tuple[str, str]]) -> list[tuple[str, Glob]]:
+        """Return the patterns that decide about none of the given parameters, each with its key in the spec.
+
+        A pattern decides about a name when it is the first one that matches: of `exclude`, else of `include`,
+        and of `rewrite` where the name is selected.
+
+        Args:
+            parameters: The name and the type of each parameter of the source.
+        """
+        deciding: set[int] = set()
+        for name, kind in parameters:
+            if kind not in self.types:
+                continue
+            rule = self.excluded_by(name)
+            if rule is None and (rule := self.included_by(name)):
+                rewrites = (self.rewrite_for(name, scope) for scope in RewriteIn)
+                deciding.update(id(rewrite.match) for rewrite in rewrites if rewrite)
+            deciding.add(id(rule))
+        every = (
+            *(("parameters.include", glob) for glob in self.include),
+            *(("parameters.exclude", glob) for glob in self.exclude),
+            *(("rewrite", rewrite.match) for rewrite in self.rewrites),
+        )
+        return [(key, glob) for key, glob in every if id(glob) not in deciding]
 
     def rewrite_for(self, name: str, scope: RewriteIn) -> Rewrite | None:
         """The rewrite rule that applies to a source parameter: the first that matches its name."""

@@ -749,3 +749,27 @@ class TestPlan:
         stage.world.put(stage.here, "/p/a", "v")
         report = stage.apply()
         assert (report.remaining, report.exit_code) == ((), 0)
+
+
+def test_patterns_without_effect_are_reported_only_by_a_plan_of_all_parameters_of_a_complete_source() -> None:
+    stage = Stage(replication(include=(Glob("/p/**"), Glob("/p/a"))))
+    stage.world.put(stage.here, "/p/a", "v")
+    (found,) = stage.plan().all_findings
+    assert (found.code, found.severity.value) == ("pattern-without-effect", "warning")
+    assert "`/p/a` under `parameters.include` decides about none of the 1 parameters of" in found.message
+    assert stage.plan(Run(only=("/p/a",))).all_findings == ()
+    for i in range(60):
+        stage.world.put(stage.here, f"/p/{i:02}", "v")
+    stage.world.faults = lambda operation, place, _names, nth: (
+        lost(done=False) if (operation, place, nth % 2) == ("DescribeParameters", stage.here, 0) else None
+    )
+    stage.world.traffic.forget()
+    assert [one.code for one in stage.plan().all_findings] == ["incomplete-place"]
+
+
+def test_at_most_twenty_patterns_without_effect_are_reported() -> None:
+    stage = Stage(replication(include=(Glob("/p/**"), *(Glob(f"/q/{i}") for i in range(30)))))
+    stage.world.put(stage.here, "/p/a", "v")
+    found = stage.plan().all_findings
+    assert len(found) == 20
+    assert all("(30 patterns are like this)" in one.message for one in found)

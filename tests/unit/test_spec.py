@@ -121,6 +121,31 @@ def test_the_first_include_that_means_a_name_is_the_one_that_is_shown() -> None:
     assert rules.rule_for("/prod/a", "String") == Glob("/prod/**")
 
 
+def test_a_pattern_has_an_effect_when_it_is_the_first_that_matches_a_parameter() -> None:
+    rules = replication(
+        include=globs("/prod/b", "/prod/**", "/prod/a", "/dev/*"),
+        exclude=globs("/prod/x/*", "/prod/x/y", "/prod/secret/*"),
+        types=frozenset({"String"}),
+        rewrites=(
+            Rewrite(Glob("/prod/a"), RewriteIn.VALUE, "a", "b"),
+            Rewrite(Glob("/prod/*"), RewriteIn.VALUE, "a", "c"),
+            Rewrite(Glob("/prod/b"), RewriteIn.NAME, "a", "d"),
+            Rewrite(Glob("/prod/b"), RewriteIn.VALUE, "a", "e"),
+            Rewrite(Glob("/prod/x/y"), RewriteIn.VALUE, "a", "f"),
+        ),
+    )
+    names = ("/prod/a", "/prod/b", "/prod/x/y")
+    parameters = [*((name, "String") for name in names), ("/prod/secret/a", "SecureString")]
+    assert [(key, glob.text) for key, glob in rules.patterns_without_effect(parameters)] == [
+        ("parameters.include", "/prod/a"),
+        ("parameters.include", "/dev/*"),
+        ("parameters.exclude", "/prod/x/y"),
+        ("parameters.exclude", "/prod/secret/*"),
+        ("rewrite", "/prod/b"),
+        ("rewrite", "/prod/x/y"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("skip", "tags", "applies"),
     [

@@ -79,8 +79,8 @@ def _key(case: Case, wanted: Desired) -> str:
 
 def _selection(name: str, kind: str, spec: Replication) -> Iterator[Fact]:
     """Which rule selects or excludes a source parameter, with its line."""
-    excluding = next((glob for glob in spec.exclude if glob.matches(name)), None)
-    including = next((glob for glob in spec.include if glob.matches(name)), None)
+    excluding = spec.excluded_by(name)
+    including = spec.included_by(name)
     if excluding is not None:
         yield "excluded by", f"exclude {excluding}"
     elif including is None:

@@ -207,10 +207,10 @@ def _unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, lis
             f"there is no {address} in {scene.source.place}, and nothing here is ours",
             ["check the spelling: letters match exactly", "check that the spec's source is the right one"],
         )
-    excluding = next((glob for glob in spec.exclude if glob.matches(address)), None)
+    excluding = spec.excluded_by(address)
     if excluding is not None:
         return f"excluded by {excluding}", ["take that rule out of `parameters.exclude`, or narrow it"]
-    if all(not glob.matches(address) for glob in spec.include):
+    if spec.included_by(address) is None:
         where = f" ({spec.where})" if spec.where else ""
         return "no include rule selects it", [f"add it to `parameters.include`{where}"]
     return (
