@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, assert_never
 
+from ssm_reconcile.attributes import COPIED, FIRST
 from ssm_reconcile.model import SECURE, Desired, Tags, sorted_tags
 from ssm_reconcile.record import Record, key_digest, rewrite_digest
 
@@ -312,15 +313,17 @@ def effect_of(change: Change) -> dict[str, Any]:
         document["source"] = source.name
         document["desired"] = {
             "type": source.type,
-            "description": source.description,
-            # of a secret it is not shown, and the source version stands for it
-            "allowed_pattern": None if _of_a_secret(change) else source.allowed_pattern,
             "tier": desired.tier,
-            "policies": list(source.policies),
-            "data_type": source.data_type,
             "key": desired.key_identity,
             "shaping": [key_digest(desired.key_identity), rewrite_digest(desired.substitutions)],
         }
+        for one in COPIED:
+            value = one.of(source)
+            if value != one.default or one.since == FIRST:
+                # of a secret it is not shown, and the source version stands for it
+                hidden = one.is_private and _of_a_secret(change)
+                shown = value if isinstance(value, str) else list(value)
+                document["desired"][one.field] = None if hidden else shown
         if desired.may_rise:
             document["desired"]["may_rise"] = True
     return document

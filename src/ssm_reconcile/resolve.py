@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, TAG_LIMIT, TAG_VALUE_LIMIT, is_reserved_name
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.model import (
@@ -279,13 +280,8 @@ def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]
 
 def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
     """Texts that are not Unicode: AWS could not be sent what it is said to hold."""
-    texts = {
-        "description": (parameter.description,),
-        "AllowedPattern": (parameter.allowed_pattern,),
-        "policies": parameter.policies,
-        "tags": (*wanted.keys(), *wanted.values()),
-    }
-    broken = [name for name, every in texts.items() if not all(map(is_unicode, every))]
+    broken = [one.name for one in COPIED if not is_unicode("".join(one.of(parameter)))]
+    broken += [] if all(map(is_unicode, (*wanted.keys(), *wanted.values()))) else ["tags"]
     if not broken:
         return ()
     where = " and ".join(broken)

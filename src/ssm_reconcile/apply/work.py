@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import STANDARD_BYTES
 from ssm_reconcile.change import Change
 from ssm_reconcile.clock import Clock, Stop
@@ -170,12 +171,9 @@ def request(
         text=text,
         type=source.type,
         overwrite=tags is None,
-        description=source.description,
-        allowed_pattern=source.allowed_pattern,
         tier=tier_of(desired, text),
-        policies=source.policies,
         clears_policies=clears,
-        data_type=source.data_type,
+        **{one.field: getattr(source, one.field) for one in COPIED},
         key_id=desired.key_id if source.is_secret else None,
         tags=tags,
     )

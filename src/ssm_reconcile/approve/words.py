@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Change, Fate
 
 Effect: TypeAlias = Mapping[str, Any]
@@ -13,12 +14,8 @@ Effect: TypeAlias = Mapping[str, Any]
 _EXPECTED = ("source version", "source last modified", "version", "last modified")
 _SPOKEN = {"type": "type", "tier": "tier", "data_type": "DataType", "key": "KeyId"}
 """Desired attributes that are shown as they were and are; the others may be long, or hidden."""
-_NAMED = {
-    "description": "description",
-    "allowed_pattern": "AllowedPattern",
-    "policies": "policies",
-    "shaping": "key or rewrite rules",
-}
+_NAMED = {one.field: one.name for one in COPIED if one.field not in _SPOKEN}
+_NAMED["shaping"] = "key or rewrite rules"
 
 
 def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:

@@ -5,10 +5,9 @@ Both sides are normalised first and compared then. Values are compared by their 
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
-from typing import Any
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.model import (
     ADVANCED,
@@ -26,8 +25,6 @@ from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
-IN_PLACE = frozenset({VALUE, "type", "description", "AllowedPattern", "policies", "KeyId"})
-"""What an overwrite changes in AWS. A tier changes in place too, but only upwards."""
 
 
 class Verdict(StrEnum):
@@ -61,108 +58,45 @@ def value_difference(source: Reading | None, live: Reading | None) -> Difference
 def attribute_differences(
     desired: Desired, live: Parameter, ring: Keyring, record: Record | None
 ) -> tuple[Difference, ...]:
-    """All attributes but the value and the tags that differ, sorted by name.
+    """Return the attributes that differ, except the value and the tags, sorted by name.
 
-    `record` is the replica's own, where it is ours: it remembers which key the write resolved to, so
-    an alias that points elsewhere since is a difference although its name is the same.
+    `record` is the replica's own, where it is ours: it has the key that the last write resolved to, so an
+    alias that names another key now is a difference although its name is the same.
     """
-    before, after = _attributes_of(live, desired, ring), _attributes_to_be(desired, live)
-    if record is not None and record.left_at(live) and _unknown_keys(before, after):
-        after["KeyId"] = before["KeyId"]  # our own write chose it, and nobody has written since
-    if before == after and not _repointed(desired, record):
-        return ()
-    secret = desired.source.is_secret or live.is_secret
-    found = [_shown(name, live, desired, secret=secret) for name in _names_that_differ(before, after)]
-    if _repointed(desired, record) and not any(d.attribute == "KeyId" for d in found):
-        found.append(Difference("KeyId", live.key_id or MANAGED_KEY, desired.key_id, repointed=True))
+    source = desired.source
+    hides = source.is_secret or live.is_secret
+    found = [
+        Difference(one.name, secret=True)
+        if one.is_private and hides
+        else Difference(one.name, one.text_of(live), one.text_of(source))
+        for one in COPIED
+        if one.differs(live, source)
+    ]
+    if live.type != source.type:
+        found.append(Difference("type", live.type, source.type))
+    # Intelligent-Tiering is requested, never reported: either tier may result from it (aws-facts B3).
+    if live.tier != desired.tier and INTELLIGENT not in (desired.tier, live.tier):
+        found.append(Difference("tier", live.tier, desired.tier))
+    found += _key_difference(desired, live, ring, record)
     return tuple(sorted(found, key=lambda difference: difference.attribute))
 
 
-def _unknown_keys(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    """Whether both sides have a key, and KMS could not tell of one of them which it is."""
-    keys = (before["KeyId"], after["KeyId"])
-    return None not in keys and not all(map(is_resolved, keys))
-
-
-def _repointed(desired: Desired, record: Record | None) -> bool:
-    return (
-        record is not None
-        and desired.source.is_secret
-        and is_resolved(desired.key_identity)
-        and record.key not in ("none", WAS_SECRET, key_digest(desired.key_identity))
-    )
-
-
-def _names_that_differ(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """DeepDiff on the pairs that are known to differ only: on everything it is slow (ux.md section 3)."""
-    from deepdiff import DeepDiff
-
-    difference = DeepDiff(before, after, view="tree", ignore_order=False)
-    paths = {item.path(output_format="list")[0] for change in difference.values() for item in change}
-    return sorted(str(path) for path in paths)
-
-
-def _attributes_to_be(desired: Desired, live: Parameter) -> dict[str, Any]:
-    source = desired.source
-    either = INTELLIGENT in (desired.tier, live.tier)
-    return {
-        "type": source.type,
-        "description": source.description,
-        "AllowedPattern": source.allowed_pattern,
-        "tier": INTELLIGENT if either else desired.tier,
-        "policies": [_policy(text) for text in sorted(source.policies)],
-        "DataType": source.data_type,
-        "KeyId": desired.key_identity if source.is_secret else None,
-    }
-
-
-def _attributes_of(live: Parameter, desired: Desired, ring: Keyring) -> dict[str, Any]:
-    """Intelligent-Tiering is a request and never a state: either tier answers it (aws-facts B3)."""
-    either = INTELLIGENT in (desired.tier, live.tier)
-    return {
-        "type": live.type,
-        "description": live.description,
-        "AllowedPattern": live.allowed_pattern,
-        "tier": INTELLIGENT if either else live.tier,
-        "policies": [_policy(text) for text in sorted(live.policies)],
-        "DataType": live.data_type,
-        "KeyId": ring.identity(live.key_id or MANAGED_KEY) if live.is_secret else None,
-    }
-
-
-def _policy(text: str) -> Any:
-    """A policy as JSON, so that its spaces make no difference; the text itself where it is not JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _shown(name: str, live: Parameter, desired: Desired, *, secret: bool) -> Difference:
-    """One attribute before and after. The pattern of a secret says too much about it."""
-    source = desired.source
-    match name:
-        case "type":
-            return Difference(name, live.type, source.type)
-        case "description":
-            return Difference(name, live.description, source.description)
-        case "AllowedPattern":
-            if secret:
-                return Difference(name, secret=True)
-            return Difference(name, live.allowed_pattern, source.allowed_pattern)
-        case "tier":
-            return Difference(name, live.tier, desired.tier)
-        case "policies":
-            return Difference(name, _joined(live.policies), _joined(source.policies))
-        case "DataType":
-            return Difference(name, live.data_type, source.data_type)
-        case _:
-            before = (live.key_id or MANAGED_KEY) if live.is_secret else None
-            return Difference(name, before, desired.key_id)
-
-
-def _joined(policies: tuple[str, ...]) -> str:
-    return "[" + ",".join(sorted(policies)) + "]"
+def _key_difference(
+    desired: Desired, live: Parameter, ring: Keyring, record: Record | None
+) -> list[Difference]:
+    """Return how the keys differ: by what they resolve to, or because the alias names another key now."""
+    before = (live.key_id or MANAGED_KEY) if live.is_secret else None
+    old = None if before is None else ring.identity(before)
+    new = desired.key_identity if desired.source.is_secret else None
+    unknown = None not in (old, new) and not (is_resolved(old) and is_resolved(new))
+    if record is not None and record.left_at(live) and unknown:
+        old = new  # the last write chose the key, and the parameter has not changed since
+    if old != new:
+        return [Difference("KeyId", before, desired.key_id)]
+    known = ("none", WAS_SECRET, key_digest(new))
+    if record is not None and new is not None and is_resolved(new) and record.key not in known:
+        return [Difference("KeyId", live.key_id or MANAGED_KEY, desired.key_id, repointed=True)]
+    return []
 
 
 def tag_difference(replication: Replication, desired: Desired, live: Tags) -> TagDiff:
@@ -184,4 +118,5 @@ def tag_difference(replication: Replication, desired: Desired, live: Tags) -> Ta
 def cannot_change_in_place(desired: Desired, live: Parameter, differences: tuple[Difference, ...]) -> bool:
     """Whether only a replacement helps: another data type, or Advanced to Standard (aws-facts B3)."""
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
-    return any(d.attribute == "DataType" or (d.attribute == "tier" and downgrade) for d in differences)
+    fixed = {one.name for one in COPIED if not one.in_place}
+    return any(d.attribute in fixed or (d.attribute == "tier" and downgrade) for d in differences)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ssm_reconcile import observe
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import is_reserved_name
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
@@ -248,8 +249,7 @@ def _same_rest(name: str, listing: Listing, there: Listing, namesake: str | None
     """Whether all that is replicated besides the value is the same, as far as listings show."""
     source, target = listing.parameters[name], there.parameters[name]
     same = all(
-        getattr(source, word) == getattr(target, word)
-        for word in ("description", "allowed_pattern", "tier", "policies", "data_type")
+        getattr(source, word) == getattr(target, word) for word in ("tier", *(one.field for one in COPIED))
     )
     key = namesake or MANAGED_KEY
     same_key = not source.is_secret or (target.key_id or MANAGED_KEY) == key

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import changed_by
 from ssm_reconcile.renderers.inert import shown, shown_pair, visible
 
 SECURE = "SecureString"
 OURS = "ssm-reconcile:"
 """How our own tags begin."""
-ORDER = ("type", "value", "description", "AllowedPattern", "tier", "policies", "DataType", "KeyId", "tags")
+ORDER = tuple(one.name for one in ATTRIBUTES)
 
 
 @dataclass(frozen=True, slots=True)

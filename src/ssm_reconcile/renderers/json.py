@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Change, Create, Delete, Difference, Expected, Release, Update
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import STANDARD, TEXT, Desired
+from ssm_reconcile.model import STANDARD, Desired
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
 from ssm_reconcile.renderers.inert import escaped
 from ssm_reconcile.report import Outcome, Report, Result
@@ -252,17 +253,14 @@ def _difference(difference: Difference) -> dict[str, Any]:
 def _anew(desired: Desired) -> dict[str, Any]:
     """The attributes of a parameter that is made; the pattern of a secret is not shown."""
     source = desired.source
-    pattern = {"secret": True} if source.is_secret else {"before": None, "after": source.allowed_pattern}
-    policies = "[" + ",".join(sorted(source.policies)) + "]"
-    every = {
-        "description": (source.description, {"before": None, "after": source.description}),
-        "AllowedPattern": (source.allowed_pattern, pattern),
-        "tier": (desired.tier != STANDARD, {"before": None, "after": desired.tier}),
-        "policies": (source.policies, {"before": None, "after": policies}),
-        "DataType": (source.data_type != TEXT, {"before": None, "after": source.data_type}),
-        "KeyId": (desired.key_id, {"before": None, "after": desired.key_id}),
+    hidden = {one.name for one in COPIED if one.is_private and source.is_secret}
+    texts = {one.name: one.text_of(source) for one in COPIED if one.of(source) != one.default}
+    texts |= {"tier": desired.tier} if desired.tier != STANDARD else {}
+    texts |= {"KeyId": desired.key_id} if desired.key_id else {}
+    return {
+        name: {"secret": True} if name in hidden else {"before": None, "after": text}
+        for name, text in texts.items()
     }
-    return {name: shown for name, (worth_it, shown) in every.items() if worth_it}
 
 
 def _other(other: Other) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.model import (
     SECURE,
     STANDARD,
-    TEXT,
     Parameter,
     Place,
     Sealed,
@@ -45,14 +45,15 @@ def parameter_of(told: Mapping[str, Any]) -> Parameter:
         version=told["Version"],
         last_modified=_aware(told["LastModifiedDate"]),
         last_modified_user=intern(told.get("LastModifiedUser") or ""),
-        description=intern(told.get("Description") or ""),
-        allowed_pattern=intern(told.get("AllowedPattern") or ""),
         tier=intern(told.get("Tier") or STANDARD),
-        policies=policies_of(told.get("Policies") or ()),
-        data_type=intern(told.get("DataType") or TEXT),
+        **{one.field: _attribute_of(told.get(one.api), one.default) for one in COPIED},
         # Some emulators keep the key of a SecureString that has become a String.
         key_id=intern(key) if key and told["Type"] == SECURE else None,
     )
+
+
+def _attribute_of(told: Any, default: str | tuple[str, ...]) -> Any:
+    return intern(told or default) if isinstance(default, str) else policies_of(told or ())
 
 
 def policies_of(told: Iterable[Any]) -> tuple[str, ...]:
@@ -123,16 +124,14 @@ def put_arguments(request: Put) -> PutParameterRequestTypeDef:
         "Overwrite": request.overwrite,
         "Tier": request.tier,  # type: ignore[typeddict-item]  # the same
     }
-    if request.overwrite or request.description:
-        arguments["Description"] = request.description
-    if request.overwrite or request.allowed_pattern:
-        arguments["AllowedPattern"] = request.allowed_pattern
-    if request.policies:
-        arguments["Policies"] = f"[{','.join(request.policies)}]"
-    elif request.is_clearing:
+    if request.is_clearing:
         arguments["Policies"] = CLEAR_POLICIES
-    if request.data_type != TEXT:
-        arguments["DataType"] = request.data_type
+    for one in COPIED:
+        value = getattr(request, one.field)
+        if isinstance(value, tuple) and value:
+            arguments[one.api] = f"[{','.join(value)}]"  # type: ignore[literal-required]  # of the table
+        elif isinstance(value, str) and (value != one.default or (request.overwrite and one.in_place)):
+            arguments[one.api] = value  # type: ignore[literal-required]  # of the table
     if request.type == SECURE and request.key_id is not None:
         arguments["KeyId"] = request.key_id
     if request.tags:

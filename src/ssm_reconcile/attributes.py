@@ -1,0 +1,86 @@
+"""The attributes of a parameter: one row each.
+
+Readers of the table: `stores/wire.py` (read and write), `diff/compare.py`, the plan id (`change.py`), and
+every output. To add an attribute that replicas take over from their source, add a row here and a field of
+the same name to `model.Parameter` and `stores.base.Put`. `type`, `value`, `tier`, `KeyId` and `tags`
+have rules of their own in `diff`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ssm_reconcile.model import TEXT, Parameter
+
+FIRST = "1.0"
+"""The first format version of a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute. Its value is a text, or a tuple of JSON texts whose order and spaces do not matter.
+
+    Attributes:
+        name: The name in differences and in all outputs.
+        field: The field of `model.Parameter` and of `stores.base.Put`, and the key in the plan id. Empty
+            for an attribute with rules of its own.
+        api: The key in the response of DescribeParameters and in the request of PutParameter.
+        default: The value of a parameter that was created without it. Not sent with a create, not shown.
+        in_place: Whether an overwrite changes it. If so, every overwrite sends it: AWS keeps what is omitted.
+        is_private: Whether the value of a SecureString's attribute is not shown.
+        since: The format version of the plan whose id covers it first. After `FIRST`: a default is left
+            out of the id, so that approvals of earlier plans stay valid.
+    """
+
+    name: str
+    field: str = ""
+    api: str = ""
+    default: str | tuple[str, ...] = ""
+    in_place: bool = True
+    is_private: bool = False
+    since: str = FIRST
+
+    def of(self, parameter: Parameter) -> str | tuple[str, ...]:
+        """Return the value that a parameter has."""
+        value: str | tuple[str, ...] = getattr(parameter, self.field)
+        return value
+
+    def text_of(self, parameter: Parameter) -> str:
+        """Return the value as it is shown."""
+        value = self.of(parameter)
+        return value if isinstance(value, str) else "[" + ",".join(sorted(value)) + "]"
+
+    def differs(self, one: Parameter, other: Parameter) -> bool:
+        """Whether two parameters differ in this attribute."""
+        return _comparable(self.of(one)) != _comparable(self.of(other))
+
+
+ATTRIBUTES = (
+    Attribute("type"),
+    Attribute("value"),
+    Attribute("description", "description", "Description"),
+    Attribute("AllowedPattern", "allowed_pattern", "AllowedPattern", is_private=True),
+    Attribute("tier"),
+    Attribute("policies", "policies", "Policies", default=()),
+    # Some partitions refuse the default `text` in a request (aws-facts B8).
+    Attribute("DataType", "data_type", "DataType", default=TEXT, in_place=False),
+    Attribute("KeyId"),
+    Attribute("tags"),
+)
+"""In the order in which outputs list them."""
+COPIED = tuple(one for one in ATTRIBUTES if one.field)
+"""The attributes that a replica takes over from its source unchanged, and that a parameter can be without."""
+
+
+def _comparable(value: str | tuple[str, ...]) -> object:
+    return value if isinstance(value, str) else [_parsed(text) for text in sorted(value)]
+
+
+def _parsed(text: str) -> Any:
+    """Return a policy as JSON; a text that is not JSON as it is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
