@@ -19,7 +19,7 @@ class _SearchPaths(list[str]):
 
 @cache
 def _shared_loader(search_path: str | None = None) -> Loader:
-    paths = [] if search_path is None else [os.path.expanduser(p) for p in search_path.split(os.pathsep)]
+    paths = [] if search_path is None else search_path.split(os.pathsep)
     return Loader(extra_search_paths=_SearchPaths(paths))
 
 
@@ -29,4 +29,4 @@ def pytest_configure() -> None:
         if name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_")):
             del os.environ[name]
     # A session of boto3 parses megabytes of service models: most of the time of a test over moto.
-    botocore.session.create_loader = _shared_loader  # type: ignore[attr-defined]  # imported there
+    botocore.session.create_loader = _shared_loader

@@ -21,7 +21,7 @@ from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replic
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.region import Region
 from tests.fake_aws.world import Seen
-from tests.property import deeds
+from tests.property import actions
 from tests.property.expected import View
 from tests.property.stage import FAR, FROM, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
 
@@ -38,36 +38,36 @@ SPEC = Replication(
     id="k3v9x2m7qa",
 )
 TEAM = (("team", "a"),)
-FIRST: tuple[deeds.Deed, ...] = (
-    *(deeds.Writes(SOURCE, name, "as it was", tags=TEAM) for name in ("/p/moved", "/p/tagged", "/p/gone")),
-    *(deeds.Writes(SOURCE, name, "as it was") for name in ("/p/lent", "/p/out", "/p/calm")),
-    deeds.Writes(SOURCE, "/p/quiet", "hush", "SecureString", key="alias/app"),
-    deeds.Writes(SOURCE, "/p/turned", "hush", "SecureString"),
-    deeds.Writes(SOURCE, "/p/wide", "narrow"),
-    deeds.Writes(NEAR, "/p/lent", "as it was"),
-    deeds.Writes(FAR, "/p/lent", "as it was"),
+FIRST: tuple[actions.UserAction, ...] = (
+    *(actions.Write(SOURCE, name, "as it was", tags=TEAM) for name in ("/p/moved", "/p/tagged", "/p/gone")),
+    *(actions.Write(SOURCE, name, "as it was") for name in ("/p/lent", "/p/out", "/p/calm")),
+    actions.Write(SOURCE, "/p/quiet", "hush", "SecureString", key="alias/app"),
+    actions.Write(SOURCE, "/p/turned", "hush", "SecureString"),
+    actions.Write(SOURCE, "/p/wide", "narrow"),
+    actions.Write(NEAR, "/p/lent", "as it was"),
+    actions.Write(FAR, "/p/lent", "as it was"),
 )
-SINCE: tuple[deeds.Deed, ...] = (
-    *(deeds.Writes(SOURCE, f"/p/new{i}", f"fresh {i}", tags=TEAM) for i in range(3)),
-    deeds.Writes(SOURCE, "/p/newest", "fresh and secret", "SecureString", key="alias/app"),
-    deeds.Writes(SOURCE, "/p/moved", "as it is now"),
-    deeds.Untags(SOURCE, "/p/moved", ("team",)),
-    deeds.Tags(SOURCE, "/p/moved", (("owner", "b"),)),
-    deeds.Writes(SOURCE, "/p/turned", "other hush", "SecureString"),
-    deeds.Tags(SOURCE, "/p/tagged", (("team", "b"), ("tier", "1"))),
-    deeds.Deletes(SOURCE, "/p/gone"),
-    deeds.Deletes(SOURCE, "/p/lent"),
-    deeds.Tags(SOURCE, "/p/out", (("skip_sync", "1"),)),
-    deeds.Writes(NEAR, "/p/wide", "narrow", tier="Advanced"),
-    deeds.Writes(SOURCE, "/p/equal", "the same"),
-    deeds.Writes(NEAR, "/p/equal", "the same"),
-    deeds.Writes(SOURCE, "/p/taken", "ours"),
-    deeds.Writes(NEAR, "/p/taken", "theirs", tags=(("theirs", "1"),)),
-    deeds.Writes(SOURCE, "/p/foreign", "ours"),
-    deeds.Writes(NEAR, "/p/foreign", "theirs"),
-    deeds.Claims(NEAR, "/p/foreign"),
+SINCE: tuple[actions.UserAction, ...] = (
+    *(actions.Write(SOURCE, f"/p/new{i}", f"fresh {i}", tags=TEAM) for i in range(3)),
+    actions.Write(SOURCE, "/p/newest", "fresh and secret", "SecureString", key="alias/app"),
+    actions.Write(SOURCE, "/p/moved", "as it is now"),
+    actions.RemoveTags(SOURCE, "/p/moved", ("team",)),
+    actions.AddTags(SOURCE, "/p/moved", (("owner", "b"),)),
+    actions.Write(SOURCE, "/p/turned", "other hush", "SecureString"),
+    actions.AddTags(SOURCE, "/p/tagged", (("team", "b"), ("tier", "1"))),
+    actions.Delete(SOURCE, "/p/gone"),
+    actions.Delete(SOURCE, "/p/lent"),
+    actions.AddTags(SOURCE, "/p/out", (("skip_sync", "1"),)),
+    actions.Write(NEAR, "/p/wide", "narrow", tier="Advanced"),
+    actions.Write(SOURCE, "/p/equal", "the same"),
+    actions.Write(NEAR, "/p/equal", "the same"),
+    actions.Write(SOURCE, "/p/taken", "ours"),
+    actions.Write(NEAR, "/p/taken", "theirs", tags=(("theirs", "1"),)),
+    actions.Write(SOURCE, "/p/foreign", "ours"),
+    actions.Write(NEAR, "/p/foreign", "theirs"),
+    actions.Claim(NEAR, "/p/foreign"),
     *(
-        deeds.Writes(where, "/x/elsewhere", "none of our business", tags=TEAM)
+        actions.Write(where, "/x/elsewhere", "none of our business", tags=TEAM)
         for where in (SOURCE, NEAR, FAR)
     ),
 )
@@ -93,11 +93,11 @@ class Mixed:
 def mixed(readings: AwsBehaviour | None = None) -> Mixed:
     """A fresh one."""
     stage = Stage(readings)
-    deeds.happen(stage, FIRST)
+    actions.perform(stage, FIRST)
     stage.later()
     stage.apply(SPEC)
     stage.later()
-    deeds.happen(stage, SINCE)
+    actions.perform(stage, SINCE)
     stage.later()
     return Mixed(stage, stage.world.snapshot())
 
@@ -148,7 +148,7 @@ def assert_done(stage: Stage, spec: Replication, report: Report, target: str, na
     view = View(stage, spec, spec.target(target))
     live = stage.world.peek(view.place, name)
     if change.desired is None:
-        assert live is None or not deeds.is_ours_to_read(dict(live.tags))
+        assert live is None or not actions.has_ownership_tags(dict(live.tags))
         return
     source = stage.world.peek(stage.source, change.desired.source.name)
     assert live is not None

@@ -14,7 +14,7 @@ from tests.faults.mixed import assert_told, assert_untouched
 from tests.faults.test_kills import Dying, Killed
 from tests.faults.test_matrix import KINDS, OPERATIONS
 from tests.property.profiles import examples
-from tests.property.stories import Story, stories
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.test_converge import held_back, unsettled
 
 moments = st.tuples(st.sampled_from(OPERATIONS), st.integers(1, 9))
@@ -37,27 +37,27 @@ class Storm:
         return end or (None if kind is None else KINDS[kind])
 
 
-@given(story=stories(), failing=failures, death=deaths)
+@given(scenario=scenarios(), failing=failures, death=deaths)
 @examples(80)
 def test_whatever_fails_is_told_harms_nothing_else_and_is_mended_by_the_next_run(
-    story: Story, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
+    scenario: Scenario, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
 ) -> None:
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     before = stage.world.state()
     stage.world.traffic.forget()
     stage.world.faults = Storm(failing, death)
     try:
-        report = stage.apply(story.spec, run=story.run)
+        report = stage.apply(scenario.spec, run=scenario.run)
     except Killed:
         assert_untouched(stage, before, plan)
     except ReconcileError:
         assert stage.world.state() == before
     else:
-        assert_told(stage, before, report, spec=story.spec)
+        assert_told(stage, before, report, spec=scenario.spec)
         assert_untouched(stage, before, report.plan)
     stage.world.faults = None
     stage.later()
-    besides = held_back(stage, story.run, stage.apply(story.spec, run=story.run))
+    besides = held_back(stage, scenario.run, stage.apply(scenario.spec, run=scenario.run))
     stage.later()
-    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
+    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []

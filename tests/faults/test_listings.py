@@ -17,8 +17,8 @@ from tests.fake_aws.traffic import Fault, skipped
 from tests.fake_aws.world import Lag, Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, mixed
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import FAR, NEAR, SOURCE, Stage
-from tests.property.stories import Story, stories
 from tests.property.test_converge import held_back, unsettled
 
 
@@ -92,13 +92,13 @@ LAGS = (
 """How far listings may be behind; reads of one parameter are not (aws-facts B14)."""
 
 
-@given(story=stories(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))
+@given(scenario=scenarios(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))
 @examples(60)
 def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
-    story: Story, lag: Lag, pause: int
+    scenario: Scenario, lag: Lag, pause: int
 ) -> None:
-    stage = story.told()
-    true_plan = stage.plan(story.spec, run=story.run)
+    stage = scenario.told()
+    true_plan = stage.plan(scenario.spec, run=scenario.run)
     leaving = {
         (change.target, canonical(change.name))
         for change in true_plan.changes
@@ -107,9 +107,9 @@ def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
     deeds_before = stage.world.state()
     stage.clock.sleep(float(pause))
     stage.world.lag = lag
-    report = stage.apply(story.spec, run=story.run)
+    report = stage.apply(scenario.spec, run=scenario.run)
     after = stage.world.state()
-    for target in story.spec.targets:
+    for target in scenario.spec.targets:
         place = stage.places[target.name]
         for name in deeds_before[place].keys() - after[place].keys():
             assert (target.name, name) in leaving, (
@@ -121,9 +121,9 @@ def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
             assert deeds_before[place].get(name) == after[place].get(name)
     stage.world.lag = Lag()
     stage.later(minutes=90)
-    besides = held_back(stage, story.run, stage.apply(story.spec, run=story.run))
+    besides = held_back(stage, scenario.run, stage.apply(scenario.spec, run=scenario.run))
     stage.later()
-    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
+    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []
 
 
 def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:

@@ -16,7 +16,7 @@ from ssm_reconcile.report import Report, Result
 from tests.fake_aws.behaviour import AwsBehaviour, Recreate
 from tests.fake_aws.traffic import Fault
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
-from tests.property import deeds
+from tests.property import actions
 from tests.property.stage import NEAR, SOURCE, Stage
 
 
@@ -96,41 +96,41 @@ def test_whatever_a_create_right_after_a_delete_is_told(recreate: Recreate) -> N
         assert_converges(stage)
 
 
-CROSSINGS: dict[str, deeds.Deed] = {
-    "the source goes": deeds.Deletes(SOURCE, "/p/moved"),
-    "the source is made anew": deeds.Recreates(SOURCE, "/p/moved", "made anew"),
-    "the source comes back": deeds.Writes(SOURCE, "/p/gone", "back again"),
-    "the source opts out": deeds.Tags(SOURCE, "/p/moved", (("skip_sync", "1"),)),
-    "the replica changes": deeds.Writes(NEAR, "/p/moved", "by hand"),
-    "the replica goes": deeds.Deletes(NEAR, "/p/moved"),
-    "the replica is made anew": deeds.Recreates(NEAR, "/p/moved", "made anew"),
-    "the replica opts out": deeds.Tags(NEAR, "/p/moved", (("skip_sync", "1"),)),
-    "the replica is detached": deeds.Detaches(NEAR, "/p/moved"),
-    "the replica is claimed": deeds.Claims(NEAR, "/p/moved"),
-    "what is to go is changed": deeds.Writes(NEAR, "/p/gone", "by hand"),
-    "what is to go is detached": deeds.Detaches(NEAR, "/p/gone"),
-    "what is to go is gone": deeds.Deletes(NEAR, "/p/gone"),
-    "a name is taken": deeds.Writes(NEAR, "/p/new1", "theirs"),
-    "what is to be replaced is changed": deeds.Writes(NEAR, "/p/wide", "by hand", tier="Advanced"),
-    "what is to be adopted is changed": deeds.Writes(NEAR, "/p/equal", "by hand"),
-    "what is to be adopted is claimed": deeds.Claims(NEAR, "/p/equal"),
-    "what is to be released is detached": deeds.Detaches(NEAR, "/p/lent"),
+CROSSINGS: dict[str, actions.UserAction] = {
+    "the source goes": actions.Delete(SOURCE, "/p/moved"),
+    "the source is made anew": actions.Recreate(SOURCE, "/p/moved", "made anew"),
+    "the source comes back": actions.Write(SOURCE, "/p/gone", "back again"),
+    "the source opts out": actions.AddTags(SOURCE, "/p/moved", (("skip_sync", "1"),)),
+    "the replica changes": actions.Write(NEAR, "/p/moved", "by hand"),
+    "the replica goes": actions.Delete(NEAR, "/p/moved"),
+    "the replica is made anew": actions.Recreate(NEAR, "/p/moved", "made anew"),
+    "the replica opts out": actions.AddTags(NEAR, "/p/moved", (("skip_sync", "1"),)),
+    "the replica is detached": actions.Detach(NEAR, "/p/moved"),
+    "the replica is claimed": actions.Claim(NEAR, "/p/moved"),
+    "what is to go is changed": actions.Write(NEAR, "/p/gone", "by hand"),
+    "what is to go is detached": actions.Detach(NEAR, "/p/gone"),
+    "what is to go is gone": actions.Delete(NEAR, "/p/gone"),
+    "a name is taken": actions.Write(NEAR, "/p/new1", "theirs"),
+    "what is to be replaced is changed": actions.Write(NEAR, "/p/wide", "by hand", tier="Advanced"),
+    "what is to be adopted is changed": actions.Write(NEAR, "/p/equal", "by hand"),
+    "what is to be adopted is claimed": actions.Claim(NEAR, "/p/equal"),
+    "what is to be released is detached": actions.Detach(NEAR, "/p/lent"),
 }
 
 
 @pytest.mark.parametrize("crossing", CROSSINGS)
 def test_what_somebody_does_between_plan_and_apply_is_never_lost(world: Mixed, crossing: str) -> None:
     """Stale, or withheld, or what it would have been; never over what somebody has just done."""
-    deed = CROSSINGS[crossing]
+    action = CROSSINGS[crossing]
     stage = world.again()
     seen: list[object] = []
 
     def between() -> None:
-        deeds.happen(stage, [deed])
+        actions.perform(stage, [action])
         seen.append(stage.world.state())
 
     report = stage.apply(SPEC, between=between)
-    name = canonical(getattr(deed, "name"))  # noqa: B009 - every crossing has one
+    name = canonical(getattr(action, "name"))  # noqa: B009 - every crossing has one
     touched = [o for o in report.outcomes if canonical(o.change.name) == name and o.change.target == NEAR]
     assert [outcome.result for outcome in touched] in ([Result.STALE], [Result.WITHHELD])
     state = stage.world.state()
@@ -146,7 +146,7 @@ def test_a_source_that_moves_on_is_applied_as_it_was_planned(world: Mixed) -> No
     """An approval is of a version, and AWS still has that version; the next run applies the next one."""
     stage = world.again()
     report = stage.apply(
-        SPEC, between=lambda: deeds.happen(stage, [deeds.Writes(SOURCE, "/p/moved", "even newer")])
+        SPEC, between=lambda: actions.perform(stage, [actions.Write(SOURCE, "/p/moved", "even newer")])
     )
     assert {outcome.result for outcome in report.outcomes} == {Result.APPLIED}
     assert stage.world.value(stage.near, "/p/moved") == "as it is now"
@@ -171,9 +171,9 @@ class RightBefore:
 def test_within_the_last_milliseconds_a_lost_write_is_detected_and_said(world: Mixed, operation: str) -> None:
     """SSM has no conditional write: between our check and our write one of somebody else's may fall."""
     stage = world.again()
-    by_hand = deeds.Writes(NEAR, "/p/moved", "by hand")
+    by_hand = actions.Write(NEAR, "/p/moved", "by hand")
     stage.world.faults = RightBefore(
-        operation, stage.near, "/p/moved", lambda: deeds.happen(stage, [by_hand])
+        operation, stage.near, "/p/moved", lambda: actions.perform(stage, [by_hand])
     )
     report = stage.apply(SPEC)
     mine = [o for o in report.outcomes if o.change.name == "/p/moved" and o.change.target == NEAR]

@@ -76,7 +76,7 @@ class Stage:
 
     @property
     def places(self) -> dict[str, Place]:
-        """Every place by the name that stories have for it."""
+        """Every place by the name that scenarios have for it."""
         return {SOURCE: self.source, NEAR: self.near, FAR: self.far}
 
     def later(self, minutes: float = 20) -> None:

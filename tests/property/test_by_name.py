@@ -16,8 +16,8 @@ from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import LIFTED, Going, Stage, unwatched
-from tests.property.stories import Story, stories
 
 
 def rows(plan: Plan) -> dict[tuple[str, str], Any]:
@@ -33,11 +33,11 @@ def names_of(stage: Stage, whole: Plan) -> set[str]:
     return {canonical(name) for name in (*stage.world.names(stage.source), *gone)}
 
 
-def planned(stage: Stage, story: Story, names: set[str]) -> Planned:
+def planned(stage: Stage, scenario: Scenario, names: set[str]) -> Planned:
     standby = EventReconciler(
-        (story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched
+        (scenario.spec,), stage.opened([scenario.spec], LIFTED), LIFTED, stage.clock, unwatched
     )
-    wanted, _ = concerned([story.spec], standby.sources(), Names(tuple(sorted(names))))
+    wanted, _ = concerned([scenario.spec], standby.sources(), Names(tuple(sorted(names))))
     return standby.plan({name: NameRequest(name, specs) for name, specs in wanted.items()})
 
 
@@ -47,38 +47,38 @@ def at_home(found: Planned, whole: Plan) -> dict[tuple[str, str], Any]:
     return {end: row for end, row in rows(whole).items() if end in homes}
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_all_names_at_once_are_as_in_a_whole_run(story: Story) -> None:
-    stage = story.told()
-    whole = stage.plan(story.spec)
-    found = planned(stage, story, names_of(stage, whole))
+def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
+    stage = scenario.told()
+    whole = stage.plan(scenario.spec)
+    found = planned(stage, scenario, names_of(stage, whole))
     assert rows(found.plan) == at_home(found, whole)
     assert not found.unsure
 
 
-@given(story=stories(), data=st.data())
+@given(scenario=scenarios(), data=st.data())
 @examples(40)
-def test_one_name_alone_is_as_in_a_whole_run(story: Story, data: st.DataObject) -> None:
-    stage = story.told()
-    whole = stage.plan(story.spec)
+def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataObject) -> None:
+    stage = scenario.told()
+    whole = stage.plan(scenario.spec)
     names = sorted(names_of(stage, whole))
     if not names:
         return
-    found = planned(stage, story, {data.draw(st.sampled_from(names))})
+    found = planned(stage, scenario, {data.draw(st.sampled_from(names))})
     assert rows(found.plan) == at_home(found, whole)
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(25)
-def test_what_is_applied_by_name_is_done_for_a_whole_run_too(story: Story) -> None:
-    stage = story.told()
-    found = planned(stage, story, names_of(stage, stage.plan(story.spec)))
+def test_what_is_applied_by_name_is_done_for_a_whole_run_too(scenario: Scenario) -> None:
+    stage = scenario.told()
+    found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
     standby = EventReconciler(
-        (story.spec,), stage.opened([story.spec], LIFTED), LIFTED, stage.clock, unwatched
+        (scenario.spec,), stage.opened([scenario.spec], LIFTED), LIFTED, stage.clock, unwatched
     )
     report = standby.carry_out(found, Going())
     stage.later()
     done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}
-    left = {(change.target, change.name) for change in stage.plan(story.spec).changes}
+    left = {(change.target, change.name) for change in stage.plan(scenario.spec).changes}
     assert done & left == set()

@@ -11,10 +11,10 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace, all_readings, label
-from tests.property import deeds
+from tests.property import actions
 from tests.property.profiles import examples
+from tests.property.scenarios import BIG, FAR_OFF, QUIET, Scenario, scenarios
 from tests.property.stage import FAR, NEAR, SOURCE, Stage
-from tests.property.stories import BIG, FAR_OFF, QUIET, Story, stories
 
 
 def address(change: Change) -> tuple[str, str]:
@@ -78,55 +78,55 @@ def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
     return [change for change in plan.changes if address(change) not in besides]
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(150)
-def test_after_an_apply_the_next_plan_is_empty(story: Story) -> None:
-    stage = story.told()
-    report = stage.apply(story.spec, run=story.run)
-    besides = held_back(stage, story.run, report)
+def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
+    stage = scenario.told()
+    report = stage.apply(scenario.spec, run=scenario.run)
+    besides = held_back(stage, scenario.run, report)
     stage.later()
-    assert unsettled(stage.plan(story.spec, run=story.run), besides) == []
+    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_what_one_mode_settled_is_settled_for_every_other(story: Story) -> None:
+def test_what_one_mode_settled_is_settled_for_every_other(scenario: Scenario) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
-    stage = story.told()
-    report = stage.apply(story.spec, run=story.run)
-    besides = held_back(stage, story.run, report) | unreadable(report.plan)
+    stage = scenario.told()
+    report = stage.apply(scenario.spec, run=scenario.run)
+    besides = held_back(stage, scenario.run, report) | unreadable(report.plan)
     stage.later()
     for run in (Run(), Run(verify_values=True), Run(no_decrypt=True)):
-        asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=story.run.adopt)
-        plan = stage.plan(story.spec, run=asked)
+        asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=scenario.run.adopt)
+        plan = stage.plan(scenario.spec, run=asked)
         # Without decryption what is not ours cannot be compared, so it is no change either way; what
         # that mode left as "cannot compare" another mode may well adopt or take over.
         left = unsettled(plan, besides)
-        if story.run.no_decrypt and not run.no_decrypt:
+        if scenario.run.no_decrypt and not run.no_decrypt:
             left = [c for c in left if c.row not in ("adopt", "conflict", "create")]
         assert left == []
 
 
-EVERYTHING: tuple[deeds.Deed, ...] = (
-    deeds.Writes(SOURCE, "/p/a", "one", tags=(("team", "a"),)),
-    deeds.Writes(SOURCE, "/p/b", "hidden", "SecureString", key="alias/app"),
-    deeds.Writes(SOURCE, "/p/list", "a, b ,c", "StringList", description="with spaces"),
-    deeds.Writes(SOURCE, "/p/url", BIG, tier="Intelligent-Tiering", policies=(QUIET, FAR_OFF)),
-    deeds.Writes(SOURCE, "/p/db/password", "s3cret", "SecureString", key="alias/many", pattern="[a-z0-9]+"),
-    deeds.Writes(SOURCE, "/p/us-east-1/x", "ami-12345678", data_type="aws:ec2:image"),
-    deeds.Writes(SOURCE, "/p/us-east-2/x", "spare", "SecureString", key="alias/two#", tier="Advanced"),
-    deeds.Clones(NEAR, "/p/a"),
+EVERYTHING: tuple[actions.UserAction, ...] = (
+    actions.Write(SOURCE, "/p/a", "one", tags=(("team", "a"),)),
+    actions.Write(SOURCE, "/p/b", "hidden", "SecureString", key="alias/app"),
+    actions.Write(SOURCE, "/p/list", "a, b ,c", "StringList", description="with spaces"),
+    actions.Write(SOURCE, "/p/url", BIG, tier="Intelligent-Tiering", policies=(QUIET, FAR_OFF)),
+    actions.Write(SOURCE, "/p/db/password", "s3cret", "SecureString", key="alias/many", pattern="[a-z0-9]+"),
+    actions.Write(SOURCE, "/p/us-east-1/x", "ami-12345678", data_type="aws:ec2:image"),
+    actions.Write(SOURCE, "/p/us-east-2/x", "spare", "SecureString", key="alias/two#", tier="Advanced"),
+    actions.Clone(NEAR, "/p/a"),
 )
-TROUBLES: tuple[deeds.Deed, ...] = (
-    deeds.Writes(NEAR, "/p/a", "two", "SecureString", key="alias/two@", description="by hand"),
-    deeds.Writes(SOURCE, "/p/b", "now plain", "String"),
-    deeds.Writes(NEAR, "/p/list", "a,b", "StringList", tier="Advanced", policies=(QUIET,)),
-    deeds.Tags(NEAR, "/p/db/password", (("cost:center", "7"),)),
-    deeds.Repoints(NEAR, "alias/app", "alias/two"),
-    deeds.Writes(SOURCE, "/p/url", "small again", pattern="(?s).*"),
-    deeds.Writes(NEAR, "/p/us-east-1/x", "plain text"),
-    deeds.Recreates(NEAR, "/p/us-east-2/x", "made anew"),
-    deeds.Tags(SOURCE, "/p/us-east-1/x", (("team", "b"),)),
+TROUBLES: tuple[actions.UserAction, ...] = (
+    actions.Write(NEAR, "/p/a", "two", "SecureString", key="alias/two@", description="by hand"),
+    actions.Write(SOURCE, "/p/b", "now plain", "String"),
+    actions.Write(NEAR, "/p/list", "a,b", "StringList", tier="Advanced", policies=(QUIET,)),
+    actions.AddTags(NEAR, "/p/db/password", (("cost:center", "7"),)),
+    actions.RepointAlias(NEAR, "alias/app", "alias/two"),
+    actions.Write(SOURCE, "/p/url", "small again", pattern="(?s).*"),
+    actions.Write(NEAR, "/p/us-east-1/x", "plain text"),
+    actions.Recreate(NEAR, "/p/us-east-2/x", "made anew"),
+    actions.AddTags(SOURCE, "/p/us-east-1/x", (("team", "b"),)),
 )
 
 
@@ -135,8 +135,8 @@ def full_spec() -> Replication:
     from dataclasses import replace
 
     from ssm_reconcile.spec import Adopt, DeleteMode, Glob
+    from tests.property.scenarios import REGION, RULES
     from tests.property.stage import FROM, TO_FAR, TO_NEAR
-    from tests.property.stories import REGION, RULES
 
     return Replication(
         "prod",
@@ -154,7 +154,7 @@ def full_spec() -> Replication:
 def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: AwsBehaviour) -> None:
     stage, spec = Stage(readings), full_spec()
     for happens in (EVERYTHING, TROUBLES):
-        deeds.happen(stage, happens)
+        actions.perform(stage, happens)
         stage.later()
         report = stage.apply(spec)
         assert [f"{o.change.name} {o.error}" for o in report.outcomes if o.result is not Result.APPLIED] == []
@@ -166,16 +166,16 @@ def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: AwsBe
 def test_the_troubles_above_ask_for_every_kind_of_write() -> None:
     """Or else the law over all readings would try less than it says."""
     stage, spec = Stage(), full_spec()
-    deeds.happen(stage, EVERYTHING)
+    actions.perform(stage, EVERYTHING)
     stage.later()
-    actions = {change.action.value for change in stage.plan(spec).changes}
+    planned = {change.action.value for change in stage.plan(spec).changes}
     stage.apply(spec)
     stage.later()
-    deeds.happen(stage, TROUBLES)
+    actions.perform(stage, TROUBLES)
     stage.later()
     plan = stage.plan(spec)
-    actions |= {change.action.value for change in plan.changes}
-    assert actions == {"create", "adopt", "update", "replace", "retag"}
+    planned |= {change.action.value for change in plan.changes}
+    assert planned == {"create", "adopt", "update", "replace", "retag"}
     assert any(isinstance(change.effect, Replace) for change in plan.changes)
     assert {canonical(change.name) for change in plan.changes if change.target == FAR} < {
         canonical(change.name) for change in plan.changes if change.target == NEAR

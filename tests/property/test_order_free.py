@@ -18,7 +18,7 @@ from ssm_reconcile.stores.base import Answers
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import Pages, World
 from tests.property.profiles import examples
-from tests.property.stories import Story, stories
+from tests.property.scenarios import Scenario, scenarios
 
 Item = TypeVar("Item")
 
@@ -54,17 +54,17 @@ def as_bytes(plan: Plan) -> str:
     return dumps(plan_document(plan, tool_version="0", created=datetime(2026, 11, 23, tzinfo=UTC)))
 
 
-@given(story=stories(), salt=st.integers(0, 99))
+@given(scenario=scenarios(), salt=st.integers(0, 99))
 @examples(35)
-def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, salt: int) -> None:
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+def test_the_order_of_listings_and_answers_makes_no_difference(scenario: Scenario, salt: int) -> None:
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
 
     def connect(access: Access) -> MemoryStore:
         return Shuffled(stage.world, Memory(stage.world).connect(access).place, salt)
 
     stage.connect = connect
-    mixed = stage.plan(story.spec, run=story.run)
+    mixed = stage.plan(scenario.spec, run=scenario.run)
     assert mixed.plan_id == plan.plan_id
     assert as_bytes(mixed) == as_bytes(plan)
 
@@ -72,25 +72,25 @@ def test_the_order_of_listings_and_answers_makes_no_difference(story: Story, sal
 sizes = st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any).map(tuple)
 
 
-@given(story=stories(), describe=sizes, resources=sizes)
+@given(scenario=scenarios(), describe=sizes, resources=sizes)
 @examples(25)
 def test_the_size_of_pages_makes_no_difference(
-    story: Story, describe: tuple[int, ...], resources: tuple[int, ...]
+    scenario: Scenario, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
     """Short pages, and empty ones with more to come, as AWS has them (aws-facts A1)."""
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     stage.world.pages = Pages(describe, resources)
-    paged = stage.plan(story.spec, run=story.run)
+    paged = stage.plan(scenario.spec, run=scenario.run)
     assert paged.plan_id == plan.plan_id
     assert as_bytes(paged) == as_bytes(plan)
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(20)
-def test_the_same_world_gives_the_same_bytes_twice(story: Story) -> None:
+def test_the_same_world_gives_the_same_bytes_twice(scenario: Scenario) -> None:
     """Although the key of the digests, the clock and the threads are other ones each time."""
-    stage = story.told()
-    first = stage.plan(story.spec, run=story.run)
+    stage = scenario.told()
+    first = stage.plan(scenario.spec, run=scenario.run)
     stage.clock.sleep(1.5)
-    assert as_bytes(stage.plan(story.spec, run=story.run)) == as_bytes(first)
+    assert as_bytes(stage.plan(scenario.spec, run=scenario.run)) == as_bytes(first)

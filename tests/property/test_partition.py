@@ -12,8 +12,8 @@ from ssm_reconcile.plan import COUNTED, Plan
 from ssm_reconcile.spec import Replication
 from tests.property.expected import View
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import Stage
-from tests.property.stories import Story, stories
 
 COUNTED_AS = {
     Row.FOREIGN: {"conflict"},
@@ -50,28 +50,28 @@ def named(plan: Plan) -> dict[str, list[str]]:
     return found
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(60)
-def test_each_address_is_in_exactly_one_row(story: Story) -> None:
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     said = named(plan)
     for target in plan.replications[0].targets:
-        known = addresses(stage, story.spec)[target.name]
+        known = addresses(stage, scenario.spec)[target.name]
         mentioned = said.get(target.name, [])
         assert len(mentioned) == len(set(mentioned))
         assert set(mentioned) <= known
         assert target.in_sync == len(known) - len(mentioned), "what is not mentioned is in sync"
-        assert target.replicas == len(View(stage, story.spec, story.spec.target(target.name)).ours())
+        assert target.replicas == len(View(stage, scenario.spec, scenario.spec.target(target.name)).ours())
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_the_summary_adds_up(story: Story) -> None:
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+def test_the_summary_adds_up(scenario: Scenario) -> None:
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     part = plan.replications[0]
-    every = sum(len(names) for names in addresses(stage, story.spec).values())
+    every = sum(len(names) for names in addresses(stage, scenario.spec).values())
     assert sum(plan.summary[word] for word in COUNTED) == every
     assert plan.summary["withheld"] == sum(change.fate == "withheld" for change in plan.changes)
     by_target = Counter[str]()
@@ -80,10 +80,10 @@ def test_the_summary_adds_up(story: Story) -> None:
     assert dict(by_target) == plan.summary == part.summary()
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_each_row_is_counted_as_the_contract_says(story: Story) -> None:
-    plan = story.told().plan(story.spec, run=story.run)
+def test_each_row_is_counted_as_the_contract_says(scenario: Scenario) -> None:
+    plan = scenario.told().plan(scenario.spec, run=scenario.run)
     for change in plan.changes:
         assert change.action.value in COUNTED_AS[change.row], change
     for other in plan.others:

@@ -7,46 +7,46 @@ from hypothesis import given
 from ssm_reconcile.model import canonical
 from ssm_reconcile.spec import Run
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import Stage
-from tests.property.stories import Story, stories
 
 MODES = (Run(), Run(no_decrypt=True), Run(verify_values=True))
 
 
-def settled(story: Story) -> Stage:
+def settled(scenario: Scenario) -> Stage:
     """A stage on which all that can be applied is applied."""
-    stage = story.told()
-    stage.apply(story.spec, run=story.run)
+    stage = scenario.told()
+    stage.apply(scenario.spec, run=scenario.run)
     stage.later()
     stage.world.traffic.forget()
     return stage
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_a_run_that_finds_nothing_to_do_writes_nothing(story: Story) -> None:
-    stage = settled(story)
-    if stage.plan(story.spec, run=story.run).changes:
+def test_a_run_that_finds_nothing_to_do_writes_nothing(scenario: Scenario) -> None:
+    stage = settled(scenario)
+    if stage.plan(scenario.spec, run=scenario.run).changes:
         return  # something that AWS refuses; test_converge says which
-    for run in (story.run, *MODES):
-        asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=story.run.adopt)
-        if stage.plan(story.spec, run=asked).changes:
+    for run in (scenario.run, *MODES):
+        asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=scenario.run.adopt)
+        if stage.plan(scenario.spec, run=asked).changes:
             continue
         before = stage.world.state()
         stage.world.traffic.forget()
-        report = stage.apply(story.spec, run=asked)
+        report = stage.apply(scenario.spec, run=asked)
         assert report.outcomes == ()
         assert stage.world.traffic.writes() == []
         assert stage.world.state() == before
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(40)
-def test_of_what_is_in_sync_no_value_is_read(story: Story) -> None:
+def test_of_what_is_in_sync_no_value_is_read(scenario: Scenario) -> None:
     """Values are asked only for addresses that are reported: conflicts have to be compared every time."""
-    stage = settled(story)
+    stage = settled(scenario)
     stage.world.traffic.forget()
-    plan = stage.plan(story.spec)
+    plan = stage.plan(scenario.spec)
     asked = {
         canonical(name)
         for call in stage.world.calls
@@ -56,21 +56,21 @@ def test_of_what_is_in_sync_no_value_is_read(story: Story) -> None:
     reported: set[str] = set()
     for item in plan.named:
         reported.add(canonical(item.name))
-    for target in story.spec.targets:
+    for target in scenario.spec.targets:
         for name, stored in stage.world.region(stage.source).parameters.items():
             shown = stored.latest.parameter.name
             place = stage.places[target.name]
-            if canonical(story.spec.address(shown, stage.source, place, target.name)) in reported:
+            if canonical(scenario.spec.address(shown, stage.source, place, target.name)) in reported:
                 reported.add(name)
     assert asked <= reported
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(25)
-def test_a_plan_never_writes_whatever_it_finds(story: Story) -> None:
-    stage = story.told()
+def test_a_plan_never_writes_whatever_it_finds(scenario: Scenario) -> None:
+    stage = scenario.told()
     before = stage.world.state()
     stage.world.traffic.forget()
-    stage.plan(story.spec, run=story.run)
+    stage.plan(scenario.spec, run=scenario.run)
     assert stage.world.traffic.writes() == []
     assert stage.world.state() == before

@@ -15,11 +15,11 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import RECORD, key_digest, parse
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
 from tests.fake_aws.region import Stored
-from tests.property import deeds
+from tests.property import actions
 from tests.property.expected import View
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, disturbances, scenarios
 from tests.property.stage import FAR_ACCOUNT, FROM, NEAR, SOURCE, TO_NEAR, Stage
-from tests.property.stories import Story, disturbances, stories
 
 
 def sides(stage: Stage, spec: Replication, change: Change) -> tuple[View, Stored | None, Stored | None]:
@@ -38,14 +38,14 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
     return record is not None and not taken_over and record.key not in ("none", key_digest(view.key(source)))
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(80)
-def test_a_change_names_exactly_the_attributes_that_differ(story: Story) -> None:
-    stage = story.told()
-    for change in stage.plan(story.spec, run=story.run).changes:
+def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -> None:
+    stage = scenario.told()
+    for change in stage.plan(scenario.spec, run=scenario.run).changes:
         if not isinstance(change.effect, Update | Replace | Retag | Adopt):
             continue
-        view, source, live = sides(stage, story.spec, change)
+        view, source, live = sides(stage, scenario.spec, change)
         assert source is not None
         assert live is not None
         differing = view.differing(source, live)
@@ -58,21 +58,21 @@ def test_a_change_names_exactly_the_attributes_that_differ(story: Story) -> None
         if (isinstance(change.effect, Update) and change.effect.unproven) or unseen:
             # Without decryption nobody knows: the value is named as what may differ.
             differing.add("value")
-        elif story.run.no_decrypt and SECURE in (source.latest.parameter.type, live.latest.parameter.type):
+        elif scenario.run.no_decrypt and SECURE in (source.latest.parameter.type, live.latest.parameter.type):
             differing.discard("value")  # settled by versions, or replaced for another reason
             said.discard("value")
         assert said == differing, change
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(60)
-def test_what_is_not_changed_does_not_differ(story: Story) -> None:
+def test_what_is_not_changed_does_not_differ(scenario: Scenario) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     said = {(item.target, canonical(item.name)) for item in plan.named}
-    for target in story.spec.targets:
-        view = View(stage, story.spec, target)
+    for target in scenario.spec.targets:
+        view = View(stage, scenario.spec, target)
         for address, placed in view.placed().items():
             if (target.name, address) in said:
                 continue
@@ -80,20 +80,20 @@ def test_what_is_not_changed_does_not_differ(story: Story) -> None:
             assert live is not None
             assert address in view.ours()
             # A source that opts out leaves the address to another one that a rewrite maps to it.
-            opted_in = [one for one in placed if not story.spec.skip_sync.applies(one.tags, target.name)]
+            opted_in = [one for one in placed if not scenario.spec.skip_sync.applies(one.tags, target.name)]
             source = (opted_in or placed)[0]
             assert view.differing(source, live) == set()
             assert view.replicated(live.tags) == view.tags(source)
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(60)
-def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(story: Story) -> None:
-    stage = story.told()
-    plan = stage.plan(story.spec, run=story.run)
+def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(scenario: Scenario) -> None:
+    stage = scenario.told()
+    plan = stage.plan(scenario.spec, run=scenario.run)
     shown = {}
     for change in plan.changes:
-        view, source, live = sides(stage, story.spec, change)
+        view, source, live = sides(stage, scenario.spec, change)
         shown[change.target, change.name] = (change, view, source, live)
     for change, view, source, live in shown.values():
         if source is None or live is None or not isinstance(change.effect, Update | Replace):
@@ -113,12 +113,12 @@ def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(story:
                     assert difference.after == view.shaped(source)[:200]
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(60)
-def test_tags_are_added_and_removed_as_they_differ(story: Story) -> None:
-    stage = story.told()
-    for change in stage.plan(story.spec, run=story.run).changes:
-        view, source, live = sides(stage, story.spec, change)
+def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
+    stage = scenario.told()
+    for change in stage.plan(scenario.spec, run=scenario.run).changes:
+        view, source, live = sides(stage, scenario.spec, change)
         if isinstance(change.effect, Release) or source is None or change.desired is None:
             continue
         wanted = view.tags(source)
@@ -131,20 +131,20 @@ def test_tags_are_added_and_removed_as_they_differ(story: Story) -> None:
         assert set(change.tags.removed) == there.keys() - wanted.keys()
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(60)
-def test_after_an_apply_every_applied_change_is_what_it_said(story: Story) -> None:
-    stage = story.told()
-    report = stage.apply(story.spec, run=story.run)
+def test_after_an_apply_every_applied_change_is_what_it_said(scenario: Scenario) -> None:
+    stage = scenario.told()
+    report = stage.apply(scenario.spec, run=scenario.run)
     for outcome in report.outcomes:
         change = outcome.change
-        view, source, live = sides(stage, story.spec, change)
+        view, source, live = sides(stage, scenario.spec, change)
         if outcome.result != "applied":
             continue
         if change.desired is None:
             gone = change.action.value == "delete"
             assert (live is None) == gone
-            assert live is None or not deeds.is_ours_to_read(dict(live.tags))
+            assert live is None or not actions.has_ownership_tags(dict(live.tags))
             continue
         assert source is not None
         assert live is not None
@@ -227,33 +227,33 @@ def effects(plan: Plan) -> list[Any]:
 
 
 @st.composite
-def twists(draw: st.DrawFn) -> tuple[Story, deeds.Deed]:
-    """A story, and one thing more that happens in it."""
-    story = draw(stories())
-    names = st.sampled_from(sorted({deed.name for deed in story.before if hasattr(deed, "name")}))
-    targets = st.sampled_from([target.name for target in story.spec.targets])
-    return story, draw(disturbances(targets, names, shady=True))
+def twists(draw: st.DrawFn) -> tuple[Scenario, actions.UserAction]:
+    """A scenario, and one thing more that happens in it."""
+    scenario = draw(scenarios())
+    names = st.sampled_from(sorted({action.name for action in scenario.before if hasattr(action, "name")}))
+    targets = st.sampled_from([target.name for target in scenario.spec.targets])
+    return scenario, draw(disturbances(targets, names, shady=True))
 
 
 @given(twist=twists())
 @examples(100)
-def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Story, deeds.Deed]) -> None:
-    story, deed = twist
-    stage = story.told()
-    before = stage.plan(story.spec, run=story.run)
-    deeds.happen(stage, [deed])
+def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, actions.UserAction]) -> None:
+    scenario, action = twist
+    stage = scenario.told()
+    before = stage.plan(scenario.spec, run=scenario.run)
+    actions.perform(stage, [action])
     stage.later()
-    after = stage.plan(story.spec, run=story.run)
+    after = stage.plan(scenario.spec, run=scenario.run)
     assert (before.plan_id == after.plan_id) == (effects(before) == effects(after))
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(30)
-def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(story: Story) -> None:
+def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(scenario: Scenario) -> None:
     """A fate, or whether an update may become a replacement where AWS refuses it in place."""
-    stage = story.told()
+    stage = scenario.told()
     plans = [
-        stage.plan(story.spec, run=_lifting(story.run, guard, lifted))
+        stage.plan(scenario.spec, run=_lifting(scenario.run, guard, lifted))
         for guard, lifted in (
             ("allow_replace", True),
             ("allow_replace", False),
@@ -312,25 +312,25 @@ def one_update() -> tuple[Stage, Replication]:
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "action",
     [
-        deeds.Tags(NEAR, "/p/a", (("extra", "1"),)),
-        deeds.Tags(NEAR, "/p/a", (("team", "b"),)),
-        deeds.Tags(SOURCE, "/p/a", (("team", "b"),)),
-        deeds.Tags(SOURCE, "/p/a", (("more", "1"),)),
-        deeds.Untags(SOURCE, "/p/a", ("team",)),
-        deeds.Edits(SOURCE, "/p/a", {"description": "edited"}),
-        deeds.Edits(SOURCE, "/p/a", {}),
-        deeds.Edits(NEAR, "/p/a", {}),
-        deeds.Recreates(NEAR, "/p/a", "one"),
+        actions.AddTags(NEAR, "/p/a", (("extra", "1"),)),
+        actions.AddTags(NEAR, "/p/a", (("team", "b"),)),
+        actions.AddTags(SOURCE, "/p/a", (("team", "b"),)),
+        actions.AddTags(SOURCE, "/p/a", (("more", "1"),)),
+        actions.RemoveTags(SOURCE, "/p/a", ("team",)),
+        actions.Edit(SOURCE, "/p/a", {"description": "edited"}),
+        actions.Edit(SOURCE, "/p/a", {}),
+        actions.Edit(NEAR, "/p/a", {}),
+        actions.Recreate(NEAR, "/p/a", "one"),
     ],
     ids=str,
 )
-def test_whatever_alters_a_pending_update_alters_the_id(deed: deeds.Deed) -> None:
+def test_whatever_alters_a_pending_update_alters_the_id(action: actions.UserAction) -> None:
     """Also tags, which move no version."""
     stage, spec = one_update()
     before = stage.plan(spec)
-    deeds.happen(stage, [deed])
+    actions.perform(stage, [action])
     stage.later()
     after = stage.plan(spec)
     assert [change.action for change in after.changes] == ["update"]

@@ -26,36 +26,36 @@ from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Adopt, Glob, Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.traffic import Fault, killed, lost, refused
-from tests.property import deeds
+from tests.property import actions
 from tests.property.expected import View
 from tests.property.profiles import examples
+from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import FAR, LIFTED, NEAR, SOURCE, Stage
-from tests.property.stories import Story, stories
 from tests.property.test_converge import full_spec
 from tests.silence.listening import everything, kept, listening
 from tests.silence.planted import LONG, Planted, leaks, plant, token
 
 
-def planted(story: Story) -> tuple[Story, list[Planted]]:
-    """The same story with a secret of its own wherever somebody writes a value."""
+def planted(scenario: Scenario) -> tuple[Scenario, list[Planted]]:
+    """The same scenario with a secret of its own wherever somebody writes a value."""
     made: list[Planted] = []
 
-    def one(deed: deeds.Deed) -> deeds.Deed:
-        if isinstance(deed, deeds.Edits) and "value" in deed.changed:
-            return replace(deed, changed={**deed.changed, "value": _next(made, long=False).value})
-        if not isinstance(deed, deeds.Writes | deeds.Recreates):
-            return deed
-        fresh = _next(made, long=len(deed.value) > 1000)
+    def one(action: actions.UserAction) -> actions.UserAction:
+        if isinstance(action, actions.Edit) and "value" in action.changed:
+            return replace(action, changed={**action.changed, "value": _next(made, long=False).value})
+        if not isinstance(action, actions.Write | actions.Recreate):
+            return action
+        fresh = _next(made, long=len(action.value) > 1000)
         pattern = {}
-        if isinstance(deed, deeds.Writes) and deed.pattern:
+        if isinstance(action, actions.Write) and action.pattern:
             # A token of its own: it is metadata, and kept, but of a secret it is not shown.
             pattern = {"pattern": f"(?s).*|{token(PATTERNS + len(made))}"}
             made.append(Planted(token(PATTERNS + len(made)), pattern["pattern"]))
         changed: dict[str, Any] = {"value": fresh.value, **pattern}
-        return replace(deed, **changed)
+        return replace(action, **changed)
 
-    before, since = tuple(map(one, story.before)), tuple(map(one, story.since))
-    return replace(story, before=before, since=since), made
+    before, since = tuple(map(one, scenario.before)), tuple(map(one, scenario.since))
+    return replace(scenario, before=before, since=since), made
 
 
 def _next(made: list[Planted], *, long: bool) -> Planted:
@@ -137,14 +137,14 @@ KEPT = frozenset(
 )
 
 
-@given(story=stories())
+@given(scenario=scenarios())
 @examples(30)
-def test_no_output_says_a_secret(story: Story) -> None:
-    story, made = planted(story)
-    stage = story.told()
-    secrets = secret_tokens(stage, story.spec)
+def test_no_output_says_a_secret(scenario: Scenario) -> None:
+    scenario, made = planted(scenario)
+    stage = scenario.told()
+    secrets = secret_tokens(stage, scenario.spec)
     with listening() as ear:
-        said = everything(stage, story.spec, story.run, ear)
+        said = everything(stage, scenario.spec, scenario.run, ear)
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
@@ -162,17 +162,19 @@ OPERATIONS = ("GetParameters", "PutParameter", "AddTagsToResource", "ListTagsFor
 
 
 @given(
-    story=stories(),
+    scenario=scenarios(),
     fault=st.sampled_from(sorted(FAULTS)),
     operation=st.sampled_from(OPERATIONS),
     nth=st.integers(1, 4),
     lasting=st.booleans(),
 )
 @examples(30)
-def test_no_failure_says_a_secret(story: Story, fault: str, operation: str, nth: int, lasting: bool) -> None:
-    story, made = planted(story)
-    stage = story.told()
-    secrets = secret_tokens(stage, story.spec)
+def test_no_failure_says_a_secret(
+    scenario: Scenario, fault: str, operation: str, nth: int, lasting: bool
+) -> None:
+    scenario, made = planted(scenario)
+    stage = scenario.told()
+    secrets = secret_tokens(stage, scenario.spec)
 
     def plan(called: str, place: Place, names: tuple[str, ...], count: int) -> Fault | None:
         struck = called == operation and (count >= nth if lasting else count == nth)
@@ -181,7 +183,7 @@ def test_no_failure_says_a_secret(story: Story, fault: str, operation: str, nth:
     stage.world.traffic.forget()
     stage.world.faults = plan
     with listening() as ear:
-        said = everything(stage, story.spec, story.run, ear)
+        said = everything(stage, scenario.spec, scenario.run, ear)
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
@@ -191,10 +193,10 @@ def secret_stage(readings: AwsBehaviour | None = None) -> tuple[Stage, list[Plan
     for number in range(20):
         made.append(plant(number, long=number >= 10))
         key = "alias/app" if number % 3 else None
-        deeds.happen(stage, [deeds.Writes(SOURCE, f"/p/{number}", made[-1].value, SECURE, key=key)])
+        actions.perform(stage, [actions.Write(SOURCE, f"/p/{number}", made[-1].value, SECURE, key=key)])
         if number % 2:
             made.append(plant(number + 40))
-            deeds.happen(stage, [deeds.Writes(NEAR, f"/p/{number}", made[-1].value, SECURE, key=key)])
+            actions.perform(stage, [actions.Write(NEAR, f"/p/{number}", made[-1].value, SECURE, key=key)])
     stage.later()
     return stage, made
 
@@ -212,16 +214,16 @@ def test_secrets_of_every_shape_through_a_whole_life(mode: str) -> None:
     """Created, taken over, in sync, updated, changed outside, re-created, deleted."""
     stage, made = secret_stage()
     spec = full_spec()
-    changes: list[list[deeds.Deed]] = [
+    changes: list[list[actions.UserAction]] = [
         [],
         [],
-        [deeds.Edits(SOURCE, f"/p/{n}", {"value": _next_of(made, 60 + n)}) for n in range(4)],
-        [deeds.Edits(NEAR, f"/p/{n}", {"value": _next_of(made, 70 + n)}) for n in range(4)],
-        [deeds.Recreates(FAR, f"/p/{n}", _next_of(made, 80 + n)) for n in range(4)],
-        [deeds.Deletes(SOURCE, f"/p/{n}") for n in range(4)],
+        [actions.Edit(SOURCE, f"/p/{n}", {"value": _next_of(made, 60 + n)}) for n in range(4)],
+        [actions.Edit(NEAR, f"/p/{n}", {"value": _next_of(made, 70 + n)}) for n in range(4)],
+        [actions.Recreate(FAR, f"/p/{n}", _next_of(made, 80 + n)) for n in range(4)],
+        [actions.Delete(SOURCE, f"/p/{n}") for n in range(4)],
     ]
     for happens in changes:
-        deeds.happen(stage, happens)
+        actions.perform(stage, happens)
         stage.later()
         with listening() as ear:
             said = everything(stage, spec, MODES[mode], ear)
@@ -238,7 +240,7 @@ def test_a_secret_that_is_too_large_is_said_to_be_so_without_a_number() -> None:
     stage, spec = Stage(), full_spec()
     value = f"us-east-1{token(1)}" + "us-east-1" * 450
     assert LONG < len(value) <= 4096
-    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", value, SECURE)])
+    actions.perform(stage, [actions.Write(SOURCE, "/p/a", value, SECURE)])
     stage.later()
     grows = replace(spec.rewrites[0], new="{target.account}-{target.region}")
     spec = replace(spec, rewrites=(grows,))
@@ -255,9 +257,9 @@ def test_a_secret_that_is_too_large_is_said_to_be_so_without_a_number() -> None:
 )
 def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, target: str) -> None:
     stage, one, other = Stage(), plant(1), plant(2)
-    deeds.happen(
+    actions.perform(
         stage,
-        [deeds.Writes(SOURCE, "/p/a", one.value, source), deeds.Writes(NEAR, "/p/a", other.value, target)],
+        [actions.Write(SOURCE, "/p/a", one.value, source), actions.Write(NEAR, "/p/a", other.value, target)],
     )
     stage.later()
     with listening() as ear:
@@ -269,12 +271,12 @@ def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, targ
 
 def test_a_plain_source_value_is_hidden_in_the_target_that_holds_a_secure_string_and_nowhere_else() -> None:
     stage, one, near, far = Stage(), plant(0), plant(1), plant(4)
-    deeds.happen(
+    actions.perform(
         stage,
         [
-            deeds.Writes(SOURCE, "/p/a", one.value),
-            deeds.Writes(NEAR, "/p/a", near.value, SECURE),
-            deeds.Writes(FAR, "/p/a", far.value),
+            actions.Write(SOURCE, "/p/a", one.value),
+            actions.Write(NEAR, "/p/a", near.value, SECURE),
+            actions.Write(FAR, "/p/a", far.value),
         ],
     )
     stage.later()
@@ -305,15 +307,15 @@ def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
 
 def test_what_was_a_secure_string_when_we_wrote_it_is_hidden_although_it_is_plain_by_now() -> None:
     stage, spec, one, other = Stage(), full_spec(), plant(1), plant(2)
-    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value, SECURE)])
+    actions.perform(stage, [actions.Write(SOURCE, "/p/a", one.value, SECURE)])
     stage.apply(spec)
     stage.later()
-    deeds.happen(
+    actions.perform(
         stage,
         [
-            deeds.Edits(NEAR, "/p/a", {"type": "String"}),
-            deeds.Edits(FAR, "/p/a", {"type": "String"}),
-            deeds.Writes(SOURCE, "/p/a", other.value, "String"),
+            actions.Edit(NEAR, "/p/a", {"type": "String"}),
+            actions.Edit(FAR, "/p/a", {"type": "String"}),
+            actions.Write(SOURCE, "/p/a", other.value, "String"),
         ],
     )
     stage.later()
@@ -327,7 +329,7 @@ def test_what_was_a_secure_string_when_we_wrote_it_is_hidden_although_it_is_plai
 )
 def test_a_plain_value_of_a_name_that_looks_secret_is_hidden_on_both_sides(name: str) -> None:
     stage, one, other = Stage(), plant(1), plant(2)
-    deeds.happen(stage, [deeds.Writes(SOURCE, name, one.value), deeds.Writes(NEAR, name, other.value)])
+    actions.perform(stage, [actions.Write(SOURCE, name, one.value), actions.Write(NEAR, name, other.value)])
     stage.later()
     spec = replace(full_spec(), hide=(Glob("*url*"),))
     with listening() as ear:
@@ -340,7 +342,7 @@ def test_the_pattern_of_a_secret_is_said_to_differ_and_not_shown(source: str, ta
     stage, one, other = Stage(), plant(1), plant(2)
     for where, kind, secret in ((SOURCE, source, one), (NEAR, target, other)):
         pattern = f"(?s).*|{secret.token}"
-        deeds.happen(stage, [deeds.Writes(where, "/p/a", "value", kind, pattern=pattern)])
+        actions.perform(stage, [actions.Write(where, "/p/a", "value", kind, pattern=pattern)])
     stage.later()
     with listening() as ear:
         said = everything(stage, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
@@ -353,12 +355,12 @@ def test_the_pattern_of_a_secret_is_said_to_differ_and_not_shown(source: str, ta
 def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None:
     for where, operation in ((SOURCE, "GetParameters"), (NEAR, "GetParameters")):
         stage, one, other, third = Stage(), plant(1), plant(2), plant(3)
-        deeds.happen(
-            stage, [deeds.Writes(SOURCE, "/p/a", one.value), deeds.Writes(NEAR, "/p/a", other.value)]
+        actions.perform(
+            stage, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)]
         )
         stage.later()
-        turns = deeds.Writes(where, "/p/a", third.value, SECURE)
-        stage.world.before(operation, partial(deeds.happen, stage, [turns]))
+        turns = actions.Write(where, "/p/a", third.value, SECURE)
+        stage.world.before(operation, partial(actions.perform, stage, [turns]))
         run = replace(LIFTED, targets=(NEAR,))
         with listening() as ear:
             said = everything(stage, full_spec(), run, ear)
@@ -383,8 +385,8 @@ def test_a_plain_value_with_the_shape_of_a_secret_is_in_no_output(shape: str, si
     secret = Planted(token(1), shape.format(t=token(1)))
     other = Planted(token(2), f"harmless {token(2)}")
     mine, theirs = (secret, other) if side == "source" else (other, secret)
-    deeds.happen(
-        stage, [deeds.Writes(place, "/p/a", held.value) for place, held in ((SOURCE, mine), (NEAR, theirs))]
+    actions.perform(
+        stage, [actions.Write(place, "/p/a", held.value) for place, held in ((SOURCE, mine), (NEAR, theirs))]
     )
     stage.later()
     with listening() as ear:
@@ -396,7 +398,9 @@ def test_a_plain_value_with_the_shape_of_a_secret_is_in_no_output(shape: str, si
 def test_what_is_plain_on_both_sides_is_shown() -> None:
     """Or else the laws above would hold of a tool that shows nothing at all."""
     stage, one, other = Stage(), plant(0), plant(10)
-    deeds.happen(stage, [deeds.Writes(SOURCE, "/p/a", one.value), deeds.Writes(NEAR, "/p/a", other.value)])
+    actions.perform(
+        stage, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)]
+    )
     stage.later()
     with listening() as ear:
         said = everything(stage, full_spec(), LIFTED, ear)

@@ -1,4 +1,4 @@
-"""Mishaps: how each comes about, what shows it in a plan, and the way out that `explain` names."""
+"""Incidents: how each comes about, what shows it in a plan, and the way out that `explain` names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from ssm_reconcile.model import KeyState
-from tests.hard_day.day import SECRET, Act, Day
+from tests.runbook.day import SECRET, Act, Day
 
 NAME = "/prod/db/url"
 _MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Mishap:
+class Incident:
     """`found`: a row, a finding or a guard in a plan's JSON. `flags`: what the remedy says to give."""
 
     title: str
@@ -295,107 +295,109 @@ def wrongly_named(day: Day) -> None:
     day.write(rewrite=[{"match": "/prod/**", "in": "name", "from": "/prod/", "to": "/ssm/"}])
 
 
-MISHAPS = (
-    Mishap("a key is disabled", key_disabled, "invalid", "alias/app is disabled", "enable it", enable_key),
-    Mishap("a key has no counterpart", key_unmapped, "invalid", "no KMS key is mapped", "in `kms`", map_key),
-    Mishap(
+INCIDENTS = (
+    Incident("a key is disabled", key_disabled, "invalid", "alias/app is disabled", "enable it", enable_key),
+    Incident(
+        "a key has no counterpart", key_unmapped, "invalid", "no KMS key is mapped", "in `kms`", map_key
+    ),
+    Incident(
         "an alias points to another key", alias_repointed, "update", "key re-pointed",
         "to update it now: `ssm-reconcile apply", nothing,
     ),
-    Mishap(
+    Incident(
         "the role may not list any more", listing_denied, "incomplete-place", "AccessDenied",
         "allow ssm:DescribeParameters", allow,
     ),
-    Mishap(
+    Incident(
         "the role may not read any more", values_denied, "unreadable", "AccessDenied",
         "give the right to read it", allow,
     ),
-    Mishap(
+    Incident(
         "a region is down", region_down, "incomplete-place", "EndpointConnectionError",
         "check that the region", region_up,
     ),
-    Mishap(
+    Incident(
         "a replica is edited by hand", edited_by_hand, "changed-outside", "changed outside ssm-reconcile by",
         "--overwrite-outside", nothing, flags=("--overwrite-outside",),
     ),
-    Mishap(
+    Incident(
         "a name is taken by CloudFormation", by_cloudformation, "foreign", "managed by CloudFormation",
         "out of the stack database", out_of_the_stack,
     ),
-    Mishap(
+    Incident(
         "a spec is renamed", spec_renamed, "foreign", "it is a replica of prod@",
         "previous_names: [prod]", spec(previous_names=["prod"]),
     ),
-    Mishap(
+    Incident(
         "tags are copied", tags_copied, "copied", "record was written for another parameter",
         "aws ssm remove-tags-from-resource", remove_copied_tags,
     ),
-    Mishap(
+    Incident(
         "the source is emptied", source_emptied, "empty-source", "its source /prod/db/url is gone",
         "create /prod/db/url in 123456789012/us-east-1 again", fill_source,
     ),
-    Mishap(
+    Incident(
         "too much is deleted at once", too_many_deletes, "max-deletes", "12 deletes are more than 10",
         "--max-deletes 12", nothing, name="/prod/many/03", flags=("--max-deletes", "12"),
     ),
-    Mishap(
+    Incident(
         "too much changes at once", too_many_changes, "max-change-percent", "67% of the replicas would",
         "--max-change-percent 67", nothing, flags=("--max-change-percent", "67"),
     ),
-    Mishap(
+    Incident(
         "a source parameter opted out", opted_out, "skipped", "its source carries skip_sync",
         "remove the tag skip_sync", remove_skip_at_source,
     ),
-    Mishap(
+    Incident(
         "a replica opted out", target_opted_out, "opted_out", "it carries skip_sync itself",
         "remove the tag skip_sync", remove_skip_in_target,
     ),
-    Mishap(
+    Incident(
         "a rule excludes what was replicated", rule_excludes, "orphan",
         "exclude /prod/db/** (replication.yaml:",
         "change `parameters.include`, `exclude`", spec(parameters={"include": ["/prod/**"]}),
     ),
-    Mishap(
+    Incident(
         "a data type changes", data_type_changed, "replace", "AWS cannot change this in place",
         "--allow-replace", nothing, flags=("--allow-replace",),
     ),
-    Mishap(
+    Incident(
         "a name is taken by somebody", taken_by_another, "conflict", "is not ours, and differs in value",
         "in line by hand", in_line_by_hand,
     ),
-    Mishap(
+    Incident(
         "two names land on one", addresses_collide, "address-collision", "several source parameters land",
         "make the `rewrite` rules", tell_apart, name="/prod/west/url",
     ),
-    Mishap(
+    Incident(
         "a value grows too large", grown_too_large, "size", "too large for its tier",
         "shorten it", shorten,
     ),
-    Mishap(
+    Incident(
         "a replica is replicated on", replica_of_a_replica, "chained", "its source is itself a replica",
         "replicate it from where it is made", replicate_from_the_origin, words=("--name", "onward"),
     ),
-    Mishap(
+    Incident(
         "a target is detached", detached, "detached", "it is detached",
         "detach --target us-west-2 --undo", undo_detach,
     ),
-    Mishap(
+    Incident(
         "the roles are reversed", roles_reversed, "roles-reversed", "the source was detached from",
         "--allow-reversed", nothing, flags=("--allow-reversed",),
     ),
-    Mishap(
+    Incident(
         "a target is frozen", frozen, "frozen-target", "the target is frozen",
         "`frozen: false`", spec(targets=[{"region": "us-west-2"}]),
     ),
-    Mishap(
+    Incident(
         "a policy has expired", expired_policy, "policy", "Expiration policy",
         "renew or remove its Expiration policy", renew_policy,
     ),
-    Mishap(
+    Incident(
         "nothing may be adopted", adopt_never, "adopt", "`adopt: never` leaves it",
         "`adopt: identical`", spec(adopt="identical"),
     ),
-    Mishap(
+    Incident(
         "a rewrite makes a name that AWS keeps", wrongly_named, "name", "begins with aws or ssm",
         "a `rewrite` with `in: name`", spec(rewrite=None),
     ),

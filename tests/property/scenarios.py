@@ -26,8 +26,8 @@ from ssm_reconcile.spec import (
     TierMode,
 )
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, facts
-from tests.property import deeds
-from tests.property.deeds import Deed
+from tests.property import actions
+from tests.property.actions import UserAction
 from tests.property.stage import FAR, FROM, LIFTED, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
 
 NAMES = (
@@ -85,7 +85,7 @@ tag_sets = one_of(*[()] * 9, *[(("team", "a"),)] * 5, *TAG_SETS)
 
 
 @st.composite
-def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStrategy[str]) -> deeds.Writes:
+def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStrategy[str]) -> actions.Write:
     """A parameter as people write them: of any type, and mostly what AWS accepts."""
     kind = draw(one_of("String", "String", SECURE, STRING_LIST))
     tier = draw(one_of(*["Standard"] * 6, "Advanced", "Intelligent-Tiering"))
@@ -94,7 +94,7 @@ def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStra
     if tier != "Standard":
         policies = draw(one_of((), (FAR_OFF,), (QUIET, FAR_OFF), (SOON,)))
         value = draw(one_of(value, BIG)) if kind != STRING_LIST else value
-    return deeds.Writes(
+    return actions.Write(
         where=draw(wheres),
         name=draw(names),
         value=value,
@@ -112,32 +112,35 @@ def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStra
 
 def disturbances(
     targets: st.SearchStrategy[str], names: st.SearchStrategy[str], *, shady: bool
-) -> st.SearchStrategy[Deed]:
+) -> st.SearchStrategy[UserAction]:
     """What may happen to a parameter after it was replicated, on either side. `shady`: to our tags too."""
     sides = st.one_of(st.just(SOURCE), targets)
-    changes: list[st.SearchStrategy[Deed]] = [
+    changes: list[st.SearchStrategy[UserAction]] = [
         writes(sides, names),
         writes(sides, names),
-        st.builds(deeds.Edits, sides, names, edits),
-        st.builds(deeds.Edits, sides, names, edits),
-        st.builds(deeds.Deletes, sides, names),
-        st.builds(deeds.Deletes, st.just(SOURCE), names),
-        st.builds(deeds.Recreates, sides, names, st.sampled_from(PLAIN)),
-        st.builds(deeds.Tags, sides, names, tag_sets),
-        st.builds(deeds.Untags, sides, names, one_of(("team",), ("skip_sync",), ("t00", "t01"))),
-        st.builds(deeds.Clones, targets, names, st.booleans()),
-        st.builds(deeds.Repoints, sides, one_of("alias/app"), one_of("alias/two", "alias/many")),
-        st.builds(deeds.Disables, sides, one_of("alias/two", "alias/app")),
+        st.builds(actions.Edit, sides, names, edits),
+        st.builds(actions.Edit, sides, names, edits),
+        st.builds(actions.Delete, sides, names),
+        st.builds(actions.Delete, st.just(SOURCE), names),
+        st.builds(actions.Recreate, sides, names, st.sampled_from(PLAIN)),
+        st.builds(actions.AddTags, sides, names, tag_sets),
+        st.builds(actions.RemoveTags, sides, names, one_of(("team",), ("skip_sync",), ("t00", "t01"))),
+        st.builds(actions.Clone, targets, names, st.booleans()),
+        st.builds(actions.RepointAlias, sides, one_of("alias/app"), one_of("alias/two", "alias/many")),
+        st.builds(actions.DisableKey, sides, one_of("alias/two", "alias/app")),
     ]
     if shady:
         changes += [
             st.builds(
-                deeds.Untags, targets, names, one_of(("ssm-reconcile:record",), ("ssm-reconcile:owner",))
+                actions.RemoveTags,
+                targets,
+                names,
+                one_of(("ssm-reconcile:record",), ("ssm-reconcile:owner",)),
             ),
-            st.builds(deeds.CopiesTags, sides, names, names),
-            st.builds(deeds.Detaches, targets, names),
-            st.builds(deeds.Claims, sides, names),
-            st.builds(deeds.Stacks, targets, names),
+            st.builds(actions.CopyTags, sides, names, names),
+            st.builds(actions.Detach, targets, names),
+            st.builds(actions.Claim, sides, names),
+            st.builds(actions.TagAsStack, targets, names),
         ]
     return st.one_of(changes)
 
@@ -250,15 +253,15 @@ def departures(thing: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Story:
+class Scenario:
     """`first` is what we ran before `since` happened (None: never), `spec` what holds today."""
 
     readings: AwsBehaviour
     spec: Replication
     run: Run
-    before: tuple[Deed, ...]
+    before: tuple[UserAction, ...]
     first: Replication | None
-    since: tuple[Deed, ...]
+    since: tuple[UserAction, ...]
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -266,20 +269,20 @@ class Story:
     def __repr__(self) -> str:
         told = [f"readings = {departures(self.readings)}", f"spec = {departures(self.spec)}"]
         told += [f"run = {departures(self.run)}"]
-        told += [f"before: {departures(deed)}" for deed in self.before]
+        told += [f"before: {departures(action)}" for action in self.before]
         told += ["first: the same spec" if self.first == self.spec else f"first: {self.first}"]
-        told += [f"since: {departures(deed)}" for deed in self.since]
+        told += [f"since: {departures(action)}" for action in self.since]
         return "\n  ".join(("", *told))
 
     def told(self) -> Stage:
         """The stage after all of it, everything listed as it is."""
         stage = Stage(self.readings)
-        deeds.happen(stage, self.before)
+        actions.perform(stage, self.before)
         stage.later()
         if self.first is not None:
             stage.apply(self.first)
             stage.later()
-        deeds.happen(stage, self.since)
+        actions.perform(stage, self.since)
         stage.later()
         if self.readings.past_expiration is Expired.DELETED:
             # Such an AWS is deleting what has expired all the time; here before the run, not during it.
@@ -290,8 +293,8 @@ class Story:
 
 
 @st.composite
-def stories(draw: st.DrawFn, *, shady: bool = True, run: st.SearchStrategy[Run] = runs) -> Story:
-    """Any story. The spec of the first run was another one now and then."""
+def scenarios(draw: st.DrawFn, *, shady: bool = True, run: st.SearchStrategy[Run] = runs) -> Scenario:
+    """Any scenario. The spec of the first run was another one now and then."""
     spec = draw(replications())
     earlier = draw(one_of("same", "same", "same", "never", "renamed", "another", "without id", "other id"))
     first: Replication | None = spec
@@ -308,7 +311,7 @@ def stories(draw: st.DrawFn, *, shady: bool = True, run: st.SearchStrategy[Run] 
     some = draw(st.lists(st.sampled_from(NAMES), min_size=4, max_size=8, unique=True))
     names, targets = st.sampled_from(some), st.sampled_from([target.name for target in spec.targets])
     source = [draw(writes(st.just(SOURCE), st.just(name))) for name in some]
-    clones = st.builds(deeds.Clones, targets, names)
+    clones = st.builds(actions.Clone, targets, names)
     there = draw(st.lists(st.one_of(writes(targets, names), clones), max_size=3))
     since = draw(st.lists(disturbances(targets, names, shady=shady), min_size=3, max_size=9))
-    return Story(draw(every_reading), spec, draw(run), (*source, *there), first, tuple(since))
+    return Scenario(draw(every_reading), spec, draw(run), (*source, *there), first, tuple(since))

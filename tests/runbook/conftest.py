@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import command_run
-from tests.hard_day.day import Day
+from tests.runbook.day import Day
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""What other people do in a world, as data, so that a story can be told, shrunk and printed.
+"""Actions of other people in a world, as data, so that hypothesis can print and shrink a scenario.
 
-`where` is a place of the stage. What AWS would refuse does not happen: people get errors too.
+`where` is a place of the stage. An action that AWS refuses changes nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ssm_reconcile.record import DETACHED, OWNER, RECORD, Origin, Record, compos
 from tests.fake_aws.refusal import Refusal
 from tests.fake_aws.region import Stored
 from tests.fake_aws.world import SOMEBODY
-from tests.property.stage import SOURCE, Stage
+from tests.property.stage import Stage
 
 US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/another-run"
 STRANGER = "stranger@999999999999/ap-south-1"
-"""The owner tag of somebody else's replication."""
+"""The owner tag of another replication."""
 
 
 @dataclass(frozen=True, slots=True)
-class Writes:
-    """Somebody writes a parameter, over what is there. `key`: an alias, with `#` its ARN, with `@` its id."""
+class Write:
+    """Create or overwrite a parameter. `key`: an alias; with `#` the ARN of its key, with `@` the key id."""
 
     where: str
     name: str
@@ -42,8 +42,8 @@ class Writes:
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
-    """Somebody writes a parameter again with some attributes of it changed: the fields of `Writes`."""
+class Edit:
+    """Overwrite a parameter with some attributes changed: the fields of `Write`."""
 
     where: str
     name: str
@@ -51,14 +51,14 @@ class Edits:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletes:
+class Delete:
     where: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Recreates:
-    """Deletes a parameter and makes it anew, with the same tags: a script that restores a backup."""
+class Recreate:
+    """Delete a parameter and makes it anew, with the same tags: a script that restores a backup."""
 
     where: str
     name: str
@@ -66,22 +66,22 @@ class Recreates:
 
 
 @dataclass(frozen=True, slots=True)
-class Tags:
+class AddTags:
     where: str
     name: str
     tags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Untags:
+class RemoveTags:
     where: str
     name: str
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class CopiesTags:
-    """Copies all tags of one parameter to another, ours among them."""
+class CopyTags:
+    """Copy all tags of one parameter to another, ownership tags too."""
 
     where: str
     name: str
@@ -89,8 +89,8 @@ class CopiesTags:
 
 
 @dataclass(frozen=True, slots=True)
-class Clones:
-    """Puts into a target by hand what the source holds; equal unless a key or a rewrite differs."""
+class Clone:
+    """Copy a source parameter to a target by hand; equal unless a key or a rewrite differs."""
 
     where: str
     name: str
@@ -98,13 +98,13 @@ class Clones:
 
 
 @dataclass(frozen=True, slots=True)
-class Detaches:
+class Detach:
     where: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class Claim:
     """Another replication owns the parameter: its tags, and a record that names it."""
 
     where: str
@@ -113,7 +113,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Stacks:
+class TagAsStack:
     """CloudFormation manages the parameter."""
 
     where: str
@@ -121,8 +121,8 @@ class Stacks:
 
 
 @dataclass(frozen=True, slots=True)
-class Repoints:
-    """An alias points at another key from now on."""
+class RepointAlias:
+    """Point an alias at another key."""
 
     where: str
     alias: str
@@ -130,118 +130,118 @@ class Repoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Disables:
+class DisableKey:
     where: str
     alias: str
 
 
-Deed: TypeAlias = (
-    Writes
-    | Edits
-    | Deletes
-    | Recreates
-    | Tags
-    | Untags
-    | CopiesTags
-    | Clones
-    | Detaches
-    | Claims
-    | Stacks
-    | Repoints
-    | Disables
+UserAction: TypeAlias = (
+    Write
+    | Edit
+    | Delete
+    | Recreate
+    | AddTags
+    | RemoveTags
+    | CopyTags
+    | Clone
+    | Detach
+    | Claim
+    | TagAsStack
+    | RepointAlias
+    | DisableKey
 )
 
 
-def happen(stage: Stage, deeds: Sequence[Deed]) -> None:
-    """One deed after the other, some time between each."""
-    for deed in deeds:
+def perform(stage: Stage, actions: Sequence[UserAction]) -> None:
+    """Perform the actions in order, with seven seconds between them."""
+    for action in actions:
         with suppress(Refusal):
-            _do(stage, deed)
+            _do(stage, action)
         stage.clock.advance(timedelta(seconds=7))
 
 
-def _do(stage: Stage, deed: Deed) -> None:
-    world, place = stage.world, stage.places[deed.where]
-    match deed:
-        case Writes():
-            _write(stage, deed)
-        case Edits(where=where, name=name, changed=changed):
+def _do(stage: Stage, action: UserAction) -> None:
+    world, place = stage.world, stage.places[action.where]
+    match action:
+        case Write():
+            _write(stage, action)
+        case Edit(where=where, name=name, changed=changed):
             found = world.peek(place, name)
             if found is not None:
                 _write(stage, replace(as_written(found, where), tags=(), **changed))
-        case Deletes(name=name):
+        case Delete(name=name):
             world.delete(place, name)
-        case Recreates(name=name, value=value):
-            _recreate(stage, deed, world.peek(place, name), value)
-        case Tags(name=name, tags=tags):
+        case Recreate(name=name, value=value):
+            _recreate(stage, action, world.peek(place, name), value)
+        case AddTags(name=name, tags=tags):
             world.tag(place, name, dict(tags))
-        case Untags(name=name, keys=keys):
+        case RemoveTags(name=name, keys=keys):
             world.untag(place, name, *keys)
-        case CopiesTags(name=name, to=to):
+        case CopyTags(name=name, to=to):
             world.tag(place, to, world.tags(place, name) or {})
-        case Clones():
-            _clone(stage, deed)
-        case Detaches(name=name):
+        case Clone():
+            _clone(stage, action)
+        case Detach(name=name):
             owner = (world.tags(place, name) or {}).get(OWNER, "prod@123456789012/us-east-1")
             world.tag(place, name, {OWNER: DETACHED + owner.removeprefix(DETACHED)})
-        case Claims(name=name, owner=owner):
+        case Claim(name=name, owner=owner):
             found = world.region(place).find(name)
-            world.tag(place, name, claim(stage, deed.where, found, owner))
-        case Stacks(name=name):
-            world.tag(place, name, {"aws:cloudformation:stack-name": "somebody"})
-        case Repoints(alias=alias, to=to):
+            world.tag(place, name, claim(stage, action.where, found, owner))
+        case TagAsStack(name=name):
+            world.tag(place, name, {"aws:cloudformation:stack-name": "another-team"})
+        case RepointAlias(alias=alias, to=to):
             world.point_alias(place, alias, to)
-        case Disables(alias=alias):
+        case DisableKey(alias=alias):
             world.set_key(place, alias, KeyState.DISABLED)
 
 
-def _write(stage: Stage, deed: Writes) -> None:
+def _write(stage: Stage, action: Write) -> None:
     fields = {
-        "description": deed.description,
-        "allowed_pattern": deed.pattern,
-        "tier": deed.tier,
-        "data_type": deed.data_type,
-        "key_id": key_reference(stage, deed.where, deed.key) if deed.type == SECURE else None,
+        "description": action.description,
+        "allowed_pattern": action.pattern,
+        "tier": action.tier,
+        "data_type": action.data_type,
+        "key_id": key_reference(stage, action.where, action.key) if action.type == SECURE else None,
     }
     stage.world.put(
-        stage.places[deed.where],
-        deed.name,
-        deed.value,
-        deed.type,
-        tags=dict(deed.tags),
-        user=US if deed.by_us else SOMEBODY,
-        policies=deed.policies,
+        stage.places[action.where],
+        action.name,
+        action.value,
+        action.type,
+        tags=dict(action.tags),
+        user=US if action.by_us else SOMEBODY,
+        policies=action.policies,
         **{name: text for name, text in fields.items() if text is not None},
     )
 
 
-def _recreate(stage: Stage, deed: Recreates, before: Stored | None, value: str) -> None:
+def _recreate(stage: Stage, action: Recreate, before: Stored | None, value: str) -> None:
     if before is None:
         return
-    place, shown = stage.places[deed.where], before.latest.parameter
-    stage.world.delete(place, deed.name)
+    place, shown = stage.places[action.where], before.latest.parameter
+    stage.world.delete(place, action.name)
     stage.clock.advance(timedelta(seconds=40))
     key: dict[str, Any] = {} if shown.key_id is None else {"key_id": shown.key_id}
     stage.world.put(
-        place, deed.name, value, shown.type, tier=shown.tier, description=shown.description, **key
+        place, action.name, value, shown.type, tier=shown.tier, description=shown.description, **key
     )
-    stage.world.tag(place, deed.name, before.tags)
+    stage.world.tag(place, action.name, before.tags)
 
 
-def _clone(stage: Stage, deed: Clones) -> None:
-    found = stage.world.peek(stage.source, deed.name)
+def _clone(stage: Stage, action: Clone) -> None:
+    found = stage.world.peek(stage.source, action.name)
     if found is None:
         return
-    copied = as_written(found, deed.where)
+    copied = as_written(found, action.where)
     if not (copied.key or "").startswith("alias/"):
         copied = replace(copied, key=None)  # what is reported by id or ARN means nothing in another region
-    _write(stage, copied if deed.with_tags else replace(copied, tags=()))
+    _write(stage, copied if action.with_tags else replace(copied, tags=()))
 
 
-def as_written(found: Stored, where: str) -> Writes:
-    """The write that would make a parameter as it is: all of it but what belongs to others."""
+def as_written(found: Stored, where: str) -> Write:
+    """Return the write that creates this parameter again, without the tags of AWS and of the product."""
     shown = found.latest.parameter
-    return Writes(
+    return Write(
         where=where,
         name=shown.name,
         value=found.latest.settled.value.reveal(),
@@ -257,7 +257,7 @@ def as_written(found: Stored, where: str) -> Writes:
 
 
 def claim(stage: Stage, where: str, found: Stored, owner: str) -> dict[str, str]:
-    """The tags of a replica of that owner, as a run of it would have left them."""
+    """Return the tags that a run of this owner writes on a replica."""
     shown, place = found.latest.parameter, stage.places[where]
     record = Record(
         source_version=1,
@@ -272,7 +272,7 @@ def claim(stage: Stage, where: str, found: Stored, owner: str) -> dict[str, str]
 
 
 def key_reference(stage: Stage, where: str, key: str | None) -> str | None:
-    """A key as people name it: `alias/app`, `alias/app#` its ARN, `alias/app@` its id."""
+    """Return the key reference for `alias/app` (as is), `alias/app#` (ARN) or `alias/app@` (key id)."""
     if key is None or key[-1] not in "#@":
         return key
     found = stage.world.region(stage.places[where]).key(key[:-1])
@@ -281,28 +281,6 @@ def key_reference(stage: Stage, where: str, key: str | None) -> str | None:
     return found.arn if key.endswith("#") else found.key_id
 
 
-def is_ours_to_read(tags: dict[str, str]) -> bool:
-    """Whether there is anything of this product in some tags."""
+def has_ownership_tags(tags: dict[str, str]) -> bool:
+    """Whether the tags have an owner or a record."""
     return OWNER in tags or RECORD in tags
-
-
-__all__ = [
-    "SOURCE",
-    "STRANGER",
-    "US",
-    "Claims",
-    "Clones",
-    "CopiesTags",
-    "Deed",
-    "Deletes",
-    "Detaches",
-    "Disables",
-    "Edits",
-    "Recreates",
-    "Repoints",
-    "Stacks",
-    "Tags",
-    "Untags",
-    "Writes",
-    "happen",
-]
