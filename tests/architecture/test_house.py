@@ -95,7 +95,7 @@ BREACHES = {
     "report.py": ("import yaml", "YAML is known in load only; the library jsonschema is for tests"),
     "observe.py": ("import rich", "Options and terminals are known in cli only"),
     "budget.py": ("import tests.fake_aws.store", "The package does not know the simulated AWS of the tests"),
-    "renderers/view.py": ("import ssm_reconcile.renderers.text", "An output knows no other output"),
+    "renderers/view.py": ("import ssm_reconcile.renderers.text", "An output does not know another output"),
 }
 
 

@@ -10,8 +10,7 @@ import pytest
 from ssm_reconcile.change import Difference
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.html import plan_html, report_html
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.report import Result
 from tests.browser.conftest import Open
 from tests.unit.renderers import plans

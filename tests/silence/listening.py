@@ -22,10 +22,10 @@ from ssm_reconcile.explain.text import text as explain_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import annotations as marks
 from ssm_reconcile.publishers import outputs, pages
-from ssm_reconcile.renderers.drift import plan_drift
-from ssm_reconcile.renderers.frame import NO_CONTEXT
+from ssm_reconcile.renderers.drift_issue import plan_drift
 from ssm_reconcile.renderers.json import dumps, plan_document, report_document
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
+from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import plan_view
 from ssm_reconcile.report import Report

@@ -104,7 +104,7 @@ def _question(aims: Sequence[Aim], count: int, *, undo: bool) -> str:
 
 
 def _text(every: Sequence[Detachment]) -> str:
-    from ssm_reconcile.renderers.inert import visible
+    from ssm_reconcile.renderers.escaping import visible
     from ssm_reconcile.report import Result
 
     lines: list[str] = []

@@ -106,7 +106,7 @@ def command(
 def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     """Write what differs from the spec to stderr, one line an address; return whether anything does."""
     from ssm_reconcile import status
-    from ssm_reconcile.renderers.inert import visible
+    from ssm_reconcile.renderers.escaping import visible
 
     drift = status.drift_of(plan, specs)
     if not drift and plan.complete:

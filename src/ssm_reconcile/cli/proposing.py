@@ -217,7 +217,7 @@ class _Replay:
 
 def _tell(proposal: Proposal, common: CommonOptions) -> None:
     """What was found, in a few lines."""
-    from ssm_reconcile.renderers.inert import visible
+    from ssm_reconcile.renderers.escaping import visible
 
     if common.quiet:
         return

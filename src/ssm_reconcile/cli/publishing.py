@@ -24,12 +24,10 @@ from ssm_reconcile.publishers.issue import Issues
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.publishers.pull import number_of
 from ssm_reconcile.publishers.reviewed import reviewed_plan
-from ssm_reconcile.renderers.failure import failure_summary
-from ssm_reconcile.renderers.frame import CommentContext
-from ssm_reconcile.renderers.markdown import plan_summary, report_summary
-from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.system import SystemClock
 
 Document: TypeAlias = dict[str, Any]

@@ -123,7 +123,7 @@ def plan_as(
 
 def report_as(output_format: str, document: Mapping[str, Any], *, color: bool) -> str:
     """A report's document in one of the formats."""
-    from ssm_reconcile.renderers.outcomes import report_view
+    from ssm_reconcile.renderers.view import report_view
 
     match output_format:
         case "json":

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ssm_reconcile.doctor.checks import Answer, Diagnosis
-from ssm_reconcile.renderers.inert import visible
+from ssm_reconcile.renderers.escaping import visible
 
 LONGEST = 4000
 _MARKS = {Answer.OK: "ok", Answer.WARNING: "!", Answer.FAILED: "FAILED", Answer.UNKNOWN: "?"}

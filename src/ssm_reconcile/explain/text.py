@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ssm_reconcile.renderers.inert import visible
+from ssm_reconcile.renderers.escaping import visible
 
 if TYPE_CHECKING:
     from ssm_reconcile.explain import Explanation

@@ -14,7 +14,7 @@ from datetime import datetime
 from ssm_reconcile.init import Proposal
 from ssm_reconcile.init.survey import Likeness, Seen
 from ssm_reconcile.model import Access, Place
-from ssm_reconcile.renderers.inert import visible
+from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.spec import Adopt
 from ssm_reconcile.wording import counted
 

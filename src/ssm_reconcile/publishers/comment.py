@@ -16,8 +16,8 @@ from enum import StrEnum
 
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.pages import Page
-from ssm_reconcile.renderers.frame import MARKER, CommentContext
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
+from ssm_reconcile.renderers.markdown_blocks import MARKER, CommentContext
 
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _REVIEWED = ("run", "plan", "head")

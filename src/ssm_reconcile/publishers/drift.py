@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ssm_reconcile.publishers.pages import names_in
-from ssm_reconcile.renderers.drift import (
+from ssm_reconcile.renderers.drift_issue import (
     blind_drift,
     drift_title,
     plan_drift,
@@ -16,9 +16,8 @@ from ssm_reconcile.renderers.drift import (
     report_found,
     weight,
 )
-from ssm_reconcile.renderers.frame import CommentContext
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
+from ssm_reconcile.renderers.view import plan_view, report_view
 
 Document: TypeAlias = Mapping[str, Any]
 

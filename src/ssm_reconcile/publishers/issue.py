@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from ssm_reconcile.publishers.comment import Comment, Done, facts_of
 from ssm_reconcile.publishers.drift import Drift
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
-from ssm_reconcile.renderers.drift import DRIFT, clean, grown
-from ssm_reconcile.renderers.frame import CommentContext
+from ssm_reconcile.renderers.drift_issue import DRIFT, clean, grown
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
 
 _WHOSE = """query($ids: [ID!]!) { nodes(ids: $ids) { ... on Issue { id viewerDidAuthor } } }"""
 _ATTEMPTS = 3

@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from ssm_reconcile.renderers import words
-from ssm_reconcile.renderers.failure import failure_comment, gone_comment
-from ssm_reconcile.renderers.frame import CommentContext
-from ssm_reconcile.renderers.inert import fence, prose, visible
-from ssm_reconcile.renderers.markdown import plan_comment, report_comment
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.escaping import fence, prose, visible
+from ssm_reconcile.renderers.markdown import failure_comment, gone_comment, plan_comment, report_comment
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
+from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.wording import counted
 
 Document: TypeAlias = Mapping[str, Any]
 REFUSED = ("plan-changed", "plan-refused")
@@ -53,12 +51,12 @@ def plan_pages(document: Document, said: str = "") -> list[Page]:
 
 def _plan_page(document: Document, name: str, said: str) -> Page:
     view = plan_view(document, name)
-    worth = bool(view.changed or not view.complete or view.summary.get("invalid"))
+    worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         return plan_comment(view, context=context, level=level, budget=budget, said=said)
 
-    return Page(name, worth, view.danger, write)
+    return Page(name, worth, len(view.dangerous), write)
 
 
 def report_pages(document: Document, plan: Document | None) -> list[Page]:
@@ -76,7 +74,7 @@ def _report_page(document: Document, plan: Document | None, name: str) -> Page:
         return report_comment(report, view, context=applied, level=level, budget=budget, said=said)
 
     nothing = not sum(report.summary.values())
-    return Page(name, not nothing, view.danger if view else None, write, "applied" if nothing else "")
+    return Page(name, not nothing, len(view.dangerous) if view else None, write, "applied" if nothing else "")
 
 
 def _since_review(document: Document, plan: Document, name: str) -> str:
@@ -87,9 +85,9 @@ def _since_review(document: Document, plan: Document, name: str) -> str:
     blocked = [others[_address(change)] for change in left if _address(change) in others]
     blocks = []
     if len(left) > len(blocked):
-        blocks.append(f"{words.count(len(left) - len(blocked), 'reviewed change')} had been done before.")
+        blocks.append(f"{counted(len(left) - len(blocked), 'reviewed change')} had been done before.")
     if blocked:
-        total = words.count(len(blocked), "reviewed change")
+        total = counted(len(blocked), "reviewed change")
         lines = [
             visible(f"{o['name']} in {o['target']}: {'; '.join(o['reasons'])}", 300) for o in blocked[:TOLD]
         ]

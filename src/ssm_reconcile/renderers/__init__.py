@@ -1,8 +1,14 @@
-"""Plans and reports -> bytes for people and programs. Renderers can neither act nor reveal.
+"""Document of a plan or a report -> text, Markdown, HTML or JSON.
 
-    json       Plan or Report -> the document that is saved and published (the contract)
-    view       document -> what people see of it: grouped, merged, cut, made inert, once for all outputs
-    text       view -> a terminal           markdown   view -> a pull request comment, a job summary
+    json              document -> the text that is printed and saved
+    escaping          any text -> text that is safe to print, and Markdown that quotes it
+    changes, groups   parts of the view: one change; addresses, findings and names in groups
+    view              document -> `PlanView` or `ReportView`, which all other outputs show
 
-Everything but `json` starts from the document, so a saved plan looks as it did when it was made.
+    text              a terminal
+    markdown          pull request comment, job summary, failed run      markdown_blocks   its blocks
+    drift_issue       the issue on drift
+    html              one page, with its template, style and script
+
+Every output starts from the document, so a saved plan is shown as it was when it was made.
 """

@@ -17,7 +17,7 @@ from ssm_reconcile.change import Change, Create, Delete, Difference, Expected, R
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, Desired
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
-from ssm_reconcile.renderers.inert import escaped
+from ssm_reconcile.renderers.escaping import escaped
 from ssm_reconcile.report import Outcome, Report, Result
 
 FORMAT_VERSION = "1.1"

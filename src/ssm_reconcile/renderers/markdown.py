@@ -1,219 +1,350 @@
 """View -> the pull request comment, the job summary, and `--format markdown`.
 
-A comment has a budget in bytes, and a ladder of detail instead of a cut:
+A comment has a budget in bytes. A plan that is too long is shown with less detail, not cut:
 
     0  everything, target by target          2  creates and updates folded to `path/* x N`
     1  one line a parameter, targets merged  3  counts, deletes and replacements
 
 Deletes and replacements are never folded and come first, adoptions are always folded by path. A level
-above 0 says that it is one. The first line is a hidden marker, by which a later run finds the comment.
+above 0 says so. The first line of a comment is a hidden marker, by which a later run finds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssm_reconcile.renderers import asides, sections, words
-from ssm_reconcile.renderers.aftermath import headline, report_page, unapplied
-from ssm_reconcile.renderers.frame import (
+from ssm_reconcile.renderers import markdown_blocks as blocks
+from ssm_reconcile.renderers.changes import merge_changes
+from ssm_reconcile.renderers.escaping import fence, prose, span, visible
+from ssm_reconcile.renderers.groups import AddressGroup, FindingView, group_addresses, kind_counts
+from ssm_reconcile.renderers.markdown_blocks import (
     NO_CONTEXT,
     CommentContext,
-    counts,
+    alert,
+    fitting,
     footer,
     marker,
     page,
+    scope_names,
     size,
-    title,
 )
-from ssm_reconcile.renderers.grouping import FindingView, merged
-from ssm_reconcile.renderers.inert import fence
-from ssm_reconcile.renderers.outcomes import ReportView
-from ssm_reconcile.renderers.view import View
-
-__all__ = [
-    "COMMENT_BUDGET",
-    "SUMMARY_BUDGET",
-    "CommentContext",
-    "plan_comment",
-    "plan_summary",
-    "report_comment",
-    "report_summary",
-]
+from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.wording import counted, cut, listed
 
 COMMENT_BUDGET = 60_000
 """Bytes of UTF-8 (ux.md section 1: GitHub refuses more than 65,536 characters)."""
 SUMMARY_BUDGET = 900_000
-"""Bytes of UTF-8: a job summary above 1 MiB is dropped whole, and the step fails (ux.md section 1)."""
+"""Bytes of UTF-8: a job summary above 1 MiB is dropped, and the step fails (ux.md section 1)."""
 LEVELS = (0, 1, 2, 3)
 _LIMITS = {0: (100, 60), 1: (40, 40), 2: (12, 20), 3: (5, 5)}
 """By level: how many lines a list may have before it is folded, how many findings are shown."""
 _CHUNK = 400
-"""Changes in one block of a summary: it is cut between blocks."""
-
-
-def plan_comment(
-    view: View,
-    *,
-    budget: int = COMMENT_BUDGET,
-    context: CommentContext = NO_CONTEXT,
-    level: int = 0,
-    said: str = "",
-) -> str:
-    """A plan as a pull request comment of at most `budget` bytes; `level` is the least to begin with.
-
-    `said` is Markdown of the caller's own for one line under the title.
-
-    The level that was taken is in the marker (`"level"`): a publisher that is refused asks for the
-    next one.
-    """
-    return _comment(view, budget, context, level, said=said, aside=())
-
-
-def _first(view: View, context: CommentContext, level: int) -> str:
-    hidden = marker(view.scope, view.plan_id, context, level=level, danger=view.danger)
-    return f"{hidden}\n{title(view, level)}"
-
-
-def _unsaid(view: View) -> list[FindingView]:
-    """The findings that no alert shows: those of guards stand at the top."""
-    return [finding for finding in view.findings if finding.code not in view.guards]
-
-
-def _comment(
-    view: View, budget: int, context: CommentContext, level: int, *, said: str, aside: Sequence[str]
-) -> str:
-    for step in LEVELS[level:-1]:
-        first = _first(view, context, step)
-        text = page([first, said, *aside, *_blocks(view, step), footer(view.short_id, context)])
-        if size(text) <= budget:
-            return text
-    return _least(view, budget, context, said=said, aside=aside)
-
-
-def _least(view: View, budget: int, context: CommentContext, *, said: str, aside: Sequence[str]) -> str:
-    """The last level: whole blocks, most important first, as far as there is room."""
-    head = [_first(view, context, LEVELS[-1]), said, counts(view)]
-    last = footer(view.short_id, context)
-    dangers = merged(change for change in view.changes if change.is_danger)
-    note = sections.alert(
-        "NOTE", ["Too long for any detail: counts, and deletes and replacements. " + _ELSEWHERE]
-    )
-    room = budget - size(page([*head, note, last])) - 200
-    kept: list[str] = []
-    optional: list[str] = []
-    if dangers:
-        optional.append(sections.caution(view, dangers, named=False))
-    optional += [
-        *sections.warnings(view, _LIMITS[3][0]),
-        *aside,
-        sections.table(view, 60),
-        sections.note(view),
-    ]
-    for block in (*optional, asides.findings(_unsaid(view), _LIMITS[3][1])):
-        if block and size(block) + 2 <= room:
-            kept.append(block)
-            room -= size(block) + 2
-    if dangers and room > 0:
-        kept.append(sections.dangers(view, dangers, room))
-    return page([*head, note, *kept, last])
-
-
-def _blocks(view: View, level: int) -> list[str]:
-    """The blocks of a level, danger first."""
-    most, told = _LIMITS[level]
-    dangers = merged(change for change in view.changes if change.is_danger)
-    blocks = [counts(view)]
-    if view.changes or view.targets:
-        blocks.append(sections.table(view))
-    if dangers:
-        blocks.append(sections.caution(view, dangers, named=level < 2))  # noqa: PLR2004 - the level that folds
-    blocks += [*sections.warnings(view, most), sections.note(view)]
-    if level and view.changes:
-        blocks.append(sections.alert("NOTE", [_LESS[level] + _ELSEWHERE]))
-    if level == 0:
-        blocks += sections.by_target(view)
-    elif dangers:
-        blocks.append(sections.dangers(view, dangers))
-    if level == 1:
-        blocks += sections.by_path(view)
-    elif level:
-        lines = sections.by_pattern(view, ("update", "create", "retag"), most * 3)
-        blocks.append(asides.folded("<b>Everything else, by path</b>", fence(lines)) if lines else "")
-    blocks += [sections.adoptions(view, most), sections.anyway(view, most), sections.dropped(view, most)]
-    blocks += asides.others(view, view.groups, most)
-    return [*blocks, asides.findings(_unsaid(view), told)]
-
-
+"""Changes in one block of a summary, which is cut between blocks."""
+_REASON_LINES = 40
+"""Lines of the reason of a failure that are shown."""
 _LESS = {
     1: "Too long for full detail: one line per parameter, all parameters listed. ",
     2: "Too long for a line per parameter: creates and updates are folded by path. ",
+    3: "Too long for any detail: counts, and deletes and replacements. ",
 }
 _ELSEWHERE = "Attribute changes are in the run summary and in the saved plan."
 
 
-def plan_summary(
-    view: View, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT, said: str = ""
-) -> str:
-    """A plan as a job summary: full detail, cut between blocks where it is longer than `budget` bytes."""
-    last = footer(view.short_id, context)
-    whole = page([title(view, 0), said, *_blocks(view, 0), last])
-    if size(whole) <= budget:
-        return whole
-    dangers = merged(change for change in view.changes if change.is_danger)
-    first = [title(view, 1), said, counts(view), sections.table(view, 200)]
-    room = budget - size(page([*first, last])) - 300
-    blocks = [sections.dangers(view, dangers, room // 2)] if dangers else []
-    blocks += [*sections.warnings(view, 40), sections.note(view), asides.findings(_unsaid(view), 40)]
-    blocks += [*asides.others(view, view.groups, 40), sections.adoptions(view, 100)]
-    blocks += [sections.anyway(view, 100), sections.dropped(view, 100)]
-    blocks += sections.by_target(view, _CHUNK)
-    kept: list[str] = []
-    for block in filter(None, blocks):
-        if size(block) + 2 > room:
-            break
-        kept.append(block)
-        room -= size(block) + 2
-    left = len([block for block in blocks if block]) - len(kept)
-    cut = sections.alert(
-        "NOTE",
-        [f"Cut here: {words.count(left, 'section')} more did not fit. The saved plan holds everything."],
-    )
-    return page([*first, *kept, cut if left else "", last])
-
-
-def report_comment(
-    report: ReportView,
-    plan: View | None = None,
+def plan_comment(
+    view: PlanView,
     *,
     budget: int = COMMENT_BUDGET,
     context: CommentContext = NO_CONTEXT,
     level: int = 0,
     said: str = "",
 ) -> str:
-    """What an apply did: the plan's comment with one line under its title and what was not applied.
+    """Return a plan as a pull request comment.
 
-    Without the plan, a page of its own. A report that does not say what it went by (format 1.0) goes by the
-    plan that it is shown with. `said` is Markdown of the caller's own after that line.
+    Args:
+        view: The plan.
+        budget: The largest size, in bytes of UTF-8.
+        context: The origin of the comment.
+        level: The first level of detail to try, 0 to 3. The marker has the level that was taken, so that a
+            publisher whose comment is refused asks for the next one.
+        said: Markdown of the caller for a line under the title.
     """
-    if plan is not None:
-        aside = unapplied(report, 40)
-        return _comment(
-            plan,
-            budget,
-            context,
-            level,
-            said="\n\n".join(filter(None, (headline(report, is_reviewed=not report.approval), said))),
-            aside=aside,
-        )
-    for most in (100, 40, 10, 3):
-        text = report_page(report, context, most)
+    return _comment(view, budget, context, level, intro=(said,))
+
+
+def _comment(
+    view: PlanView, budget: int, context: CommentContext, level: int, *, intro: Sequence[str]
+) -> str:
+    for step in LEVELS[level:-1]:
+        first = _first(view, context, step)
+        text = page([first, *intro, *_blocks(view, step), footer(view.short_id, context)])
         if size(text) <= budget:
             return text
-    return report_page(report, context, 0)
+    return _counts_only(view, budget, context, intro=intro)
+
+
+def _first(view: PlanView, context: CommentContext, level: int) -> str:
+    hidden = marker(view.scope, view.plan_id, context, level=level, danger=len(view.dangerous))
+    return f"{hidden}\n{_title(view, level)}"
+
+
+def _title(view: PlanView, level: int) -> str:
+    """Return the heading, such as `SSM plan for prod: 12 changes in 3 regions`."""
+    scope = scope_names(view.scope)
+    if not view.changes:
+        return f"## SSM plan for {scope}: nothing to do{'' if view.complete else ', and INCOMPLETE'}"
+    names = counted(len({change.name for change in view.changes}), "parameter")
+    where = counted(len({change.target for change in view.changes}), view.place_word)
+    number = counted(len(view.changes), "change")
+    return f"## SSM plan for {scope}: {number}{f' to {names}' if level else ''} in {where}"
+
+
+def _counts(view: PlanView) -> str:
+    """Return the sums, such as `5 to create, 1 to delete. 486 unchanged`."""
+    kinds = kind_counts(view.summary)
+    rest = f"{view.summary.get('in_sync', 0):,} unchanged{', ' + kinds if kinds else ''}."
+    if view.pending:
+        were = "was" if view.pending == 1 else "were"
+        rest += f" **{view.pending:,} of the changes {were} pending anyway**, before what is reviewed here."
+    actions = view.action_counts
+    return f"**{actions}.** {rest}" if actions else rest
+
+
+def _other_findings(view: PlanView) -> list[FindingView]:
+    """Return the findings that are not in an alert; those of guards are."""
+    return [finding for finding in view.findings if finding.code not in view.guards]
+
+
+def _blocks(view: PlanView, level: int) -> list[str]:
+    """Return the blocks of a level from 0 to 2, dangerous changes first."""
+    limit, findings = _LIMITS[level]
+    dangers = merge_changes(view.dangerous)
+    found = [_counts(view)]
+    if view.changes or view.targets:
+        found.append(blocks.counts_table(view))
+    if dangers:
+        found.append(blocks.danger_alert(view, dangers, named=level < 2))  # noqa: PLR2004 - level 2 folds
+    found += [*blocks.warnings(view, limit), blocks.notes(view)]
+    if level and view.changes:
+        found.append(alert("NOTE", [_LESS[level] + _ELSEWHERE]))
+    if level == 0:
+        found += blocks.by_target(view)
+    elif dangers:
+        found.append(blocks.danger_list(view, dangers))
+    if level == 1:
+        found += blocks.by_path(view)
+    elif level:
+        found.append(blocks.by_pattern(view, limit * 3))
+    found += [blocks.adoptions(view, limit), blocks.pending(view, limit), blocks.dropped(view, limit)]
+    found += blocks.left_alone(view, limit)
+    return [*found, blocks.findings(_other_findings(view), findings)]
+
+
+def _counts_only(view: PlanView, budget: int, context: CommentContext, *, intro: Sequence[str]) -> str:
+    """Return the last level: the blocks that fit, most important first."""
+    limit, findings = _LIMITS[3]
+    dangers = merge_changes(view.dangerous)
+    head = [_first(view, context, LEVELS[-1]), intro[0], _counts(view)]
+    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE]))
+    last = footer(view.short_id, context)
+    room = budget - size(page([*head, last])) - 200
+    kept = fitting(
+        [
+            blocks.danger_alert(view, dangers, named=False) if dangers else "",
+            *blocks.warnings(view, limit),
+            *intro[1:],
+            blocks.counts_table(view, 60),
+            blocks.notes(view),
+            blocks.findings(_other_findings(view), findings),
+        ],
+        room,
+    )
+    room -= sum(size(block) + 2 for block in kept)
+    if dangers and room > 0:
+        kept.append(blocks.danger_list(view, dangers, room))
+    return page([*head, *kept, last])
+
+
+def plan_summary(
+    view: PlanView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT, said: str = ""
+) -> str:
+    """Return a plan as a job summary in full detail, cut between blocks.
+
+    Args:
+        view: The plan.
+        budget: The largest size, in bytes of UTF-8.
+        context: The origin of the summary.
+        said: Markdown of the caller for a line under the title.
+    """
+    last = footer(view.short_id, context)
+    whole = page([_title(view, 0), said, *_blocks(view, 0), last])
+    if size(whole) <= budget:
+        return whole
+    dangers = merge_changes(view.dangerous)
+    first = [_title(view, 1), said, _counts(view), blocks.counts_table(view, 200)]
+    room = budget - size(page([*first, last])) - 300
+    found = [
+        blocks.danger_list(view, dangers, room // 2) if dangers else "",
+        *blocks.warnings(view, 40),
+        blocks.notes(view),
+        blocks.findings(_other_findings(view), 40),
+        *blocks.left_alone(view, 40),
+        blocks.adoptions(view, 100),
+        blocks.pending(view, 100),
+        blocks.dropped(view, 100),
+        *blocks.by_target(view, _CHUNK),
+    ]
+    found = list(filter(None, found))
+    kept: list[str] = []
+    for block in found:
+        room -= size(block) + 2
+        if room < 0:
+            break
+        kept.append(block)
+    left = counted(len(found) - len(kept), "section")
+    cut = alert("NOTE", [f"Cut here: {left} more did not fit. The saved plan holds everything."])
+    return page([*first, *kept, cut if len(kept) < len(found) else "", last])
+
+
+def report_comment(
+    report: ReportView,
+    plan: PlanView | None = None,
+    *,
+    budget: int = COMMENT_BUDGET,
+    context: CommentContext = NO_CONTEXT,
+    level: int = 0,
+    said: str = "",
+) -> str:
+    """Return the outcomes of an apply, with the plan where there is one.
+
+    Args:
+        report: The report.
+        plan: The plan that was applied. Without it, the comment shows the report only.
+        budget: The largest size, in bytes of UTF-8.
+        context: The origin of the comment.
+        level: The first level of detail to try, 0 to 3.
+        said: Markdown of the caller after the line under the title.
+    """
+    if plan is not None:
+        # A report of format 1.0 has no approval: the plan that it is shown with was reviewed.
+        headline = _headline(report, is_reviewed=not report.approval)
+        intro = ("\n\n".join(filter(None, (headline, said))), *_unapplied(report, 40))
+        return _comment(plan, budget, context, level, intro=intro)
+    for limit in (100, 40, 10, 3):
+        text = _report_page(report, context, limit)
+        if size(text) <= budget:
+            return text
+    return _report_page(report, context, 0)
 
 
 def report_summary(
     report: ReportView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT
 ) -> str:
-    """What an apply did, as a job summary."""
+    """Return the outcomes of an apply as a job summary of at most `budget` bytes."""
     return report_comment(report, budget=budget, context=context)
+
+
+def _headline(report: ReportView, *, is_reviewed: bool = False) -> str:
+    """Return the line with the result. `is_reviewed`: its changes were approved before."""
+    applied = f"**Applied {report.applied:,} of {report.total:,}"
+    if not report.total:
+        state = (
+            "Nothing had to be applied" if report.complete else "A place is incomplete, nothing was applied"
+        )
+        return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
+    if report.applied == report.total:
+        applied += " as reviewed" if is_reviewed or report.is_reviewed else ""
+        return f"{applied}**, {report.unmet}." if report.unmet else f"{applied}.**"
+    ending = "Interrupted: the next run goes on." if report.interrupted else ""
+    if not ending and any(n and word not in ("applied", "withheld") for word, n in report.summary.items()):
+        ending = "The next run goes on with the rest."
+    if report.summary.get("withheld"):
+        ending += " What guards withhold waits until they are lifted."
+    rest = listed([*report.unapplied_counts, *filter(None, [report.unmet])])
+    return f"{applied}**, {rest}. {ending.strip()}"
+
+
+def _unapplied(report: ReportView, limit: int) -> list[str]:
+    """Return the changes that were not applied, by result and reason; then those applied with a note."""
+
+    def groups(*, applied: bool) -> tuple[AddressGroup, ...]:
+        return group_addresses(
+            (
+                f"{o.action} {o.result.replace('_', ' ')}",
+                [text for text in (o.error, o.note) if text],
+                o.name,
+                o.target,
+            )
+            for o in report.outcomes
+            if (o.result == "applied") is applied and (o.note or not applied)
+        )
+
+    return [
+        *_reasons("Not applied", report, groups(applied=False), limit, labelled=True, is_open=True),
+        *_reasons("Applied, with a note", report, groups(applied=True), limit, labelled=True),
+    ]
+
+
+def _reasons(
+    title: str,
+    report: ReportView,
+    groups: tuple[AddressGroup, ...],
+    limit: int,
+    *,
+    labelled: bool = False,
+    is_open: bool = False,
+) -> list[str]:
+    if not groups:
+        return []
+    total = sum(group.size for group in groups)
+    body = blocks.grouped(report, groups, limit, labelled=labelled)
+    return [blocks.folded(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
+
+
+def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
+    """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
+    applied = f"applied {report.applied:,} of {counted(report.total, 'change')}"
+    head = marker(report.scope, report.plan_id, context, state="applied")
+    found = [f"{head}\n## SSM apply for {scope_names(report.scope)}: {applied}", _headline(report)]
+    if limit:
+        found += _unapplied(report, limit)
+        found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
+        found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
+    return page([*found, footer(report.short_id, context, promise=False)])
+
+
+def failure_comment(
+    scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT, danger: int = 0
+) -> str:
+    """Return the comment of a run without a plan, which says that the older plan is out of date.
+
+    Args:
+        scope: The names of the replications; an empty name is the spec as a whole.
+        reason: The lines of the error, which may quote texts of others.
+        context: The origin of the comment.
+        danger: Number of dangerous changes in the comment before.
+    """
+    head = marker(scope, "", context, danger=danger, state="failed")
+    return f"{head}\n{failure_summary(scope, reason, context=context)}"
+
+
+def failure_summary(scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT) -> str:
+    """Return the text of `failure_comment` without its marker, for a job summary."""
+    of = f" for {scope_names(scope)}" if any(scope) else ""
+    at = f" at {span(context.head[:7])}" if context.head else ""
+    warning = alert("CAUTION", ["**There is no plan.** What this comment showed before is out of date."])
+    return page([f"## SSM plan{of}: failed{at}", warning, reason_block(reason)])
+
+
+def reason_block(reason: str, *, is_counted: bool = True) -> str:
+    """Return the first lines of an error; `is_counted`: with the number of the others."""
+    lines = [visible(line) for line in reason.strip().splitlines()]
+    shown = cut(lines, _REASON_LINES, "more lines") if is_counted else lines[:_REASON_LINES]
+    return fence(shown, "text") if shown else ""
+
+
+def gone_comment(scope: str, *, context: CommentContext = NO_CONTEXT) -> str:
+    """Return the comment of a replication that the spec does not have any more."""
+    head = marker((scope,), "", context, state="gone")
+    title = f"## SSM plan for {scope_names((scope,))}: not in the spec any more"
+    text = "Nothing is planned for it, and its replicas stay as they are: nobody looks after them any more."
+    return page([f"{head}\n{title}", prose(text)])

@@ -1,4 +1,4 @@
-"""View -> plain text for a terminal: what changes target by target, what does not and why, the sum.
+"""View -> plain text for a terminal: changes by target, addresses left alone with reasons, the sums.
 
 No colour unless asked for. Columns are aligned where they fit; on a narrow terminal each change takes
 a line for its name and more below. Names and values are never broken, so they can be copied.
@@ -6,248 +6,349 @@ a line for its name and more below. Names and values are never broken, so they c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.renderers import words
-from ssm_reconcile.renderers.details import Line
-from ssm_reconcile.renderers.fold import fold
-from ssm_reconcile.renderers.grouping import ChangeView
-from ssm_reconcile.renderers.outcomes import ReportView
-from ssm_reconcile.renderers.page import PATHS, ROWS, Page, findings, groups, incomplete, places
-from ssm_reconcile.renderers.view import Route, TargetView, View
+from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, kind_counts, path_patterns
+from ssm_reconcile.renderers.view import (
+    OutcomeView,
+    PlanView,
+    ReplicationView,
+    ReportView,
+    RunView,
+    TargetView,
+)
+from ssm_reconcile.wording import counted, listed
 
 MARKS = {"delete": "-", "replace": "!", "update": "~", "create": "+", "adopt": "=", "retag": "~"}
+COLOURS = {"-": "31", "!": "31", "~": "33", "+": "32", "=": "36", "bold": "1", "loud": "1;31", "dim": "2"}
+PATHS = 40
+"""Lines that folded names may take in one group."""
+ROWS = 20
+"""Names of a group that are listed before they are folded."""
 _LONGEST_NAME = 60
 """A name column is no wider: one long name must not push all details off the line."""
 
 
-def plan_text(view: View, *, width: int = 120, color: bool = False, apply_command: str | None = None) -> str:
-    """A plan for a terminal of `width` columns.
+class TerminalText:
+    """Lines of at most `width` columns where their words allow it."""
 
-    `apply_command` is the command that would apply it, without `--expect-plan`; none is named where it is
-    empty, and None means one made of what the plan itself knows (narrowing and mode).
+    def __init__(self, width: int, *, color: bool) -> None:
+        self.width = max(width, 20)
+        self.color = color
+        self.lines: list[str] = []
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour, if colours are wanted."""
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.color and colour in COLOURS else text
+
+    def add(self, text: str = "", *, indent: int = 0, hang: int = 0, colour: str = "") -> None:
+        """Add one sentence, wrapped at spaces; without a text, an empty line."""
+        if not text:
+            self.lines.append("")
+            return
+        wrapped = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * (indent + hang),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.lines += [self.paint(line, colour) for line in wrapped]
+
+    def add_heading(self, label: str, note: str = "") -> None:
+        """Add an empty line and the label of a target."""
+        self.lines += ["", self.paint(label, "bold") + note]
+
+    def add_marked(self, mark: str, text: str, colour: str | None = None) -> None:
+        """Add a line that is not wrapped, after a mark in its colour."""
+        self.lines.append(f"  {self.paint(mark, mark if colour is None else colour)} {text}")
+
+    def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
+        """Add names folded by path, each line with the same mark and note."""
+        for pattern in path_patterns(names, limit):
+            self.add_marked(mark, f"{pattern}   {note}", "+" if mark == "·" else mark)
+
+    def text(self) -> str:
+        """Return all lines, with one line break at the end."""
+        return "\n".join(line.rstrip() for line in self.lines).strip("\n") + "\n"
+
+
+def plan_text(
+    view: PlanView, *, width: int = 120, color: bool = False, apply_command: str | None = None
+) -> str:
+    """Return a plan for a terminal.
+
+    Args:
+        view: The plan.
+        width: Columns of the terminal.
+        color: Whether to add colours.
+        apply_command: The command that applies the plan, without `--expect-plan`; empty names none. None
+            makes it from the narrowing and the mode of the plan.
     """
-    page = Page(width, color=color)
-    for route in view.routes:
-        _route(page, route, view)
-    _narrowed(page, view)
-    incomplete(page, view.routes, view.targets)
+    page = TerminalText(width, color=color)
+    for replication in view.replications:
+        _replication(page, replication, view)
+    for notice in view.notices_of("narrowed", "no-decrypt"):
+        page.add(str(notice), hang=2)
+    _incomplete(page, view)
     _exposed(page, view)
     for target in view.targets:
         _changes(page, target, [change for change in view.changes if change.target == target.label])
-    groups(page, view.groups)
-    findings(page, view.findings)
-    _sum(page, view, apply_command)
+    _groups(page, view.groups)
+    _findings(page, view.findings)
+    _sums(page, view)
+    _apply_command(page, view, apply_command)
     return page.text()
 
 
-def _route(page: Page, route: Route, view: View) -> None:
-    way = f"{route.name}: {route.source} -> {', '.join(route.targets) or 'no target'}"
-    counts = f"{route.selected:,} selected"
-    if len(view.routes) == 1:
+def _replication(page: TerminalText, replication: ReplicationView, view: PlanView) -> None:
+    targets = ", ".join(replication.targets) or "no target"
+    title, counts = (
+        f"{replication.name}: {replication.source} -> {targets}",
+        f"{replication.selected:,} selected",
+    )
+    if len(view.replications) == 1:
         skipped = view.summary.get("skipped", 0) - view.chained
         counts += f", {skipped:,} skipped by skip_sync" if skipped else ""
         counts += f", {view.chained:,} skipped as replicas themselves" if view.chained else ""
-    line = f"{way}        {counts}"
-    if len(line) <= page.width:
-        page.lines.append(f"{page.paint(way, 'bold')}        {counts}")
+    if len(f"{title}        {counts}") <= page.width:
+        page.lines.append(f"{page.paint(title, 'bold')}        {counts}")
     else:
-        page.say(way, hang=2, colour="bold")
-        page.say(counts, indent=2)
+        page.add(title, hang=2, colour="bold")
+        page.add(counts, indent=2)
 
 
-def _narrowed(page: Page, view: View) -> None:
-    by = [f"--target {name}" for name in view.narrowed_targets] + [f"--only {g}" for g in view.narrowed_only]
-    if by:
-        page.say(f"Narrowed to {' '.join(by)}: nothing else was planned.", hang=2)
-    if view.mode == "no-decrypt":
-        page.say("Made without decryption: SecureString values were not compared.", hang=2)
+def _incomplete(page: TerminalText, view: RunView) -> None:
+    for notice in view.notices_of("incomplete"):
+        text = str(notice)
+        text = text.replace("The source", "the source", 1) if notice.fact.startswith("The") else text
+        page.add(f"INCOMPLETE: {text}", hang=2, colour="loud")
 
 
-def _exposed(page: Page, view: View) -> None:
-    """What turns from a SecureString into plain text, withheld or not."""
+def _exposed(page: TerminalText, view: PlanView) -> None:
+    """List the SecureStrings that become plain text, withheld or not."""
     exposed = [change for change in view.changes if change.exposes]
     if not exposed:
         return
-    page.say()
-    count = words.count(len(exposed), "SecureString becomes", "SecureStrings become")
-    page.say(f"DANGER: {count} plain text:", hang=2, colour="loud")
+    page.add()
+    count = counted(len(exposed), "SecureString becomes", "SecureStrings become")
+    page.add(f"DANGER: {count} plain text:", hang=2, colour="loud")
     for change in exposed:
-        page.say(f"{change.name}   {change.target}{'   WITHHELD' if change.withheld else ''}", indent=2)
+        page.add(f"{change.name}   {change.target}{'   WITHHELD' if change.withheld else ''}", indent=2)
 
 
-def _changes(page: Page, target: TargetView, changes: list[ChangeView]) -> None:
+def _changes(page: TerminalText, target: TargetView, changes: Sequence[ChangeView]) -> None:
     if not changes:
         return
-    page.say()
-    page.lines.append(page.paint(target.label, "bold") + ("  (frozen)" if target.frozen else ""))
-    listed = [change for change in changes if change.action != "adopt" and not change.is_anyway]
+    page.add_heading(target.label, "  (frozen)" if target.frozen else "")
+    pending = [change for change in changes if change.is_pending_only]
+    adopted = [change for change in changes if change.action == "adopt" and not change.is_pending_only]
+    shown = [change for change in changes if change.action != "adopt" and not change.is_pending_only]
     columns = (
-        min(_LONGEST_NAME, max((len(c.name) for c in listed), default=0)),
-        max((len(c.kind) for c in listed), default=0),
-        max((len(_word(c)) for c in listed), default=0),
+        min(_LONGEST_NAME, max((len(c.name) for c in shown), default=0)),
+        max((len(c.kind) for c in shown), default=0),
+        max((len(_action(c)) for c in shown), default=0),
     )
-    for change in listed:
+    for change in shown:
         _change(page, change, columns)
-    adopted = [change for change in changes if change.action == "adopt" and not change.is_anyway]
     for withheld in (False, True):
-        names = [change.name for change in adopted if change.withheld is withheld]
-        for folded in fold(names, PATHS):
-            note = ", WITHHELD" if withheld else ""
-            page.lines.append(f"  {page.paint('=', '=')} {folded}   adopt (tags only){note}")
-    anyway = [change for change in changes if change.is_anyway]
-    for action in dict.fromkeys(change.action for change in anyway):
-        mark = MARKS.get(action, "?")
-        for folded in fold((change.name for change in anyway if change.action == action), PATHS):
-            page.lines.append(f"  {page.paint(mark, mark)} {folded}   {action}, pending anyway")
+        names = (change.name for change in adopted if change.withheld is withheld)
+        page.add_patterns("=", names, f"adopt (tags only){', WITHHELD' if withheld else ''}")
+    for action in dict.fromkeys(change.action for change in pending):
+        names = (change.name for change in pending if change.action == action)
+        page.add_patterns(MARKS.get(action, "?"), names, f"{action}, pending anyway")
 
 
-def _word(change: ChangeView) -> str:
-    word = f"{change.action} WITHHELD" if change.withheld else change.action
-    return f"{word}, pending anyway" if change.pending else word
+def _action(change: ChangeView) -> str:
+    action = f"{change.action} WITHHELD" if change.withheld else change.action
+    return f"{action}, pending anyway" if change.pending else action
 
 
-def _change(page: Page, change: ChangeView, columns: Sequence[int]) -> None:
-    """One line where it fits; otherwise what differs goes below."""
+def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int]) -> None:
+    """Add one change: one line where it fits; otherwise the attributes go below."""
     mark = MARKS.get(change.action, "?")
-    name, kind, word = columns
-    head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_word(change):<{word}}"
-    anew = change.action in ("create", "replace")
-    lines = _gathered(change.lines, page.width - 6) if anew else change.lines
-    details = [_inline(line, anew=anew) for line in lines] + list(change.remarks)
-    whole = f"  {mark} {head}   {', '.join(details)}"
-    narrow = len(f"  {mark} {head}") > page.width
-    if narrow:
-        page.lines.append(f"  {page.paint(mark, mark)} {change.name}")
-        page.say(f"{change.kind} {_word(change)}".strip(), indent=6)
-    elif len(whole) <= page.width or not details:
-        page.lines.append(f"  {page.paint(mark, mark)}{whole[3:]}")
+    name, kind, action = columns
+    head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_action(change):<{action}}"
+    is_new = change.action in ("create", "replace")
+    lines = _joined_tags(change.lines, page.width - 6) if is_new else change.lines
+    details = [f"{line.label} {_phrase(line, is_new=is_new)}" for line in lines] + list(change.remarks)
+    whole = f"{head}   {', '.join(details)}"
+    is_narrow = len(head) + 4 > page.width
+    if is_narrow:
+        page.add_marked(mark, change.name)
+        page.add(f"{change.kind} {_action(change)}".strip(), indent=6)
+    elif len(whole) + 4 <= page.width or not details:
+        page.add_marked(mark, whole)
         return
     else:
-        page.lines.append(f"  {page.paint(mark, mark)} {head}")
-    labels = max((len(line.label) for line in lines), default=0)
+        page.add_marked(mark, head)
+    label = 0 if is_narrow else max((len(line.label) for line in lines), default=0)
     for line in lines:
-        _below(page, line, 0 if narrow else labels, anew=anew)
+        _attribute(page, line, label, is_new=is_new)
     for remark in change.remarks:
-        page.say(remark, indent=6, hang=2, colour="dim")
+        page.add(remark, indent=6, hang=2, colour="dim")
 
 
-def _gathered(lines: Sequence[Line], width: int) -> Sequence[Line]:
-    """All tags of what is made anew on one line, where they fit."""
+def _joined_tags(lines: Sequence[AttributeLine], width: int) -> Sequence[AttributeLine]:
+    """Put all tags of a new parameter on one line, where they fit."""
     tags = [line.after or line.note for line in lines if line.label == "tags"]
     joined = ", ".join(tags)
     label = max((len(line.label) for line in lines), default=0)
     if not tags[1:] or label + 2 + len(joined) > width:
         return lines
-    return [*(line for line in lines if line.label != "tags"), Line("tags", after=joined)]
+    return [*(line for line in lines if line.label != "tags"), AttributeLine("tags", after=joined)]
 
 
-def _inline(line: Line, *, anew: bool) -> str:
-    """What differs, in one phrase. `anew`: of what is made anew nothing needs to be called added."""
+def _phrase(line: AttributeLine, *, is_new: bool) -> str:
+    """Return the difference in one phrase. Attributes of a new parameter are not called added."""
     if line.note:
-        return f"{line.label} {line.note}"
+        return line.note
     if line.before is None:
-        return f"{line.label} {line.after}{'' if anew else ' added'}"
+        return f"{line.after}{'' if is_new else ' added'}"
     if line.after is None:
-        return f"{line.label} {line.before} removed"
-    return f"{line.label} {line.before} -> {line.after}"
+        return f"{line.before} removed"
+    return f"{line.before} -> {line.after}"
 
 
-def _below(page: Page, line: Line, label: int, *, anew: bool) -> None:
-    """One attribute on its own line, or on two where both sides do not fit on one."""
+def _attribute(page: TerminalText, line: AttributeLine, label: int, *, is_new: bool) -> None:
+    """Add one attribute on its own line, or on two where both sides do not fit on one."""
     start = f"      {line.label:<{label}}  "
     if line.wraps:
-        page.say(f"{start[6:]}{line.note}", indent=6, hang=2)
+        page.add(f"{start[6:]}{line.note}", indent=6, hang=2)
         return
-    whole = f"      {line.label:<{label}}  {_inline(line, anew=anew)[len(line.label) + 1 :]}"
+    whole = start + _phrase(line, is_new=is_new)
     if line.before is None or line.after is None or len(whole) <= page.width:
         page.lines.append(whole)
-        return
-    page.lines.append(f"{start}{line.before}")
-    page.lines.append(f"{' ' * (len(start) - 3)}-> {line.after}")
+    else:
+        page.lines += [f"{start}{line.before}", f"{' ' * (len(start) - 3)}-> {line.after}"]
 
 
-def _sum(page: Page, view: View, apply_command: str | None) -> None:
-    page.say()
-    in_sync = f"{view.summary.get('in_sync', 0):,} in sync"
-    aside = words.aside(view.summary, ("conflict", "detached", "invalid", "orphaned", "opted_out"))
-    rest = f"{in_sync}{', ' + aside if aside else ''}"
-    if not view.changed:
+def _sums(page: TerminalText, view: PlanView) -> None:
+    page.add()
+    kinds = kind_counts(view.summary, *KINDS)
+    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}"
+    if not view.changes:
         state = "Nothing to do" if view.complete else "INCOMPLETE, nothing to do where it was seen"
-        page.say(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
+        page.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
         return
-    line = f"Plan {view.short_id}: {words.to_do(view.summary)}, {rest}."
+    line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
     cost = ""
     if view.writes is not None and view.seconds is not None:
-        cost = f"apply: {words.count(view.writes, 'write')}, at least {words.duration(view.seconds)}"
-    if cost and len(line) + 3 + len(cost) <= page.width:
+        cost = f"apply: {counted(view.writes, 'write')}, at least {_duration(view.seconds)}"
+    if cost and len(f"{line}   {cost}") <= page.width:
         page.lines.append(f"{line}   {cost}")
     else:
-        page.say(line, hang=2)
+        page.add(line, hang=2)
         if cost:
-            page.say(cost, indent=2)
+            page.add(cost, indent=2)
     if view.pending:
-        page.say(f"{view.pending:,} of them pending anyway: the spec before would make them too.", hang=2)
+        page.add(f"{view.pending:,} of them pending anyway: the spec before would make them too.", hang=2)
     if view.dropped:
-        page.say(f"{words.count(len(view.dropped), 'change')} of the spec before not made any more.", hang=2)
-    withheld = view.summary.get("withheld", 0)
-    if withheld:
-        page.say(
-            f"{withheld:,} of them WITHHELD by a guard: {', '.join(sorted(view.guards))}.", hang=2, colour="~"
-        )
-    command = _command(view) if apply_command is None else apply_command
-    if withheld < view.changed and command:  # on one line however long it is: people copy it
+        page.add(f"{counted(len(view.dropped), 'change')} of the spec before not made any more.", hang=2)
+    if view.withheld:
+        guards = ", ".join(sorted(view.guards))
+        page.add(f"{view.withheld:,} of them WITHHELD by a guard: {guards}.", hang=2, colour="~")
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds in the unit that people use: `5 s`, `12 min`, `2.5 h`."""
+    if seconds < 100:  # noqa: PLR2004 - longer times are easier to read in minutes
+        return f"{math.ceil(seconds)} s"
+    if seconds < 100 * 60:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _apply_command(page: TerminalText, view: PlanView, command: str | None) -> None:
+    if command is None:
+        mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
+        command = CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
+    if command and view.withheld < len(view.changes):
+        # People copy the command, so it is never wrapped.
         label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
         fits = len(label) + 1 + len(command) <= page.width
         page.lines += [f"{label} {command}"] if fits else [label, command]
 
 
-def _command(view: View) -> str:
-    mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
-    return CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
-
-
 def report_text(view: ReportView, *, width: int = 120, color: bool = False) -> str:
-    """What became of a plan, for a terminal: every change has its outcome, what went wrong is last."""
-    page = Page(width, color=color)
-    incomplete(page, view.routes, view.targets)
+    """Return the outcomes of a plan for a terminal of `width` columns; problems are last."""
+    page = TerminalText(width, color=color)
+    _incomplete(page, view)
     for target in view.targets:
-        _outcomes(page, view, target)
+        _outcomes(page, target, [outcome for outcome in view.outcomes if outcome.target == target.label])
     for group in view.remaining:
-        page.say()
-        page.say(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
-        places(page, group)
-    groups(page, view.groups)
-    findings(page, view.findings)
-    page.say()
-    page.say(view.sentence(), hang=2, colour="bold")
-    if view.interrupted:
-        page.say("Interrupted: the next run goes on where this one stopped.", hang=2, colour="loud")
+        page.add()
+        page.add(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
+        _names(page, group)
+    _groups(page, view.groups)
+    _findings(page, view.findings)
+    page.add()
+    page.add(view.sentence(), hang=2, colour="bold")
+    for notice in view.notices_of("interrupted"):
+        page.add(str(notice), hang=2, colour="loud")
     return page.text()
 
 
 _RESULTS = {"applied": "+", "failed": "-", "stale": "~", "withheld": "~", "not_attempted": "~"}
 
 
-def _outcomes(page: Page, view: ReportView, target: TargetView) -> None:
-    mine = [outcome for outcome in view.outcomes if outcome.target == target.label]
-    if not mine:
+def _outcomes(page: TerminalText, target: TargetView, outcomes: Sequence[OutcomeView]) -> None:
+    if not outcomes:
         return
-    page.say()
-    page.lines.append(page.paint(target.label, "bold"))
-    quiet = [o for o in mine if o.result == "applied" and not o.note]
-    folded = len(quiet) > ROWS
-    if folded:
-        for action in words.DANGER:
-            for path in fold((o.name for o in quiet if o.action == action), ROWS):
-                page.lines.append(f"  {page.paint('·', '+')} {path}   {action} applied")
-    listed = [o for o in mine if not (folded and o.result == "applied" and not o.note)]
-    name = min(_LONGEST_NAME, max((len(o.name) for o in listed), default=0))
-    for outcome in listed:
+    page.add_heading(target.label)
+    quiet = [o for o in outcomes if o.result == "applied" and not o.note]
+    shown = outcomes
+    if len(quiet) > ROWS:
+        shown = [o for o in outcomes if o.result != "applied" or o.note]
+        for action in BY_DANGER:
+            names = (o.name for o in quiet if o.action == action)
+            page.add_patterns("·", names, f"{action} applied", ROWS)
+    name = min(_LONGEST_NAME, max((len(o.name) for o in shown), default=0))
+    for outcome in shown:
         mark = "·" if outcome.result == "applied" else "x"
         state = f"{outcome.action} {outcome.result.replace('_', ' ')}"
-        line = f"{outcome.name:<{name}}   {state}"
-        page.lines.append(f"  {page.paint(mark, _RESULTS.get(outcome.result, ''))} {line}")
+        page.add_marked(mark, f"{outcome.name:<{name}}   {state}", _RESULTS.get(outcome.result, ""))
         for text in filter(None, (outcome.error, outcome.note)):
-            page.say(text, indent=6, hang=2)
+            page.add(text, indent=6, hang=2)
+
+
+def _groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
+    """Add the addresses without a change, by kind and reason."""
+    for key, kind in KINDS.items():
+        same = [group for group in groups if group.kind == key]
+        if not same:
+            continue
+        page.add()
+        title = f"{kind.many.capitalize()}, {kind.state_of_many}: {sum(group.size for group in same):,}"
+        page.add(title, colour="bold")
+        for group in same:
+            page.add(f"{group.reason}:" if group.reason else "for a reason not stated:", indent=2, hang=2)
+            _names(page, group)
+
+
+def _names(page: TerminalText, group: AddressGroup) -> None:
+    """Add the names of a group with their targets, folded by path where there are many."""
+    if len(group.names) > ROWS:
+        page.lines += [f"    {p}" for p in path_patterns((one.name for one in group.names), PATHS)]
+        return
+    for one in group.names:
+        line = f"    {one.name}   {', '.join(one.targets)}"
+        if len(line) <= page.width:
+            page.lines.append(line)
+        else:
+            page.lines.append(f"    {one.name}")
+            page.add(", ".join(one.targets), indent=6)
+
+
+def _findings(page: TerminalText, findings: Sequence[FindingView]) -> None:
+    if findings:
+        page.add()
+    for finding in findings:
+        colour = {"error": "loud", "warning": "~"}.get(finding.severity, "")
+        where = f" ({listed(finding.where, 3)})" if finding.where else ""
+        page.add(f"{finding.severity}: {finding.message} [{finding.code}]{where}", hang=2, colour=colour)

@@ -1,28 +1,57 @@
-"""A plan's or a report's document -> what people see of it: a `View`, the same for every output.
+"""Document of a plan or a report -> `PlanView` or `ReportView`, which every output shows.
 
-Here is decided, once, what comes first (what hurts most), what belongs together (targets that get the
-same, names under one path, conflicts that differ in the same), what is hidden, and how much of a value
-is shown. Texts in a view are one line each and safe to print; Markdown still has to quote them.
+The view decides the order (most dangerous first), merges, groups, hides and cuts, once for all outputs.
+Every text in a view is one line and safe to print on a terminal; Markdown and HTML quote it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
-from ssm_reconcile.plan import COUNTED
-from ssm_reconcile.renderers import words
-from ssm_reconcile.renderers.details import lines_of, remarks_of, type_of
-from ssm_reconcile.renderers.grouping import ChangeView, Document, FindingView, Group, findings_of, groups_of
-from ssm_reconcile.renderers.inert import visible
+from ssm_reconcile.plan import COUNTED, UNMET
+from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, ChangeView, change_view
+from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.renderers.groups import (
+    AddressGroup,
+    FindingView,
+    group_addresses,
+    kind_counts,
+    merge_findings,
+)
+from ssm_reconcile.wording import counted
 
-SHORT = 12
-"""How many digits of a plan id are shown; as many are enough to name it."""
+Document: TypeAlias = Mapping[str, Any]
+SHORT_ID = 12
+"""Digits of a plan id that are shown. They are enough to name the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A fact about the whole plan or report that every output shows.
+
+    `kind` is `narrowed`, `no-decrypt`, `incomplete` or `interrupted`. `{}` in `fact` stands for `names`,
+    which each output quotes in its own way. `effect` is the sentence after the fact.
+    """
+
+    kind: str
+    fact: str
+    names: tuple[str, ...] = ()
+    effect: str = ""
+
+    def sentence(self, join: Callable[[Sequence[str]], str] = " ".join) -> str:
+        """Return the fact with its names, which `join` quotes and joins."""
+        return self.fact.replace("{}", join(self.names))
+
+    def __str__(self) -> str:
+        return f"{self.sentence()}{' ' if self.effect else ''}{self.effect}"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetView:
-    """One target of one replication. `label` tells it apart in the whole view."""
+    """One target of one replication. `label` is unique in the whole view."""
 
     replication: str
     name: str
@@ -30,36 +59,73 @@ class TargetView:
     place: str
     complete: bool
     frozen: bool
-    replicas: int
     summary: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """From one source to its targets: one replication."""
+class ReplicationView:
+    """One replication: its source and the names of its targets."""
 
     name: str
-    plan_id: str
     source: str
-    source_complete: bool
     selected: int
     targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A plan as people see it. `summary` has the words of a plan's summary."""
+class OutcomeView:
+    """The outcome of one change; `target` is the target's label."""
+
+    target: str
+    name: str
+    action: str
+    kind: str
+    result: str
+    error: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """The common part of the views. `scope` has the names of the replications.
+
+    `summary` counts actions and addresses in a plan, and outcomes in a report.
+    """
 
     plan_id: str
     scope: tuple[str, ...]
-    mode: str
     complete: bool
     summary: Mapping[str, int]
-    routes: tuple[Route, ...]
+    replications: tuple[ReplicationView, ...]
     targets: tuple[TargetView, ...]
-    changes: tuple[ChangeView, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[AddressGroup, ...]
     findings: tuple[FindingView, ...]
+    notices: tuple[Notice, ...]
+
+    @property
+    def short_id(self) -> str:
+        """The beginning of the plan id, as outputs show it and people type it."""
+        return self.plan_id[:SHORT_ID]
+
+    @property
+    def place_word(self) -> str:
+        """The word for a target: `region`, or `target` where a label is not the name of a region."""
+        return "region" if all(t.place.endswith("/" + t.label) for t in self.targets) else "target"
+
+    def notices_of(self, *kinds: str) -> list[Notice]:
+        """Return the notices of these kinds, in the order of the view."""
+        return [notice for notice in self.notices if notice.kind in kinds]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView(RunView):
+    """A plan. `guards` are the guards that withhold changes, `chained` counts skipped replicas.
+
+    `dropped` are the changes that only the spec before makes (`plan --against`).
+    """
+
+    mode: str
+    changes: tuple[ChangeView, ...]
     guards: frozenset[str]
     chained: int
     narrowed_targets: tuple[str, ...]
@@ -68,80 +134,170 @@ class View:
     seconds: float | None
     created: str
     dropped: tuple[ChangeView, ...] = ()
-    """What only the spec before would do (`plan --against`)."""
-
-    @property
-    def short_id(self) -> str:
-        """The beginning of the plan id, as it is shown and typed."""
-        return self.plan_id[:SHORT]
-
-    @property
-    def place_word(self) -> str:
-        """What targets are called: regions, as long as their names say no more."""
-        return place_word(self.targets)
-
-    @property
-    def changed(self) -> int:
-        """How many changes there are, withheld ones included."""
-        return len(self.changes)
 
     @property
     def pending(self) -> int:
-        """How many of them the spec before would make too."""
+        """Number of changes that the spec before makes too."""
         return sum(change.pending for change in self.changes)
 
     @property
-    def danger(self) -> int:
-        """How many of them delete something on the way, or expose a secret."""
-        return sum(change.is_danger for change in self.changes)
+    def withheld(self) -> int:
+        """Number of changes that guards withhold."""
+        return self.summary.get("withheld", 0)
 
     @property
-    def dangers(self) -> list[str]:
-        """Return the counts of deletes, replacements and exposed secrets in words."""
+    def dangerous(self) -> tuple[ChangeView, ...]:
+        """The changes that delete something or expose a secret."""
+        return tuple(change for change in self.changes if change.is_dangerous)
+
+    @property
+    def danger_counts(self) -> list[str]:
+        """The numbers of deletes, replacements and exposed secrets, without zeros."""
         deletes, replacements = (
             sum(change.action == action for change in self.changes) for action in ("delete", "replace")
         )
-        return words.dangers(deletes, replacements, sum(change.exposes for change in self.changes))
+        exposed = sum(change.exposes for change in self.changes)
+        counts = (
+            (deletes, "delete", "deletes"),
+            (replacements, "replacement", "replacements"),
+            (exposed, "SecureString made plain", "SecureStrings made plain"),
+        )
+        return [counted(number, one, many) for number, one, many in counts if number]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The words of the summary that a table has: the usual four, and others that are not zero."""
+        always = ("create", "update", "replace", "delete")
+        if_any = ("adopt", "retag", "conflict", "detached", "invalid", "withheld")
+        return (*always, *(word for word in if_any if self.summary.get(word)), "in_sync")
+
+    @property
+    def action_counts(self) -> str:
+        """`5 to create, 4 to update`; empty where the plan has no change."""
+        return ", ".join(f"{self.summary[word]:,} to {word}" for word in ACTIONS if self.summary.get(word))
 
 
-def place_word(targets: Iterable[TargetView]) -> str:
-    """What targets are called: regions, as long as their names say no more."""
-    return "region" if all(t.place.endswith("/" + t.label) for t in targets) else "target"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView(RunView):
+    """A report. `remaining` are addresses that still differ from the spec and have no outcome."""
+
+    outcomes: tuple[OutcomeView, ...]
+    remaining: tuple[AddressGroup, ...]
+    interrupted: bool
+    approval: str = ""
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether the changes were those of a plan that was approved before the apply."""
+        return self.approval in ("saved-plan", "expect-plan")
+
+    @property
+    def total(self) -> int:
+        """Number of changes that the plan had."""
+        return sum(self.summary.values())
+
+    @property
+    def applied(self) -> int:
+        """Number of changes that were applied."""
+        return self.summary.get("applied", 0)
+
+    @property
+    def unapplied_counts(self) -> list[str]:
+        """The numbers of changes that were not applied, by result: `2 failed`, `1 stale`."""
+        return [
+            f"{number:,} {result.replace('_', ' ')}"
+            for result, number in sorted(self.summary.items())
+            if number and result != "applied"
+        ]
+
+    @property
+    def unmet(self) -> str:
+        """Addresses without a change that differ from the spec: `2 conflicts, 1 invalid`."""
+        sizes = {word: sum(group.size for group in self.groups if group.kind == word) for word in UNMET}
+        return kind_counts(sizes, *(word for word in COUNTED if word in UNMET))
+
+    def sentence(self) -> str:
+        """Return one line: `Applied 9 of 12 changes: 2 failed, 1 stale (plan 9535f4258859).`."""
+        if not self.total:
+            state = "Nothing to do" if self.complete else "INCOMPLETE: nothing to do where it was seen"
+            return f"{state}{': ' + self.unmet if self.unmet else ''}."
+        rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
+        applied = f"Applied {self.applied:,} of {counted(self.total, 'change')}"
+        return f"{applied}{': ' + rest if rest else ''} (plan {self.short_id})."
 
 
-def plan_view(document: Document, replication: str | None = None) -> View:
-    """The view of a plan's document, or of one replication in it.
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """A document, and the replications of it that a view shows."""
 
-    The document is one that `plan_document` made or `read_plan_document` accepted.
-    """
-    every = document["replications"]
-    parts = [part for part in every if replication in (None, part["name"])]
-    alone = len(parts) == 1
-    whole = len(parts) == len(every)
-    named = {part["name"] for part in parts}
+    document: Document
+    parts: list[Document]
 
-    def mine(items: Iterable[Document]) -> list[Document]:
-        return [item for item in items if item.get("replication") in named]
+    @property
+    def is_whole(self) -> bool:
+        """Whether the view shows all replications."""
+        return len(self.parts) == len(self.document["replications"])
 
-    targets = tuple(target_of(t, alone=alone) for t in mine(document["targets"]))
-    others = mine(document["others"])
-    findings = [f for f in document["findings"] if not f.get("replication") or f["replication"] in named]
-    changes = mine(document["changes"])
-    budget = (document.get("budget") or {}) if whole else {}
-    sources = {part["name"]: part["source"] for part in parts}
-    return View(
-        plan_id=visible(document["plan_id"] if whole else parts[0]["id"] if parts else ""),
-        scope=tuple(visible(part["name"]) for part in parts),
-        mode=visible(document["mode"]),
-        complete=all(part.get("complete", True) for part in parts) and all(t.complete for t in targets),
-        summary=document["summary"] if whole else added(part["summary"] for part in parts),
-        routes=tuple(route_of(part, targets) for part in parts),
-        targets=targets,
-        changes=_sorted(_change(c, sources[c["replication"]], alone=alone) for c in changes),
-        groups=groups_of(
-            (o.get("counted") or o["row"], o["reasons"], o["name"], label(o, alone=alone)) for o in others
+    def of(self, key: str) -> list[Document]:
+        """Return the entries of a list that belong to the replications."""
+        names = {part["name"] for part in self.parts}
+        return [entry for entry in self.document[key] if entry["replication"] in names]
+
+    def label(self, entry: Document) -> str:
+        """Return the name of the entry's target, after its replication where there are several."""
+        name = entry["target"] if "target" in entry else entry["name"]
+        return visible(name if len(self.parts) == 1 else f"{entry['replication']}:{name}")
+
+    def findings(self, addresses: Sequence[Document]) -> tuple[FindingView, ...]:
+        """Return the findings of the run and of the replications that `addresses` do not show already."""
+        names = {"", None, *(part["name"] for part in self.parts)}
+        found = [entry for entry in self.document["findings"] if entry.get("replication") in names]
+        return merge_findings(found, addresses)
+
+
+def _select(document: Document, replication: str | None) -> _Selection:
+    parts = [part for part in document["replications"] if replication in (None, part["name"])]
+    return _Selection(document, parts)
+
+
+def _common(chosen: _Selection) -> dict[str, Any]:
+    """Return the fields of a RunView but its findings."""
+    document, parts = chosen.document, chosen.parts
+    targets = tuple(_target(chosen, entry) for entry in chosen.of("targets"))
+    complete = all(part.get("complete", True) for part in parts) and all(t.complete for t in targets)
+    return {
+        "plan_id": visible(document["plan_id"] if chosen.is_whole else parts[0]["id"] if parts else ""),
+        "scope": tuple(visible(part["name"]) for part in parts),
+        "complete": complete,
+        "summary": document["summary"] if chosen.is_whole else _sum(part["summary"] for part in parts),
+        "replications": tuple(_replication(part, targets) for part in parts),
+        "targets": targets,
+        "groups": group_addresses(
+            (entry.get("counted") or entry["row"], entry["reasons"], entry["name"], chosen.label(entry))
+            for entry in chosen.of("others")
         ),
-        findings=findings_of(findings, (*changes, *others)),
+        "notices": (*_run_notices(document), *_incomplete_places(parts, targets)),
+    }
+
+
+def plan_view(document: Document, replication: str | None = None) -> PlanView:
+    """Return the view of a plan's document, or of one replication in it.
+
+    Args:
+        document: A document that `plan_document` made or `read_plan_document` accepted.
+        replication: The name of a replication; None selects all.
+    """
+    chosen = _select(document, replication)
+    changes, others = chosen.of("changes"), chosen.of("others")
+    budget = (document.get("budget") or {}) if chosen.is_whole else {}
+    dropped = (document.get("against") or {}).get("dropped") or ()
+    names = {part["name"] for part in chosen.parts}
+    sources = {part["name"]: part["source"] for part in chosen.parts}
+    return PlanView(
+        **_common(chosen),
+        findings=chosen.findings([*changes, *others]),
+        mode=visible(document["mode"]),
+        changes=_by_danger(change_view(c, sources[c["replication"]], chosen.label(c)) for c in changes),
         guards=frozenset(visible(guard) for change in changes for guard in change.get("withheld_by") or ()),
         chained=sum(other["row"] == "chained" for other in others),
         narrowed_targets=tuple(visible(name) for name in document["narrowed"]["targets"]),
@@ -149,22 +305,64 @@ def plan_view(document: Document, replication: str | None = None) -> View:
         writes=budget.get("writes"),
         seconds=budget.get("seconds"),
         created=visible(document.get("created") or ""),
-        dropped=_sorted(
-            ChangeView(label(d, alone=alone), visible(d["name"]), visible(d["action"]), "")
-            for d in (document.get("against") or {}).get("dropped", ())
-            if whole or d["replication"] in named
+        dropped=_by_danger(
+            ChangeView(chosen.label(d), visible(d["name"]), visible(d["action"]), "")
+            for d in dropped
+            if chosen.is_whole or d["replication"] in names
         ),
     )
 
 
-def label(item: Document, *, alone: bool) -> str:
-    """What a target is called: its name, and its replication where there are several."""
-    name = item["target"] if "target" in item else item["name"]
-    return visible(name if alone else f"{item['replication']}:{name}")
+def report_view(document: Document, replication: str | None = None) -> ReportView:
+    """Return the view of a report's document, or of one replication in it.
+
+    Args:
+        document: A document that `report_document` made or `read_report_document` accepted.
+        replication: The name of a replication; None selects all.
+    """
+    chosen = _select(document, replication)
+    outcomes, others = chosen.of("outcomes"), chosen.of("others")
+    # An address that is not applied or is listed with its reason is not listed again as remaining.
+    shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
+    return ReportView(
+        **_common(chosen),
+        findings=chosen.findings(others),
+        outcomes=tuple(sorted((_outcome(o, chosen.label(o)) for o in outcomes), key=_danger_key)),
+        remaining=group_addresses(
+            ("remaining", [entry["reason"]], entry["name"], chosen.label(entry))
+            for entry in chosen.of("remaining")
+            if _address(entry) not in shown
+        ),
+        interrupted=document["interrupted"],
+        approval=document.get("approval") or "",
+    )
 
 
-def added(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The sum of several summaries."""
+def _run_notices(document: Document) -> Iterable[Notice]:
+    """Yield the notices on how the plan was made and how the run ended."""
+    narrowed = [f"--target {visible(name)}" for name in document["narrowed"]["targets"]]
+    narrowed += [f"--only {visible(glob)}" for glob in document["narrowed"]["only"]]
+    if narrowed:
+        yield Notice("narrowed", "Narrowed to {}: nothing else was planned.", tuple(narrowed))
+    if document["mode"] == "no-decrypt":
+        fact = "Made without decryption: {} values were not compared."
+        yield Notice("no-decrypt", fact, ("SecureString",))
+    if document.get("interrupted"):
+        yield Notice("interrupted", "Interrupted: the next run goes on where this one stopped.")
+
+
+def _incomplete_places(parts: Iterable[Document], targets: Iterable[TargetView]) -> Iterable[Notice]:
+    notice = partial(Notice, "incomplete")
+    for part in parts:
+        if not part.get("source_complete", True):
+            source = (visible(part["source"]),)
+            yield notice("The source {} was not listed to the end.", source, "No delete is planned.")
+    for target in targets:
+        if not target.complete:
+            yield notice("{} was not listed to the end.", (target.label,), "Nothing is planned there.")
+
+
+def _sum(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for summary in summaries:
         for word, number in summary.items():
@@ -172,56 +370,51 @@ def added(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def target_of(target: Document, *, alone: bool) -> TargetView:
-    """One target of a document."""
+def _address(entry: Document) -> tuple[str, str, str]:
+    return (entry["replication"], entry["target"], entry["name"])
+
+
+def _target(chosen: _Selection, entry: Document) -> TargetView:
     return TargetView(
-        replication=visible(target["replication"]),
-        name=visible(target["name"]),
-        label=label(target, alone=alone),
-        place=visible(target["place"]),
-        complete=target["complete"],
-        frozen=target["frozen"],
-        replicas=target["replicas"],
-        summary={word: target.get(word) or 0 for word in (*COUNTED, "withheld")},
+        replication=visible(entry["replication"]),
+        name=visible(entry["name"]),
+        label=chosen.label(entry),
+        place=visible(entry["place"]),
+        complete=entry["complete"],
+        frozen=entry["frozen"],
+        summary={word: entry.get(word) or 0 for word in (*COUNTED, "withheld")},
     )
 
 
-def route_of(part: Document, targets: tuple[TargetView, ...]) -> Route:
-    """One replication of a document, with the names of its targets."""
+def _replication(part: Document, targets: Iterable[TargetView]) -> ReplicationView:
     name = visible(part["name"])
-    return Route(
+    return ReplicationView(
         name=name,
-        plan_id=visible(part["id"]),
         source=visible(part["source"]),
-        source_complete=bool(part.get("source_complete", True)),
         selected=part.get("selected") or 0,
         targets=tuple(target.name for target in targets if target.replication == name),
     )
 
 
-def _change(change: Document, source: str, *, alone: bool) -> ChangeView:
-    attributes = change["attributes"]
-    return ChangeView(
-        target=label(change, alone=alone),
-        name=visible(change["name"]),
-        action=visible(change["action"]),
-        kind=type_of(change),
-        lines=lines_of(change, source.rsplit("/", 1)[-1]),
-        remarks=remarks_of(change),
-        attributes=tuple(visible(name) for name in sorted(attributes)),
-        withheld=change["fate"] == "withheld",
-        changed_outside=bool(change.get("changed_outside")),
-        exposes=bool(change.get("exposes")),
-        pending=bool(change.get("pending")),
+def _outcome(outcome: Document, label: str) -> OutcomeView:
+    return OutcomeView(
+        target=label,
+        name=visible(outcome["name"]),
+        action=visible(outcome["action"]),
+        kind=visible(outcome.get("type") or ""),
+        result=visible(outcome["outcome"]),
+        error=visible(outcome.get("error") or ""),
+        note=visible(outcome.get("note") or ""),
     )
 
 
-def _sorted(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
-    """What hurts most first; by name and target within."""
-    return tuple(sorted(changes, key=lambda c: (_rank(c), c.action, c.name, c.target)))
+def _by_danger(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
+    return tuple(sorted(changes, key=_danger_key))
 
 
-def _rank(change: ChangeView) -> int:
-    """Return the place of a change in a list: an exposed secret comes among the replacements."""
-    rank = words.danger(change.action)
-    return min(rank, words.danger("replace")) if change.exposes else rank
+def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, str, str, str]:
+    """Return the sort key: most dangerous action first, an exposed secret among the replacements."""
+    rank = BY_DANGER.index(item.action) if item.action in BY_DANGER else -1
+    if isinstance(item, ChangeView) and item.exposes:
+        rank = min(rank, BY_DANGER.index("replace"))
+    return (rank, item.action, item.name, item.target)

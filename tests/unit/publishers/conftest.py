@@ -14,7 +14,7 @@ from ssm_reconcile.publishers.comment import Done, Sticky, ours
 from ssm_reconcile.publishers.event import Event
 from ssm_reconcile.publishers.github import GitHub
 from ssm_reconcile.publishers.pages import Page, plan_pages
-from ssm_reconcile.renderers.frame import CommentContext
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.server import REPOSITORY, Hub, serving
 from tests.unit.renderers import plans

@@ -13,8 +13,8 @@ from ssm_reconcile.publishers.comment import Done, facts_of
 from ssm_reconcile.publishers.drift import failure_drifts, plan_drifts, report_drifts
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.issue import Issues
-from ssm_reconcile.renderers.drift import DRIFT
-from ssm_reconcile.renderers.frame import CommentContext
+from ssm_reconcile.renderers.drift_issue import DRIFT
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.report import Result
 from tests.github.server import Hub, Issue
 from tests.unit.publishers.conftest import HEAD, SPEC, renamed

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 
 from ssm_reconcile.change import Change, Difference, TagDiff
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.details import lines_of
+from ssm_reconcile.renderers.changes import attribute_lines
+from ssm_reconcile.renderers.escaping import UNSAFE, visible
 from ssm_reconcile.renderers.html import plan_html, report_html
-from ssm_reconcile.renderers.inert import UNSAFE, visible
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_laws import TEXT, WORLDS, changes_of, hostile_plans, report_of
@@ -259,7 +258,7 @@ def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
     document = plans.document_of(plans.twelve())
     for change in document["changes"]:
         alone = {**document, "changes": [change]}
-        lines = lines_of(change, "us-east-1")
+        lines = attribute_lines(change, "us-east-1")
         said = details(plan_html(plan_view(alone)))
         assert len(said) == len(lines), change["name"]
         for line, text in zip(lines, said, strict=True):

@@ -16,20 +16,19 @@ from markdown_it import MarkdownIt
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.drift import plan_drift
-from ssm_reconcile.renderers.inert import UNSAFE, visible
+from ssm_reconcile.renderers.drift_issue import plan_drift
+from ssm_reconcile.renderers.escaping import UNSAFE, visible
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
-    CommentContext,
     plan_comment,
     plan_summary,
     report_comment,
 )
-from ssm_reconcile.renderers.outcomes import report_view
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.unit.renderers import plans
 

@@ -15,13 +15,12 @@ from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     SUMMARY_BUDGET,
-    CommentContext,
     plan_comment,
     plan_summary,
     report_comment,
 )
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import View, plan_view
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
+from ssm_reconcile.renderers.view import PlanView, plan_view, report_view
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
@@ -30,7 +29,7 @@ CONTEXT = CommentContext(
 )
 
 
-def view_of(plan: Plan) -> View:
+def view_of(plan: Plan) -> PlanView:
     return plan_view(plans.document_of(plan))
 
 

@@ -14,7 +14,7 @@ from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
 from ssm_reconcile.renderers.reading import read_plan_document
 from ssm_reconcile.renderers.text import plan_text
-from ssm_reconcile.renderers.view import View, plan_view
+from ssm_reconcile.renderers.view import PlanView, plan_view
 from tests.unit.renderers import plans
 
 MINE = plans.create("eu-west-1", "/shop/mine", value="of this change")
@@ -23,7 +23,7 @@ GONE = replace(plans.delete("eu-west-1", "/shop/gone"), pending=True)
 DROPPED = plans.create("us-west-2", "/shop/dropped")
 
 
-def view_of(plan: Plan) -> View:
+def view_of(plan: Plan) -> PlanView:
     return plan_view(read_plan_document(dumps(plans.document_of(plan))))
 
 

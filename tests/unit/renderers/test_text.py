@@ -9,9 +9,8 @@ import pytest
 
 from ssm_reconcile.change import Change, Difference, Row
 from ssm_reconcile.plan import Mode, Narrowing
-from ssm_reconcile.renderers.outcomes import report_view
 from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 

@@ -7,15 +7,13 @@ from typing import Any
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.details import Line
-from ssm_reconcile.renderers.grouping import ChangeView, merged
-from ssm_reconcile.renderers.outcomes import report_view
-from ssm_reconcile.renderers.view import View, plan_view
+from ssm_reconcile.renderers.changes import AttributeLine, ChangeView, merge_changes
+from ssm_reconcile.renderers.view import PlanView, plan_view, report_view
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
 
-def view_of(*changes: Change, **more: Any) -> View:
+def view_of(*changes: Change, **more: Any) -> PlanView:
     return plan_view(plans.document_of(plans.plan_of(changes, **more)))
 
 
@@ -45,7 +43,7 @@ def test_the_same_change_in_several_targets_is_merged_and_another_one_is_not() -
         plans.update("eu-west-1", "/a", change),
         plans.update("us-west-2", "/a", Difference("description", "1", "2")),
     )
-    assert [(one.attributes, one.targets) for one in merged(view.changes)] == [
+    assert [(one.change.attributes, one.targets) for one in merge_changes(view.changes)] == [
         (("value",), ("ap-southeast-2", "eu-west-1")),
         (("description",), ("us-west-2",)),
     ]
@@ -54,19 +52,19 @@ def test_the_same_change_in_several_targets_is_merged_and_another_one_is_not() -
 def test_a_withheld_change_is_not_merged_with_one_that_is_applied() -> None:
     applied = plans.delete("eu-west-1", "/a")
     kept = plans.withheld(plans.delete("us-west-2", "/a"), "max-deletes", "too many")
-    assert [one.withheld for one in merged(view_of(applied, kept).changes)] == [False, True]
+    assert [one.change.withheld for one in merge_changes(view_of(applied, kept).changes)] == [False, True]
 
 
 def test_a_secret_shows_where_it_comes_from_and_nothing_else() -> None:
     change = plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString", version=9)
     assert seen(change).lines == (
-        Line("value", note="(secret) changed, from us-east-1 version 9", wraps=True),
+        AttributeLine("value", note="(secret) changed, from us-east-1 version 9", wraps=True),
     )
 
 
 def test_the_value_of_a_new_secret_is_not_called_changed() -> None:
     line = seen(plans.create("eu-west-1", "/a", "SecureString")).lines[0]
-    assert line == Line("value", note="(secret) from us-east-1 version 2", wraps=True)
+    assert line == AttributeLine("value", note="(secret) from us-east-1 version 2", wraps=True)
 
 
 def test_a_plain_value_that_becomes_a_secret_is_hidden_too() -> None:
@@ -96,9 +94,9 @@ def test_a_change_beyond_what_is_known_of_a_long_value_is_said_to_be_one() -> No
 def test_tags_are_one_line_each_before_and_after() -> None:
     change = plans.retag("eu-west-1", "/a", TagDiff({"a": "1", "b": ""}, {"a": "2", "c=d": "e"}))
     assert seen(change).lines == (
-        Line("tags", "a=1", "a=2"),
-        Line("tags", "b=", None),
-        Line("tags", None, '"c=d"=e'),
+        AttributeLine("tags", "a=1", "a=2"),
+        AttributeLine("tags", "b=", None),
+        AttributeLine("tags", None, '"c=d"=e'),
     )
 
 
@@ -127,7 +125,7 @@ def test_addresses_left_alone_are_grouped_by_what_differs() -> None:
             plans.other("eu-west-1", "/c", Row.CONFLICT, "conflict", "differs in type"),
         ]
     )
-    assert [(g.reason, [(p.name, p.targets) for p in g.places]) for g in view.groups] == [
+    assert [(g.reason, [(p.name, p.targets) for p in g.names]) for g in view.groups] == [
         ("differs in type", [("/c", ("eu-west-1",))]),
         ("differs in value", [("/a", ("eu-west-1",)), ("/b", ("eu-west-1", "us-west-2"))]),
     ]
@@ -176,7 +174,7 @@ def test_hostile_text_is_inert_in_every_part_of_a_view() -> None:
     )
     assert "\u202e" not in repr(view).encode("unicode_escape").decode().replace("\\\\u202e", "")
     assert "\x1b" not in "".join([view.changes[0].name, *view.changes[0].remarks, view.findings[0].message])
-    assert view.groups[0].places[0].name == "/a\\u202e\\u001b[31m"
+    assert view.groups[0].names[0].name == "/a\\u202e\\u001b[31m"
 
 
 def two() -> Plan:
@@ -204,7 +202,7 @@ def test_one_replication_of_several_is_seen_with_its_own_counts_and_id() -> None
     plan = two()
     view = plan_view(plans.document_of(plan), "prod")
     assert view.plan_id == plan.id_of(plan.replications[1])
-    assert (view.summary["delete"], view.summary["create"], view.changed) == (2, 0, 2)
+    assert (view.summary["delete"], view.summary["create"], len(view.changes)) == (2, 0, 2)
     assert {change.target for change in view.changes} == {"eu-west-1", "us-west-2"}
 
 

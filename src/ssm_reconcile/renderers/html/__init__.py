@@ -1,220 +1,366 @@
-"""View -> one page of HTML that needs nothing else: no network, no server, no scripts from elsewhere.
+"""View -> one page of HTML that needs nothing else: no network, no server, no other files.
 
-    rows   the tables' rows      parts   frame, tables, filter      style, script   all that may act in it
+    page.html   the frame      style.css   light and dark, wide and narrow, paper      script.js   the filter
 
-A Content-Security-Policy names the one style and the one script by their hashes and forbids all else,
-so whatever a name or a value holds, nothing of it can load, run or be sent. Without scripts the page
-is whole; the script only hides rows that a filter does not ask for.
+A Content-Security-Policy names the style and the script by their hashes and forbids everything else, so
+nothing in a name or a value can load, run or be sent. Without scripts the page shows all rows; the script
+only hides rows that do not match the filter. Every text of a view goes through `_text`, so that nothing in
+it is markup.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from string import Template
+from typing import TypeVar
 
-from ssm_reconcile.renderers import words
-from ssm_reconcile.renderers.grouping import FindingView
-from ssm_reconcile.renderers.html.parts import filters, note, page, sums_table, table
-from ssm_reconcile.renderers.html.rows import Places, Row, change_rows, group_rows, outcome_rows, text
-from ssm_reconcile.renderers.outcomes import ReportView
-from ssm_reconcile.renderers.view import Route, TargetView, View
+from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, kind_counts, path_patterns
+from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView, ReportView, RunView
+from ssm_reconcile.wording import counted, listed
 
-DANGERS_NAMED = 5
-"""Up to so many parameters are named in the note about dangerous changes."""
+_FILES = resources.files(__package__)
+_PAGE, _STYLE, _SCRIPT = (
+    _FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "script.js")
+)
+_NAMED = 5
+"""Parameters that the note on dangerous changes names."""
+_TARGETS = 3
+"""Targets that a row names before it counts the others."""
+_PATHS = 60
+"""Paths that the filter offers."""
+_Item = TypeVar("_Item", ChangeView, OutcomeView)
 
 
-def plan_html(view: View, *, apply_command: str = "") -> str:
-    """A plan as a page. `apply_command` is what would apply it, without `--expect-plan`."""
-    places = _places(view.targets, view.place_word)
-    changes, left = change_rows(view.changes, places), group_rows(view.groups, places)
-    scope = words.listed(view.scope, 5)
-    where = words.count(len({change.target for change in view.changes}), view.place_word)
-    number = f"{words.count(view.changed, 'change')} in {where}" if view.changed else "nothing to do"
-    title = f"SSM plan for {scope}: {number}{'' if view.complete else ', and INCOMPLETE'}"
-    body = [
-        *_head(title, _sums(view.summary)),
-        *[_route(route) for route in view.routes],
-        _facts(view, apply_command),
-        *_incomplete(view.routes, view.targets),
-        *_alerts(view),
-        _findings(view.findings),
-        _plan_table(view),
-        *_tables(changes, left, places, "changes"),
-        _foot(view.short_id),
-    ]
-    return page(title, body)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row: the filter selects by `name`, `kind`, `state` and the labels of its `targets`."""
+
+    name: str
+    kind: str
+    state: str
+    targets: tuple[str, ...]
+    markup: str
+
+
+def plan_html(view: PlanView, *, apply_command: str = "") -> str:
+    """Return a plan as a page. `apply_command` applies it, without `--expect-plan`; empty names none."""
+    where = counted(len({change.target for change in view.changes}), view.place_word)
+    number = f"{counted(len(view.changes), 'change')} in {where}" if view.changes else "nothing to do"
+    title = f"SSM plan for {listed(view.scope, 5)}: {number}{'' if view.complete else ', and INCOMPLETE'}"
+    return _page(
+        view,
+        title,
+        _sums(view),
+        [
+            *map(_replication, view.replications),
+            _facts(view, apply_command),
+            *(_note("error", str(notice)) for notice in view.notices_of("incomplete")),
+            *_alerts(view),
+            _findings(view.findings),
+            _counts_by_action(view),
+            *_tables(view, _change_rows(view), _group_rows(view, view.groups)),
+        ],
+    )
 
 
 def report_html(report: ReportView) -> str:
-    """What became of a plan, as a page."""
-    places = _places(report.targets, report.place_word)
-    rows = outcome_rows(report.outcomes, places)
-    left = group_rows((*report.remaining, *report.groups), places)
-    total = sum(report.summary.values())
-    done = f"applied {report.summary.get('applied', 0):,} of {words.count(total, 'change')}"
-    title = f"SSM apply for {words.listed(report.scope, 5)}: {done if total else 'nothing to do'}"
-    body = [
-        *_head(title, text(report.sentence())),
-        *[_route(route) for route in report.routes],
-        note("warning", "Interrupted: the next run goes on where this one stopped.")
-        if report.interrupted
-        else "",
-        *_incomplete(report.routes, report.targets),
-        _findings(report.findings),
-        _outcome_table(report),
-        *_tables(rows, left, places, "changes"),
-        _foot(report.short_id),
-    ]
-    return page(title, body)
+    """Return the outcomes of a plan as a page."""
+    applied = f"applied {report.applied:,} of {counted(report.total, 'change')}"
+    title = f"SSM apply for {listed(report.scope, 5)}: {applied if report.total else 'nothing to do'}"
+    return _page(
+        report,
+        title,
+        _text(report.sentence()),
+        [
+            *map(_replication, report.replications),
+            *(_note("warning", str(notice)) for notice in report.notices_of("interrupted")),
+            *(_note("error", str(notice)) for notice in report.notices_of("incomplete")),
+            _findings(report.findings),
+            _counts_by_result(report),
+            *_tables(report, _outcome_rows(report), _group_rows(report, (*report.remaining, *report.groups))),
+        ],
+    )
 
 
-def _places(targets: Sequence[TargetView], word: str) -> Places:
-    return Places(tuple(target.label for target in targets), word)
+def _page(view: RunView, title: str, lead: str, body: Iterable[str]) -> str:
+    """Return the document. `lead` and `body` are HTML."""
+    policy = (
+        f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; base-uri 'none';"
+        " form-action 'none'"
+    )
+    return Template(_PAGE).substitute(
+        policy=policy,
+        title=_text(title),
+        style=_STYLE,
+        lead=lead,
+        body="\n".join(filter(None, body)),
+        plan=_text(view.short_id),
+        script=_SCRIPT,
+    )
 
 
-def _head(title: str, sentence: str) -> list[str]:
-    return [
-        '<a class="skip" href="#rows">Skip to the list</a>',
-        "<main>",
-        f"<h1>{text(title)}</h1>",
-        f'<p class="lead">{sentence}</p>',
-    ]
+def _hash(source: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
-def _sums(summary: Mapping[str, int]) -> str:
-    rest = f"{summary.get('in_sync', 0):,} in sync"
-    aside = words.aside(summary)
-    todo = words.to_do(summary)
-    said = f"<strong>{text(todo)}.</strong> " if todo else ""
-    return f"{said}{text(rest + (', ' + aside if aside else ''))}."
+def _note(kind: str, sentence: str) -> str:
+    """Return a sentence in a box; `kind` is `error`, `warning` or empty."""
+    return f'<div class="note {kind}"><p>{_text(sentence)}</p></div>'
 
 
-def _route(route: Route) -> str:
-    targets = words.listed([f"<code>{text(target)}</code>" for target in route.targets], 8) or "no target"
-    selected = f": {route.selected:,} parameters selected" if route.selected else ""
-    return f"<p>{text(route.name)}: <code>{text(route.source)}</code> to {targets}{selected}.</p>"
+def _sums(view: PlanView) -> str:
+    actions, kinds = view.action_counts, kind_counts(view.summary)
+    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}."
+    return f"{f'<strong>{_text(actions)}.</strong> ' if actions else ''}{_text(rest)}"
 
 
-def _facts(view: View, apply_command: str) -> str:
-    """The id, how the plan was made, and what would apply exactly it."""
-    said = [f"Plan <code>{text(view.plan_id)}</code>"]
-    said += [f"made {text(view.created[:19].replace('T', ' '))} UTC"] if view.created else []
-    facts = f'<p class="dim">{", ".join(said)}.</p>'
-    by = [f"--target {name}" for name in view.narrowed_targets] + [f"--only {g}" for g in view.narrowed_only]
-    if by:
-        facts += note("", f"Narrowed to {' '.join(by)}: nothing else was planned.")
-    if view.mode == "no-decrypt":
-        facts += note("", "Made without decryption: SecureString values were not compared.")
-    open_changes = view.changed - view.summary.get("withheld", 0)
-    if apply_command and open_changes > 0:
-        command = text(f"{apply_command} --expect-plan {view.short_id}")
+def _replication(replication: ReplicationView) -> str:
+    targets = listed([f"<code>{_text(target)}</code>" for target in replication.targets], 8) or "no target"
+    selected = f": {replication.selected:,} parameters selected" if replication.selected else ""
+    source = f"<code>{_text(replication.source)}</code>"
+    return f"<p>{_text(replication.name)}: {source} to {targets}{selected}.</p>"
+
+
+def _facts(view: PlanView, apply_command: str) -> str:
+    """Return the plan id, the notices on how the plan was made, and the command that applies it."""
+    made = f", made {_text(view.created[:19].replace('T', ' '))} UTC" if view.created else ""
+    facts = f'<p class="dim">Plan <code>{_text(view.plan_id)}</code>{made}.</p>'
+    facts += "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
+    if apply_command and view.withheld < len(view.changes):
+        command = _text(f"{apply_command} --expect-plan {view.short_id}")
         facts += f"<p>Apply exactly this: <code>{command}</code></p>"
     return facts
 
 
-def _incomplete(routes: Iterable[Route], targets: Iterable[TargetView]) -> list[str]:
-    return [
-        note("error", f"The source {route.source} was not listed to the end. No delete is planned.")
-        for route in routes
-        if not route.source_complete
-    ] + [
-        note("error", f"{target.label} was not listed to the end. Nothing is planned there.")
-        for target in targets
-        if not target.complete
-    ]
-
-
-def _alerts(view: View) -> list[str]:
-    """What a reader must know first: what is deleted on the way, and what guards withhold."""
-    found = []
-    if view.danger:
-        outside = sum(change.changed_outside for change in view.changes if change.is_danger)
-        more = (
-            f" {words.count(outside, 'of them was', 'of them were')} last changed outside this tool."
-            if outside
-            else ""
+def _alerts(view: PlanView) -> Iterable[str]:
+    """Yield the notes on dangerous changes and on changes that guards withhold."""
+    if view.dangerous:
+        names = listed(list(dict.fromkeys(change.name for change in view.dangerous)), _NAMED)
+        counts = listed(view.danger_counts) or "Something is deleted on the way"
+        sentence = (
+            f"{counts} ({names}). {'It comes' if len(view.dangerous) == 1 else 'They come'} first below."
         )
-        found.append(
-            note(
-                "error",
-                f"{words.listed(view.dangers) or 'Something is deleted on the way'}"
-                f" ({_danger_names(view)}). {'It comes' if view.danger == 1 else 'They come'} first"
-                f" below.{more}",
-            )
-        )
-    withheld = view.summary.get("withheld", 0)
-    if withheld:
-        by = ", ".join(sorted(view.guards))
-        found.append(
-            note(
-                "warning",
-                f"{words.count(withheld, 'change')} withheld by a guard: {by}. The rest is not affected.",
-            )
-        )
-    return found
+        outside = sum(change.changed_outside for change in view.dangerous)
+        if outside:
+            sentence += f" {counted(outside, 'of them was', 'of them were')} last changed outside this tool."
+        yield _note("error", sentence)
+    if view.withheld:
+        number, guards = counted(view.withheld, "change"), ", ".join(sorted(view.guards))
+        yield _note("warning", f"{number} withheld by a guard: {guards}. The rest is not affected.")
 
 
-def _danger_names(view: View) -> str:
-    """Return the names of the dangerous changes, the first few of them."""
-    return words.listed(list(dict.fromkeys(c.name for c in view.changes if c.is_danger)), DANGERS_NAMED)
-
-
-def _findings(every: Sequence[FindingView]) -> str:
-    if not every:
+def _findings(findings: Sequence[FindingView]) -> str:
+    if not findings:
         return ""
     items = "".join(
-        f"<li><strong>{text(finding.severity)}</strong> {text(finding.message)}"
-        f' <span class="dim">[{text(finding.code)}]'
-        f"{' ' + text(words.listed(finding.where, 3)) if finding.where else ''}</span></li>"
-        for finding in every
+        f"<li><strong>{_text(finding.severity)}</strong> {_text(finding.message)}"
+        f' <span class="dim">[{_text(finding.code)}]'
+        f"{' ' + _text(listed(finding.where, 3)) if finding.where else ''}</span></li>"
+        for finding in findings
     )
-    kind = "error" if any(finding.severity == "error" for finding in every) else ""
-    title = f"<p><strong>{words.count(len(every), 'finding')}</strong></p>"
+    kind = "error" if any(finding.severity == "error" for finding in findings) else ""
+    title = f"<p><strong>{counted(len(findings), 'finding')}</strong></p>"
     return f'<section class="note {kind}">{title}<ul>{items}</ul></section>'
 
 
-def _plan_table(view: View) -> str:
-    """Counts by target; columns that are zero everywhere are left out, but for the usual four."""
-    usual = ("create", "update", "replace", "delete")
-    extra = [
-        w for w in ("adopt", "retag", "conflict", "detached", "invalid", "withheld") if view.summary.get(w)
-    ]
-    columns = (*usual, *extra, "in_sync")
-    rows = [(target, [target.summary.get(word, 0) for word in columns]) for target in view.targets]
-    return sums_table(view.place_word, [word.replace("_", " ") for word in columns], rows, columns)
+def _counts_by_action(view: PlanView) -> str:
+    numbers = [[target.summary.get(word, 0) for word in view.columns] for target in view.targets]
+    return _counts(view, view.columns, numbers)
 
 
-def _outcome_table(report: ReportView) -> str:
-    results = sorted({o.result for o in report.outcomes}, key=lambda r: (r != "applied", r))
-    rows = [
-        (t, [sum(o.target == t.label and o.result == result for o in report.outcomes) for result in results])
+def _counts_by_result(report: ReportView) -> str:
+    results = sorted({o.result for o in report.outcomes}, key=lambda result: (result != "applied", result))
+    numbers = [
+        [sum(o.target == t.label and o.result == result for o in report.outcomes) for result in results]
         for t in report.targets
     ]
+    return _counts(report, results, numbers) if results else ""
+
+
+def _counts(view: RunView, columns: Sequence[str], numbers: Sequence[Sequence[int]]) -> str:
+    """Return a table with one row of numbers for each target."""
+    titles = (view.place_word, *(column.replace("_", " ") for column in columns))
+    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
+    body = ""
+    for target, row in zip(view.targets, numbers, strict=True):
+        cells = ""
+        for column, number in zip(columns, row, strict=True):
+            is_bold = number and column in ("delete", "replace", "failed")
+            cells += f"<td>{f'<b>{number:,}</b>' if is_bold else f'{number:,}'}</td>"
+        frozen = " (frozen)" if target.frozen else ""
+        body += f'<tr><th scope="row"><code>{_text(target.label)}</code>{frozen}</th>{cells}</tr>'
     return (
-        sums_table(report.place_word, [r.replace("_", " ") for r in results], rows, results)
-        if results
-        else ""
+        f'<div class="scroll"><table class="sums"><caption class="vh">Counts by {view.place_word}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _tables(rows: Sequence[Row], left: Sequence[Row], places: Places, what: str) -> list[str]:
-    if not rows and not left:
-        return ["</main>"]
-    parts = ['<span id="rows"></span>', filters([*rows, *left], places)]
+def _tables(view: RunView, rows: Sequence[_Row], left: Sequence[_Row]) -> Iterable[str]:
+    """Yield the filter and the tables of changes and of addresses left as they are."""
+    if rows or left:
+        yield '<span id="rows"></span>'
+        yield _filters(view, [*rows, *left])
     if rows:
-        parts += [
-            f"<h2>{what.capitalize()}</h2>",
-            table(rows, what, ("what", "name", "type", "where", "details")),
-        ]
+        yield "<h2>Changes</h2>"
+        yield _table(rows, "changes", ("what", "name", "type", "where", "details"))
     if left:
-        parts += [
-            "<h2>Left as they are</h2>",
-            table(left, "addresses left as they are", ("what", "name", "where", "why")),
-        ]
-    return [*parts, "</main>"]
+        yield "<h2>Left as they are</h2>"
+        yield _table(left, "addresses left as they are", ("what", "name", "where", "why"))
 
 
-def _foot(short_id: str) -> str:
-    return (
-        f"<footer><p>Plan <code>{text(short_id)}</code>. SecureString values are never shown, nor their"
-        " length or hash. This page is one file, loads nothing and sends nothing.</p></footer>"
+def _table(rows: Sequence[_Row], what: str, columns: Sequence[str]) -> str:
+    """Return the rows, a caption that counts them, and a sentence for when none matches the filter."""
+    head = "".join(
+        f'<th role="columnheader" scope="col" class="c-{column}">{column.capitalize()}</th>'
+        for column in columns
     )
+    total = sum(len(row.targets) for row in rows)
+    caption = f"{total:,} {what}"
+    if len(rows) != total:
+        caption += f" in {counted(len(rows), 'row')}: what is the same in several places is one row"
+    left = "" if "type" in columns else " left"
+    body = "\n".join(row.markup for row in rows)
+    return (
+        f'<div><table role="table" class="rows{left}" data-what="{what}"><caption>{caption}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">\n{body}\n</tbody></table>'
+        '<p class="empty dim" hidden>Nothing here fits the filter.</p></div>'
+    )
+
+
+def _filters(view: RunView, rows: Sequence[_Row]) -> str:
+    """Return the controls of the filter; the script makes them visible."""
+    kinds, states = _counted((r.kind, r) for r in rows), _counted((r.state, r) for r in rows)
+    targets = {str(number): target.label for number, target in enumerate(view.targets)}
+    paths = [path.path for path in path_patterns((row.name for row in rows), _PATHS) if path.path != "/"]
+    options = "".join(f'<option value="{_text(path)}/"></option>' for path in paths)
+    selects = _select("target", view.place_word.capitalize(), targets, f"all {view.place_word}s")
+    selects += _select("kind", "What", kinds, "everything")
+    selects += _select("state", "State", states, "any") if len(states) > 1 else ""
+    return (
+        f'<form id="filters" role="search" aria-label="Filter the list" hidden>{selects}'
+        '<label>Path <input name="path" list="paths" placeholder="/prod/ or /prod/**/url" autocomplete="off"'
+        ' spellcheck="false"></label>'
+        f'<datalist id="paths">{options}</datalist>'
+        '<label>Text <input name="text" type="search" placeholder="in names, values, reasons"'
+        ' autocomplete="off" spellcheck="false"></label>'
+        '<button type="reset">Show all</button>'
+        '<p id="count" role="status" aria-live="polite"></p></form>'
+        '<p id="off" class="dim">Scripts are off: there is no filter, and all is listed.</p>'
+    )
+
+
+def _counted(rows: Iterable[tuple[str, _Row]]) -> dict[str, str]:
+    """Return each word with the number of its addresses, in the order of the rows."""
+    found: dict[str, int] = {}
+    for word, row in rows:
+        if word:
+            found[word] = found.get(word, 0) + len(row.targets)
+    return {word: f"{word} ({number:,})" for word, number in found.items()}
+
+
+def _select(name: str, label: str, options: Mapping[str, str], everything: str) -> str:
+    choices = "".join(f'<option value="{_text(v)}">{_text(shown)}</option>' for v, shown in options.items())
+    first = f'<option value="">{everything}</option>'
+    return f'<label>{label} <select name="{name}">{first}{choices}</select></label>'
+
+
+def _text(raw: str) -> str:
+    """Return any text as HTML without markup, for an element or an attribute."""
+    return html.escape(raw, quote=True)
+
+
+def _change_rows(view: PlanView) -> list[_Row]:
+    """Return the rows of a plan's changes, in the order of the view."""
+    rows = []
+    for change, targets in _merged(view.changes):
+        tag = ' <span class="tag">withheld</span>' if change.withheld else ""
+        details = "".join(map(_attribute, change.lines)) + "".join(map(_remark, change.remarks))
+        state = "withheld" if change.withheld else "to apply"
+        cells = (_action(change.action) + tag, _text(change.kind), details)
+        rows.append(_row(view, change.name, change.action, state, targets, cells))
+    return rows
+
+
+def _outcome_rows(report: ReportView) -> list[_Row]:
+    """Return the rows of a report's outcomes; changes that were not applied come first."""
+    rows = []
+    for outcome, targets in sorted(_merged(report.outcomes), key=lambda item: item[0].result == "applied"):
+        state = outcome.result.replace("_", " ")
+        details = f'<span class="tag {_text(outcome.result)}">{_text(state)}</span>'
+        details += "".join(map(_remark, filter(None, (outcome.error, outcome.note))))
+        cells = (_action(outcome.action), _text(outcome.kind), details)
+        rows.append(_row(report, outcome.name, outcome.action, state, targets, cells))
+    return rows
+
+
+def _group_rows(view: RunView, groups: Iterable[AddressGroup]) -> list[_Row]:
+    """Return the rows of addresses that are left as they are, by kind. Skipped ones are only counted."""
+    words = {**{key: kind.one for key, kind in KINDS.items()}, "remaining": "remaining"}
+    rows = []
+    for key, word in words.items():
+        for group in (group for group in groups if group.kind == key):
+            reason = f'<span class="l">{_text(group.reason) or "no reason stated"}</span>'
+            cells = (f'<span class="a">{word}</span>', None, reason)
+            rows += [_row(view, one.name, word, "", one.targets, cells) for one in group.names]
+    return rows
+
+
+def _merged(items: Iterable[_Item]) -> list[tuple[_Item, tuple[str, ...]]]:
+    """Return the items that differ in more than their target, each with its targets."""
+    found: dict[_Item, list[str]] = {}
+    for item in items:
+        found.setdefault(replace(item, target=""), []).append(item.target)
+    return [(item, tuple(targets)) for item, targets in found.items()]
+
+
+def _row(
+    view: RunView,
+    name: str,
+    kind: str,
+    state: str,
+    targets: Sequence[str],
+    cells: tuple[str, str | None, str],
+) -> _Row:
+    """Return a row. `cells`: HTML of its first cell, its type (None: no such column) and its last cell."""
+    numbers = {target.label: number for number, target in enumerate(view.targets)}
+    where = listed([f"<code>{_text(label)}</code>" for label in targets], _TARGETS)
+    if len(targets) > 1 and len(targets) == len(numbers):
+        where = f"all {len(targets)} {view.place_word}s"
+    first, type_, last = cells
+    middle = "" if type_ is None else f'<td role="cell">{type_}</td>'
+    markup = (
+        f'<tr role="row" data-k="{_text(kind)}"{f" data-s={chr(34)}{_text(state)}{chr(34)}" if state else ""}'
+        f' data-t="{" ".join(str(numbers.get(label, -1)) for label in targets)}">'
+        f'<td role="cell">{first}</td><th role="rowheader" scope="row"><code>{_text(name)}</code></th>'
+        f'{middle}<td role="cell">{where}</td><td role="cell">{last}</td></tr>'
+    )
+    return _Row(name, kind, state, tuple(targets), markup)
+
+
+def _action(action: str) -> str:
+    # An action that this version does not know gets the colour of a replacement.
+    return f'<span class="a {action if action in BY_DANGER else "replace"}">{_text(action)}</span>'
+
+
+def _remark(remark: str) -> str:
+    return f'<span class="r">{_text(remark)}</span>'
+
+
+def _attribute(line: AttributeLine) -> str:
+    """Return one attribute: both sides, or the note on it."""
+    parts = f'<span class="k">{_text(line.label)}</span> {_text(line.note)}'
+    if not line.note:
+        if line.before is not None:
+            parts += f'<del><span class="vh">before </span><code>{_text(line.before)}</code></del>'
+        if line.before is not None and line.after is not None:
+            parts += ' <span aria-hidden="true">&rarr;</span> '
+        if line.after is not None:
+            parts += f'<ins><span class="vh">after </span><code>{_text(line.after)}</code></ins>'
+    return f'<span class="l">{parts}</span>'

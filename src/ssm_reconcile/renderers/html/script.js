@@ -1,9 +1,3 @@
-"""What the page can do beyond being read: filter its rows. It asks nobody and keeps nothing.
-
-Texts of others are only ever read from the page and compared; nothing is put back into it but counts.
-"""
-
-SCRIPT = """\
 (function () {
   "use strict";
   var form = document.getElementById("filters");
@@ -23,8 +17,8 @@ SCRIPT = """\
     if (text.indexOf("*") < 0) {
       return function (name) { return name.indexOf(text) === 0 || name.indexOf("/" + text) === 0; };
     }
-    var pattern = text.replace(/[.+?^${}()|[\\]\\\\]/g, "\\\\$&").replace(/\\*{3,}/g, "**")
-      .replace(/\\*\\*|\\*/g, function (stars) { return stars === "**" ? ".*" : "[^/]*"; });
+    var pattern = text.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/\*{3,}/g, "**")
+      .replace(/\*\*|\*/g, function (stars) { return stars === "**" ? ".*" : "[^/]*"; });
     var whole = new RegExp("^/?" + pattern + "$");
     return function (name) { return whole.test(name); };
   }
@@ -32,7 +26,7 @@ SCRIPT = """\
   function apply() {
     var fields = form.elements, target = fields.target.value, kind = fields.kind.value;
     var state = fields.state ? fields.state.value : "";
-    var words = fields.text.value.toLowerCase().split(/\\s+/).filter(Boolean);
+    var words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     var named = nameTest(fields.path.value);
     var said = tables.map(function (table) {
       var all = 0, here = 0, visible = 0;
@@ -63,4 +57,3 @@ SCRIPT = """\
   document.getElementById("off").hidden = true;
   apply();
 }());
-"""

@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from ssm_reconcile.renderers.inert import UNSAFE, code, fence, prose, shown, shown_pair, span, visible
+from ssm_reconcile.renderers.escaping import UNSAFE, code, fence, prose, shown, shown_pair, span, visible
 from ssm_reconcile.renderers.json import dumps
 
 

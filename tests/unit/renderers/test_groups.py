@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.renderers.fold import fold
+from ssm_reconcile.renderers.groups import path_patterns
 
 LEVEL = st.text("abc", min_size=1, max_size=2)
 NAMES = st.lists(
@@ -14,23 +14,26 @@ NAMES = st.lists(
 
 
 def test_names_of_one_path_are_one_line_with_their_number() -> None:
-    assert [str(path) for path in fold(["/a/b/x", "/a/b/y", "/a/c/z"], 10)] == ["/a/b/* × 2", "/a/c/z"]
+    assert [str(path) for path in path_patterns(["/a/b/x", "/a/b/y", "/a/c/z"], 10)] == [
+        "/a/b/* × 2",
+        "/a/c/z",
+    ]
 
 
 def test_too_many_paths_are_folded_one_level_higher() -> None:
-    assert [str(path) for path in fold(["/a/b/x", "/a/b/y", "/a/c/z"], 1)] == ["/a/** × 3"]
+    assert [str(path) for path in path_patterns(["/a/b/x", "/a/b/y", "/a/c/z"], 1)] == ["/a/** × 3"]
 
 
 def test_names_without_a_path_are_folded_at_the_root() -> None:
-    assert [str(path) for path in fold(["/a", "b"], 5)] == ["/* × 2"]
+    assert [str(path) for path in path_patterns(["/a", "b"], 5)] == ["/* × 2"]
 
 
 def test_nothing_folds_to_nothing() -> None:
-    assert fold([], 5) == ()
+    assert path_patterns([], 5) == ()
 
 
 @given(NAMES, st.integers(1, 6))
 def test_every_name_is_under_exactly_one_pattern(names: list[str], limit: int) -> None:
-    paths = fold(names, limit)
+    paths = path_patterns(names, limit)
     assert sorted(name for path in paths for name in path.names) == sorted(names)
     assert len(paths) <= max(limit, 1)

@@ -17,8 +17,8 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-VALUE_LIMIT = 200
-"""How many characters of a value are shown."""
+from ssm_reconcile.shape import EXCERPT
+
 NAME_LIMIT = 1100
 """More than any name in AWS has (1011, aws-facts B6); a forged file may hold longer ones."""
 
@@ -144,8 +144,8 @@ def shown(text: str, *, cut: bool = False, start: int = 0) -> str:
     >>> shown("alias/shop"), shown("a\nb"), shown("")
     ('alias/shop', '"a\\nb"', '""')
     """
-    more = cut or len(text) > start + VALUE_LIMIT
-    part = text[start : start + VALUE_LIMIT]
+    more = cut or len(text) > start + EXCERPT
+    part = text[start : start + EXCERPT]
     if not more and not start and part and _PLAIN.fullmatch(part) and escaped(part) == part:
         return part
     return f"{'… ' if start else ''}{quoted(part)}{' …' if more else ''}"
@@ -158,16 +158,14 @@ def shown_pair(before: str, after: str, *, cut: bool = False) -> tuple[str, str]
     """
     same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
     same = min(len(before), len(after)) if same is None else same
-    start = (
-        max(0, same - 40) if same >= VALUE_LIMIT - 40 and max(len(before), len(after)) > VALUE_LIMIT else 0
-    )
+    start = max(0, same - 40) if same >= EXCERPT - 40 and max(len(before), len(after)) > EXCERPT else 0
     pair = (
-        shown(before, cut=cut and len(before) >= VALUE_LIMIT, start=start),
-        shown(after, cut=cut and len(after) >= VALUE_LIMIT, start=start),
+        shown(before, cut=cut and len(before) >= EXCERPT, start=start),
+        shown(after, cut=cut and len(after) >= EXCERPT, start=start),
     )
     alike = unicodedata.normalize("NFKC", pair[0]) == unicodedata.normalize("NFKC", pair[1])
     if alike and before != after:
-        return json.dumps(before[start : start + VALUE_LIMIT]), json.dumps(after[start : start + VALUE_LIMIT])
+        return json.dumps(before[start : start + EXCERPT]), json.dumps(after[start : start + EXCERPT])
     return pair
 
 

@@ -5,22 +5,29 @@ A secret attribute has no value here: it is said that it changed, and from which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import changed_by
-from ssm_reconcile.renderers.inert import shown, shown_pair, visible
+from ssm_reconcile.renderers.escaping import shown, shown_pair, visible
 
+Document: TypeAlias = Mapping[str, Any]
 SECURE = "SecureString"
 OURS = "ssm-reconcile:"
 """How our own tags begin."""
 ORDER = tuple(one.name for one in ATTRIBUTES)
+ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
+"""The actions in the order in which a sentence counts them."""
+BY_DANGER = ("delete", "replace", "update", "create", "adopt", "retag")
+"""The actions in the order in which changes are listed."""
+HARMLESS = ("create", "update", "adopt", "retag")
+"""The actions that delete nothing. An action that this version does not know is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AttributeLine:
     """One attribute: before and after where both are shown (None: it was or will be absent), or a note.
 
     `wraps`: the note is a sentence and quotes no value, so it may continue on the next line.
@@ -33,7 +40,91 @@ class Line:
     wraps: bool = False
 
 
-def type_of(change: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One change in one target. `target` is the target's label, `kind` the type or `old -> new`."""
+
+    target: str
+    name: str
+    action: str
+    kind: str
+    lines: tuple[AttributeLine, ...] = ()
+    remarks: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    withheld: bool = False
+    changed_outside: bool = False
+    exposes: bool = False
+    pending: bool = False
+
+    @property
+    def is_dangerous(self) -> bool:
+        """Whether the change deletes something or turns a SecureString into plain text."""
+        return self.action not in HARMLESS or self.exposes
+
+    @property
+    def is_pending_only(self) -> bool:
+        """Whether outputs may fold the change: the spec before makes it too, and it is not dangerous."""
+        return self.pending and not self.is_dangerous
+
+
+@dataclass(frozen=True, slots=True)
+class MergedChange:
+    """The same change in several targets. `change` has no target, no lines and no remarks."""
+
+    change: ChangeView
+    targets: tuple[str, ...]
+    changed_outside: tuple[str, ...]
+
+
+def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
+    """Merge changes that are the same in several targets, in the order of the first."""
+    found: dict[ChangeView, list[ChangeView]] = {}
+    for change in changes:
+        attributes = change.attributes if change.action in ("update", "retag") else ()
+        key = ChangeView(
+            "",
+            change.name,
+            change.action,
+            change.kind,
+            attributes=attributes,
+            withheld=change.withheld,
+            pending=change.pending,
+        )
+        found.setdefault(key, []).append(change)
+    return tuple(
+        MergedChange(
+            replace(key, exposes=any(change.exposes for change in same)),
+            targets=tuple(change.target for change in same),
+            changed_outside=tuple(change.target for change in same if change.changed_outside),
+        )
+        for key, same in found.items()
+    )
+
+
+def change_view(change: Document, source: str, label: str) -> ChangeView:
+    """Return the view of one change.
+
+    Args:
+        change: An entry under `changes` of a plan's document.
+        source: The place of its source, as `account/region`.
+        label: The label of its target.
+    """
+    return ChangeView(
+        target=label,
+        name=visible(change["name"]),
+        action=visible(change["action"]),
+        kind=_type(change),
+        lines=attribute_lines(change, source.rsplit("/", 1)[-1]),
+        remarks=_remarks(change),
+        attributes=tuple(visible(name) for name in sorted(change["attributes"])),
+        withheld=change["fate"] == "withheld",
+        changed_outside=bool(change.get("changed_outside")),
+        exposes=bool(change.get("exposes")),
+        pending=bool(change.get("pending")),
+    )
+
+
+def _type(change: Document) -> str:
     """The type, or `String -> SecureString` where it changes."""
     kind = visible(change.get("type") or "")
     before, after = _sides(change["attributes"].get("type") or {})
@@ -42,19 +133,19 @@ def type_of(change: Mapping[str, Any]) -> str:
     return kind
 
 
-def lines_of(change: Mapping[str, Any], source: str) -> tuple[Line, ...]:
+def attribute_lines(change: Document, source: str) -> tuple[AttributeLine, ...]:
     """What differs, attribute by attribute. `source` is the source's region."""
     attributes = change["attributes"]
     names = [name for name in ORDER if name in attributes] + sorted(set(attributes) - set(ORDER))
     return tuple(line for name in names for line in _lines(name, attributes[name], change, source))
 
 
-def _lines(name: str, attribute: Mapping[str, Any], change: Mapping[str, Any], source: str) -> Iterator[Line]:
+def _lines(name: str, attribute: Document, change: Document, source: str) -> Iterator[AttributeLine]:
     label = visible(name)
     if attribute.get("secret"):
-        yield Line(label, note=_secret(name, change, source), wraps=True)
+        yield AttributeLine(label, note=_secret(name, change, source), wraps=True)
     elif name == "tags" and change["action"] == "replace":
-        yield from (Line(label, note=line.after or "") for line in _tags(attribute))
+        yield from (AttributeLine(label, note=line.after or "") for line in _tags(attribute))
     elif name == "tags":
         yield from _tags(attribute)
     else:
@@ -63,23 +154,23 @@ def _lines(name: str, attribute: Mapping[str, Any], change: Mapping[str, Any], s
             cut = bool(attribute.get("cut"))
             old, new = shown_pair(before, after, cut=cut)
             if old == new:
-                yield Line(label, note=f"{new} differs beyond what is shown")
+                yield AttributeLine(label, note=f"{new} differs beyond what is shown")
             else:
-                yield Line(label, old, new)
+                yield AttributeLine(label, old, new)
         elif before is not None or after is not None:
-            yield Line(label, _one(before, attribute), _one(after, attribute))
+            yield AttributeLine(label, _one(before, attribute), _one(after, attribute))
 
 
-def _sides(attribute: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _sides(attribute: Document) -> tuple[str | None, str | None]:
     before, after = attribute.get("before"), attribute.get("after")
     return (before if isinstance(before, str) else None), (after if isinstance(after, str) else None)
 
 
-def _one(text: str | None, attribute: Mapping[str, Any]) -> str | None:
+def _one(text: str | None, attribute: Document) -> str | None:
     return None if text is None else shown(text, cut=bool(attribute.get("cut")))
 
 
-def _secret(name: str, change: Mapping[str, Any], source: str) -> str:
+def _secret(name: str, change: Document, source: str) -> str:
     """What may be said of an attribute that is not shown: that it changed, and where from."""
     if name != "value":
         return "(secret)" if change["action"] == "create" else "(secret) changed"
@@ -98,17 +189,19 @@ def _secret(name: str, change: Mapping[str, Any], source: str) -> str:
     return f"{mark} {state}{', ' if origin else ''}{origin}"
 
 
-def _tags(attribute: Mapping[str, Any]) -> Iterator[Line]:
+def _tags(attribute: Document) -> Iterator[AttributeLine]:
     was = attribute.get("before")
     before: Mapping[str, str] = was if isinstance(was, Mapping) else {}
     added: Mapping[str, str] = attribute.get("added") or {}
     gone = (set(attribute.get("removed") or ()) | set(before)) - set(added)
     for key in sorted({*added, *gone}):
         if key.startswith(OURS):  # what it says is for the tool, not for people
-            yield Line("tags", None if key in added else visible(key), visible(key) if key in added else None)
+            yield AttributeLine(
+                "tags", None if key in added else visible(key), visible(key) if key in added else None
+            )
             continue
         old = _tag(key, before.get(key)) if key in before or key in gone else None
-        yield Line("tags", old, _tag(key, added[key]) if key in added else None)
+        yield AttributeLine("tags", old, _tag(key, added[key]) if key in added else None)
 
 
 def _tag(key: str, value: str | None) -> str:
@@ -119,7 +212,7 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={shown(value) if value else ''}"
 
 
-def remarks_of(change: Mapping[str, Any]) -> tuple[str, ...]:
+def _remarks(change: Document) -> tuple[str, ...]:
     """Why, by whom, and what it means: sentences, most important first."""
     loud = change["action"] in ("delete", "replace") or change.get("changed_outside")
     last = _last_change(change) if loud else ""
@@ -136,7 +229,7 @@ def remarks_of(change: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _last_change(change: Mapping[str, Any]) -> str:
+def _last_change(change: Document) -> str:
     """`version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile`."""
     expected = change["expected"]
     if expected.get("version") is None:

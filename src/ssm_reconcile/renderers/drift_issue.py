@@ -1,0 +1,155 @@
+"""View -> the text of the GitHub issue on drift: the targets differ from the spec.
+
+A scheduled run that succeeds sends no message, so its result is in an issue: the differences, the
+parameters that others changed, and the two ways forward. Below them is the plan or the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.renderers.escaping import fence, span, visible
+from ssm_reconcile.renderers.groups import kind_counts
+from ssm_reconcile.renderers.markdown import plan_comment, reason_block, report_comment
+from ssm_reconcile.renderers.markdown_blocks import (
+    CommentContext,
+    in_targets,
+    marker,
+    page,
+    run_link,
+    scope_names,
+    size,
+)
+from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.wording import counted, cut, listed
+
+DRIFT = "ssm-reconcile:drift"
+"""First word of the hidden line of every issue."""
+OUTSIDE = 50
+"""Changed replicas that are named."""
+_TITLE = 200
+_UNMET = ("conflict", "detached", "invalid")
+_KEEP = (
+    "**Keep what a target holds.** Bring the change to the source, and the next run finds nothing to do."
+    " Where the target is to differ for good, put the `skip_sync` tag on its parameter, or exclude the name"
+    " in the spec."
+)
+_BRING_BACK = (
+    "**Bring the targets back in line.** Apply: run the workflow by hand with mode `apply`, or"
+    " {command}. What was changed outside is overwritten only with `--overwrite-outside`, what a"
+    " guard withholds only with the flag that it names."
+)
+
+
+def drift_title(scope: Sequence[str], found: str) -> str:
+    """Return the title of the issue, plain text on one line."""
+    return visible(f"SSM drift of {listed(scope, 3) or 'the spec'}: {found}", _TITLE)
+
+
+def plan_found(view: PlanView) -> str:
+    """Return the differences of a plan in a few words; empty where the targets agree with the spec."""
+    incomplete = "" if view.complete else "a place could not be seen"
+    changes = counted(len(view.changes), "change") if view.changes else ""
+    return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
+
+
+def report_found(report: ReportView) -> str:
+    """Return what an apply did not do, in a few words; empty where nothing remains."""
+    incomplete = "" if report.complete else "a place could not be seen"
+    remaining = sum(group.size for group in report.remaining)
+    gone = f"{remaining:,} not as written" if remaining else ""
+    return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet)))
+
+
+def weight(view: PlanView) -> int:
+    """Return the number of changes that are dangerous or made by others; a publisher reports its growth."""
+    return sum(change.is_dangerous or change.changed_outside for change in view.changes)
+
+
+def plan_drift(view: PlanView, *, context: CommentContext, budget: int) -> str:
+    """Return the body for a plan with differences, of at most `budget` bytes."""
+    head = marker(view.scope, view.plan_id, context, danger=weight(view), state=plan_found(view), mark=DRIFT)
+    first = (
+        f"{head}\nThe targets of {scope_names(view.scope)} do not hold what the spec says. This issue is"
+        " kept up to date by the scheduled runs, and closed by the first one that finds nothing."
+    )
+    above = [first, _changed_outside(view), _ways_forward(context)]
+    shown = plan_comment(view, budget=_room(above, budget), context=context)
+    return page([*above, _without_marker(shown)])
+
+
+def report_drift(report: ReportView, *, context: CommentContext, budget: int) -> str:
+    """Return the body for an apply that left changes undone, of at most `budget` bytes."""
+    head = marker(
+        report.scope,
+        report.plan_id,
+        context,
+        danger=report.total - report.applied,
+        state=report_found(report),
+        mark=DRIFT,
+    )
+    first = (
+        f"{head}\nThe last apply of {scope_names(report.scope)} has left something undone. This issue is"
+        " kept up to date by the scheduled runs, and closed by the first one after which nothing remains."
+    )
+    above = [first, _ways_forward(context)]
+    shown = report_comment(report, budget=_room(above, budget), context=context)
+    return page([*above, _without_marker(shown)])
+
+
+def _room(above: Sequence[str], budget: int) -> int:
+    return budget - size(page(above)) - 2
+
+
+def _without_marker(comment: str) -> str:
+    return comment.split("\n", 1)[1].rstrip("\n")
+
+
+def _ways_forward(context: CommentContext) -> str:
+    bring_back = _BRING_BACK.format(command=span(context.command or CommandLine().apply()))
+    return f"### Two ways forward\n\n1. {_KEEP}\n2. {bring_back}"
+
+
+def _changed_outside(view: PlanView) -> str:
+    """Return the list of replicas that others changed; the first remark has the last change."""
+    changed = [change for change in view.changes if change.changed_outside]
+    if not changed:
+        return ""
+    lines = [
+        f"{change.name}{in_targets(view, (change.target,))}: {next(iter(change.remarks), change.action)}"
+        for change in changed
+    ]
+    return f"### Changed outside ssm-reconcile\n\n{fence(cut(lines, OUTSIDE), 'text')}"
+
+
+def blind_drift(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:
+    """Return the body while there is no plan.
+
+    Args:
+        scope: The names of the replications; an empty name is the spec as a whole.
+        reason: The lines of the error.
+        context: The origin of the issue.
+        danger: The weight in the issue before.
+    """
+    head = marker(scope, "", context, danger=danger, state=f"failed: {reason}"[:500], mark=DRIFT)
+    first = (
+        f"{head}\nThere is no plan for {scope_names(scope) if any(scope) else 'the spec'} any more:"
+        " nobody knows whether the targets hold what the spec says."
+    )
+    run = run_link(context)
+    return page([first, reason_block(reason, is_counted=False), f"Found in {run}." if run else ""])
+
+
+def grown(found: str, context: CommentContext) -> str:
+    """Return the comment on more drift: GitHub notifies no one of an edit."""
+    run = run_link(context)
+    return f"It got worse: {found}{', found in ' + run if run else ''}. The text above is up to date.\n"
+
+
+def clean(context: CommentContext, *, gone: bool) -> str:
+    """Return the comment that closes an issue. `gone`: the spec does not have the replication any more."""
+    run = run_link(context)
+    why = "The spec has no such replication any more" if gone else "The targets hold what the spec says"
+    at = f" at {span(context.head[:7])}" if context.head else ""
+    return f"{why}{at}{', as ' + run + ' found' if run else ''}.\n"

@@ -1,0 +1,160 @@
+"""Addresses, findings and names -> the groups in which every output shows them.
+
+group_addresses   addresses with the same reason      merge_findings   findings with the same message
+path_patterns     many names -> `path/* x N`; each name is under exactly one pattern
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ssm_reconcile.model import canonical
+from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.wording import counted
+
+Document: TypeAlias = Mapping[str, Any]
+_SEVERITIES = ("error", "warning", "notice")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressKind:
+    """The words for addresses without a change: `one` conflict, `many` conflicts, and their state."""
+
+    one: str
+    many: str
+    state_of_one: str
+    state_of_many: str
+
+    def title(self, number: int) -> str:
+        """Return `1 conflict, not written` or `2 conflicts, not written`."""
+        state = self.state_of_one if number == 1 else self.state_of_many
+        return f"{counted(number, self.one, self.many)}, {state}"
+
+
+_NOT_WRITTEN = ("not written", "not written")
+_LEFT = ("left as it is", "left as they are")
+KINDS = {
+    "conflict": AddressKind("conflict", "conflicts", *_NOT_WRITTEN),
+    "detached": AddressKind("detached", "detached", *_LEFT),
+    "invalid": AddressKind("invalid", "invalid", *_NOT_WRITTEN),
+    "orphaned": AddressKind("orphaned", "orphaned", *_LEFT),
+    "opted_out": AddressKind("opted out", "opted out", *_LEFT),
+}
+"""The kinds of addresses that are listed and not changed, in the order in which they are shown."""
+_SKIPPED = AddressKind("skipped", "skipped", *_LEFT)
+
+
+def kind_counts(summary: Mapping[str, int], *words: str) -> str:
+    """Return `2 conflicts, 1 invalid`: the numbers of a summary under KINDS, or under `words` only."""
+    known = {**KINDS, "skipped": _SKIPPED}
+    return ", ".join(
+        counted(summary[word], known[word].one, known[word].many)
+        for word in words or known
+        if summary.get(word)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedName:
+    """One parameter and the labels of its targets."""
+
+    name: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGroup:
+    """Addresses of one kind with the same reason. `kind` is a key of KINDS or another word."""
+
+    kind: str
+    reason: str
+    names: tuple[GroupedName, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of addresses."""
+        return sum(len(one.targets) for one in self.names)
+
+
+def group_addresses(items: Iterable[tuple[str, Iterable[str], str, str]]) -> tuple[AddressGroup, ...]:
+    """Group items of (kind, reasons, name, label of the target) by kind and reasons."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for kind, reasons, name, target in items:
+        reason = "; ".join(visible(reason) for reason in reasons)
+        found.setdefault((visible(kind), reason), {}).setdefault(visible(name), []).append(target)
+    return tuple(
+        AddressGroup(
+            kind, reason, tuple(GroupedName(name, tuple(sorted(at))) for name, at in sorted(names.items()))
+        )
+        for (kind, reason), names in sorted(found.items())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """One finding, with all positions that have it."""
+
+    severity: str
+    code: str
+    message: str
+    where: tuple[str, ...]
+
+
+def merge_findings(findings: Iterable[Document], addresses: Iterable[Document]) -> tuple[FindingView, ...]:
+    """Return findings with the same message as one, errors first.
+
+    A finding is left out where `addresses` has all parameters that it is about: their reasons say the same.
+    """
+    shown = {(item["replication"], item["target"], item["name"]) for item in addresses}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        part = finding.get("replication")
+        about = {(part, one["target"], one["name"]) for one in finding.get("about") or ()}
+        if about and about <= shown:
+            continue
+        key = (visible(finding["severity"]), visible(finding["code"]), visible(finding["message"]))
+        where = found.setdefault(key, [])
+        if finding["where"]:
+            where.append(visible(finding["where"]))
+    rank = {severity: i for i, severity in enumerate(_SEVERITIES)}
+    ordered = sorted(found.items(), key=lambda item: (rank.get(item[0][0], -1), item[0]))
+    return tuple(FindingView(*key, tuple(dict.fromkeys(where))) for key, where in ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """Names under one path. `pattern` is the name itself, `path/*` or, with levels between, `path/**`."""
+
+    path: str
+    pattern: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        count = f" \N{MULTIPLICATION SIGN} {len(self.names):,}" if len(self.names) > 1 else ""
+        return self.pattern + count
+
+
+def path_patterns(names: Iterable[str], limit: int) -> tuple[PathPattern, ...]:
+    """Group names by the deepest paths of which there are at most `limit`, sorted by path."""
+    levels = {name: canonical(name)[1:].split("/")[:-1] for name in sorted(set(names))}
+    depth = max((len(parents) for parents in levels.values()), default=0)
+    while True:
+        groups: dict[str, list[str]] = {}
+        for name, parents in levels.items():
+            groups.setdefault("".join(f"/{level}" for level in parents[:depth]), []).append(name)
+        if len(groups) <= limit or depth == 0:
+            break
+        depth -= 1
+    return tuple(
+        PathPattern(path or "/", _pattern(path, inside, levels), tuple(inside))
+        for path, inside in sorted(groups.items())
+    )
+
+
+def _pattern(path: str, names: list[str], levels: dict[str, list[str]]) -> str:
+    if len(names) == 1:
+        return names[0]
+    direct = all("".join(f"/{level}" for level in levels[name]) == path for name in names)
+    return f"{path}/{'*' if direct else '**'}"

@@ -1,0 +1,428 @@
+"""View -> the blocks of a Markdown page. `markdown` and `drift_issue` choose among them.
+
+Each block is complete: its fences and folds are closed, so a page can leave it out but not cut it. Names
+and values appear in fences and code only; sentences of others pass word by word through `prose`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ssm_reconcile.encoding import utf8
+from ssm_reconcile.renderers.changes import ACTIONS, ChangeView, MergedChange, merge_changes
+from ssm_reconcile.renderers.escaping import code, escaped, fence, prose, span
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
+from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
+from ssm_reconcile.wording import counted, cut, listed
+
+MARKER = "ssm-reconcile:plan"
+"""First word of the hidden line of every comment."""
+MARKS = {"delete": "-", "create": "+", "adopt": "="}
+"""First character of a line in a diff block; a change of an existing parameter gets `!`."""
+NAMED = 10
+"""Deletes and replacements that the alert at the top names; all of them are listed below."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommentContext:
+    """The origin of a comment. All fields may be empty.
+
+    `run_label` is the text of the link to the run. `extra` are further facts for the marker. `promise`:
+    the plan is under review, and only this plan is applied. `command` applies the spec by hand.
+    """
+
+    head: str = ""
+    run: str = ""
+    run_url: str = ""
+    run_label: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+    promise: bool = True
+    command: str = ""
+
+
+NO_CONTEXT = CommentContext()
+
+
+def marker(
+    scope: Sequence[str],
+    plan_id: str,
+    context: CommentContext,
+    *,
+    level: int = 0,
+    danger: int = 0,
+    state: str = "",
+    mark: str = MARKER,
+) -> str:
+    """Return the hidden first line, by which a later run finds the comment.
+
+    Args:
+        scope: The names of the replications.
+        plan_id: The full plan id.
+        context: The origin of the comment.
+        level: The level of detail, 0 to 3.
+        danger: Number of dangerous changes; a publisher compares it with the number of the next run.
+        state: The state that a publisher compares; empty leaves it out.
+        mark: The first word.
+    """
+    facts: dict[str, object] = {
+        "v": 1,
+        "scope": ",".join(scope),
+        "plan": f"sha256:{plan_id}",
+        "head": context.head,
+        "run": context.run,
+        "level": level,
+        "danger": danger,
+        **dict(context.extra),
+    }
+    if state:
+        facts["state"] = state
+    text = json.dumps(facts, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f"<!-- {mark} {text} -->"
+
+
+def page(blocks: Iterable[str]) -> str:
+    """Join blocks with an empty line between them."""
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def size(text: str) -> int:
+    """Return the number of bytes in UTF-8."""
+    return len(utf8(text))
+
+
+def fitting(blocks: Iterable[str], budget: int) -> list[str]:
+    """Return the blocks that fit into `budget` bytes; a block that does not fit is left out."""
+    kept = []
+    for block in filter(None, blocks):
+        if size(block) + 2 <= budget:
+            kept.append(block)
+            budget -= size(block) + 2
+    return kept
+
+
+def scope_names(names: Sequence[str]) -> str:
+    """Return the names of the replications."""
+    return listed([span(name) for name in names], 10)
+
+
+def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:
+    """Return the line with the plan id, the run and the promise on what is applied.
+
+    `promise`: the plan is not applied yet, and only this plan will be.
+    """
+    made = f" for {span(context.head[:7])}" if context.head else ""
+    where = run_link(context)
+    made += f", made in {where}" if where else ""
+    rule = " Applied on merge only if a new plan has the same id." if promise and context.promise else ""
+    secrets = "`SecureString` values are never shown, nor their length or hash."
+    return f"<sub>Plan {span(short_id)}{made}. {secrets}{rule}</sub>"
+
+
+def run_link(context: CommentContext) -> str:
+    """Return a link to the run, or nothing unless its URL is a plain web address."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", context.run_url):
+        return ""
+    label = escaped(context.run_label or "this run")
+    return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, label)}]({context.run_url})"
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[1])};"
+
+
+def folded(summary: str, body: str, *, is_open: bool = False) -> str:
+    """Return a part that a reader can fold. `summary` is HTML, `body` Markdown."""
+    return f"<details{' open' if is_open else ''}><summary>{summary}</summary>\n\n{body}\n</details>"
+
+
+def alert(kind: str, paragraphs: Iterable[str]) -> str:
+    """Return one of GitHub's alert boxes."""
+    lines = f"[!{kind}]\n{chr(10).join(paragraphs)}".split("\n")
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def _is_everywhere(view: RunView, targets: Sequence[str]) -> bool:
+    return {target.label for target in view.targets} <= set(targets)
+
+
+def in_targets(view: RunView, targets: Sequence[str]) -> str:
+    """Return the targets for the end of a line; nothing where the view has only one."""
+    if len(view.targets) == 1:
+        return ""
+    where = f"all {view.place_word}s" if _is_everywhere(view, targets) else ", ".join(targets)
+    return f"  ({where})"
+
+
+def _spans(targets: Sequence[str]) -> str:
+    return listed([span(target) for target in targets], 6)
+
+
+def counts_table(view: PlanView, limit: int = 0) -> str:
+    """Return the counts by target, for the first `limit` targets."""
+    columns = view.columns
+    titles = [view.place_word, *columns[:-1], "unchanged"]
+    rows = [f"| {' | '.join(title.capitalize() for title in titles)} |", f"|---|{'--:|' * len(columns)}"]
+    shown = view.targets[:limit] if limit else view.targets
+    for target in shown:
+        cells = [_cell(word, target.summary.get(word, 0)) for word in columns]
+        rows.append(f"| {' | '.join([_target(target), *cells])} |")
+    if len(shown) < len(view.targets):
+        rows.append(f"\n… and {len(view.targets) - len(shown):,} more {view.place_word}s.")
+    return "\n".join(rows)
+
+
+def _target(target: TargetView) -> str:
+    notes = [" **incomplete**"] * (not target.complete) + [" **frozen**"] * target.frozen
+    return span(target.label, table=True) + "".join(notes)
+
+
+def _cell(word: str, number: int) -> str:
+    is_bold = word in ("delete", "conflict", "invalid", "withheld") and number
+    return f"**{number:,}**" if is_bold else f"{number:,}"
+
+
+def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool) -> str:
+    """Return the alert on deletes, replacements and exposed secrets, with their names where these are few."""
+    sentences = [f"**{listed(view.danger_counts)}.**"]
+    if named and len(changes) <= NAMED:
+        sentences.append("; ".join(_danger(view, change) for change in changes) + ".")
+        sentences += [
+            f"{span(one.change.name)} in {_spans(one.changed_outside)} was last changed outside this tool."
+            for one in changes
+            if one.changed_outside
+        ]
+    else:
+        sentences.append("Listed below.")
+    return alert("CAUTION", [" ".join(sentences)])
+
+
+def _danger(view: PlanView, merged: MergedChange) -> str:
+    change = merged.change
+    verb = {"delete": "leaves", "replace": "is replaced in"}.get(change.action, "changes in")
+    if change.exposes:
+        verb = f"becomes plain text and {verb}" if change.action == "replace" else "becomes plain text in"
+    everywhere = len(merged.targets) > 2 and _is_everywhere(view, merged.targets)  # noqa: PLR2004 - name both
+    where = f"all {view.place_word}s" if everywhere else _spans(merged.targets)
+    return f"{span(change.name)} {verb} {where}{' (withheld)' if change.withheld else ''}"
+
+
+def warnings(view: PlanView, limit: int) -> list[str]:
+    """Return the alerts on incomplete places and on changes that guards withhold."""
+    blocks = []
+    incomplete = [
+        f"**{notice.sentence(_spans)}** {notice.effect}" for notice in view.notices_of("incomplete")
+    ]
+    if incomplete:
+        blocks.append(alert("WARNING", ["\n\n".join(cut(incomplete, limit, "more.", "…"))]))
+    if view.withheld:
+        reasons = [prose(finding.message) for finding in view.findings if finding.code in view.guards]
+        unstated = view.guards - {finding.code for finding in view.findings}
+        reasons += [
+            f"By the guard {span(g)}, for the reason that each change states." for g in sorted(unstated)
+        ]
+        title = f"**{counted(view.withheld, 'change')} withheld.** The rest is not affected."
+        blocks.append(
+            alert("WARNING", [title, "", *(f"* {line}" for line in cut(reasons, limit, "more.", "…"))])
+        )
+    return blocks
+
+
+def notes(view: PlanView) -> str:
+    """Return the notices on how the plan was made."""
+    notices = view.notices_of("narrowed", "no-decrypt")
+    return " ".join(n.sentence(lambda names: listed([span(name) for name in names], 20)) for n in notices)
+
+
+def by_target(view: PlanView, chunk: int = 0) -> list[str]:
+    """Return all changes in full, one block a target, or several of at most `chunk` changes."""
+    blocks = []
+    for target in view.targets:
+        changes = [
+            change
+            for change in view.changes
+            if change.target == target.label and change.action != "adopt" and not change.is_pending_only
+        ]
+        step = chunk or len(changes) or 1
+        parts = [changes[i : i + step] for i in range(0, len(changes), step)]
+        for number, part in enumerate(parts, 1):
+            title = f"<b>{code(target.label)}</b>: {_tally(part)}"
+            title += f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+            lines = [line for change in part for line in _in_full(change)]
+            blocks.append(folded(title, fence(lines), is_open=True))
+    return blocks
+
+
+def _tally(changes: Iterable[ChangeView]) -> str:
+    """Return `2 create, 1 update`."""
+    counts: dict[str, int] = {}
+    for change in changes:
+        counts[change.action] = counts.get(change.action, 0) + 1
+    known = [word for word in ACTIONS if word in counts]
+    return ", ".join(f"{counts[word]:,} {word}" for word in (*known, *sorted(set(counts) - set(known))))
+
+
+def _head(change: ChangeView) -> str:
+    kind = f"  [{change.kind}]" if change.kind else ""
+    action = change.action.upper() if change.is_dangerous else change.action
+    notes = f"{', WITHHELD' if change.withheld else ''}{', pending anyway' if change.pending else ''}"
+    return f"{MARKS.get(change.action, '!')} {change.name}{kind} {action}{notes}"
+
+
+def _in_full(change: ChangeView) -> list[str]:
+    """Return one change with all its attributes, as lines of a diff."""
+    lines = [_head(change)]
+    width = max((len(line.label) for line in change.lines), default=0)
+    for line in change.lines:
+        label = f"{line.label:<{width}}"
+        if line.note or (change.action == "create" and line.before is None):
+            lines.append(f"      {label}  {line.note or line.after}")
+            continue
+        if line.before is not None:
+            lines.append(f"-     {label}  {line.before}")
+        if line.after is not None:
+            lines.append(f"+     {label}  {line.after}")
+    return lines + [f"      {remark}" for remark in change.remarks]
+
+
+def _in_one_line(view: PlanView, merged: MergedChange) -> str:
+    attributes = ", ".join(merged.change.attributes)
+    head = f"{_head(merged.change)}{' ' if attributes else ''}{attributes}"
+    return f"{head}{in_targets(view, merged.targets)}"
+
+
+def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: int | None = None) -> str:
+    """Return the dangerous changes, one line each and never folded; as many as fit into `budget` bytes."""
+    lines, left = [], budget
+    for change in changes:
+        line = _in_one_line(view, change)
+        if left is not None:
+            left -= size(line) + 1
+            if left < 0:
+                break
+        lines.append(line)
+    name = "deletes and replacements"
+    if any(merged.change.exposes for merged in changes):
+        name = "deletes, replacements and exposed secrets"
+    body = fence(lines) if lines else ""
+    if len(lines) < len(changes):
+        body += f"\n\n… and {len(changes) - len(lines):,} more {name}: the saved plan lists them all."
+    title = f"<b>{name.capitalize()}</b> ({counted(len(changes), 'parameter')})"
+    return folded(title, body, is_open=True)
+
+
+def by_path(view: PlanView, limit: int = 12) -> list[str]:
+    """Return creates, updates and retags by path, one line a parameter, with the targets merged."""
+    changes = [
+        change
+        for change in view.changes
+        if not (change.is_dangerous or change.is_pending_only) and change.action != "adopt"
+    ]
+    blocks = []
+    for path in path_patterns((change.name for change in changes), limit):
+        names = set(path.names)
+        inside = [change for change in changes if change.name in names]
+        lines = [_in_one_line(view, merged) for merged in merge_changes(inside)]
+        blocks.append(folded(f"{code(path.path)}: {_tally(inside)}", fence(lines)))
+    return blocks
+
+
+def _pattern_lines(changes: Iterable[ChangeView], actions: Iterable[str], limit: int) -> list[str]:
+    """Return one line for the names of one path that have the same action and are withheld alike."""
+    found: dict[tuple[str, bool], list[str]] = {}
+    for change in changes:
+        found.setdefault((change.action, change.withheld), []).append(change.name)
+    lines = []
+    for action, withheld in ((action, withheld) for action in actions for withheld in (False, True)):
+        names = found.get((action, withheld), [])
+        for path in path_patterns(names, limit):
+            inside = set(path.names)
+            total = sum(name in inside for name in names)
+            many = f"  ({counted(total, 'change')})" if total != len(inside) else ""
+            state = ", WITHHELD" if withheld else ""
+            lines.append(f"{MARKS.get(action, '!')} {path}  {action}{state}{many}")
+    return lines
+
+
+def by_pattern(view: PlanView, limit: int) -> str:
+    """Return creates, updates and retags, with the names of one path on one line."""
+    changes = [c for c in view.changes if not (c.is_dangerous or c.is_pending_only)]
+    lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
+    return folded("<b>Everything else, by path</b>", fence(lines)) if lines else ""
+
+
+def adoptions(view: PlanView, limit: int) -> str:
+    """Return the adoptions, by path: only their tags change."""
+    changes = [c for c in view.changes if c.action == "adopt" and not (c.is_dangerous or c.is_pending_only)]
+    if not changes:
+        return ""
+    names = counted(len({change.name for change in changes}), "parameter")
+    title = f"<b>Adoptions</b> ({names}, equal already: only tags are written)"
+    return folded(title, fence(_pattern_lines(changes, ("adopt",), limit)))
+
+
+def pending(view: PlanView, limit: int) -> str:
+    """Return the changes that the spec before makes too: folded, since they are not under review."""
+    changes = [change for change in view.changes if change.is_pending_only]
+    if not changes:
+        return ""
+    lines = [_in_one_line(view, merged) for merged in merge_changes(changes)]
+    if len(lines) > limit:
+        lines = _pattern_lines(changes, ("update", "create", "retag", "adopt"), limit)
+    title = f"<b>Pending anyway</b> ({counted(len(changes), 'change')} that the spec before would make too)"
+    return folded(title, fence(lines))
+
+
+def dropped(view: PlanView, limit: int) -> str:
+    """Return the changes that only the spec before makes."""
+    if not view.dropped:
+        return ""
+    lines = [_in_one_line(view, merged) for merged in merge_changes(view.dropped)]
+    if len(lines) > limit:
+        lines = _pattern_lines(view.dropped, dict.fromkeys(c.action for c in view.dropped), limit)
+    total = counted(len(view.dropped), "change")
+    return folded(f"<b>Not done any more</b> ({total} that only the spec before would make)", fence(lines))
+
+
+def left_alone(view: RunView, limit: int) -> list[str]:
+    """Return the addresses without a change, a block for each kind, grouped by their reason."""
+    blocks = []
+    for key, kind in KINDS.items():
+        groups = [group for group in view.groups if group.kind == key]
+        if groups:
+            title = f"<b>{kind.title(sum(group.size for group in groups))}</b>"
+            blocks.append(folded(title, grouped(view, groups, limit), is_open=key == "invalid"))
+    return blocks
+
+
+def grouped(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labelled: bool = False) -> str:
+    """Return one item a reason with its names. `labelled`: each item begins with its kind."""
+    parts = []
+    for group in groups[:limit]:
+        label = f"{prose(group.kind)}: " if labelled else ""
+        lines = [f"{one.name}{in_targets(view, one.targets)}" for one in group.names]
+        if len(lines) > limit:
+            lines = [str(path) for path in path_patterns((one.name for one in group.names), limit)]
+        block = fence(lines, "text").replace("\n", "\n  ")
+        parts.append(f"* {label}{prose(group.reason) or 'no reason stated'}\n\n  {block}")
+    if len(groups) > limit:
+        parts.append(f"… and {counted(len(groups) - limit, 'more reason', 'more reasons')}.")
+    return "\n\n".join(parts)
+
+
+def findings(items: Sequence[FindingView], limit: int) -> str:
+    """Return the findings, errors first."""
+    if not items:
+        return ""
+    lines = []
+    for finding in items[:limit]:
+        where = f" ({_spans(finding.where)})" if finding.where else ""
+        lines.append(f"* **{prose(finding.severity)}** {span(finding.code)}: {prose(finding.message)}{where}")
+    if len(items) > limit:
+        lines.append(f"* … and {len(items) - limit:,} more.")
+    title = f"<b>{counted(len(items), 'finding')}</b>"
+    return folded(title, "\n".join(lines), is_open=any(finding.severity == "error" for finding in items))
