@@ -9,7 +9,8 @@ from unittest import mock
 import pytest
 
 from ssm_reconcile import detach, doctor, reconcile
-from ssm_reconcile.iam import DEFAULT, Phase, formats, policies
+from ssm_reconcile.iam import DEFAULT, policies
+from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
 from ssm_reconcile.places import open_places
@@ -103,9 +104,9 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
                 calls[:] = ours
         aim = detach.aim_at(specs[0], "us-east-2", places, undo=False)
         detach.detach(aim, detach.find(aim.store, aim.before), clock, unwatched, Never(), 1)
-    (policy,) = policies(specs, Phase.APPLY)
+    (policy,) = policies(specs, PolicyPhase.APPLY)
     assert policy.identity == DEFAULT
-    document = formats.document(policy)
+    document = policy.document()
     made = {one.action for one in calls}
     assert {"ssm:PutParameter", "ssm:DeleteParameters", "ssm:RemoveTagsFromResource"} <= made
     refused = [str(one) for one in calls if not iam.allowed(document, one) and one.action not in OF_NOBODY]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from ssm_reconcile import detach, doctor, reconcile
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.explain.glance import glance
-from ssm_reconcile.iam import DEFAULT, Phase, Policy, formats, policies
-from ssm_reconcile.iam.patterns import rewritten, spelled
-from ssm_reconcile.iam.trust import Trusted, trust
+from ssm_reconcile.iam import DEFAULT, Policy, as_cloudformation, as_json, as_terraform, policies
+from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
+from ssm_reconcile.iam.trust import TrustedWorkflows, trust_policy
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
 from ssm_reconcile.places import open_places
@@ -282,7 +282,7 @@ def _moved(tags: Tags, arn: str) -> dict[str, str]:
 
 
 def documents(found: Sequence[Policy]) -> dict[str, dict[str, Any]]:
-    return {one.identity: formats.document(one) for one in found}
+    return {one.identity: one.document() for one in found}
 
 
 def after_all(request: Request) -> bool:
@@ -291,11 +291,13 @@ def after_all(request: Request) -> bool:
     return gone and request.action == "ssm:GetParameters"
 
 
-@pytest.mark.parametrize(("phase", "write"), [(Phase.PLAN, False), (Phase.APPLY, True), (Phase.EVENT, True)])
-def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: Phase, write: bool) -> None:
+@pytest.mark.parametrize(
+    ("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, True)]
+)
+def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: PolicyPhase, write: bool) -> None:
     firm = Firm()
     firm.history(write=write)
-    if phase is Phase.APPLY:
+    if phase is PolicyPhase.APPLY:
         firm.detach()
     granted = documents(policies([firm.spec], phase))
     assert granted.keys() == firm.requests.keys()
@@ -320,7 +322,7 @@ def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: Phase
 def test_a_plan_without_decryption_runs_on_a_policy_that_denies_it() -> None:
     firm = Firm()
     firm.history(write=False, no_decrypt=True)
-    granted = documents(policies([firm.spec], Phase.PLAN, no_decrypt=True))
+    granted = documents(policies([firm.spec], PolicyPhase.PLAN, no_decrypt=True))
     for identity, document in granted.items():
         assert all(iam.allowed(document, one) for one in firm.requests[identity])
         secret = Request("kms:Decrypt", "arn:aws:kms:us-east-1:123456789012:key/of-aws")
@@ -330,8 +332,8 @@ def test_a_plan_without_decryption_runs_on_a_policy_that_denies_it() -> None:
         )
 
 
-@pytest.mark.parametrize("phase", [Phase.APPLY, Phase.EVENT])
-def test_what_writes_cannot_do_without_decryption(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", [PolicyPhase.APPLY, PolicyPhase.EVENT])
+def test_what_writes_cannot_do_without_decryption(phase: PolicyPhase) -> None:
     with pytest.raises(UsageError, match="decrypted to be written"):
         policies([Firm().spec], phase, no_decrypt=True)
 
@@ -339,10 +341,10 @@ def test_what_writes_cannot_do_without_decryption(phase: Phase) -> None:
 def test_a_plan_may_write_nothing_and_the_source_is_never_written() -> None:
     spec = Firm().spec
     writing = ("Put", "Delete", "AddTags", "RemoveTags", "Encrypt", "GenerateDataKey")
-    for identity, document in documents(policies([spec], Phase.PLAN)).items():
+    for identity, document in documents(policies([spec], PolicyPhase.PLAN)).items():
         assert not [a for one in document["Statement"] for a in one["Action"] if any(w in a for w in writing)]
         assert identity in {DEFAULT, ROLE}
-    told = documents(policies([spec], Phase.APPLY))[DEFAULT]
+    told = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
     here = Place("123456789012", "us-east-1").arn("/prod/url")
     for action in ("ssm:PutParameter", "ssm:DeleteParameters", "ssm:AddTagsToResource"):
         assert not iam.allowed(told, Request(action, here))
@@ -350,11 +352,11 @@ def test_a_plan_may_write_nothing_and_the_source_is_never_written() -> None:
 
 def test_without_orphans_to_delete_nothing_outside_of_the_rules_is_touched() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
-    told = documents(policies([spec], Phase.APPLY))[DEFAULT]
+    told = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     ours = {f"aws:ResourceTag/{OWNER}": ("prod@123456789012/us-east-1",)}
     assert not iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
-    told = documents(policies([Firm().spec], Phase.APPLY))[DEFAULT]
+    told = documents(policies([Firm().spec], PolicyPhase.APPLY))[DEFAULT]
     assert iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
     assert not iam.allowed(told, Request("ssm:DeleteParameters", outside))
 
@@ -363,7 +365,7 @@ def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     owner = "prod@123456789012/us-east-1"
-    for phase, may in ((Phase.PLAN, False), (Phase.APPLY, True), (Phase.EVENT, False)):
+    for phase, may in ((PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, False)):
         told = documents(policies([spec], phase))[DEFAULT]
         for mark in (owner, f"detached:{owner}"):
             request = Request("ssm:AddTagsToResource", outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
@@ -375,7 +377,7 @@ def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
 
 def test_a_spec_without_secrets_gets_no_right_to_use_a_key() -> None:
     spec = replace(Firm().spec, types=frozenset({"String"}))
-    text = formats.as_json(policies([spec], Phase.APPLY), Phase.APPLY)
+    text = as_json(policies([spec], PolicyPhase.APPLY), PolicyPhase.APPLY)
     assert not re.search("kms:(Decrypt|Encrypt|GenerateDataKey)", text)
 
 
@@ -388,7 +390,7 @@ _NAME = st.lists(_LEVEL, min_size=1, max_size=6).map(lambda levels: "/" + "/".jo
 def test_what_a_rule_matches_iam_matches(text: str, name: str) -> None:
     glob = Glob(text)
     if glob.matches(name):
-        assert any(iam.like(pattern, name[1:]) for pattern in spelled(glob))
+        assert any(iam.like(pattern, name[1:]) for pattern in iam_patterns(glob))
 
 
 @given(
@@ -401,19 +403,21 @@ def test_where_a_rewritten_name_lands_iam_follows(text: str, name: str, old: str
     glob = Glob(text)
     if glob.matches(name):
         lands = canonical(name.replace(old, new))[1:]
-        found = {one for pattern in spelled(glob) for one in rewritten(f"/{pattern}", Substitution(old, new))}
-        assert any(iam.like(pattern, lands) for pattern in found | spelled(glob))
+        found = {
+            one for pattern in iam_patterns(glob) for one in rewritten(f"/{pattern}", Substitution(old, new))
+        }
+        assert any(iam.like(pattern, lands) for pattern in found | iam_patterns(glob))
 
 
 def test_terraform_and_cloudformation_say_what_json_says() -> None:
-    found = policies([Firm().spec], Phase.APPLY)
-    told = json.loads(formats.as_json(found, Phase.APPLY))
+    found = policies([Firm().spec], PolicyPhase.APPLY)
+    told = json.loads(as_json(found, PolicyPhase.APPLY))
     assert [one["identity"] for one in told["policies"]] == [ROLE, DEFAULT]
-    stack = json.loads(formats.as_cloudformation(found, Phase.APPLY))
+    stack = json.loads(as_cloudformation(found, PolicyPhase.APPLY))
     inside = [one["Properties"]["PolicyDocument"] for one in stack["Resources"].values()]
     assert inside == [one["document"] for one in told["policies"]]
     assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in stack["Resources"])
-    hcl = formats.as_terraform(found, Phase.APPLY)
+    hcl = as_terraform(found, PolicyPhase.APPLY)
     assert hcl.count('data "aws_iam_policy_document"') == len(found)
     for one in told["policies"]:
         for statement in one["document"]["Statement"]:
@@ -429,13 +433,13 @@ def subject_fits(policy: Mapping[str, Any], subject: str) -> bool:
 
 
 def test_a_token_of_either_form_is_trusted_and_no_other() -> None:
-    policy = trust(Trusted("acme/params", "12/34", "prod"), "123456789012")
+    policy = trust_policy(TrustedWorkflows("acme/params", "12/34", "prod"), "123456789012")
     assert subject_fits(policy, "repo:acme/params:environment:prod")
     assert subject_fits(policy, "repo:acme@12/params@34:environment:prod")
     assert not subject_fits(policy, "repo:acme@12/params@35:environment:prod")
     assert not subject_fits(policy, "repo:acme/params:ref:refs/heads/main")
     assert not subject_fits(policy, "repo:acme/params:pull_request")
-    branch = trust(Trusted("acme/params", branch="trunk", pull_requests=True), "123456789012")
+    branch = trust_policy(TrustedWorkflows("acme/params", branch="trunk", pull_requests=True), "123456789012")
     assert subject_fits(branch, "repo:acme/params:ref:refs/heads/trunk")
     assert subject_fits(branch, "repo:acme/params:pull_request")
 
@@ -443,13 +447,13 @@ def test_a_token_of_either_form_is_trusted_and_no_other() -> None:
 @pytest.mark.parametrize(
     "trusted",
     [
-        Trusted("acme"),
-        Trusted("acme/*"),
-        Trusted("acme/params", "12"),
-        Trusted("acme/params", environment="*"),
-        Trusted("acme/params", branch="main:environment:prod"),
+        TrustedWorkflows("acme"),
+        TrustedWorkflows("acme/*"),
+        TrustedWorkflows("acme/params", "12"),
+        TrustedWorkflows("acme/params", environment="*"),
+        TrustedWorkflows("acme/params", branch="main:environment:prod"),
     ],
 )
-def test_what_could_let_in_somebody_else_is_refused(trusted: Trusted) -> None:
+def test_what_could_let_in_somebody_else_is_refused(trusted: TrustedWorkflows) -> None:
     with pytest.raises(UsageError):
-        trust(trusted, "123456789012")
+        trust_policy(trusted, "123456789012")

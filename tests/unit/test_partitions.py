@@ -15,8 +15,9 @@ from ssm_reconcile import partitions as subject
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.event.event_reader import read_news
 from ssm_reconcile.event.events import Names, Origin
-from ssm_reconcile.iam import Phase, policies
-from ssm_reconcile.iam.trust import Trusted, partition_for, trust
+from ssm_reconcile.iam import policies
+from ssm_reconcile.iam.statements import PolicyPhase
+from ssm_reconcile.iam.trust import TrustedWorkflows, partition_for, trust_policy
 from ssm_reconcile.load import load_text
 from ssm_reconcile.partitions import dns_suffix, is_opt_in, partition_of, partitions
 from tests.doubles.clock import FakeClock
@@ -109,7 +110,7 @@ class TestEveryPartition:
     def test_policies_name_it_in_each_arn(self, region: str, partition: str) -> None:
         other = region[:-1] + "8"
         loaded = load_text(SPEC.format(source=region, target=other, partition=partition), "spec.yaml")
-        for phase in Phase:
+        for phase in PolicyPhase:
             arns = [
                 resource
                 for policy in policies(loaded.replications, phase)
@@ -123,7 +124,7 @@ class TestEveryPartition:
     def test_a_trust_policy_names_it(self, region: str, partition: str) -> None:
         loaded = load_text(SPEC.format(source=region, target=region, partition=partition), "spec.yaml")
         found = partition_for(loaded.replications)
-        (statement,) = trust(Trusted("acme/params"), "123456789012", found)["Statement"]
+        (statement,) = trust_policy(TrustedWorkflows("acme/params"), "123456789012", found)["Statement"]
         assert statement["Principal"]["Federated"].startswith(
             f"arn:{partition}:iam::123456789012:oidc-provider/"
         )
@@ -146,7 +147,7 @@ class TestEveryPartition:
 
 def test_a_workflow_may_ask_for_the_sts_of_its_partition() -> None:
     def audience(partition: str) -> object:
-        (statement,) = trust(Trusted("acme/params"), "123456789012", partition)["Statement"]
+        (statement,) = trust_policy(TrustedWorkflows("acme/params"), "123456789012", partition)["Statement"]
         return statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:aud"]
 
     assert audience("aws-us-gov") == "sts.amazonaws.com"

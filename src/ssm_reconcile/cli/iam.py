@@ -14,7 +14,8 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from ssm_reconcile.iam import Phase, Policy
+    from ssm_reconcile.iam import Policy
+    from ssm_reconcile.iam.statements import PolicyPhase
 
 DEFAULT = "default credentials"
 """The identity of `permit.DEFAULT`, without its import: help has to be fast."""
@@ -54,20 +55,20 @@ def command() -> None:
     """The group; says nothing itself."""
 
 
-def _print(found: Sequence[Policy], phase: Phase, output_format: str, *, document: bool) -> list[str]:
+def _print(found: Sequence[Policy], phase: PolicyPhase, output_format: str, *, document: bool) -> list[str]:
     """Write policies to stdout; return what a reader has to know of them."""
-    from ssm_reconcile.iam import formats
+    from ssm_reconcile import iam
 
     if document:
-        terminal.write(json.dumps(formats.document(_only(found)), indent=2))
-        return [*formats.too_long(found), formats.WIDER.rstrip(".")]
+        terminal.write(json.dumps(_only(found).document(), indent=2))
+        return [*iam.too_long(found), iam.WIDER.rstrip(".")]
     render = {
-        "json": formats.as_json,
-        "terraform": formats.as_terraform,
-        "cloudformation": formats.as_cloudformation,
+        "json": iam.as_json,
+        "terraform": iam.as_terraform,
+        "cloudformation": iam.as_cloudformation,
     }
     terminal.write(render[output_format](found, phase))
-    return formats.too_long(found)
+    return iam.too_long(found)
 
 
 def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
@@ -123,11 +124,12 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         output_format: str,
         common: CommonOptions,
     ) -> int:
-        from ssm_reconcile.iam import Phase, policies
+        from ssm_reconcile.iam import policies
+        from ssm_reconcile.iam.statements import PolicyPhase
 
         if document and output_format != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {output_format}.")
-        phase = Phase(name_of_phase)
+        phase = PolicyPhase(name_of_phase)
         found = policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
         notes = _print(_chosen(found, identity), phase, output_format, document=document)
         for note in notes if not common.quiet else ():
@@ -179,17 +181,16 @@ def trust_command(
     common: CommonOptions,
 ) -> int:
     """The trust policy of a role for GitHub's OIDC tokens, in both forms of their subject."""
-    from ssm_reconcile.iam import formats
-    from ssm_reconcile.iam.trust import Trusted, trust
+    from ssm_reconcile.iam.trust import ACCOUNT, TrustedWorkflows, trust_as, trust_policy
 
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS has it so
         raise click.UsageError("--account wants 12 digits.")
-    trusted = Trusted(github, github_ids, environment, branch, pull_requests)
-    policy = trust(trusted, account or formats.ACCOUNT, _partition(partition, specs, name))
-    terminal.write(formats.trust_as(output_format, policy))
+    trusted = TrustedWorkflows(github, github_ids, environment, branch, pull_requests)
+    policy = trust_policy(trusted, account or ACCOUNT, _partition(partition, specs, name))
+    terminal.write(trust_as(output_format, policy))
     if not common.quiet:
         if account is None:
-            terminal.log(f"Note: put the account of the role in place of {formats.ACCOUNT}.")
+            terminal.log(f"Note: put the account of the role in place of {ACCOUNT}.")
         if github_ids is None:
             terminal.log(
                 "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."

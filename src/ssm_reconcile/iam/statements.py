@@ -1,113 +1,270 @@
-"""What a phase does in one place, as statements of an IAM policy.
+"""A replication -> the IAM statements that one phase needs in one place.
 
 phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
-                                                  and `detach`: mark replicas, orphans among them
-event   as apply, without `detach`: a run for some names does all that an apply does
+                                                  and `detach`: tag replicas, also orphans
+event   as apply, without `detach`: a run for some names does the same as an apply
+
+Path rules become ARNs of parameters, in which a star of IAM matches slashes too:
+
+    /prod/**     parameter/prod/*
+    /a/**/b      parameter/a/b and parameter/a/*/b
+    /shared/*    parameter/shared/*       (wider than the rule)
+    foo          parameter/foo
+
+The ARN of a parameter has one slash after `parameter`, also when its name begins with one (aws-facts A2, D).
+
+A KMS key by ARN or id is a resource. A key by alias is any key of the place that has the alias
+(`kms:ResourceAliases`), since IAM cannot name it otherwise. Where a rule allows keys that the spec does not
+name (a multi-Region key without a rule, any source key where a target has a default), the resource is wide.
+In each case the encryption context that SSM sends, PARAMETER_ARN, limits the use to the parameters (aws-facts
+D). The AWS managed key needs no statement: each principal of its account may use it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
+from typing import Any
 
-from ssm_reconcile.iam import keys, patterns
-from ssm_reconcile.iam.base import Conditions, Site, Statement
+from ssm_reconcile.model import SECURE, Access, Place, Substitution, canonical
+from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.record import DETACHED, OWNER
-from ssm_reconcile.spec import Orphans, Replication, Target
+from ssm_reconcile.spec import Glob, Orphans, Replication, RewriteIn, Target
+
+_MANAGED = "alias/aws/"
+_READ = ("ssm:GetParameters", "ssm:ListTagsForResource")
+_WRITE = ("ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
+_LIST = ("kms:ListAliases", "ssm:DescribeParameters", "tag:GetResources")
+"""Actions without a resource of their own; they return names, tags and states only."""
 
 
-class Phase(StrEnum):
-    """What the identity is to do."""
+class PolicyPhase(StrEnum):
+    """The command that an identity runs."""
 
     PLAN = "plan"
     APPLY = "apply"
     EVENT = "event"
 
 
-def of_source(spec: Replication, site: Site, phase: Phase, *, no_decrypt: bool) -> list[Statement]:
-    """What is done at the source, which is only ever read."""
-    del phase  # all of them read the same
-    names = site.parameters(patterns.of_source(spec))
-    found = _listing(site)
-    found.append(Statement("ReadParameters", ("ssm:GetParameters", "ssm:ListTagsForResource"), names))
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a policy. Actions and resources are sorted; `sid` names the purpose."""
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    effect: str = "Allow"
+
+    @property
+    def kind(self) -> object:
+        """All but the resources: statements of one kind may be joined."""
+        conditions = tuple((key, tuple(every.items())) for key, every in self.conditions.items())
+        return (self.sid, self.effect, self.actions, conditions)
+
+    def document(self) -> dict[str, Any]:
+        """Return the statement in the JSON form of IAM."""
+        document: dict[str, Any] = {
+            "Sid": self.sid,
+            "Effect": self.effect,
+            "Action": list(self.actions),
+            "Resource": list(self.resources),
+        }
+        if self.conditions:
+            document["Condition"] = {
+                operator: {key: list(values) for key, values in every.items()}
+                for operator, every in self.conditions.items()
+            }
+        return document
+
+
+def place_of(access: Access, account: str | None) -> Place:
+    """Return the place of an access; its account is `*` where neither the spec nor the role names it."""
+    from_role = access.role_arn.split(":")[4] if access.role_arn else "*"
+    return Place(account or from_role, access.region, partition_of(access.region))
+
+
+def _arn(place: Place, service: str, resource: str) -> str:
+    return f"arn:{place.partition}:{service}:{place.region}:{place.account}:{resource}"
+
+
+def _parameters(place: Place, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the ARNs of patterns of names that have no leading slash."""
+    return tuple(_arn(place, "ssm", f"parameter/{pattern}") for pattern in patterns)
+
+
+def source_statements(spec: Replication, source: Place, *, no_decrypt: bool) -> list[Statement]:
+    """Return the statements for the source, which each phase only reads."""
+    names = _parameters(source, source_patterns(spec))
+    found = [*_listing(source), Statement("ReadParameters", _READ, names)]
     if not no_decrypt:
-        found += keys.statements("DecryptSource", ("kms:Decrypt",), keys.at_source(spec), site, names)
+        found += _key_statements("DecryptSource", ("kms:Decrypt",), _source_keys(spec), source, names)
     return found
 
 
-def of_target(
-    spec: Replication, target: Target, source: Site, site: Site, phase: Phase, *, no_decrypt: bool
+def target_statements(
+    spec: Replication, target: Target, source: Place, phase: PolicyPhase, *, no_decrypt: bool
 ) -> list[Statement]:
-    """What is done in one target."""
-    addresses = patterns.of_target(spec, source.place, site.place, target.name)
-    names = site.parameters(addresses)
-    found = _listing(site)
-    found.append(Statement("ReadParameters", ("ssm:GetParameters", "ssm:ListTagsForResource"), names))
-    known = keys.at_target(spec, target)
+    """Return the statements for one target.
+
+    Args:
+        spec: The replication.
+        target: One of its targets.
+        source: The place of its source.
+        phase: The command to run.
+        no_decrypt: Leave out kms:Decrypt.
+    """
+    place = place_of(target.access, target.account)
+    names = _parameters(place, _target_patterns(spec, source, place, target.name))
+    found = [*_listing(place), Statement("ReadParameters", _READ, names)]
+    keys = _target_keys(spec, target)
     if not no_decrypt:
-        found += keys.statements("DecryptReplicas", ("kms:Decrypt",), known, site, names)
-    found += _orphans(spec, source, site, phase)
-    if phase is Phase.PLAN:
-        return found
-    found.append(
-        Statement(
-            "WriteParameters",
-            (
-                "ssm:AddTagsToResource",
-                "ssm:DeleteParameters",
-                "ssm:PutParameter",
-                "ssm:RemoveTagsFromResource",
-            ),
-            names,
-        )
-    )
-    encrypt = ("kms:Encrypt", "kms:GenerateDataKey")
-    return found + keys.statements("EncryptReplicas", encrypt, known, site, names)
+        found += _key_statements("DecryptReplicas", ("kms:Decrypt",), keys, place, names)
+    found += _orphan_statements(spec, source, place, phase)
+    if phase is not PolicyPhase.PLAN:
+        found.append(Statement("WriteParameters", _WRITE, names))
+        encrypt = ("kms:Encrypt", "kms:GenerateDataKey")
+        found += _key_statements("EncryptReplicas", encrypt, keys, place, names)
+    return found
 
 
-def _listing(site: Site) -> list[Statement]:
-    """What has no resource of its own, or tells no more than names, tags and states."""
+def _listing(place: Place) -> list[Statement]:
+    settings = _arn(place, "ssm", "servicesetting/ssm/parameter-store/*")
     return [
-        Statement(
-            "ListEverything", ("kms:ListAliases", "ssm:DescribeParameters", "tag:GetResources"), ("*",)
-        ),
-        Statement("DescribeKeys", ("kms:DescribeKey",), (site.key("*"),)),
-        Statement(
-            "ReadSettingsForDoctor",
-            ("ssm:GetServiceSetting",),
-            (site.setting("ssm/parameter-store/*"),),
-        ),
+        Statement("ListEverything", _LIST, ("*",)),
+        Statement("DescribeKeys", ("kms:DescribeKey",), (_arn(place, "kms", "key/*"),)),
+        Statement("ReadSettingsForDoctor", ("ssm:GetServiceSetting",), (settings,)),
     ]
 
 
-def _orphans(spec: Replication, source: Site, site: Site, phase: Phase) -> list[Statement]:
-    """Orphans lie where no rule of today leads, so they are known by their owner tag alone."""
-    names = (spec.name, *spec.previous_names)
-    owners = tuple(f"{name}@{source.account}/{source.region}" for name in names)
-    anywhere = site.parameters(["*"])
+def _orphan_statements(spec: Replication, source: Place, place: Place, phase: PolicyPhase) -> list[Statement]:
+    """Return the statements for orphans: no rule of the spec names them, so the owner tag must."""
+    owners = spec.owners(source)
+    anywhere = _parameters(place, ["*"])
     found = []
-    if spec.orphans is Orphans.DELETE or phase is Phase.APPLY:
+    if spec.orphans is Orphans.DELETE or phase is PolicyPhase.APPLY:
         found.append(Statement("ReadTagsOfOrphans", ("ssm:ListTagsForResource",), anywhere))
-    if spec.orphans is Orphans.DELETE and phase is not Phase.PLAN:
+    if spec.orphans is Orphans.DELETE and phase is not PolicyPhase.PLAN:
         actions = ("ssm:DeleteParameters", "ssm:GetParameters")
         found.append(Statement("DeleteOrphans", actions, anywhere, _owned_by(owners)))
-    if phase is Phase.APPLY:  # `detach` leaves nothing of ours behind, whatever today's rules are
+    if phase is PolicyPhase.APPLY:  # `detach` includes replicas that the rules no longer select
         marked = (*owners, *(f"{DETACHED}{owner}" for owner in owners))
         found.append(Statement("DetachOrphans", ("ssm:AddTagsToResource",), anywhere, _owned_by(marked)))
     return found
 
 
-def _owned_by(owners: tuple[str, ...]) -> Conditions:
+def _owned_by(owners: tuple[str, ...]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     return {"StringLike": {f"aws:ResourceTag/{OWNER}": owners}}
 
 
-def roles(arns: Sequence[str]) -> Statement:
-    """The roles of the spec, which the default credentials assume."""
-    return Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), tuple(arns))
+def source_patterns(spec: Replication) -> list[str]:
+    """Return IAM patterns of all names that the include rules match, without the leading slash, sorted."""
+    return _without_covered(pattern for glob in spec.include for pattern in iam_patterns(glob))
 
 
-def no_decryption() -> Statement:
-    """A plan that must not decrypt: any principal of an account may use its AWS managed key, but for this."""
-    return Statement("NeverDecrypt", ("kms:Decrypt",), ("*",), effect="Deny")
+def _target_patterns(spec: Replication, source: Place, place: Place, target: str) -> list[str]:
+    """Return IAM patterns of all names that replicas of selected parameters may have in a target."""
+    found = set(source_patterns(spec))
+    for rule in spec.rewrites:
+        if rule.scope is RewriteIn.NAME:
+            change = rule.substitution(source, place, target)
+            found |= {one for pattern in list(found) for one in rewritten(f"/{pattern}", change)}
+    return _without_covered(found)
+
+
+def iam_patterns(glob: Glob) -> set[str]:
+    """Return the least IAM patterns that together match every name that a path rule matches."""
+    levels = canonical(glob.text)[1:].split("/")
+    *inner, last = levels
+    choices = [("*/", "") if level == "**" else (f"{level}/",) for level in inner]
+    end = "*" if last == "**" else last
+    return {"".join(parts) + end for parts in product(*choices)}
+
+
+def rewritten(pattern: str, change: Substitution) -> set[str]:
+    """Return IAM patterns of the names that a rewrite makes of names which a pattern matches.
+
+    Text of the pattern itself is replaced; a star stays a star. Where the old text may begin in the pattern's
+    text and end in a star, or the other way round, all that follows becomes a star.
+    """
+    parts = [part.replace(change.old, change.new) for part in pattern.split("*")]
+    found = {"*".join(parts)}
+    head = ""
+    for part in parts[:-1]:
+        head += part
+        cut = [k for k in range(1, len(change.old)) if part.endswith(change.old[:k])]
+        if cut:
+            found.add(head[: len(head) - max(cut)] + "*")
+        head += "*"
+    if any(part.startswith(change.old[k:]) for part in parts[1:] for k in range(1, len(change.old)) if part):
+        found.add(parts[0] + "*")
+    return {one.removeprefix("/") for one in found}
+
+
+def _without_covered(patterns: Iterable[str]) -> list[str]:
+    """Return the patterns, sorted, without those that another one, whose only star is its end, covers."""
+    every = set(patterns)
+    wide = [one for one in every if one.endswith("*") and one.count("*") == 1]
+    return sorted(
+        one for one in every if not any(other != one and one.startswith(other[:-1]) for other in wide)
+    )
+
+
+def _source_keys(spec: Replication) -> frozenset[str]:
+    """Return the references to source keys that the rules name; `*` where they allow any key."""
+    named = {rule.source for rule in spec.kms}
+    named |= {source for target in spec.targets for source, _ in target.keys}
+    named.add("*" if any(target.default_key for target in spec.targets) else "mrk-*")
+    return _customer_keys(spec, named)
+
+
+def _target_keys(spec: Replication, target: Target) -> frozenset[str]:
+    """Return the references to keys under which replicas in a target may be encrypted."""
+    named = {key for rule in spec.kms for name, key in rule.targets if name == target.name}
+    named |= {key for _, key in target.keys}
+    named.add(target.default_key or "mrk-*")
+    return _customer_keys(spec, named)
+
+
+def _customer_keys(spec: Replication, references: Iterable[str]) -> frozenset[str]:
+    if SECURE not in spec.types:
+        return frozenset()
+    return frozenset(one for one in references if _MANAGED not in one)
+
+
+def _key_statements(
+    sid: str, actions: tuple[str, ...], references: Iterable[str], place: Place, parameters: tuple[str, ...]
+) -> list[Statement]:
+    """Return the statements that allow actions with keys, for some parameters.
+
+    Args:
+        sid: The Sid; the statement for keys by alias has the suffix `ByAlias`.
+        actions: Actions of KMS.
+        references: Keys as the spec names them: ids, aliases or ARNs, and `*` or `mrk-*`.
+        place: The place of the keys.
+        parameters: ARNs of the parameters.
+    """
+    context = {"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters}}
+    ids, aliases = set(), set()
+    for reference in references:
+        name = reference.rpartition(":")[2] if reference.startswith("arn:") else reference
+        if name.startswith("alias/"):
+            aliases.add(name)
+        elif reference.startswith("arn:"):
+            ids.add(reference)
+        else:
+            ids.add(_arn(place, "kms", f"key/{name.removeprefix('key/')}"))
+    any_key = _arn(place, "kms", "key/*")
+    if any_key in ids:
+        ids, aliases = {any_key}, set()
+    found = []
+    if ids:
+        found.append(Statement(sid, actions, tuple(sorted(ids)), context))
+    if aliases:
+        by_alias = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": tuple(sorted(aliases))}}
+        found.append(Statement(f"{sid}ByAlias", actions, (any_key,), {**context, **by_alias}))
+    return found

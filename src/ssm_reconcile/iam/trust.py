@@ -3,14 +3,15 @@
 The subject of a token names the repository in one of two forms (aws-facts D):
 
     repo:OWNER/REPO:...                      before 2026-07-15
-    repo:OWNER@OWNER_ID/REPO@REPO_ID:...     repositories made or renamed since, and those that opted in
+    repo:OWNER@OWNER_ID/REPO@REPO_ID:...     repositories created or renamed since, and those that opted in
 
-A policy that lists both works for either. The rest of the subject is `environment:NAME` for a job with an
+A policy that lists both is valid for either. The rest of the subject is `environment:NAME` for a job with an
 environment, `ref:refs/heads/BRANCH` for one without, `pull_request` on a pull request.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +24,16 @@ from ssm_reconcile.spec import Replication
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 """The default of aws-actions/configure-aws-credentials, in every partition."""
+ACCOUNT = "ACCOUNT_ID"
+"""Placeholder for the account in a trust policy, where none is given."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _IDS = re.compile(r"\d{1,20}/\d{1,20}")
 _WORD = re.compile(r"[^\s:*?\x00-\x1f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
-class Trusted:
-    """Whose tokens to trust. `ids` is `OWNER_ID/REPO_ID`, None for the classic form only."""
+class TrustedWorkflows:
+    """The workflow runs that a role trusts. `ids` is `OWNER_ID/REPO_ID`, None for the older form only."""
 
     repository: str
     ids: str | None = None
@@ -39,7 +42,11 @@ class Trusted:
     pull_requests: bool = False
 
     def check(self) -> None:
-        """Raises UsageError for what could let in somebody else: a wildcard, a missing part."""
+        """Check that the subjects match no other repository, branch or environment.
+
+        Raises:
+            UsageError: A part has a wildcard, a colon or another form than GitHub's.
+        """
         if not _REPOSITORY.fullmatch(self.repository):
             raise UsageError(f"{self.repository!r} is not OWNER/REPO")
         if self.ids is not None and not _IDS.fullmatch(self.ids):
@@ -51,18 +58,22 @@ class Trusted:
 
     @property
     def subjects(self) -> list[str]:
-        """Every subject to accept, exactly."""
-        ends = [f"environment:{self.environment}" if self.environment else f"ref:refs/heads/{self.branch}"]
-        ends += ["pull_request"] if self.pull_requests else []
+        """Each subject that the role trusts, without wildcards."""
+        runs = [f"environment:{self.environment}" if self.environment else f"ref:refs/heads/{self.branch}"]
+        runs += ["pull_request"] if self.pull_requests else []
         names = [self.repository]
         if self.ids is not None:
             (owner, repo), (owner_id, repo_id) = self.repository.split("/"), self.ids.split("/")
             names.append(f"{owner}@{owner_id}/{repo}@{repo_id}")
-        return [f"repo:{name}:{end}" for name in names for end in ends]
+        return [f"repo:{name}:{run}" for name in names for run in runs]
 
 
 def partition_for(specs: Sequence[Replication]) -> str:
-    """Return the partition of the places of some specs; raises UsageError when there are several."""
+    """Return the partition of the places of some specs, `aws` without a spec.
+
+    Raises:
+        UsageError: The specs are in several partitions.
+    """
     found = {partition_of(spec.source.access.region) for spec in specs} or {DEFAULT}
     if len(found) > 1:
         message = f"the specs are in several partitions ({', '.join(sorted(found))})"
@@ -70,25 +81,37 @@ def partition_for(specs: Sequence[Replication]) -> str:
     return found.pop()
 
 
-def _audiences(partition: str) -> str | list[str]:
-    """Return the audiences to accept: where the domain differs, workflows may ask for its STS instead."""
-    own = f"sts.{dns_suffix(partition)}"
-    return AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
+def trust_policy(trusted: TrustedWorkflows, account: str, partition: str = DEFAULT) -> dict[str, Any]:
+    """Return the trust policy in the JSON form of IAM.
 
+    Args:
+        trusted: The workflow runs to trust.
+        account: The account of the role and of the OIDC provider, 12 digits or a placeholder.
+        partition: The partition of the role. Where its domain is another one than that of `aws`, the audience
+            may be the STS of either.
 
-def trust(trusted: Trusted, account: str, partition: str = DEFAULT) -> dict[str, Any]:
-    """The trust policy. `account` is where the role and the OIDC provider are; it may be a placeholder."""
+    Raises:
+        UsageError: A part of `trusted` is not valid.
+    """
     trusted.check()
-    conditions = {f"{ISSUER}:aud": _audiences(partition), f"{ISSUER}:sub": trusted.subjects}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "WorkflowsOfTheRepository",
-                "Effect": "Allow",
-                "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}"},
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": conditions},
-            }
-        ],
+    own = f"sts.{dns_suffix(partition)}"
+    audiences = AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
+    statement = {
+        "Sid": "WorkflowsOfTheRepository",
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{ISSUER}:aud": audiences, f"{ISSUER}:sub": trusted.subjects}},
     }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def trust_as(form: str, policy: dict[str, Any]) -> str:
+    """Return a trust policy as `json`, `terraform` or `cloudformation`."""
+    match form:
+        case "terraform":
+            return f"assume_role_policy = jsonencode({json.dumps(policy, indent=2)})".replace("${", "$${")
+        case "cloudformation":
+            return json.dumps({"AssumeRolePolicyDocument": policy}, indent=2)
+        case _:
+            return json.dumps(policy, indent=2)

@@ -1,4 +1,7 @@
-"""The name of a field -> whether the field holds a secret, and which values make it harmless."""
+"""The name of a field -> the kind of value it holds; a value -> whether it is only a reference to a secret.
+
+A check of a value is about the whole value: `${A}` is a reference, `${A}b` may be a password.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import re
 from enum import Enum
 from functools import lru_cache
 from itertools import pairwise
-
-from ssm_reconcile.secret_detection.references import is_measure, is_number, is_path, is_plain_name
 
 HINT = re.compile(
     r"pass(?:word|wd|phrase|code|key)|pass(?![a-z])|pwd|pw(?![a-z])|secret|token|credential|creds|dsn|jwt|pem"
@@ -47,9 +48,45 @@ _KEY_SHAPE = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_+=-]{
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/%_=-]{12,}")
 
+_REFERENCE = (
+    r"\$\{[^{}]*\}|\$?\{\{[^{}]*\}\}|#\{[^{}]*\}|\$\([^()\n]*\)|\$[A-Z_][A-Z0-9_]+|%[A-Z_]+%|%\(?\w*\)?s"
+    r"|<[A-Za-z_ -]+>|\*{3,}|[xX]{3,}|\.\.\.+|\[?(?:REDACTED|redacted)\]?|TODO|REPLACE_ME"
+    r"|@Microsoft\.KeyVault\([^()\n]*\)|arn:(?:aws[a-z-]{0,12}:[\w/.:*+=@-]*)?"
+    r"|!(?:ENV|Ref|Sub|GetAtt|ImportValue)[ ][\"']?[\w${}:/.-]+[\"']?"
+    r"|(?:file://)?/(?:run|etc|var|mnt|opt|vault|secrets?)/[\w./-]+"
+    r"|(?:ssm|secretsmanager|vault|op|ref\+[a-z]+):[\w/.:-]*/[\w/.#:-]+"
+    r"|(?i:null|nil|none|undefined|true|false|yes|no|on|off|required|optional|enabled|disabled)"
+    r"|read|write|list|create|delete|update|manage|revoke|rotate|asc|desc"
+    r"|inherit|include|omit|same-origin|bearer|Bearer"
+)
+"""References to a value elsewhere, placeholders, switches and scopes (`token:read`)."""
+_PLACEHOLDER = re.compile(_REFERENCE)
+_END = (
+    r"(?:[ \t]*(?:$|\n)|[ \t]+(?:[#-]|/[/>]|[\w.-]+ ?[=:])|&[A-Za-z][\w.-]*=|; ?(?:$|\n|[A-Za-z][\w. -]*=)"
+    r"|,(?:$|[\s\"'\[{]|[A-Za-z][\w.:-]*[=:])|[})\]\"'](?=$|[\s,;}\])\"'])|</| ?/>)"
+)
+_WHOLE = re.compile(rf"(?:{_REFERENCE})(?={_END})")
+_EMPTY = re.compile(
+    r"""(?:[ \t]*(?:$|\n)
+    |[;&][ ]?[A-Za-z][\w. -]{2,}=
+    |[ \t]*,[ ]*(?:$|[\"']?[A-Za-z][\w. -]*[\"']?[ ]?[:=])
+    |[ \t]*[;,})\]\"'\\]+[ \t]*(?:$|\n)|[ \t]+[#]|[ \t]*</[A-Za-z]|[ \t]*/>[\s]*(?:$|<)
+    |[})\]]+,?(?:[\s]|$|,[\"']))""",
+    re.VERBOSE,
+)
+_NUMBER = re.compile(r"[-+0-9.,]+[ ]?[A-Za-z%]{0,2}(?:/[a-z]{1,6})?")
+_DURATION = re.compile(
+    r"P(?=[0-9T])[0-9YMWDTHS.]+|(?:[0-9]+(?:ms|[smhdwy]))+"
+    r"|[0-9]+[ ]?(?:second|minute|hour|day|week|month|year)s?"
+)
+_ARN = re.compile(r"arn:aws[\w/.:*+=@-]*")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s@]+|/[\w./{}-]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z_${/.^*][\w./:${}*^ ,-]{0,127}")
+_PATH = re.compile(r"[\w.~${}-]*[/\\.][\w./\\${}~ -]+")
 
-class Holds(Enum):
-    """The kind of value that a field holds, by the field's name."""
+
+class FieldKind(Enum):
+    """The kind of value that a field holds, according to its name."""
 
     NOTHING = "nothing"
     SECRET = "secret"  # noqa: S105 - the name of a kind
@@ -62,70 +99,94 @@ class Holds(Enum):
     LOGIN = "login"
 
 
+_LAST_WORDS = {FieldKind.NAME: _NAMING, FieldKind.LOCATION: _LOCATION, FieldKind.MEASURE: _MEASURE}
+
+
+def snake_case(name: str) -> str:
+    """Return a name in lower case, with `_` where it has the hump of camel case."""
+    return _HUMP.sub("_", name).lower()
+
+
 @lru_cache(maxsize=4096)
-def holds(name: str, *, within_secret: bool = False) -> Holds:
+def kind_of_field(name: str, *, within_secret: bool = False) -> FieldKind:
     """Return the kind of value of a field. `within_secret`: a field above it holds secrets."""
-    words = _WORDS.findall(_HUMP.sub("_", name).lower())
+    words = _WORDS.findall(snake_case(name))
     if not words:
-        return Holds.SECRET if within_secret else Holds.NOTHING
+        return FieldKind.SECRET if within_secret else FieldKind.NOTHING
     if within_secret or _names_secret(words):
-        return _about(words, within_secret=within_secret)
+        return _kind_of_words(words, within_secret=within_secret)
     if words[-1] == "pat" and len(words) > 1:
-        return Holds.SECRET
+        return FieldKind.SECRET
     if words == ["auth"]:
-        return Holds.LOGIN
+        return FieldKind.LOGIN
     if words[-1] in {"sig", "signature"}:
-        return Holds.SIGNATURE
+        return FieldKind.SIGNATURE
     if words[-1] == "key" and len(words) > 1 and not any(map(_KEY_OF_DATA.fullmatch, words)):
-        return Holds.KEY
-    return Holds.NOTHING
+        return FieldKind.KEY
+    return FieldKind.NOTHING
 
 
 def _names_secret(words: list[str]) -> bool:
     return any(map(_SECRET.fullmatch, words)) or any(_SECRET.fullmatch(a + b) for a, b in pairwise(words))
 
 
-def _about(words: list[str], *, within_secret: bool) -> Holds:
+def _kind_of_words(words: list[str], *, within_secret: bool) -> FieldKind:
     """Return the kind of value of a field with a word for a secret in its name."""
     last = words[-1]
     whole = _SECRET.fullmatch(last) or _SECRET.fullmatch("".join(words[-2:]))
     if whole is not None:
         plural = whole[0].endswith("s") and not whole[0].endswith("ss")
-        return Holds.SECRET_OR_NUMBER if plural else Holds.SECRET
+        return FieldKind.SECRET_OR_NUMBER if plural else FieldKind.SECRET
     if words[-2:] in (["key", "id"], ["key", "ids"]):
-        return Holds.NAME  # the id of a key is no key
-    for pattern, kind in ((_NAMING, Holds.NAME), (_LOCATION, Holds.LOCATION), (_MEASURE, Holds.MEASURE)):
-        if pattern.fullmatch(last):
-            return kind
-    return Holds.SECRET if within_secret else Holds.SECRET_OR_NUMBER
+        return FieldKind.NAME  # the id of a key is not the key
+    default = FieldKind.SECRET if within_secret else FieldKind.SECRET_OR_NUMBER
+    return next((kind for kind, form in _LAST_WORDS.items() if form.fullmatch(last)), default)
 
 
-def is_harmless(kind: Holds, value: str) -> bool:
-    """Whether a value is no secret in a field of that kind."""
+_MEASURES = (_NUMBER, _DURATION, _ARN, _URL)
+"""Forms that are never secret in themselves; the URL has no user."""
+_HARMLESS = {
+    FieldKind.SECRET: (),
+    FieldKind.SECRET_OR_NUMBER: (_NUMBER,),
+    FieldKind.NAME: (*_MEASURES, _PLAIN_NAME),
+    FieldKind.LOCATION: (*_MEASURES, _PATH),
+    FieldKind.MEASURE: _MEASURES,
+}
+
+
+def is_harmless(kind: FieldKind, value: str) -> bool:
+    """Whether a value is not a secret in a field of that kind."""
     match kind:
-        case Holds.NOTHING:
+        case FieldKind.NOTHING:
             return True
-        case Holds.SECRET:
-            return False
-        case Holds.SECRET_OR_NUMBER:
-            return is_number(value)
-        case Holds.NAME:
-            return is_measure(value) or is_plain_name(value)
-        case Holds.LOCATION:
-            return is_measure(value) or is_path(value)
-        case Holds.MEASURE:
-            return is_measure(value)
-        case Holds.KEY:
+        case FieldKind.KEY:
             return _KEY_SHAPE.fullmatch(value) is None or _UUID.fullmatch(value) is not None
-        case Holds.SIGNATURE:
+        case FieldKind.SIGNATURE:
             return _SIGNATURE.fullmatch(value) is None
-        case Holds.LOGIN:
+        case FieldKind.LOGIN:
             return not _is_encoded_login(value)
+        case _:
+            return any(form.fullmatch(value) for form in _HARMLESS[kind])
 
 
 def _is_encoded_login(value: str) -> bool:
-    """Whether a value is `user:password` in base64, as Docker and npm keep it."""
+    """Whether a value is `user:password` in base64, as in the files of Docker and npm."""
     try:
         return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except ValueError:
         return False
+
+
+def is_reference(value: str) -> bool:
+    """Whether a value refers to another one, is a switch (`true`) or a scope, and nothing else."""
+    return _PLACEHOLDER.fullmatch(value) is not None
+
+
+def begins_with_reference(line: str) -> bool:
+    """Whether the value at the beginning of a line is a reference and nothing else."""
+    return _WHOLE.match(line) is not None
+
+
+def is_empty(line: str) -> bool:
+    """Whether a line begins with the next field or the end instead of a value."""
+    return _EMPTY.match(line) is not None

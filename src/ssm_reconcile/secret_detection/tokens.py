@@ -1,4 +1,4 @@
-"""A text -> whether it holds a key, a token or a URL with a password that is recognised by itself."""
+"""A text -> whether it holds a key, a token or a URL with a password, in a form that needs no field name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 
-from ssm_reconcile.secret_detection.references import stands_for
+from ssm_reconcile.secret_detection.names import is_reference
 
 _TOKEN = re.compile(
     r"""
@@ -52,7 +52,7 @@ _PORT = re.compile(
     (?:[/?#]|,?$|["'>)\]}](?=[\s,:;>\]})]|$)|,["'\[{]|<[/])""",
     re.VERBOSE,
 )
-"""What follows a host: a port, or further hosts, and then the path or the end."""
+"""The text after a host: a port, or further hosts, then the path or the end."""
 _HOST_AND_PORT = re.compile(r"(?!sha[0-9]{3}:)[A-Za-z0-9_.-]{1,253}:[0-9]{2,5}(?:[/?,]|$|\s|[\"'])")
 _DRIVER = re.compile(r"(?:tcp|udp|unix)[46]?\(")
 _BEFORE_AT = re.compile(r"[\s\"'<>()]")
@@ -60,11 +60,11 @@ _RANDOM_USER = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}
 _AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}")
 _ITEMS = re.compile(r"[\s,;:='\"]+")
 AWS_SECRET_BITS = 4.2
-"""Bits per character that a random secret of forty characters passes, and a path or a hash does not."""
+"""Bits per character. A random secret of forty characters has more, a path or a hash has fewer."""
 
 
 def has_token(text: str) -> bool:
-    """Whether a text holds a secret that needs no name to be recognised."""
+    """Whether a text holds a secret that is recognised without a field name."""
     return (
         _TOKEN.search(text) is not None
         or _has_password_url(text)
@@ -97,7 +97,7 @@ def _has_password(url: str) -> bool:
     if not after.startswith(":") or "@" not in after or _PORT.match(after, 1):
         return False
     password, _, host = after[1:].partition("@")
-    return "@" in host if not password else not stands_for(password)
+    return "@" in host if not password else not is_reference(password)
 
 
 def _has_login(text: str) -> bool:
@@ -122,10 +122,10 @@ def _is_login(before: str, after: str) -> bool:
     thin = before.rpartition("thin:")[2]
     if thin != before or after.startswith("//"):
         user, mark, password = thin.partition("/")
-        if user and mark and password and not stands_for(password):
+        if user and mark and password and not is_reference(password):
             return True
     user, _, password = before.partition(":")
-    if not user or not password or stands_for(password):
+    if not user or not password or is_reference(password):
         return False
     return (_DRIVER.match(after) or _HOST_AND_PORT.match(after)) is not None
 
@@ -143,7 +143,7 @@ def _has_jwt(text: str) -> bool:
 
 
 def _is_aws_secret(item: str) -> bool:
-    """Whether a word is nothing but forty random characters, as the secret of an access key is."""
+    """Whether a word is forty random characters, the form of the secret of an access key."""
     return (
         _AWS_SECRET.fullmatch(item) is not None
         and any(map(str.isupper, item))

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from ssm_reconcile.iam import Phase, formats, policies
+from ssm_reconcile.iam import as_json, policies
+from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.load import load_text
 
 SPEC = """\
@@ -22,13 +23,13 @@ delete: owned
 ARN = re.compile(r"arn:([^:]*):(?:ssm|kms):([^:]*):([^:]*):")
 
 
-def places(phase: Phase, source: str, target: str, more: str = "") -> set[tuple[str, str, str]]:
+def places(phase: PolicyPhase, source: str, target: str, more: str = "") -> set[tuple[str, str, str]]:
     """Partition, region and account of each SSM and KMS ARN in the policies of a phase."""
     text = SPEC.format(source=source, target=target, more=more)
-    return set(ARN.findall(formats.as_json(policies(load_text(text).replications, phase), phase)))
+    return set(ARN.findall(as_json(policies(load_text(text).replications, phase), phase)))
 
 
-@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("phase", list(PolicyPhase))
 @pytest.mark.parametrize(
     ("source", "target", "partition"),
     [
@@ -38,12 +39,12 @@ def places(phase: Phase, source: str, target: str, more: str = "") -> set[tuple[
     ],
 )
 def test_an_arn_has_the_partition_of_its_region(
-    phase: Phase, source: str, target: str, partition: str
+    phase: PolicyPhase, source: str, target: str, partition: str
 ) -> None:
     assert places(phase, source, target) == {(partition, source, "*"), (partition, target, "*")}
 
 
-@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("phase", list(PolicyPhase))
 @pytest.mark.parametrize(
     ("more", "account"),
     [
@@ -57,7 +58,7 @@ def test_an_arn_has_the_partition_of_its_region(
     ],
 )
 def test_an_arn_has_the_account_that_the_spec_or_the_role_names(
-    phase: Phase, more: str, account: str
+    phase: PolicyPhase, more: str, account: str
 ) -> None:
     found = places(phase, "us-east-1", "us-east-2", more)
     assert {one for one in found if one[1] == "us-east-2"} == {("aws", "us-east-2", account)}
