@@ -22,7 +22,7 @@ from ssm_reconcile.explain.text import text as explain_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import annotations as marks
 from ssm_reconcile.publishers import outputs, pages
-from ssm_reconcile.renderers.drift_issue import plan_drift
+from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.json import dumps, plan_document, report_document
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
 from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT
@@ -124,7 +124,7 @@ def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)
     for level in range(4):
         said[f"comment of level {level}"] = plan_comment(view, level=level)
-    said["issue on drift"] = plan_drift(view, context=NO_CONTEXT, budget=COMMENT_BUDGET)
+    said["issue on drift"] = plan_issue(view, context=NO_CONTEXT, budget=COMMENT_BUDGET)
     said["saved plan"] = dumps(saved)
     said["annotations"] = "\n".join(marks.commands(plan.all_findings, Path(), None))
     said["pages"] = repr(pages.plan_pages(document))

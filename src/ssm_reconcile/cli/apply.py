@@ -448,6 +448,6 @@ def _findings(error: BaseException, when: str) -> list[Finding]:
 
 
 def _visible(text: str) -> str:
-    from ssm_reconcile.renderers.escaping import escaped
+    from ssm_reconcile.renderers.escaping import escape
 
-    return escaped(text)
+    return escape(text)

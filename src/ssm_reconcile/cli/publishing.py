@@ -241,7 +241,7 @@ class Publishing:
 
         return Story(
             every,
-            lambda context, room: plan_summary(plan_view(document), budget=room, context=context, said=told),
+            lambda context, room: plan_summary(plan_view(document), budget=room, context=context, intro=told),
             {**outputs.of_plan(document, material.file), "failure-reason": "plan-changed" if refused else ""},
             lambda _known: drift.plan_drifts(document),
             tuple(findings_in(document)),

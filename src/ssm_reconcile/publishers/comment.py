@@ -17,7 +17,7 @@ from enum import StrEnum
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
-from ssm_reconcile.renderers.markdown_blocks import MARKER, CommentContext
+from ssm_reconcile.renderers.markdown_blocks import COMMENT_MARK, CommentContext
 
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _REVIEWED = ("run", "plan", "head")
@@ -72,7 +72,7 @@ class Comment:
         return {name: self.fact(name) for name in _REVIEWED}
 
 
-def facts_of(body: str, mark: str = MARKER) -> dict[str, str] | None:
+def facts_of(body: str, mark: str = COMMENT_MARK) -> dict[str, str] | None:
     """The facts of a marker, all as text; None when the first line is none of ours."""
     first = _FIRST_LINE.fullmatch(body.replace("\r", "").split("\n", 1)[0])
     if first is None or first[1] != mark:

@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 from ssm_reconcile.publishers.pages import names_in
 from ssm_reconcile.renderers.drift_issue import (
-    blind_drift,
-    drift_title,
-    plan_drift,
-    plan_found,
-    report_drift,
-    report_found,
-    weight,
+    drift_weight,
+    failure_issue,
+    issue_title,
+    plan_differences,
+    plan_issue,
+    report_differences,
+    report_issue,
 )
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import plan_view, report_view
@@ -38,7 +38,7 @@ class Drift:
     @property
     def title(self) -> str:
         """The title of its issue."""
-        return drift_title([self.scope] if self.scope else [], self.found)
+        return issue_title([self.scope] if self.scope else [], self.found)
 
 
 def plan_drifts(document: Document) -> list[Drift]:
@@ -50,9 +50,9 @@ def _plan_drift(document: Document, name: str) -> Drift:
     view = plan_view(document, name)
 
     def write(context: CommentContext, budget: int, _before: int) -> str:
-        return plan_drift(view, context=context, budget=budget)
+        return plan_issue(view, context=context, budget=budget)
 
-    return Drift(name, plan_found(view), weight(view), write)
+    return Drift(name, plan_differences(view), drift_weight(view), write)
 
 
 def report_drifts(document: Document) -> list[Drift]:
@@ -64,10 +64,10 @@ def _report_drift(document: Document, name: str) -> Drift:
     report = report_view(document, name)
 
     def write(context: CommentContext, budget: int, _before: int) -> str:
-        return report_drift(report, context=context, budget=budget)
+        return report_issue(report, context=context, budget=budget)
 
     left = sum(n for result, n in report.summary.items() if result != "applied")
-    return Drift(name, report_found(report), left, write)
+    return Drift(name, report_differences(report), left, write)
 
 
 def failure_drifts(scopes: Sequence[str], reason: str) -> list[Drift]:
@@ -75,7 +75,7 @@ def failure_drifts(scopes: Sequence[str], reason: str) -> list[Drift]:
 
     def drift(scope: str) -> Drift:
         def write(context: CommentContext, _budget: int, before: int) -> str:
-            return blind_drift([scope], reason, context=context, danger=before)
+            return failure_issue([scope], reason, context=context, danger=before)
 
         return Drift(scope, "it could not be looked at", None, write)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ssm_reconcile.publishers.comment import Comment, Done, facts_of
 from ssm_reconcile.publishers.drift import Drift
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
-from ssm_reconcile.renderers.drift_issue import DRIFT, clean, grown
+from ssm_reconcile.renderers.drift_issue import ISSUE_MARK, closing_comment, growth_comment
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 
@@ -52,7 +52,7 @@ class Issues:
         """Our open issues for this spec, oldest first; `id` is the number of the issue."""
         found = []
         for issue in self.github.pages(self._path, state="open"):
-            facts = facts_of(issue.get("body") or "", DRIFT)
+            facts = facts_of(issue.get("body") or "", ISSUE_MARK)
             if "pull_request" not in issue and facts is not None and facts.get("spec", "") == self.spec:
                 found.append(Comment(issue["number"], issue["node_id"], issue["body"], facts))
         mine: set[str] = set()
@@ -75,7 +75,7 @@ class Issues:
             self._send("PATCH", f"{self._path}/{one.id}", {"state": "closed", "state_reason": "not_planned"})
         changed = self._written(drift, latest, lambda body: self._edit(drift.title, body, latest))
         if drift.weight is not None and drift.weight > latest.danger:
-            self._tell(latest, grown(drift.found, self.context))
+            self._tell(latest, growth_comment(drift.found, self.context))
         return Done.EDITED if changed else Done.UNCHANGED
 
     def _open(self, title: str, body: str) -> bool:
@@ -94,7 +94,7 @@ class Issues:
 
     def _edit(self, title: str, body: str, latest: Comment) -> bool:
         """The same issue, as it is now; one that says the same of the same plan is left alone."""
-        facts = facts_of(body, DRIFT) or {}
+        facts = facts_of(body, ISSUE_MARK) or {}
         if all(facts.get(name, "") == latest.fact(name) for name in _SAME):
             return False
         self._send("PATCH", f"{self._path}/{latest.id}", {"title": title, "body": body})
@@ -103,7 +103,7 @@ class Issues:
     def _close(self, one: Comment, *, gone: bool) -> Done:
         reason = "not_planned" if gone else "completed"
         self._send("PATCH", f"{self._path}/{one.id}", {"state": "closed", "state_reason": reason})
-        self._tell(one, clean(self.context, gone=gone))
+        self._tell(one, closing_comment(self.context, gone=gone))
         return Done.CLOSED
 
     def _tell(self, one: Comment, text: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ssm_reconcile.renderers.escaping import fence, prose, visible
-from ssm_reconcile.renderers.markdown import failure_comment, gone_comment, plan_comment, report_comment
+from ssm_reconcile.renderers.markdown import failure_comment, plan_comment, removed_comment, report_comment
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.wording import counted
@@ -54,7 +54,7 @@ def _plan_page(document: Document, name: str, said: str) -> Page:
     worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
 
     def write(context: CommentContext, level: int, budget: int) -> str:
-        return plan_comment(view, context=context, level=level, budget=budget, said=said)
+        return plan_comment(view, context=context, level=level, budget=budget, intro=said)
 
     return Page(name, worth, len(view.dangerous), write)
 
@@ -71,7 +71,7 @@ def _report_page(document: Document, plan: Document | None, name: str) -> Page:
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         applied = replace(context, extra=(*context.extra, ("state", "applied")))
-        return report_comment(report, view, context=applied, level=level, budget=budget, said=said)
+        return report_comment(report, view, context=applied, level=level, budget=budget, intro=said)
 
     nothing = not sum(report.summary.values())
     return Page(name, not nothing, len(view.dangerous) if view else None, write, "applied" if nothing else "")
@@ -119,7 +119,7 @@ def gone_page(scope: str) -> Page:
         scope,
         worth=False,
         danger=0,
-        write=lambda context, _level, _budget: gone_comment(scope, context=context),
+        write=lambda context, _level, _budget: removed_comment(scope, context=context),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import changed_by
-from ssm_reconcile.renderers.escaping import shown, shown_pair, visible
+from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
 
 Document: TypeAlias = Mapping[str, Any]
 SECURE = "SecureString"
@@ -152,7 +152,7 @@ def _lines(name: str, attribute: Document, change: Document, source: str) -> Ite
         before, after = _sides(attribute)
         if before is not None and after is not None:
             cut = bool(attribute.get("cut"))
-            old, new = shown_pair(before, after, cut=cut)
+            old, new = value_texts(before, after, cut=cut)
             if old == new:
                 yield AttributeLine(label, note=f"{new} differs beyond what is shown")
             else:
@@ -167,7 +167,7 @@ def _sides(attribute: Document) -> tuple[str | None, str | None]:
 
 
 def _one(text: str | None, attribute: Document) -> str | None:
-    return None if text is None else shown(text, cut=bool(attribute.get("cut")))
+    return None if text is None else value_text(text, cut=bool(attribute.get("cut")))
 
 
 def _secret(name: str, change: Document, source: str) -> str:
@@ -206,10 +206,10 @@ def _tags(attribute: Document) -> Iterator[AttributeLine]:
 
 def _tag(key: str, value: str | None) -> str:
     """`key=value`; a key that holds an equals sign itself is quoted."""
-    name = shown(key)
+    name = value_text(key)
     if "=" in key and not name.startswith('"'):
         name = f'"{name}"'
-    return name if value is None else f"{name}={shown(value) if value else ''}"
+    return name if value is None else f"{name}={value_text(value) if value else ''}"
 
 
 def _remarks(change: Document) -> tuple[str, ...]:

@@ -14,17 +14,17 @@ from ssm_reconcile.renderers.groups import kind_counts
 from ssm_reconcile.renderers.markdown import plan_comment, reason_block, report_comment
 from ssm_reconcile.renderers.markdown_blocks import (
     CommentContext,
+    byte_size,
     in_targets,
-    marker,
-    page,
+    join_blocks,
+    marker_line,
     run_link,
     scope_names,
-    size,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import counted, cut, listed
 
-DRIFT = "ssm-reconcile:drift"
+ISSUE_MARK = "ssm-reconcile:drift"
 """First word of the hidden line of every issue."""
 OUTSIDE = 50
 """Changed replicas that are named."""
@@ -42,19 +42,19 @@ _BRING_BACK = (
 )
 
 
-def drift_title(scope: Sequence[str], found: str) -> str:
+def issue_title(scope: Sequence[str], found: str) -> str:
     """Return the title of the issue, plain text on one line."""
     return visible(f"SSM drift of {listed(scope, 3) or 'the spec'}: {found}", _TITLE)
 
 
-def plan_found(view: PlanView) -> str:
+def plan_differences(view: PlanView) -> str:
     """Return the differences of a plan in a few words; empty where the targets agree with the spec."""
     incomplete = "" if view.complete else "a place could not be seen"
     changes = counted(len(view.changes), "change") if view.changes else ""
     return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
 
 
-def report_found(report: ReportView) -> str:
+def report_differences(report: ReportView) -> str:
     """Return what an apply did not do, in a few words; empty where nothing remains."""
     incomplete = "" if report.complete else "a place could not be seen"
     remaining = sum(group.size for group in report.remaining)
@@ -62,32 +62,39 @@ def report_found(report: ReportView) -> str:
     return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet)))
 
 
-def weight(view: PlanView) -> int:
+def drift_weight(view: PlanView) -> int:
     """Return the number of changes that are dangerous or made by others; a publisher reports its growth."""
     return sum(change.is_dangerous or change.changed_outside for change in view.changes)
 
 
-def plan_drift(view: PlanView, *, context: CommentContext, budget: int) -> str:
+def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
     """Return the body for a plan with differences, of at most `budget` bytes."""
-    head = marker(view.scope, view.plan_id, context, danger=weight(view), state=plan_found(view), mark=DRIFT)
+    head = marker_line(
+        view.scope,
+        view.plan_id,
+        context,
+        danger=drift_weight(view),
+        state=plan_differences(view),
+        mark=ISSUE_MARK,
+    )
     first = (
         f"{head}\nThe targets of {scope_names(view.scope)} do not hold what the spec says. This issue is"
         " kept up to date by the scheduled runs, and closed by the first one that finds nothing."
     )
     above = [first, _changed_outside(view), _ways_forward(context)]
     shown = plan_comment(view, budget=_room(above, budget), context=context)
-    return page([*above, _without_marker(shown)])
+    return join_blocks([*above, _without_marker(shown)])
 
 
-def report_drift(report: ReportView, *, context: CommentContext, budget: int) -> str:
+def report_issue(report: ReportView, *, context: CommentContext, budget: int) -> str:
     """Return the body for an apply that left changes undone, of at most `budget` bytes."""
-    head = marker(
+    head = marker_line(
         report.scope,
         report.plan_id,
         context,
         danger=report.total - report.applied,
-        state=report_found(report),
-        mark=DRIFT,
+        state=report_differences(report),
+        mark=ISSUE_MARK,
     )
     first = (
         f"{head}\nThe last apply of {scope_names(report.scope)} has left something undone. This issue is"
@@ -95,11 +102,11 @@ def report_drift(report: ReportView, *, context: CommentContext, budget: int) ->
     )
     above = [first, _ways_forward(context)]
     shown = report_comment(report, budget=_room(above, budget), context=context)
-    return page([*above, _without_marker(shown)])
+    return join_blocks([*above, _without_marker(shown)])
 
 
 def _room(above: Sequence[str], budget: int) -> int:
-    return budget - size(page(above)) - 2
+    return budget - byte_size(join_blocks(above)) - 2
 
 
 def _without_marker(comment: str) -> str:
@@ -123,7 +130,7 @@ def _changed_outside(view: PlanView) -> str:
     return f"### Changed outside ssm-reconcile\n\n{fence(cut(lines, OUTSIDE), 'text')}"
 
 
-def blind_drift(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:
+def failure_issue(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:
     """Return the body while there is no plan.
 
     Args:
@@ -132,22 +139,22 @@ def blind_drift(scope: Sequence[str], reason: str, *, context: CommentContext, d
         context: The origin of the issue.
         danger: The weight in the issue before.
     """
-    head = marker(scope, "", context, danger=danger, state=f"failed: {reason}"[:500], mark=DRIFT)
+    head = marker_line(scope, "", context, danger=danger, state=f"failed: {reason}"[:500], mark=ISSUE_MARK)
     first = (
         f"{head}\nThere is no plan for {scope_names(scope) if any(scope) else 'the spec'} any more:"
         " nobody knows whether the targets hold what the spec says."
     )
     run = run_link(context)
-    return page([first, reason_block(reason, is_counted=False), f"Found in {run}." if run else ""])
+    return join_blocks([first, reason_block(reason, is_counted=False), f"Found in {run}." if run else ""])
 
 
-def grown(found: str, context: CommentContext) -> str:
+def growth_comment(found: str, context: CommentContext) -> str:
     """Return the comment on more drift: GitHub notifies no one of an edit."""
     run = run_link(context)
     return f"It got worse: {found}{', found in ' + run if run else ''}. The text above is up to date.\n"
 
 
-def clean(context: CommentContext, *, gone: bool) -> str:
+def closing_comment(context: CommentContext, *, gone: bool) -> str:
     """Return the comment that closes an issue. `gone`: the spec does not have the replication any more."""
     run = run_link(context)
     why = "The spec has no such replication any more" if gone else "The targets hold what the spec says"

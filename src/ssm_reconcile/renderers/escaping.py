@@ -95,7 +95,7 @@ def _script(character: str) -> str:
     return "STYLED" if small or first in _STYLED or category == "Nl" else first
 
 
-def _unmixed(word: re.Match[str]) -> str:
+def _escape_mixed(word: re.Match[str]) -> str:
     """A word with the letters of its rarer alphabets as escapes; most words have one alphabet only."""
     text = word[0]
     if text.isascii() or _UNIT.fullmatch(text):
@@ -104,54 +104,54 @@ def _unmixed(word: re.Match[str]) -> str:
     if len(counts) < 2:  # noqa: PLR2004 - one alphabet is not mixed
         return text
     kept = max(counts, key=lambda one: (counts[one], one == "LATIN"))
-    return "".join(one if _script(one) in {"", kept} else _escape(one) for one in text)
+    return "".join(one if _script(one) in {"", kept} else _json_escapes(one) for one in text)
 
 
-def _escape(text: str) -> str:
+def _json_escapes(text: str) -> str:
     r"""Characters as JSON escapes: `\u202e`, beyond the first plane as two."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """The same text with everything that is not safe to print as a visible escape.
 
     So are letters of another alphabet within a word: a Cyrillic letter looks like a Latin one.
     """
     if not text.isascii():
-        text = _LETTERS.sub(_unmixed, text)
-    return _MARKS.sub(lambda m: _escape(m[0]), UNSAFE.sub(lambda m: _escape(m[0]), text))
+        text = _LETTERS.sub(_escape_mixed, text)
+    return _MARKS.sub(lambda m: _json_escapes(m[0]), UNSAFE.sub(lambda m: _json_escapes(m[0]), text))
 
 
 def visible(text: str, limit: int = NAME_LIMIT) -> str:
     """A name or a sentence on one line, safe to print; what is cut ends in an ellipsis."""
     if len(text) > limit:
         text = text[:limit] + "…"
-    return escaped(text)
+    return escape(text)
 
 
-def quoted(text: str) -> str:
+def json_text(text: str) -> str:
     """A value as JSON, safe to print."""
-    return escaped(json.dumps(text, ensure_ascii=False))
+    return escape(json.dumps(text, ensure_ascii=False))
 
 
-def shown(text: str, *, cut: bool = False, start: int = 0) -> str:
+def value_text(text: str, *, cut: bool = False, start: int = 0) -> str:
     r"""A value on one line: as it is where that is plain to read, otherwise as JSON.
 
     A reader can tell the two apart: what begins with a quotation mark is JSON. `cut`: there is more
     of it than the text says. `start`: the characters before are left out.
 
-    >>> shown("alias/shop"), shown("a\nb"), shown("")
+    >>> value_text("alias/shop"), value_text("a\nb"), value_text("")
     ('alias/shop', '"a\\nb"', '""')
     """
     more = cut or len(text) > start + EXCERPT
     part = text[start : start + EXCERPT]
-    if not more and not start and part and _PLAIN.fullmatch(part) and escaped(part) == part:
+    if not more and not start and part and _PLAIN.fullmatch(part) and escape(part) == part:
         return part
-    return f"{'… ' if start else ''}{quoted(part)}{' …' if more else ''}"
+    return f"{'… ' if start else ''}{json_text(part)}{' …' if more else ''}"
 
 
-def shown_pair(before: str, after: str, *, cut: bool = False) -> tuple[str, str]:
+def value_texts(before: str, after: str, *, cut: bool = False) -> tuple[str, str]:
     """Two values so that a reader sees where they differ, also when that is late or invisible.
 
     Two equal results mean: they differ beyond what is known of them.
@@ -160,8 +160,8 @@ def shown_pair(before: str, after: str, *, cut: bool = False) -> tuple[str, str]
     same = min(len(before), len(after)) if same is None else same
     start = max(0, same - 40) if same >= EXCERPT - 40 and max(len(before), len(after)) > EXCERPT else 0
     pair = (
-        shown(before, cut=cut and len(before) >= EXCERPT, start=start),
-        shown(after, cut=cut and len(after) >= EXCERPT, start=start),
+        value_text(before, cut=cut and len(before) >= EXCERPT, start=start),
+        value_text(after, cut=cut and len(after) >= EXCERPT, start=start),
     )
     alike = unicodedata.normalize("NFKC", pair[0]) == unicodedata.normalize("NFKC", pair[1])
     if alike and before != after:

@@ -17,7 +17,7 @@ from ssm_reconcile.change import Change, Create, Delete, Difference, Expected, R
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, Desired
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
-from ssm_reconcile.renderers.escaping import escaped
+from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.report import Outcome, Report, Result
 
 FORMAT_VERSION = "1.1"
@@ -49,7 +49,7 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[str]:
 
 def escaped_lines(text: str) -> str:
     """Each line made safe to print; line breaks stay."""
-    return "\n".join(escaped(line) for line in text.split("\n"))
+    return "\n".join(escape(line) for line in text.split("\n"))
 
 
 def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from ssm_reconcile.renderers.markdown_blocks import (
     NO_CONTEXT,
     CommentContext,
     alert,
-    fitting,
+    blocks_within,
+    byte_size,
     footer,
-    marker,
-    page,
+    join_blocks,
+    marker_line,
     scope_names,
-    size,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import counted, cut, listed
@@ -56,7 +56,7 @@ def plan_comment(
     budget: int = COMMENT_BUDGET,
     context: CommentContext = NO_CONTEXT,
     level: int = 0,
-    said: str = "",
+    intro: str = "",
 ) -> str:
     """Return a plan as a pull request comment.
 
@@ -66,24 +66,24 @@ def plan_comment(
         context: The origin of the comment.
         level: The first level of detail to try, 0 to 3. The marker has the level that was taken, so that a
             publisher whose comment is refused asks for the next one.
-        said: Markdown of the caller for a line under the title.
+        intro: Markdown of the caller for a line under the title.
     """
-    return _comment(view, budget, context, level, intro=(said,))
+    return _comment(view, budget, context, level, above=(intro,))
 
 
 def _comment(
-    view: PlanView, budget: int, context: CommentContext, level: int, *, intro: Sequence[str]
+    view: PlanView, budget: int, context: CommentContext, level: int, *, above: Sequence[str]
 ) -> str:
     for step in LEVELS[level:-1]:
         first = _first(view, context, step)
-        text = page([first, *intro, *_blocks(view, step), footer(view.short_id, context)])
-        if size(text) <= budget:
+        text = join_blocks([first, *above, *_blocks(view, step), footer(view.short_id, context)])
+        if byte_size(text) <= budget:
             return text
-    return _counts_only(view, budget, context, intro=intro)
+    return _counts_only(view, budget, context, above=above)
 
 
 def _first(view: PlanView, context: CommentContext, level: int) -> str:
-    hidden = marker(view.scope, view.plan_id, context, level=level, danger=len(view.dangerous))
+    hidden = marker_line(view.scope, view.plan_id, context, level=level, danger=len(view.dangerous))
     return f"{hidden}\n{_title(view, level)}"
 
 
@@ -134,38 +134,42 @@ def _blocks(view: PlanView, level: int) -> list[str]:
         found += blocks.by_path(view)
     elif level:
         found.append(blocks.by_pattern(view, limit * 3))
-    found += [blocks.adoptions(view, limit), blocks.pending(view, limit), blocks.dropped(view, limit)]
+    found += [
+        blocks.adoptions(view, limit),
+        blocks.pending_changes(view, limit),
+        blocks.dropped_changes(view, limit),
+    ]
     found += blocks.left_alone(view, limit)
     return [*found, blocks.findings(_other_findings(view), findings)]
 
 
-def _counts_only(view: PlanView, budget: int, context: CommentContext, *, intro: Sequence[str]) -> str:
+def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above: Sequence[str]) -> str:
     """Return the last level: the blocks that fit, most important first."""
     limit, findings = _LIMITS[3]
     dangers = merge_changes(view.dangerous)
-    head = [_first(view, context, LEVELS[-1]), intro[0], _counts(view)]
+    head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
     head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE]))
     last = footer(view.short_id, context)
-    room = budget - size(page([*head, last])) - 200
-    kept = fitting(
+    room = budget - byte_size(join_blocks([*head, last])) - 200
+    kept = blocks_within(
         [
             blocks.danger_alert(view, dangers, named=False) if dangers else "",
             *blocks.warnings(view, limit),
-            *intro[1:],
+            *above[1:],
             blocks.counts_table(view, 60),
             blocks.notes(view),
             blocks.findings(_other_findings(view), findings),
         ],
         room,
     )
-    room -= sum(size(block) + 2 for block in kept)
+    room -= sum(byte_size(block) + 2 for block in kept)
     if dangers and room > 0:
         kept.append(blocks.danger_list(view, dangers, room))
-    return page([*head, *kept, last])
+    return join_blocks([*head, *kept, last])
 
 
 def plan_summary(
-    view: PlanView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT, said: str = ""
+    view: PlanView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT, intro: str = ""
 ) -> str:
     """Return a plan as a job summary in full detail, cut between blocks.
 
@@ -173,15 +177,15 @@ def plan_summary(
         view: The plan.
         budget: The largest size, in bytes of UTF-8.
         context: The origin of the summary.
-        said: Markdown of the caller for a line under the title.
+        intro: Markdown of the caller for a line under the title.
     """
     last = footer(view.short_id, context)
-    whole = page([_title(view, 0), said, *_blocks(view, 0), last])
-    if size(whole) <= budget:
+    whole = join_blocks([_title(view, 0), intro, *_blocks(view, 0), last])
+    if byte_size(whole) <= budget:
         return whole
     dangers = merge_changes(view.dangerous)
-    first = [_title(view, 1), said, _counts(view), blocks.counts_table(view, 200)]
-    room = budget - size(page([*first, last])) - 300
+    first = [_title(view, 1), intro, _counts(view), blocks.counts_table(view, 200)]
+    room = budget - byte_size(join_blocks([*first, last])) - 300
     found = [
         blocks.danger_list(view, dangers, room // 2) if dangers else "",
         *blocks.warnings(view, 40),
@@ -189,20 +193,20 @@ def plan_summary(
         blocks.findings(_other_findings(view), 40),
         *blocks.left_alone(view, 40),
         blocks.adoptions(view, 100),
-        blocks.pending(view, 100),
-        blocks.dropped(view, 100),
+        blocks.pending_changes(view, 100),
+        blocks.dropped_changes(view, 100),
         *blocks.by_target(view, _CHUNK),
     ]
     found = list(filter(None, found))
     kept: list[str] = []
     for block in found:
-        room -= size(block) + 2
+        room -= byte_size(block) + 2
         if room < 0:
             break
         kept.append(block)
     left = counted(len(found) - len(kept), "section")
     cut = alert("NOTE", [f"Cut here: {left} more did not fit. The saved plan holds everything."])
-    return page([*first, *kept, cut if len(kept) < len(found) else "", last])
+    return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
 
 
 def report_comment(
@@ -212,7 +216,7 @@ def report_comment(
     budget: int = COMMENT_BUDGET,
     context: CommentContext = NO_CONTEXT,
     level: int = 0,
-    said: str = "",
+    intro: str = "",
 ) -> str:
     """Return the outcomes of an apply, with the plan where there is one.
 
@@ -222,16 +226,16 @@ def report_comment(
         budget: The largest size, in bytes of UTF-8.
         context: The origin of the comment.
         level: The first level of detail to try, 0 to 3.
-        said: Markdown of the caller after the line under the title.
+        intro: Markdown of the caller after the line under the title.
     """
     if plan is not None:
         # A report of format 1.0 has no approval: the plan that it is shown with was reviewed.
         headline = _headline(report, is_reviewed=not report.approval)
-        intro = ("\n\n".join(filter(None, (headline, said))), *_unapplied(report, 40))
-        return _comment(plan, budget, context, level, intro=intro)
+        above = ("\n\n".join(filter(None, (headline, intro))), *_unapplied(report, 40))
+        return _comment(plan, budget, context, level, above=above)
     for limit in (100, 40, 10, 3):
         text = _report_page(report, context, limit)
-        if size(text) <= budget:
+        if byte_size(text) <= budget:
             return text
     return _report_page(report, context, 0)
 
@@ -296,20 +300,20 @@ def _reasons(
     if not groups:
         return []
     total = sum(group.size for group in groups)
-    body = blocks.grouped(report, groups, limit, labelled=labelled)
-    return [blocks.folded(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
+    body = blocks.by_reason(report, groups, limit, labelled=labelled)
+    return [blocks.fold(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
 
 
 def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
     """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
     applied = f"applied {report.applied:,} of {counted(report.total, 'change')}"
-    head = marker(report.scope, report.plan_id, context, state="applied")
+    head = marker_line(report.scope, report.plan_id, context, state="applied")
     found = [f"{head}\n## SSM apply for {scope_names(report.scope)}: {applied}", _headline(report)]
     if limit:
         found += _unapplied(report, limit)
         found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
         found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
-    return page([*found, footer(report.short_id, context, promise=False)])
+    return join_blocks([*found, footer(report.short_id, context, promise=False)])
 
 
 def failure_comment(
@@ -323,7 +327,7 @@ def failure_comment(
         context: The origin of the comment.
         danger: Number of dangerous changes in the comment before.
     """
-    head = marker(scope, "", context, danger=danger, state="failed")
+    head = marker_line(scope, "", context, danger=danger, state="failed")
     return f"{head}\n{failure_summary(scope, reason, context=context)}"
 
 
@@ -332,7 +336,7 @@ def failure_summary(scope: Sequence[str], reason: str, *, context: CommentContex
     of = f" for {scope_names(scope)}" if any(scope) else ""
     at = f" at {span(context.head[:7])}" if context.head else ""
     warning = alert("CAUTION", ["**There is no plan.** What this comment showed before is out of date."])
-    return page([f"## SSM plan{of}: failed{at}", warning, reason_block(reason)])
+    return join_blocks([f"## SSM plan{of}: failed{at}", warning, reason_block(reason)])
 
 
 def reason_block(reason: str, *, is_counted: bool = True) -> str:
@@ -342,9 +346,9 @@ def reason_block(reason: str, *, is_counted: bool = True) -> str:
     return fence(shown, "text") if shown else ""
 
 
-def gone_comment(scope: str, *, context: CommentContext = NO_CONTEXT) -> str:
+def removed_comment(scope: str, *, context: CommentContext = NO_CONTEXT) -> str:
     """Return the comment of a replication that the spec does not have any more."""
-    head = marker((scope,), "", context, state="gone")
+    head = marker_line((scope,), "", context, state="gone")
     title = f"## SSM plan for {scope_names((scope,))}: not in the spec any more"
     text = "Nothing is planned for it, and its replicas stay as they are: nobody looks after them any more."
-    return page([f"{head}\n{title}", prose(text)])
+    return join_blocks([f"{head}\n{title}", prose(text)])

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers.changes import ACTIONS, ChangeView, MergedChange, merge_changes
-from ssm_reconcile.renderers.escaping import code, escaped, fence, prose, span
+from ssm_reconcile.renderers.escaping import code, escape, fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
 from ssm_reconcile.wording import counted, cut, listed
 
-MARKER = "ssm-reconcile:plan"
+COMMENT_MARK = "ssm-reconcile:plan"
 """First word of the hidden line of every comment."""
 MARKS = {"delete": "-", "create": "+", "adopt": "="}
 """First character of a line in a diff block; a change of an existing parameter gets `!`."""
@@ -46,7 +46,7 @@ class CommentContext:
 NO_CONTEXT = CommentContext()
 
 
-def marker(
+def marker_line(
     scope: Sequence[str],
     plan_id: str,
     context: CommentContext,
@@ -54,7 +54,7 @@ def marker(
     level: int = 0,
     danger: int = 0,
     state: str = "",
-    mark: str = MARKER,
+    mark: str = COMMENT_MARK,
 ) -> str:
     """Return the hidden first line, by which a later run finds the comment.
 
@@ -85,23 +85,23 @@ def marker(
     return f"<!-- {mark} {text} -->"
 
 
-def page(blocks: Iterable[str]) -> str:
+def join_blocks(blocks: Iterable[str]) -> str:
     """Join blocks with an empty line between them."""
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def size(text: str) -> int:
+def byte_size(text: str) -> int:
     """Return the number of bytes in UTF-8."""
     return len(utf8(text))
 
 
-def fitting(blocks: Iterable[str], budget: int) -> list[str]:
+def blocks_within(blocks: Iterable[str], budget: int) -> list[str]:
     """Return the blocks that fit into `budget` bytes; a block that does not fit is left out."""
     kept = []
     for block in filter(None, blocks):
-        if size(block) + 2 <= budget:
+        if byte_size(block) + 2 <= budget:
             kept.append(block)
-            budget -= size(block) + 2
+            budget -= byte_size(block) + 2
     return kept
 
 
@@ -127,7 +127,7 @@ def run_link(context: CommentContext) -> str:
     """Return a link to the run, or nothing unless its URL is a plain web address."""
     if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", context.run_url):
         return ""
-    label = escaped(context.run_label or "this run")
+    label = escape(context.run_label or "this run")
     return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, label)}]({context.run_url})"
 
 
@@ -135,7 +135,7 @@ def _entity(found: re.Match[str]) -> str:
     return f"&#{ord(found[1])};"
 
 
-def folded(summary: str, body: str, *, is_open: bool = False) -> str:
+def fold(summary: str, body: str, *, is_open: bool = False) -> str:
     """Return a part that a reader can fold. `summary` is HTML, `body` Markdown."""
     return f"<details{' open' if is_open else ''}><summary>{summary}</summary>\n\n{body}\n</details>"
 
@@ -253,7 +253,7 @@ def by_target(view: PlanView, chunk: int = 0) -> list[str]:
             title = f"<b>{code(target.label)}</b>: {_tally(part)}"
             title += f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
             lines = [line for change in part for line in _in_full(change)]
-            blocks.append(folded(title, fence(lines), is_open=True))
+            blocks.append(fold(title, fence(lines), is_open=True))
     return blocks
 
 
@@ -301,7 +301,7 @@ def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: int | N
     for change in changes:
         line = _in_one_line(view, change)
         if left is not None:
-            left -= size(line) + 1
+            left -= byte_size(line) + 1
             if left < 0:
                 break
         lines.append(line)
@@ -312,7 +312,7 @@ def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: int | N
     if len(lines) < len(changes):
         body += f"\n\n… and {len(changes) - len(lines):,} more {name}: the saved plan lists them all."
     title = f"<b>{name.capitalize()}</b> ({counted(len(changes), 'parameter')})"
-    return folded(title, body, is_open=True)
+    return fold(title, body, is_open=True)
 
 
 def by_path(view: PlanView, limit: int = 12) -> list[str]:
@@ -327,7 +327,7 @@ def by_path(view: PlanView, limit: int = 12) -> list[str]:
         names = set(path.names)
         inside = [change for change in changes if change.name in names]
         lines = [_in_one_line(view, merged) for merged in merge_changes(inside)]
-        blocks.append(folded(f"{code(path.path)}: {_tally(inside)}", fence(lines)))
+        blocks.append(fold(f"{code(path.path)}: {_tally(inside)}", fence(lines)))
     return blocks
 
 
@@ -352,7 +352,7 @@ def by_pattern(view: PlanView, limit: int) -> str:
     """Return creates, updates and retags, with the names of one path on one line."""
     changes = [c for c in view.changes if not (c.is_dangerous or c.is_pending_only)]
     lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
-    return folded("<b>Everything else, by path</b>", fence(lines)) if lines else ""
+    return fold("<b>Everything else, by path</b>", fence(lines)) if lines else ""
 
 
 def adoptions(view: PlanView, limit: int) -> str:
@@ -362,10 +362,10 @@ def adoptions(view: PlanView, limit: int) -> str:
         return ""
     names = counted(len({change.name for change in changes}), "parameter")
     title = f"<b>Adoptions</b> ({names}, equal already: only tags are written)"
-    return folded(title, fence(_pattern_lines(changes, ("adopt",), limit)))
+    return fold(title, fence(_pattern_lines(changes, ("adopt",), limit)))
 
 
-def pending(view: PlanView, limit: int) -> str:
+def pending_changes(view: PlanView, limit: int) -> str:
     """Return the changes that the spec before makes too: folded, since they are not under review."""
     changes = [change for change in view.changes if change.is_pending_only]
     if not changes:
@@ -374,10 +374,10 @@ def pending(view: PlanView, limit: int) -> str:
     if len(lines) > limit:
         lines = _pattern_lines(changes, ("update", "create", "retag", "adopt"), limit)
     title = f"<b>Pending anyway</b> ({counted(len(changes), 'change')} that the spec before would make too)"
-    return folded(title, fence(lines))
+    return fold(title, fence(lines))
 
 
-def dropped(view: PlanView, limit: int) -> str:
+def dropped_changes(view: PlanView, limit: int) -> str:
     """Return the changes that only the spec before makes."""
     if not view.dropped:
         return ""
@@ -385,7 +385,7 @@ def dropped(view: PlanView, limit: int) -> str:
     if len(lines) > limit:
         lines = _pattern_lines(view.dropped, dict.fromkeys(c.action for c in view.dropped), limit)
     total = counted(len(view.dropped), "change")
-    return folded(f"<b>Not done any more</b> ({total} that only the spec before would make)", fence(lines))
+    return fold(f"<b>Not done any more</b> ({total} that only the spec before would make)", fence(lines))
 
 
 def left_alone(view: RunView, limit: int) -> list[str]:
@@ -395,11 +395,11 @@ def left_alone(view: RunView, limit: int) -> list[str]:
         groups = [group for group in view.groups if group.kind == key]
         if groups:
             title = f"<b>{kind.title(sum(group.size for group in groups))}</b>"
-            blocks.append(folded(title, grouped(view, groups, limit), is_open=key == "invalid"))
+            blocks.append(fold(title, by_reason(view, groups, limit), is_open=key == "invalid"))
     return blocks
 
 
-def grouped(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labelled: bool = False) -> str:
+def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labelled: bool = False) -> str:
     """Return one item a reason with its names. `labelled`: each item begins with its kind."""
     parts = []
     for group in groups[:limit]:
@@ -425,4 +425,4 @@ def findings(items: Sequence[FindingView], limit: int) -> str:
     if len(items) > limit:
         lines.append(f"* … and {len(items) - limit:,} more.")
     title = f"<b>{counted(len(items), 'finding')}</b>"
-    return folded(title, "\n".join(lines), is_open=any(finding.severity == "error" for finding in items))
+    return fold(title, "\n".join(lines), is_open=any(finding.severity == "error" for finding in items))

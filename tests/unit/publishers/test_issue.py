@@ -13,7 +13,7 @@ from ssm_reconcile.publishers.comment import Done, facts_of
 from ssm_reconcile.publishers.drift import failure_drifts, plan_drifts, report_drifts
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.issue import Issues
-from ssm_reconcile.renderers.drift_issue import DRIFT
+from ssm_reconcile.renderers.drift_issue import ISSUE_MARK
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.report import Result
 from tests.github.server import Hub, Issue
@@ -234,7 +234,7 @@ def test_a_long_one_is_shortened_where_github_refuses_it(hub: Hub, look: Look) -
 def test_its_marker_is_not_that_of_a_comment(hub: Hub, look: Look) -> None:
     look(drifting())
     assert facts_of(hub.issues[0].body) is None
-    facts = facts_of(hub.issues[0].body, DRIFT)
+    facts = facts_of(hub.issues[0].body, ISSUE_MARK)
     assert facts is not None
     assert facts["spec"] == SPEC
 

@@ -8,7 +8,16 @@ import unicodedata
 
 import pytest
 
-from ssm_reconcile.renderers.escaping import UNSAFE, code, fence, prose, shown, shown_pair, span, visible
+from ssm_reconcile.renderers.escaping import (
+    UNSAFE,
+    code,
+    fence,
+    prose,
+    span,
+    value_text,
+    value_texts,
+    visible,
+)
 from ssm_reconcile.renderers.json import dumps
 
 
@@ -36,7 +45,7 @@ def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:
 def test_letters_of_a_second_alphabet_within_a_word_are_marked(text: str, seen: str) -> None:
     assert visible(text) == seen
     assert visible(seen) == seen
-    assert seen.replace("\\", "\\\\") in shown(text).replace("\\", "\\\\")
+    assert seen.replace("\\", "\\\\") in value_text(text).replace("\\", "\\\\")
 
 
 @pytest.mark.parametrize(
@@ -111,38 +120,38 @@ def test_a_name_longer_than_any_in_aws_is_cut_and_says_so() -> None:
 
 @pytest.mark.parametrize("text", ['{"max": 100}', "alias/shop", "a,b", "https://x.example/?a=b", "C:\\temp"])
 def test_a_plain_value_is_shown_as_it_is(text: str) -> None:
-    assert shown(text) == text
+    assert value_text(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", " a", "a ", '"a"', "(secret)", "a -> b", "a, b", "a\tb", "a\u00a0b", "…", "a\nb", "\ud800"]
 )
 def test_a_value_that_could_be_misread_is_shown_as_json_that_gives_it_back(text: str) -> None:
-    assert shown(text).startswith('"')
-    assert json.loads(shown(text)) == text
+    assert value_text(text).startswith('"')
+    assert json.loads(value_text(text)) == text
 
 
 def test_a_long_value_is_cut_at_two_hundred_characters_and_says_so() -> None:
-    assert shown("a" * 200) == "a" * 200
-    assert shown("a" * 201) == f'"{"a" * 200}" …'
-    assert shown("a" * 200, cut=True) == f'"{"a" * 200}" …'
+    assert value_text("a" * 200) == "a" * 200
+    assert value_text("a" * 201) == f'"{"a" * 200}" …'
+    assert value_text("a" * 200, cut=True) == f'"{"a" * 200}" …'
 
 
 def test_two_values_that_differ_late_are_shown_where_they_differ() -> None:
-    before, after = shown_pair("x" * 300 + "old", "x" * 300 + "new")
+    before, after = value_texts("x" * 300 + "old", "x" * 300 + "new")
     assert "old" in before
     assert "new" in after
     assert before.startswith("… ")
 
 
 def test_two_values_that_only_look_the_same_are_told_apart() -> None:
-    before, after = shown_pair("é", "e\u0301")
+    before, after = value_texts("é", "e\u0301")
     assert before != after
     assert (before + after).isascii()
 
 
 def test_two_values_that_differ_beyond_what_is_known_come_out_equal() -> None:
-    before, after = shown_pair("x" * 200, "x" * 200, cut=True)
+    before, after = value_texts("x" * 200, "x" * 200, cut=True)
     assert before == after
 
 

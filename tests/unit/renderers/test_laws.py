@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.drift_issue import plan_drift
+from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.escaping import UNSAFE, visible
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import (
@@ -84,7 +84,7 @@ def hostile_plans(draw: Any) -> Plan:
 
 def pages_of(plan: Plan) -> list[str]:
     view = plan_view(read_plan_document(dumps(plans.document_of(plan))))
-    issue = plan_drift(view, context=CommentContext(), budget=COMMENT_BUDGET)
+    issue = plan_issue(view, context=CommentContext(), budget=COMMENT_BUDGET)
     return [*(plan_comment(view, level=level) for level in range(4)), plan_summary(view), issue]
 
 

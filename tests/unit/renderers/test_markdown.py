@@ -232,7 +232,7 @@ def test_conflicts_are_grouped_and_closed_and_what_is_invalid_is_open() -> None:
 
 
 def test_a_line_of_the_caller_stands_under_the_title() -> None:
-    lines = plan_comment(view_of(plans.twelve()), said="**Not applied.**").split("\n")
+    lines = plan_comment(view_of(plans.twelve()), intro="**Not applied.**").split("\n")
     assert lines[3] == "**Not applied.**"
 
 
