@@ -27,7 +27,8 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
 )
-from ssm_reconcile.diff import Scene, TargetDiff, diff
+from ssm_reconcile.diff import TargetDiff, diff
+from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import (
     MANAGED_KEY,
@@ -308,7 +309,7 @@ def judge(
             for address, q in proof.live.items()
         },
     )
-    scene = Scene(
+    scene = TargetContext(
         replication=spec,
         target=aim,
         source=here,

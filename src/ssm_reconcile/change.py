@@ -284,6 +284,11 @@ class Change:
                 assert_never(self.effect)
 
     @property
+    def rests_on_source_tags(self) -> bool:
+        """Whether tags of the source are the reason to remove the replica, or to remove a tag of it."""
+        return self.row is Row.KEPT_OUT or (isinstance(self.effect, Retag) and bool(self.tags.before))
+
+    @property
     def order(self) -> tuple[str, str, str]:
         """How changes are sorted: by replication, target and name."""
         return (self.replication, self.target, self.name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from ssm_reconcile.change import Action, Change, Fate, Hold, Retag, Row, Update
+from ssm_reconcile.change import Action, Change, Fate, Hold, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity, Where
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
@@ -55,7 +55,7 @@ class TargetChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class GuardResult:
     """The changes that one guard withholds in one target.
 
     `message` is the text of a finding, empty for none; `where` is the position of the finding in the spec.
@@ -70,7 +70,7 @@ class Withheld:
     remedy: str = ""
 
 
-Guard: TypeAlias = Callable[[TargetChanges, GuardRules], Iterator[Withheld]]
+Guard: TypeAlias = Callable[[TargetChanges, GuardRules], Iterator[GuardResult]]
 
 
 def withhold_changes(
@@ -101,28 +101,28 @@ def withhold_changes(
     return replace(plan, changes=tuple(changes.values()), findings=tuple(findings))
 
 
-def _guard_incomplete_place(target: TargetChanges, _: GuardRules) -> Iterator[Withheld]:
+def _guard_incomplete_place(target: TargetChanges, _: GuardRules) -> Iterator[GuardResult]:
     """Withhold all changes of an incomplete target, and deletes while the source is incomplete.
 
     `diff` plans none of these. Nothing lifts this guard.
     """
     why = "a place was not listed to the end"
     if not target.target.complete:
-        yield Withheld(target.open(), why)
+        yield GuardResult(target.open(), why)
     elif not target.plan.source_complete:
-        yield Withheld(target.open(Action.DELETE, Action.REPLACE), why)
+        yield GuardResult(target.open(Action.DELETE, Action.REPLACE), why)
 
 
-def _guard_frozen_target(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_frozen_target(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all changes of a target that the spec freezes."""
     name, changes = target.target.name, target.open()
     if target.target.frozen:
         held = counted(len(changes), "change")
         message = f"{name} is frozen: {held} withheld; `frozen: false` lifts it"
-        yield Withheld(changes, "the target is frozen", message, rules.replication.target(name).where)
+        yield GuardResult(changes, "the target is frozen", message, rules.replication.target(name).where)
 
 
-def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all changes of a target whose replicas were in today's source until they were detached.
 
     After a failover the standby region is independent. A spec that names the two regions the wrong way
@@ -137,10 +137,10 @@ def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[
             f" {name}. If they have changed roles for good: --allow-reversed"
         )
         why = "the source was detached from this target"
-        yield Withheld(target.open(), why, message, rules.replication.target(name).where)
+        yield GuardResult(target.open(), why, message, rules.replication.target(name).where)
 
 
-def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all that removes replicas or their tags while the spec selects no source parameter."""
     plan, changes = target.plan, target.open(Action.DELETE, Action.RETAG, Action.REPLACE)
     if plan.selected or rules.run.allow_empty_source:
@@ -153,10 +153,10 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Wi
         f" If that is meant: --allow-empty-source{also}"
     )
     where = rules.replication.source.where or plan.source
-    yield Withheld(changes, "the source holds nothing that the spec selects", message, where)
+    yield GuardResult(changes, "the source holds nothing that the spec selects", message, where)
 
 
-def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold the deletes of orphans, and the releases of adopted ones, while the spec has no id.
 
     Without an id in the records, the orphans may belong to another spec with the same name.
@@ -169,25 +169,20 @@ def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]
         f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
     )
     why, where = "`orphans: delete` needs an `id` in the spec", rules.replication.where
-    yield Withheld(changes, why, message, where, remedy=NO_ID_REMEDY)
+    yield GuardResult(changes, why, message, where, remedy=NO_ID_REMEDY)
 
 
-def _guard_unconfirmed(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_unconfirmed(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold changes whose ownership tags could not be confirmed by a direct read."""
     for change in target.open():
         why = rules.unconfirmed.get((target.target.name, canonical(change.name)))
-        if why is None and change.source_name is not None and _rests_on_source_tags(change):
+        if why is None and change.source_name is not None and change.rests_on_source_tags:
             why = rules.unconfirmed.get(("", canonical(change.source_name)))
         if why is not None:
-            yield Withheld([change], why)
+            yield GuardResult([change], why)
 
 
-def _rests_on_source_tags(change: Change) -> bool:
-    """Whether tags of the source are the reason to remove the replica, or to remove a tag of it."""
-    return change.row is Row.KEPT_OUT or (isinstance(change.effect, Retag) and bool(change.tags.before))
-
-
-def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold replacements: between delete and create, readers fail, and the history is lost."""
     changes = target.open(Action.REPLACE)
     message = (
@@ -195,10 +190,10 @@ def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[Withhel
         " withheld without --allow-replace"
     )
     if not rules.run.allow_replace:
-        yield Withheld(changes, "only with --allow-replace", message)
+        yield GuardResult(changes, "only with --allow-replace", message)
 
 
-def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold updates and replacements of replicas that another writer has changed."""
     changes = [change for change in target.open() if change.changed_outside]
     message = (
@@ -207,10 +202,10 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
         " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
     )
     if not rules.run.overwrite_outside and rules.replication.changed_outside is not OnOutside.OVERWRITE:
-        yield Withheld(changes, "only with --overwrite-outside", message)
+        yield GuardResult(changes, "only with --overwrite-outside", message)
 
 
-def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold writes that turn a SecureString into plain text, unless the source was made plain as well.
 
     Changes that another guard withholds are included: the flag of that guard alone must not write them.
@@ -223,10 +218,10 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[Withhe
         " name it with --only and give --allow-exposure"
     )
     if not rules.run.allow_exposure:
-        yield Withheld(changes, "only with --only and --allow-exposure", message)
+        yield GuardResult(changes, "only with --only and --allow-exposure", message)
 
 
-def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all deletes and replacements of a target if they exceed the limit, or half of its replicas.
 
     One delete never exceeds half. A limit that is given for this run replaces both checks. A run for some
@@ -247,7 +242,7 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Wit
         f" If meant: --max-deletes {count}"
     )
     where = rules.replication.limit_lines.get("max_deletes")
-    yield Withheld(changes, f"{count} deletes are {why}", message, where, limit, count)
+    yield GuardResult(changes, f"{count} deletes are {why}", message, where, limit, count)
 
 
 def _may_delete(change: Change) -> bool:
@@ -257,7 +252,7 @@ def _may_delete(change: Change) -> bool:
     return change.action in (Action.DELETE, Action.REPLACE)
 
 
-def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[Withheld]:
+def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all updates and replacements of a target if they exceed a percentage of its replicas.
 
     Creates, adoptions and retags do not count, so that an interrupted first apply can continue. A run for
@@ -275,7 +270,7 @@ def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Itera
         f" withheld. If meant: --max-change-percent {percent}, or raise guards.max_change_percent"
     )
     where = rules.replication.limit_lines.get("max_change_percent")
-    yield Withheld(changes, why, message, where, limit, percent)
+    yield GuardResult(changes, why, message, where, limit, percent)
 
 
 GUARDS: Mapping[str, Guard] = {

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
-from ssm_reconcile.region_ties import RegionTie
-
 Tags: TypeAlias = Mapping[str, str]
 
 SECURE = "SecureString"
@@ -190,6 +188,14 @@ class Value:
     version: int
     last_modified: datetime
     text: Sealed
+
+
+class RegionTie(StrEnum):
+    """What ties a value to its region, the hardest to carry over first."""
+
+    ID = "id"
+    ARN = "arn"
+    REGION = "region"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ssm_reconcile import apply, narrowing, observe, pending
+from ssm_reconcile import apply, observe, pending
 from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.clock import Stop
-from ssm_reconcile.diff import TargetDiff, value_findings
-from ssm_reconcile.diff.renames import renamed
+from ssm_reconcile.diff import TargetDiff
+from ssm_reconcile.diff.findings import value_findings
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.key_findings import unchecked_keys, unusable_source_keys
 from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
 from ssm_reconcile.places import narrowed
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.plan_findings import (
+    find_renamed_spec,
+    find_unchecked_keys,
+    find_unusable_source_keys,
+    report_unmatched,
+)
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
@@ -110,7 +115,7 @@ def _with_unmatched(
         for one in source.parameters.values()
         if spec.rule_for(one.name, one.type) is not None
     )
-    return narrowing.report_unmatched(plan, parts, names)
+    return report_unmatched(plan, parts, names)
 
 
 def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: Stop) -> Report:
@@ -184,9 +189,11 @@ def _judge(
                 if scope.addresses is None
                 else ()
             ),
-            *renamed(spec, source.place, drafts, whole),
-            *unchecked_keys(spec, situation.rings),
-            *unusable_source_keys(spec, source, situation.rings[SOURCE], changes, _unread(situation.views)),
+            *find_renamed_spec(spec, source.place, {name: one.others for name, one in drafts.items()}, whole),
+            *find_unchecked_keys(spec, situation.rings),
+            *find_unusable_source_keys(
+                spec, source, situation.rings[SOURCE], changes, _unread(situation.views)
+            ),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *value_findings(
                 spec.name, source.place.region, (note for one in drafts.values() for note in one.value_notes)

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ssm_reconcile import observe
-from ssm_reconcile.diff import Scene, TargetDiff, diff, matching, rests_on
+from ssm_reconcile.diff import TargetDiff, diff, rests_on
+from ssm_reconcile.diff.case import TargetContext, matching_patterns
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
     SOURCE,
@@ -46,7 +47,7 @@ Ask: TypeAlias = Callable[[str, frozenset[str]], Told]
 class View:
     """One target as it was judged: what its rows were made from."""
 
-    scene: Scene
+    scene: TargetContext
     desired: Mapping[str, Desired]
 
 
@@ -155,7 +156,7 @@ def _selection(spec: Replication, situation: Situation, only: tuple[Glob, ...]) 
         landing = {
             spec.address(name, source.place, live.place, target) for target, live in situation.live.items()
         }
-        patterns = matching(only, {name, *landing})
+        patterns = matching_patterns(only, {name, *landing})
         in_scope += bool(patterns)
         matched |= patterns
     return replace(situation, selected=len(names), in_scope=in_scope, matched=frozenset(matched))
@@ -192,7 +193,7 @@ def _asked_for(
             address: one
             for address, one in every.items()
             if ((chosen := settling.addresses_in(name)) is None or address in chosen)
-            and (not settling.only or matching(settling.only, (one.name, one.source.name)))
+            and (not settling.only or matching_patterns(settling.only, (one.name, one.source.name)))
         }
         for name, every in desired.items()
     }
@@ -251,7 +252,7 @@ def _views(settling: Settling, situation: Situation) -> dict[str, View]:
     _ask(settling, proofs)
     return {
         name: View(
-            Scene(
+            TargetContext(
                 replication=settling.spec,
                 target=settling.spec.target(name),
                 source=situation.source,

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from ssm_reconcile.aws_limits import ADVANCED_BYTES, PATTERN_LIMIT, STANDARD_BYTES
 from ssm_reconcile.encoding import is_unicode, utf8
-from ssm_reconcile.model import SECURE, STRING_LIST, Reading, Sealed, Substitution, Value
-from ssm_reconcile.region_ties import remaining_tie
+from ssm_reconcile.model import SECURE, STRING_LIST, Reading, RegionTie, Sealed, Substitution, Value
 from ssm_reconcile.secret_detection import value_looks_secret
 
 EXCERPT = 200
@@ -154,4 +154,50 @@ def read(
         looks_secret=looks_secret,
         tie=remaining_tie(before, text, region) if region and plain else None,
         type=value.type,
+    )
+
+
+_ID = re.compile(
+    r"(?<![A-Za-z0-9-])(?:ami|vpc|subnet|sg|i|vol|snap|eni|rtb|igw|nat|eipalloc|acl|tgw|fs|lt|vpce|pcx"
+    r"|sgr|vpce-svc)-(?:[0-9a-f]{17}|(?=[0-9]{0,7}[a-f])[0-9a-f]{8})(?![A-Za-z0-9])"
+)
+"""Eight digits without a letter are more often a date or a number."""
+_GENERATED = (
+    r"[^\s\"',]*(?:[0-9a-f]{8}-[0-9a-f]{4}|[0-9a-f]{16}|(?<=secret:)[^\s\"',]*-[A-Za-z0-9]{6}(?![\w-]))"
+)
+
+
+def region_tie(text: str, region: str) -> RegionTie | None:
+    """Return what ties a plain value to the region that it was read from; None when nothing does."""
+    if _ID.search(text):
+        return RegionTie.ID
+    if region not in text.lower():
+        return None
+    arn = rf"arn:aws[a-z-]*:[a-z0-9-]+:{re.escape(region)}:\d*:{_GENERATED}"
+    if re.search(arn, text):
+        return RegionTie.ARN
+    return RegionTie.REGION if re.search(rf"(?<![a-z0-9]){re.escape(region)}(?!\d)", text.lower()) else None
+
+
+def remaining_tie(before: str, after: str, region: str) -> RegionTie | None:
+    """Return what still ties a value to its region after the rewrites; None when nothing does.
+
+    Only what the rewrites left as it was counts. The bare name of a region is not a tie here.
+    """
+    if any(found[0] in before for found in _ID.finditer(after)):
+        return RegionTie.ID
+    if region not in after.lower():
+        return None
+    pattern = _host_or_arn(region)
+    return RegionTie.REGION if pattern.search(after) and pattern.search(before) else None
+
+
+@lru_cache
+def _host_or_arn(region: str) -> re.Pattern[str]:
+    """Return the pattern of an ARN in a region, and of a host name with the region as a label."""
+    name = re.escape(region)
+    return re.compile(
+        rf"arn:aws[a-z-]{{0,12}}:[a-z0-9-]{{1,40}}:{name}:|(?<![A-Za-z0-9]){name}\.[a-z]"
+        rf"|[a-z0-9]\.{name}(?![a-z0-9-])",
+        re.IGNORECASE,
     )

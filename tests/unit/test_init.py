@@ -17,8 +17,8 @@ from ssm_reconcile.init.paths import (
     top_paths,
 )
 from ssm_reconcile.init.survey import End, Likeness, survey
-from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place
-from ssm_reconcile.region_ties import RegionTie, region_tie, remaining_tie
+from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, RegionTie
+from ssm_reconcile.shape import region_tie, remaining_tie
 from ssm_reconcile.spec import Glob
 from tests.builders import Stage, unwatched
 from tests.fake_aws.store import Memory

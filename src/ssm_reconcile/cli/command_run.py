@@ -156,11 +156,11 @@ def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions
 
 def check_narrowing(plan: Plan) -> None:
     """Raise UsageError when no pattern of `--only` matches anything, as far as every place was listed."""
-    from ssm_reconcile.narrowing import CODE
+    from ssm_reconcile.plan_findings import UNMATCHED
 
     unmatched = plan.narrowing.unmatched
     if unmatched and unmatched == plan.narrowing.only and plan.complete:
-        raise UsageError("; ".join(finding.message for finding in plan.findings if finding.code == CODE))
+        raise UsageError("; ".join(finding.message for finding in plan.findings if finding.code == UNMATCHED))
 
 
 def saved_document(

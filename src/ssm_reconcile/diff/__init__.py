@@ -1,11 +1,10 @@
-"""Desired + live -> what is to be done at each address of one target, by the table of cases.
+"""Desired + live -> the changes and findings of one target, by the table of cases.
 
-advice.py      what the values call for: findings that quote none
-case.py        one address, with everything the table asks about it
-compare.py     which attributes differ
-table.py       the rows, in order: the specification
-results.py     what follows from a row
-provenance.py  whose work a replica is
+case.py      one address, with all that the table asks about it
+compare.py   the attributes and tags that differ
+table.py     the rows, in order: the specification
+results.py   case and row -> change, or the reason why nothing is done
+findings.py  cases -> findings
 """
 
 from __future__ import annotations
@@ -14,22 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
-from ssm_reconcile.diff.advice import ValueNotes, notes_of, value_findings
-from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags, matching, unplaced
+from ssm_reconcile.diff.case import Case, TargetContext, cases, matching_patterns
+from ssm_reconcile.diff.findings import ValueNote, patterns_of, target_findings, unplaced_in_run, value_notes
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
-from ssm_reconcile.errors import Address, Finding, Severity
+from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import Desired, Problem, canonical
 from ssm_reconcile.plan import Other
-from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
-from ssm_reconcile.wording import first_of
-
-__all__ = ["Scene", "TargetDiff", "diff", "matching", "rests_on", "value_findings"]
+from ssm_reconcile.record import Standing, standing, was_replica_of
 
 CONFIRMED_RETAGS = 50
 """Up to so many retags of a target are confirmed when they are planned."""
-NAMED = 5
-"""How many addresses a finding names before it only counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +43,18 @@ class TargetDiff:
     going: int = 0
     matched: frozenset[str] = frozenset()
     """The patterns of `--only` that match an address of a row, or the source of it."""
-    value_notes: tuple[ValueNotes, ...] = ()
+    value_notes: tuple[tuple[ValueNote, str], ...] = ()
 
 
-def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
+def diff(scene: TargetContext, desired: Mapping[str, Desired]) -> TargetDiff:
     """Puts every address of one target into its row; sorted by address.
 
     A run narrowed by `--only` sees only the addresses that match; `replicas` counts all of them.
     """
     changes: list[Change] = []
     others: list[Other] = []
-    problems: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
-    notes: list[ValueNotes] = []
+    problems: list[tuple[Problem, str]] = []
+    notes: list[tuple[ValueNote, str]] = []
     in_sync = replicas = going = 0
     matched: set[str] = set()
     for case in cases(scene, desired):
@@ -69,38 +63,33 @@ def diff(scene: Scene, desired: Mapping[str, Desired]) -> TargetDiff:
             going += _would_go(case)
             continue
         if scene.only:
-            patterns = matching(scene.only, _names(case))
+            patterns = matching_patterns(scene.only, _names(case))
             if not patterns:
                 continue
             matched |= patterns
         row = row_of(case)
         outcome = result(case, row)
         if row is Row.INVALID:
-            for problem in case.problems:
-                problems.setdefault(_subject(problem, case.name), []).append((problem, case.name))
+            problems += [(problem, case.name) for problem in case.problems]
         if outcome is None:
             in_sync += 1
         elif isinstance(outcome, Change):
             changes.append(outcome)
-            notes += [note] if (note := notes_of(case)) else []
+            notes += value_notes(case)
         else:
             others.append(outcome)
-    findings = (
-        *_problem_findings(scene, problems),
-        *_copied_findings(scene, desired),
-        *_id_findings(scene, desired),
-        *_warnings(changes),
-    )
+    left = unplaced_in_run(scene, desired)
+    matched.update(*(patterns_of(scene, one) for every in left.values() for one in every))
     return TargetDiff(
         changes=tuple(changes),
         others=tuple(others),
         in_sync=in_sync,
         replicas=replicas,
-        findings=findings,
+        findings=tuple(target_findings(scene, desired, left, problems, changes)),
         reversed_roles=_reversed_roles(scene, desired),
         going=going,
         value_notes=tuple(notes),
-        matched=_matched_unplaced(scene, desired).union(matched),
+        matched=frozenset(matched),
     )
 
 
@@ -112,7 +101,7 @@ def _would_go(case: Case) -> bool:
     return isinstance(outcome, Change) and isinstance(outcome.effect, Delete)
 
 
-def _reversed_roles(scene: Scene, desired: Mapping[str, Desired]) -> tuple[str, ...]:
+def _reversed_roles(scene: TargetContext, desired: Mapping[str, Desired]) -> tuple[str, ...]:
     """What the source holds detached from this place; what is ours here was agreed to before."""
     claim = scene.replication.claim(scene.source.place)
     return tuple(
@@ -133,129 +122,6 @@ def _names(case: Case) -> set[str]:
     return {case.name} if source is None else {case.name, source}
 
 
-def _subject(problem: Problem, name: str) -> tuple[str, str]:
-    """Problems of one key are one finding, however many parameters it hits."""
-    return (problem.kind.value, problem.subject or name)
-
-
-def _problem_findings(
-    scene: Scene, problems: Mapping[tuple[str, str], list[tuple[Problem, str]]]
-) -> list[Finding]:
-    found = []
-    for (kind, subject), every in sorted(problems.items()):
-        problem, name = every[0]
-        target = scene.target.name
-        if problem.subject:
-            message = f"{problem.reason} (needed by {first_of([name for _, name in every], NAMED)})"
-        else:
-            message = f"{name}: {problem.reason}"
-        about = tuple(Address(target, name) for _, name in every)
-        found.append(Finding(Severity.ERROR, kind, message, f"{target} {subject}", about))
-    return found
-
-
-def _copied_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
-    return [
-        Finding(
-            Severity.WARNING,
-            "copied-tags",
-            f"{address} carries our owner tag and a record that was written for another parameter:"
-            " somebody copied the tags. It is left alone; remove the ssm-reconcile:* tags from it.",
-            f"{scene.target.name} {address}",
-        )
-        for address in copied_tags(scene, desired)
-        if _is_in_run(scene, address)
-    ]
-
-
-def _is_in_run(scene: Scene, address: str) -> bool:
-    """Whether the run is about an address on which nothing is placed."""
-    if scene.addresses is not None and address not in scene.addresses:
-        return False
-    return not scene.only or bool(_patterns(scene, address))
-
-
-def _patterns(scene: Scene, address: str) -> frozenset[str]:
-    """Return the patterns of `--only` that match the address, or the source that its tags name."""
-    source = source_name(scene.live.tags_of(address), address, scene.source.place)
-    return matching(scene.only, {scene.live.parameters[address].name, *([source] if source else [])})
-
-
-def _unplaced_in_run(scene: Scene, desired: Mapping[str, Desired], status: Standing) -> list[str]:
-    return [address for address in unplaced(scene, desired, status) if _is_in_run(scene, address)]
-
-
-def _matched_unplaced(scene: Scene, desired: Mapping[str, Desired]) -> frozenset[str]:
-    """Return the patterns of `--only` that match a replica which a finding names."""
-    addresses = (
-        address
-        for status in (Standing.NO_ID, Standing.OTHER_ID)
-        for address in _unplaced_in_run(scene, desired, status)
-    )
-    return frozenset().union(*(_patterns(scene, address) for address in addresses))
-
-
-def _id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
-    return [*_without_id_findings(scene, desired), *_another_id_findings(scene, desired)]
-
-
-def _without_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
-    names = _unplaced_in_run(scene, desired, Standing.NO_ID)
-    if not names:
-        return []
-    target = scene.target.name
-    message = (
-        f"{target}: replicas without an `id`, on which nothing is placed: {len(names)}"
-        f" ({first_of(names, NAMED)})."
-        f" They have the owner tag of {_owner_names(scene, names)}, but may belong to another spec with the"
-        " same name, so they are not deleted. If they are of this spec, delete them yourself."
-        f" `ssm-reconcile detach --target {target} --without-id` is for a failover only: it detaches"
-        f" every replica in {target}, and nothing is written to them any more."
-    )
-    return [Finding(Severity.WARNING, "replica-without-id", message, target)]
-
-
-def _another_id_findings(scene: Scene, desired: Mapping[str, Desired]) -> list[Finding]:
-    names = _unplaced_in_run(scene, desired, Standing.OTHER_ID)
-    if not names:
-        return []
-    target = scene.target.name
-    message = (
-        f"{target}: replicas of another id, on which nothing is placed: {len(names)}"
-        f" ({first_of(names, NAMED)})."
-        f" They have the owner tag of {_owner_names(scene, names)}. They belong to another spec with the"
-        " same name, or to this spec before its `id` was changed or removed. They are left alone."
-        " If the other id is an earlier one of this spec, add it to `previous_ids`."
-    )
-    return [Finding(Severity.WARNING, "replica-of-another-id", message, target)]
-
-
-def _owner_names(scene: Scene, addresses: list[str]) -> str:
-    """Return the names of the replications in the owner tags of some replicas."""
-    owners = {scene.live.tags_of(address)[OWNER] for address in addresses}
-    return " or ".join(sorted({owner.rpartition("@")[0] for owner in owners}))
-
-
-def _warnings(changes: list[Change]) -> list[Finding]:
-    return [
-        Finding(
-            Severity.WARNING,
-            "regional-value",
-            f"{change.name}: {warning}",
-            f"{change.target} {change.name}",
-            (Address(change.target, change.name),),
-        )
-        for change in changes
-        if change.desired is not None
-        for warning in change.desired.warnings
-    ]
-
-
-def _rests_on_source(change: Change) -> bool:
-    """Whether the source's tags are the reason to take something away: the replica, or a tag of it."""
-    return change.row is Row.KEPT_OUT or (isinstance(change.effect, Retag) and bool(change.tags.before))
-
-
 def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
     """The addresses whose tags the planned changes rest on, by target; under `""` those of the source.
 
@@ -273,6 +139,6 @@ def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
         wanted[""] |= {
             canonical(change.source_name)
             for change in chosen
-            if change.source_name is not None and _rests_on_source(change)
+            if change.source_name is not None and change.rests_on_source_tags
         }
     return {end: frozenset(names) for end, names in wanted.items()}

@@ -16,8 +16,8 @@ from ssm_reconcile.diff.compare import (
     value_difference,
     verdict,
 )
-from ssm_reconcile.diff.tiers import with_tier
 from ssm_reconcile.model import (
+    ADVANCED,
     STANDARD,
     Desired,
     Keyring,
@@ -41,11 +41,11 @@ from ssm_reconcile.record import (
     source_name,
     standing,
 )
-from ssm_reconcile.spec import Glob, Replication, Run, Target
+from ssm_reconcile.spec import Glob, Replication, Run, Target, TierMode
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class TargetContext:
     """What is the same for all addresses of one target."""
 
     replication: Replication
@@ -82,7 +82,7 @@ class Case:
     here. The rest is what was compared; it is empty where nothing is to be compared.
     """
 
-    scene: Scene
+    scene: TargetContext
     address: str
     desired: Desired | None
     live: Parameter | None
@@ -149,7 +149,7 @@ class Case:
         return not (same_moment and (reading.version, reading.type) == (live.version, live.type))
 
 
-def cases(scene: Scene, desired: Mapping[str, Desired]) -> Iterator[Case]:
+def cases(scene: TargetContext, desired: Mapping[str, Desired]) -> Iterator[Case]:
     """Each address that is ours or on which a source parameter is placed, sorted."""
     claim = scene.replication.claim(scene.source.place)
     for address in sorted(desired.keys() | scene.live.parameters.keys()):
@@ -182,12 +182,12 @@ def _with_skip_tag(case: Case) -> Case:
     return replace(case, problems=(*case.problems, *found), doubtful_tag=True) if found else case
 
 
-def matching(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
+def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
     """Return the texts of the globs that match at least one of some names."""
     return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
 
 
-def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
+def copied_tags(scene: TargetContext, desired: Mapping[str, Desired]) -> list[str]:
     """Addresses where nothing is placed and somebody copied our tags to, sorted."""
     owners = scene.replication.owners(scene.source.place)
     return sorted(
@@ -199,7 +199,7 @@ def copied_tags(scene: Scene, desired: Mapping[str, Desired]) -> list[str]:
     )
 
 
-def unplaced(scene: Scene, desired: Mapping[str, Desired], status: Standing) -> list[str]:
+def unplaced(scene: TargetContext, desired: Mapping[str, Desired], status: Standing) -> list[str]:
     """Return the addresses with that standing on which nothing is placed, sorted."""
     claim = scene.replication.claim(scene.source.place)
     return sorted(
@@ -234,7 +234,7 @@ def _compared(case: Case) -> Case:
     unproven = live is not None and case.address in scene.unproven
     known = _verdict(case, unproven=unproven)
     assert case.desired is not None
-    wanted = with_tier(scene.target.tier, case.desired, live, case.source_reading, known)
+    wanted = _with_tier(scene.target.tier, case.desired, live, case.source_reading, known)
     case = replace(case, desired=wanted)
     if live is None:
         return replace(case, problems=(*wanted.problems, *_read_problems(case)))
@@ -253,6 +253,30 @@ def _compared(case: Case) -> Case:
         unproven=unproven,
         needs_replace=cannot_change_in_place(wanted, live, differences),
     )
+
+
+def _with_tier(
+    mode: TierMode, desired: Desired, live: Parameter | None, reading: Reading | None, known: Verdict
+) -> Desired:
+    """Return the desired parameter with the tier to request, once the live parameter is known.
+
+    `reading` is the shaped source value where it was read, `known` whether it equals the live value.
+    """
+    if mode is not TierMode.KEEP:
+        return desired
+    source = desired.source
+    tier = source.tier if live is None else live.tier
+    if tier != STANDARD:
+        return replace(desired, tier=tier)
+    if source.policies:
+        return replace(desired, tier=ADVANCED)
+    if known is Verdict.EQUAL:  # the live parameter holds the value in this tier
+        return replace(desired, tier=STANDARD)
+    if reading is None:
+        held = source.tier == STANDARD and not desired.substitutions
+        return replace(desired, tier=STANDARD, may_rise=not held)
+    held = source.tier == STANDARD and not reading.rewritten
+    return replace(desired, tier=STANDARD if held or reading.fits_standard else ADVANCED)
 
 
 def _verdict(case: Case, *, unproven: bool) -> Verdict:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.diff.case import Case, Scene, cases
+from ssm_reconcile.diff.case import Case, TargetContext, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, lifting, remedies, rows
@@ -29,7 +29,7 @@ from ssm_reconcile.spec import Replication
 
 __all__ = ["Explanation", "Seen", "addresses", "explain"]
 
-Seen: TypeAlias = Mapping[str, tuple[Scene, Mapping[str, Desired]]]
+Seen: TypeAlias = Mapping[str, tuple[TargetContext, Mapping[str, Desired]]]
 """The targets that were listed, by name, as they were judged."""
 
 
@@ -110,7 +110,7 @@ def _unseen(name: str, part: ReplicationPlan, target: str, place: str, again: Co
     )
 
 
-def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: Scene) -> Explanation:
+def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: TargetContext) -> Explanation:
     """Nothing is placed here and nothing here is ours."""
     answer, advice = remedies.unselected(address, spec, scene)
     return Explanation(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ssm_reconcile.change import Change, Difference
-from ssm_reconcile.diff.case import Case, Scene
+from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.model import MANAGED_KEY, Desired, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
@@ -36,7 +36,7 @@ def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
             yield "differs", _tag_change(tags.before, tags.after)
 
 
-def of_nobodys(address: str, spec: Replication, scene: Scene) -> Iterator[Fact]:
+def of_nobodys(address: str, spec: Replication, scene: TargetContext) -> Iterator[Fact]:
     """Yield what is at a name that is not selected, at both ends; nothing of a source that is not there."""
     source = scene.source.parameters.get(address)
     if source is not None:

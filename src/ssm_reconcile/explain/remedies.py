@@ -8,7 +8,7 @@ from typing import assert_never
 
 from ssm_reconcile.change import Change, Row
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.diff.case import Case, Scene
+from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
@@ -187,7 +187,7 @@ _UNPLACED = {
 }
 
 
-def unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list[str]]:
+def unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
     """Return why no row applies to a name here, and what would change that."""
     answer, advice = _unselected(address, spec, scene)
     claim = spec.claim(scene.source.place)
@@ -200,7 +200,7 @@ def unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list
     return f"{answer}; {kept}", [remedy, *advice]
 
 
-def _unselected(address: str, spec: Replication, scene: Scene) -> tuple[str, list[str]]:
+def _unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
     source = scene.source.parameters.get(address)
     if source is None:
         return (

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ssm_reconcile.init.paths import Path, cover_within, parts_of, speakable, top_paths
 from ssm_reconcile.init.replicas import foreign_replicas
 from ssm_reconcile.init.survey import End, Likeness, Survey, survey
-from ssm_reconcile.region_ties import RegionTie
+from ssm_reconcile.model import RegionTie
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
 from ssm_reconcile.spec import Adopt, Glob
 

@@ -28,14 +28,14 @@ from ssm_reconcile.model import (
     Place,
     Question,
     Reading,
+    RegionTie,
     Substitution,
     Tags,
     canonical,
 )
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import OWNER, PREFIX
-from ssm_reconcile.region_ties import RegionTie, region_tie
-from ssm_reconcile.shape import seal, shape
+from ssm_reconcile.shape import region_tie, seal, shape
 from ssm_reconcile.stores.base import Reader
 
 CHUNK = 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssm_reconcile.diff.case import Case, Scene, cases, copied_tags
+from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags
 from ssm_reconcile.diff.compare import Verdict
 from ssm_reconcile.model import Listing, Readings, canonical
 from ssm_reconcile.record import RECORD, Standing, digest
@@ -25,9 +25,9 @@ def scene(
     live: tuple[Held, ...] = (),
     spec: Replication | None = None,
     settled: frozenset[str] = frozenset(),
-) -> Scene:
+) -> TargetContext:
     spec = spec or replication()
-    return Scene(
+    return TargetContext(
         replication=spec,
         target=spec.targets[0],
         source=listed(HERE, *source),

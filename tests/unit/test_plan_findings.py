@@ -6,8 +6,8 @@ import pytest
 
 from ssm_reconcile.change import Change, Create, Delete, Replace, Retag, TagDiff, Update
 from ssm_reconcile.errors import Severity
-from ssm_reconcile.key_findings import unusable_source_keys
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Key, Keyring, KeyState, Listing
+from ssm_reconcile.plan_findings import find_unusable_source_keys
 from ssm_reconcile.spec import Run
 from tests.builders import HERE, Stage, change, desired, parameter, record, replication, target
 
@@ -26,7 +26,8 @@ def found(
     """The messages about a source with six secrets under one key in that state."""
     held = {name: parameter(name, SECURE, key_id=key) for name in SECRETS}
     ring = Keyring({key: Key(ARN, state)})
-    findings = unusable_source_keys(replication(), Listing(HERE, parameters=held), ring, changes, unread)
+    source = Listing(HERE, parameters=held)
+    findings = list(find_unusable_source_keys(replication(), source, ring, changes, unread))
     assert all((one.severity, one.where) == (Severity.ERROR, "the source") for one in findings)
     return [one.message for one in findings]
 
@@ -92,7 +93,8 @@ def test_a_plain_parameter_needs_no_key_even_where_the_managed_key_is_disabled()
     held = {"/p/a": parameter("/p/a")}
     ring = Keyring({MANAGED_KEY: Key(ARN, KeyState.DISABLED)})
     plain = change(Create(desired("/p/a")))
-    assert unusable_source_keys(replication(), Listing(HERE, parameters=held), ring, [plain], ()) == []
+    source = Listing(HERE, parameters=held)
+    assert list(find_unusable_source_keys(replication(), source, ring, [plain], ())) == []
 
 
 def test_a_replacement_writes_a_value_and_needs_the_key() -> None:

@@ -1,0 +1,195 @@
+"""Findings about a whole plan: KMS keys of the source, a renamed spec, patterns that match nothing.
+
+keys-unchecked         KMS did not describe keys of a place
+source-key             a key of the source does not decrypt, and values under it must be read
+spec-renamed           replicas of another name at the same source are in the way
+only-matches-nothing   a pattern of `--only` matches no selected parameter and no replica
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+from ssm_reconcile.change import Change, Create, Replace, Row, Update
+from ssm_reconcile.errors import Address, Finding, Severity
+from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Place, canonical
+from ssm_reconcile.plan import Other, Plan, ReplicationPlan
+from ssm_reconcile.record import OWNER
+from ssm_reconcile.spec import Glob, Replication
+from ssm_reconcile.wording import first_of
+
+NAMED = 5
+"""The number of names that a finding lists; the others are counted."""
+MIN_RENAMED = 2
+"""The fewest foreign replicas of one name that make a renamed spec likely."""
+UNMATCHED = "only-matches-nothing"
+MAX_COMPARED = 1000
+"""Siblings that are compared with a misspelt level: each comparison is quadratic in its length."""
+_REPLICATION_NAME = re.compile(r"[a-z0-9-]{1,64}")
+_KEY_FAULTS = {
+    KeyState.DISABLED: ("is disabled", "enable it (aws kms enable-key)"),
+    KeyState.PENDING_DELETION: (
+        "is pending deletion",
+        "cancel the deletion (aws kms cancel-key-deletion) and enable it",
+    ),
+    KeyState.UNAVAILABLE: (
+        "has no key material that can be used now",
+        "import its key material, or connect its key store",
+    ),
+    KeyState.MISSING: ("does not exist", "recover it if its deletion is not over"),
+}
+
+
+def find_unchecked_keys(spec: Replication, rings: Mapping[str, Keyring]) -> Iterator[Finding]:
+    """Yield the keys that KMS did not describe: only their use shows whether they are usable."""
+    for end, ring in sorted(rings.items()):
+        label = f"target {end}" if end else "the source"
+        unknown = sorted(name for name, key in ring.keys.items() if key.state is KeyState.UNKNOWN)
+        if not ring.trouble and not unknown:
+            continue
+        why = ring.trouble or (
+            f"{', '.join(unknown)}: kms:DescribeKey is denied. Allow it in the role's policy and in the key"
+            " policies, and remove any policy that denies it explicitly."
+        )
+        message = f"{spec.name}: KMS keys of {label} could not be checked: {why}"
+        yield Finding(Severity.WARNING, "keys-unchecked", message, label)
+
+
+def find_unusable_source_keys(
+    spec: Replication, source: Listing, ring: Keyring, changes: Iterable[Change], unread: Iterable[str]
+) -> Iterator[Finding]:
+    """Yield each source key that does not decrypt, with the parameters whose values must be read.
+
+    Only values that a change needs count: a replica in sync does not depend on the key of the source.
+
+    Args:
+        spec: The replication.
+        source: The parameters of the source.
+        ring: The keys of the source, as KMS describes them.
+        changes: The planned changes of all targets.
+        unread: Names of source parameters whose values could not be read for this plan.
+    """
+    names: dict[str, set[str]] = {}
+    for name in {canonical(one) for one in (*_names_to_read(changes), *unread)}:
+        parameter = source.parameters.get(name)
+        if parameter is None or not parameter.is_secret:
+            continue
+        reference = parameter.key_id or MANAGED_KEY
+        key = ring.keys.get(reference)
+        if key is not None and _is_unusable(reference, key):
+            names.setdefault(reference, set()).add(parameter.name)
+    for reference, under in sorted(names.items()):
+        fault, remedy = _KEY_FAULTS[ring.keys[reference].state]
+        message = (
+            f"{spec.name}: the KMS key {ring.name(reference)} {fault} in the source ({source.place}), so the"
+            f" values that have to be read cannot be decrypted: {first_of(sorted(under), NAMED)}; {remedy},"
+            " or write these parameters under another key"
+        )
+        about = tuple(Address("", name) for name in sorted(under))
+        yield Finding(Severity.ERROR, "source-key", message, "the source", about)
+
+
+def _names_to_read(changes: Iterable[Change]) -> Iterator[str]:
+    """Yield the names of the source parameters whose values are written."""
+    for change in changes:
+        match change.effect:
+            case Create(desired=desired) | Replace(desired=desired):
+                yield desired.source.name
+            case Update(desired=desired, put=put, unproven=unproven) if put or unproven:
+                yield desired.source.name
+            case _:
+                pass
+
+
+def _is_unusable(reference: str, key: Key) -> bool:
+    """Whether values under a key cannot be decrypted. A key whose alias is missing still decrypts."""
+    if key.state is KeyState.MISSING:
+        return "alias/" not in reference
+    return key.state in _KEY_FAULTS
+
+
+def find_renamed_spec(
+    spec: Replication, source: Place, others: Mapping[str, Iterable[Other]], live: Mapping[str, Listing]
+) -> Iterator[Finding]:
+    """Yield each other name at the same source that owns several replicas in the way.
+
+    Args:
+        spec: The replication.
+        source: The place of the source.
+        others: The addresses of each target where nothing is done.
+        live: The parameters of each target.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for target, every in sorted(others.items()):
+        for other in every:
+            if other.row is not Row.FOREIGN:
+                continue
+            owner = live[target].tags_of(canonical(other.name)).get(OWNER, "")
+            name, _, place = owner.rpartition("@")
+            if place == str(source) and name != spec.name and _REPLICATION_NAME.fullmatch(name):
+                in_target = counts.setdefault(name, {})
+                in_target[target] = in_target.get(target, 0) + 1
+    for name, found in sorted(counts.items()):
+        total = sum(found.values())
+        if total >= MIN_RENAMED:
+            message = (
+                f"{spec.name}: {total:,} conflicts in {', '.join(found)} are replicas of `{name}` at"
+                f" the same source: if this replication was named `{name}` before, add `previous_names:"
+                f" [{name}]` to the spec, and they are taken over"
+            )
+            yield Finding(Severity.WARNING, "spec-renamed", message, str(spec.where or spec.name))
+
+
+def report_unmatched(plan: Plan, parts: Iterable[ReplicationPlan], names: Iterable[str]) -> Plan:
+    """Return the plan with a warning for each pattern of `--only` that no replication matched.
+
+    Args:
+        plan: The plan of the run.
+        parts: The replications, those of a compared spec included.
+        names: Names of selected parameters, from which a similar pattern is suggested.
+    """
+    matched = {pattern for part in parts for pattern in part.matched}
+    unmatched = tuple(pattern for pattern in plan.narrowing.only if pattern not in matched)
+    if not unmatched:
+        return plan
+    known = [canonical(name) for name in names]
+    found = [Finding(Severity.WARNING, UNMATCHED, _message_of(pattern, known)) for pattern in unmatched]
+    narrowing = replace(plan.narrowing, unmatched=unmatched)
+    return replace(plan, narrowing=narrowing, findings=(*plan.findings, *found))
+
+
+def _message_of(pattern: str, names: Sequence[str]) -> str:
+    near = nearest_pattern(pattern, names)
+    advice = (
+        f"did you mean {shlex.quote(near)}?" if near else "check its spelling, and `parameters` in the spec"
+    )
+    return f"--only {shlex.quote(pattern)} matches no selected parameter and no replica: {advice}"
+
+
+def nearest_pattern(pattern: str, names: Sequence[str]) -> str | None:
+    """Return a similar pattern that matches at least one of the canonical names.
+
+    Levels are corrected from left to right, so the cost is one pass over the names for each level.
+    """
+    levels = canonical(pattern)[1:].split("/")
+    literal = next((i for i, level in enumerate(levels) if "*" in level), len(levels))
+    below = [name[1:].split("/") for name in names]
+    found: list[str] = []
+    for depth, level in enumerate(levels[:literal]):
+        below = [name for name in below if len(name) > depth]
+        siblings = {name[depth] for name in below}
+        close = [level] if level in siblings else get_close_matches(level, sorted(siblings)[:MAX_COMPARED], 1)
+        if not close:
+            return None
+        below = [name for name in below if name[depth] == close[0]]
+        found.append(close[0])
+    near = "/" + "/".join([*found, *levels[literal:]])
+    for offer in (near, f"{near}/**"):
+        glob = Glob(offer)
+        if offer != pattern and any(glob.matches(name) for name in names):
+            return offer
+    return None
