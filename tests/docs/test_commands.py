@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ssm_reconcile.demo.server import server
-from tests.docs.story import Command, blocks_of, missing
+from tests.docs.pages import Command, blocks_of, missing
+from tests.doubles.command_server import command_server
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -24,7 +26,7 @@ def has_its_own_test(path: Path) -> bool:
     return found is not None and path.name in (ROOT / found[1]).read_text(encoding="utf-8")
 
 
-STORIES = [
+RUN_PAGES = [
     path
     for path in DOCUMENTS
     if any(why is None for why, _ in blocks_of(path)) and not has_its_own_test(path)
@@ -35,9 +37,18 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", STORIES, ids=named)
-def test_a_document_does_what_it_shows(path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("awscli", reason="the AWS CLI is not installed")
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for PATH: `ssm-reconcile` and `aws`, forked from one warm interpreter."""
+    folder = tmp_path_factory.mktemp("programs")
+    with command_server() as commands:
+        for program in ("ssm-reconcile", "aws"):
+            commands.write_stub(folder, program)
+        yield folder
+
+
+@pytest.mark.parametrize("path", RUN_PAGES, ids=named)
+def test_a_document_does_what_it_shows(path: Path, programs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "prod"  # `init` derives the name of the replication from the folder
     folder.mkdir()
     with server() as endpoint:
@@ -49,7 +60,7 @@ def test_a_document_does_what_it_shows(path: Path, tmp_path: Path) -> None:
             "AWS_PAGER": "",
             "AWS_EC2_METADATA_DISABLED": "true",
             "COLUMNS": "110",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONWARNINGS": "ignore",
         }
         for why, commands in blocks_of(path):

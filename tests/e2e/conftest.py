@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.doubles.command_server import CommandServer, ForkedProcess, command_server
 from tests.e2e.aws import Proxy, moto, proxied
 
 if TYPE_CHECKING:
@@ -35,18 +35,14 @@ class Shell:
     proxy: Proxy
     path: str
     environment: dict[str, str]
+    commands: CommandServer
     heard: list[str] = field(default_factory=list)
 
-    def start(
-        self, *words: str, env: dict[str, str | None] | None = None, **how: Any
-    ) -> subprocess.Popen[str]:
-        """The command, started; a variable that is None is taken away."""
+    def start(self, *words: str, env: dict[str, str | None] | None = None, **how: Any) -> ForkedProcess:
+        """Start the command; a variable that is None is removed."""
         wanted = self.environment | (env or {})
-        return subprocess.Popen(
-            [sys.executable, "-m", "ssm_reconcile", *words],
-            text=True, cwd=self.folder, env={k: v for k, v in wanted.items() if v is not None},
-            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | how),
-        )  # fmt: skip
+        environment = {k: v for k, v in wanted.items() if v is not None}
+        return self.commands.start("ssm-reconcile", words, cwd=self.folder, env=environment, **how)
 
     def run(
         self, *words: str, env: dict[str, str | None] | None = None, stdin: str | None = None
@@ -55,22 +51,20 @@ class Shell:
         how = {} if stdin is None else {"stdin": subprocess.PIPE}
         return self.ended(self.start(*words, env=env, **how), stdin)
 
-    def ended(
-        self, process: subprocess.Popen[str], stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def ended(self, process: ForkedProcess, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """The end of what was started."""
         out, err = process.communicate(stdin, timeout=120)
+        assert process.returncode is not None
         self.heard += [out or "", err or ""]
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def aws(self, *words: str) -> Any:
-        """The AWS CLI, as people use it; its answer."""
-        told = subprocess.run(
-            [str(Path(sys.executable).with_name("aws")), *words, "--output", "json"],
-            capture_output=True, text=True, cwd=self.folder, timeout=120, check=True,
-            env=self.environment | {"AWS_ENDPOINT_URL": self.proxy.behind},
-        )  # fmt: skip
-        return json.loads(told.stdout) if told.stdout.strip() else None
+        """Run the AWS CLI as people do, and return its answer."""
+        environment = self.environment | {"AWS_ENDPOINT_URL": self.proxy.behind}
+        process = self.commands.start("aws", [*words, "--output", "json"], cwd=self.folder, env=environment)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        return json.loads(out) if out.strip() else None
 
     def ssm(self, region: str) -> SSMClient:
         """What other people use, faster than the CLI and past the proxy."""
@@ -117,8 +111,17 @@ def server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """One warm interpreter for the commands of a worker."""
+    with command_server() as started:
+        yield started
+
+
 @pytest.fixture
-def shell(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
+def shell(
+    server: str, commands: CommandServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Shell]:
     """A clean shell; at the end nothing that it heard or wrote down may hold a secret or a traceback."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_"))[:60].strip("-")
     with proxied(server) as proxy:
@@ -132,7 +135,7 @@ def shell(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         }  # fmt: skip
         folder = tmp_path / "work"
         folder.mkdir()
-        shell = Shell(folder, proxy, f"/{name}", environment)
+        shell = Shell(folder, proxy, f"/{name}", environment, commands)
         yield shell
         written = [f.read_text(errors="replace") for f in folder.rglob("*") if f.is_file()]
         for text in (*shell.heard, *written):

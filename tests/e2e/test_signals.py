@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.doubles.command_server import ForkedProcess
 from tests.e2e.aws import Asked, Meddle
 from tests.e2e.conftest import HERE, THERE, Shell
 
@@ -37,7 +38,7 @@ def hanging(operation: str, hung: threading.Event) -> Meddle:
 
 
 def interrupted(
-    shell: Shell, process: subprocess.Popen[str], number: signal.Signals
+    shell: Shell, process: ForkedProcess, number: signal.Signals
 ) -> tuple[subprocess.CompletedProcess[str], float]:
     """Send a signal; return how the process ended and after how many seconds."""
     started = time.monotonic()

@@ -61,6 +61,7 @@ def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
         "ssm_reconcile.cli",
         "ssm_reconcile.cli.terminal",
         "ssm_reconcile.errors",
+        "ssm_reconcile.wording",
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 import urllib3
 from moto.server import ThreadedMotoServer
 
+from tests.doubles.command_server import CommandServer, command_server
 from tests.github.server import serving
 from tests.workflows.stage import SECRET, Stage
 
@@ -22,12 +23,19 @@ def aws() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """One warm interpreter for the commands of a worker."""
+    with command_server() as started:
+        yield started
+
+
 @pytest.fixture
-def stage(aws: str, tmp_path: Path) -> Iterator[Stage]:
+def stage(aws: str, commands: CommandServer, tmp_path: Path) -> Iterator[Stage]:
     """Three parameters, one of them secret; main selects what is below /app; nothing is applied yet."""
     urllib3.request("POST", f"{aws}/moto-api/reset", timeout=60, retries=3)
     with serving() as hub:
-        stage = Stage(hub, aws, tmp_path)
+        stage = Stage(hub, aws, tmp_path, commands.stub("ssm-reconcile"))
         stage.put("/app/url", "https://example.org")
         stage.put("/app/key", SECRET, kind="SecureString")
         stage.put("/shop/limit", "100")

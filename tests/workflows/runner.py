@@ -293,13 +293,13 @@ def run_jobs(
     return done
 
 
-def machine(folder: Path, endpoint: str) -> dict[str, str]:
+def machine(folder: Path, endpoint: str, command: str) -> dict[str, str]:
     """The environment of a machine: a `python3` that installs nothing and notes what it was asked for."""
     import sys
 
     folder.mkdir(parents=True, exist_ok=True)
     stub = folder / "python3"
-    stub.write_text(_PYTHON.format(real=sys.executable, source=ROOT / "src", noted=folder / "installed"))
+    stub.write_text(_PYTHON.format(real=sys.executable, command=command, noted=folder / "installed"))
     stub.chmod(0o755)
     return {
         "PATH": f"{folder}:{os.environ['PATH']}",
@@ -313,13 +313,13 @@ def machine(folder: Path, endpoint: str) -> dict[str, str]:
 
 _PYTHON = """\
 #!/usr/bin/env bash
-# Makes an environment that runs this project from its source, and notes what pip was asked to install.
+# Makes an environment that runs this project from its source; writes down what pip was to install.
 set -euo pipefail
 case "$1 ${{2:-}}" in
   "-m venv")
     mkdir -p "$3/bin"
     printf '#!/usr/bin/env bash\\nprintf "%%s\\\\n" "$*" >> "{noted}"\\n' > "$3/bin/python"
-    printf '#!/usr/bin/env bash\\nPYTHONPATH="{source}" exec "{real}" -m ssm_reconcile "$@"\\n' \\
+    printf '#!/usr/bin/env bash\\nexec {command} "$@"\\n' \\
       > "$3/bin/ssm-reconcile"
     chmod +x "$3/bin/python" "$3/bin/ssm-reconcile"
     ;;

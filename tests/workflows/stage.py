@@ -58,6 +58,7 @@ class Stage:
     hub: Hub
     endpoint: str
     folder: Path
+    command: str
     variables: dict[str, str] = field(default_factory=lambda: dict(VARIABLES))
     assumed: list[tuple[str, str]] = field(default_factory=list)
     runs: int = 100
@@ -195,7 +196,7 @@ class Stage:
         def make(name: str, spec: Mapping[str, Any], needs: Mapping[str, Any]) -> Job:
             place = folder / name
             return Job(
-                name, spec, github, variables, place, machine(place / "machine", self.endpoint),
+                name, spec, github, variables, place, machine(place / "machine", self.endpoint, self.command),
                 {"actions/checkout": self._checkout, "actions/upload-artifact": self._upload,
                  "actions/download-artifact": self._download,
                  "aws-actions/configure-aws-credentials": self._credentials},
