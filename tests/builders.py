@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.apply.work import Ends, SourceTags, Work
+from ssm_reconcile.apply.work import SourceTags, Work
 from ssm_reconcile.change import (
     Change,
     Create,
@@ -326,8 +326,9 @@ def judge(
 
 def work(stage: Stage, run: Run | None = None) -> Work:
     """What an apply of the stage's first target works with."""
-    ends = Ends(stage.spec, stage.spec.targets[0], MemoryStore(stage.world, stage.here), stage.store())
-    return Work(ends, run or Run(), stage.clock, stage.stop, SourceTags(ends.source))
+    source = MemoryStore(stage.world, stage.here)
+    endpoints = stage.spec, stage.spec.targets[0], source, stage.store()
+    return Work(*endpoints, run or Run(), stage.clock, stage.stop, SourceTags(source))
 
 
 # Changes and plans for guards

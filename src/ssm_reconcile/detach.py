@@ -19,7 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ssm_reconcile.apply.attempts import attempt
-from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work, failed, stale, withheld
+from ssm_reconcile.apply.work import (
+    ChangeStopped,
+    SourceTags,
+    Work,
+    raise_failed,
+    raise_stale,
+    raise_withheld,
+)
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import PlaceError, StoreError
 from ssm_reconcile.model import Place, Tags
@@ -29,7 +37,7 @@ from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Replication, Run, Target
-from ssm_reconcile.stores.base import Reader, Step, Store
+from ssm_reconcile.stores.base import Reader, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Handover:
     of_another_spec: bool = False
 
 
-class AnotherSpec(Ended):
+class AnotherSpec(ChangeStopped):
     """A replica of another spec with the same name was left alone."""
 
 
@@ -139,7 +147,7 @@ def detach(
     aim: Aim, names: Iterable[str], clock: Clock, watch: ProgressListener, stop: Stop, parallelism: int
 ) -> Detachment:
     """Detaches those replicas, and what a second listing shows besides; never raises for one of them."""
-    work = Work(Ends(aim.spec, aim.target, aim.store, aim.store), Run(), clock, stop, SourceTags(aim.store))
+    work = Work(*(aim.spec, aim.target, aim.store, aim.store), Run(), clock, stop, SourceTags(aim.store))
     done: dict[str, Handover] = {}
     left = frozenset(names)
     while left and not stop.is_set():
@@ -147,7 +155,7 @@ def detach(
             for one in pool.map(lambda name: _one(work, aim, name), sorted(left)):
                 done[one.name] = one
                 watch(Progress(str(work.place), Phase.WRITING, len(done), max(len(done), len(left))))
-        left = frozenset() if work.dead or stop.is_set() else _again(aim, done)
+        left = frozenset() if work.failure_reason or stop.is_set() else _again(aim, done)
     for name in left - done.keys():
         done[name] = Handover(name, Result.NOT_ATTEMPTED, "the run was stopped")
     return Detachment(
@@ -170,8 +178,8 @@ def _again(aim: Aim, done: dict[str, Handover]) -> frozenset[str]:
 
 def _one(work: Work, aim: Aim, name: str) -> Handover:
     """One replica: looked at, and its owner tag written, right after."""
-    if work.stop.is_set() or work.dead:
-        return Handover(name, Result.NOT_ATTEMPTED, work.dead or "the run was stopped")
+    if work.stop.is_set() or work.failure_reason:
+        return Handover(name, Result.NOT_ATTEMPTED, work.failure_reason or "the run was stopped")
     owner = ""
 
     def check() -> None:
@@ -179,7 +187,7 @@ def _one(work: Work, aim: Aim, name: str) -> Handover:
         try:
             tags = aim.store.tags(name)
         except StoreError as failure:
-            failed(failure, doing="its ownership could not be confirmed")
+            raise_failed(failure, doing="its ownership could not be confirmed")
         owner = _confirmed(aim, name, tags)
 
     def send() -> bool:
@@ -187,10 +195,10 @@ def _one(work: Work, aim: Aim, name: str) -> Handover:
         return True
 
     try:
-        attempt(work, Step.TAG, check=check, send=send, landed=lambda: None)
-    except Ended as end:
+        attempt(work, CallClass.TAGS, check=check, send=send, recover=lambda: None)
+    except ChangeStopped as end:
         if end.failure is not None:
-            work.learn(end.failure)
+            work.record_failure(end.failure)
         reason = "" if end.result is Result.APPLIED else end.reason
         return Handover(name, end.result, reason, isinstance(end, AnotherSpec))
     except StoreError as failure:
@@ -201,16 +209,18 @@ def _one(work: Work, aim: Aim, name: str) -> Handover:
 def _confirmed(aim: Aim, name: str, tags: Tags | None) -> str:
     """The owner tag that is to be changed; ends when it is done already, or not ours to do."""
     if tags is None:
-        stale("it is gone")
+        raise_stale("it is gone")
     owner = tags.get(OWNER, "")
     if owner in {aim.after(one) for one in aim.before}:
-        raise Ended(Result.APPLIED, "it is done already")
+        raise ChangeStopped(Result.APPLIED, "it is done already")
     if owner not in aim.before:
         whose = f"is of {detached_from(tags) or owner}" if owner else "is gone"
-        stale(f"its owner tag {whose} by now")
+        raise_stale(f"its owner tag {whose} by now")
     record = record_of(tags)
     if record is None or not record.names(aim.store.place.arn(name)):
-        withheld("its record was written for another parameter: somebody copied the tags, it is no replica")
+        raise_withheld(
+            "its record was written for another parameter: somebody copied the tags, it is no replica"
+        )
     _refuse_another_id(aim, record.id_digest(aim.store.place.arn(name)))
     return owner
 
@@ -229,4 +239,4 @@ def _refuse_another_id(aim: Aim, found: str | None) -> None:
         reason = (
             "its record has no id, and may be of another spec with the same name; --without-id includes it"
         )
-        raise Ended(Result.NOT_ATTEMPTED, reason)
+        raise ChangeStopped(Result.NOT_ATTEMPTED, reason)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import apply, observe, pending
+from ssm_reconcile.apply.work import Endpoints
 from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff
@@ -128,7 +129,7 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
                 source, store = places.store(spec.source.access), places.store(target.access)
             except StoreError:
                 continue  # the plan has nothing to do in a place that could not be opened
-            ends[spec.name, target.name] = apply.Ends(spec, target, source, store)
+            ends[spec.name, target.name] = Endpoints(spec, target, source, store)
     return apply.apply(plan, ends, session.run, session.clock, session.progress, stop)
 
 

@@ -15,9 +15,10 @@ from functools import partial
 from itertools import cycle, islice
 from typing import TypeAlias, TypeVar
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
-from ssm_reconcile.stores.base import Answers, Put, Settings, Step
+from ssm_reconcile.stores.base import Answers, Put, Settings
 from ssm_reconcile.stores.wire import batches
 from tests.fake_aws.keys import Keyhole
 from tests.fake_aws.refusal import Refusal
@@ -181,7 +182,7 @@ class MemoryStore:
 
     # Writer
 
-    def await_turn(self, step: Step) -> None:
+    def await_turn(self, step: CallClass) -> None:
         """Never waits; what is to happen before `AwaitTurn` happens now, with the step as its name."""
         self.world.traffic.announce(Call(AWAIT_TURN, self._place, (step.value,)))
 

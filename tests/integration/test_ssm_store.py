@@ -16,7 +16,7 @@ from moto.sts.models import sts_backends
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Key, KeyState, Place, Sealed
-from ssm_reconcile.stores.base import Put, Step
+from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
 from tests.integration.faults import REGION, Wire, answer, aws, open_store, refusal
@@ -441,7 +441,7 @@ def test_a_write_waits_for_its_turn_and_not_between_turn_and_call() -> None:
     with aws(clock=clock) as there:
         store = open_store(there, rates=(("put", 2.0),))
         for n in range(3):
-            store.await_turn(Step.PUT)
+            store.await_turn(CallClass.PUT)
             slept = list(clock.slept)
             create(store, f"/p/{n}")
             assert clock.slept == slept

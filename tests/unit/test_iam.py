@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile import detach, doctor, reconcile
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.iam import DEFAULT, Policy, as_cloudformation, as_json, as_terraform, policies
@@ -24,7 +25,7 @@ from ssm_reconcile.places import open_places
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
-from ssm_reconcile.stores.base import Answers, Put, Settings, Step
+from ssm_reconcile.stores.base import Answers, Put, Settings
 from tests.builders import Never, unwatched
 from tests.doubles import iam
 from tests.doubles.clock import FakeClock
@@ -132,7 +133,7 @@ class Watched:
             self.requests.append(Request("ssm:GetServiceSetting", arn))
         return self.store.settings()
 
-    def await_turn(self, step: Step) -> None:
+    def await_turn(self, step: CallClass) -> None:
         self.store.await_turn(step)
 
     def put(self, request: Put) -> int:

@@ -11,8 +11,6 @@ import pytest
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores import rates
-from ssm_reconcile.stores.base import Step
 from ssm_reconcile.stores.rates import Bucket, Rates
 from tests.doubles.clock import FakeClock
 
@@ -227,11 +225,6 @@ def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it()
     [(place, operation, rate, throttled)] = heard[len(CALL_RATES) :]
     assert (place, operation, throttled) == (str(HERE), "PutParameter", True)
     assert rate == pytest.approx(7)
-
-
-def test_every_kind_of_write_has_an_operation_class() -> None:
-    assert set(rates.CLASS_OF) == set(Step)
-    assert set(rates.CLASS_OF.values()) <= CALL_RATES.keys()
 
 
 def test_the_schema_tells_the_defaults_that_are_in_force() -> None:

@@ -1,15 +1,14 @@
-"""Plan -> Report: every change on its own, each ends in a stated outcome, never raising for one.
+"""Plan -> Report: each change is applied on its own and gets an outcome; no change raises for the others.
 
-    work.py       what a target's apply works with        attempts.py   one write, safely repeated
-    checks.py     what must be true right before a write  writing.py    creates and updates
-    tagging.py    adopts, retags, releases                replacing.py  delete, wait, create
-    removing.py   deletes, last of all                    again.py      the last look
-    lanes.py      who takes which batch next
+    work.py        what the apply of one target works with   attempts.py   one write, repeated only if safe
+    checks.py      what must be true right before a write    put.py        creates and updates
+    tag.py         adopts, retags, releases                  replace.py    delete, wait, create
+    delete.py      deletes                                   verify.py     reads of what was written
+    work_queue.py  which worker takes which batch
 
-Targets are written side by side; within one, ten changes at a time go to each worker, which reads
-their source values in one call and writes them one after the other, at the rate that the store lets
-through. Puts and tags have quotas of their own, so both go on at the same time. Deletes come after
-everything else.
+Targets are written in parallel. Within a target, each worker takes up to ten changes at a time: it reads
+their source values in one call and writes them one after the other, at the rate of the place. Puts and tags
+have quotas of their own, so both run in parallel. Deletes come last.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, assert_never
 
-from ssm_reconcile.apply import checks, removing, replacing, tagging, writing
-from ssm_reconcile.apply.again import look_again, remaining
-from ssm_reconcile.apply.lanes import in_lanes
-from ssm_reconcile.apply.work import Ended, Ends, SourceTags, Work
+from ssm_reconcile.apply import checks, delete, put, replace, tag
+from ssm_reconcile.apply.verify import remaining, verify_target
+from ssm_reconcile.apply.work import ChangeStopped, Endpoints, SourceTags, Work, failed_reason
+from ssm_reconcile.apply.work_queue import run_queues
 from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.clock import Clock, Stop
@@ -34,74 +33,82 @@ from ssm_reconcile.record import Origin
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
 
-__all__ = ["Ends", "apply"]
-
 Batches: TypeAlias = list[list[Change]]
 
 
 def apply(
     plan: Plan,
-    ends: Mapping[tuple[str, str], Ends],
+    endpoints: Mapping[tuple[str, str], Endpoints],
     run: Run,
     clock: Clock,
     watch: ProgressListener,
     stop: Stop,
 ) -> Report:
-    """Applies every change that is not withheld. `ends` by replication and target name."""
-    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and by who asks there
+    """Apply every change of a plan that is not withheld.
+
+    Args:
+        plan: the plan; its withheld changes get the outcome `withheld`.
+        endpoints: source and target by replication and target name; a target that is missing here could not
+            be opened, and its changes are not attempted.
+        run: the options of the run.
+        clock: time, and waiting.
+        watch: called with the progress of each target, from several threads.
+        stop: set when the run was asked to stop.
+
+    Returns:
+        One outcome for each change, in the order of the plan, and what remains to be done.
+    """
+    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
     works = {
         key: Work(
-            end,
-            run,
-            clock,
-            stop,
+            *(end.spec, end.target, end.source, end.store),
+            *(run, clock, stop),
             source_tags.setdefault((end.source.place, end.source.caller), SourceTags(end.source)),
         )
-        for key, end in ends.items()
+        for key, end in endpoints.items()
     }
     by_target: dict[tuple[str, str], list[Change]] = {}
     for change in plan.changes:
         by_target.setdefault((change.replication, change.target), []).append(change)
 
-    def one(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
-        outcomes = _target(works.get(key), by_target[key], run.parallelism, watch)
-        return outcomes, look_again(works[key], watch) if key in works else []
+    def apply_target(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
+        outcomes = _apply_target(works.get(key), by_target[key], run.parallelism, watch)
+        return outcomes, verify_target(works[key], watch) if key in works else []
 
     outcomes: list[Outcome] = []
-    undone: list[Remaining] = []
+    unverified: list[Remaining] = []
     with ThreadPoolExecutor(max_workers=max(1, len(by_target))) as pool:
-        for found, left in pool.map(one, sorted(by_target)):
+        for found, wrong in pool.map(apply_target, sorted(by_target)):
             outcomes += found
-            undone += left
+            unverified += wrong
     outcomes.sort(key=lambda outcome: outcome.change.order)
-    left_over = {*undone, *remaining(plan, outcomes)}
+    left = {*unverified, *remaining(plan, outcomes)}
     return Report(
         plan=plan,
         outcomes=tuple(outcomes),
-        remaining=tuple(sorted(left_over, key=lambda r: (r.replication, r.target, r.name, r.reason))),
+        remaining=tuple(sorted(left, key=lambda r: (r.replication, r.target, r.name, r.reason))),
         findings=tuple(sorted({finding for work in works.values() for finding in work.findings})),
         interrupted=stop.is_set(),
     )
 
 
-def _target(
+def _apply_target(
     work: Work | None, changes: list[Change], parallelism: int, watch: ProgressListener
 ) -> list[Outcome]:
-    """One target: first what is written, then what is replaced, and only then what goes."""
     held = [change for change in changes if change.fate is Fate.WITHHELD]
     outcomes = [Outcome(change, Result.WITHHELD, _why_withheld(change)) for change in held]
     todo = [change for change in changes if change.fate is Fate.APPLY]
     if work is None:
-        return outcomes + [_untouched(change, "its place could not be opened") for change in todo]
-    tally = _Tally(str(work.place), len(todo), watch)
+        return outcomes + [_not_attempted(change, "its place could not be opened") for change in todo]
+    counter = _OutcomeCounter(str(work.place), len(todo), watch)
     for phase in _phases(todo):
-        for found in in_lanes(phase, lambda batch: _batch(work, batch, tally), workers=parallelism):
+        for found in run_queues(phase, lambda batch: _apply_batch(work, batch, counter), workers=parallelism):
             outcomes += found
     return outcomes
 
 
-class _Tally:
-    """Counts changes that have ended, whichever worker ended them, and says so."""
+class _OutcomeCounter:
+    """Counts the outcomes of one target and reports progress. Thread-safe."""
 
     def __init__(self, place: str, total: int, watch: ProgressListener) -> None:
         self._place = place
@@ -111,7 +118,7 @@ class _Tally:
         self._done = 0
 
     def count(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Takes note of some outcomes, and hands them on."""
+        """Count some outcomes and return them."""
         with self._lock:
             self._done += len(outcomes)
             self._watch(Progress(self._place, Phase.WRITING, self._done, self._total))
@@ -119,107 +126,105 @@ class _Tally:
 
 
 def _why_withheld(change: Change) -> str:
-    """The guards, and what each of them said of this change."""
+    """Return the guards, and the reason that each of them gave for this change."""
     return f"{', '.join(change.withheld_by)}: {'; '.join(hold.why for hold in change.withheld)}"
 
 
 def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:
-    """What is written, then what is replaced, then what goes; each as lanes of batches that workers take.
+    """Return writes, then replacements, then deletes; each as queues of batches that workers take from.
 
-    Changes that need the same read stand together, so that it is asked for ten of them and not for
-    the two or three that happen to be neighbours. What is put and what is only tagged are two lanes:
-    one after the other, each would wait for its own quota while that of the other lies idle. A
-    replacement waits for half a minute: alone, so that nothing waits with it.
+    Changes that need the same read are put into the same batches, so that one call reads for ten of them.
+    Puts and tags are two queues: in one queue, each would wait for its own quota while the other is unused.
+    A replacement waits for half a minute, so it is a batch of its own and no other change waits with it.
     """
     writes = [c for c in changes if not isinstance(c.effect, Replace | Delete)]
-    yield _tens([c for c in writes if _writes_value(c)]), _tens([c for c in writes if not _writes_value(c)])
+    puts, tags = [c for c in writes if _writes_value(c)], [c for c in writes if not _writes_value(c)]
+    yield _batches_of(puts), _batches_of(tags)
     yield ([[change] for change in changes if isinstance(change.effect, Replace)],)
-    removals = [change for change in changes if isinstance(change.effect, Delete)]
-    yield (_tens(sorted(removals, key=lambda change: not checks.needs_absence(change))),)
+    deletes = [change for change in changes if isinstance(change.effect, Delete)]
+    yield (_batches_of(sorted(deletes, key=lambda change: not checks.needs_source_gone(change))),)
 
 
-def _tens(changes: list[Change]) -> Batches:
+def _batches_of(changes: list[Change]) -> Batches:
     return [changes[start : start + NAMES_PER_CALL] for start in range(0, len(changes), NAMES_PER_CALL)]
 
 
-def _batch(work: Work, changes: list[Change], tally: _Tally) -> list[Outcome]:
-    """Up to ten changes, whose source values are read in one call and kept no longer than this."""
-    if _ending(work):
-        return tally.count([_untouched(change, _ending(work)) for change in changes])
+def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) -> list[Outcome]:
+    """Apply up to ten changes; their source values are read in one call and dropped at the end."""
+    if _stop_reason(work):
+        return counter.count([_not_attempted(change, _stop_reason(work)) for change in changes])
     if isinstance(changes[0].effect, Delete):
-        return tally.count(removing.delete(work, changes))
-    valued = [change for change in changes if _writes_value(change)]
-    values = checks.source_values(work, valued) if valued else {}
-    return [outcome for change in changes for outcome in tally.count([_one(work, change, values)])]
+        return counter.count(delete.delete_replicas(work, changes))
+    with_value = [change for change in changes if _writes_value(change)]
+    values = checks.source_values(work, with_value) if with_value else {}
+    return [outcome for change in changes for outcome in counter.count([_apply_one(work, change, values)])]
 
 
 def _writes_value(change: Change) -> bool:
     match change.effect:
         case Create() | Replace():
             return True
-        case Update(put=put):
-            return put
+        case Update(put=writes):
+            return writes
         case _:
             return False
 
 
-def _one(work: Work, change: Change, values: writing.Values) -> Outcome:
-    reason = _ending(work)
+def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:
+    reason = _stop_reason(work)
     if reason:
-        return _untouched(change, reason)
+        return _not_attempted(change, reason)
     try:
         return Outcome(change, Result.APPLIED, note=_carry_out(work, change, values))
-    except Ended as end:
-        if end.failure is not None:
-            work.learn(end.failure)
-        return Outcome(change, end.result, end.reason)
+    except ChangeStopped as stopped:
+        if stopped.failure is not None:
+            work.record_failure(stopped.failure)
+        return Outcome(change, stopped.result, stopped.reason)
     except StoreError as failure:
-        work.learn(failure)
-        return Outcome(change, Result.FAILED, f"{failure.operation}: {failure.code} - {failure.remedy}")
-    except Exception as fault:  # noqa: BLE001 - one change must not take the others down with it
+        work.record_failure(failure)
+        return Outcome(change, Result.FAILED, failed_reason(failure))
+    except Exception as fault:  # noqa: BLE001 - a defect in one change must not stop the others
         return Outcome(change, Result.FAILED, f"internal error ({type(fault).__name__}); please report it")
 
 
-def _carry_out(work: Work, change: Change, values: writing.Values) -> str:
+def _carry_out(work: Work, change: Change, values: checks.Values) -> str:
     match change.effect:
         case Create():
-            return writing.create(work, change, change.effect, values)
+            return put.create(work, change, change.effect, values)
         case Update():
             return _update(work, change, change.effect, values)
-        case Retag():
-            return tagging.retag(work, change, change.effect)
-        case Adopt():
-            return tagging.adopt(work, change, change.effect)
+        case Retag() | Adopt():
+            return tag.retag_or_adopt(work, change, change.effect)
         case Release():
-            return tagging.release(work, change, change.effect)
+            return tag.release(work, change, change.effect)
         case Replace(desired, adopted):
-            return replacing.replace(work, change, desired, _origin(adopted), values)
+            return replace.replace_replica(work, change, desired, _origin(adopted), values)
         case Delete():
-            raise AssertionError("deletes go by ten, after everything else")
+            raise AssertionError("deletes are applied in batches, after all other changes")
         case _:
             assert_never(change.effect)
 
 
-def _update(work: Work, change: Change, effect: Update, values: writing.Values) -> str:
-    """In place; where AWS refuses that, by replacement, if that is allowed and the replica is ours."""
+def _update(work: Work, change: Change, effect: Update, values: checks.Values) -> str:
+    """Update in place; where AWS refuses, replace if that is allowed and the replica is ours."""
     try:
-        return writing.update(work, change, effect, values)
-    except writing.CannotInPlace as refused:
+        return put.update(work, change, effect, values)
+    except put.InPlaceRefused as refused:
         if not effect.may_replace:
             how = "what is not ours is never replaced" if effect.takes_over else "only with --allow-replace"
             reason = f"AWS does not change this in place ({refused}): {how}"
-            raise Ended(Result.WITHHELD, reason) from None
-        return replacing.replace(work, change, effect.desired, _origin(effect.origin_adopted), values)
+            raise ChangeStopped(Result.WITHHELD, reason) from None
+        return replace.replace_replica(work, change, effect.desired, _origin(effect.origin_adopted), values)
 
 
 def _origin(adopted: bool) -> Origin:  # noqa: FBT001 - a fact, not a switch
     return Origin.ADOPTED if adopted else Origin.CREATED
 
 
-def _ending(work: Work) -> str:
-    """Why no new change is begun, if so."""
-    return "the run was stopped" if work.stop.is_set() else work.dead
+def _stop_reason(work: Work) -> str:
+    """Return why no new change is started in this target; empty while changes are started."""
+    return "the run was stopped" if work.stop.is_set() else work.failure_reason
 
 
-def _untouched(change: Change, reason: str) -> Outcome:
+def _not_attempted(change: Change, reason: str) -> Outcome:
     return Outcome(change, Result.NOT_ATTEMPTED, reason)

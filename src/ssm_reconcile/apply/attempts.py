@@ -1,8 +1,8 @@
 """One write, repeated only where a repetition is safe.
 
-A clean refusal (throttling, an endpoint never reached) did nothing: wait and try again. A lost
-answer (reset, timeout, 5xx) may have done it: look first, then decide. Everything else is final.
-The SDK's own retries are off for writes, since it would repeat without looking.
+A clean refusal (throttling, an endpoint that was not reached) wrote nothing: wait and write again. A lost
+response (reset, timeout, HTTP 5xx) may have written: read first, then decide. All other failures are final.
+The retries of the SDK are off for writes, because the SDK repeats without reading.
 """
 
 from __future__ import annotations
@@ -11,85 +11,98 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from ssm_reconcile.apply.work import Ended, Work, failed
+from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.report import Result
-from ssm_reconcile.stores.base import Step
 
 Answer = TypeVar("Answer")
 TRIES = {Trouble.THROTTLED: 12, Trouble.LOST: 6, Trouble.UNREACHABLE: 3}
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0
 INSTANT = 0.001
-"""Less than this is no time: a clock need not be able to tell it."""
+"""Seconds that count as no time: a clock may not be able to measure less."""
 
 
 def attempt(
     work: Work,
-    step: Step,
+    kind: CallClass,
     *,
     check: Callable[[], None],
     send: Callable[[], Answer],
-    landed: Callable[[], Answer | None],
+    recover: Callable[[], Answer | None],
     confirm: Callable[[], object] = lambda: None,
-    begun: bool = False,
+    has_begun: bool = False,
 ) -> Answer:
-    """Awaits a turn, checks, writes. Raises StoreError when AWS refuses for good.
+    """Wait for a turn, check, and write; repeat where that is safe.
 
-    A change of which nothing is written yet is not begun once the run is asked to stop: many may stand
-    here, each waiting for its turn. `begun`: something is, so it is finished. `check` is called right
-    before every try and ends the change when something has moved. `landed` is asked after a lost answer:
-    what the write would have returned, or None when it was not done. `confirm` is called before the check
-    of every try but the first: it repeats what the caller confirmed before the first try.
+    Args:
+        work: the target.
+        kind: the class of the write, for its rate.
+        check: called right before every try; raises ChangeStopped when the parameter is not as planned.
+        send: the write.
+        recover: called after a lost response. Returns the result of the write if it was done, else None.
+        confirm: called before `check` in every try but the first: repeats what the caller confirmed before.
+        has_begun: whether an earlier write of this change is done. If so, the change is finished even when
+            the run is asked to stop.
+
+    Returns:
+        The result of `send` or of `recover`.
+
+    Raises:
+        StoreError: AWS refused for good.
+        ChangeStopped: the parameter is not as planned, the run was stopped, or it could not be found out
+            whether the write was done.
     """
     tried = dict.fromkeys(TRIES, 0)
     while True:
-        work.ends.store.await_turn(step)
-        if work.stop.is_set() and not begun:
-            raise Ended(Result.NOT_ATTEMPTED, "the run was stopped")
+        work.store.await_turn(kind)
+        # Many changes wait here for their turn, so this is where a request to stop takes effect.
+        if work.stop.is_set() and not has_begun:
+            raise ChangeStopped(Result.NOT_ATTEMPTED, "the run was stopped")
         if any(tried.values()):
             confirm()
         check()
         try:
             return send()
         except StoreError as failure:
-            work.learn(failure)
+            work.record_failure(failure)
             if failure.kind not in TRIES:
                 raise
             if failure.kind is Trouble.LOST:
-                answer = _ask(work, failure, landed)
+                answer = _recover(work, failure, recover)
                 if answer is not None:
                     return answer
             tried[failure.kind] += 1
-            if work.dead or tried[failure.kind] >= TRIES[failure.kind]:
+            if work.failure_reason or tried[failure.kind] >= TRIES[failure.kind]:
                 raise
             if not pause(work, tried[failure.kind]):
-                raise Ended(Result.NOT_ATTEMPTED, "stopped while waiting to try again") from None
+                raise ChangeStopped(Result.NOT_ATTEMPTED, "stopped while waiting to try again") from None
 
 
-def _ask(work: Work, lost: StoreError, landed: Callable[[], Answer | None]) -> Answer | None:
-    """Looks whether a write with a lost answer was done. When that cannot be told, the change failed."""
+def _recover(work: Work, lost: StoreError, recover: Callable[[], Answer | None]) -> Answer | None:
+    """Read whether a write with a lost response was done. The change fails when the reads fail too."""
     for tried in range(1, TRIES[Trouble.LOST]):
         try:
-            return landed()
+            return recover()
         except StoreError as failure:
             if failure.kind not in TRIES:
                 break
             pause(work, tried)
-    failed(
+    raise_failed(
         lost,
         doing="its answer was lost, and whether it was done could not be found out; the next run will see",
     )
 
 
 def pause(work: Work, tried: int) -> bool:
-    """Waits longer each time, with full jitter. False when the run was asked to stop meanwhile."""
+    """Wait longer after each try, with full jitter. Return False when the run was asked to stop meanwhile."""
     longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0**tried)
     return wait(work, random.uniform(0.1, longest))  # noqa: S311 - jitter, not a secret
 
 
 def wait(work: Work, seconds: float) -> bool:
-    """Waits in small pieces. False as soon as the run is asked to stop."""
+    """Wait in small pieces. Return False as soon as the run is asked to stop."""
     until = work.clock.monotonic() + seconds
     while not work.stop.is_set():
         left = until - work.clock.monotonic()

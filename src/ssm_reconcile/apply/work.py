@@ -1,4 +1,4 @@
-"""What one target's apply works with, and the trouble that ends one change."""
+"""The context of one target during an apply, and the exception that stops one change."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ from ssm_reconcile.shape import size_of
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 
+UNREACHABLE_LIMIT = 3
+"""Calls that may not reach the target before it is given up."""
+
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """The two ends of one replication and target: the source is only ever read."""
+class Endpoints:
+    """Source and target of one replication and target. The source is only read."""
 
     spec: Replication
     target: Target
@@ -38,8 +41,8 @@ class Ends:
     store: Store
 
 
-class Ended(Exception):  # noqa: N818 - not an error: how one change ended, told from deep inside
-    """One change has ended without being applied; `failure` is the call that ended it, if one did."""
+class ChangeStopped(Exception):  # noqa: N818 - not an error: it carries the outcome of one change
+    """One change was stopped before it was applied. `failure` is the call that failed, if one did."""
 
     def __init__(self, result: Result, reason: str, failure: StoreError | None = None) -> None:
         super().__init__(reason)
@@ -48,37 +51,42 @@ class Ended(Exception):  # noqa: N818 - not an error: how one change ended, told
         self.failure = failure
 
 
-def stale(reason: str) -> NoReturn:
-    """Ends a change: nothing was written, the world had moved."""
-    raise Ended(Result.STALE, reason)
+def raise_stale(reason: str) -> NoReturn:
+    """Stop a change: nothing was written, because source or target changed since the plan."""
+    raise ChangeStopped(Result.STALE, reason)
 
 
-def withheld(reason: str) -> NoReturn:
-    """Ends a change: it must not be done now."""
-    raise Ended(Result.WITHHELD, reason)
+def raise_withheld(reason: str) -> NoReturn:
+    """Stop a change that would be risky now."""
+    raise ChangeStopped(Result.WITHHELD, reason)
 
 
-def failed(failure: StoreError, *, doing: str = "") -> NoReturn:
-    """Ends a change: operation, code and our own sentence; AWS's message may quote the value."""
+def raise_failed(failure: StoreError, *, doing: str = "") -> NoReturn:
+    """Stop a change because a call failed. `doing` says what could not be done."""
+    raise ChangeStopped(Result.FAILED, failed_reason(failure, doing), failure)
+
+
+def failed_reason(failure: StoreError, doing: str = "") -> str:
+    """Return operation, code and remedy of a failed call; AWS's own message may quote a value."""
     text = f"{failure.operation}: {failure.code}"
-    raise Ended(Result.FAILED, " - ".join(part for part in (text, doing, failure.remedy) if part), failure)
+    return " - ".join(part for part in (text, doing, failure.remedy) if part)
 
 
 @dataclass(slots=True)
 class SourceTags:
-    """The tags of source parameters, read directly, once a name and run."""
+    """The tags of source parameters by ListTagsForResource, read once for each name and run. Thread-safe."""
 
     source: Reader
     known: dict[str, Tags | StoreError | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    asking: dict[str, threading.Lock] = field(default_factory=dict)
+    name_locks: dict[str, threading.Lock] = field(default_factory=dict)
 
     def of(self, name: str) -> Tags | None:
-        """The tags of a source parameter, None when it is gone; raises the error of the first try."""
+        """Return the tags of a source parameter, None when it is gone. Raises the StoreError of the read."""
         key = canonical(name)
         with self.lock:
-            mine = self.asking.setdefault(key, threading.Lock())
-        with mine:
+            name_lock = self.name_locks.setdefault(key, threading.Lock())
+        with name_lock:  # one read for each name, while reads of other names go on
             if key not in self.known:
                 try:
                     self.known[key] = self.source.tags(name)
@@ -92,43 +100,46 @@ class SourceTags:
 
 @dataclass(slots=True)
 class Work:
-    """One target while it is being written: its ends, its clock, and what has been learnt."""
+    """One target during an apply: source and target, clock, and what was written so far."""
 
-    ends: Ends
+    spec: Replication
+    target: Target
+    source: Reader
+    store: Store
     run: Run
     clock: Clock
     stop: Stop
     source_tags: SourceTags
     findings: list[Finding] = field(default_factory=list)
     written: dict[str, int | None] = field(default_factory=dict)
-    """Version by canonical name of what was written here; None for what was deleted."""
+    """Version by canonical name of the parameters that were written; None for deleted ones."""
     tagged: set[str] = field(default_factory=set)
-    """Canonical names whose tags were written here, or may have been: an answer was lost."""
-    dead: str = ""
-    """Why nothing more can be done in this target, once that is known."""
+    """Canonical names whose tags were written, or may have been: a response was lost."""
+    failure_reason: str = ""
+    """Why no more changes are started in this target; empty while they are."""
     unreachable: int = 0
 
     @property
     def place(self) -> Place:
         """The target's account and region."""
-        return self.ends.store.place
+        return self.store.place
 
-    def note(self, code: str, change: Change, message: str) -> None:
-        """A finding about one change."""
+    def warn(self, code: str, change: Change, message: str) -> None:
+        """Add a warning about one change to the report."""
         where = f"{change.target} {change.name}"
         self.findings.append(Finding(Severity.WARNING, code, f"{change.name}: {message}", where))
 
-    def learn(self, failure: StoreError) -> None:
-        """Gives up on a target whose credentials are gone, or that is not reached again and again."""
+    def record_failure(self, failure: StoreError) -> None:
+        """Stop the target when its credentials are not valid, or after three unreachable calls."""
         if failure.kind is Trouble.CREDENTIALS:
-            self.dead = f"{failure.operation}: {failure.code}. {failure.remedy}"
+            self.failure_reason = f"{failure.operation}: {failure.code}. {failure.remedy}"
         elif failure.kind is Trouble.UNREACHABLE:
             self.unreachable += 1
             if self.unreachable >= UNREACHABLE_LIMIT:
-                self.dead = f"{failure.place} cannot be reached ({failure.code})"
+                self.failure_reason = f"{failure.place} cannot be reached ({failure.code})"
 
     def record(self, change: Change, desired: Desired, version: int, origin: Origin) -> Record:
-        """The record of a write that is about to happen, or has just answered with a version."""
+        """Return the record for a write: one that is about to happen, or that has returned this version."""
         source = desired.source
         expected = change.expected
         return Record(
@@ -137,33 +148,35 @@ class Work:
             version=version,
             written=self.clock.now(),
             origin=origin,
-            own=compose_own(self.place.arn(change.name), source.type, self.ends.spec.id),
-            source=digest(self.ends.source.place.arn(source.name)),
+            own=compose_own(self.place.arn(change.name), source.type, self.spec.id),
+            source=digest(self.source.place.arn(source.name)),
             key=key_digest(desired.key_identity),
             rewrite=rewrite_digest(desired.substitutions),
         )
 
     def ownership(self, desired: Desired, name: str, record: Record) -> dict[str, str]:
-        """Our own tags for a replica."""
-        owner = self.ends.spec.owner(self.ends.source.place)
+        """Return our own tags for a replica."""
+        owner = self.spec.owner(self.source.place)
         return ownership_tags(owner, record, source_name=desired.source.name, name=name)
 
 
-UNREACHABLE_LIMIT = 3
-
-
 def tier_of(desired: Desired, text: Sealed) -> str:
-    """Return the tier to request for a value; a value that the plan did not read may need Advanced."""
+    """Return the tier to request: a large value that the plan did not read needs Advanced."""
     large = desired.may_rise and size_of(text.reveal()) > STANDARD_BYTES
     return ADVANCED if large else desired.tier
 
 
-def request(
+def put_request(
     desired: Desired, name: str, text: Sealed, *, tags: Mapping[str, str] | None, clears: bool = False
 ) -> Put:
-    """Return the complete PutParameter: an overwrite without tags, a create with them.
+    """Return the complete PutParameter.
 
-    `clears`: the live parameter has policies, and the source has none.
+    Args:
+        desired: what the parameter is to be.
+        name: the address in the target.
+        text: the value.
+        tags: the tags of a create; None for an overwrite, which AWS refuses with tags.
+        clears: whether the live parameter has policies and the source has none.
     """
     source = desired.source
     return Put(

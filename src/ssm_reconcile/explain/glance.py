@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Key, Parameter, Place, Tags, canonical
 from ssm_reconcile.places import Places
 from ssm_reconcile.record import source_name
 from ssm_reconcile.spec import Replication, RewriteIn
-from ssm_reconcile.stores.base import Answers, Put, Settings, Step, Store
+from ssm_reconcile.stores.base import Answers, Put, Settings, Store
 
 
 class Glance:
@@ -71,7 +72,7 @@ class Glance:
         """As the store has it."""
         return self._store.settings()
 
-    def await_turn(self, step: Step) -> NoReturn:
+    def await_turn(self, step: CallClass) -> NoReturn:
         """Nothing is written through a glance."""
         _only_reads(step)
 

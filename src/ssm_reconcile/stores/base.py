@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, Sealed, Tags, Value
 
@@ -93,14 +93,6 @@ class Reader(Protocol):
         """What the place is set to (ssm:GetServiceSetting), and the time there. Never raises."""
 
 
-class Step(StrEnum):
-    """The write operations, for the turn that has to be awaited before each."""
-
-    PUT = "put"
-    TAG = "tag"
-    DELETE = "delete"
-
-
 @dataclass(frozen=True, slots=True)
 class Put:
     """One PutParameter, complete: what AWS does with omitted fields is unknown (aws-facts B5).
@@ -134,7 +126,7 @@ class Put:
 class Writer(Protocol):
     """Writes one place. One call is one request: no retries in here."""
 
-    def await_turn(self, step: Step) -> None:
+    def await_turn(self, kind: CallClass) -> None:
         """Waits until the rate of the place lets a write of that kind out.
 
         A caller awaits its turn, checks what must still be true, and writes at once: so the wait

@@ -22,14 +22,6 @@ from typing import Protocol
 from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.base import Step
-
-CLASS_OF: Mapping[Step, CallClass] = {
-    Step.PUT: CallClass.PUT,
-    Step.TAG: CallClass.TAGS,
-    Step.DELETE: CallClass.DELETE,
-}
-"""The class of each kind of write."""
 
 OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tuple(CALL_CLASSES.items()))}
 """The operation that names each class in messages."""

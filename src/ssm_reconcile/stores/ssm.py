@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS
+from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
 from ssm_reconcile.stores import rates
-from ssm_reconcile.stores.base import Answers, Put, Settings, Step
+from ssm_reconcile.stores.base import Answers, Put, Settings
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
@@ -197,9 +197,9 @@ class SsmStore:
 
     # Writer
 
-    def await_turn(self, step: Step) -> None:
+    def await_turn(self, kind: CallClass) -> None:
         """Waits until the rate of the place lets a write of that kind out."""
-        self._calls.rates[rates.CLASS_OF[step]].take()
+        self._calls.rates[kind].take()
 
     def put(self, request: Put) -> int:
         """Writes a parameter and returns its version (PutParameter)."""

@@ -1,4 +1,4 @@
-"""A whole apply: every change ends in one stated outcome, and one failure never stops the others."""
+"""A whole apply: every change has one outcome, and one failure never stops the others."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from ssm_reconcile.apply.attempts import FIRST_WAIT, LONGEST_WAIT, TRIES, attempt, pause, wait
-from ssm_reconcile.apply.work import Ended, Work
+from ssm_reconcile.apply.work import ChangeStopped, Work
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.report import Result
-from ssm_reconcile.stores.base import Step
 from tests.builders import Stage, store_error, work
 from tests.fake_aws.traffic import AWAIT_TURN
 
@@ -30,22 +30,22 @@ class Write:
             raise store_error(self.troubles.pop(0))
         return "done"
 
-    def landed(self) -> str | None:
+    def recover(self) -> str | None:
         self.log.append("look")
         found = self.landings.pop(0) if self.landings else None
         if isinstance(found, StoreError):
             raise found
         return found
 
-    def go(self, *, begun: bool = False) -> str:
+    def go(self, *, has_begun: bool = False) -> str:
         return attempt(
             self.work,
-            Step.PUT,
+            CallClass.PUT,
             check=lambda: self.log.append("check"),
             send=self.send,
-            landed=self.landed,
+            recover=self.recover,
             confirm=lambda: self.log.append("confirm"),
-            begun=begun,
+            has_begun=has_begun,
         )
 
 
@@ -70,17 +70,17 @@ def test_a_turn_is_awaited_before_every_check() -> None:
     assert one.log.count("turn") == 2
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("has_begun", [False, True])
 def test_what_waits_for_its_turn_when_the_run_is_asked_to_stop_is_begun_no_more_but_ended(
-    begun: bool,
+    has_begun: bool,
 ) -> None:
     stage = Stage()
     one = Write(work(stage))
     stage.world.before(AWAIT_TURN, stage.stop.set, name="put")
-    if begun:
-        assert one.go(begun=True) == "done"
+    if has_begun:
+        assert one.go(has_begun=True) == "done"
         return
-    with pytest.raises(Ended) as caught:
+    with pytest.raises(ChangeStopped) as caught:
         one.go()
     assert caught.value.result is Result.NOT_ATTEMPTED
     assert one.log == []
@@ -130,7 +130,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.CREDENTIALS, Trouble.REFUSED])
     def test_where_nobody_can_look_the_change_has_failed_and_is_not_sent_again(self, kind: Trouble) -> None:
         one = written(Trouble.LOST, landings=[store_error(kind)])
-        with pytest.raises(Ended) as end:
+        with pytest.raises(ChangeStopped) as end:
             one.go()
         assert end.value.result is Result.FAILED
         assert "whether it was done could not be found out" in end.value.reason
@@ -138,7 +138,7 @@ class TestLostAnswers:
 
     def test_looking_is_not_repeated_for_ever(self) -> None:
         one = written(Trouble.LOST, landings=[store_error(Trouble.LOST)] * 50)
-        with pytest.raises(Ended):
+        with pytest.raises(ChangeStopped):
             one.go()
         assert one.log.count("look") == TRIES[Trouble.LOST] - 1
 
@@ -148,11 +148,11 @@ class TestGivingUp:
         one = written(Trouble.CREDENTIALS)
         with pytest.raises(StoreError):
             one.go()
-        assert "PutParameter: credentials" in one.work.dead
+        assert "PutParameter: credentials" in one.work.failure_reason
 
     def test_a_place_that_died_meanwhile_is_not_tried_again(self) -> None:
         one = written(Trouble.THROTTLED, Trouble.THROTTLED)
-        one.work.dead = "another change found out"
+        one.work.failure_reason = "another change found out"
         with pytest.raises(StoreError):
             one.go()
         assert one.log.count("send") == 1
@@ -161,7 +161,7 @@ class TestGivingUp:
         stage = Stage()
         one = Write(work(stage), [Trouble.THROTTLED])
         stage.stop.set()
-        with pytest.raises(Ended) as end:
+        with pytest.raises(ChangeStopped) as end:
             one.go()
         assert end.value.result is Result.NOT_ATTEMPTED
 
@@ -169,10 +169,10 @@ class TestGivingUp:
         one = written()
 
         def moved() -> None:
-            raise Ended(Result.STALE, "it has moved")
+            raise ChangeStopped(Result.STALE, "it has moved")
 
-        with pytest.raises(Ended, match="it has moved"):
-            attempt(one.work, Step.PUT, check=moved, send=one.send, landed=one.landed)
+        with pytest.raises(ChangeStopped, match="it has moved"):
+            attempt(one.work, CallClass.PUT, check=moved, send=one.send, recover=one.recover)
         assert one.log == []
 
 

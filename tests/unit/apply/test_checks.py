@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.work import Ended
+from ssm_reconcile.apply.work import ChangeStopped
 from ssm_reconcile.change import Create, Delete, Expected, Release, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
@@ -33,30 +33,30 @@ ONE = change(Create(desired()))
 )
 def test_a_replica_is_as_expected_by_version_and_moment(version: int, seconds: float, *, so: bool) -> None:
     live = value(version, last_modified=COPIED_AT + timedelta(seconds=seconds))
-    assert checks.as_expected(ONE, live) is so
+    assert checks.is_as_planned(ONE, live) is so
 
 
 def test_what_was_to_be_absent_is_not_as_expected() -> None:
     absent = replace(ONE, expected=Expected(1, MADE))
-    assert not checks.as_expected(absent, value(last_modified=COPIED_AT))
+    assert not checks.is_as_planned(absent, value(last_modified=COPIED_AT))
 
 
 class TestShaped:
-    def ended(self, found: Value | StoreError | None) -> Ended:
+    def ended(self, found: Value | StoreError | None) -> ChangeStopped:
         values = {} if found is None else {"/p/a": found}
-        with pytest.raises(Ended) as end:
-            checks.shaped(ONE, desired(), values)
+        with pytest.raises(ChangeStopped) as end:
+            checks.value_to_write(ONE, desired(), values)
         return end.value
 
     def test_it_is_the_value_with_its_rewrites(self) -> None:
         wanted = desired(substitutions=(Substitution("v", "w"),))
-        assert checks.shaped(ONE, wanted, {"/p/a": value()}).reveal() == "w"
+        assert checks.value_to_write(ONE, wanted, {"/p/a": value()}).reveal() == "w"
 
     @pytest.mark.parametrize(("seconds", "fine"), [(2, True), (-2, True), (3, False)])
     def test_it_must_be_of_the_moment_that_the_plan_saw(self, seconds: int, *, fine: bool) -> None:
         late = value(last_modified=MADE + timedelta(seconds=seconds))
         if fine:
-            assert checks.shaped(ONE, desired(), {"/p/a": late}).reveal() == "v"
+            assert checks.value_to_write(ONE, desired(), {"/p/a": late}).reveal() == "v"
         else:
             assert self.ended(late).result is Result.STALE
 
@@ -115,12 +115,12 @@ class TestSourceGone:
     def test_only_what_aws_calls_invalid_is_gone(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/d001", "v")
-        assert checks.source_gone(work(stage), deletes(2)) == {"/p/d001": "its source exists after all"}
+        assert checks.reasons_to_keep(work(stage), deletes(2)) == {"/p/d001": "its source exists after all"}
 
     def test_an_error_is_no_absence(self) -> None:
         stage = Stage()
         stage.world.faults = at_call("GetParameters", refused(Trouble.DENIED))
-        found = checks.source_gone(work(stage), deletes(2))
+        found = checks.reasons_to_keep(work(stage), deletes(2))
         assert set(found) == {"/p/d000", "/p/d001"}
         assert "AccessDeniedException" in found["/p/d000"]
 
@@ -128,14 +128,14 @@ class TestSourceGone:
         stage = Stage()
         orphan = change(Delete(None), source_name="/p/a")
         released = change(Release(None, TagDiff()))
-        assert checks.source_gone(work(stage), [orphan, released, ONE]) == {}
+        assert checks.reasons_to_keep(work(stage), [orphan, released, ONE]) == {}
         assert stage.world.traffic.count() == 0
 
     def test_a_name_that_is_asked_without_its_slash_is_understood(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "foo", "v")
         gone = change(Delete("foo"), "foo")
-        assert checks.source_gone(work(stage), [gone]) == {"foo": "its source exists after all"}
+        assert checks.reasons_to_keep(work(stage), [gone]) == {"foo": "its source exists after all"}
 
 
 @pytest.mark.parametrize(("shown", "refused"), [(False, True), (True, False)])
@@ -149,8 +149,8 @@ def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
     expected = Expected(1, live.last_modified, live.version, live.last_modified)
     planned = replace(change(effect), expected=expected, exposes=shown)
     if refused:
-        with pytest.raises(Ended, match="it has become a SecureString") as ended:
-            checks.live_version(work(stage), planned)
+        with pytest.raises(ChangeStopped, match="it has become a SecureString") as ended:
+            checks.check_version(work(stage), planned)
         assert ended.value.result is Result.STALE
     else:
-        checks.live_version(work(stage), planned)
+        checks.check_version(work(stage), planned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssm_reconcile.apply import _phases, _Tally
+from ssm_reconcile.apply import _OutcomeCounter, _phases
 from ssm_reconcile.change import Change, Delete, Row
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Result
@@ -35,8 +35,8 @@ def test_those_that_need_the_same_read_go_together() -> None:
 
 def test_progress_counts_each_change_as_it_ends() -> None:
     watched = Watched()
-    tally = _Tally("1/us-east-1", 3, watched)
+    counter = _OutcomeCounter("1/us-east-1", 3, watched)
     outcomes = [Outcome(one, Result.APPLIED) for one in creates(3)]
-    assert tally.count(outcomes[:1]) == outcomes[:1]
-    tally.count(outcomes[1:])
+    assert counter.count(outcomes[:1]) == outcomes[:1]
+    counter.count(outcomes[1:])
     assert watched.all == [Progress("1/us-east-1", Phase.WRITING, done, 3) for done in (1, 3)]

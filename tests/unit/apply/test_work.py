@@ -1,10 +1,10 @@
-"""What one target's apply works with: tags asked once, trouble that ends it, records and requests."""
+"""The context of one target: tags read once, failures that stop the target, records and requests."""
 
 from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, Ended, SourceTags, failed, request
+from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, ChangeStopped, SourceTags, put_request, raise_failed
 from ssm_reconcile.change import Create
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, Sealed
@@ -46,16 +46,16 @@ class TestSourceTags:
 class TestLearning:
     def test_credentials_that_are_gone_end_the_target_at_once(self) -> None:
         one = work(Stage())
-        one.learn(store_error(Trouble.CREDENTIALS, code="ExpiredTokenException"))
-        assert one.dead == "PutParameter: ExpiredTokenException. do that"
+        one.record_failure(store_error(Trouble.CREDENTIALS, code="ExpiredTokenException"))
+        assert one.failure_reason == "PutParameter: ExpiredTokenException. do that"
 
     def test_an_endpoint_that_is_not_reached_ends_it_after_a_few_times(self) -> None:
         one = work(Stage())
         for _ in range(UNREACHABLE_LIMIT - 1):
-            one.learn(store_error(Trouble.UNREACHABLE))
-        assert one.dead == ""
-        one.learn(store_error(Trouble.UNREACHABLE))
-        assert "123456789012/us-east-2 cannot be reached" in one.dead
+            one.record_failure(store_error(Trouble.UNREACHABLE))
+        assert one.failure_reason == ""
+        one.record_failure(store_error(Trouble.UNREACHABLE))
+        assert "123456789012/us-east-2 cannot be reached" in one.failure_reason
 
     @pytest.mark.parametrize(
         "kind", [kind for kind in Trouble if kind not in (Trouble.CREDENTIALS, Trouble.UNREACHABLE)]
@@ -63,13 +63,13 @@ class TestLearning:
     def test_other_trouble_is_that_of_one_change(self, kind: Trouble) -> None:
         one = work(Stage())
         for _ in range(10):
-            one.learn(store_error(kind))
-        assert one.dead == ""
+            one.record_failure(store_error(kind))
+        assert one.failure_reason == ""
 
 
 def test_a_failure_is_told_by_operation_code_and_our_own_words() -> None:
-    with pytest.raises(Ended) as end:
-        failed(store_error(Trouble.REFUSED, code="ValidationException"), doing="it was not written")
+    with pytest.raises(ChangeStopped) as end:
+        raise_failed(store_error(Trouble.REFUSED, code="ValidationException"), doing="it was not written")
     assert end.value.result is Result.FAILED
     assert end.value.reason == "PutParameter: ValidationException - it was not written - do that"
     assert end.value.failure is not None
@@ -88,7 +88,7 @@ class TestRecord:
         wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
         made = one.record(change(Create(wanted)), wanted, 1, Origin.ADOPTED)
         assert made.own == compose_own(one.place.arn("/p/a"), SECURE, ID)
-        assert made.source == digest(one.ends.source.place.arn("/p/a"))
+        assert made.source == digest(one.source.place.arn("/p/a"))
         assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
 
     def test_our_tags_carry_todays_owner(self) -> None:
@@ -112,7 +112,7 @@ class TestRequest:
 
     def test_it_is_complete(self) -> None:
         wanted = desired(source=self.FULL, key_id="alias/dr")
-        put = request(wanted, "/q/a", Sealed("v"), tags={"t": "1"})
+        put = put_request(wanted, "/q/a", Sealed("v"), tags={"t": "1"})
         assert (put.name, put.type, put.overwrite) == ("/q/a", SECURE, False)
         assert (put.description, put.allowed_pattern, put.tier) == ("d", "p", ADVANCED)
         assert (put.policies, put.data_type, put.key_id, put.tags) == (
@@ -123,20 +123,20 @@ class TestRequest:
         )
 
     def test_an_overwrite_carries_no_tags(self) -> None:
-        put = request(desired(source=self.FULL), "/q/a", Sealed("v"), tags=None)
+        put = put_request(desired(source=self.FULL), "/q/a", Sealed("v"), tags=None)
         assert (put.overwrite, put.tags) == (True, None)
 
     def test_a_plain_value_carries_no_key(self) -> None:
         wanted = desired(key_id="alias/dr")
-        assert request(wanted, "/p/a", Sealed("v"), tags=None).key_id is None
+        assert put_request(wanted, "/p/a", Sealed("v"), tags=None).key_id is None
 
     def test_it_does_not_show_the_value(self) -> None:
-        assert "hunter2" not in repr(request(desired(), "/p/a", Sealed("hunter2"), tags=None))
+        assert "hunter2" not in repr(put_request(desired(), "/p/a", Sealed("hunter2"), tags=None))
 
 
 def test_a_note_says_of_which_address_it_is() -> None:
     one = work(Stage())
-    one.note("some-code", change(Create(desired())), "something")
+    one.warn("some-code", change(Create(desired())), "something")
     (finding,) = one.findings
     assert (finding.code, finding.where, finding.message) == (
         "some-code",

@@ -9,9 +9,10 @@ from itertools import chain
 
 import pytest
 
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState, Sealed
-from ssm_reconcile.stores.base import Put, Step
+from ssm_reconcile.stores.base import Put
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, KeyForm
 from tests.fake_aws.store import Memory, MemoryStore
@@ -251,9 +252,9 @@ def test_others_may_act_between_two_calls(world: World, store: MemoryStore) -> N
 
 def test_others_may_act_while_a_turn_is_awaited(world: World, store: MemoryStore) -> None:
     world.before(AWAIT_TURN, lambda: world.put(store.place, "/a", "theirs"), name="put")
-    store.await_turn(Step.TAG)
+    store.await_turn(CallClass.TAGS)
     assert world.names(store.place) == []
-    store.await_turn(Step.PUT)
+    store.await_turn(CallClass.PUT)
     assert world.names(store.place) == ["/a"]
     assert world.calls == []
 

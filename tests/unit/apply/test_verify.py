@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ssm_reconcile.apply.again import CHUNK, PATIENCE, look_again, remaining
+from ssm_reconcile.apply.verify import CHUNK, PATIENCE, remaining, verify_target
 from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
@@ -19,7 +19,7 @@ from tests.fake_aws.world import Lag
 def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]]:
     one = work(stage)
     one.written.update(written)
-    return [(left.name, left.reason) for left in look_again(one, unwatched)]
+    return [(left.name, left.reason) for left in verify_target(one, unwatched)]
 
 
 def test_what_is_there_as_written_and_gone_as_deleted_is_no_remainder() -> None:
@@ -39,7 +39,7 @@ def test_a_long_last_look_says_how_far_it_is_and_still_asks_by_ten() -> None:
     stage, watched = Stage(), Watched()
     one = work(stage)
     one.written.update((f"/p/{number:04}", None) for number in range(CHUNK + 10))
-    assert look_again(one, watched) == []
+    assert verify_target(one, watched) == []
     place = str(stage.there)
     assert watched.all == [
         Progress(place, Phase.CHECKING, done, CHUNK + 10) for done in (0, CHUNK, CHUNK + 10)

@@ -7,24 +7,24 @@ from collections import Counter
 
 import pytest
 
-from ssm_reconcile.apply.lanes import in_lanes
+from ssm_reconcile.apply.work_queue import run_queues
 
 PATIENCE = 20.0
 
 
 def test_every_batch_of_every_lane_is_done_once() -> None:
     lanes = [[f"{lane}{number}" for number in range(40)] for lane in "abc"]
-    found = list(in_lanes([*lanes, []], str.upper, workers=7))
+    found = list(run_queues([*lanes, []], str.upper, workers=7))
     assert Counter(found) == Counter(one.upper() for lane in lanes for one in lane)
 
 
 @pytest.mark.parametrize("lanes", [[], [[]], [[], []]])
 def test_nothing_to_do_is_done_at_once(lanes: list[list[int]]) -> None:
-    assert list(in_lanes(lanes, lambda batch: batch, workers=8)) == []
+    assert list(run_queues(lanes, lambda batch: batch, workers=8)) == []
 
 
 def test_one_worker_does_the_lanes_in_their_order() -> None:
-    assert list(in_lanes([[1, 2], [3, 4]], lambda batch: batch, workers=1)) == [1, 2, 3, 4]
+    assert list(run_queues([[1, 2], [3, 4]], lambda batch: batch, workers=1)) == [1, 2, 3, 4]
 
 
 def test_a_long_lane_leaves_half_of_the_workers_to_the_other() -> None:
@@ -38,7 +38,7 @@ def test_a_long_lane_leaves_half_of_the_workers_to_the_other() -> None:
             meeting.wait(PATIENCE)
         return batch
 
-    list(in_lanes([["put"] * 100, ["tag"] * 100], work, workers=8))
+    list(run_queues([["put"] * 100, ["tag"] * 100], work, workers=8))
     assert Counter(seen) == {"put": 4, "tag": 4}
 
 
@@ -50,18 +50,18 @@ def test_when_a_lane_is_empty_all_workers_go_on_with_the_other() -> None:
             meeting.wait(PATIENCE)
         return batch
 
-    assert len(list(in_lanes([["put"], ["tag"] * 4], work, workers=4))) == 5
+    assert len(list(run_queues([["put"], ["tag"] * 4], work, workers=4))) == 5
 
 
 def test_what_a_batch_raises_is_raised_and_no_further_one_is_begun() -> None:
-    begun: list[int] = []
+    has_begun: list[int] = []
 
     def work(batch: int) -> int:
-        begun.append(batch)
+        has_begun.append(batch)
         if batch == 2:
             raise KeyboardInterrupt
         return batch
 
     with pytest.raises(KeyboardInterrupt):
-        list(in_lanes([range(100)], work, workers=1))
-    assert begun == [0, 1, 2]
+        list(run_queues([range(100)], work, workers=1))
+    assert has_begun == [0, 1, 2]

@@ -1,6 +1,6 @@
-"""The last look: direct reads of what was written, and what remains to be done.
+"""After an apply: read what was written, and list what remains to be done.
 
-Only a read of the very names can tell: listings lag behind their own writes (aws-facts B14).
+Only GetParameters by name can confirm a write: listings lag behind writes (aws-facts B14).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.report import Outcome, Remaining, Result
 
 CHUNK = 400
-"""After so many names it is said how far this is: at ten names a call they take a while."""
+"""Names between two reports of progress; ten names are one call."""
 PATIENCE = (1.0, 3.0)
-"""Seconds to wait before looking again: a read may lag behind the write it follows."""
+"""Seconds before each repetition: a read may lag behind the write that it follows."""
 
 
-def look_again(work: Work, watch: ProgressListener) -> list[Remaining]:
-    """What one target does not hold although it was written, by canonical name."""
+def verify_target(work: Work, watch: ProgressListener) -> list[Remaining]:
+    """Return the parameters of one target that are not as they were written, by canonical name."""
     names, wrong = sorted(work.written), dict[str, str]()
     for start in range(0, len(names), CHUNK):
         if work.stop.is_set():
-            return []  # a new read is new work; the outcomes already say what was written
+            return []  # the outcomes already report what was written
         watch(Progress(str(work.place), Phase.CHECKING, start, len(names)))
         wrong |= _wrong(work, names[start : start + CHUNK])
     if names:
@@ -34,20 +34,22 @@ def look_again(work: Work, watch: ProgressListener) -> list[Remaining]:
         if not wrong or not wait(work, seconds):
             break
         wrong = _wrong(work, sorted(wrong))
-    ends = work.ends
-    return [Remaining(ends.spec.name, ends.target.name, name, why) for name, why in sorted(wrong.items())]
+    replication, target = work.spec.name, work.target.name
+    return [Remaining(replication, target, name, why) for name, why in sorted(wrong.items())]
 
 
 def _wrong(work: Work, names: list[str]) -> dict[str, str]:
     try:
-        answers = work.ends.store.values(names, decrypt=False)
+        answers = work.store.values(names, decrypt=False)
     except StoreError as failure:
         return dict.fromkeys(names, f"written, but it could not be looked at again ({failure.code})")
     wrong = {}
     for name in names:
         version, found = work.written[name], answers.found.get(name)
         if version is None and name in answers.failed and answers.failed[name].kind is Trouble.DENIED:
-            continue  # where the right to read hangs on our tags, what is gone has none; AWS said it is gone
+            # A policy may allow reads by our tags only. A deleted parameter has no tags, so the read is
+            # denied, and DeleteParameters has confirmed the deletion.
+            continue
         if name in answers.failed:
             wrong[name] = f"written, but it could not be looked at again ({answers.failed[name].code})"
         elif version is None and found is not None:

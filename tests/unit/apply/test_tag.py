@@ -83,7 +83,7 @@ def test_nothing_is_tagged_when_the_world_has_moved(
 def test_the_last_look_comes_after_the_wait_for_a_turn(planned: Callable[[], tuple[Stage, Plan]]) -> None:
     stage, plan = planned()
     tags = stage.world.tags(stage.there, "/p/a")
-    stage.world.before(AWAIT_TURN, lambda: stage.world.put(stage.there, "/p/a", "hand"), name="tag")
+    stage.world.before(AWAIT_TURN, lambda: stage.world.put(stage.there, "/p/a", "hand"), name="tags")
     assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, the plan saw 1")
     assert stage.world.tags(stage.there, "/p/a") == tags
 

@@ -251,7 +251,7 @@ def test_a_request_to_stop_shortens_no_wait_before_a_create(
     waits = stage.clock.sleep
 
     def sleep(seconds: float) -> None:
-        """As the clock of real runs: the signal ends the sleep that it falls into, no later one."""
+        """Like the clock of real runs: the signal ends the current sleep, and no later one."""
         if seconds == 30:
             stage.stop.set()
             waits(2)

@@ -1,0 +1,115 @@
+"""Deletes: up to ten replicas in one call, each confirmed right before it."""
+
+from __future__ import annotations
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
+from ssm_reconcile.aws_limits import CallClass
+from ssm_reconcile.change import Change
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import canonical
+from ssm_reconcile.record import Standing
+from ssm_reconcile.report import Outcome, Result
+
+
+def delete_replicas(work: Work, changes: list[Change]) -> list[Outcome]:
+    """Delete up to ten replicas and return one outcome for each."""
+    owned, outcomes = _owned(work, changes)
+    if not owned:
+        return outcomes
+    try:
+        _delete_now(work, owned, outcomes)
+    except StoreError as failure:
+        rest = _undecided(owned, outcomes)
+        if len(rest) > 1 and failure.kind in (Trouble.DENIED, Trouble.REFUSED):
+            # AWS refuses the whole call for one name that may not be deleted, so delete one by one.
+            return outcomes + [outcome for change in rest for outcome in delete_replicas(work, [change])]
+        outcomes += [Outcome(change, Result.FAILED, failed_reason(failure)) for change in rest]
+    except ChangeStopped as stopped:
+        outcomes += [
+            Outcome(change, stopped.result, stopped.reason) for change in _undecided(owned, outcomes)
+        ]
+    return outcomes
+
+
+def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcome]]:
+    """Return the changes whose ownership is confirmed, and the outcomes of the others."""
+    owned: list[Change] = []
+    outcomes: list[Outcome] = []
+    for change in changes:
+        try:
+            checks.confirm_target(work, change, Standing.OURS)
+        except ChangeStopped as stopped:
+            if stopped.failure is not None:
+                work.record_failure(stopped.failure)
+            # Nothing was tried for a parameter whose tags could not be read: it is withheld, not failed.
+            result = Result.WITHHELD if stopped.result is Result.FAILED else stopped.result
+            outcomes.append(Outcome(change, result, stopped.reason))
+        else:
+            owned.append(change)
+    return owned, outcomes
+
+
+def _undecided(changes: list[Change], outcomes: list[Outcome]) -> list[Change]:
+    decided = {id(outcome.change) for outcome in outcomes}
+    return [change for change in changes if id(change) not in decided]
+
+
+def _delete_now(work: Work, owned: list[Change], outcomes: list[Outcome]) -> None:
+    """Check versions and sources, delete what may be deleted, and append the outcome of each."""
+    left: list[Change] = []
+
+    def check() -> None:
+        nonlocal left
+        left = _as_planned(work, _undecided(owned, outcomes), outcomes)
+
+    def confirm() -> None:
+        outcomes.extend(_owned(work, _undecided(owned, outcomes))[1])
+
+    def send() -> frozenset[str]:
+        return work.store.delete([change.name for change in left]) if left else frozenset()
+
+    def recover() -> frozenset[str] | None:
+        """Return the names that are gone; None while all exist, so that the delete is repeated."""
+        answers = work.store.values([change.name for change in left], decrypt=False)
+        gone = frozenset(canonical(change.name) for change in left) & answers.missing
+        return gone or None
+
+    gone = attempt(work, CallClass.DELETE, check=check, send=send, recover=recover, confirm=confirm)
+    for change in left:
+        if canonical(change.name) in gone:
+            work.written[canonical(change.name)] = None
+            outcomes.append(Outcome(change, Result.APPLIED))
+        else:
+            outcomes.append(Outcome(change, Result.FAILED, "DeleteParameters: AWS did not delete it"))
+
+
+def _as_planned(work: Work, changes: list[Change], outcomes: list[Outcome]) -> list[Change]:
+    """Return the changes whose replica has the planned version and whose source is confirmed to be gone.
+
+    The outcomes of the others are appended to `outcomes`.
+    """
+    if not changes:
+        return []
+    try:
+        answers = work.store.values([change.name for change in changes], decrypt=False)
+    except StoreError as failure:
+        reason = f"its version could not be confirmed ({failure.code})"
+        outcomes += [Outcome(change, Result.WITHHELD, reason) for change in changes]
+        return []
+    keep = checks.reasons_to_keep(work, changes)
+    left = []
+    for change in changes:
+        value = answers.found.get(canonical(change.name))
+        if canonical(change.name) in answers.failed:
+            outcomes.append(Outcome(change, Result.WITHHELD, "its version could not be confirmed"))
+        elif value is None:
+            outcomes.append(Outcome(change, Result.STALE, "it is gone already"))
+        elif not checks.is_as_planned(change, value):
+            outcomes.append(Outcome(change, Result.STALE, checks.version_moved(change, value)))
+        elif change.name in keep:
+            outcomes.append(Outcome(change, Result.WITHHELD, keep[change.name]))
+        else:
+            left.append(change)
+    return left

@@ -1,0 +1,251 @@
+"""Creates and updates: a value with all its attributes, and the record of what it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.attempts import attempt, wait
+from ssm_reconcile.apply.tag import was_secret, write_tags
+from ssm_reconcile.apply.work import Work, put_request, raise_failed, raise_stale
+from ssm_reconcile.aws_limits import CallClass
+from ssm_reconcile.change import Change, Create, TagDiff, Update
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import IMAGE, Desired, Sealed, Tags, Value, canonical
+from ssm_reconcile.record import RECORD, Origin, Record, Standing, keyless
+from ssm_reconcile.shape import normal
+
+IMAGE_PATIENCE = 300.0
+"""Seconds that AWS may take to validate an AMI id (aws-facts B8)."""
+IMAGE_PAUSE = 10.0
+
+
+class InPlaceRefused(Exception):  # noqa: N818 - not an error: the update has to become a replacement
+    """AWS does not change this parameter in place; only its response shows that (aws-facts B2)."""
+
+
+def create(work: Work, change: Change, effect: Create, values: checks.Values) -> str:
+    """Create a replica and its tags in one call, without overwriting. Return a note for the report."""
+    desired = effect.desired
+    checks.check_source(work, change, desired)
+    text = checks.value_to_write(change, desired, values)
+    put_new(work, change, desired, text, Origin.CREATED, {})
+    return ""
+
+
+def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
+    """Send a PutParameter without overwrite.
+
+    Args:
+        work: the target.
+        change: the change.
+        desired: what the parameter is to be.
+        text: the value.
+        origin: how the parameter became a replica, for the record.
+        kept: tags of the parameter that was deleted before, and its record.
+
+    Raises:
+        ChangeStopped: stale where the name is taken, unless by a write of this function whose response was
+            lost; failed where AWS refused.
+    """
+    sent: list[str] = []
+    lost = False
+
+    def send() -> int:
+        nonlocal lost
+        record = keyless(work.record(change, desired, 1, origin), kept, secret=was_secret(change))
+        tags = {**kept, **desired.tags, **work.ownership(desired, change.name, record)}
+        sent.append(tags[RECORD])
+        try:
+            return work.store.put(put_request(desired, change.name, text, tags=tags))
+        except StoreError as failure:
+            lost = lost or failure.kind is Trouble.LOST
+            if failure.kind is not Trouble.EXISTS:
+                raise
+            live_tags = _tags_of_taken(work, change)
+            if live_tags is None:
+                raise _still_deleting(failure) from None
+            return _version_if_ours(sent, live_tags, lost=lost)
+
+    def recover() -> int | None:
+        tags = work.store.tags(change.name)
+        return None if tags is None else _version_if_ours(sent, tags, lost=True)
+
+    # A replacement has deleted the name before: then the create is finished even when the run is stopped.
+    has_begun = canonical(change.name) in work.written
+    try:
+        version = attempt(
+            work, CallClass.PUT, check=lambda: None, send=send, recover=recover, has_begun=has_begun
+        )
+    except StoreError as failure:
+        raise_failed(failure)
+    work.written[canonical(change.name)] = version
+    _await_image(work, change, desired, version)
+
+
+def _tags_of_taken(work: Work, change: Change) -> Tags | None:
+    """Return the tags of the parameter that has the name; None when there is no such parameter."""
+    try:
+        return work.store.tags(change.name)
+    except StoreError as failure:
+        raise_failed(failure, doing="the name is taken, and by whom could not be found out")
+
+
+def _still_deleting(taken: StoreError) -> StoreError:
+    """Return the error for a name that AWS calls taken while no parameter has it (aws-facts A1, G12).
+
+    AWS refuses a deleted name for a while. That passes, as throttling does, so the create is repeated.
+    """
+    return StoreError(
+        Trouble.THROTTLED,
+        place=taken.place,
+        operation=taken.operation,
+        code=taken.code,
+        remedy="AWS has not forgotten the deleted parameter of that name yet; the next run creates it",
+    )
+
+
+def _version_if_ours(sent: list[str], tags: Tags, *, lost: bool) -> int:
+    """Return version 1 when the live record is one that was sent and its response was lost; else stale."""
+    if lost and tags.get(RECORD) in sent:
+        return 1
+    raise_stale("the name was taken since the plan")
+
+
+def update(work: Work, change: Change, effect: Update, values: checks.Values) -> str:
+    """Overwrite a replica, or take a parameter over; then bring tags and record up to date.
+
+    Args:
+        work: the target.
+        change: the change.
+        effect: the effect of the change.
+        values: source values by the name of the change.
+
+    Returns:
+        A note for the report.
+
+    Raises:
+        ChangeStopped: stale or failed.
+        InPlaceRefused: AWS does not change this parameter in place.
+    """
+    desired = effect.desired
+    checks.check_source(work, change, desired)
+    standing = Standing.FREE if effect.takes_over else Standing.OURS
+    live_tags = checks.confirm_target(work, change, standing)
+    origin = Origin.ADOPTED if effect.origin_adopted else Origin.CREATED
+    if not effect.put:
+        assert effect.record is not None
+        check = partial(checks.check_version, work, change)
+        write_tags(
+            work, change, desired, effect.tags, effect.record, live_tags, check=check, standing=standing
+        )
+        return ""
+    text = checks.value_to_write(change, desired, values)
+    if effect.unproven:
+        record = _record_if_equal(work, change, desired, text, origin)
+        if record is not None:
+            write_tags(work, change, desired, effect.tags, record, live_tags)
+            return "its value was equal after all: only tagged"
+    version = _overwrite(work, change, desired, text, standing)
+    work.written[canonical(change.name)] = version
+    _await_image(work, change, desired, version)
+    note = _note(work, change, version)
+    tags, had = effect.tags, live_tags
+    if version == 1:  # the parameter was deleted right before the write, and its tags with it
+        tags, had = TagDiff({}, desired.tags), {}
+    write_tags(work, change, desired, tags, work.record(change, desired, version, origin), had)
+    return note
+
+
+def _record_if_equal(
+    work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin
+) -> Record | None:
+    """Return the record to write when the plan could not compare the value, and it is equal."""
+    if any(difference.attribute != "value" for difference in change.differences):
+        return None
+    value = _decrypted_value(work, change)
+    if not checks.is_as_planned(change, value):
+        raise_stale(checks.version_moved(change, value))
+    if normal(value.text.reveal(), value.type) != normal(text.reveal(), desired.source.type):
+        return None
+    return replace(work.record(change, desired, value.version, origin), written=value.last_modified)
+
+
+def _decrypted_value(work: Work, change: Change) -> Value:
+    value = checks.live_value(work, change, decrypt=True, doing="its value could not be compared")
+    if value is None:
+        raise_stale("it is gone")
+    return value
+
+
+def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed, standing: Standing) -> int:
+    def recover() -> int | None:
+        """Return the version when the live value is the one that was sent; None when nothing was written."""
+        value = _decrypted_value(work, change)
+        if checks.is_as_planned(change, value):
+            return None
+        if normal(value.text.reveal(), value.type) == normal(text.reveal(), desired.source.type):
+            return value.version
+        raise_stale(f"it is at version {value.version} by now, written by somebody else")
+
+    clears = not desired.source.policies and any(d.attribute == "policies" for d in change.differences)
+    request = put_request(desired, change.name, text, tags=None, clears=clears)
+    try:
+        return attempt(
+            work,
+            CallClass.PUT,
+            check=lambda: checks.check_version(work, change),
+            send=lambda: work.store.put(request),
+            recover=recover,
+            confirm=lambda: checks.confirm_target(work, change, standing),
+        )
+    except StoreError as failure:
+        if failure.kind not in (Trouble.TYPE, Trouble.DOWNGRADE):
+            raise_failed(failure)
+        raise InPlaceRefused(failure.code) from None
+
+
+def _note(work: Work, change: Change, version: int) -> str:
+    """Return the note for an unexpected version: another client wrote or deleted in the last milliseconds."""
+    expected = change.expected.version or 0
+    if version == expected + 1:
+        return ""
+    if version == 1:
+        return "re-created: it had been deleted meanwhile"
+    work.warn(
+        "version-overwritten",
+        change,
+        f"version {version - 1} was written by somebody else between our check and our write, and is"
+        " overwritten; it is still in the parameter's history",
+    )
+    return f"version {version - 1} of somebody else was overwritten"
+
+
+def _await_image(work: Work, change: Change, desired: Desired, version: int) -> None:
+    """Wait until AWS has validated an AMI id.
+
+    AWS validates after its response, and drops an id that is not valid without an error (aws-facts B8).
+    """
+    if desired.source.data_type != IMAGE:
+        return
+    until = work.clock.monotonic() + IMAGE_PATIENCE
+    while True:
+        try:
+            answers = work.store.values([change.name], decrypt=False)
+            found = answers.found.get(canonical(change.name))
+        except StoreError:
+            found = None
+        if found is not None and found.version >= version:
+            return
+        late = work.clock.monotonic() >= until
+        if late or not wait(work, IMAGE_PAUSE):
+            work.written.pop(canonical(change.name), None)
+            code, why = "NotYetAvailable", "stopped while AWS was checking the AMI id; the next run will see"
+            if late:
+                invalid = f"the AMI id is not valid in {work.place.region}"
+                code, why = "NotAvailable", f"AWS took the write and did not keep it: {invalid}"
+            place = str(work.place)
+            raise_failed(
+                StoreError(Trouble.REFUSED, place=place, operation="PutParameter", code=code, remedy=why)
+            )

@@ -1,0 +1,160 @@
+"""Replacements: delete, wait, create, for attributes that AWS does not change in place.
+
+All that can be checked is checked before the delete: between delete and create the name does not exist, and
+readers fail. If the process is killed in between, the next run finds no parameter and creates it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.attempts import INSTANT, attempt
+from ssm_reconcile.apply.put import put_new
+from ssm_reconcile.apply.work import (
+    ChangeStopped,
+    Work,
+    raise_failed,
+    raise_stale,
+    raise_withheld,
+    tier_of,
+)
+from ssm_reconcile.aws_limits import (
+    ADVANCED_BYTES,
+    DELETE_SECONDS,
+    RESERVED_TAG_PREFIX,
+    STANDARD_BYTES,
+    TAG_LIMIT,
+    CallClass,
+)
+from ssm_reconcile.change import Change
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
+from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
+from ssm_reconcile.report import Result
+from ssm_reconcile.shape import accepts, size_of, spoiled
+
+PATIENCE = timedelta(minutes=5)
+"""Time in which the create is repeated: AWS may refuse a name that was just deleted."""
+PAUSE = 10.0
+
+
+def replace_replica(
+    work: Work, change: Change, desired: Desired, origin: Origin, values: checks.Values
+) -> str:
+    """Replace a replica.
+
+    Args:
+        work: the target.
+        change: the change.
+        desired: what the parameter is to be.
+        origin: how the parameter became a replica, for the record.
+        values: source values by the name of the change.
+
+    Returns:
+        A note for the report.
+
+    Raises:
+        ChangeStopped: withheld or stale before the delete; failed where the delete or the create failed.
+    """
+    checks.check_source(work, change, desired)
+    text = checks.value_to_write(change, desired, values)
+    _check_value(change, desired, text, values)
+    moment = desired.source.expiration
+    if moment is not None and moment <= work.clock.now() + timedelta(seconds=DELETE_SECONDS):
+        raise_withheld("its Expiration policy is past before it is created again: it is not deleted")
+    _check_key(work, desired)
+    live = checks.confirm_target(work, change, Standing.OURS)
+    kept = {key: value for key, value in live.items() if _is_kept(work, key)}
+    _check_tag_count(work, change, desired, kept)
+    _delete(work, change)
+    work.written[canonical(change.name)] = None
+    _sleep(work, DELETE_SECONDS)
+    _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
+    return "replaced: deleted and created, its history starts anew"
+
+
+def _is_kept(work: Work, key: str) -> bool:
+    """Whether a tag of the replica is put on the new parameter: it is neither ours nor of the source."""
+    return not key.startswith((RESERVED_TAG_PREFIX, PREFIX)) and not work.spec.replicates_tag(key)
+
+
+def _check_value(change: Change, desired: Desired, text: Sealed, values: checks.Values) -> None:
+    """Withhold a replacement whose create AWS would refuse: the replica would be lost."""
+    value = values[change.name]
+    assert isinstance(value, Value)
+    before = value.text
+    limit = STANDARD_BYTES if tier_of(desired, text) == STANDARD else ADVANCED_BYTES
+    rewritten = text.reveal() != before.reveal()
+    if rewritten and size_of(text.reveal()) > limit:
+        raise_withheld("its value is too large for its tier: it is not deleted")
+    if not accepts(desired.source.allowed_pattern, before, text, desired.source.type):
+        raise_withheld("its rewritten value may not match its AllowedPattern: it is not deleted")
+    if spoiled(before, text):
+        raise_withheld(
+            "its rewritten value is empty or holds a {{ }}, which AWS does not take: it is not deleted"
+        )
+
+
+def _check_tag_count(work: Work, change: Change, desired: Desired, kept: Tags) -> None:
+    """Withhold where the new parameter would have too many tags: tags may have been added since the plan."""
+    own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
+    if len({*kept, *desired.tags, *own}) > TAG_LIMIT:
+        raise_withheld(f"with the tags that stay on it there are more than {TAG_LIMIT}: it is not deleted")
+
+
+def _check_key(work: Work, desired: Desired) -> None:
+    if desired.key_id is None or not desired.source.is_secret:
+        return
+    key = work.store.keys([desired.key_id], fresh=True).get(desired.key_id)
+    if key is not None and key.state not in (KeyState.USABLE, KeyState.UNKNOWN):
+        raise_withheld(f"its key {desired.key_id} is {key.state}: it is not deleted")
+
+
+def _delete(work: Work, change: Change) -> None:
+    def recover() -> frozenset[str] | None:
+        answers = work.store.values([change.name], decrypt=False)
+        return answers.missing or None
+
+    try:
+        gone = attempt(
+            work,
+            CallClass.DELETE,
+            check=lambda: checks.check_version(work, change),
+            send=lambda: work.store.delete([change.name]),
+            recover=recover,
+            confirm=lambda: checks.confirm_target(work, change, Standing.OURS),
+        )
+    except StoreError as failure:
+        raise_failed(failure, doing="it was not deleted")
+    if canonical(change.name) not in gone:
+        raise_stale("AWS did not delete it")
+
+
+def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
+    """Create, and repeat for minutes: AWS may refuse a name that was just deleted (aws-facts A1)."""
+    until = work.clock.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return put_new(work, change, desired, text, origin, kept)
+        except ChangeStopped as stopped:
+            reason = f"deleted, and not created: {stopped.reason}"
+            if stopped.result is Result.STALE:
+                raise ChangeStopped(Result.FAILED, reason) from None
+            if work.failure_reason or work.clock.monotonic() >= until or not _sleep(work, PAUSE):
+                image = stopped.failure is not None and stopped.failure.code == "NotAvailable"
+                then = f"{'put that AMI there, and ' if image else ''}the next run creates it"
+                raise ChangeStopped(Result.FAILED, f"{reason}; {then}") from None
+
+
+def _sleep(work: Work, seconds: float) -> bool:
+    """Wait, also when the run is asked to stop: a deleted parameter is created before the run ends.
+
+    Return False when the clock no longer waits, because the process has no time left.
+    """
+    until = work.clock.monotonic() + seconds
+    work.clock.sleep(seconds)
+    left = until - work.clock.monotonic()
+    if left >= INSTANT:  # a request to stop ended the first sleep early
+        work.clock.sleep(left)
+    return until - work.clock.monotonic() < INSTANT

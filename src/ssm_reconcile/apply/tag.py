@@ -1,0 +1,143 @@
+"""Tags of a replica: the tags of its source, and our own that make it a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+from ssm_reconcile.apply import checks
+from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, CallClass
+from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import SECURE, Desired, Tags, canonical
+from ssm_reconcile.record import SOURCE, Record, Standing, keyless
+from ssm_reconcile.report import Result
+
+Check: TypeAlias = Callable[[], None]
+
+
+def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
+    """Bring tags and record up to date, or take ownership of an equal parameter; the version stays.
+
+    A retagged parameter must still be ours, an adopted one must still have no owner.
+    """
+    checks.check_source(work, change, effect.desired)
+    standing = Standing.OURS if isinstance(effect, Retag) else Standing.FREE
+    live = checks.confirm_target(work, change, standing)
+    check = partial(checks.check_version, work, change)
+    write_tags(work, change, effect.desired, effect.tags, effect.record, live, check=check, standing=standing)
+    work.written[canonical(change.name)] = effect.record.version
+    return ""
+
+
+def release(work: Work, change: Change, effect: Release) -> str:
+    """Remove our tags from an adopted replica whose source is gone; its value stays."""
+    checks.confirm_target(work, change, Standing.OURS)
+
+    def check() -> None:
+        checks.check_version(work, change)
+        checks.check_source_gone(work, change)
+
+    remove = partial(work.store.remove_tags, change.name, effect.tags.removed)
+    _send(work, change, remove, check, Standing.OURS)
+    return ""
+
+
+def no_check() -> None:
+    """Check nothing: the write follows another write of the same change."""
+
+
+def write_tags(
+    work: Work,
+    change: Change,
+    desired: Desired,
+    tags: TagDiff,
+    record: Record,
+    live: Tags,
+    *,
+    check: Check = no_check,
+    standing: Standing | None = None,
+) -> None:
+    """Add and remove tags, our record among them, with at most two calls.
+
+    Args:
+        work: the target.
+        change: the change, for its name.
+        desired: what the parameter is to be.
+        tags: the tags to add and to remove.
+        record: the record to write. Its time is set to now: tags may move LastModifiedDate (aws-facts B9),
+            and the replica must not look changed after its record.
+        live: the tags that the parameter has.
+        check: called right before the first call; it stops the change when the parameter has changed.
+        standing: confirmed before a repetition of the first call; None where the value was written before.
+    """
+    record = keyless(replace(record, written=work.clock.now()), live, secret=was_secret(change))
+    added = {**tags.added, **work.ownership(desired, change.name, record)}
+    removed = [key for key in tags.removed if key in live]
+    if SOURCE in live and SOURCE not in added:
+        removed.append(SOURCE)
+    countable = {key for key in live if not key.startswith(RESERVED_TAG_PREFIX)}
+    add = partial(work.store.add_tags, change.name, added)
+    calls = [add, partial(work.store.remove_tags, change.name, removed)] if removed else [add]
+    # AWS counts the tags after each call, so the removal comes first where the sum would pass the limit.
+    if len(countable | added.keys()) > TAG_LIMIT:
+        calls.reverse()
+    for call in calls:
+        _send(work, change, call, check, standing)
+
+
+def was_secret(change: Change) -> bool:
+    """Whether the live parameter is a SecureString and the change makes it plain."""
+    return any(one.attribute == "type" and one.before == SECURE for one in change.differences)
+
+
+def _send(
+    work: Work, change: Change, write: Callable[[], None], check: Check, standing: Standing | None
+) -> None:
+    """Write tags. After a lost response the call is repeated: the result is the same."""
+    name = canonical(change.name)
+
+    def check_before_first() -> None:
+        # Our own tags may move LastModifiedDate (aws-facts B9), so later checks would fail by our own write.
+        if name not in work.tagged:
+            check()
+
+    def confirm() -> None:
+        if standing is not None and name not in work.tagged:
+            checks.confirm_target(work, change, standing)
+
+    def send() -> bool:
+        try:
+            write()
+        except StoreError as failure:
+            if failure.kind is Trouble.LOST:
+                work.tagged.add(name)
+            raise
+        work.tagged.add(name)
+        return True
+
+    try:
+        attempt(
+            work,
+            CallClass.TAGS,
+            check=check_before_first,
+            send=send,
+            recover=lambda: None,
+            confirm=confirm,
+            has_begun=name in work.tagged or name in work.written,
+        )
+    except ChangeStopped as stopped:
+        if name not in work.tagged and name not in work.written:
+            raise
+        reason = f"{stopped.reason}; a part of it was written, the next run mends it"
+        raise ChangeStopped(Result.FAILED, reason) from None
+    except StoreError as failure:
+        written = name in work.written
+        raise_failed(
+            failure,
+            doing="its value was written, its tags were not; the next run mends it" if written else "",
+        )

@@ -1,0 +1,80 @@
+"""Queues of batches -> the result of each batch: workers spread over the queues.
+
+Each queue waits for a quota of its own. A free worker takes the next batch of the queue on which the fewest
+workers are busy; of two such queues, the first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Batch = TypeVar("Batch")
+Found = TypeVar("Found")
+
+
+def run_queues(
+    queues: Iterable[Sequence[Batch]], do: Callable[[Batch], Found], *, workers: int
+) -> Iterator[Found]:
+    """Return the result of `do` for every batch, in no particular order.
+
+    Args:
+        queues: batches that wait for the same quota, a sequence for each quota.
+        do: called from several threads. Its exception is raised here, and no further batch is started.
+        workers: the most calls of `do` at a time.
+    """
+    left = _WorkQueues(queues)
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        for done in [pool.submit(_run_worker, left, do) for _ in range(min(workers, len(left)))]:
+            yield from done.result()
+
+
+def _run_worker(left: _WorkQueues[Batch], do: Callable[[Batch], Found]) -> list[Found]:
+    """Take batches until none is left."""
+    found: list[Found] = []
+    try:
+        while (taken := left.take()) is not None:
+            number, batch = taken
+            found.append(do(batch))
+            left.release(number)
+    except BaseException:
+        left.close()
+        raise
+    return found
+
+
+class _WorkQueues(Generic[Batch]):
+    """The batches that are left in each queue, and the number of busy workers of each. Thread-safe."""
+
+    def __init__(self, queues: Iterable[Sequence[Batch]]) -> None:
+        self._left = [deque(queue) for queue in queues]
+        self._busy = [0] * len(self._left)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many batches are left."""
+        return sum(map(len, self._left))
+
+    def take(self) -> tuple[int, Batch] | None:
+        """Return the number of a queue and its next batch; None when no batch is left."""
+        with self._lock:
+            open_queues = [number for number, left in enumerate(self._left) if left]
+            if not open_queues:
+                return None
+            number = min(open_queues, key=self._busy.__getitem__)
+            self._busy[number] += 1
+            return number, self._left[number].popleft()
+
+    def release(self, number: int) -> None:
+        """Count one busy worker less for a queue."""
+        with self._lock:
+            self._busy[number] -= 1
+
+    def close(self) -> None:
+        """Drop all batches that are left."""
+        with self._lock:
+            for left in self._left:
+                left.clear()
