@@ -58,15 +58,7 @@ def apply(
     Returns:
         One outcome for each change, in the order of the plan, and what remains to be done.
     """
-    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
-    works = {
-        key: Work(
-            *(end.spec, end.target, end.source, end.store),
-            *(run, clock, stop),
-            source_tags.setdefault((end.source.place, end.source.caller), SourceTags(end.source)),
-        )
-        for key, end in endpoints.items()
-    }
+    works = _works(endpoints, run, clock, stop)
     by_target: dict[tuple[str, str], list[Change]] = {}
     for change in plan.changes:
         by_target.setdefault((change.replication, change.target), []).append(change)
@@ -90,6 +82,20 @@ def apply(
         findings=tuple(sorted({finding for work in works.values() for finding in work.findings})),
         interrupted=stop.is_set(),
     )
+
+
+def _works(
+    endpoints: Mapping[tuple[str, str], Endpoints], run: Run, clock: Clock, stop: Stop
+) -> dict[tuple[str, str], Work]:
+    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
+    return {
+        key: Work(
+            *(end.spec, end.target, end.source, end.store),
+            *(run, clock, stop),
+            source_tags.setdefault((end.source.place, end.source.caller), SourceTags(end.source)),
+        )
+        for key, end in endpoints.items()
+    }
 
 
 def _apply_target(
