@@ -20,12 +20,12 @@ from ssm_reconcile.model import ProblemKind
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ssm_reconcile"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-EMITTERS = {"Finding": 1, "note": 0, "stop": 1, "_stop": 1}
+EMITTERS = {"Finding": 1, "stop": 1, "_stop": 1}
 """Calls that emit a finding, and which argument is its code."""
 NOTES = {"error": 1, "warn": 1}
 """The same of the loader's `findings`."""
 PASSED_ON = {
-    "apply/work.py": "the callers of `note`",
+    "apply/work.py": "the callers of `warn`",
     "cli/apply.py": "`_CODES`, and `interrupted` among them",
     "diff/findings.py": "`ProblemKind`, `_VALUE_FINDINGS` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
@@ -61,7 +61,9 @@ def emitted(path: Path) -> Iterator[str | None]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         whose = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-        at = EMITTERS.get(name) if name != "note" or whose in {"work", "self"} else None
+        at = EMITTERS.get(name)
+        if name == "warn" and whose == "work":
+            at = 0
         if name in NOTES and whose.endswith("findings"):
             at = NOTES[name]
         if name == "stop" and whose != "self":

@@ -34,7 +34,7 @@ def attempt(
     confirm: Callable[[], object] = lambda: None,
     has_begun: bool = False,
 ) -> Answer:
-    """Wait for a turn, check, and write; repeat where that is safe.
+    """Wait for a turn, check, and write; repeat where that is safe. Return the result of the write.
 
     Args:
         work: the target.
@@ -43,16 +43,11 @@ def attempt(
         send: the write.
         recover: called after a lost response. Returns the result of the write if it was done, else None.
         confirm: called before `check` in every try but the first: repeats what the caller confirmed before.
-        has_begun: whether an earlier write of this change is done. If so, the change is finished even when
-            the run is asked to stop.
-
-    Returns:
-        The result of `send` or of `recover`.
+        has_begun: whether an earlier write of this change is done: then a request to stop waits for this one.
 
     Raises:
         StoreError: AWS refused for good.
-        ChangeStopped: the parameter is not as planned, the run was stopped, or it could not be found out
-            whether the write was done.
+        ChangeStopped: by `check`, by a request to stop, or because no read showed whether the write was done.
     """
     tried = dict.fromkeys(TRIES, 0)
     while True:
