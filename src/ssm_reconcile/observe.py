@@ -8,7 +8,7 @@ N/100 GetResources, the two streams side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from sys import intern
 from typing import TypeVar
 
@@ -62,7 +62,7 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
         parameters = {name: one for name, one in parameters.items() if name in tags}
     failure = failure or tag_failure
     if failure is not None:
-        trouble = str(failure) + (f". {failure.remedy}" if failure.remedy else "")
+        trouble = trouble_of(failure)
     return Listing(
         place=reader.place,
         caller=reader.caller,
@@ -74,44 +74,9 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Glimpse:
-    """Some names of one place. `unsure`: those of which nothing can be said now, and why."""
-
-    listing: Listing
-    unsure: Mapping[str, str] = field(default_factory=dict)
-
-
-def list_names(reader: Reader, names: Iterable[str], watch: ProgressListener) -> Glimpse:
-    """Some parameters of one place, each read by its name; all else is as if it were not there.
-
-    Three kinds of read: GetParameters says which exist (ten a call, no decryption), DescribeParameters by
-    Name what they are (fifty a call), ListTagsForResource whose (one a call, consistent). Reads lag behind
-    writes (aws-facts B14): a description of another version than its value is no answer. Never raises for
-    a failed call: what concerns one name makes that name unsure, what concerns the place makes it incomplete.
-    """
-    wanted = frozenset(canonical(name) for name in names)
-    try:
-        answers = reader.values(sorted(wanted), decrypt=False)
-        described = reader.describe_names(sorted(answers.found)) if answers.found else {}
-    except StoreError as failure:
-        trouble = str(failure) + (f". {failure.remedy}" if failure.remedy else "")
-        return Glimpse(Listing(reader.place, reader.caller, complete=False, trouble=trouble))
-    unsure = {name: str(failure) for name, failure in answers.failed.items()}
-    for name, value in answers.found.items():
-        if name not in described or described[name].version != value.version:
-            unsure[name] = "its description and its value are of different versions: one of them lags"
-    fresh, failed = confirm_tags(reader, described.keys() - unsure.keys(), watch)
-    unsure |= {name: str(failure) for name, failure in failed.items()}
-    unsure |= dict.fromkeys((n for n, tags in fresh.items() if tags is None), "it vanished while it was read")
-    listing = Listing(
-        place=reader.place,
-        caller=reader.caller,
-        parameters={name: one for name, one in described.items() if name not in unsure},
-        tags={name: tags for name, tags in fresh.items() if tags is not None and name not in unsure},
-        confirmed=wanted - unsure.keys(),
-    )
-    return Glimpse(listing, unsure)
+def trouble_of(failure: StoreError) -> str:
+    """Return what failed, and what to do about it."""
+    return str(failure) + (f". {failure.remedy}" if failure.remedy else "")
 
 
 def _describe(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Parameter], StoreError | None]:

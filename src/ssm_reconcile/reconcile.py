@@ -133,13 +133,15 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
     return apply.apply(plan, ends, session.run, session.clock, session.progress, stop)
 
 
-def look_closely(spec: Replication, session: Session) -> tuple[ReplicationPlan, Mapping[str, View]]:
+def look_closely(
+    spec: Replication, session: Session, scope: PlanScope | None = None
+) -> tuple[ReplicationPlan, Mapping[str, View]]:
     """The plan of one replication, and each target that was listed as it was judged; never applied.
 
-    Handed places that show some names only, it reads no more than those. Guards that count see only
-    them, too. Unlike `make_plan` it does not raise when nothing could be listed: the findings say why.
+    With a `scope` nothing is listed, and guards that count see only the listings in it. Unlike
+    `make_plan` it does not raise when nothing could be listed: the findings say why.
     """
-    return _judge(spec, session, PlanScope(_list_all([spec], session)))
+    return _judge(spec, session, scope or PlanScope(_list_all([spec], session)))
 
 
 def _list_all(specs: Sequence[Replication], session: Session) -> Listings:

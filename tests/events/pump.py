@@ -141,7 +141,7 @@ class QueueAsSqs:
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
 
-class QueueAsOutside(AwsClients):
+class QueueClients(AwsClients):
     """`AwsClients` with that queue behind its SQS client, and a text for a spec."""
 
     def __init__(self, queue: Queue, spec: Callable[[], str]) -> None:
@@ -192,7 +192,7 @@ class Deployed:
         self.function = Function(
             {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"},
             timer=Timer(account.clock),
-            outside=QueueAsOutside(self.queue, lambda: self.spec),
+            aws=QueueClients(self.queue, lambda: self.spec),
             connect=Memory(account.world).connect,
             logger=Logger(service=f"ssm-reconcile-{uuid.uuid4()}", stream=self.log),
         )
@@ -203,7 +203,7 @@ class Deployed:
     def invoke(self, event: Any, seconds: float = TIMEOUT) -> dict[str, Any]:
         self.invocations += 1
         try:
-            return self.function.answer(event, Invocation(self.account.clock, seconds))
+            return self.function.handle(event, Invocation(self.account.clock, seconds))
         finally:
             self.account.tell_of_own_writes()
 

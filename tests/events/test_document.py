@@ -62,4 +62,4 @@ def test_every_section_of_the_seed_has_one_of_ours() -> None:
 
 
 def test_it_does_not_claim_to_have_been_tried_on_aws() -> None:
-    assert "Nothing on this page was tried on AWS" in DOCUMENT
+    assert "Nothing on this page was run on AWS" in DOCUMENT

@@ -121,7 +121,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setattr(aws_lambda, "_kept", [])
+    monkeypatch.setattr(aws_lambda, "_functions", [])
     with mock_aws():
         made = Cloud()
         made.s3.create_bucket(Bucket="specs")

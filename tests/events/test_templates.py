@@ -174,7 +174,7 @@ def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str)
 
 
 def test_what_github_is_sent_is_what_the_command_understands() -> None:
-    from ssm_reconcile.event.event_reader import read_news
+    from ssm_reconcile.event.event_reader import read_content
     from ssm_reconcile.event.events import Names, Operation, Origin
 
     (target,) = loaded("github-dispatch.yaml")["Resources"]["ChangeRule"]["Properties"]["Targets"]
@@ -189,14 +189,14 @@ def test_what_github_is_sent_is_what_the_command_understands() -> None:
     assert set(sent) == {"event_type", "client_payload"}
     assert len(sent["client_payload"]) <= 10
     delivered = {"action": sent["event_type"], "client_payload": sent["client_payload"], "branch": "main"}
-    (news,) = read_news(delivered)
-    assert isinstance(news, Names)
-    assert (news.names, news.operation, news.origin) == (
+    (content,) = read_content(delivered)
+    assert isinstance(content, Names)
+    assert (content.names, content.operation, content.origin) == (
         ("/prod/url",),
         Operation.UPDATE,
         Origin("123456789012", "us-east-1"),
     )
-    assert news.at is not None
+    assert content.at is not None
 
 
 def test_no_template_holds_a_token() -> None:

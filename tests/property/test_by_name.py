@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import NamePlan, NamePlanner
 from ssm_reconcile.change import effect_of
 from ssm_reconcile.event.events import Names
-from ssm_reconcile.event.reconciler import EventReconciler, Planned
-from ssm_reconcile.event.requests import NameRequest
-from ssm_reconcile.event.scope import concerned
+from ssm_reconcile.event.requests import match_replications, source_places
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
@@ -33,18 +33,22 @@ def names_of(stage: Stage, whole: Plan) -> set[str]:
     return {canonical(name) for name in (*stage.world.names(stage.source), *gone)}
 
 
-def planned(stage: Stage, scenario: Scenario, names: set[str]) -> Planned:
-    standby = EventReconciler(
-        (scenario.spec,), stage.opened([scenario.spec], LIFTED), LIFTED, stage.clock, unwatched
-    )
-    wanted, _ = concerned([scenario.spec], standby.sources(), Names(tuple(sorted(names))))
-    return standby.plan({name: NameRequest(name, specs) for name, specs in wanted.items()})
+def planner_for(stage: Stage, scenario: Scenario) -> NamePlanner:
+    places = stage.opened([scenario.spec], LIFTED)
+    return NamePlanner((scenario.spec,), places, LIFTED, stage.clock, unwatched)
 
 
-def at_home(found: Planned, whole: Plan) -> dict[tuple[str, str], Any]:
+def planned(stage: Stage, scenario: Scenario, names: set[str]) -> NamePlan:
+    planner = planner_for(stage, scenario)
+    sources = source_places(planner.specs, planner.places)
+    wanted, _ = match_replications([scenario.spec], sources, Names(tuple(sorted(names))))
+    return planner.plan(wanted)
+
+
+def at_addresses(found: NamePlan, whole: Plan) -> dict[tuple[str, str], Any]:
     """What a whole run says of the addresses that the names are about."""
-    homes = {(target, address) for (_, target), every in found.homes.items() for address in every}
-    return {end: row for end, row in rows(whole).items() if end in homes}
+    known = {(target, address) for (_, target), every in found.addresses.items() for address in every}
+    return {end: row for end, row in rows(whole).items() if end in known}
 
 
 @given(scenario=scenarios())
@@ -53,7 +57,7 @@ def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
     stage = scenario.told()
     whole = stage.plan(scenario.spec)
     found = planned(stage, scenario, names_of(stage, whole))
-    assert rows(found.plan) == at_home(found, whole)
+    assert rows(found.plan) == at_addresses(found, whole)
     assert not found.unsure
 
 
@@ -66,7 +70,7 @@ def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataOb
     if not names:
         return
     found = planned(stage, scenario, {data.draw(st.sampled_from(names))})
-    assert rows(found.plan) == at_home(found, whole)
+    assert rows(found.plan) == at_addresses(found, whole)
 
 
 @given(scenario=scenarios())
@@ -74,10 +78,8 @@ def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataOb
 def test_what_is_applied_by_name_is_done_for_a_whole_run_too(scenario: Scenario) -> None:
     stage = scenario.told()
     found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
-    standby = EventReconciler(
-        (scenario.spec,), stage.opened([scenario.spec], LIFTED), LIFTED, stage.clock, unwatched
-    )
-    report = standby.carry_out(found, Going())
+    session = planner_for(stage, scenario).session()
+    report = reconcile.carry_out(found.plan, found.specs, session, Going())
     stage.later()
     done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}
     left = {(change.target, change.name) for change in stage.plan(scenario.spec).changes}

@@ -17,8 +17,7 @@ from ssm_reconcile import approve, reconcile
 from ssm_reconcile.cli.show import plan_as, report_as
 from ssm_reconcile.diff.case import cases
 from ssm_reconcile.errors import ReconcileError
-from ssm_reconcile.explain import explain
-from ssm_reconcile.explain.text import text as explain_text
+from ssm_reconcile.explain import explain, explanation_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import annotations as marks
 from ssm_reconcile.publishers import outputs, pages
@@ -151,7 +150,6 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
     """What is known in the middle of planning, as `explain` sees it, and all that it says of it."""
     places = stage.opened([spec], run)
     part, views = reconcile.look_closely(spec, Session(places, run, stage.clock, lambda _: None))
-    seen = {name: (view.scene, view.desired) for name, view in views.items()}
     judged = [case for view in views.values() for case in cases(view.scene, view.desired)]
     said = {
         "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
@@ -166,8 +164,8 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
         "repr of the places": repr(places),
     }
     names = sorted({case.address for case in judged})
-    explained = [one for name in names for one in explain(name, spec, part, seen)]
-    return {**said, "explanations": explain_text(explained), "repr of the explanations": repr(explained)}
+    explained = [one for name in names for one in explain(name, spec, part, views)]
+    return {**said, "explanations": explanation_text(explained), "repr of the explanations": repr(explained)}
 
 
 def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str, str]:

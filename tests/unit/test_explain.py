@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Address, Finding, Severity, Trouble, Where
-from ssm_reconcile.explain import Explanation, explain
-from ssm_reconcile.explain.glance import glance
-from ssm_reconcile.explain.text import document, text
+from ssm_reconcile.explain import Explanation, explain, explanation_document, explanation_text
 from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
@@ -29,10 +27,8 @@ __all__ = ["aws", "cli"]
 def told(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanation:
     """What is explained of one name, with only that name read."""
     run = run or Run()
-    places = glance(stage.spec, stage.places(run), name)
-    part, views = reconcile.look_closely(stage.spec, Session(places, run, stage.clock, unwatched))
-    seen = {key: (view.scene, view.desired) for key, view in views.items()}
-    (found,) = explain(name, stage.spec, part, seen)
+    session = Session(stage.places(run), run, stage.clock, unwatched)
+    (found,) = explain(name, stage.spec, *plan_one_name(stage.spec, session, name))
     return found
 
 
@@ -165,7 +161,7 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
     stage.world.put(stage.here, "/p/a", "two")
     assert ("differs", "value: 'one' -> 'two'") in told(stage).facts
     both = [told(stage, "/p/secret")]
-    shown = text(both) + json.dumps(document(both))
+    shown = explanation_text(both) + json.dumps(explanation_document(both))
     assert "value (secret)" in shown
     assert SECRET not in shown
     assert "correct.*" not in shown
@@ -232,7 +228,7 @@ def test_hostile_text_does_nothing_to_a_terminal() -> None:
     stage = Stage()
     stage.replicate()
     stage.world.put(stage.here, "/p/a", "v", description="a\u202eb\x1b[2J")
-    shown = text([told(stage)])
+    shown = explanation_text([told(stage)])
     assert "description" in shown
     assert not {"\u202e", "\x1b"} & set(shown)
 
@@ -265,9 +261,8 @@ def test_the_row_is_always_the_one_of_the_plan(mode: Run) -> None:
 def test_two_targets_have_an_explanation_each() -> None:
     stage = Stage(replication(targets=(target_of(), target_of("eu", region="eu-west-1"))))
     stage.world.put(stage.here, "/p/a", "v")
-    places = glance(stage.spec, stage.places(), "/p/a")
-    part, views = reconcile.look_closely(stage.spec, Session(places, Run(), stage.clock, unwatched))
-    found = list(explain("/p/a", stage.spec, part, {k: (v.scene, v.desired) for k, v in views.items()}))
+    session = Session(stage.places(), Run(), stage.clock, unwatched)
+    found = list(explain("/p/a", stage.spec, *plan_one_name(stage.spec, session, "/p/a")))
     assert [(one.target, one.row) for one in found] == [("us-east-2", Row.CREATE), ("eu", Row.CREATE)]
     assert counted(stage.plan()) == {"create": 2}
 

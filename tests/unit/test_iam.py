@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ssm_reconcile import detach, doctor, reconcile
 from ssm_reconcile.aws_limits import CallClass
+from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.explain.glance import glance
 from ssm_reconcile.iam import DEFAULT, Policy, as_cloudformation, as_json, as_terraform, policies
 from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
 from ssm_reconcile.iam.trust import TrustedWorkflows, trust_policy
@@ -201,8 +201,7 @@ class Firm:
     def explain(self, run: Run) -> None:
         places = open_places([self.spec], self.connect, run)
         for name in EVERYWHERE:
-            seen = glance(self.spec, places, name)
-            reconcile.look_closely(self.spec, Session(seen, run, self.clock, unwatched))
+            plan_one_name(self.spec, Session(places, run, self.clock, unwatched), name)
 
     def detach(self) -> None:
         """Marks all that is ours in each target, an orphan among them, and takes the marks back."""

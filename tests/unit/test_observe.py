@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, Place, Question, Reading, Substitution, Unreadable
 from ssm_reconcile.observe import (
     CHUNK,
     confirm_tags,
-    list_names,
     list_place,
     read,
     resolve_keys,
@@ -20,7 +17,7 @@ from tests.builders import NOW, Watched, unwatched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import Fault, at_call, lost, refused
-from tests.fake_aws.world import Lag, Pages, World
+from tests.fake_aws.world import Pages, World
 
 KEY = b"k" * 16
 
@@ -133,39 +130,6 @@ class TestListing:
         seen = Watched()
         list_place(opened(world(60)), seen)
         assert [one.done for one in seen.all if one.phase is Phase.LISTING and one.total is None] == [50, 60]
-
-
-class TestSomeNames:
-    def test_only_they_are_read_and_all_is_known_of_them(self) -> None:
-        w = world(30)
-        found = list_names(opened(w), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched)
-        assert (set(found.listing.parameters), found.unsure) == ({"/p/001", "/p/004"}, {})
-        assert dict(found.listing.tags_of("/p/001")) == {"n": "1"}
-        assert found.listing.confirmed == {"/p/001", "/p/004", "/p/nowhere", "/p/x"}
-        assert w.traffic.count("GetResources") == 0
-
-    def test_a_description_that_lags_behind_its_value_is_no_answer(self) -> None:
-        clock = FakeClock(NOW)
-        w = world(3, clock=clock)
-        clock.advance(timedelta(days=1))
-        w.lag = Lag(describe=timedelta(hours=1))
-        w.put(place_of(w), "/p/001", "newer")
-        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
-        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
-        assert found.listing.confirmed == {"/p/000"}
-
-    def test_a_name_whose_tags_cannot_be_read_is_unsure_and_not_shown(self) -> None:
-        w = world(3)
-        w.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/p/001")
-        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
-        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
-
-    def test_a_place_that_does_not_answer_is_incomplete(self) -> None:
-        w = world(3)
-        w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
-        found = list_names(opened(w), ["/p/000"], unwatched)
-        assert (found.listing.complete, dict(found.listing.parameters)) == (False, {})
-        assert found.listing.confirmed == frozenset()
 
 
 class TestConfirming:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ from ssm_reconcile.cli.options import CommonOptions, Intent
 from ssm_reconcile.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
+    from ssm_reconcile.by_name import NamePlan
     from ssm_reconcile.cli.command_run import Runner
     from ssm_reconcile.event.events import Message, Rejected
-    from ssm_reconcile.event.reconciler import Planned
     from ssm_reconcile.plan import Plan
 
 HELP = """\
@@ -27,9 +28,9 @@ list of events, a batch of SQS records, the payload of a GitHub `repository_disp
 GITHUB_EVENT_PATH), a JSON list of names or ARNs, or names one a line. A scheduled event reconciles
 everything. An entry that cannot be read is reported and stops no other.
 
-Only these names are read, at the source and where they belong in the targets; all rules and guards are
-those of `apply`. A delete lists both places first, since guards count all that would go. What comes from
-another place than the source, or is out of scope, is told and changes nothing. Nobody is asked.
+Only these names are read, at the source and at their addresses in the targets. The rules and guards are
+those of `apply`. A delete first lists both places, since guards count all deletes. A name from another
+place than the source, or out of scope, is reported and changes nothing. No confirmation is asked for.
 """
 EPILOG = """\
 \b
@@ -46,9 +47,9 @@ Exit codes, the first that fits:
     3  not all that the spec asks for holds: failed, stale, conflict, invalid, not to be seen yet
     0  done
 """
-LOOKS = 4
+TRIES = 4
 PAUSE = 2.0
-"""Seconds between looks at names whose reads do not agree with what was told of them."""
+"""Seconds between the plans of names whose reads are older than their event."""
 
 
 @click.command("event", help=HELP, epilog=EPILOG)
@@ -69,7 +70,7 @@ def command(
     common: CommonOptions,
     intent: Intent,
 ) -> int:
-    """Finds out what the event is about, and does it; returns the exit code."""
+    """Reconcile the names of the event, or everything; return the exit code."""
     from ssm_reconcile.cli.apply import Applying, Order
     from ssm_reconcile.cli.terminal import read_text
     from ssm_reconcile.event import event_reader, events
@@ -77,8 +78,8 @@ def command(
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
     messages = event_reader.read_text(read_text(event, event_reader.LONGEST_TEXT + 1))
-    rejected = [message.news for message in messages if isinstance(message.news, events.Rejected)]
-    unclear = [one for one in rejected if not one.reason.understood]
+    contents = [message.content for message in messages]
+    unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.understood]
     if len(unclear) == len(messages):
         raise UsageError(
             f"{event}: not an event that ssm-reconcile understands: {unclear[0] if unclear else 'empty'}",
@@ -87,61 +88,58 @@ def command(
     if out is not None:
         terminal.check_writable(out)
     order = Order(specs, intent.name, intent.run(common.parallelism), intent)
-    if any(isinstance(message.news, events.Full) for message in messages):
-        return Applying(order, common, output_format, out, ask=False, planner=command_run.Runner.plan).run()
-    return Applying(order, common, output_format, out, ask=False, planner=Naming(messages).plan).run()
+    is_full_run = any(isinstance(one, events.FullRun) for one in contents)
+    planner = command_run.Runner.plan if is_full_run else partial(plan_messages, messages)
+    return Applying(order, common, output_format, out, ask=False, planner=planner).run()
 
 
-@dataclass(slots=True)
-class Naming:
-    """The names of an event, planned."""
+def plan_messages(messages: Sequence[Message], runner: Runner) -> Plan:
+    """Return the plan for the names of an event, with a finding for each name that is not in it."""
+    from ssm_reconcile.by_name import NamePlanner
+    from ssm_reconcile.cli.progress import show_progress
+    from ssm_reconcile.event.requests import merge_requests, source_places, stale_names
+    from ssm_reconcile.places import open_places
 
-    messages: Sequence[Message]
+    with show_progress(runner.common) as progress:
+        connect = command_run.connect_factory(runner.common, runner.clock)
+        runner.places = open_places(runner.specs, connect, runner.run)
+        planner = NamePlanner(
+            runner.specs, runner.places, runner.run, runner.clock, runner.stop.interrupting(progress)
+        )
+        batch = merge_requests(messages, runner.specs, source_places(runner.specs, runner.places))
+        names = {name: request.specs for name, request in batch.requests.items()}
 
-    def plan(self, work: Runner) -> Plan:
-        """The plan for these names, and what is to be said of the others."""
-        from ssm_reconcile.cli.progress import show_progress
-        from ssm_reconcile.event.reconciler import EventReconciler
-        from ssm_reconcile.event.requests import sort_out
-        from ssm_reconcile.places import open_places
+        def attempt() -> tuple[NamePlan, dict[str, str]]:
+            planned = planner.plan(names)
+            return planned, stale_names(planned, batch.requests, runner.clock.now())
 
-        with show_progress(work.common) as watch:
-            connect = command_run.connect_factory(work.common, work.clock)
-            work.places = open_places(work.specs, connect, work.run)
-            standby = EventReconciler(
-                work.specs, work.places, work.run, work.clock, work.stop.interrupting(watch)
-            )
-            batch = sort_out(self.messages, work.specs, standby.sources())
-            planned = standby.plan(batch.wishes)
-            for _ in range(LOOKS - 1):
-                if not (planned.unsure or planned.unseen):
-                    break
-                work.clock.sleep(PAUSE)
-                planned = standby.plan(batch.wishes)
-        work.run = planned.run
-        findings = [*_rejections(why for _, why in batch.rejected), *_doubts(planned)]
-        parts = planned.plan.replications
-        if planned.unsure:  # not all that was asked for could be judged, and the exit code has to say so
-            parts = tuple(replace(part, source_complete=False) for part in parts)
-        return replace(planned.plan, replications=parts, findings=(*planned.plan.findings, *findings))
-
-
-def _rejections(rejected: Iterable[Rejected]) -> list[Finding]:
-    return [
-        Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {one}")
-        if one.reason.understood
-        else Finding(Severity.WARNING, "event-not-understood", f"not reconciled: {one}")
-        for one in dict.fromkeys(rejected)
-    ]
+        planned, stale = attempt()
+        for _ in range(TRIES - 1):
+            if not (planned.unsure or stale):
+                break
+            runner.clock.sleep(PAUSE)
+            planned, stale = attempt()
+    rejected = dict.fromkeys(why for _, why in batch.rejected)
+    findings = [*map(_rejection, rejected), *_unplanned(planned, stale)]
+    parts = planned.plan.replications
+    if planned.unsure:  # some names have no plan, and the exit code has to say so
+        parts = tuple(replace(part, source_complete=False) for part in parts)
+    return replace(planned.plan, replications=parts, findings=(*planned.plan.findings, *findings))
 
 
-def _doubts(planned: Planned) -> list[Finding]:
-    doubtful = [
+def _rejection(rejected: Rejected) -> Finding:
+    if rejected.reason.understood:
+        return Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {rejected}")
+    return Finding(Severity.WARNING, "event-not-understood", f"not reconciled: {rejected}")
+
+
+def _unplanned(planned: NamePlan, stale: Mapping[str, str]) -> list[Finding]:
+    found = [
         Finding(Severity.ERROR, "not-judged", f"{name}: {why}", name) for name, why in planned.unsure.items()
     ]
-    busy = {change.source_name for change in planned.plan.changes}
-    return doubtful + [
+    changed = {change.source_name for change in planned.plan.changes}
+    return found + [
         Finding(Severity.WARNING, "not-seen-yet", f"{name}: {why}", name)
-        for name, why in planned.unseen.items()
-        if name not in planned.unsure and name not in busy
+        for name, why in stale.items()
+        if name not in planned.unsure and name not in changed
     ]

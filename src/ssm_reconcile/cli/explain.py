@@ -14,7 +14,7 @@ from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.errors import Finding, ReconcileError, Severity
+from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
 
@@ -47,7 +47,7 @@ Exit codes:
    64  wrong usage
   130  interrupted
 """
-_UNCOUNTED = 10**9
+_NO_LIMIT = 10**9
 
 
 @click.command("explain", help=HELP, epilog=EPILOG)
@@ -70,8 +70,8 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Reads, explains; returns the exit code."""
-    from ssm_reconcile.explain import text
+    """Explain one parameter; return the exit code."""
+    from ssm_reconcile.explain import explanation_document, explanation_text
     from ssm_reconcile.load.patterns import impossible_name
     from ssm_reconcile.places import narrowed, open_places
 
@@ -80,72 +80,58 @@ def command(
         raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
     loaded = command_run.load_specs(specs, name)
-    with command_run.start_runner(loaded, run, common) as work:
-        places = open_places(loaded, command_run.connect_factory(common, work.clock), run)
+    with command_run.start_runner(loaded, run, common) as runner:
+        places = open_places(loaded, command_run.connect_factory(common, runner.clock), run)
         mode = ("--no-decrypt",) if no_decrypt else ()
-        again = CommandLine(specs, name, target, mode=mode, access=common.access)
+        line = CommandLine(specs, name, target, mode=mode, access=common.access)
         explanations: list[Explanation] = []
         for spec in narrowed(loaded, run):
-            mine = replace(again, name=spec.name if len(loaded) > 1 else name)
-            explanations += _explained(parameter, spec, places, work, mine, quick=quick)
-    shown = text.text(explanations, verbose=bool(common.verbose))
-    terminal.write(json.dumps(text.document(explanations), indent=2) if output_format == "json" else shown)
+            line = replace(line, name=spec.name if len(loaded) > 1 else name)
+            explanations += _explained(parameter, spec, places, runner, line, quick=quick)
+    if output_format == "json":
+        terminal.write(json.dumps(explanation_document(explanations), indent=2))
+    else:
+        terminal.write(explanation_text(explanations, verbose=bool(common.verbose)))
     command_run.note_standard_input(specs, common)
     return 0
 
 
 def _explained(
-    name: str, spec: Replication, places: Places, work: Runner, again: CommandLine, *, quick: bool
+    name: str, spec: Replication, places: Places, runner: Runner, line: CommandLine, *, quick: bool
 ) -> list[Explanation]:
+    """Return the explanations for one replication. `line` is repeated by the commands in them."""
     from ssm_reconcile import reconcile
+    from ssm_reconcile.by_name import plan_one_name
     from ssm_reconcile.explain import explain
-    from ssm_reconcile.explain.glance import glance
 
     uncounted = replace(
-        work.run, allow_empty_source=True, max_deletes=_UNCOUNTED, max_change_percent=_UNCOUNTED
+        runner.run, allow_empty_source=True, max_deletes=_NO_LIMIT, max_change_percent=_NO_LIMIT
     )
-    with show_progress(work.common) as watch:
-        interrupting = work.stop.interrupting(watch)
-        glanced = glance(spec, places, name)
-        part, views = reconcile.look_closely(spec, Session(glanced, uncounted, work.clock, interrupting))
-        whole = part
-        if part.changes:
-            part, whole = _judged(part, spec, places, work, again, quick=quick)
-    seen = {key: (view.scene, view.desired) for key, view in views.items()}
-    return list(explain(name, spec, part, seen, again, whole))
+    with show_progress(runner.common) as progress:
+        session = Session(places, uncounted, runner.clock, runner.stop.interrupting(progress))
+        part, views = plan_one_name(spec, session, name)
+        if not part.changes:
+            return list(explain(name, spec, part, views, line))
+        why = "--quick"
+        if not quick:
+            targets = tuple(sorted({change.target for change in part.changes}))
+            session = replace(session, run=replace(runner.run, targets=targets))
+            try:
+                (whole,) = reconcile.make_plan([spec], session).replications
+            except Interrupted:
+                raise
+            except ReconcileError as failure:
+                why = failure.message
+            else:
+                return list(explain(name, spec, _with_guards(part, whole), views, line, whole))
+    message = f"guards that count a whole plan were not asked ({why}): `{line.plan()}` tells"
+    terminal.log(f"Note: {message}.")
+    part = replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))
+    return list(explain(name, spec, part, views, line))
 
 
-def _judged(
-    part: ReplicationPlan,
-    spec: Replication,
-    places: Places,
-    work: Runner,
-    again: CommandLine,
-    *,
-    quick: bool,
-) -> tuple[ReplicationPlan, ReplicationPlan]:
-    """Return the same with the fates of a whole plan, and that plan; or with a note that it is not known."""
-    from ssm_reconcile import reconcile
-
-    if quick:
-        part = _unjudged(part, "--quick", again)
-        return part, part
-    try:
-        with show_progress(work.common) as watch:
-            run = replace(work.run, targets=tuple(sorted({change.target for change in part.changes})))
-            interrupting = work.stop.interrupting(watch)
-            (whole,) = reconcile.make_plan(
-                [spec], Session(places, run, work.clock, interrupting)
-            ).replications
-    except ReconcileError as failure:
-        part = _unjudged(part, failure.message, again)
-        return part, part
+def _with_guards(part: ReplicationPlan, whole: ReplicationPlan) -> ReplicationPlan:
+    """Return the plan for one name with each change as the guards judged it in the whole plan."""
     known = {change.order: change for change in whole.changes}
     changes = tuple(known.get(change.order, change) for change in part.changes)
-    return replace(part, changes=changes, findings=(*part.findings, *whole.findings)), whole
-
-
-def _unjudged(part: ReplicationPlan, why: str, again: CommandLine) -> ReplicationPlan:
-    message = f"guards that count a whole plan were not asked ({why}): `{again.plan()}` tells"
-    terminal.log(f"Note: {message}.")
-    return replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))
+    return replace(part, changes=changes, findings=(*part.findings, *whole.findings))

@@ -1,13 +1,12 @@
-"""Family: what happens outside -> "reconcile these names", over the same steps as everything else.
+"""Events of EventBridge, SQS, SNS or GitHub -> the parameters that they name, reconciled.
 
-event_reader.py     what arrived, in its envelope -> messages                             pure
-eventbridge.py      one event of EventBridge -> Names | Full | Rejected                   pure
-events.py           names and ARNs of an event -> Names | Rejected; the types             pure
-scope.py            names + specs -> what each is for, and where its replicas lie         pure
-requests.py           names that arrive together -> each once                               pure
-reconciler.py          names -> a plan for them alone, its apply, a result for each
-full_run.py            a scheduled run, applied here or handed to the queue in parts
-timer.py            the clock of an invocation, which also says when to stop
-aws_clients.py          SQS, S3 and SSM as the function itself uses them
-aws_lambda.py  the door on AWS Lambda
+events.py        the types: names, a full run, a rejection; names and ARNs of a list       pure
+event_reader.py  one document, in any envelope -> messages                                 pure
+requests.py      messages -> one request for each name; plan and report -> results         pure
+full_run.py      a scheduled run, applied or sent to the queue in parts
+timer.py         the clock of one Lambda invocation, which also ends it in time
+aws_clients.py   SQS, S3 and SSM as the function itself calls them
+aws_lambda.py    the handler of the Lambda function
+
+Plans for some names are made by `ssm_reconcile.by_name`.
 """

@@ -1,7 +1,7 @@
-"""The queue, and where a spec may lie, as the function itself uses them: SQS, S3 and SSM.
+"""The function's own calls to AWS: SQS for its queue, S3 or SSM for its spec.
 
-Clients are made once and kept. What goes wrong becomes a `ReconcileError` with operation and code: AWS's
-own message is left out, as everywhere.
+Clients are created once. A failure becomes a `ReconcileError` with the operation and the error code. The
+message of AWS is left out, since it may quote a value or a name of another account.
 """
 
 from __future__ import annotations
@@ -16,33 +16,38 @@ from ssm_reconcile.errors import ReconcileError
 Answer = TypeVar("Answer")
 
 NAMES_A_MESSAGE = 10
-"""As many as one GetParameters takes; small enough for a message to end well within one invocation."""
+"""Names of one GetParameters call; one invocation reconciles so many in a small part of its time."""
 MESSAGES_A_CALL = 10
-"""Entries of SendMessageBatch and ChangeMessageVisibilityBatch."""
+"""Most entries of SendMessageBatch and ChangeMessageVisibilityBatch (Amazon SQS API Reference)."""
 SEND_TRIES = 5
 LARGEST_SPEC = 4_000_000
-"""Bytes of a spec that are read; the loader takes no more."""
+"""Bytes of a spec that are read; the loader accepts no larger one."""
 
 
 class AwsClients:
-    """Clients of this process's own region, made when they are first used."""
+    """Clients in the region of the function, created when they are first used."""
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}
 
     def spec(self, uri: str) -> str:
-        """The text of `s3://bucket/key` or of `ssm:/name`."""
+        """Return the text at `s3://bucket/key` or `ssm:/name`; raises ReconcileError."""
         if uri.startswith("s3://"):
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             if bucket and key:
-                return self._asked("GetObject", lambda: self._object(bucket, key))
+                return self._call("GetObject", lambda: self._object(bucket, key))
         if uri.startswith("ssm:") and len(uri) > len("ssm:"):
             name = uri.removeprefix("ssm:")
-            return self._asked("GetParameter", lambda: self._parameter(name))
-        raise ReconcileError("SPEC_URI is neither s3://bucket/key nor ssm:/name", "mend it, or use SPEC_PATH")
+            return self._call("GetParameter", lambda: self._parameter(name))
+        raise ReconcileError(
+            "SPEC_URI is neither s3://bucket/key nor ssm:/name", "correct it, or use SPEC_PATH"
+        )
 
     def send(self, queue: str, names: Sequence[str]) -> int:
-        """Puts names on a queue, ten a message and ten messages a call; returns how many messages."""
+        """Send names to a queue, ten a message and ten messages a call; return the number of messages.
+
+        `judged` marks names that a full run has planned (`Names.from_full_run`).
+        """
         bodies = [
             json.dumps({"names": list(names[start : start + NAMES_A_MESSAGE]), "judged": True})
             for start in range(0, len(names), NAMES_A_MESSAGE)
@@ -53,9 +58,9 @@ class AwsClients:
         return len(bodies)
 
     def postpone(self, queue: str, receipts: Iterable[tuple[str, int]]) -> None:
-        """Has messages come again after so many seconds each, rather than after the queue's own timeout.
+        """Set the visibility timeout of messages, in seconds each.
 
-        Only makes it faster: what cannot be postponed comes again by itself.
+        Only for an earlier retry: without it a message is retried after the timeout of the queue.
         """
         every = list(receipts)
         for start in range(0, len(every), MESSAGES_A_CALL):
@@ -64,24 +69,24 @@ class AwsClients:
                 for number, (receipt, seconds) in enumerate(every[start : start + MESSAGES_A_CALL])
             ]
             sqs = self._client("sqs")
-            ask = partial(sqs.change_message_visibility_batch, QueueUrl=queue, Entries=entries)
-            self._asked("ChangeMessageVisibility", ask)
+            call = partial(sqs.change_message_visibility_batch, QueueUrl=queue, Entries=entries)
+            self._call("ChangeMessageVisibility", call)
 
-    def _send(self, queue: str, left: Mapping[str, str]) -> None:
-        """A batch is answered entry by entry: those that failed are sent again."""
+    def _send(self, queue: str, unsent: Mapping[str, str]) -> None:
+        """Send up to ten messages. SQS accepts each entry by itself: those that failed are sent again."""
         for _ in range(SEND_TRIES):
-            entries = [{"Id": number, "MessageBody": body} for number, body in left.items()]
-            ask = partial(self._client("sqs").send_message_batch, QueueUrl=queue, Entries=entries)
-            answer = self._asked("SendMessage", ask)
-            sent = {one["Id"] for one in answer.get("Successful", ())}
-            left = {number: body for number, body in left.items() if number not in sent}
-            if not left:
+            entries = [{"Id": number, "MessageBody": body} for number, body in unsent.items()]
+            call = partial(self._client("sqs").send_message_batch, QueueUrl=queue, Entries=entries)
+            response = self._call("SendMessage", call)
+            sent = {one["Id"] for one in response.get("Successful", ())}
+            unsent = {number: body for number, body in unsent.items() if number not in sent}
+            if not unsent:
                 return
-        raise ReconcileError(f"SendMessage: {len(left)} messages were refused again and again")
+        raise ReconcileError(f"SendMessage: {len(unsent)} messages were refused again and again")
 
     def _object(self, bucket: str, key: str) -> str:
-        answer = self._client("s3").get_object(Bucket=bucket, Key=key)
-        text: bytes = answer["Body"].read(LARGEST_SPEC + 1)
+        response = self._client("s3").get_object(Bucket=bucket, Key=key)
+        text: bytes = response["Body"].read(LARGEST_SPEC + 1)
         return text.decode("utf-8")
 
     def _parameter(self, name: str) -> str:
@@ -99,11 +104,11 @@ class AwsClients:
             self._clients[service] = client(service, config=config)
         return self._clients[service]
 
-    def _asked(self, operation: str, call: Callable[[], Answer]) -> Answer:
+    def _call(self, operation: str, call: Callable[[], Answer]) -> Answer:
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - told by its code below, without AWS's own words
+        except Exception as error:  # noqa: BLE001 - reported below by its code, without the message of AWS
             response = getattr(error, "response", None)
-            told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-            code = told if isinstance(told, str) else type(error).__name__
+            found = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+            code = found if isinstance(found, str) else type(error).__name__
         raise ReconcileError(f"{operation} failed: {code}", "check the function's role and its settings")

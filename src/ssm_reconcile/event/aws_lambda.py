@@ -1,13 +1,13 @@
-"""The door on AWS Lambda: an event or a batch of messages -> reconciled names, or a whole run.
+"""The handler of the Lambda function: an event or a batch of messages -> reconciled names, or a full run.
 
     SPEC_PATH     the spec, bundled with the function          default: replication.yaml
     SPEC_URI      or read from s3://bucket/key or ssm:/name    read again every SPEC_TTL seconds (300)
-    NAME          the stage: only the replication of that name
-    QUEUE_URL     where a whole run that takes too long puts its names, and failed messages are postponed
+    NAME          only the replication of that name
+    QUEUE_URL     the queue for the names of a long full run; its failed messages are retried early
 
-A batch is answered as ReportBatchItemFailures wants it: with the messages that have to come again. What
-can never succeed (a poison message, a name out of scope, a conflict) is told, counted and done with.
-Logs are structured and hold no value; metrics are written in CloudWatch's embedded format.
+A batch is answered with `batchItemFailures`, the messages to retry (AWS Lambda Developer Guide, "Handling
+errors for an SQS event source"). A message that can never succeed (not readable, out of scope, in conflict)
+is logged, counted and not retried. Logs hold no value. Metrics use the CloudWatch embedded metric format.
 """
 
 from __future__ import annotations
@@ -22,14 +22,22 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import NamePlanner
 from ssm_reconcile.errors import Finding, ReconcileError, SpecError, StoreError
 from ssm_reconcile.event import event_reader
 from ssm_reconcile.event.aws_clients import AwsClients
-from ssm_reconcile.event.events import Full, Message, Names, Rejected
-from ssm_reconcile.event.full_run import Whole, run_whole
-from ssm_reconcile.event.reconciler import EventReconciler
-from ssm_reconcile.event.requests import NameRequest, Sorted, sort_out
-from ssm_reconcile.event.results import NameResult, results_of
+from ssm_reconcile.event.events import FullRun, Message, Names, Rejected
+from ssm_reconcile.event.full_run import FullRunResult, run_all
+from ssm_reconcile.event.requests import (
+    NameRequest,
+    NameResult,
+    RequestBatch,
+    merge_requests,
+    results_of,
+    source_places,
+    stale_names,
+)
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.places import Connect, open_places
 from ssm_reconcile.progress import Progress
@@ -38,47 +46,51 @@ from ssm_reconcile.spec import Replication, Run
 
 NAMESPACE = "ssm-reconcile"
 RESERVE = 10.0
-"""Seconds at the end of an invocation in which nothing new is begun: what is in flight has them."""
+"""Seconds at the end of an invocation in which nothing new starts, so that running requests can finish."""
 FIRST_PAUSE, LONGEST_PAUSE = 5, 600
-"""Seconds until a message that failed comes again: doubled each time."""
+"""Seconds until a failed message is retried: the first pause doubles with each retry, up to the longest."""
 _COUNTS = {
     "Applied": Result.APPLIED, "Failed": Result.FAILED, "Stale": Result.STALE, "Withheld": Result.WITHHELD,
 }  # fmt: skip
 
 
 class Context(Protocol):
-    """What is used of Lambda's context object."""
+    """The part of Lambda's context object that is used."""
 
     aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the invocation is cut off."""
+        """Return the time until the function is killed."""
 
 
 class UnfinishedError(ReconcileError):
-    """Something has to come again, and only failing says so: no queue is behind this invocation."""
+    """Work without a queue message has to be retried: Lambda retries an invocation only if it fails."""
 
 
 @dataclass(slots=True)
 class Function:
-    """One process of the function; what is costly is kept between its invocations."""
+    """One process of the function; spec, places and clients are kept between its invocations."""
 
     environment: Mapping[str, str]
     timer: Timer = field(default_factory=Timer)
-    outside: AwsClients = field(default_factory=AwsClients)
+    aws: AwsClients = field(default_factory=AwsClients)
     connect: Connect | None = None
     logger: Logger = field(default_factory=lambda: Logger(service=NAMESPACE))
-    standby: EventReconciler | None = None
+    planner: NamePlanner | None = None
     loaded_at: float = 0.0
 
-    def answer(self, event: Any, context: Context) -> dict[str, Any]:
-        """Does what an event asks for. Raises where that alone makes it come again."""
+    def handle(self, event: Any, context: Context) -> dict[str, Any]:
+        """Do what an event asks for, and return the messages to retry.
+
+        Raises:
+            UnfinishedError: Something without a message has to be retried.
+        """
         self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE)
         self.logger.append_keys(request_id=context.aws_request_id)
         metrics = Metrics(namespace=NAMESPACE, service=self.environment.get("NAME") or "all")
         messages = event_reader.read_document(event)
         try:
-            failed = self._answered(messages, metrics)
+            failed = self._handle(messages, metrics)
         finally:
             metrics.flush_metrics()
         if any(not message.identifier for message in failed):
@@ -87,113 +99,112 @@ class Function:
         identifiers = dict.fromkeys(message.identifier for message in failed)
         return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
-    def _answered(self, messages: list[Message], metrics: Metrics) -> list[Message]:
-        """The messages that have to come again."""
-        work = [message for message in messages if isinstance(message.news, Names | Full)]
-        standby = self._ready(metrics) if work else None
-        if standby is None:  # without a spec nothing can be judged, and no message may be lost for that
-            self._reject([(m, m.news) for m in messages if isinstance(m.news, Rejected)], metrics)
+    def _handle(self, messages: list[Message], metrics: Metrics) -> list[Message]:
+        """Return the messages to retry."""
+        work = [message for message in messages if isinstance(message.content, Names | FullRun)]
+        planner = self._ready(metrics) if work else None
+        if planner is None:  # without a spec no message can be judged: each is retried, and none is lost
+            self._reject([(m, m.content) for m in messages if isinstance(m.content, Rejected)], metrics)
             metrics.add_metric("Failed", MetricUnit.Count, len(work))
             return work
-        batch = sort_out(messages, standby.specs, standby.sources())
+        batch = merge_requests(messages, planner.specs, source_places(planner.specs, planner.places))
         self._reject(batch.rejected, metrics)
-        failed = self._names(standby, batch, metrics) if batch.wishes else []
-        wholes = [message for message in messages if isinstance(message.news, Full)]
-        if wholes and not self._whole(standby, metrics):
-            failed += wholes
+        failed = self._run_names(planner, batch, metrics) if batch.requests else []
+        full_runs = [message for message in messages if isinstance(message.content, FullRun)]
+        if full_runs and not self._run_all(planner, metrics):
+            failed += full_runs
         return failed
 
     def _reject(self, rejected: Sequence[tuple[Message, Rejected]], metrics: Metrics) -> None:
-        """What is nothing to act upon: told, counted, and done with."""
         for message, why in rejected:
             self.logger.warning("rejected", reason=str(why), message_id=message.identifier)
         metrics.add_metric("Rejected", MetricUnit.Count, len(rejected))
 
-    # Names
+    def _run_names(self, planner: NamePlanner, batch: RequestBatch, metrics: Metrics) -> list[Message]:
+        """Reconcile all names and return the messages to retry.
 
-    def _names(self, standby: EventReconciler, batch: Sorted, metrics: Metrics) -> list[Message]:
-        """Reconciles all names; what a whole run has handed on goes by itself, since it was judged there."""
+        Names from a full run have a plan of their own: its guards counted them, and do not count them again.
+        """
         results: list[NameResult] = []
         broken: set[str] = set()
-        for judged in (False, True):
-            wishes = {name: wish for name, wish in batch.wishes.items() if wish.judged is judged}
+        for from_full_run in (False, True):
+            requests = {n: one for n, one in batch.requests.items() if one.from_full_run is from_full_run}
             try:
-                results += self._reconciled(standby, wishes) if wishes else []
-            except Exception as error:  # noqa: BLE001 - told, and the messages come again
-                self._tell(error)
-                broken |= set(wishes)
-        self._tell_results(results, len(broken), metrics)
-        again = {result.name for result in results if result.again} | broken
-        return [message for message, names in batch.named if names & again]
+                results += self._results(planner, requests, counts_known=from_full_run) if requests else []
+            except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
+                self._log_error(error)
+                broken |= set(requests)
+        self._log_results(results, len(broken), metrics)
+        retried = {result.name for result in results if result.retry} | broken
+        # One failed name retries its whole message. The other names of it are then in sync: a no-op.
+        return [message for message, names in batch.named if names & retried]
 
-    def _reconciled(
-        self, standby: EventReconciler, wishes: Mapping[str, NameRequest]
+    def _results(
+        self, planner: NamePlanner, requests: Mapping[str, NameRequest], *, counts_known: bool
     ) -> tuple[NameResult, ...]:
-        planned = standby.plan(wishes)
-        report = standby.carry_out(planned, self.timer)
-        self._tell_findings((*planned.plan.all_findings, *report.findings))
-        return results_of(planned, report, wishes)
+        specs = {name: request.specs for name, request in requests.items()}
+        planned = planner.plan(specs, counts_known=counts_known)
+        stale = stale_names(planned, requests, self.timer.now())
+        report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), self.timer)
+        self._log_findings((*planned.plan.all_findings, *report.findings))
+        return results_of(planned, report, requests, stale)
 
-    def _tell_results(self, results: list[NameResult], broken: int, metrics: Metrics) -> None:
+    def _log_results(self, results: list[NameResult], broken: int, metrics: Metrics) -> None:
         now = self.timer.now()
         for result in results:
-            say = self.logger.debug if result.word == "nothing to do" else self.logger.info
+            log = self.logger.debug if result.status == "nothing to do" else self.logger.info
             lag = None if result.at is None else round((now - result.at).total_seconds(), 3)
             targets = {one.change.target: f"{one.change.action} {one.result}" for one in result.outcomes}
-            say(
-                "name",
-                parameter=result.name,
-                result=result.word,
-                targets=targets,
-                reasons=result.reasons,
-                lag=lag,
-            )
-            if lag is not None and not result.again:
+            log(
+                "name", parameter=result.name, result=result.status, targets=targets,
+                reasons=result.reasons, lag=lag,
+            )  # fmt: skip
+            if lag is not None and not result.retry:
                 metrics.add_metric("LagSeconds", MetricUnit.Seconds, max(0.0, lag))
-        for name, ended in _COUNTS.items():
-            metrics.add_metric(name, MetricUnit.Count, sum(result.count(ended) for result in results))
+        for name, counted in _COUNTS.items():
+            metrics.add_metric(name, MetricUnit.Count, sum(result.count(counted) for result in results))
         metrics.add_metric("Failed", MetricUnit.Count, broken)
-        again = sum(bool(result.again) for result in results)
-        metrics.add_metric("Again", MetricUnit.Count, again + broken)
+        retried = sum(bool(result.retry) for result in results)
+        metrics.add_metric("Again", MetricUnit.Count, retried + broken)
 
-    # A whole run
-
-    def _whole(self, standby: EventReconciler, metrics: Metrics) -> bool:
-        """Whether the run could be made."""
+    def _run_all(self, planner: NamePlanner, metrics: Metrics) -> bool:
+        """Make a full run; return False if it failed, so that the schedule retries it."""
         queue = self.environment.get("QUEUE_URL")
         try:
-            whole = run_whole(
-                standby, self.timer, (lambda names: self.outside.send(queue, names)) if queue else None
+            found = run_all(
+                planner, self.timer, (lambda names: self.aws.send(queue, names)) if queue else None
             )
-        except Exception as error:  # noqa: BLE001 - told, and the schedule's own retry comes
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - logged, and the schedule retries
+            self._log_error(error)
             metrics.add_metric("Failed", MetricUnit.Count, 1)
             return False
-        self._tell_whole(whole, metrics)
+        self._log_full_run(found, metrics)
         return True
 
-    def _tell_whole(self, whole: Whole, metrics: Metrics) -> None:
-        self._tell_findings((*whole.plan.all_findings, *(whole.report.findings if whole.report else ())))
-        summary = {result.value: whole.count(result) for result in Result}
+    def _log_full_run(self, found: FullRunResult, metrics: Metrics) -> None:
+        plan = found.plan
+        self._log_findings((*plan.all_findings, *(found.report.findings if found.report else ())))
         self.logger.info(
-            "whole run", plan_id=whole.plan.plan_id, planned=whole.plan.summary, outcomes=summary,
-            handed_on=len(whole.handed_on), messages=whole.messages, deferred=whole.deferred,
-            remaining=whole.remaining, complete=whole.plan.complete,
+            "whole run", plan_id=plan.plan_id, planned=plan.summary,
+            outcomes={result.value: found.count(result) for result in Result},
+            handed_on=len(found.sent), messages=found.messages, deferred=found.deferred,
+            remaining=found.remaining, complete=plan.complete,
         )  # fmt: skip
-        for name, ended in _COUNTS.items():
-            metrics.add_metric(name, MetricUnit.Count, whole.count(ended))
-        metrics.add_metric("Remaining", MetricUnit.Count, whole.remaining + (not whole.plan.complete))
-        metrics.add_metric("HandedOn", MetricUnit.Count, len(whole.handed_on))
+        for name, counted in _COUNTS.items():
+            metrics.add_metric(name, MetricUnit.Count, found.count(counted))
+        metrics.add_metric("Remaining", MetricUnit.Count, found.remaining + (not plan.complete))
+        metrics.add_metric("HandedOn", MetricUnit.Count, len(found.sent))
 
-    # What is kept
+    def _ready(self, metrics: Metrics) -> NamePlanner | None:
+        """Return the planner, with spec and places not older than SPEC_TTL.
 
-    def _ready(self, metrics: Metrics) -> EventReconciler | None:
-        """Spec and places, made anew now and then; where that fails, those of before, if any."""
+        If the spec cannot be loaded again, the last one that could stays in use; None without any.
+        """
         ttl = float(self.environment.get("SPEC_TTL") or 300)
-        if self.standby is not None and self.timer.monotonic() - self.loaded_at < ttl:
-            opened = self.standby.places.opened.values()
+        if self.planner is not None and self.timer.monotonic() - self.loaded_at < ttl:
+            opened = self.planner.places.opened.values()
             if not any(isinstance(store, StoreError) for store in opened):
-                return self.standby
+                return self.planner
         try:
             specs = self._specs()
             if self.connect is None:
@@ -201,29 +212,27 @@ class Function:
 
                 self.connect = Aws(clock=self.timer).connect
             places = open_places(specs, self.connect, Run())
-        except Exception as error:  # noqa: BLE001 - told; a spec that was good stays in force
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - logged; the last good spec stays in use
+            self._log_error(error)
             metrics.add_metric("SpecFailed", MetricUnit.Count, 1)
-            return self.standby
-        counts = self.standby.counts if self.standby is not None and self.standby.specs == specs else {}
-        self.standby = EventReconciler(
-            specs, places, Run(), self.timer, _unwatched, counts, patience=self.timer.patience
+            return self.planner
+        counts = self.planner.counts if self.planner is not None and self.planner.specs == specs else {}
+        self.planner = NamePlanner(
+            specs, places, Run(), self.timer, _ignore_progress, counts, self.timer.check_listing
         )
         self.loaded_at = self.timer.monotonic()
-        return self.standby
+        return self.planner
 
     def _specs(self) -> tuple[Replication, ...]:
         from ssm_reconcile.load import load_text
 
         uri = self.environment.get("SPEC_URI")
         path = self.environment.get("SPEC_PATH") or "replication.yaml"
-        text = self.outside.spec(uri) if uri else _bundled(path, self.environment.get("LAMBDA_TASK_ROOT"))
+        text = self.aws.spec(uri) if uri else _bundled(path, self.environment.get("LAMBDA_TASK_ROOT"))
         return load_text(text, uri or path, name=self.environment.get("NAME") or None).replications
 
-    # Telling
-
     def _postpone(self, failed: Iterable[Message]) -> None:
-        """Has what failed come again soon at first, then ever later."""
+        """Retry failed messages after a short pause at first, and a longer one after each retry."""
         queue = self.environment.get("QUEUE_URL")
         receipts = {
             message.receipt: min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(message.received - 1, 10))
@@ -233,18 +242,18 @@ class Function:
         if not queue or not receipts:
             return
         try:
-            self.outside.postpone(queue, receipts.items())
+            self.aws.postpone(queue, receipts.items())
         except ReconcileError as failure:
             self.logger.warning("not postponed", reason=failure.message)
 
-    def _tell_findings(self, findings: Iterable[Finding]) -> None:
+    def _log_findings(self, findings: Iterable[Finding]) -> None:
         for finding in dict.fromkeys(findings):
             self.logger.warning("finding", code=finding.code, text=finding.message, where=finding.where)
 
-    def _tell(self, error: BaseException) -> None:
-        """What stopped something: our own words, or only the kind and the place of what is not ours."""
+    def _log_error(self, error: BaseException) -> None:
+        """Log what stopped a step. The message of a foreign exception may hold a value: it is left out."""
         if isinstance(error, SpecError):
-            self._tell_findings(error.findings)
+            self._log_findings(error.findings)
         if isinstance(error, ReconcileError):
             self.logger.error("stopped", reason=error.message, remedy=error.remedy)
             return
@@ -260,15 +269,15 @@ def _bundled(path: str, root: str | None) -> str:
         raise ReconcileError(f"SPEC_PATH {path} cannot be read ({type(failure).__name__})") from None
 
 
-def _unwatched(progress: Progress) -> None:
-    """Nobody watches a function."""
+def _ignore_progress(progress: Progress) -> None:
+    """Ignore progress: a function shows none."""
 
 
-_kept: list[Function] = []
+_functions: list[Function] = []
 
 
 def answer(event: Any, context: Context) -> dict[str, Any]:
-    """The entry of the function, as the template names it."""
-    if not _kept:
-        _kept.append(Function(dict(os.environ)))
-    return _kept[0].answer(event, context)
+    """Handle one invocation; the name of the handler in deployed templates."""
+    if not _functions:
+        _functions.append(Function(dict(os.environ)))
+    return _functions[0].handle(event, context)

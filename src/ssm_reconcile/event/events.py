@@ -1,7 +1,7 @@
-"""Names and ARNs as an event lists them -> `Names`, and a `Rejected` for each entry that is neither. Pure.
+"""Names and ARNs of an event -> `Names`, and a `Rejected` for each entry that is neither. Pure.
 
-Also the types that the other modules of this package share. A rejection is logged, and its text comes
-from outside: it repeats an entry only where the entry stands among names or looks like one.
+Also the types that the other modules of this package share. A rejection is logged, and an entry comes from
+outside: its text is repeated only if it stands among names or looks like a name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ARN = re.compile(r"arn:[a-z-]{3,20}:ssm:([a-z0-9-]{1,30}):(\d{12}):parameter(/.
 
 
 class Operation(StrEnum):
-    """What is said to have happened to a parameter."""
+    """The operation that an event reports (Parameter Store User Guide, "Setting up notifications")."""
 
     CREATE = "Create"
     UPDATE = "Update"
@@ -36,13 +36,13 @@ class Operation(StrEnum):
     LABEL = "LabelParameterVersion"
     POLICY = "Policy"
     TAGS = "Tags"
-    """Tags were added or removed, which moves no date of the parameter (aws-facts C2)."""
+    """Tags were added or removed, which does not change the date of the parameter (aws-facts C2)."""
     UNKNOWN = ""
-    """Somebody asks for a name; nothing is said to have happened."""
+    """A request without an event."""
 
 
 class Reason(StrEnum):
-    """Why something is not acted upon."""
+    """Why an event is rejected."""
 
     SHAPE = "unknown shape"
     OPERATION = "unknown operation"
@@ -55,13 +55,13 @@ class Reason(StrEnum):
 
     @property
     def understood(self) -> bool:
-        """Whether the event is a sound one that needs no action here."""
+        """Whether the event is valid and needs no action."""
         return self in {Reason.ELSEWHERE, Reason.SCOPE, Reason.CALL, Reason.RESOURCE}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an event says that it comes from."""
+    """The account and region that an event comes from, as it says itself."""
 
     account: str
     region: str
@@ -72,26 +72,28 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Parameters of a source to reconcile. `origin` None: of whatever source has them.
+    """Source parameters to reconcile.
 
-    `judged`: a whole run hands them on, so its guards have seen them among all others.
+    Attributes:
+        origin: The place of the source; None for names without a place, which mean every source.
+        from_full_run: A full run sent these names to the queue, so its guards have counted their changes.
     """
 
     names: tuple[str, ...]
     operation: Operation = Operation.UNKNOWN
     origin: Origin | None = None
     at: datetime | None = None
-    judged: bool = False
+    from_full_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
-    """Everything is to be reconciled, as on a schedule."""
+class FullRun:
+    """A request to reconcile everything, as of a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Nothing to act upon, and why."""
+    """An event, or an entry of a list, that leads to no action."""
 
     reason: Reason
     detail: str = ""
@@ -100,14 +102,14 @@ class Rejected:
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
-News: TypeAlias = Names | Full | Rejected
+Content: TypeAlias = Names | FullRun | Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record of a batch: what is in it, and what its queue needs to know of it again."""
+    """One record of a batch. `received`: how many times the queue has delivered it."""
 
-    news: News
+    content: Content
     identifier: str = ""
     receipt: str = ""
     received: int = 1
@@ -119,11 +121,16 @@ def names_from(
     origin: Origin | None = None,
     at: datetime | None = None,
     *,
-    judged: bool = False,
-) -> list[News]:
-    """Return the names and ARNs of a list, by the place they are of, and each entry that is neither.
+    from_full_run: bool = False,
+) -> list[Content]:
+    """Return the names and ARNs of a list, grouped by place, and a rejection for each invalid entry.
 
-    One bad entry stops no other. An ARN names its own place, which must be `origin` where that is known.
+    Args:
+        entries: Names and ARNs; each invalid entry is rejected alone.
+        operation: The operation that all of them have in common.
+        origin: The place of the event. An ARN of another place rejects the whole list.
+        at: The time of the event.
+        from_full_run: As in `Names`.
     """
     if not entries:
         return [Rejected(Reason.NAME)]
@@ -139,24 +146,26 @@ def names_from(
             return [Rejected(Reason.SHAPE, f"an ARN of {place} in an event of {origin}")]
         else:
             found.setdefault(place or origin, {})[name] = None
-    news: list[News] = [Names(tuple(names), operation, place, at, judged) for place, names in found.items()]
-    return news + _bad_entries(bad, len(entries), among_names=bool(found))
+    valid: list[Content] = [
+        Names(tuple(names), operation, place, at, from_full_run) for place, names in found.items()
+    ]
+    return valid + _bad_entries(bad, len(entries), among_names=bool(found))
 
 
-def _bad_entries(bad: Sequence[tuple[int, Any]], total: int, *, among_names: bool) -> list[News]:
+def _bad_entries(bad: Sequence[tuple[int, Any]], total: int, *, among_names: bool) -> list[Content]:
     if len(bad) == total and total > 1:
         return [Rejected(Reason.NAME, f"none of the {total:,} entries is a name")]
-    told: list[News] = [
+    rejected: list[Content] = [
         Rejected(Reason.NAME, _described(entry, f"entry {number} of {total:,}", among_names=among_names))
         for number, entry in bad[:MOST_LISTED]
     ]
     if len(bad) > MOST_LISTED:
-        told.append(Rejected(Reason.NAME, f"{len(bad) - MOST_LISTED:,} more entries"))
-    return told
+        rejected.append(Rejected(Reason.NAME, f"{len(bad) - MOST_LISTED:,} more entries"))
+    return rejected
 
 
 def _described(entry: Any, position: str, *, among_names: bool) -> str:
-    """A rejected entry: its text where it stands among names or looks like one, and its position."""
+    """Return the position of a rejected entry, and its text unless that may be a secret."""
     if isinstance(entry, str) and (among_names or entry.startswith(("/", "arn:"))):
         cut = entry[:_SHOWN] + ("..." if len(entry) > _SHOWN else "")
         return f"{json.dumps(cut)} ({position})"
@@ -164,15 +173,15 @@ def _described(entry: Any, position: str, *, among_names: bool) -> str:
 
 
 def _parameter(entry: Any) -> tuple[str, Origin | None]:
-    """The name of an entry, and the place where it is an ARN; an empty name where it is neither."""
+    """Return the name of an entry, and its place if it is an ARN; an empty name if it is neither."""
     if not isinstance(entry, str):
         return "", None
     arn = _ARN.fullmatch(entry)
     if arn is None:
         return (entry if _NAME.fullmatch(entry) else ""), None
     region, account, name = arn.groups()
-    sound = REGION.fullmatch(region) and _NAME.fullmatch(name)
-    return (name, Origin(account, region)) if sound else ("", None)
+    valid = REGION.fullmatch(region) and _NAME.fullmatch(name)
+    return (name, Origin(account, region)) if valid else ("", None)
 
 
 def is_parameter_arn(entry: Any) -> bool:
@@ -181,20 +190,20 @@ def is_parameter_arn(entry: Any) -> bool:
 
 
 def operation_of(word: Any) -> Operation:
-    """The operation of that name; UNKNOWN for a word that is not one."""
+    """Return the operation of that name; UNKNOWN for any other value."""
     return next((one for one in Operation if one.value == word), Operation.UNKNOWN)
 
 
 def origin_of(document: Mapping[str, Any]) -> Origin | None:
-    """The account and region that a document names; None where either is missing or malformed."""
+    """Return the `account` and `region` of a document; None if one is missing or malformed."""
     account, region = text_of(document.get("account")), text_of(document.get("region"))
     if not _ACCOUNT.fullmatch(account) or not REGION.fullmatch(region):
         return None
     return Origin(account, region)
 
 
-def moment_of(value: Any) -> datetime | None:
-    """A moment as EventBridge writes it, to the second; None where the value is not one."""
+def time_of(value: Any) -> datetime | None:
+    """Return a time as EventBridge writes it, to the second; None for any other value."""
     try:
         moment = datetime.fromisoformat(text_of(value))
     except ValueError:
@@ -203,5 +212,5 @@ def moment_of(value: Any) -> datetime | None:
 
 
 def text_of(value: Any) -> str:
-    """The value if it is text, else an empty text."""
+    """Return the value if it is text, else an empty text."""
     return value if isinstance(value, str) else ""

@@ -1,79 +1,262 @@
-"""What arrived together -> each name once, with all that was said of it. Pure.
+"""Messages of one batch -> one request for each name, and from its plan and report one result. Pure.
 
-A burst on one name is one wish: what counts is what the source holds when it is looked at.
+Several events for one name are one request: a run compares what the source holds when it is read, so no
+event is replayed and a repeated event does no harm. `stale_names` finds reads that are older than an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from ssm_reconcile.event.events import Message, Names, Operation, Rejected
-from ssm_reconcile.event.scope import concerned
-from ssm_reconcile.model import Place
+from ssm_reconcile.by_name import NamePlan
+from ssm_reconcile.change import Delete, Fate, Release
+from ssm_reconcile.errors import StoreError
+from ssm_reconcile.event.events import Message, Names, Operation, Origin, Reason, Rejected
+from ssm_reconcile.model import Listing, Parameter, Place, canonical
+from ssm_reconcile.places import Places
+from ssm_reconcile.plan import UNMET, Other
+from ssm_reconcile.record import SAME_MOMENT
+from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Replication
 
-SHOWN = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
-"""Operations that reads show: a request with one of them is checked for lag."""
+READ_LAG = timedelta(seconds=60)
+"""Longest time for which a read may still miss a change that an event reports (aws-facts B14)."""
+VISIBLE = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
+"""Operations that a read of the parameter shows."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_RETRIED = frozenset({Result.FAILED, Result.STALE, Result.NOT_ATTEMPTED})
 
 
 @dataclass(frozen=True, slots=True)
 class NameRequest:
-    """One source name to reconcile. `operation` and `at` are of the event that reads are checked against.
+    """One source name to reconcile.
 
-    `judged`: it was handed on by a whole run, whose guards have seen it, and nothing else asked for it.
+    Attributes:
+        specs: The names of the replications that select it.
+        operation: The operation of the event that reads are checked against.
+        at: The time of that event; None when no event says so.
+        from_full_run: A full run has planned it, and no other message names it.
     """
 
     name: str
     specs: frozenset[str]
     operation: Operation = Operation.UNKNOWN
     at: datetime | None = None
-    judged: bool = False
+    from_full_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
-    """A batch: its wishes by name, the names that each message has, and what was rejected, by message."""
+class RequestBatch:
+    """The requests by name, the names of each message, and each rejection with its message."""
 
-    wishes: Mapping[str, NameRequest]
+    requests: Mapping[str, NameRequest]
     named: Sequence[tuple[Message, frozenset[str]]]
     rejected: Sequence[tuple[Message, Rejected]]
 
 
-def sort_out(
+def source_places(specs: Iterable[Replication], places: Places) -> dict[str, Place]:
+    """Return the source place of each replication, if it could be opened."""
+    opened = {spec.name: places.opened.get(spec.source.access) for spec in specs}
+    return {
+        name: store.place
+        for name, store in opened.items()
+        if store is not None and not isinstance(store, StoreError)
+    }
+
+
+def merge_requests(
     messages: Iterable[Message], specs: Sequence[Replication], sources: Mapping[str, Place]
-) -> Sorted:
-    """Merges what is about the same name. `sources` as for `scope.concerned`."""
-    wishes: dict[str, NameRequest] = {}
+) -> RequestBatch:
+    """Return one request for each name; `sources` as for `match_replications`."""
+    requests: dict[str, NameRequest] = {}
     named: list[tuple[Message, frozenset[str]]] = []
     rejected: list[tuple[Message, Rejected]] = []
     for message in messages:
-        news = message.news
-        if isinstance(news, Rejected):
-            rejected.append((message, news))
-        if not isinstance(news, Names):
+        content = message.content
+        if isinstance(content, Rejected):
+            rejected.append((message, content))
+        if not isinstance(content, Names):
             continue
-        wanted, refused = concerned(specs, sources, news)
+        wanted, refused = match_replications(specs, sources, content)
         rejected += [(message, one) for one in refused]
         named.append((message, frozenset(wanted)))
         for name, found in wanted.items():
-            wishes[name] = _merged(
-                wishes.get(name), NameRequest(name, found, news.operation, news.at, news.judged)
-            )
-    return Sorted(dict(sorted(wishes.items())), named, rejected)
+            request = NameRequest(name, found, content.operation, content.at, content.from_full_run)
+            requests[name] = _merged(requests[name], request) if name in requests else request
+    return RequestBatch(dict(sorted(requests.items())), named, rejected)
 
 
-def _merged(known: NameRequest | None, other: NameRequest) -> NameRequest:
-    if known is None:
-        return other
-    specs = known.specs | other.specs
-    younger = max(known, other, key=_weight)
-    judged = known.judged and other.judged
-    return NameRequest(known.name, specs, younger.operation, younger.at, judged)
+def _merged(known: NameRequest, other: NameRequest) -> NameRequest:
+    latest = max(known, other, key=_rank)
+    from_full_run = known.from_full_run and other.from_full_run
+    return NameRequest(known.name, known.specs | other.specs, latest.operation, latest.at, from_full_run)
 
 
-def _weight(wish: NameRequest) -> tuple[bool, bool, datetime]:
-    """The rank of a request: a change that reads must show counts before tags, labels and policies."""
-    return wish.at is not None and wish.operation in SHOWN, wish.at is not None, wish.at or _NEVER
+def _rank(request: NameRequest) -> tuple[bool, bool, datetime]:
+    """Rank a change that reads must show above tags, labels and policies, and later above earlier."""
+    return (
+        request.at is not None and request.operation in VISIBLE,
+        request.at is not None,
+        request.at or _NEVER,
+    )
+
+
+def match_replications(
+    specs: Sequence[Replication], sources: Mapping[str, Place], event: Names
+) -> tuple[dict[str, frozenset[str]], list[Rejected]]:
+    """Return the replications that select each name, and a rejection for each name that none selects.
+
+    An event from any other place than a source is rejected as a whole. That includes the events of the
+    targets that were just written, which would start an endless loop.
+
+    Args:
+        specs: The replications.
+        sources: The source place of each replication, if it could be opened.
+        event: The names, and the place that they come from.
+    """
+    here = [spec for spec in specs if _is_from(spec, sources.get(spec.name), event.origin)]
+    if not here:
+        return {}, [Rejected(Reason.ELSEWHERE, str(event.origin))]
+    wanted: dict[str, frozenset[str]] = {}
+    rejected: list[Rejected] = []
+    for name in event.names:
+        # A parameter may have another type now than before, so any type of the spec selects it.
+        found = frozenset(
+            spec.name for spec in here if any(spec.rule_for(name, kind) is not None for kind in spec.types)
+        )
+        if found:
+            wanted[canonical(name)] = found
+        else:
+            rejected.append(Rejected(Reason.SCOPE, canonical(name)))
+    return wanted, rejected
+
+
+def _is_from(spec: Replication, source: Place | None, origin: Origin | None) -> bool:
+    if origin is None:
+        return True
+    account = source.account if source is not None else spec.source.account
+    return spec.source.access.region == origin.region and account in (None, origin.account)
+
+
+def stale_names(planned: NamePlan, requests: Mapping[str, NameRequest], now: datetime) -> dict[str, str]:
+    """Return the names whose reads are older than the event that reports a change, and why.
+
+    An event may arrive before the reads show its change. Trusting such a read would lose the change until
+    the next full run, so the name is retried for a minute, also when an older change was just applied.
+    """
+    found: dict[str, str] = {}
+    for name, request in requests.items():
+        if request.at is None or abs(now - request.at) > READ_LAG:
+            continue  # too old for a lag, or in the future by the clock of another machine
+        for spec in planned.specs:
+            source = planned.listings.get(spec.source.access)
+            if spec.name not in request.specs or not isinstance(source, Listing):
+                continue
+            if not _is_visible(request.operation, source.parameters.get(name), request.at):
+                found[name] = f"it does not show yet what happened at {request.at.isoformat()}"
+    return found
+
+
+def _is_visible(operation: Operation, there: Parameter | None, at: datetime) -> bool:
+    """Whether a parameter as it was read can be the result of an event of that time (to the second)."""
+    is_newer = there is not None and there.last_modified >= at - SAME_MOMENT
+    match operation:
+        case Operation.CREATE | Operation.UPDATE:
+            return is_newer
+        case Operation.DELETE:
+            return there is None or is_newer  # newer: it was created again since
+        case _:
+            return True
+
+
+@dataclass(frozen=True, slots=True)
+class NameResult:
+    """The result for one name in all targets.
+
+    Attributes:
+        retry: Why the name must be retried; empty when not. A withheld change, a conflict and an invalid
+            parameter are not retried: the result would be the same each time. They are logged and
+            counted, and every full run finds them again.
+        at: The time of the event.
+    """
+
+    name: str
+    outcomes: tuple[Outcome, ...] = ()
+    others: tuple[Other, ...] = ()
+    retry: str = ""
+    at: datetime | None = None
+
+    def count(self, result: Result) -> int:
+        """Return the number of changes with that result."""
+        return sum(outcome.result is result for outcome in self.outcomes)
+
+    @property
+    def status(self) -> str:
+        """The result in one log field: that of the target where the least was done."""
+        if self.retry:
+            return "again"
+        if self.count(Result.WITHHELD):
+            return "withheld"
+        if any(other.counted in UNMET for other in self.others):
+            return "refused"
+        return "applied" if self.count(Result.APPLIED) else "nothing to do"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the name does not hold what the spec asks for, each reason once."""
+        found = [self.retry]
+        for outcome in self.outcomes:
+            found += [outcome.error, outcome.note, *(outcome.change.reasons if outcome.error else ())]
+        found += [reason for other in self.others for reason in other.reasons]
+        return tuple(dict.fromkeys(text for text in found if text))
+
+
+def results_of(
+    planned: NamePlan, report: Report, requests: Mapping[str, NameRequest], stale: Mapping[str, str]
+) -> tuple[NameResult, ...]:
+    """Return one result for each request, sorted by name.
+
+    Args:
+        planned: The plan for the requests.
+        report: The report of its apply.
+        requests: The requests by name.
+        stale: The names whose reads were older than their event, and why (`stale_names`).
+    """
+    outcomes: dict[str, list[Outcome]] = {}
+    others: dict[str, list[Other]] = {}
+    for outcome in report.outcomes:
+        change = outcome.change
+        for name in planned.names_of(change.replication, change.target, change.name):
+            outcomes.setdefault(name, []).append(outcome)
+    for other in planned.plan.others:
+        for name in planned.names_of(other.replication, other.target, other.name):
+            others.setdefault(name, []).append(other)
+    return tuple(
+        NameResult(
+            name=name,
+            outcomes=tuple(outcomes.get(name, ())),
+            others=tuple(others.get(name, ())),
+            retry=planned.unsure.get(name) or _retry_of(outcomes.get(name, [])) or stale.get(name, ""),
+            at=requests[name].at,
+        )
+        for name in sorted(requests)
+    )
+
+
+def _retry_of(outcomes: Iterable[Outcome]) -> str:
+    for outcome in outcomes:
+        if outcome.result in _RETRIED or _is_unconfirmed(outcome):
+            return f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
+    return ""
+
+
+def _is_unconfirmed(outcome: Outcome) -> bool:
+    """Whether the apply withheld a delete that no guard had withheld: its tags could not be confirmed."""
+    change = outcome.change
+    return (
+        outcome.result is Result.WITHHELD
+        and change.fate is Fate.APPLY
+        and isinstance(change.effect, Delete | Release)
+    )

@@ -1,7 +1,6 @@
-"""The clock of a process that is given so many seconds at a time: it also says when to begin nothing new.
+"""The clock of one Lambda invocation: it also says when to start nothing new, and ends a listing in time.
 
-One for the life of a process, since the rates of a place outlive an invocation; each invocation sets its
-own end. Nothing sleeps beyond that end.
+One timer serves all invocations of a process, since the rate limits of a place outlive an invocation.
 """
 
 from __future__ import annotations
@@ -14,37 +13,38 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.system import SystemClock
 
-KEPT = 0.25
-"""The share of an invocation that a whole listing has to leave for what is done with it."""
+RESERVED_SHARE = 0.25
+"""Share of an invocation that remains after whole listings, for what is planned and written then."""
 
 
 class Timer:
-    """A `clock.Clock` and a `clock.Stop`, until the end that `begin` sets."""
+    """A `clock.Clock` and a `clock.Stop` for the invocation that `begin` started."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._left: Callable[[], float] = lambda: float("inf")
-        self._kept = 0.0
+        self._reserved = 0.0
 
     def begin(self, left: Callable[[], float]) -> None:
-        """Starts an invocation; `left` says how many seconds of it may still be worked in."""
+        """Start an invocation; `left` returns the seconds in which new work may start."""
         self._left = left
-        self._kept = left() * KEPT
+        self._reserved = left() * RESERVED_SHARE
 
     def left(self) -> float:
-        """Seconds that may still be worked in; none or less: begin nothing new."""
+        """Return the seconds in which new work may start; zero or less when there are none."""
         return self._left()
 
     def is_set(self) -> bool:
         """Whether the time is over."""
         return self.left() <= 0
 
-    def patience(self, progress: Progress) -> None:
-        """Watches a listing, and ends it when the rest of the time is needed: raises StoreError.
+    def check_listing(self, progress: Progress) -> None:
+        """Raise StoreError when a listing uses the time that is reserved for the rest of the invocation.
 
-        A process that is cut off tells nothing, and its messages stay hidden for as long as the queue says.
+        Lambda kills a function at its timeout: nothing is logged, and its messages stay hidden until the
+        visibility timeout of the queue ends.
         """
-        if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._kept:
+        if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._reserved:
             raise StoreError(
                 Trouble.LOST,
                 place=progress.place,
@@ -54,13 +54,13 @@ class Timer:
             )
 
     def now(self) -> datetime:
-        """The time of day in UTC."""
+        """Return the time of day in UTC."""
         return self._clock.now()
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow."""
+        """Return seconds of a clock that never goes back."""
         return self._clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits, but not beyond the end."""
+        """Wait, at most until the time of the invocation is over."""
         self._clock.sleep(min(seconds, max(0.0, self.left())))

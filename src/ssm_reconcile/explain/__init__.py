@@ -1,45 +1,47 @@
-"""One name + what a plan knows of it -> why it is, or is not, what it should be, target by target.
+"""One name + the plan for it -> why it is, or is not, as the spec asks, in each target, and what to do. Pure.
 
-    facts.py     what is there: rule, tags, key, rewrite, owner, record, versions
-    rows.py      the row of the table, and why no earlier one fits
-    lifting.py   a withheld change -> what lifts the guard
-    remedies.py  what to do, or to change in the spec, to get something else
-    text.py      all of it for a terminal, or as a document
-    glance.py    a place of which only some names are seen, so that no more is read
+An explanation describes the outcome in the plan (`Change`, `Other`, or none), so it cannot disagree with
+the plan. Values are shown where a plan shows them: never of a SecureString.
 
-Pure, but for the glance. It explains the plan's own answer (`Change`, `Other`, or nothing), so it cannot
-disagree with it. A value is shown where a plan would show it, and nowhere else.
+facts.py     the facts of an address, its row in words, and why no earlier row fits
+remedies.py  what to do: by row, by guard, by selection rule
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
-from ssm_reconcile.explain import facts, lifting, remedies, rows
-from ssm_reconcile.model import Desired, canonical
+from ssm_reconcile.explain import facts, remedies
+from ssm_reconcile.model import SOURCE, Desired, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
+from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.settle import View
 from ssm_reconcile.spec import Replication
 
-__all__ = ["Explanation", "Seen", "addresses", "explain"]
-
-Seen: TypeAlias = Mapping[str, tuple[TargetContext, Mapping[str, Desired]]]
-"""The targets that were listed, by name, as they were judged."""
+LONGEST_LINE = 4000
+"""Characters of a line; names and tags of AWS are shorter (aws-facts A1.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One address of one target. `row` None: it is in no row, either unseen or nobody's business.
+    """One address of one target.
 
-    `facts` are pairs of a label and what there is to say; `ruled_out` pairs of an earlier row and why it
-    does not fit; `plan` what a plan would do, `wants` the same if nothing withheld it; `guards` what
-    withholds that; `remedies` what to do.
+    Attributes:
+        row: None where no row applies: the place could not be listed, or no rule selects the name.
+        answer: The row in words, or why no row applies.
+        facts: Pairs of a label and a sentence.
+        ruled_out: Pairs of an earlier row of the table and the reason why it does not fit.
+        wants: The action that a plan would take if no guard withheld it.
+        plan: The action that a plan takes.
+        guards: The guards that withhold the action, each with its reason.
+        remedies: What to do, one sentence each.
     """
 
     replication: str
@@ -56,43 +58,48 @@ class Explanation:
     remedies: tuple[str, ...] = ()
 
 
-def addresses(name: str, desired: Mapping[str, Desired]) -> list[str]:
-    """The addresses of a target that a name is about: where it lands as a source, else itself."""
-    asked = canonical(name)
-    landed = [address for address, one in desired.items() if canonical(one.source.name) == asked]
-    return sorted({*landed, *([asked] if asked in desired or not landed else [])})
-
-
 def explain(
     name: str,
     spec: Replication,
     part: ReplicationPlan,
-    seen: Seen,
-    again: CommandLine = CommandLine(),  # noqa: B008 - frozen
+    views: Mapping[str, View],
+    command: CommandLine = CommandLine(),  # noqa: B008 - frozen
     whole: ReplicationPlan | None = None,
 ) -> Iterator[Explanation]:
-    """Explain a name in each target of a replication, in the order of the spec.
+    """Yield the explanation of a name for each of its addresses, in the order of the targets in the spec.
 
-    `again` is what the commands that are recommended have to repeat, `whole` the plan of all names, which
-    the guards have judged.
+    Args:
+        name: A name at the source, or a name in a target.
+        spec: The replication.
+        part: The plan of that replication, for this name at least.
+        views: The targets that were listed, by name, as they were compared with the source.
+        command: The options that a recommended command has to repeat.
+        whole: The plan of all names of the replication, which the guards that count have judged.
+            Default: `part`.
     """
     for target in part.targets:
-        if not (target.complete and target.name in seen):
-            yield _unseen(name, part, target.name, target.place, again)
+        if not (target.complete and target.name in views):
+            yield _unlisted(name, part, target.name, target.place, command)
             continue
-        scene, desired = seen[target.name]
+        scene, desired = views[target.name].scene, views[target.name].desired
         known = {case.address: case for case in cases(scene, desired)}
-        for address in addresses(name, desired):
-            case = known.get(address)
-            if case is None:
-                yield _nobodys(address, spec, part, scene)
+        for address in _addresses(name, desired):
+            if address in known:
+                yield _explained(known[address], part, target.place, command, whole or part)
             else:
-                yield _explained(case, part, target.place, again, whole or part)
+                yield _unselected(address, spec, part, scene)
 
 
-def _unseen(name: str, part: ReplicationPlan, target: str, place: str, again: CommandLine) -> Explanation:
-    """A place could not be listed: nothing can be said of any name in it, but why."""
-    why = [
+def _addresses(name: str, desired: Mapping[str, Desired]) -> list[str]:
+    """Return the addresses of a source name in a target; the name itself if it is an address there."""
+    given = canonical(name)
+    placed = [address for address, one in desired.items() if canonical(one.source.name) == given]
+    return sorted({*placed, *([given] if given in desired or not placed else [])})
+
+
+def _unlisted(name: str, part: ReplicationPlan, target: str, place: str, command: CommandLine) -> Explanation:
+    """Return the explanation for a place that could not be listed: only the cause is known."""
+    causes = [
         finding.message
         for finding in part.findings
         if finding.code == "incomplete-place" and finding.is_about(target)
@@ -104,15 +111,15 @@ def _unseen(name: str, part: ReplicationPlan, target: str, place: str, again: Co
         name=name,
         row=None,
         answer="nothing can be said: a place could not be listed",
-        facts=tuple(("cause", one) for one in why),
+        facts=tuple(("cause", cause) for cause in causes),
         plan=("nothing: no change is planned into a place that was not seen to its end",),
-        remedies=(f"do what the cause says, then run `{again.doctor()}` and this again",),
+        remedies=(f"do what the cause says, then run `{command.doctor()}` and this again",),
     )
 
 
-def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: TargetContext) -> Explanation:
-    """Nothing is placed here and nothing here is ours."""
-    answer, advice = remedies.unselected(address, spec, scene)
+def _unselected(address: str, spec: Replication, part: ReplicationPlan, scene: TargetContext) -> Explanation:
+    """Return the explanation for an address where nothing is placed and no replica of ours exists."""
+    answer, advice = remedies.explain_unselected(address, spec, scene)
     return Explanation(
         replication=part.name,
         target=scene.target.name,
@@ -120,37 +127,37 @@ def _nobodys(address: str, spec: Replication, part: ReplicationPlan, scene: Targ
         name=address,
         row=None,
         answer=answer,
-        facts=tuple(facts.of_nobodys(address, spec, scene)),
+        facts=tuple(facts.facts_of_unselected(address, spec, scene)),
         plan=("nothing",),
         remedies=tuple(advice),
     )
 
 
 def _explained(
-    case: Case, part: ReplicationPlan, place: str, again: CommandLine, whole: ReplicationPlan
+    case: Case, part: ReplicationPlan, place: str, command: CommandLine, whole: ReplicationPlan
 ) -> Explanation:
     row = row_of(case)
     outcome = _outcome(case, part)
-    guards = tuple(_guards(outcome))
-    wants = ", ".join(rows.planned(outcome))
+    withheld = outcome.withheld if isinstance(outcome, Change) else ()
+    wants = facts.planned_action(outcome)
     return Explanation(
         replication=part.name,
         target=case.scene.target.name,
         place=place,
         name=case.name,
         row=row,
-        answer=rows.answer(case, row, outcome),
-        facts=tuple(facts.of(case, outcome)),
-        ruled_out=tuple(rows.ruled_out(case, row)),
+        answer=facts.row_in_words(case, row, outcome),
+        facts=tuple(facts.facts_of_case(case, outcome)),
+        ruled_out=tuple(facts.rows_ruled_out(case, row)),
         wants=wants,
-        plan=(f"{wants}, withheld by a guard" if guards else wants,),
-        guards=guards,
-        remedies=tuple(_remedies(case, row, outcome, whole, again)),
+        plan=(f"{wants}, withheld by a guard" if withheld else wants,),
+        guards=tuple(f"{hold.guard}: {hold.why}" for hold in withheld),
+        remedies=tuple(_remedies(case, row, outcome, whole, command)),
     )
 
 
 def _outcome(case: Case, part: ReplicationPlan) -> Change | Other | None:
-    """What the plan says of an address; None when it is in sync."""
+    """Return the plan's outcome for an address; None when it is in sync."""
     both: tuple[Change | Other, ...] = (*part.changes, *part.others)
     return next(
         (one for one in both if one.target == case.scene.target.name and canonical(one.name) == case.address),
@@ -159,46 +166,80 @@ def _outcome(case: Case, part: ReplicationPlan) -> Change | Other | None:
 
 
 def _remedies(
-    case: Case, row: Row, outcome: Change | Other | None, whole: ReplicationPlan, again: CommandLine
+    case: Case, row: Row, outcome: Change | Other | None, whole: ReplicationPlan, command: CommandLine
 ) -> Iterator[str]:
     """Yield what applies the change, or lets it through if it is withheld; then the other ways.
 
-    A change that nothing withholds is applied by a command that is about it alone: other changes of the
-    plan may be withheld, and then an apply of all of it ends with 5.
+    The command for a change that no guard withholds names that change alone: an apply of the whole plan
+    ends with exit code 5 if another change is withheld.
     """
-    if isinstance(outcome, Change):
-        yield from _source_key(case, whole)
-    others = list(remedies.of(case, row, outcome, again))
-    if isinstance(outcome, Change) and outcome.fate is Fate.WITHHELD:
-        lifts = lifting.remedies(outcome, whole, case.scene.replication, again) or _said_of(outcome, whole)
-        # What was made secret is better kept so than let through.
+    others = list(remedies.remedies_for_row(case, row, outcome, command))
+    if not isinstance(outcome, Change):
+        yield from others
+        return
+    if case.desired is not None:  # a source key that cannot decrypt the value stops an apply first
+        source = Address(SOURCE, case.desired.source.name)
+        yield from (f.message for f in whole.findings if f.code == "source-key" and source in f.about)
+    if outcome.fate is Fate.WITHHELD:
+        lifts = remedies.lift_guards(outcome, whole, case.scene.replication, command)
+        lifts = lifts or _from_findings(outcome, whole)
+        # Keeping a value secret is better than lifting the guard against its exposure.
         yield from (*others, *lifts) if "exposure" in outcome.withheld_by else (*lifts, *others)
         return
-    if isinstance(outcome, Change):
-        yield f"to {outcome.action.value} it now: `{again.narrowed(outcome.target, outcome.name).apply()}`"
-        if lifting.may_need_replacement(outcome):
-            yield from lifting.remedies(outcome, whole, case.scene.replication, again)
+    yield f"to {outcome.action.value} it now: `{command.narrowed(outcome.target, outcome.name).apply()}`"
+    if remedies.may_need_replacement(outcome):
+        yield from remedies.lift_guards(outcome, whole, case.scene.replication, command)
     yield from others
 
 
-def _source_key(case: Case, part: ReplicationPlan) -> Iterator[str]:
-    """Yield the fix of a source key that cannot decrypt the value; an apply fails before that."""
-    if case.desired is not None:
-        source = Address("", case.desired.source.name)
-        yield from (f.message for f in part.findings if f.code == "source-key" and source in f.about)
-
-
-def _said_of(change: Change, part: ReplicationPlan) -> list[str]:
+def _from_findings(change: Change, part: ReplicationPlan) -> list[str]:
     """Return what to do about a change that no flag lets through."""
-    if "no-id" in change.withheld_by:
-        return [remedies.NO_ID]
-    found = [
-        f for f in part.findings if f.code in change.withheld_by and f.is_about(change.target, change.name)
+    found = [hold.remedy for hold in change.withheld if hold.remedy] or [
+        finding.message
+        for finding in part.findings
+        if finding.code in change.withheld_by and finding.is_about(change.target, change.name)
     ]
-    return list(dict.fromkeys(finding.message for finding in found))
+    return list(dict.fromkeys(found))
 
 
-def _guards(outcome: Change | Other | None) -> Iterator[str]:
-    """Yield the guards that withhold a change, and why."""
-    if isinstance(outcome, Change):
-        yield from (f"{hold.guard}: {hold.why}" for hold in outcome.withheld)
+def explanation_text(explanations: Sequence[Explanation], *, verbose: bool = False) -> str:
+    """Return all explanations for a terminal, a block each; `verbose` adds the rows that do not fit."""
+    return "\n\n".join("\n".join(_block(one, verbose=verbose)) for one in explanations)
+
+
+def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
+    row = f"[{one.row.value}] " if one.row is not None else ""
+    lines = [f"{one.name} in {one.target} ({one.place}), replication {one.replication}"]
+    lines += [f"  {row}{one.answer}", ""]
+    width = max((len(label) for label, _ in one.facts), default=0)
+    lines += [f"  {label:<{width}}  {text}" for label, text in one.facts]
+    lines += [f"  a plan would do: {one.wants or ', '.join(one.plan)}"]
+    lines += [f"  withheld by {guard}" for guard in one.guards]
+    if one.ruled_out and verbose:
+        lines += ["  rows that do not fit:", *(f"    {row:<9}  {why}" for row, why in one.ruled_out)]
+    if one.remedies:
+        lines += ["  what to do:", *(f"    - {text}" for text in one.remedies)]
+    yield from (visible(line, LONGEST_LINE) for line in lines)
+
+
+def explanation_document(explanations: Sequence[Explanation]) -> dict[str, Any]:
+    """Return the document that `--format json` prints; `format_version` follows the rule of the plan."""
+    return {
+        "format_version": "1.0",
+        "explanations": [
+            {
+                "replication": one.replication,
+                "target": one.target,
+                "place": one.place,
+                "name": one.name,
+                "row": None if one.row is None else one.row.value,
+                "answer": one.answer,
+                "facts": [{"label": label, "text": text} for label, text in one.facts],
+                "ruled_out": [{"row": row, "why": why} for row, why in one.ruled_out],
+                "plan": list(one.plan),
+                "withheld_by": list(one.guards),
+                "remedies": list(one.remedies),
+            }
+            for one in explanations
+        ],
+    }

@@ -1,22 +1,29 @@
-"""One address -> what is there and where it comes from, as pairs of a label and a sentence."""
+"""One case -> its facts as labelled sentences, its row in words, and the rows that do not fit. Pure.
+
+Names in specs and tags come from outside: they are escaped where the explanation is printed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import TypeAlias
 
-from ssm_reconcile.change import Change, Difference
+from ssm_reconcile.change import Change, Difference, Release, Row, Update
 from ssm_reconcile.diff.case import Case, TargetContext
+from ssm_reconcile.diff.compare import Verdict
+from ssm_reconcile.diff.table import TABLE
 from ssm_reconcile.model import MANAGED_KEY, Desired, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
 
-Fact = tuple[str, str]
+Fact: TypeAlias = tuple[str, str]
+"""A label and a sentence."""
 
 
-def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
-    """All that is known of an address that is ours, or on which something is placed."""
+def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
+    """Yield the facts of an address that holds our replica, or where the spec places a replica."""
     scene, wanted = case.scene, case.desired
     if wanted is not None:
         yield from _of_source(case, wanted)
@@ -33,11 +40,11 @@ def of(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
             yield "differs", _difference(difference)
         tags = outcome.tags
         if case.live is not None and (tags.added or tags.removed):
-            yield "differs", _tag_change(tags.before, tags.after)
+            yield "differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}"
 
 
-def of_nobodys(address: str, spec: Replication, scene: TargetContext) -> Iterator[Fact]:
-    """Yield what is at a name that is not selected, at both ends; nothing of a source that is not there."""
+def facts_of_unselected(address: str, spec: Replication, scene: TargetContext) -> Iterator[Fact]:
+    """Yield the facts of a name that no rule selects, at the source if it exists there, and in the target."""
     source = scene.source.parameters.get(address)
     if source is not None:
         yield "source", _parameter(source, str(scene.source.place))
@@ -47,8 +54,7 @@ def of_nobodys(address: str, spec: Replication, scene: TargetContext) -> Iterato
     yield "live", _parameter(live, str(scene.live.place))
     if live is not None:
         tags = scene.live.tags_of(address)
-        claim = spec.claim(scene.source.place)
-        found = standing(tags, scene.live.arn(address), claim, placed=False)
+        found = standing(tags, scene.live.arn(address), spec.claim(scene.source.place), placed=False)
         of_id = f" ({found.value})" if found in (Standing.OTHER_ID, Standing.NO_ID) else ""
         yield "owner", tags.get(OWNER, "none") + of_id
 
@@ -66,19 +72,16 @@ def _of_source(case: Case, wanted: Desired) -> Iterator[Fact]:
         place = f" ({rule.match})" if rule else ""
         yield "rewrite", f"{change.old!r} becomes {change.new!r} in its value{place}"
     if source.is_secret:
-        yield "key", _key(case, wanted)
-
-
-def _key(case: Case, wanted: Desired) -> str:
-    before = wanted.source.key_id or MANAGED_KEY
-    if wanted.key_id is None:
-        return f"{before} at the source; none is mapped for {case.scene.target.name}"
-    meaning = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
-    return f"{before} at the source, {wanted.key_id}{meaning} in {case.scene.target.name}"
+        before = f"{source.key_id or MANAGED_KEY} at the source"
+        if wanted.key_id is None:
+            yield "key", f"{before}; none is mapped for {scene.target.name}"
+        else:
+            known = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
+            yield "key", f"{before}, {wanted.key_id}{known} in {scene.target.name}"
 
 
 def _selection(name: str, kind: str, spec: Replication) -> Iterator[Fact]:
-    """Which rule selects or excludes a source parameter, with its line."""
+    """Yield the rule that selects or excludes a source parameter, with its line."""
     excluding = spec.excluded_by(name)
     including = spec.included_by(name)
     if excluding is not None:
@@ -95,11 +98,11 @@ def _parameter(one: Parameter | None, place: str) -> str:
     if one is None:
         return f"nothing there in {place}"
     who = f" by {one.last_modified_user}" if one.last_modified_user.startswith("arn:") else ""
-    return f"{one.type} ({one.tier}) in {place}, version {one.version} of {_moment(one.last_modified)}{who}"
+    return f"{one.type} ({one.tier}) in {place}, version {one.version} of {_time(one.last_modified)}{who}"
 
 
 def _ownership(case: Case) -> Iterator[Fact]:
-    """Owner tag and record, decoded. Of a record that names another parameter no more is said."""
+    """Yield the owner tag and the decoded record; of a record of another parameter, only that it is one."""
     owner = case.tags.get(OWNER)
     if owner is None:
         yield "owner", "none: it carries no ssm-reconcile:owner tag"
@@ -111,15 +114,10 @@ def _ownership(case: Case) -> Iterator[Fact]:
     elif not record.names(case.scene.live.arn(case.address)):
         yield "record", "written for another parameter"
     else:
-        yield "record", _record(record)
+        source = f"made from source version {record.source_version} of {_time(record.source_modified)}"
+        replica = f"left at version {record.version} at {_time(record.written)}"
+        yield "record", f"{record.origin.value}; {source}; {replica}"
         yield from _versions(case, record)
-
-
-def _record(record: Record) -> str:
-    return (
-        f"{record.origin.value}; made from source version {record.source_version} of"
-        f" {_moment(record.source_modified)}; left at version {record.version} at {_moment(record.written)}"
-    )
 
 
 def _versions(case: Case, record: Record) -> Iterator[Fact]:
@@ -136,23 +134,148 @@ def _versions(case: Case, record: Record) -> Iterator[Fact]:
 def _difference(one: Difference) -> str:
     if one.secret:
         return f"{one.attribute} (secret)"
-    cut = " (cut)" if one.cut else ""
-    return f"{one.attribute}: {_shown(one.before)} -> {_shown(one.after)}{cut}"
-
-
-def _shown(text: str | None) -> str:
-    return "nothing" if text is None else repr(text)
-
-
-def _tag_change(before: Tags, after: Tags) -> str:
-    return f"tags: {_tags(before)} -> {_tags(after)}"
+    before, after = ("nothing" if text is None else repr(text) for text in (one.before, one.after))
+    return f"{one.attribute}: {before} -> {after}{' (cut)' if one.cut else ''}"
 
 
 def _tags(tags: Tags) -> str:
-    """Tags but ours, which are told decoded."""
+    """Return the tags of the user; the tags of ssm-reconcile are facts of their own."""
     shown = [f"{key}={value}" for key, value in sorted(tags.items()) if not key.startswith(PREFIX)]
     return ", ".join(shown) or "none"
 
 
-def _moment(moment: datetime) -> str:
+def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+_ROW_IN_WORDS = {
+    Row.FOREIGN: "somebody else manages what is there",
+    Row.DETACHED: "it is detached: it lives on its own",
+    Row.COPIED: "it carries ownership tags that were copied from another parameter",
+    Row.OPTED_OUT: "the target opted out",
+    Row.CHAINED: "its source is itself a replica, and replicas are not replicated on",
+    Row.SKIPPED: "its source opted out",
+    Row.KEPT_OUT: "its source opted out after it had been replicated",
+    Row.DELETE: "its source is gone",
+    Row.ORPHAN: "a replica on which today's rules place nothing",
+    Row.INVALID: "the target cannot take it",
+    Row.CREATE: "it is not there yet",
+    Row.ADOPT: "it is there already, equal, and nobody's",
+    Row.CONFLICT: "it is there already, is not ours, and differs",
+    Row.REPLACE: "it differs in what AWS does not change in place",
+    Row.UPDATE: "it differs from its source",
+    Row.RETAG: "only its tags or its record are out of date",
+    Row.IN_SYNC: "it is what it should be",
+}
+
+
+def row_in_words(case: Case, row: Row, outcome: Change | Other | None) -> str:
+    """Return the row as a sentence, with the reasons that the plan gives."""
+    if row is Row.IN_SYNC:
+        how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
+        return f"{_ROW_IN_WORDS[row]} ({how})"
+    said = "; ".join(outcome.reasons) if outcome else ""
+    if row in (Row.INVALID, Row.UPDATE, Row.CREATE):
+        return f"{_ROW_IN_WORDS[row]}: {said}" if said else _ROW_IN_WORDS[row]
+    return said or _ROW_IN_WORDS[row]  # in the other rows the reasons repeat the sentence, with more detail
+
+
+def planned_action(outcome: Change | Other | None) -> str:
+    """Return the action that a plan has for an address, withheld or not."""
+    if not isinstance(outcome, Change):
+        return "nothing"
+    match outcome.effect:
+        case Update(takes_over=True):
+            return "update, which takes it over"
+        case Release():
+            return "retag: our tags go, its value stays"
+        case _:
+            return outcome.action.value
+
+
+def rows_ruled_out(case: Case, row: Row) -> Iterator[tuple[str, str]]:
+    """Yield each row of the table before the one that fits, with the reason why it does not fit."""
+    for earlier, _ in TABLE:
+        if earlier is row:
+            return
+        why = _WHY_NOT[earlier]
+        yield earlier.value, why if isinstance(why, str) else why(case)
+
+
+_STANDINGS = {
+    Standing.OURS: "it is ours",
+    Standing.FREE: "it is nobody's",
+    Standing.FOREIGN: "it is another owner's",
+    Standing.CLOUDFORMATION: "CloudFormation manages it",
+    Standing.DETACHED: "it is detached",
+    Standing.OTHER_ID: "it is of another spec with the same name",
+    Standing.NO_ID: "its record has no id",
+    Standing.COPIED: "its tags are copied",
+}
+_NOT_PLACED = "nothing is placed here"
+
+
+def _standing(case: Case) -> str:
+    if case.live is None:
+        return "nothing is there"
+    return _NOT_PLACED if case.desired is None else _STANDINGS[case.standing]
+
+
+def _opted_out(case: Case) -> str:
+    tag = case.scene.replication.skip_sync.tag
+    return "nothing is there" if case.live is None else f"it carries no {tag} tag that counts here"
+
+
+def _source_tag(case: Case) -> str:
+    tag = case.scene.replication.skip_sync.tag
+    return _NOT_PLACED if case.desired is None else f"its source carries no {tag} tag that counts here"
+
+
+def _skipped(case: Case) -> str:
+    return "it is ours" if case.desired is not None and case.desired.skip else _source_tag(case)
+
+
+def _placed(case: Case) -> str:
+    if case.desired is not None:
+        return "its source is there and lands here"
+    if case.doubtful_tag:
+        return "its own tags may opt it out"
+    return (
+        "today's rules would not place its source here" if case.source_gone else "its source is still there"
+    )
+
+
+def _differs(case: Case) -> str:
+    if case.live is None:
+        return "nothing is there"
+    if case.ours:
+        return "it is ours"
+    found = [one.attribute for one in case.differences] + (["tags"] if case.tag_diff else [])
+    return f"it differs in {', '.join(found)}" if found else "its value could not be compared"
+
+
+def _same(case: Case) -> str:
+    unknown = case.verdict is Verdict.UNKNOWN
+    return "nothing of that kind is known to differ" if unknown else "nothing of that kind differs"
+
+
+_WHY_NOT: dict[Row, str | Callable[[Case], str]] = {
+    Row.FOREIGN: _standing,
+    Row.DETACHED: _standing,
+    Row.COPIED: _standing,
+    Row.OPTED_OUT: _opted_out,
+    Row.CHAINED: lambda case: _NOT_PLACED if case.desired is None else "its source is no replica itself",
+    Row.SKIPPED: _skipped,
+    Row.KEPT_OUT: _source_tag,
+    Row.DELETE: _placed,
+    Row.ORPHAN: lambda case: (
+        "its own tags may opt it out" if case.desired is None else "its source lands here"
+    ),
+    Row.INVALID: "the target can take it",
+    Row.CREATE: "it is there",
+    Row.ADOPT: _differs,
+    Row.CONFLICT: "it is ours",
+    Row.REPLACE: _same,
+    Row.UPDATE: _same,
+    Row.RETAG: _same,
+}

@@ -1,125 +1,53 @@
-"""One case in its row -> what to do, or to change in the spec, to get something else."""
+"""One case, its row, its guards -> what to do, or to change in the spec, for another result. Pure.
+
+`remedies_for_row` depends on the row of the table, `lift_guards` on the guards that withhold the change,
+`explain_unselected` on the rules that do not select a name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import assert_never
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ssm_reconcile.change import Change, Row
+from ssm_reconcile.change import Change, Fate, Hold, Row, Update
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext
+from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Problem, ProblemKind, canonical
-from ssm_reconcile.plan import Other
+from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
 from ssm_reconcile.skip_tag import OnSkip
-from ssm_reconcile.spec import Replication
+from ssm_reconcile.spec import Replication, Run, Target
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
-
-
-def of(case: Case, row: Row, outcome: Change | Other | None, again: CommandLine) -> Iterator[str]:
-    """Yield each way to another result, one sentence each; none for what is as it should be."""
-    rules, place = case.scene.replication, case.scene.live.place
-    tag = rules.skip_sync.tag
-    match row:
-        case Row.FOREIGN:
-            yield from _foreign(case)
-        case Row.DETACHED:
-            yield from _detached(case, again)
-        case Row.COPIED:
-            yield from _copied(case)
-        case Row.OPTED_OUT:
-            yield f"to replicate it again: remove the tag {tag} from {case.name} in {place}"
-        case Row.CHAINED:
-            yield from _chained(case)
-        case Row.SKIPPED:
-            yield f"to replicate it: remove the tag {tag} from it in {case.scene.source.place}"
-        case Row.KEPT_OUT:
-            yield f"to replicate it again: remove the tag {tag} from it in {case.scene.source.place}"
-            if rules.skip_sync.replicas is OnSkip.KEEP:
-                yield "to have its replica removed: `skip_sync: { replicas: delete }` in the spec"
-        case Row.DELETE:
-            yield f"if it should live on: create {case.made_from} in {case.scene.source.place} again"
-            yield "to keep such replicas: `delete: never` in the spec"
-        case Row.ORPHAN:
-            yield from _orphan(case, outcome)
-        case Row.INVALID:
-            yield from dict.fromkeys(_problem(case, problem) for problem in case.problems)
-        case Row.CREATE:
-            yield f"to keep it out: `parameters.exclude`, or the tag {tag}"
-        case Row.ADOPT:
-            if not isinstance(outcome, Change):
-                alone = replace(again.narrowed(case.scene.target.name, case.name), mode=())
-                command = alone.apply("--adopt", "identical")
-                yield f"`adopt: identical` in the spec, or `{command}`, takes it over; its value stays"
-        case Row.CONFLICT:
-            if not isinstance(outcome, Change):
-                yield from _conflict(case)
-        case Row.REPLACE | Row.UPDATE | Row.RETAG:
-            yield from _difference(case, outcome)
-        case Row.IN_SYNC:
-            return
-        case _:
-            assert_never(row)
-
-
-def _foreign(case: Case) -> Iterator[str]:
-    rules, scene = case.scene.replication, case.scene
-    if case.standing is Standing.CLOUDFORMATION:
-        stack = case.tags.get("aws:cloudformation:stack-name", "a stack")
-        yield f"take it out of the stack {stack}, which deletes it; the next apply creates it"
-        yield "(a `DeletionPolicy: Retain` may leave the stack's tags on it, and then it stays as it is)"
-    elif case.standing is Standing.OTHER_ID:
-        yield f"give this spec another `name`, or exclude {case.name} in one of the two specs"
-        yield "if the other id is an earlier one of this spec: list it in `previous_ids`"
-        yield "after copying a spec as a template or fork: give the copy a new `id` and `name`"
-    else:
-        name, _, place = case.tags.get(OWNER, "").rpartition("@")
-        if place == str(scene.source.place):
-            yield f"if {name} is what {rules.name} was called before: `previous_names: [{name}]` in the spec"
-        yield "let one replication place it: exclude it in the other, or detach it there first"
-    yield "or leave it out here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
-
-
-def _detached(case: Case, again: CommandLine) -> Iterator[str]:
-    target = case.scene.target.name
-    owner = detached_from(case.tags)
-    yield f"leave it while {target} is live: nothing writes, adopts or deletes it (it was of {owner})"
-    yield f"to replicate into it again: `{again.detach(target, '--undo')}`"
-
-
-def _copied(case: Case) -> Iterator[str]:
-    yield (
-        "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
-        f" --resource-id {case.name} --region {case.scene.live.place.region} --tag-keys {_TAGS}"
-    )
-    yield "then it counts as nobody's, and `adopt` in the spec decides"
-
-
-def _chained(case: Case) -> Iterator[str]:
-    wanted, source = case.desired, case.scene.source
-    assert wanted is not None
-    owner = source.tags_of(canonical(wanted.source.name)).get(OWNER)
-    yield f"replicate it from where it is made: at the source it is a replica of {owner}"
-    yield f"if it is to be no replica any more: detach {source.place} in the spec of {owner}"
-
-
-def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
-    if case.source_gone:
-        yield f"its source {case.made_from} is gone, too: create it again if it should live on"
-    yield "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
-    if not isinstance(outcome, Change):
-        yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
-
-
-NO_ID = (
-    "`orphans: delete` deletes only replicas that are recorded with the `id` of the spec: delete this one"
-    " by hand, or select it again, add an `id` to the spec, apply, and then exclude it"
-)
-"""Remedy for an orphan of a spec without an id: its record has none either, and an id alone is too late."""
-
-_PROBLEMS = {
+_BY_ROW: Mapping[Row, tuple[str, ...]] = {
+    Row.DETACHED: (
+        "leave it while {target} is live: nothing writes, adopts or deletes it (it was of {detached_from})",
+        "to replicate into it again: `{undo_detach}`",
+    ),
+    Row.COPIED: (
+        (
+            "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
+            f" --resource-id {{name}} --region {{region}} --tag-keys {_TAGS}"
+        ),
+        "then it counts as nobody's, and `adopt` in the spec decides",
+    ),
+    Row.OPTED_OUT: ("to replicate it again: remove the tag {tag} from {name} in {place}",),
+    Row.CHAINED: (
+        "replicate it from where it is made: at the source it is a replica of {owner}",
+        "if it is to be no replica any more: detach {source} in the spec of {owner}",
+    ),
+    Row.SKIPPED: ("to replicate it: remove the tag {tag} from it in {source}",),
+    Row.KEPT_OUT: ("to replicate it again: remove the tag {tag} from it in {source}",),
+    Row.DELETE: (
+        "if it should live on: create {made_from} in {source} again",
+        "to keep such replicas: `delete: never` in the spec",
+    ),
+    Row.CREATE: ("to keep it out: `parameters.exclude`, or the tag {tag}",),
+}
+"""The remedies of the rows that always have the same ones; `remedies_for_row` has those of the others."""
+_BY_PROBLEM = {
     ProblemKind.SIZE: "shorten it, make it Advanced at the source, or set `tier: keep` for the target",
     ProblemKind.NAME: "give it another name at the source, or a `rewrite` with `in: name`, or exclude it",
     ProblemKind.POLICY: "renew or remove its Expiration policy at the source",
@@ -134,20 +62,87 @@ _PROBLEMS = {
 }
 
 
-def _problem(case: Case, problem: Problem) -> str:
+def remedies_for_row(
+    case: Case, row: Row, outcome: Change | Other | None, command: CommandLine
+) -> Iterator[str]:
+    """Yield each way to another result, one sentence each; none for an address that is in sync."""
+    source, target = case.scene.source, case.scene.target.name
+    values = {
+        "name": case.name,
+        "target": target,
+        "place": case.scene.live.place,
+        "region": case.scene.live.place.region,
+        "source": source.place,
+        "made_from": case.made_from,
+        "tag": case.scene.replication.skip_sync.tag,
+        "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
+        "detached_from": detached_from(case.tags),
+        "undo_detach": command.detach(target, "--undo"),
+    }
+    yield from (sentence.format(**values) for sentence in _BY_ROW.get(row, ()))
+    match row:
+        case Row.FOREIGN:
+            yield from _foreign(case)
+        case Row.KEPT_OUT:
+            if case.scene.replication.skip_sync.replicas is OnSkip.KEEP:
+                yield "to have its replica removed: `skip_sync: { replicas: delete }` in the spec"
+        case Row.ORPHAN:
+            yield from _orphan(case, outcome)
+        case Row.INVALID:
+            yield from dict.fromkeys(_for_problem(case, problem) for problem in case.problems)
+        case Row.ADOPT if not isinstance(outcome, Change):
+            alone = replace(command.narrowed(target, case.name), mode=())
+            line = alone.apply("--adopt", "identical")
+            yield f"`adopt: identical` in the spec, or `{line}`, takes it over; its value stays"
+        case Row.CONFLICT if not isinstance(outcome, Change):
+            yield from _conflict(case)
+        case Row.REPLACE | Row.UPDATE | Row.RETAG if isinstance(outcome, Change):
+            yield from _difference(case, outcome)
+        case _:
+            return
+
+
+def _foreign(case: Case) -> Iterator[str]:
+    spec = case.scene.replication
+    if case.standing is Standing.CLOUDFORMATION:
+        stack = case.tags.get("aws:cloudformation:stack-name", "a stack")
+        yield f"take it out of the stack {stack}, which deletes it; the next apply creates it"
+        yield "(a `DeletionPolicy: Retain` may leave the stack's tags on it, and then it stays as it is)"
+    elif case.standing is Standing.OTHER_ID:
+        yield f"give this spec another `name`, or exclude {case.name} in one of the two specs"
+        yield "if the other id is an earlier one of this spec: list it in `previous_ids`"
+        yield "after copying a spec as a template or fork: give the copy a new `id` and `name`"
+    else:
+        name, _, place = case.tags.get(OWNER, "").rpartition("@")
+        if place == str(case.scene.source.place):
+            yield f"if {name} is what {spec.name} was called before: `previous_names: [{name}]` in the spec"
+        yield "let one replication place it: exclude it in the other, or detach it there first"
+    yield "or leave it out here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+
+
+def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
+    if case.source_gone:
+        yield f"its source {case.made_from} is gone, too: create it again if it should live on"
+    yield "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
+    if not isinstance(outcome, Change):
+        yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
+
+
+def _for_problem(case: Case, problem: Problem) -> str:
+    place = case.scene.live.place
     if problem.kind is ProblemKind.KEY:
         where = next((f" ({rule.where})" for rule in case.scene.replication.kms if rule.where), "")
         return (
-            f"mend the key in {case.scene.live.place} (create it, enable it, cancel its deletion), or map"
+            f"mend the key in {place} (create it, enable it, cancel its deletion), or map"
             f" another one for {case.scene.target.name} in `kms`{where}"
         )
     at_source = case.desired is not None and problem in case.desired.problems
     if problem.kind is ProblemKind.SKIP_TAG and not at_source:
         return (
-            f"remove the tag from {case.name} in {case.scene.live.place}, or list a key of another meaning"
+            f"remove the tag from {case.name} in {place}, or list a key of another meaning"
             " under `skip_sync.ignore` in the spec"
         )
-    return _PROBLEMS[problem.kind]
+    return _BY_PROBLEM[problem.kind]
 
 
 def _conflict(case: Case) -> Iterator[str]:
@@ -159,14 +154,12 @@ def _conflict(case: Case) -> Iterator[str]:
     yield "or leave it out: `parameters.exclude`"
 
 
-def _difference(case: Case, outcome: Change | Other | None) -> Iterator[str]:
-    if isinstance(outcome, Change) and outcome.exposes and not outcome.source_made_plain:
+def _difference(case: Case, outcome: Change) -> Iterator[str]:
+    if outcome.exposes and not outcome.source_made_plain:
         yield f"to keep it secret: make it a SecureString at the source, {case.scene.source.place}, too"
-        return
-    if isinstance(outcome, Change) and outcome.changed_outside:
+    elif outcome.changed_outside:
         yield f"to keep the change: make it at the source, {case.scene.source.place}, too"
-        return
-    if isinstance(outcome, Change) and outcome.row is Row.REPLACE:
+    elif outcome.row is Row.REPLACE:
         if any(difference.attribute == "tier" for difference in outcome.differences):
             yield f"to accept the tier Advanced: `tier: keep` for {case.scene.target.name} in the spec"
         yield "a replacement deletes it first: readers fail for a moment, and its history is lost"
@@ -187,9 +180,9 @@ _UNPLACED = {
 }
 
 
-def unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
-    """Return why no row applies to a name here, and what would change that."""
-    answer, advice = _unselected(address, spec, scene)
+def explain_unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
+    """Return why no row applies to a name of a target, and what would change that."""
+    answer, advice = _why_unselected(address, spec, scene)
     claim = spec.claim(scene.source.place)
     found = standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False)
     if address not in scene.live.parameters or found not in _UNPLACED:
@@ -200,7 +193,7 @@ def unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[s
     return f"{answer}; {kept}", [remedy, *advice]
 
 
-def _unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
+def _why_unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
     source = scene.source.parameters.get(address)
     if source is None:
         return (
@@ -217,3 +210,120 @@ def _unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[
         f"it is a {source.type}, and `parameters.types` leaves those out",
         [f"add {source.type} to `parameters.types`"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """The way past one guard: a field of `Run`, given as a flag, or a sentence on what to edit."""
+
+    field: str = ""
+    value: bool | int = True
+    edit: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The words to add to a command."""
+        flag = (f"--{self.field.replace('_', '-')}",) if self.field else ()
+        return flag if self.value is True else (*flag, str(self.value))
+
+
+_FIELDS = {
+    "roles-reversed": "allow_reversed",
+    "empty-source": "allow_empty_source",
+    "replace": "allow_replace",
+    "changed-outside": "overwrite_outside",
+    "exposure": "allow_exposure",
+    "max-deletes": "max_deletes",
+    "max-change-percent": "max_change_percent",
+}
+"""The field of `Run` that lifts a guard; a guard that counts is lifted by its count."""
+_COUNTING = frozenset({"max-deletes", "max-change-percent", "empty-source"})
+MOST_PERCENT = 100
+
+
+def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, command: CommandLine) -> list[str]:
+    """Return what lets a change through, edits first; empty when the user cannot lift the guards.
+
+    The guards judge again after each lift, since a counting guard may count what the first one withheld.
+    Also for a change that is withheld only if AWS refuses to change its type in place.
+    """
+    lifts: list[Lift] = []
+    alone = not set(change.withheld_by) & _COUNTING
+    run, now, judged = Run(), change, part
+    if alone:
+        # The command names this change only, so a counting guard sees no other one.
+        now = _as_replaceable(change)
+        judged = replace(part, changes=(now,))
+        if now.fate is Fate.APPLY:
+            judged = withhold_changes(judged, GuardRules(spec, run))
+            now = judged.changes[0]
+    while now.fate is Fate.WITHHELD:
+        opened = judged
+        for hold in now.withheld:
+            lift = _lift(hold, spec.target(change.target))
+            if lift is None:
+                return []
+            if lift in lifts or (hold.guard == "max-change-percent" and lift.value > MOST_PERCENT):
+                return [_one_at_a_time(change, lifts, command)]
+            lifts.append(lift)
+            given: dict[str, Any] = {lift.field: lift.value} if lift.field else {}
+            run, opened = replace(run, **given), _without_guard(opened, change.target, hold.guard)
+        judged = withhold_changes(opened, GuardRules(spec, run))
+        now = next(one for one in judged.changes if one.order == change.order)
+    flags = [word for lift in lifts for word in lift.flags]
+    flags += ["--allow-replace"] if alone and may_need_replacement(change) else []
+    alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in judged.changes)
+    line = command.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
+    edits = _edits(lifts)
+    why = "to let it through" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
+    return [f"{edits}, then `{line}`" if edits else f"{why}: `{line}`"]
+
+
+def may_need_replacement(change: Change) -> bool:
+    """Whether a change alters the type of a replica, which AWS may refuse in place (aws-facts B2)."""
+    return change.row is Row.UPDATE and any(one.attribute == "type" for one in change.differences)
+
+
+def _as_replaceable(change: Change) -> Change:
+    """Return the change as `--allow-replace` plans it."""
+    if not may_need_replacement(change) or not isinstance(change.effect, Update):
+        return change
+    return replace(change, effect=replace(change.effect, may_replace=True))
+
+
+def _edits(lifts: Sequence[Lift]) -> str:
+    return " and ".join(lift.edit for lift in lifts if lift.edit)
+
+
+def _one_at_a_time(change: Change, lifts: Sequence[Lift], command: CommandLine) -> str:
+    """Return the command for one change where no flag covers all, with the edits and flags found so far."""
+    flags = [word for lift in lifts for word in lift.flags]
+    line = command.narrowed(change.target, change.name).apply(*flags)
+    edits = _edits(lifts)
+    first = f"; first {edits}" if edits else ""
+    return f"no flag covers that many changes; one at a time they are not withheld{first}: `{line}`"
+
+
+def _without_guard(part: ReplicationPlan, target: str, guard: str) -> ReplicationPlan:
+    """Return the plan without one guard in one target."""
+    thaw = guard == "frozen-target"
+    return replace(
+        part,
+        changes=tuple(
+            replace(one, withheld=()) if one.target == target and guard in one.withheld_by else one
+            for one in part.changes
+        ),
+        targets=tuple(
+            replace(one, frozen=False) if thaw and one.name == target else one for one in part.targets
+        ),
+    )
+
+
+def _lift(hold: Hold, target: Target) -> Lift | None:
+    """Return what lifts a guard; None if the user cannot: what it needs is not known well enough."""
+    if hold.guard == "frozen-target":
+        at = f" ({target.where})" if target.where else ""
+        return Lift(edit=f"set `frozen: false` at target {target.name}{at}")
+    if hold.guard not in _FIELDS:
+        return None
+    return Lift(_FIELDS[hold.guard], True if hold.count is None else hold.count)

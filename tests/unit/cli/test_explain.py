@@ -141,7 +141,7 @@ def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed
     excluded = selected.replace('"/app/**"]', '"/app/**"], exclude: ["/app/00"]')
     spec.write_text(excluded)
     told = cli("explain", "/app/00").stdout
-    assert told.count("select it again, add an `id` to the spec, apply, and then exclude it") == 2
+    assert told.count("select them again, apply with the `id`, and then exclude them") == 2
     assert "1 orphan to remove in" not in told
     spec.write_text(f"{selected}id: abcdef123456\n")
     assert cli("apply", "--yes", "-q").exit_code == 0

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import NamePlanner
 from ssm_reconcile.change import Action
-from ssm_reconcile.event.reconciler import EventReconciler
-from ssm_reconcile.event.requests import NameRequest
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Adopt, Replication, Run
@@ -121,8 +121,8 @@ class TestAListingThatLags:
 def test_an_event_does_not_expose_a_replica_hardened_after_it_was_described() -> None:
     stage = old_replica()
     put_before(stage, "ListTagsForResource", "hunter2", SECURE)
-    standby = EventReconciler((stage.spec,), stage.places(), Run(), stage.clock, unwatched)
-    planned = standby.plan({"/p/a": NameRequest("/p/a", frozenset({stage.spec.name}))})
-    report = standby.carry_out(planned, stage.stop)
+    planner = NamePlanner((stage.spec,), stage.places(), Run(), stage.clock, unwatched)
+    planned = planner.plan({"/p/a": frozenset({stage.spec.name})})
+    report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), stage.stop)
     assert ended(report) == ("withheld", ("changed-outside", "exposure"))
     assert stage.live("/p/a").type == SECURE

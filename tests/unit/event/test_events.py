@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssm_reconcile.event.event_reader import read_document, read_news, read_text
+from ssm_reconcile.event.event_reader import read_content, read_document, read_text
 from ssm_reconcile.event.events import (
     MOST_NAMES,
-    Full,
+    Content,
+    FullRun,
     Message,
     Names,
-    News,
     Operation,
     Origin,
     Reason,
@@ -27,10 +27,10 @@ HERE = Origin("123456789012", "us-east-1")
 AT = datetime(2017, 5, 22, 16, 43, 48, tzinfo=UTC)
 
 
-def news_of(document: Any) -> News:
-    """The one reading of a document that has just one."""
-    (news,) = read_news(document)
-    return news
+def content_of(document: Any) -> Content:
+    """Return the content of a document that has just one."""
+    (content,) = read_content(document)
+    return content
 
 
 def change(**more: Any) -> dict[str, Any]:
@@ -84,15 +84,15 @@ def tag_call(**more: Any) -> dict[str, Any]:
 class TestUnderstood:
     @pytest.mark.parametrize("word", ["Create", "Update", "Delete", "LabelParameterVersion"])
     def test_a_change_names_its_parameter_and_what_happened(self, word: str) -> None:
-        news = news_of(change(detail={"operation": word, "name": "/foo", "type": "String"}))
-        assert news == Names(("/foo",), Operation(word), HERE, AT)
+        content = content_of(change(detail={"operation": word, "name": "/foo", "type": "String"}))
+        assert content == Names(("/foo",), Operation(word), HERE, AT)
 
     def test_a_policy_action_has_hyphens_in_its_keys(self) -> None:
-        assert news_of(policy_action()) == Names(("/foo",), Operation.POLICY, HERE, AT)
+        assert content_of(policy_action()) == Names(("/foo",), Operation.POLICY, HERE, AT)
 
     @pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
     def test_a_schedule_means_everything(self, source: str) -> None:
-        assert news_of({"detail-type": "Scheduled Event", "source": source, "detail": {}}) == Full()
+        assert content_of({"detail-type": "Scheduled Event", "source": source, "detail": {}}) == FullRun()
 
     def test_the_seed_queued_bare_names(self) -> None:
         records = {"Records": [{"messageId": "1", "body": "/foo", "eventSource": "aws:sqs"}]}
@@ -105,17 +105,17 @@ class TestUnderstood:
             "body": json.dumps(change()),
             "attributes": {"ApproximateReceiveCount": "3"},
         }
-        assert read_document({"Records": [record]}) == [Message(news_of(change()), "m", "r", 3)]
+        assert read_document({"Records": [record]}) == [Message(content_of(change()), "m", "r", 3)]
 
     def test_a_topic_may_stand_in_between(self) -> None:
         wrapped = {"Type": "Notification", "Message": json.dumps(change())}
-        assert news_of(wrapped) == news_of(change())
+        assert content_of(wrapped) == content_of(change())
         assert read_document({"Records": [{"messageId": "1", "body": json.dumps(wrapped)}]})[
             0
-        ].news == news_of(change())
-        assert read_document({"Records": [{"Sns": {"Message": json.dumps(change())}}]})[0].news == news_of(
-            change()
-        )
+        ].content == content_of(change())
+        assert read_document({"Records": [{"Sns": {"Message": json.dumps(change())}}]})[
+            0
+        ].content == content_of(change())
 
     def test_a_dispatch_carries_a_name_and_what_happened(self) -> None:
         payload = {
@@ -123,42 +123,42 @@ class TestUnderstood:
             "time": "2017-05-22T16:43:48Z",
         }  # fmt: skip
         document = {"action": "ssm-parameter-change", "branch": "main", "client_payload": payload}
-        assert news_of(document) == Names(("/foo",), Operation.DELETE, HERE, AT)
+        assert content_of(document) == Names(("/foo",), Operation.DELETE, HERE, AT)
 
-    def test_what_a_dispatch_carries_has_been_judged_by_nobody(self) -> None:
+    def test_the_mark_of_a_full_run_in_a_dispatch_is_ignored(self) -> None:
         """Only a whole run, on our own queue, may say that its guards have seen a name."""
         ours = {"names": ["/foo"], "judged": True}
-        assert news_of(ours) == Names(("/foo",), judged=True)
+        assert content_of(ours) == Names(("/foo",), from_full_run=True)
         document = {"action": "ssm-parameter-change", "client_payload": ours}
-        assert news_of(document) == Names(("/foo",), judged=False)
-        assert news_of({"client_payload": {"event": ours}}) == Names(("/foo",), judged=False)
+        assert content_of(document) == Names(("/foo",), from_full_run=False)
+        assert content_of({"client_payload": {"event": ours}}) == Names(("/foo",), from_full_run=False)
 
     @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
     def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(self, text: str) -> None:
-        assert [message.news for message in read_text("\ufeff" + text)] == [Names(("/foo",))]
+        assert [message.content for message in read_text("\ufeff" + text)] == [Names(("/foo",))]
 
     def test_names_come_once_each_in_their_order(self) -> None:
-        assert news_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
+        assert content_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
         assert read_text("/b\n/a\n") == [Message(Names(("/b", "/a")))]
 
     def test_a_time_that_is_none_is_no_reason_to_ignore_an_event(self) -> None:
-        news = news_of(change(time="yesterday"))
-        assert isinstance(news, Names)
-        assert news.at is None
+        content = content_of(change(time="yesterday"))
+        assert isinstance(content, Names)
+        assert content.at is None
 
 
 class TestTags:
     def test_a_change_of_tags_names_its_parameter(self) -> None:
-        assert news_of(tag_change()) == Names(("/foo",), Operation.TAGS, HERE, AT)
+        assert content_of(tag_change()) == Names(("/foo",), Operation.TAGS, HERE, AT)
 
     @pytest.mark.parametrize("name", ["AddTagsToResource", "RemoveTagsFromResource"])
     def test_a_recorded_tag_call_names_its_parameter(self, name: str) -> None:
-        assert news_of(tag_call(eventName=name)) == Names(("/foo",), Operation.TAGS, HERE, AT)
+        assert content_of(tag_call(eventName=name)) == Names(("/foo",), Operation.TAGS, HERE, AT)
 
     def test_a_recorded_tag_call_may_name_an_arn(self) -> None:
         arn = "arn:aws:ssm:us-east-1:123456789012:parameter/a/b"
         asked = {"resourceType": "Parameter", "resourceId": arn}
-        assert news_of(tag_call(requestParameters=asked)) == Names(("/a/b",), Operation.TAGS, HERE, AT)
+        assert content_of(tag_call(requestParameters=asked)) == Names(("/a/b",), Operation.TAGS, HERE, AT)
 
 
 class TestLists:
@@ -172,15 +172,15 @@ class TestLists:
 
     def test_a_list_may_hold_whole_events(self) -> None:
         events = [change(), tag_change(), {"detail-type": "Scheduled Event", "source": "aws.events"}]
-        wanted = [Message(news_of(one)) for one in events]
+        wanted = [Message(content_of(one)) for one in events]
         assert read_document(events) == wanted
         assert read_text(json.dumps(events)) == wanted
 
     def test_a_body_may_hold_a_list_of_events(self) -> None:
         found = read_document([{"messageId": "1", "body": json.dumps([change(), tag_change(), "/bar"])}])
         assert [message.identifier for message in found] == ["1", "1", "1"]
-        assert [message.news for message in found] == [
-            news_of(change()), news_of(tag_change()), Names(("/bar",)),
+        assert [message.content for message in found] == [
+            content_of(change()), content_of(tag_change()), Names(("/bar",)),
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ class TestLists:
         for _ in range(9):
             body = json.dumps([{"messageId": "2", "body": body}])
         found = read_document([{"messageId": "1", "body": body}])
-        assert [type(message.news) for message in found] == [Rejected]
+        assert [type(message.content) for message in found] == [Rejected]
 
     def test_an_arn_says_itself_where_its_parameter_is(self) -> None:
         arns = [
             "arn:aws:ssm:us-east-1:123456789012:parameter/a",
             "arn:aws:ssm:eu-west-1:123456789012:parameter/b",
         ]
-        assert read_news([*arns, "/c"]) == [
+        assert read_content([*arns, "/c"]) == [
             Names(("/a",), origin=HERE),
             Names(("/b",), origin=Origin("123456789012", "eu-west-1")),
             Names(("/c",)),
@@ -218,19 +218,19 @@ class TestLists:
         assert read_document({"Records": [body]}) == [Message(Names(("/a",), origin=HERE), "1")]
 
     def test_one_bad_name_is_named_and_stops_no_other(self) -> None:
-        found = read_news({"names": ["/a", "/b c", 7, "/d"]})
+        found = read_content({"names": ["/a", "/b c", 7, "/d"]})
         assert found[0] == Names(("/a", "/d"))
         assert [str(one) for one in found[1:]] == [
             'no parameter name: "/b c" (entry 2 of 4)', "no parameter name: entry 3 of 4",
         ]  # fmt: skip
 
     def test_one_bad_line_is_named_and_stops_no_other(self) -> None:
-        found = [message.news for message in read_text("/a\n/b c\n\n/d\n")]
+        found = [message.content for message in read_text("/a\n/b c\n\n/d\n")]
         assert found[0] == Names(("/a", "/d"))
         assert [str(one) for one in found[1:]] == ['no parameter name: "/b c" (entry 2 of 3)']
 
     def test_of_many_bad_names_the_first_are_named_and_the_rest_is_counted(self) -> None:
-        found = read_news(["/a", *["/b c"] * 30])
+        found = read_content(["/a", *["/b c"] * 30])
         assert len(found) == 12
         assert str(found[-1]) == "no parameter name: 20 more entries"
 
@@ -283,9 +283,9 @@ BAD: list[tuple[str, Any, Reason]] = [
 
 @pytest.mark.parametrize(("document", "reason"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
 def test_what_makes_no_sense_is_rejected_with_a_reason(document: Any, reason: Reason) -> None:
-    news = news_of(document)
-    assert isinstance(news, Rejected)
-    assert news.reason is reason
+    content = content_of(document)
+    assert isinstance(content, Rejected)
+    assert content.reason is reason
 
 
 @pytest.mark.parametrize(
@@ -305,20 +305,20 @@ def test_what_makes_no_sense_is_rejected_with_a_reason(document: Any, reason: Re
 )
 def test_a_poison_message_is_rejected_and_the_next_one_is_read(record: Any) -> None:
     messages = read_document({"Records": [record, {"messageId": "2", "body": "/foo"}]})
-    assert isinstance(messages[0].news, Rejected)
-    assert messages[1].news == Names(("/foo",))
+    assert isinstance(messages[0].content, Rejected)
+    assert messages[1].content == Names(("/foo",))
 
 
 def test_envelopes_in_envelopes_come_to_an_end() -> None:
     inner: dict[str, Any] = change()
     for _ in range(50):
         inner = {"client_payload": {"event": inner}}
-    assert isinstance(news_of(inner), Rejected)
+    assert isinstance(content_of(inner), Rejected)
 
 
 def test_a_rejection_repeats_nothing_of_what_it_rejects() -> None:
     for document in (["hunter2 is my password"], change(detail={"operation": "hunter2", "name": "/a"})):
-        assert "hunter2" not in str(news_of(document))
+        assert "hunter2" not in str(content_of(document))
 
 
 JSON = st.recursive(
@@ -335,7 +335,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_no_document_breaks_the_reader(document: Any) -> None:
     for message in read_document(document):
-        assert isinstance(message.news, Names | Full | Rejected)
+        assert isinstance(message.content, Names | FullRun | Rejected)
 
 
 @given(st.text())

@@ -45,15 +45,15 @@ def test_a_listing_leaves_a_quarter_of_the_time_for_what_is_done_with_it() -> No
     clock = FakeClock()
     timer = Timer(clock)
     for phase in Phase:
-        timer.patience(Progress("there", phase, 1))  # without an end there is no hurry
+        timer.check_listing(Progress("there", phase, 1))  # without an end there is no hurry
     timer.begin(lambda: 100 - clock.monotonic())
     clock.sleep(74)
-    timer.patience(Progress("there", Phase.LISTING, 1))
+    timer.check_listing(Progress("there", Phase.LISTING, 1))
     clock.sleep(2)
     for phase in (Phase.LISTING, Phase.TAGS):
         with pytest.raises(StoreError, match="it takes too long"):
-            timer.patience(Progress("there", phase, 1))
-    timer.patience(Progress("there", Phase.WRITING, 1))
+            timer.check_listing(Progress("there", phase, 1))
+    timer.check_listing(Progress("there", Phase.WRITING, 1))
 
 
 def test_real_time_passes() -> None:

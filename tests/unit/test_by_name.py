@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import MANY_UPDATES, NamePlan, NamePlanner, list_names, source_candidates
 from ssm_reconcile.change import Fate, Row, effect_of
 from ssm_reconcile.errors import NothingPlanned, Trouble
-from ssm_reconcile.event.reconciler import MANY_UPDATES, EventReconciler, Planned
-from ssm_reconcile.event.requests import NameRequest
-from ssm_reconcile.event.results import NameResult, results_of
+from ssm_reconcile.event.requests import NameRequest, NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
@@ -22,11 +23,11 @@ from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Adopt, DeleteMode, Glob, Limits, Replication, Rewrite, RewriteIn, Run, Source
-from tests.builders import replication, target, unwatched
+from tests.builders import HERE, NOW, THERE, replication, target, unwatched
 from tests.doubles.clock import FakeClock
-from tests.fake_aws.store import Memory
+from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.traffic import at_call, refused
-from tests.fake_aws.world import World
+from tests.fake_aws.world import Lag, World
 
 EVERYTHING = Limits(max_deletes=1000, max_change_percent=100)
 SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING)
@@ -61,11 +62,11 @@ class Town:
         self.clock.advance(timedelta(hours=1))
         return report
 
-    def standby(self, *specs: Replication, run: Run | None = None) -> EventReconciler:
-        return EventReconciler(specs, self.places(*specs), run or Run(), self.clock, unwatched)
+    def planner(self, *specs: Replication, run: Run | None = None) -> NamePlanner:
+        return NamePlanner(specs, self.places(*specs), run or Run(), self.clock, unwatched)
 
-    def planned(self, names: Iterable[str], *specs: Replication, run: Run | None = None) -> Planned:
-        return self.standby(*specs, run=run).plan(wishes(names, *specs))
+    def planned(self, names: Iterable[str], *specs: Replication, run: Run | None = None) -> NamePlan:
+        return self.planner(*specs, run=run).plan(selected(names, *specs))
 
     def put(self, *names: str, **more: Any) -> None:
         for name in names:
@@ -74,11 +75,16 @@ class Town:
             )
 
 
-def wishes(names: Iterable[str], *specs: Replication) -> dict[str, NameRequest]:
-    return {
-        canonical(name): NameRequest(canonical(name), frozenset(spec.name for spec in specs))
-        for name in names
-    }
+def selected(names: Iterable[str], *specs: Replication) -> dict[str, frozenset[str]]:
+    return {canonical(name): frozenset(spec.name for spec in specs) for name in names}
+
+
+def result(planner: NamePlanner, planned: NamePlan, names: dict[str, frozenset[str]]) -> NameResult:
+    """Apply the plan for one name and return its result."""
+    report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), Never())
+    requests = {name: NameRequest(name, specs) for name, specs in names.items()}
+    (found,) = results_of(planned, report, requests, {})
+    return found
 
 
 def rows(plan: Plan) -> dict[tuple[str, str], Any]:
@@ -181,7 +187,7 @@ class TestRewrittenNames:
         ]
         assert planned.names_of("prod", "us-east-2", "/p/us-east-2/a") == {"/p/us-east-1/a"}
 
-    def test_two_names_on_one_address_are_found_although_only_one_was_told(self) -> None:
+    def test_two_names_on_one_address_are_found_although_only_one_was_names(self) -> None:
         town = Town()
         town.put("/p/us-east-1/a", "/p/us-east-2/a")
         for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
@@ -299,14 +305,14 @@ class TestGuards:
 
     def test_replicas_are_counted_once_in_a_while(self) -> None:
         town, spec = self.changed(12)
-        standby = town.standby(spec)
-        told = wishes([f"/p/{i:02}" for i in range(12)], spec)
+        planner = town.planner(spec)
+        names = selected([f"/p/{i:02}" for i in range(12)], spec)
         town.world.traffic.forget()
-        standby.plan(told)
-        standby.plan(told)
+        planner.plan(names)
+        planner.plan(names)
         assert town.world.traffic.count("GetResources") == 1
         town.clock.advance(timedelta(minutes=11))
-        standby.plan(told)
+        planner.plan(names)
         assert town.world.traffic.count("GetResources") == 2
 
     def test_half_a_count_is_none(self) -> None:
@@ -315,7 +321,7 @@ class TestGuards:
         town.put(*(f"/p/{i:02}" for i in range(60)))
         town.apply(spec)
         town.put(*(f"/p/{i:02}" for i in range(16)), value="w")
-        standby, told = town.standby(spec), wishes([f"/p/{i:02}" for i in range(16)], spec)
+        planner, names = town.planner(spec), selected([f"/p/{i:02}" for i in range(16)], spec)
         pages = iter(range(100))
         town.world.faults = lambda operation, place, names, nth: (
             refused(Trouble.THROTTLED)
@@ -323,9 +329,9 @@ class TestGuards:
             else None
         )
         with pytest.raises(NothingPlanned):
-            standby.plan(told)
+            planner.plan(names)
         town.world.faults = None
-        assert {change.fate for change in standby.plan(told).plan.changes} == {Fate.APPLY}
+        assert {change.fate for change in planner.plan(names).plan.changes} == {Fate.APPLY}
 
     def test_a_frozen_target_is_planned_and_not_written(self) -> None:
         town = Town()
@@ -336,18 +342,16 @@ class TestGuards:
 
 class TestDoubt:
     def result(self, town: Town, *specs: Replication) -> NameResult:
-        told = wishes(["/p/a"], *specs)
-        standby = town.standby(*specs)
-        planned = standby.plan(told)
-        (result,) = results_of(planned, standby.carry_out(planned, Never()), told)
-        return result
+        names = selected(["/p/a"], *specs)
+        planner = town.planner(*specs)
+        return result(planner, planner.plan(names), names)
 
     @pytest.mark.parametrize("operation", ["GetParameters", "ListTagsForResource"])
     def test_a_name_that_cannot_be_read_comes_again(self, operation: str) -> None:
         town = Town()
         town.put("/p/a")
         town.world.faults = at_call(operation, refused(Trouble.DENIED))
-        assert self.result(town, SPEC).word == "again"
+        assert self.result(town, SPEC).status == "again"
 
     def test_what_one_target_cannot_say_does_not_keep_the_other(self) -> None:
         town = Town()
@@ -357,7 +361,7 @@ class TestDoubt:
         town.world.faults = lambda operation, place, *_: (
             refused(Trouble.UNREACHABLE) if place == town.there and operation == "GetParameters" else None
         )
-        assert self.result(town, spec).word == "again"
+        assert self.result(town, spec).status == "again"
         assert town.world.names(west) == ["/p/a"]
 
     def test_a_conflict_does_not_come_again(self) -> None:
@@ -365,14 +369,14 @@ class TestDoubt:
         town.put("/p/a")
         town.world.put(town.there, "/p/a", "w")
         result = self.result(town, SPEC)
-        assert (result.word, result.again) == ("refused", "")
+        assert (result.status, result.retry) == ("refused", "")
         assert any("differs" in reason or "not ours" in reason for reason in result.reasons)
 
     def test_a_write_that_failed_comes_again(self) -> None:
         town = Town()
         town.put("/p/a")
         town.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
-        assert self.result(town, SPEC).again.startswith("failed")
+        assert self.result(town, SPEC).retry.startswith("failed")
 
     def test_a_delete_that_could_not_be_confirmed_comes_again(self) -> None:
         town = Town()
@@ -386,11 +390,10 @@ class TestDoubt:
             ),
             times=0,
         )
-        standby, told = town.standby(SPEC), wishes(["/p/a"], SPEC)
-        planned = standby.plan(told)
+        planner, names = town.planner(SPEC), selected(["/p/a"], SPEC)
+        planned = planner.plan(names)
         town.world.faults = at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
-        (result,) = results_of(planned, standby.carry_out(planned, Never()), told)
-        assert result.word == "again"
+        assert result(planner, planned, names).status == "again"
         assert town.world.names(town.there) == ["/p/a", "/p/b"]
 
 
@@ -440,3 +443,76 @@ def test_an_event_for_a_deleted_source_keeps_a_replica_without_an_id() -> None:
     assert [change.row for change in town.planned(["/p/a"], replace(SPEC, id=None)).plan.changes] == [
         Row.DELETE
     ]
+
+
+def named(old: str, new: str, match: str = "/**") -> Replication:
+    return replication(include=(Glob("/**"),), rewrites=(Rewrite(Glob(match), RewriteIn.NAME, old, new),))
+
+
+def test_without_rewrites_the_only_candidate_is_the_address_itself() -> None:
+    assert source_candidates(SPEC, target(), HERE, THERE, "/p/a") == frozenset({"/p/a"})
+
+
+def test_a_rewrite_that_removes_text_cannot_be_reversed() -> None:
+    assert source_candidates(named("x", ""), target(), HERE, THERE, "/a") is None
+    assert source_candidates(named("x", "a"), target(), HERE, THERE, "/" + "a" * 20) is None
+
+
+LEVELS = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=2).map(
+    lambda x: "/" + "/".join(x)
+)
+
+
+@given(st.text("ab", min_size=1, max_size=2), st.text("ab", min_size=1, max_size=2), LEVELS)
+def test_every_name_that_is_placed_at_an_address_is_a_candidate(old: str, new: str, name: str) -> None:
+    spec, place = named(old, new), Place("123456789012", "us-east-2")
+    address = canonical(spec.address(name, HERE, place, "us-east-2"))
+    found = source_candidates(spec, target(), HERE, place, address)
+    assert found is None or name in found
+    assert all(canonical(spec.address(one, HERE, place, "us-east-2")) == address for one in found or ())
+
+
+def opened(world: World) -> MemoryStore:
+    return MemoryStore(world, world.place("us-east-1"))
+
+
+def listed_world(count: int, clock: FakeClock | None = None) -> World:
+    made = World(clock or FakeClock(NOW))
+    for i in range(count):
+        made.put(made.place("us-east-1"), f"/p/{i:03}", f"v{i}", tags={"n": str(i)} if i % 2 else None)
+    return made
+
+
+class TestListNames:
+    def test_only_they_are_read_and_all_is_known_of_them(self) -> None:
+        w = listed_world(30)
+        found = list_names(
+            MemoryStore(w, w.place("us-east-1")), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched
+        )
+        assert (set(found.listing.parameters), found.unsure) == ({"/p/001", "/p/004"}, {})
+        assert dict(found.listing.tags_of("/p/001")) == {"n": "1"}
+        assert found.listing.confirmed == {"/p/001", "/p/004", "/p/nowhere", "/p/x"}
+        assert w.traffic.count("GetResources") == 0
+
+    def test_a_description_that_lags_behind_its_value_is_no_answer(self) -> None:
+        clock = FakeClock(NOW)
+        w = listed_world(3, clock)
+        clock.advance(timedelta(days=1))
+        w.lag = Lag(describe=timedelta(hours=1))
+        w.put(w.place("us-east-1"), "/p/001", "newer")
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
+        assert found.listing.confirmed == {"/p/000"}
+
+    def test_a_name_whose_tags_cannot_be_read_is_unsure_and_not_shown(self) -> None:
+        w = listed_world(3)
+        w.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/p/001")
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
+
+    def test_a_place_that_does_not_answer_is_incomplete(self) -> None:
+        w = listed_world(3)
+        w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+        found = list_names(opened(w), ["/p/000"], unwatched)
+        assert (found.listing.complete, dict(found.listing.parameters)) == (False, {})
+        assert found.listing.confirmed == frozenset()
