@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.served import CREDENTIALS, Server
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Sealed
+from ssm_reconcile.model import Access, SealedText
 from ssm_reconcile.stores.base import Put, Step
 from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.system import SystemClock
@@ -118,7 +118,7 @@ def _ours(region: str, url: str) -> Callable[[int], bool]:
         for _ in range(_TRIES):
             store.await_turn(Step.PUT)
             try:
-                store.put(Put(f"/bench/{number}", Sealed("x"), "String", overwrite=False))
+                store.put(Put(f"/bench/{number}", SealedText("x"), "String", overwrite=False))
             except StoreError as failure:
                 if failure.kind is not Trouble.THROTTLED:
                     return False

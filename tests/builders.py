@@ -18,8 +18,8 @@ from ssm_reconcile.change import (
     Change,
     Create,
     Delete,
-    Expected,
     Fate,
+    Preconditions,
     Release,
     Replace,
     Retag,
@@ -34,7 +34,7 @@ from ssm_reconcile.model import (
     MANAGED_KEY,
     SECURE,
     Access,
-    Desired,
+    DesiredParameter,
     Key,
     Keyring,
     KeyState,
@@ -42,11 +42,11 @@ from ssm_reconcile.model import (
     Parameter,
     Place,
     Reading,
-    Readings,
-    Sealed,
+    SealedText,
     Tags,
-    Unreadable,
+    UnreadableValue,
     Value,
+    ValueReadings,
     canonical,
 )
 from ssm_reconcile.places import Places, open_places
@@ -123,13 +123,13 @@ def listing(
     )
 
 
-def desired(name: str = "/p/a", kind: str = "String", version: int = 1, **more: Any) -> Desired:
+def desired(name: str = "/p/a", kind: str = "String", version: int = 1, **more: Any) -> DesiredParameter:
     source = more.pop("source", None) or parameter(name, kind, version)
     tags = more.pop("tags", {})
     if source.is_secret:
         more.setdefault("key_id", MANAGED_KEY)
         more.setdefault("key_identity", more["key_id"])
-    return Desired(name, source, tags, more.pop("tier", source.tier), **more)
+    return DesiredParameter(name, source, tags, more.pop("tier", source.tier), **more)
 
 
 def record(
@@ -222,11 +222,11 @@ def key_arn(place: Place, alias: str) -> str:
     return ring(place, alias).identity(alias)
 
 
-def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | Unreadable:
+def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | UnreadableValue:
     if one.broken:
-        return Unreadable(one.broken, "it cannot be read", of_key=one.broken == "InvalidKeyId")
+        return UnreadableValue(one.broken, "it cannot be read", of_key=one.broken == "InvalidKeyId")
     at = one.parameter
-    value = Value(canonical(at.name), at.type, at.version, at.last_modified, Sealed(one.value))
+    value = Value(canonical(at.name), at.type, at.version, at.last_modified, SealedText(one.value))
     return read(value, substitutions, RUN_KEY, show=show)
 
 
@@ -236,7 +236,7 @@ class Judged:
 
     diff: TargetDiff
     proof: Proof
-    desired: Mapping[str, Desired]
+    desired: Mapping[str, DesiredParameter]
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -299,7 +299,7 @@ def judge(
     proof = prove(spec, aim.name, wanted, here, there, run)
     by_source = {canonical(one.name): one for one in at_source}
     by_live = {canonical(one.name): one for one in at_target}
-    readings = Readings(
+    readings = ValueReadings(
         source={
             address: _reading(by_source[canonical(q.name)], q.substitutions, show=q.show)
             for address, q in proof.source.items()
@@ -309,7 +309,7 @@ def judge(
             for address, q in proof.live.items()
         },
     )
-    scene = TargetContext(
+    context = TargetContext(
         replication=spec,
         target=aim,
         source=here,
@@ -321,7 +321,7 @@ def judge(
         readings=readings,
         only=tuple(Glob(text) for text in run.only),
     )
-    return Judged(diff(scene, wanted), proof, wanted)
+    return Judged(diff(context, wanted), proof, wanted)
 
 
 def work(stage: Stage, run: Run | None = None) -> Work:
@@ -341,7 +341,7 @@ def change(effect: Any, name: str = "/p/a", **more: Any) -> Change:
         "name": name,
         "row": Row.UPDATE,
         "effect": effect,
-        "expected": Expected(1, MADE, 1, COPIED_AT),
+        "expected": Preconditions(1, MADE, 1, COPIED_AT),
         "source_name": name,
     }
     return Change(**{**given, **more})

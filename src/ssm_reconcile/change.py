@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias, assert_never
 
 from ssm_reconcile.attributes import COPIED, FIRST
-from ssm_reconcile.model import SECURE, Desired, Tags, sorted_tags
+from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
 from ssm_reconcile.record import Record, key_digest, rewrite_digest
 
 
@@ -113,7 +113,7 @@ class TagDiff:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Preconditions:
     """What must still be true when the change is made. `version` None: nothing is there."""
 
     source_version: int | None = None
@@ -126,7 +126,7 @@ class Expected:
 class Create:
     """A new parameter, its tags in the same call."""
 
-    desired: Desired
+    desired: DesiredParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Update:
     its type changes, and where AWS refuses that in place, it may be deleted and created.
     """
 
-    desired: Desired
+    desired: DesiredParameter
     tags: TagDiff
     put: bool = True
     takes_over: bool = False
@@ -153,7 +153,7 @@ class Update:
 class Retag:
     """Tags and record only; no new version."""
 
-    desired: Desired
+    desired: DesiredParameter
     tags: TagDiff
     record: Record
 
@@ -162,7 +162,7 @@ class Retag:
 class Adopt:
     """Takes ownership of an equal parameter by its tags."""
 
-    desired: Desired
+    desired: DesiredParameter
     tags: TagDiff
     record: Record
 
@@ -171,7 +171,7 @@ class Adopt:
 class Replace:
     """Delete, wait, create: for what AWS does not change in place."""
 
-    desired: Desired
+    desired: DesiredParameter
     origin_adopted: bool = False
 
 
@@ -210,7 +210,7 @@ class Change:
     name: str
     row: Row
     effect: Effect
-    expected: Expected
+    expected: Preconditions
     differences: tuple[Difference, ...] = ()
     reasons: tuple[str, ...] = ()
     place: str = ""
@@ -271,7 +271,7 @@ class Change:
                 assert_never(self.effect)
 
     @property
-    def desired(self) -> Desired | None:
+    def desired(self) -> DesiredParameter | None:
         """What the address should hold, None when it is to hold nothing of ours."""
         match self.effect:
             case Create(desired) | Replace(desired):
@@ -340,7 +340,7 @@ def _of_a_secret(change: Change) -> bool:
     return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
-def _expected_of(expected: Expected) -> list[int | None]:
+def _expected_of(expected: Preconditions) -> list[int | None]:
     """Versions, and times in milliseconds."""
     return [
         expected.source_version,
@@ -354,12 +354,12 @@ def _millis(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def changed_by(writer: str) -> str:
+def outside_change_reason(writer: str) -> str:
     """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
     return f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'somebody else'}"
 
 
-def by_danger(changes: Iterable[Change]) -> list[Change]:
+def sort_by_danger(changes: Iterable[Change]) -> list[Change]:
     """Deletes, replacements, updates, then the rest; by name within."""
     rank = {action: i for i, action in enumerate(
         (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.RETAG)

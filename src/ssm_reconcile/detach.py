@@ -217,7 +217,7 @@ def _confirmed(aim: Aim, name: str, tags: Tags | None) -> str:
         whose = f"is of {detached_from(tags) or owner}" if owner else "is gone"
         raise_stale(f"its owner tag {whose} by now")
     record = record_of(tags)
-    if record is None or not record.names(aim.store.place.arn(name)):
+    if record is None or not record.is_for(aim.store.place.arn(name)):
         raise_withheld(
             "its record was written for another parameter: somebody copied the tags, it is no replica"
         )

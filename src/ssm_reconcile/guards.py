@@ -230,7 +230,7 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
     given, replicas = rules.run.max_deletes, target.target.replicas
     limit = rules.replication.limits.max_deletes if given is None else given
     changes = [change for change in target.open() if _may_delete(change)]
-    count = len(changes) + target.target.going
+    count = len(changes) + target.target.deletes_outside_run
     if count > limit:
         why = f"more than {limit}"
     elif given is None and count > 1 and count * 2 > replicas:

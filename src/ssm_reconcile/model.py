@@ -151,7 +151,7 @@ class Listing:
         )
 
 
-class Sealed:
+class SealedText:
     """A value that must not be seen: prints as `<sealed>`, cannot be pickled or formatted.
 
     >>> Sealed("hunter2")
@@ -187,7 +187,7 @@ class Value:
     type: str
     version: int
     last_modified: datetime
-    text: Sealed
+    text: SealedText
 
 
 class RegionTie(StrEnum):
@@ -200,12 +200,20 @@ class RegionTie(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is kept of a value after shaping: enough to compare and to show, no more.
+    """The facts that are kept of a value after its rewrites: enough to compare and to show it.
 
-    `digest` has a random key of this run. `excerpt`: the beginning of a plain value that may be shown.
-    `rewritten`: a rewrite changed it. `fits_...`: 4 KB or 8 KB. `spoiled`: a rewrite made a value that AWS
-    refuses. `looks_secret`: hidden by its shape. `tie`: to the source's region, where no rewrite changes it.
-    `type`: the type that the read returned.
+    Attributes:
+        digest: Keyed digest of the value; the key is random and of this run only.
+        excerpt: The beginning of the value; None if it must not be shown.
+        cut: Whether the value is longer than the excerpt.
+        rewritten: Whether a rewrite changed the value.
+        fits_standard: Whether the value has at most 4,096 bytes.
+        fits_advanced: Whether the value has at most 8,192 bytes.
+        fits_pattern: Whether the AllowedPattern accepts the rewritten value, as far as this is known.
+        is_invalid_rewrite: Whether a rewrite made a value that AWS refuses.
+        looks_secret: Whether the value is hidden because it has the form of a secret.
+        tie: A reference to the source's region that no rewrite changes.
+        type: The type that the read returned.
     """
 
     version: int
@@ -217,7 +225,7 @@ class Reading:
     fits_standard: bool = True
     fits_advanced: bool = True
     fits_pattern: bool = True
-    spoiled: bool = False
+    is_invalid_rewrite: bool = False
     is_unicode: bool = True
     looks_secret: bool = False
     tie: RegionTie | None = None
@@ -225,7 +233,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableValue:
     """A value that could not be read: code, a sentence for the reader, and whether its KMS key is why."""
 
     code: str
@@ -234,7 +242,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ValueRequest:
     """A value to be read, and its rewrites before it is sealed; a value of a replica is shaped already.
 
     `show`: it may be seen; `lifted`: even if it looks like a secret. `pattern`: what a rewritten value has to
@@ -250,11 +258,11 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class ValueReadings:
     """The answers for one target, by canonical address: the shaped source value, the live value."""
 
-    source: Mapping[str, Reading | Unreadable] = field(default_factory=dict)
-    live: Mapping[str, Reading | Unreadable] = field(default_factory=dict)
+    source: Mapping[str, Reading | UnreadableValue] = field(default_factory=dict)
+    live: Mapping[str, Reading | UnreadableValue] = field(default_factory=dict)
 
 
 class KeyState(StrEnum):
@@ -338,7 +346,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
+class DesiredParameter:
     """What one target should hold at one name, all but the value.
 
     `name` is where it lands; `source` what it is made from (type, description, pattern, policies and

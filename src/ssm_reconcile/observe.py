@@ -19,11 +19,11 @@ from ssm_reconcile.model import (
     Listing,
     Parameter,
     Place,
-    Question,
     Reading,
     Tags,
-    Unreadable,
+    UnreadableValue,
     Value,
+    ValueRequest,
     canonical,
 )
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
@@ -54,8 +54,8 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     confirmed: frozenset[str] = frozenset()
     trouble = ""
     if failure is None and tag_failure is not None and tag_failure.kind in REPLACEABLE:
-        trouble = slow_tags(reader.place, tag_failure)
-        tags, tag_failure = tags_one_by_one(reader, parameters, watch)
+        trouble = explain_slow_tags(reader.place, tag_failure)
+        tags, tag_failure = list_tags_one_by_one(reader, parameters, watch)
         confirmed = frozenset(tags)
     if tag_failure is not None:
         # without its tags nothing can be said of a parameter: it counts as not seen
@@ -103,7 +103,7 @@ def _tags_in_bulk(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Ta
     return found, None
 
 
-def slow_tags(place: Place, failure: StoreError) -> str:
+def explain_slow_tags(place: Place, failure: StoreError) -> str:
     """Return why tags are read one by one, and how to avoid it."""
     slow = f"tags in {place} are read one by one, which is slow"
     if failure.kind is Trouble.DENIED:
@@ -114,7 +114,7 @@ def slow_tags(place: Place, failure: StoreError) -> str:
     )
 
 
-def tags_one_by_one(
+def list_tags_one_by_one(
     reader: Reader, parameters: Mapping[str, Parameter], watch: ProgressListener
 ) -> tuple[dict[str, Tags], StoreError | None]:
     """Read the tags of all parameters of a place with ListTagsForResource; the first failure, if any."""
@@ -175,8 +175,13 @@ def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
 
 
 def read(
-    reader: Reader, questions: Mapping[Key, Question], key: bytes, watch: ProgressListener, *, decrypt: bool
-) -> dict[Key, Reading | Unreadable]:
+    reader: Reader,
+    questions: Mapping[Key, ValueRequest],
+    key: bytes,
+    watch: ProgressListener,
+    *,
+    decrypt: bool,
+) -> dict[Key, Reading | UnreadableValue]:
     """The answers to some questions about one place: each name is read once, whatever it is asked for.
 
     A value that cannot be read stops that parameter only. Values are sealed with `key` as they come
@@ -186,7 +191,7 @@ def read(
     for who, question in questions.items():
         asked.setdefault(canonical(question.name), []).append(who)
     names = sorted(asked)
-    answers: dict[Key, Reading | Unreadable] = {}
+    answers: dict[Key, Reading | UnreadableValue] = {}
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         wanted = [questions[asked[name][0]].name for name in chunk]
@@ -211,10 +216,10 @@ def _values(
 
 
 def _answer(
-    question: Question, value: Value | None, failure: StoreError | None, key: bytes, *, decrypt: bool
-) -> Reading | Unreadable:
+    question: ValueRequest, value: Value | None, failure: StoreError | None, key: bytes, *, decrypt: bool
+) -> Reading | UnreadableValue:
     if value is not None and value.type == SECURE and not decrypt:
-        return Unreadable("NotDecrypted", "it became a SecureString while the plan was made")
+        return UnreadableValue("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
         found = read_one(
             value,
@@ -229,5 +234,5 @@ def _answer(
         return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:
         reason = failure.remedy or "AWS refused to read it"
-        return Unreadable(failure.code, reason, of_key=failure.kind is Trouble.KEY)
-    return Unreadable("ParameterNotFound", "it vanished while the plan was made")
+        return UnreadableValue(failure.code, reason, of_key=failure.kind is Trouble.KEY)
+    return UnreadableValue("ParameterNotFound", "it vanished while the plan was made")

@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from ssm_reconcile.change import Change, effect_of
-from ssm_reconcile.plan import Against, Plan, ReplicationPlan
+from ssm_reconcile.plan import Plan, PlanComparison, ReplicationPlan
 from ssm_reconcile.spec import Replication, Run
 
 _POSITIONS = frozenset({"where", "limit_lines"})
@@ -57,7 +57,7 @@ def marked(plan: Plan, base: Iterable[ReplicationPlan]) -> Plan:
             key=lambda change: change.order,
         )
     )
-    return replace(plan, replications=parts, against=Against(dropped))
+    return replace(plan, replications=parts, against=PlanComparison(dropped))
 
 
 def _marked(part: ReplicationPlan, base: ReplicationPlan | None) -> ReplicationPlan:

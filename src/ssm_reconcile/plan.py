@@ -56,10 +56,11 @@ UNMET = frozenset({"conflict", "detached", "invalid"})
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target: `replicas` are all that are ours there, narrowed run or not.
+    """One target.
 
-    A run for some names may not have counted them (`counted`); `going` are the deletes that are due at
-    other names and that a whole run would make.
+    `replicas` counts all replicas of the replication there, also those that a narrowed run does not select;
+    `counted` is false when a run for some names did not list them. `deletes_outside_run` counts the deletes
+    that a whole run would make at names that this run does not select.
     """
 
     name: str
@@ -69,7 +70,7 @@ class TargetPlan:
     replicas: int = 0
     in_sync: int = 0
     counted: bool = True
-    going: int = 0
+    deletes_outside_run: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class PlanComparison:
     """What a plan was compared with: a spec as it was before. `dropped`: what only that one would do.
 
     For people only, and not part of the plan id: an apply knows of no comparison.
@@ -146,7 +147,7 @@ class Plan:
     narrowing: Narrowing = Narrowing()
     findings: tuple[Finding, ...] = ()
     budget: Budget | None = None
-    against: Against | None = None
+    against: PlanComparison | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:

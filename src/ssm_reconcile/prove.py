@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ssm_reconcile.model import IMAGE, Desired, Listing, Question, Tags
-from ssm_reconcile.record import Standing, proves, record_of, standing
+from ssm_reconcile.model import IMAGE, DesiredParameter, Listing, Tags, ValueRequest
+from ssm_reconcile.record import Standing, proves_equal, record_of, standing
 from ssm_reconcile.spec import Replication, Run
 
 CONFIRM_EACH = 50
@@ -28,15 +28,15 @@ class Proof:
     """
 
     settled: frozenset[str] = frozenset()
-    source: Mapping[str, Question] = field(default_factory=dict)
-    live: Mapping[str, Question] = field(default_factory=dict)
+    source: Mapping[str, ValueRequest] = field(default_factory=dict)
+    live: Mapping[str, ValueRequest] = field(default_factory=dict)
     unproven: frozenset[str] = frozenset()
 
 
 def prove(
     replication: Replication,
     target: str,
-    desired: Mapping[str, Desired],
+    desired: Mapping[str, DesiredParameter],
     source: Listing,
     live: Listing,
     run: Run,
@@ -46,8 +46,8 @@ def prove(
     same_region = source.place.region == live.place.region
     settled: set[str] = set()
     unproven: set[str] = set()
-    from_source: dict[str, Question] = {}
-    from_live: dict[str, Question] = {}
+    from_source: dict[str, ValueRequest] = {}
+    from_live: dict[str, ValueRequest] = {}
     for address, wanted in desired.items():
         there = live.parameters.get(address)
         if wanted.skip or wanted.chained or wanted.problems:
@@ -60,7 +60,7 @@ def prove(
         record = record_of(tags) if status is Standing.OURS else None
         was_secret = record is not None and record.key != "none"
         show = not (wanted.hidden or secret or was_secret)
-        if there is not None and record is not None and proves(record, wanted, there, source.place):
+        if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
             settled.add(address)
             if not run.verify_values:
                 continue
@@ -73,11 +73,11 @@ def prove(
         pattern = wanted.source.allowed_pattern if wanted.substitutions else ""
         region = "" if wanted.source.data_type == IMAGE or same_region else source.place.region
         lifted = all(map(replication.shows, {wanted.source.name, wanted.name}))
-        from_source[address] = Question(
+        from_source[address] = ValueRequest(
             wanted.source.name, wanted.substitutions, show, pattern, lifted, region
         )
         if there is not None:
-            from_live[address] = Question(there.name, (), show, lifted=lifted)
+            from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
     return Proof(frozenset(settled), from_source, from_live, frozenset(unproven))
 
 
@@ -89,7 +89,7 @@ def _needs_a_look(replication: Replication, target: str, status: Standing, tags:
 
 
 def doubts(
-    replication: Replication, desired: Mapping[str, Desired], source: Listing, live: Listing
+    replication: Replication, desired: Mapping[str, DesiredParameter], source: Listing, live: Listing
 ) -> list[str]:
     """Addresses that would be called "not ours" on the word of bulk tag reads alone, sorted."""
     claim = replication.claim(source.place)

@@ -23,7 +23,7 @@ from ssm_reconcile.diff import TargetDiff
 from ssm_reconcile.diff.findings import value_findings
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.model import SOURCE, Access, Listing, Unreadable
+from ssm_reconcile.model import SOURCE, Access, Listing, UnreadableValue
 from ssm_reconcile.places import narrowed
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import (
@@ -223,7 +223,7 @@ def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff |
         frozen=target.frozen,
         replicas=draft.replicas,
         in_sync=draft.in_sync,
-        going=draft.going,
+        deletes_outside_run=draft.deletes_outside_run,
     )
 
 
@@ -301,8 +301,8 @@ def _unread(views: Mapping[str, View]) -> set[str]:
     return {
         view.desired[address].source.name
         for view in views.values()
-        for address, found in view.scene.readings.source.items()
-        if isinstance(found, Unreadable)
+        for address, found in view.context.readings.source.items()
+        if isinstance(found, UnreadableValue)
     }
 
 

@@ -25,7 +25,16 @@ from functools import lru_cache
 
 from ssm_reconcile.aws_limits import TAG_VALUE_LIMIT
 from ssm_reconcile.encoding import utf8
-from ssm_reconcile.model import SECURE, Desired, Parameter, Place, Reading, Substitution, Tags, canonical
+from ssm_reconcile.model import (
+    SECURE,
+    DesiredParameter,
+    Parameter,
+    Place,
+    Reading,
+    Substitution,
+    Tags,
+    canonical,
+)
 
 PREFIX = "ssm-reconcile:"
 OWNER = PREFIX + "owner"
@@ -104,7 +113,7 @@ def key_digest(identity: str | None) -> str:
     return digest(identity)[:16] if identity and is_resolved(identity) else "none"
 
 
-def keyless(record: Record, before: Tags, *, secret: bool) -> Record:
+def mark_former_secret(record: Record, before: Tags, *, secret: bool) -> Record:
     """The record of a plain replica, with the mark that it was a SecureString, once it was.
 
     What was a secret stays hidden, however often the plain value changes after that. `secret`: the live
@@ -157,7 +166,7 @@ class Record:
             f" own={self.own} from={self.source} key={self.key} rewrite={self.rewrite}"
         )
 
-    def names(self, arn: str) -> bool:
+    def is_for(self, arn: str) -> bool:
         """Whether this record was written for the parameter of that ARN."""
         return self.own[:_ARN_DIGITS] == digest(arn)[:_ARN_DIGITS]
 
@@ -170,14 +179,14 @@ class Record:
         of_id = self.own[-_ID_DIGITS:]
         return None if self.own == digest(arn) or of_id == _NO_ID else of_id
 
-    def made_from(self, source: Parameter) -> bool:
+    def is_made_from(self, source: Parameter) -> bool:
         """Whether the source is still the version that the replica was made from."""
         return (
             source.version == self.source_version
             and abs(source.last_modified - self.source_modified) <= SAME_MOMENT
         )
 
-    def left_at(self, live: Parameter | Reading) -> bool:
+    def is_at_recorded_version(self, live: Parameter | Reading) -> bool:
         """Whether the replica is still the version that we wrote or compared.
 
         The version alone does not tell: a parameter that was deleted and made again starts at
@@ -194,7 +203,7 @@ _PATTERN = re.compile(
 
 
 @lru_cache(maxsize=16)
-def parse(text: str) -> Record | None:
+def parse_record(text: str) -> Record | None:
     """The record of a tag value, or None when it is not one that this version understands."""
     found = _PATTERN.fullmatch(text)
     if found is None:
@@ -216,11 +225,11 @@ def parse(text: str) -> Record | None:
         return None
 
 
-def proves(record: Record, desired: Desired, live: Parameter, source: Place) -> bool:
+def proves_equal(record: Record, desired: DesiredParameter, live: Parameter, source: Place) -> bool:
     """Whether a record proves that the replica's value is the source's, as it is shaped today."""
     return (
-        record.made_from(desired.source)
-        and record.left_at(live)
+        record.is_made_from(desired.source)
+        and record.is_at_recorded_version(live)
         and record.source == digest(source.arn(desired.source.name))
         and record.rewrite == rewrite_digest(desired.substitutions)
     )
@@ -239,7 +248,7 @@ def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
     detached = owner.startswith(DETACHED)
     record = record_of(tags)
     ours = owner in claim.owners
-    if owner and not detached and record is not None and record.names(arn):
+    if owner and not detached and record is not None and record.is_for(arn):
         return _of_id(record.id_digest(arn), claim, placed=placed) if ours else Standing.FOREIGN
     if owner and not detached and record is None and not ours and RECORD in tags:
         return Standing.FOREIGN
@@ -260,7 +269,7 @@ def _of_id(found: str | None, claim: Claim, *, placed: bool) -> Standing:
 def is_copied(tags: Tags, arn: str, owners: Iterable[str]) -> bool:
     """Whether a parameter has an owner tag of ours, and a record that was written for another one."""
     record = record_of(tags)
-    return tags.get(OWNER) in tuple(owners) and record is not None and not record.names(arn)
+    return tags.get(OWNER) in tuple(owners) and record is not None and not record.is_for(arn)
 
 
 def is_replica(tags: Tags, arn: str) -> bool:
@@ -268,8 +277,8 @@ def is_replica(tags: Tags, arn: str) -> bool:
     owner = tags.get(OWNER)
     if owner is None or owner.startswith(DETACHED):
         return False
-    record = parse(tags.get(RECORD, ""))
-    return record is not None and record.names(arn)
+    record = parse_record(tags.get(RECORD, ""))
+    return record is not None and record.is_for(arn)
 
 
 def detached_from(tags: Tags) -> str | None:
@@ -286,7 +295,7 @@ def was_replica_of(tags: Tags, place: Place) -> bool:
 
 def record_of(tags: Tags) -> Record | None:
     """The record that a parameter's tags carry, if it can be read."""
-    return parse(tags.get(RECORD, ""))
+    return parse_record(tags.get(RECORD, ""))
 
 
 def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -> dict[str, str]:

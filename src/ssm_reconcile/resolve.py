@@ -19,7 +19,7 @@ from ssm_reconcile.model import (
     IMAGE,
     INTELLIGENT,
     MANAGED_KEY,
-    Desired,
+    DesiredParameter,
     Keyring,
     KeyState,
     Listing,
@@ -71,7 +71,7 @@ def target_keys(
     for parameter in source.parameters.values():
         if not parameter.is_secret or not replication.rule_for(parameter.name, parameter.type):
             continue
-        chosen = chosen_key(replication, target, parameter, keyring, source.place, live.place)
+        chosen = choose_key(replication, target, parameter, keyring, source.place, live.place)
         if chosen is not None:
             wanted.add(chosen)
         address = replication.address(parameter.name, source.place, live.place, target.name)
@@ -81,7 +81,7 @@ def target_keys(
     return frozenset(wanted)
 
 
-def chosen_key(
+def choose_key(
     replication: Replication,
     target: Target,
     parameter: Parameter,
@@ -137,9 +137,9 @@ def resolve(
     source_ring: Keyring,
     target_ring: Keyring,
     now: datetime,
-) -> dict[str, Desired]:
+) -> dict[str, DesiredParameter]:
     """What the target should hold, by canonical address, sorted. `live` gives only its place."""
-    found: dict[str, list[Desired]] = {}
+    found: dict[str, list[DesiredParameter]] = {}
     rules = {id(glob): str(glob) for glob in replication.include}
     for name in sorted(source.parameters):
         parameter = source.parameters[name]
@@ -152,7 +152,7 @@ def resolve(
         key, key_problems = _key(replication, target, parameter, source_ring, target_ring, source, live)
         substitutions = _substitutions(replication, target, parameter, source.place, live.place)
         found.setdefault(canonical(address), []).append(
-            Desired(
+            DesiredParameter(
                 name=address,
                 source=parameter,
                 tags=wanted,
@@ -180,7 +180,7 @@ def resolve(
     return {address: _settle_collision(every) for address, every in sorted(found.items())}
 
 
-def _settle_collision(every: list[Desired]) -> Desired:
+def _settle_collision(every: list[DesiredParameter]) -> DesiredParameter:
     """One address for one source: where several land on it, none is right."""
     placed = [one for one in every if not one.skip and not one.chained] or every
     if len(placed) == 1:
@@ -235,7 +235,7 @@ def _key(
             f" in {target.name}: run again, or map it by that very name"
         )
         return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
-    key = chosen_key(replication, target, parameter, source_ring, source.place, live.place)
+    key = choose_key(replication, target, parameter, source_ring, source.place, live.place)
     if key is None:
         name = source_ring.name(reference)
         reason = (

@@ -13,19 +13,19 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ssm_reconcile import observe
-from ssm_reconcile.diff import TargetDiff, diff, rests_on
+from ssm_reconcile.diff import TargetDiff, addresses_to_confirm, diff
 from ssm_reconcile.diff.case import TargetContext, matching_patterns
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
     SOURCE,
-    Desired,
+    DesiredParameter,
     Keyring,
     Listing,
-    Question,
     Reading,
-    Readings,
     Tags,
-    Unreadable,
+    UnreadableValue,
+    ValueReadings,
+    ValueRequest,
 )
 from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
@@ -36,8 +36,8 @@ from ssm_reconcile.spec import Glob, Replication
 from ssm_reconcile.stores.base import Reader
 from ssm_reconcile.system import ReadPool
 
-Asked: TypeAlias = tuple[str, Question]
-Answers: TypeAlias = dict[Asked, Reading | Unreadable]
+Asked: TypeAlias = tuple[str, ValueRequest]
+Answers: TypeAlias = dict[Asked, Reading | UnreadableValue]
 Told: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
 """Tags as they were read directly, and the names that gave an error."""
 Ask: TypeAlias = Callable[[str, frozenset[str]], Told]
@@ -47,8 +47,8 @@ Ask: TypeAlias = Callable[[str, frozenset[str]], Told]
 class View:
     """One target as it was judged: what its rows were made from."""
 
-    scene: TargetContext
-    desired: Mapping[str, Desired]
+    context: TargetContext
+    desired: Mapping[str, DesiredParameter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Settling:
     only: tuple[Glob, ...] = ()
     addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
     """The addresses that the run may plan for, by replication and target; None: all."""
-    resolved: dict[str, tuple[Listing, dict[str, Desired]]] = field(default_factory=dict)
+    resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
     """What was resolved last for a target, and from which state of the source."""
 
     def reader(self, end: str) -> Reader:
@@ -133,8 +133,8 @@ def settle(
     situation = _settle_ownership(settling, situation)
     while True:
         views = _views(settling, situation)
-        drafts = {name: diff(view.scene, view.desired) for name, view in views.items()}
-        wanted = {end: situation.unasked(end, names) for end, names in rests_on(drafts).items()}
+        drafts = {name: diff(view.context, view.desired) for name, view in views.items()}
+        wanted = {end: situation.unasked(end, names) for end, names in addresses_to_confirm(drafts).items()}
         if not any(wanted.values()):
             return drafts, replace(situation, views=views)
         situation = _learnt(
@@ -183,8 +183,8 @@ def _rings(spec: Replication, situation: Situation, session: Session) -> dict[st
 
 
 def _asked_for(
-    settling: Settling, desired: Mapping[str, Mapping[str, Desired]]
-) -> Mapping[str, Mapping[str, Desired]]:
+    settling: Settling, desired: Mapping[str, Mapping[str, DesiredParameter]]
+) -> Mapping[str, Mapping[str, DesiredParameter]]:
     """What a run narrowed by `--only`, or for some names, is about: nothing else is read for it."""
     if not settling.only and settling.addresses is None:
         return desired
@@ -199,7 +199,7 @@ def _asked_for(
     }
 
 
-def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, Desired]]:
+def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, DesiredParameter]]:
     """What each target should hold. Of a target's own listing `resolve` takes the place only."""
     for name, live in situation.live.items():
         if name not in settling.resolved or settling.resolved[name][0] is not situation.source:
@@ -273,7 +273,7 @@ def _views(settling: Settling, situation: Situation) -> dict[str, View]:
 
 def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
     """Reads what is open and was not read before: all ends at the same time, each name once."""
-    open_questions: dict[str, dict[Asked, Question]] = {}
+    open_questions: dict[str, dict[Asked, ValueRequest]] = {}
     for name, proof in proofs.items():
         for end, questions in ((SOURCE, proof.source), (name, proof.live)):
             for question in questions.values():
@@ -295,16 +295,16 @@ def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
             settling.answers.update(answers)
 
 
-def _readings(settling: Settling, name: str, proof: Proof) -> Readings:
+def _readings(settling: Settling, name: str, proof: Proof) -> ValueReadings:
     source = {address: settling.answers[SOURCE, question] for address, question in proof.source.items()}
     live = {address: settling.answers[name, question] for address, question in proof.live.items()}
     for address, held in live.items():
         pair = (source[address], held)
         if any(isinstance(one, Reading) and one.looks_secret for one in pair):
             source[address], live[address] = map(_not_shown, pair)
-    return Readings(source, live)
+    return ValueReadings(source, live)
 
 
-def _not_shown(reading: Reading | Unreadable) -> Reading | Unreadable:
+def _not_shown(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
     """Return a reading without its excerpt: the other side of the same address looks like a secret."""
     return replace(reading, excerpt=None, cut=False) if isinstance(reading, Reading) else reading

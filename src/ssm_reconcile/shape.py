@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ssm_reconcile.aws_limits import ADVANCED_BYTES, PATTERN_LIMIT, STANDARD_BYTES
 from ssm_reconcile.encoding import is_unicode, utf8
-from ssm_reconcile.model import SECURE, STRING_LIST, Reading, RegionTie, Sealed, Substitution, Value
+from ssm_reconcile.model import SECURE, STRING_LIST, Reading, RegionTie, SealedText, Substitution, Value
 from ssm_reconcile.secret_detection import value_looks_secret
 
 EXCERPT = 200
@@ -25,15 +25,15 @@ _AMBIGUOUS = re.compile(r"\(\?[A-Za-z-]*U|&&|\[[^\]]*\[")
 """Syntax that RE2 compiles with another meaning than Java: the flag U, and sets inside of sets."""
 
 
-def shape(text: Sealed, substitutions: Iterable[Substitution]) -> Sealed:
+def shape(text: SealedText, substitutions: Iterable[Substitution]) -> SealedText:
     """The value with every rewrite applied: literal text, all its occurrences."""
     shaped = text.reveal()
     for change in substitutions:
         shaped = shaped.replace(change.old, change.new)
-    return Sealed(shaped)
+    return SealedText(shaped)
 
 
-def normal(text: str, kind: str) -> str:
+def normalize_value(text: str, kind: str) -> str:
     """The form in which values are compared.
 
     AWS returns a StringList with no spaces around its commas, whatever was written (aws-facts B10),
@@ -44,17 +44,19 @@ def normal(text: str, kind: str) -> str:
     return ",".join(item.strip(" ") for item in text.split(","))
 
 
-def seal(text: Sealed, kind: str, key: bytes) -> bytes:
+def digest_value(text: SealedText, kind: str, key: bytes) -> bytes:
     """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
-    return hashlib.blake2b(utf8(normal(text.reveal(), kind)), key=key, digest_size=DIGEST_BYTES).digest()
+    return hashlib.blake2b(
+        utf8(normalize_value(text.reveal(), kind)), key=key, digest_size=DIGEST_BYTES
+    ).digest()
 
 
-def size_of(text: str) -> int:
+def utf8_size(text: str) -> int:
     """Bytes of UTF-8. Half a character (a lone surrogate) counts as three."""
     return len(utf8(text))
 
 
-def accepts(pattern: str, before: Sealed, after: Sealed, kind: str = "") -> bool | None:
+def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: str = "") -> bool | None:
     """Whether AWS accepts a rewritten value under an AllowedPattern; None where this is not known.
 
     The engine of AWS and its anchoring are not known (aws-facts B10). A reading of the pattern counts
@@ -66,7 +68,7 @@ def accepts(pattern: str, before: Sealed, after: Sealed, kind: str = "") -> bool
         return True
     if len(pattern) > PATTERN_LIMIT or _AMBIGUOUS.search(pattern):
         return None
-    if max(size_of(old), size_of(new)) > ADVANCED_BYTES or not is_unicode(pattern + old + new):
+    if max(utf8_size(old), utf8_size(new)) > ADVANCED_BYTES or not is_unicode(pattern + old + new):
         return None
     holding = [reading for reading in _readings(pattern, kind) if reading(old)]
     verdicts = {reading(new) for reading in holding}
@@ -104,7 +106,7 @@ def _readings(pattern: str, kind: str) -> list[Callable[[str], bool]]:
     ]
 
 
-def spoiled(before: Sealed, after: Sealed) -> bool:
+def is_invalid_rewrite(before: SealedText, after: SealedText) -> bool:
     """Whether a rewrite made of a value what AWS refuses: nothing at all, or a `{{ }}` (aws-facts B10).
 
     What the source holds AWS has taken; a rewrite is not blamed for what was in there before.
@@ -138,18 +140,18 @@ def read(
     before, text = value.text.reveal(), shaped.reveal()
     looks_secret = show and plain and not lifted and any(map(value_looks_secret, {before, text}))
     show = show and plain and not looks_secret
-    size = size_of(text)
+    size = utf8_size(text)
     return Reading(
         version=value.version,
         last_modified=value.last_modified,
-        digest=seal(shaped, value.type, key),
+        digest=digest_value(shaped, value.type, key),
         excerpt=text[:EXCERPT] if show else None,
         cut=show and len(text) > EXCERPT,
         rewritten=text != value.text.reveal(),
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
-        fits_pattern=accepts(pattern, value.text, shaped, value.type) is not False,
-        spoiled=spoiled(value.text, shaped),
+        fits_pattern=pattern_accepts(pattern, value.text, shaped, value.type) is not False,
+        is_invalid_rewrite=is_invalid_rewrite(value.text, shaped),
         is_unicode=is_unicode(text),
         looks_secret=looks_secret,
         tie=remaining_tie(before, text, region) if region and plain else None,

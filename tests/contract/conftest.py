@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from ssm_reconcile.model import Access, KeyState, Sealed, Tags
+from ssm_reconcile.model import Access, KeyState, SealedText, Tags
 from ssm_reconcile.stores.base import Put, Store
 from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
@@ -94,11 +94,11 @@ class MotoBench(Bench):
 
 
 def secret(name: str, text: str = "s3cret", *, overwrite: bool = False, key: str | None = None) -> Put:
-    return Put(name, Sealed(text), "SecureString", overwrite, key_id=key or "alias/aws/ssm")
+    return Put(name, SealedText(text), "SecureString", overwrite, key_id=key or "alias/aws/ssm")
 
 
 def plain(name: str, text: str = "value", *, overwrite: bool = False, tags: Tags | None = None) -> Put:
-    return Put(name, Sealed(text), "String", overwrite, tags=tags)
+    return Put(name, SealedText(text), "String", overwrite, tags=tags)
 
 
 @pytest.fixture(params=["memory", "moto"])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import KeyState, Sealed
+from ssm_reconcile.model import KeyState, SealedText
 from ssm_reconcile.stores.base import Put, Store
 from tests.contract.conftest import Bench, MemoryBench, MotoBench
 from tests.doubles.clock import FakeClock
@@ -28,7 +28,7 @@ TAGS = st.dictionaries(st.sampled_from(["k", "l", "aws:x", "bad!"]), st.sampled_
 PUTS = st.builds(
     Put,
     name=NAMES,
-    text=st.sampled_from(["v", "w", "a, b", "ami-1", "x" * 4097]).map(Sealed),
+    text=st.sampled_from(["v", "w", "a, b", "ami-1", "x" * 4097]).map(SealedText),
     type=st.sampled_from(["String", "StringList", "SecureString"]),
     overwrite=st.sampled_from([True, True, True, False]),
     description=st.sampled_from(["", "d"]),
@@ -40,10 +40,10 @@ PUTS = st.builds(
     tags=st.none() | st.none() | TAGS,
 )
 SEEDS = (
-    Put("/a", Sealed("v"), "String", overwrite=False, tags={"k": "v"}),
-    Put("/a/b", Sealed("v"), "SecureString", overwrite=False, tier="Advanced", policies=(POLICIES[0],),
+    Put("/a", SealedText("v"), "String", overwrite=False, tags={"k": "v"}),
+    Put("/a/b", SealedText("v"), "SecureString", overwrite=False, tier="Advanced", policies=(POLICIES[0],),
         key_id="alias/app"),
-    Put("c", Sealed("a,b"), "StringList", overwrite=False, description="d", allowed_pattern="[a-z,]+"),
+    Put("c", SealedText("a,b"), "StringList", overwrite=False, description="d", allowed_pattern="[a-z,]+"),
 )  # fmt: skip
 Step = Callable[[Bench, Store], object]
 

@@ -7,7 +7,7 @@ from itertools import chain
 import pytest
 
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import KeyState, Parameter, Sealed, Tags
+from ssm_reconcile.model import KeyState, Parameter, SealedText, Tags
 from ssm_reconcile.stores.base import Put, Store
 from tests.contract.conftest import HERE, Bench, plain, secret
 
@@ -56,7 +56,7 @@ def test_a_listing_tells_all_but_the_value(bench: Bench) -> None:
     store.put(
         Put(
             "/full",
-            Sealed("abc"),
+            SealedText("abc"),
             "SecureString",
             overwrite=False,
             description="what it is",
@@ -87,7 +87,7 @@ def test_policies_are_shown_as_canonical_json_in_order(store: Store) -> None:
         '{"Version": "1.0", "Type": "NoChangeNotification", "Attributes": {"Unit": "Days", "After": "7"}}',
         '{"Type": "Expiration", "Version": "1.0", "Attributes": {"Timestamp": "2031-05-01T00:00:00Z"}}',
     )
-    store.put(Put("/policies", Sealed("v"), "String", overwrite=False, tier="Advanced", policies=messy))
+    store.put(Put("/policies", SealedText("v"), "String", overwrite=False, tier="Advanced", policies=messy))
     assert listed(store)["/policies"].policies == (
         '{"Attributes":{"After":"7","Unit":"Days"},"Type":"NoChangeNotification","Version":"1.0"}',
         '{"Attributes":{"Timestamp":"2031-05-01T00:00:00Z"},"Type":"Expiration","Version":"1.0"}',
@@ -190,7 +190,7 @@ def test_versions_and_labels_are_read_under_the_name_they_were_asked_by(bench: B
 @pytest.mark.parametrize("type_", ["String", "SecureString"])
 def test_a_value_comes_back_byte_for_byte(store: Store, text: str, type_: str) -> None:
     key = "alias/aws/ssm" if type_ == "SecureString" else None
-    store.put(Put("/a", Sealed(text), type_, overwrite=False, key_id=key))
+    store.put(Put("/a", SealedText(text), type_, overwrite=False, key_id=key))
     assert store.values(["/a"], decrypt=True).found["/a"].text.reveal() == text
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import KeyState, Parameter, Sealed
+from ssm_reconcile.model import KeyState, Parameter, SealedText
 from ssm_reconcile.stores.base import Put, Store
 from tests.contract.conftest import Bench, plain, secret
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace, ListSpaces, Moves, Recreate
@@ -73,7 +73,7 @@ def test_an_overwrite_of_nothing_is_a_create(store: Store) -> None:
 def test_a_complete_overwrite_clears_what_it_leaves_empty(store: Store) -> None:
     full = Put(
         "/a",
-        Sealed("abc"),
+        SealedText("abc"),
         "String",
         overwrite=False,
         description="d",
@@ -209,11 +209,11 @@ def test_a_name_rests_for_half_a_minute_after_its_delete(bench: Bench, kind: Tro
 
 
 REFUSED: dict[str, dict[str, Any]] = {
-    "empty value": {"text": Sealed("")},
-    "a reference": {"text": Sealed("before {{ssm:/other}} after")},
-    "4097 bytes": {"text": Sealed("a" * 4097)},
-    "4097 bytes in fewer characters": {"text": Sealed("é" * 2049)},
-    "8193 bytes": {"text": Sealed("a" * 8193), "tier": "Advanced"},
+    "empty value": {"text": SealedText("")},
+    "a reference": {"text": SealedText("before {{ssm:/other}} after")},
+    "4097 bytes": {"text": SealedText("a" * 4097)},
+    "4097 bytes in fewer characters": {"text": SealedText("é" * 2049)},
+    "8193 bytes": {"text": SealedText("a" * 8193), "tier": "Advanced"},
     "a long description": {"description": "d" * 1025},
     "a type of its own": {"type": "Text"},
     "a tier of its own": {"tier": "Basic"},
@@ -338,7 +338,7 @@ def test_a_data_type_changes_in_place_or_is_refused(store: Store, readings: AwsB
 
 @pytest.mark.parametrize("readings", [AwsBehaviour(list_spaces=reading) for reading in ListSpaces])
 def test_a_list_comes_back_with_or_without_its_spaces(store: Store, readings: AwsBehaviour) -> None:
-    store.put(Put("/a", Sealed("a, b ,c d"), "StringList", overwrite=False))
+    store.put(Put("/a", SealedText("a, b ,c d"), "StringList", overwrite=False))
     text = store.values(["/a"], decrypt=True).found["/a"].text.reveal()
     assert text == ("a,b,c d" if readings.list_spaces is ListSpaces.STRIPPED else "a, b ,c d")
 

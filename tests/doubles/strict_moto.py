@@ -40,7 +40,7 @@ from moto.utilities.utils import get_partition
 
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.model import IMAGE, SECURE, STANDARD, TEXT, Place, Sealed, canonical
+from ssm_reconcile.model import IMAGE, SECURE, STANDARD, TEXT, Place, SealedText, canonical
 from tests.doubles import strict_listings as listings
 from tests.doubles.strict_keys import key_id_of, key_state, reported
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, Moves
@@ -123,7 +123,7 @@ class StrictMoto:
         tags = get("Tags")
         request = Request(
             name=get("Name"),
-            value=Sealed(get("Value") or ""),
+            value=SealedText(get("Value") or ""),
             type=get("Type"),
             overwrite=bool(get("Overwrite")),
             description=get("Description"),
@@ -304,7 +304,7 @@ def settled_of(parameter: Any) -> Settled:
         return known
     return Settled(
         type=parameter.parameter_type,
-        value=Sealed(parameter.value),
+        value=SealedText(parameter.value),
         description=parameter.description or "",
         allowed_pattern=parameter.allowed_pattern or "",
         tier=parameter.tier or STANDARD,

@@ -22,7 +22,7 @@ from ssm_reconcile.model import (
     STANDARD,
     STRING_LIST,
     TEXT,
-    Sealed,
+    SealedText,
 )
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws.behaviour import AwsBehaviour, ListSpaces, Omitted, OmittedKey, PolicyText
@@ -40,7 +40,7 @@ class Request:
     """One PutParameter. `policies` is the JSON text of the whole array, `tags` pairs as they came."""
 
     name: str
-    value: Sealed
+    value: SealedText
     type: str | None = None
     overwrite: bool = False
     description: str | None = None
@@ -57,7 +57,7 @@ class Settled:
     """The attributes of one version. `policies` are the texts of single policies, as AWS shows them."""
 
     type: str
-    value: Sealed
+    value: SealedText
     description: str = ""
     allowed_pattern: str = field(default="", repr=False)
     tier: str = STANDARD
@@ -99,7 +99,7 @@ def settle(request: Request, present: Settled | None, readings: AwsBehaviour, *,
     parameters it may, which makes Intelligent-Tiering choose Advanced (B3).
     """
     kind = request.type or (present.type if present else "")
-    value = Sealed(_value(request.value.reveal(), kind, readings))
+    value = SealedText(_value(request.value.reveal(), kind, readings))
     policies = _policies(request.policies, present, readings)
     return Settled(
         type=kind,
@@ -145,7 +145,7 @@ def _tier(
     request: Request,
     present: Settled | None,
     readings: AwsBehaviour,
-    value: Sealed,
+    value: SealedText,
     policies: Sequence[str],
     *,
     crowded: bool,

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, Sealed, Tags, Value, canonical
+from ssm_reconcile.model import STANDARD, Access, Key, Parameter, Place, SealedText, Tags, Value, canonical
 from ssm_reconcile.stores.base import Answers, Put, Settings
 from ssm_reconcile.stores.wire import batches
 from tests.fake_aws.keys import Keyhole
@@ -162,7 +162,7 @@ class MemoryStore:
         shown, text = version.parameter, version.settled.value
         if shown.is_secret:
             if not decrypt:
-                text = Sealed(f"encrypted:{self._place}:{shown.version}")
+                text = SealedText(f"encrypted:{self._place}:{shown.version}")
             elif version.key_arn is None or not self._keys.usable(version.key_arn):
                 raise Refusal("InvalidKeyId", "KMS cannot use the key", Trouble.KEY)
         return Value(canonical(shown.name), shown.type, shown.version, shown.last_modified, text)

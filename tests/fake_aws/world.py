@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ssm_reconcile.clock import Clock
-from ssm_reconcile.model import KeyState, Parameter, Place, Sealed, Tags, canonical
+from ssm_reconcile.model import KeyState, Parameter, Place, SealedText, Tags, canonical
 from ssm_reconcile.partitions import partition_of
 from tests.fake_aws.behaviour import AwsBehaviour, Expired
 from tests.fake_aws.policies import is_past
@@ -134,7 +134,9 @@ class World:
             there = canonical(name) in self.region(place).parameters
             text = f"[{','.join(policies)}]" if policies else None
             pairs = None if tags is None or there else tuple(tags.items())
-            request = Request(name, Sealed(value), type, overwrite=there, policies=text, tags=pairs, **fields)
+            request = Request(
+                name, SealedText(value), type, overwrite=there, policies=text, tags=pairs, **fields
+            )
             version = self.write(place, request, user)
             if there and tags is not None:
                 self.tag(place, name, tags)

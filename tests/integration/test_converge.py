@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import SECURE, STANDARD, STRING_LIST, Access, Sealed
+from ssm_reconcile.model import SECURE, STANDARD, STRING_LIST, Access, SealedText
 from ssm_reconcile.places import open_places
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Session
@@ -82,7 +82,7 @@ def puts(draw: st.DrawFn) -> Put:
     texts = ["v", "w", "a, b ,c", "db.us-east-1.x", "zwei Wörter\r\nund mehr\n", "é" * 2048]
     return Put(
         draw(st.sampled_from(["/p/a", "/p/b", "solo", "/p/us-east-1/x", "/p/eu/x"])),
-        Sealed(draw(st.sampled_from([*texts, "x" * 8192] if tier != STANDARD else texts))),
+        SealedText(draw(st.sampled_from([*texts, "x" * 8192] if tier != STANDARD else texts))),
         kind,
         overwrite=draw(st.sampled_from([True, True, False])),
         description=draw(st.sampled_from(["", "d"])),
@@ -179,22 +179,23 @@ def converges(
 
 
 ALL_KINDS: list[Step] = [
-    puts_at(0, Put("/p/a", Sealed("x" * 5000), "String", overwrite=False, description="d", tier="Advanced",
-                   policies=(QUIET, LATER), allowed_pattern="x+")),
-    puts_at(0, Put("/p/b", Sealed("s3cret"), SECURE, overwrite=False, key_id="alias/app")),
-    puts_at(0, Put("solo", Sealed("a, b ,c"), STRING_LIST, overwrite=False)),
-    puts_at(0, Put("/p/us-east-1/x", Sealed("ami-1"), "String", overwrite=False, data_type="aws:ec2:image")),
-    puts_at(1, Put("/p/b", Sealed("theirs"), SECURE, overwrite=False, key_id="alias/two")),
-    puts_at(0, Put("/p/c", Sealed("v"), "String", overwrite=False, tier="Advanced", description="d")),
+    puts_at(0, Put("/p/a", SealedText("x" * 5000), "String", overwrite=False, description="d",
+                   tier="Advanced", policies=(QUIET, LATER), allowed_pattern="x+")),
+    puts_at(0, Put("/p/b", SealedText("s3cret"), SECURE, overwrite=False, key_id="alias/app")),
+    puts_at(0, Put("solo", SealedText("a, b ,c"), STRING_LIST, overwrite=False)),
+    puts_at(0, Put("/p/us-east-1/x", SealedText("ami-1"), "String", overwrite=False,
+                   data_type="aws:ec2:image")),
+    puts_at(1, Put("/p/b", SealedText("theirs"), SECURE, overwrite=False, key_id="alias/two")),
+    puts_at(0, Put("/p/c", SealedText("v"), "String", overwrite=False, tier="Advanced", description="d")),
     tags_at(0, "/p/a", {"team": "a"}),
 ]  # fmt: skip
 ALL_TROUBLES: list[Step] = [
-    puts_at(0, Put("/p/b", Sealed("db.us-east-1.x"), "String", overwrite=True)),
-    puts_at(1, Put("solo", Sealed("a,b"), SECURE, overwrite=True, key_id="alias/two")),
-    puts_at(2, Put("/p/a", Sealed("small"), "String", overwrite=True, tier="Advanced")),
-    puts_at(1, Put("/p/c", Sealed("v"), "String", overwrite=True, tier="Advanced", policies=(QUIET,))),
+    puts_at(0, Put("/p/b", SealedText("db.us-east-1.x"), "String", overwrite=True)),
+    puts_at(1, Put("solo", SealedText("a,b"), SECURE, overwrite=True, key_id="alias/two")),
+    puts_at(2, Put("/p/a", SealedText("small"), "String", overwrite=True, tier="Advanced")),
+    puts_at(1, Put("/p/c", SealedText("v"), "String", overwrite=True, tier="Advanced", policies=(QUIET,))),
     deletes_at(0, "/p/us-east-1/x"),
-    puts_at(0, Put("/p/us-east-1/x", Sealed("plain"), "String", overwrite=False)),
+    puts_at(0, Put("/p/us-east-1/x", SealedText("plain"), "String", overwrite=False)),
     tags_at(0, "/p/a", {"team": "b"}),
     tags_at(2, "/p/a", {"cost:center": "there", "extra": ""}),
 ]
@@ -207,12 +208,16 @@ def test_all_kinds_of_change_are_settled_by_one_apply_in_every_reading(readings:
 
 
 TIER_TROUBLES: list[Step] = [
-    puts_at(0, Put("/p/a", Sealed("x"), "String", overwrite=True, description="d", tier="Advanced")),
-    puts_at(0, Put("/p/b", Sealed("other"), SECURE, overwrite=True, key_id="alias/app")),
-    puts_at(1, Put("/p/b", Sealed("by hand"), SECURE, overwrite=True, key_id="alias/two", tier="Advanced")),
-    puts_at(2, Put("solo", Sealed("a,b"), STRING_LIST, overwrite=True, tier="Advanced", policies=(QUIET,))),
-    puts_at(0, Put("/p/big", Sealed("y" * 5000), SECURE, overwrite=False, tier="Advanced")),
-    puts_at(1, Put("/p/big", Sealed("small"), SECURE, overwrite=False)),
+    puts_at(0, Put("/p/a", SealedText("x"), "String", overwrite=True, description="d", tier="Advanced")),
+    puts_at(0, Put("/p/b", SealedText("other"), SECURE, overwrite=True, key_id="alias/app")),
+    puts_at(
+        1, Put("/p/b", SealedText("by hand"), SECURE, overwrite=True, key_id="alias/two", tier="Advanced")
+    ),
+    puts_at(
+        2, Put("solo", SealedText("a,b"), STRING_LIST, overwrite=True, tier="Advanced", policies=(QUIET,))
+    ),
+    puts_at(0, Put("/p/big", SealedText("y" * 5000), SECURE, overwrite=False, tier="Advanced")),
+    puts_at(1, Put("/p/big", SealedText("small"), SECURE, overwrite=False)),
 ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from ssm_reconcile.aws_limits import CALL_RATES
-from ssm_reconcile.model import Sealed
+from ssm_reconcile.model import SealedText
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import SsmStore
@@ -27,7 +27,7 @@ def store() -> Iterator[SsmStore]:
     with aws() as there:
         store = open_store(there, rates=tuple((kind, 1e6) for kind in CALL_RATES))
         for name in NAMES:
-            store.put(Put(name, Sealed("v"), "String", overwrite=False, tags={OWNER: f"o{name}"}))
+            store.put(Put(name, SealedText("v"), "String", overwrite=False, tags={OWNER: f"o{name}"}))
         yield store
 
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Key, KeyState, Sealed
+from ssm_reconcile.model import Access, Key, KeyState, SealedText
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
@@ -43,7 +43,7 @@ def store(there: Aws) -> SsmStore:
 def write(
     store: SsmStore, name: str = "/a", text: str = "v", *, overwrite: bool = False, tier: str = "Standard"
 ) -> int:
-    return store.put(Put(name=name, text=Sealed(text), type="String", overwrite=overwrite, tier=tier))
+    return store.put(Put(name=name, text=SealedText(text), type="String", overwrite=overwrite, tier=tier))
 
 
 def raising(error: Exception) -> Callable[[], AWSResponse]:
@@ -648,7 +648,7 @@ def test_a_failed_write_says_nothing_of_what_was_written(
 
 
 def test_a_request_that_the_sdk_will_not_send_says_nothing_of_the_value(store: SsmStore) -> None:
-    request = Put(name="/a", text=Sealed({"x": SECRET}), type="String", overwrite=True)  # type: ignore[arg-type]  # so that botocore quotes it
+    request = Put(name="/a", text=SealedText({"x": SECRET}), type="String", overwrite=True)  # type: ignore[arg-type]  # so that botocore quotes it
     with pytest.raises(StoreError) as caught:
         store.put(request)
     assert (caught.value.kind, caught.value.code) == (Trouble.REFUSED, "ParamValidationError")

@@ -15,7 +15,7 @@ from moto.sts.models import sts_backends
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Key, KeyState, Place, Sealed
+from ssm_reconcile.model import Access, Key, KeyState, Place, SealedText
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws, SsmStore
 from tests.doubles.clock import FakeClock
@@ -37,7 +37,7 @@ def store(there: Aws) -> SsmStore:
 
 def create(store: SsmStore, name: str, text: str = "v", **changed: Any) -> int:
     fields: dict[str, Any] = {"type": "String", "overwrite": False, **changed}
-    return store.put(Put(name=name, text=Sealed(text), **fields))
+    return store.put(Put(name=name, text=SealedText(text), **fields))
 
 
 def listed(store: SsmStore) -> dict[str, Any]:

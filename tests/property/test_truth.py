@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ssm_reconcile.change import Adopt, Change, Create, Release, Replace, Retag, Row, Update
 from ssm_reconcile.model import SECURE, canonical
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import RECORD, key_digest, parse
+from ssm_reconcile.record import RECORD, key_digest, parse_record
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
 from tests.fake_aws.region import Stored
 from tests.property import actions
@@ -33,7 +33,7 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
     """Whether the record says that the replica was written under another key than it should have now."""
     if change.effect.__class__ not in (Update, Replace, Retag) or source.latest.parameter.type != SECURE:
         return False
-    record = parse(live.tags.get(RECORD, ""))
+    record = parse_record(live.tags.get(RECORD, ""))
     taken_over = isinstance(change.effect, Update) and change.effect.takes_over
     return record is not None and not taken_over and record.key not in ("none", key_digest(view.key(source)))
 
@@ -104,7 +104,7 @@ def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(scenar
                 now, then = live.latest.parameter.description, source.latest.parameter.description
                 assert (difference.before, difference.after) == (now, then)
             elif difference.attribute == "value":
-                record = parse(live.tags.get(RECORD, ""))
+                record = parse_record(live.tags.get(RECORD, ""))
                 was = canonical(change.name) in view.ours() and record is not None and record.key != "none"
                 hidden = secret or was or view.spec.hides(source.latest.parameter.name)
                 assert difference.secret == hidden

@@ -150,15 +150,15 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
     """What is known in the middle of planning, as `explain` sees it, and all that it says of it."""
     places = stage.opened([spec], run)
     part, views = reconcile.look_closely(spec, Session(places, run, stage.clock, lambda _: None))
-    judged = [case for view in views.values() for case in cases(view.scene, view.desired)]
+    judged = [case for view in views.values() for case in cases(view.context, view.desired)]
     said = {
         "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
-        # Every case has the whole scene in it, which was printed.
+        # Every case has the whole context in it, which was printed.
         "repr of the cases": "\n".join(
             repr(getattr(case, field.name))
             for case in judged
             for field in fields(case)
-            if field.name != "scene"
+            if field.name != "context"
         ),
         "what the judged keep": kept([part, views, judged]),
         "repr of the places": repr(places),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
-from ssm_reconcile.record import RECORD, parse
+from ssm_reconcile.record import RECORD, parse_record
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Adopt, Glob, Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour
@@ -93,7 +93,7 @@ def pairs(view: View) -> list[tuple[set[str], bool]]:
         texts = set[str]()
         for side in sides:
             texts |= tokens(side.latest.settled.value.reveal())
-        record = None if live is None else parse(live.tags.get(RECORD, ""))
+        record = None if live is None else parse_record(live.tags.get(RECORD, ""))
         was = address in view.ours() and record is not None and record.key != "none"
         secure = was or any(side.latest.parameter.type == SECURE for side in sides)
         lifted = all(view.spec.shows(one.latest.parameter.name) for one in placed)

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.model import SECURE, Parameter, Reading, Readings, Sealed, Value
-from ssm_reconcile.shape import read, seal, shape
+from ssm_reconcile.model import SECURE, Parameter, Reading, SealedText, Value, ValueReadings
+from ssm_reconcile.shape import digest_value, read, shape
 from ssm_reconcile.stores.base import Answers, Put
 from tests.fake_aws.request import Request, Settled, request_of
 from tests.silence.listening import listening, told
@@ -24,7 +24,7 @@ from tests.silence.planted import leaks, plant, token
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = plant(0)
-SEALED = Sealed(SECRET.value)
+SEALED = SealedText(SECRET.value)
 VALUE = Value("/p/a", SECURE, 1, NOW, SEALED)
 PUT = Put("/p/a", SEALED, SECURE, overwrite=False)
 HOLDERS: dict[str, Any] = {
@@ -36,7 +36,7 @@ HOLDERS: dict[str, Any] = {
     "settled": Settled(SECURE, SEALED),
     "a request of its own": Request("/p/a", SEALED),
     "reading": read(VALUE, (), b"key", show=True),
-    "readings": Readings({"/p/a": read(VALUE, (), b"key", show=True)}),
+    "readings": ValueReadings({"/p/a": read(VALUE, (), b"key", show=True)}),
     "shaped": shape(SEALED, ()),
     "pattern": Parameter("/p/a", SECURE, 1, NOW, allowed_pattern=SECRET.value),
 }
@@ -86,12 +86,12 @@ def test_a_sealed_value_has_no_length_and_no_parts() -> None:
 
 def test_two_sealed_values_cannot_be_compared_by_chance() -> None:
     """An equality would tell a guesser what is inside."""
-    assert Sealed("a") != Sealed("a")
+    assert SealedText("a") != SealedText("a")
 
 
 def test_a_digest_is_of_one_run_only() -> None:
-    assert seal(SEALED, SECURE, b"one key") != seal(SEALED, SECURE, b"another key")
-    assert leaks({"digest": seal(SEALED, SECURE, b"key").hex()}, [SECRET]) == []
+    assert digest_value(SEALED, SECURE, b"one key") != digest_value(SEALED, SECURE, b"another key")
+    assert leaks({"digest": digest_value(SEALED, SECURE, b"key").hex()}, [SECRET]) == []
 
 
 def test_a_reading_of_a_secret_has_nothing_to_show() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import ReconcileError, StoreError
-from ssm_reconcile.model import SECURE, Access, Sealed
+from ssm_reconcile.model import SECURE, Access, SealedText
 from ssm_reconcile.places import open_places
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
@@ -41,9 +41,11 @@ def put(there: Aws) -> None:
     """Writes the secrets before anybody listens; at every second name there is another one already."""
     source, target = open_store(there, region="us-east-1"), open_store(there, region="us-east-2")
     for number, secret in enumerate(SECRETS):
-        source.put(Put(f"/p/{number}", Sealed(secret.value), SECURE, overwrite=False, key_id="alias/aws/ssm"))
+        source.put(
+            Put(f"/p/{number}", SealedText(secret.value), SECURE, overwrite=False, key_id="alias/aws/ssm")
+        )
         if number % 2:
-            other = Sealed(SECRETS[number - 1].value)
+            other = SealedText(SECRETS[number - 1].value)
             target.put(Put(f"/p/{number}", other, SECURE, overwrite=False, key_id="alias/aws/ssm"))
 
 
@@ -86,7 +88,9 @@ def test_nor_does_one_that_turns_up_the_loggers_of_botocore_one_by_one_and_late(
     for logger in loggers.values():
         logger.setLevel(logging.DEBUG)
     with listening() as ear:
-        store.put(Put("/p/late", Sealed(SECRETS[0].value), SECURE, overwrite=False, key_id="alias/aws/ssm"))
+        store.put(
+            Put("/p/late", SealedText(SECRETS[0].value), SECURE, overwrite=False, key_id="alias/aws/ssm")
+        )
         assert not store.values(["/p/late"], decrypt=True).failed
     log = "\n".join(ear.heard)
     assert {"botocore.auth", "botocore.endpoint", "botocore.parsers"} <= loggers.keys()
@@ -101,7 +105,7 @@ def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: s
     quoting = " ".join(f"1 validation error detected: Value '{one.value}' failed" for one in SECRETS)
     Wire(store._ssm, operation).answers(lambda _: refusal("ValidationException", quoting, status))
     calls = {
-        "PutParameter": lambda: store.put(Put("/p/x", Sealed(SECRETS[0].value), SECURE, overwrite=True)),
+        "PutParameter": lambda: store.put(Put("/p/x", SealedText(SECRETS[0].value), SECURE, overwrite=True)),
         "GetParameters": lambda: raised(store.values(["/p/0", "/p/1"], decrypt=True).failed.values()),
         "AddTagsToResource": lambda: store.add_tags("/p/0", {"a": "b"}),
     }

@@ -15,14 +15,14 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
-    Expected,
     Hold,
+    Preconditions,
     Row,
     TagDiff,
     Update,
 )
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.model import SECURE, Desired, Parameter
+from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.renderers.json import dumps, plan_document
 from ssm_reconcile.renderers.reading import read_plan_document
@@ -39,8 +39,8 @@ def parameter(name: str, **given: Any) -> Parameter:
 
 def create(name: str = "/app/a", **given: Any) -> Change:
     source = parameter(name, **given)
-    desired = Desired(name, source, {"team": "payments"}, source.tier)
-    return Change("prod", "us-east-2", name, Row.CREATE, Create(desired), Expected(3, NOON))
+    desired = DesiredParameter(name, source, {"team": "payments"}, source.tier)
+    return Change("prod", "us-east-2", name, Row.CREATE, Create(desired), Preconditions(3, NOON))
 
 
 def update(**given: Any) -> Change:
@@ -50,15 +50,15 @@ def update(**given: Any) -> Change:
         "us-east-2",
         name,
         Row.UPDATE,
-        Update(Desired(name, parameter(name), {}, "Standard"), TagDiff()),
-        Expected(3, NOON, 2, NOON),
+        Update(DesiredParameter(name, parameter(name), {}, "Standard"), TagDiff()),
+        Preconditions(3, NOON, 2, NOON),
         (Difference("value", "1", "2"),),
     )
     return replace(made, **given)
 
 
 def delete(name: str = "/app/c", **given: Any) -> Change:
-    expected = Expected(None, None, 4, NOON)
+    expected = Preconditions(None, None, 4, NOON)
     return Change("prod", "us-east-2", name, Row.DELETE, Delete(name), expected, **given)
 
 
@@ -106,11 +106,11 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (update(), update(expected=Expected(4, NOON, 2, NOON)), "source version 3 became 4"),
-        (update(), update(expected=Expected(3, NOON, 5, NOON)), "version 2 became 5"),
+        (update(), update(expected=Preconditions(4, NOON, 2, NOON)), "source version 3 became 4"),
+        (update(), update(expected=Preconditions(3, NOON, 5, NOON)), "version 2 became 5"),
         (
             update(),
-            update(expected=Expected(3, NOON + timedelta(seconds=9), 2, NOON)),
+            update(expected=Preconditions(3, NOON + timedelta(seconds=9), 2, NOON)),
             "source last modified other than approved",
         ),
         (update(), update(withheld=(Hold("max-deletes", ""),)), "withheld now, by max-deletes"),
@@ -129,7 +129,8 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
         (
             create(),
             replace(
-                create(), effect=Create(Desired("/app/a", parameter("/app/a"), {"team": "web"}, "Standard"))
+                create(),
+                effect=Create(DesiredParameter("/app/a", parameter("/app/a"), {"team": "web"}, "Standard")),
             ),
             "tags to add other than approved",
         ),
@@ -137,7 +138,9 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             create(),
             replace(
                 create(),
-                effect=Create(Desired("/app/a", parameter("/app/z"), {"team": "payments"}, "Standard")),
+                effect=Create(
+                    DesiredParameter("/app/a", parameter("/app/z"), {"team": "payments"}, "Standard")
+                ),
             ),
             "source /app/a became /app/z",
         ),
@@ -145,7 +148,9 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             update(),
             update(
                 effect=Update(
-                    Desired("/app/b", parameter("/app/b"), {}, "Standard"), TagDiff(), takes_over=True
+                    DesiredParameter("/app/b", parameter("/app/b"), {}, "Standard"),
+                    TagDiff(),
+                    takes_over=True,
                 )
             ),
             "takes over no became yes",
@@ -155,7 +160,7 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
             replace(
                 create(),
                 effect=Create(
-                    Desired(
+                    DesiredParameter(
                         "/app/a",
                         parameter("/app/a"),
                         {"team": "payments"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.model import SECURE, canonical
-from ssm_reconcile.record import RECORD, WAS_SECRET, parse
+from ssm_reconcile.record import RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Glob, Limits, Replication, Rewrite, RewriteIn, Run
 from tests.builders import Stage, replication
@@ -25,7 +25,7 @@ def test_what_was_ever_a_secret_stays_hidden_however_often_its_plain_value_chang
             ("value", True, None, None)
         ]
         assert stage.apply(LIFTED).summary["applied"] == 1
-        record = parse((stage.world.tags(stage.there, "/p/a") or {})[RECORD])
+        record = parse_record((stage.world.tags(stage.there, "/p/a") or {})[RECORD])
         assert record is not None
         assert record.key == WAS_SECRET
     assert stage.plan().changes == ()

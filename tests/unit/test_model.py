@@ -17,7 +17,7 @@ from ssm_reconcile.model import (
     Parameter,
     Place,
     Reading,
-    Sealed,
+    SealedText,
     Value,
     canonical,
     sorted_tags,
@@ -56,7 +56,7 @@ def test_only_a_secure_string_is_a_secret(kind: str, *, secret: bool) -> None:
 
 
 def test_a_sealed_value_shows_in_no_form_of_printing() -> None:
-    sealed = Sealed(SECRET)
+    sealed = SealedText(SECRET)
     value = Value("/p/a", SECURE, 1, MADE, sealed)
     shown = [
         repr(sealed),
@@ -73,20 +73,20 @@ def test_a_sealed_value_shows_in_no_form_of_printing() -> None:
 
 
 def test_a_sealed_value_does_not_tell_its_length() -> None:
-    assert repr(Sealed("")) == repr(Sealed("x" * 5000))
+    assert repr(SealedText("")) == repr(SealedText("x" * 5000))
     with pytest.raises(TypeError):
-        len(Sealed("x"))  # type: ignore[arg-type]  # that is the point
+        len(SealedText("x"))  # type: ignore[arg-type]  # that is the point
 
 
 def test_a_sealed_value_cannot_be_pickled_or_copied() -> None:
     with pytest.raises(TypeError, match="does not leave memory"):
-        pickle.dumps(Sealed(SECRET))
+        pickle.dumps(SealedText(SECRET))
     with pytest.raises(TypeError, match="does not leave memory"):
-        copy.deepcopy(Sealed(SECRET))
+        copy.deepcopy(SealedText(SECRET))
 
 
 def test_a_sealed_value_can_be_revealed_by_who_must_write_it() -> None:
-    assert Sealed(SECRET).reveal() == SECRET
+    assert SealedText(SECRET).reveal() == SECRET
 
 
 def test_a_reading_does_not_print_its_digest() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import SECURE, Place, Question, Reading, Substitution, Unreadable
+from ssm_reconcile.model import SECURE, Place, Reading, Substitution, UnreadableValue, ValueRequest
 from ssm_reconcile.observe import (
     CHUNK,
     confirm_tags,
+    explain_slow_tags,
     list_place,
     read,
     resolve_keys,
-    slow_tags,
 )
 from ssm_reconcile.progress import Phase
 from tests.builders import NOW, Watched, unwatched
@@ -95,7 +95,7 @@ class TestListing:
     def test_the_reason_for_slow_tags_has_the_remedy_that_fits_the_denial(self) -> None:
         place, remedy = place_of(world()), "an explicit Deny in the service control policy refuses it"
         denied = StoreError(Trouble.DENIED, place="x", operation="GetResources", code="x", remedy=remedy)
-        assert slow_tags(place, denied).endswith(f"is not allowed there; {remedy}")
+        assert explain_slow_tags(place, denied).endswith(f"is not allowed there; {remedy}")
 
     def test_tags_are_read_one_by_one_where_the_tagging_endpoint_cannot_be_reached(self) -> None:
         w = world(4)
@@ -160,7 +160,9 @@ class TestConfirming:
 class TestReading:
     def test_each_name_is_read_once_whatever_it_is_asked_for(self) -> None:
         w = world(25)
-        questions = {(name, who): Question(f"/p/{name:03}", show=True) for name in range(25) for who in "ab"}
+        questions = {
+            (name, who): ValueRequest(f"/p/{name:03}", show=True) for name in range(25) for who in "ab"
+        }
         found = read(opened(w), questions, KEY, unwatched, decrypt=True)
         assert len(found) == 50
         assert w.traffic.count("GetParameters") == 3
@@ -170,9 +172,9 @@ class TestReading:
 
     def test_each_answer_is_shaped_and_shown_as_it_was_asked(self) -> None:
         questions = {
-            "plain": Question("/p/001", show=True),
-            "shaped": Question("/p/001", (Substitution("v", "w"),), show=True),
-            "hidden": Question("/p/001"),
+            "plain": ValueRequest("/p/001", show=True),
+            "shaped": ValueRequest("/p/001", (Substitution("v", "w"),), show=True),
+            "hidden": ValueRequest("/p/001"),
         }
         found = read(opened(world()), questions, KEY, unwatched, decrypt=True)
         shown = {who: one.excerpt for who, one in found.items() if isinstance(one, Reading)}
@@ -182,7 +184,11 @@ class TestReading:
         w = world(0)
         w.put(place_of(w), "foo", "bar")
         found = read(
-            opened(w), {1: Question("foo", show=True), 2: Question("/foo")}, KEY, unwatched, decrypt=True
+            opened(w),
+            {1: ValueRequest("foo", show=True), 2: ValueRequest("/foo")},
+            KEY,
+            unwatched,
+            decrypt=True,
         )
         assert all(isinstance(one, Reading) for one in found.values())
         assert w.traffic.count("GetParameters") == 1
@@ -190,46 +196,50 @@ class TestReading:
     def test_a_value_that_cannot_be_read_stops_that_parameter_only(self) -> None:
         w = world()
         w.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/001")
-        found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
-        assert [type(found[n]) for n in range(3)] == [Reading, Unreadable, Reading]
-        assert found[1] == Unreadable("InvalidKeyId", "AWS refused to read it", of_key=True)
+        found = read(
+            opened(w), {n: ValueRequest(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True
+        )
+        assert [type(found[n]) for n in range(3)] == [Reading, UnreadableValue, Reading]
+        assert found[1] == UnreadableValue("InvalidKeyId", "AWS refused to read it", of_key=True)
 
     def test_a_place_that_does_not_answer_leaves_all_unreadable(self) -> None:
         w = world()
         w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
-        found = read(opened(w), {n: Question(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True)
-        assert {one.code for one in found.values() if isinstance(one, Unreadable)} == {
+        found = read(
+            opened(w), {n: ValueRequest(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True
+        )
+        assert {one.code for one in found.values() if isinstance(one, UnreadableValue)} == {
             "ExpiredTokenException"
         }
         assert len(found) == 3
 
     def test_a_value_that_vanished_is_unreadable(self) -> None:
-        found = read(opened(world()), {1: Question("/p/x")}, KEY, unwatched, decrypt=True)
-        assert found[1] == Unreadable("ParameterNotFound", "it vanished while the plan was made")
+        found = read(opened(world()), {1: ValueRequest("/p/x")}, KEY, unwatched, decrypt=True)
+        assert found[1] == UnreadableValue("ParameterNotFound", "it vanished while the plan was made")
 
     def test_without_decryption_ciphertext_is_never_taken_for_a_value(self) -> None:
         w = world(0)
         w.put(place_of(w), "/p/s", "hunter2", SECURE)
-        found = read(opened(w), {1: Question("/p/s", show=True)}, KEY, unwatched, decrypt=False)
-        assert isinstance(found[1], Unreadable)
+        found = read(opened(w), {1: ValueRequest("/p/s", show=True)}, KEY, unwatched, decrypt=False)
+        assert isinstance(found[1], UnreadableValue)
         assert found[1].code == "NotDecrypted"
 
     def test_values_are_read_in_chunks_and_told(self) -> None:
         seen = Watched()
         w = world(CHUNK + 1)
-        questions = {n: Question(f"/p/{n:03}") for n in range(CHUNK + 1)}
+        questions = {n: ValueRequest(f"/p/{n:03}") for n in range(CHUNK + 1)}
         read(opened(w), questions, KEY, seen, decrypt=True)
         assert [(one.done, one.total) for one in seen.all] == [(CHUNK, CHUNK + 1), (CHUNK + 1, CHUNK + 1)]
 
     def test_nothing_asked_reads_nothing(self) -> None:
         w = world()
-        assert read(opened(w), dict[int, Question](), KEY, unwatched, decrypt=True) == {}
+        assert read(opened(w), dict[int, ValueRequest](), KEY, unwatched, decrypt=True) == {}
         assert w.traffic.count() == 0
 
     def test_no_value_is_in_what_is_printed_of_it(self) -> None:
         w = world(0)
         w.put(place_of(w), "/p/s", "hunter2", SECURE)
-        assert "hunter2" not in repr(read(opened(w), {1: Question("/p/s")}, KEY, unwatched, decrypt=True))
+        assert "hunter2" not in repr(read(opened(w), {1: ValueRequest("/p/s")}, KEY, unwatched, decrypt=True))
 
 
 def test_keys_are_asked_for_only_when_there_are_any() -> None:

@@ -17,16 +17,16 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
-    Expected,
     Hold,
+    Preconditions,
     Release,
     Replace,
     Retag,
     Row,
     TagDiff,
     Update,
-    by_danger,
     effect_of,
+    sort_by_danger,
 )
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import ADVANCED, SECURE, Substitution
@@ -340,7 +340,7 @@ class TestPlanId:
 
 def test_danger_comes_first() -> None:
     mixed = [*retags(1), *creates(1), *updates(1), *replaces(1), *deletes(1)]
-    assert [one.action.value for one in by_danger(mixed)] == [
+    assert [one.action.value for one in sort_by_danger(mixed)] == [
         "delete",
         "replace",
         "update",
@@ -360,7 +360,7 @@ def test_writes_of_a_budget_are_the_calls_that_change_something() -> None:
 def test_an_empty_plan_has_an_id_and_expects_nothing() -> None:
     assert Plan(()).plan_id == fingerprint([])
     assert Plan(()).complete
-    assert Expected() == Expected(None, None, None, None)
+    assert Preconditions() == Preconditions(None, None, None, None)
     assert not Narrowing()
     assert Narrowing(only=("/a",))
     assert ReplicationPlan("prod", "").complete

@@ -91,7 +91,7 @@ def previous(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def names(record: Record, arn: str) -> bool:
         return previous_reader.names(record.own, arn)
 
-    return lambda: monkeypatch.setattr(Record, "names", names)
+    return lambda: monkeypatch.setattr(Record, "is_for", names)
 
 
 @pytest.mark.parametrize("mode", list(Adopt))

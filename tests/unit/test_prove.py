@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.model import SECURE, Desired, Problem, ProblemKind, Substitution
+from ssm_reconcile.model import SECURE, DesiredParameter, Problem, ProblemKind, Substitution
 from ssm_reconcile.prove import Proof, doubts, prove
 from ssm_reconcile.record import digest, rewrite_digest
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
@@ -15,7 +15,7 @@ from ssm_reconcile.spec import Run
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
 
-def proof(wanted: Desired, live: Held | None = None, run: Run | None = None, **spec: Any) -> Proof:
+def proof(wanted: DesiredParameter, live: Held | None = None, run: Run | None = None, **spec: Any) -> Proof:
     there = listing(THERE) if live is None else listing(THERE, live.parameter, tags={live.name: live.tags})
     return prove(
         replication(**spec),

@@ -27,8 +27,8 @@ from ssm_reconcile.record import (
     is_replica,
     key_digest,
     ownership_tags,
-    parse,
-    proves,
+    parse_record,
+    proves_equal,
     record_of,
     rewrite_digest,
     source_name,
@@ -46,12 +46,12 @@ IDS = frozenset({digest_id(ID)})
 def test_a_record_is_read_as_it_was_written() -> None:
     for origin in Origin:
         made = record(version=7, origin=origin, key=key_digest("arn:k"), rewrite="0123456789abcdef")
-        assert parse(made.text()) == made
+        assert parse_record(made.text()) == made
 
 
 def test_a_record_keeps_milliseconds() -> None:
     moment = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-    found = parse(record(written=moment).text())
+    found = parse_record(record(written=moment).text())
     assert found is not None
     assert found.written == moment.replace(microsecond=123000)
 
@@ -68,7 +68,7 @@ def test_a_record_has_only_characters_that_tag_values_take_and_fits() -> None:
     ).text()
     assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]*", widest)
     assert len(widest) <= TAG_VALUE_LIMIT
-    assert parse(widest) is not None
+    assert parse_record(widest) is not None
 
 
 @pytest.mark.parametrize(
@@ -88,20 +88,20 @@ def test_a_record_has_only_characters_that_tag_values_take_and_fits() -> None:
     ],
 )
 def test_a_record_that_is_not_one_is_none(broken: str) -> None:
-    assert parse(broken) is None
+    assert parse_record(broken) is None
     assert record_of({RECORD: broken}) is None
 
 
 def test_a_record_names_one_parameter() -> None:
-    assert record().names(ARN)
-    assert not record().names(HERE.arn("/p/a"))
-    assert not record().names(THERE.arn("/p/b"))
+    assert record().is_for(ARN)
+    assert not record().is_for(HERE.arn("/p/a"))
+    assert not record().is_for(THERE.arn("/p/b"))
 
 
 class TestProof:
     def proven(self, made: Record, **changes: Any) -> bool:
         wanted = replace(desired(), **changes.pop("desired", {}))
-        return proves(made, wanted, replace(LIVE, **changes), HERE)
+        return proves_equal(made, wanted, replace(LIVE, **changes), HERE)
 
     def test_versions_and_moments_as_recorded_prove(self) -> None:
         assert self.proven(record())
@@ -294,22 +294,22 @@ class TestSourceTypeAndId:
     def test_a_record_shows_the_type_of_the_source_and_the_id_of_the_spec(
         self, kind: str, spec_id: str | None
     ) -> None:
-        found = parse(record(of=parameter(kind=kind), spec_id=spec_id).text())
+        found = parse_record(record(of=parameter(kind=kind), spec_id=spec_id).text())
         assert found is not None
-        assert found.names(ARN)
+        assert found.is_for(ARN)
         assert found.source_type(ARN) == kind
         assert found.id_digest(ARN) == (None if spec_id is None else digest_id(spec_id))
 
     def test_a_record_of_format_1_shows_neither(self) -> None:
-        found = parse(record(own=digest(ARN)).text())
+        found = parse_record(record(own=digest(ARN)).text())
         assert found is not None
-        assert found.names(ARN)
+        assert found.is_for(ARN)
         assert (found.source_type(ARN), found.id_digest(ARN)) == (None, None)
 
     def test_a_record_for_another_parameter_names_only_that_one(self) -> None:
         other = record("/p/b", spec_id="abc123")
-        assert not other.names(ARN)
-        assert other.names(THERE.arn("/p/b"))
+        assert not other.is_for(ARN)
+        assert other.is_for(THERE.arn("/p/b"))
 
     def test_ids_that_differ_have_digests_that_differ_and_none_is_the_text_for_no_id(
         self, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ from ssm_reconcile.model import (
     MANAGED_KEY,
     SECURE,
     Access,
-    Desired,
+    DesiredParameter,
     Key,
     Keyring,
     KeyState,
@@ -22,7 +22,7 @@ from ssm_reconcile.model import (
     ProblemKind,
     Substitution,
 )
-from ssm_reconcile.resolve import chosen_key, resolve, source_keys, target_keys
+from ssm_reconcile.resolve import choose_key, resolve, source_keys, target_keys
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
 from ssm_reconcile.spec import Glob, KeyRule, Replication, Rewrite, RewriteIn, Target
 from tests.builders import HERE, NOW, THERE, key_arn, listing, parameter, replication, ring, target
@@ -41,7 +41,7 @@ def settle(
     source_ring: Keyring = SOURCE_RING,
     target_ring: Keyring = TARGET_RING,
     now: datetime = NOW,
-) -> dict[str, Desired]:
+) -> dict[str, DesiredParameter]:
     spec = spec or replication()
     source = listing(HERE, *parameters, tags=tags)
     return resolve(
@@ -55,7 +55,7 @@ def settle(
     )
 
 
-def kinds(found: Desired) -> list[ProblemKind]:
+def kinds(found: DesiredParameter) -> list[ProblemKind]:
     return [problem.kind for problem in found.problems]
 
 
@@ -239,7 +239,7 @@ class TestKeys:
         place: Place = THERE,
     ) -> str | None:
         secret = parameter(kind=SECURE, key_id=reference)
-        return chosen_key(spec, spec.targets[0], secret, ring_, HERE, place)
+        return choose_key(spec, spec.targets[0], secret, ring_, HERE, place)
 
     def mapped(self, **more: Any) -> Replication:
         return replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/dr"),)),), **more)

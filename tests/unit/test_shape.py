@@ -6,15 +6,24 @@ import time
 
 import pytest
 
-from ssm_reconcile.model import SECURE, STRING_LIST, Sealed, Substitution, Value
-from ssm_reconcile.shape import EXCERPT, accepts, normal, read, seal, shape, size_of, spoiled
+from ssm_reconcile.model import SECURE, STRING_LIST, SealedText, Substitution, Value
+from ssm_reconcile.shape import (
+    EXCERPT,
+    digest_value,
+    is_invalid_rewrite,
+    normalize_value,
+    pattern_accepts,
+    read,
+    shape,
+    utf8_size,
+)
 from tests.builders import MADE
 
 KEY = b"a key of this run"
 
 
 def value(text: str, kind: str = "String") -> Value:
-    return Value("/p/a", kind, 3, MADE, Sealed(text))
+    return Value("/p/a", kind, 3, MADE, SealedText(text))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +42,7 @@ def value(text: str, kind: str = "String") -> Value:
 def test_rewrites_are_literal_and_hit_every_occurrence(
     text: str, rules: list[tuple[str, str]], shaped: str
 ) -> None:
-    assert shape(Sealed(text), [Substitution(*rule) for rule in rules]).reveal() == shaped
+    assert shape(SealedText(text), [Substitution(*rule) for rule in rules]).reveal() == shaped
 
 
 @pytest.mark.parametrize(
@@ -50,18 +59,22 @@ def test_rewrites_are_literal_and_hit_every_occurrence(
     ],
 )
 def test_only_the_spaces_of_a_list_make_no_difference(text: str, kind: str, form: str) -> None:
-    assert normal(text, kind) == form
+    assert normalize_value(text, kind) == form
 
 
 def test_digests_are_equal_when_values_are_and_only_within_one_run() -> None:
-    assert seal(Sealed("v"), "String", KEY) == seal(Sealed("v"), "String", KEY)
-    assert seal(Sealed("v"), "String", KEY) != seal(Sealed("w"), "String", KEY)
-    assert seal(Sealed("v"), "String", KEY) != seal(Sealed("v"), "String", b"another run")
-    assert seal(Sealed("a, b"), STRING_LIST, KEY) == seal(Sealed("a,b"), STRING_LIST, KEY)
+    assert digest_value(SealedText("v"), "String", KEY) == digest_value(SealedText("v"), "String", KEY)
+    assert digest_value(SealedText("v"), "String", KEY) != digest_value(SealedText("w"), "String", KEY)
+    assert digest_value(SealedText("v"), "String", KEY) != digest_value(
+        SealedText("v"), "String", b"another run"
+    )
+    assert digest_value(SealedText("a, b"), STRING_LIST, KEY) == digest_value(
+        SealedText("a,b"), STRING_LIST, KEY
+    )
 
 
 def test_a_digest_does_not_depend_on_the_type_otherwise() -> None:
-    assert seal(Sealed("v"), "String", KEY) == seal(Sealed("v"), SECURE, KEY)
+    assert digest_value(SealedText("v"), "String", KEY) == digest_value(SealedText("v"), SECURE, KEY)
 
 
 def test_a_reading_keeps_the_version_and_moment_of_the_answer() -> None:
@@ -126,12 +139,12 @@ def test_sizes_are_bytes_of_the_shaped_value(text: str, *, standard: bool, advan
     ],
 )
 def test_a_rewrite_spoils_a_value_that_aws_takes_no_more(before: str, after: str, *, refused: bool) -> None:
-    assert spoiled(Sealed(before), Sealed(after)) == refused
+    assert is_invalid_rewrite(SealedText(before), SealedText(after)) == refused
 
 
 def test_a_reading_says_when_a_rewrite_has_spoiled_the_value() -> None:
-    assert read(value("us-east-1"), [Substitution("us-east-1", "")], KEY, show=True).spoiled
-    assert not read(value("us-east-1"), [Substitution("us-east-1", "eu")], KEY, show=True).spoiled
+    assert read(value("us-east-1"), [Substitution("us-east-1", "")], KEY, show=True).is_invalid_rewrite
+    assert not read(value("us-east-1"), [Substitution("us-east-1", "eu")], KEY, show=True).is_invalid_rewrite
 
 
 HANGS = r"^([a-zA-Z0-9]+\.?)+$"
@@ -172,7 +185,7 @@ LONG = "a" * 60
 def test_a_pattern_verdict_counts_only_where_every_reading_of_aws_agrees(
     pattern: str, before: str, after: str, kind: str, verdict: bool | None
 ) -> None:
-    assert accepts(pattern, Sealed(before), Sealed(after), kind) is verdict
+    assert pattern_accepts(pattern, SealedText(before), SealedText(after), kind) is verdict
 
 
 @pytest.mark.parametrize(("pattern", "fits"), [("^us-[a-z-]+1$", False), (r"^us-\p{Alnum}+1$", True)])
@@ -185,11 +198,11 @@ def test_a_reading_says_only_when_a_rewritten_value_surely_breaks_its_pattern(
 
 def test_the_search_for_references_takes_linear_time() -> None:
     start = time.thread_time()
-    assert not spoiled(Sealed("x"), Sealed("{{" * 200_000))
+    assert not is_invalid_rewrite(SealedText("x"), SealedText("{{" * 200_000))
     assert time.thread_time() - start < 1
 
 
 def test_half_a_character_is_sealed_and_counted() -> None:
     found = read(value("a\ud800"), [], KEY, show=True)
     assert found.digest != read(value("a\ufffd"), [], KEY, show=True).digest
-    assert size_of("a\ud800") == 4
+    assert utf8_size("a\ud800") == 4

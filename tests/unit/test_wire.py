@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.model import Place, Sealed
+from ssm_reconcile.model import Place, SealedText
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.wire import (
     batches,
@@ -26,7 +26,7 @@ LEAST = {"Name": "/a", "Type": "String", "Version": 1, "LastModifiedDate": NOON}
 
 
 def put(**changed: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = {"name": "/a", "text": Sealed("v"), "type": "String", "overwrite": True}
+    fields: dict[str, Any] = {"name": "/a", "text": SealedText("v"), "type": "String", "overwrite": True}
     return dict(put_arguments(Put(**{**fields, **changed})))
 
 

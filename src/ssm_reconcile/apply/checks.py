@@ -8,7 +8,7 @@ from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_st
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import SECURE, Desired, Sealed, Tags, Value, canonical
+from ssm_reconcile.model import SECURE, DesiredParameter, SealedText, Tags, Value, canonical
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
@@ -17,7 +17,7 @@ Values = Mapping[str, Value | StoreError]
 """Source values by the name of the change, or the error of the read."""
 
 
-def check_source(work: Work, change: Change, desired: Desired) -> None:
+def check_source(work: Work, change: Change, desired: DesiredParameter) -> None:
     """Check that the source exists, has no skip_sync tag for this target and is not a replica."""
     name = desired.source.name
     try:
@@ -135,7 +135,7 @@ def source_values(work: Work, changes: list[Change]) -> Values:
     return found
 
 
-def value_to_write(change: Change, desired: Desired, values: Values) -> Sealed:
+def value_to_write(change: Change, desired: DesiredParameter, values: Values) -> SealedText:
     """Return the source value with its rewrites; it must be of the version and time that the plan saw."""
     value = values.get(change.name)
     if value is None:

@@ -12,9 +12,9 @@ from ssm_reconcile.apply.work import Work, put_request, raise_failed, raise_stal
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.change import Change, Create, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import IMAGE, Desired, Sealed, Tags, Value, canonical
-from ssm_reconcile.record import RECORD, Origin, Record, Standing, keyless
-from ssm_reconcile.shape import normal
+from ssm_reconcile.model import IMAGE, DesiredParameter, SealedText, Tags, Value, canonical
+from ssm_reconcile.record import RECORD, Origin, Record, Standing, mark_former_secret
+from ssm_reconcile.shape import normalize_value
 
 IMAGE_PATIENCE = 300.0
 """Seconds that AWS may take to validate an AMI id (aws-facts B8)."""
@@ -34,7 +34,9 @@ def create(work: Work, change: Change, effect: Create, values: checks.Values) ->
     return ""
 
 
-def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
+def put_new(
+    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin, kept: Tags
+) -> None:
     """Send a PutParameter without overwrite.
 
     Args:
@@ -54,7 +56,7 @@ def put_new(work: Work, change: Change, desired: Desired, text: Sealed, origin: 
 
     def send() -> int:
         nonlocal lost
-        record = keyless(work.record(change, desired, 1, origin), kept, secret=was_secret(change))
+        record = mark_former_secret(work.record(change, desired, 1, origin), kept, secret=was_secret(change))
         tags = {**kept, **desired.tags, **work.ownership(desired, change.name, record)}
         sent.append(tags[RECORD])
         try:
@@ -159,7 +161,7 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
 
 
 def _record_if_equal(
-    work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin
+    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin
 ) -> Record | None:
     """Return the record to write when the plan could not compare the value, and it is equal."""
     if any(difference.attribute != "value" for difference in change.differences):
@@ -167,7 +169,9 @@ def _record_if_equal(
     value = _decrypted_value(work, change)
     if not checks.is_as_planned(change, value):
         raise_stale(checks.version_moved(change, value))
-    if normal(value.text.reveal(), value.type) != normal(text.reveal(), desired.source.type):
+    if normalize_value(value.text.reveal(), value.type) != normalize_value(
+        text.reveal(), desired.source.type
+    ):
         return None
     return replace(work.record(change, desired, value.version, origin), written=value.last_modified)
 
@@ -179,13 +183,17 @@ def _decrypted_value(work: Work, change: Change) -> Value:
     return value
 
 
-def _overwrite(work: Work, change: Change, desired: Desired, text: Sealed, standing: Standing) -> int:
+def _overwrite(
+    work: Work, change: Change, desired: DesiredParameter, text: SealedText, standing: Standing
+) -> int:
     def recover() -> int | None:
         """Return the version when the live value is the one that was sent; None when nothing was written."""
         value = _decrypted_value(work, change)
         if checks.is_as_planned(change, value):
             return None
-        if normal(value.text.reveal(), value.type) == normal(text.reveal(), desired.source.type):
+        if normalize_value(value.text.reveal(), value.type) == normalize_value(
+            text.reveal(), desired.source.type
+        ):
             return value.version
         raise_stale(f"it is at version {value.version} by now, written by somebody else")
 
@@ -222,7 +230,7 @@ def _note(work: Work, change: Change, version: int) -> str:
     return f"version {version - 1} of somebody else was overwritten"
 
 
-def _await_image(work: Work, change: Change, desired: Desired, version: int) -> None:
+def _await_image(work: Work, change: Change, desired: DesiredParameter, version: int) -> None:
     """Wait until AWS has validated an AMI id.
 
     AWS validates after its response, and drops an id that is not valid without an error (aws-facts B8).

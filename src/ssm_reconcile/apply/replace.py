@@ -29,10 +29,10 @@ from ssm_reconcile.aws_limits import (
 )
 from ssm_reconcile.change import Change
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import STANDARD, Desired, KeyState, Sealed, Tags, Value, canonical
+from ssm_reconcile.model import STANDARD, DesiredParameter, KeyState, SealedText, Tags, Value, canonical
 from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import accepts, size_of, spoiled
+from ssm_reconcile.shape import is_invalid_rewrite, pattern_accepts, utf8_size
 
 PATIENCE = timedelta(minutes=5)
 """Time in which the create is repeated: AWS may refuse a name that was just deleted."""
@@ -40,7 +40,7 @@ PAUSE = 10.0
 
 
 def replace_replica(
-    work: Work, change: Change, desired: Desired, origin: Origin, values: checks.Values
+    work: Work, change: Change, desired: DesiredParameter, origin: Origin, values: checks.Values
 ) -> str:
     """Replace a replica.
 
@@ -79,31 +79,31 @@ def _is_kept(work: Work, key: str) -> bool:
     return not key.startswith((RESERVED_TAG_PREFIX, PREFIX)) and not work.spec.replicates_tag(key)
 
 
-def _check_value(change: Change, desired: Desired, text: Sealed, values: checks.Values) -> None:
+def _check_value(change: Change, desired: DesiredParameter, text: SealedText, values: checks.Values) -> None:
     """Withhold a replacement whose create AWS would refuse: the replica would be lost."""
     value = values[change.name]
     assert isinstance(value, Value)
     before = value.text
     limit = STANDARD_BYTES if tier_of(desired, text) == STANDARD else ADVANCED_BYTES
     rewritten = text.reveal() != before.reveal()
-    if rewritten and size_of(text.reveal()) > limit:
+    if rewritten and utf8_size(text.reveal()) > limit:
         raise_withheld("its value is too large for its tier: it is not deleted")
-    if not accepts(desired.source.allowed_pattern, before, text, desired.source.type):
+    if not pattern_accepts(desired.source.allowed_pattern, before, text, desired.source.type):
         raise_withheld("its rewritten value may not match its AllowedPattern: it is not deleted")
-    if spoiled(before, text):
+    if is_invalid_rewrite(before, text):
         raise_withheld(
             "its rewritten value is empty or holds a {{ }}, which AWS does not take: it is not deleted"
         )
 
 
-def _check_tag_count(work: Work, change: Change, desired: Desired, kept: Tags) -> None:
+def _check_tag_count(work: Work, change: Change, desired: DesiredParameter, kept: Tags) -> None:
     """Withhold where the new parameter would have too many tags: tags may have been added since the plan."""
     own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
     if len({*kept, *desired.tags, *own}) > TAG_LIMIT:
         raise_withheld(f"with the tags that stay on it there are more than {TAG_LIMIT}: it is not deleted")
 
 
-def _check_key(work: Work, desired: Desired) -> None:
+def _check_key(work: Work, desired: DesiredParameter) -> None:
     if desired.key_id is None or not desired.source.is_secret:
         return
     key = work.store.keys([desired.key_id], fresh=True).get(desired.key_id)
@@ -131,7 +131,9 @@ def _delete(work: Work, change: Change) -> None:
         raise_stale("AWS did not delete it")
 
 
-def _create(work: Work, change: Change, desired: Desired, text: Sealed, origin: Origin, kept: Tags) -> None:
+def _create(
+    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin, kept: Tags
+) -> None:
     """Create, and repeat for minutes: AWS may refuse a name that was just deleted (aws-facts A1)."""
     until = work.clock.monotonic() + PATIENCE.total_seconds()
     while True:

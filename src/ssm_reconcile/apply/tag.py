@@ -13,8 +13,8 @@ from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, CallClass
 from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import SECURE, Desired, Tags, canonical
-from ssm_reconcile.record import SOURCE, Record, Standing, keyless
+from ssm_reconcile.model import SECURE, DesiredParameter, Tags, canonical
+from ssm_reconcile.record import SOURCE, Record, Standing, mark_former_secret
 from ssm_reconcile.report import Result
 
 Check: TypeAlias = Callable[[], None]
@@ -54,7 +54,7 @@ def no_check() -> None:
 def write_tags(
     work: Work,
     change: Change,
-    desired: Desired,
+    desired: DesiredParameter,
     tags: TagDiff,
     record: Record,
     live: Tags,
@@ -75,7 +75,7 @@ def write_tags(
         check: called right before the first call; it stops the change when the parameter has changed.
         standing: confirmed before a repetition of the first call; None where the value was written before.
     """
-    record = keyless(replace(record, written=work.clock.now()), live, secret=was_secret(change))
+    record = mark_former_secret(replace(record, written=work.clock.now()), live, secret=was_secret(change))
     added = {**tags.added, **work.ownership(desired, change.name, record)}
     removed = [key for key in tags.removed if key in live]
     if SOURCE in live and SOURCE not in added:

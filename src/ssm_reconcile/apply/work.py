@@ -12,7 +12,7 @@ from ssm_reconcile.aws_limits import STANDARD_BYTES
 from ssm_reconcile.change import Change
 from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, Desired, Place, Sealed, Tags, canonical
+from ssm_reconcile.model import ADVANCED, DesiredParameter, Place, SealedText, Tags, canonical
 from ssm_reconcile.record import (
     Origin,
     Record,
@@ -23,7 +23,7 @@ from ssm_reconcile.record import (
     rewrite_digest,
 )
 from ssm_reconcile.report import Result
-from ssm_reconcile.shape import size_of
+from ssm_reconcile.shape import utf8_size
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 
@@ -138,7 +138,7 @@ class Work:
             if self.unreachable >= UNREACHABLE_LIMIT:
                 self.failure_reason = f"{failure.place} cannot be reached ({failure.code})"
 
-    def record(self, change: Change, desired: Desired, version: int, origin: Origin) -> Record:
+    def record(self, change: Change, desired: DesiredParameter, version: int, origin: Origin) -> Record:
         """Return the record for a write: one that is about to happen, or that has returned this version."""
         source = desired.source
         expected = change.expected
@@ -154,20 +154,25 @@ class Work:
             rewrite=rewrite_digest(desired.substitutions),
         )
 
-    def ownership(self, desired: Desired, name: str, record: Record) -> dict[str, str]:
+    def ownership(self, desired: DesiredParameter, name: str, record: Record) -> dict[str, str]:
         """Return our own tags for a replica."""
         owner = self.spec.owner(self.source.place)
         return ownership_tags(owner, record, source_name=desired.source.name, name=name)
 
 
-def tier_of(desired: Desired, text: Sealed) -> str:
+def tier_of(desired: DesiredParameter, text: SealedText) -> str:
     """Return the tier to request: a large value that the plan did not read needs Advanced."""
-    large = desired.may_rise and size_of(text.reveal()) > STANDARD_BYTES
+    large = desired.may_rise and utf8_size(text.reveal()) > STANDARD_BYTES
     return ADVANCED if large else desired.tier
 
 
 def put_request(
-    desired: Desired, name: str, text: Sealed, *, tags: Mapping[str, str] | None, clears: bool = False
+    desired: DesiredParameter,
+    name: str,
+    text: SealedText,
+    *,
+    tags: Mapping[str, str] | None,
+    clears: bool = False,
 ) -> Put:
     """Return the complete PutParameter.
 

@@ -18,7 +18,7 @@ from ssm_reconcile.diff.findings import ValueNote, patterns_of, target_findings,
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import Desired, Problem, canonical
+from ssm_reconcile.model import DesiredParameter, Problem, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import Standing, standing, was_replica_of
 
@@ -30,7 +30,7 @@ CONFIRMED_RETAGS = 50
 class TargetDiff:
     """What one target needs. `replicas` counts all that is ours there, narrowed run or not.
 
-    `going` counts the deletes that a run for some names does not make and a whole run would.
+    `deletes_outside_run` counts the deletes that a run for some names does not make and a whole run would.
     """
 
     changes: tuple[Change, ...]
@@ -40,13 +40,13 @@ class TargetDiff:
     findings: tuple[Finding, ...]
     reversed_roles: tuple[str, ...] = ()
     """Source parameters that were replicas of this place until they were detached, sorted."""
-    going: int = 0
+    deletes_outside_run: int = 0
     matched: frozenset[str] = frozenset()
     """The patterns of `--only` that match an address of a row, or the source of it."""
     value_notes: tuple[tuple[ValueNote, str], ...] = ()
 
 
-def diff(scene: TargetContext, desired: Mapping[str, Desired]) -> TargetDiff:
+def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> TargetDiff:
     """Puts every address of one target into its row; sorted by address.
 
     A run narrowed by `--only` sees only the addresses that match; `replicas` counts all of them.
@@ -55,15 +55,15 @@ def diff(scene: TargetContext, desired: Mapping[str, Desired]) -> TargetDiff:
     others: list[Other] = []
     problems: list[tuple[Problem, str]] = []
     notes: list[tuple[ValueNote, str]] = []
-    in_sync = replicas = going = 0
+    in_sync = replicas = deletes_outside_run = 0
     matched: set[str] = set()
-    for case in cases(scene, desired):
+    for case in cases(context, desired):
         replicas += case.standing is Standing.OURS
-        if scene.addresses is not None and case.address not in scene.addresses:
-            going += _would_go(case)
+        if context.addresses is not None and case.address not in context.addresses:
+            deletes_outside_run += _would_go(case)
             continue
-        if scene.only:
-            patterns = matching_patterns(scene.only, _names(case))
+        if context.only:
+            patterns = matching_patterns(context.only, _names(case))
             if not patterns:
                 continue
             matched |= patterns
@@ -78,16 +78,16 @@ def diff(scene: TargetContext, desired: Mapping[str, Desired]) -> TargetDiff:
             notes += value_notes(case)
         else:
             others.append(outcome)
-    left = unplaced_in_run(scene, desired)
-    matched.update(*(patterns_of(scene, one) for every in left.values() for one in every))
+    left = unplaced_in_run(context, desired)
+    matched.update(*(patterns_of(context, one) for every in left.values() for one in every))
     return TargetDiff(
         changes=tuple(changes),
         others=tuple(others),
         in_sync=in_sync,
         replicas=replicas,
-        findings=tuple(target_findings(scene, desired, left, problems, changes)),
-        reversed_roles=_reversed_roles(scene, desired),
-        going=going,
+        findings=tuple(target_findings(context, desired, left, problems, changes)),
+        reversed_roles=_reversed_roles(context, desired),
+        deletes_outside_run=deletes_outside_run,
         value_notes=tuple(notes),
         matched=frozenset(matched),
     )
@@ -101,16 +101,16 @@ def _would_go(case: Case) -> bool:
     return isinstance(outcome, Change) and isinstance(outcome.effect, Delete)
 
 
-def _reversed_roles(scene: TargetContext, desired: Mapping[str, Desired]) -> tuple[str, ...]:
+def _reversed_roles(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> tuple[str, ...]:
     """What the source holds detached from this place; what is ours here was agreed to before."""
-    claim = scene.replication.claim(scene.source.place)
+    claim = context.replication.claim(context.source.place)
     return tuple(
         sorted(
             wanted.source.name
             for address, wanted in desired.items()
             if not wanted.skip
-            and was_replica_of(scene.source.tags_of(canonical(wanted.source.name)), scene.live.place)
-            and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=True)
+            and was_replica_of(context.source.tags_of(canonical(wanted.source.name)), context.live.place)
+            and standing(context.live.tags_of(address), context.live.arn(address), claim, placed=True)
             is not Standing.OURS
         )
     )
@@ -122,7 +122,7 @@ def _names(case: Case) -> set[str]:
     return {case.name} if source is None else {case.name, source}
 
 
-def rests_on(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
+def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
     """The addresses whose tags the planned changes rest on, by target; under `""` those of the source.
 
     What is deleted, replaced or retagged is confirmed when it is planned; the rest when it is

@@ -9,26 +9,26 @@ from ssm_reconcile.aws_limits import TAG_LIMIT, TAG_VALUE_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
-    Verdict,
+    ValueMatch,
     attribute_differences,
     cannot_change_in_place,
+    compare_values,
     tag_difference,
     value_difference,
-    verdict,
 )
 from ssm_reconcile.model import (
     ADVANCED,
     STANDARD,
-    Desired,
+    DesiredParameter,
     Keyring,
     Listing,
     Parameter,
     Problem,
     ProblemKind,
     Reading,
-    Readings,
     Tags,
-    Unreadable,
+    UnreadableValue,
+    ValueReadings,
     canonical,
 )
 from ssm_reconcile.record import (
@@ -56,7 +56,7 @@ class TargetContext:
     run: Run
     settled: frozenset[str]
     unproven: frozenset[str]
-    readings: Readings
+    readings: ValueReadings
 
     only: tuple[Glob, ...] = ()
     addresses: frozenset[str] | None = None
@@ -82,9 +82,9 @@ class Case:
     here. The rest is what was compared; it is empty where nothing is to be compared.
     """
 
-    scene: TargetContext
+    context: TargetContext
     address: str
-    desired: Desired | None
+    desired: DesiredParameter | None
     live: Parameter | None
     tags: Tags
     standing: Standing
@@ -93,15 +93,15 @@ class Case:
     made_from: str | None = None
     source_gone: bool = False
     would_place: bool = False
-    verdict: Verdict = Verdict.EQUAL
+    value_match: ValueMatch = ValueMatch.EQUAL
     differences: tuple[Difference, ...] = ()
     tag_diff: TagDiff = TagDiff()
     problems: tuple[Problem, ...] = ()
     unproven: bool = False
     needs_replace: bool = False
-    doubtful_tag: bool = False
+    has_doubtful_tag: bool = False
     """Whether the live parameter carries a tag that is almost the skip tag: no write, no delete."""
-    illegible: bool = False
+    is_undecryptable: bool = False
     """Ours, under a key that cannot be used any more and is to be changed: written without a look."""
 
     @property
@@ -112,7 +112,7 @@ class Case:
     @property
     def recorded_id(self) -> str | None:
         """The digest of the id in the record of our replica; None without one."""
-        return None if self.record is None else self.record.id_digest(self.scene.live.arn(self.address))
+        return None if self.record is None else self.record.id_digest(self.context.live.arn(self.address))
 
     @property
     def name(self) -> str:
@@ -122,21 +122,21 @@ class Case:
         return self.desired.name if self.desired is not None else self.address
 
     @property
-    def unseen(self) -> tuple[str, ...]:
+    def uncompared_reasons(self) -> tuple[str, ...]:
         """The reason why its value was not compared, though it is about to be written anew."""
         reason = "its value could not be compared, since the key that it has cannot be used any more"
-        return (reason,) if self.illegible else ()
+        return (reason,) if self.is_undecryptable else ()
 
     @property
     def source_reading(self) -> Reading | None:
         """The shaped source value, where it was read."""
-        found = self.scene.readings.source.get(self.address)
+        found = self.context.readings.source.get(self.address)
         return found if isinstance(found, Reading) else None
 
     @property
     def live_reading(self) -> Reading | None:
         """The live value, where it was read."""
-        found = self.scene.readings.live.get(self.address)
+        found = self.context.readings.live.get(self.address)
         return found if isinstance(found, Reading) else None
 
     @property
@@ -149,37 +149,37 @@ class Case:
         return not (same_moment and (reading.version, reading.type) == (live.version, live.type))
 
 
-def cases(scene: TargetContext, desired: Mapping[str, Desired]) -> Iterator[Case]:
+def cases(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Case]:
     """Each address that is ours or on which a source parameter is placed, sorted."""
-    claim = scene.replication.claim(scene.source.place)
-    for address in sorted(desired.keys() | scene.live.parameters.keys()):
+    claim = context.replication.claim(context.source.place)
+    for address in sorted(desired.keys() | context.live.parameters.keys()):
         wanted = desired.get(address)
-        there = scene.live.parameters.get(address)
-        tags = scene.live.tags_of(address) if there is not None else {}
+        there = context.live.parameters.get(address)
+        tags = context.live.tags_of(address) if there is not None else {}
         status = Standing.FREE
         if there is not None:
-            status = standing(tags, scene.live.arn(address), claim, placed=wanted is not None)
+            status = standing(tags, context.live.arn(address), claim, placed=wanted is not None)
         if wanted is None and status is not Standing.OURS:
             continue
         case = Case(
-            scene=scene,
+            context=context,
             address=address,
             desired=wanted,
             live=there,
             tags=tags,
             standing=status,
             record=record_of(tags) if status is Standing.OURS else None,
-            opted_out=there is not None and scene.replication.skip_sync.applies(tags, scene.target.name),
+            opted_out=there is not None and context.replication.skip_sync.applies(tags, context.target.name),
         )
         yield _with_skip_tag(_compared(case) if wanted is not None else _left_over(case))
 
 
 def _with_skip_tag(case: Case) -> Case:
     """Add the problem of a live parameter whose own opt-out tag may be mistyped."""
-    scene = case.scene
-    carrier = f"the parameter in {scene.live.place}"
-    found = scene.replication.skip_sync.problems(case.tags, scene.target.name, carrier, live=True)
-    return replace(case, problems=(*case.problems, *found), doubtful_tag=True) if found else case
+    context = case.context
+    carrier = f"the parameter in {context.live.place}"
+    found = context.replication.skip_sync.problems(case.tags, context.target.name, carrier, live=True)
+    return replace(case, problems=(*case.problems, *found), has_doubtful_tag=True) if found else case
 
 
 def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozenset[str]:
@@ -187,77 +187,81 @@ def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozense
     return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
 
 
-def copied_tags(scene: TargetContext, desired: Mapping[str, Desired]) -> list[str]:
+def copied_tags(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> list[str]:
     """Addresses where nothing is placed and somebody copied our tags to, sorted."""
-    owners = scene.replication.owners(scene.source.place)
+    owners = context.replication.owners(context.source.place)
     return sorted(
         address
-        for address in scene.live.tags
+        for address in context.live.tags
         if address not in desired
-        and address in scene.live.parameters
-        and is_copied(scene.live.tags_of(address), scene.live.arn(address), owners)
+        and address in context.live.parameters
+        and is_copied(context.live.tags_of(address), context.live.arn(address), owners)
     )
 
 
-def unplaced(scene: TargetContext, desired: Mapping[str, Desired], status: Standing) -> list[str]:
+def unplaced(context: TargetContext, desired: Mapping[str, DesiredParameter], status: Standing) -> list[str]:
     """Return the addresses with that standing on which nothing is placed, sorted."""
-    claim = scene.replication.claim(scene.source.place)
+    claim = context.replication.claim(context.source.place)
     return sorted(
         address
-        for address in scene.live.tags
+        for address in context.live.tags
         if address not in desired
-        and address in scene.live.parameters
-        and standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False) is status
+        and address in context.live.parameters
+        and standing(context.live.tags_of(address), context.live.arn(address), claim, placed=False) is status
     )
 
 
 def _left_over(case: Case) -> Case:
     """A replica on which nothing is placed: is its source gone, and would it be placed here today?"""
-    scene = case.scene
-    made_from = source_name(case.tags, case.address, scene.source.place)
+    context = case.context
+    made_from = source_name(case.tags, case.address, context.source.place)
     if made_from is None or case.live is None:
         return case
-    rules = scene.replication
+    rules = context.replication
     selected = rules.rule_for(made_from, case.live.type) is not None
-    lands = rules.address(made_from, scene.source.place, scene.live.place, scene.target.name)
+    lands = rules.address(made_from, context.source.place, context.live.place, context.target.name)
     return replace(
         case,
         made_from=made_from,
-        source_gone=canonical(made_from) not in scene.source.parameters,
+        source_gone=canonical(made_from) not in context.source.parameters,
         would_place=selected and canonical(lands) == case.address,
     )
 
 
 def _compared(case: Case) -> Case:
     """An address where something is placed, compared with what is there."""
-    scene, live = case.scene, case.live
-    unproven = live is not None and case.address in scene.unproven
+    context, live = case.context, case.live
+    unproven = live is not None and case.address in context.unproven
     known = _verdict(case, unproven=unproven)
     assert case.desired is not None
-    wanted = _with_tier(scene.target.tier, case.desired, live, case.source_reading, known)
+    wanted = _with_tier(context.target.tier, case.desired, live, case.source_reading, known)
     case = replace(case, desired=wanted)
     if live is None:
         return replace(case, problems=(*wanted.problems, *_read_problems(case)))
-    differences = attribute_differences(wanted, live, scene.ring, case.record)
-    case = replace(case, illegible=_is_illegible(case, differences))
-    if known is Verdict.DIFFERENT:
+    differences = attribute_differences(wanted, live, context.ring, case.record)
+    case = replace(case, is_undecryptable=_is_illegible(case, differences))
+    if known is ValueMatch.DIFFERENT:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
-    elif case.illegible:
+    elif case.is_undecryptable:
         differences = (*differences, Difference(VALUE, secret=True))
     return replace(
         case,
         problems=(*wanted.problems, *_read_problems(case), *_tag_room(case)),
-        verdict=known,
+        value_match=known,
         differences=tuple(sorted(differences, key=lambda d: (d.attribute != "value", d.attribute))),
-        tag_diff=tag_difference(scene.replication, wanted, case.tags),
+        tag_diff=tag_difference(context.replication, wanted, case.tags),
         unproven=unproven,
         needs_replace=cannot_change_in_place(wanted, live, differences),
     )
 
 
 def _with_tier(
-    mode: TierMode, desired: Desired, live: Parameter | None, reading: Reading | None, known: Verdict
-) -> Desired:
+    mode: TierMode,
+    desired: DesiredParameter,
+    live: Parameter | None,
+    reading: Reading | None,
+    known: ValueMatch,
+) -> DesiredParameter:
     """Return the desired parameter with the tier to request, once the live parameter is known.
 
     `reading` is the shaped source value where it was read, `known` whether it equals the live value.
@@ -270,7 +274,7 @@ def _with_tier(
         return replace(desired, tier=tier)
     if source.policies:
         return replace(desired, tier=ADVANCED)
-    if known is Verdict.EQUAL:  # the live parameter holds the value in this tier
+    if known is ValueMatch.EQUAL:  # the live parameter holds the value in this tier
         return replace(desired, tier=STANDARD)
     if reading is None:
         held = source.tier == STANDARD and not desired.substitutions
@@ -279,14 +283,14 @@ def _with_tier(
     return replace(desired, tier=STANDARD if held or reading.fits_standard else ADVANCED)
 
 
-def _verdict(case: Case, *, unproven: bool) -> Verdict:
+def _verdict(case: Case, *, unproven: bool) -> ValueMatch:
     """Whether the value of the source is known to equal the live value."""
-    scene = case.scene
+    context = case.context
     if case.live is None or unproven:
-        return Verdict.UNKNOWN
-    if case.address in scene.settled and case.source_reading is None:
-        return Verdict.EQUAL
-    return verdict(scene.readings.source.get(case.address), scene.readings.live.get(case.address))
+        return ValueMatch.UNKNOWN
+    if case.address in context.settled and case.source_reading is None:
+        return ValueMatch.EQUAL
+    return compare_values(context.readings.source.get(case.address), context.readings.live.get(case.address))
 
 
 def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
@@ -295,8 +299,8 @@ def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
     Somebody who has mapped another key, since the old one is gone, must not be told to mend the old one.
     Nothing is lost by not comparing: the source's value is written under the new key either way.
     """
-    found = case.scene.readings.live.get(case.address)
-    of_key = isinstance(found, Unreadable) and found.of_key
+    found = case.context.readings.live.get(case.address)
+    of_key = isinstance(found, UnreadableValue) and found.of_key
     return case.ours and of_key and any(d.attribute == "KeyId" for d in differences)
 
 
@@ -305,9 +309,9 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
     wanted = case.desired
     assert wanted is not None
     problems = []
-    for side, readings in (("source", case.scene.readings.source), ("target", case.scene.readings.live)):
+    for side, readings in (("source", case.context.readings.source), ("target", case.context.readings.live)):
         found = readings.get(case.address)
-        if isinstance(found, Unreadable) and not (side == "target" and case.illegible):
+        if isinstance(found, UnreadableValue) and not (side == "target" and case.is_undecryptable):
             reason = f"its {side} value cannot be read ({found.code}): {found.reason}"
             problems.append(Problem(ProblemKind.UNREADABLE, reason))
     reading = case.source_reading
@@ -321,7 +325,7 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
     if reading is not None and not reading.fits_pattern:
         reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
         problems.append(Problem(ProblemKind.REWRITE, reason))
-    if reading is not None and reading.spoiled:
+    if reading is not None and reading.is_invalid_rewrite:
         reason = "its rewritten value is empty or holds a {{ }}, which AWS does not take: mend the rewrite"
         problems.append(Problem(ProblemKind.REWRITE, reason))
     return tuple(problems)
@@ -334,7 +338,7 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     staying = [
         key
         for key in case.tags
-        if not key.startswith(("aws:", "ssm-reconcile:")) and not case.scene.replication.replicates_tag(key)
+        if not key.startswith(("aws:", "ssm-reconcile:")) and not case.context.replication.replicates_tag(key)
     ]
     renamed = canonical(wanted.source.name) != canonical(wanted.name)
     ours = 2 + (renamed and len(wanted.source.name) <= TAG_VALUE_LIMIT)

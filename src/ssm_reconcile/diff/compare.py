@@ -14,12 +14,12 @@ from ssm_reconcile.model import (
     INTELLIGENT,
     MANAGED_KEY,
     STANDARD,
-    Desired,
+    DesiredParameter,
     Keyring,
     Parameter,
     Reading,
     Tags,
-    Unreadable,
+    UnreadableValue,
 )
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
 from ssm_reconcile.spec import Replication
@@ -27,7 +27,7 @@ from ssm_reconcile.spec import Replication
 VALUE = "value"
 
 
-class Verdict(StrEnum):
+class ValueMatch(StrEnum):
     """What is known of two values."""
 
     EQUAL = "equal"
@@ -35,11 +35,13 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-def verdict(source: Reading | Unreadable | None, live: Reading | Unreadable | None) -> Verdict:
+def compare_values(
+    source: Reading | UnreadableValue | None, live: Reading | UnreadableValue | None
+) -> ValueMatch:
     """Whether two readings are of the same value."""
     if not isinstance(source, Reading) or not isinstance(live, Reading):
-        return Verdict.UNKNOWN
-    return Verdict.EQUAL if source.digest == live.digest else Verdict.DIFFERENT
+        return ValueMatch.UNKNOWN
+    return ValueMatch.EQUAL if source.digest == live.digest else ValueMatch.DIFFERENT
 
 
 def value_difference(source: Reading | None, live: Reading | None) -> Difference:
@@ -56,7 +58,7 @@ def value_difference(source: Reading | None, live: Reading | None) -> Difference
 
 
 def attribute_differences(
-    desired: Desired, live: Parameter, ring: Keyring, record: Record | None
+    desired: DesiredParameter, live: Parameter, ring: Keyring, record: Record | None
 ) -> tuple[Difference, ...]:
     """Return the attributes that differ, except the value and the tags, sorted by name.
 
@@ -82,14 +84,14 @@ def attribute_differences(
 
 
 def _key_difference(
-    desired: Desired, live: Parameter, ring: Keyring, record: Record | None
+    desired: DesiredParameter, live: Parameter, ring: Keyring, record: Record | None
 ) -> list[Difference]:
     """Return how the keys differ: by what they resolve to, or because the alias names another key now."""
     before = (live.key_id or MANAGED_KEY) if live.is_secret else None
     old = None if before is None else ring.identity(before)
     new = desired.key_identity if desired.source.is_secret else None
     unknown = None not in (old, new) and not (is_resolved(old) and is_resolved(new))
-    if record is not None and record.left_at(live) and unknown:
+    if record is not None and record.is_at_recorded_version(live) and unknown:
         old = new  # the last write chose the key, and the parameter has not changed since
     if old != new:
         return [Difference("KeyId", before, desired.key_id)]
@@ -99,7 +101,7 @@ def _key_difference(
     return []
 
 
-def tag_difference(replication: Replication, desired: Desired, live: Tags) -> TagDiff:
+def tag_difference(replication: Replication, desired: DesiredParameter, live: Tags) -> TagDiff:
     """The tags that we replicate and that differ; `aws:*`, ours, ignored ones are not looked at."""
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
     if kept == desired.tags:
@@ -115,7 +117,9 @@ def tag_difference(replication: Replication, desired: Desired, live: Tags) -> Ta
     )
 
 
-def cannot_change_in_place(desired: Desired, live: Parameter, differences: tuple[Difference, ...]) -> bool:
+def cannot_change_in_place(
+    desired: DesiredParameter, live: Parameter, differences: tuple[Difference, ...]
+) -> bool:
     """Whether only a replacement helps: another data type, or Advanced to Standard (aws-facts B3)."""
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
     fixed = {one.name for one in COPIED if not one.in_place}

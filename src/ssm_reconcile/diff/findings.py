@@ -8,7 +8,7 @@ from enum import StrEnum
 from ssm_reconcile.change import Change
 from ssm_reconcile.diff.case import Case, TargetContext, copied_tags, matching_patterns, unplaced
 from ssm_reconcile.errors import Address, Finding, Severity
-from ssm_reconcile.model import Desired, Problem, RegionTie
+from ssm_reconcile.model import DesiredParameter, Problem, RegionTie
 from ssm_reconcile.record import OWNER, Standing, source_name
 from ssm_reconcile.wording import first_of
 
@@ -109,7 +109,7 @@ def _problem_findings(target: str, problems: Iterable[tuple[Problem, str]]) -> I
         yield Finding(Severity.ERROR, kind, message, f"{target} {subject}", about)
 
 
-def _copied_findings(context: TargetContext, desired: Mapping[str, Desired]) -> Iterator[Finding]:
+def _copied_findings(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Finding]:
     """Yield a finding for each parameter to which ownership tags were copied from another one."""
     for address in copied_tags(context, desired):
         if _is_in_run(context, address):
@@ -122,7 +122,7 @@ def _copied_findings(context: TargetContext, desired: Mapping[str, Desired]) -> 
 
 
 def unplaced_in_run(
-    context: TargetContext, desired: Mapping[str, Desired]
+    context: TargetContext, desired: Mapping[str, DesiredParameter]
 ) -> Mapping[Standing, Sequence[str]]:
     """Return the replicas without an id and of another id on which nothing is placed, as far as selected."""
     return {
@@ -193,7 +193,7 @@ def _warning_findings(changes: Iterable[Change]) -> Iterator[Finding]:
 
 def target_findings(
     context: TargetContext,
-    desired: Mapping[str, Desired],
+    desired: Mapping[str, DesiredParameter],
     unplaced_replicas: Mapping[Standing, Sequence[str]],
     problems: Iterable[tuple[Problem, str]],
     changes: Iterable[Change],

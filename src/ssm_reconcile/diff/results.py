@@ -12,18 +12,18 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Effect,
-    Expected,
+    Preconditions,
     Release,
     Replace,
     Retag,
     Row,
     TagDiff,
     Update,
-    changed_by,
+    outside_change_reason,
 )
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.diff.compare import VALUE, Verdict, value_difference
-from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, Desired, Parameter
+from ssm_reconcile.diff.compare import VALUE, ValueMatch, value_difference
+from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, DesiredParameter, Parameter
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import (
     OWNER,
@@ -57,12 +57,14 @@ def result(case: Case, row: Row) -> Change | Other | None:
             reason = "copied ownership tags: its record was written for another parameter"
             return _other(case, row, "conflict", f"{reason}; remove its ssm-reconcile:* tags")
         case Row.OPTED_OUT:
-            tag = case.scene.replication.skip_sync.tag
+            tag = case.context.replication.skip_sync.tag
             return _other(case, row, "opted_out", f"it carries {tag} itself: left as it is")
         case Row.CHAINED:
             return _other(case, row, "skipped", "its source is itself a replica")
         case Row.SKIPPED:
-            return _other(case, row, "skipped", f"its source carries {case.scene.replication.skip_sync.tag}")
+            return _other(
+                case, row, "skipped", f"its source carries {case.context.replication.skip_sync.tag}"
+            )
         case Row.KEPT_OUT:
             return _kept_out(case)
         case Row.DELETE:
@@ -91,7 +93,7 @@ def result(case: Case, row: Row) -> Change | Other | None:
 
 
 def _other(case: Case, row: Row, counted: str, *reasons: str) -> Other:
-    return Other(case.scene.replication.name, case.scene.target.name, case.name, row, counted, reasons)
+    return Other(case.context.replication.name, case.context.target.name, case.name, row, counted, reasons)
 
 
 def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
@@ -99,24 +101,24 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
     wanted = case.desired
     of_tier: tuple[str, ...] = ()
     if isinstance(effect, Create | Replace | Update):
-        of_tier = tier_reasons(case.scene.target.tier, effect.desired, live)
+        of_tier = tier_reasons(case.context.target.tier, effect.desired, live)
     return Change(
-        replication=case.scene.replication.name,
-        target=case.scene.target.name,
+        replication=case.context.replication.name,
+        target=case.context.target.name,
         name=case.name,
         row=row,
         effect=effect,
         expected=_expected(case),
         differences=case.differences,
         reasons=(*reasons, *of_tier, *(wanted.warnings if wanted is not None else ())),
-        place=str(case.scene.live.place),
+        place=str(case.context.live.place),
         source_name=wanted.source.name if wanted is not None else case.made_from,
         kind=wanted.source.type if wanted is not None else (live.type if live is not None else ""),
         writer=live.last_modified_user if live is not None else "",
     )
 
 
-def _expected(case: Case) -> Expected:
+def _expected(case: Case) -> Preconditions:
     """Return the versions that the decision rests on: those that were read, else those that were listed.
 
     A live value that was read at a version which is neither the listed nor the recorded one belongs to a
@@ -124,7 +126,7 @@ def _expected(case: Case) -> Expected:
     """
     source = case.source_reading or (case.desired.source if case.desired is not None else None)
     live = case.live if case.live_reading is None or _is_unknown(case) else case.live_reading
-    return Expected(
+    return Preconditions(
         source_version=None if source is None else source.version,
         source_modified=None if source is None else source.last_modified,
         version=None if live is None else live.version,
@@ -137,7 +139,7 @@ def _is_unknown(case: Case) -> bool:
     live, reading, record = case.live, case.live_reading, case.record
     if live is None or reading is None or not case.is_mixed:
         return False
-    return record is None or reading.type != live.type or not record.left_at(reading)
+    return record is None or reading.type != live.type or not record.is_at_recorded_version(reading)
 
 
 def _foreign_reason(case: Case) -> str:
@@ -150,14 +152,14 @@ def _foreign_reason(case: Case) -> str:
 
 
 def _incomplete(case: Case) -> bool:
-    return not case.scene.source.complete
+    return not case.context.source.complete
 
 
 _UNSURE = "the source was not listed to the end, so nothing is deleted on its word"
 
 
 def _kept_out(case: Case) -> Change | Other:
-    rules = case.scene.replication
+    rules = case.context.replication
     reason = f"its source carries {rules.skip_sync.tag}"
     if rules.skip_sync.replicas is OnSkip.KEEP:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}: its replica stays as it is")
@@ -165,7 +167,7 @@ def _kept_out(case: Case) -> Change | Other:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; `delete: never` keeps its replica")
     if rules.id is not None and case.recorded_id is None:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; its replica has no id, so it is kept")
-    if case.doubtful_tag:
+    if case.has_doubtful_tag:
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {case.problems[-1].reason}")
     if _incomplete(case):
         return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {_UNSURE}")
@@ -173,7 +175,7 @@ def _kept_out(case: Case) -> Change | Other:
 
 
 def _delete(case: Case) -> Change | Other:
-    if case.scene.replication.delete is DeleteMode.NEVER:
+    if case.context.replication.delete is DeleteMode.NEVER:
         return _other(case, Row.DELETE, "orphaned", "its source is gone; `delete: never` keeps it")
     if _incomplete(case):
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
@@ -181,7 +183,7 @@ def _delete(case: Case) -> Change | Other:
 
 
 def _orphan(case: Case) -> Change | Other:
-    rules = case.scene.replication
+    rules = case.context.replication
     gone = case.source_gone or case.made_from is None
     reason = "nothing is placed here by today's rules" + (", and its source is gone" if gone else "")
     if rules.orphans is Orphans.KEEP:
@@ -197,7 +199,7 @@ def _orphan(case: Case) -> Change | Other:
 def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
     """A delete or, where adopted ones are to be spared, a release: it keeps its value, not our tags."""
     adopted = case.record is not None and case.record.origin is Origin.ADOPTED
-    if adopted and case.scene.replication.delete is DeleteMode.CREATED:
+    if adopted and case.context.replication.delete is DeleteMode.CREATED:
         ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
         effect = Release(confirm, TagDiff(before=ours))
         reasons = (reason, "it was adopted: it stays and loses our tags")
@@ -216,21 +218,21 @@ def _with(change: Change, differences: tuple[Difference, ...]) -> Change:
 
 
 def _adopt(case: Case) -> Change | Other:
-    wanted, _ = both(case)
-    if (case.scene.run.adopt or case.scene.replication.adopt) is AdoptMode.NEVER:
+    wanted, _ = _desired_and_live(case)
+    if (case.context.run.adopt or case.context.replication.adopt) is AdoptMode.NEVER:
         return _other(case, Row.ADOPT, "conflict", "it is there already and equal; `adopt: never` leaves it")
-    effect = Adopt(wanted, case.tag_diff, compared(case, Origin.ADOPTED))
+    effect = Adopt(wanted, case.tag_diff, _comparison_record(case, Origin.ADOPTED))
     return _change(case, Row.ADOPT, effect, "it is there already, equal in all that is replicated")
 
 
 def _conflict(case: Case) -> Change | Other:
-    wanted, _ = both(case)
-    mode = case.scene.run.adopt or case.scene.replication.adopt
+    wanted, _ = _desired_and_live(case)
+    mode = case.context.run.adopt or case.context.replication.adopt
     if case.unproven:
         return _other(
             case, Row.CONFLICT, "conflict", "cannot compare: its value is not read without decryption"
         )
-    same = case.verdict is Verdict.EQUAL and not any(d.attribute == "type" for d in case.differences)
+    same = case.value_match is ValueMatch.EQUAL and not any(d.attribute == "type" for d in case.differences)
     differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
     reason = f"it is there already, is not ours, and differs in {', '.join(differing)}"
     if case.needs_replace:
@@ -249,36 +251,36 @@ def _conflict(case: Case) -> Change | Other:
         put=bool(case.differences),
         takes_over=True,
         origin_adopted=True,
-        record=None if case.differences else compared(case, Origin.ADOPTED),
+        record=None if case.differences else _comparison_record(case, Origin.ADOPTED),
     )
     change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
-    return exposed(case, change) if effect.put else change
+    return _mark_exposure(case, change) if effect.put else change
 
 
 def _replace(case: Case) -> Change:
-    wanted, _ = both(case)
-    effect = Replace(wanted, origin_adopted=is_adopted(case))
-    reasons = ("AWS cannot change this in place", *_of_downgrade(case), *case.unseen)
-    return exposed(case, judged(case, _change(case, Row.REPLACE, effect, *reasons)))
+    wanted, _ = _desired_and_live(case)
+    effect = Replace(wanted, origin_adopted=_is_adopted(case))
+    reasons = ("AWS cannot change this in place", *_of_downgrade(case), *case.uncompared_reasons)
+    return _mark_exposure(case, _mark_changed_outside(case, _change(case, Row.REPLACE, effect, *reasons)))
 
 
 def _of_downgrade(case: Case) -> tuple[str, ...]:
     """Return how to accept a live Advanced parameter whose source is Standard."""
     if not any(d.attribute == "tier" for d in case.differences):
         return ()
-    return (f"`tier: keep` for {case.scene.target.name} in the spec accepts the tier Advanced",)
+    return (f"`tier: keep` for {case.context.target.name} in the spec accepts the tier Advanced",)
 
 
 def _update(case: Case) -> Change:
-    wanted, live = both(case)
+    wanted, live = _desired_and_live(case)
     effect = Update(
         wanted,
         case.tag_diff,
         unproven=case.unproven,
-        may_replace=case.scene.run.allow_replace and wanted.source.type != live.type,
-        origin_adopted=is_adopted(case),
+        may_replace=case.context.run.allow_replace and wanted.source.type != live.type,
+        origin_adopted=_is_adopted(case),
     )
-    reasons = [*case.unseen]
+    reasons = [*case.uncompared_reasons]
     if case.unproven:
         reasons.append("unproven: apply compares the values, and only retags when they are equal")
     if any(difference.repointed for difference in case.differences):
@@ -287,15 +289,15 @@ def _update(case: Case) -> Change:
     change = _change(case, Row.UPDATE, effect, *reasons)
     if case.unproven:
         change = _with(change, (Difference(VALUE, secret=True), *case.differences))
-    return exposed(case, judged(case, change))
+    return _mark_exposure(case, _mark_changed_outside(case, change))
 
 
 def _of_type_change(case: Case) -> list[str]:
     """What a change of type may come to: whether AWS does it in place is not known (aws-facts B2)."""
-    wanted, live = both(case)
+    wanted, live = _desired_and_live(case)
     if wanted.source.type == live.type:
         return []
-    allowed = case.scene.run.allow_replace
+    allowed = case.context.run.allow_replace
     otherwise = "it is replaced (deleted and created)" if allowed else "it needs --allow-replace"
     found = [f"where AWS refuses to change the type in place, {otherwise}"]
     if wanted.source.is_secret:
@@ -304,26 +306,26 @@ def _of_type_change(case: Case) -> list[str]:
 
 
 def _retag(case: Case) -> Change:
-    wanted, _ = both(case)
-    origin = Origin.ADOPTED if is_adopted(case) else Origin.CREATED
+    wanted, _ = _desired_and_live(case)
+    origin = Origin.ADOPTED if _is_adopted(case) else Origin.CREATED
     owner = case.tags.get(OWNER)
     reasons = () if case.tag_diff else ("its record is out of date",)
-    if owner != case.scene.owner:
-        reasons = (f"it is a replica of {owner}, now of {case.scene.owner}",)
-    elif case.recorded_id != case.scene.id_digest:
+    if owner != case.context.owner:
+        reasons = (f"it is a replica of {owner}, now of {case.context.owner}",)
+    elif case.recorded_id != case.context.id_digest:
         reasons = (*reasons, _id_reason(case)) if case.tag_diff else (_id_reason(case),)
-    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, compared(case, origin)), *reasons)
+    return _change(case, Row.RETAG, Retag(wanted, case.tag_diff, _comparison_record(case, origin)), *reasons)
 
 
 def _id_reason(case: Case) -> str:
     """Return why the id in the record is out of date."""
-    if case.scene.id_digest is None:
+    if case.context.id_digest is None:
         return "its record has an earlier id, and the spec has none"
     had = "no id" if case.recorded_id is None else "an earlier id"
     return f"its record has {had}, and gets the id of the spec"
 
 
-def tier_reasons(mode: TierMode, desired: Desired, live: Parameter | None) -> tuple[str, ...]:
+def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | None) -> tuple[str, ...]:
     """Return why a write changes the tier although the source did not ask for it."""
     if desired.may_rise:
         return (f"it becomes Advanced if its value, which was not read, exceeds Standard; {BILLED}",)
@@ -337,36 +339,36 @@ def tier_reasons(mode: TierMode, desired: Desired, live: Parameter | None) -> tu
     return ()
 
 
-def both(case: Case) -> tuple[Desired, Parameter]:
+def _desired_and_live(case: Case) -> tuple[DesiredParameter, Parameter]:
     """What is wanted and what is there, of a row that has both."""
     assert case.desired is not None
     assert case.live is not None
     return case.desired, case.live
 
 
-def judged(case: Case, change: Change) -> Change:
+def _mark_changed_outside(case: Case, change: Change) -> Change:
     """Mark a replica whose version is not the recorded one and whose last writer is not us.
 
     The caller has found a difference in its value or in another replicated attribute than the tags.
     A read shows no writer: a version that is newer than the listed one and not recorded is not ours.
     """
-    _, live = both(case)
+    _, live = _desired_and_live(case)
     record, reading = case.record, case.live_reading
     if record is None:
         return change
     newer = reading is not None and case.is_mixed and reading.last_modified > live.last_modified
-    if reading is not None and newer and not record.left_at(reading):
+    if reading is not None and newer and not record.is_at_recorded_version(reading):
         reason = "changed outside ssm-reconcile while the plan was made"
         return replace(change, changed_outside=True, reasons=(*change.reasons, reason))
-    if record.left_at(live) or same_writer(live.last_modified_user, case.scene.live.caller):
+    if record.is_at_recorded_version(live) or same_writer(live.last_modified_user, case.context.live.caller):
         return change
-    reasons = (*change.reasons, changed_by(live.last_modified_user))
+    reasons = (*change.reasons, outside_change_reason(live.last_modified_user))
     return replace(change, changed_outside=True, reasons=reasons)
 
 
-def exposed(case: Case, change: Change) -> Change:
+def _mark_exposure(case: Case, change: Change) -> Change:
     """Mark a write that turns a SecureString into plain text, and whether the source was made plain."""
-    wanted, live = both(case)
+    wanted, live = _desired_and_live(case)
     read_as_secret = case.live_reading is not None and case.live_reading.type == SECURE
     if wanted.source.is_secret or not (live.is_secret or read_as_secret):
         return change
@@ -379,12 +381,12 @@ def exposed(case: Case, change: Change) -> Change:
     return replace(change, exposes=True, source_made_plain=meant, reasons=(*change.reasons, reason))
 
 
-def _was_made_plain(case: Case, wanted: Desired, live: Parameter) -> bool:
+def _was_made_plain(case: Case, wanted: DesiredParameter, live: Parameter) -> bool:
     """Whether the replica was made from the same source, and that source was a SecureString then."""
-    scene, record = case.scene, case.record
-    if record is None or record.source != digest(scene.source.arn(wanted.source.name)):
+    context, record = case.context, case.record
+    if record is None or record.source != digest(context.source.arn(wanted.source.name)):
         return False
-    return recorded_source_type(record, scene.live.arn(live.name)) == SECURE
+    return recorded_source_type(record, context.live.arn(live.name)) == SECURE
 
 
 def recorded_source_type(record: Record, arn: str) -> str | None:
@@ -406,18 +408,18 @@ def _identity(arn: str) -> str:
     return head + marker + rest.rsplit("/", 1)[0] if marker else arn
 
 
-def is_adopted(case: Case) -> bool:
+def _is_adopted(case: Case) -> bool:
     """Whether the replica was there before it was ours."""
     return case.record is not None and case.record.origin is Origin.ADOPTED
 
 
-def compared(case: Case, origin: Origin) -> Record:
+def _comparison_record(case: Case, origin: Origin) -> Record:
     """The record of a comparison: versions from the answers that carried the values compared.
 
     Where nothing was read since versions settle it, they are the versions that the record has.
     """
-    wanted, live = both(case)
-    scene = case.scene
+    wanted, live = _desired_and_live(case)
+    context = case.context
     source, there = case.source_reading, case.live_reading
     if source is None or there is None:
         kept = case.record
@@ -433,14 +435,14 @@ def compared(case: Case, origin: Origin) -> Record:
         version=version,
         written=written,
         origin=origin,
-        own=compose_own(scene.live.arn(live.name), wanted.source.type, scene.replication.id),
-        source=digest(scene.source.arn(wanted.source.name)),
+        own=compose_own(context.live.arn(live.name), wanted.source.type, context.replication.id),
+        source=digest(context.source.arn(wanted.source.name)),
         key=_key_of(case, wanted),
         rewrite=rewrite_digest(wanted.substitutions),
     )
 
 
-def _key_of(case: Case, wanted: Desired) -> str:
+def _key_of(case: Case, wanted: DesiredParameter) -> str:
     """The key to record: nothing is written, so what is recorded stays while KMS cannot be asked."""
     if case.record is not None and wanted.source.is_secret and not is_resolved(wanted.key_identity):
         return case.record.key

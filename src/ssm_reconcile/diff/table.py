@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 from ssm_reconcile.change import Row
 from ssm_reconcile.diff.case import Case
-from ssm_reconcile.model import Desired
+from ssm_reconcile.model import DesiredParameter
 from ssm_reconcile.record import (
     OWNER,
     SOURCE,
@@ -36,7 +36,7 @@ from ssm_reconcile.record import (
     is_resolved,
     key_digest,
     ownership_tags,
-    proves,
+    proves_equal,
 )
 
 
@@ -50,16 +50,16 @@ def _record_is_current(case: Case) -> bool:
     wanted, live, record = case.desired, case.live, case.record
     if wanted is None or live is None or record is None:
         return False
-    right = ownership_tags(case.scene.owner, record, source_name=wanted.source.name, name=wanted.name)
+    right = ownership_tags(case.context.owner, record, source_name=wanted.source.name, name=wanted.name)
     return (
         all(case.tags.get(key) == right.get(key) for key in (OWNER, SOURCE))
-        and case.recorded_id == case.scene.id_digest
+        and case.recorded_id == case.context.id_digest
         and _key_is_recorded(wanted, record)
-        and proves(record, wanted, live, case.scene.source.place)
+        and proves_equal(record, wanted, live, case.context.source.place)
     )
 
 
-def _key_is_recorded(wanted: Desired, record: Record) -> bool:
+def _key_is_recorded(wanted: DesiredParameter, record: Record) -> bool:
     """Whether the record names today's key; while KMS cannot be asked, whatever it names will do."""
     unknown = wanted.source.is_secret and not is_resolved(wanted.key_identity)
     was = record.key == WAS_SECRET and not wanted.source.is_secret
@@ -68,7 +68,7 @@ def _key_is_recorded(wanted: Desired, record: Record) -> bool:
 
 def _is_left_over(case: Case) -> bool:
     """Whether nothing is placed on a replica. A skip tag that may be mistyped keeps it from being deleted."""
-    return case.desired is None and not case.doubtful_tag
+    return case.desired is None and not case.has_doubtful_tag
 
 
 _NOT_OURS = frozenset({Standing.FOREIGN, Standing.OTHER_ID, Standing.CLOUDFORMATION})

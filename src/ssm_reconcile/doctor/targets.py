@@ -15,7 +15,7 @@ from ssm_reconcile.model import (
     ADVANCED,
     INTELLIGENT,
     STANDARD,
-    Desired,
+    DesiredParameter,
     Keyring,
     KeyState,
     Listing,
@@ -61,7 +61,7 @@ def _frozen(label: str, target: Target) -> list[Check]:
     return [Check(label, "frozen", Answer.WARNING, told, "`frozen: false` in the spec lifts it")]
 
 
-def _keys(label: str, wanted: Mapping[str, Desired], ring: Keyring) -> list[Check]:
+def _keys(label: str, wanted: Mapping[str, DesiredParameter], ring: Keyring) -> list[Check]:
     """Each key that replicas get here, and what it is good for."""
     found = []
     for reference in sorted({one.key_id for one in wanted.values() if one.key_id is not None}):
@@ -75,7 +75,7 @@ def _keys(label: str, wanted: Mapping[str, Desired], ring: Keyring) -> list[Chec
     return found
 
 
-def _problems(label: str, wanted: Mapping[str, Desired], again: CommandLine) -> list[Check]:
+def _problems(label: str, wanted: Mapping[str, DesiredParameter], again: CommandLine) -> list[Check]:
     """What the target cannot take, one check a reason."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in wanted.values():
@@ -92,7 +92,7 @@ def _problems(label: str, wanted: Mapping[str, Desired], again: CommandLine) -> 
 
 
 def _ids(
-    label: str, spec: Replication, source: Listing, live: Listing, desired: Mapping[str, Desired]
+    label: str, spec: Replication, source: Listing, live: Listing, desired: Mapping[str, DesiredParameter]
 ) -> list[Check]:
     """Report replicas with our owner tag whose record has the id of another spec, or none."""
     claim = spec.claim(source.place)
@@ -122,7 +122,7 @@ def _ids(
     return checks
 
 
-def _room(label: str, live: Listing, missing: list[Desired]) -> list[Check]:
+def _room(label: str, live: Listing, missing: list[DesiredParameter]) -> list[Check]:
     """Head-room under the limits of the place, with what is still to be created."""
     found = []
     advanced = sum(one.tier == ADVANCED for one in live.parameters.values())

@@ -19,7 +19,7 @@ from ssm_reconcile.diff.case import Case, TargetContext, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, remedies
-from ssm_reconcile.model import SOURCE, Desired, canonical
+from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.settle import View
@@ -81,16 +81,16 @@ def explain(
         if not (target.complete and target.name in views):
             yield _unlisted(name, part, target.name, target.place, command)
             continue
-        scene, desired = views[target.name].scene, views[target.name].desired
-        known = {case.address: case for case in cases(scene, desired)}
+        context, desired = views[target.name].context, views[target.name].desired
+        known = {case.address: case for case in cases(context, desired)}
         for address in _addresses(name, desired):
             if address in known:
                 yield _explained(known[address], part, target.place, command, whole or part)
             else:
-                yield _unselected(address, spec, part, scene)
+                yield _unselected(address, spec, part, context)
 
 
-def _addresses(name: str, desired: Mapping[str, Desired]) -> list[str]:
+def _addresses(name: str, desired: Mapping[str, DesiredParameter]) -> list[str]:
     """Return the addresses of a source name in a target; the name itself if it is an address there."""
     given = canonical(name)
     placed = [address for address, one in desired.items() if canonical(one.source.name) == given]
@@ -117,17 +117,19 @@ def _unlisted(name: str, part: ReplicationPlan, target: str, place: str, command
     )
 
 
-def _unselected(address: str, spec: Replication, part: ReplicationPlan, scene: TargetContext) -> Explanation:
+def _unselected(
+    address: str, spec: Replication, part: ReplicationPlan, context: TargetContext
+) -> Explanation:
     """Return the explanation for an address where nothing is placed and no replica of ours exists."""
-    answer, advice = remedies.explain_unselected(address, spec, scene)
+    answer, advice = remedies.explain_unselected(address, spec, context)
     return Explanation(
         replication=part.name,
-        target=scene.target.name,
-        place=str(scene.live.place),
+        target=context.target.name,
+        place=str(context.live.place),
         name=address,
         row=None,
         answer=answer,
-        facts=tuple(facts.facts_of_unselected(address, spec, scene)),
+        facts=tuple(facts.facts_of_unselected(address, spec, context)),
         plan=("nothing",),
         remedies=tuple(advice),
     )
@@ -142,7 +144,7 @@ def _explained(
     wants = facts.planned_action(outcome)
     return Explanation(
         replication=part.name,
-        target=case.scene.target.name,
+        target=case.context.target.name,
         place=place,
         name=case.name,
         row=row,
@@ -160,7 +162,11 @@ def _outcome(case: Case, part: ReplicationPlan) -> Change | Other | None:
     """Return the plan's outcome for an address; None when it is in sync."""
     both: tuple[Change | Other, ...] = (*part.changes, *part.others)
     return next(
-        (one for one in both if one.target == case.scene.target.name and canonical(one.name) == case.address),
+        (
+            one
+            for one in both
+            if one.target == case.context.target.name and canonical(one.name) == case.address
+        ),
         None,
     )
 
@@ -181,14 +187,14 @@ def _remedies(
         source = Address(SOURCE, case.desired.source.name)
         yield from (f.message for f in whole.findings if f.code == "source-key" and source in f.about)
     if outcome.fate is Fate.WITHHELD:
-        lifts = remedies.lift_guards(outcome, whole, case.scene.replication, command)
+        lifts = remedies.lift_guards(outcome, whole, case.context.replication, command)
         lifts = lifts or _from_findings(outcome, whole)
         # Keeping a value secret is better than lifting the guard against its exposure.
         yield from (*others, *lifts) if "exposure" in outcome.withheld_by else (*lifts, *others)
         return
     yield f"to {outcome.action.value} it now: `{command.narrowed(outcome.target, outcome.name).apply()}`"
     if remedies.may_need_replacement(outcome):
-        yield from remedies.lift_guards(outcome, whole, case.scene.replication, command)
+        yield from remedies.lift_guards(outcome, whole, case.context.replication, command)
     yield from others
 
 

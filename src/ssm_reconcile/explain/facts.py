@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from ssm_reconcile.change import Change, Difference, Release, Row, Update
 from ssm_reconcile.diff.case import Case, TargetContext
-from ssm_reconcile.diff.compare import Verdict
+from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.diff.table import TABLE
-from ssm_reconcile.model import MANAGED_KEY, Desired, Parameter, Tags, canonical
+from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
@@ -24,14 +24,14 @@ Fact: TypeAlias = tuple[str, str]
 
 def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     """Yield the facts of an address that holds our replica, or where the spec places a replica."""
-    scene, wanted = case.scene, case.desired
+    context, wanted = case.context, case.desired
     if wanted is not None:
         yield from _of_source(case, wanted)
     elif case.made_from is not None:
-        there = scene.source.parameters.get(canonical(case.made_from))
-        yield "source", f"{case.made_from}, " + ("still there" if there else f"not in {scene.source.place}")
-        yield from _selection(case.made_from, case.live.type if case.live else "", scene.replication)
-    yield "live", _parameter(case.live, str(scene.live.place))
+        there = context.source.parameters.get(canonical(case.made_from))
+        yield "source", f"{case.made_from}, " + ("still there" if there else f"not in {context.source.place}")
+        yield from _selection(case.made_from, case.live.type if case.live else "", context.replication)
+    yield "live", _parameter(case.live, str(context.live.place))
     if case.live is not None:
         yield "live tags", _tags(case.tags)
         yield from _ownership(case)
@@ -43,41 +43,41 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
             yield "differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}"
 
 
-def facts_of_unselected(address: str, spec: Replication, scene: TargetContext) -> Iterator[Fact]:
+def facts_of_unselected(address: str, spec: Replication, context: TargetContext) -> Iterator[Fact]:
     """Yield the facts of a name that no rule selects, at the source if it exists there, and in the target."""
-    source = scene.source.parameters.get(address)
+    source = context.source.parameters.get(address)
     if source is not None:
-        yield "source", _parameter(source, str(scene.source.place))
+        yield "source", _parameter(source, str(context.source.place))
         yield from _selection(source.name, source.type, spec)
-        yield "source tags", _tags(scene.source.tags_of(address))
-    live = scene.live.parameters.get(address)
-    yield "live", _parameter(live, str(scene.live.place))
+        yield "source tags", _tags(context.source.tags_of(address))
+    live = context.live.parameters.get(address)
+    yield "live", _parameter(live, str(context.live.place))
     if live is not None:
-        tags = scene.live.tags_of(address)
-        found = standing(tags, scene.live.arn(address), spec.claim(scene.source.place), placed=False)
+        tags = context.live.tags_of(address)
+        found = standing(tags, context.live.arn(address), spec.claim(context.source.place), placed=False)
         of_id = f" ({found.value})" if found in (Standing.OTHER_ID, Standing.NO_ID) else ""
         yield "owner", tags.get(OWNER, "none") + of_id
 
 
-def _of_source(case: Case, wanted: Desired) -> Iterator[Fact]:
-    scene, source = case.scene, wanted.source
-    yield "source", f"{source.name}, {_parameter(source, str(scene.source.place))}"
+def _of_source(case: Case, wanted: DesiredParameter) -> Iterator[Fact]:
+    context, source = case.context, wanted.source
+    yield "source", f"{source.name}, {_parameter(source, str(context.source.place))}"
     yield "selected by", f"include {wanted.rule}"
-    yield "source tags", _tags(scene.source.tags_of(canonical(source.name)))
+    yield "source tags", _tags(context.source.tags_of(canonical(source.name)))
     if canonical(wanted.name) != canonical(source.name):
-        rule = scene.replication.rewrite_for(source.name, RewriteIn.NAME)
+        rule = context.replication.rewrite_for(source.name, RewriteIn.NAME)
         yield "lands at", f"{wanted.name}, by the rewrite of {rule.match if rule else 'its name'}"
     for change in wanted.substitutions:
-        rule = scene.replication.rewrite_for(source.name, RewriteIn.VALUE)
+        rule = context.replication.rewrite_for(source.name, RewriteIn.VALUE)
         place = f" ({rule.match})" if rule else ""
         yield "rewrite", f"{change.old!r} becomes {change.new!r} in its value{place}"
     if source.is_secret:
         before = f"{source.key_id or MANAGED_KEY} at the source"
         if wanted.key_id is None:
-            yield "key", f"{before}; none is mapped for {scene.target.name}"
+            yield "key", f"{before}; none is mapped for {context.target.name}"
         else:
             known = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
-            yield "key", f"{before}, {wanted.key_id}{known} in {scene.target.name}"
+            yield "key", f"{before}, {wanted.key_id}{known} in {context.target.name}"
 
 
 def _selection(name: str, kind: str, spec: Replication) -> Iterator[Fact]:
@@ -111,7 +111,7 @@ def _ownership(case: Case) -> Iterator[Fact]:
     record = record_of(case.tags)
     if record is None:
         yield "record", "none that can be read"
-    elif not record.names(case.scene.live.arn(case.address)):
+    elif not record.is_for(case.context.live.arn(case.address)):
         yield "record", "written for another parameter"
     else:
         source = f"made from source version {record.source_version} of {_time(record.source_modified)}"
@@ -124,8 +124,12 @@ def _versions(case: Case, record: Record) -> Iterator[Fact]:
     wanted, live = case.desired, case.live
     if wanted is None or live is None:
         return
-    source = "as recorded" if record.made_from(wanted.source) else f"now {wanted.source.version}"
-    replica = "as recorded" if record.left_at(live) else f"now {live.version}, so somebody wrote it after us"
+    source = "as recorded" if record.is_made_from(wanted.source) else f"now {wanted.source.version}"
+    replica = (
+        "as recorded"
+        if record.is_at_recorded_version(live)
+        else f"now {live.version}, so somebody wrote it after us"
+    )
     yield "versions", f"source {source}; replica {replica}"
     if wanted.source.is_secret and record.key not in ("none", key_digest(wanted.key_identity)):
         yield "key", "not the one that it was encrypted under: mapped anew, or its alias was re-pointed"
@@ -222,12 +226,12 @@ def _standing(case: Case) -> str:
 
 
 def _opted_out(case: Case) -> str:
-    tag = case.scene.replication.skip_sync.tag
+    tag = case.context.replication.skip_sync.tag
     return "nothing is there" if case.live is None else f"it carries no {tag} tag that counts here"
 
 
 def _source_tag(case: Case) -> str:
-    tag = case.scene.replication.skip_sync.tag
+    tag = case.context.replication.skip_sync.tag
     return _NOT_PLACED if case.desired is None else f"its source carries no {tag} tag that counts here"
 
 
@@ -238,7 +242,7 @@ def _skipped(case: Case) -> str:
 def _placed(case: Case) -> str:
     if case.desired is not None:
         return "its source is there and lands here"
-    if case.doubtful_tag:
+    if case.has_doubtful_tag:
         return "its own tags may opt it out"
     return (
         "today's rules would not place its source here" if case.source_gone else "its source is still there"
@@ -255,7 +259,7 @@ def _differs(case: Case) -> str:
 
 
 def _same(case: Case) -> str:
-    unknown = case.verdict is Verdict.UNKNOWN
+    unknown = case.value_match is ValueMatch.UNKNOWN
     return "nothing of that kind is known to differ" if unknown else "nothing of that kind differs"
 
 

@@ -66,15 +66,15 @@ def remedies_for_row(
     case: Case, row: Row, outcome: Change | Other | None, command: CommandLine
 ) -> Iterator[str]:
     """Yield each way to another result, one sentence each; none for an address that is in sync."""
-    source, target = case.scene.source, case.scene.target.name
+    source, target = case.context.source, case.context.target.name
     values = {
         "name": case.name,
         "target": target,
-        "place": case.scene.live.place,
-        "region": case.scene.live.place.region,
+        "place": case.context.live.place,
+        "region": case.context.live.place.region,
         "source": source.place,
         "made_from": case.made_from,
-        "tag": case.scene.replication.skip_sync.tag,
+        "tag": case.context.replication.skip_sync.tag,
         "owner": case.desired and source.tags_of(canonical(case.desired.source.name)).get(OWNER),
         "detached_from": detached_from(case.tags),
         "undo_detach": command.detach(target, "--undo"),
@@ -84,7 +84,7 @@ def remedies_for_row(
         case Row.FOREIGN:
             yield from _foreign(case)
         case Row.KEPT_OUT:
-            if case.scene.replication.skip_sync.replicas is OnSkip.KEEP:
+            if case.context.replication.skip_sync.replicas is OnSkip.KEEP:
                 yield "to have its replica removed: `skip_sync: { replicas: delete }` in the spec"
         case Row.ORPHAN:
             yield from _orphan(case, outcome)
@@ -103,7 +103,7 @@ def remedies_for_row(
 
 
 def _foreign(case: Case) -> Iterator[str]:
-    spec = case.scene.replication
+    spec = case.context.replication
     if case.standing is Standing.CLOUDFORMATION:
         stack = case.tags.get("aws:cloudformation:stack-name", "a stack")
         yield f"take it out of the stack {stack}, which deletes it; the next apply creates it"
@@ -114,7 +114,7 @@ def _foreign(case: Case) -> Iterator[str]:
         yield "after copying a spec as a template or fork: give the copy a new `id` and `name`"
     else:
         name, _, place = case.tags.get(OWNER, "").rpartition("@")
-        if place == str(case.scene.source.place):
+        if place == str(case.context.source.place):
             yield f"if {name} is what {spec.name} was called before: `previous_names: [{name}]` in the spec"
         yield "let one replication place it: exclude it in the other, or detach it there first"
     yield "or leave it out here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
@@ -129,12 +129,12 @@ def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
 
 
 def _for_problem(case: Case, problem: Problem) -> str:
-    place = case.scene.live.place
+    place = case.context.live.place
     if problem.kind is ProblemKind.KEY:
-        where = next((f" ({rule.where})" for rule in case.scene.replication.kms if rule.where), "")
+        where = next((f" ({rule.where})" for rule in case.context.replication.kms if rule.where), "")
         return (
             f"mend the key in {place} (create it, enable it, cancel its deletion), or map"
-            f" another one for {case.scene.target.name} in `kms`{where}"
+            f" another one for {case.context.target.name} in `kms`{where}"
         )
     at_source = case.desired is not None and problem in case.desired.problems
     if problem.kind is ProblemKind.SKIP_TAG and not at_source:
@@ -149,19 +149,19 @@ def _conflict(case: Case) -> Iterator[str]:
     if case.unproven:
         yield "plan without --no-decrypt, so that the two values can be compared"
         return
-    yield f"bring {case.name} in {case.scene.live.place} in line by hand: what is equal is adopted"
+    yield f"bring {case.name} in {case.context.live.place} in line by hand: what is equal is adopted"
     yield "or let the source win: `adopt: overwrite` in the spec (or --adopt overwrite for one run)"
     yield "or leave it out: `parameters.exclude`"
 
 
 def _difference(case: Case, outcome: Change) -> Iterator[str]:
     if outcome.exposes and not outcome.source_made_plain:
-        yield f"to keep it secret: make it a SecureString at the source, {case.scene.source.place}, too"
+        yield f"to keep it secret: make it a SecureString at the source, {case.context.source.place}, too"
     elif outcome.changed_outside:
-        yield f"to keep the change: make it at the source, {case.scene.source.place}, too"
+        yield f"to keep the change: make it at the source, {case.context.source.place}, too"
     elif outcome.row is Row.REPLACE:
         if any(difference.attribute == "tier" for difference in outcome.differences):
-            yield f"to accept the tier Advanced: `tier: keep` for {case.scene.target.name} in the spec"
+            yield f"to accept the tier Advanced: `tier: keep` for {case.context.target.name} in the spec"
         yield "a replacement deletes it first: readers fail for a moment, and its history is lost"
 
 
@@ -180,24 +180,24 @@ _UNPLACED = {
 }
 
 
-def explain_unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
+def explain_unselected(address: str, spec: Replication, context: TargetContext) -> tuple[str, list[str]]:
     """Return why no row applies to a name of a target, and what would change that."""
-    answer, advice = _why_unselected(address, spec, scene)
-    claim = spec.claim(scene.source.place)
-    found = standing(scene.live.tags_of(address), scene.live.arn(address), claim, placed=False)
-    if address not in scene.live.parameters or found not in _UNPLACED:
+    answer, advice = _why_unselected(address, spec, context)
+    claim = spec.claim(context.source.place)
+    found = standing(context.live.tags_of(address), context.live.arn(address), claim, placed=False)
+    if address not in context.live.parameters or found not in _UNPLACED:
         return answer, advice
     kept, remedy = _UNPLACED[found]
-    if address not in scene.source.parameters:
+    if address not in context.source.parameters:
         return f"nothing is placed here: {kept}", [remedy]
     return f"{answer}; {kept}", [remedy, *advice]
 
 
-def _why_unselected(address: str, spec: Replication, scene: TargetContext) -> tuple[str, list[str]]:
-    source = scene.source.parameters.get(address)
+def _why_unselected(address: str, spec: Replication, context: TargetContext) -> tuple[str, list[str]]:
+    source = context.source.parameters.get(address)
     if source is None:
         return (
-            f"there is no {address} in {scene.source.place}, and nothing here is ours",
+            f"there is no {address} in {context.source.place}, and nothing here is ours",
             ["check the spelling: letters match exactly", "check that the spec's source is the right one"],
         )
     excluding = spec.excluded_by(address)

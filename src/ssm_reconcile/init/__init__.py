@@ -149,7 +149,7 @@ def _exclusions(
 ) -> tuple[tuple[Excluded, ...], set[str]]:
     """What is left out for each reason; a name for the first that fits."""
     region = seen.listing.place.region
-    keyless = {
+    mark_former_secret = {
         key for entry in _keys(seen, wishes, names) if not _complete(entry, seen) for key in [entry.source]
     }
     reasons = {
@@ -167,7 +167,7 @@ def _exclusions(
             f"{key} has no counterpart in every target: name one under kms, then remove this": [
                 name for name in names if seen.keys.get(name) == key
             ]
-            for key in sorted(keyless)
+            for key in sorted(mark_former_secret)
         },
         **{why: [n for n in names if trouble.get(n) == why] for why in sorted(set(trouble.values()))},
     }

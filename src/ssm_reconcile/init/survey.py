@@ -26,16 +26,16 @@ from ssm_reconcile.model import (
     Listing,
     Parameter,
     Place,
-    Question,
     Reading,
     RegionTie,
     Substitution,
     Tags,
+    ValueRequest,
     canonical,
 )
 from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import OWNER, PREFIX
-from ssm_reconcile.shape import region_tie, seal, shape
+from ssm_reconcile.shape import digest_value, region_tie, shape
 from ssm_reconcile.stores.base import Reader
 
 CHUNK = 400
@@ -149,7 +149,7 @@ def _listed(reader: Reader, watch: ProgressListener) -> Listing:
     except StoreError as failure:
         if failure.kind not in observe.REPLACEABLE:
             raise
-        tags, unread = observe.tags_one_by_one(reader, parameters, watch)
+        tags, unread = observe.list_tags_one_by_one(reader, parameters, watch)
         if unread is not None:
             raise unread from None
     return Listing(reader.place, reader.caller, parameters, tags)
@@ -182,12 +182,12 @@ def _source_values(
             look = region_tie(value.text.reveal(), place.region)
             if listing.parameters[name].data_type == IMAGE:
                 look = RegionTie.ID
-            digests[name, ""] = seal(value.text, value.type, key)
+            digests[name, ""] = digest_value(value.text, value.type, key)
             if look is not None:
                 looks[name] = look
                 for region in regions:
                     shaped = shape(value.text, [Substitution(place.region, region)])
-                    digests[name, region] = seal(shaped, value.type, key)
+                    digests[name, region] = digest_value(shaped, value.type, key)
         watch(Progress(str(place), Phase.READING, min(start + CHUNK, len(names)), len(names)))
     return digests, looks
 
@@ -204,7 +204,7 @@ def _live_values(
 def _digests(
     reader: Reader, names: Iterable[str], key: bytes, watch: ProgressListener, *, decrypt: bool = True
 ) -> Digests:
-    questions = {name: Question(name) for name in names}
+    questions = {name: ValueRequest(name) for name in names}
     answers = observe.read(reader, questions, key, watch, decrypt=decrypt)
     return {(name, ""): one.digest for name, one in answers.items() if isinstance(one, Reading)}
 

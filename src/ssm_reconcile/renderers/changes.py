@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES
-from ssm_reconcile.change import changed_by
+from ssm_reconcile.change import outside_change_reason
 from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
 
 Document: TypeAlias = Mapping[str, Any]
@@ -221,7 +221,7 @@ def _remarks(change: Document) -> tuple[str, ...]:
         found.append("replaced by delete and create: readers fail for a moment, history is lost")
     if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
         found.append(f"from {visible(change['source'])}")
-    known = changed_by(change.get("writer") or "") if last else None
+    known = outside_change_reason(change.get("writer") or "") if last else None
     found += [visible(reason) for reason in change["reasons"] if reason != known]
     if change["fate"] == "withheld" and not change["reasons"]:
         by = ", ".join(visible(guard) for guard in change.get("withheld_by") or ())

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ssm_reconcile.attributes import COPIED
-from ssm_reconcile.change import Change, Create, Delete, Difference, Expected, Release, Update
+from ssm_reconcile.change import Change, Create, Delete, Difference, Preconditions, Release, Update
 from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import STANDARD, Desired
+from ssm_reconcile.model import STANDARD, DesiredParameter
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
 from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.report import Outcome, Report, Result
@@ -211,7 +211,7 @@ def _source_of(change: Change) -> str | None:
             return None if change.desired is None else change.desired.source.name
 
 
-def _expected(expected: Expected) -> dict[str, Any]:
+def _expected(expected: Preconditions) -> dict[str, Any]:
     return {
         "source_version": expected.source_version,
         "source_last_modified": None
@@ -250,7 +250,7 @@ def _difference(difference: Difference) -> dict[str, Any]:
     return {**shown, "cut": True} if difference.cut else shown
 
 
-def _anew(desired: Desired) -> dict[str, Any]:
+def _anew(desired: DesiredParameter) -> dict[str, Any]:
     """The attributes of a parameter that is made; the pattern of a secret is not shown."""
     source = desired.source
     hidden = {one.name for one in COPIED if one.is_private and source.is_secret}

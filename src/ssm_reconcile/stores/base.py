@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, Sealed, Tags, Value
+from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, SealedText, Tags, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Put:
     """
 
     name: str
-    text: Sealed
+    text: SealedText
     type: str
     overwrite: bool
     description: str = ""

@@ -18,7 +18,7 @@ from ssm_reconcile.model import (
     STANDARD,
     Parameter,
     Place,
-    Sealed,
+    SealedText,
     Tags,
     Value,
     canonical,
@@ -79,7 +79,7 @@ def value_of(told: Mapping[str, Any]) -> Value:
         type=told["Type"],
         version=told["Version"],
         last_modified=_aware(told["LastModifiedDate"]),
-        text=Sealed(told["Value"]),
+        text=SealedText(told["Value"]),
     )
 
 

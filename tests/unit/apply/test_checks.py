@@ -10,16 +10,16 @@ import pytest
 
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.work import ChangeStopped
-from ssm_reconcile.change import Create, Delete, Expected, Release, TagDiff, Update
+from ssm_reconcile.change import Create, Delete, Preconditions, Release, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import SECURE, Sealed, Substitution, Value
+from ssm_reconcile.model import SECURE, SealedText, Substitution, Value
 from ssm_reconcile.report import Result
 from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
 from tests.fake_aws.traffic import at_call, refused
 
 
 def value(version: int = 1, **more: Any) -> Value:
-    given: dict[str, Any] = {"type": "String", "last_modified": MADE, "text": Sealed("v")}
+    given: dict[str, Any] = {"type": "String", "last_modified": MADE, "text": SealedText("v")}
     fields = {**given, **more}
     return Value("/p/a", fields["type"], version, fields["last_modified"], fields["text"])
 
@@ -37,7 +37,7 @@ def test_a_replica_is_as_expected_by_version_and_moment(version: int, seconds: f
 
 
 def test_what_was_to_be_absent_is_not_as_expected() -> None:
-    absent = replace(ONE, expected=Expected(1, MADE))
+    absent = replace(ONE, expected=Preconditions(1, MADE))
     assert not checks.is_as_planned(absent, value(last_modified=COPIED_AT))
 
 
@@ -146,7 +146,7 @@ def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
     stage.world.put(stage.there, "/p/a", "hidden", SECURE)
     live = stage.live("/p/a")
     effect = Update(desired(), TagDiff(), put=True)
-    expected = Expected(1, live.last_modified, live.version, live.last_modified)
+    expected = Preconditions(1, live.last_modified, live.version, live.last_modified)
     planned = replace(change(effect), expected=expected, exposes=shown)
     if refused:
         with pytest.raises(ChangeStopped, match="it has become a SecureString") as ended:

@@ -50,7 +50,7 @@ def is_ours(stage: Stage, version: int, origin: Origin = Origin.CREATED) -> bool
     return (
         tags.get(OWNER) == "prod@123456789012/us-east-1"
         and made is not None
-        and made.names(stage.there.arn("/p/a"))
+        and made.is_for(stage.there.arn("/p/a"))
         and (made.version, made.origin) == (version, origin)
     )
 

@@ -7,7 +7,7 @@ import pytest
 from ssm_reconcile.apply.work import UNREACHABLE_LIMIT, ChangeStopped, SourceTags, put_request, raise_failed
 from ssm_reconcile.change import Create
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, SECURE, Sealed
+from ssm_reconcile.model import ADVANCED, SECURE, SealedText
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, digest, key_digest
 from ssm_reconcile.report import Result
 from tests.builders import COPIED_AT, ID, MADE, NOW, Stage, change, desired, parameter, store_error, work
@@ -112,7 +112,7 @@ class TestRequest:
 
     def test_it_is_complete(self) -> None:
         wanted = desired(source=self.FULL, key_id="alias/dr")
-        put = put_request(wanted, "/q/a", Sealed("v"), tags={"t": "1"})
+        put = put_request(wanted, "/q/a", SealedText("v"), tags={"t": "1"})
         assert (put.name, put.type, put.overwrite) == ("/q/a", SECURE, False)
         assert (put.description, put.allowed_pattern, put.tier) == ("d", "p", ADVANCED)
         assert (put.policies, put.data_type, put.key_id, put.tags) == (
@@ -123,15 +123,15 @@ class TestRequest:
         )
 
     def test_an_overwrite_carries_no_tags(self) -> None:
-        put = put_request(desired(source=self.FULL), "/q/a", Sealed("v"), tags=None)
+        put = put_request(desired(source=self.FULL), "/q/a", SealedText("v"), tags=None)
         assert (put.overwrite, put.tags) == (True, None)
 
     def test_a_plain_value_carries_no_key(self) -> None:
         wanted = desired(key_id="alias/dr")
-        assert put_request(wanted, "/p/a", Sealed("v"), tags=None).key_id is None
+        assert put_request(wanted, "/p/a", SealedText("v"), tags=None).key_id is None
 
     def test_it_does_not_show_the_value(self) -> None:
-        assert "hunter2" not in repr(put_request(desired(), "/p/a", Sealed("hunter2"), tags=None))
+        assert "hunter2" not in repr(put_request(desired(), "/p/a", SealedText("hunter2"), tags=None))
 
 
 def test_a_note_says_of_which_address_it_is() -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ssm_reconcile.cli import command_run, root
-from ssm_reconcile.model import Access, Sealed
+from ssm_reconcile.model import Access, SealedText
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.system import SystemClock
 from tests.fake_aws.store import Memory, MemoryStore
@@ -45,7 +45,7 @@ class Aws:
         store = self.store(region)
         there = name in store.describe_names([name])
         key = "alias/aws/ssm" if kind == "SecureString" else None
-        store.put(Put(name, Sealed(text), kind, overwrite=there, key_id=key))
+        store.put(Put(name, SealedText(text), kind, overwrite=there, key_id=key))
 
     def delete(self, name: str, *, region: str = "us-east-1") -> None:
         self.store(region).delete([name])

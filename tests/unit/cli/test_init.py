@@ -12,7 +12,7 @@ from ssm_reconcile.cli.proposing import Wanted
 from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
-from ssm_reconcile.model import Place, Sealed
+from ssm_reconcile.model import Place, SealedText
 from ssm_reconcile.skip_tag import SkipMode
 from ssm_reconcile.spec import Adopt, Replication
 from ssm_reconcile.stores.base import Put
@@ -340,7 +340,7 @@ def test_other_accounts_are_reached_by_their_roles(aws: Aws, cli: Cli) -> None:
 def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
     store = aws.store("us-east-1")
     store.put(
-        Put("/app/odd", Sealed("# not: [yaml"), "String", overwrite=False, description="\n- x: y\u202e")
+        Put("/app/odd", SealedText("# not: [yaml"), "String", overwrite=False, description="\n- x: y\u202e")
     )
     assert cli(*LOOK).exit_code == 0
     assert cli("plan").exit_code == 0

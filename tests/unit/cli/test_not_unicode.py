@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.model import SECURE, Sealed
+from ssm_reconcile.model import SECURE, SealedText
 from ssm_reconcile.stores.base import Put
 from tests.unit.cli.conftest import Aws, Cli
 
@@ -25,12 +25,12 @@ orphans: keep
 """
 FORMATS = ("text", "json", "markdown", "html")
 TEXTS: dict[str, dict[str, Any]] = {
-    "value": {"text": Sealed(HALF)},
+    "value": {"text": SealedText(HALF)},
     "description": {"description": HALF},
     "pattern": {"allowed_pattern": f"{HALF}|.*"},
     "tag value": {"tags": {"team": HALF}},
     "tag key": {"tags": {HALF: "a"}},
-    "several": {"text": Sealed(HALF), "description": HALF, "tags": {HALF: HALF}},
+    "several": {"text": SealedText(HALF), "description": HALF, "tags": {HALF: HALF}},
 }
 
 
@@ -44,7 +44,7 @@ def put(aws: Aws, name: str, region: str = HERE, **more: Any) -> None:
     """Write a parameter as somebody else would."""
     store = aws.store(region)
     there = name in store.describe_names([name])
-    wanted: dict[str, Any] = {"text": Sealed("fine"), "type": "String"} | more
+    wanted: dict[str, Any] = {"text": SealedText("fine"), "type": "String"} | more
     tags = wanted.pop("tags", {})
     if wanted["type"] == SECURE:
         wanted["key_id"] = "alias/aws/ssm"
@@ -94,7 +94,7 @@ def test_in_the_source_it_makes_one_parameter_invalid(broken: Aws, cli: Cli, wha
 def test_in_a_replica_it_is_overwritten_by_what_the_source_holds(broken: Aws, cli: Cli, what: str) -> None:
     put(broken, "/app/half")
     assert cli("apply", "--yes", "-q").exit_code == 0
-    put(broken, "/app/half", THERE, **({"text": Sealed("fine")} | TEXTS[what]))
+    put(broken, "/app/half", THERE, **({"text": SealedText("fine")} | TEXTS[what]))
     for form in FORMATS:
         assert cli("plan", "--format", form, "--overwrite-outside").exit_code == 0
     assert cli("plan", "--out", "plan.json", "--overwrite-outside", "-q").exit_code == 0

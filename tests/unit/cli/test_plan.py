@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile.cli import command_run
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, Place, Sealed
+from ssm_reconcile.model import Access, Place, SealedText
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import SECRET, Aws, Cli
@@ -89,7 +89,7 @@ def test_nothing_to_do_is_zero_even_with_the_detailed_code(aws: Aws, cli: Cli) -
 def test_something_invalid_is_three_before_any_change_counts(aws: Aws, cli: Cli) -> None:
     key = aws.world.region(Place("123456789012", "us-east-1")).add_key("app")
     aws.store("us-east-1").put(
-        Put("/app/other", Sealed("x"), "SecureString", overwrite=False, key_id=key.arn)
+        Put("/app/other", SealedText("x"), "SecureString", overwrite=False, key_id=key.arn)
     )
     told = cli("plan", "--detailed-exitcode", "--format", "json")
     assert json.loads(told.stdout)["summary"]["invalid"] == 2

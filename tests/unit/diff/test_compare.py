@@ -9,12 +9,12 @@ import pytest
 
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
-    Verdict,
+    ValueMatch,
     attribute_differences,
     cannot_change_in_place,
+    compare_values,
     tag_difference,
     value_difference,
-    verdict,
 )
 from ssm_reconcile.model import (
     ADVANCED,
@@ -26,7 +26,7 @@ from ssm_reconcile.model import (
     Key,
     Keyring,
     Reading,
-    Unreadable,
+    UnreadableValue,
 )
 from ssm_reconcile.record import key_digest
 from tests.builders import COPIED_AT, THERE, desired, parameter, record, replication, ring
@@ -42,16 +42,16 @@ def reading(digest: bytes = b"1", excerpt: str | None = "v", *, cut: bool = Fals
 @pytest.mark.parametrize(
     ("source", "live", "known"),
     [
-        (reading(b"1"), reading(b"1"), Verdict.EQUAL),
-        (reading(b"1"), reading(b"2"), Verdict.DIFFERENT),
-        (reading(), Unreadable("AccessDenied", ""), Verdict.UNKNOWN),
-        (Unreadable("AccessDenied", ""), reading(), Verdict.UNKNOWN),
-        (None, reading(), Verdict.UNKNOWN),
-        (reading(), None, Verdict.UNKNOWN),
+        (reading(b"1"), reading(b"1"), ValueMatch.EQUAL),
+        (reading(b"1"), reading(b"2"), ValueMatch.DIFFERENT),
+        (reading(), UnreadableValue("AccessDenied", ""), ValueMatch.UNKNOWN),
+        (UnreadableValue("AccessDenied", ""), reading(), ValueMatch.UNKNOWN),
+        (None, reading(), ValueMatch.UNKNOWN),
+        (reading(), None, ValueMatch.UNKNOWN),
     ],
 )
-def test_values_are_compared_by_digest_and_never_guessed(source: Any, live: Any, known: Verdict) -> None:
-    assert verdict(source, live) is known
+def test_values_are_compared_by_digest_and_never_guessed(source: Any, live: Any, known: ValueMatch) -> None:
+    assert compare_values(source, live) is known
 
 
 def test_a_plain_value_is_shown_by_its_beginning_on_both_sides() -> None:

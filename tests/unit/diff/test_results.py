@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.change import Adopt, Expected, Retag
-from ssm_reconcile.diff import CONFIRMED_RETAGS, rests_on
+from ssm_reconcile.change import Adopt, Preconditions, Retag
+from ssm_reconcile.diff import CONFIRMED_RETAGS, addresses_to_confirm
 from ssm_reconcile.diff.findings import NAMED
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.record import Origin, compose_own, digest, key_digest
@@ -28,16 +28,16 @@ from tests.builders import (
 
 
 def test_a_create_expects_absence_and_the_version_of_its_source() -> None:
-    assert judge(held(version=3)).change.expected == Expected(3, MADE, None, None)
+    assert judge(held(version=3)).change.expected == Preconditions(3, MADE, None, None)
 
 
 def test_an_update_expects_both_sides_as_they_were_read() -> None:
     found = judge(held(value="new", version=3), replica(held(), version=2))
-    assert found.change.expected == Expected(3, MADE, 2, COPIED_AT)
+    assert found.change.expected == Preconditions(3, MADE, 2, COPIED_AT)
 
 
 def test_a_delete_expects_the_replica_and_no_source() -> None:
-    assert judge([], replica(held())).change.expected == Expected(None, None, 1, COPIED_AT)
+    assert judge([], replica(held())).change.expected == Preconditions(None, None, 1, COPIED_AT)
 
 
 def test_a_delete_knows_its_source_its_type_and_its_last_writer() -> None:
@@ -118,22 +118,24 @@ class TestWhatRestsOnTags:
             replica(held("/p/adopted"), own_tags=False),
         ]
         kept = [held(f"/p/{one}") for one in ("replaced", "retagged", "updated", "adopted", "created")]
-        found = rests_on({"us-east-2": judge(kept, live, spec=spec).diff})
+        found = addresses_to_confirm({"us-east-2": judge(kept, live, spec=spec).diff})
         assert found["us-east-2"] == {"/p/deleted", "/p/released", "/p/replaced", "/p/retagged"}
         assert found[""] == {"/p/retagged"}, "a tag goes since the source's bulk read has none"
 
     def test_a_removal_for_skip_sync_rests_on_the_tags_of_the_source_too(self) -> None:
         spec = replication(skip_sync=SkipSync(replicas=OnSkip.DELETE))
-        found = rests_on({"us-east-2": judge(held(tags={"skip_sync": ""}), replica(held()), spec=spec).diff})
+        found = addresses_to_confirm(
+            {"us-east-2": judge(held(tags={"skip_sync": ""}), replica(held()), spec=spec).diff}
+        )
         assert found == {"us-east-2": {"/p/a"}, "": {"/p/a"}}
 
     @pytest.mark.parametrize(("count", "confirmed"), [(CONFIRMED_RETAGS, 50), (CONFIRMED_RETAGS + 1, 0)])
     def test_retags_are_confirmed_when_written_once_they_are_many(self, count: int, confirmed: int) -> None:
         sources = [held(f"/p/{i}", tags={"t": "1"}) for i in range(count)]
         live = [replica(one, tags={}) for one in sources]
-        assert len(rests_on({"us-east-2": judge(sources, live).diff})["us-east-2"]) == confirmed
+        assert len(addresses_to_confirm({"us-east-2": judge(sources, live).diff})["us-east-2"]) == confirmed
 
     def test_an_orphan_that_is_deleted_does_not_rest_on_its_source(self) -> None:
         spec = replication(include=(), orphans=Orphans.DELETE)
-        found = rests_on({"us-east-2": judge(held(), replica(held()), spec=spec).diff})
+        found = addresses_to_confirm({"us-east-2": judge(held(), replica(held()), spec=spec).diff})
         assert found == {"us-east-2": {"/p/a"}, "": frozenset()}

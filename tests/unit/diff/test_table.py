@@ -31,7 +31,7 @@ from ssm_reconcile.record import (
     Origin,
     digest,
     key_digest,
-    parse,
+    parse_record,
     rewrite_digest,
 )
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
@@ -1149,6 +1149,6 @@ def test_every_row_of_the_table_has_its_tests_by_name() -> None:
 
 
 def test_a_record_as_made_for_these_tests_is_one_that_can_be_read() -> None:
-    found = parse(replica(held()).tags[RECORD])
+    found = parse_record(replica(held()).tags[RECORD])
     assert found is not None
-    assert found.names(THERE.arn("/p/a"))
+    assert found.is_for(THERE.arn("/p/a"))

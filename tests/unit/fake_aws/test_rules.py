@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.model import KeyState, Place, Sealed
+from ssm_reconcile.model import KeyState, Place, SealedText
 from tests.doubles.clock import NOON
 from tests.fake_aws.behaviour import (
     AwsBehaviour,
@@ -29,7 +29,9 @@ from tests.fake_aws.rules import Ground, admit, admit_names, admit_page, admit_t
 
 HERE = Place("123456789012", "us-east-1")
 EXPIRES = '[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"%s"}}]'
-PRESENT = Settled("String", Sealed("old"), "about", "[a-z]+", "Advanced", ('{"Type":"x"}',), "aws:ec2:image")
+PRESENT = Settled(
+    "String", SealedText("old"), "about", "[a-z]+", "Advanced", ('{"Type":"x"}',), "aws:ec2:image"
+)
 
 
 def ground(readings: AwsBehaviour | None = None, **fields: object) -> Ground:
@@ -39,7 +41,7 @@ def ground(readings: AwsBehaviour | None = None, **fields: object) -> Ground:
 
 
 def put(text: str = "new", **fields: object) -> Request:
-    plain = Request("/a", Sealed(text), "String")
+    plain = Request("/a", SealedText(text), "String")
     return replace(plain, **fields)  # type: ignore[arg-type]  # the fields of Request, by name
 
 
@@ -95,7 +97,7 @@ def test_omitted_fields_follow_their_readings(reading: Omitted) -> None:
 
 @pytest.mark.parametrize("reading", OmittedKey)
 def test_an_omitted_key_follows_its_reading(reading: OmittedKey) -> None:
-    present = Settled("SecureString", Sealed("v"), key_id="alias/on")
+    present = Settled("SecureString", SealedText("v"), key_id="alias/on")
     settled = admit(
         put(overwrite=True, type="SecureString"), present, ground(AwsBehaviour(key_omitted=reading))
     )
@@ -103,7 +105,7 @@ def test_an_omitted_key_follows_its_reading(reading: OmittedKey) -> None:
 
 
 def test_a_kept_key_has_to_be_usable_too() -> None:
-    present = Settled("SecureString", Sealed("v"), key_id="alias/off")
+    present = Settled("SecureString", SealedText("v"), key_id="alias/off")
     readings = AwsBehaviour(key_omitted=OmittedKey.KEPT)
     said = refusal(put(overwrite=True, type="SecureString"), present, ground(readings))
     assert (said.kind, said.code) == (Trouble.KEY, "InvalidKeyId")
@@ -180,11 +182,11 @@ def test_a_crowded_region_takes_no_more_standard_parameters() -> None:
     where = ground(crowded=True)
     assert refusal(put(), None, where).code == "ParameterLimitExceeded"
     assert admit(put(tier="Intelligent-Tiering"), None, where).tier == "Advanced"
-    assert admit(put(overwrite=True), Settled("String", Sealed("v")), where).tier == "Standard"
+    assert admit(put(overwrite=True), Settled("String", SealedText("v")), where).tier == "Standard"
 
 
 def test_a_hundredth_version_drops_the_oldest_unless_it_is_labelled() -> None:
-    present = Settled("String", Sealed("v"))
+    present = Settled("String", SealedText("v"))
     admit(put(overwrite=True), present, ground(versions=100))
     admit(put(overwrite=True), present, ground(versions=99, oldest_labelled=True))
     where = ground(versions=100, oldest_labelled=True)

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import Access, KeyState, Sealed
+from ssm_reconcile.model import Access, KeyState, SealedText
 from ssm_reconcile.stores.base import Put
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, KeyForm
@@ -36,7 +36,7 @@ def store(world: World) -> MemoryStore:
 
 
 def put(name: str, text: str = "v", *, overwrite: bool = False) -> Put:
-    return Put(name, Sealed(text), "String", overwrite)
+    return Put(name, SealedText(text), "String", overwrite)
 
 
 def names_of(store: MemoryStore) -> list[str]:
@@ -308,7 +308,7 @@ def test_pages_may_be_empty_and_cost_a_call_each(world: World, store: MemoryStor
 
 def test_an_image_that_is_not_in_the_region_is_dropped_in_silence(world: World, store: MemoryStore) -> None:
     world.region(store.place).images = frozenset({"ami-1"})
-    image = Put("/a", Sealed("ami-2"), "String", overwrite=False, data_type="aws:ec2:image")
+    image = Put("/a", SealedText("ami-2"), "String", overwrite=False, data_type="aws:ec2:image")
     assert store.put(image) == 1
     assert world.names(store.place) == []
 

@@ -13,8 +13,8 @@ from ssm_reconcile.change import (
     Create,
     Delete,
     Difference,
-    Expected,
     Hold,
+    Preconditions,
     Replace,
     Retag,
     Row,
@@ -22,7 +22,7 @@ from ssm_reconcile.change import (
     Update,
 )
 from ssm_reconcile.errors import Address, Finding, Severity
-from ssm_reconcile.model import Desired, Parameter
+from ssm_reconcile.model import DesiredParameter, Parameter
 from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import Origin, Record
 from ssm_reconcile.renderers.json import plan_document, report_document
@@ -37,15 +37,15 @@ def source(name: str, kind: str = "String", version: int = 2, **more: Any) -> Pa
     return Parameter(name, kind, version, NOW - timedelta(days=1), **more)
 
 
-def wanted(name: str, kind: str = "String", version: int = 2, **more: Any) -> Desired:
+def wanted(name: str, kind: str = "String", version: int = 2, **more: Any) -> DesiredParameter:
     key = more.pop("key_id", "alias/shop" if kind == "SecureString" else None)
     tags = more.pop("tags", {})
     made = source(name, kind, version, **more)
-    return Desired(name, made, tags, made.tier, key_id=key, key_identity=key)
+    return DesiredParameter(name, made, tags, made.tier, key_id=key, key_identity=key)
 
 
-def expected(source_version: int | None = 2, version: int | None = 1, day: int = 2) -> Expected:
-    return Expected(
+def expected(source_version: int | None = 2, version: int | None = 1, day: int = 2) -> Preconditions:
+    return Preconditions(
         source_version,
         None if source_version is None else NOW - timedelta(days=1),
         version,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile.change import Change, Difference, TagDiff
-from ssm_reconcile.plan import Against, Plan
+from ssm_reconcile.plan import Plan, PlanComparison
 from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
@@ -27,7 +27,7 @@ def view_of(plan: Plan) -> PlanView:
     return plan_view(read_plan_document(dumps(plans.document_of(plan))))
 
 
-VIEW = view_of(replace(plans.plan_of([MINE, ANYWAY, GONE]), against=Against((DROPPED,))))
+VIEW = view_of(replace(plans.plan_of([MINE, ANYWAY, GONE]), against=PlanComparison((DROPPED,))))
 
 
 def fold(text: str, title: str) -> str:
@@ -61,14 +61,14 @@ def test_what_only_the_spec_before_would_do_is_listed() -> None:
 
 def test_many_pending_changes_are_folded_by_path() -> None:
     many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
-    text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=Against())))
+    text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=PlanComparison())))
     assert "/shop/many/* × 400" in fold(text, "Pending anyway")
     assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
 
 def test_many_dropped_changes_are_folded_by_path() -> None:
     dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
-    text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=Against(dropped))))
+    text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=PlanComparison(dropped))))
     assert "/shop/many/* × 400" in fold(text, "Not done any more")
     assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
@@ -102,7 +102,7 @@ def test_the_terminal_tells_them_apart_too() -> None:
     ],
 )
 def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change) -> None:
-    view = view_of(replace(plans.plan_of([MINE, replace(pending, pending=True)]), against=Against()))
+    view = view_of(replace(plans.plan_of([MINE, replace(pending, pending=True)]), against=PlanComparison()))
     lines = [line for line in plan_text(view).splitlines() if re.search(r"/shop/b\b", line)]
     assert len([line for line in lines if "pending anyway" in line]) == 1
     assert len(lines) <= 2, "a delete or replacement may stand in the danger section, too"
@@ -114,7 +114,7 @@ def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change
 
 
 def test_a_saved_plan_says_what_it_was_compared_with() -> None:
-    document = plans.document_of(replace(plans.plan_of([MINE, ANYWAY]), against=Against((DROPPED,))))
+    document = plans.document_of(replace(plans.plan_of([MINE, ANYWAY]), against=PlanComparison((DROPPED,))))
     assert document["against"] == {
         "pending": 1,
         "dropped": [
