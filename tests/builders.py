@@ -52,7 +52,6 @@ from ssm_reconcile.model import (
 from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.progress import Progress
-from ssm_reconcile.prove import Proof, prove
 from ssm_reconcile.record import (
     OWNER,
     RECORD,
@@ -66,6 +65,7 @@ from ssm_reconcile.record import (
 from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import resolve
 from ssm_reconcile.session import Session
+from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
 from tests.doubles.clock import FakeClock
@@ -316,7 +316,7 @@ def judge(
         live=there,
         ring=target_ring,
         run=run,
-        settled=proof.settled,
+        settled=proof.equal,
         unproven=proof.unproven,
         readings=readings,
         only=tuple(Glob(text) for text in run.only),

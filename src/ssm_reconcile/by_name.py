@@ -27,7 +27,7 @@ from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import Standing, source_name, standing
 from ssm_reconcile.session import Session
-from ssm_reconcile.settle import View
+from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
 from ssm_reconcile.system import ReadPool
@@ -272,7 +272,7 @@ class NamePlanner:
 
 def plan_one_name(
     spec: Replication, session: Session, name: str
-) -> tuple[ReplicationPlan, Mapping[str, View]]:
+) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
     """Return the plan for one name in each target of a replication, and the listed targets; to explain it.
 
     Guards that count see this name only. Does not raise when a place cannot be read: a finding says why.

@@ -35,7 +35,7 @@ from ssm_reconcile.plan_findings import (
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
-from ssm_reconcile.settle import View, settle
+from ssm_reconcile.settle import TargetInput, settle
 from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.system import ReadPool
 
@@ -135,7 +135,7 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
 
 def look_closely(
     spec: Replication, session: Session, scope: PlanScope | None = None
-) -> tuple[ReplicationPlan, Mapping[str, View]]:
+) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
     """The plan of one replication, and each target that was listed as it was judged; never applied.
 
     With a `scope` nothing is listed, and guards that count see only the listings in it. Unlike
@@ -163,14 +163,14 @@ def _list_all(specs: Sequence[Replication], session: Session) -> Listings:
 
 def _judge(
     spec: Replication, session: Session, scope: PlanScope
-) -> tuple[ReplicationPlan, Mapping[str, View]]:
+) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
     """One replication: settle what is true, put every address into its row, let the guards decide."""
     source = scope.listings[spec.source.access]
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
         return _unplannable(spec, source, live), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
-    drafts, situation = settle(spec, source, whole, session, scope.addresses)
+    drafts, state = settle(spec, source, whole, session, scope.addresses)
     changes = tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order))
     part = ReplicationPlan(
         name=spec.name,
@@ -188,29 +188,27 @@ def _judge(
         findings=(
             *_place_findings(spec, source, live),
             *(
-                _selection_findings(spec, situation.selected, source, narrowed=bool(session.run.only))
+                _selection_findings(spec, state.selected, source, narrowed=bool(session.run.only))
                 if scope.addresses is None
                 else ()
             ),
             *find_renamed_spec(spec, source.place, {name: one.others for name, one in drafts.items()}, whole),
-            *find_unchecked_keys(spec, situation.rings),
-            *find_unusable_source_keys(
-                spec, source, situation.rings[SOURCE], changes, _unread(situation.views)
-            ),
+            *find_unchecked_keys(spec, state.rings),
+            *find_unusable_source_keys(spec, source, state.rings[SOURCE], changes, _unread(state.inputs)),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
             *value_findings(
                 spec.name, source.place.region, (note for one in drafts.values() for note in one.value_notes)
             ),
         ),
-        selected=situation.selected,
-        in_scope=situation.in_scope,
-        matched=situation.matched.union(*(draft.matched for draft in drafts.values())),
+        selected=state.selected,
+        in_scope=state.in_scope,
+        matched=state.matched.union(*(draft.matched for draft in drafts.values())),
         source_complete=source.complete,
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    rules = GuardRules(spec, session.run, situation.unconfirmed, reversed_roles)
-    return withhold_changes(part, rules), situation.views
+    rules = GuardRules(spec, session.run, state.unconfirmed, reversed_roles)
+    return withhold_changes(part, rules), state.inputs
 
 
 def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff | None) -> TargetPlan:
@@ -296,11 +294,11 @@ def _selection_findings(
     ]
 
 
-def _unread(views: Mapping[str, View]) -> set[str]:
+def _unread(inputs: Mapping[str, TargetInput]) -> set[str]:
     """The names of the source parameters whose values could not be read."""
     return {
         view.desired[address].source.name
-        for view in views.values()
+        for view in inputs.values()
         for address, found in view.context.readings.source.items()
         if isinstance(found, UnreadableValue)
     }

@@ -1,8 +1,16 @@
-"""Listings -> what each target needs, with every doubt settled that a decision rests on.
+"""Listings of one replication -> the diff of each target, with every tag confirmed that a decision needs.
 
-Bulk tag reads lag (aws-facts A2). They may speed a plan up, never decide against safety: before a
-parameter is called "not ours", and before a delete, replacement or retag is planned, its tags are
-read directly. A read may change the picture, so the rows are computed again until no doubt is left.
+Bulk reads of tags lag behind writes (aws-facts A2). They can save calls, but no decision against safety may
+depend on them: before a parameter counts as "not ours", and before a delete, a replacement or a retag is
+planned, its tags are read directly. A direct read can change the result, so all rows are computed again
+until no unconfirmed tag matters.
+
+Values are compared by versions first. The record of a replica names the source version that it was made
+from and the version that the replica had then. Where both still hold, the values are equal and are not
+read. All other values are read. This protects against accidents only: a person who writes both a value
+and our tags can fake a record; `--verify-values` reads every value.
+
+Cost: one ListTagsForResource for each tag to confirm, one GetParameters for each ten values to read.
 """
 
 from __future__ import annotations
@@ -17,6 +25,7 @@ from ssm_reconcile.diff import TargetDiff, addresses_to_confirm, diff
 from ssm_reconcile.diff.case import TargetContext, matching_patterns
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
+    IMAGE,
     SOURCE,
     DesiredParameter,
     Keyring,
@@ -28,38 +37,42 @@ from ssm_reconcile.model import (
     ValueRequest,
 )
 from ssm_reconcile.progress import Phase, Progress
-from ssm_reconcile.prove import CONFIRM_EACH, Proof, doubts, prove
-from ssm_reconcile.record import OWNER
+from ssm_reconcile.record import OWNER, Standing, proves_equal, record_of, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
-from ssm_reconcile.spec import Glob, Replication
+from ssm_reconcile.spec import Glob, Replication, Run
 from ssm_reconcile.stores.base import Reader
 from ssm_reconcile.system import ReadPool
 
-Asked: TypeAlias = tuple[str, ValueRequest]
-Answers: TypeAlias = dict[Asked, Reading | UnreadableValue]
-Told: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
-"""Tags as they were read directly, and the names that gave an error."""
-Ask: TypeAlias = Callable[[str, frozenset[str]], Told]
+CONFIRM_EACH = 50
+"""Up to this number of names, tags are read one by one; above it, one filtered listing is cheaper."""
+TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
+"""Tags that were read directly, by name (None: the parameter does not exist), and the reads that failed."""
+Addresses: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
+"""Canonical addresses by replication and target name."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One target as it was judged: what its rows were made from."""
+class TargetInput:
+    """Everything that the rows of one target were made from."""
 
     context: TargetContext
     desired: Mapping[str, DesiredParameter]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """All that is known of one replication. `unconfirmed`: tags that could not be read, and why.
+class ReplicationState:
+    """What is known of one replication.
 
-    `selected` counts source parameters; `in_scope` those of them that `--only` matches, by the patterns
-    `matched`; None where the run is not narrowed so.
-
-    `views` are the targets as they were judged last, by name; there once everything is settled. `rings`
-    are the KMS keys that matter, by end.
+    Args:
+        source: The listing of the source.
+        live: The listing of each target that was listed completely, by target name.
+        selected: Number of source parameters that the rules select.
+        in_scope: Number of them that `--only` matches; None without `--only`.
+        matched: The patterns of `--only` that match one of them.
+        unconfirmed: Why tags could not be read, by end (`SOURCE` or a target name) and canonical name.
+        inputs: The input of the last diff, by target name; empty until `settle` returns.
+        rings: The KMS keys that matter, by end.
     """
 
     source: Listing
@@ -68,13 +81,12 @@ class Situation:
     in_scope: int | None = None
     matched: frozenset[str] = frozenset()
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    views: Mapping[str, View] = field(default_factory=dict)
+    inputs: Mapping[str, TargetInput] = field(default_factory=dict)
     rings: Mapping[str, Keyring] = field(default_factory=dict)
 
-    def learn(
-        self, end: str, fresh: Mapping[str, Tags | None], failed: Mapping[str, StoreError]
-    ) -> Situation:
-        """The situation after some tags of one end were read directly."""
+    def with_tags(self, end: str, reads: TagReads) -> ReplicationState:
+        """Return the state after some tags of one end were read directly."""
+        fresh, failed = reads
         unread = {
             (end, name): f"its tags could not be confirmed ({failure.code})"
             for name, failure in failed.items()
@@ -85,37 +97,10 @@ class Situation:
         live = {**self.live, end: self.live[end].with_tags(fresh)}
         return replace(self, live=live, unconfirmed=known)
 
-    def unasked(self, end: str, names: frozenset[str]) -> frozenset[str]:
-        """Those of some names whose tags were not asked for yet."""
+    def not_read(self, end: str, names: frozenset[str]) -> frozenset[str]:
+        """Return those of some names whose tags were not read directly yet, with or without success."""
         confirmed = (self.source if end == SOURCE else self.live[end]).confirmed
         return frozenset(n for n in names if n not in confirmed and (end, n) not in self.unconfirmed)
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """One replication while it is being settled: who to ask, and how to judge."""
-
-    spec: Replication
-    session: Session
-    now: datetime
-    rings: Mapping[str, Keyring]
-    answers: Answers
-    only: tuple[Glob, ...] = ()
-    addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
-    """The addresses that the run may plan for, by replication and target; None: all."""
-    resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
-    """What was resolved last for a target, and from which state of the source."""
-
-    def reader(self, end: str) -> Reader:
-        """The reader of the source or of a target."""
-        access = self.spec.source.access if end == SOURCE else self.spec.target(end).access
-        return self.session.places.store(access)
-
-    def addresses_in(self, target: str) -> frozenset[str] | None:
-        """Return the canonical addresses that the run may plan for in a target; None for all of them."""
-        if self.addresses is None:
-            return None
-        return self.addresses.get((self.spec.name, target), frozenset())
 
 
 def settle(
@@ -123,188 +108,320 @@ def settle(
     source: Listing,
     live: Mapping[str, Listing],
     session: Session,
-    addresses: Mapping[tuple[str, str], frozenset[str]] | None = None,
-) -> tuple[dict[str, TargetDiff], Situation]:
-    """What each listed target needs. Reads only what the proof by versions leaves open."""
-    only = tuple(Glob(text) for text in session.run.only)
-    situation = _selection(spec, Situation(source, live), only)
-    situation = replace(situation, rings=_rings(spec, situation, session))
-    settling = Settling(spec, session, session.clock.now(), situation.rings, {}, only, addresses)
-    situation = _settle_ownership(settling, situation)
+    addresses: Addresses | None = None,
+) -> tuple[dict[str, TargetDiff], ReplicationState]:
+    """Return the diff of each target, and what is known of the replication then.
+
+    Args:
+        spec: The replication, narrowed to the targets of the run.
+        source: The listing of the source.
+        live: The listings of the targets that were listed completely, by target name.
+        session: The session of the run.
+        addresses: The addresses that a run for some names may plan for; None in a full run.
+    """
+    state = _selection(spec, ReplicationState(source, live), session.run)
+    state = replace(state, rings=_resolve_keys(spec, state, session))
+    reads = _ReplicationReads(spec, session, session.clock.now(), state.rings, addresses)
+    state = reads.confirm_owners(state)
+    # The loop ends: each pass reads the tags of at least one more name, and no name is read twice. Two or
+    # three passes are usual; a pass without new reads costs no call.
     while True:
-        views = _views(settling, situation)
-        drafts = {name: diff(view.context, view.desired) for name, view in views.items()}
-        wanted = {end: situation.unasked(end, names) for end, names in addresses_to_confirm(drafts).items()}
+        inputs = reads.inputs(state)
+        diffs = {name: diff(one.context, one.desired) for name, one in inputs.items()}
+        wanted = {end: state.not_read(end, names) for end, names in addresses_to_confirm(diffs).items()}
         if not any(wanted.values()):
-            return drafts, replace(situation, views=views)
-        situation = _learnt(
-            situation,
-            wanted,
-            lambda end, names: observe.confirm_tags(settling.reader(end), names, session.progress),
-        )
+            return diffs, replace(state, inputs=inputs)
+        state = _read_tags(state, wanted, reads.tags)
 
 
-def _selection(spec: Replication, situation: Situation, only: tuple[Glob, ...]) -> Situation:
-    """Return the situation with the number of selected source parameters, and what `--only` leaves of it."""
-    source = situation.source
+def _selection(spec: Replication, state: ReplicationState, run: Run) -> ReplicationState:
+    """Return the state with the number of selected source parameters, and of those that `--only` matches."""
+    source = state.source
     names = [one.name for one in source.parameters.values() if spec.rule_for(one.name, one.type) is not None]
-    if not only:
-        return replace(situation, selected=len(names))
+    if not run.only:
+        return replace(state, selected=len(names))
+    only = tuple(map(Glob, run.only))
     matched: set[str] = set()
     in_scope = 0
     for name in names:
-        landing = {
-            spec.address(name, source.place, live.place, target) for target, live in situation.live.items()
-        }
-        patterns = matching_patterns(only, {name, *landing})
+        placed = {spec.address(name, source.place, live.place, target) for target, live in state.live.items()}
+        patterns = matching_patterns(only, {name, *placed})
         in_scope += bool(patterns)
         matched |= patterns
-    return replace(situation, selected=len(names), in_scope=in_scope, matched=frozenset(matched))
+    return replace(state, selected=len(names), in_scope=in_scope, matched=frozenset(matched))
 
 
-def _learnt(situation: Situation, wanted: Mapping[str, frozenset[str]], ask: Ask) -> Situation:
-    """The situation after some tags of each end were read: each has quotas of its own, so all at once."""
-    ends = [end for end, names in sorted(wanted.items()) if names]
-    with ReadPool(max_workers=max(1, len(ends))) as pool:
-        for end, told in zip(ends, pool.map(lambda end: ask(end, wanted[end]), ends), strict=True):
-            situation = situation.learn(end, *told)
-    return situation
-
-
-def _rings(spec: Replication, situation: Situation, session: Session) -> dict[str, Keyring]:
-    """The KMS keys that matter, resolved in every place."""
-    ring = observe.resolve_keys(session.places.store(spec.source.access), source_keys(spec, situation.source))
+def _resolve_keys(spec: Replication, state: ReplicationState, session: Session) -> dict[str, Keyring]:
+    """Return the KMS keys that matter, resolved in every place."""
+    places = session.places
+    ring = observe.resolve_keys(places.store(spec.source.access), source_keys(spec, state.source))
     rings = {SOURCE: ring}
-    for name, live in situation.live.items():
+    for name, live in state.live.items():
         target = spec.target(name)
-        references = target_keys(spec, target, situation.source, live, ring)
-        rings[name] = observe.resolve_keys(session.places.store(target.access), references)
+        references = target_keys(spec, target, state.source, live, ring)
+        rings[name] = observe.resolve_keys(places.store(target.access), references)
     return rings
 
 
-def _asked_for(
-    settling: Settling, desired: Mapping[str, Mapping[str, DesiredParameter]]
-) -> Mapping[str, Mapping[str, DesiredParameter]]:
-    """What a run narrowed by `--only`, or for some names, is about: nothing else is read for it."""
-    if not settling.only and settling.addresses is None:
-        return desired
-    return {
-        name: {
-            address: one
-            for address, one in every.items()
-            if ((chosen := settling.addresses_in(name)) is None or address in chosen)
-            and (not settling.only or matching_patterns(settling.only, (one.name, one.source.name)))
+def _read_tags(
+    state: ReplicationState,
+    wanted: Mapping[str, frozenset[str]],
+    read: Callable[[str, frozenset[str]], TagReads],
+) -> ReplicationState:
+    """Return the state after tags of each end were read; all ends at once, since each has its own quotas."""
+    ends = [end for end, names in sorted(wanted.items()) if names]
+    with ReadPool(max_workers=max(1, len(ends))) as pool:
+        for end, found in zip(ends, pool.map(lambda end: read(end, wanted[end]), ends), strict=True):
+            state = state.with_tags(end, found)
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class _ReplicationReads:
+    """The direct reads of one replication; each value is read once, however often the rows are computed."""
+
+    spec: Replication
+    session: Session
+    now: datetime
+    rings: Mapping[str, Keyring]
+    addresses: Addresses | None
+    values: dict[tuple[str, ValueRequest], Reading | UnreadableValue] = field(default_factory=dict)
+    resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
+    """By target name: the source listing that was resolved last, and the result."""
+
+    @property
+    def only(self) -> tuple[Glob, ...]:
+        return tuple(map(Glob, self.session.run.only))
+
+    def reader(self, end: str) -> Reader:
+        """Return the reader of the source or of a target."""
+        access = self.spec.source.access if end == SOURCE else self.spec.target(end).access
+        return self.session.places.store(access)
+
+    def tags(self, end: str, names: frozenset[str]) -> TagReads:
+        """Read the tags of some names of one end directly."""
+        return observe.confirm_tags(self.reader(end), names, self.session.progress)
+
+    def confirm_owners(self, state: ReplicationState) -> ReplicationState:
+        """Confirm each parameter that bulk reads call "not ours".
+
+        Up to CONFIRM_EACH names are read one by one. For more, one listing filtered by the owner tag finds
+        the few that do carry it, and only those are read.
+        """
+        desired = self._in_run(self.desired(state))
+        owners = self.spec.owners(state.source.place)
+
+        def read(name: str, suspects: frozenset[str]) -> TagReads:
+            reader = self.reader(name)
+            if len(suspects) > CONFIRM_EACH:
+                self.session.progress(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
+                try:
+                    suspects &= reader.names_tagged(OWNER, owners)
+                except StoreError as failure:
+                    return {}, dict.fromkeys(suspects, failure)
+            return self.tags(name, suspects)
+
+        suspects = {
+            name: frozenset(unconfirmed_strangers(self.spec, desired[name], state.source, live))
+            for name, live in state.live.items()
         }
-        for name, every in desired.items()
-    }
+        return _read_tags(state, suspects, read)
 
+    def desired(self, state: ReplicationState) -> dict[str, dict[str, DesiredParameter]]:
+        """Return what each target should hold, by target name and canonical address."""
+        for name, live in state.live.items():
+            # `resolve` takes only the place from the listing of the target, so the result depends on the
+            # listing of the source alone: it is kept until tags of the source are read again.
+            if name not in self.resolved or self.resolved[name][0] is not state.source:
+                desired = resolve(
+                    self.spec,
+                    self.spec.target(name),
+                    state.source,
+                    live,
+                    source_ring=self.rings[SOURCE],
+                    target_ring=self.rings[name],
+                    now=self.now,
+                )
+                self.resolved[name] = (state.source, desired)
+        return {name: self.resolved[name][1] for name in state.live}
 
-def _desired(settling: Settling, situation: Situation) -> dict[str, dict[str, DesiredParameter]]:
-    """What each target should hold. Of a target's own listing `resolve` takes the place only."""
-    for name, live in situation.live.items():
-        if name not in settling.resolved or settling.resolved[name][0] is not situation.source:
-            desired = resolve(
-                settling.spec,
-                settling.spec.target(name),
-                situation.source,
-                live,
-                source_ring=settling.rings[SOURCE],
-                target_ring=settling.rings[name],
-                now=settling.now,
+    def _addresses_in(self, target: str) -> frozenset[str] | None:
+        if self.addresses is None:
+            return None
+        return self.addresses.get((self.spec.name, target), frozenset())
+
+    def _in_run(
+        self, desired: Mapping[str, Mapping[str, DesiredParameter]]
+    ) -> Mapping[str, Mapping[str, DesiredParameter]]:
+        """Return the addresses that the run may plan for: no other value or tag is read."""
+        only = self.only
+        if not only and self.addresses is None:
+            return desired
+        return {
+            name: {
+                address: one
+                for address, one in every.items()
+                if ((chosen := self._addresses_in(name)) is None or address in chosen)
+                and (not only or matching_patterns(only, (one.name, one.source.name)))
+            }
+            for name, every in desired.items()
+        }
+
+    def inputs(self, state: ReplicationState) -> dict[str, TargetInput]:
+        """Return the diff input of each target; reads the values that are not known yet."""
+        desired = self.desired(state)
+        in_run = self._in_run(desired)
+        proofs = {
+            name: prove(self.spec, name, in_run[name], state.source, live, self.session.run)
+            for name, live in state.live.items()
+        }
+        self._read_values(proofs)
+        return {
+            name: TargetInput(
+                TargetContext(
+                    replication=self.spec,
+                    target=self.spec.target(name),
+                    source=state.source,
+                    live=live,
+                    ring=self.rings[name],
+                    run=self.session.run,
+                    settled=proofs[name].equal,
+                    unproven=proofs[name].unproven,
+                    readings=self._readings(name, proofs[name]),
+                    only=self.only,
+                    addresses=self._addresses_in(name),
+                ),
+                desired[name],
             )
-            settling.resolved[name] = (situation.source, desired)
-    return {name: settling.resolved[name][1] for name in situation.live}
+            for name, live in state.live.items()
+        }
+
+    def _read_values(self, proofs: Mapping[str, Proof]) -> None:
+        """Read the values that no earlier pass has read: all ends at once, each name once."""
+        wanted: dict[str, dict[tuple[str, ValueRequest], ValueRequest]] = {}
+        for name, proof in proofs.items():
+            for end, questions in ((SOURCE, proof.source), (name, proof.live)):
+                for question in questions.values():
+                    if (end, question) not in self.values:
+                        wanted.setdefault(end, {})[end, question] = question
+
+        def read(end: str) -> dict[tuple[str, ValueRequest], Reading | UnreadableValue]:
+            session = self.session
+            decrypt = not session.run.no_decrypt
+            return observe.read(self.reader(end), wanted[end], session.key, session.progress, decrypt=decrypt)
+
+        with ReadPool(max_workers=max(1, len(wanted))) as pool:
+            for found in pool.map(read, sorted(wanted)):
+                self.values.update(found)
+
+    def _readings(self, name: str, proof: Proof) -> ValueReadings:
+        """Return the values of one target; neither side is shown where one of them looks like a secret."""
+        source = {address: self.values[SOURCE, question] for address, question in proof.source.items()}
+        live = {address: self.values[name, question] for address, question in proof.live.items()}
+        for address, held in live.items():
+            pair = (source[address], held)
+            if any(isinstance(one, Reading) and one.looks_secret for one in pair):
+                source[address], live[address] = map(_hidden, pair)
+        return ValueReadings(source, live)
 
 
-def _settle_ownership(settling: Settling, situation: Situation) -> Situation:
-    """No parameter is called "not ours" on the word of bulk reads.
-
-    A few are asked one by one; for many, one scan finds those that do carry our owner tag.
-    """
-    desired = _asked_for(settling, _desired(settling, situation))
-    owners = settling.spec.owners(situation.source.place)
-
-    def ask(name: str, suspects: frozenset[str]) -> Told:
-        reader = settling.reader(name)
-        if len(suspects) > CONFIRM_EACH:
-            settling.session.progress(Progress(str(reader.place), Phase.CONFIRMING, 0, len(suspects)))
-            try:
-                suspects &= reader.names_tagged(OWNER, owners)
-            except StoreError as failure:
-                return {}, dict.fromkeys(suspects, failure)
-        return observe.confirm_tags(reader, suspects, settling.session.progress)
-
-    suspects = {
-        name: frozenset(doubts(settling.spec, desired[name], situation.source, live))
-        for name, live in situation.live.items()
-    }
-    return _learnt(situation, suspects, ask)
-
-
-def _views(settling: Settling, situation: Situation) -> dict[str, View]:
-    """Every target with all that its rows are made from, as far as it is known now."""
-    desired = _desired(settling, situation)
-    asked_for = _asked_for(settling, desired)
-    proofs = {
-        name: prove(settling.spec, name, asked_for[name], situation.source, live, settling.session.run)
-        for name, live in situation.live.items()
-    }
-    _ask(settling, proofs)
-    return {
-        name: View(
-            TargetContext(
-                replication=settling.spec,
-                target=settling.spec.target(name),
-                source=situation.source,
-                live=live,
-                ring=settling.rings[name],
-                run=settling.session.run,
-                settled=proofs[name].settled,
-                unproven=proofs[name].unproven,
-                readings=_readings(settling, name, proofs[name]),
-                only=settling.only,
-                addresses=settling.addresses_in(name),
-            ),
-            desired[name],
-        )
-        for name, live in situation.live.items()
-    }
-
-
-def _ask(settling: Settling, proofs: Mapping[str, Proof]) -> None:
-    """Reads what is open and was not read before: all ends at the same time, each name once."""
-    open_questions: dict[str, dict[Asked, ValueRequest]] = {}
-    for name, proof in proofs.items():
-        for end, questions in ((SOURCE, proof.source), (name, proof.live)):
-            for question in questions.values():
-                asked = (end, question)
-                if asked not in settling.answers:
-                    open_questions.setdefault(end, {})[asked] = question
-
-    def read(end: str) -> Answers:
-        return observe.read(
-            settling.reader(end),
-            open_questions[end],
-            settling.session.key,
-            settling.session.progress,
-            decrypt=not settling.session.run.no_decrypt,
-        )
-
-    with ReadPool(max_workers=max(1, len(open_questions))) as pool:
-        for answers in pool.map(read, sorted(open_questions)):
-            settling.answers.update(answers)
-
-
-def _readings(settling: Settling, name: str, proof: Proof) -> ValueReadings:
-    source = {address: settling.answers[SOURCE, question] for address, question in proof.source.items()}
-    live = {address: settling.answers[name, question] for address, question in proof.live.items()}
-    for address, held in live.items():
-        pair = (source[address], held)
-        if any(isinstance(one, Reading) and one.looks_secret for one in pair):
-            source[address], live[address] = map(_not_shown, pair)
-    return ValueReadings(source, live)
-
-
-def _not_shown(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
-    """Return a reading without its excerpt: the other side of the same address looks like a secret."""
+def _hidden(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
     return replace(reading, excerpt=None, cut=False) if isinstance(reading, Reading) else reading
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What versions prove about one target, and which values must be read; by canonical address.
+
+    Args:
+        equal: Addresses whose values are equal, as their versions prove.
+        source: Source values to read.
+        live: Values of the target to read.
+        unproven: SecureStrings that would have to be read, and must not (`--no-decrypt`).
+    """
+
+    equal: frozenset[str] = frozenset()
+    source: Mapping[str, ValueRequest] = field(default_factory=dict)
+    live: Mapping[str, ValueRequest] = field(default_factory=dict)
+    unproven: frozenset[str] = frozenset()
+
+
+def prove(
+    replication: Replication,
+    target: str,
+    desired: Mapping[str, DesiredParameter],
+    source: Listing,
+    live: Listing,
+    run: Run,
+) -> Proof:
+    """Return which values versions prove to be equal, and which must be read.
+
+    Args:
+        replication: The replication that the target belongs to.
+        target: The name of the target.
+        desired: What the target should hold, by canonical address; only these addresses are examined.
+        source: The listing of the source.
+        live: The listing of the target.
+        run: `verify_values` reads every value, `no_decrypt` no SecureString.
+    """
+    claim = replication.claim(source.place)
+    region = "" if source.place.region == live.place.region else source.place.region
+    equal: set[str] = set()
+    unproven: set[str] = set()
+    from_source: dict[str, ValueRequest] = {}
+    from_live: dict[str, ValueRequest] = {}
+    for address, wanted in desired.items():
+        there = live.parameters.get(address)
+        if wanted.skip or wanted.chained or wanted.problems:
+            continue
+        tags = live.tags_of(address)
+        status = standing(tags, live.arn(address), claim, placed=True)
+        if there is not None and not _value_matters(replication, target, status, tags):
+            continue
+        secret = wanted.source.is_secret or (there is not None and there.is_secret)
+        record = record_of(tags) if status is Standing.OURS else None
+        show = not (wanted.hidden or secret or (record is not None and record.key != "none"))
+        if there is not None and record is not None and proves_equal(record, wanted, there, source.place):
+            equal.add(address)
+            if not run.verify_values:
+                continue
+        if run.no_decrypt and secret:
+            if there is not None and address not in equal:
+                unproven.add(address)
+            continue
+        if there is None and not show and not wanted.substitutions:
+            continue  # a new SecureString is read when it is written
+        lifted = all(map(replication.shows, {wanted.source.name, wanted.name}))
+        from_source[address] = _source_question(wanted, region, show=show, lifted=lifted)
+        if there is not None:
+            from_live[address] = ValueRequest(there.name, (), show, lifted=lifted)
+    return Proof(frozenset(equal), from_source, from_live, frozenset(unproven))
+
+
+def _source_question(wanted: DesiredParameter, region: str, *, show: bool, lifted: bool) -> ValueRequest:
+    source, substitutions = wanted.source, wanted.substitutions
+    pattern = source.allowed_pattern if substitutions else ""
+    return ValueRequest(
+        source.name, substitutions, show, pattern, lifted, "" if source.data_type == IMAGE else region
+    )
+
+
+def _value_matters(replication: Replication, target: str, status: Standing, tags: Tags) -> bool:
+    """Whether a row can depend on the value of a live parameter."""
+    if replication.skip_sync.applies(tags, target) or replication.skip_sync.is_doubtful(tags, target):
+        return False
+    return status in (Standing.OURS, Standing.FREE)
+
+
+def unconfirmed_strangers(
+    replication: Replication, desired: Mapping[str, DesiredParameter], source: Listing, live: Listing
+) -> list[str]:
+    """Return the addresses that only bulk reads call "not ours", sorted."""
+    claim = replication.claim(source.place)
+    return sorted(
+        address
+        for address in desired
+        if address in live.parameters
+        and address not in live.confirmed
+        and standing(live.tags_of(address), live.arn(address), claim, placed=True) is Standing.FREE
+    )

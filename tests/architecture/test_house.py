@@ -90,7 +90,7 @@ def test_no_room_takes_up_more_than_a_fifth_of_the_house() -> None:
 BREACHES = {
     "resolve.py": ("import ssm_reconcile.reconcile", "Imports run downwards only"),
     "shape.py": ("import time", "The core computes"),
-    "prove.py": ("import boto3", "AWS is known where a place is opened, and nowhere else"),
+    "plan_findings.py": ("import boto3", "AWS is known where a place is opened, and nowhere else"),
     "stores/base.py": ("import ssm_reconcile.plan", "Stores know parameters, not plans"),
     "report.py": ("import yaml", "YAML is known in load only; the library jsonschema is for tests"),
     "observe.py": ("import rich", "Options and terminals are known in cli only"),

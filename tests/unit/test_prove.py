@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.model import SECURE, DesiredParameter, Problem, ProblemKind, Substitution
-from ssm_reconcile.prove import Proof, doubts, prove
 from ssm_reconcile.record import digest, rewrite_digest
+from ssm_reconcile.settle import Proof, prove, unconfirmed_strangers
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
 from ssm_reconcile.spec import Run
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
@@ -39,18 +39,18 @@ def asked(found: Proof) -> tuple[frozenset[str], frozenset[str]]:
 @pytest.mark.parametrize("kind", ["String", "StringList", SECURE])
 def test_versions_settle_what_is_ours_and_nothing_is_read(kind: str) -> None:
     found = proof(desired(kind=kind), replica(held(kind=kind)))
-    assert found == Proof(settled=QUESTIONS)
+    assert found == Proof(equal=QUESTIONS)
 
 
 def test_verify_values_reads_both_sides_of_what_is_settled_too() -> None:
     found = proof(desired(kind=SECURE), replica(SECRET), Run(verify_values=True))
-    assert (found.settled, asked(found)) == (QUESTIONS, (QUESTIONS, QUESTIONS))
+    assert (found.equal, asked(found)) == (QUESTIONS, (QUESTIONS, QUESTIONS))
 
 
 @pytest.mark.parametrize("changed", [{"version": 2}, {"source_version": 2}, {"rewrite": "0" * 16}])
 def test_what_versions_do_not_settle_is_read_on_both_sides(changed: dict[str, Any]) -> None:
     found = proof(desired(kind=SECURE), replica(SECRET, record=changed))
-    assert (found.settled, asked(found)) == (frozenset(), (QUESTIONS, QUESTIONS))
+    assert (found.equal, asked(found)) == (frozenset(), (QUESTIONS, QUESTIONS))
 
 
 def test_what_is_not_ours_is_read_on_both_sides() -> None:
@@ -109,7 +109,7 @@ def test_a_question_about_the_source_carries_its_rewrites_and_one_about_the_repl
 def test_the_same_rewrite_as_recorded_is_settled() -> None:
     rules = (Substitution("a", "b"),)
     live = replica(held(), record={"rewrite": rewrite_digest(rules)})
-    assert proof(desired(substitutions=rules), live).settled == QUESTIONS
+    assert proof(desired(substitutions=rules), live).equal == QUESTIONS
 
 
 @pytest.mark.parametrize(("source", "live"), [("String", SECURE), (SECURE, "String"), (SECURE, SECURE)])
@@ -133,11 +133,11 @@ def test_without_decryption_plain_values_are_read() -> None:
 
 def test_without_decryption_versions_still_settle_even_when_values_are_to_be_verified() -> None:
     found = proof(desired(kind=SECURE), replica(SECRET), Run(no_decrypt=True, verify_values=True))
-    assert found == Proof(settled=QUESTIONS)
+    assert found == Proof(equal=QUESTIONS)
 
 
 def test_a_copied_record_settles_nothing() -> None:
-    assert not proof(desired(), replica(held(), record={"own": digest("arn:x")})).settled
+    assert not proof(desired(), replica(held(), record={"own": digest("arn:x")})).equal
 
 
 def test_opting_out_is_asked_for_this_target() -> None:
@@ -155,7 +155,7 @@ class TestDoubts:
             confirmed=frozenset({live.name}) if confirmed else frozenset(),
         )
         wanted = {"/p/a": desired(), "/p/absent": desired("/p/absent")}
-        return doubts(replication(), wanted, listing(HERE), there)
+        return unconfirmed_strangers(replication(), wanted, listing(HERE), there)
 
     def test_what_would_be_called_not_ours_is_doubted(self) -> None:
         assert self.found(replica(held(), own_tags=False)) == ["/p/a"]

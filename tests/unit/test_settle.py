@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.prove import CONFIRM_EACH
+from ssm_reconcile.settle import CONFIRM_EACH
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import Adopt, Run
 from tests.builders import Stage, counted, replication, target

@@ -6,7 +6,7 @@ import pytest
 
 from ssm_reconcile.model import IMAGE, Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.prove import prove
+from ssm_reconcile.settle import prove
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
 from tests.builders import Stage, desired, listing, parameter, replication, target
 

@@ -22,7 +22,7 @@ from ssm_reconcile.explain import facts, remedies
 from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.settle import View
+from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import Replication
 
 LONGEST_LINE = 4000
@@ -62,7 +62,7 @@ def explain(
     name: str,
     spec: Replication,
     part: ReplicationPlan,
-    views: Mapping[str, View],
+    views: Mapping[str, TargetInput],
     command: CommandLine = CommandLine(),  # noqa: B008 - frozen
     whole: ReplicationPlan | None = None,
 ) -> Iterator[Explanation]:
