@@ -6,6 +6,7 @@ The limits are those of the API references; moto accepts more than AWS for some 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def tagged(store: SsmStore) -> set[str]:
             10,
             lambda store: set(store.values(NAMES, decrypt=False).found),
         ),
-        ("_tagging", "GetResources", lambda body: body["ResourcesPerPage"], 100, tagged),
+        ("_clients.tagging", "GetResources", lambda body: body["ResourcesPerPage"], 100, tagged),
     ],
     ids=["list", "names", "tagged names", "values", "tags"],
 )
@@ -76,7 +77,7 @@ def test_a_page_is_as_large_as_aws_allows_and_no_larger(
     most: int,
     ask: Callable[[SsmStore], set[str]],
 ) -> None:
-    wire = Wire(getattr(store, service), operation)
+    wire = Wire(attrgetter(service)(store), operation)
     assert ask(store) == set(NAMES)
     sizes = [size(body) for body in wire.bodies]
     assert len(sizes) > 1, "one page would prove nothing"

@@ -129,7 +129,8 @@ def test_a_read_survives_what_passes(store: SsmStore) -> None:
     wire = Wire(store._ssm, "GetParameters").answers_once_each(*passing[:2])
     assert set(store.values(["/a"], decrypt=True).found) == {"/a"}
     assert len(wire.bodies) == 3
-    wire = Wire(store._tagging, "GetResources").answers_once_each(lambda: refusal("ThrottledException"))
+    tagging = store._clients.tagging
+    wire = Wire(tagging, "GetResources").answers_once_each(lambda: refusal("ThrottledException"))
     assert list(store.tagged()) == [{}]
     assert len(wire.bodies) == 2
 
@@ -142,7 +143,7 @@ def test_a_tagging_endpoint_that_never_answers_is_given_up_after_two_tries(
     store: SsmStore, clock: FakeClock, fault: str
 ) -> None:
     hook, _ = FAULTS[fault]
-    wire = Wire(store._tagging, "GetResources").answers(lambda _: hook())
+    wire = Wire(store._clients.tagging, "GetResources").answers(lambda _: hook())
     for listing in (store.tagged(), store.tagged()):
         with pytest.raises(StoreError) as caught:
             list(listing)
@@ -155,7 +156,7 @@ def test_a_tagging_endpoint_that_never_answers_is_given_up_after_two_tries(
 def test_an_error_that_the_tagging_service_answers_is_not_taken_for_an_unreachable_endpoint(
     store: SsmStore,
 ) -> None:
-    wire = Wire(store._tagging, "GetResources").answers(
+    wire = Wire(store._clients.tagging, "GetResources").answers(
         lambda _: refusal("InternalServiceException", status=500)
     )
     with pytest.raises(StoreError) as caught:
@@ -169,7 +170,7 @@ def test_the_tagging_endpoint_has_short_limits_and_no_other_endpoint_has(store: 
     def limits(client: Any) -> tuple[float, float]:
         return client.meta.config.connect_timeout, client.meta.config.read_timeout
 
-    assert limits(store._tagging) == (3, 15)
+    assert limits(store._clients.tagging) == (3, 15)
     assert limits(store._ssm) == (5, 30)
 
 
@@ -241,7 +242,7 @@ def test_tags_begin_anew_when_their_token_expires(store: SsmStore) -> None:
         listed = [{"ResourceARN": arn, "Tags": [{"Key": "k", "Value": name}]}]
         return lambda: answer(200, {"ResourceTagMappingList": listed, "PaginationToken": token})
 
-    wire = Wire(store._tagging, "GetResources")
+    wire = Wire(store._clients.tagging, "GetResources")
     wire.answers_once_each(
         tagged("a", "1"),
         lambda: refusal("PaginationTokenExpiredException"),
@@ -259,7 +260,7 @@ def test_tags_begin_anew_when_their_token_expires(store: SsmStore) -> None:
 def test_an_answer_nobody_can_read_is_never_taken_for_an_empty_place(store: SsmStore, body: str) -> None:
     calls: dict[str, tuple[Any, Callable[[], object]]] = {
         "DescribeParameters": (store._ssm, lambda: list(store.describe())),
-        "GetResources": (store._tagging, lambda: list(store.tagged())),
+        "GetResources": (store._clients.tagging, lambda: list(store.tagged())),
         "ListTagsForResource": (store._ssm, lambda: store.tags("/a/b")),
         "ListAliases": (store._keys._kms, lambda: store.keys(["alias/app"])),
         "DeleteParameters": (store._ssm, lambda: store.delete(["/a"])),
@@ -484,7 +485,7 @@ def test_an_endpoint_where_nobody_listens_is_unreachable(
 
 
 def test_an_endpoint_that_is_no_url_is_told_so(there: Aws) -> None:
-    there._door._endpoint_url = "nonsense"
+    there._clients.endpoint_url = "nonsense"
     assert refused(there).code == "InvalidEndpoint"
 
 
@@ -510,13 +511,13 @@ class Roles:
     def __init__(self, there: Aws, **access: Any) -> None:
         self.access = Access(**{"region": FAR, "role_arn": ROLE, "sts_region": HOME, **access})
         self.there = there
-        self.clients = there._door.open(self.access)
+        self.clients = there._clients.create(self.access)
         provider = self.clients.sts._request_signer._credentials._refresh_using.__self__  # type: ignore[attr-defined]  # botocore's own
         self.urls = [sts.meta.endpoint_url for sts in provider.endpoints]
         self.wires = [Wire(sts, "AssumeRole") for sts in provider.endpoints]
 
     def identify(self) -> str:
-        return self.there._door.identify(self.clients, self.access)[1]
+        return self.there._clients.identify(self.clients, self.access)[1]
 
     def failure(self) -> StoreError:
         with pytest.raises(StoreError) as caught:

@@ -91,7 +91,7 @@ def test_a_role_is_assumed_again_when_its_hour_is_over(there: Aws) -> None:
 def test_an_endpoint_of_the_command_line_is_every_services() -> None:
     clock = FakeClock()
     with aws(clock=clock, endpoint_url="http://127.0.0.1:1") as there:
-        clients = there._door.open(Access(REGION, role_arn="arn:aws:iam::210987654321:role/sync"))
+        clients = there._clients.create(Access(REGION, role_arn="arn:aws:iam::210987654321:role/sync"))
     made = (clients.ssm, clients.kms, clients.tagging, clients.sts)
     assert {client.meta.endpoint_url for client in made} == {"http://127.0.0.1:1"}
 
@@ -99,7 +99,7 @@ def test_an_endpoint_of_the_command_line_is_every_services() -> None:
 def test_the_endpoint_variables_of_boto3_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", "http://127.0.0.1:2")
-    clients = Aws(clock=FakeClock())._door.open(Access(REGION))
+    clients = Aws(clock=FakeClock())._clients.create(Access(REGION))
     assert (clients.ssm.meta.endpoint_url, clients.kms.meta.endpoint_url) == (
         "http://127.0.0.1:2",
         "http://127.0.0.1:1",
@@ -107,8 +107,8 @@ def test_the_endpoint_variables_of_boto3_are_honoured(monkeypatch: pytest.Monkey
 
 
 def test_clients_tell_who_they_are_and_leave_retries_and_connections_to_us(there: Aws) -> None:
-    there._door._parallelism = 32
-    clients = there._door.open(Access(REGION))
+    there._clients.parallelism = 32
+    clients = there._clients.create(Access(REGION))
     for client in (clients.ssm, clients.kms, clients.tagging, clients.sts):
         config: Any = client.meta.config
         assert config.retries == {"mode": "standard", "total_max_attempts": 1}

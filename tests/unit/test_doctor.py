@@ -10,14 +10,15 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile import doctor
-from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed, targets
-from ssm_reconcile.doctor.text import document, text
+from ssm_reconcile.cli.doctor import document, text
+from ssm_reconcile.doctor import targets
+from ssm_reconcile.doctor.checks import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState
 from ssm_reconcile.places import Connect
 from ssm_reconcile.spec import KeyRule, Run
 from ssm_reconcile.stores.base import Settings
-from ssm_reconcile.stores.settings import moment_in
+from ssm_reconcile.stores.ssm import moment_in
 from tests.builders import Stage, replication, store_error, unwatched
 from tests.builders import target as target_of
 from tests.fake_aws.store import Memory, MemoryStore
@@ -62,10 +63,10 @@ def test_a_world_in_order_is_found_in_order() -> None:
     found = examined(staged())
     assert failed(found) == []
     assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
-    assert "assumed-role/ssm-reconcile" in check(found, "the source", "identity").told
-    assert check(found, "the source", "selection").told == "prod: 2 selected"
+    assert "assumed-role/ssm-reconcile" in check(found, "the source", "identity").message
+    assert check(found, "the source", "selection").message == "prod: 2 selected"
     assert check(found, "the source", "default tier").answer is Answer.OK
-    assert check(found, "target us-east-2", "key").told.startswith("alias/app is arn:aws:kms:us-east-2")
+    assert check(found, "target us-east-2", "key").message.startswith("alias/app is arn:aws:kms:us-east-2")
 
 
 def test_nothing_is_written_and_no_secret_is_shown() -> None:
@@ -78,8 +79,8 @@ def test_nothing_is_written_and_no_secret_is_shown() -> None:
 def test_what_may_be_written_is_unknown_and_said_to_be() -> None:
     one = check(examined(staged()), "target us-east-2", "rights to write")
     assert one.answer is Answer.UNKNOWN
-    assert "cannot be proven without writing" in one.told
-    assert "ssm:PutParameter" in one.told
+    assert "cannot be proven without writing" in one.message
+    assert "ssm:PutParameter" in one.message
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_right_that_is_missing_stops_a_plan_and_is_named(
     found = examined(stage)
     one = check(found, where, subject)
     assert one.answer is Answer.FAILED
-    assert action in one.told
+    assert action in one.message
     assert one.remedy
     assert found.exit_code == 1
 
@@ -139,8 +140,8 @@ def test_a_target_key_whose_state_may_not_be_read_is_unknown_and_stops_nothing()
     found = examined(stage)
     one = check(found, "target us-east-2", "key")
     assert one.answer is Answer.UNKNOWN
-    assert one.told.startswith("alias/app: ")
-    assert "kms:DescribeKey" in one.told
+    assert one.message.startswith("alias/app: ")
+    assert "kms:DescribeKey" in one.message
     assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
 
 
@@ -149,7 +150,9 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
     stage.world.put(stage.here, "/p/secret2", SECRET, "SecureString", key_id="alias/app")
     stage.world.put(stage.here, "/p/managed", SECRET, "SecureString")
     told = [
-        one.told for one in examined(stage).checks if (one.where, one.subject) == ("target us-east-2", "key")
+        one.message
+        for one in examined(stage).checks
+        if (one.where, one.subject) == ("target us-east-2", "key")
     ]
     assert [line.partition(" is ")[0] for line in told] == ["alias/app", "alias/aws/ssm"]
 
@@ -157,10 +160,12 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
 def test_what_a_target_cannot_take_is_said_once_with_how_many_need_it() -> None:
     stage = staged()
     stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
-    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret)")
+    assert check(examined(stage), "target us-east-2", "key").message.endswith("(needed by /p/secret)")
     for name in ("/p/secret2", "/p/secret3"):
         stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
-    assert check(examined(stage), "target us-east-2", "key").told.endswith("(needed by /p/secret and 2 more)")
+    assert check(examined(stage), "target us-east-2", "key").message.endswith(
+        "(needed by /p/secret and 2 more)"
+    )
 
 
 def test_a_name_that_the_target_cannot_take_stops_an_apply_and_leads_to_explain() -> None:
@@ -195,8 +200,8 @@ def test_another_account_and_one_place_twice_are_found() -> None:
         targets=(target_of(), target_of("again", access=Access("us-east-2", rates=(("put", 1.0),)))),
     )
     found = examined(stage)
-    assert "should be account 999999999999" in check(found, "the source", "account").told
-    assert "same place as target us-east-2" in check(found, "target again", "account").told
+    assert "should be account 999999999999" in check(found, "the source", "account").message
+    assert "same place as target us-east-2" in check(found, "target again", "account").message
     assert found.exit_code == 1
 
 
@@ -216,7 +221,7 @@ def test_clocks_that_differ_are_told_by_how_much(behind: int, answer: Answer) ->
 
     one = check(examined(stage, connect=connect), "the source", "clock")
     assert one.answer is answer
-    assert f"{abs(behind)} s apart" in one.told
+    assert f"{abs(behind)} s apart" in one.message
 
 
 def test_settings_that_cannot_be_read_are_no_failure() -> None:
@@ -225,7 +230,7 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
     found = examined(stage)
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
-    assert one.told.startswith("not readable, and neither plan nor apply needs them")
+    assert one.message.startswith("not readable, and neither plan nor apply needs them")
     assert one.remedy == "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
     assert found.exit_code == 0
 
@@ -247,7 +252,7 @@ def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
 def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = staged()
     stage.world.put(stage.there, "/other", "v")
-    assert "Standard: 1 there, 2 to come" in check(examined(stage), "target us-east-2", "room").told
+    assert "Standard: 1 there, 2 to come" in check(examined(stage), "target us-east-2", "room").message
     monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
     assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
     monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
@@ -265,7 +270,7 @@ def test_the_time_of_a_first_apply_follows_from_the_rate(
     stage = staged()
     aim = target_of(access=Access("us-east-2", rates=rates))
     stage.spec = replace(stage.spec, targets=(aim,))
-    assert told in check(examined(stage), "target us-east-2", "first apply").told
+    assert told in check(examined(stage), "target us-east-2", "first apply").message
 
 
 def test_rules_that_select_nothing_and_a_frozen_target_are_warnings() -> None:

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.cli import command_run
-from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
-from ssm_reconcile.doctor.text import document, text
+from ssm_reconcile.cli.doctor import document, text
+from ssm_reconcile.doctor.checks import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access
 from tests.fake_aws import traffic

@@ -91,7 +91,7 @@ def test_threads_that_arrive_together_are_let_out_one_after_the_other() -> None:
 def test_throttling_cuts_the_rate_and_takes_the_burst_away() -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)
-    bucket.throttled()
+    bucket.reduce()
     assert bucket.rate == pytest.approx(7)
     bucket.take()
     assert clock.slept == pytest.approx([1 / 7])
@@ -101,10 +101,10 @@ def test_throttled_answers_of_one_second_count_once() -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)
     for _ in range(20):
-        bucket.throttled()
+        bucket.reduce()
     assert bucket.rate == pytest.approx(7)
     after(clock, 1)
-    bucket.throttled()
+    bucket.reduce()
     assert bucket.rate == pytest.approx(4.9, abs=0.5)
 
 
@@ -114,22 +114,22 @@ def test_answers_to_calls_whose_turn_was_promised_before_a_cut_count_once_too() 
     bucket = Bucket(2, clock)
     for _ in range(21):
         bucket.take()
-    bucket.throttled()
+    bucket.reduce()
     for _ in range(9):
         after(clock, 1)
         before = bucket.rate
-        bucket.throttled()
+        bucket.reduce()
         assert bucket.rate == before
     after(clock, 2)
     before = bucket.rate
-    bucket.throttled()
+    bucket.reduce()
     assert bucket.rate < before
 
 
 def test_the_rate_comes_back_fast_then_waits_and_grows_no_further_than_configured() -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)
-    bucket.throttled()
+    bucket.reduce()
     after(clock, 5)
     assert 8.5 < bucket.rate < 9.5
     after(clock, 10)
@@ -153,7 +153,7 @@ def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -
             admitted += 1
         else:
             refused += 1
-            bucket.throttled()
+            bucket.reduce()
     assert admitted > 0.85 * 600 * quota
     assert refused < 0.12 * (admitted + refused)
     after(clock, 60)
@@ -165,7 +165,7 @@ def test_however_often_it_is_throttled_a_place_is_still_asked() -> None:
     bucket = Bucket(6.4, clock)
     for _ in range(100):
         after(clock, 1)
-        bucket.throttled()
+        bucket.reduce()
     assert 0.1 <= bucket.rate <= 0.3
     clock.slept.clear()
     bucket.take()
@@ -220,8 +220,8 @@ def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it()
     buckets = Rates(FakeClock(), told).of(HERE, (("put", 10.0),))
     assert (str(HERE), "PutParameter", 10.0, False) in heard
     assert len(heard) == len(CALL_RATES)
-    buckets[CallClass.PUT].throttled()
-    buckets[CallClass.PUT].throttled()
+    buckets[CallClass.PUT].reduce()
+    buckets[CallClass.PUT].reduce()
     [(place, operation, rate, throttled)] = heard[len(CALL_RATES) :]
     assert (place, operation, throttled) == (str(HERE), "PutParameter", True)
     assert rate == pytest.approx(7)

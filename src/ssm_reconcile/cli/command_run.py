@@ -38,7 +38,7 @@ def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
         endpoint_url=common.endpoint_url,
         clock=clock,
         parallelism=common.parallelism,
-        told=CALL_RATES.note,
+        on_rate=CALL_RATES.note,
     )
     return aws.connect
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +14,12 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
+
+if TYPE_CHECKING:
+    from ssm_reconcile.doctor.checks import Diagnosis
+
+LONGEST_LINE = 4000
+MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
 HELP = """\
 Look at everything that a plan and an apply rest on, and change nothing.
@@ -51,9 +60,8 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Looks and tells; returns the exit code."""
+    """Run the checks and return the exit code."""
     from ssm_reconcile import doctor
-    from ssm_reconcile.doctor import text
 
     run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
     loaded = command_run.load_all(specs, name)
@@ -63,8 +71,49 @@ def command(
         found = doctor.diagnose(
             loaded.replications, connect, run, work.clock, interrupting, loaded.findings, again
         )
-    terminal.write(
-        json.dumps(text.document(found), indent=2) if output_format == "json" else text.text(found)
-    )
+    terminal.write(json.dumps(document(found), indent=2) if output_format == "json" else text(found))
     command_run.note_standard_input(specs, common)
     return found.exit_code
+
+
+def text(diagnosis: Diagnosis) -> str:
+    """Return all checks by place, and the verdict."""
+    from ssm_reconcile.renderers.escaping import visible
+
+    return "\n".join(visible(line, LONGEST_LINE) for line in _lines(diagnosis))
+
+
+def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    ordered = sorted(diagnosis.checks, key=lambda one: one.where)
+    for where, checks in groupby(ordered, key=lambda one: one.where):
+        yield where or "the spec"
+        for one in checks:
+            yield f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}"
+            if one.remedy and one.answer.value != "ok":
+                yield f"          what to do: {one.remedy}"
+    yield ""
+    yield f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."
+    if diagnosis.plan_works and diagnosis.apply_works:
+        yield "Nothing was found that an apply would fail at; rights to write were not tried."
+    else:
+        yield "An apply will NOT work, or not for everything."
+
+
+def document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the checks and the verdict as JSON (schema/doctor.schema.json)."""
+    return {
+        "format_version": "1.0",
+        "plan_works": diagnosis.plan_works,
+        "apply_works": diagnosis.apply_works,
+        "checks": [
+            {
+                "where": one.where,
+                "subject": one.subject,
+                "answer": one.answer.value,
+                "message": one.message,
+                "remedy": one.remedy,
+                "needed_for": one.needed.value,
+            }
+            for one in diagnosis.checks
+        ],
+    }

@@ -1,4 +1,4 @@
-"""What a diagnosis is made of: checks, each with an answer, and what hangs on it."""
+"""The checks of a diagnosis: the result of each, and whether plan and apply depend on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Answer(StrEnum):
-    """What came of a check. What could not be found out is no failure."""
+    """The result of a check. UNKNOWN is not a failure: the check could not be made."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Answer(StrEnum):
 
 
 class Needed(StrEnum):
-    """What does not work without it."""
+    """The command that fails when the check fails."""
 
     PLAN = "plan"
     APPLY = "apply"
@@ -25,12 +25,12 @@ class Needed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. `where`: `the source`, `target NAME` or a position in the spec."""
+    """One check. `where` is `the source`, `target NAME` or a position in the spec."""
 
     where: str
     subject: str
     answer: Answer
-    told: str
+    message: str
     remedy: str = ""
     needed: Needed = Needed.NOTHING
 
@@ -43,19 +43,19 @@ class Diagnosis:
 
     @property
     def plan_works(self) -> bool:
-        """Whether nothing was found that a plan would fail at."""
+        """Whether no check failed that a plan needs."""
         return not any(one.answer is Answer.FAILED and one.needed is Needed.PLAN for one in self.checks)
 
     @property
     def apply_works(self) -> bool:
-        """The same of an apply, as far as it can be told without writing."""
+        """Whether no check failed that an apply needs. Write permissions are not tested."""
         return not any(
             one.answer is Answer.FAILED and one.needed is not Needed.NOTHING for one in self.checks
         )
 
     @property
     def exit_code(self) -> int:
-        """0 both will work, 3 a plan will and an apply will not, 1 a plan will not."""
+        """0 plan and apply work, 3 only a plan works, 1 a plan does not work."""
         if not self.plan_works:
             return 1
         return 0 if self.apply_works else 3

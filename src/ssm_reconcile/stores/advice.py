@@ -1,7 +1,7 @@
-"""A named failure -> what is wrong in plain words, where the code alone does not say it, and what to do.
+"""A named failure -> the problem in plain words, where the code is not clear, and the remedy.
 
-Input are data only: kind, code, cause, denial, and details that the SDK hands over as fields (the profile,
-the URL of the endpoint). Nothing here sees a message of AWS.
+The input is data only: kind, code, cause, denial, and fields of the SDK (the profile, the URL of the
+endpoint). No message of AWS is read here.
 """
 
 from __future__ import annotations
@@ -15,26 +15,48 @@ from ssm_reconcile.aws_limits import LEVEL_LIMIT, PARAMETER_LIMITS, POLICY_LIMIT
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, STANDARD
 from ssm_reconcile.partitions import is_opt_in, partition_of
-from ssm_reconcile.stores.denials import Denial, PolicyType, remedy_of
 
 WRITES = frozenset({
     "AddTagsToResource", "DeleteParameters", "LabelParameterVersion", "PutParameter",
     "RemoveTagsFromResource",
 })  # fmt: skip
-LONGEST_DETAIL = 200
 
 
 class Cause(StrEnum):
-    """What a refused signature is about."""
+    """The cause of a refused signature."""
 
     CLOCK = "clock"
     ENDPOINT = "endpoint"
     UNKNOWN = "unknown"
 
 
+class PolicyType(StrEnum):
+    """Types of policies that may deny a request, as in the messages of IAM."""
+
+    IDENTITY = "identity-based policy"
+    SERVICE_CONTROL = "service control policy"
+    RESOURCE_CONTROL = "resource control policy"
+    BOUNDARY = "permissions boundary"
+    SESSION = "session policy"
+    ENDPOINT = "VPC endpoint policy"
+    RESOURCE = "resource-based policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A denied request. `policy` is None where AWS does not name its type."""
+
+    action: str
+    policy: PolicyType | None = None
+    explicit: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed call. `place` is `account/region` or the region; `details` are fields of the SDK."""
+    """One failed call. `place` is `account/region` or the region; `details` are fields of the SDK.
+
+    `role_refused`: AWS refused the role, not the credentials of the caller.
+    """
 
     kind: Trouble
     code: str
@@ -44,7 +66,7 @@ class Failure:
     profile: str = ""
     cause: Cause = Cause.UNKNOWN
     denial: Denial | None = None
-    role_refused: bool = False  # the role, or what it was asked with, and not the credentials of the caller
+    role_refused: bool = False
     details: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -54,27 +76,27 @@ class Failure:
 
     @property
     def who(self) -> str:
-        """The identity that called, or words for it."""
+        """The ARN of the identity that called, or words for an unknown one."""
         return self.identity or "the identity in use"
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`problem` is empty where the code says it all."""
+    """Problem and remedy of a failure; `problem` is empty where the code is clear."""
 
     remedy: str
     problem: str = ""
 
 
-def advice(failure: Failure) -> Advice:
-    """Return what is wrong and what to do."""
+def advice_for(failure: Failure) -> Advice:
+    """Return problem and remedy of a failure."""
     if failure.code in _NOT_ENABLED or (failure.code in _UNKNOWN_KEY and is_opt_in(failure.region)):
         return _region_not_enabled(failure)
     if failure.role_refused:
         return Advice(_role_remedy(failure))
     match failure.kind:
         case Trouble.DENIED if failure.denial is not None:
-            return Advice(remedy_of(failure.denial, failure.who, failure.place))
+            return Advice(_denial_remedy(failure.denial, failure.who, failure.place))
         case Trouble.CREDENTIALS:
             return _of_credentials(failure)
         case Trouble.UNREACHABLE:
@@ -85,6 +107,35 @@ def advice(failure: Failure) -> Advice:
             return _of_refusal(failure)
         case _:
             return Advice(_of_kind(failure))
+
+
+_WHERE_TO_CHANGE = {
+    PolicyType.IDENTITY: "change the policies of that role or user",
+    PolicyType.SERVICE_CONTROL: "the policy is changed in AWS Organizations, in the management account",
+    PolicyType.RESOURCE_CONTROL: "the policy is changed in AWS Organizations, in the management account",
+    PolicyType.BOUNDARY: "change the permissions boundary of that role or user",
+    PolicyType.SESSION: "the policy is passed when the role is assumed: change it there",
+    PolicyType.ENDPOINT: "change the policy of the VPC endpoint",
+    PolicyType.RESOURCE: "change the policy of the resource (of a KMS key: its key policy)",
+}
+
+
+def _denial_remedy(denial: Denial, identity: str, place: str) -> str:
+    """Return the remedy of a denial: an Allow, or the place of the policy that no Allow overrides."""
+    action = denial.action
+    if action.startswith("kms:") and action not in ("kms:DescribeKey", "kms:ListAliases"):
+        action += " on the parameter's key"
+    if denial.explicit:
+        source = f" in the {denial.policy}" if denial.policy else ""
+        where = _WHERE_TO_CHANGE[denial.policy] if denial.policy else "find the policy that has the Deny"
+        return (
+            f"an explicit Deny{source} refuses {action} to {identity} in {place}, and no Allow overrides it:"
+            f" {where}"
+        )
+    if denial.policy in (None, PolicyType.IDENTITY):
+        return f"allow {action} to {identity} in {place}"
+    where = _WHERE_TO_CHANGE[denial.policy]
+    return f"the {denial.policy} does not allow {action} to {identity} in {place}: {where}"
 
 
 def place_of_url(url: str) -> str:
@@ -131,7 +182,7 @@ def _role_remedy(failure: Failure) -> str:
         role = failure.identity or "the role"
         if denial.policy is PolicyType.RESOURCE:
             return f"the trust policy of {role} has an explicit Deny for {_CALLER}: change it there"
-        return remedy_of(denial, f"{_CALLER} on {role}", failure.place)
+        return _denial_remedy(denial, f"{_CALLER} on {role}", failure.place)
     if failure.operation != "AssumeRole":
         return (
             "the role could not be assumed with the token of the identity provider: its trust policy must"
@@ -296,7 +347,7 @@ _REFUSALS = {
     ),
     "ServiceSettingNotFound": "the setting does not exist in this region",
 }
-"""The limit or rule behind a code, and what to do (aws-facts B)."""
+"""The remedy of each code of PutParameter and AddTagsToResource (API reference, Errors)."""
 
 
 def _of_refusal(failure: Failure) -> Advice:

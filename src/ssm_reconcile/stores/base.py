@@ -1,9 +1,9 @@
-"""What a store can do. Planning is handed a `Reader`, which cannot write; `apply` holds both.
+"""The interface of a store: planning gets a `Reader`, which cannot write; `apply` gets both sides.
 
-Every method raises `errors.StoreError` and nothing else when a call fails, after the retries that
-are safe for it: reads are retried (throttling, 5xx, resets) at a bounded number of attempts; writes
-never are, since only their caller knows what a repetition would mean. Names may be given with or
-without a leading slash where AWS takes them so; results are keyed by canonical name.
+Every method raises `errors.StoreError` and no other exception when a call fails. Reads are retried
+(throttling, HTTP 5xx, resets) a limited number of times. Writes are not retried, because only their caller
+knows whether a repetition is safe. Names may be given with or without a leading slash where AWS accepts both;
+results are keyed by canonical name.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ssm_reconcile.model import ADVANCED, INTELLIGENT, Key, Parameter, Place, Se
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What GetParameters said of some names.
+    """The result of GetParameters.
 
-    `found` by canonical name (or `name:version` when it was asked so), `missing` the names that AWS
-    calls invalid, `failed` the names that could not be read, each with its own error: one bad key
-    fails a whole batch in AWS (aws-facts B7), so the store asks again one by one.
+    `found` is keyed by canonical name (or `name:version` where a version was asked for). `missing` has the
+    names that AWS calls invalid. `failed` has the names that could not be read, each with its own error: AWS
+    refuses a whole batch for one bad key (aws-facts B7), so the store reads such a batch name by name.
     """
 
     found: Mapping[str, Value]
@@ -34,11 +34,11 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a place is set to, as far as it can be read; None where it cannot.
+    """Service settings of a place; None for each that could not be read.
 
-    `default_tier` is the tier of a parameter that is made without one, `high_throughput` whether the
-    setting of that name is on, `moment` what AWS's clock said, as it answered. `trouble`: why a setting
-    could not be read; `denied`: whether a permission is missing for it.
+    `default_tier` is the tier of parameters created without one, `high_throughput` whether that setting is
+    on, `moment` the time of AWS. `trouble` says why a setting could not be read, `denied` whether a
+    permission is missing for it.
     """
 
     default_tier: str | None = None
@@ -53,54 +53,57 @@ class Reader(Protocol):
 
     @property
     def place(self) -> Place:
-        """The account and region that STS answered for the credentials in use."""
+        """The account and region of the credentials in use, by GetCallerIdentity."""
 
     @property
     def caller(self) -> str:
-        """The ARN of the identity that reads and writes here."""
+        """The ARN of the identity in use."""
 
     def describe(self) -> Iterator[Sequence[Parameter]]:
-        """Every parameter of the place, a page at a time (DescribeParameters, unfiltered).
+        """Yield every parameter of the place, page by page (DescribeParameters without a filter).
 
-        Pages may be empty and more may follow; the end is the missing token, nothing else.
+        A page may be empty and others may follow it.
         """
 
     def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:
-        """The named parameters that exist, by canonical name (DescribeParameters by Name)."""
+        """Return the named parameters that exist, by canonical name (DescribeParameters by Name)."""
 
     def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
-        """Canonical names of all parameters with that tag (DescribeParameters by tag, all pages)."""
+        """Return the canonical names of all parameters with that tag (DescribeParameters by tag)."""
 
     def tagged(self) -> Iterator[Mapping[str, Tags]]:
-        """Tags by canonical name, a page at a time (tag:GetResources): eventually consistent."""
+        """Yield tags by canonical name, page by page (GetResources); eventually consistent."""
 
     def tags(self, name: str) -> Tags | None:
-        """The tags of one parameter, consistent (ListTagsForResource); None when it is not there."""
+        """Return the tags of one parameter (ListTagsForResource, consistent); None when it does not exist."""
 
     def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
-        """Values by GetParameters, ten at a time; a name may be `name:version`."""
+        """Return values by GetParameters, ten in a call; a name may be `name:version`."""
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
-        """Aliases, ids and ARNs resolved to keys (ListAliases, DescribeKey), cached for the run.
+        """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run.
 
-        `fresh` asks again, for what must hold at this moment: a person may have read a plan for an hour.
-        A reference that does not exist gets `KeyState.MISSING`; one that may not be asked,
-        `KeyState.UNKNOWN`. Never calls DescribeKey on an `alias/aws/...` name: that would create
-        the key (aws-facts A3).
+        A reference that does not exist has the state MISSING; one that may not be described, UNKNOWN.
+        DescribeKey is never called on an `alias/aws/...` name: that would create the key (aws-facts A3).
+
+        Args:
+            references: aliases, key ids and ARNs.
+            fresh: whether to read again. A plan may be an hour old when it is approved, and a key may be
+                disabled in the meantime.
         """
 
     def settings(self) -> Settings:
-        """What the place is set to (ssm:GetServiceSetting), and the time there. Never raises."""
+        """Return the settings of the place (GetServiceSetting) and its time. Never raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One PutParameter, complete: what AWS does with omitted fields is unknown (aws-facts B5).
+    """One PutParameter with all fields; the effect of omitted fields is not documented (aws-facts B5).
 
-    `tags` travel only with a create (`overwrite=False`): AWS refuses them with an overwrite.
-    `policies` are JSON texts of single policies; none clears what is there. With Intelligent-Tiering
-    none clears only if `clears_policies`: AWS may choose Standard, where there is nothing to clear.
-    `key_id` is set for a SecureString and only for it.
+    `tags` are sent with a create (`overwrite=False`) only: AWS refuses them with an overwrite. `policies` are
+    JSON texts of single policies; an empty tuple removes the policies of the live parameter. With
+    Intelligent-Tiering it does so only if `clears_policies`: AWS may choose Standard, which has no policies.
+    `key_id` is set for a SecureString only.
     """
 
     name: str
@@ -118,34 +121,34 @@ class Put:
 
     @property
     def is_clearing(self) -> bool:
-        """Whether the write removes the policies of what is there: only Advanced has any (aws-facts B4)."""
+        """Whether the write removes live policies: only the tier Advanced has any (aws-facts B4)."""
         may_have = self.tier == ADVANCED or (self.tier == INTELLIGENT and self.clears_policies)
         return self.overwrite and not self.policies and may_have
 
 
 class Writer(Protocol):
-    """Writes one place. One call is one request: no retries in here."""
+    """Writes one place. One call is one request, without retries."""
 
     def await_turn(self, kind: CallClass) -> None:
-        """Waits until the rate of the place lets a write of that kind out.
+        """Wait until the rate of the place allows a write of that class. Each write needs one turn.
 
-        A caller awaits its turn, checks what must still be true, and writes at once: so the wait
-        never lies between the check and the write. Each write takes one turn.
+        A caller waits for its turn first, then checks the parameter, then writes: so the wait is not between
+        the check and the write.
         """
 
     def put(self, request: Put) -> int:
-        """Writes a parameter and returns its version (PutParameter)."""
+        """Write a parameter and return its version (PutParameter)."""
 
     def add_tags(self, name: str, tags: Tags) -> None:
-        """Adds or overwrites tags (AddTagsToResource)."""
+        """Add or overwrite tags (AddTagsToResource)."""
 
     def remove_tags(self, name: str, keys: Sequence[str]) -> None:
-        """Removes tags (RemoveTagsFromResource); keys that are not there do no harm."""
+        """Remove tags (RemoveTagsFromResource); missing keys are not an error."""
 
     def delete(self, names: Sequence[str]) -> frozenset[str]:
-        """Deletes up to ten parameters and returns the canonical names that are gone now.
+        """Delete up to ten parameters and return the canonical names that do not exist any more.
 
-        A name that was not there counts as gone (DeleteParameters puts it into InvalidParameters).
+        That includes names that did not exist before (InvalidParameters of DeleteParameters).
         """
 
 

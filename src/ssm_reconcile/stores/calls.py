@@ -1,8 +1,8 @@
-"""One call to AWS -> its answer, or a `StoreError`: rates, retries and failures in one place.
+"""One call to AWS -> its result, or a `StoreError`: rates, retries and failures in one place.
 
-A read takes a token for each attempt and is repeated, after a pause that grows (full jitter), as long
-as the trouble is one that passes. A write is one request: its caller knows what a repetition means.
-The SDK's own retries are off, so that what is counted here is what goes over the wire.
+A read takes a token for each attempt. It is repeated, after a pause that grows (full jitter), while the
+failure is one that passes. A write is one request: its caller knows whether a repetition is safe. The retries
+of the SDK are off, so that the calls counted here are the requests that are sent.
 """
 
 from __future__ import annotations
@@ -22,29 +22,36 @@ from ssm_reconcile.stores.rates import Bucket
 Answer = TypeVar("Answer")
 
 ATTEMPTS: Mapping[Trouble, int] = {Trouble.THROTTLED: 10, Trouble.LOST: 5, Trouble.UNREACHABLE: 3}
-"""How often a read is tried in all, by the trouble that it met; other trouble does not pass."""
+"""Attempts of a read by the kind of its failure; other failures are final."""
 UNANSWERED_ATTEMPTS = 2
-"""The same for a read with a slower substitute, when no answer arrives at all."""
+"""Attempts of a read that a slower call can replace, when no response arrives."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 20.0
 """Seconds; the pause before attempt n+1 is random between 0 and FIRST_PAUSE * 2**(n-1), at most this."""
 RESTARTS = 1
-"""How often a listing begins anew when its token has expired or leads in a circle."""
+"""Restarts of a listing whose token has expired or came twice."""
 
 
 def attempt(
     call: Callable[[], Answer], *, operation: str, place: str, who: str = "", profile: str = ""
 ) -> Answer | StoreError:
-    """Makes a call once, and returns what went wrong as a value.
+    """Make a call once. Return its failure as a value.
 
-    Returned, not raised: raised inside of `except`, the error would carry the original along, and
-    with it AWS's message and the request.
+    The failure is not raised here: inside of `except`, Python would chain the original exception to it, and
+    with that the message of AWS and the request.
+
+    Args:
+        call: the call of the SDK.
+        operation: the AWS operation.
+        place: `account/region`, or the region.
+        who: the ARN of the identity or role that calls.
+        profile: the profile of the AWS configuration in use.
     """
     try:
         return call()
-    except StoreError as named:  # a role could not be assumed again in the middle of the call
+    except StoreError as named:  # the role could not be assumed again during the call
         return named
-    except Exception as error:  # noqa: BLE001  a store promises StoreError and nothing else
+    except Exception as error:  # noqa: BLE001  a store raises StoreError only
         return name_failure(error, operation=operation, place=place, who=who, profile=profile)
 
 
@@ -55,9 +62,16 @@ def retrying(
     *,
     replaceable: bool = False,
 ) -> Answer:
-    """The answer of a call that may be repeated; raises the last StoreError.
+    """Return the result of a call that may be repeated.
 
-    `replaceable`: another call can take its place, so a missing answer is not waited for long.
+    Args:
+        call: the call; returns its failure as a value.
+        clock: for the pauses.
+        jitter: a random number in [0, 1).
+        replaceable: whether another call can replace it, so that a missing response is not awaited for long.
+
+    Raises:
+        StoreError: the failure of the last attempt.
     """
     tries = 0
     while True:
@@ -75,7 +89,7 @@ def retrying(
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls to one place. `jitter` is a random number in [0, 1)."""
+    """Calls to one place. `rates` are its buckets by operation class, `jitter` a random number in [0, 1)."""
 
     place: str
     who: str
@@ -85,28 +99,28 @@ class Calls:
     profile: str = ""
 
     def read(self, operation: str, call: Callable[[], Answer], *, replaceable: bool = False) -> Answer:
-        """The answer of a read, retried; each attempt takes a token of its operation class."""
+        """Return the result of a read, with retries; each attempt takes a token. Raise StoreError."""
 
         def once() -> Answer | StoreError:
             self._bucket(operation).take()
-            return self._noted(operation, call)
+            return self._attempt(operation, call)
 
         return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 
     def once(self, operation: str, call: Callable[[], Answer]) -> Answer:
-        """The answer of a read on which nothing depends: asked once, so that nobody waits for it."""
+        """Return the result of an optional read: one attempt, so that the run does not wait for it."""
         self._bucket(operation).take()
         return self.write(operation, call)
 
     def write(self, operation: str, call: Callable[[], Answer]) -> Answer:
-        """The answer of a write: one request, its turn was awaited before."""
-        answer = self._noted(operation, call)
+        """Return the result of a write: one request. The caller has awaited its turn before."""
+        answer = self._attempt(operation, call)
         if isinstance(answer, StoreError):
             raise answer
         return answer
 
-    def trouble(self, kind: Trouble, operation: str, code: str, remedy: str) -> StoreError:
-        """An error that AWS did not name: its answer makes no sense."""
+    def error(self, kind: Trouble, operation: str, code: str, remedy: str) -> StoreError:
+        """Return an error for a response that AWS should not give."""
         return StoreError(kind, place=self.place, operation=operation, code=code, remedy=remedy)
 
     def pages(
@@ -116,13 +130,18 @@ class Calls:
         *,
         replaceable: bool = False,
     ) -> Iterator[Answer]:
-        """All pages of a listing; only a missing token ends it, never a short or an empty page.
+        """Yield all pages of a listing. Only a missing token ends it; a page may be short or empty.
 
-        `call` takes the token of the page (None for the first) and returns the page and the next token.
+        When the token has expired, or comes twice, the listing restarts once: pages are then repeated, and
+        the later page is the newer one.
 
-        When the token has expired, or one comes that was there before, the listing begins anew,
-        once: pages then come a second time, later ones being the newer truth. After that it raises
-        StoreError (TOKEN).
+        Args:
+            operation: the AWS operation.
+            call: takes the token of the page (None for the first), returns the page and the next token.
+            replaceable: whether another call can replace the listing.
+
+        Raises:
+            StoreError: TOKEN after the restart; any other failure after its retries.
         """
         for restarts_left in range(RESTARTS, -1, -1):
             try:
@@ -149,13 +168,13 @@ class Calls:
                 return
             if token in seen:
                 remedy = f"run again: the pages of {operation} in {self.place} lead in a circle"
-                raise self.trouble(Trouble.TOKEN, operation, "RepeatedToken", remedy)
+                raise self.error(Trouble.TOKEN, operation, "RepeatedToken", remedy)
             seen.add(token)
 
-    def _noted(self, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
+    def _attempt(self, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
         answer = attempt(call, operation=operation, place=self.place, who=self.who, profile=self.profile)
         if isinstance(answer, StoreError) and answer.kind is Trouble.THROTTLED:
-            self._bucket(operation).throttled()
+            self._bucket(operation).reduce()
         return answer
 
     def _bucket(self, operation: str) -> Bucket:

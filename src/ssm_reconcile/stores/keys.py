@@ -1,15 +1,16 @@
-"""KMS references -> keys: aliases, ids and ARNs resolved in one place, each asked once.
+"""KMS references -> keys: aliases, ids and ARNs, each resolved once.
 
-reference                              answer
-`alias/aws/...`, by name or by id      itself: the same meaning everywhere, and nothing is asked, since
-                                       DescribeKey on such a name creates the key (aws-facts A3)
-`alias/...`                            the key that ListAliases says it points to; missing if it is not there
-a key id or ARN                        DescribeKey
-anything that names another region     missing: SSM cannot use it here
+reference                            result
+`alias/aws/...`, by name or by id    itself: it has the same meaning in every place, and it is not looked up,
+because
+                                     DescribeKey on such an alias creates the key (aws-facts A3)
+`alias/...`                          the key that ListAliases returns for it; missing if there is none
+a key id or ARN                      DescribeKey
+an ARN of another region             missing: SSM cannot use the key
 
-Costs ListAliases once per place (a call for each hundred aliases), and one DescribeKey for each key.
-Without permission for ListAliases, aliases are asked by DescribeKey; without permission for that, a key
-is taken for what its name or ListAliases says, in state `unknown`.
+Cost: ListAliases once for each place (a call for each hundred aliases), one DescribeKey for each key.
+Without permission for ListAliases, aliases are resolved by DescribeKey. Without permission for DescribeKey,
+the identity is taken from the reference or from ListAliases, and the state is `unknown`.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
     from types_boto3_kms.type_defs import KeyMetadataTypeDef
 
 ALIASES_PAGE = 100
-"""Aliases a page of ListAliases (aws-facts A3)."""
+"""Aliases in a page of ListAliases (Limit)."""
 _PREDEFINED = "alias/aws/"
 _ARN = re.compile(r"arn:[^:]+:kms:(?P<region>[^:]*):(?P<account>[^:]*):(?P<rest>(?:alias|key)/.+)")
 _STATES = {
     "Enabled": KeyState.USABLE,
     "Disabled": KeyState.DISABLED,
-    "Updating": KeyState.USABLE,  # its primary region is changing; it encrypts and decrypts meanwhile
+    "Updating": KeyState.USABLE,  # its primary region is changing; the key can be used
     "PendingDeletion": KeyState.PENDING_DELETION,
     "PendingReplicaDeletion": KeyState.PENDING_DELETION,
 }
-"""KMS's states; all others (Creating, PendingImport, Unavailable) neither encrypt nor decrypt now."""
+"""Key states of KMS (DescribeKey, KeyState). In all other states the key cannot be used now."""
 
 
 class Keys:
@@ -55,7 +56,7 @@ class Keys:
         self._known: dict[str, Key] = {}
 
     def resolve(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
-        """The key of each reference, as `base.Reader.keys` has it; raises StoreError."""
+        """Return the key of each reference, as described at `base.Reader.keys`. Raise StoreError."""
         with self._lock:
             if fresh:
                 self._targets = None
@@ -96,7 +97,7 @@ class Keys:
         return f"arn:{place.partition}:kms:{place.region}:{place.account}:key/{key_id}"
 
     def _aliases(self) -> Mapping[str, str]:
-        """Key id by alias, read once; empty when it may not be asked."""
+        """Return key ids by alias, listed once; empty without permission to list them."""
         if self._targets is None:
             try:
                 self._targets = self._list()
@@ -115,12 +116,12 @@ class Keys:
             answer = self._kms.list_aliases(Limit=ALIASES_PAGE)
         else:
             answer = self._kms.list_aliases(Limit=ALIASES_PAGE, Marker=marker)
-        # Predefined aliases point to nothing before they are used.
+        # An `alias/aws/...` has no key before its first use.
         page = {one["AliasName"]: one["TargetKeyId"] for one in answer["Aliases"] if one.get("TargetKeyId")}
         return page, answer.get("NextMarker") if answer.get("Truncated") else None
 
     def _describe(self, key_id: str, presumed: str) -> Key:
-        """What DescribeKey says; `presumed` is the identity to go by when it may not be asked."""
+        """Return the key by DescribeKey; `presumed` is its identity without permission to call it."""
         try:
             return self._calls.read("DescribeKey", partial(self._ask, key_id, presumed))
         except StoreError as failure:
@@ -139,20 +140,20 @@ def _managed(alias: str) -> Key:
 
 
 def _is_multi_region(arn: str) -> bool:
-    """Whether a key is one by its ARN. An alias may be called `alias/mrk-anything`, which says nothing."""
+    """Whether a key is a multi-Region key by its ARN. An alias may be named `alias/mrk-...` too."""
     return ":key/mrk-" in arn
 
 
-def _key(told: KeyMetadataTypeDef, presumed: str) -> Key:
-    if told.get("KeyManager") == "AWS":
-        # Only without ListAliases does one come here. KMS lets a service use its own managed key only
-        # (its key policy says kms:ViaService), so for a parameter it can be no other than SSM's.
+def _key(metadata: KeyMetadataTypeDef, presumed: str) -> Key:
+    if metadata.get("KeyManager") == "AWS":
+        # This happens only without ListAliases. A managed key can be used by its own service only (its key
+        # policy has kms:ViaService), so the key of a parameter can only be the one of SSM.
         return _managed(MANAGED_KEY)
-    identity = told.get("Arn") or presumed
-    spec = told.get("KeySpec") or told.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
-    usage = told.get("KeyUsage") or "ENCRYPT_DECRYPT"
-    state = _STATES.get(told.get("KeyState") or "Enabled", KeyState.UNAVAILABLE)
+    identity = metadata.get("Arn") or presumed
+    spec = metadata.get("KeySpec") or metadata.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    usage = metadata.get("KeyUsage") or "ENCRYPT_DECRYPT"
+    state = _STATES.get(metadata.get("KeyState") or "Enabled", KeyState.UNAVAILABLE)
     if spec != "SYMMETRIC_DEFAULT" or usage != "ENCRYPT_DECRYPT":
         state = KeyState.UNSUITABLE
-    multi_region = told.get("MultiRegion", _is_multi_region(identity))
+    multi_region = metadata.get("MultiRegion", _is_multi_region(identity))
     return Key(identity, state, multi_region=multi_region)

@@ -1,14 +1,14 @@
-"""How fast a place may be asked: operation class -> a token bucket, and a wait.
+"""Rate limits: operation class -> a token bucket that a call waits for.
 
-SSM's quotas hold per account, region and operation, so a bucket belongs to those three and is shared
-by whoever works on the same place. A bucket hands out its tokens in the order of arrival: the wait is
-computed under the lock and slept outside of it.
+The quotas of SSM hold for each account, region and operation, so each of those has a bucket of its own,
+shared by all threads that call the same place. A bucket serves calls in the order of their arrival: the wait
+is computed under the lock, and the thread sleeps outside of it.
 
-A throttled answer cuts the rate to seven tenths. Answers that follow within a second, or that belong to
-calls whose turn was promised before, say the same thing again and cut no further. The rate grows back
-as CUBIC does: fast at first, slowly where it was refused the last time, faster again beyond, until it is
-what was configured. So one unlucky call costs little, a quota that others use too is found and held, and
-when they are done it is ours again.
+A throttled response reduces the rate to seven tenths. Responses within a second of it, and responses of calls
+whose turn was computed before it, report the same overload and do not reduce the rate again. The rate then
+recovers as in CUBIC (RFC 9438): fast at first, slowly near the rate at which AWS throttled, faster again
+beyond, until it is the configured rate. So a single throttled call costs little, a quota that is shared with
+other clients is found and kept, and it is used in full again when those clients are done.
 """
 
 from __future__ import annotations
@@ -27,75 +27,91 @@ OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tup
 """The operation that names each class in messages."""
 
 
-class Told(Protocol):
-    """Is told of rates, from any thread."""
+class RateListener(Protocol):
+    """Receives rates, from any thread."""
 
     def __call__(self, place: str, operation: str, rate: float, *, throttled: bool) -> object:
-        """Calls per second from now on, and whether AWS's throttling made it so."""
+        """Receive the calls per second from now on, and whether throttling changed it."""
 
 
 _BURST = 10.0
-"""The most calls that leave at once after a pause, however high the rate."""
+"""The most calls that are sent at once after a pause, for any rate."""
 _BURST_SECONDS = 0.5
-"""How much of a pause is saved up. AWS saves up more; what we leave of it is room for calls that arrive
-unevenly, and without that room every tenth of a second of jitter is a throttled call."""
+"""Seconds of a pause that are saved as tokens.
+
+AWS saves more. The difference leaves room for calls that arrive unevenly: without it, each delay of a tenth
+of a second would end in a throttled call.
+"""
 _CUT = 0.7
 _CUT_EVERY = 1.0
-_BACK = 15.0
+_RECOVERY_SECONDS = 15.0
 _NEARLY = 0.95
-"""So many seconds after a cut the rate is nearly what it was, and stays there for a while; after 23 it is
-what it was, and a rate that was cut to half of what was configured is whole after 40."""
+"""`_RECOVERY_SECONDS` after a cut, the rate is `_NEARLY` that of the cut and stays there for some seconds.
+
+After 23 s it is the rate of the cut; a rate that was cut to half of the configured rate is restored after 40
+s.
+"""
 _FLOOR = 1 / 64
+"""The lowest rate, as a part of the configured one."""
 
 
 class Bucket:
-    """Tokens for one operation class at one place. Thread-safe, first come first served."""
+    """Tokens for one operation class in one place. Thread-safe; calls are served in the order of arrival."""
 
-    def __init__(self, rate: float, clock: Clock, told: Callable[[float], object] | None = None) -> None:
-        """Starts full. `rate` is in calls per second, above zero; `told` hears of it when it is cut."""
+    def __init__(self, rate: float, clock: Clock, on_cut: Callable[[float], object] | None = None) -> None:
+        """Start with all tokens.
+
+        Args:
+            rate: calls per second, above zero.
+            clock: time, and waiting.
+            on_cut: called with the new rate, in calls per second, when throttling reduces it.
+        """
         self._clock = clock
-        self._told = told
+        self._on_cut = on_cut
         self._lock = threading.Lock()
         self._configured = rate
         self._rate = rate
         self._tokens = self._burst()
-        self._counted = clock.monotonic()
-        self._cut = self._deaf = -math.inf
-        self._refused = rate
+        self._updated = clock.monotonic()
+        self._cut_at = self._next_cut = -math.inf
+        self._plateau = rate
 
     @property
     def rate(self) -> float:
-        """The rate of this moment, in calls per second."""
+        """The current rate in calls per second."""
         with self._lock:
-            self._count()
+            self._update()
             return self._rate
 
     def take(self) -> None:
-        """Waits until one call may go out."""
+        """Wait until one call may be sent."""
         with self._lock:
-            self._count()
+            self._update()
+            # Below zero, the tokens are the calls that already wait: this thread's turn is after theirs.
             self._tokens -= 1
             wait = max(0.0, -self._tokens / self._rate)
         if wait > 0:
             self._clock.sleep(wait)
 
-    def throttled(self) -> None:
-        """Takes note that AWS has throttled a call: a lower rate, and nothing left to burst with."""
+    def reduce(self) -> None:
+        """Lower the rate after a throttled response, and drop the tokens that were saved for a burst."""
         with self._lock:
-            self._count()
-            if self._counted >= self._deaf:
-                self._deaf = self._counted + max(_CUT_EVERY, -self._tokens / self._rate)
-                self._cut = self._counted
-                self._refused = self._rate * _NEARLY
+            self._update()
+            if self._updated >= self._next_cut:
+                # Calls that already have their turn are sent at the old rate. Their responses say nothing
+                # about the new one, so no cut happens before the last of them was sent.
+                self._next_cut = self._updated + max(_CUT_EVERY, -self._tokens / self._rate)
+                self._cut_at = self._updated
+                self._plateau = self._rate * _NEARLY
                 self._rate = max(self._configured * _FLOOR, self._rate * _CUT)
                 self._tokens = min(self._tokens, 0.0)
-                if self._told is not None:
-                    self._told(self._rate)
+                if self._on_cut is not None:
+                    self._on_cut(self._rate)
 
     def limit(self, rate: float) -> None:
-        """Takes note that somebody else wants this place asked no faster than `rate`."""
+        """Lower the configured rate to `rate`, in calls per second; a higher value changes nothing."""
         with self._lock:
-            self._count()
+            self._update()
             self._configured = min(self._configured, rate)
             self._rate = min(self._rate, rate)
             self._tokens = min(self._tokens, self._burst())
@@ -103,34 +119,34 @@ class Bucket:
     def _burst(self) -> float:
         return min(_BURST, max(1.0, math.floor(self._configured * _BURST_SECONDS)))
 
-    def _count(self) -> None:
-        """Brings tokens and rate up to now."""
+    def _update(self) -> None:
+        """Add the tokens and the recovery of the time that has passed."""
         now = self._clock.monotonic()
-        passed = max(0.0, now - self._counted)
-        self._counted = now
+        passed = max(0.0, now - self._updated)
+        self._updated = now
         self._tokens = min(self._burst(), self._tokens + passed * self._rate)
         if self._rate < self._configured:
-            self._rate = max(self._rate, min(self._configured, self._grown(now - self._cut)))
+            self._rate = max(self._rate, min(self._configured, self._recovered(now - self._cut_at)))
 
-    def _grown(self, seconds: float) -> float:
-        """The rate so long after a cut."""
-        return self._refused * (1 + (1 - _CUT / _NEARLY) * (seconds / _BACK - 1) ** 3)
+    def _recovered(self, seconds: float) -> float:
+        """Return the rate so many seconds after a cut: a cubic curve that is flat near the plateau."""
+        return self._plateau * (1 + (1 - _CUT / _NEARLY) * (seconds / _RECOVERY_SECONDS - 1) ** 3)
 
 
 class Rates:
-    """All buckets of a process, by account, region and operation class."""
+    """All buckets of a process, by account, region and operation class. Thread-safe."""
 
-    def __init__(self, clock: Clock, told: Told | None = None) -> None:
+    def __init__(self, clock: Clock, listener: RateListener | None = None) -> None:
         self._clock = clock
-        self._told = told
+        self._listener = listener
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
     def of(self, place: Place, overrides: Iterable[tuple[str, float]] = ()) -> Mapping[str, Bucket]:
-        """The buckets of a place, by operation class.
+        """Return the buckets of a place, by operation class.
 
-        `overrides` are calls per second over the defaults. Where two ask for different rates at one
-        place, the lower one holds.
+        `overrides` are calls per second by class, instead of the defaults. Where two replications set
+        different rates for one place, the lower rate is used.
         """
         wanted = {**CALL_RATES, **dict(overrides)}
         with self._lock:
@@ -140,14 +156,14 @@ class Rates:
         key = (place.account, place.region, kind)
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = Bucket(rate, self._clock, self._slowed(place, kind))
+            bucket = self._buckets[key] = Bucket(rate, self._clock, self._on_cut(place, kind))
         else:
             bucket.limit(rate)
-        if self._told is not None:
-            self._told(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
+        if self._listener is not None:
+            self._listener(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
         return bucket
 
-    def _slowed(self, place: Place, kind: CallClass) -> Callable[[float], object] | None:
-        if self._told is None:
+    def _on_cut(self, place: Place, kind: CallClass) -> Callable[[float], object] | None:
+        if self._listener is None:
             return None
-        return partial(self._told, str(place), OPERATIONS[kind], throttled=True)
+        return partial(self._listener, str(place), OPERATIONS[kind], throttled=True)

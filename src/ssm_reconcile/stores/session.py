@@ -1,8 +1,9 @@
-"""How a place is reached: `Access` -> clients with credentials that renew themselves, and who we are.
+"""`Access` -> clients of one place, with credentials that renew themselves, and the identity in use.
 
-A run may be longer than a role's hour, so a role is assumed again whenever its credentials run out.
-All clients are made before any thread uses one: using a client is thread-safe, making one is not
-(aws-facts A6). The SDK's own retries are off for every call: `calls` counts and waits itself.
+A run may last longer than the session of a role, so a role is assumed again before its credentials expire.
+All clients are created before any thread uses one: boto3 clients are thread-safe, creating them is not (boto3
+guide, "Multithreading or multiprocessing with clients"). The retries of the SDK are off: `calls` counts and
+waits itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +23,6 @@ from ssm_reconcile.stores.calls import attempt, retrying
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from botocore.config import Config
     from botocore.credentials import Credentials
     from types_boto3_kms.client import KMSClient
     from types_boto3_resourcegroupstaggingapi.client import ResourceGroupsTaggingAPIClient
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 SESSION_NAME = "ssm-reconcile"
-"""The session name in every role's ARN, and so in CloudTrail and in `LastModifiedUser`."""
+"""The session name in the ARN of an assumed role, and so in CloudTrail and in `LastModifiedUser`."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 TAGGING_CONNECT_SECONDS = 3.0
 TAGGING_READ_SECONDS = 15.0
-"""Bulk tag reads have a substitute, so an endpoint that does not answer is given up within a minute.
+"""ListTagsForResource can replace GetResources, so an endpoint without a response is given up soon.
 
-The connect limit counts for each address of the endpoint, and without a route each one runs into it.
+The connect timeout counts for each address of the endpoint; without a route, each address times out.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The clients of one place, and the session that they belong to."""
+    """The clients of one place."""
 
     ssm: SSMClient
     kms: KMSClient
@@ -55,78 +55,85 @@ class Clients:
     sts: STSClient
 
 
-_TALKERS = frozenset({"botocore", "botocore.auth", "botocore.endpoint", "botocore.parsers"})
-"""They print requests and answers whole, and what is signed: a plain digest of a request."""
+_LOGS_PAYLOADS = frozenset({"botocore", "botocore.auth", "botocore.endpoint", "botocore.parsers"})
+"""Loggers that write whole requests and responses, parameter values among them, at the level DEBUG."""
 
 
-class _Discreet(logging.Filter):
-    """Lets through what is said to people, and nothing that is said to debug."""
+class _NoDebug(logging.Filter):
+    """Drops records below the level INFO."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.INFO
 
 
-_DISCREET = _Discreet()
+_NO_DEBUG = _NoDebug()
 
 
-def _hush() -> None:
-    """Botocore's debug log prints requests and answers whole, values and all (ux.md section 2).
+def _disable_debug_logs() -> None:
+    """Keep parameter values out of the debug log of botocore.
 
-    A process may have turned all logging up, as a Lambda does by its log level; not this one's. A
-    filter at each logger, since a level may be set again later and a parent's filter is not asked.
+    A process may set the level of all loggers to DEBUG, as AWS Lambda does. The filter is added to each
+    logger: a level may be set again later, and the filter of a parent logger is not asked for records of its
+    children.
     """
     known = {name for name in list(logging.root.manager.loggerDict) if name.startswith("botocore.")}
-    for name in known | _TALKERS:
+    for name in known | _LOGS_PAYLOADS:
         logger = logging.getLogger(name)
-        logger.addFilter(_DISCREET)
-        if name in _TALKERS and logger.level < logging.INFO:
+        logger.addFilter(_NO_DEBUG)
+        if name in _LOGS_PAYLOADS and logger.level < logging.INFO:
             logger.setLevel(logging.WARNING)
 
 
-class Door:
-    """Opens places: profile and endpoint of the command line, and how patient to be."""
+@dataclass(slots=True)
+class ClientFactory:
+    """Creates the clients of places, and identifies the credentials in use.
 
-    def __init__(
-        self,
-        profile: str | None,
-        endpoint_url: str | None,
-        clock: Clock,
-        jitter: Callable[[], float],
-        parallelism: int,
-    ) -> None:
-        self._profile = profile
-        self._endpoint_url = endpoint_url
-        self._clock = clock
-        self._jitter = jitter
-        self._parallelism = parallelism
-        self._base: Session | None = None
-        _hush()
+    Args:
+        profile_option: the profile of the AWS configuration; None leaves the choice to boto3.
+        endpoint_url: the endpoint of every service; None leaves it to boto3.
+        clock: for the pauses between retries.
+        jitter: a random number in [0, 1).
+        parallelism: requests at the same time to one place.
+    """
+
+    profile_option: str | None
+    endpoint_url: str | None
+    clock: Clock
+    jitter: Callable[[], float]
+    parallelism: int
+    _base: Session | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        _disable_debug_logs()
 
     @property
     def profile(self) -> str:
         """The profile of the AWS configuration that is in use; empty for none."""
-        return self._profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or ""
+        variables = (os.environ.get("AWS_PROFILE"), os.environ.get("AWS_DEFAULT_PROFILE"))
+        return next(filter(None, (self.profile_option, *variables)), "")
 
-    def open(self, access: Access) -> Clients:
-        """Makes the clients of a place; not thread-safe. A role is assumed at the first call.
+    def create(self, access: Access) -> Clients:
+        """Create the clients of a place. Not thread-safe. A role is assumed at the first call.
 
-        Raises StoreError when the profile, the region or the endpoint cannot be used at all.
+        Raises:
+            StoreError: the profile, the region or the endpoint cannot be used.
         """
         answer = attempt(
-            lambda: self._open(access), operation="connect", place=access.region, profile=self.profile
+            lambda: self._create(access), operation="connect", place=access.region, profile=self.profile
         )
         if not isinstance(answer, StoreError):
             return answer
-        if answer.code == "ValueError":  # what botocore says of an endpoint URL without a host
+        if answer.code == "ValueError":  # botocore raises it for an endpoint URL without a host
             remedy = "give --endpoint-url or AWS_ENDPOINT_URL as http(s)://host:port"
             kind, code = Trouble.UNREACHABLE, "InvalidEndpoint"
             answer = StoreError(kind, place=access.region, operation="connect", code=code, remedy=remedy)
         raise answer
 
     def identify(self, clients: Clients, access: Access) -> tuple[Place, str]:
-        """The place that the credentials belong to and the ARN of their identity (GetCallerIdentity).
+        """Return the place of the credentials and the ARN of their identity (GetCallerIdentity).
 
-        Raises StoreError, also for a role that cannot be assumed.
+        Raises:
+            StoreError: the call failed, or the role cannot be assumed.
         """
 
         def ask() -> tuple[Place, str] | StoreError:
@@ -138,47 +145,40 @@ class Door:
                 profile=self.profile,
             )
 
-        return self.patiently(ask)
+        return self.retry(ask)
 
-    def patiently(self, ask: Callable[[], Answer | StoreError]) -> Answer:
-        """The answer of a call that may be repeated; raises its last StoreError."""
-        return retrying(ask, self._clock, self._jitter)
+    def retry(self, ask: Callable[[], Answer | StoreError]) -> Answer:
+        """Return the result of a call that may be repeated; raise its last StoreError."""
+        return retrying(ask, self.clock, self.jitter)
 
-    def _open(self, access: Access) -> Clients:
-        if self._base is None:  # one for all places: whoever has to type a code types it once
+    def _create(self, access: Access) -> Clients:
+        if self._base is None:  # one session for all places, so that an MFA code is asked for once
             self._base = self._session()
         session = self._base
         if access.role_arn is not None:
-            session = self._session(_Assumed(self, self._role_endpoints(access), access))
-        return Clients(
-            ssm=self._client(session, "ssm", access.region),
-            kms=self._client(session, "kms", access.region),
-            tagging=self._client(
-                session,
-                "resourcegroupstaggingapi",
-                access.region,
-                connect_timeout=TAGGING_CONNECT_SECONDS,
-                read_timeout=TAGGING_READ_SECONDS,
-            ),
-            sts=self._client(session, "sts", access.region),
-        )
+            session = self._session(_RoleProvider(self, self._role_endpoints(access), access))
+        client = partial(self._client, session, access.region)
+        limits = {"connect_timeout": TAGGING_CONNECT_SECONDS, "read_timeout": TAGGING_READ_SECONDS}
+        tagging = client("resourcegroupstaggingapi", **limits)
+        return Clients(ssm=client("ssm"), kms=client("kms"), tagging=tagging, sts=client("sts"))
 
     def _role_endpoints(self, access: Access) -> tuple[STSClient, ...]:
         """Return the STS of the source region and that of the place, in the order in which to ask them.
 
-        Regional endpoints only: a token of the global one is not valid in an opt-in region.
+        Regional endpoints only: a token of the global endpoint is not valid in opt-in regions (IAM User
+        Guide, "Manage AWS STS in an AWS Region").
         """
         assert self._base is not None
-        session = self._session(_Given(self._base))
+        session = self._session(_BaseProvider(self._base))
         session._session.set_config_variable("sts_regional_endpoints", "regional")  # noqa: SLF001  boto3 offers no way to its core
         regions = dict.fromkeys(filter(None, (access.sts_region, access.region)))
-        return tuple(self._client(session, "sts", region) for region in regions)
+        return tuple(self._client(session, region, "sts") for region in regions)
 
-    def _session(self, provider: _Assumed | _Given | None = None) -> Session:
+    def _session(self, provider: _RoleProvider | _BaseProvider | None = None) -> Session:
         from boto3.session import Session
         from botocore.session import Session as Core
 
-        core = Core(profile=self._profile)
+        core = Core(profile=self.profile_option)
         core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment_of)
         if provider is not None:
             core.register_component("credential_provider", provider)
@@ -187,61 +187,57 @@ class Door:
     def _client(
         self,
         session: Any,
-        service: str,
         region: str,
-        *,
+        service: str,
         connect_timeout: float = CONNECT_SECONDS,
         read_timeout: float = READ_SECONDS,
     ) -> Any:
-        config = self._config(connect_timeout, read_timeout)
-        return session.client(service, region_name=region, endpoint_url=self._endpoint_url, config=config)
-
-    def _config(self, connect_timeout: float, read_timeout: float) -> Config:
         from botocore.config import Config
 
-        return Config(
+        config = Config(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
-            # Its pool does not block: what is beyond it opens and discards sockets (aws-facts A6).
-            max_pool_connections=max(10, 2 * self._parallelism),
+            # The pool of urllib3 does not block: beyond its size, connections are opened and dropped.
+            max_pool_connections=max(10, 2 * self.parallelism),
             retries={"mode": "standard", "total_max_attempts": 1},
             tcp_keepalive=True,
             user_agent_extra=f"ssm-reconcile/{__version__}",
         )
+        return session.client(service, region_name=region, endpoint_url=self.endpoint_url, config=config)
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A session's credential provider that shares the credentials of another session."""
+class _BaseProvider:
+    """A credential provider that shares the credentials of another session."""
 
     session: Session
 
     def load_credentials(self) -> Credentials | None:
-        """Return the credentials of the other session, which renew themselves there."""
+        """Return the credentials of the other session, which renews them."""
         return self.session.get_credentials()
 
 
 @dataclass(frozen=True, slots=True)
-class _Assumed:
-    """A session's credential provider that assumes a role, and assumes it again in time."""
+class _RoleProvider:
+    """A credential provider that assumes a role, and assumes it again before the credentials expire."""
 
-    door: Door
+    factory: ClientFactory
     endpoints: tuple[STSClient, ...]
     access: Access
 
     def load_credentials(self) -> Credentials:
-        """Credentials that fetch themselves at their first use, and again before they expire."""
+        """Return credentials that are fetched at their first use, and again before they expire."""
         from botocore.credentials import DeferredRefreshableCredentials
 
         return DeferredRefreshableCredentials(self._fetch, "assume-role")
 
     def _fetch(self) -> dict[str, str]:
-        return self.door.patiently(self._ask)
+        return self.factory.retry(self._assume)
 
-    def _ask(self) -> dict[str, str] | StoreError:
-        """Assume the role at the first STS that allows it.
+    def _assume(self) -> dict[str, str] | StoreError:
+        """Assume the role at the first STS endpoint that allows it.
 
-        Of several failures the first that an STS answered is returned: it names the cause best.
+        Of several failures, the first one that an STS endpoint answered is returned: it names the cause.
         """
         arn = self.access.role_arn or ""
         failures: list[StoreError] = []
@@ -251,7 +247,7 @@ class _Assumed:
                 operation="AssumeRole",
                 place=sts.meta.region_name,
                 who=arn,
-                profile=self.door.profile,
+                profile=self.factory.profile,
             )
             if not isinstance(answer, StoreError):
                 return answer
@@ -259,29 +255,26 @@ class _Assumed:
         return next((one for one in failures if one.answered), failures[0])
 
 
-def moment_of(told: Any) -> datetime:
-    """A time as AWS writes it, in UTC.
+def moment_of(stamp: Any) -> datetime:
+    """Return a timestamp of a response in UTC.
 
-    botocore's own parser goes by way of the local zone, for each parameter of a listing: a fifth of
-    what a page costs. It still reads what is no plain number.
+    The parser of botocore converts by way of the local time zone, for each parameter of a listing, which is a
+    fifth of the cost of a page. It is used for timestamps that are not plain numbers.
     """
-    if isinstance(told, int | float):
+    if isinstance(stamp, int | float):
         try:
-            return datetime.fromtimestamp(told, tz=UTC)
+            return datetime.fromtimestamp(stamp, tz=UTC)
         except (OSError, OverflowError, ValueError):
             pass
     from botocore.utils import parse_timestamp
 
-    return parse_timestamp(told)
+    return parse_timestamp(stamp)
 
 
 def _assume(sts: STSClient, arn: str, external_id: str | None) -> dict[str, str]:
-    """One AssumeRole, in the form that botocore's refreshable credentials want."""
-    if external_id is None:
-        answer = sts.assume_role(RoleArn=arn, RoleSessionName=SESSION_NAME)
-    else:
-        answer = sts.assume_role(RoleArn=arn, RoleSessionName=SESSION_NAME, ExternalId=external_id)
-    given = answer["Credentials"]
+    """Call AssumeRole and return the credentials in the form that botocore refreshes."""
+    more: dict[str, Any] = {} if external_id is None else {"ExternalId": external_id}
+    given = sts.assume_role(RoleArn=arn, RoleSessionName=SESSION_NAME, **more)["Credentials"]
     return {
         "access_key": given["AccessKeyId"],
         "secret_key": given["SecretAccessKey"],

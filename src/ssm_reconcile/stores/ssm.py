@@ -1,10 +1,10 @@
 """Parameters in AWS: `base.Reader` and `base.Writer` over boto3.
 
-    Aws(...).connect(access)  ->  SsmStore     asks STS who we are, and which account this is
+    Aws(...).connect(access)  ->  SsmStore     asks STS for the identity and the account
 
-Reads are retried by `calls` at the pace of `rates`; a write is one request. What AWS says is put into
-our nouns by `wire`, what goes wrong by `failures`. boto3 is imported when a place is opened, so that
-importing this module costs nothing.
+Reads are retried by `calls` at the rates of `rates`; a write is one request. `wire` converts between AWS's
+JSON and our types, `failures` converts exceptions. boto3 is imported when a place is opened, so importing
+this module is cheap.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
-from ssm_reconcile.stores import rates
 from ssm_reconcile.stores.base import Answers, Put, Settings
 from ssm_reconcile.stores.calls import Calls
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
-from ssm_reconcile.stores.session import Clients, Door
-from ssm_reconcile.stores.settings import read_settings
+from ssm_reconcile.stores.rates import RateListener, Rates
+from ssm_reconcile.stores.session import ClientFactory, Clients
 from ssm_reconcile.stores.values import Values
 from ssm_reconcile.stores.wire import forms, name_in, parameter_of, put_arguments, tags_of
 
@@ -39,14 +40,17 @@ if TYPE_CHECKING:
     )
 
 DESCRIBE_PAGE = 50
-"""Parameters a page of DescribeParameters, and names a filter (aws-facts A1)."""
+"""Parameters in a page of DescribeParameters (MaxResults), and values of a filter (ParameterStringFilter)."""
 TAGGED_PAGE = 100
-"""Resources a page of GetResources (aws-facts A2)."""
+"""Resources in a page of GetResources (ResourcesPerPage)."""
+TIER_SETTING = "/ssm/parameter-store/default-parameter-tier"
+THROUGHPUT_SETTING = "/ssm/parameter-store/high-throughput-enabled"
+"""Ids of service settings (GetServiceSetting, SettingId)."""
 PARAMETER_LIMIT = "ParameterLimitExceeded"
 
 
 class Aws:
-    """Opens places in AWS. One of these a process: places opened through it share their rates."""
+    """Opens places in AWS. Use one instance in a process: the places opened through it share their rates."""
 
     def __init__(
         self,
@@ -56,77 +60,67 @@ class Aws:
         clock: Clock,
         parallelism: int = 8,
         jitter: Callable[[], float] = random.random,
-        told: rates.Told | None = None,
+        on_rate: RateListener | None = None,
     ) -> None:
-        """Asks nothing yet.
+        """Make no call yet.
 
         Args:
-            profile: of the AWS configuration; None leaves it to boto3 (`AWS_PROFILE`).
-            endpoint_url: for every service, STS included; None leaves it to `AWS_ENDPOINT_URL*`.
-            clock: paces calls and retries.
-            parallelism: requests under way at a time while values are read.
+            profile: the profile of the AWS configuration; None leaves it to boto3 (`AWS_PROFILE`).
+            endpoint_url: the endpoint of every service, STS included; None leaves it to `AWS_ENDPOINT_URL*`.
+            clock: for rates and retries.
+            parallelism: the most requests at the same time while values are read.
             jitter: a random number in [0, 1), for the pauses between retries.
-            told: hears at which rate each place is asked, and when AWS's throttling changes it.
+            on_rate: receives the rates of each place, and their changes by throttling.
         """
-        self._door = Door(profile, endpoint_url, clock, jitter, parallelism)
-        self._rates = rates.Rates(clock, told)
-        self._clock = clock
-        self._jitter = jitter
-        self._parallelism = parallelism
-        self._opening = threading.Lock()
+        self._clients = ClientFactory(profile, endpoint_url, clock, jitter, parallelism)
+        self._rates = Rates(clock, on_rate)
+        self._creating = threading.Lock()
 
     def connect(self, access: Access) -> SsmStore:
-        """A place, identified by GetCallerIdentity; raises StoreError. May be called from any thread."""
-        with self._opening:  # clients are made by one thread at a time (aws-facts A6)
-            clients = self._door.open(access)
-        place, caller = self._door.identify(clients, access)
+        """Open a place and identify it by GetCallerIdentity. Thread-safe. Raise StoreError."""
+        factory = self._clients
+        with self._creating:  # clients must be created by one thread at a time
+            clients = factory.create(access)
+        place, caller = factory.identify(clients, access)
         buckets = self._rates.of(place, access.rates)
-        calls = Calls(str(place), caller, buckets, self._clock, self._jitter, self._door.profile)
-        return SsmStore(place, caller, clients, calls, self._parallelism)
+        calls = Calls(str(place), caller, buckets, factory.clock, factory.jitter, factory.profile)
+        return SsmStore(place, caller, clients, calls, factory.parallelism)
 
 
 class SsmStore:
-    """One place in AWS. Thread-safe. Every method raises StoreError when its call fails."""
+    """One account and region in AWS. Thread-safe. Every method raises StoreError when its call fails.
+
+    `place` is the account and region that STS returned, `caller` the ARN of the identity in use.
+    """
 
     def __init__(self, place: Place, caller: str, clients: Clients, calls: Calls, parallelism: int) -> None:
-        self._place = place
-        self._caller = caller
+        self.place = place
+        self.caller = caller
         self._clients = clients
         self._ssm = clients.ssm
-        self._tagging = clients.tagging
         self._calls = calls
         self._values = Values(clients.ssm, calls, parallelism)
         self._keys = Keys(clients.kms, place, calls)
-        self._tiers = True
-        self._untagged: StoreError | None = None
-        self._listed: Counter[str] = Counter()
-
-    @property
-    def place(self) -> Place:
-        """The account and region that STS answered for the credentials in use."""
-        return self._place
-
-    @property
-    def caller(self) -> str:
-        """The ARN of the identity that reads and writes here."""
-        return self._caller
+        self._has_tiers = True
+        self._tagging_failure: StoreError | None = None
+        self._listed_tiers: Counter[str] = Counter()
 
     # Reader
 
     def describe(self) -> Iterator[Sequence[Parameter]]:
-        """Every parameter of the place, a page at a time (DescribeParameters, unfiltered).
+        """Yield every parameter of the place, page by page (DescribeParameters without a filter).
 
-        After a token that expired the listing begins anew: names then come twice, and the later page
-        is the newer truth.
+        After an expired token the listing restarts: names are then repeated, and the later page is the newer
+        one.
         """
         tiers: dict[str, str] = {}
         for page in self._described(None):
             tiers.update((one.name, one.tier) for one in page)
             yield page
-        self._listed = Counter(tiers.values())
+        self._listed_tiers = Counter(tiers.values())
 
     def describe_names(self, names: Iterable[str]) -> Mapping[str, Parameter]:
-        """The named parameters that exist, by canonical name, fifty names a call."""
+        """Return the named parameters that exist, by canonical name; fifty names in a call."""
         asked = list(dict.fromkeys(form for name in names for form in forms(canonical(name))))
         wanted = {canonical(name) for name in asked}
         found: dict[str, Parameter] = {}
@@ -135,13 +129,14 @@ class SsmStore:
             for page in self._described({"Key": "Name", "Option": "Equals", "Values": values}):
                 found.update((canonical(one.name), one) for one in page if canonical(one.name) in wanted)
                 if all(canonical(value) in found for value in values):
-                    break  # a filter may not shorten the walk (aws-facts A1.1); the last name ends it
+                    break  # all are found; the filter would not end the listing early (aws-facts A1.1)
         return found
 
     def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
-        """Canonical names of all parameters whose tag `key` has one of the values, or any for none given.
+        """Return the canonical names of all parameters whose tag `key` has one of the values.
 
-        A filter does not make it cheaper: AWS walks the whole place for it (aws-facts A1.1).
+        Without `values`, any value counts. The filter saves no calls: AWS returns pages for the whole place,
+        most of them empty (aws-facts A1.1).
         """
         tag = f"tag:{key}"
         filters: list[ParameterStringFilterTypeDef] = [
@@ -152,28 +147,30 @@ class SsmStore:
         return frozenset(canonical(parameter.name) for page in pages for parameter in page)
 
     def tagged(self) -> Iterator[Mapping[str, Tags]]:
-        """Tags by canonical name, a page at a time (GetResources): eventually consistent.
+        """Yield tags by canonical name, page by page (GetResources); eventually consistent.
 
-        Lists what is tagged or once was, never what was never tagged (aws-facts A2). After a token
-        that expired the listing begins anew, as in `describe`. An endpoint that never answered raises
-        StoreError (UNREACHABLE), at once when it is asked again.
+        Parameters that never had a tag are not listed (GetResources). After an expired token the listing
+        restarts, as in `describe`.
+
+        Raises:
+            StoreError: UNREACHABLE when the endpoint never responds; immediately when it is called again.
         """
-        if self._untagged is not None:
-            raise self._untagged
+        if self._tagging_failure is not None:
+            raise self._tagging_failure
         pages = self._calls.pages("GetResources", self._tagged_page, replaceable=True)
         try:
             yield from pages
         except StoreError as failure:
             if failure.answered:
                 raise
-            self._untagged = self._calls.trouble(
+            self._tagging_failure = self._calls.error(
                 Trouble.UNREACHABLE, failure.operation, failure.code, failure.remedy
             )
-        if self._untagged is not None:  # raised here, or it would carry the original along
-            raise self._untagged
+        if self._tagging_failure is not None:  # outside of `except`, where Python would chain the original
+            raise self._tagging_failure
 
     def tags(self, name: str) -> Tags | None:
-        """The tags of one parameter, consistent (ListTagsForResource); None when it is not there."""
+        """Return the tags of one parameter (ListTagsForResource, consistent); None when it does not exist."""
         for form in forms(canonical(name)):
             ask = partial(self._listed_tags, form)
             try:
@@ -184,60 +181,68 @@ class SsmStore:
         return None
 
     def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
-        """Values by GetParameters, ten at a time and side by side; a name may be `name:version`."""
+        """Return values by GetParameters, ten in a call, calls in parallel; a name may be `name:version`."""
         return self._values.read(names, decrypt=decrypt)
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
-        """Aliases, ids and ARNs resolved to keys (ListAliases, DescribeKey), cached for the run."""
+        """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run."""
         return self._keys.resolve(list(references), fresh=fresh)
 
     def settings(self) -> Settings:
-        """What the place is set to (GetServiceSetting), and the time there; never raises."""
-        return read_settings(self._clients, self._calls)
+        """Return the service settings of the place (GetServiceSetting) and its time; never raise."""
+        failures: list[StoreError] = []
+        found: dict[str, str] = {}
+        for setting in (TIER_SETTING, THROUGHPUT_SETTING):
+            try:
+                found[setting] = self._calls.once("GetServiceSetting", partial(self._setting, setting))
+            except StoreError as failure:
+                failures.append(failure)
+        on = found.get(THROUGHPUT_SETTING)
+        return Settings(
+            default_tier=found.get(TIER_SETTING),
+            high_throughput=None if on is None else on.lower() == "true",
+            moment=self._moment(),
+            trouble=str(failures[0]) if failures else "",
+            denied=any(failure.kind is Trouble.DENIED for failure in failures),
+        )
 
     # Writer
 
     def await_turn(self, kind: CallClass) -> None:
-        """Waits until the rate of the place lets a write of that kind out."""
+        """Wait until the rate of the place allows a write of that class."""
         self._calls.rates[kind].take()
 
     def put(self, request: Put) -> int:
-        """Writes a parameter and returns its version (PutParameter)."""
+        """Write a parameter and return its version (PutParameter)."""
         try:
             return self._calls.write("PutParameter", lambda: self._put(request)["Version"])
         except StoreError as failure:
-            if failure.code != PARAMETER_LIMIT or not self._listed:
+            if failure.code != PARAMETER_LIMIT or not self._listed_tiers:
                 raise
-            counts = " and ".join(f"{self._listed[tier]:,} {tier}" for tier in PARAMETER_LIMITS)
-            listed = f"the last listing of {self._place} has {counts} parameters"
-            remedy = f"{listed}; {failure.remedy}"
-            crowded = self._calls.trouble(failure.kind, failure.operation, failure.code, remedy)
+            counts = " and ".join(f"{self._listed_tiers[tier]:,} {tier}" for tier in PARAMETER_LIMITS)
+            remedy = f"the last listing of {self.place} has {counts} parameters; {failure.remedy}"
+            crowded = self._calls.error(failure.kind, failure.operation, failure.code, remedy)
         raise crowded
 
     def add_tags(self, name: str, tags: Tags) -> None:
-        """Adds or overwrites tags (AddTagsToResource); none is no call."""
+        """Add or overwrite tags (AddTagsToResource); no call without tags."""
         pairs: list[TagTypeDef] = [{"Key": key, "Value": value} for key, value in sorted_tags(tags)]
         if pairs:
-            ask = partial(
-                self._ssm.add_tags_to_resource, ResourceType="Parameter", ResourceId=name, Tags=pairs
-            )
-            self._calls.write("AddTagsToResource", ask)
+            add = partial(self._ssm.add_tags_to_resource, ResourceType="Parameter", ResourceId=name)
+            self._calls.write("AddTagsToResource", partial(add, Tags=pairs))
 
     def remove_tags(self, name: str, keys: Sequence[str]) -> None:
-        """Removes tags (RemoveTagsFromResource); none is no call."""
+        """Remove tags (RemoveTagsFromResource); no call without keys."""
         if keys:
-            ask = partial(
-                self._ssm.remove_tags_from_resource,
-                ResourceType="Parameter",
-                ResourceId=name,
-                TagKeys=sorted(set(keys)),
-            )
-            self._calls.write("RemoveTagsFromResource", ask)
+            remove = partial(self._ssm.remove_tags_from_resource, ResourceType="Parameter", ResourceId=name)
+            self._calls.write("RemoveTagsFromResource", partial(remove, TagKeys=sorted(set(keys))))
 
     def delete(self, names: Sequence[str]) -> frozenset[str]:
-        """Deletes up to ten parameters and returns the canonical names that are gone now.
+        """Delete up to ten parameters and return the canonical names that do not exist any more.
 
-        Raises ValueError for more than ten: AWS takes no more, some emulators do.
+        Raises:
+            ValueError: more than ten names. AWS refuses them; some emulators delete them.
+            StoreError: the call failed.
         """
         if len(names) > NAMES_PER_CALL:
             message = f"DeleteParameters takes {NAMES_PER_CALL} names, not {len(names)}"
@@ -258,16 +263,16 @@ class SsmStore:
         if token is not None:
             arguments["NextToken"] = token
         answer = self._ssm.describe_parameters(**arguments)
-        # a page with a token may hold nothing; without either it is no answer at all
-        told = answer["Parameters"] if "NextToken" not in answer else answer.get("Parameters", [])
-        return [parameter_of(one) for one in told], answer.get("NextToken")
+        # A page with a token may be empty. Without token and parameters, the response is not valid: KeyError.
+        listed = answer["Parameters"] if "NextToken" not in answer else answer.get("Parameters", [])
+        return [parameter_of(one) for one in listed], answer.get("NextToken")
 
     def _tagged_page(self, token: str | None) -> tuple[Mapping[str, Tags], str | None]:
-        answer = self._tagging.get_resources(
+        answer = self._clients.tagging.get_resources(
             ResourceTypeFilters=["ssm:parameter"], ResourcesPerPage=TAGGED_PAGE, PaginationToken=token or ""
         )
-        told = answer["ResourceTagMappingList"]
-        named = ((name_in(one["ResourceARN"], self._place), one.get("Tags", ())) for one in told)
+        listed = answer["ResourceTagMappingList"]
+        named = ((name_in(one["ResourceARN"], self.place), one.get("Tags", ())) for one in listed)
         page = {name: tags_of(tags) for name, tags in named if name is not None}
         return page, answer.get("PaginationToken")
 
@@ -282,17 +287,37 @@ class SsmStore:
         return frozenset(map(canonical, gone))
 
     def _put(self, request: Put) -> PutParameterResultTypeDef:
-        """Send one PutParameter; a second one where the partition has no tiers, which was a clean refusal.
+        """Send one PutParameter; a second one where the partition has no tiers and refused the first.
 
-        What has to be Advanced is refused there: written as Standard it would differ for ever.
+        An Advanced parameter is refused there: written as Standard, it would differ in every later plan.
         """
         arguments = put_arguments(request)
-        if self._tiers or request.tier == ADVANCED:
+        if self._has_tiers or request.tier == ADVANCED:
             try:
                 return self._ssm.put_parameter(**arguments)
             except Exception as error:
                 if not tier_is_unknown(error) or request.tier == ADVANCED:
                     raise
-                self._tiers = False
+                self._has_tiers = False
         del arguments["Tier"]
         return self._ssm.put_parameter(**arguments)
+
+    def _setting(self, setting: str) -> str:
+        return self._ssm.get_service_setting(SettingId=setting)["ServiceSetting"].get("SettingValue", "")
+
+    def _moment(self) -> datetime | None:
+        """Return the time of AWS: every identity may call GetCallerIdentity; its response has a Date."""
+        try:
+            answer = self._calls.read("GetCallerIdentity", self._clients.sts.get_caller_identity)
+        except StoreError:
+            return None
+        return moment_in(answer["ResponseMetadata"].get("HTTPHeaders", {}))
+
+
+def moment_in(headers: Mapping[str, Any]) -> datetime | None:
+    """Return the time of a response by its Date header, in whole seconds; None without a valid header."""
+    try:
+        moment = parsedate_to_datetime(str(headers["date"]))
+    except (KeyError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -1,9 +1,8 @@
-"""Names -> values by GetParameters: ten at a time, side by side, one bad name never failing its batch.
+"""Names -> values by GetParameters: ten in a call, calls in parallel; one bad name does not fail its batch.
 
-AWS refuses a whole batch for one parameter whose key cannot be used or that may not be read (aws-facts
-B7), so a refused batch is asked again name by name, and only the names that fail alone have failed. A
-trouble of the place (credentials, network) is raised; so is the third batch that AWS would not answer
-however often it was asked.
+AWS refuses a whole batch for one parameter that may not be read or whose key cannot be used (aws-facts B7).
+So a refused batch is read again name by name, and only the names that fail alone have failed. A failure of
+the place (credentials, network) is raised, and so is the third batch without a response.
 """
 
 from __future__ import annotations
@@ -25,32 +24,31 @@ from ssm_reconcile.system import ReadPool
 if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
 
-_OF_A_NAME = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})
-_PASSING = frozenset({Trouble.LOST, Trouble.THROTTLED})
+_NAME_FAILURES = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})
+_PLACE_FAILURES = frozenset({Trouble.LOST, Trouble.THROTTLED})
 _GIVE_UP_AFTER = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Reads values of one place. Thread-safe."""
+    """Reads the values of one place. Thread-safe."""
 
     ssm: SSMClient
     calls: Calls
     parallelism: int
 
     def read(self, names: Iterable[str], *, decrypt: bool) -> Answers:
-        """What AWS says of each name, as `base.Reader.values` has it; raises StoreError."""
+        """Return the answers for the names, as described at `base.Reader.values`. Raise StoreError."""
         work = _Work(self.ssm, self.calls, decrypt=decrypt)
         asked = dict.fromkeys(map(canonical, names))
-        self._side_by_side(work.batch, list(batches(asked, NAMES_PER_CALL)))
-        # A name of one level may be stored without its slash; that nothing is there is believed only
-        # after both forms were asked.
+        self._run(work.batch, list(batches(asked, NAMES_PER_CALL)))
+        # AWS may have stored a name of one level without its slash, so a missing name is read in both forms.
         bare = [forms(name)[-1] for name in sorted(work.missing) if len(forms(name)) > 1]
-        self._side_by_side(work.batch, list(batches(bare, NAMES_PER_CALL)))
+        self._run(work.batch, list(batches(bare, NAMES_PER_CALL)))
         missing = frozenset(work.missing) - work.found.keys() - work.failed.keys()
         return Answers(found=work.found, missing=missing, failed=work.failed)
 
-    def _side_by_side(self, ask: Callable[[tuple[str, ...]], None], asked: Sequence[tuple[str, ...]]) -> None:
+    def _run(self, ask: Callable[[tuple[str, ...]], None], asked: Sequence[tuple[str, ...]]) -> None:
         if len(asked) <= 1 or self.parallelism <= 1:
             for batch in asked:
                 ask(batch)
@@ -63,7 +61,7 @@ class Values:
 
 @dataclass(slots=True)
 class _Work:
-    """What one reading has found so far, keyed by canonical name or `name:version`."""
+    """The results of one read so far, by canonical name or `name:version`."""
 
     ssm: SSMClient
     calls: Calls
@@ -76,15 +74,15 @@ class _Work:
     gave_up: StoreError | None = None
 
     def batch(self, names: tuple[str, ...]) -> None:
-        """Asks for some names; raises StoreError when the trouble is not theirs."""
+        """Read some names. Raise StoreError for a failure of the place."""
         if self.gave_up is not None:
-            raise self.gave_up  # before whoever waits for the batches has heard of it
+            raise self.gave_up  # other batches have started before the first failure was raised
         try:
             found, missing = self.calls.read("GetParameters", partial(self._ask, names))
         except StoreError as failure:
-            if failure.kind in _PASSING:
+            if failure.kind in _PLACE_FAILURES:
                 self._count(failure)
-            elif failure.kind not in _OF_A_NAME:
+            elif failure.kind not in _NAME_FAILURES:
                 raise
             elif len(names) > 1:
                 for name in names:
@@ -97,21 +95,21 @@ class _Work:
             self.missing |= missing
             for name in {canonical(name) for name in names} - found.keys() - missing:
                 remedy = "run again: AWS left this parameter out of its answer"
-                self.failed[name] = self.calls.trouble(Trouble.LOST, "GetParameters", "NoAnswer", remedy)
+                self.failed[name] = self.calls.error(Trouble.LOST, "GetParameters", "NoAnswer", remedy)
 
     def _ask(self, names: tuple[str, ...]) -> tuple[Mapping[str, Value], set[str]]:
         answer = self.ssm.get_parameters(Names=list(names), WithDecryption=self.decrypt)
-        # A batch asks for a parameter once, so its bare name says which question this answers.
+        # A parameter is in a batch once, so the name without selector identifies the answer.
         asked = {canonical(name).partition(":")[0]: canonical(name) for name in names}
-        # all names may be invalid; without either list it is no answer at all
+        # All names may be invalid. Without either list the response is not valid: KeyError.
         invalid = answer.get("InvalidParameters", [])
-        told = answer.get("Parameters", []) if invalid else answer["Parameters"]
-        values = [value_of(one) for one in told]
+        listed = answer.get("Parameters", []) if invalid else answer["Parameters"]
+        values = [value_of(one) for one in listed]
         found = {asked[value.name]: value for value in values if value.name in asked}
         return found, {canonical(name) for name in invalid} - found.keys()
 
     def _count(self, failure: StoreError) -> None:
-        """One batch more that AWS would not answer: after a few it is the place, not the batch."""
+        """Count a batch without a response; raise at the third: then the place does not respond."""
         with self.lock:
             self.unanswered += 1
             if self.unanswered >= _GIVE_UP_AFTER:

@@ -1,7 +1,7 @@
-"""AWS's JSON <-> our nouns: what DescribeParameters, GetParameters and tags say, what PutParameter wants.
+"""JSON of AWS <-> types of this package: DescribeParameters, GetParameters, tags, PutParameter. Pure.
 
-Pure. Tolerates what AWS leaves out and what emulators get wrong (aws-facts A1, E): a missing ARN, data
-type or tier, policy texts that are objects already, an answer without its selector.
+Accepts responses with missing fields, and known faults of emulators (aws-facts A1, E): a missing ARN, data
+type or tier, policies that are objects instead of texts, a value without its selector.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ if TYPE_CHECKING:
     from types_boto3_ssm.type_defs import PutParameterRequestTypeDef
 
 CLEAR_POLICIES = "[{}]"
-"""What removes all policies; an empty text is refused, an omitted one keeps them (aws-facts B4)."""
+"""Removes all policies. AWS refuses an empty text, and an omitted field keeps them (aws-facts B4)."""
 
 
-def parameter_of(told: Mapping[str, Any]) -> Parameter:
-    """One item of DescribeParameters. The name stays as AWS gives it, with or without its slash.
+def parameter_of(item: Mapping[str, Any]) -> Parameter:
+    """Return one item of DescribeParameters. The name stays as AWS returns it, with or without its slash.
 
-    Texts that many parameters or places share are kept once: a plan holds every listing in memory.
+    Texts are interned: a plan holds the listings of all places, which share most of them.
     """
-    key = told.get("KeyId")
+    key = item.get("KeyId")
     return Parameter(
-        name=intern(told["Name"]),
-        type=intern(told["Type"]),
-        version=told["Version"],
-        last_modified=_aware(told["LastModifiedDate"]),
-        last_modified_user=intern(told.get("LastModifiedUser") or ""),
-        tier=intern(told.get("Tier") or STANDARD),
-        **{one.field: _attribute_of(told.get(one.api), one.default) for one in COPIED},
+        name=intern(item["Name"]),
+        type=intern(item["Type"]),
+        version=item["Version"],
+        last_modified=_aware(item["LastModifiedDate"]),
+        last_modified_user=intern(item.get("LastModifiedUser") or ""),
+        tier=intern(item.get("Tier") or STANDARD),
+        **{one.field: _attribute_of(item.get(one.api), one.default) for one in COPIED},
         # Some emulators keep the key of a SecureString that has become a String.
-        key_id=intern(key) if key and told["Type"] == SECURE else None,
+        key_id=intern(key) if key and item["Type"] == SECURE else None,
     )
 
 
-def _attribute_of(told: Any, default: str | tuple[str, ...]) -> Any:
-    return intern(told or default) if isinstance(default, str) else policies_of(told or ())
+def _attribute_of(text: Any, default: str | tuple[str, ...]) -> Any:
+    return intern(text or default) if isinstance(default, str) else policies_of(text or ())
 
 
-def policies_of(told: Iterable[Any]) -> tuple[str, ...]:
-    """Policy texts as canonical JSON, sorted; empty policies are none. Their status is no attribute."""
-    texts = (one.get("PolicyText") for one in told)
+def policies_of(policies: Iterable[Any]) -> tuple[str, ...]:
+    """Return policy texts as canonical JSON, sorted, without empty ones; their status is not copied."""
+    texts = (one.get("PolicyText") for one in policies)
     return tuple(sorted(text for text in map(_canonical_json, texts) if text not in ("", "{}")))
 
 
 def _canonical_json(text: Any) -> str:
-    """The one form of a policy: keys sorted, no spaces; what is no JSON stays as it is."""
+    """Return a policy with sorted keys and no spaces; a text that is not JSON stays as it is."""
     if isinstance(text, str):
         try:
             text = json.loads(text)
@@ -72,25 +72,25 @@ def _canonical_json(text: Any) -> str:
     return json.dumps(text, sort_keys=True, separators=(",", ":"), ensure_ascii=False) if text else ""
 
 
-def value_of(told: Mapping[str, Any]) -> Value:
-    """One item of GetParameters, sealed at once."""
+def value_of(item: Mapping[str, Any]) -> Value:
+    """Return one item of GetParameters; its value is sealed."""
     return Value(
-        name=canonical(told["Name"].partition(":")[0]),
-        type=told["Type"],
-        version=told["Version"],
-        last_modified=_aware(told["LastModifiedDate"]),
-        text=SealedText(told["Value"]),
+        name=canonical(item["Name"].partition(":")[0]),
+        type=item["Type"],
+        version=item["Version"],
+        last_modified=_aware(item["LastModifiedDate"]),
+        text=SealedText(item["Value"]),
     )
 
 
-def tags_of(told: Iterable[Mapping[str, Any]]) -> Tags:
-    """Tags as SSM and the tagging API write them, sorted by key."""
-    pairs = sorted((intern(tag["Key"]), _shared(tag.get("Value", ""))) for tag in told)
+def tags_of(tags: Iterable[Mapping[str, Any]]) -> Tags:
+    """Return tags of SSM or of the tagging API, sorted by key."""
+    pairs = sorted((intern(tag["Key"]), _shared(tag.get("Value", ""))) for tag in tags)
     return dict(pairs)
 
 
 _SHORT = 80
-"""Longer tag values are records, and no two of them are the same."""
+"""Longer tag values are records. Each record is different, so it is not interned."""
 
 
 def _shared(text: str) -> str:
@@ -98,29 +98,29 @@ def _shared(text: str) -> str:
 
 
 def name_in(arn: str, place: Place) -> str | None:
-    """The canonical name in a parameter's ARN; None for what is not a parameter of this place."""
+    """Return the canonical name in the ARN of a parameter; None for an ARN of another place or type."""
     prefix, found, name = arn.partition(":parameter/")
     ours = prefix == f"arn:{place.partition}:ssm:{place.region}:{place.account}"
     return intern(canonical(name)) if found and ours else None
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """How AWS may have stored a name: `foo` and `/foo` are one parameter (aws-facts B6)."""
+    """Return the forms of a name in AWS: `foo` and `/foo` are one parameter (aws-facts B6)."""
     bare = name.removeprefix("/")
     return (name,) if "/" in bare else (f"/{bare}", bare)
 
 
 def put_arguments(request: Put) -> PutParameterRequestTypeDef:
-    """The fields of a PutParameter, complete, since what AWS does with omitted ones is unknown (B5).
+    """Return all fields of a PutParameter; the effect of omitted fields is not documented (aws-facts B5).
 
-    Left out are those that AWS would refuse or that mean their own absence: an empty description or
-    pattern on a create, the data type `text` (some partitions refuse it, B8), a KeyId of what is no
-    SecureString, and no policies where none can be (B4: only Advanced has them).
+    Fields that AWS would refuse are left out: an empty description or pattern of a create, the data type
+    `text` (some partitions refuse it, B8), the KeyId of a parameter that is not a SecureString, and empty
+    policies of a tier other than Advanced (B4).
     """
     arguments: PutParameterRequestTypeDef = {
         "Name": request.name,
         "Value": request.text.reveal(),
-        "Type": request.type,  # type: ignore[typeddict-item]  # whatever AWS itself said it is
+        "Type": request.type,  # type: ignore[typeddict-item]  # any type that AWS returned
         "Overwrite": request.overwrite,
         "Tier": request.tier,  # type: ignore[typeddict-item]  # the same
     }
@@ -140,10 +140,10 @@ def put_arguments(request: Put) -> PutParameterRequestTypeDef:
 
 
 def batches(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Names without repetition, `size` at a time, no parameter twice in a batch.
+    """Yield the names without repetition, `size` at a time, no parameter twice in a batch.
 
-    What AWS does with a parameter that is asked twice in one call is unknown (aws-facts G11), and
-    an answer without a selector could not be told apart.
+    `name:1` and `name:2` are put into different batches: AWS does not document two versions of a parameter in
+    one call (aws-facts G11), and a response without selectors would be ambiguous.
     """
     layers: list[dict[str, str]] = []
     for name in dict.fromkeys(names):
@@ -159,5 +159,5 @@ def batches(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _aware(moment: datetime) -> datetime:
-    """A time with its zone; botocore gives one, in the local zone."""
+    """Return a time in UTC."""
     return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
