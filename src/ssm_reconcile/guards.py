@@ -15,7 +15,7 @@ from ssm_reconcile.change import Action, Change, Fate, Hold, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity, Where
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
-from ssm_reconcile.spec import NO_ID_REMEDY, OnOutside, Replication, Run
+from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
 from ssm_reconcile.wording import counted, first_of
 
 MIN_REPLICAS = 10
@@ -201,7 +201,7 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
         f" {'was' if len(changes) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
         " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
     )
-    if not rules.run.overwrite_outside and rules.replication.changed_outside is not OnOutside.OVERWRITE:
+    if not rules.run.overwrite_outside and rules.replication.changed_outside is not ChangedOutside.OVERWRITE:
         yield GuardResult(changes, "only with --overwrite-outside", message)
 
 

@@ -1,7 +1,6 @@
-"""The spec as data: one `Replication` a YAML document, with the questions one may ask of its rules.
+"""The spec as data: one `Replication` for each YAML document, with the functions that apply its rules.
 
-Made by `load` (which has checked everything), asked by `resolve`, `diff` and the guards. Nothing in
-here reads a file or knows YAML.
+`load` builds it from a checked document; `resolve`, `diff` and the guards use it. Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ ALL_TYPES = frozenset({"String", STRING_LIST, SECURE})
 
 @lru_cache(maxsize=4096)
 def _expression(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a glob.
+    """Return the regular expression of a pattern.
 
-    Atomic groups keep it from backtracking: the earliest match of each part between two `**` is as
-    good as any later one, so a pattern full of stars costs no more than its length times the name's.
+    Atomic groups prevent backtracking: the earliest match of each part between two `**` is as good as a
+    later one. So the time is at most the product of the lengths of the pattern and the name.
     """
     levels = canonical(pattern)[1:].split("/")
     if levels[-1] == "**":
-        levels.append("*")  # what is below, never the level itself
+        levels.append("*")  # names below the level, not the level itself
     groups = [list(group) for deep, group in groupby(levels, "**".__eq__) if not deep]
     deep_first = levels[0] == "**"
     out: list[str] = []
@@ -49,7 +48,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 
 def _level(level: str) -> str:
-    """One level: literal text and stars, and nothing of it may run into the next level."""
+    """Return the expression of one level, literal text and stars, that matches no slash."""
     if level == "*":
         return r"[^/]+(?=/|\Z)"
     head, *rest = level.split("*")
@@ -62,7 +61,7 @@ def _level(level: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A path rule: `*` within a level, `**` any depth, a bare name matches itself.
+    """A pattern of names: `*` matches within a level, `**` any number of levels, other text itself.
 
     `foo` and `/foo` are one parameter in AWS, so they are one pattern too. Letters match exactly:
     names are case-sensitive.
@@ -72,7 +71,7 @@ class Glob:
     where: Where | None = None
 
     def matches(self, name: str) -> bool:
-        """Whether a parameter name, with or without a leading slash, is meant."""
+        """Whether the pattern matches a parameter name, with or without a leading slash."""
         return _expression(self.text).match(canonical(name)) is not None
 
     def __str__(self) -> str:
@@ -81,7 +80,7 @@ class Glob:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where parameters are replicated from. `account`: refuse to run anywhere else."""
+    """The place that parameters are replicated from. `account`: the only account that a run accepts."""
 
     access: Access
     account: str | None = None
@@ -89,7 +88,7 @@ class Source:
 
 
 class TierMode(StrEnum):
-    """Tier of the replicas of a target: the source's, the tier that they have, or a fixed one."""
+    """Tier of the replicas of a target: that of the source, the present one, or a fixed one."""
 
     SAME = "same"
     KEEP = "keep"
@@ -99,7 +98,7 @@ class TierMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where parameters are replicated to. `keys` maps source key references to keys here."""
+    """A place that parameters are replicated to. `keys` maps references to source keys to keys in it."""
 
     name: str
     access: Access
@@ -113,7 +112,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class KeyRule:
-    """One entry of the KMS map: a source key and the key that takes its place in each target."""
+    """One entry of the KMS map: a source key, and the key in each target by the target's name."""
 
     source: str
     targets: tuple[tuple[str, str], ...]
@@ -121,7 +120,7 @@ class KeyRule:
 
 
 class RewriteIn(StrEnum):
-    """What a rewrite changes."""
+    """The text that a rewrite changes."""
 
     VALUE = "value"
     NAME = "name"
@@ -144,7 +143,7 @@ def fill_placeholders(text: str, values: Sequence[str | None]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """Literal text in values or names that names the region, and what it is in each target."""
+    """A rule that replaces literal text in values or names, such as the region."""
 
     match: Glob
     scope: RewriteIn
@@ -152,13 +151,13 @@ class Rewrite:
     new: str
 
     def substitution(self, source: Place, place: Place, target: str) -> Substitution:
-        """The replacement with its placeholders filled in, on both sides."""
+        """Return the replacement for one target, with the placeholders of both texts filled in."""
         values = (source.region, source.account, place.region, place.account, target)
         return Substitution(fill_placeholders(self.old, values), fill_placeholders(self.new, values))
 
 
-class Adopt(StrEnum):
-    """What to do with a parameter that is there already and not ours."""
+class AdoptMode(StrEnum):
+    """The treatment of a parameter that exists in a target and is not a replica."""
 
     NEVER = "never"
     IDENTICAL = "identical"
@@ -167,7 +166,7 @@ class Adopt(StrEnum):
 
 
 class DeleteMode(StrEnum):
-    """Which replicas may be deleted when their source is gone."""
+    """The replicas that may be deleted when their source no longer exists."""
 
     OWNED = "owned"
     CREATED = "created"
@@ -175,7 +174,7 @@ class DeleteMode(StrEnum):
 
 
 class Orphans(StrEnum):
-    """What to do with replicas on which today's rules place nothing."""
+    """The treatment of replicas that the present rules do not write."""
 
     KEEP = "keep"
     DELETE = "delete"
@@ -189,8 +188,8 @@ NO_ID_REMEDY = (
 """Remedy for `orphans: delete` without an id: the records of the present orphans have no id either."""
 
 
-class OnOutside(StrEnum):
-    """What to do with a replica that somebody else has changed."""
+class ChangedOutside(StrEnum):
+    """The treatment of a replica that another identity changed."""
 
     WITHHOLD = "withhold"
     OVERWRITE = "overwrite"
@@ -198,14 +197,14 @@ class OnOutside(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of one target may change in one run. `max_deletes` counts delete and replace."""
+    """Limits on the changes to one target in one run. `max_deletes` counts deletes and replacements."""
 
     max_deletes: int = 10
     max_change_percent: int = 30
 
 
-def _meant(glob: Glob, name: str) -> bool:
-    """Whether a `hide` or `show` pattern means a name: without a slash it means any level of it."""
+def _matches_any_level(glob: Glob, name: str) -> bool:
+    """Whether a `hide` or `show` pattern matches a name; without a slash it matches any level of it."""
     if "/" in glob.text or glob.text == "**":
         return glob.matches(name)
     pattern = _expression(glob.text.lower())
@@ -214,7 +213,7 @@ def _meant(glob: Glob, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """One document of the spec: from one source to its targets, and by which rules."""
+    """One document of the spec: a source, its targets and the rules."""
 
     name: str
     source: Source
@@ -231,9 +230,9 @@ class Replication:
     rewrites: tuple[Rewrite, ...] = ()
     ignore_tags: tuple[str, ...] = ()
     add_tags: tuple[tuple[str, str], ...] = ()
-    adopt: Adopt = Adopt.IDENTICAL
+    adopt: AdoptMode = AdoptMode.IDENTICAL
     orphans: Orphans = Orphans.KEEP
-    changed_outside: OnOutside = OnOutside.WITHHOLD
+    changed_outside: ChangedOutside = ChangedOutside.WITHHOLD
     limits: Limits = Limits()
     hide: tuple[Glob, ...] = ()
     show: tuple[Glob, ...] = ()
@@ -241,16 +240,16 @@ class Replication:
     limit_lines: Mapping[str, Where] = field(default_factory=dict)
 
     def owner(self, source: Place) -> str:
-        """The value of the owner tag of this replication's replicas."""
+        """Return the value of the owner tag of this replication's replicas."""
         return f"{self.name}@{source.account}/{source.region}"
 
     def owners(self, source: Place) -> tuple[str, ...]:
-        """All owner tags that count as ours: today's name first, then earlier ones."""
+        """Return the owner tags of this replication: of the present name, then of earlier names."""
         names = (self.name, *self.previous_names)
         return tuple(f"{name}@{source.account}/{source.region}" for name in names)
 
     def claim(self, source: Place) -> Claim:
-        """Return what this replication knows its replicas by."""
+        """Return the owner tags and ids by which this replication recognises its replicas."""
         today = None if self.id is None else digest_id(self.id)
         return Claim(self.owners(source), frozenset({today, *map(digest_id, self.previous_ids)}))
 
@@ -259,7 +258,7 @@ class Replication:
         return next((glob for glob in self.include if glob.matches(name)), None)
 
     def excluded_by(self, name: str) -> Glob | None:
-        """Return the first exclude pattern that matches a name; it wins over every include."""
+        """Return the first exclude pattern that matches a name; it has priority over every include."""
         return next((glob for glob in self.exclude if glob.matches(name)), None)
 
     def rule_for(self, name: str, kind: str) -> Glob | None:
@@ -294,11 +293,11 @@ class Replication:
         return [(key, glob) for key, glob in every if id(glob) not in deciding]
 
     def rewrite_for(self, name: str, scope: RewriteIn) -> Rewrite | None:
-        """The rewrite rule that applies to a source parameter: the first that matches its name."""
+        """Return the rewrite rule for a source parameter: the first that matches its name."""
         return next((r for r in self.rewrites if r.scope is scope and r.match.matches(name)), None)
 
     def address(self, name: str, source: Place, place: Place, target: str) -> str:
-        """Where a source parameter lands in a target: its own name, unless a rewrite changes it."""
+        """Return the name of a replica in a target: the name of its source, unless a rewrite changes it."""
         rule = self.rewrite_for(name, RewriteIn.NAME)
         if rule is None:
             return name
@@ -306,10 +305,10 @@ class Replication:
         return name.replace(change.old, change.new)
 
     def replicates_tag(self, key: str) -> bool:
-        """Whether a tag is one that we copy, add and remove at all.
+        """Whether a tag is copied, added and removed by a run.
 
-        AWS's own tags cannot be written, ours say who owns the replica, and the skip_sync tag is for
-        the place that carries it.
+        Tags of AWS cannot be written, tags of ssm-reconcile hold the record, and the skip tag is about the
+        parameter that has it.
         """
         if key.startswith(("aws:", PREFIX)) or key == self.skip_sync.tag:
             return False
@@ -318,17 +317,17 @@ class Replication:
         return not self.ignore_tags or not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
 
     def shows(self, name: str) -> bool:
-        """Whether `show` lists a name, so that its plain value is shown even if it looks secret."""
-        return any(_meant(glob, name) for glob in self.show)
+        """Whether `show` matches a name, so that its plain value is shown even if it looks like a secret."""
+        return any(_matches_any_level(glob, name) for glob in self.show)
 
     def hides(self, name: str) -> bool:
-        """Whether a plain value of that name must not be shown, since the name looks secret."""
+        """Whether a plain value is hidden because its name looks like that of a secret."""
         if self.shows(name):
             return False
-        return name_looks_secret(name) or any(_meant(glob, name) for glob in self.hide)
+        return name_looks_secret(name) or any(_matches_any_level(glob, name) for glob in self.hide)
 
     def target(self, name: str) -> Target:
-        """The target of that name; raises KeyError when there is none."""
+        """Return the target of a name; raise KeyError when there is none."""
         for target in self.targets:
             if target.name == name:
                 return target
@@ -337,16 +336,16 @@ class Replication:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the command line asks of one run, over what the spec says.
+    """The options of one run, which have priority over the spec.
 
-    None and False mean: as the spec says. `targets` and `only` narrow the run.
+    None and False leave the value of the spec. `targets` and `only` narrow the run.
     """
 
     verify_values: bool = False
     no_decrypt: bool = False
     targets: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    adopt: Adopt | None = None
+    adopt: AdoptMode | None = None
     overwrite_outside: bool = False
     allow_replace: bool = False
     allow_empty_source: bool = False

@@ -17,7 +17,7 @@ from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob, KeyRule, Orphans, Replication
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.region import Region
 from tests.fake_aws.world import Seen
@@ -33,7 +33,7 @@ SPEC = Replication(
     DeleteMode.CREATED,
     kms=(KeyRule("alias/app", ((NEAR, "alias/app"), (FAR, "alias/two"))),),
     skip_sync=SkipSync(replicas=OnSkip.DELETE),
-    adopt=Adopt.OVERWRITE,
+    adopt=AdoptMode.OVERWRITE,
     orphans=Orphans.DELETE,
     id="k3v9x2m7qa",
 )

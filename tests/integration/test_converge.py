@@ -23,11 +23,11 @@ from ssm_reconcile.places import open_places
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import (
-    Adopt,
+    AdoptMode,
+    ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
-    OnOutside,
     Replication,
     Rewrite,
     RewriteIn,
@@ -62,8 +62,8 @@ SPEC = Replication(
     ),
     ignore_tags=("cost:*",),
     add_tags=(("replicated-from", "us-east-1"),),
-    adopt=Adopt.OVERWRITE,
-    changed_outside=OnOutside.OVERWRITE,
+    adopt=AdoptMode.OVERWRITE,
+    changed_outside=ChangedOutside.OVERWRITE,
 )
 RUN = Run(
     allow_replace=True, allow_empty_source=True, allow_exposure=True, max_deletes=999, max_change_percent=999,

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from ssm_reconcile.model import SECURE, STRING_LIST
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
-    Adopt,
+    AdoptMode,
+    ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
-    OnOutside,
     Orphans,
     Replication,
     Rewrite,
@@ -224,9 +224,17 @@ def replications(draw: st.DrawFn, name: str = "prod") -> Replication:
         rewrites=draw(one_of((), (), *REWRITES)),
         ignore_tags=draw(one_of((), ("cost:*",), ("t0*",))),
         add_tags=draw(one_of((), (("replicated-from", "us-east-1"),))),
-        adopt=draw(one_of(Adopt.IDENTICAL, Adopt.NEVER, Adopt.SAME_VALUE, Adopt.OVERWRITE, Adopt.OVERWRITE)),
+        adopt=draw(
+            one_of(
+                AdoptMode.IDENTICAL,
+                AdoptMode.NEVER,
+                AdoptMode.SAME_VALUE,
+                AdoptMode.OVERWRITE,
+                AdoptMode.OVERWRITE,
+            )
+        ),
         orphans=orphans,
-        changed_outside=draw(one_of(*OnOutside)),
+        changed_outside=draw(one_of(*ChangedOutside)),
         hide=draw(one_of((), (Glob("*url*"),))),
         show=draw(one_of((), (Glob("*password*"),))),
     )
@@ -237,7 +245,7 @@ runs = st.builds(
     st.just(LIFTED),
     verify_values=st.booleans(),
     no_decrypt=one_of(False, False, True),
-    adopt=one_of(None, None, *Adopt),
+    adopt=one_of(None, None, *AdoptMode),
 )
 """Runs that lift all guards, in every mode; `verify_values` with `no_decrypt` reads plain values only."""
 

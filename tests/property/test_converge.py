@@ -134,7 +134,7 @@ def full_spec() -> Replication:
     """Every kind of rule that bears on attributes."""
     from dataclasses import replace
 
-    from ssm_reconcile.spec import Adopt, DeleteMode, Glob
+    from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob
     from tests.property.scenarios import REGION, RULES
     from tests.property.stage import FROM, TO_FAR, TO_NEAR
 
@@ -146,7 +146,7 @@ def full_spec() -> Replication:
         DeleteMode.OWNED,
         kms=RULES[1],
         rewrites=(REGION,),
-        adopt=Adopt.OVERWRITE,
+        adopt=AdoptMode.OVERWRITE,
     )
 
 

@@ -23,7 +23,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST, Place, canonical
 from ssm_reconcile.record import RECORD, parse_record
 from ssm_reconcile.session import Session
-from ssm_reconcile.spec import Adopt, Glob, Replication, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.traffic import Fault, killed, lost, refused
 from tests.property import actions
@@ -280,7 +280,7 @@ def test_a_plain_source_value_is_hidden_in_the_target_that_holds_a_secure_string
         ],
     )
     stage.later()
-    run = replace(LIFTED, adopt=Adopt.OVERWRITE)
+    run = replace(LIFTED, adopt=AdoptMode.OVERWRITE)
     assert secret_tokens(stage, full_spec()) == {near.token}
     with listening() as ear:
         said = everything(stage, full_spec(), replace(run, targets=(NEAR,)), ear)

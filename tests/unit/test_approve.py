@@ -26,7 +26,7 @@ from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.renderers.json import dumps, plan_document
 from ssm_reconcile.renderers.reading import read_plan_document
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TARGET = TargetPlan("us-east-2", "123456789012/us-east-2", replicas=3)
@@ -218,14 +218,14 @@ def test_the_pattern_of_a_secret_is_nowhere_in_a_saved_plan() -> None:
 
 def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag() -> None:
     run = Run(
-        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=Adopt.SAME_VALUE,
+        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=AdoptMode.SAME_VALUE,
         allow_replace=True, overwrite_outside=True, allow_empty_source=True, allow_exposure=True,
         max_deletes=0, max_change_percent=80,
     )  # fmt: skip
     made = replace(plan(create()), narrowing=Narrowing(run.targets, run.only))
     found = approve.run_of(saved(made, run, name="prod", spec_files=["a.yaml", "b.yaml"]))
     assert found.run == Run(
-        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=Adopt.SAME_VALUE
+        no_decrypt=True, targets=("us-east-2",), only=("/app/**",), adopt=AdoptMode.SAME_VALUE
     )
     assert found.name == "prod"
     assert found.spec_files == ("a.yaml", "b.yaml")

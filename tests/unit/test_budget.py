@@ -12,8 +12,7 @@ from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.model import SOURCE
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
 from tests.builders import (
     Stage,
     change,

@@ -22,7 +22,17 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
-from ssm_reconcile.spec import Adopt, DeleteMode, Glob, Limits, Replication, Rewrite, RewriteIn, Run, Source
+from ssm_reconcile.spec import (
+    AdoptMode,
+    DeleteMode,
+    Glob,
+    Limits,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Run,
+    Source,
+)
 from tests.builders import HERE, NOW, THERE, replication, target, unwatched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import Memory, MemoryStore
@@ -158,7 +168,7 @@ def test_many_names_at_once_are_each_as_alone(town: Town) -> None:
     [
         replace(SPEC, delete=DeleteMode.NEVER),
         replace(SPEC, delete=DeleteMode.CREATED),
-        replace(SPEC, adopt=Adopt.OVERWRITE),
+        replace(SPEC, adopt=AdoptMode.OVERWRITE),
         replace(SPEC, types=frozenset({"StringList"})),
         replace(SPEC, add_tags=(("by", "us"),)),
     ],

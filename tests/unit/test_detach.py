@@ -14,7 +14,7 @@ from ssm_reconcile.model import Access
 from ssm_reconcile.places import Places
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Result
-from ssm_reconcile.spec import Adopt, Run, Source
+from ssm_reconcile.spec import AdoptMode, Run, Source
 from tests.builders import OWNED_BY, Stage, counted, replication, store_error, unwatched
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, at_write, lost, refused
@@ -264,7 +264,7 @@ class TestRolesReversed:
 
     def test_the_flag_lifts_it_and_is_needed_once(self) -> None:
         stage = self.reversed()
-        stage.spec = replace(stage.spec, adopt=Adopt.OVERWRITE)
+        stage.spec = replace(stage.spec, adopt=AdoptMode.OVERWRITE)
         run = Run(allow_reversed=True)
         assert stage.apply(run).summary["applied"] == 3
         stage.world.put(stage.there, "/p/b", "later")

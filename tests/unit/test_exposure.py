@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile.model import ADVANCED, SECURE, STRING_LIST
 from ssm_reconcile.record import digest
-from ssm_reconcile.spec import Adopt, Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import SOMEBODY, THERE, US, Stage, held, judge, outcome, replica, replication
 
 OLD_OWN = {"own": digest(THERE.arn("/p/a"))}
@@ -18,7 +18,7 @@ OLD_OWN = {"own": digest(THERE.arn("/p/a"))}
 def exposing(source: str = "String", **live: Any) -> tuple[bool, bool]:
     made_from = held(kind=source)
     there = replica(made_from, type=SECURE, key_id="alias/aws/ssm", **live)
-    change = judge(made_from, there, spec=replication(adopt=Adopt.OVERWRITE)).change
+    change = judge(made_from, there, spec=replication(adopt=AdoptMode.OVERWRITE)).change
     return change.exposes, change.source_made_plain
 
 
@@ -61,14 +61,14 @@ def test_a_replica_that_was_made_secret_stays_secret_until_the_flag(user: str) -
     stage = Stage()
     stage.replicate("/p/a", "v")
     stage.world.put(stage.there, "/p/a", "v", SECURE, user=user)
-    stage.apply(Run(overwrite_outside=True, allow_replace=True, adopt=Adopt.OVERWRITE))
+    stage.apply(Run(overwrite_outside=True, allow_replace=True, adopt=AdoptMode.OVERWRITE))
     assert stage.live("/p/a").type == SECURE
     stage.apply(Run(overwrite_outside=True, allow_exposure=True, only=("/p/a",)))
     assert stage.live("/p/a").type == "String"
 
 
-@pytest.mark.parametrize("mode", list(Adopt))
-def test_no_adopt_mode_takes_over_a_secret_as_plain_text(mode: Adopt) -> None:
+@pytest.mark.parametrize("mode", list(AdoptMode))
+def test_no_adopt_mode_takes_over_a_secret_as_plain_text(mode: AdoptMode) -> None:
     stage = Stage(replication(adopt=mode))
     stage.world.put(stage.here, "/p/a", "v")
     stage.world.put(stage.there, "/p/a", "v", SECURE)

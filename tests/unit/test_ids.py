@@ -12,7 +12,7 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.detach import Detachment
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt, Glob, Orphans, Replication, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Replication, Run
 from tests.builders import (
     ID,
     OWNED_BY,
@@ -89,8 +89,8 @@ class TestStandingById:
 
 class TestAnotherId:
     @pytest.mark.parametrize("mine", [OTHER, None])
-    @pytest.mark.parametrize("mode", list(Adopt))
-    def test_no_adopt_mode_touches_a_replica_of_another_id(self, mine: str | None, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", list(AdoptMode))
+    def test_no_adopt_mode_touches_a_replica_of_another_id(self, mine: str | None, mode: AdoptMode) -> None:
         source = held(version=2)
         found = judge(source, replica(source, "other"), spec=spec(mine, adopt=mode))
         assert found.row == "foreign"

@@ -14,12 +14,12 @@ from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
-    Adopt,
+    AdoptMode,
+    ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
     Limits,
-    OnOutside,
     Orphans,
     Replication,
     Rewrite,
@@ -147,9 +147,9 @@ def test_every_key_of_a_spec_arrives() -> None:
         ),
         ignore_tags=("cost:*",),
         add_tags=(("replicated-from", "us-east-1"),),
-        adopt=Adopt.SAME_VALUE,
+        adopt=AdoptMode.SAME_VALUE,
         orphans=Orphans.DELETE,
-        changed_outside=OnOutside.OVERWRITE,
+        changed_outside=ChangedOutside.OVERWRITE,
         limits=Limits(7, 55),
         hide=(Glob("*pin*", at(45, 8)),),
         show=(Glob("/prod/token_lifetime", at(46, 8)),),

@@ -80,7 +80,7 @@ def test_a_former_name_that_two_replications_had_is_a_warning() -> None:
 def test_two_replications_that_feed_each_other_are_an_error_and_said_once() -> None:
     found = findings(document("a", EAST, "/x/**"), document("b", BACK, "/x/y, /z"))
     assert [(one.code, one.where) for one in found] == [("feed-each-other", "spec.yaml:12:24")]
-    assert "`a` writes to us-east-2, from where `b` reads, and the other way round" in found[0].message
+    assert "`a` writes to us-east-2, the source of `b`, and the reverse" in found[0].message
 
 
 def test_two_ways_between_two_regions_are_sound_when_the_names_differ() -> None:

@@ -76,7 +76,7 @@ ERRORS = {
     "the source as a target": (
         places_of("region: us-east-1", "region: §us-east-1"),
         "target-is-source",
-        "the source itself",
+        "this target is the source",
     ),
     "the source as a target, by its account": (
         places_of("region: us-east-1, account: '123456789012'", f"region: §us-east-1, role_arn: {ROLE}"),
@@ -105,26 +105,26 @@ ERRORS = {
     "one name twice": (
         places_of("region: us-east-1", "region: us-east-2, name: a", "region: us-west-2, name: §a"),
         "duplicate-target",
-        "`a` is taken (line 4)",
+        "another target has the name `a` (line 4)",
     ),
     "a name that is another target's region": (
         places_of("region: us-east-1", "region: us-east-2", "region: us-west-2, name: §us-east-2"),
         "duplicate-target",
-        "`us-east-2` is taken",
+        "another target has the name `us-east-2`",
     ),
     "an account that is not the role's": (
         places_of(
             "region: us-east-1", f"region: us-east-2, account: '123456789012', role_arn: §{OTHER_ROLE}"
         ),
         "account-mismatch",
-        "the role is of account 210987654321",
+        "the role is in account 210987654321",
     ),
     "two accounts with one set of credentials": (
         places_of(
             "region: us-east-1, account: '123456789012'", "region: us-east-2, account: §'210987654321'"
         ),
         "account-without-role",
-        "write the role to assume",
+        "write the `role_arn` of a role in",
     ),
     "an external id without a role": (
         places_of("region: us-east-1, external_id: §abc", "region: us-east-2"),
@@ -164,12 +164,12 @@ ERRORS = {
     "a reserved beginning": (
         include("[§/aws/x, §/SSM*, §awsfoo, §/Ssm-x/**]"),
         "bad-pattern",
-        "keeps for itself",
+        "which AWS reserves",
     ),
     "a name that no region has room for": (
         include(f"[§/{'a' * 980}]"),
         "bad-pattern",
-        "too long for any name",
+        "has at most 967 characters",
     ),
     "an exclude that could never match": (
         BASE.replace('["/prod/**"]', '["/prod/**"]\n  exclude: [§prod/a]'),
@@ -182,7 +182,7 @@ ERRORS = {
         "leading slash",
     ),
     "a hidden name that could never match": (plus('hide: [§a/b, §"a**"]'), "bad-pattern", "slash"),
-    "a shown name that could never match": (plus("show: [§/aws/x]"), "bad-pattern", "keeps for itself"),
+    "a shown name that could never match": (plus("show: [§/aws/x]"), "bad-pattern", "which AWS reserves"),
     "a key for no target": (
         plus("kms: [{source: alias/a, targets: {§us-east2: alias/b}}]"),
         "kms-unknown-target",
@@ -202,12 +202,12 @@ ERRORS = {
             f"kms: [{{source: §arn:aws:kms:us-west-2:123456789012:key/{KEY}, targets: {{us-east-2: {KEY}}}}}]"
         ),
         "key-region",
-        "this key is in us-west-2, the source is us-east-1",
+        "this key is in us-west-2, and the source in us-east-1",
     ),
     "a target key of another region": (
         plus("kms: [{source: alias/a, targets: {us-east-2: §arn:aws:kms:us-east-1:123456789012:alias/b}}]"),
         "key-region",
-        "the target is us-east-2",
+        "the target in us-east-2",
     ),
     "a default key of another region": (
         BASE.replace(
@@ -215,7 +215,7 @@ ERRORS = {
             "- region: us-east-2\n    kms: {default: §arn:aws:kms:us-east-1:123456789012:alias/b}",
         ),
         "key-region",
-        "write one from there",
+        "write a key in us-east-2",
     ),
     "a key of a target's map, of another region": (
         BASE.replace(
@@ -223,7 +223,7 @@ ERRORS = {
             "- region: us-east-2\n    kms: {keys: {§arn:aws:kms:us-east-2:123456789012:alias/b: alias/c}}",
         ),
         "key-region",
-        "the source is us-east-1",
+        "the source in us-east-1",
     ),
     "an unknown placeholder": (
         plus("rewrite: [{match: /prod/*, from: us-east-1, to: §'{target.regoin}'}]"),
@@ -248,19 +248,19 @@ ERRORS = {
     "a name rewritten into what no name can be": (
         plus("rewrite: [{match: /prod/*, in: name, from: a, to: §'a b'}]"),
         "bad-name-text",
-        "cannot stand in a name",
+        "cannot be part of a name",
     ),
     "a name in which something is looked for that no name has": (
         plus("rewrite: [{match: /prod/*, in: name, from: §'a:b', to: 'c'}]"),
         "bad-name-text",
-        "cannot stand in a name",
+        "cannot be part of a name",
     ),
     "a name rewritten into an empty level": (
         plus("rewrite: [{match: /prod/*, in: name, from: a, to: §b//c}]"),
         "bad-name-text",
         "single slash",
     ),
-    "a skip tag with a sign": (plus("skip_sync: {tag: §'a,b'}"), "bad-tag", "does not take in tags"),
+    "a skip tag with a sign": (plus("skip_sync: {tag: §'a,b'}"), "bad-tag", "does not allow in tags"),
     "a skip tag of AWS": (plus("skip_sync: {tag: §'aws:x'}"), "reserved-tag", "reserved for AWS"),
     "a skip value with a sign": (plus("skip_sync: {values: [§'a,b']}"), "bad-tag", "`,`"),
     "an added tag of AWS": (plus("tags: {add: {§AWS:x: a}}"), "reserved-tag", "reserved for AWS"),
@@ -272,7 +272,7 @@ ERRORS = {
     "an added tag that opts out": (
         plus("tags: {add: {§skip_sync: a}}"),
         "added-skip-tag",
-        "opt every replica out",
+        "opt out every replica",
     ),
     "an added tag that opts out by another name": (
         plus("tags: {add: {§stay: a}}\nskip_sync: {tag: stay}"),
@@ -282,14 +282,14 @@ ERRORS = {
     "an added tag that almost opts out": (
         plus("tags: {add: {§Skip-Sync: a}}"),
         "added-skip-tag",
-        "is almost the skip_sync tag",
+        "is almost the skip tag",
     ),
     "an added tag that is ignored": (
         plus("tags:\n  ignore: ['cost:*']\n  add: {§cost:center: a}"),
         "added-tag-ignored",
         '"cost:*", line 11',
     ),
-    "an added tag with a sign": (plus("tags: {add: {§'a;b': a, c: §'d#e'}}"), "bad-tag", "does not take"),
+    "an added tag with a sign": (plus("tags: {add: {§'a;b': a, c: §'d#e'}}"), "bad-tag", "does not allow"),
     "an ignored tag with a sign": (plus("tags: {ignore: [§'a?']}"), "bad-tag", "`?`"),
 }
 
@@ -303,13 +303,13 @@ WARNINGS = {
     "an include that is excluded": (
         include("[/a/**/b, §/a/*, /c]\n  exclude: [/a/*]"),
         "include-excluded",
-        "selects nothing: `/a/*` in line 9",
+        "selects nothing: `exclude` has the same pattern in line 9",
     ),
-    "an include twice": (include("[/a, §a, /b]"), "include-covered", "in line 8 already"),
+    "an include twice": (include("[/a, §a, /b]"), "include-covered", "already written in line 8"),
     "two ways to write one include": (
         include('["/a/**", §"/a/**/**"]'),
         "include-covered",
-        "in line 8 already",
+        "already written in line 8",
     ),
     "an exclude that meets nothing": (
         BASE.replace('["/prod/**"]', '["/prod/**"]\n  exclude: ["/prod/a/*", §/prd/b]'),
@@ -349,7 +349,7 @@ WARNINGS = {
     "an ignored skip tag that looks like none": (
         plus("skip_sync: {ignore: [§skip]}"),
         "skip-ignore-without-effect",
-        "does not look like",
+        "does not resemble",
     ),
     "a skip value that is a target": (
         plus("skip_sync: {values: ['yes', §us-east-2]}"),

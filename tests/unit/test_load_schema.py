@@ -60,21 +60,25 @@ YAML = {
     "an unquoted sign": ("a: §@b", "yaml-syntax", 'cannot begin with `@`: quote it: "@b"'),
     "a bracket too many": ("{a: 1}§}", "yaml-syntax", "nothing is expected"),
     "an escape without its digits": ('a: "\\x§ZZ"', "yaml-syntax", "this is not valid YAML: "),
-    "a second key": ("a: 1\nb: 2\n§a: 3", "duplicate-key", "`a` is here twice (first in line 1)"),
+    "a second key": ("a: 1\nb: 2\n§a: 3", "duplicate-key", "`a` is written twice (first in line 1)"),
     "a second key below": (plus("guards:\n  max_deletes: 1\n  §max_deletes: 2"), "duplicate-key", "line 11"),
     "a tag": (plus("x-a: §!!python/object:os.system x"), "yaml-tag", "no YAML tags"),
     "a tag of the standard": (plus("x-a: §!!str 1"), "yaml-tag", "in quotes"),
     "a tag on a mapping": (plus("x-a: §!thing {}"), "yaml-tag", "`!thing`"),
     "an alias of nothing": (plus("x-a: §*b"), "unknown-alias", "no anchor &b before"),
-    "an alias of itself": (plus("x-a: &b [§*b]"), "recursive-alias", "inside of what it stands for"),
-    "an anchor of another document": ("---\na: &b 1\n---\nc: §*b", "unknown-alias", "its own document"),
+    "an alias of itself": (plus("x-a: &b [§*b]"), "recursive-alias", "inside its own anchor"),
+    "an anchor of another document": (
+        "---\na: &b 1\n---\nc: §*b",
+        "unknown-alias",
+        "the end of its document",
+    ),
     "a merge of text": (plus("x-a: {<<: §b}"), "merge-key", "<<: *anchor"),
     "two merges": (plus("x-a: {<<: {}, §<<: {}}"), "duplicate-key", "twice"),
     "a list as a key": (plus("x-a:\n  ? §[a]\n  : b"), "key-type", "must be text"),
     "a key that YAML reads as true": (plus("tags: {add: {§on: x}}"), "unquoted", 'as true: quote it: "on"'),
     "a key that YAML reads as a number": (plus("x-a: {§12: x}"), "unquoted", 'quote it: "12"'),
     "a list at the top": ("§- a: 1", "not-a-mapping", "begin with `version: 1`"),
-    "a text at the top": ("§hello", "not-a-mapping", "must hold properties"),
+    "a text at the top": ("§hello", "not-a-mapping", "must be a mapping"),
     "nothing": ("§", "empty-file", "no replication"),
     "comments only": ("§# nothing\n", "empty-file", "no replication"),
     "an empty document": (plus("§---"), "empty-document", "remove its `---`"),
@@ -171,7 +175,7 @@ SCHEMA = {
         "missing-property",
         "`targets[0]`",
     ),
-    "a target as a text": (instead("- region: us-east-2", "- §us-east-2"), "wrong-type", "hold properties"),
+    "a target as a text": (instead("- region: us-east-2", "- §us-east-2"), "wrong-type", "must be a mapping"),
     "a frozen that is a text": (
         instead("us-east-2\n", "us-east-2\n    frozen: §'true'\n"),
         "wrong-type",
@@ -192,7 +196,7 @@ SCHEMA = {
     "a type twice": (
         instead('["/prod/**"]', '["/prod/**"]\n  types: [String, §String]'),
         "duplicate-item",
-        'has "String" twice',
+        'repeats "String"',
     ),
     "a type with a typo": (
         instead('["/prod/**"]', '["/prod/**"]\n  types: [§securestring]'),
@@ -259,7 +263,7 @@ SCHEMA = {
     "an added tag without a value": (plus("tags: {add: {team: §}}"), "empty-value", "has no value"),
     "an added tag that is true": (plus("tags: {add: {team: §true}}"), "unquoted", 'quote it: "true"'),
     "an added tag that is too long": (plus(f"tags: {{add: {{team: §{'a' * 257}}}}}"), "too-long", "256"),
-    "a former name twice": (plus("previous_names: [a, §a]"), "duplicate-item", 'has "a" twice'),
+    "a former name twice": (plus("previous_names: [a, §a]"), "duplicate-item", 'repeats "a"'),
 }
 
 

@@ -10,7 +10,7 @@ from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.record import Record, digest
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt, Glob, Orphans, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Run
 from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
 from tests.doubles import previous_reader
 
@@ -45,7 +45,7 @@ def adopt(stage: Stage) -> None:
 def take_over(stage: Stage) -> None:
     stage.world.put(stage.here, "/p/a", "v")
     stage.world.put(stage.there, "/p/a", "other")
-    stage.apply(Run(adopt=Adopt.OVERWRITE))
+    stage.apply(Run(adopt=AdoptMode.OVERWRITE))
 
 
 def replace(stage: Stage) -> None:
@@ -94,9 +94,9 @@ def previous(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(Record, "is_for", names)
 
 
-@pytest.mark.parametrize("mode", list(Adopt))
+@pytest.mark.parametrize("mode", list(AdoptMode))
 def test_the_previous_version_writes_nothing_where_records_of_today_stand(
-    previous: Callable[[], None], mode: Adopt
+    previous: Callable[[], None], mode: AdoptMode
 ) -> None:
     """Placed and changed, placed and gone, opted out at the source, and an orphan."""
     stage = Stage()

@@ -22,11 +22,11 @@ from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import (
-    Adopt,
+    AdoptMode,
+    ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
-    OnOutside,
     Orphans,
     Replication,
     Rewrite,
@@ -105,8 +105,8 @@ OTHER_OWNER = "staging@123456789012/us-east-1"
 
 
 class TestConflicts:
-    @pytest.mark.parametrize("mode", [None, Adopt.OVERWRITE])
-    def test_foreign_stays_as_it_is(self, mode: Adopt | None) -> None:
+    @pytest.mark.parametrize("mode", [None, AdoptMode.OVERWRITE])
+    def test_foreign_stays_as_it_is(self, mode: AdoptMode | None) -> None:
         stage = Stage(replication(name="staging"))
         stage.replicate()
         stage.spec = replication(name="prod")
@@ -122,7 +122,7 @@ class TestConflicts:
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v")
         stage.world.tag(stage.there, "/p/a", {"aws:cloudformation:stack-name": "s"})
-        told = tell(stage, Run(adopt=Adopt.OVERWRITE))
+        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
         assert (told.row, same(told)) == ("foreign", True)
 
     def test_detached_stays_as_it_is(self) -> None:
@@ -130,7 +130,7 @@ class TestConflicts:
         stage.replicate()
         stage.world.tag(stage.there, "/p/a", {OWNER: "detached:prod@123456789012/us-east-1"})
         stage.world.put(stage.here, "/p/a", "new")
-        told = tell(stage, Run(adopt=Adopt.OVERWRITE))
+        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
         assert (told.row, counted(told.plan), same(told)) == ("detached", {"detached": 1}, True)
 
     def test_copied_tags_are_a_conflict_where_something_is_placed(self) -> None:
@@ -138,7 +138,7 @@ class TestConflicts:
         stage.replicate("/p/b")
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v", tags=stage.world.tags(stage.there, "/p/b"))
-        told = tell(stage, Run(adopt=Adopt.OVERWRITE))
+        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
         assert (counted(told.plan), same(told)) == ({"conflict": 1, "in_sync": 1}, True)
 
     def test_copied_tags_where_nothing_is_placed_are_a_finding_and_never_deleted(self) -> None:
@@ -161,7 +161,7 @@ class TestConflicts:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "new", description="d", tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "old", tags={"mine": "1"})
-        told = tell(stage, Run(adopt=Adopt.OVERWRITE))
+        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
         assert counted(told.plan) == {"update": 1}
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 2)
         assert stage.plain_tags("/p/a") == {"team": "a"}
@@ -170,7 +170,7 @@ class TestConflicts:
         assert (made.origin, made.version) == (Origin.ADOPTED, 2)
 
     def test_conflict_with_the_same_value_burns_no_version_when_only_tags_differ(self) -> None:
-        stage = Stage(replication(adopt=Adopt.SAME_VALUE))
+        stage = Stage(replication(adopt=AdoptMode.SAME_VALUE))
         stage.world.put(stage.here, "/p/a", "v", tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "v", tags={"mine": "1"})
         tell(stage)
@@ -359,7 +359,7 @@ class TestAdopt:
         assert set(stage.world.tags(stage.there, "/p/a") or {}) == {"team", OWNER, RECORD}
 
     def test_adopt_never_leaves_it_a_conflict(self) -> None:
-        stage = Stage(replication(adopt=Adopt.NEVER))
+        stage = Stage(replication(adopt=AdoptMode.NEVER))
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v")
         told = tell(stage)
@@ -408,7 +408,7 @@ class TestUpdates:
         assert (stage.value("/p/0"), told.report.exit_code) == ("v", 0)
 
     def test_update_of_a_hand_edit_is_done_where_the_spec_says_so(self) -> None:
-        stage = Stage(replication(changed_outside=OnOutside.OVERWRITE))
+        stage = Stage(replication(changed_outside=ChangedOutside.OVERWRITE))
         stage.replicate()
         stage.world.put(stage.there, "/p/a", "hand")
         tell(stage)
@@ -455,7 +455,7 @@ class TestUpdates:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "v", SECURE)
         stage.world.put(stage.there, "/p/a", "v", SECURE)
-        told = tell(stage, Run(no_decrypt=True, adopt=Adopt.OVERWRITE))
+        told = tell(stage, Run(no_decrypt=True, adopt=AdoptMode.OVERWRITE))
         assert (told.row, same(told)) == ("conflict", True)
 
 

@@ -11,7 +11,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.settle import CONFIRM_EACH
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import Stage, counted, replication, target
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag
@@ -233,7 +233,7 @@ class TestWhatIsRead:
 
     def test_a_changed_picture_is_drawn_again_until_it_holds(self) -> None:
         """What bulk tags show as ours to delete was adopted by somebody else since."""
-        stage = Stage(replication(adopt=Adopt.NEVER), lag=LATE)
+        stage = Stage(replication(adopt=AdoptMode.NEVER), lag=LATE)
         stage.replicate()
         stage.pass_time(days=1)
         stage.world.delete(stage.here, "/p/a")

@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile.change import Change, Update
 from ssm_reconcile.model import ADVANCED, INTELLIGENT, SECURE, STANDARD
-from ssm_reconcile.spec import Adopt, Glob, Replication, Rewrite, RewriteIn, Run, TierMode
+from ssm_reconcile.spec import AdoptMode, Glob, Replication, Rewrite, RewriteIn, Run, TierMode
 from tests.builders import Judged, Stage, counted, held, judge, replica, replication, target
 
 POLICY = '{"Attributes":{"After":"20","Unit":"Days"},"Type":"NoChangeNotification","Version":"1.0"}'
@@ -223,6 +223,6 @@ def test_the_requested_tier_is_in_the_plan_id() -> None:
 def test_a_takeover_of_an_advanced_parameter_keeps_its_tier() -> None:
     source = held(value="new")
     there = replica(source, "old", tier=ADVANCED, own_tags=False)
-    found = judge(source, there, spec=spec_of(TierMode.KEEP, adopt=Adopt.OVERWRITE))
+    found = judge(source, there, spec=spec_of(TierMode.KEEP, adopt=AdoptMode.OVERWRITE))
     assert isinstance(found.change.effect, Update)
     assert tiers(found) == ("conflict", ADVANCED)

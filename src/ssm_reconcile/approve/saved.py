@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ssm_reconcile.change import effect_of
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.plan import Plan, fingerprint
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -103,7 +103,7 @@ def run_of(document: Document) -> Saved:
         no_decrypt=asked.get("no_decrypt", False),
         targets=tuple(asked.get("targets", ())),
         only=tuple(asked.get("only", ())),
-        adopt=None if adopt is None else Adopt(adopt),
+        adopt=None if adopt is None else AdoptMode(adopt),
     )
     flags = tuple(
         _flag(word, asked[word])
@@ -122,7 +122,7 @@ def _fits(asked: Mapping[str, Any]) -> bool:
         all(isinstance(asked.get(word, False), bool) for word in switches)
         and all(_texts(asked.get(word, [])) for word in ("targets", "only"))
         and all(number is None or (isinstance(number, int) and number >= 0) for number in numbers)
-        and (adopt is None or adopt in [mode.value for mode in Adopt])
+        and (adopt is None or adopt in [mode.value for mode in AdoptMode])
         and (name is None or isinstance(name, str))
     )
 

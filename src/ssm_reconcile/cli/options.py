@@ -19,7 +19,7 @@ import click
 
 from ssm_reconcile.cli.terminal import COLOR_CHOICES, check_writable
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 
 Command: TypeAlias = Callable[..., Any]
 DEFAULT_SPEC = "replication.yaml"
@@ -86,7 +86,7 @@ class Intent:
             no_decrypt=self.no_decrypt,
             targets=tuple(dict.fromkeys(self.target)),
             only=tuple(dict.fromkeys(self.only)),
-            adopt=None if self.adopt is None else Adopt(self.adopt),
+            adopt=None if self.adopt is None else AdoptMode(self.adopt),
             overwrite_outside=self.overwrite_outside,
             allow_replace=self.allow_replace,
             allow_empty_source=self.allow_empty_source,
@@ -174,7 +174,7 @@ _PLANNING = (
     ),
     click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt."),
     click.option(
-        "--adopt", type=click.Choice([mode.value for mode in Adopt]),
+        "--adopt", type=click.Choice([mode.value for mode in AdoptMode]),
         help="For this run: what to do with parameters that are there already and not ours.",
     ),
     click.option(

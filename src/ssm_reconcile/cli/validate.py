@@ -1,4 +1,4 @@
-"""`ssm-reconcile validate`: specs -> everything that is wrong with them, with positions; no AWS."""
+"""`ssm-reconcile validate`: specs -> all their errors and warnings, with positions; no AWS."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.terminal import write_findings
 from ssm_reconcile.errors import Finding, SpecError
+from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:
     from ssm_reconcile.spec import Replication
 
 HELP = """\
-Check a spec against its schema and for what it means; needs no AWS and no credentials.
+Check a spec: its syntax, its schema and its meaning. Needs no AWS and no credentials.
 
 SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
-told at once on stderr, as `file:line:column: severity: message [code]`, each with what to write. What
-was valid is told on stdout. In GitHub Actions they are shown on the lines of the spec besides; with
---format github these annotations are what stdout gets.
+written to stderr at once, as `file:line:column: severity: message [code]`, each with a correction. The
+valid files are listed on stdout. In GitHub Actions the errors are also annotations on the lines of the
+spec; --format github writes these annotations to stdout.
 """
 EPILOG = """\
 \b
@@ -45,49 +46,40 @@ NOT_VALID = 1
 
 @click.command("validate", help=HELP, epilog=EPILOG)
 @options.spec_argument
-@click.option("--name", metavar="NAME", help="Only the replication of that name; all are checked.")
+@click.option("--name", metavar="NAME", help="List only the replication of that name; all are checked.")
 @click.option(
     "--format", "output_format", type=click.Choice(("text", "json", "github")), default="text",
     show_default=True, help="What to write to stdout.",
 )  # fmt: skip
 @options.basic_options
 def command(specs: tuple[str, ...], name: str | None, output_format: str, common: CommonOptions) -> int:
-    """Loads and tells; returns the exit code."""
+    """Load the specs and write the findings; return the exit code."""
     from ssm_reconcile.cli.command_run import load_all
 
+    found: Sequence[Replication] = ()
+    warnings: Sequence[Finding] = ()
     try:
         loaded = load_all(specs, name)
     except SpecError as error:
-        _tell(output_format, specs, (), error.findings, valid=False)
-        return NOT_VALID
-    findings = () if common.quiet and output_format == "text" else loaded.findings
-    if loaded.errors:
-        _tell(output_format, specs, (), (*loaded.errors, *findings), valid=False)
-        return NOT_VALID
-    _tell(output_format, specs, loaded.replications, findings, valid=True)
-    return 0
-
-
-def _tell(
-    output_format: str,
-    specs: Sequence[str],
-    found: Sequence[Replication],
-    findings: Sequence[Finding],
-    *,
-    valid: bool,
-) -> None:
+        errors = error.findings
+    else:
+        errors, found = loaded.errors, () if loaded.errors else loaded.replications
+        warnings = () if common.quiet and output_format == "text" else loaded.findings
+    findings = (*errors, *warnings)
     if output_format == "json":
-        terminal.write(json.dumps(_document(found, findings, valid=valid), indent=2, sort_keys=True))
-        return
+        document = _document(found, findings, valid=not errors)
+        terminal.write(json.dumps(document, indent=2, sort_keys=True))
+        return NOT_VALID if errors else 0
     write_findings(findings)
     lines = _annotations(findings)
     if output_format == "github":
         terminal.write("\n".join(lines))
-        return
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        terminal.log("\n".join(lines))
-    for line in _valid(found) if valid else _not_valid(specs, findings):
-        terminal.write(line)
+    else:
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            terminal.log("\n".join(lines))
+        for line in _not_valid(specs, findings) if errors else _valid(found):
+            terminal.write(line)
+    return NOT_VALID if errors else 0
 
 
 def _annotations(findings: Sequence[Finding]) -> list[str]:
@@ -123,13 +115,9 @@ def _document(found: Sequence[Replication], findings: Iterable[Finding], *, vali
 def _valid(found: Sequence[Replication]) -> Iterable[str]:
     counts = Counter(one.where.file if one.where else DEFAULT_SPEC for one in found)
     for file, count in counts.items():
-        yield f"{file}: {_counted(count, 'replication')}, valid"
+        yield f"{file}: {counted(count, 'replication')}, valid"
 
 
 def _not_valid(specs: Sequence[str], findings: Sequence[Finding]) -> Iterable[str]:
     errors = sum(finding.severity.value == "error" for finding in findings)
-    yield f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {_counted(errors, 'error')}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    yield f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {counted(errors, 'error')}"

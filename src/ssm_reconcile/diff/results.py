@@ -40,8 +40,7 @@ from ssm_reconcile.record import (
     rewrite_digest,
 )
 from ssm_reconcile.skip_tag import OnSkip
-from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, Orphans, TierMode
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, TierMode
 
 BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
 

@@ -20,7 +20,7 @@ from ssm_reconcile.init.replicas import foreign_replicas
 from ssm_reconcile.init.survey import End, Likeness, Survey, survey
 from ssm_reconcile.model import RegionTie
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
-from ssm_reconcile.spec import Adopt, Glob
+from ssm_reconcile.spec import AdoptMode, Glob
 
 __all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
 
@@ -83,7 +83,7 @@ class Proposal:
     skipped: int
     skips: int
     """Skipped addresses, as a plan counts them: a parameter counts once for each target."""
-    adopt: Adopt
+    adopt: AdoptMode
     numbers: Mapping[str, Mapping[Likeness, int]]
     foreign: tuple[str, ...] = ()
     """Warnings about replicas that a plan of the proposed spec reports as `foreign`."""
@@ -216,8 +216,8 @@ def _skip_mode(seen: Survey, names: Iterable[str]) -> str:
     return "targets" if named else "any"
 
 
-def _adopt(seen: Survey, names: Iterable[str]) -> Adopt:
+def _adopt(seen: Survey, names: Iterable[str]) -> AdoptMode:
     """As much as is needed to take over what has the same value, and never more."""
     found = {one.compared.get(name) for one in seen.targets for name in names}
     loose = {Likeness.SAME_VALUE, Likeness.SHAPED, Likeness.UNKNOWN}
-    return Adopt.SAME_VALUE if found & loose else Adopt.IDENTICAL
+    return AdoptMode.SAME_VALUE if found & loose else AdoptMode.IDENTICAL

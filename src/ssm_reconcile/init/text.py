@@ -15,7 +15,7 @@ from ssm_reconcile.init import Proposal
 from ssm_reconcile.init.survey import Likeness, Seen
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.spec import Adopt
+from ssm_reconcile.spec import AdoptMode
 from ssm_reconcile.wording import counted
 
 COLUMN = 32
@@ -186,8 +186,8 @@ def _confirmed(proposal: Proposal) -> str:
 
 
 _MEANS = {
-    Adopt.IDENTICAL: "what a target has already is taken over if it is the same, otherwise reported",
-    Adopt.SAME_VALUE: "what has the same value already is taken over, the rest of it brought in line",
+    AdoptMode.IDENTICAL: "what a target has already is taken over if it is the same, otherwise reported",
+    AdoptMode.SAME_VALUE: "what has the same value already is taken over, the rest of it brought in line",
 }
 
 

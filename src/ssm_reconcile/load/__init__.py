@@ -28,12 +28,12 @@ from ssm_reconcile.model import Access
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     ALL_TYPES,
-    Adopt,
+    AdoptMode,
+    ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
     Limits,
-    OnOutside,
     Orphans,
     Replication,
     Rewrite,
@@ -112,7 +112,7 @@ def _checked(document: YamlDocument, findings: SpecFindings, comparisons: Compar
         findings.error(document.where, "empty-document", message)
         return None
     if not isinstance(root, MappingNode):
-        message = "a replication must hold properties at the top: begin with `version: 1`"
+        message = "a replication must be a mapping: begin with `version: 1`"
         findings.error(root.where, "not-a-mapping", message)
         return None
     if _is_saved(root, findings):
@@ -133,8 +133,7 @@ def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
         return False
     show = f"show it with `ssm-reconcile show {where.file}`"
     if "outcomes" in keys:
-        message = f"this is a saved report, not a spec: {show}"
-        findings.error(where, "saved-report", message)
+        findings.error(where, "saved-report", f"this is a saved report, not a spec: {show}")
     else:
         message = (
             f"this is a saved plan, not a spec: apply it with `ssm-reconcile apply {where.file}`, or {show}"
@@ -174,9 +173,9 @@ def _replication(view: NodeView) -> Replication:
         rewrites=tuple(_rewrite(one) for one in view.at("rewrite").each()),
         ignore_tags=_texts(tags.at("ignore")),
         add_tags=_pairs(tags.at("add")),
-        adopt=Adopt(chosen.get("adopt", Adopt.IDENTICAL)),
+        adopt=AdoptMode(chosen.get("adopt", AdoptMode.IDENTICAL)),
         orphans=Orphans(chosen.get("orphans", Orphans.KEEP)),
-        changed_outside=OnOutside(chosen.get("changed_outside", OnOutside.WITHHOLD)),
+        changed_outside=ChangedOutside(chosen.get("changed_outside", ChangedOutside.WITHHOLD)),
         limits=_limits(view.at("guards")),
         hide=_globs(view.at("hide")),
         show=_globs(view.at("show")),

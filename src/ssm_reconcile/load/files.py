@@ -39,7 +39,7 @@ def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) 
     seen: set[str] = set()
     if not paths:
         findings.error(
-            Where("-"), "no-spec", "no spec was named: name a file, a directory, or `-` for standard input"
+            Where("-"), "no-spec", "no spec is given: name a file, a directory, or `-` for standard input"
         )
     for path in _files(paths, findings):
         real = _identity(path)
@@ -89,12 +89,14 @@ def _directory(path: str, findings: SpecFindings) -> list[str]:
             continue
         file = folder / entry
         if not _real(file).is_relative_to(root):
-            message = "this link leads out of the directory: put the file itself here, or name it on its own"
+            message = (
+                "this link leads out of the directory: put the file here, or name its path in the command"
+            )
             findings.error(Where(_name(str(file))), "link-out-of-directory", message)
         elif file.is_file():
             found.append(str(file))
         elif not file.is_dir():
-            message = "this is not a regular file: only regular files are read from a directory"
+            message = "this is not a regular file: remove it, only regular files are read from a directory"
             findings.error(Where(_name(str(file))), "file-unreadable", message)
     if not found and not findings.failed:
         message = (
@@ -167,7 +169,7 @@ def _decoded(content: bytes, name: str, findings: SpecFindings) -> SpecText | No
 
 def _too_large(name: str, findings: SpecFindings) -> None:
     message = (
-        f"larger than {SIZE_LIMIT // 1024} KiB: a spec never is; split it (a saved plan goes to `apply`)"
+        f"larger than {SIZE_LIMIT // 1024} KiB: split the spec; for a saved plan use `ssm-reconcile apply`"
     )
     findings.error(Where(name), "too-large", message)
 

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
@@ -45,18 +46,18 @@ def _check_names(view: NodeView, findings: SpecFindings) -> None:
     name = view.at("name").text
     for former in view.at("previous_names").texts():
         if former.text == name:
-            message = f"`previous_names` holds the name of today, {shown(former.text)}: remove it here"
+            message = f"`previous_names` holds the present name {shown(former.text)}: remove it"
             findings.error(former.where, "previous-name-is-name", message)
     today = view.at("id").text
     for former in view.at("previous_ids").texts():
         if former.text == today:
-            message = f"`previous_ids` holds the id of today, {shown(former.text)}: remove it here"
+            message = f"`previous_ids` holds the present id {shown(former.text)}: remove it"
             findings.error(former.where, "previous-id-is-id", message)
     orphans = view.at("orphans")
     if orphans.text == "delete" and view.at("id").node is None:
         message = (
-            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans;"
-            f" until then their deletes are withheld. {NO_ID_REMEDY}"
+            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans."
+            f" Without it their deletes are withheld. {NO_ID_REMEDY}"
         )
         findings.defer(orphans.where, "no-id", message)
 
@@ -69,7 +70,7 @@ def _is_tag_text(scalar: ScalarNode, what: str, findings: SpecFindings, extra: s
     for char in scalar.text:
         if not (unicodedata.category(char)[0] in "LNZ" or char in _TAG_SIGNS or char in extra):
             message = (
-                f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not take in tags: write"
+                f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not allow in tags: write"
                 " letters, digits, spaces and _ . : / = + - @ only"
             )
             findings.error(scalar.where, "bad-tag", message)
@@ -123,7 +124,7 @@ def _check_ignored_keys(view: NodeView, findings: SpecFindings) -> None:
         if SkipSync(tag).near_misses([key.text]):
             continue
         what = (
-            "is the skip tag itself" if key.text == tag else f"does not look like the skip tag {quoted(tag)}"
+            "is the skip tag itself" if key.text == tag else f"does not resemble the skip tag {quoted(tag)}"
         )
         message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
         findings.warn(key.where, "skip-ignore-without-effect", message)
@@ -141,8 +142,7 @@ def _check_rewrites(
         filled = [(_filled(old, source, target), _filled(new, source, target)) for target in targets]
         if old.text == new.text or (filled and all(a == b for a, b in filled)):
             message = (
-                f"`to` is the same text as `from`, {quoted(old.text)}: write what takes its place, or remove"
-                " the rule"
+                f"`to` is the same text as `from`, {quoted(old.text)}: write the new text, or remove the rule"
             )
             findings.error(new.where, "rewrite-without-change", message)
         if rule.at("in").text == "name":
@@ -172,7 +172,9 @@ def _check_name_text(
     for target in targets or [source]:
         filled = PLACEHOLDER.sub("x", _filled(scalar, source, target))
         if not _NAME_TEXT.fullmatch(filled):
-            message = f"{quoted(scalar.text)} cannot stand in a name: write letters, digits and _ . - / only"
+            message = (
+                f"{quoted(scalar.text)} cannot be part of a name: write letters, digits and _ . - / only"
+            )
         elif "//" in filled:
             message = f"{quoted(scalar.text)} has an empty level: write a single slash"
         else:
@@ -194,26 +196,17 @@ def _check_tags(view: NodeView, findings: SpecFindings) -> None:
         if key.text == skip.tag or skip.near_misses([key.text]):
             almost = "" if key.text == skip.tag else "almost "
             message = (
-                f"{quoted(key.text)} is {almost}the skip_sync tag: it would opt every replica out;"
-                " write another key"
+                f"{quoted(key.text)} is {almost}the skip tag and would opt out every replica: write another"
+                " key"
             )
             findings.error(key.where, "added-skip-tag", message)
-        rule = next((one for one in ignored if _ignores(one.text, key.text)), None)
+        rule = next((one for one in ignored if fnmatchcase(key.text, one.text)), None)
         if rule is not None:
             message = (
                 f"{quoted(key.text)} is also ignored ({quoted(rule.text)}, line {rule.where.line}):"
                 " remove one of them"
             )
             findings.error(key.where, "added-tag-ignored", message)
-
-
-def _ignores(pattern: str, key: str) -> bool:
-    """Whether a pattern of tag keys matches a key. Atomic groups: no text of stars makes it slow."""
-    if "*" not in pattern:
-        return pattern == key
-    head, *middle, tail = pattern.split("*")
-    parts = "".join(f"(?>[^\\n]*?{re.escape(part)})" for part in middle if part)
-    return re.fullmatch(f"{re.escape(head)}{parts}.*{re.escape(tail)}", key, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +258,7 @@ def check_documents(views: Sequence[NodeView], findings: SpecFindings, compariso
     for one, other in combinations(outlines, 2):
         _check_targets(one, other, findings, comparisons)
     if comparisons.exhausted and outlines:
-        message = "there are too many patterns to compare each with each: not all overlaps were looked for"
+        message = "too many patterns to compare all pairs: some overlaps may not be reported"
         findings.warn(outlines[0].where, "too-many-to-compare", message)
 
 
@@ -276,7 +269,7 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
     if one.name and one.name == other.name:
         message = (
             f"`{shown(other.name)}` is the name of another replication of this source ({one.where}):"
-            " write another; if they are in two accounts, write `account` at both sources"
+            " write another name; if the sources are in two accounts, write `account` in both"
         )
         findings.error(other.where, "duplicate-name", message)
     for mine, their in ((one, other), (other, one)):
@@ -291,8 +284,8 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
     for former in other.former:
         if former.text in shared:
             message = (
-                f"`{shown(one.name)}` had the name `{shown(former.text)}` as well: both own its"
-                " replicas, and each calls what only the other places an orphan"
+                f"`{shown(one.name)}` has the previous name `{shown(former.text)}` too: both own its"
+                " replicas, and each reports those of the other as orphans; keep the name in one of them"
             )
             findings.warn(former.where, "previous-name-shared", message, (one.name, other.name))
 
@@ -310,17 +303,18 @@ def _check_chain(
     if shared is None:
         return False
     mine, their = shared
-    fed = f"`{shown(one.name)}` writes to {other.source}, from where `{shown(other.name)}` reads"
+    fed = f"`{shown(one.name)}` writes to {other.source}, the source of `{shown(other.name)}`"
     both = f"(`{shown(mine.text)}` at {mine.where}, `{shown(their.text)}`)"
     if one.source.key in other.targets:
         message = (
-            f"{fed}, and the other way round, with names in common {both}: make the patterns tell them apart"
+            f"{fed}, and the reverse, and both select the same names {both}: change the patterns so that"
+            " no name matches both"
         )
         findings.error(their.where, "feed-each-other", message)
         return True
     message = (
-        f"{fed}, with names in common {both}: replicas are not replicated further; list all targets in"
-        " one replication"
+        f"{fed}, and both select the same names {both}: a replica is not replicated again; list all targets"
+        " in one replication"
     )
     findings.warn(their.where, "feeds-another", message, (one.name, other.name))
     return False
@@ -338,8 +332,8 @@ def _check_targets(
     place = other.targets[min(common, key=str)]
     message = (
         f"`{shown(one.name)}` (`{shown(mine.text)}` at {mine.where}) and `{shown(other.name)}`"
-        f" (`{shown(their.text)}`) place names in common in {place}:"
-        " the second to come would find a conflict; make the patterns tell them apart"
+        f" (`{shown(their.text)}`) write the same names in {place}: the second run reports a conflict;"
+        " change the patterns so that no name matches both"
     )
     findings.warn(their.where, "targets-overlap", message, (one.name, other.name))
 

@@ -71,7 +71,7 @@ class SpecFindings:
         self.counts[one.severity] = count + 1
         if count == FINDING_LIMIT:
             message = (
-                f"there are more than {FINDING_LIMIT} of these: mend the ones above, then validate again"
+                f"more than {FINDING_LIMIT} findings of this kind: correct those above, then validate again"
             )
             one = SpecFinding(one.where, one.severity, "too-many-findings", message)
         self.all[one] = None
@@ -175,7 +175,9 @@ def name_hint(text: str) -> str:
         root = _GIT.match(text)
         name = text[root.end() :].replace("\\", "/") if root else ""
         write = f"write `{shown(name)}`" if name.strip("/") else "write the name again"
-        return f"; a shell such as Git Bash made a Windows path of it: {write} and set MSYS_NO_PATHCONV=1"
+        return (
+            f"; a shell such as Git Bash changed it into a Windows path: {write} and set MSYS_NO_PATHCONV=1"
+        )
     selector = _SELECTOR.fullmatch(text)
     if selector is not None:
         return (

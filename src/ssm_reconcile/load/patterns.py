@@ -205,8 +205,7 @@ def check_patterns(
         ):
             for one in patterns:
                 if index.overlapping(one.text) is None and not comparisons.exhausted:
-                    message = f"`{shown(one.text)}` {words}: mend or remove it"
-                    findings.warn(one.where, code, message)
+                    findings.warn(one.where, code, f"`{shown(one.text)}` {words}: correct or remove it")
     _check_rewrite_order(view, findings)
 
 
@@ -229,7 +228,7 @@ def _check_level_patterns(patterns: Iterable[ScalarNode], source: PlaceSpec, fin
         if "/" in one.text:
             wrong = pattern_error(one.text) or _too_long(one.text, source.region)
         elif DEEP in one.text and one.text != DEEP:
-            wrong = "has `**` beside other text: write a single `*`"
+            wrong = "has `**` next to other text: write a single `*`"
         if wrong is not None:
             findings.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
 
@@ -246,14 +245,16 @@ def _check_duplicates(
         if key in excluded:
             other = excluded[key]
             message = (
-                f"`{shown(one.text)}` selects nothing: `{shown(other.text)}` in line {other.where.line}"
-                " excludes all of it"
+                f"`{shown(one.text)}` selects nothing: `exclude` has the same pattern in line"
+                f" {other.where.line}; remove one of them"
             )
             findings.warn(one.where, "include-excluded", message)
         else:
             selecting.append(one)
         if key in first:
-            message = f"`{shown(one.text)}` is in line {first[key].where.line} already: remove one of them"
+            message = (
+                f"`{shown(one.text)}` is already written in line {first[key].where.line}: remove one of them"
+            )
             findings.warn(one.where, "include-covered", message)
         first.setdefault(key, one)
     return selecting
@@ -293,7 +294,7 @@ def impossible_name(name: str) -> str | None:
     if "*" in name:
         return "is a pattern: write the name of one parameter"
     if name.endswith("/") and "//" not in name and name != "/":
-        return f"ends with a slash, and names never do: write `{shown(name.rstrip('/'))}`"
+        return f"ends with a slash, as no name does: write `{shown(name.rstrip('/'))}`"
     hint = name_hint(name)
     if hint:
         return f"is not a parameter name{hint}"
@@ -307,18 +308,16 @@ def pattern_error(pattern: str) -> str | None:
     if "//" in pattern or pattern == "/":
         return "has an empty level: write a single slash between two levels"
     if pattern.endswith("/"):
-        return f"ends with a slash, and names never do: write `{shown(pattern)}**` for all that is below"
+        return f"ends with a slash, as no name does: write `{shown(pattern)}**` for all names below it"
     if "/" in pattern and not pattern.startswith("/"):
         return f"has levels but no leading slash: write `/{shown(pattern)}`"
     parts = levels(pattern)
     if any(DEEP in level and level != DEEP for level in parts):
-        return (
-            "has `**` beside other text: make it a level of its own, as in `/a/**/b`, or write a single `*`"
-        )
+        return "has `**` next to other text: write it as a level of its own, as in `/a/**/b`, or a single `*`"
     if sum(level != DEEP for level in parts) > LEVEL_LIMIT:
-        return f"has more than {LEVEL_LIMIT} levels, and AWS takes no more: shorten it"
+        return f"has more than {LEVEL_LIMIT} levels, the limit of AWS: shorten it"
     if is_reserved_name(_literal_start(parts[0])):
-        return "begins with aws or ssm, which AWS keeps for itself: no parameter of yours has such a name"
+        return "begins with aws or ssm, which AWS reserves, so it matches no parameter: write another pattern"
     return None
 
 
@@ -330,6 +329,6 @@ def _too_long(pattern: str, region: str | None) -> str | None:
     if shortest + prefix <= NAME_LIMIT:
         return None
     return (
-        f"is too long for any name: {NAME_LIMIT - prefix} characters in {region}, and it means at least"
-        f" {shortest}"
+        f"is too long: a name in {region} has at most {NAME_LIMIT - prefix} characters, and the shortest"
+        f" match has {shortest}; shorten it"
     )

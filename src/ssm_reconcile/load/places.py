@@ -98,8 +98,7 @@ def _check_targets(
             continue
         if target.key == source.key:
             message = (
-                f"this target is the source itself ({target}): write another region, or the account that is"
-                " meant"
+                f"this target is the source ({target}): write another region, or the account of the target"
             )
             findings.error(where, "target-is-source", message)
         elif target.key in places:
@@ -113,8 +112,8 @@ def _check_targets(
             findings.error(where, "target-name-required", message)
         elif target.name in names:
             message = (
-                f"the target name `{shown(target.name)}` is taken (line {names[target.name].line}): write"
-                " another"
+                f"another target has the name `{shown(target.name)}` (line {names[target.name].line}): write"
+                " another name"
             )
             findings.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
         names.setdefault(target.name, where)
@@ -146,8 +145,8 @@ def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
         if default is None or account.text in {None, default.text} or one.at("role_arn").node is not None:
             continue
         message = (
-            f"without `role_arn` this place is reached with the default credentials, which are of account"
-            f" {default.text} (line {default.where.line}): write the role to assume here"
+            "without `role_arn` the default credentials are used here, which belong to account"
+            f" {default.text} (line {default.where.line}): write the `role_arn` of a role in {account.text}"
         )
         findings.error(account.where, "account-without-role", message)
 
@@ -157,17 +156,17 @@ def _check_access(view: NodeView, findings: SpecFindings) -> None:
     account, arn, region = view.at("account").text, view.at("role_arn"), view.at("region").text
     role = _ROLE.fullmatch(arn.text or "")
     if view.at("external_id") and arn.node is None:
-        message = "`external_id` is for assuming a role: write `role_arn` as well, or remove it"
+        message = "`external_id` has no effect without `role_arn`: write `role_arn`, or remove `external_id`"
         findings.error(view.at("external_id").where, "external-id-without-role", message)
     if role is None:
         return
     if account is not None and account != role[2]:
-        message = f"the role is of account {role[2]}, `account` says {account}: mend one of them"
+        message = f"the role is in account {role[2]}, and `account` is {account}: correct one of them"
         findings.error(arn.where, "account-mismatch", message)
     if region is not None and role[1] != partition_of(region):
         message = (
-            f"the role is of the partition {role[1]}, {region} is in {partition_of(region)}: write a role"
-            " from there"
+            f"the role is in the partition {role[1]}, and {region} in {partition_of(region)}: write a role in"
+            f" {partition_of(region)}"
         )
         findings.error(arn.where, "partition-mismatch", message)
 
@@ -227,7 +226,7 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
 def _check_repeated(node: ScalarNode, seen: dict[str, Where], findings: SpecFindings) -> None:
     if node.text in seen:
         message = (
-            f"the source key {shown(node.text)} is mapped in line {seen[node.text].line} already: put all"
+            f"the source key {shown(node.text)} is already mapped in line {seen[node.text].line}: write all"
             " its targets there"
         )
         findings.error(node.where, "duplicate-kms-source", message)
@@ -242,19 +241,19 @@ def _check_key(node: ScalarNode | None, place: PlaceSpec, whose: str, findings: 
     name = arn[4] if arn else node.text
     if arn and place.region is not None and arn[2] != place.region:
         message = (
-            f"this key is in {arn[2]}, {whose} is {place.region}: KMS keys work in their own region only;"
-            " write one from there"
+            f"this key is in {arn[2]}, and {whose} in {place.region}: a KMS key is valid in its own region"
+            f" only; write a key in {place.region}"
         )
         findings.error(node.where, "key-region", message)
     elif arn and arn[1] != partition_of(arn[2]):
         message = (
-            f"this ARN is of the partition {arn[1]}, {arn[2]} is in {partition_of(arn[2])}: write"
+            f"this ARN has the partition {arn[1]}, and {arn[2]} is in {partition_of(arn[2])}: write"
             f" arn:{partition_of(arn[2])}:kms:..."
         )
         findings.error(node.where, "partition-mismatch", message)
     if name.startswith("alias/aws/") and name != MANAGED_KEY:
         message = (
-            f"{shown(name)} belongs to another AWS service, which alone may use it: write {MANAGED_KEY} or a"
-            " key of your own"
+            f"{shown(name)} belongs to another AWS service, and only that service may use it: write"
+            f" {MANAGED_KEY}, or a key of yours"
         )
         findings.warn(node.where, "aws-managed-key", message)

@@ -400,7 +400,7 @@ def _type(violation: Violation) -> str:
                 if isinstance(node, ListNode)
                 else ("a mapping", "begins with `{` or holds `: `")
             )
-            return f"must be one text, not {kind}: quote it if it {sign}, or write for example {example}"
+            return f"must be text, not {kind}: quote it if it {sign}, or write for example {example}"
         case "integer":
             return f"must be a whole number in plain digits, without quotes, such as {example}"
         case "number":
@@ -411,13 +411,13 @@ def _type(violation: Violation) -> str:
             is_text = isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING
             return f"must be a list: write {f'[{quoted(violation.text)}]' if is_text else example}"
         case _:
-            return f"must hold properties: write for example {example}"
+            return f"must be a mapping: write for example {example}"
 
 
 def _enum(violation: Violation) -> str:
     known = [str(one) for one in violation.wanted]
     near = nearest(violation.text, known)
-    hint = f"did you mean `{near}`? It takes" if near else "write one of"
+    hint = f"did you mean `{near}`? Allowed" if near else "write one of"
     more = " (or a list of texts)" if violation.path == "skip_sync.values" else ""
     return f"cannot be {quoted(violation.text)}: {hint}: {', '.join(known)}{more}"
 
@@ -445,7 +445,7 @@ _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "enum": ("unknown-value", _enum),
     "const": (
         "unsupported-version",
-        lambda one: f"{one.written} is not known: write `{one.path}: {inline(one.wanted)}`",
+        lambda one: f"{one.written} is not supported: write `{one.path}: {inline(one.wanted)}`",
     ),
     "pattern": ("bad-format", _pattern),
     "minLength": ("empty-value", _empty),
@@ -460,6 +460,6 @@ _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "minProperties": ("empty-value", _empty),
     "maxItems": ("too-many-items", _many),
     "maxProperties": ("too-many-items", _many),
-    "uniqueItems": ("duplicate-item", lambda one: f"has {quoted(one.text)} twice: remove one of them"),
+    "uniqueItems": ("duplicate-item", lambda one: f"repeats {quoted(one.text)}: remove one of them"),
 }
 """By keyword of JSON Schema: the code of a violation, and the message after the label."""

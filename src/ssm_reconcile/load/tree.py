@@ -110,7 +110,7 @@ def scalar(text: str, where: Where, *, plain: bool) -> ScalarNode:
     if tag in _PLAIN_NUMBERS:
         kind, form = _PLAIN_NUMBERS[tag]
         return ScalarNode(text, kind if form.fullmatch(text) else ScalarKind.MISREAD, where, "a number")
-    reading = "a date" if tag == "timestamp" else "a sign of its own"
+    reading = "a date" if tag == "timestamp" else "a special character"
     return ScalarNode(text, ScalarKind.MISREAD, where, reading)
 
 
@@ -156,7 +156,9 @@ def documents(text: str, file: str, findings: SpecFindings, budget: NodeBudget) 
         pass
     else:
         if not any(document.root for document in found):
-            message = "there is no replication in here: write one, or start from `ssm-reconcile schema`"
+            message = (
+                "the file has no replication: write one, or create a first spec with `ssm-reconcile init`"
+            )
             findings.error(Where(file), "empty-file", message)
             return []
     return found
@@ -214,7 +216,7 @@ class _Tree:
                 continue
             count += 1
             if count > DOCUMENT_LIMIT:
-                message = f"a file may hold {DOCUMENT_LIMIT} documents: split it"
+                message = f"more than {DOCUMENT_LIMIT} documents in one file: split the file"
                 self._stop(self._where(event), "too-many-documents", message)
             self.past_anchors.update(self.anchors)
             self.anchors = {}
@@ -273,7 +275,7 @@ class _Tree:
         where = self._where(event)
         self._refuse_tag(event.tag, where)
         if len(event.value) > TEXT_LIMIT:
-            self._stop(where, "too-long", f"a value may have {TEXT_LIMIT} characters")
+            self._stop(where, "too-long", f"a value of more than {TEXT_LIMIT:,} characters: shorten it")
         if event.anchor is not None and not event.value and event.implicit[0]:
             word = f"&{event.anchor}"
             message = f"YAML reads `{shown(word)}` as an anchor without a value: quote it: {quoted(word)}"
@@ -286,12 +288,12 @@ class _Tree:
         if found is not None and len(self.open) + found.height > DEPTH_LIMIT:
             self._too_deep(where)
         if any(one.anchor == name for one in self.open):
-            message = f"the alias *{shown(name)} stands inside of what it stands for"
+            message = f"the alias *{shown(name)} is inside its own anchor: write the value out"
             self._stop(where, "recursive-alias", message)
         if found is not None:
             return found
         hint = (
-            "an anchor reaches to the end of its own document (`---`) only: repeat it here"
+            "an anchor is valid up to the end of its document (`---`): repeat it here"
             if name in self.past_anchors
             else f"quote it if it is text: {quoted('*' + name)}; an alias needs &{shown(name)} before it"
         )
@@ -306,7 +308,7 @@ class _Tree:
         merge_key: ScalarNode | None = None
         for key, value in zip(children[::2], children[1::2], strict=True):
             if not isinstance(key, ScalarNode):
-                message = "a property name must be text, not a list or a mapping"
+                message = "a property name must be text, not a list or a mapping: write a name"
                 self.findings.error(key.where, "key-type", message)
             elif key.text == "<<" and key.kind is ScalarKind.MISREAD:
                 if merge_key is not None:
@@ -339,7 +341,9 @@ class _Tree:
             self.findings.error(key.where, "unquoted", message)
 
     def _duplicate(self, key: ScalarNode, first: ScalarNode) -> None:
-        message = f"`{shown(key.text)}` is here twice (first in line {first.where.line}): remove one of them"
+        message = (
+            f"`{shown(key.text)}` is written twice (first in line {first.where.line}): remove one of them"
+        )
         self.findings.error(key.where, "duplicate-key", message)
 
     def _refuse_tag(self, tag: str | None, where: Where) -> None:
@@ -354,14 +358,18 @@ class _Tree:
         self.left -= size
         self.budget.nodes -= size
         if self.left < 0 or self.budget.nodes < 0:
-            message = "too many values, counting what aliases stand for: split the spec, or use fewer aliases"
+            message = (
+                "too many values (an alias counts as its whole anchor): split the spec, or use fewer aliases"
+            )
             self._stop(self._where(event), "too-large", message)
 
     def _too_deep(self, where: Where) -> NoReturn:
-        self._stop(where, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep: a spec never is")
+        self._stop(where, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep: write it flatter")
 
     def _too_many(self, where: Where) -> NoReturn:
-        self._stop(where, "too-many-items", f"more than {CHILD_LIMIT} entries: too many")
+        self._stop(
+            where, "too-many-items", f"more than {CHILD_LIMIT:,} entries: write fewer, or split the spec"
+        )
 
     def _stop(self, where: Where, code: str, message: str) -> NoReturn:
         """Report an error and read no further."""
@@ -373,8 +381,8 @@ class _Tree:
         return Where(self.file) if mark is None else Where(self.file, mark.line + 1, mark.column + 1)
 
 
-_COLON = "a `:` is not expected here: quote the text that holds it, or mend the indentation"
-_INDENT = "the indentation does not fit the lines before, or a `:` or quotes are missing"
+_COLON = "a `:` is not expected here: quote the text that contains it, or correct the indentation"
+_INDENT = "the indentation does not match the lines before, or a `:` or quotes are missing"
 _BRACKET = "the bracket that opens here is not closed, or a `,` or `{}` is missing"
 _PROBLEMS = (
     ("mapping values are not allowed", _COLON),
@@ -383,7 +391,7 @@ _PROBLEMS = (
     ("',' or '}'", _BRACKET.format("}")),
     (
         "unknown escape character",
-        "an unknown escape in double quotes: write `\\\\` for a backslash, or use single quotes",
+        "an unknown escape sequence in double quotes: write `\\\\` for a backslash, or use single quotes",
     ),
     ("entries are not allowed", "a list entry is not expected here: begin it on a line of its own"),
     ("expected key", _INDENT),
@@ -393,7 +401,7 @@ _PROBLEMS = (
         "<document start>",
         "nothing is expected after the end of the value: remove it, or begin a document with `---`",
     ),
-    ("incompatible YAML document", "write YAML 1.1 or 1.2, or leave the %YAML line out"),
+    ("incompatible YAML document", "write YAML 1.1 or 1.2, or remove the %YAML line"),
     ("node content", "a value is missing here"),
 )
 """Parts of the messages of the two parsers (libyaml and pure Python differ), and our messages."""
@@ -446,7 +454,7 @@ def explain(
 
 def _bad_start(token: str) -> str:
     if token.startswith("\t"):
-        return "YAML does not indent with tabs: use spaces"
+        return "YAML does not allow tabs in the indentation: use spaces"
     return f"a value cannot begin with `{shown(token[:1])}`: quote it: {quoted(token)}"
 
 

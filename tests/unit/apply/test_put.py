@@ -13,7 +13,7 @@ from ssm_reconcile.model import IMAGE, SECURE, Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, Origin, compose_own, record_of
 from ssm_reconcile.report import Report
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import Stage, counted, outcome, record
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace
 from tests.fake_aws.traffic import AWAIT_TURN, Fault, at_call, lost, refused
@@ -389,7 +389,7 @@ class TestTakeOver:
         stage.pass_time()
         return stage, stage.plan(run)
 
-    RUN = Run(adopt=Adopt.OVERWRITE)
+    RUN = Run(adopt=AdoptMode.OVERWRITE)
 
     def test_it_becomes_ours_as_adopted(self) -> None:
         stage, plan = self.taken(self.RUN)
@@ -414,7 +414,7 @@ class TestTakeOver:
 
     def test_by_tags_alone_it_is_stale_when_the_version_moved(self) -> None:
         stage = Stage()
-        run = Run(adopt=Adopt.SAME_VALUE)
+        run = Run(adopt=AdoptMode.SAME_VALUE)
         stage.world.put(stage.here, "/p/a", "v", tags={"t": "1"})
         stage.world.put(stage.there, "/p/a", "v")
         plan = stage.plan(run)
@@ -452,7 +452,7 @@ class TestTypeChange:
         assert counted(stage.plan()) == {"in_sync": 1}
 
     def test_what_is_not_ours_is_never_replaced(self) -> None:
-        run = Run(allow_replace=True, adopt=Adopt.OVERWRITE)
+        run = Run(allow_replace=True, adopt=AdoptMode.OVERWRITE)
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "new", SECURE)
         stage.world.put(stage.there, "/p/a", "theirs")

@@ -14,7 +14,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, SealedText
 from ssm_reconcile.skip_tag import SkipMode
-from ssm_reconcile.spec import Adopt, Replication
+from ssm_reconcile.spec import AdoptMode, Replication
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws import rules
 from tests.fake_aws.traffic import at_call, refused
@@ -140,7 +140,7 @@ def test_what_belongs_to_one_region_is_left_out_and_what_names_it_is_rewritten(y
 def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws, cli: Cli) -> None:
     cli(*LOOK)
     text = Path("replication.yaml").read_text()
-    assert spec().adopt is Adopt.SAME_VALUE
+    assert spec().adopt is AdoptMode.SAME_VALUE
     assert "us-east-2 has 5 of these names already" in text
     for said in (
         "* 1 identical",
@@ -162,7 +162,7 @@ def test_secrets_are_compared_only_where_that_is_asked_for(years: Aws, cli: Cli)
 def test_what_is_identical_needs_no_wider_mode(aws: Aws, cli: Cli) -> None:
     aws.put("/app/url", "https://example.org", region="us-east-2")
     cli(*LOOK)
-    assert spec().adopt is Adopt.IDENTICAL
+    assert spec().adopt is AdoptMode.IDENTICAL
 
 
 def test_a_tag_whose_values_name_targets_is_read_like_that(aws: Aws, cli: Cli, source: Place) -> None:

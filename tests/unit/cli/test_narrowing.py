@@ -23,8 +23,8 @@ IMPOSSIBLE = {
     "/app/a b": "letters, digits and _ . - / only",
     "/app/{url,key}": "letters, digits and _ . - / only",
     "/app/url:3": "write `/app/url`",
-    "/app**": "make it a level of its own",
-    "/aws/service/x": "keeps for itself",
+    "/app**": "write it as a level of its own",
+    "/aws/service/x": "which AWS reserves",
     "arn:aws:ssm:us-east-1:123456789012:parameter/app/url": "write the name in it, `/app/url`",
     "C:/Program Files/Git/app/**": "write `/app/**` and set MSYS_NO_PATHCONV=1",
 }

@@ -11,7 +11,7 @@ from ssm_reconcile.by_name import NamePlanner
 from ssm_reconcile.change import Action
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.report import Report
-from ssm_reconcile.spec import Adopt, Replication, Run
+from ssm_reconcile.spec import AdoptMode, Replication, Run
 from tests.builders import SOMEBODY, US, Stage, outcome, replication, unwatched
 from tests.fake_aws.world import Lag
 
@@ -95,7 +95,7 @@ class TestAListingThatLags:
         assert stage.live("/p/a").type == SECURE
 
     def test_it_is_not_taken_over_as_plain_text_either(self) -> None:
-        stage = Stage(replication(adopt=Adopt.OVERWRITE))
+        stage = Stage(replication(adopt=AdoptMode.OVERWRITE))
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "x")
         stage.pass_time(hours=2)

@@ -10,8 +10,7 @@ from ssm_reconcile.diff.findings import NAMED
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.record import Origin, compose_own, digest, key_digest
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import Adopt as AdoptMode
-from ssm_reconcile.spec import DeleteMode, Orphans, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, Run
 from tests.builders import (
     COPIED_AT,
     HERE,

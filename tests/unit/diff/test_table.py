@@ -35,7 +35,17 @@ from ssm_reconcile.record import (
     rewrite_digest,
 )
 from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
-from ssm_reconcile.spec import Adopt, DeleteMode, Glob, KeyRule, Orphans, Replication, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import (
+    AdoptMode,
+    DeleteMode,
+    Glob,
+    KeyRule,
+    Orphans,
+    Replication,
+    Rewrite,
+    RewriteIn,
+    Run,
+)
 from tests.builders import (
     COPIED_AT,
     HERE,
@@ -84,8 +94,8 @@ class TestForeign:
         assert found.other.counted == "conflict"
         assert OTHERS in found.reasons
 
-    @pytest.mark.parametrize("mode", list(Adopt))
-    def test_foreign_stays_a_conflict_in_every_adopt_mode(self, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", list(AdoptMode))
+    def test_foreign_stays_a_conflict_in_every_adopt_mode(self, mode: AdoptMode) -> None:
         assert judge(held(), foreign(held()), run=Run(adopt=mode)).row == "foreign"
 
     def test_foreign_is_what_cloudformation_manages_and_we_do_not(self) -> None:
@@ -130,8 +140,8 @@ class TestDetached:
         assert (found.row, found.other.counted) == ("detached", "detached")
         assert "detach --undo" in found.reasons
 
-    @pytest.mark.parametrize("mode", list(Adopt))
-    def test_detached_is_not_adopted_in_any_mode(self, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", list(AdoptMode))
+    def test_detached_is_not_adopted_in_any_mode(self, mode: AdoptMode) -> None:
         assert judge(held(value="new"), detached(held()), run=Run(adopt=mode)).row == "detached"
 
     def test_detached_comes_before_opted_out_chained_and_skipped(self) -> None:
@@ -179,7 +189,7 @@ class TestOptedOut:
 
     def test_opted_out_holds_for_what_is_not_ours_too(self) -> None:
         native = replica(held(), own_tags=False, tags=SKIP)
-        assert judge(held(value="new"), native, run=Run(adopt=Adopt.OVERWRITE)).row == "opted_out"
+        assert judge(held(value="new"), native, run=Run(adopt=AdoptMode.OVERWRITE)).row == "opted_out"
 
     def test_opted_out_keeps_a_replica_whose_source_is_gone(self) -> None:
         assert judge([], replica(held(), tags=SKIP)).row == "opted_out"
@@ -241,7 +251,7 @@ class TestSkipped:
 
     def test_skipped_leaves_alone_what_is_not_ours(self) -> None:
         native = replica(held(), "other", own_tags=False)
-        assert judge(held(tags=SKIP), native, run=Run(adopt=Adopt.OVERWRITE)).row == "skipped"
+        assert judge(held(tags=SKIP), native, run=Run(adopt=AdoptMode.OVERWRITE)).row == "skipped"
 
     def test_skipped_ends_where_the_replica_is_ours(self) -> None:
         assert judge(held(tags=SKIP), replica(held())).row == "kept_out"
@@ -572,7 +582,7 @@ class TestInvalid:
             judge(source, replace(live, broken="AccessDeniedException"), spec=spec, **rings).row == "invalid"
         )
         theirs = replica(source, version=3, key_id="alias/old", own_tags=False, broken="InvalidKeyId")
-        assert judge(source, theirs, spec=spec, run=Run(adopt=Adopt.OVERWRITE), **rings).row == "invalid"
+        assert judge(source, theirs, spec=spec, run=Run(adopt=AdoptMode.OVERWRITE), **rings).row == "invalid"
 
     def test_invalid_leaves_an_existing_replica_as_it_is(self) -> None:
         tags = {f"t{i}": "x" for i in range(49)}
@@ -643,18 +653,18 @@ class TestAdopt:
         assert found.change.differences == ()
 
     def test_adopt_never_leaves_it_and_calls_it_a_conflict(self) -> None:
-        found = judge(held(), native(held()), spec=replication(adopt=Adopt.NEVER))
+        found = judge(held(), native(held()), spec=replication(adopt=AdoptMode.NEVER))
         assert (found.row, found.other.counted) == ("adopt", "conflict")
 
-    @pytest.mark.parametrize("mode", [Adopt.IDENTICAL, Adopt.SAME_VALUE, Adopt.OVERWRITE])
-    def test_adopt_happens_in_all_other_modes(self, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", [AdoptMode.IDENTICAL, AdoptMode.SAME_VALUE, AdoptMode.OVERWRITE])
+    def test_adopt_happens_in_all_other_modes(self, mode: AdoptMode) -> None:
         found = judge(held(), native(held()), spec=replication(adopt=mode))
         assert (found.row, found.change.action) == ("adopt", "adopt")
 
     def test_adopt_mode_of_the_run_goes_over_the_spec(self) -> None:
-        spec = replication(adopt=Adopt.NEVER)
-        assert judge(held(), native(held()), spec=spec, run=Run(adopt=Adopt.IDENTICAL)).changes
-        assert not judge(held(), native(held()), run=Run(adopt=Adopt.NEVER)).changes
+        spec = replication(adopt=AdoptMode.NEVER)
+        assert judge(held(), native(held()), spec=spec, run=Run(adopt=AdoptMode.IDENTICAL)).changes
+        assert not judge(held(), native(held()), run=Run(adopt=AdoptMode.NEVER)).changes
 
     def test_adopt_does_not_mind_spaces_around_the_commas_of_a_list(self) -> None:
         source = held(value="a, b ,c", kind=STRING_LIST)
@@ -698,15 +708,15 @@ class TestConflict:
         assert (found.row, found.other.counted) == ("conflict", "conflict")
         assert "differs in value" in found.reasons
 
-    @pytest.mark.parametrize("mode", [Adopt.NEVER, Adopt.IDENTICAL, Adopt.SAME_VALUE])
-    def test_conflict_over_a_value_stays_one_unless_overwrite(self, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", [AdoptMode.NEVER, AdoptMode.IDENTICAL, AdoptMode.SAME_VALUE])
+    def test_conflict_over_a_value_stays_one_unless_overwrite(self, mode: AdoptMode) -> None:
         assert (
             judge(held(value="new"), native(held(), "old"), spec=replication(adopt=mode)).other.counted
             == "conflict"
         )
 
     def test_conflict_is_overwritten_in_mode_overwrite_and_says_that_it_takes_over(self) -> None:
-        found = judge(held(value="new"), native(held(), "old"), run=Run(adopt=Adopt.OVERWRITE))
+        found = judge(held(value="new"), native(held(), "old"), run=Run(adopt=AdoptMode.OVERWRITE))
         effect = found.change.effect
         assert isinstance(effect, Update)
         assert (found.row, effect.takes_over, effect.put, effect.origin_adopted) == (
@@ -719,12 +729,12 @@ class TestConflict:
         assert not found.change.changed_outside
 
     def test_conflict_in_mode_same_value_brings_the_rest_in_line(self) -> None:
-        spec = replication(adopt=Adopt.SAME_VALUE)
+        spec = replication(adopt=AdoptMode.SAME_VALUE)
         found = judge(held(), native(held(), description="d"), spec=spec)
         assert [d.attribute for d in found.change.differences] == ["description"]
 
     def test_conflict_over_tags_alone_burns_no_version(self) -> None:
-        spec = replication(adopt=Adopt.SAME_VALUE)
+        spec = replication(adopt=AdoptMode.SAME_VALUE)
         effect = judge(held(tags={"team": "a"}), native(held(), tags={}), spec=spec).change.effect
         assert isinstance(effect, Update)
         assert (effect.put, effect.takes_over) == (False, True)
@@ -733,16 +743,16 @@ class TestConflict:
 
     def test_conflict_over_the_type_is_not_the_same_value(self) -> None:
         there = native(held(), type=STRING_LIST)
-        assert judge(held(), there, run=Run(adopt=Adopt.SAME_VALUE)).row == "conflict"
-        assert judge(held(), there, run=Run(adopt=Adopt.OVERWRITE)).change.action == "update"
+        assert judge(held(), there, run=Run(adopt=AdoptMode.SAME_VALUE)).row == "conflict"
+        assert judge(held(), there, run=Run(adopt=AdoptMode.OVERWRITE)).change.action == "update"
 
     def test_conflict_that_needs_a_replacement_is_never_taken_over(self) -> None:
-        found = judge(held(), native(held(), tier=ADVANCED), run=Run(adopt=Adopt.OVERWRITE))
+        found = judge(held(), native(held(), tier=ADVANCED), run=Run(adopt=AdoptMode.OVERWRITE))
         assert (found.row, found.other.counted) == ("conflict", "conflict")
         assert "cannot change in place" in found.reasons
 
-    @pytest.mark.parametrize("mode", list(Adopt))
-    def test_conflict_it_is_without_decryption_since_nobody_can_compare(self, mode: Adopt) -> None:
+    @pytest.mark.parametrize("mode", list(AdoptMode))
+    def test_conflict_it_is_without_decryption_since_nobody_can_compare(self, mode: AdoptMode) -> None:
         source = held(kind=SECURE)
         found = judge(source, native(source), run=Run(no_decrypt=True, adopt=mode))
         assert (found.row, found.other.counted) == ("conflict", "conflict")

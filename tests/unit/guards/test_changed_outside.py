@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.spec import OnOutside, Run
+from ssm_reconcile.spec import ChangedOutside, Run
 from tests.builders import fates, part, replication, updates
 
 guard = partial(withhold_changes, names=["changed-outside"])
@@ -33,7 +33,7 @@ def test_the_flag_lifts_it() -> None:
 
 
 def test_the_spec_lifts_it() -> None:
-    assert guard(PLAN, GuardRules(replication(changed_outside=OnOutside.OVERWRITE))) == PLAN
+    assert guard(PLAN, GuardRules(replication(changed_outside=ChangedOutside.OVERWRITE))) == PLAN
 
 
 def test_without_such_a_change_it_says_nothing() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.spec import Adopt, Run
+from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import fates, part, replaces, replication, updates
 
 guard = partial(withhold_changes, names=["exposure"])
@@ -39,9 +39,9 @@ def test_only_its_own_flag_lifts_it() -> None:
     assert guard(PLAN, GuardRules(replication(), Run(allow_exposure=True))) == PLAN
     loud = Run(
         overwrite_outside=True, allow_replace=True, allow_empty_source=True, allow_reversed=True,
-        max_deletes=99, max_change_percent=100, adopt=Adopt.OVERWRITE,
+        max_deletes=99, max_change_percent=100, adopt=AdoptMode.OVERWRITE,
     )  # fmt: skip
-    assert fates(guard(PLAN, GuardRules(replication(adopt=Adopt.OVERWRITE), loud)))["withheld"] == 7
+    assert fates(guard(PLAN, GuardRules(replication(adopt=AdoptMode.OVERWRITE), loud)))["withheld"] == 7
 
 
 def test_it_withholds_also_what_another_guard_withholds_already() -> None:
