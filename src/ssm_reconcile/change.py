@@ -1,4 +1,4 @@
-"""One change, as data: an address of a target, what is to be done there, and what must still be true.
+"""One change as data: an address of a target, its effect, and the preconditions of apply.
 
 Change        one address, with its row, the reasons, and the guards that withhold it
 └── Effect    what is done: Create | Update | Retag | Adopt | Replace | Delete | Release
@@ -40,7 +40,7 @@ class Row(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done at one address."""
+    """The action at one address."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -74,12 +74,16 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One attribute that differs, before and after, as a person may see it.
+    """One attribute that differs, as it may be shown.
 
-    Attributes are named as in the design: `value`, `type`, `description`, `AllowedPattern`, `tier`,
-    `policies`, `DataType`, `KeyId`. `secret`: it differs, and neither side is shown; `by_shape`:
-    because a plain value looks like a secret. `cut`: a plain value is longer than what is shown.
-    `repointed`: the alias of a key is the same on both sides, and it means another key since the last write.
+    Attributes:
+        attribute: The name in `attributes.ATTRIBUTES`.
+        before: The text in the target; None where there is none, or where it is not shown.
+        after: The text to be written; None where there is none, or where it is not shown.
+        secret: Whether neither side is shown.
+        cut: Whether a plain value is longer than the text.
+        by_shape: Whether a plain value is not shown because it has the form of a secret.
+        repointed: Whether the alias of the key is unchanged but names another key since the last write.
     """
 
     attribute: str
@@ -93,7 +97,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class TagDiff:
-    """The tags that differ: only those keys, as they are and as they are to be."""
+    """The tags that differ: their keys with the present and the desired values."""
 
     before: Tags = field(default_factory=dict)
     after: Tags = field(default_factory=dict)
@@ -114,7 +118,7 @@ class TagDiff:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What must still be true when the change is made. `version` None: nothing is there."""
+    """Versions and dates that must be unchanged when a change is applied; `version` None: no parameter."""
 
     source_version: int | None = None
     source_modified: datetime | None = None
@@ -124,18 +128,25 @@ class Preconditions:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new parameter, its tags in the same call."""
+    """Create a parameter, with its tags in the same call."""
 
     desired: DesiredParameter
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A new version of what is there. `takes_over`: it was not ours before.
+    """Overwrite the existing parameter.
 
-    `put` is false when only tags differ, so that no version is burnt. `unproven`: its values were
-    not compared (`--no-decrypt`); apply compares them and may find that tags are enough. `may_replace`:
-    its type changes, and where AWS refuses that in place, it may be deleted and created.
+    Attributes:
+        desired: The parameter to write.
+        tags: The tags that differ.
+        put: Whether a version is written. False where only tags differ, which needs none.
+        takes_over: Whether the parameter is not a replica of this replication yet.
+        unproven: Whether the values were not compared (`--no-decrypt`). Apply compares them, and writes no
+            version if they are equal.
+        may_replace: Whether apply may delete and create the parameter if AWS refuses to change its type.
+        origin_adopted: Whether the parameter existed before it became a replica.
+        record: The record to write where no version is written.
     """
 
     desired: DesiredParameter
@@ -146,12 +157,11 @@ class Update:
     may_replace: bool = False
     origin_adopted: bool = False
     record: Record | None = None
-    """The record to write when nothing is put."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retag:
-    """Tags and record only; no new version."""
+    """Write tags and record only; no new version."""
 
     desired: DesiredParameter
     tags: TagDiff
@@ -160,7 +170,7 @@ class Retag:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Takes ownership of an equal parameter by its tags."""
+    """Take ownership of an equal parameter by writing its tags."""
 
     desired: DesiredParameter
     tags: TagDiff
@@ -169,7 +179,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Delete, wait, create: for what AWS does not change in place."""
+    """Delete, wait and create, for differences that AWS does not change in place."""
 
     desired: DesiredParameter
     origin_adopted: bool = False
@@ -177,14 +187,14 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """The replica goes. `source_name`: whose absence at the source must be confirmed right before."""
+    """Delete the replica, after apply has confirmed that `source_name`, if any, does not exist."""
 
     source_name: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An adopted replica whose source is gone keeps its value and loses our tags (`delete: created`)."""
+    """Remove the ownership tags of an adopted replica whose source is gone (`delete: created`)."""
 
     source_name: str | None
     tags: TagDiff
@@ -195,14 +205,26 @@ Effect: TypeAlias = Create | Update | Retag | Adopt | Replace | Delete | Release
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One address of one target, and what is to be done there.
+    """One address of one target, and the effect of the change on it.
 
-    `place` is the account and region of the target, `source_name` the source parameter it is about,
-    `kind` the type that the parameter has or will have, for people. `writer` is who changed the live
-    parameter last, `changed_outside` whether another writer changed it after us. `exposes`: a SecureString
-    becomes plain text; `source_made_plain`: the source was one at the last write. `pending`: the spec that
-    this plan was compared with (`plan --against`) would do exactly the same; not part of the id.
-    `withheld` has one entry for each guard that withholds the change; without one, it is applied.
+    Attributes:
+        replication: The name of the replication.
+        target: The name of the target.
+        name: The name of the parameter in the target.
+        row: The row of the table of cases.
+        effect: The action, with its data.
+        expected: The versions that must be unchanged when the change is applied.
+        differences: The attributes that differ.
+        reasons: Sentences for people.
+        place: Account and region of the target.
+        source_name: The source parameter.
+        kind: The type that the parameter has or will have.
+        writer: The ARN of the identity that changed the live parameter last.
+        changed_outside: Whether another identity changed the replica after the last write.
+        exposes: Whether a SecureString becomes plain text.
+        source_made_plain: Whether the source was a SecureString at the last write.
+        withheld: One entry for each guard that withholds the change. Without an entry, it is applied.
+        pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
     """
 
     replication: str
@@ -240,7 +262,7 @@ class Change:
 
     @property
     def action(self) -> Action:
-        """The action that this change counts as."""
+        """The action under which summaries count this change."""
         match self.effect:
             case Create():
                 return Action.CREATE
@@ -272,7 +294,7 @@ class Change:
 
     @property
     def desired(self) -> DesiredParameter | None:
-        """What the address should hold, None when it is to hold nothing of ours."""
+        """The desired parameter; None for a delete or a release."""
         match self.effect:
             case Create(desired) | Replace(desired):
                 return desired
@@ -290,12 +312,15 @@ class Change:
 
     @property
     def order(self) -> tuple[str, str, str]:
-        """How changes are sorted: by replication, target and name."""
+        """The sort key: replication, target and name."""
         return (self.replication, self.target, self.name)
 
 
 def effect_of(change: Change) -> dict[str, Any]:
-    """What one change does and assumes, without any value or digest of one."""
+    """Return the effect and the preconditions of a change, without any value or digest of one.
+
+    The plan id is computed from these documents.
+    """
     desired = change.desired
     document: dict[str, Any] = {
         "target": change.target,
@@ -325,7 +350,7 @@ def effect_of(change: Change) -> dict[str, Any]:
         for one in COPIED:
             value = one.of(source)
             if value != one.default or one.since == FIRST:
-                # of a secret it is not shown, and the source version stands for it
+                # not shown for a secret; the source version represents it
                 hidden = one.is_private and _of_a_secret(change)
                 shown = value if isinstance(value, str) else list(value)
                 document["desired"][one.field] = None if hidden else shown
@@ -335,13 +360,13 @@ def effect_of(change: Change) -> dict[str, Any]:
 
 
 def _of_a_secret(change: Change) -> bool:
-    """Whether either side is a SecureString: the pattern of the one may well be that of the other."""
+    """Whether either side is a SecureString: both may have the same AllowedPattern."""
     kinds = {kind for d in change.differences if d.attribute == "type" for kind in (d.before, d.after)}
     return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
 def _expected_of(expected: Preconditions) -> list[int | None]:
-    """Versions, and times in milliseconds."""
+    """Return versions, and times in milliseconds."""
     return [
         expected.source_version,
         _millis(expected.source_modified),
@@ -360,7 +385,7 @@ def outside_change_reason(writer: str) -> str:
 
 
 def sort_by_danger(changes: Iterable[Change]) -> list[Change]:
-    """Deletes, replacements, updates, then the rest; by name within."""
+    """Return deletes, replacements, updates, then the rest; each sorted by name."""
     rank = {action: i for i, action in enumerate(
         (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.RETAG)
     )}  # fmt: skip

@@ -1,12 +1,12 @@
-"""What will be done, as data: made by `diff`, cut back by guards, shown by renderers, done by `apply`.
+"""The plan as data: made by `diff`, limited by guards, shown by renderers, applied by `apply`.
 
     Plan                 all replications of a run; has the id that an approval names
     └── ReplicationPlan  one replication: its targets, changes, others, findings
-        ├── TargetPlan   one target: is it complete, how many replicas, what needs no change
-        ├── Change       one address where something is to be done, with its fate
-        └── Other        one address where nothing is done and a person should know why
+        ├── TargetPlan   one target: whether it is complete, its number of replicas, and of those in sync
+        ├── Change       one address that a change is planned for
+        └── Other        one address where nothing is done, with the reasons
 
-No value of a SecureString is in here, nor anything computed from one.
+The plan contains no value of a SecureString, and nothing that is computed from one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ssm_reconcile.errors import Finding
 
 
 class Mode(StrEnum):
-    """How much is read to make the plan."""
+    """The values that are read for the plan."""
 
     NORMAL = "normal"
     VERIFY = "verify-values"
@@ -33,7 +33,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """One address where nothing is done, and why. `counted` is the summary's word for it."""
+    """One address where nothing is done, with the reasons. `counted` is its key in a summary."""
 
     replication: str
     target: str
@@ -47,11 +47,11 @@ COUNTED = (
     "create", "update", "retag", "replace", "adopt", "delete",
     "in_sync", "skipped", "opted_out", "orphaned", "conflict", "detached", "invalid",
 )  # fmt: skip
-"""The words of a summary: every address is counted under exactly one. `withheld` counts fates."""
+"""The keys of a summary. Each address is counted under exactly one; `withheld` counts changes again."""
 
 
 UNMET = frozenset({"conflict", "detached", "invalid"})
-"""The words of addresses without a change that do not hold what the spec asks for."""
+"""The keys of addresses without a change that do not have what the spec asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,20 @@ class TargetPlan:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationPlan:
-    """One replication of the plan. `selected` counts source parameters that its rules select.
+    """One replication of the plan.
 
-    `in_scope` counts those of them that a run narrowed by `--only` is about; None in any other run.
-    `matched` are the patterns of `--only` that match a selected parameter or a replica.
+    Attributes:
+        name: The name of the replication.
+        source: Account and region of the source.
+        targets: The targets, in the order of the spec.
+        changes: The changes, sorted.
+        others: The addresses where nothing is done, sorted.
+        findings: The findings.
+        selected: The number of source parameters that the spec selects.
+        source_complete: Whether the source was listed completely.
+        in_scope: The number of selected parameters that `--only` matches; None without `--only`.
+        matched: The patterns of `--only` that match a selected parameter or a replica.
+        spec_id: The digest of the id of the spec, which its records get.
     """
 
     name: str
@@ -92,15 +102,14 @@ class ReplicationPlan:
     in_scope: int | None = None
     matched: frozenset[str] = frozenset()
     spec_id: str | None = None
-    """The digest of the id of the spec, which its records get."""
 
     @property
     def complete(self) -> bool:
-        """Whether every place of it was listed to the end."""
+        """Whether the source and all targets were listed completely."""
         return self.source_complete and all(target.complete for target in self.targets)
 
     def summary(self, target: str | None = None) -> dict[str, int]:
-        """Counts by the words of `COUNTED`, and `withheld`; of one target or of all."""
+        """Return the counts of one target or of all, by the keys of `COUNTED` and `withheld`."""
         counts: Counter[str] = Counter()
         for change in self.changes:
             if target in (None, change.target):
@@ -115,9 +124,9 @@ class ReplicationPlan:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What a run was narrowed to; empty means everything.
+    """The targets and patterns that a run was limited to; empty for all.
 
-    `unmatched` are the patterns of `only` that match nothing that was listed.
+    `unmatched` has the patterns of `only` that match nothing that was listed.
     """
 
     targets: tuple[str, ...] = ()
@@ -130,9 +139,9 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class PlanComparison:
-    """What a plan was compared with: a spec as it was before. `dropped`: what only that one would do.
+    """The comparison with another spec (`plan --against`). Not part of the plan id.
 
-    For people only, and not part of the plan id: an apply knows of no comparison.
+    `dropped` has the changes that only the other spec makes.
     """
 
     dropped: tuple[Change, ...] = ()
@@ -140,7 +149,7 @@ class PlanComparison:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a run will do. Sorted: the same world gives the same plan."""
+    """The plan of a run. Sorted, so that the same input gives the same plan."""
 
     replications: tuple[ReplicationPlan, ...]
     mode: Mode = Mode.NORMAL
@@ -151,32 +160,32 @@ class Plan:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The changes of all replications."""
+        """All changes."""
         return tuple(change for part in self.replications for change in part.changes)
 
     @property
     def others(self) -> tuple[Other, ...]:
-        """The other addresses of all replications."""
+        """All addresses without a change."""
         return tuple(other for part in self.replications for other in part.others)
 
     @property
     def named(self) -> tuple[Change | Other, ...]:
-        """Every address that the plan names, changed or not."""
+        """All addresses, with or without a change."""
         return (*self.changes, *self.others)
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """The findings of the run and of all replications."""
+        """The findings of the run, then those of each replication."""
         return self.findings + tuple(f for part in self.replications for f in part.findings)
 
     @property
     def complete(self) -> bool:
-        """Whether every place was listed to the end."""
+        """Whether every place was listed completely."""
         return all(part.complete for part in self.replications)
 
     @property
     def summary(self) -> dict[str, int]:
-        """Counts over all replications."""
+        """The counts of all replications."""
         total: Counter[str] = Counter()
         for part in self.replications:
             total.update(part.summary())
@@ -184,7 +193,7 @@ class Plan:
 
     @property
     def plan_id(self) -> str:
-        """The id over all replications: 64 hex digits."""
+        """The id of the plan: 64 hex digits. An approval names it."""
         digest = hashlib.sha256(b"[")
         for number, part in enumerate(self.replications):
             digest.update(b"," * bool(number))
@@ -193,7 +202,7 @@ class Plan:
         return digest.hexdigest()
 
     def id_of(self, part: ReplicationPlan) -> str:
-        """The id of one replication of this plan: 64 hex digits."""
+        """Return the id of one replication of this plan: 64 hex digits."""
         digest = hashlib.sha256()
         _identify(part, self, digest.update)
         return digest.hexdigest()
@@ -201,14 +210,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an apply will cost: calls by operation, and the least time at the rates in force."""
+    """The cost of an apply: calls by operation, and the least time in seconds at the configured rates."""
 
     calls: Mapping[str, int]
     seconds: float
 
     @property
     def writes(self) -> int:
-        """How many of the calls write."""
+        """The number of calls that write."""
         return sum(count for name, count in self.calls.items() if name in WRITES)
 
 
@@ -216,23 +225,24 @@ WRITES = frozenset({"PutParameter", "AddTagsToResource", "RemoveTagsFromResource
 
 
 def fingerprint(document: object) -> str:
-    """SHA-256 over canonical JSON."""
+    """Return the SHA-256 of a document as canonical JSON: 64 hex digits."""
     return hashlib.sha256(_canonical(document)).hexdigest()
 
 
 def _canonical(document: object) -> bytes:
-    """Canonical JSON: sorted keys, no spaces."""
+    """Return canonical JSON: sorted keys, no spaces."""
     return printable(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)).encode()
 
 
-def _identify(part: ReplicationPlan, plan: Plan, tell: Callable[[bytes], object]) -> None:
-    """What an approval binds to: effects with the versions that they assume, and nothing else.
+def _identify(part: ReplicationPlan, plan: Plan, update: Callable[[bytes], object]) -> None:
+    """Pass the canonical JSON that an id is computed from to `update`, in pieces.
 
-    Told piece by piece, as canonical JSON of one object: of many changes, the whole is never in memory.
+    It has the effects and preconditions of all changes, and nothing else. The whole JSON of many changes is
+    never in memory.
     """
-    tell(b'{"changes":[')
+    update(b'{"changes":[')
     for number, change in enumerate(sorted(part.changes, key=lambda c: c.order)):
-        tell(b"," * bool(number) + _canonical(effect_of(change)))
+        update(b"," * bool(number) + _canonical(effect_of(change)))
     rest = {
         "mode": plan.mode.value,
         "only": sorted(plan.narrowing.only),
@@ -241,4 +251,4 @@ def _identify(part: ReplicationPlan, plan: Plan, tell: Callable[[bytes], object]
         "targets": sorted(plan.narrowing.targets),
         **({} if part.spec_id is None else {"spec_id": part.spec_id}),
     }
-    tell(b"]," + _canonical(rest)[1:])
+    update(b"]," + _canonical(rest)[1:])

@@ -19,8 +19,7 @@ from ssm_reconcile import apply, observe, pending
 from ssm_reconcile.apply.work import Endpoints
 from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.clock import Stop
-from ssm_reconcile.diff import TargetDiff
-from ssm_reconcile.diff.findings import value_findings
+from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import SOURCE, Access, Listing, UnreadableValue

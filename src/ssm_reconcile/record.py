@@ -171,8 +171,12 @@ class Record:
         return self.own[:_ARN_DIGITS] == digest(arn)[:_ARN_DIGITS]
 
     def source_type(self, arn: str) -> str | None:
-        """Return the type that the source had at the write; None if the record does not show it."""
-        return None if self.own == digest(arn) else _TYPES.get(self.own[_ARN_DIGITS])
+        """Return the type that the source had at the write; None if the record does not show it.
+
+        `arn` is the replica's. A record of format 1 shows no type, but names a key only for a SecureString.
+        """
+        of_key = SECURE if self.key not in ("none", WAS_SECRET) else None
+        return of_key if self.own == digest(arn) else _TYPES.get(self.own[_ARN_DIGITS], of_key)
 
     def id_digest(self, arn: str) -> str | None:
         """Return the digest of the id of the spec that wrote this record; None if the spec had no id."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssm_reconcile import diff
 from ssm_reconcile.cli import EPILOG, apply
-from ssm_reconcile.diff import findings
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns, schema
 from ssm_reconcile.model import ProblemKind
@@ -27,7 +27,7 @@ NOTES = {"error": 1, "warn": 1}
 PASSED_ON = {
     "apply/work.py": "the callers of `warn`",
     "cli/apply.py": "`_CODES`, and `interrupted` among them",
-    "diff/findings.py": "`ProblemKind`, `_VALUE_FINDINGS` and `_ID_FINDINGS`",
+    "diff/__init__.py": "`ProblemKind`, `_VALUE_FINDINGS` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
     "load/messages.py": "the callers of `error`, `warn` and `defer`",
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
@@ -86,7 +86,7 @@ def codes() -> set[str]:
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
     found |= {kind.value for kind in ProblemKind} | {code for _, code in apply._CODES}
     found |= set(GUARDS)
-    found |= {code for code, _ in (*findings._VALUE_FINDINGS.values(), *findings._ID_FINDINGS.values())}
+    found |= {code for code, _ in (*diff._VALUE_FINDINGS.values(), *diff._ID_FINDINGS.values())}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))
 
 

@@ -4,33 +4,55 @@ case.py      one address, with all that the table asks about it
 compare.py   the attributes and tags that differ
 table.py     the rows, in order: the specification
 results.py   case and row -> change, or the reason why nothing is done
-findings.py  cases -> findings
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
-from ssm_reconcile.diff.case import Case, TargetContext, cases, matching_patterns
-from ssm_reconcile.diff.findings import ValueNote, patterns_of, target_findings, unplaced_in_run, value_notes
+from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, matching_patterns, unplaced
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
-from ssm_reconcile.errors import Finding
-from ssm_reconcile.model import DesiredParameter, Problem, canonical
+from ssm_reconcile.errors import Address, Finding, Severity
+from ssm_reconcile.model import DesiredParameter, Problem, RegionTie, canonical
 from ssm_reconcile.plan import Other
-from ssm_reconcile.record import Standing, standing, was_replica_of
+from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
+from ssm_reconcile.wording import first_of
+
+NAMED = 5
+"""The number of names that a finding lists; the others are counted."""
+
 
 CONFIRMED_RETAGS = 50
-"""Up to so many retags of a target are confirmed when they are planned."""
+"""The most retags of a target whose tags the plan confirms; the tags of more are confirmed by apply."""
+
+
+class ValueNote(StrEnum):
+    """A fact about a plain value that a finding reports."""
+
+    SECRET_NAME = "secret name"  # noqa: S105 - not a password
+    SECRET_SHAPE = "secret shape"  # noqa: S105 - not a password
+    ID_OF_REGION = "id of a region"
+    NAME_OF_REGION = "name of a region"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetDiff:
-    """What one target needs. `replicas` counts all that is ours there, narrowed run or not.
+    """The changes and findings of one target.
 
-    `deletes_outside_run` counts the deletes that a run for some names does not make and a whole run would.
+    Attributes:
+        changes: The changes, sorted by address.
+        others: The addresses where nothing is done, with the reasons.
+        in_sync: The number of addresses that need no change.
+        replicas: The number of replicas of this replication there, also those that the run does not select.
+        findings: The findings, except those on values.
+        reversed_roles: Source parameters that were replicas of this place until they were detached, sorted.
+        deletes_outside_run: The number of deletes that a whole run would make at names outside of this run.
+        matched: The patterns of `--only` that match an address of a row, or its source.
+        value_notes: Notes on values, each with the name of the source parameter.
     """
 
     changes: tuple[Change, ...]
@@ -39,17 +61,19 @@ class TargetDiff:
     replicas: int
     findings: tuple[Finding, ...]
     reversed_roles: tuple[str, ...] = ()
-    """Source parameters that were replicas of this place until they were detached, sorted."""
     deletes_outside_run: int = 0
     matched: frozenset[str] = frozenset()
-    """The patterns of `--only` that match an address of a row, or the source of it."""
     value_notes: tuple[tuple[ValueNote, str], ...] = ()
 
 
 def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> TargetDiff:
-    """Puts every address of one target into its row; sorted by address.
+    """Assign each address of one target to its row, and return the changes that follow.
 
-    A run narrowed by `--only` sees only the addresses that match; `replicas` counts all of them.
+    A run with `--only` considers the addresses that match; `replicas` counts all of them.
+
+    Args:
+        context: The target, its source, and all that was read of them.
+        desired: The desired parameters by address.
     """
     changes: list[Change] = []
     others: list[Other] = []
@@ -75,17 +99,17 @@ def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Tar
             in_sync += 1
         elif isinstance(outcome, Change):
             changes.append(outcome)
-            notes += value_notes(case)
+            notes += _value_notes(case)
         else:
             others.append(outcome)
-    left = unplaced_in_run(context, desired)
-    matched.update(*(patterns_of(context, one) for every in left.values() for one in every))
+    left = _unplaced_in_run(context, desired)
+    matched.update(*(_patterns_of(context, one) for every in left.values() for one in every))
     return TargetDiff(
         changes=tuple(changes),
         others=tuple(others),
         in_sync=in_sync,
         replicas=replicas,
-        findings=tuple(target_findings(context, desired, left, problems, changes)),
+        findings=tuple(_target_findings(context, desired, left, problems, changes)),
         reversed_roles=_reversed_roles(context, desired),
         deletes_outside_run=deletes_outside_run,
         value_notes=tuple(notes),
@@ -94,7 +118,7 @@ def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Tar
 
 
 def _would_go(case: Case) -> bool:
-    """Whether a whole run would delete here because the source is gone; needs no value to be read."""
+    """Whether a whole run would delete this replica, because its source is gone. Reads no value."""
     if case.desired is not None or row_of(case) is not Row.DELETE:
         return False
     outcome = result(case, Row.DELETE)
@@ -102,7 +126,10 @@ def _would_go(case: Case) -> bool:
 
 
 def _reversed_roles(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> tuple[str, ...]:
-    """What the source holds detached from this place; what is ours here was agreed to before."""
+    """Return the source parameters that were detached from this place, except those whose replica is ours.
+
+    Where a replica of ours exists already, an earlier run was allowed to reverse the roles.
+    """
     claim = context.replication.claim(context.source.place)
     return tuple(
         sorted(
@@ -117,17 +144,17 @@ def _reversed_roles(context: TargetContext, desired: Mapping[str, DesiredParamet
 
 
 def _names(case: Case) -> set[str]:
-    """Return the names by which `--only` may mean an address: its own and its source's."""
+    """Return the names that `--only` may match for an address: its own and that of its source."""
     source = case.made_from if case.desired is None else case.desired.source.name
     return {case.name} if source is None else {case.name, source}
 
 
 def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozenset[str]]:
-    """The addresses whose tags the planned changes rest on, by target; under `""` those of the source.
+    """Return the addresses whose tags must be confirmed, by target; the key `""` has those of the source.
 
-    What is deleted, replaced or retagged is confirmed when it is planned; the rest when it is
-    written. So are retags once they are many: thousands of single reads would make a plan that only
-    renames an owner take longer than its apply, which reads those tags anyway.
+    The plan confirms the tags of parameters that it deletes, replaces or retags. The tags of all others are
+    confirmed by apply. So are those of more than `CONFIRMED_RETAGS` retags: thousands of single reads would
+    make the plan of a renamed owner slower than its apply, which reads these tags anyway.
     """
     wanted: dict[str, set[str]] = {"": set()}
     for name, draft in drafts.items():
@@ -142,3 +169,191 @@ def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozense
             if change.source_name is not None and change.rests_on_source_tags
         }
     return {end: frozenset(names) for end, names in wanted.items()}
+
+
+_VALUE_FINDINGS = {
+    ValueNote.SECRET_NAME: (
+        "plain-secret",
+        "not a SecureString although the name looks secret; its value is hidden here, but not in AWS",
+    ),
+    ValueNote.SECRET_SHAPE: (
+        "plain-secret",
+        (
+            "not a SecureString although the value looks like a secret; it is hidden here, but not in AWS:"
+            " make it a SecureString, or list the name under `show`"
+        ),
+    ),
+    ValueNote.ID_OF_REGION: (
+        "regional-value",
+        (
+            "the value holds an id of one region (AMI, subnet, security group, ...) that no rewrite changes:"
+            " add a `rewrite` rule, or exclude the parameter"
+        ),
+    ),
+    ValueNote.NAME_OF_REGION: (
+        "regional-value",
+        (
+            "the value holds an ARN or a host name of {region} that no rewrite changes:"
+            " add a `rewrite` rule, or exclude the parameter"
+        ),
+    ),
+}
+
+
+def _value_notes(case: Case) -> Iterator[tuple[ValueNote, str]]:
+    """Yield the notes about the values of one address, each with the name of the source parameter."""
+    wanted = case.desired
+    if wanted is None or wanted.source.is_secret:
+        return
+    source, live = case.source_reading, case.live_reading
+    tie = None if source is None else source.tie
+    if wanted.hidden:
+        yield ValueNote.SECRET_NAME, wanted.source.name
+    if any(reading is not None and reading.looks_secret for reading in (source, live)):
+        yield ValueNote.SECRET_SHAPE, wanted.source.name
+    if tie is RegionTie.ID:
+        yield ValueNote.ID_OF_REGION, wanted.source.name
+    if tie is RegionTie.REGION:
+        yield ValueNote.NAME_OF_REGION, wanted.source.name
+
+
+def value_findings(
+    replication: str, region: str, notes: Iterable[tuple[ValueNote, str]]
+) -> Iterator[Finding]:
+    """Yield at most one finding for each kind of note, for any number of parameters and targets.
+
+    Args:
+        replication: The name of the replication.
+        region: The region of the source.
+        notes: The notes of all targets, as `value_notes` yields them.
+    """
+    every = set(notes)
+    for kind, (code, text) in _VALUE_FINDINGS.items():
+        names = sorted(name for note, name in every if note is kind)
+        if names:
+            message = f"{first_of(names, NAMED)}: {text.format(region=region)}"
+            yield Finding(Severity.WARNING, code, message, replication)
+
+
+def _problem_findings(target: str, problems: Iterable[tuple[Problem, str]]) -> Iterator[Finding]:
+    """Yield one finding for each problem of a parameter, and one for each key that parameters lack.
+
+    Args:
+        target: The name of the target.
+        problems: Problems, each with the name of the parameter in the target.
+    """
+    found: dict[tuple[str, str], list[tuple[Problem, str]]] = {}
+    for problem, name in problems:
+        found.setdefault((problem.kind.value, problem.subject or name), []).append((problem, name))
+    for (kind, subject), every in sorted(found.items()):
+        problem, name = every[0]
+        if problem.subject:
+            message = f"{problem.reason} (needed by {first_of([name for _, name in every], NAMED)})"
+        else:
+            message = f"{name}: {problem.reason}"
+        about = tuple(Address(target, name) for _, name in every)
+        yield Finding(Severity.ERROR, kind, message, f"{target} {subject}", about)
+
+
+def _copied_findings(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Finding]:
+    """Yield a finding for each parameter to which ownership tags were copied from another one."""
+    for address in copied_tags(context, desired):
+        if _is_in_run(context, address):
+            message = (
+                f"{address} carries our owner tag and a record that was written for another parameter:"
+                " somebody copied the tags. It is left alone; remove the ssm-reconcile:* tags from it."
+            )
+            where = f"{context.target.name} {address}"
+            yield Finding(Severity.WARNING, "copied-tags", message, where)
+
+
+def _unplaced_in_run(
+    context: TargetContext, desired: Mapping[str, DesiredParameter]
+) -> Mapping[Standing, Sequence[str]]:
+    """Return the selected replicas without an id, and of another id, on which nothing is placed."""
+    return {
+        status: [one for one in unplaced(context, desired, status) if _is_in_run(context, one)]
+        for status in (Standing.NO_ID, Standing.OTHER_ID)
+    }
+
+
+def _is_in_run(context: TargetContext, address: str) -> bool:
+    """Whether the run covers an address on which nothing is placed."""
+    if context.addresses is not None and address not in context.addresses:
+        return False
+    return not context.only or bool(_patterns_of(context, address))
+
+
+def _patterns_of(context: TargetContext, address: str) -> frozenset[str]:
+    """Return the patterns of `--only` that match a live parameter, or the source that its tags name."""
+    source = source_name(context.live.tags_of(address), address, context.source.place)
+    names = {context.live.parameters[address].name, *([source] if source else [])}
+    return matching_patterns(context.only, names)
+
+
+_ID_FINDINGS = {
+    Standing.NO_ID: (
+        "replica-without-id",
+        (
+            "{target}: replicas without an `id`, on which nothing is placed: {names}."
+            " They have the owner tag of {owners}, but may belong to another spec with the"
+            " same name, so they are not deleted. If they are of this spec, delete them yourself."
+            " `ssm-reconcile detach --target {target} --without-id` is for a failover only: it detaches"
+            " every replica in {target}, and nothing is written to them any more."
+        ),
+    ),
+    Standing.OTHER_ID: (
+        "replica-of-another-id",
+        (
+            "{target}: replicas of another id, on which nothing is placed: {names}."
+            " They have the owner tag of {owners}. They belong to another spec with the"
+            " same name, or to this spec before its `id` was changed or removed. They are left alone."
+            " If the other id is an earlier one of this spec, add it to `previous_ids`."
+        ),
+    ),
+}
+
+
+def _id_findings(context: TargetContext, replicas: Mapping[Standing, Sequence[str]]) -> Iterator[Finding]:
+    """Yield a finding on the replicas without an id, and one on those of another id."""
+    target = context.target.name
+    for status, (code, text) in _ID_FINDINGS.items():
+        names = replicas[status]
+        if names:
+            tags = {context.live.tags_of(address)[OWNER] for address in names}
+            owners = " or ".join(sorted({owner.rpartition("@")[0] for owner in tags}))
+            counted = f"{len(names)} ({first_of(names, NAMED)})"
+            message = text.format(target=target, names=counted, owners=owners)
+            yield Finding(Severity.WARNING, code, message, target)
+
+
+def _warning_findings(changes: Iterable[Change]) -> Iterator[Finding]:
+    """Yield the warnings of what changes write."""
+    for change in changes:
+        for warning in () if change.desired is None else change.desired.warnings:
+            where = f"{change.target} {change.name}"
+            about = (Address(change.target, change.name),)
+            message = f"{change.name}: {warning}"
+            yield Finding(Severity.WARNING, "regional-value", message, where, about)
+
+
+def _target_findings(
+    context: TargetContext,
+    desired: Mapping[str, DesiredParameter],
+    unplaced_replicas: Mapping[Standing, Sequence[str]],
+    problems: Iterable[tuple[Problem, str]],
+    changes: Iterable[Change],
+) -> Iterator[Finding]:
+    """Yield all findings of one target, except those on values, which are of the whole replication.
+
+    Args:
+        context: The target.
+        desired: The desired parameters by address.
+        unplaced_replicas: The result of `unplaced_in_run`.
+        problems: The problems of the parameters that the target cannot take, each with its name.
+        changes: The planned changes.
+    """
+    yield from _problem_findings(context.target.name, problems)
+    yield from _copied_findings(context, desired)
+    yield from _id_findings(context, unplaced_replicas)
+    yield from _warning_findings(changes)

@@ -1,11 +1,11 @@
-"""One address of one target, with everything that the table asks about it."""
+"""Desired + live + readings -> one `Case` for each address of a target, with all that the table asks."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ssm_reconcile.aws_limits import TAG_LIMIT, TAG_VALUE_LIMIT
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, TAG_VALUE_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
@@ -32,6 +32,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.record import (
+    PREFIX,
     SAME_MOMENT,
     Record,
     Standing,
@@ -46,7 +47,21 @@ from ssm_reconcile.spec import Glob, Replication, Run, Target, TierMode
 
 @dataclass(frozen=True, slots=True)
 class TargetContext:
-    """What is the same for all addresses of one target."""
+    """The data that all addresses of one target share.
+
+    Attributes:
+        replication: The replication of the spec.
+        target: The target of the spec.
+        source: The parameters of the source.
+        live: The parameters of the target.
+        ring: The KMS keys of the target.
+        run: The options of the run.
+        settled: Addresses whose values are equal, as versions in the record prove.
+        unproven: Addresses of SecureStrings whose values the run must not read (`--no-decrypt`).
+        readings: The values that were read.
+        only: The patterns of `--only`.
+        addresses: The canonical addresses that the run may plan for; None for all.
+    """
 
     replication: Replication
     target: Target
@@ -57,14 +72,12 @@ class TargetContext:
     settled: frozenset[str]
     unproven: frozenset[str]
     readings: ValueReadings
-
     only: tuple[Glob, ...] = ()
     addresses: frozenset[str] | None = None
-    """The canonical addresses that the run may plan for; None: all."""
 
     @property
     def owner(self) -> str:
-        """The owner tag of our replicas."""
+        """The value of the owner tag of this replication's replicas."""
         return self.replication.owner(self.source.place)
 
     @property
@@ -75,11 +88,30 @@ class TargetContext:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One address. `desired` None: nothing is placed here. `live` None: nothing is there.
+    """One address of a target. The results of comparisons are empty where nothing is compared.
 
-    `made_from` is the name of the source that a replica was made from, as far as it can be known,
-    `source_gone` whether it is no longer there, `would_place` whether today's rules would place it
-    here. The rest is what was compared; it is empty where nothing is to be compared.
+    Attributes:
+        context: The target.
+        address: The canonical name.
+        desired: The parameter that the spec places here; None where it places none.
+        live: The existing parameter; None where none exists.
+        tags: The tags of the existing parameter.
+        standing: The owner of the existing parameter, as seen by this replication.
+        record: The record of a replica of this replication.
+        opted_out: Whether the existing parameter carries the skip tag itself.
+        made_from: The name of the source parameter of a replica on which nothing is placed, if known.
+        source_gone: Whether that source parameter no longer exists.
+        would_place: Whether the spec would place that source parameter on this address.
+        value_match: Whether the values are known to be equal.
+        differences: The attributes that differ.
+        tag_diff: The tags that differ.
+        problems: The reasons why the target cannot take the parameter.
+        unproven: Whether the values were not compared because of `--no-decrypt`.
+        needs_replace: Whether AWS cannot change a difference in place.
+        has_doubtful_tag: Whether the existing parameter carries a tag that is almost the skip tag. It is
+            then neither written nor deleted.
+        is_undecryptable: Whether the value of a replica could not be read because its key, which the
+            change replaces, is unusable. It is written without a comparison.
     """
 
     context: TargetContext
@@ -100,42 +132,40 @@ class Case:
     unproven: bool = False
     needs_replace: bool = False
     has_doubtful_tag: bool = False
-    """Whether the live parameter carries a tag that is almost the skip tag: no write, no delete."""
     is_undecryptable: bool = False
-    """Ours, under a key that cannot be used any more and is to be changed: written without a look."""
 
     @property
     def ours(self) -> bool:
-        """Whether a replica of this replication is there."""
+        """Whether a replica of this replication exists here."""
         return self.live is not None and self.standing is Standing.OURS
 
     @property
     def recorded_id(self) -> str | None:
-        """The digest of the id in the record of our replica; None without one."""
+        """The digest of the id in the record; None without a record or an id."""
         return None if self.record is None else self.record.id_digest(self.context.live.arn(self.address))
 
     @property
     def name(self) -> str:
-        """The name as a person writes it: as it is in the target, or as it would be there."""
+        """The name with or without a leading slash, as it is or would be written in the target."""
         if self.live is not None:
             return self.live.name
         return self.desired.name if self.desired is not None else self.address
 
     @property
     def uncompared_reasons(self) -> tuple[str, ...]:
-        """The reason why its value was not compared, though it is about to be written anew."""
+        """The reason why a value that is written was not compared; empty where it was."""
         reason = "its value could not be compared, since the key that it has cannot be used any more"
         return (reason,) if self.is_undecryptable else ()
 
     @property
     def source_reading(self) -> Reading | None:
-        """The shaped source value, where it was read."""
+        """The source value after its rewrites; None where it was not read."""
         found = self.context.readings.source.get(self.address)
         return found if isinstance(found, Reading) else None
 
     @property
     def live_reading(self) -> Reading | None:
-        """The live value, where it was read."""
+        """The live value; None where it was not read."""
         found = self.context.readings.live.get(self.address)
         return found if isinstance(found, Reading) else None
 
@@ -150,7 +180,7 @@ class Case:
 
 
 def cases(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Case]:
-    """Each address that is ours or on which a source parameter is placed, sorted."""
+    """Yield each address that holds a replica of ours or on which a source parameter is placed, sorted."""
     claim = context.replication.claim(context.source.place)
     for address in sorted(desired.keys() | context.live.parameters.keys()):
         wanted = desired.get(address)
@@ -188,7 +218,10 @@ def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozense
 
 
 def copied_tags(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> list[str]:
-    """Addresses where nothing is placed and somebody copied our tags to, sorted."""
+    """Return the addresses of parameters that carry our tags, copied from another parameter, sorted.
+
+    Only addresses on which nothing is placed are returned: on the others the table reports it.
+    """
     owners = context.replication.owners(context.source.place)
     return sorted(
         address
@@ -212,34 +245,34 @@ def unplaced(context: TargetContext, desired: Mapping[str, DesiredParameter], st
 
 
 def _left_over(case: Case) -> Case:
-    """A replica on which nothing is placed: is its source gone, and would it be placed here today?"""
+    """Return the case of a replica on which nothing is placed, with the state of its recorded source."""
     context = case.context
     made_from = source_name(case.tags, case.address, context.source.place)
     if made_from is None or case.live is None:
         return case
     rules = context.replication
     selected = rules.rule_for(made_from, case.live.type) is not None
-    lands = rules.address(made_from, context.source.place, context.live.place, context.target.name)
+    address = rules.address(made_from, context.source.place, context.live.place, context.target.name)
     return replace(
         case,
         made_from=made_from,
         source_gone=canonical(made_from) not in context.source.parameters,
-        would_place=selected and canonical(lands) == case.address,
+        would_place=selected and canonical(address) == case.address,
     )
 
 
 def _compared(case: Case) -> Case:
-    """An address where something is placed, compared with what is there."""
+    """Return the case of an address on which a parameter is placed, compared with the live one."""
     context, live = case.context, case.live
     unproven = live is not None and case.address in context.unproven
-    known = _verdict(case, unproven=unproven)
+    known = _match_values(case, unproven=unproven)
     assert case.desired is not None
     wanted = _with_tier(context.target.tier, case.desired, live, case.source_reading, known)
     case = replace(case, desired=wanted)
     if live is None:
         return replace(case, problems=(*wanted.problems, *_read_problems(case)))
     differences = attribute_differences(wanted, live, context.ring, case.record)
-    case = replace(case, is_undecryptable=_is_illegible(case, differences))
+    case = replace(case, is_undecryptable=_is_undecryptable(case, differences))
     if known is ValueMatch.DIFFERENT:
         differences = (*differences, value_difference(case.source_reading, case.live_reading))
     elif case.is_undecryptable:
@@ -262,9 +295,17 @@ def _with_tier(
     reading: Reading | None,
     known: ValueMatch,
 ) -> DesiredParameter:
-    """Return the desired parameter with the tier to request, once the live parameter is known.
+    """Return the desired parameter with the tier that a write requests.
 
-    `reading` is the shaped source value where it was read, `known` whether it equals the live value.
+    With `keep`, a create requests the source's tier and an update the live tier, or Advanced if Standard
+    cannot hold the value or its policies. AWS never changes Advanced back to Standard (aws-facts B3).
+
+    Args:
+        mode: The tier mode of the target.
+        desired: The desired parameter, with the tier of the other modes.
+        live: The live parameter, if any.
+        reading: The source value after its rewrites, if it was read.
+        known: Whether that value equals the live value.
     """
     if mode is not TierMode.KEEP:
         return desired
@@ -283,8 +324,8 @@ def _with_tier(
     return replace(desired, tier=STANDARD if held or reading.fits_standard else ADVANCED)
 
 
-def _verdict(case: Case, *, unproven: bool) -> ValueMatch:
-    """Whether the value of the source is known to equal the live value."""
+def _match_values(case: Case, *, unproven: bool) -> ValueMatch:
+    """Return whether the source value equals the live value, as far as versions or readings show it."""
     context = case.context
     if case.live is None or unproven:
         return ValueMatch.UNKNOWN
@@ -293,11 +334,11 @@ def _verdict(case: Case, *, unproven: bool) -> ValueMatch:
     return compare_values(context.readings.source.get(case.address), context.readings.live.get(case.address))
 
 
-def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
-    """Whether a replica cannot be read for a key that it is to lose.
+def _is_undecryptable(case: Case, differences: tuple[Difference, ...]) -> bool:
+    """Whether a replica cannot be read because of a key that this change replaces.
 
-    Somebody who has mapped another key, since the old one is gone, must not be told to mend the old one.
-    Nothing is lost by not comparing: the source's value is written under the new key either way.
+    If the old key was deleted and another one is mapped, a problem that asks to fix the old key would be
+    wrong. No comparison is needed: the source value is written under the new key in any case.
     """
     found = case.context.readings.live.get(case.address)
     of_key = isinstance(found, UnreadableValue) and found.of_key
@@ -305,7 +346,7 @@ def _is_illegible(case: Case, differences: tuple[Difference, ...]) -> bool:
 
 
 def _read_problems(case: Case) -> tuple[Problem, ...]:
-    """What the readings say against a write: unreadable on either side, too large after a rewrite."""
+    """Return the problems that the readings show: unreadable values, and rewrites that AWS would refuse."""
     wanted = case.desired
     assert wanted is not None
     problems = []
@@ -332,13 +373,14 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
 
 
 def _tag_room(case: Case) -> tuple[Problem, ...]:
-    """Tags that stay on the replica because they are not ours to remove take room too."""
+    """Return the problem of a replica whose own tags leave too little room; apply does not remove those."""
     wanted = case.desired
     assert wanted is not None
     staying = [
         key
         for key in case.tags
-        if not key.startswith(("aws:", "ssm-reconcile:")) and not case.context.replication.replicates_tag(key)
+        if not key.startswith((RESERVED_TAG_PREFIX, PREFIX))
+        and not case.context.replication.replicates_tag(key)
     ]
     renamed = canonical(wanted.source.name) != canonical(wanted.name)
     ours = 2 + (renamed and len(wanted.source.name) <= TAG_VALUE_LIMIT)

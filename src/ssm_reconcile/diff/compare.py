@@ -1,6 +1,6 @@
-"""One desired parameter + one live one -> the attributes that differ, as a person may see them.
+"""One desired parameter + the live one -> the attributes and tags that differ, as they may be shown.
 
-Both sides are normalised first and compared then. Values are compared by their keyed digests only.
+Both sides are normalized before they are compared. Values are compared by their keyed digests only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VALUE = "value"
 
 
 class ValueMatch(StrEnum):
-    """What is known of two values."""
+    """The result of a comparison of two values."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -38,14 +38,14 @@ class ValueMatch(StrEnum):
 def compare_values(
     source: Reading | UnreadableValue | None, live: Reading | UnreadableValue | None
 ) -> ValueMatch:
-    """Whether two readings are of the same value."""
+    """Return whether two readings have the same value; unknown where one was not read."""
     if not isinstance(source, Reading) or not isinstance(live, Reading):
         return ValueMatch.UNKNOWN
     return ValueMatch.EQUAL if source.digest == live.digest else ValueMatch.DIFFERENT
 
 
 def value_difference(source: Reading | None, live: Reading | None) -> Difference:
-    """How a value that differs may be shown: a secret never, a plain value by its beginning."""
+    """Return a difference of values as it may be shown: no secret, and the beginning of a plain value."""
     if source is None or source.excerpt is None or (live is not None and live.excerpt is None):
         by_shape = any(one is not None and one.looks_secret for one in (source, live))
         return Difference(VALUE, secret=True, by_shape=by_shape)
@@ -62,8 +62,12 @@ def attribute_differences(
 ) -> tuple[Difference, ...]:
     """Return the attributes that differ, except the value and the tags, sorted by name.
 
-    `record` is the replica's own, where it is ours: it has the key that the last write resolved to, so an
-    alias that names another key now is a difference although its name is the same.
+    Args:
+        desired: The desired parameter.
+        live: The live parameter.
+        ring: The KMS keys of the target.
+        record: The record of the replica, if it is ours. It has the key to which the last write resolved,
+            so an alias that names another key now is a difference although its name is the same.
     """
     source = desired.source
     hides = source.is_secret or live.is_secret
@@ -102,7 +106,7 @@ def _key_difference(
 
 
 def tag_difference(replication: Replication, desired: DesiredParameter, live: Tags) -> TagDiff:
-    """The tags that we replicate and that differ; `aws:*`, ours, ignored ones are not looked at."""
+    """Return the replicated tags that differ. Tags of AWS, ownership and ignored tags are not compared."""
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
     if kept == desired.tags:
         return TagDiff()
@@ -120,7 +124,7 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
 def cannot_change_in_place(
     desired: DesiredParameter, live: Parameter, differences: tuple[Difference, ...]
 ) -> bool:
-    """Whether only a replacement helps: another data type, or Advanced to Standard (aws-facts B3)."""
+    """Whether a difference needs a replacement: the data type, or Advanced to Standard (aws-facts B3)."""
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
     fixed = {one.name for one in COPIED if not one.in_place}
     return any(d.attribute in fixed or (d.attribute == "tier" and downgrade) for d in differences)

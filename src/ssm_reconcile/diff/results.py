@@ -1,4 +1,4 @@
-"""One case in its row -> a change, an address to report, or nothing."""
+"""Case and row -> a change, an address to report, or None for an address in sync."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from ssm_reconcile.record import (
     OWNER,
     RECORD,
     SOURCE,
-    WAS_SECRET,
     Origin,
     Record,
     Standing,
@@ -46,7 +45,7 @@ BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard
 
 
 def result(case: Case, row: Row) -> Change | Other | None:
-    """What follows from a row for one address; None for what is in sync."""
+    """Return the change or the report of one address in its row; None for an address in sync."""
     match row:
         case Row.FOREIGN:
             return _other(case, row, "conflict", _foreign_reason(case))
@@ -100,7 +99,7 @@ def _change(case: Case, row: Row, effect: Effect, *reasons: str) -> Change:
     wanted = case.desired
     of_tier: tuple[str, ...] = ()
     if isinstance(effect, Create | Replace | Update):
-        of_tier = tier_reasons(case.context.target.tier, effect.desired, live)
+        of_tier = _tier_reasons(case.context.target.tier, effect.desired, live)
     return Change(
         replication=case.context.replication.name,
         target=case.context.target.name,
@@ -191,29 +190,24 @@ def _orphan(case: Case) -> Change | Other:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `delete: never` keeps it")
     if _incomplete(case):
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; {_UNSURE}")
-    # Where it is an orphan because its source was not listed, a listing alone shall not decide.
+    # The source may be missing from the listing only: apply confirms its absence before the delete.
     return _remove(case, Row.ORPHAN, case.made_from if case.source_gone else None, reason)
 
 
 def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
-    """A delete or, where adopted ones are to be spared, a release: it keeps its value, not our tags."""
-    adopted = case.record is not None and case.record.origin is Origin.ADOPTED
-    if adopted and case.context.replication.delete is DeleteMode.CREATED:
+    """Return a delete or, for an adopted replica under `delete: created`, a release of its tags."""
+    if _is_adopted(case) and case.context.replication.delete is DeleteMode.CREATED:
         ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
         effect = Release(confirm, TagDiff(before=ours))
         reasons = (reason, "it was adopted: it stays and loses our tags")
-        return _with(_change(case, row, effect, *reasons), ())
-    return _with(_change(case, row, Delete(confirm), reason), ())
+        return replace(_change(case, row, effect, *reasons), differences=())
+    return replace(_change(case, row, Delete(confirm), reason), differences=())
 
 
 def _create(case: Case) -> Change:
     assert case.desired is not None
     change = _change(case, Row.CREATE, Create(case.desired))
-    return _with(change, (value_difference(case.source_reading, None),))
-
-
-def _with(change: Change, differences: tuple[Difference, ...]) -> Change:
-    return replace(change, differences=differences)
+    return replace(change, differences=(value_difference(case.source_reading, None),))
 
 
 def _adopt(case: Case) -> Change | Other:
@@ -228,20 +222,14 @@ def _conflict(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
     mode = case.context.run.adopt or case.context.replication.adopt
     if case.unproven:
-        return _other(
-            case, Row.CONFLICT, "conflict", "cannot compare: its value is not read without decryption"
-        )
+        reason = "cannot compare: its value is not read without decryption"
+        return _other(case, Row.CONFLICT, "conflict", reason)
     same = case.value_match is ValueMatch.EQUAL and not any(d.attribute == "type" for d in case.differences)
     differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
     reason = f"it is there already, is not ours, and differs in {', '.join(differing)}"
     if case.needs_replace:
-        return _other(
-            case,
-            Row.CONFLICT,
-            "conflict",
-            f"{reason}, which AWS cannot change in place",
-            *_of_downgrade(case),
-        )
+        reason += ", which AWS cannot change in place"
+        return _other(case, Row.CONFLICT, "conflict", reason, *_of_downgrade(case))
     if not (mode is AdoptMode.OVERWRITE or (mode is AdoptMode.SAME_VALUE and same)):
         return _other(case, Row.CONFLICT, "conflict", reason)
     effect = Update(
@@ -264,7 +252,7 @@ def _replace(case: Case) -> Change:
 
 
 def _of_downgrade(case: Case) -> tuple[str, ...]:
-    """Return how to accept a live Advanced parameter whose source is Standard."""
+    """Return the setting that accepts a live Advanced parameter whose source is Standard."""
     if not any(d.attribute == "tier" for d in case.differences):
         return ()
     return (f"`tier: keep` for {case.context.target.name} in the spec accepts the tier Advanced",)
@@ -287,12 +275,12 @@ def _update(case: Case) -> Change:
     reasons += _of_type_change(case)
     change = _change(case, Row.UPDATE, effect, *reasons)
     if case.unproven:
-        change = _with(change, (Difference(VALUE, secret=True), *case.differences))
+        change = replace(change, differences=(Difference(VALUE, secret=True), *case.differences))
     return _mark_exposure(case, _mark_changed_outside(case, change))
 
 
 def _of_type_change(case: Case) -> list[str]:
-    """What a change of type may come to: whether AWS does it in place is not known (aws-facts B2)."""
+    """Return the consequences of a change of type. Whether AWS does it in place is unknown (aws-facts B2)."""
     wanted, live = _desired_and_live(case)
     if wanted.source.type == live.type:
         return []
@@ -324,8 +312,8 @@ def _id_reason(case: Case) -> str:
     return f"its record has {had}, and gets the id of the spec"
 
 
-def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | None) -> tuple[str, ...]:
-    """Return why a write changes the tier although the source did not ask for it."""
+def _tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | None) -> tuple[str, ...]:
+    """Return why a write changes the tier although the source has another one."""
     if desired.may_rise:
         return (f"it becomes Advanced if its value, which was not read, exceeds Standard; {BILLED}",)
     before = desired.source.tier if live is None else live.tier
@@ -339,17 +327,17 @@ def tier_reasons(mode: TierMode, desired: DesiredParameter, live: Parameter | No
 
 
 def _desired_and_live(case: Case) -> tuple[DesiredParameter, Parameter]:
-    """What is wanted and what is there, of a row that has both."""
+    """Return the desired and the live parameter of a row that has both."""
     assert case.desired is not None
     assert case.live is not None
     return case.desired, case.live
 
 
 def _mark_changed_outside(case: Case, change: Change) -> Change:
-    """Mark a replica whose version is not the recorded one and whose last writer is not us.
+    """Mark the change to a replica that another identity has changed since the recorded version.
 
-    The caller has found a difference in its value or in another replicated attribute than the tags.
-    A read shows no writer: a version that is newer than the listed one and not recorded is not ours.
+    The caller has found a difference in the value or in an attribute other than the tags. GetParameters
+    returns no writer: a version that is newer than the listed one and not recorded counts as changed outside.
     """
     _, live = _desired_and_live(case)
     record, reading = case.record, case.live_reading
@@ -381,24 +369,15 @@ def _mark_exposure(case: Case, change: Change) -> Change:
 
 
 def _was_made_plain(case: Case, wanted: DesiredParameter, live: Parameter) -> bool:
-    """Whether the replica was made from the same source, and that source was a SecureString then."""
+    """Whether the recorded source is today's source, and was a SecureString at the last write."""
     context, record = case.context, case.record
     if record is None or record.source != digest(context.source.arn(wanted.source.name)):
         return False
-    return recorded_source_type(record, context.live.arn(live.name)) == SECURE
-
-
-def recorded_source_type(record: Record, arn: str) -> str | None:
-    """Return the type that the source had at the last write; None if the record does not show it.
-
-    `arn` is that of the replica. An old record that names a key was written for a SecureString.
-    """
-    names_key = record.key not in ("none", WAS_SECRET)
-    return record.source_type(arn) or (SECURE if names_key else None)
+    return record.source_type(context.live.arn(live.name)) == SECURE
 
 
 def same_writer(writer: str, caller: str) -> bool:
-    """Whether two identities are the same: of an assumed role the session name does not matter."""
+    """Whether two ARNs are of one identity. The session name of an assumed role is ignored."""
     return bool(writer) and _identity(writer) == _identity(caller)
 
 
@@ -408,14 +387,14 @@ def _identity(arn: str) -> str:
 
 
 def _is_adopted(case: Case) -> bool:
-    """Whether the replica was there before it was ours."""
+    """Whether the parameter existed before it became a replica."""
     return case.record is not None and case.record.origin is Origin.ADOPTED
 
 
 def _comparison_record(case: Case, origin: Origin) -> Record:
-    """The record of a comparison: versions from the answers that carried the values compared.
+    """Return the record of a comparison, with the versions of the responses whose values were compared.
 
-    Where nothing was read since versions settle it, they are the versions that the record has.
+    Where versions proved equality without a read, the record keeps the versions that it has.
     """
     wanted, live = _desired_and_live(case)
     context = case.context
@@ -442,7 +421,7 @@ def _comparison_record(case: Case, origin: Origin) -> Record:
 
 
 def _key_of(case: Case, wanted: DesiredParameter) -> str:
-    """The key to record: nothing is written, so what is recorded stays while KMS cannot be asked."""
+    """Return the digest of the key to record; the recorded one while KMS cannot resolve the key."""
     if case.record is not None and wanted.source.is_secret and not is_resolved(wanted.key_identity):
         return case.record.key
     return key_digest(wanted.key_identity)

@@ -10,7 +10,7 @@ skipped    source carries skip_sync; live is absent or not ours
 kept_out   source carries skip_sync; live is ours
 delete     ours, its source is gone, and today's rules would place that source here
 orphan     ours, and today's rules place nothing here
-invalid    placed, but the target cannot take it; or either end carries a tag that is almost the skip tag
+invalid    placed, but the target cannot take it; or source or live carries a tag that is almost the skip tag
 create     placed, absent
 adopt      placed, live is not ours, equal in all that we replicate
 conflict   placed, live is not ours, and differs
@@ -40,13 +40,13 @@ from ssm_reconcile.record import (
 )
 
 
-def _equal(case: Case) -> bool:
-    """Equal in all that we replicate, as far as it is known."""
+def _is_equal(case: Case) -> bool:
+    """Whether no replicated attribute, tag or value is known to differ."""
     return not case.differences and not case.unproven and not case.tag_diff
 
 
 def _record_is_current(case: Case) -> bool:
-    """Whether owner and record say of the replica what is true today."""
+    """Whether the ownership tags and the record of the replica are up to date."""
     wanted, live, record = case.desired, case.live, case.record
     if wanted is None or live is None or record is None:
         return False
@@ -60,14 +60,14 @@ def _record_is_current(case: Case) -> bool:
 
 
 def _key_is_recorded(wanted: DesiredParameter, record: Record) -> bool:
-    """Whether the record names today's key; while KMS cannot be asked, whatever it names will do."""
+    """Whether the record has the current key. While KMS cannot resolve the key, any key counts as current."""
     unknown = wanted.source.is_secret and not is_resolved(wanted.key_identity)
     was = record.key == WAS_SECRET and not wanted.source.is_secret
     return unknown or was or record.key == key_digest(wanted.key_identity)
 
 
 def _is_left_over(case: Case) -> bool:
-    """Whether nothing is placed on a replica. A skip tag that may be mistyped keeps it from being deleted."""
+    """Whether a replica has no desired parameter. A skip tag that may be mistyped prevents its delete."""
     return case.desired is None and not case.has_doubtful_tag
 
 
@@ -89,7 +89,7 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
     (Row.ORPHAN, _is_left_over),
     (Row.INVALID, lambda case: bool(case.problems)),
     (Row.CREATE, lambda case: case.live is None),
-    (Row.ADOPT, lambda case: not case.ours and _equal(case)),
+    (Row.ADOPT, lambda case: not case.ours and _is_equal(case)),
     (Row.CONFLICT, lambda case: not case.ours),
     (Row.REPLACE, lambda case: case.needs_replace),
     (Row.UPDATE, lambda case: bool(case.differences) or case.unproven),
@@ -99,5 +99,5 @@ TABLE: tuple[tuple[Row, Callable[[Case], bool]], ...] = (
 
 
 def row_of(case: Case) -> Row:
-    """The first row that fits."""
+    """Return the first row that fits."""
     return next(row for row, fits in TABLE if fits(case))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.change import Adopt, Preconditions, Retag
-from ssm_reconcile.diff import CONFIRMED_RETAGS, addresses_to_confirm
-from ssm_reconcile.diff.findings import NAMED
+from ssm_reconcile.diff import CONFIRMED_RETAGS, NAMED, addresses_to_confirm
 from ssm_reconcile.model import IMAGE, SECURE
 from ssm_reconcile.record import Origin, compose_own, digest, key_digest
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
