@@ -1,6 +1,6 @@
-"""One change of a document -> the lines that say what differs, and the remarks that say why.
+"""One change of a document -> its attributes before and after, and remarks on the reason.
 
-A secret attribute has no value here: it is said that it changed, and from which source version.
+A line on a secret attribute has no value, only the fact that it changes and the source version.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import outside_change_reason
+from ssm_reconcile.model import SECURE
+from ssm_reconcile.record import PREFIX
 from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
 
 Document: TypeAlias = Mapping[str, Any]
-SECURE = "SecureString"
-OURS = "ssm-reconcile:"
-"""How our own tags begin."""
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
 """The actions in the order in which a sentence counts them."""
@@ -125,7 +124,7 @@ def change_view(change: Document, source: str, label: str) -> ChangeView:
 
 
 def _type(change: Document) -> str:
-    """The type, or `String -> SecureString` where it changes."""
+    """Return the type, or `String -> SecureString` where it changes."""
     kind = visible(change.get("type") or "")
     before, after = _sides(change["attributes"].get("type") or {})
     if before is not None and after is not None and before != after:
@@ -134,7 +133,7 @@ def _type(change: Document) -> str:
 
 
 def attribute_lines(change: Document, source: str) -> tuple[AttributeLine, ...]:
-    """What differs, attribute by attribute. `source` is the source's region."""
+    """Return the attributes that differ, in the order of ATTRIBUTES. `source` is the source's region."""
     attributes = change["attributes"]
     names = [name for name in ORDER if name in attributes] + sorted(set(attributes) - set(ORDER))
     return tuple(line for name in names for line in _lines(name, attributes[name], change, source))
@@ -171,7 +170,7 @@ def _one(text: str | None, attribute: Document) -> str | None:
 
 
 def _secret(name: str, change: Document, source: str) -> str:
-    """What may be said of an attribute that is not shown: that it changed, and where from."""
+    """Return the note on an attribute whose value is not shown: that it changes, and from which version."""
     if name != "value":
         return "(secret)" if change["action"] == "create" else "(secret) changed"
     version = change["expected"].get("source_version")
@@ -195,7 +194,8 @@ def _tags(attribute: Document) -> Iterator[AttributeLine]:
     added: Mapping[str, str] = attribute.get("added") or {}
     gone = (set(attribute.get("removed") or ()) | set(before)) - set(added)
     for key in sorted({*added, *gone}):
-        if key.startswith(OURS):  # what it says is for the tool, not for people
+        if key.startswith(PREFIX):
+            # Only the tool reads the values of its own tags.
             yield AttributeLine(
                 "tags", None if key in added else visible(key), visible(key) if key in added else None
             )
@@ -205,7 +205,7 @@ def _tags(attribute: Document) -> Iterator[AttributeLine]:
 
 
 def _tag(key: str, value: str | None) -> str:
-    """`key=value`; a key that holds an equals sign itself is quoted."""
+    """Return `key=value`; a key with an equals sign in it is quoted."""
     name = value_text(key)
     if "=" in key and not name.startswith('"'):
         name = f'"{name}"'
@@ -213,16 +213,17 @@ def _tag(key: str, value: str | None) -> str:
 
 
 def _remarks(change: Document) -> tuple[str, ...]:
-    """Why, by whom, and what it means: sentences, most important first."""
-    loud = change["action"] in ("delete", "replace") or change.get("changed_outside")
-    last = _last_change(change) if loud else ""
+    """Return the last change, the consequences and the reasons, most important first."""
+    names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
+    last = _last_change(change) if names_writer else ""
     found = [last] if last else []
     if change["action"] == "replace":
         found.append("replaced by delete and create: readers fail for a moment, history is lost")
     if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
         found.append(f"from {visible(change['source'])}")
-    known = outside_change_reason(change.get("writer") or "") if last else None
-    found += [visible(reason) for reason in change["reasons"] if reason != known]
+    # The last change names the writer already.
+    repeated = outside_change_reason(change.get("writer") or "") if last else None
+    found += [visible(reason) for reason in change["reasons"] if reason != repeated]
     if change["fate"] == "withheld" and not change["reasons"]:
         by = ", ".join(visible(guard) for guard in change.get("withheld_by") or ())
         found.append(f"withheld{' by ' + by if by else ''}")
@@ -230,7 +231,7 @@ def _remarks(change: Document) -> tuple[str, ...]:
 
 
 def _last_change(change: Document) -> str:
-    """`version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile`."""
+    """Return `version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile`."""
     expected = change["expected"]
     if expected.get("version") is None:
         return ""

@@ -1,12 +1,14 @@
-"""Hostile text -> text that does nothing: not to a terminal, not to Markdown, not to the eye.
+"""Untrusted text -> text that has no effect on a terminal or on Markdown and does not deceive a reader.
 
-Names, values, descriptions and tags are written by others. Control, bidi, zero-width and look-alike
-blank characters become visible escapes, and so do letters of a second alphabet within a word; a value is
-one line of at most 200 characters.
+Names, values, descriptions and tags are written by others. Control, bidi, zero-width and blank characters
+other than the space become visible escapes, and so do letters of a second alphabet within a word. A value
+is one line of at most EXCERPT characters.
 
-    visible     any text on one line, for a terminal          shown   a value, raw where that is plain
-    span        a Markdown code span, also in a table         code    the same as HTML, for <summary>
-    prose       a sentence of ours that may quote names       fence   a block that its content cannot end
+    visible      any text on one line, for a terminal
+    value_text   a value on one line, as JSON unless it is plain
+    span, code   a name as a code span of Markdown, and as HTML for <summary>
+    prose        a sentence in Markdown that may quote names
+    fence        a block of Markdown that its content cannot end
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from functools import lru_cache
 
 from ssm_reconcile.shape import EXCERPT
 
-NAME_LIMIT = 1100
-"""More than any name in AWS has (1011, aws-facts B6); a forged file may hold longer ones."""
+TEXT_LIMIT = 1100
+"""Characters of a text that are shown. No name in AWS is longer, but one in a forged file can be."""
 
 UNSAFE = re.compile(
     "["
@@ -32,58 +34,35 @@ UNSAFE = re.compile(
     "]"
 )
 """Controls, formats (bidi, zero width, tags), surrogates, private use, variation selectors, and every
-blank but the space. A test holds it against the Unicode categories."""
+blank except the space. A test compares it with the Unicode categories."""
 _MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
-"""Combining marks at the start, or more than two on one letter: they would grow over the neighbours."""
+"""Combining marks at the start, or more than two on one letter: they would cover other characters."""
+
 _PLAIN = re.compile(r'(?![\s"(…])(?!.* -> )(?!.*, ).*(?<!\s)')
 
 
-_NO_SCRIPT = frozenset(
-    [
-        "CJK",
-        "HIRAGANA",
-        "KATAKANA",
-        "HALFWIDTH",
-        "HANGUL",
-        "BOPOMOFO",
-        "IDEOGRAPHIC",
-        "COMBINING",
-        "MICRO",
-        "MASCULINE",
-        "FEMININE",
-    ]
-)
-"""First words of the names of characters that stand beside letters of any alphabet."""
-_STYLED = frozenset(
-    [
-        "SMALL",
-        "ROMAN",
-        "MATHEMATICAL",
-        "FULLWIDTH",
-        "DOUBLE",
-        "SCRIPT",
-        "BLACK",
-        "KELVIN",
-        "ANGSTROM",
-        "MODIFIER",
-        "TURNED",
-        "EULER",
-        "PLANCK",
-    ]
-)
-"""First words of the names of Latin letters in disguise."""
+_NO_SCRIPT = frozenset([
+    "CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "COMBINING",
+    "MICRO", "MASCULINE", "FEMININE",
+])  # fmt: skip
+"""First words of the Unicode names of characters that are used together with any alphabet."""
+_STYLED = frozenset([
+    "SMALL", "ROMAN", "MATHEMATICAL", "FULLWIDTH", "DOUBLE", "SCRIPT", "BLACK", "KELVIN",
+    "ANGSTROM", "MODIFIER", "TURNED", "EULER", "PLANCK",
+])  # fmt: skip
+"""First words of the Unicode names of letters that look like Latin letters."""
 _IPA_LOOK_ALIKES = "\u0251\u0261\u0269"
 _UNIT = re.compile(
     "[0-9]*(?:[\u03bc\u00b5](?:s|m|g|l|L|F|H|A|V|W|C|J|Hz|Pa|mol)|[kKMGTmnp\u03bc\u00b5]?[\u03a9\u2126])"
 )
-"""A unit: the Greek letter in it is meant."""
+"""A unit of measurement: its Greek letter is intended."""
 _LETTERS = re.compile("\\\\(?:u[0-9a-fA-F]{4}|[ -~])|(?:[^\\W_]|[\u0300-\u036f])+")
-"""A word, or an escape of JSON: its letter belongs to no word, and the text is not JSON without it."""
+"""A word, or an escape of JSON, whose letter must stay and is not part of a word."""
 
 
 @lru_cache(maxsize=4096)
 def _script(character: str) -> str:
-    """Return the alphabet of a character, empty for digits and what belongs to every alphabet."""
+    """Return the alphabet of a character; empty for digits and characters that every alphabet uses."""
     category = unicodedata.category(character)
     if category == "No" or character in "0123456789":
         return ""
@@ -96,7 +75,7 @@ def _script(character: str) -> str:
 
 
 def _escape_mixed(word: re.Match[str]) -> str:
-    """A word with the letters of its rarer alphabets as escapes; most words have one alphabet only."""
+    """Return a word with the letters of all alphabets but its most frequent one as escapes."""
     text = word[0]
     if text.isascii() or _UNIT.fullmatch(text):
         return text
@@ -108,38 +87,42 @@ def _escape_mixed(word: re.Match[str]) -> str:
 
 
 def _json_escapes(text: str) -> str:
-    r"""Characters as JSON escapes: `\u202e`, beyond the first plane as two."""
+    r"""Return characters as JSON escapes: `\u202e`; a character above U+FFFF has two."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
 
 
 def escape(text: str) -> str:
-    """The same text with everything that is not safe to print as a visible escape.
+    """Return the text with a visible escape for every character that is not safe to print.
 
-    So are letters of another alphabet within a word: a Cyrillic letter looks like a Latin one.
+    A letter of another alphabet within a word is not safe: a Cyrillic letter can look like a Latin one.
     """
     if not text.isascii():
         text = _LETTERS.sub(_escape_mixed, text)
     return _MARKS.sub(lambda m: _json_escapes(m[0]), UNSAFE.sub(lambda m: _json_escapes(m[0]), text))
 
 
-def visible(text: str, limit: int = NAME_LIMIT) -> str:
-    """A name or a sentence on one line, safe to print; what is cut ends in an ellipsis."""
+def visible(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return a name or a sentence on one line, safe to print; a text that is cut ends with an ellipsis."""
     if len(text) > limit:
         text = text[:limit] + "…"
     return escape(text)
 
 
 def json_text(text: str) -> str:
-    """A value as JSON, safe to print."""
+    """Return a value as JSON, safe to print."""
     return escape(json.dumps(text, ensure_ascii=False))
 
 
 def value_text(text: str, *, cut: bool = False, start: int = 0) -> str:
-    r"""A value on one line: as it is where that is plain to read, otherwise as JSON.
+    r"""Return a value on one line: unchanged where it is plain, otherwise as JSON.
 
-    A reader can tell the two apart: what begins with a quotation mark is JSON. `cut`: there is more
-    of it than the text says. `start`: the characters before are left out.
+    Only JSON begins with a quotation mark, so a reader sees which of the two it is.
+
+    Args:
+        text: The value, or its first characters.
+        cut: Whether the value is longer than the text.
+        start: Number of characters that are left out at the start.
 
     >>> value_text("alias/shop"), value_text("a\nb"), value_text("")
     ('alias/shop', '"a\\nb"', '""')
@@ -152,10 +135,16 @@ def value_text(text: str, *, cut: bool = False, start: int = 0) -> str:
 
 
 def value_texts(before: str, after: str, *, cut: bool = False) -> tuple[str, str]:
-    """Two values so that a reader sees where they differ, also when that is late or invisible.
+    """Return two values so that a reader sees the first difference, even a late or an invisible one.
 
-    Two equal results mean: they differ beyond what is known of them.
+    Equal results mean that the values differ after the characters that are known.
+
+    Args:
+        before: The old value, or its first characters.
+        after: The new value, or its first characters.
+        cut: Whether at least one value is longer than its text.
     """
+    # Long values start 40 characters before the difference.
     same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
     same = min(len(before), len(after)) if same is None else same
     start = max(0, same - 40) if same >= EXCERPT - 40 and max(len(before), len(after)) > EXCERPT else 0
@@ -163,6 +152,7 @@ def value_texts(before: str, after: str, *, cut: bool = False) -> tuple[str, str
         value_text(before, cut=cut and len(before) >= EXCERPT, start=start),
         value_text(after, cut=cut and len(after) >= EXCERPT, start=start),
     )
+    # Characters that only look alike are shown as escapes.
     alike = unicodedata.normalize("NFKC", pair[0]) == unicodedata.normalize("NFKC", pair[1])
     if alike and before != after:
         return json.dumps(before[start : start + EXCERPT]), json.dumps(after[start : start + EXCERPT])
@@ -174,9 +164,9 @@ def _longest_run(text: str) -> int:
 
 
 def span(text: str, *, table: bool = False) -> str:
-    """A Markdown code span: nothing in it is a mention, a link, HTML or emphasis.
+    """Return a Markdown code span: GitHub renders no mention, link, HTML or emphasis in it.
 
-    In a table a pipe has to be escaped even inside of code (GFM, tables extension).
+    `table`: escape pipes, which end a cell even inside of code (GFM, tables extension).
     """
     text = visible(text) or " "
     mark = "`" * (_longest_run(text) + 1)
@@ -187,7 +177,7 @@ def span(text: str, *, table: bool = False) -> str:
 
 
 def code(text: str) -> str:
-    """The same for a line that is HTML already: everything but plain characters as entities."""
+    """Return a code span for a line of HTML, with entities for all but plain characters."""
     plain = re.sub(r"[^A-Za-z0-9/_.\- ]", lambda m: f"&#{ord(m[0])};", visible(text))
     return f"<code>{plain}</code>"
 
@@ -199,14 +189,14 @@ _WORD = re.compile(
     re.VERBOSE,
 )
 _COMMIT = re.compile(r"[a-fA-F]{7,}")
-"""A word that GitHub might take for a commit."""
+"""A word that GitHub can render as a link to a commit."""
 _ODD = re.compile(r"""(?P<open>[("']*)(?P<body>.*?)(?P<close>[)"',.;:!?]*)""")
 
 
-def prose(text: str, limit: int = NAME_LIMIT) -> str:
-    """A sentence as Markdown: plain words stay, anything else in it becomes code.
+def prose(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return a sentence as Markdown: plain words stay, everything else becomes a code span.
 
-    Written as a list of what may stay, so that what GitHub makes of text tomorrow is inert too.
+    A list of what is allowed also covers syntax that GitHub adds later. A list of what is not would not.
     """
     out = ""
     for part in re.split("(`[^`]+`)", visible(text, limit)):
@@ -229,7 +219,7 @@ def _word(word: str) -> str:
 
 
 def fence(lines: list[str], language: str = "diff") -> str:
-    """A fenced block with a fence that is longer than any run of backticks inside."""
+    """Return a fenced block, whose fence is longer than any run of backticks inside."""
     body = "\n".join(lines)
     mark = "`" * max(3, _longest_run(body) + 1)
     return f"{mark}{language}\n{body}\n{mark}"

@@ -30,7 +30,7 @@ PATHS = 40
 ROWS = 20
 """Names of a group that are listed before they are folded."""
 _LONGEST_NAME = 60
-"""A name column is no wider: one long name must not push all details off the line."""
+"""The widest name column: one long name must not move all details to other lines."""
 
 
 class TerminalText:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import COUNTED, UNMET
 from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, ChangeView, change_view
 from ssm_reconcile.renderers.escaping import visible
@@ -346,7 +347,7 @@ def _run_notices(document: Document) -> Iterable[Notice]:
         yield Notice("narrowed", "Narrowed to {}: nothing else was planned.", tuple(narrowed))
     if document["mode"] == "no-decrypt":
         fact = "Made without decryption: {} values were not compared."
-        yield Notice("no-decrypt", fact, ("SecureString",))
+        yield Notice("no-decrypt", fact, (SECURE,))
     if document.get("interrupted"):
         yield Notice("interrupted", "Interrupted: the next run goes on where this one stopped.")
 
