@@ -14,8 +14,8 @@ def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: 
     body = stage.comment().body
     assert "3 changes" in body
     assert "+ /shop/limit  [String] create" in body
-    assert "+ /app/url  [String] create, pending anyway" in body.split("<b>Pending anyway</b>")[1]
-    assert "**2 of the changes were pending anyway**" in body
+    assert "+ /app/url  [String] create, already pending" in body.split("<b>Already pending</b>")[1]
+    assert "**2 of the changes are already pending**" in body
     assert [artifact.name for artifact in stage.hub.artifacts] == ["ssm-plan"]
     assert "3 changes" in jobs["plan"].summary
     assert stage.assumed == [(PLAN_ROLE, "ssm-plan")]
@@ -67,7 +67,7 @@ def test_a_spec_that_is_wrong_is_told_on_its_lines_and_in_the_comment(stage: Sta
     jobs = stage.plan()
     assert results(jobs) == {"validate": "failure", "plan": "failure"}
     body = stage.comment().body
-    assert "There is no plan" in body
+    assert "This run made no plan" in body
     assert "`delte` is not a property" in body.replace("&#96;", "`")
     assert "/shop/limit" not in body
     assert jobs["plan"].step("Plan and post the comment").outputs["failure-reason"] == "plan-failed"

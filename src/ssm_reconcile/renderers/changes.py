@@ -62,7 +62,7 @@ class ChangeView:
 
     @property
     def is_pending_only(self) -> bool:
-        """Whether outputs may fold the change: the spec before makes it too, and it is not dangerous."""
+        """Whether outputs may fold the change: the previous spec makes it too, and it is not dangerous."""
         return self.pending and not self.is_dangerous
 
 
@@ -153,7 +153,7 @@ def _lines(name: str, attribute: Document, change: Document, source: str) -> Ite
             cut = bool(attribute.get("cut"))
             old, new = value_texts(before, after, cut=cut)
             if old == new:
-                yield AttributeLine(label, note=f"{new} differs beyond what is shown")
+                yield AttributeLine(label, note=f"{new} differs after the part that is shown")
             else:
                 yield AttributeLine(label, old, new)
         elif before is not None or after is not None:
@@ -218,7 +218,9 @@ def _remarks(change: Document) -> tuple[str, ...]:
     last = _last_change(change) if names_writer else ""
     found = [last] if last else []
     if change["action"] == "replace":
-        found.append("replaced by delete and create: readers fail for a moment, history is lost")
+        found.append(
+            "replaced by delete and create: reads fail for a moment, and the version history is lost"
+        )
     if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
         found.append(f"from {visible(change['source'])}")
     # The last change names the writer already.

@@ -31,14 +31,14 @@ OUTSIDE = 50
 _TITLE = 200
 _UNMET = ("conflict", "detached", "invalid")
 _KEEP = (
-    "**Keep what a target holds.** Bring the change to the source, and the next run finds nothing to do."
-    " Where the target is to differ for good, put the `skip_sync` tag on its parameter, or exclude the name"
-    " in the spec."
+    "**Keep the values of the targets.** Make the same change at the source, and the next run finds no"
+    " difference. For a permanent difference, put the `skip_sync` tag on the parameter in the target, or"
+    " exclude its name in the spec."
 )
-_BRING_BACK = (
-    "**Bring the targets back in line.** Apply: run the workflow by hand with mode `apply`, or"
-    " {command}. What was changed outside is overwritten only with `--overwrite-outside`, what a"
-    " guard withholds only with the flag that it names."
+_RESTORE = (
+    "**Restore the values of the spec.** Run the workflow by hand with mode `apply`, or run {command}."
+    " A parameter that was changed outside ssm-reconcile is overwritten only with `--overwrite-outside`. A"
+    " change that a guard withholds needs the flag that the guard names."
 )
 
 
@@ -49,16 +49,16 @@ def issue_title(scope: Sequence[str], found: str) -> str:
 
 def plan_differences(view: PlanView) -> str:
     """Return the differences of a plan in a few words; empty where the targets agree with the spec."""
-    incomplete = "" if view.complete else "a place could not be seen"
+    incomplete = "" if view.complete else "a place could not be listed"
     changes = counted(len(view.changes), "change") if view.changes else ""
     return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
 
 
 def report_differences(report: ReportView) -> str:
     """Return what an apply did not do, in a few words; empty where nothing remains."""
-    incomplete = "" if report.complete else "a place could not be seen"
+    incomplete = "" if report.complete else "a place could not be listed"
     remaining = sum(group.size for group in report.remaining)
-    gone = f"{remaining:,} not as written" if remaining else ""
+    gone = f"{remaining:,} still different" if remaining else ""
     return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet)))
 
 
@@ -78,8 +78,8 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
         mark=ISSUE_MARK,
     )
     first = (
-        f"{head}\nThe targets of {scope_names(view.scope)} do not hold what the spec says. This issue is"
-        " kept up to date by the scheduled runs, and closed by the first one that finds nothing."
+        f"{head}\nThe targets of {scope_names(view.scope)} differ from the spec. Scheduled runs"
+        " keep this issue up to date, and the first run that finds no difference closes it."
     )
     above = [first, _changed_outside(view), _ways_forward(context)]
     shown = plan_comment(view, budget=_room(above, budget), context=context)
@@ -97,8 +97,8 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
         mark=ISSUE_MARK,
     )
     first = (
-        f"{head}\nThe last apply of {scope_names(report.scope)} has left something undone. This issue is"
-        " kept up to date by the scheduled runs, and closed by the first one after which nothing remains."
+        f"{head}\nThe last apply of {scope_names(report.scope)} did not apply all changes."
+        " Scheduled runs keep this issue up to date, and the first run after which nothing remains closes it."
     )
     above = [first, _ways_forward(context)]
     shown = report_comment(report, budget=_room(above, budget), context=context)
@@ -114,8 +114,8 @@ def _without_marker(comment: str) -> str:
 
 
 def _ways_forward(context: CommentContext) -> str:
-    bring_back = _BRING_BACK.format(command=span(context.command or CommandLine().apply()))
-    return f"### Two ways forward\n\n1. {_KEEP}\n2. {bring_back}"
+    restore = _RESTORE.format(command=span(context.command or CommandLine().apply()))
+    return f"### Two ways forward\n\n1. {_KEEP}\n2. {restore}"
 
 
 def _changed_outside(view: PlanView) -> str:
@@ -131,7 +131,7 @@ def _changed_outside(view: PlanView) -> str:
 
 
 def failure_issue(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:
-    """Return the body while there is no plan.
+    """Return the body of a run without a plan.
 
     Args:
         scope: The names of the replications; an empty name is the spec as a whole.
@@ -141,22 +141,22 @@ def failure_issue(scope: Sequence[str], reason: str, *, context: CommentContext,
     """
     head = marker_line(scope, "", context, danger=danger, state=f"failed: {reason}"[:500], mark=ISSUE_MARK)
     first = (
-        f"{head}\nThere is no plan for {scope_names(scope) if any(scope) else 'the spec'} any more:"
-        " nobody knows whether the targets hold what the spec says."
+        f"{head}\nThe last run made no plan for {scope_names(scope) if any(scope) else 'the spec'}, so it is"
+        " unknown whether the targets differ from the spec."
     )
     run = run_link(context)
-    return join_blocks([first, reason_block(reason, is_counted=False), f"Found in {run}." if run else ""])
+    return join_blocks([first, reason_block(reason), f"Found in {run}." if run else ""])
 
 
 def growth_comment(found: str, context: CommentContext) -> str:
     """Return the comment on more drift: GitHub notifies no one of an edit."""
     run = run_link(context)
-    return f"It got worse: {found}{', found in ' + run if run else ''}. The text above is up to date.\n"
+    return f"More drift: {found}{', found in ' + run if run else ''}. The description above is up to date.\n"
 
 
 def closing_comment(context: CommentContext, *, gone: bool) -> str:
-    """Return the comment that closes an issue. `gone`: the spec does not have the replication any more."""
+    """Return the comment that closes an issue. `gone`: the spec does not have the replication."""
     run = run_link(context)
-    why = "The spec has no such replication any more" if gone else "The targets hold what the spec says"
+    why = "The replication was removed from the spec" if gone else "The targets agree with the spec"
     at = f" at {span(context.head[:7])}" if context.head else ""
-    return f"{why}{at}{', as ' + run + ' found' if run else ''}.\n"
+    return f"{why}{at}{', according to ' + run if run else ''}.\n"

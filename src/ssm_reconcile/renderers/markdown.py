@@ -44,10 +44,10 @@ _REASON_LINES = 40
 """Lines of the reason of a failure that are shown."""
 _LESS = {
     1: "Too long for full detail: one line per parameter, all parameters listed. ",
-    2: "Too long for a line per parameter: creates and updates are folded by path. ",
-    3: "Too long for any detail: counts, and deletes and replacements. ",
+    2: "Too long for a line per parameter: creates and updates are grouped by path. ",
+    3: "Too long for details: only the counts, the deletes and the replacements. ",
 }
-_ELSEWHERE = "Attribute changes are in the run summary and in the saved plan."
+_ELSEWHERE = "The attributes of each change are in the run summary and in the saved plan."
 
 
 def plan_comment(
@@ -99,12 +99,14 @@ def _title(view: PlanView, level: int) -> str:
 
 
 def _counts(view: PlanView) -> str:
-    """Return the sums, such as `5 to create, 1 to delete. 486 unchanged`."""
+    """Return the sums, such as `5 to create, 1 to delete. 486 in sync`."""
     kinds = kind_counts(view.summary)
-    rest = f"{view.summary.get('in_sync', 0):,} unchanged{', ' + kinds if kinds else ''}."
+    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}."
     if view.pending:
-        were = "was" if view.pending == 1 else "were"
-        rest += f" **{view.pending:,} of the changes {were} pending anyway**, before what is reviewed here."
+        verb = "is" if view.pending == 1 else "are"
+        rest += (
+            f" **{view.pending:,} of the changes {verb} already pending**: the previous spec makes them too."
+        )
     actions = view.action_counts
     return f"**{actions}.** {rest}" if actions else rest
 
@@ -204,8 +206,8 @@ def plan_summary(
         if room < 0:
             break
         kept.append(block)
-    left = counted(len(found) - len(kept), "section")
-    cut = alert("NOTE", [f"Cut here: {left} more did not fit. The saved plan holds everything."])
+    left = counted(len(found) - len(kept), "more section", "more sections")
+    cut = alert("NOTE", [f"{left} did not fit here. The saved plan has all of them."])
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
 
 
@@ -252,17 +254,19 @@ def _headline(report: ReportView, *, is_reviewed: bool = False) -> str:
     applied = f"**Applied {report.applied:,} of {report.total:,}"
     if not report.total:
         state = (
-            "Nothing had to be applied" if report.complete else "A place is incomplete, nothing was applied"
+            "Nothing to apply"
+            if report.complete
+            else "A place was not listed completely: nothing was applied"
         )
         return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
     if report.applied == report.total:
         applied += " as reviewed" if is_reviewed or report.is_reviewed else ""
         return f"{applied}**, {report.unmet}." if report.unmet else f"{applied}.**"
-    ending = "Interrupted: the next run goes on." if report.interrupted else ""
+    ending = "Interrupted: the next run applies the rest." if report.interrupted else ""
     if not ending and any(n and word not in ("applied", "withheld") for word, n in report.summary.items()):
-        ending = "The next run goes on with the rest."
+        ending = "The next run retries the rest."
     if report.summary.get("withheld"):
-        ending += " What guards withhold waits until they are lifted."
+        ending += " A withheld change needs the flag that its guard names."
     rest = listed([*report.unapplied_counts, *filter(None, [report.unmet])])
     return f"{applied}**, {rest}. {ending.strip()}"
 
@@ -335,20 +339,19 @@ def failure_summary(scope: Sequence[str], reason: str, *, context: CommentContex
     """Return the text of `failure_comment` without its marker, for a job summary."""
     of = f" for {scope_names(scope)}" if any(scope) else ""
     at = f" at {span(context.head[:7])}" if context.head else ""
-    warning = alert("CAUTION", ["**There is no plan.** What this comment showed before is out of date."])
+    warning = alert("CAUTION", ["**This run made no plan.** An older plan in this comment is out of date."])
     return join_blocks([f"## SSM plan{of}: failed{at}", warning, reason_block(reason)])
 
 
-def reason_block(reason: str, *, is_counted: bool = True) -> str:
-    """Return the first lines of an error; `is_counted`: with the number of the others."""
+def reason_block(reason: str) -> str:
+    """Return the first lines of an error, and the number of the others."""
     lines = [visible(line) for line in reason.strip().splitlines()]
-    shown = cut(lines, _REASON_LINES, "more lines") if is_counted else lines[:_REASON_LINES]
-    return fence(shown, "text") if shown else ""
+    return fence(cut(lines, _REASON_LINES, "more lines"), "text") if lines else ""
 
 
 def removed_comment(scope: str, *, context: CommentContext = NO_CONTEXT) -> str:
-    """Return the comment of a replication that the spec does not have any more."""
+    """Return the comment of a replication that was removed from the spec."""
     head = marker_line((scope,), "", context, state="gone")
-    title = f"## SSM plan for {scope_names((scope,))}: not in the spec any more"
-    text = "Nothing is planned for it, and its replicas stay as they are: nobody looks after them any more."
+    title = f"## SSM plan for {scope_names((scope,))}: removed from the spec"
+    text = "Nothing is planned for this replication. Its replicas stay as they are, and no run updates them."
     return join_blocks([f"{head}\n{title}", prose(text)])

@@ -165,7 +165,7 @@ def _spans(targets: Sequence[str]) -> str:
 def counts_table(view: PlanView, limit: int = 0) -> str:
     """Return the counts by target, for the first `limit` targets."""
     columns = view.columns
-    titles = [view.place_word, *columns[:-1], "unchanged"]
+    titles = [view.place_word, *columns[:-1], "in sync"]
     rows = [f"| {' | '.join(title.capitalize() for title in titles)} |", f"|---|{'--:|' * len(columns)}"]
     shown = view.targets[:limit] if limit else view.targets
     for target in shown:
@@ -192,9 +192,9 @@ def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool
     if named and len(changes) <= NAMED:
         sentences.append("; ".join(_danger(view, change) for change in changes) + ".")
         sentences += [
-            f"{span(one.change.name)} in {_spans(one.changed_outside)} was last changed outside this tool."
-            for one in changes
-            if one.changed_outside
+            f"{span(merged.change.name)} in {_spans(outside)} was last changed outside ssm-reconcile."
+            for merged in changes
+            if (outside := merged.changed_outside)
         ]
     else:
         sentences.append("Listed below.")
@@ -203,7 +203,7 @@ def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool
 
 def _danger(view: PlanView, merged: MergedChange) -> str:
     change = merged.change
-    verb = {"delete": "leaves", "replace": "is replaced in"}.get(change.action, "changes in")
+    verb = {"delete": "is deleted in", "replace": "is replaced in"}.get(change.action, "changes in")
     if change.exposes:
         verb = f"becomes plain text and {verb}" if change.action == "replace" else "becomes plain text in"
     everywhere = len(merged.targets) > 2 and _is_everywhere(view, merged.targets)  # noqa: PLR2004 - name both
@@ -222,10 +222,8 @@ def warnings(view: PlanView, limit: int) -> list[str]:
     if view.withheld:
         reasons = [prose(finding.message) for finding in view.findings if finding.code in view.guards]
         unstated = view.guards - {finding.code for finding in view.findings}
-        reasons += [
-            f"By the guard {span(g)}, for the reason that each change states." for g in sorted(unstated)
-        ]
-        title = f"**{counted(view.withheld, 'change')} withheld.** The rest is not affected."
+        reasons += [f"Guard {span(g)}: the reason is at each change." for g in sorted(unstated)]
+        title = f"**{counted(view.withheld, 'change')} withheld.** The other changes are not affected."
         blocks.append(
             alert("WARNING", [title, "", *(f"* {line}" for line in cut(reasons, limit, "more.", "…"))])
         )
@@ -269,7 +267,7 @@ def _tally(changes: Iterable[ChangeView]) -> str:
 def _head(change: ChangeView) -> str:
     kind = f"  [{change.kind}]" if change.kind else ""
     action = change.action.upper() if change.is_dangerous else change.action
-    notes = f"{', WITHHELD' if change.withheld else ''}{', pending anyway' if change.pending else ''}"
+    notes = f"{', WITHHELD' if change.withheld else ''}{', already pending' if change.pending else ''}"
     return f"{MARKS.get(change.action, '!')} {change.name}{kind} {action}{notes}"
 
 
@@ -352,7 +350,7 @@ def by_pattern(view: PlanView, limit: int) -> str:
     """Return creates, updates and retags, with the names of one path on one line."""
     changes = [c for c in view.changes if not (c.is_dangerous or c.is_pending_only)]
     lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
-    return fold("<b>Everything else, by path</b>", fence(lines)) if lines else ""
+    return fold("<b>Other changes, by path</b>", fence(lines)) if lines else ""
 
 
 def adoptions(view: PlanView, limit: int) -> str:
@@ -361,31 +359,31 @@ def adoptions(view: PlanView, limit: int) -> str:
     if not changes:
         return ""
     names = counted(len({change.name for change in changes}), "parameter")
-    title = f"<b>Adoptions</b> ({names}, equal already: only tags are written)"
+    title = f"<b>Adoptions</b> ({names}, already equal: only tags are written)"
     return fold(title, fence(_pattern_lines(changes, ("adopt",), limit)))
 
 
 def pending_changes(view: PlanView, limit: int) -> str:
-    """Return the changes that the spec before makes too: folded, since they are not under review."""
+    """Return the changes that the previous spec makes too: folded, since they are not under review."""
     changes = [change for change in view.changes if change.is_pending_only]
     if not changes:
         return ""
     lines = [_in_one_line(view, merged) for merged in merge_changes(changes)]
     if len(lines) > limit:
         lines = _pattern_lines(changes, ("update", "create", "retag", "adopt"), limit)
-    title = f"<b>Pending anyway</b> ({counted(len(changes), 'change')} that the spec before would make too)"
+    title = f"<b>Already pending</b> ({counted(len(changes), 'change')} that the previous spec makes too)"
     return fold(title, fence(lines))
 
 
 def dropped_changes(view: PlanView, limit: int) -> str:
-    """Return the changes that only the spec before makes."""
+    """Return the changes that only the previous spec makes."""
     if not view.dropped:
         return ""
     lines = [_in_one_line(view, merged) for merged in merge_changes(view.dropped)]
     if len(lines) > limit:
         lines = _pattern_lines(view.dropped, dict.fromkeys(c.action for c in view.dropped), limit)
     total = counted(len(view.dropped), "change")
-    return fold(f"<b>Not done any more</b> ({total} that only the spec before would make)", fence(lines))
+    return fold(f"<b>No longer made</b> ({total} that only the previous spec makes)", fence(lines))
 
 
 def left_alone(view: RunView, limit: int) -> list[str]:

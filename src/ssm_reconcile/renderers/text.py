@@ -115,7 +115,7 @@ def _replication(page: TerminalText, replication: ReplicationView, view: PlanVie
     if len(view.replications) == 1:
         skipped = view.summary.get("skipped", 0) - view.chained
         counts += f", {skipped:,} skipped by skip_sync" if skipped else ""
-        counts += f", {view.chained:,} skipped as replicas themselves" if view.chained else ""
+        counts += f", {view.chained:,} skipped because they are replicas" if view.chained else ""
     if len(f"{title}        {counts}") <= page.width:
         page.lines.append(f"{page.paint(title, 'bold')}        {counts}")
     else:
@@ -161,12 +161,12 @@ def _changes(page: TerminalText, target: TargetView, changes: Sequence[ChangeVie
         page.add_patterns("=", names, f"adopt (tags only){', WITHHELD' if withheld else ''}")
     for action in dict.fromkeys(change.action for change in pending):
         names = (change.name for change in pending if change.action == action)
-        page.add_patterns(MARKS.get(action, "?"), names, f"{action}, pending anyway")
+        page.add_patterns(MARKS.get(action, "?"), names, f"{action}, already pending")
 
 
 def _action(change: ChangeView) -> str:
     action = f"{change.action} WITHHELD" if change.withheld else change.action
-    return f"{action}, pending anyway" if change.pending else action
+    return f"{action}, already pending" if change.pending else action
 
 
 def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int]) -> None:
@@ -233,7 +233,11 @@ def _sums(page: TerminalText, view: PlanView) -> None:
     kinds = kind_counts(view.summary, *KINDS)
     rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}"
     if not view.changes:
-        state = "Nothing to do" if view.complete else "INCOMPLETE, nothing to do where it was seen"
+        state = (
+            "Nothing to do"
+            if view.complete
+            else "INCOMPLETE, and nothing to do in the places that were listed"
+        )
         page.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
         return
     line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
@@ -247,9 +251,9 @@ def _sums(page: TerminalText, view: PlanView) -> None:
         if cost:
             page.add(cost, indent=2)
     if view.pending:
-        page.add(f"{view.pending:,} of them pending anyway: the spec before would make them too.", hang=2)
+        page.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
     if view.dropped:
-        page.add(f"{counted(len(view.dropped), 'change')} of the spec before not made any more.", hang=2)
+        page.add(f"{counted(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
     if view.withheld:
         guards = ", ".join(sorted(view.guards))
         page.add(f"{view.withheld:,} of them WITHHELD by a guard: {guards}.", hang=2, colour="~")
@@ -327,7 +331,7 @@ def _groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
         title = f"{kind.many.capitalize()}, {kind.state_of_many}: {sum(group.size for group in same):,}"
         page.add(title, colour="bold")
         for group in same:
-            page.add(f"{group.reason}:" if group.reason else "for a reason not stated:", indent=2, hang=2)
+            page.add(f"{group.reason}:" if group.reason else "no reason stated:", indent=2, hang=2)
             _names(page, group)
 
 

@@ -122,7 +122,7 @@ class RunView:
 class PlanView(RunView):
     """A plan. `guards` are the guards that withhold changes, `chained` counts skipped replicas.
 
-    `dropped` are the changes that only the spec before makes (`plan --against`).
+    `dropped` are the changes that only the previous spec makes (`plan --against`).
     """
 
     mode: str
@@ -138,7 +138,7 @@ class PlanView(RunView):
 
     @property
     def pending(self) -> int:
-        """Number of changes that the spec before makes too."""
+        """Number of changes that the previous spec makes too."""
         return sum(change.pending for change in self.changes)
 
     @property
@@ -158,10 +158,12 @@ class PlanView(RunView):
             sum(change.action == action for change in self.changes) for action in ("delete", "replace")
         )
         exposed = sum(change.exposes for change in self.changes)
+        unknown = sum(change.action not in BY_DANGER for change in self.changes)
         counts = (
             (deletes, "delete", "deletes"),
             (replacements, "replacement", "replacements"),
             (exposed, "SecureString made plain", "SecureStrings made plain"),
+            (unknown, "change of an unknown action", "changes of an unknown action"),
         )
         return [counted(number, one, many) for number, one, many in counts if number]
 
@@ -220,7 +222,11 @@ class ReportView(RunView):
     def sentence(self) -> str:
         """Return one line: `Applied 9 of 12 changes: 2 failed, 1 stale (plan 9535f4258859).`."""
         if not self.total:
-            state = "Nothing to do" if self.complete else "INCOMPLETE: nothing to do where it was seen"
+            state = (
+                "Nothing to do"
+                if self.complete
+                else "INCOMPLETE: nothing to do in the places that were listed"
+            )
             return f"{state}{': ' + self.unmet if self.unmet else ''}."
         rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
         applied = f"Applied {self.applied:,} of {counted(self.total, 'change')}"
@@ -349,7 +355,7 @@ def _run_notices(document: Document) -> Iterable[Notice]:
         fact = "Made without decryption: {} values were not compared."
         yield Notice("no-decrypt", fact, (SECURE,))
     if document.get("interrupted"):
-        yield Notice("interrupted", "Interrupted: the next run goes on where this one stopped.")
+        yield Notice("interrupted", "Interrupted: the next run applies the rest.")
 
 
 def _incomplete_places(parts: Iterable[Document], targets: Iterable[TargetView]) -> Iterable[Notice]:
@@ -357,10 +363,10 @@ def _incomplete_places(parts: Iterable[Document], targets: Iterable[TargetView])
     for part in parts:
         if not part.get("source_complete", True):
             source = (visible(part["source"]),)
-            yield notice("The source {} was not listed to the end.", source, "No delete is planned.")
+            yield notice("The source {} was not listed completely.", source, "No delete is planned.")
     for target in targets:
         if not target.complete:
-            yield notice("{} was not listed to the end.", (target.label,), "Nothing is planned there.")
+            yield notice("{} was not listed completely.", (target.label,), "Nothing is planned there.")
 
 
 def _sum(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -173,7 +173,7 @@ def test_the_headline_counts_conflicts_and_what_is_withheld(cli: Cli, aws: Aws) 
     assert "**Applied 2 of 2**, 1 conflict." in page.stdout
     text, page, _ = applied(cli, "--yes", "--target", "us-east-2")
     assert "Nothing to do: 1 conflict." in text.stdout
-    assert "**Nothing had to be applied**, 1 conflict." in page.stdout
+    assert "**Nothing to apply**, 1 conflict." in page.stdout
 
 
 def test_the_commands_of_doctor_are_about_the_same_spec(

@@ -156,7 +156,7 @@ def test_a_plan_that_failed_is_told_for_every_replication_of_the_spec(hub: Hub, 
     assert (facts["scope"], facts["state"]) == ("prod", "failed")
     assert "AccessDenied" in comment.body
     assert outputs()["failure-reason"] == "plan-failed"
-    assert "There is no plan" in Path("summary.md").read_text()
+    assert "This run made no plan" in Path("summary.md").read_text()
 
 
 @pytest.mark.parametrize("content", [None, "", "{", '{"format_version": "1.0"', "[]"])
@@ -169,7 +169,7 @@ def test_a_plan_file_that_cannot_be_read_is_a_failed_plan_and_an_error(
     assert told.exit_code == 1
     assert "Error: plan.json" in told.stderr
     (comment,) = hub.comments
-    assert "There is no plan" in comment.body
+    assert "This run made no plan" in comment.body
 
 
 def test_a_report_of_a_refusal_that_cannot_be_read_is_an_error_about_that_file(hub: Hub, cli: Cli) -> None:

@@ -194,7 +194,7 @@ def test_a_failure_of_which_no_name_is_known_is_minimised_once_each_replication_
 def test_a_replication_that_left_the_spec_is_told_so(hub: Hub, publish: Publish) -> None:
     publish(harmless())
     publish([gone_page("prod")])
-    assert "not in the spec any more" in hub.comments[0].body
+    assert "removed from the spec" in hub.comments[0].body
 
 
 def test_four_thousand_changes_fit_into_a_comment_with_every_delete_listed(

@@ -76,7 +76,7 @@ def test_it_is_closed_with_a_word_by_the_first_run_that_finds_nothing(hub: Hub, 
     (issue,) = hub.issues
     assert (issue.state, issue.reason) == ("closed", "completed")
     (comment,) = hub.comments
-    assert "hold what the spec says" in comment.body
+    assert "agree with the spec" in comment.body
     assert RUN_URL in comment.body
     assert look(plans.in_sync()) == [("prod", Done.NOTHING)]
 
@@ -102,8 +102,8 @@ def test_it_says_who_changed_what_outside_and_the_two_ways_forward(hub: Hub, loo
     assert "by user/bob, outside ssm-reconcile" in outside
     assert "ap-southeast-2" not in outside
     ways = issue.body.split("### Two ways forward")[1]
-    assert "1. **Keep what a target holds.**" in ways
-    assert "2. **Bring the targets back in line.**" in ways
+    assert "1. **Keep the values of the targets.**" in ways
+    assert "2. **Restore the values of the spec.**" in ways
     assert "--overwrite-outside" in ways
     assert "## SSM plan for `prod`: 12 changes in 3 regions" in ways
     assert "Applied on merge" not in issue.body
@@ -114,7 +114,7 @@ def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: 
     assert look(edited()) == [("prod", Done.EDITED)]
     (comment,) = hub.comments
     assert comment.number == hub.issues[0].number
-    assert comment.body.startswith("It got worse: 2 changes, found in [")
+    assert comment.body.startswith("More drift: 2 changes, found in [")
     look(edited())
     assert len(hub.comments) == 1
 
@@ -162,7 +162,7 @@ def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, g
     told = issues(github).publish(lambda _: both[:1])
     assert told == [("prod", Done.UNCHANGED), ("dev", Done.CLOSED)]
     assert hub.issues[1].reason == "not_planned"
-    assert "no such replication any more" in hub.comments[0].body
+    assert "was removed from the spec" in hub.comments[0].body
 
 
 def test_a_run_without_a_plan_opens_one_too_and_does_not_close_what_it_cannot_see(

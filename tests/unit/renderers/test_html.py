@@ -164,7 +164,9 @@ def test_without_scripts_all_rows_are_there_and_no_dead_controls() -> None:
 def test_what_hurts_comes_first_and_is_said_above_the_list() -> None:
     page = page_of(plans.twelve())
     assert [row["data-k"] for row in Page(page).rows][:4] == ["delete", "delete", "replace", "update"]
-    assert re.search(r"2 deletes and 1 replacement \(/[^()]+\)\. They come first below\. 1 of them was", page)
+    assert re.search(
+        r"2 deletes and 1 replacement \(/[^()]+\), first in the list below\. 1 of them was", page
+    )
     assert "SSM plan for prod: 12 changes in 3 regions" in page
 
 
@@ -226,7 +228,7 @@ def details(page: str) -> list[str]:
         (plans.update("eu-west-1", "/a", Difference("value", "1", "2")), "value before 1 \u2192 after 2"),
         (
             plans.update("eu-west-1", "/a", Difference("value", "<b>", "<b>", cut=True)),
-            "value <b> differs beyond what is shown",
+            "value <b> differs after the part that is shown",
         ),
         (plans.update("eu-west-1", "/a", Difference("tier", "Standard", None)), "tier before Standard"),
         (plans.update("eu-west-1", "/a", Difference("KeyId", None, "alias/a")), "KeyId after alias/a"),
@@ -276,7 +278,7 @@ def test_a_plan_without_changes_has_no_list_and_no_filter() -> None:
 def test_an_incomplete_place_is_in_the_title_and_said_loudly() -> None:
     page = page_of(plans.plan_of([], incomplete=("eu-west-1",), source_complete=False))
     assert "and INCOMPLETE</title>" in page
-    assert "eu-west-1 was not listed to the end. Nothing is planned there." in page
+    assert "eu-west-1 was not listed completely. Nothing is planned there." in page
     assert "No delete is planned." in page
 
 

@@ -77,16 +77,16 @@ def test_what_is_no_plain_web_address_is_not_linked(url: str) -> None:
 def test_counts_stand_above_everything_else() -> None:
     lines = plan_comment(view_of(plans.twelve())).split("\n")
     assert lines[1] == "## SSM plan for `prod`: 12 changes in 3 regions"
-    assert lines[3].startswith("**5 to create, 4 to update, 1 to replace, 2 to delete.** 480 unchanged")
+    assert lines[3].startswith("**5 to create, 4 to update, 1 to replace, 2 to delete.** 480 in sync")
 
 
 def test_deletes_and_replacements_are_named_at_the_top() -> None:
     comment = plan_comment(view_of(plans.twelve()))
     said = (
         "> **2 deletes and 1 replacement.**"
-        " `/shop/prod/legacy/token` leaves `ap-southeast-2` and `eu-west-1`;"
+        " `/shop/prod/legacy/token` is deleted in `ap-southeast-2` and `eu-west-1`;"
         " `/shop/prod/db/dsn` is replaced in `us-west-2`."
-        " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside this tool."
+        " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside ssm-reconcile."
     )
     assert said in comment
 
@@ -94,7 +94,7 @@ def test_deletes_and_replacements_are_named_at_the_top() -> None:
 def test_a_delete_in_every_one_of_many_targets_is_said_shortly() -> None:
     comment = plan_comment(view_of(plans.many(10, deletes=1)))
     assert (
-        f"`{plans.name_at(0)}` leaves all regions; `{plans.name_at(1)}` is replaced in all regions."
+        f"`{plans.name_at(0)}` is deleted in all regions; `{plans.name_at(1)}` is replaced in all regions."
         in comment
     )
 
@@ -184,7 +184,7 @@ def test_a_summary_is_cut_between_sections_and_says_so() -> None:
     summary = plan_summary(view_of(plans.many(800)), budget=100_000)
     assert len(summary.encode()) <= 100_000
     assert summary.count("<details") == summary.count("</details>")
-    assert re.search(r"Cut here: \d+ sections more did not fit", summary)
+    assert re.search(r"\d+ more sections did not fit here", summary)
     assert summary.index("Deletes and replacements") < summary.index("part 1 of")
 
 
@@ -196,7 +196,7 @@ def test_what_guards_withhold_is_explained_at_the_top() -> None:
     comment = comment_of(
         *kept, findings=[Finding(Severity.WARNING, "max-deletes", message, "replication.yaml:9:3")]
     )
-    assert "> **11 changes withheld.** The rest is not affected." in comment
+    assert "> **11 changes withheld.** The other changes are not affected." in comment
     assert (
         "> * 11 to delete in `eu-west-1` are more than 10: all withheld. If meant: `--max-deletes` 11"
         in comment
@@ -208,7 +208,7 @@ def test_what_guards_withhold_is_explained_at_the_top() -> None:
 def test_an_incomplete_place_is_said_at_the_top() -> None:
     comment = comment_of(incomplete=("eu-west-1",), source_complete=False)
     assert "nothing to do, and INCOMPLETE" in comment
-    assert "> **`eu-west-1` was not listed to the end.** Nothing is planned there." in comment
+    assert "> **`eu-west-1` was not listed completely.** Nothing is planned there." in comment
     assert "No delete is planned." in comment
 
 
@@ -255,8 +255,7 @@ def test_a_page_about_an_apply_promises_no_apply() -> None:
 def test_after_an_apply_what_failed_is_listed_with_its_error() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
-        "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next run goes on with the rest."
-        in comment
+        "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next run retries the rest." in comment
     )
     assert "* update failed: PutParameter in `eu-west-1` failed: TooManyUpdates" in comment
     assert "/shop/prod/db/password  (ap-southeast-2, eu-west-1)" in comment
@@ -272,6 +271,6 @@ def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is
 
 
 def test_an_interrupted_apply_says_that_the_next_run_goes_on() -> None:
-    assert "Interrupted: the next run goes on." in report_comment(
+    assert "Interrupted: the next run applies the rest." in report_comment(
         report_of(Result.NOT_ATTEMPTED, interrupted=True)
     )

@@ -38,54 +38,54 @@ def fold(text: str, title: str) -> str:
 @pytest.mark.parametrize("level", [0, 1])
 def test_what_is_pending_anyway_is_folded_and_what_is_new_is_not(level: int) -> None:
     text = plan_comment(VIEW, level=level)
-    assert "! /shop/anyway  [String] update, pending anyway" in fold(text, "Pending anyway")
+    assert "! /shop/anyway  [String] update, already pending" in fold(text, "Already pending")
     assert text.count("/shop/anyway") == 1
-    assert "/shop/mine" not in fold(text, "Pending anyway")
+    assert "/shop/mine" not in fold(text, "Already pending")
     assert text.count("/shop/mine") == 1
-    assert text.count("**2 of the changes were pending anyway**") == 1
-    assert text.count("<details><summary><b>Pending anyway</b> (1 change that the spec before") == 1
+    assert text.count("**2 of the changes are already pending**") == 1
+    assert text.count("<details><summary><b>Already pending</b> (1 change that the previous spec") == 1
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_a_delete_that_is_pending_anyway_is_never_folded(level: int) -> None:
     text = plan_comment(VIEW, level=level)
-    assert text.count("- /shop/gone  [SecureString] DELETE, pending anyway") == 1
+    assert text.count("- /shop/gone  [SecureString] DELETE, already pending") == 1
     assert text.count("[!CAUTION]") == 1
 
 
 def test_what_only_the_spec_before_would_do_is_listed() -> None:
-    assert "+ /shop/dropped create" in fold(plan_comment(VIEW), "Not done any more")
+    assert "+ /shop/dropped create" in fold(plan_comment(VIEW), "No longer made")
     for text in (plan_comment(VIEW), plan_summary(VIEW)):
-        assert text.count("/shop/dropped") == text.count("Not done any more") == 1
+        assert text.count("/shop/dropped") == text.count("No longer made") == 1
 
 
 def test_many_pending_changes_are_folded_by_path() -> None:
     many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
     text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=PlanComparison())))
-    assert "/shop/many/* × 400" in fold(text, "Pending anyway")
+    assert "/shop/many/* × 400" in fold(text, "Already pending")
     assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
 
 def test_many_dropped_changes_are_folded_by_path() -> None:
     dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
     text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=PlanComparison(dropped))))
-    assert "/shop/many/* × 400" in fold(text, "Not done any more")
+    assert "/shop/many/* × 400" in fold(text, "No longer made")
     assert text.count("/shop/many/") == text.count("/shop/mine") == 1
 
 
 def test_without_a_comparison_there_is_no_word_of_it() -> None:
     text = plan_comment(view_of(plans.twelve()))
     assert "pending" not in text
-    assert "any more" not in text
+    assert "No longer" not in text
 
 
 def test_the_terminal_tells_them_apart_too() -> None:
     text = plan_text(VIEW)
     for line in (
-        "  ~ /shop/anyway   update, pending anyway\n",
-        "delete, pending anyway",
-        "2 of them pending anyway",
-        "1 change of the spec before not made any more.",
+        "  ~ /shop/anyway   update, already pending\n",
+        "delete, already pending",
+        "2 of them already pending",
+        "1 change of the previous spec no longer made.",
     ):
         assert text.count(line) == 1, line
 
@@ -104,7 +104,7 @@ def test_the_terminal_tells_them_apart_too() -> None:
 def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change) -> None:
     view = view_of(replace(plans.plan_of([MINE, replace(pending, pending=True)]), against=PlanComparison()))
     lines = [line for line in plan_text(view).splitlines() if re.search(r"/shop/b\b", line)]
-    assert len([line for line in lines if "pending anyway" in line]) == 1
+    assert len([line for line in lines if "already pending" in line]) == 1
     assert len(lines) <= 2, "a delete or replacement may stand in the danger section, too"
     assert len(lines) == 1 or action in ("delete", "replace")
     for level in (0, 1):

@@ -25,8 +25,8 @@ def test_nothing_to_do_says_how_many_are_in_sync() -> None:
 
 def test_nothing_to_do_in_an_incomplete_plan_is_said_loudly() -> None:
     text = text_of(incomplete=("eu-west-1",))
-    assert "INCOMPLETE: eu-west-1 was not listed to the end. Nothing is planned there." in text
-    assert text.splitlines()[-1].startswith("INCOMPLETE, nothing to do where it was seen")
+    assert "INCOMPLETE: eu-west-1 was not listed completely. Nothing is planned there." in text
+    assert text.splitlines()[-1].startswith("INCOMPLETE, and nothing to do in the places")
 
 
 def test_an_incomplete_source_is_said_loudly() -> None:
@@ -104,7 +104,7 @@ def test_skipped_ones_are_counted_by_their_reason() -> None:
         plans.other("eu-west-1", "/a", Row.SKIPPED, "skipped", "its source carries skip_sync"),
         plans.other("eu-west-1", "/b", Row.CHAINED, "skipped", "its source is itself a replica"),
     ]
-    assert "498 selected, 1 skipped by skip_sync, 1 skipped as replicas themselves" in text_of(others=left)
+    assert "498 selected, 1 skipped by skip_sync, 1 skipped because they are replicas" in text_of(others=left)
 
 
 def test_what_is_withheld_is_marked_counted_and_explained() -> None:
@@ -162,7 +162,7 @@ def test_many_applied_changes_are_folded_and_the_failed_ones_are_not() -> None:
 
 
 def test_an_interrupted_run_says_so() -> None:
-    assert "Interrupted: the next run goes on" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
+    assert "Interrupted: the next run applies the rest" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
 
 
 def test_a_name_in_a_sentence_is_never_broken_so_that_it_can_be_copied() -> None:

@@ -88,7 +88,7 @@ def test_a_plain_value_is_hidden_for_its_name_and_that_is_said() -> None:
 
 def test_a_change_beyond_what_is_known_of_a_long_value_is_said_to_be_one() -> None:
     change = plans.update("eu-west-1", "/a", Difference("value", "x" * 200, "x" * 200, cut=True))
-    assert "differs beyond what is shown" in seen(change).lines[0].note
+    assert "differs after the part that is shown" in seen(change).lines[0].note
 
 
 def test_tags_are_one_line_each_before_and_after() -> None:

@@ -142,17 +142,15 @@ def _alerts(view: PlanView) -> Iterable[str]:
     """Yield the notes on dangerous changes and on changes that guards withhold."""
     if view.dangerous:
         names = listed(list(dict.fromkeys(change.name for change in view.dangerous)), _NAMED)
-        counts = listed(view.danger_counts) or "Something is deleted on the way"
-        sentence = (
-            f"{counts} ({names}). {'It comes' if len(view.dangerous) == 1 else 'They come'} first below."
-        )
+        sentence = f"{listed(view.danger_counts)} ({names}), first in the list below."
         outside = sum(change.changed_outside for change in view.dangerous)
         if outside:
-            sentence += f" {counted(outside, 'of them was', 'of them were')} last changed outside this tool."
+            were = counted(outside, "of them was", "of them were")
+            sentence += f" {were} last changed outside ssm-reconcile."
         yield _note("error", sentence)
     if view.withheld:
         number, guards = counted(view.withheld, "change"), ", ".join(sorted(view.guards))
-        yield _note("warning", f"{number} withheld by a guard: {guards}. The rest is not affected.")
+        yield _note("warning", f"{number} withheld by a guard: {guards}. The other changes are not affected.")
 
 
 def _findings(findings: Sequence[FindingView]) -> str:
@@ -223,14 +221,14 @@ def _table(rows: Sequence[_Row], what: str, columns: Sequence[str]) -> str:
     total = sum(len(row.targets) for row in rows)
     caption = f"{total:,} {what}"
     if len(rows) != total:
-        caption += f" in {counted(len(rows), 'row')}: what is the same in several places is one row"
+        caption += f" in {counted(len(rows), 'row')}: equal changes in several targets are one row"
     left = "" if "type" in columns else " left"
     body = "\n".join(row.markup for row in rows)
     return (
         f'<div><table role="table" class="rows{left}" data-what="{what}"><caption>{caption}</caption>'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">\n{body}\n</tbody></table>'
-        '<p class="empty dim" hidden>Nothing here fits the filter.</p></div>'
+        '<p class="empty dim" hidden>No row matches the filter.</p></div>'
     )
 
 
@@ -252,7 +250,7 @@ def _filters(view: RunView, rows: Sequence[_Row]) -> str:
         ' autocomplete="off" spellcheck="false"></label>'
         '<button type="reset">Show all</button>'
         '<p id="count" role="status" aria-live="polite"></p></form>'
-        '<p id="off" class="dim">Scripts are off: there is no filter, and all is listed.</p>'
+        '<p id="off" class="dim">Scripts are off: the filter is not available, and all rows are shown.</p>'
     )
 
 
