@@ -27,9 +27,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self
 from unittest import mock
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 from moto.core.responses import ActionResult, EmptyResult
 from moto.resourcegroupstaggingapi.responses import ResourceGroupsTaggingAPIResponse
@@ -61,6 +63,10 @@ _SSM = ("put_parameter", "get_parameter", "get_parameters", "describe_parameters
         "label_parameter_version")  # fmt: skip
 
 
+_generate_private_key = cache(rsa.generate_private_key)
+"""moto makes an RSA key for each KMS key, whatever its kind. No test compares them, and each takes 0.1 s."""
+
+
 class StrictMoto:
     """A moto that refuses what AWS refuses. Enter it; `settings` are read at each call."""
 
@@ -86,6 +92,7 @@ class StrictMoto:
     def __enter__(self) -> Self:
         if not self._serving:
             self._stack.enter_context(mock_aws())
+        self._stack.enter_context(mock.patch.object(rsa, "generate_private_key", _generate_private_key))
         for action in _SSM:
             original = getattr(SimpleSystemManagerResponse, action)
             self._patch(SimpleSystemManagerResponse, action, getattr(self, f"_{action}"), original)

@@ -73,15 +73,20 @@ SINCE: tuple[actions.UserAction, ...] = (
 )
 
 
+State = Mapping[Place, Mapping[str, Seen]]
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """The stage and its beginning."""
+    """A stage with its initial world. `plan` and `state` are those of the initial world, computed once."""
 
     stage: Stage
     beginning: Mapping[Place, Region]
+    plan: Plan
+    state: State
 
     def again(self) -> Stage:
-        """The stage as in the beginning, later in the day: nothing goes wrong yet."""
+        """Restore the initial world, later in the day and without faults."""
         world = self.stage.world
         world.faults = None
         world.restore(self.beginning)
@@ -99,10 +104,7 @@ def mixed(readings: AwsBehaviour | None = None) -> Mixed:
     stage.later()
     actions.perform(stage, SINCE)
     stage.later()
-    return Mixed(stage, stage.world.snapshot())
-
-
-State = Mapping[Place, Mapping[str, Seen]]
+    return Mixed(stage, stage.world.snapshot(), stage.plan(SPEC), stage.world.state())
 
 
 def assert_untouched(stage: Stage, before: State, plan: Plan | None, *, spec: Replication = SPEC) -> None:

@@ -58,13 +58,11 @@ def calls_of_a_run(world: Mixed, *, writes: bool) -> int:
 def dies(world: Mixed, dying: Dying) -> None:
     """A run that is killed, and all that holds after it."""
     stage = world.again()
-    plan = stage.plan(SPEC)
-    before = stage.world.state()
     stage.world.faults = dying
     with pytest.raises(Killed):
         stage.apply(SPEC)
     assert dying.dead
-    assert_untouched(stage, before, plan)
+    assert_untouched(stage, world.state, world.plan)
     assert_converges(stage)
 
 

@@ -66,14 +66,13 @@ def test_stopped_at_every_write_in_turn(world: Mixed, fault: str, lasting: bool)
     total = writes_of_a_run(world)
     for number in range(1, total + 1):
         stage = world.again()
-        before = stage.world.state()
         flag = Flag(number, FAULTS[fault], lasting=lasting)
         stage.world.faults = flag
         report = stage.apply(SPEC, stop=flag)
         assert report.interrupted
         assert report.exit_code == 130
-        assert_told(stage, before, report)
-        assert_untouched(stage, before, report.plan)
+        assert_told(stage, world.state, report)
+        assert_untouched(stage, world.state, report.plan)
         if FAULTS[fault] is None:
             assert {outcome.result for outcome in report.outcomes} <= {Result.APPLIED, Result.NOT_ATTEMPTED}
             assert len(stage.world.traffic.writes()) <= number + 4, "no new work was begun"

@@ -72,13 +72,11 @@ def assert_both_told(stage: Stage, first: Report, second: Report) -> None:
 def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
     for number in range(1, calls_of_a_run(world) + 1):
         stage = world.again()
-        plan = stage.plan(SPEC)
-        before = stage.world.state()
         first, second = crossed(stage, number)
         assert_both_told(stage, first, second)
-        assert_untouched(stage, before, plan)
+        assert_untouched(stage, world.state, world.plan)
         for target in SPEC.targets:
-            for change in plan.changes:
+            for change in world.plan.changes:
                 if change.target == target.name and change.desired is not None:
                     value = stage.world.value(stage.places[target.name], change.name)
                     assert value == stage.world.value(stage.source, change.name), "both meant the same"
