@@ -1,10 +1,15 @@
-"""Settings for all tests: no GitHub environment, and one copy of botocore's data in each test process."""
+"""Settings and fixtures for all tests: no GitHub environment, one copy of botocore's data, warm commands."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.doubles.botocore_data import share_loader
+from tests.doubles.command_server import CommandServer, command_server
 
 
 def pytest_configure() -> None:
@@ -13,3 +18,19 @@ def pytest_configure() -> None:
         if name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_")):
             del os.environ[name]
     share_loader()
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """Return the warm interpreter of this worker, which forks commands."""
+    with command_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def programs(commands: CommandServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for PATH with `ssm-reconcile` and `aws`, both forked by the warm interpreter."""
+    folder = tmp_path_factory.mktemp("programs")
+    for program in ("ssm-reconcile", "aws"):
+        commands.write_stub(folder, program)
+    return folder

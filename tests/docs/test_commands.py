@@ -6,14 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ssm_reconcile.demo.server import server
 from tests.docs.pages import Command, blocks_of, missing
-from tests.doubles.command_server import command_server
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
@@ -35,16 +33,6 @@ RUN_PAGES = [
 
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for PATH: `ssm-reconcile` and `aws`, forked from one warm interpreter."""
-    folder = tmp_path_factory.mktemp("programs")
-    with command_server() as commands:
-        for program in ("ssm-reconcile", "aws"):
-            commands.write_stub(folder, program)
-        yield folder
 
 
 @pytest.mark.parametrize("path", RUN_PAGES, ids=named)

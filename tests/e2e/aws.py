@@ -122,7 +122,7 @@ def proxied(behind: str) -> Iterator[Proxy]:
 
     class Passing(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # or each answer in two writes waits 40 ms for a delayed acknowledgement
+        disable_nagle_algorithm = True  # a second write would wait 40 ms for an acknowledgement
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.doubles.command_server import CommandServer, ForkedProcess, command_server
+from tests.doubles.command_server import CommandServer, ForkedProcess
 from tests.e2e.aws import Proxy, moto, proxied
 
 if TYPE_CHECKING:
@@ -109,13 +109,6 @@ def server() -> Iterator[str]:
     """One moto for all tests of a worker."""
     with moto() as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def commands() -> Iterator[CommandServer]:
-    """One warm interpreter for the commands of a worker."""
-    with command_server() as started:
-        yield started
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def commands() -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
-def test_every_piece_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_piece_runs(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "try"
     here.mkdir()
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
@@ -32,7 +32,7 @@ def test_every_piece_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         url = f"http://{host}:{port}".replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - what moto calls itself
         script = "set -eu\n" + "\n".join(commands()).replace("http://127.0.0.1:5000", url)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         told = subprocess.run(
             ["bash", "-c", script], cwd=here, capture_output=True, text=True, check=False, timeout=300,
             env=kept | {"PATH": path, "PYTHONPATH": str(ROOT / "src")},

@@ -195,7 +195,7 @@ class _Answer(Exception):  # noqa: N818 - an answer, and an error only sometimes
 class _Door(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer in two writes waits 40 ms for a delayed acknowledgement
+    disable_nagle_algorithm = True  # a second write would wait 40 ms for an acknowledgement
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Nothing on stderr."""

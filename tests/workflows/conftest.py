@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from moto.server import ThreadedMotoServer
 
-from tests.doubles.command_server import CommandServer, command_server
+from tests.doubles.command_server import CommandServer
 from tests.github.server import serving
 from tests.workflows.stage import SECRET, Stage
 
@@ -21,13 +21,6 @@ def aws() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def commands() -> Iterator[CommandServer]:
-    """One warm interpreter for the commands of a worker."""
-    with command_server() as started:
-        yield started
 
 
 @pytest.fixture
