@@ -294,7 +294,7 @@ def after_all(request: Request) -> bool:
 @pytest.mark.parametrize(
     ("phase", "write"), [(PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, True)]
 )
-def test_nothing_is_missing_and_nothing_is_granted_that_no_run_uses(phase: PolicyPhase, write: bool) -> None:
+def test_a_policy_grants_every_call_of_a_run_and_no_other(phase: PolicyPhase, write: bool) -> None:
     firm = Firm()
     firm.history(write=write)
     if phase is PolicyPhase.APPLY:
@@ -333,12 +333,12 @@ def test_a_plan_without_decryption_runs_on_a_policy_that_denies_it() -> None:
 
 
 @pytest.mark.parametrize("phase", [PolicyPhase.APPLY, PolicyPhase.EVENT])
-def test_what_writes_cannot_do_without_decryption(phase: PolicyPhase) -> None:
-    with pytest.raises(UsageError, match="decrypted to be written"):
+def test_no_decrypt_is_wrong_usage_for_a_phase_that_writes(phase: PolicyPhase) -> None:
+    with pytest.raises(UsageError, match="decrypted before it is written"):
         policies([Firm().spec], phase, no_decrypt=True)
 
 
-def test_a_plan_may_write_nothing_and_the_source_is_never_written() -> None:
+def test_the_policy_of_a_plan_writes_nothing_and_no_policy_writes_to_the_source() -> None:
     spec = Firm().spec
     writing = ("Put", "Delete", "AddTags", "RemoveTags", "Encrypt", "GenerateDataKey")
     for identity, document in documents(policies([spec], PolicyPhase.PLAN)).items():
@@ -350,7 +350,7 @@ def test_a_plan_may_write_nothing_and_the_source_is_never_written() -> None:
         assert not iam.allowed(told, Request(action, here))
 
 
-def test_without_orphans_to_delete_nothing_outside_of_the_rules_is_touched() -> None:
+def test_without_orphans_delete_no_resource_outside_the_rules_is_written() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
     told = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
@@ -361,7 +361,7 @@ def test_without_orphans_to_delete_nothing_outside_of_the_rules_is_touched() -> 
     assert not iam.allowed(told, Request("ssm:DeleteParameters", outside))
 
 
-def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
+def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     owner = "prod@123456789012/us-east-1"
@@ -375,7 +375,7 @@ def test_an_orphan_that_is_kept_can_be_detached_and_nothing_of_others() -> None:
         assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside))
 
 
-def test_a_spec_without_secrets_gets_no_right_to_use_a_key() -> None:
+def test_a_spec_without_secure_strings_gets_no_permission_for_keys() -> None:
     spec = replace(Firm().spec, types=frozenset({"String"}))
     text = as_json(policies([spec], PolicyPhase.APPLY), PolicyPhase.APPLY)
     assert not re.search("kms:(Decrypt|Encrypt|GenerateDataKey)", text)
@@ -387,7 +387,7 @@ _NAME = st.lists(_LEVEL, min_size=1, max_size=6).map(lambda levels: "/" + "/".jo
 
 
 @given(_PATTERN.map(lambda levels: "/" + "/".join(levels)), _NAME)
-def test_what_a_rule_matches_iam_matches(text: str, name: str) -> None:
+def test_iam_patterns_match_all_names_of_a_path_rule(text: str, name: str) -> None:
     glob = Glob(text)
     if glob.matches(name):
         assert any(iam.like(pattern, name[1:]) for pattern in iam_patterns(glob))
@@ -399,7 +399,7 @@ def test_what_a_rule_matches_iam_matches(text: str, name: str) -> None:
     st.text("abx/", min_size=1, max_size=4),
     st.text("yz", max_size=3),
 )
-def test_where_a_rewritten_name_lands_iam_follows(text: str, name: str, old: str, new: str) -> None:
+def test_iam_patterns_match_rewritten_names(text: str, name: str, old: str, new: str) -> None:
     glob = Glob(text)
     if glob.matches(name):
         lands = canonical(name.replace(old, new))[1:]
@@ -409,7 +409,7 @@ def test_where_a_rewritten_name_lands_iam_follows(text: str, name: str, old: str
         assert any(iam.like(pattern, lands) for pattern in found | iam_patterns(glob))
 
 
-def test_terraform_and_cloudformation_say_what_json_says() -> None:
+def test_terraform_and_cloudformation_have_the_statements_of_the_json() -> None:
     found = policies([Firm().spec], PolicyPhase.APPLY)
     told = json.loads(as_json(found, PolicyPhase.APPLY))
     assert [one["identity"] for one in told["policies"]] == [ROLE, DEFAULT]
@@ -454,6 +454,6 @@ def test_a_token_of_either_form_is_trusted_and_no_other() -> None:
         TrustedWorkflows("acme/params", branch="main:environment:prod"),
     ],
 )
-def test_what_could_let_in_somebody_else_is_refused(trusted: TrustedWorkflows) -> None:
+def test_a_subject_that_may_match_others_is_refused(trusted: TrustedWorkflows) -> None:
     with pytest.raises(UsageError):
         trust_policy(trusted, "123456789012")

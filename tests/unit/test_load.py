@@ -111,7 +111,7 @@ def codes(*paths: str, stdin: str | None = None) -> list[tuple[str, str]]:
     return [(one.code, one.where) for one in refusals(*paths, stdin=stdin)]
 
 
-def test_every_key_of_a_spec_arrives() -> None:
+def test_every_key_of_a_spec_is_read() -> None:
     rates = (("get", 0.5), ("put", 10.0))
     assert only(FULL) == Replication(
         name="prod",
@@ -158,7 +158,7 @@ def test_every_key_of_a_spec_arrives() -> None:
     )
 
 
-def test_what_is_left_out_has_the_defaults_of_the_nouns() -> None:
+def test_a_missing_key_has_the_default_of_its_type() -> None:
     found = only(SMALL.format(name="prod"))
     bare = Replication("prod", found.source, found.targets, found.include, DeleteMode.OWNED)
     for field in (
@@ -175,7 +175,7 @@ def test_what_is_left_out_has_the_defaults_of_the_nouns() -> None:
         assert getattr(found, field) == getattr(bare, field)
 
 
-def test_the_defaults_that_the_schema_promises_are_those_of_the_nouns() -> None:
+def test_the_defaults_of_the_schema_are_those_of_the_types() -> None:
     explicit = SMALL.format(name="prod") + (
         "skip_sync: {tag: skip_sync, values: any, replicas: keep}\n"
         "adopt: identical\norphans: keep\nchanged_outside: withhold\n"
@@ -187,7 +187,7 @@ def test_the_defaults_that_the_schema_promises_are_those_of_the_nouns() -> None:
         assert getattr(found, field) == getattr(implicit, field)
 
 
-def test_a_guard_that_is_not_written_points_to_where_one_would_write_it() -> None:
+def test_a_missing_limit_has_the_position_to_add_it() -> None:
     small = SMALL.format(name="prod")
     assert only(small).limit_lines == {"max_deletes": at(2, 7), "max_change_percent": at(2, 7)}
     half = only(small + "guards:\n  max_deletes: 0\n")
@@ -204,7 +204,7 @@ def test_skip_sync_has_three_modes(values: str, mode: SkipMode, listed: tuple[st
     assert (found.mode, found.values) == (mode, listed)
 
 
-def test_documents_of_one_file_arrive_in_their_order() -> None:
+def test_documents_of_one_file_keep_their_order() -> None:
     text = "---\n".join(SMALL.format(name=name) for name in ("b", "a"))
     assert [one.name for one in load_text(text).replications] == ["b", "a"]
 
@@ -235,12 +235,12 @@ def test_json_is_yaml() -> None:
     assert only(text).include == (Glob("/a/**", at(1, text.index("/a/**"))),)
 
 
-def test_windows_line_ends_are_line_ends() -> None:
+def test_windows_line_ends_are_accepted() -> None:
     found = load_text(FULL.replace("\n", "\r\n"), "spec.yaml").replications
     assert found == load_text(FULL, "spec.yaml").replications
 
 
-def test_the_spec_in_the_root_is_sound_and_nothing_is_said_against_it() -> None:
+def test_the_spec_in_the_root_is_valid_without_warnings() -> None:
     found = load([str(ROOT / "replication.yaml")])
     assert found.findings == ()
     assert [one.name for one in found.replications] == ["prod", "staging", "dev", "test"]
@@ -252,7 +252,7 @@ def test_the_spec_in_the_root_is_sound_and_nothing_is_said_against_it() -> None:
     assert all(one.kms for one in found.replications[:3])
 
 
-def test_the_spec_of_the_design_is_sound() -> None:
+def test_the_spec_of_the_design_is_valid() -> None:
     text = FULL.replace("include: [", "include: ['/shared/*', ").replace("types: [", "types: [StringList, ")
     assert load_text(text).findings == ()
 
@@ -271,7 +271,7 @@ def test_files_are_read_in_the_order_in_which_they_are_named(tmp_path: Path) -> 
     assert [one.name for one in load(paths).replications] == ["b", "a"]
 
 
-def test_a_directory_means_the_yaml_files_directly_in_it_sorted(tmp_path: Path) -> None:
+def test_a_directory_stands_for_the_yaml_files_directly_inside_sorted_by_name(tmp_path: Path) -> None:
     write(tmp_path, b=SMALL.format(name="b"))
     (tmp_path / "a.yml").write_text(SMALL.format(name="a"))
     for ignored in (".hidden.yaml", "notes.txt"):
@@ -295,7 +295,7 @@ def test_a_link_out_of_a_directory_is_refused(tmp_path: Path) -> None:
     assert codes(str(inside)) == [("link-out-of-directory", f"{inside}/a.yaml:1:1")]
 
 
-def test_a_link_that_leads_in_a_circle_is_refused(tmp_path: Path) -> None:
+def test_a_link_in_a_circle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to("a.yaml")
     assert [where for _, where in codes(str(tmp_path))] == [f"{tmp_path}/a.yaml:1:1"]
 
@@ -305,36 +305,36 @@ def test_a_pipe_in_a_directory_is_not_waited_for(tmp_path: Path) -> None:
     assert codes(str(tmp_path)) == [("file-unreadable", f"{tmp_path}/a.yaml:1:1")]
 
 
-def test_a_directory_without_specs_says_so(tmp_path: Path) -> None:
+def test_a_directory_without_specs_is_an_error(tmp_path: Path) -> None:
     assert codes(str(tmp_path)) == [("no-spec", f"{tmp_path}:1:1")]
 
 
-def test_no_path_at_all_says_so() -> None:
+def test_no_path_is_an_error() -> None:
     assert [code for code, _ in codes()] == ["no-spec"]
 
 
-def test_a_path_that_leads_nowhere_does_not_hide_other_mistakes(tmp_path: Path) -> None:
+def test_a_missing_file_does_not_hide_other_errors(tmp_path: Path) -> None:
     (path,) = write(tmp_path, a="a: [")
     missing = str(tmp_path / "b.yaml")
     assert codes(missing, path) == [("yaml-syntax", f"{path}:1:4"), ("file-not-found", f"{missing}:1:1")]
 
 
-def test_a_path_with_a_zero_byte_is_no_path() -> None:
+def test_a_path_with_a_zero_byte_is_an_error() -> None:
     assert codes("a\0b") == [("file-unreadable", "a\\x00b:1:1")]
 
 
-def test_a_path_with_an_escape_sequence_is_shown_harmless() -> None:
+def test_an_escape_sequence_in_a_path_is_escaped_in_the_position() -> None:
     (found,) = refusals("\x1b[31m.yaml")
     assert found.where == "\\x1b[31m.yaml:1:1"
 
 
-def test_standard_input_is_a_file_too() -> None:
+def test_standard_input_is_read_as_a_file() -> None:
     assert load(["-"], stdin=SMALL.format(name="a")).replications[0].where == Where("<stdin>", 2, 7)
     assert codes("-", stdin="a: [") == [("yaml-syntax", "<stdin>:1:4")]
     assert codes("-") == [("file-unreadable", "<stdin>:1:1")]
 
 
-def test_one_name_in_two_files_is_found(tmp_path: Path) -> None:
+def test_one_name_in_two_files_is_an_error(tmp_path: Path) -> None:
     one, other = write(tmp_path, a=SMALL.format(name="x"), b=SMALL.format(name="x"))
     assert ("duplicate-name", f"{other}:2:7") in codes(one, other)
 
@@ -353,13 +353,13 @@ def test_one_name_in_two_files_is_found(tmp_path: Path) -> None:
         (b"#" * (1024 * 1024 + 1), "too-large", "1:1"),
     ],
 )
-def test_bytes_that_are_no_spec_are_refused(tmp_path: Path, content: bytes, code: str, place: str) -> None:
+def test_bytes_that_are_not_a_spec_are_refused(tmp_path: Path, content: bytes, code: str, place: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes(content)
     assert codes(str(path)) == [(code, f"{path}:{place}")]
 
 
-def test_the_encoding_of_a_spec_is_named_with_how_to_save_it(tmp_path: Path) -> None:
+def test_another_encoding_is_named_with_the_advice_to_save_as_utf_8(tmp_path: Path) -> None:
     for codec, name in (("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")):
         path = tmp_path / "a.yaml"
         path.write_bytes(SMALL.format(name="x").encode(codec))
@@ -375,7 +375,7 @@ def test_a_byte_order_mark_of_utf_8_is_accepted(tmp_path: Path) -> None:
     assert load(["-"], stdin="\ufeff" + SMALL.format(name="x")).replications
 
 
-def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_the_command_that_creates_it(tmp_path: Path) -> None:
     (spec,) = refusals(str(tmp_path / "replication.yaml"))
     (folder,) = refusals(str(tmp_path))
     (plan,) = refusals(str(tmp_path / "plan.json"))
@@ -384,18 +384,18 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     assert "ssm-reconcile plan --out plan.json" in plan.message
 
 
-def test_a_directory_named_as_a_file_by_a_race_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+def test_a_link_to_a_missing_file_is_an_error(tmp_path: Path) -> None:
     missing = tmp_path / "gone"
     missing.symlink_to(tmp_path / "nowhere")
     assert codes(str(missing)) == [("file-not-found", f"{missing}:1:1")]
 
 
-def test_more_files_than_anybody_has_are_refused(tmp_path: Path) -> None:
+def test_more_files_than_the_limit_are_refused(tmp_path: Path) -> None:
     write(tmp_path, **{f"f{i:03}": SMALL.format(name=f"n{i}") for i in range(101)})
     assert codes(str(tmp_path)) == [("too-many-files", f"{tmp_path}/f100.yaml:1:1")]
 
 
-def test_the_error_says_how_many_there_are() -> None:
+def test_the_exception_has_the_number_of_errors() -> None:
     with pytest.raises(SpecError, match="the spec has 2 errors"):
         load_text(SMALL.format(name="a").replace("owned", "own").replace("1\n", "2\n", 1))
 
@@ -436,7 +436,7 @@ def test_other_documents_are_checked_even_when_one_is_named() -> None:
 # What it costs
 
 
-def test_loading_a_spec_imports_neither_boto3_nor_anything_for_output() -> None:
+def test_loading_a_spec_imports_no_heavy_library() -> None:
     code = (
         "import sys; from ssm_reconcile.load import load;"
         f"load([{str(ROOT / 'replication.yaml')!r}]);"

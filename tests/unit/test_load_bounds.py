@@ -157,11 +157,11 @@ def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
         ("~", "~"),
     ],
 )
-def test_what_a_reader_would_not_see_is_escaped_in_a_message(char: str, said: str) -> None:
+def test_an_unprintable_character_is_escaped_in_a_message(char: str, said: str) -> None:
     assert shown(f"a{char}b") == f"a{said}b"
 
 
-def test_a_text_is_cut_after_the_limit_and_not_at_it() -> None:
+def test_a_text_longer_than_the_limit_is_cut() -> None:
     assert shown("a" * 60) == "a" * 60
     assert shown("a" * 61) == "a" * 60 + "…"
 
@@ -189,7 +189,7 @@ DEAR: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("text", DEAR.values(), ids=DEAR)
-def test_a_spec_that_is_dear_to_check_is_checked_soon(text: Callable[[], str]) -> None:
+def test_a_spec_that_is_costly_to_check_is_checked_within_seconds(text: Callable[[], str]) -> None:
     attack = text()
     with within(3):
         check(attack)

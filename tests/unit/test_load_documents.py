@@ -40,7 +40,7 @@ WEST = "us-east-2 > us-west-2"
 BACK = "us-east-2 > us-east-1"
 
 
-def test_stages_below_their_own_paths_do_not_meet() -> None:
+def test_replications_of_different_paths_have_no_conflict() -> None:
     assert codes(document("dev", EAST, "/dev/**"), document("prod", EAST, "/prod/**")) == []
 
 
@@ -64,12 +64,12 @@ def test_one_name_in_two_accounts_is_two_owners_when_the_spec_says_so() -> None:
     assert [code for code, _ in codes(first, other)] == ["duplicate-name"], "it may be the same account"
 
 
-def test_a_former_name_that_another_replication_has_now_is_an_error() -> None:
+def test_a_previous_name_that_another_replication_has_is_an_error() -> None:
     found = codes(document("a", EAST, "/a/**"), document("b", EAST, "/b/**", "previous_names: [a]"))
     assert found == [("previous-name-in-use", "spec.yaml:14:18")]
 
 
-def test_a_former_name_that_two_replications_had_is_a_warning() -> None:
+def test_a_previous_name_of_two_replications_is_a_warning() -> None:
     found = codes(
         document("a", EAST, "/a/**", "previous_names: [old]"),
         document("b", EAST, "/b/**", "previous_names: [old]"),
@@ -77,13 +77,13 @@ def test_a_former_name_that_two_replications_had_is_a_warning() -> None:
     assert found == [("previous-name-shared", "spec.yaml:15:18")]
 
 
-def test_two_replications_that_feed_each_other_are_an_error_and_said_once() -> None:
+def test_two_replications_that_feed_each_other_are_reported_once() -> None:
     found = findings(document("a", EAST, "/x/**"), document("b", BACK, "/x/y, /z"))
     assert [(one.code, one.where) for one in found] == [("feed-each-other", "spec.yaml:12:24")]
     assert "`a` writes to us-east-2, the source of `b`, and the reverse" in found[0].message
 
 
-def test_two_ways_between_two_regions_are_sound_when_the_names_differ() -> None:
+def test_replications_in_both_directions_are_valid_when_the_names_differ() -> None:
     assert codes(document("a", EAST, "/x/**"), document("b", BACK, "/y/**")) == []
 
 
@@ -99,7 +99,7 @@ def test_a_chain_is_found_whichever_document_comes_first() -> None:
     ]
 
 
-def test_one_name_placed_twice_in_one_target_is_a_warning() -> None:
+def test_one_name_written_by_two_replications_in_one_target_is_a_warning() -> None:
     found = findings(document("a", EAST, "/x/**"), document("b", "eu-west-1 > us-east-2", "/y, /x/*/z"))
     assert [(one.code, one.where) for one in found] == [("targets-overlap", "spec.yaml:12:28")]
     assert "`/x/**` at spec.yaml:5:24" in found[0].message
@@ -115,11 +115,11 @@ def test_one_name_placed_twice_in_one_target_is_a_warning() -> None:
         ("/x", "/x/**"),
     ],
 )
-def test_what_is_excluded_or_of_another_type_is_not_in_common(mine: str, theirs: str) -> None:
+def test_excluded_names_and_other_types_do_not_overlap(mine: str, theirs: str) -> None:
     assert codes(document("a", EAST, mine), document("b", "eu-west-1 > us-east-2", theirs)) == []
 
 
-def test_names_that_are_rewritten_are_left_out() -> None:
+def test_rewritten_names_are_not_compared() -> None:
     rewrite = "rewrite: [{match: /x/**, in: name, from: x, to: y}]"
     assert codes(document("a", EAST, "/x/**", rewrite), document("b", "eu-west-1 > us-east-2", "/x/**")) == []
 
@@ -130,11 +130,11 @@ def test_another_account_is_another_place() -> None:
     assert codes(one, document("b", WEST, "/x/**")) == []
 
 
-def test_a_document_with_mistakes_is_compared_as_far_as_it_is_sound() -> None:
+def test_the_valid_parts_of_a_document_with_errors_are_compared() -> None:
     found = codes(document("a", EAST, "/x/**"), document("a", EAST, "/y", "adopt: nver"))
     assert found == [("duplicate-name", "spec.yaml:9:7"), ("unknown-value", "spec.yaml:14:8")]
 
 
-def test_more_patterns_than_can_be_compared_are_said_to_be_so() -> None:
+def test_too_many_patterns_to_compare_are_reported() -> None:
     many = [document(f"n{i}", EAST, ", ".join(f"/a*z{j}b{i}/*" for j in range(300))) for i in range(6)]
     assert [one.code for one in findings(*many)] == ["too-many-to-compare"]

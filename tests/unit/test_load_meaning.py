@@ -295,7 +295,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(("text", "code", "piece"), ERRORS.values(), ids=ERRORS)
-def test_what_cannot_be_meant_is_an_error_in_its_place(text: str, code: str, piece: str) -> None:
+def test_an_error_of_meaning_is_reported_at_its_position(text: str, code: str, piece: str) -> None:
     check(text, Severity.ERROR, code, piece)
 
 
@@ -360,7 +360,7 @@ WARNINGS = {
 
 
 @pytest.mark.parametrize(("text", "code", "piece"), WARNINGS.values(), ids=WARNINGS)
-def test_what_is_probably_not_meant_is_a_warning_in_its_place(text: str, code: str, piece: str) -> None:
+def test_a_doubtful_rule_is_a_warning_at_its_position(text: str, code: str, piece: str) -> None:
     check(text, Severity.WARNING, code, piece)
 
 
@@ -399,7 +399,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("text", SILENT.values(), ids=SILENT)
-def test_what_is_unusual_and_sound_passes_without_a_word(text: str) -> None:
+def test_an_unusual_valid_spec_has_no_findings(text: str) -> None:
     assert findings(text) == ()
 
 
@@ -412,7 +412,7 @@ def test_one_mistake_makes_one_finding() -> None:
     assert [one.code for one in findings(text)] == ["bad-format", "bad-format", "bad-name-text"]
 
 
-def test_a_rewrite_that_does_nothing_in_one_target_only_is_sound() -> None:
+def test_a_rewrite_without_effect_in_one_target_only_is_valid() -> None:
     text = places_of("region: us-east-1", "region: us-east-2", "region: eu-west-1")
     text += "rewrite: [{match: /prod/*, from: us-east-2, to: '{target.region}'}]\n"
     assert findings(text) == ()

@@ -31,7 +31,7 @@ def test_patterns_that_share_a_name_overlap(one: str, other: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(patterns, patterns)
-def test_a_pattern_that_covers_another_means_all_its_names(wide: str, narrow: str) -> None:
+def test_a_pattern_that_covers_another_matches_all_its_names(wide: str, narrow: str) -> None:
     """Never a yes where some name is meant by the narrow one alone."""
     if covers(wide, narrow):
         assert not [name for name in NAMES if Glob(narrow).matches(name) and not Glob(wide).matches(name)]
@@ -39,7 +39,7 @@ def test_a_pattern_that_covers_another_means_all_its_names(wide: str, narrow: st
 
 @settings(max_examples=100, deadline=None)
 @given(patterns, patterns)
-def test_overlapping_is_mutual_and_covering_is_overlapping(one: str, other: str) -> None:
+def test_overlaps_is_symmetric_and_follows_from_covers(one: str, other: str) -> None:
     assert overlaps(one, other) == overlaps(other, one)
     assert covers(one, one)
     assert not covers(one, other) or overlaps(one, other)
@@ -65,7 +65,7 @@ def test_overlapping_is_mutual_and_covering_is_overlapping(one: str, other: str)
         ("/a/**/b/**/c", "/a/c/b", False),
     ],
 )
-def test_patterns_meet_or_do_not(one: str, other: str, meet: bool) -> None:
+def test_patterns_overlap_or_do_not(one: str, other: str, meet: bool) -> None:
     assert overlaps(one, other) is meet
     assert overlaps(other, one) is meet
 

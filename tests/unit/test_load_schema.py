@@ -96,7 +96,7 @@ YAML = {
 
 
 @pytest.mark.parametrize(("text", "code", "piece"), YAML.values(), ids=YAML)
-def test_yaml_that_is_broken_or_not_allowed_is_refused_in_its_place(text: str, code: str, piece: str) -> None:
+def test_invalid_yaml_is_reported_at_its_position(text: str, code: str, piece: str) -> None:
     found = [one for one in errors(text) if one.code == code]
     assert [one.where for one in found] == places(text)
     assert piece in found[0].message
@@ -268,14 +268,14 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize(("text", "code", "piece"), SCHEMA.values(), ids=SCHEMA)
-def test_what_the_schema_does_not_allow_is_refused_in_its_place(text: str, code: str, piece: str) -> None:
+def test_a_violation_of_the_schema_is_reported_at_its_position(text: str, code: str, piece: str) -> None:
     found = [one for one in errors(text) if one.code == code]
     assert piece in found[0].message
     if "§" in text:
         assert [one.where for one in found] == places(text)
 
 
-def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file() -> None:
+def test_all_errors_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = """\
 version: §2
 name: prod
@@ -300,24 +300,28 @@ UNQUOTED = ["**", "*", "*foo", "*foo/bar", "@x", "%x", "`x", "!x", "&x", "> x", 
 
 
 @pytest.mark.parametrize("sign", UNQUOTED)
-def test_text_that_begins_with_a_sign_of_yaml_is_one_error_that_says_to_quote_it(sign: str) -> None:
+def test_text_that_begins_with_an_indicator_of_yaml_is_one_error_with_advice(
+    sign: str,
+) -> None:
     (found,) = errors(BASE.replace('  include: ["/prod/**"]', f"  include:\n    - {sign}"))
     assert f'quote it: "{sign}"' in found.message.replace("quote it if it is text", "quote it")
     assert found.where == "spec.yaml:9:7"
 
 
 @pytest.mark.parametrize("sign", ["{a}", "[a]", "a: b"])
-def test_text_that_yaml_reads_as_a_list_or_a_mapping_is_an_error_that_says_to_quote_it(sign: str) -> None:
+def test_text_that_yaml_reads_as_a_list_or_a_mapping_is_an_error_with_advice(
+    sign: str,
+) -> None:
     (found,) = errors(BASE.replace('  include: ["/prod/**"]', f"  include:\n    - {sign}"))
     assert "quote it" in found.message
 
 
-def test_a_sign_of_yaml_in_a_list_in_brackets_is_quoted_alone() -> None:
+def test_an_indicator_of_yaml_in_a_flow_list_is_quoted_alone() -> None:
     (found,) = errors(BASE.replace('["/prod/**"]', '["/prod/**", **, "/b"]'))
     assert 'quote it: "**"' in found.message
 
 
-def test_what_a_misspelled_property_holds_is_checked_under_the_name_that_was_meant() -> None:
+def test_the_value_of_a_misspelled_property_is_checked_under_the_right_name() -> None:
     text = plus("x-a: 1").replace("parameters:", "§paramters:").replace('["/prod/**"]', '[§"/prod/"]')
     found = errors(text)
     assert [one.code for one in found] == ["unknown-property", "bad-pattern"]
@@ -332,7 +336,7 @@ def test_warnings_are_reported_with_the_errors() -> None:
     assert refused.value.message == "the spec has 1 error"
 
 
-def test_a_missing_include_makes_no_warning_about_other_rules() -> None:
+def test_a_missing_include_causes_no_warning_about_other_rules() -> None:
     text = BASE.replace('include: ["/prod/**"]', 'exclude: ["/prod/a"]')
     with pytest.raises(SpecError) as refused:
         load_text(text)
@@ -363,21 +367,21 @@ def test_an_unknown_region_is_a_warning_with_the_nearest_one(region: str, hint: 
 
 
 @pytest.mark.parametrize("region", ["ap-southeast-3", "eu-central-2"])
-def test_a_known_region_is_no_warning(region: str) -> None:
+def test_a_known_region_causes_no_warning(region: str) -> None:
     assert load_text(BASE.replace("region: us-east-2", f"region: {region}")).findings == ()
 
 
-def test_a_mistake_in_what_an_alias_stands_for_is_reported_where_it_is_written() -> None:
+def test_an_error_inside_an_anchor_is_reported_at_the_anchor() -> None:
     text = plus("x-a: &a [§yes]\nskip_sync: {values: *a}\nprevious_names: *a")
     assert {one.where for one in errors(text)} == set(places(text))
 
 
-def test_the_documents_before_a_syntax_error_are_checked_all_the_same() -> None:
+def test_the_documents_before_a_syntax_error_are_checked_too() -> None:
     text = instead("owned", "§own") + "---\na: §'b"
     assert [one.where for one in errors(text)] == places(text)
 
 
-def test_what_a_message_repeats_is_escaped_and_cut() -> None:
+def test_text_of_a_spec_is_escaped_and_cut_in_messages() -> None:
     text = instead("owned", '"\\e[31m\\u202egone ' + "x" * 3000 + '"')
     (found,) = errors(text)
     assert "\\x1b[31m\\u202egone" in found.message
@@ -386,7 +390,7 @@ def test_what_a_message_repeats_is_escaped_and_cut() -> None:
     assert found.code == "unknown-value"
 
 
-def test_a_file_with_endless_mistakes_ends_with_a_bound() -> None:
+def test_the_number_of_reported_errors_has_a_limit() -> None:
     text = plus("\n".join(f"k{i}: 1" for i in range(900)))
     found = errors(text)
     assert len(found) == 201

@@ -55,7 +55,7 @@ def test_a_mapping_takes_no_property_that_it_does_not_know(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path, schema in EVERY.items() if "pattern" in schema])
-def test_a_pattern_says_in_words_what_it_wants(path: str) -> None:
+def test_a_pattern_has_an_error_message_in_words(path: str) -> None:
     assert EVERY[path]["patternErrorMessage"]
 
 
@@ -71,7 +71,7 @@ def test_a_default_is_valid() -> None:
         assert list(Draft7Validator(schema).iter_errors(schema["default"])) == [], path
 
 
-def test_properties_that_begin_with_x_are_free_at_the_top_and_nowhere_else() -> None:
+def test_properties_that_begin_with_x_are_ignored_at_the_top_only() -> None:
     assert list(SCHEMA["patternProperties"]) == ["^x-"]
     assert not [path for path, schema in EVERY.items() if "patternProperties" in schema]
 
@@ -95,7 +95,7 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
     assert named == keys
 
 
-def test_what_must_be_there_is_what_the_design_says() -> None:
+def test_the_required_keys_are_those_of_the_design() -> None:
     required = {"version", "name", "source", "targets", "parameters", "delete"}
     assert set(SCHEMA["required"]) == required
     assert SCHEMA["properties"]["source"]["required"] == ["region"]
@@ -106,7 +106,7 @@ def test_what_must_be_there_is_what_the_design_says() -> None:
 @pytest.mark.parametrize(
     "path", [path for path, schema in EVERY.items() if "." not in path and "[" not in path]
 )
-def test_the_loader_takes_what_the_schema_gives_as_an_example(path: str) -> None:
+def test_the_loader_accepts_the_examples_of_the_schema(path: str) -> None:
     document: dict[str, Any] = json.loads(json.dumps(SCHEMA["examples"][0]))
     for example in EVERY[path]["examples"]:
         document[path] = example
@@ -115,7 +115,7 @@ def test_the_loader_takes_what_the_schema_gives_as_an_example(path: str) -> None
 
 
 @pytest.mark.parametrize("name", ["../replication", "nonsense", ""])
-def test_only_schemas_that_exist_are_handed_out(name: str) -> None:
+def test_an_unknown_schema_is_wrong_usage(name: str) -> None:
     with pytest.raises(UsageError, match="replication, plan, report"):
         schema_text(name)
 

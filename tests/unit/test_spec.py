@@ -57,7 +57,7 @@ def globs(*texts: str) -> tuple[Glob, ...]:
         ("/a.b", ["/a.b"], ["/aXb"]),
     ],
 )
-def test_a_pattern_means_these_names_and_not_those(
+def test_a_pattern_matches_these_names_and_not_those(
     pattern: str, means: list[str], does_not_mean: list[str]
 ) -> None:
     assert [name for name in means if not Glob(pattern).matches(name)] == []
@@ -84,7 +84,7 @@ def slow_match(pattern: list[str], name: list[str]) -> bool:
 
 @settings(max_examples=500, deadline=None)
 @given(pieces, levels)
-def test_a_pattern_means_what_the_plainest_reading_says(pattern: list[str], name: list[str]) -> None:
+def test_a_pattern_matches_as_the_simplest_implementation_does(pattern: list[str], name: list[str]) -> None:
     text = "/" + "/".join(pattern)
     assert Glob(text).matches("/" + "/".join(name)) is slow_match(pattern, name)
 
@@ -97,18 +97,18 @@ def test_a_pattern_means_what_the_plainest_reading_says(pattern: list[str], name
         ("/**/*a*" * 100 + "/z", "/" + "/".join(["aaaa"] * 200)),
     ],
 )
-def test_no_pattern_explodes(pattern: str, name: str) -> None:
+def test_no_pattern_takes_exponential_time(pattern: str, name: str) -> None:
     start = time.thread_time()
     assert not Glob(pattern).matches(name)
     assert time.thread_time() - start < 1
 
 
-def test_a_pattern_shows_its_text_and_where_it_stands() -> None:
+def test_the_text_of_a_pattern_has_its_position() -> None:
     assert str(Glob("/a/*", Where("spec.yaml", 3, 5))) == "/a/* (spec.yaml:3:5)"
     assert str(Glob("/a/*")) == "/a/*"
 
 
-def test_exclude_wins_over_include_and_types_over_both() -> None:
+def test_exclude_has_priority_over_include_and_types_over_both() -> None:
     rules = replication(exclude=globs("/prod/x/**"), types=frozenset({"String"}))
     assert rules.rule_for("/prod/a", "String") == Glob("/prod/**")
     assert rules.rule_for("/prod/x/a", "String") is None
@@ -116,7 +116,7 @@ def test_exclude_wins_over_include_and_types_over_both() -> None:
     assert rules.rule_for("/dev/a", "String") is None
 
 
-def test_the_first_include_that_means_a_name_is_the_one_that_is_shown() -> None:
+def test_the_first_include_that_matches_a_name_selects_it() -> None:
     rules = replication(include=globs("/prod/b", "/prod/**", "/prod/a"))
     assert rules.rule_for("/prod/a", "String") == Glob("/prod/**")
 
@@ -165,7 +165,7 @@ def test_a_pattern_has_an_effect_when_it_is_the_first_that_matches_a_parameter()
         (SkipSync(mode=SkipMode.TARGETS), {"skip_sync": ""}, False),
     ],
 )
-def test_the_skip_sync_tag_opts_out_as_its_mode_says(
+def test_the_skip_tag_opts_out_according_to_its_mode(
     skip: SkipSync, tags: dict[str, str], applies: bool
 ) -> None:
     assert skip.applies(tags, "us-east-2") is applies
@@ -175,7 +175,7 @@ def rewrite(match: str, scope: RewriteIn, old: str, new: str) -> Rewrite:
     return Rewrite(Glob(match), scope, old, new)
 
 
-def test_placeholders_are_filled_in_on_both_sides() -> None:
+def test_placeholders_are_filled_in_in_both_texts() -> None:
     old = "{source.region}/{source.account}"
     new = "{target.region}/{target.account}/{target.name}"
     change = rewrite("/**", RewriteIn.VALUE, old, new).substitution(EAST, OHIO, "dr")
@@ -188,7 +188,7 @@ def test_a_placeholder_is_filled_in_once() -> None:
     assert change.new == "{target.region}"
 
 
-def test_the_first_rewrite_of_each_kind_that_matches_decides() -> None:
+def test_the_first_rewrite_of_each_kind_that_matches_is_applied() -> None:
     first = rewrite("/prod/*", RewriteIn.VALUE, "a", "b")
     second = rewrite("/prod/**", RewriteIn.VALUE, "a", "c")
     third = rewrite("/prod/**", RewriteIn.NAME, "a", "d")
@@ -199,7 +199,7 @@ def test_the_first_rewrite_of_each_kind_that_matches_decides() -> None:
     assert rules.rewrite_for("/dev/x", RewriteIn.NAME) is None
 
 
-def test_a_name_lands_on_itself_unless_a_rewrite_of_names_matches() -> None:
+def test_a_replica_has_the_name_of_its_source_unless_a_rewrite_matches() -> None:
     rule = rewrite("/prod/**", RewriteIn.NAME, "us-east-1", "{target.region}")
     value = rewrite("/prod/**", RewriteIn.VALUE, "prod", "x")
     rules = replication(rewrites=(value, rule))

@@ -1,4 +1,4 @@
-"""`ssm-reconcile iam`: specs -> the policies that a run needs; a repository -> who may assume a role."""
+"""`ssm-reconcile iam`: specs -> IAM policies of a run; a repository -> the trust policy of a role."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ssm_reconcile.iam.statements import PolicyPhase
 
 DEFAULT = "default credentials"
-"""The identity of `permit.DEFAULT`, without its import: help has to be fast."""
+"""The same as `iam.DEFAULT`, without the import, so that `--help` stays fast."""
 
 HELP = """\
-Print the IAM policies that a spec needs, and no more; needs no AWS.
+Print the least-privilege IAM policies for a spec. Needs no AWS.
 
-One policy for each identity: the roles of the spec, and the default credentials. Parameters are named by
-the path rules, keys by the KMS map. IAM's wildcards are wider than path rules.
+There is one policy for each identity: the roles of the spec, and the default credentials. The path rules
+give the ARNs of parameters, the KMS map those of keys. Wildcards of IAM match more than path rules do.
 """
 EPILOG = """\
 \b
@@ -52,11 +52,11 @@ _form = click.option(
 
 @click.group("iam", help=HELP, epilog=EPILOG)
 def command() -> None:
-    """The group; says nothing itself."""
+    """Group the subcommands."""
 
 
 def _print(found: Sequence[Policy], phase: PolicyPhase, output_format: str, *, document: bool) -> list[str]:
-    """Write policies to stdout; return what a reader has to know of them."""
+    """Write policies to stdout; return the notes about them for stderr."""
     from ssm_reconcile import iam
 
     if document:
@@ -72,7 +72,7 @@ def _print(found: Sequence[Policy], phase: PolicyPhase, output_format: str, *, d
 
 
 def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
-    """Return the policies for one identity; all of them where none is named."""
+    """Return the policies for one identity, for None those of all identities."""
     if identity is None:
         return found
     chosen = [one for one in found if identity in {one.identity, *_short_names(one)}]
@@ -83,7 +83,7 @@ def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
 
 
 def _only(found: Sequence[Policy]) -> Policy:
-    """Return the one policy; raise UsageError, with how to choose, where there are several."""
+    """Return the only policy; raise UsageError, with the choices, when there are several."""
     if len(found) == 1:
         return found[0]
     names = ", ".join(_short_names(one)[0] if one.identity == DEFAULT else one.identity for one in found)
@@ -92,12 +92,12 @@ def _only(found: Sequence[Policy]) -> Policy:
 
 
 def _short_names(policy: Policy) -> tuple[str, ...]:
-    """What `--identity` may also call an identity."""
+    """Return the short names that `--identity` takes for an identity."""
     return ("default",) if policy.identity == DEFAULT else (policy.identity.rpartition("/")[2],)
 
 
 def _phase(name: str, help_text: str) -> Callable[..., Any]:
-    """Makes the subcommand of one phase."""
+    """Add the subcommand of one phase."""
 
     @command.command(name, help=help_text, epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
     @options.spec_argument
@@ -111,7 +111,7 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
     @click.option(
         "--document", is_flag=True, help="Print one policy document, for `aws iam put-role-policy`."
     )
-    @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt outright (iam plan only).")
+    @click.option("--no-decrypt", is_flag=True, help="Deny kms:Decrypt (iam plan only).")
     @_form
     @options.basic_options
     def print_policies(
@@ -140,27 +140,29 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
     return print_policies
 
 
-_phase("plan", "What `plan` needs: reading, everywhere. With --no-decrypt, and never a secret.")
-_phase("apply", "What `apply` and `detach` need: reading everywhere, writing in the targets.")
-_phase("event", "What a run by event needs: as `apply`, for it plans and writes as well.")
+_phase("plan", "Permissions for `plan`: read in every place; with --no-decrypt no decryption.")
+_phase("apply", "Permissions for `apply` and `detach`: read in every place, write in the targets.")
+_phase("event", "Permissions for a run by event: those of `apply`, without `detach`.")
 
 
 @command.command("trust", epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
 @click.option(
-    "--github", metavar="OWNER/REPO", required=True, help="The repository whose workflows to trust."
+    "--github", metavar="OWNER/REPO", required=True, help="The repository whose workflows the role trusts."
 )
 @click.option(
     "--github-ids", metavar="OWNER_ID/REPO_ID",
-    help="Its ids, for the form that newer repositories have.",
+    help="The ids of the owner and the repository, for the subject of newer repositories.",
 )  # fmt: skip
 @click.option("--environment", metavar="NAME", help="Only jobs with that environment.")
 @click.option("--branch", metavar="NAME", default="main", show_default=True, help="Only runs on that branch.")
-@click.option("--pull-requests", is_flag=True, help="Runs on pull requests, too: for a role that only plans.")
+@click.option(
+    "--pull-requests", is_flag=True, help="Also trust runs on pull requests; for a role that only plans."
+)
 @click.option("--account", metavar="ID", help="The account of the role, 12 digits.")
 @click.option(
     "--partition", metavar="NAME",
-    help="The partition of the role, such as aws-cn or aws-eusc. Without it: that of the spec's source"
-    " region; `aws` when there is no spec.",
+    help="The partition of the role, such as aws-cn or aws-eusc. Default: that of the spec's source region;"
+    " `aws` when there is no spec.",
 )  # fmt: skip
 @options.spec_argument
 @options.name_option
@@ -180,20 +182,20 @@ def trust_command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """The trust policy of a role for GitHub's OIDC tokens, in both forms of their subject."""
+    """Print the trust policy of a role for GitHub's OIDC tokens, with both forms of their subject."""
     from ssm_reconcile.iam.trust import ACCOUNT, TrustedWorkflows, trust_as, trust_policy
 
-    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - AWS has it so
-        raise click.UsageError("--account wants 12 digits.")
+    if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - the form of AWS
+        raise click.UsageError("--account: write the 12 digits of the account id.")
     trusted = TrustedWorkflows(github, github_ids, environment, branch, pull_requests)
     policy = trust_policy(trusted, account or ACCOUNT, _partition(partition, specs, name))
     terminal.write(trust_as(output_format, policy))
     if not common.quiet:
         if account is None:
-            terminal.log(f"Note: put the account of the role in place of {ACCOUNT}.")
+            terminal.log(f"Note: replace {ACCOUNT} with the account of the role.")
         if github_ids is None:
             terminal.log(
-                "Note: repositories made or renamed since 2026-07-15 need --github-ids, or nothing matches."
+                "Note: a repository created or renamed since 2026-07-15 needs --github-ids to match."
             )
     return 0
 

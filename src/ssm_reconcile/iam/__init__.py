@@ -28,8 +28,8 @@ from ssm_reconcile.spec import Replication, Source, Target
 DEFAULT = "default credentials"
 """The identity of places for which the spec has no role."""
 WIDER = (
-    "IAM's wildcards run through slashes, so these patterns are wider than the path rules of the spec;"
-    " what the spec excludes is left out by ssm-reconcile, not by IAM."
+    "Wildcards of IAM match slashes too, so these patterns are wider than the path rules of the spec;"
+    " ssm-reconcile leaves out the excluded parameters, IAM does not."
 )
 MANAGED, INLINE = 6_144, 10_240
 """Characters, blanks not counted, of a managed policy, and of the inline policies of a role (aws-facts D)."""
@@ -57,10 +57,8 @@ def policies(
         UsageError: `no_decrypt` in a phase that writes: a SecureString is decrypted to be written.
     """
     if no_decrypt and phase is not PolicyPhase.PLAN:
-        message = (
-            f"`iam {phase.value}` cannot do without kms:Decrypt: a SecureString is decrypted to be written"
-        )
-        raise UsageError(message, "--no-decrypt goes with `iam plan`")
+        message = f"`iam {phase.value}` needs kms:Decrypt: a SecureString is decrypted before it is written"
+        raise UsageError(message, "use --no-decrypt with `iam plan` only")
     statements: dict[str, list[Statement]] = {}
     accounts: dict[str, str] = {}
     for spec in specs:
@@ -112,11 +110,10 @@ def too_long(policies: Sequence[Policy]) -> list[str]:
     for policy in policies:
         length = len(json.dumps(policy.document(), separators=(",", ":")))
         if length > MANAGED:
-            inline = f" (an inline one may have {INLINE:,})" if length <= INLINE else ""
+            inline = f" (an inline policy may have {INLINE:,})" if length <= INLINE else ""
             found.append(
-                f"the policy for {policy.identity} has {length:,} characters, and IAM takes {MANAGED:,} in a"
-                f" managed policy{inline}: fewer patterns in `parameters.include`, or roles of their own for"
-                " targets, make it shorter"
+                f"the policy for {policy.identity} has {length:,} characters, and a managed policy may have"
+                f" {MANAGED:,}{inline}: use fewer patterns in `parameters.include`, or a role for each target"
             )
     return found
 

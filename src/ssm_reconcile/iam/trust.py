@@ -54,7 +54,7 @@ class TrustedWorkflows:
             raise UsageError(f"{self.ids!r} is not OWNER_ID/REPO_ID, two numbers", remedy)
         for word in (self.environment, self.branch):
             if word is not None and not _WORD.fullmatch(word):
-                raise UsageError(f"{word!r} is no name of a branch or an environment: no wildcard, no colon")
+                raise UsageError(f"{word!r} is not a branch or an environment: no wildcard, no colon")
 
     @property
     def subjects(self) -> list[str]:

@@ -143,12 +143,11 @@ def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
 
 
 Pairs = tuple[tuple[str, str], ...]
-_LIMITS = Limits()
 
 
 def _replication(view: NodeView) -> Replication:
-    """The replication; every key of the schema lands in it."""
-    rates = tuple(sorted((key.text, value.number or 0.0) for key, value in view.at("rates").pairs()))
+    """Return the replication of a document without errors; each key of the schema has a field."""
+    rates = tuple(sorted((key.text, float(value.raw or 0)) for key, value in view.at("rates").pairs()))
     rules, tags = view.at("parameters"), view.at("tags")
     chosen = {key.text: value.text for key, value in view.pairs() if value.text is not None}
     return Replication(
@@ -210,7 +209,7 @@ def _target(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Target:
         name=view.at("name").text or access.region,
         access=access,
         account=view.at("account").text,
-        frozen=view.at("frozen").flag,
+        frozen=view.at("frozen").raw == "true",
         default_key=view.at("kms", "default").text,
         keys=_pairs(view.at("kms", "keys")),
         tier=TierMode(view.at("tier").text or TierMode.SAME),
@@ -242,15 +241,14 @@ def _rewrite(view: NodeView) -> Rewrite:
 
 
 def _limits(view: NodeView) -> Limits:
-    deletes, percent = view.at("max_deletes").integer, view.at("max_change_percent").integer
-    return Limits(
-        _LIMITS.max_deletes if deletes is None else deletes,
-        _LIMITS.max_change_percent if percent is None else percent,
-    )
+    default = Limits()
+    deletes = view.at("max_deletes").raw or default.max_deletes
+    percent = view.at("max_change_percent").raw or default.max_change_percent
+    return Limits(int(deletes), int(percent))
 
 
 def _limit_lines(view: NodeView) -> dict[str, Where]:
-    """Where each guard's number stands, or where one would write it."""
+    """Return the position of each limit in the spec, or the position to add it."""
     guards = view.at("guards")
     home = guards or view.at("name")
     found = {key: guards.at(key) for key in ("max_deletes", "max_change_percent")}

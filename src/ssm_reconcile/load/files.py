@@ -1,8 +1,8 @@
-"""Paths -> texts: files, directories and standard input, within bounds.
+"""Paths -> texts: files, directories and standard input, within limits.
 
-A directory means every `*.yaml` and `*.yml` file directly inside of it, sorted by name; files that
-begin with a dot are not meant. A link in it must lead to a file in it: a pull request could add one
-that leads anywhere. A file that is named twice is read once.
+A directory stands for every `*.yaml` and `*.yml` file directly inside, sorted by name; files whose name
+begins with a dot are skipped. A link in it must lead to a file inside: a pull request could add a link that
+leads anywhere. A file that is named twice is read once.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ SIZE_LIMIT = 1024 * 1024
 FILE_LIMIT = 100
 """Files of one load."""
 STDIN = "<stdin>"
-"""How standard input is called in positions."""
+"""The name of standard input in positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpecText:
-    """One file's text, under the name that positions show."""
+    """The text of one file, and the name of the file in positions."""
 
     file: str
     text: str
 
 
 def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) -> list[SpecText]:
-    """What the paths lead to, in order; what cannot be read is noted."""
+    """Return the texts of some paths, in order; a path that cannot be read is reported.
+
+    Args:
+        paths: Files and directories; `-` is standard input.
+        stdin: The text of standard input, None when it was not read.
+        findings: Collects the errors.
+    """
     found: list[SpecText] = []
     seen: set[str] = set()
     if not paths:
@@ -56,11 +62,11 @@ def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) 
 
 
 def _identity(path: str) -> str:
-    """What two paths to one file have in common."""
+    """Return a text that is equal for two paths to one file."""
     try:
         return path if path == "-" else os.path.realpath(path)
     except ValueError:
-        return path  # a zero byte or half a character: it will not open either
+        return path  # a zero byte or half a character: to open it fails too
 
 
 def _name(path: str) -> str:
@@ -88,7 +94,7 @@ def _directory(path: str, findings: SpecFindings) -> list[str]:
         if entry.startswith("."):
             continue
         file = folder / entry
-        if not _real(file).is_relative_to(root):
+        if not _link_target(file).is_relative_to(root):
             message = (
                 "this link leads out of the directory: put the file here, or name its path in the command"
             )
@@ -107,8 +113,8 @@ def _directory(path: str, findings: SpecFindings) -> list[str]:
     return found
 
 
-def _real(path: Path) -> Path:
-    """Where a path leads in the end; a link that runs in a circle leads nowhere."""
+def _link_target(path: Path) -> Path:
+    """Return the file that a path leads to; the root directory for a link in a circle."""
     try:
         return path.resolve()
     except (OSError, RuntimeError):

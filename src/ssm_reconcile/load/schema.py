@@ -100,8 +100,11 @@ class NodeView:
 
     @property
     def text_node(self) -> ScalarNode | None:
-        """The node if it is text."""
-        return self._scalar(ScalarKind.STRING)
+        """The node, None when it is not valid text."""
+        node = self.node
+        if self and isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING:
+            return node
+        return None
 
     @property
     def text(self) -> str | None:
@@ -110,26 +113,9 @@ class NodeView:
         return None if node is None else node.text
 
     @property
-    def integer(self) -> int | None:
-        """The whole number, None for any other value."""
-        node = self._scalar(ScalarKind.INTEGER)
-        return None if node is None else int(node.text)
-
-    @property
-    def number(self) -> float | None:
-        """The number, None for any other value."""
-        node = self._scalar(ScalarKind.INTEGER, ScalarKind.NUMBER)
-        return None if node is None else float(node.text)
-
-    @property
-    def flag(self) -> bool:
-        """Whether the value is `true`."""
-        node = self._scalar(ScalarKind.BOOLEAN)
-        return node is not None and node.text == "true"
-
-    def _scalar(self, *kinds: ScalarKind) -> ScalarNode | None:
-        node = self.node
-        return node if self and isinstance(node, ScalarNode) and node.kind in kinds else None
+    def raw(self) -> str | None:
+        """The text of a valid scalar of any type: `10`, `0.5` or `true`."""
+        return self.node.text if self and isinstance(self.node, ScalarNode) else None
 
 
 @dataclass(frozen=True, slots=True)

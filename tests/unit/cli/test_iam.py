@@ -105,7 +105,7 @@ def test_an_unknown_identity_and_another_format_are_wrong_usage(cli: Cli) -> Non
 
 
 @pytest.mark.parametrize(
-    ("patterns", "noted"), [(1, None), (12, "an inline one may have"), (80, "characters")]
+    ("patterns", "noted"), [(1, None), (12, "an inline policy may have"), (80, "characters")]
 )
 def test_a_policy_that_iam_would_not_take_is_noted(cli: Cli, patterns: int, noted: str | None) -> None:
     include = ", ".join(f'"/team-{number:02}/**"' for number in range(patterns))
@@ -113,9 +113,9 @@ def test_a_policy_that_iam_would_not_take_is_noted(cli: Cli, patterns: int, note
     said = cli("iam", "apply", "--format", "cloudformation")
     assert said.exit_code == 0
     assert json.loads(said.stdout)["Resources"]
-    assert ("6,144 in a managed policy" in said.stderr) is (noted is not None)
+    assert ("a managed policy may have 6,144" in said.stderr) is (noted is not None)
     assert (noted or "") in said.stderr
-    assert ("inline" in said.stderr) is (noted == "an inline one may have")
+    assert ("inline" in said.stderr) is (noted == "an inline policy may have")
     assert cli("iam", "apply", "-q").stderr == ""
 
 
