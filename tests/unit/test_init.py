@@ -1,4 +1,4 @@
-"""What a proposal rests on: looks at values, and patterns for names."""
+"""The parts of a proposal: ties to a region, patterns for names, and the relation of existing parameters."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssm_reconcile.init.paths import (
+from ssm_reconcile.init import (
+    InitChoices,
+    as_pattern,
     cover,
     cover_within,
-    parts_of,
-    speakable,
-    spoken,
+    exact_names,
+    paths_below,
+    propose_valid,
     top_paths,
 )
-from ssm_reconcile.init.survey import End, Likeness, survey
+from ssm_reconcile.init.survey import Likeness, survey
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, RegionTie
+from ssm_reconcile.places import Places
+from ssm_reconcile.session import Session
 from ssm_reconcile.shape import region_tie, remaining_tie
-from ssm_reconcile.spec import Glob
+from ssm_reconcile.spec import Glob, Run
 from tests.builders import Stage, unwatched
 from tests.fake_aws.store import Memory
 
@@ -128,8 +132,8 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
     names = ["/acme/a/1", "/acme/b/1", "/acme/c"]
     whole = top_paths(names)
     assert [path.pattern for path in whole] == ["/acme/**"]
-    assert [path.pattern for path in parts_of(whole, names)] == ["/acme/*", "/acme/a/**", "/acme/b/**"]
-    assert parts_of(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == ()
+    assert [path.pattern for path in paths_below(whole, names)] == ["/acme/*", "/acme/a/**", "/acme/b/**"]
+    assert paths_below(top_paths([*names, "/b/x"]), [*names, "/b/x"]) == ()
 
 
 @pytest.mark.parametrize(
@@ -144,18 +148,18 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
     ],
 )
 def test_a_name_that_no_rule_may_hold_is_said_with_stars(name: str, said: str) -> None:
-    assert spoken(name) == said
+    assert as_pattern(name) == said
     assert Glob(said).matches(name)
 
 
 def test_a_name_is_left_to_the_plan_where_its_stars_would_mean_another_one() -> None:
     every = ("/a/*", "/a/b", "/a/x y", "/c/d e")
-    assert speakable({"/a/*", "/a/x y", "/c/d e"}, every) == {"/a/x y", "/c/d e"}
-    assert speakable({"/a/*", "/a/b", "/a/x y"}, every) == {"/a/*", "/a/b", "/a/x y"}
+    assert exact_names({"/a/*", "/a/x y", "/c/d e"}, every) == {"/a/x y", "/c/d e"}
+    assert exact_names({"/a/*", "/a/b", "/a/x y"}, every) == {"/a/*", "/a/b", "/a/x y"}
 
 
-class TestSecretsThatAreThereAlready:
-    """Compared with decryption: the same value under the key that the source's key is mapped to."""
+class TestExistingSecrets:
+    """SecureStrings that a target already has, compared with decryption."""
 
     @pytest.mark.parametrize(
         ("source_key", "target_key", "likeness"),
@@ -165,11 +169,12 @@ class TestSecretsThatAreThereAlready:
             ("alias/app", None, Likeness.SAME_VALUE),
             (None, None, Likeness.IDENTICAL),
             (None, "alias/app", Likeness.SAME_VALUE),
-            ("alias/only-here", "alias/app", Likeness.SAME_VALUE),
-            ("alias/only-here", None, Likeness.IDENTICAL),
+            ("alias/only-here", "alias/app", None),  # left out: its key has no counterpart
         ],
     )
-    def test_the_key_counts(self, source_key: str | None, target_key: str | None, likeness: Likeness) -> None:
+    def test_the_key_counts(
+        self, source_key: str | None, target_key: str | None, likeness: Likeness | None
+    ) -> None:
         stage = self.staged()
         stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key or MANAGED_KEY)
         stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key or MANAGED_KEY)
@@ -186,11 +191,11 @@ class TestSecretsThatAreThereAlready:
             ({}, {"tags": {"team": "a"}}, Likeness.SAME_VALUE),
             ({"tags": {"team": "a"}}, {"tags": {"team": "b"}}, Likeness.SAME_VALUE),
             ({"tags": {"team": "a"}}, {"tags": {"team": "a"}}, Likeness.IDENTICAL),
-            ({"tags": {"skip_sync": "x"}}, {}, Likeness.IDENTICAL),
+            ({"tags": {"skip_sync": "x"}}, {}, None),  # skipped
         ],
     )
     def test_all_that_is_replicated_counts(
-        self, here: dict[str, Any], there: dict[str, Any], likeness: Likeness
+        self, here: dict[str, Any], there: dict[str, Any], likeness: Likeness | None
     ) -> None:
         stage = self.staged()
         stage.world.put(stage.here, "/p/a", "s", SECURE, **here)
@@ -220,14 +225,22 @@ class TestSecretsThatAreThereAlready:
         stage.world.add_key(stage.here, "alias/only-here")
         return stage
 
-    def compared(self, stage: Stage, name: str = "/p/a", *, decrypt: bool = True) -> Likeness:
+    def compared(self, stage: Stage, name: str = "/p/a", *, decrypt: bool = True) -> Likeness | None:
+        stage.world.put(stage.here, "/p/other", "v")
         memory = Memory(stage.world)
         here, there = Access("us-east-1"), Access("us-east-2")
-        seen = survey(
-            End("source", here, memory.connect(here)),
-            [End("us-east-2", there, memory.connect(there))],
-            b"k" * 32,
-            unwatched,
-            compare_secrets=decrypt,
-        )
-        return seen.targets[0].compared[name]
+        places = Places({access: memory.connect(access) for access in (here, there)})
+        found = survey(here, {"us-east-2": there}, places, unwatched)
+        session = Session(places, Run(), stage.clock, unwatched)
+        proposal = propose_valid(found, InitChoices(), session, compare_secrets=decrypt)
+        return proposal.likeness["us-east-2"].get(name)
+
+
+def test_secrets_that_a_target_has_not_are_not_decrypted() -> None:
+    stage = Stage()
+    stage.world.put(stage.here, "/p/both", "s", SECURE)
+    stage.world.put(stage.there, "/p/both", "s", SECURE)
+    stage.world.put(stage.here, "/p/new", "s", SECURE)
+    assert TestExistingSecrets().compared(stage, "/p/both") is Likeness.IDENTICAL
+    reads = [call for call in stage.world.calls if call.operation == "GetParameters"]
+    assert "/p/new" not in {name for call in reads for name in call.names}

@@ -1,63 +1,79 @@
-"""What was seen of a source and its targets -> a proposed spec, with the numbers that speak for it.
+"""A survey of a source and its targets -> a proposed spec, with the numbers that justify it.
 
-    survey   readers -> what is there
-    paths    names -> few patterns                 text    a proposal -> commented YAML
-    replicas targets -> warnings about replicas of another spec
+survey.py  opened places -> the parameters, keys and region ties
+text.py    a proposal -> commented YAML
 
-What is proposed is what does no harm: nothing is overwritten, a value that would be wrong elsewhere is
-rewritten or left out, and a secret whose key has no counterpart in a target is left out until somebody
-says which key to use. All of it is text to be read and changed.
+A proposal is safe to apply: nothing is overwritten, a value that would be wrong in another region is
+rewritten or left out, and a secret is left out until its key has a counterpart in every target. It is
+tried before it is written: the loader reads it, and a plan over the survey's listings finds what a target
+cannot take. Those names are left out, with the reason.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from ssm_reconcile.init.paths import Path, cover_within, parts_of, speakable, top_paths
-from ssm_reconcile.init.replicas import foreign_replicas
-from ssm_reconcile.init.survey import End, Likeness, Survey, survey
-from ssm_reconcile.model import RegionTie
+from ssm_reconcile import reconcile
+from ssm_reconcile.diff.case import cases
+from ssm_reconcile.errors import SpecError, UsageError
+from ssm_reconcile.init.survey import Likeness, Survey, likeness_of
+from ssm_reconcile.init.text import spec_text
+from ssm_reconcile.load import load_text
+from ssm_reconcile.model import RegionTie, canonical
+from ssm_reconcile.plan import ReplicationPlan
+from ssm_reconcile.record import OWNER, is_replica, record_of
+from ssm_reconcile.session import Session
+from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.skip_tag import SkipMode, SkipSync
-from ssm_reconcile.spec import AdoptMode, Glob
-
-__all__ = ["End", "Likeness", "Proposal", "Survey", "Wishes", "offered", "propose", "survey"]
+from ssm_reconcile.spec import AdoptMode, Glob, Replication
+from ssm_reconcile.wording import counted
 
 SKIP_TAG = "skip_sync"
-PATTERNS = 150
-"""For one reason: a spec holds 200 rewrites and 1,000 excludes, and nobody reads more than this."""
+MOST_PATTERNS = 150
+"""Patterns for one reason; a spec holds 200 rewrites and 1,000 excludes, and a person has to read them."""
+MOST_OFFERED = 12
+"""Paths that are offered for a choice."""
+TRIES = 5
+"""Most trial plans. The second finds nothing new, unless an exclude changes which rules apply."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What somebody has decided already. `keys`: the key to use in all targets, by source key."""
+class PathCount:
+    """A pattern, and the number of names that match it."""
+
+    pattern: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitChoices:
+    """The choices of the user. `keys` maps a key of the source to the key for all targets.
+
+    `default_name` is used where `name` is None.
+    """
 
     name: str | None = None
     id: str = ""
-    fallback: str = "main"
-    """The name if none is given: that of the repository or folder."""
+    default_name: str = "main"
     include: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Names that are left out, and why: patterns, and how many parameters."""
+    """Names that are excluded for one reason. No `paths`: too many to list, so they stay included."""
 
     why: str
-    paths: tuple[Path, ...]
+    paths: tuple[PathCount, ...]
     count: int
-
-    @property
-    def too_many(self) -> bool:
-        """Whether they are too many to be listed, so that they are not left out after all."""
-        return not self.paths
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """One source key: how many secrets it encrypts, and the key in each target (none: not known)."""
+    """One key of the source: the number of its SecureStrings, and the key in each target where known."""
 
     source: str
     count: int
@@ -67,157 +83,325 @@ class KeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Everything that the text says."""
+    """A proposed spec, with its numbers.
+
+    Attributes:
+        include: The patterns of the spec.
+        parts: The levels below a single pattern, for information.
+        not_included: Paths that no pattern of the user includes completely.
+        skips: Skipped addresses as a plan counts them: a parameter counts once for each target.
+        likeness: By target name, the relation of each selected name that the target already has.
+        foreign: Warnings about replicas that a plan of the spec reports as `foreign`.
+        near_misses: Tag keys that are almost the skip tag, with the number of their parameters.
+    """
 
     name: str
     id: str
     survey: Survey
-    include: tuple[Path, ...]
-    parts: tuple[Path, ...]
-    left_out: tuple[Path, ...]
+    include: tuple[PathCount, ...]
+    parts: tuple[PathCount, ...]
+    not_included: tuple[PathCount, ...]
     selected: int
     excluded: tuple[Excluded, ...]
     keys: tuple[KeyEntry, ...]
-    rewrites: tuple[Path, ...]
-    skip_mode: str
+    rewrites: tuple[PathCount, ...]
+    skip_mode: SkipMode
     skipped: int
     skips: int
-    """Skipped addresses, as a plan counts them: a parameter counts once for each target."""
-    adopt: AdoptMode
-    numbers: Mapping[str, Mapping[Likeness, int]]
+    likeness: Mapping[str, Mapping[str, Likeness]]
     foreign: tuple[str, ...] = ()
-    """Warnings about replicas that a plan of the proposed spec reports as `foreign`."""
     near_misses: tuple[tuple[str, int], ...] = ()
-    """Tag keys that are almost the skip tag, with the number of parameters that carry each."""
+
+    def numbers(self, target: str) -> Counter[Likeness]:
+        """Return the number of selected names with each relation in a target."""
+        return Counter(self.likeness.get(target, {}).values())
+
+    @property
+    def adopt(self) -> AdoptMode:
+        """The narrowest mode that adopts each existing parameter with the same value."""
+        found = {one for every in self.likeness.values() for one in every.values()}
+        loose = {Likeness.SAME_VALUE, Likeness.SHAPED, Likeness.UNKNOWN}
+        return AdoptMode.SAME_VALUE if found & loose else AdoptMode.IDENTICAL
 
 
-def offered(seen: Survey) -> tuple[Path, ...]:
-    """The paths that somebody may choose from."""
-    tops = top_paths(seen.names)
-    return parts_of(tops, seen.names) or tops
+def propose_valid(
+    found: Survey, choices: InitChoices, session: Session, *, compare_secrets: bool = False
+) -> Proposal:
+    """Return a proposal that the loader reads, and in whose plan nothing is invalid.
+
+    Args:
+        found: The survey.
+        choices: The choices of the user.
+        session: The places of the survey. Their values are read again, to be compared.
+        compare_secrets: Decrypt the SecureStrings that a target has as well.
+
+    Raises:
+        UsageError: No parameter is selected, or the choices do not make a spec.
+    """
+    listings = {found.access: found.listing, **{one.access: one.listing for one in found.targets}}
+    scope = reconcile.PlanScope(listings)
+    plain = replace(session, run=replace(session.run, no_decrypt=True, adopt=AdoptMode.SAME_VALUE))
+    problems: dict[str, str] = {}
+    proposal = propose(found, choices)
+    if not proposal.selected:
+        raise UsageError("no parameter is selected", "look at the patterns of --include, and at the region")
+
+    def plan_proposal() -> tuple[Replication, ReplicationPlan, Mapping[str, TargetInput]]:
+        try:
+            (spec,) = load_text(spec_text(proposal, session.clock.now())).replications
+        except SpecError as error:
+            raise UsageError(f"no spec can be made of that: {error.findings[0].message}") from None
+        return spec, *reconcile.look_closely(spec, plain, scope)
+
+    spec, part, inputs = plan_proposal()
+    for _ in range(TRIES - 1):
+        invalid = {one.name: "; ".join(one.reasons) for one in part.others if one.counted == "invalid"}
+        if not invalid:
+            break
+        problems |= invalid
+        proposal = propose(found, choices, problems)
+        spec, part, inputs = plan_proposal()
+    if compare_secrets:
+        existing = {(spec.name, name): frozenset(_likeness(target)) for name, target in inputs.items()}
+        decrypting = replace(plain, run=replace(plain.run, no_decrypt=False))
+        _, inputs = reconcile.look_closely(spec, decrypting, replace(scope, addresses=existing))
+    return replace(proposal, likeness={name: _likeness(target) for name, target in inputs.items()})
 
 
-def propose(seen: Survey, wishes: Wishes, trouble: Mapping[str, str] | None = None) -> Proposal:
-    """A spec for what was seen. `trouble`: names that a target cannot take, and why (a trial plan tells)."""
-    every = seen.names
+def _likeness(target: TargetInput) -> dict[str, Likeness]:
+    """Return the relation of each parameter of a target to its source; for parameters that both have."""
+    return {
+        case.address: likeness_of(case)
+        for case in cases(target.context, target.desired)
+        if case.live is not None and case.desired is not None and not case.desired.skip
+    }
+
+
+def offered_paths(found: Survey) -> tuple[PathCount, ...]:
+    """Return the paths among which the user may choose."""
+    tops = top_paths(found.names)
+    return paths_below(tops, found.names) or tops
+
+
+def propose(found: Survey, choices: InitChoices, problems: Mapping[str, str] | None = None) -> Proposal:
+    """Return a proposal without a trial; `problems`: names that a target cannot take, and why."""
+    every = found.names
     tops = top_paths(every)
-    globs = [Glob(text) for text in wishes.include] or [Glob(path.pattern) for path in tops]
+    globs = [Glob(text) for text in choices.include] or [Glob(path.pattern) for path in tops]
     chosen = [name for name in every if any(glob.matches(name) for glob in globs)]
-    include = tuple(Path(glob.text, sum(glob.matches(name) for name in every)) for glob in globs)
     rest = set(every) - set(chosen)
-    skipped = [name for name in chosen if SKIP_TAG in seen.listing.tags_of(name)]
-    almost = Counter(
+    skipped = [name for name in chosen if SKIP_TAG in found.listing.tags_of(name)]
+    near_misses = Counter(
         key
         for name in chosen
         if name not in skipped
-        for key in SkipSync(SKIP_TAG).near_misses(seen.listing.tags_of(name))
+        for key in SkipSync(SKIP_TAG).near_misses(found.listing.tags_of(name))
     )
     open_names = [name for name in chosen if name not in skipped]
-    excluded, gone = _exclusions(seen, wishes, open_names, every, trouble or {})
+    excluded, gone = _exclusions(found, choices, open_names, problems or {})
     kept = [name for name in open_names if name not in gone]
-    skip = SkipSync(SKIP_TAG, SkipMode(_skip_mode(seen, skipped)))
+    skip = SkipSync(SKIP_TAG, _skip_mode(found, skipped))
+    name = choices.name or choices.default_name
     return Proposal(
-        name=wishes.name or wishes.fallback,
-        id=wishes.id,
-        survey=seen,
-        include=include,
-        parts=() if wishes.include else parts_of(tops, every),
-        left_out=tuple(path for path in tops if rest and _any(path, rest)) if wishes.include else (),
+        name=name,
+        id=choices.id,
+        survey=found,
+        include=tuple(PathCount(glob.text, sum(glob.matches(name) for name in every)) for glob in globs),
+        parts=() if choices.include else paths_below(tops, every),
+        not_included=tuple(
+            path for path in tops if choices.include and any(map(Glob(path.pattern).matches, rest))
+        ),
         selected=len(kept),
         excluded=excluded,
-        keys=_keys(seen, wishes, chosen),
-        rewrites=_rewrites(seen, kept, every),
-        skip_mode=skip.mode.value,
+        keys=_keys(found, choices, chosen),
+        rewrites=_rewrites(found, kept),
+        skip_mode=skip.mode,
         skipped=len(skipped),
-        skips=sum(skip.applies(seen.listing.tags_of(n), one.name) for n in skipped for one in seen.targets),
-        foreign=tuple(foreign_replicas(seen, wishes.name or wishes.fallback)),
-        near_misses=tuple(sorted(almost.items())),
-        adopt=_adopt(seen, kept),
-        numbers={
-            one.name: Counter(one.compared[n] for n in kept if n in one.compared) for one in seen.targets
-        },
+        skips=sum(skip.applies(found.listing.tags_of(n), one.name) for n in skipped for one in found.targets),
+        likeness={},
+        foreign=tuple(foreign_replicas(found, name)),
+        near_misses=tuple(sorted(near_misses.items())),
     )
-
-
-def _any(path: Path, names: Iterable[str]) -> bool:
-    glob = Glob(path.pattern)
-    return any(glob.matches(name) for name in names)
 
 
 def _exclusions(
-    seen: Survey, wishes: Wishes, names: list[str], every: tuple[str, ...], trouble: Mapping[str, str]
+    found: Survey, choices: InitChoices, names: list[str], problems: Mapping[str, str]
 ) -> tuple[tuple[Excluded, ...], set[str]]:
-    """What is left out for each reason; a name for the first that fits."""
-    region = seen.listing.place.region
-    mark_former_secret = {
-        key for entry in _keys(seen, wishes, names) if not _complete(entry, seen) for key in [entry.source]
-    }
+    """Return the excluded names by reason, and all of them; a name counts for its first reason."""
+    region = found.listing.place.region
+    keyless = [
+        entry.source
+        for entry in _keys(found, choices, names)
+        if any(one.name not in entry.targets for one in found.targets)
+    ]
     reasons = {
         "named for the region: parameters of one region only, by the look of it": [
             name for name in names if region in name
         ],
         "made by the CDK for its own region": [n for n in names if n.startswith("/cdk-bootstrap/")],
         "values with ids of one region (AMI, VPC, subnet, ...): elsewhere they have others": [
-            name for name in names if seen.looks.get(name) is RegionTie.ID
+            name for name in names if found.ties.get(name) is RegionTie.ID
         ],
         "values with ARNs of generated names (keys, certificates, ...): elsewhere they have others": [
-            name for name in names if seen.looks.get(name) is RegionTie.ARN
+            name for name in names if found.ties.get(name) is RegionTie.ARN
         ],
         **{
             f"{key} has no counterpart in every target: name one under kms, then remove this": [
-                name for name in names if seen.keys.get(name) == key
+                name for name in names if found.keys.get(name) == key
             ]
-            for key in sorted(mark_former_secret)
+            for key in keyless
         },
-        **{why: [n for n in names if trouble.get(n) == why] for why in sorted(set(trouble.values()))},
+        **{why: [n for n in names if problems.get(n) == why] for why in sorted(set(problems.values()))},
     }
     gone: set[str] = set()
-    found = []
+    excluded = []
     for why, matching in reasons.items():
-        fresh = speakable(set(matching) - gone, every)
-        if fresh:
-            paths = cover_within(fresh, every, PATTERNS)
-            found.append(Excluded(why, paths or (), len(fresh)))
-            gone |= fresh if paths else set()
-    return tuple(found), gone
+        new = exact_names(set(matching) - gone, found.names)
+        if new:
+            paths = cover_within(new, found.names, MOST_PATTERNS) or ()
+            excluded.append(Excluded(why, paths, len(new)))
+            gone |= new if paths else set()
+    return tuple(excluded), gone
 
 
-def _complete(entry: KeyEntry, seen: Survey) -> bool:
-    return all(one.name in entry.targets for one in seen.targets)
-
-
-def _keys(seen: Survey, wishes: Wishes, names: Iterable[str]) -> tuple[KeyEntry, ...]:
-    """The customer keys of some parameters, each with its counterpart where one is known."""
-    counts = Counter(seen.keys[name] for name in names if name in seen.keys)
+def _keys(found: Survey, choices: InitChoices, names: Iterable[str]) -> tuple[KeyEntry, ...]:
+    """Return the customer managed keys of some parameters, each with its counterparts."""
+    counts = Counter(found.keys[name] for name in names if name in found.keys)
     entries = []
     for key, count in sorted(counts.items()):
-        known = seen.ring.keys.get(key)
-        given = wishes.keys.get(key)
-        targets = {one.name: given or one.keys.get(key, "") for one in seen.targets}
+        known = found.ring.keys.get(key)
+        given = choices.keys.get(key)
+        targets = {one.name: given or one.keys.get(key, "") for one in found.targets}
         note = "given" if given else "a multi-Region key" if known and known.multi_region else ""
         entries.append(KeyEntry(key, count, {name: ref for name, ref in targets.items() if ref}, note))
     return tuple(entries)
 
 
-def _rewrites(seen: Survey, names: Iterable[str], every: tuple[str, ...]) -> tuple[Path, ...]:
-    """Patterns of values that name the region; all names where the patterns would be too many."""
-    regional = speakable((name for name in names if seen.looks.get(name) is RegionTie.REGION), every)
-    found = cover_within(regional, every, PATTERNS)
-    return (Path("/**", len(regional)),) if found is None else found
+def _rewrites(found: Survey, names: Iterable[str]) -> tuple[PathCount, ...]:
+    """Return the patterns of values that name the region; `/**` where there would be too many."""
+    regional = exact_names((name for name in names if found.ties.get(name) is RegionTie.REGION), found.names)
+    paths = cover_within(regional, found.names, MOST_PATTERNS)
+    return (PathCount("/**", len(regional)),) if paths is None else paths
 
 
-def _skip_mode(seen: Survey, names: Iterable[str]) -> str:
-    """`targets` where every value of the tag names targets, otherwise any value counts."""
-    words = [
-        seen.listing.tags_of(name)[SKIP_TAG].replace(":", " ").replace(",", " ").split() for name in names
+def _skip_mode(found: Survey, names: Iterable[str]) -> SkipMode:
+    """Return TARGETS if every value of the skip tag names targets, otherwise ANY."""
+    values = [
+        found.listing.tags_of(name)[SKIP_TAG].replace(":", " ").replace(",", " ").split() for name in names
     ]
-    known = {one.name for one in seen.targets}
-    named = words and all(one and set(one) <= known for one in words)
-    return "targets" if named else "any"
+    known = {one.name for one in found.targets}
+    named = values and all(value and set(value) <= known for value in values)
+    return SkipMode.TARGETS if named else SkipMode.ANY
 
 
-def _adopt(seen: Survey, names: Iterable[str]) -> AdoptMode:
-    """As much as is needed to take over what has the same value, and never more."""
-    found = {one.compared.get(name) for one in seen.targets for name in names}
-    loose = {Likeness.SAME_VALUE, Likeness.SHAPED, Likeness.UNKNOWN}
-    return AdoptMode.SAME_VALUE if found & loose else AdoptMode.IDENTICAL
+def foreign_replicas(found: Survey, name: str) -> Iterator[str]:
+    """Yield a warning for each owner of replicas that a new spec of that name would report as `foreign`.
+
+    The new spec has a new id, and often a new name. Replicas of the same name without an id are left out:
+    an apply records the new id.
+    """
+    counts: Counter[str] = Counter()
+    for one in found.targets:
+        for address in one.listing.parameters:
+            tags, arn = one.listing.tags_of(address), one.listing.arn(address)
+            owner, _, place = tags.get(OWNER, "").rpartition("@")
+            if place != str(found.listing.place) or not is_replica(tags, arn):
+                continue
+            record = record_of(tags)
+            if owner != name or (record is not None and record.id_digest(arn)):
+                counts[owner] += 1
+    for owner, count in sorted(counts.items()):
+        earlier = "" if owner == name else f", or list {owner} in `previous_names`"
+        yield (
+            f"The targets hold {counted(count, 'replica')} of {owner} from this source. With this `name` and"
+            f" `id`, a plan reports them as conflicts (`foreign`). To take over from the spec that wrote"
+            f" them: write its `name: {owner}`{earlier}; write its `id`, or list that in"
+            " `previous_ids`. The id is in that spec only; it cannot be read from the"
+            " replicas. A spec without an `id` needs no entry."
+        )
+
+
+_NOT_IN_RULES = re.compile(r"[^A-Za-z0-9_.-]+")
+"""Characters that a pattern cannot hold. AWS refuses them in names; an imitation of AWS may not."""
+
+
+def as_pattern(path: str) -> str:
+    """Return a name, or the start of one, as a pattern: `*` for characters that a pattern cannot hold."""
+    return "/".join(_NOT_IN_RULES.sub("*", level) for level in path.split("/"))
+
+
+def exact_names(names: Iterable[str], every: Iterable[str]) -> set[str]:
+    """Return the names whose pattern matches no other name."""
+    found = set(names)
+    for name in sorted(found):
+        pattern = as_pattern(canonical(name))
+        if "*" in pattern:
+            glob = Glob(pattern)
+            if any(other not in found and glob.matches(other) for other in every):
+                found.discard(name)
+    return found
+
+
+def top_paths(names: Iterable[str]) -> tuple[PathCount, ...]:
+    """Return the top levels as patterns, which also match parameters that are created there later."""
+    return tuple(_at_depth(sorted({canonical(name) for name in names}), 1))
+
+
+def paths_below(paths: Sequence[PathCount], names: Iterable[str]) -> tuple[PathCount, ...]:
+    """Return the second levels if all names are below one path, and if there are few of them."""
+    if len(paths) != 1:
+        return ()
+    below = _at_depth(sorted({canonical(name) for name in names}), 2)
+    return tuple(below) if 1 < len(below) <= MOST_OFFERED else ()
+
+
+def _at_depth(names: Sequence[str], depth: int) -> list[PathCount]:
+    """Return a pattern for each path of that many levels: `/a/**`, or `/a/*` for names that end above."""
+    counts: dict[str, int] = {}
+    for name in names:
+        levels = name[1:].split("/")
+        parents = levels[: min(depth, len(levels) - 1)]
+        end = "**" if len(parents) == depth else "*"
+        pattern = as_pattern("/" + "/".join(parents)).rstrip("/") + f"/{end}"
+        counts[pattern] = counts.get(pattern, 0) + 1
+    return [PathCount(pattern, count) for pattern, count in sorted(counts.items())]
+
+
+def cover(chosen: Iterable[str], every: Iterable[str]) -> tuple[PathCount, ...]:
+    """Return few patterns that match all chosen names and no other name."""
+    wanted = {canonical(name) for name in chosen}
+    chosen_below = Counter(path for name in wanted for path in _parents(name))
+    everything = wanted | {canonical(name) for name in every}
+    all_below = Counter(path for name in everything for path in _parents(name))
+    found: dict[str, int] = {}
+    for name in sorted(wanted):
+        whole = next((path for path in _parents(name) if 1 < chosen_below[path] == all_below[path]), None)
+        pattern = as_pattern(name) if whole is None else f"{as_pattern(whole)}/**"
+        found[pattern] = found.get(pattern, 0) + 1
+    return tuple(PathCount(pattern, count) for pattern, count in found.items())
+
+
+def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> tuple[PathCount, ...] | None:
+    """Return patterns as `cover` does, or by last levels if these are fewer; None if all are too many."""
+    names, everything = {canonical(name) for name in chosen}, {canonical(name) for name in every}
+    exact = cover(names, everything)
+    if len(exact) <= limit // 4:
+        return exact
+    chosen_last = Counter(_last(name) for name in names)
+    all_last = Counter(_last(name) for name in everything)
+    whole = {last for last, count in all_last.items() if count == chosen_last[last]}
+    rest = {name for name in names if _last(name) not in whole}
+    by_last = [PathCount(f"/**/{as_pattern(last)}", chosen_last[last]) for last in sorted(whole) if last]
+    shorter = (*by_last, *cover(rest, everything))
+    best = min(exact, shorter, key=len)
+    return best if len(best) <= limit else None
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _parents(name: str) -> list[str]:
+    """Return the paths above a name, the shortest first, without the root."""
+    levels = name.split("/")
+    return ["/".join(levels[:depth]) for depth in range(2, len(levels))]

@@ -1,7 +1,6 @@
-"""A proposal -> `replication.yaml`: what was found, what is proposed and why, in comments beside each key.
+"""A proposal -> the text of `replication.yaml`, with the reason for each key in a comment beside it. Pure.
 
-The text is YAML that our own loader takes; names and patterns are quoted, and what others wrote is made
-printable before it gets into a comment.
+Names and patterns are quoted. Text from AWS is escaped before it stands in a comment.
 """
 
 from __future__ import annotations
@@ -10,21 +9,25 @@ import json
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from ssm_reconcile.init import Proposal
-from ssm_reconcile.init.survey import Likeness, Seen
+from ssm_reconcile.init.survey import Likeness, SurveyedTarget
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.skip_tag import SkipMode
 from ssm_reconcile.spec import AdoptMode
 from ssm_reconcile.wording import counted
 
+if TYPE_CHECKING:
+    from ssm_reconcile.init import Proposal
+
 COLUMN = 32
-"""Where comments beside a key begin."""
+"""Column of the comments beside a key."""
 WIDTH = 100
 
 
 def spec_text(proposal: Proposal, created: datetime) -> str:
-    """The whole file. `created` is timezone-aware."""
+    """Return the whole file; `created` is timezone-aware."""
     parts = [
         _head(proposal, created),
         _places(proposal),
@@ -37,13 +40,13 @@ def spec_text(proposal: Proposal, created: datetime) -> str:
     return "\n\n".join("\n".join(part) for part in map(list, parts) if part) + "\n"
 
 
-def _beside(text: str, said: str = "") -> str:
-    return f"{text:<{COLUMN - 1}} # {said}" if said else text
+def _beside(text: str, comment: str = "") -> str:
+    return f"{text:<{COLUMN - 1}} # {comment}" if comment else text
 
 
-def _comment(said: str, indent: int = 0) -> Iterator[str]:
+def _comment(text: str, indent: int = 0) -> Iterator[str]:
     yield from textwrap.wrap(
-        visible(said),
+        visible(text),
         WIDTH,
         initial_indent=" " * indent + "# ",
         subsequent_indent=" " * indent + "# ",
@@ -57,14 +60,12 @@ def _quoted(text: str) -> str:
 
 
 def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
-    seen = proposal.survey
-    places = ", ".join([str(seen.listing.place), *(str(one.place) for one in seen.targets)])
+    found = proposal.survey
+    places = ", ".join([str(found.listing.place), *(str(one.listing.place) for one in found.targets)])
     yield "# yaml-language-server: $schema=./replication.schema.json"
     yield "# (your editor completes and checks this file: ssm-reconcile schema > replication.schema.json)"
     yield "#"
-    yield from _comment(
-        f"Proposed by `ssm-reconcile init` on {created:%Y-%m-%d} from what it saw in {places}."
-    )
+    yield from _comment(f"Proposed by `ssm-reconcile init` on {created:%Y-%m-%d} from {places}.")
     yield from _comment("Read it, change it, then: ssm-reconcile validate, and ssm-reconcile plan.")
     for warning in proposal.foreign:
         yield "#"
@@ -77,27 +78,29 @@ def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
 
 
 def _places(proposal: Proposal) -> Iterator[str]:
-    seen = proposal.survey
+    found = proposal.survey
     yield "source:"
-    yield from _place(seen.access, seen.listing.place, "  ", "  ")
+    yield from _place(found.access, found.listing.place, "  ", "  ")
     yield "targets:"
     for one in proposal.survey.targets:
         first, rest = "  - ", "    "
-        if one.name != one.place.region:
+        if one.name != one.listing.place.region:
             yield f"{first}name: {one.name}"
             first = rest
         yield from _place(
             one.access,
-            one.place,
+            one.listing.place,
             first,
             rest,
             f"holds {counted(len(one.listing.parameters), 'parameter')} now",
         )
 
 
-def _place(access: Access, place: Place, first: str, rest: str, said: str = "") -> Iterator[str]:
-    yield _beside(f"{first}region: {access.region}", said)
-    yield _beside(f'{rest}account: "{place.account}"', "" if said else "refuse to work in any other account")
+def _place(access: Access, place: Place, first: str, rest: str, comment: str = "") -> Iterator[str]:
+    yield _beside(f"{first}region: {access.region}", comment)
+    yield _beside(
+        f'{rest}account: "{place.account}"', "" if comment else "refuse to work in any other account"
+    )
     if access.role_arn:
         yield f"{rest}role_arn: {_quoted(access.role_arn)}"
     if access.external_id:
@@ -114,15 +117,15 @@ def _parameters(proposal: Proposal) -> Iterator[str]:
         yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}")
     for path in proposal.parts:
         yield _beside(f"    #   {visible(path.pattern)}", f"{path.count:,} of them")
-    for path in proposal.left_out:
+    for path in proposal.not_included:
         yield _beside(f"    # - {_quoted(path.pattern)}", f"{path.count:,}, left out in whole or in part")
     if not proposal.excluded:
         return
-    some = any(excluded.paths for excluded in proposal.excluded)
-    yield _beside("  exclude:" if some else "  exclude: []", "wins over include")
+    any_listed = any(excluded.paths for excluded in proposal.excluded)
+    yield _beside("  exclude:" if any_listed else "  exclude: []", "wins over include")
     for excluded in proposal.excluded:
-        late = ": too many to list here, so NOT left out; look at them" if excluded.too_many else ""
-        yield from _comment(f"{excluded.why} ({excluded.count:,}){late}", 4)
+        note = "" if excluded.paths else ": too many to list here, so NOT left out; look at them"
+        yield from _comment(f"{excluded.why} ({excluded.count:,}){note}", 4)
         for path in excluded.paths:
             yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}" if path.count > 1 else "")
 
@@ -131,8 +134,12 @@ def _skip_sync(proposal: Proposal) -> Iterator[str]:
     found = counted(proposal.skipped, "parameter") + (" carries" if proposal.skipped == 1 else " carry")
     yield _beside("skip_sync:", f"what carries this tag stays where it is: {found} it now")
     yield "  tag: skip_sync"
-    what = "its value names the targets to skip" if proposal.skip_mode == "targets" else "whatever its value"
-    yield _beside(f"  values: {proposal.skip_mode}", what)
+    what = (
+        "its value names the targets to skip"
+        if proposal.skip_mode is SkipMode.TARGETS
+        else "whatever its value"
+    )
+    yield _beside(f"  values: {proposal.skip_mode.value}", what)
     if proposal.near_misses:
         counts = ", ".join(f"{key} ({count:,})" for key, count in proposal.near_misses)
         yield from _comment(
@@ -143,7 +150,7 @@ def _skip_sync(proposal: Proposal) -> Iterator[str]:
 
 
 def _kms(proposal: Proposal) -> Iterator[str]:
-    """The map, and as comments what is not known yet."""
+    """Yield the map of keys; a key without a known counterpart is a comment."""
     known = [entry for entry in proposal.keys if entry.targets]
     if not proposal.keys:
         yield "# No customer KMS key is in use: secrets go to the AWS managed key of each target."
@@ -152,11 +159,11 @@ def _kms(proposal: Proposal) -> Iterator[str]:
     for entry in proposal.keys:
         mark = "  " if entry.targets else "  # "
         yield _beside(f"{mark}- source: {_quoted(entry.source)}", counted(entry.count, "SecureString"))
-        told = entry.note or "of the same name there"
+        note = entry.note or "of the same name there"
         yield f"{mark}  targets:"
         for one in proposal.survey.targets:
             if one.name in entry.targets:
-                yield _beside(f"{mark}    {one.name}: {_quoted(entry.targets[one.name])}", told)
+                yield _beside(f"{mark}    {one.name}: {_quoted(entry.targets[one.name])}", note)
             else:
                 yield _beside(f"  #     {one.name}: alias/...", "no key of that name is usable there")
 
@@ -179,10 +186,10 @@ def _rewrite(proposal: Proposal) -> Iterator[str]:
 
 
 def _confirmed(proposal: Proposal) -> str:
-    """That a target holds values rewritten like that already."""
-    found = {name: numbers.get(Likeness.SHAPED, 0) for name, numbers in proposal.numbers.items()}
-    told = [f"{name} holds {count:,} of them like that already" for name, count in found.items() if count]
-    return f" {'; '.join(told)}." if told else ""
+    """Return a sentence for the targets that have values which are rewritten like that already."""
+    counts = {one.name: proposal.numbers(one.name)[Likeness.SHAPED] for one in proposal.survey.targets}
+    held = [f"{name} holds {count:,} of them like that already" for name, count in counts.items() if count]
+    return f" {'; '.join(held)}." if held else ""
 
 
 _MEANS = {
@@ -193,38 +200,38 @@ _MEANS = {
 
 def _rest(proposal: Proposal) -> Iterator[str]:
     for one in proposal.survey.targets:
-        yield from _there(one, proposal.numbers[one.name])
+        yield from _existing(one, proposal.numbers(one.name))
     yield _beside(f"adopt: {proposal.adopt.value}", _MEANS[proposal.adopt])
     yield _beside("delete: owned", "owned | created | never: which replicas go when their source is gone")
-    yield _beside("changed_outside: withhold", "a replica that somebody else has changed is reported")
+    yield _beside("changed_outside: withhold", "a replica that was changed by others is reported")
     yield _beside("guards:", "more than this in one run of one target is withheld")
     yield "  max_deletes: 10"
     yield _beside("  max_change_percent: 30", "updates against all replicas, from ten replicas on")
 
 
-_SAID: Mapping[Likeness, str] = {
+_IN_WORDS: Mapping[Likeness, str] = {
     Likeness.IDENTICAL: "identical",
     Likeness.SAME_VALUE: "with the same value, and other tags, description, tier or key: copies, likely",
     Likeness.SHAPED: "with the same value but for the region's name",
     Likeness.DIFFERENT: "with another value or type: conflicts, reported and never overwritten",
-    Likeness.UNKNOWN: "SecureStrings, not decrypted to compare them (--compare-secrets does)",
+    Likeness.UNKNOWN: "not compared: opted out, or a SecureString (see --compare-secrets)",
     Likeness.OURS: "replicas of ssm-reconcile already",
     Likeness.FOREIGN: "managed by CloudFormation: conflicts, always",
 }
 
 
-def _there(one: Seen, numbers: Mapping[Likeness, int]) -> Iterator[str]:
-    """What a target has of it already, in numbers."""
+def _existing(one: SurveyedTarget, numbers: Mapping[Likeness, int]) -> Iterator[str]:
+    """Yield the number of selected names that a target already has, by their relation to the source."""
     total = sum(numbers.values())
     if not total:
         yield from _comment(f"{one.name} has none of these names yet: all of them will be created.")
         return
     yield from _comment(f"{one.name} has {total:,} of these names already:")
-    for likeness, said in _SAID.items():
+    for likeness, words in _IN_WORDS.items():
         if numbers.get(likeness):
-            yield from _listed(f"{numbers[likeness]:,} {said}")
+            yield from _listed(f"{numbers[likeness]:,} {words}")
 
 
-def _listed(said: str) -> Iterable[str]:
-    first, *rest = textwrap.wrap(said, WIDTH - 6, break_long_words=False, break_on_hyphens=False)
+def _listed(text: str) -> Iterable[str]:
+    first, *rest = textwrap.wrap(text, WIDTH - 6, break_long_words=False, break_on_hyphens=False)
     return [f"#   * {first}", *(f"#     {line}" for line in rest)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.proposing import Wanted
+from ssm_reconcile.cli.init import InitOptions
 from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
@@ -149,14 +149,14 @@ def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws
     ):
         assert said in text
     assert "* 1 with another value or type" in text
-    assert "* 1 SecureStrings, not decrypted" in text
+    assert "* 1 not compared: opted out, or a SecureString" in text
 
 
 def test_secrets_are_compared_only_where_that_is_asked_for(years: Aws, cli: Cli) -> None:
     cli(*LOOK, "--compare-secrets")
     text = Path("replication.yaml").read_text()
     assert "* 2 with the same value, and other" in text
-    assert "not decrypted" not in text
+    assert "not compared" not in text
 
 
 def test_what_is_identical_needs_no_wider_mode(aws: Aws, cli: Cli) -> None:
@@ -244,7 +244,7 @@ def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
     [
         (("--source-region", "us-east-1"), "--target us-east-2"),
         (("--target", "us-east-2"), "--source-region us-east-1"),
-        (("--source-region", "us-east-1", "--target", "mars"), "no AWS region"),
+        (("--source-region", "us-east-1", "--target", "mars"), "not an AWS region"),
         (
             ("--source-region", "us-east-1", "--target", "us-east-2", "--role-arn", "dr=arn:x"),
             "the spec has: us-east-2",
@@ -371,8 +371,8 @@ def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: C
 
 
 def test_the_sts_of_the_source_region_is_asked_first_for_the_role_of_a_target() -> None:
-    wanted = Wanted("us-east-1", ("us-east-2",), roles=("arn:aws:iam::123456789012:role/sync",))
-    ((_, access),) = wanted.ends()
+    given = InitOptions("us-east-1", ("us-east-2",), roles=("arn:aws:iam::123456789012:role/sync",))
+    (access,) = given.target_accesses().values()
     assert (access.region, access.sts_region) == ("us-east-2", "us-east-1")
 
 
