@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
+SCHEMAS = ROOT / "schema"
 NOTE = "<!-- Made by tools/reference.py: change the schema or the command line, then run `make fix`. -->"
 WIDTH = 100
 Schema = Mapping[str, Any]
@@ -181,19 +182,38 @@ def cell(text: str) -> str:
 
 def main(words: list[str]) -> int:
     """Writes or checks; returns the exit code."""
-    stale = []
-    for name, text in pages().items():
-        file = FOLDER / name
-        if file.exists() and file.read_text(encoding="utf-8") == text:
-            continue
-        stale.append(name)
-        if "--check" not in words:
-            FOLDER.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-    for name in stale:
-        done = "is not what the program says: run `make fix`" if "--check" in words else "written"
-        sys.stderr.write(f"docs/reference/{name} {done}\n")
+    files = {SCHEMAS / name: text for name, text in schemas().items()}
+    if "--check" not in words:
+        write(files)  # first: the pages are made of the schemas
+    files |= {FOLDER / name: text for name, text in pages().items()}
+    stale = [file for file, text in files.items() if not is_current(file, text)]
+    if "--check" not in words:
+        write(files)
+    for file in stale:
+        done = "is not current: run `make fix`" if "--check" in words else "written"
+        sys.stderr.write(f"{file.relative_to(ROOT)} {done}\n")
     return 1 if stale and "--check" in words else 0
+
+
+def is_current(file: Path, text: str) -> bool:
+    """Return whether a file has this text."""
+    return file.exists() and file.read_text(encoding="utf-8") == text
+
+
+def write(files: Mapping[Path, str]) -> None:
+    """Write each file that is not current."""
+    for file, text in files.items():
+        if not is_current(file, text):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+
+def schemas() -> dict[str, str]:
+    """Return the schemas that are generated from types, by file name."""
+    sys.path.insert(0, str(ROOT))
+    from tools.document_schema import texts
+
+    return texts()
 
 
 if __name__ == "__main__":

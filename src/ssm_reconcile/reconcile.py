@@ -2,7 +2,7 @@
 
     open_places   reach every account and region, and make sure that they are the right ones (places.py)
     make_plan     list -> resolve -> prove -> read, shape, seal -> diff -> confirm -> guards
-                  (and what a spec before would do anyway, over the same listings: pending.py)
+                  (and what a spec before would do anyway, over the same listings: approve.py)
     carry_out     the same plan, handed to `apply`
     look_closely  one replication with everything that its rows were made from, for `explain`
 
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ssm_reconcile import apply, observe, pending
+from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import Endpoints
 from ssm_reconcile.budget import Site, budget
 from ssm_reconcile.clock import Stop
@@ -77,8 +77,8 @@ def make_plan(
     """
     run = session.run
     specs = narrowed(specs, run)
-    former = None if base is None else pending.narrowed_to(base, run)
-    altered = [old for old in former or () if not any(pending.same(old, spec) for spec in specs)]
+    former = None if base is None else approve.narrowed_to(base, run)
+    altered = [old for old in former or () if not any(approve.same(old, spec) for spec in specs)]
     scope = scope or PlanScope(_list_all((*specs, *altered), session))
     parts = tuple(_judge(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
@@ -98,7 +98,7 @@ def make_plan(
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
     plan = _with_unmatched(plan, (*parts, *anew), (*specs, *altered), scope)
-    return pending.marked(plan, [*unaltered, *anew])
+    return approve.mark_pending(plan, [*unaltered, *anew])
 
 
 def _with_unmatched(

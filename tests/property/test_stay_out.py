@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from hypothesis import assume, given
 
 from ssm_reconcile.change import Fate
+from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.model import canonical
-from ssm_reconcile.renderers.json import dumps, plan_document
+from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.spec import Run
 from tests.property.expected import View
 from tests.property.profiles import examples

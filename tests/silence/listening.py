@@ -13,16 +13,17 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ssm_reconcile import approve, reconcile
+from ssm_reconcile import reconcile
 from ssm_reconcile.cli.show import plan_as, report_as
 from ssm_reconcile.diff.case import cases
+from ssm_reconcile.documents.encode import plan_document, report_document, saved_plan_document
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.explain import explain, explanation_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import annotations as marks
 from ssm_reconcile.publishers import outputs, pages
 from ssm_reconcile.renderers.drift_issue import plan_issue
-from ssm_reconcile.renderers.json import dumps, plan_document, report_document
+from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
 from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT
 from ssm_reconcile.renderers.text import plan_text
@@ -117,7 +118,9 @@ def kept(thing: object) -> str:
 def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     """A plan in every form that it ever takes."""
     document = plan_document(plan, tool_version="0", created=WHEN)
-    saved = approve.bound(document, plan, run, name=None, spec_files=["replication.yaml"])
+    saved = saved_plan_document(
+        plan, tool_version="0", created=WHEN, run=run, name=None, spec_files=["replication.yaml"]
+    )
     said = {f"plan as {form}": plan_as(form, saved, color=False) for form in FORMATS}
     view = plan_view(document)
     said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssm_reconcile.approve import mark_pending, narrowed_to, same
 from ssm_reconcile.change import Hold
 from ssm_reconcile.load import load_text
-from ssm_reconcile.pending import marked, narrowed_to, same
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
@@ -24,7 +24,7 @@ delete: owned
 
 def compared(now: Plan, before: Plan) -> tuple[set[str], set[str]]:
     """The names of what is pending, and of what is dropped."""
-    plan = marked(now, before.replications)
+    plan = mark_pending(now, before.replications)
     assert plan.against is not None
     return {c.name for c in plan.changes if c.pending}, {c.name for c in plan.against.dropped}
 
@@ -58,13 +58,13 @@ def test_a_target_that_is_another_place_now_has_nothing_pending() -> None:
 
 
 def test_a_replication_that_was_not_there_before_has_nothing_pending() -> None:
-    plan = marked(plans.plan_of([A]), ())
+    plan = mark_pending(plans.plan_of([A]), ())
     assert [change.pending for change in plan.changes] == [False]
 
 
 def test_the_plan_id_does_not_know_of_the_comparison() -> None:
     plan = plans.plan_of([A, B])
-    assert marked(plan, plan.replications).plan_id == plan.plan_id
+    assert mark_pending(plan, plan.replications).plan_id == plan.plan_id
 
 
 def test_a_spec_is_the_same_wherever_it_stands() -> None:

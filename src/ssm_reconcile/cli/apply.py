@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +16,8 @@ from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent, Word, check_exposure
 from ssm_reconcile.cli.terminal import decode_guess, error_summary, exit_code_of, read_document
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.documents import PlanDocument
+from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import (
     Address,
@@ -32,7 +33,7 @@ from ssm_reconcile.errors import (
     UsageError,
 )
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.json import dumps, report_document
+from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 
@@ -109,7 +110,7 @@ class Order:
     run: Run
     intent: Intent
     expect: str | None = None
-    saved: Mapping[str, Any] | None = None
+    saved: PlanDocument | None = None
     flags: tuple[str, ...] = ()
     max_plan_age: float = 7
     file: str = ""
@@ -169,7 +170,7 @@ def _is_saved_plan(path: str) -> bool:
         return False  # the loader reports what is wrong with it
 
 
-def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
+def _agree(intent: Intent, run: Run, saved: approve.SavedRun) -> None:
     """What the plan was made with may be said again, as guards have to be; nothing else may be said."""
     common = {
         "name": (intent.name, saved.name),
@@ -188,7 +189,7 @@ def _agree(intent: Intent, run: Run, saved: approve.Saved) -> None:
 
 
 def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
-    from ssm_reconcile.renderers.reading import read_plan_document
+    from ssm_reconcile.documents.decode import read_plan_document
 
     document = read_plan_document(read_document(Path(path)))
     saved = approve.run_of(document)
@@ -274,7 +275,7 @@ class Applying:
                 f"the saved plan is {saved['plan_id'][:12]}, not the expected {self.order.expect}",
                 "take the file of the plan that was approved, or have this one approved",
             )
-        approve.check_age(saved, work.now(), self.order.max_plan_age, self._plan_again)
+        approve.check_age(saved.get("created"), work.now(), self.order.max_plan_age, self._plan_again)
 
     def _plan_again(self, days: int | None) -> str:
         """Return the commands that make and apply a new plan, or with `days` the one that applies this."""
@@ -396,7 +397,7 @@ class Applying:
 class _Changed(PlanRefused):
     """The plan has changes that the saved one had not."""
 
-    def __init__(self, verdict: approve.Verdict, remedy: str) -> None:
+    def __init__(self, verdict: approve.Comparison, remedy: str) -> None:
         count = len(verdict.unapproved)
         remedy = remedy or "look at the new plan above, and have it approved"
         changes = "1 change" if count == 1 else f"{count:,} changes"

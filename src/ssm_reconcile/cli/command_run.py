@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
@@ -19,6 +19,7 @@ from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity,
 from ssm_reconcile.system import SystemClock
 
 if TYPE_CHECKING:
+    from ssm_reconcile.documents import PlanDocument
     from ssm_reconcile.load import Loaded
     from ssm_reconcile.places import Connect, Places
     from ssm_reconcile.plan import Plan
@@ -165,15 +166,21 @@ def check_narrowing(plan: Plan) -> None:
 
 def saved_document(
     plan: Plan, run: Run, intent: Intent, paths: Sequence[str], created: datetime
-) -> dict[str, Any]:
+) -> PlanDocument:
     """The document of a plan that is shown and saved, with what a later `apply` needs."""
-    from ssm_reconcile import __version__, approve
+    from ssm_reconcile import __version__
+    from ssm_reconcile.documents.encode import saved_plan_document
     from ssm_reconcile.encoding import printable_tree
-    from ssm_reconcile.renderers.json import plan_document
 
-    document = plan_document(plan, tool_version=__version__, created=created)
-    bound = approve.bound(document, plan, run, name=intent.name, spec_files=list(paths or (DEFAULT_SPEC,)))
-    return printable_tree(bound)  # half a character could not be saved and read back
+    document = saved_plan_document(
+        plan,
+        tool_version=__version__,
+        created=created,
+        run=run,
+        name=intent.name,
+        spec_files=paths or (DEFAULT_SPEC,),
+    )
+    return printable_tree(document)  # half a character could not be saved and read back
 
 
 def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:

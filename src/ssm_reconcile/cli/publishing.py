@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.terminal import read_document
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.documents import PlanDocument, ReportDocument
+from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.publishers import current, drift, outputs, pages, summary
 from ssm_reconcile.publishers.annotations import command, commands, findings_in, workspace
@@ -26,11 +27,9 @@ from ssm_reconcile.publishers.pull import number_of
 from ssm_reconcile.publishers.reviewed import reviewed_plan
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.system import SystemClock
 
-Document: TypeAlias = dict[str, Any]
 UNREADABLE = 1
 """Exit code when a file that was to be published could not be read."""
 UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
@@ -226,7 +225,7 @@ class Publishing:
         terminal.log(f"Error: {reason}.")
         return replace(self._failed(f"{reason}.", self._plan_in(material.plan)), unreadable=True)
 
-    def _planned(self, document: Document, material: Material) -> Story:
+    def _planned(self, document: PlanDocument, material: Material) -> Story:
         assert material.file is not None, "a plan comes from a file"
         told, refused = "", material.refused is not None or material.unreviewed is not None
         if material.unreviewed is not None:
@@ -247,7 +246,7 @@ class Publishing:
             tuple(findings_in(document)),
         )
 
-    def _applied(self, document: Document, plan: Document | None) -> Story:
+    def _applied(self, document: ReportDocument, plan: PlanDocument | None) -> Story:
         if not document["replications"]:  # it broke off before there was a plan
             reason = "\n".join(finding["message"] for finding in document["findings"])
             return replace(self._failed(reason, plan), outputs=outputs.of_report(document))
@@ -259,7 +258,7 @@ class Publishing:
             tuple(findings_in(document)),
         )
 
-    def _failed(self, reason: str, plan: Document | None) -> Story:
+    def _failed(self, reason: str, plan: PlanDocument | None) -> Story:
         names = pages.names_in(plan) if plan is not None else self._names()
 
         def every(known: Sequence[Comment]) -> list[Page]:
@@ -282,7 +281,7 @@ class Publishing:
         except ReconcileError:
             return []
 
-    def _plan_in(self, path: Path | None) -> Document | None:
+    def _plan_in(self, path: Path | None) -> PlanDocument | None:
         """The plan in a file; None, with a warning, where it cannot be read."""
         if path is None:
             return None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
 from ssm_reconcile.errors import UsageError
+
+if TYPE_CHECKING:
+    from ssm_reconcile.documents import PlanDocument
 
 HELP = """\
 Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
@@ -42,14 +44,15 @@ Exit codes:
 def command(file: Any, output_format: str, common: CommonOptions) -> int:
     """Reads and shows; returns the exit code."""
     from ssm_reconcile.cli.terminal import decode_document
-    from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
+    from ssm_reconcile.documents.decode import read_plan_or_report
 
-    text = decode_document(file.read(), getattr(file, "name", None) or "standard input")
+    document = read_plan_or_report(
+        decode_document(file.read(), getattr(file, "name", None) or "standard input")
+    )
     color = terminal.use_color(sys.stdout, common.color)
-    if _is_report(text):
-        terminal.write(report_as(output_format, read_report_document(text), color=color))
+    if "outcomes" in document:
+        terminal.write(report_as(output_format, document, color=color))
     else:
-        document = read_plan_document(text)
         again = _apply_command(document)
         terminal.write(plan_as(output_format, document, color=color, apply_command=again))
         if output_format in ("text", "html"):
@@ -57,7 +60,7 @@ def command(file: Any, output_format: str, common: CommonOptions) -> int:
     return 0
 
 
-def _apply_command(document: dict[str, Any]) -> str | None:
+def _apply_command(document: PlanDocument) -> str | None:
     """The command that would apply a saved plan by its id; None when the plan does not say."""
     from ssm_reconcile import approve
 
@@ -77,14 +80,6 @@ def _apply_command(document: dict[str, Any]) -> str | None:
     lifts = tuple(word for flag in saved.flags for word in flag.split())
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
     return replace(intent.command_line(files), lifts=lifts).apply()
-
-
-def _is_report(text: str) -> bool:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and "outcomes" in document
 
 
 WIDTH = 120

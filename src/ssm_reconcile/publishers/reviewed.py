@@ -10,12 +10,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from typing import Any
 
+from ssm_reconcile.documents import PlanDocument
+from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.publishers.comment import Comment, ours
 from ssm_reconcile.publishers.github import GitHub
-from ssm_reconcile.renderers.reading import read_plan_document
 
 ZIP_LIMIT = 100_000_000
 """Bytes of an archive: a plan of 100,000 changes has about 10 MB."""
@@ -23,7 +23,7 @@ PLAN_LIMIT = 400_000_000
 WAY = "approve the plan as it is now, or open a new pull request"
 
 
-def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tuple[str, dict[str, Any]]:
+def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tuple[str, PlanDocument]:
     """The text and the document of the plan that was reviewed; raises PlanRefused when there is none."""
     comments = [one for one in ours(github, number, spec) if one.reviewed]
     if not comments:
@@ -53,7 +53,7 @@ def _check_run(github: GitHub, run: str, head: str) -> None:
         raise _none(f"run {run}, which the comment names, is not one of this pull request's last commit")
 
 
-def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[Comment]) -> tuple[str, dict[str, Any]]:
+def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[Comment]) -> tuple[str, PlanDocument]:
     path = f"{github.repository}/actions/runs/{run}/artifacts"
     artifacts = [one for one in github.pages(path, "artifacts", name=name) if one.get("name") == name]
     if not artifacts:
@@ -75,7 +75,7 @@ def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[Comment]) -
     raise _none(f"the plan in the artifact {name} of run {run} is not the one that the comment shows")
 
 
-def _id_of(document: dict[str, Any], name: str) -> str:
+def _id_of(document: PlanDocument, name: str) -> str:
     """The plan id as a comment on that replication shows it: of one alone it is that of the whole plan."""
     parts = document["replications"]
     if len(parts) == 1:

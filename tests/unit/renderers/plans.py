@@ -21,11 +21,11 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
 )
+from ssm_reconcile.documents.encode import plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import DesiredParameter, Parameter
 from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.record import Origin, Record
-from ssm_reconcile.renderers.json import plan_document, report_document
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123000, tzinfo=UTC)
@@ -150,7 +150,7 @@ def plan_of(
     return Plan((part,), mode=mode, narrowing=narrowing, budget=BUDGET)
 
 
-def document_of(plan: Plan) -> dict[str, Any]:
+def document_of(plan: Plan) -> Any:
     return plan_document(plan, tool_version="0.1.0", created=NOW)
 
 
@@ -290,5 +290,5 @@ def reported(plan: Plan, results: Sequence[Result] = (Result.APPLIED,), **more: 
     return Report(plan, tuple(outcomes), remaining, **more)
 
 
-def report_document_of(report: Report) -> dict[str, Any]:
+def report_document_of(report: Report) -> Any:
     return report_document(report, tool_version="0.1.0", created=NOW)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
+from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.drift_issue import plan_issue
@@ -26,7 +27,6 @@ from ssm_reconcile.renderers.markdown import (
     report_comment,
 )
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.reading import read_plan_document, read_report_document
 from ssm_reconcile.renderers.text import plan_text, report_text
 from ssm_reconcile.renderers.view import plan_view, report_view
 from ssm_reconcile.report import Outcome, Remaining, Report, Result

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile.change import Change, Difference, TagDiff
+from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.plan import Plan, PlanComparison
 from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
-from ssm_reconcile.renderers.reading import read_plan_document
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, plan_view
 from tests.unit.renderers import plans

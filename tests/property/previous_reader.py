@@ -1,4 +1,4 @@
-"""The text of a saved plan or report -> a document whose shape can be relied on.
+"""The reader of plans and reports before `ssm_reconcile.documents`: the oracle of `test_documents.py`.
 
 Keys that are not known are ignored; what is missing or of another kind is named by its place, never
 quoted. A file may come from anybody: nothing of its content gets into a message.

@@ -1,0 +1,427 @@
+"""Two plans of the same addresses -> the difference: a saved plan and a new one, or two specs.
+
+    run_of        document of a saved plan -> the options of the run to repeat
+    check_age     an old approval does not count, even if its plan id is valid again
+    compare       saved plan and new plan -> the changes that were not approved
+    matches       beginning of a plan id, as people type it -> whether it names a plan
+    mark_pending  plan and the plan of the spec before (`plan --against`) -> the plan, each change that both
+                  have marked as pending
+
+An approval covers what the plan id covers: the effect of every change with the versions that it expects.
+The saved plan may come from anyone; `documents.decode` checks the types of its keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from ssm_reconcile.attributes import COPIED
+from ssm_reconcile.change import Change, Fate, effect_of
+from ssm_reconcile.documents import PlanDocument
+from ssm_reconcile.encoding import printable
+from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.plan import Plan, PlanComparison, ReplicationPlan, fingerprint
+from ssm_reconcile.spec import AdoptMode, Replication, Run
+
+Effect: TypeAlias = Mapping[str, Any]
+"""The result of `change.effect_of`."""
+ChangeAddress: TypeAlias = tuple[str, str, str]
+"""Replication, target, name."""
+SHORTEST_ID = 12
+"""Minimum hex digits of a plan id that a person gives."""
+LONGEST_ID = 64
+CLOCK_SKEW = timedelta(minutes=5)
+"""Maximum time that the clock of the machine that made the plan may be ahead."""
+GUARD_FLAGS = (
+    "overwrite_outside",
+    "allow_replace",
+    "allow_empty_source",
+    "allow_reversed",
+    "allow_exposure",
+    "max_deletes",
+    "max_change_percent",
+)
+"""Fields of a Run that lift a guard. A saved plan does not lift guards: `apply` needs the flags again."""
+
+
+def matches(plan_id: str, given: str) -> bool:
+    """Return whether `given` is the beginning of a plan id, with or without `sha256:` before it.
+
+    Raises:
+        UsageError: `given` is not 12 to 64 hex digits.
+    """
+    digits = given.strip().lower().removeprefix("sha256:")
+    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_ID},{LONGEST_ID}}}", digits):
+        message = f"a plan id is {SHORTEST_ID} to {LONGEST_ID} hex digits"
+        raise UsageError(message, "copy it from the last line of `ssm-reconcile plan`")
+    return plan_id.startswith(digits)
+
+
+def names(plan: Plan, given: str) -> bool:
+    """Return whether `given` is the id of this plan, or of its only replication."""
+    ids = [plan.plan_id]
+    if len(plan.replications) == 1:
+        ids.append(plan.id_of(plan.replications[0]))
+    return any(matches(one, given) for one in ids)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """The run that made a saved plan. `flags` are the guard flags it was made with; `run` has none."""
+
+    run: Run
+    name: str | None
+    spec_files: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+def run_of(document: PlanDocument) -> SavedRun:
+    """Return the run that made a saved plan.
+
+    Raises:
+        UsageError: The plan lacks its options or effects, or its plan id is not the id of its effects.
+    """
+    options = document.get("run")
+    if not options:
+        raise _damaged("it does not say how it was made")
+    adopt = options.get("adopt")
+    numbers = (options.get("max_deletes") or 0, options.get("max_change_percent") or 0)
+    if min(numbers) < 0 or adopt not in (None, *AdoptMode):
+        raise _damaged("it does not say how it was made")
+    if any(change.get("effect") is None for change in document["changes"]):
+        raise _damaged("it does not say what its changes assume")
+    if _effects_id(document) != document["plan_id"]:
+        raise _damaged("its changes are not those of its plan id")
+    run = Run(
+        verify_values=options.get("verify_values") or False,
+        no_decrypt=options.get("no_decrypt") or False,
+        targets=tuple(options.get("targets") or ()),
+        only=tuple(options.get("only") or ()),
+        adopt=None if adopt is None else AdoptMode(adopt),
+    )
+    lifts: Mapping[str, Any] = options
+    flags = tuple(
+        _flag(word, lifts[word])
+        for word in GUARD_FLAGS
+        if lifts.get(word) is not None and lifts[word] is not False  # 0 is a number that was given
+    )
+    return SavedRun(run, options.get("name"), tuple(document.get("spec_files") or ()), flags)
+
+
+def _flag(word: str, value: object) -> str:
+    flag = "--" + word.replace("_", "-")
+    return flag if value is True else f"{flag} {value}"
+
+
+def _damaged(why: str) -> UsageError:
+    return UsageError(
+        f"this saved plan cannot be applied: {why}", "make a new one with `ssm-reconcile plan --out FILE`"
+    )
+
+
+def _effects_id(document: PlanDocument) -> str:
+    """Return the plan id of the effects in a document: this finds damage, not forgery."""
+    narrowed = document["narrowed"]
+    return fingerprint(
+        [
+            {
+                "replication": part["name"],
+                "source": part["source"],
+                **({"spec_id": part["spec_id"]} if "spec_id" in part else {}),
+                "mode": document["mode"],
+                "targets": sorted(narrowed["targets"]),
+                "only": sorted(narrowed["only"]),
+                "changes": [
+                    change.get("effect")
+                    for change in document["changes"]
+                    if change["replication"] == part["name"]
+                ],
+            }
+            for part in document["replications"]
+        ]
+    )
+
+
+def check_age(
+    created: str | None, now: datetime, most_days: float, commands: Callable[[int | None], str]
+) -> None:
+    """Check the age of a saved plan.
+
+    Args:
+        created: The time of the saved plan as its document holds it.
+        now: The current time, timezone-aware.
+        most_days: The maximum age, in days.
+        commands: Returns the commands that make and apply a new plan or, with a number of days, the command
+            that applies this one.
+
+    Raises:
+        PlanRefused: The plan is older than `most_days`, is from the future, or has no valid time.
+    """
+    remedy = f"make a new plan and have it approved: {commands(None)}"
+    try:
+        moment = datetime.fromisoformat(str(created))
+    except ValueError:
+        raise PlanRefused("the saved plan does not say when it was made", remedy) from None
+    if moment.tzinfo is None:
+        raise PlanRefused("the saved plan does not say when it was made: its time has no zone", remedy)
+    age = now - moment
+    if age < -CLOCK_SKEW:
+        message = "the saved plan was made in the future"
+        raise PlanRefused(message, f"check the clocks of both machines, or {remedy}")
+    if age > timedelta(days=most_days):
+        days = age / timedelta(days=1)
+        message = f"the saved plan is {days:.1f} days old, more than {most_days:g}"
+        raise PlanRefused(message, f"{remedy}; or allow its age: {commands(int(days) + 1)}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ComparedChange:
+    """A change of one of two plans. `why` are the differences, or the reasons why it is not planned now."""
+
+    replication: str
+    target: str
+    name: str
+    action: str
+    why: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.action} {self.name} in {self.target} ({self.replication})"
+        return f"{text}: {'; '.join(self.why)}" if self.why else text
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The difference between a saved plan and a new one.
+
+    `added` and `altered` changes of the new plan were not approved. `done` and `dropped` changes of the saved
+    plan are not in the new one: they were made since, or something prevents them now.
+    """
+
+    added: tuple[ComparedChange, ...] = ()
+    altered: tuple[ComparedChange, ...] = ()
+    done: tuple[ComparedChange, ...] = ()
+    dropped: tuple[ComparedChange, ...] = ()
+
+    @property
+    def approved(self) -> bool:
+        """Whether every change of the new plan is in the saved one."""
+        return not (self.added or self.altered)
+
+    @property
+    def unapproved(self) -> tuple[tuple[ComparedChange, str], ...]:
+        """Each change that was not approved, with a line of text."""
+        added = ((change, f"new: {change}") for change in self.added)
+        return (*added, *((change, f"altered: {change}") for change in self.altered))
+
+
+def compare(saved: PlanDocument, plan: Plan) -> Comparison:
+    """Compare what the plan id covers, change by change, and the route of each target.
+
+    Args:
+        saved: A document that `run_of` accepted.
+        plan: The plan of the same run, made now.
+    """
+    before: dict[ChangeAddress, Effect] = {
+        (change["replication"], change["target"], change["name"]): change.get("effect") or {}
+        for change in saved["changes"]
+    }
+    sources = {part["name"]: part["source"] for part in saved["replications"]}
+    routes = {
+        (target["replication"], target["name"]): f"{sources.get(target['replication'])} to {target['place']}"
+        for target in saved["targets"]
+    }
+    now = {
+        (part.name, t.name): f"{part.source} to {t.place}" for part in plan.replications for t in part.targets
+    }
+    added, altered = [], []
+    for change in plan.changes:
+        if change.order not in before:
+            added.append(_compared(change.order, change.action.value))
+            continue
+        why = differences(before[change.order], _as_saved(effect_of(change)), change)
+        old_route, route = routes.get(change.order[:2]), now[change.order[:2]]
+        if old_route != route:
+            why = (f"from {old_route or 'nowhere'} became from {route}", *why)
+        if why:
+            altered.append(_compared(change.order, change.action.value, why))
+    planned = {change.order for change in plan.changes}
+    obstacles = _obstacles(plan)
+    gone = [
+        _compared(address, str(effect.get("action")), obstacles(address))
+        for address, effect in before.items()
+        if address not in planned
+    ]
+    done, dropped = [one for one in gone if not one.why], [one for one in gone if one.why]
+    return Comparison(*(tuple(sorted(changes)) for changes in (added, altered, done, dropped)))
+
+
+def _compared(address: ChangeAddress, action: str, why: tuple[str, ...] = ()) -> ComparedChange:
+    return ComparedChange(*address, action, why)
+
+
+def _as_saved(effect: Effect) -> Effect:
+    """Return an effect as a file holds it: lists for tuples, no half characters."""
+    saved: Effect = json.loads(printable(json.dumps(effect, ensure_ascii=False)))
+    return saved
+
+
+def _obstacles(plan: Plan) -> Callable[[ChangeAddress], tuple[str, ...]]:
+    """Return a function from an address to the reasons why nothing is planned there; none if it is done."""
+    others = {(other.replication, other.target, other.name): other for other in plan.others}
+    listed = {
+        (part.name, target.name): part.source_complete and target.complete
+        for part in plan.replications
+        for target in part.targets
+    }
+
+    def obstacle(address: ChangeAddress) -> tuple[str, ...]:
+        if address in others:
+            other = others[address]
+            return (f"now {other.row.value.replace('_', ' ')}", *other.reasons)
+        if address[:2] not in listed:
+            return ("no longer in the spec",)
+        return () if listed[address[:2]] else ("its place was not listed to the end",)
+
+    return obstacle
+
+
+_VALUES = {"action": "action", "row": "row", "source": "source"}
+_FACTS = {"takes_over": "takes over", "unproven": "unproven"}
+_TAGS = {"tags_added": "tags to add", "tags_removed": "tags to remove"}
+_EXPECTED = ("source version", "source last modified", "version", "last modified")
+_DESIRED_VALUES = {"type": "type", "tier": "tier", "data_type": "DataType", "key": "KeyId"}
+# These may be long, or hidden: their values are not shown.
+_DESIRED_NAMES = {one.field: one.name for one in COPIED if one.field not in _DESIRED_VALUES}
+_DESIRED_NAMES["shaping"] = "key or rewrite rules"
+
+
+def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:
+    """Return the differences of two effects as phrases; none if they are equal.
+
+    Args:
+        old: The effect of the saved plan, of any shape.
+        new: The effect of the new plan.
+        change: The change of the new plan.
+    """
+    if old == new:
+        return ()
+    found = [
+        *_values(old, new, _VALUES),
+        *_fate(old.get("fate"), change),
+        *_expected(old.get("expected"), new["expected"]),
+        *_names(old, new, _TAGS, "other than approved"),
+        *_values(old, new, {"differs": "attributes that differ"}),
+        *_values(dict.fromkeys(_FACTS, False) | dict(old), dict.fromkeys(_FACTS, False) | dict(new), _FACTS),
+        *_desired(old.get("desired"), new.get("desired")),
+    ]
+    return tuple(found) or ("not the change that was approved",)
+
+
+def _values(old: Effect, new: Effect, labels: Mapping[str, str]) -> list[str]:
+    return [
+        f"{label} {_shown(old.get(word))} became {_shown(new.get(word))}"
+        for word, label in labels.items()
+        if old.get(word) != new.get(word)
+    ]
+
+
+def _names(old: Effect, new: Effect, labels: Mapping[str, str], verb: str) -> list[str]:
+    return [f"{label} {verb}" for word, label in labels.items() if old.get(word) != new.get(word)]
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(str(item) for item in value) or "none"
+        case _:
+            return str(value)
+
+
+def _fate(old: object, change: Change) -> list[str]:
+    if old == change.fate.value:
+        return []
+    if change.fate is Fate.WITHHELD:
+        return [f"withheld now, by {', '.join(change.withheld_by)}"]
+    return ["withheld then, to be applied now"]
+
+
+def _expected(old: object, new: Sequence[object]) -> list[str]:
+    if not isinstance(old, list) or len(old) != len(new):
+        return ["expected versions other than approved"]
+    before, after = dict(zip(_EXPECTED, old, strict=True)), dict(zip(_EXPECTED, new, strict=True))
+    versions = _values(before, after, {word: word for word in _EXPECTED if word.endswith("version")})
+    return versions or _names(before, after, {word: word for word in _EXPECTED}, "other than approved")
+
+
+def _desired(old: object, new: Effect | None) -> list[str]:
+    if old == new:
+        return []
+    if not isinstance(old, dict) or new is None:
+        return ["what it should hold is other than approved"]
+    return _values(old, new, _DESIRED_VALUES) + _names(old, new, _DESIRED_NAMES, "changed")
+
+
+_POSITIONS = frozenset({"where", "limit_lines"})
+"""Fields that hold positions in a file: they do not change the meaning of a spec."""
+
+
+def same(one: Replication, other: Replication) -> bool:
+    """Return whether two replications mean the same, wherever they are in their files."""
+    return bool(_meaning(one) == _meaning(other))
+
+
+def _meaning(value: Any) -> Any:
+    if is_dataclass(value):
+        return (
+            type(value).__name__,
+            [(f.name, _meaning(getattr(value, f.name))) for f in fields(value) if f.name not in _POSITIONS],
+        )
+    if isinstance(value, tuple):
+        return [_meaning(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _meaning(item) for key, item in value.items()}
+    return value
+
+
+def narrowed_to(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
+    """Return the replications of the spec before with the targets of the run; unknown targets are ignored."""
+    kept = (
+        replace(spec, targets=tuple(t for t in spec.targets if not run.targets or t.name in run.targets))
+        for spec in specs
+    )
+    return tuple(spec for spec in kept if spec.targets)
+
+
+def mark_pending(plan: Plan, base: Iterable[ReplicationPlan]) -> Plan:
+    """Return the plan with `pending` set on each change that the base makes, too: same effect, same route.
+
+    `pending` and `against` are for people; neither is part of the plan id.
+    """
+    before = {part.name: part for part in base}
+    parts = tuple(_marked(part, before.get(part.name)) for part in plan.replications)
+    planned = {change.order for change in plan.changes}
+    dropped = [change for part in before.values() for change in part.changes if change.order not in planned]
+    dropped.sort(key=lambda change: change.order)
+    return replace(plan, replications=parts, against=PlanComparison(tuple(dropped)))
+
+
+def _marked(part: ReplicationPlan, base: ReplicationPlan | None) -> ReplicationPlan:
+    if base is None:
+        return part
+    effects = {change.order: effect_of(change) for change in base.changes}
+    routes = {target.name: (base.source, target.place) for target in base.targets}
+    kept = {t.name for t in part.targets if routes.get(t.name) == (part.source, t.place)}
+
+    def pending(change: Change) -> bool:
+        return change.target in kept and effects.get(change.order) == effect_of(change)
+
+    return replace(part, changes=tuple(replace(change, pending=pending(change)) for change in part.changes))

@@ -1,0 +1,499 @@
+"""Types of the JSON documents of a plan and of a report: the only declaration of their keys.
+
+    encode    Plan or Report -> document
+    decode    text of a file -> document, checked against these types
+
+`tools/document_schema.py` generates the JSON Schemas of both from this file. The schema requires a key
+unless it is `NotRequired`. An enum in `Annotated` holds the values that this version writes; the reader
+checks types and compiled patterns only.
+
+Other minor versions write fewer keys, so the reader accepts a document in which a key that is `NotRequired`,
+`Lenient` or nullable is missing or null. Code that uses such a key calls `get`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, NotRequired, TypeAlias, TypedDict, TypeVar
+
+from ssm_reconcile.change import Action, Fate, Row
+from ssm_reconcile.errors import Severity
+from ssm_reconcile.plan import Mode
+from ssm_reconcile.report import Result
+
+FORMAT_VERSION = "1.1"
+"""`major.minor`: a reader of this major understands every minor of it."""
+LENIENT = "lenient"
+_T = TypeVar("_T")
+
+
+class Keywords:
+    """Keywords of JSON Schema for a type. A dict cannot be hashed, and so not be a part of a union."""
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+
+
+Lenient: TypeAlias = Annotated[_T, LENIENT]
+Count: TypeAlias = Annotated[int, Keywords(minimum=0)]
+Version: TypeAlias = Annotated[int, Keywords(minimum=1)]
+PlanId: TypeAlias = Annotated[str, re.compile("[0-9a-f]{64}")]
+Moment: TypeAlias = Annotated[
+    str,
+    Keywords(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-11-23T21:40:00.123Z"]),
+]
+RowName: TypeAlias = Annotated[str, Keywords(examples=[row.value for row in Row])]
+
+
+class AddressKeys(TypedDict):
+    """The keys that name an address.
+
+    Attributes:
+        replication: The name of the replication.
+        target: The name of the target.
+        name: The name of the parameter in the target.
+    """
+
+    replication: str
+    target: str
+    name: str
+
+
+class CountsEntry(TypedDict):
+    """Number of addresses by word; each address is counted once. `withheld` counts changes.
+
+    Attributes:
+        create: Addresses where a parameter is created.
+        update: Addresses where a new version is written.
+        retag: Addresses where only tags or the record change.
+        replace: Addresses where a parameter is deleted and created again.
+        adopt: Addresses where an equal parameter is adopted by its tags.
+        delete: Addresses where a replica is deleted.
+        in_sync: Addresses without a change.
+        skipped: Addresses in the rows `skipped` and `chained`.
+        opted_out: Addresses in the rows `opted_out` and `kept_out`.
+        orphaned: Addresses in the row `orphan`, and replicas that `delete: never` keeps.
+        conflict: Addresses in the rows `foreign`, `copied`, `conflict`, and parameters that `adopt: never`
+            leaves. Before 1.1 also those in the row `detached`.
+        detached: Addresses in the row `detached`. Since 1.1.
+        invalid: Addresses whose parameter the target cannot hold.
+        withheld: Changes that a guard withholds.
+    """
+
+    create: Lenient[Count]
+    update: Lenient[Count]
+    retag: Lenient[Count]
+    replace: Lenient[Count]
+    adopt: Lenient[Count]
+    delete: Lenient[Count]
+    in_sync: Lenient[Count]
+    skipped: Lenient[Count]
+    opted_out: Lenient[Count]
+    orphaned: Lenient[Count]
+    conflict: Lenient[Count]
+    detached: NotRequired[Count]
+    invalid: Lenient[Count]
+    withheld: Lenient[Count]
+
+
+class ResultsEntry(TypedDict):
+    """Number of changes by result.
+
+    Attributes:
+        applied: Changes that were made.
+        failed: Changes that AWS refused, or whose response was lost.
+        stale: Changes that were not made because the parameter had changed since the plan.
+        withheld: Changes that a guard withheld.
+        not_attempted: Changes that the run did not start.
+    """
+
+    applied: Count
+    failed: Count
+    stale: Count
+    withheld: Count
+    not_attempted: Count
+
+
+PlanCounts: TypeAlias = Annotated[dict[str, int], CountsEntry]
+ResultCounts: TypeAlias = Annotated[dict[str, int], ResultsEntry]
+
+
+class AboutEntry(TypedDict):
+    """A parameter or a place that a finding is about.
+
+    Attributes:
+        target: The target; empty for the source.
+        name: The parameter; empty for the whole place.
+    """
+
+    target: str
+    name: str
+
+
+class FindingEntry(TypedDict):
+    """A problem or a fact that a person should know.
+
+    Attributes:
+        severity: The weight of the finding. An error is something that the spec asks for and does not get.
+        code: A stable word that the documentation explains.
+        message: The problem and the remedy.
+        where: A position in the spec (`file:line:column`), `target /name`, or empty.
+        replication: The replication that the finding belongs to; empty for the whole run.
+        about: The parameters or places that the finding is about, if any. Since 1.1.
+    """
+
+    severity: Annotated[str, Severity]
+    code: Annotated[str, Keywords(examples=["max-deletes"])]
+    message: str
+    where: str
+    replication: NotRequired[str]
+    about: NotRequired[list[AboutEntry]]
+
+
+class OtherEntry(AddressKeys):
+    """An address without a change that a person should know.
+
+    Attributes:
+        row: The row of the table of cases. Later versions may have more rows.
+        counted: The key of the summary that counts the address.
+        reasons: The reasons, as sentences.
+    """
+
+    row: RowName
+    counted: NotRequired[str]
+    reasons: list[str]
+
+
+class TargetEntry(CountsEntry):
+    """A target of a replication, with its counts.
+
+    Attributes:
+        name: The name of the target.
+        replication: The name of the replication.
+        place: The account and region.
+        complete: Whether the target was listed completely; nothing is planned in an incomplete target.
+        frozen: Whether the spec freezes the target: it is planned and never written.
+        replicas: All replicas of the replication in the target, also those outside of a narrowed run.
+    """
+
+    name: str
+    replication: str
+    place: Annotated[str, Keywords(examples=["123456789012/us-east-2"])]
+    complete: bool
+    frozen: bool
+    replicas: Count
+
+
+class NarrowedEntry(TypedDict):
+    """The options that narrow the run; an empty list means everything.
+
+    Attributes:
+        targets: Names of targets (`--target`).
+        only: Path patterns (`--only`).
+    """
+
+    targets: list[str]
+    only: list[str]
+
+
+class ExpectedEntry(TypedDict):
+    """The conditions under which a change is made; null means that the parameter does not exist.
+
+    Attributes:
+        source_version: The version of the source.
+        source_last_modified: The time of the last change of the source.
+        version: The version of the parameter in the target.
+        last_modified: The time of the last change of the parameter in the target.
+    """
+
+    source_version: Version | None
+    source_last_modified: Moment | None
+    version: Version | None
+    last_modified: Moment | None
+
+
+class AttributeEntry(TypedDict, total=False):
+    """An attribute that differs: both sides, or tags, or for a secret only the fact that it differs.
+
+    Attributes:
+        before: The existing value, null if absent. Of `tags`, the existing values of the tags that differ.
+        after: The planned value, null if absent.
+        cut: Whether a value is longer than the part that is shown.
+        secret: Always true. Neither side of a secret is ever shown.
+        by_shape: True if a plain value is hidden because it looks like a secret, not because of its name.
+        added: Tags to add or to overwrite.
+        removed: Keys of tags to remove.
+    """
+
+    before: str | dict[str, str] | None
+    after: str | None
+    cut: bool
+    secret: Annotated[bool, Keywords(const=True)]
+    by_shape: bool
+    added: dict[str, str]
+    removed: list[str]
+
+
+# A file with a secret value beside `"secret": true` must not pass a validator.
+_ONE_KIND = Keywords(
+    oneOf=[
+        {"required": ["secret"], "properties": dict.fromkeys(("before", "after", "added", "removed"), False)},
+        {"required": ["before", "after"], "properties": {"before": {"type": ["string", "null"]}}},
+        {"required": ["added", "removed", "before"], "properties": {"before": {"type": "object"}}},
+    ]
+)
+
+
+class ChangeEntry(AddressKeys):
+    """A planned change of one address.
+
+    Attributes:
+        row: The row of the table of cases. Later versions may have more rows.
+        action: The kind of change.
+        type: The type of the parameter before or after the change.
+        source: The name of the source parameter; null if no record holds it.
+        attributes: The attributes that differ: `value`, `type`, `description`, `AllowedPattern`, `tier`,
+            `policies`, `DataType`, `KeyId`, `tags`. For a create, every attribute that is not a default.
+        reasons: The reasons, as sentences.
+        expected: The conditions under which the change is made.
+        fate: Whether the change is to be applied, or a guard withholds it.
+        withheld_by: The names of the guards that withhold the change.
+        changed_outside: Whether the replica was changed outside: its version is not the recorded one, its
+            last writer is another identity, and its value or another attribute than the tags differs.
+        exposes: Whether the change turns a SecureString into plain text.
+        writer: The last writer of the existing parameter, as AWS reports it; empty if unknown.
+        takes_over: Whether an update takes over a parameter that no replication owned.
+        unproven: Whether the values were not compared (`--no-decrypt`).
+        pending: Whether the spec that the plan was compared with makes exactly the same change.
+        effect: The part of the change that the plan id covers, for `apply` of a saved plan. Only in plans
+            that can be applied.
+    """
+
+    row: RowName
+    action: Annotated[str, Action]
+    type: NotRequired[Annotated[str, Keywords(examples=["String", "StringList", "SecureString"])]]
+    source: NotRequired[str | None]
+    attributes: dict[str, Annotated[AttributeEntry, _ONE_KIND]]
+    reasons: list[str]
+    expected: ExpectedEntry
+    fate: Annotated[str, Fate]
+    withheld_by: NotRequired[list[str]]
+    changed_outside: NotRequired[bool]
+    exposes: NotRequired[bool]
+    writer: NotRequired[str]
+    takes_over: NotRequired[bool]
+    unproven: NotRequired[bool]
+    pending: NotRequired[bool]
+    effect: NotRequired[dict[str, object]]
+
+
+class ReplicationKeys(TypedDict):
+    """The keys of a replication that a plan and a report share.
+
+    Attributes:
+        name: The name of the replication.
+        id: The plan id of this replication alone.
+        source: The account and region of the source.
+        complete: Whether all its places were listed completely.
+        source_complete: Whether its source was listed completely; otherwise nothing is deleted.
+    """
+
+    name: str
+    id: PlanId
+    source: str
+    complete: NotRequired[bool]
+    source_complete: NotRequired[bool]
+
+
+class ReplicationEntry(ReplicationKeys):
+    """A replication of a plan.
+
+    Attributes:
+        spec_id: Digest of the `id` of the spec. Left out when the spec has none.
+        selected: Source parameters that the spec selects.
+        summary: The counts of this replication.
+    """
+
+    spec_id: NotRequired[Annotated[str, Keywords(pattern="^[0-9a-f]{12}$")]]
+    selected: NotRequired[Count]
+    summary: PlanCounts
+
+
+class ReplicationResultEntry(ReplicationKeys):
+    """A replication of a report.
+
+    Attributes:
+        summary: The changes of this replication by result.
+    """
+
+    summary: ResultCounts
+
+
+class BudgetEntry(TypedDict):
+    """The estimated cost of an apply.
+
+    Attributes:
+        calls: AWS API calls by operation.
+        writes: The number of calls that write.
+        seconds: The minimum duration at the configured rates, in seconds.
+    """
+
+    calls: dict[str, Count]
+    writes: Count
+    seconds: Annotated[float, Keywords(minimum=0)]
+
+
+class DroppedEntry(AddressKeys):
+    """A change that the current spec no longer makes.
+
+    Attributes:
+        action: The kind of change.
+    """
+
+    action: str
+
+
+class AgainstEntry(TypedDict):
+    """The comparison with the spec before.
+
+    Attributes:
+        pending: The number of changes that the spec before makes in the same way.
+        dropped: The changes that only the spec before makes, sorted.
+    """
+
+    pending: Count
+    dropped: list[DroppedEntry]
+
+
+class _CommonKeys(TypedDict):
+    """The keys that a plan and a report share.
+
+    Attributes:
+        format_version: `major.minor`. Readers ignore keys that they do not know and refuse another major.
+        tool_version: The version of ssm-reconcile that wrote the document. Not part of the plan id.
+        plan_id: SHA-256 of the changes and the versions that they expect: the id that an approval names.
+        complete: Whether every place was listed completely.
+        mode: How values were read: `normal`, `verify-values`, `no-decrypt`.
+        narrowed: The options that narrow the run.
+        targets: The targets of all replications.
+        others: The addresses without a change that a person should know.
+        findings: The findings of the run, then those of each replication.
+    """
+
+    format_version: Annotated[str, Keywords(pattern=r"^1\.[0-9]+$", examples=[FORMAT_VERSION])]
+    tool_version: NotRequired[str]
+    plan_id: PlanId
+    complete: bool
+    mode: Annotated[str, Keywords(examples=[mode.value for mode in Mode])]
+    narrowed: NarrowedEntry
+    targets: list[TargetEntry]
+    others: list[OtherEntry]
+    findings: list[FindingEntry]
+
+
+class OptionsEntry(TypedDict, total=False):
+    """The options of the run that made a plan. A key is the option of the same name unless described here.
+
+    Attributes:
+        targets: The names given by `--target`.
+    """
+
+    verify_values: bool
+    no_decrypt: bool
+    targets: list[str]
+    only: list[str]
+    adopt: str | None
+    name: str | None
+    overwrite_outside: bool
+    allow_replace: bool
+    allow_empty_source: bool
+    allow_reversed: bool
+    allow_exposure: bool
+    max_deletes: Count | None
+    max_change_percent: Count | None
+
+
+class PlanDocument(_CommonKeys):
+    """The output of `ssm-reconcile plan --format json` and `--out`; it holds nothing of a secret value.
+
+    Attributes:
+        created: The time when the plan was made. Not part of the plan id.
+        summary: The counts of all replications.
+        replications: One entry for each document of the spec.
+        changes: The changes, sorted by replication, target and name.
+        budget: The estimated cost of an apply.
+        against: The comparison with the spec before (`plan --against`); null without one. Not part of the
+            plan id.
+        run: The options of the command line, so that `apply` of a saved plan can repeat the run. Only in
+            plans that can be applied.
+        spec_files: The spec files of the run.
+    """
+
+    created: NotRequired[Moment]
+    summary: PlanCounts
+    replications: list[ReplicationEntry]
+    changes: list[ChangeEntry]
+    budget: NotRequired[BudgetEntry | None]
+    against: NotRequired[AgainstEntry | None]
+    run: NotRequired[OptionsEntry]
+    spec_files: NotRequired[list[str]]
+
+
+class OutcomeEntry(AddressKeys):
+    """The result of one change.
+
+    Attributes:
+        row: The row of the table of cases. Later versions may have more rows.
+        action: The planned kind of change.
+        type: The type of the parameter.
+        outcome: The result.
+        error: Operation, error code and remedy, without the message of AWS; empty without an error.
+        note: Something that a person should know; mostly empty.
+    """
+
+    row: RowName
+    action: Annotated[str, Action]
+    type: NotRequired[str]
+    outcome: Annotated[str, Result]
+    error: Lenient[str]
+    note: NotRequired[str]
+
+
+class RemainingEntry(AddressKeys):
+    """An address that differs from the spec after the run.
+
+    Attributes:
+        reason: The reason.
+    """
+
+    reason: str
+
+
+_APPROVALS = ["saved-plan", "expect-plan", "answer", "yes", "event"]
+
+
+class ReportDocument(_CommonKeys):
+    """The output of `ssm-reconcile apply --format json` and `--out`: one outcome for every change.
+
+    Attributes:
+        created: The time when the report was made.
+        summary: The changes by result.
+        planned: The summary of the plan that was applied.
+        replications: One entry for each document of the spec.
+        outcomes: The result of each change, sorted by replication, target and name.
+        remaining: The addresses that differ from the spec after the run, as a second listing shows.
+        interrupted: Whether a signal stopped the run.
+        approval: The approval of the apply: a saved plan, the id of a plan, an answer on the terminal,
+            `--yes`, or an event. Only the first two are changes that were reviewed before. Since 1.1.
+        exit_code: The exit code of the run.
+    """
+
+    created: NotRequired[Moment | None]
+    summary: ResultCounts
+    planned: NotRequired[PlanCounts]
+    replications: list[ReplicationResultEntry]
+    outcomes: list[OutcomeEntry]
+    remaining: list[RemainingEntry]
+    interrupted: bool
+    approval: NotRequired[Annotated[str, Keywords(enum=_APPROVALS, examples=["saved-plan"])]]
+    exit_code: Annotated[int, Keywords(minimum=0, examples=[0, 3, 5, 130])]

@@ -1,0 +1,323 @@
+"""Plan or Report -> the document that is saved, published and read back.
+
+No document holds a secret: a secret attribute is `{"secret": true}` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from ssm_reconcile.attributes import COPIED
+from ssm_reconcile.change import Change, Create, Delete, Difference, Release, Update, effect_of
+from ssm_reconcile.documents import (
+    FORMAT_VERSION,
+    AddressKeys,
+    AgainstEntry,
+    AttributeEntry,
+    ChangeEntry,
+    FindingEntry,
+    NarrowedEntry,
+    OtherEntry,
+    PlanDocument,
+    ReplicationEntry,
+    ReportDocument,
+    TargetEntry,
+)
+from ssm_reconcile.errors import Finding
+from ssm_reconcile.model import STANDARD, DesiredParameter
+from ssm_reconcile.plan import Plan, ReplicationPlan
+from ssm_reconcile.report import Report, Result
+from ssm_reconcile.spec import Run
+
+
+class _Addressed(Protocol):
+    @property
+    def replication(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+_A = TypeVar("_A", bound=_Addressed)
+
+
+def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDocument:
+    """Return the document of `plan --format json`. `created` is timezone-aware."""
+    budget = plan.budget
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": tool_version,
+        "created": moment(created),
+        "plan_id": plan.plan_id,
+        "complete": plan.complete,
+        "mode": plan.mode.value,
+        "narrowed": _narrowed(plan),
+        "summary": plan.summary,
+        "against": _against(plan),
+        "replications": [_replication(part, plan) for part in plan.replications],
+        "targets": _targets(plan),
+        "changes": [_change(change) for change in _sorted(plan.changes)],
+        "others": _others(plan),
+        "findings": _findings(plan),
+        "budget": None
+        if budget is None
+        else {
+            "calls": dict(sorted(budget.calls.items())),
+            "writes": budget.writes,
+            "seconds": budget.seconds,
+        },
+    }
+
+
+def saved_plan_document(
+    plan: Plan, *, tool_version: str, created: datetime, run: Run, name: str | None, spec_files: Sequence[str]
+) -> PlanDocument:
+    """Return the document of a plan that `apply` can use later: with its options and effects.
+
+    Args:
+        plan: The plan.
+        tool_version: The version of this program.
+        created: The time of the plan, timezone-aware.
+        run: The options of the run. `parallelism` is not saved: it does not change the plan.
+        name: The replication that the command line selects, None for all.
+        spec_files: The paths of the spec as given.
+    """
+    document = plan_document(plan, tool_version=tool_version, created=created)
+    for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
+        entry["effect"] = effect_of(change)
+    options: Any = {field.name: getattr(run, field.name) for field in fields(run)}
+    del options["parallelism"]
+    options |= {"targets": list(run.targets), "only": list(run.only), "name": name}
+    document["run"] = options
+    document["spec_files"] = list(spec_files)
+    return document
+
+
+def report_document(
+    report: Report, *, tool_version: str = "", created: datetime | None = None
+) -> ReportDocument:
+    """Return the document of `apply --format json` and `--out`, complete also for an interrupted run."""
+    plan = report.plan
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": tool_version,
+        "created": _moment(created),
+        "plan_id": plan.plan_id,
+        "complete": plan.complete,
+        "mode": plan.mode.value,
+        "narrowed": _narrowed(plan),
+        "interrupted": report.interrupted,
+        "exit_code": report.exit_code,
+        "summary": report.summary,
+        "planned": plan.summary,
+        "replications": [
+            {
+                "name": part.name,
+                "id": plan.id_of(part),
+                "source": part.source,
+                "complete": part.complete,
+                "source_complete": part.source_complete,
+                "summary": _results(report, part),
+            }
+            for part in plan.replications
+        ],
+        "targets": _targets(plan),
+        "outcomes": [
+            {
+                **_address(outcome.change),
+                "action": outcome.change.action.value,
+                "row": outcome.change.row.value,
+                "type": outcome.change.kind,
+                "outcome": outcome.result.value,
+                "error": outcome.error,
+                "note": outcome.note,
+            }
+            for outcome in sorted(report.outcomes, key=lambda one: one.change.order)
+        ],
+        "others": _others(plan),
+        "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
+        "findings": _with_new(_findings(plan), report.findings),
+    }
+
+
+def moment(time: datetime) -> str:
+    """Return a time as ISO 8601 in UTC with milliseconds: `2026-11-23T21:40:00.123Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(time: datetime | None) -> str | None:
+    return None if time is None else moment(time)
+
+
+def _address(item: _Addressed) -> AddressKeys:
+    return {"replication": item.replication, "target": item.target, "name": item.name}
+
+
+def _sorted(items: Iterable[_A]) -> list[_A]:
+    return sorted(items, key=lambda item: (item.replication, item.target, item.name))
+
+
+def _narrowed(plan: Plan) -> NarrowedEntry:
+    return {"targets": sorted(plan.narrowing.targets), "only": sorted(plan.narrowing.only)}
+
+
+def _replication(part: ReplicationPlan, plan: Plan) -> ReplicationEntry:
+    entry: ReplicationEntry = {
+        "name": part.name,
+        "id": plan.id_of(part),
+        "source": part.source,
+        "selected": part.selected if part.in_scope is None else part.in_scope,
+        "complete": part.complete,
+        "source_complete": part.source_complete,
+        "summary": part.summary(),
+    }
+    if part.spec_id is not None:
+        entry["spec_id"] = part.spec_id
+    return entry
+
+
+def _results(report: Report, part: ReplicationPlan) -> dict[str, int]:
+    results = [outcome.result for outcome in report.outcomes if outcome.change.replication == part.name]
+    return {result.value: results.count(result) for result in Result}
+
+
+def _against(plan: Plan) -> AgainstEntry | None:
+    if plan.against is None:
+        return None
+    return {
+        "pending": sum(change.pending for change in plan.changes),
+        "dropped": [{**_address(one), "action": one.action.value} for one in plan.against.dropped],
+    }
+
+
+def _targets(plan: Plan) -> list[TargetEntry]:
+    entries: list[Any] = [
+        {
+            "name": target.name,
+            "replication": part.name,
+            "place": target.place,
+            "complete": target.complete,
+            "frozen": target.frozen,
+            "replicas": target.replicas,
+            **part.summary(target.name),
+        }
+        for part in plan.replications
+        for target in part.targets
+    ]
+    return entries
+
+
+def _change(change: Change) -> ChangeEntry:
+    update = change.effect if isinstance(change.effect, Update) else None
+    expected = change.expected
+    return {
+        "replication": change.replication,
+        "target": change.target,
+        "name": change.name,
+        "action": change.action.value,
+        "row": change.row.value,
+        "type": change.kind,
+        "source": _source_of(change),
+        "attributes": _attributes(change),
+        "reasons": list(change.all_reasons),
+        "expected": {
+            "source_version": expected.source_version,
+            "source_last_modified": _moment(expected.source_modified),
+            "version": expected.version,
+            "last_modified": _moment(expected.modified),
+        },
+        "fate": change.fate.value,
+        "withheld_by": list(change.withheld_by),
+        "pending": change.pending,
+        "changed_outside": change.changed_outside,
+        "exposes": change.exposes,
+        "writer": change.writer,
+        "takes_over": bool(update and update.takes_over),
+        "unproven": bool(update and update.unproven),
+    }
+
+
+def _source_of(change: Change) -> str | None:
+    """Return the name of the source parameter, None if no record holds it."""
+    if change.source_name is not None:
+        return change.source_name
+    if isinstance(change.effect, Delete | Release):
+        return change.effect.source_name
+    return None if change.desired is None else change.desired.source.name
+
+
+def _attributes(change: Change) -> dict[str, AttributeEntry]:
+    """Return the attributes that differ; of a create, every attribute that is not a default."""
+    found = _created(change.effect.desired) if isinstance(change.effect, Create) else {}
+    found |= {one.attribute: _difference(one) for one in change.differences}
+    tags = change.tags
+    if tags:
+        before = dict(sorted(tags.before.items()))
+        found["tags"] = {"added": tags.added, "removed": list(tags.removed), "before": before}
+    return found
+
+
+def _difference(difference: Difference) -> AttributeEntry:
+    if difference.secret:
+        return {"secret": True, "by_shape": True} if difference.by_shape else {"secret": True}
+    shown: AttributeEntry = {"before": difference.before, "after": difference.after}
+    if difference.repointed:
+        shown = {"before": f"{difference.before} (as it was)", "after": f"{difference.after} (re-pointed)"}
+    return {**shown, "cut": True} if difference.cut else shown
+
+
+def _created(desired: DesiredParameter) -> dict[str, AttributeEntry]:
+    source = desired.source
+    # the pattern of a secret may hold a part of it
+    hidden = {one.name for one in COPIED if one.is_private and source.is_secret}
+    texts = {one.name: one.text_of(source) for one in COPIED if one.of(source) != one.default}
+    texts |= {"tier": desired.tier} if desired.tier != STANDARD else {}
+    texts |= {"KeyId": desired.key_id} if desired.key_id else {}
+    return {
+        name: {"secret": True} if name in hidden else {"before": None, "after": text}
+        for name, text in texts.items()
+    }
+
+
+def _others(plan: Plan) -> list[OtherEntry]:
+    return [
+        {
+            **_address(other),
+            "row": other.row.value,
+            "counted": other.counted,
+            "reasons": list(other.reasons),
+        }
+        for other in _sorted(plan.others)
+    ]
+
+
+def _finding(finding: Finding, replication: str) -> FindingEntry:
+    entry: FindingEntry = {
+        "severity": finding.severity.value,
+        "code": finding.code,
+        "message": finding.message,
+        "where": finding.where,
+        "replication": replication,
+    }
+    if finding.about:
+        entry["about"] = [{"target": one.target, "name": one.name} for one in finding.about]
+    return entry
+
+
+def _findings(plan: Plan) -> list[FindingEntry]:
+    """Return the findings of the run first, then those of each replication."""
+    found = [_finding(finding, "") for finding in sorted(plan.findings)]
+    for part in plan.replications:
+        found += [_finding(finding, part.name) for finding in sorted(part.findings)]
+    return found
+
+
+def _with_new(known: list[FindingEntry], findings: Iterable[Finding]) -> list[FindingEntry]:
+    """Return the findings of the plan and those of the apply that the plan does not have."""
+    texts = {(entry["code"], entry["message"], entry["where"]) for entry in known}
+    new = [one for one in sorted(findings) if (one.code, one.message, one.where) not in texts]
+    return known + [_finding(one, "") for one in new]

@@ -1,0 +1,112 @@
+"""A damaged or forged document gets the same verdict as from the previous reader, written by hand."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssm_reconcile.documents import decode, encode
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.report import Result
+from ssm_reconcile.spec import Run
+from tests.property import previous_reader
+from tests.unit.renderers import plans
+
+PLAN: Any = encode.saved_plan_document(
+    plans.twelve(),
+    tool_version="0.1.0",
+    created=plans.NOW,
+    run=Run(only=("/app/**",)),
+    name=None,
+    spec_files=["replication.yaml"],
+)
+REPORT: Any = plans.report_document_of(plans.reported(plans.twelve(), tuple(Result)))
+STRICTER = ("run", "spec_files", "effect", "spec_id", "by_shape")
+"""Keys that the previous reader did not check."""
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.just(10**400), st.text(max_size=3), st.just([]), st.just({}),
+    st.just(["x"]), st.just([1]), st.just({"x": "y"}), st.just({"x": 1}),
+    st.just("0" * 64), st.floats(allow_nan=False),
+)  # fmt: skip
+
+
+def places(node: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document; of a list, the first two items."""
+    keys = list(node) if isinstance(node, dict) else list(range(min(2, len(node))))
+    for key in keys:
+        yield (*way, key)
+        if isinstance(node[key], dict | list):
+            yield from places(node[key], (*way, key))
+
+
+def refused(read: Callable[[str], Any], text: str) -> str:
+    """The message of the refusal, empty when the document is accepted."""
+    try:
+        assert read(text) == json.loads(text)
+    except UsageError as error:
+        return error.message
+    return ""
+
+
+READERS: dict[str, tuple[Any, Callable[[str], Any], Callable[[str], Any]]] = {
+    "plan": (PLAN, decode.read_plan_document, previous_reader.read_plan_document),
+    "report": (REPORT, decode.read_report_document, previous_reader.read_report_document),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+@given(data=st.data())
+def test_the_verdict_is_the_previous_one_and_the_message_names_the_place(
+    kind: str, data: st.DataObject
+) -> None:
+    valid, read, read_before = READERS[kind]
+    document = copy.deepcopy(valid)
+    document["format_version"] = data.draw(st.sampled_from(["1.0", "1.1", "1.12", "2.0", 1]))
+    ways = [data.draw(st.sampled_from(list(places(valid)))) for _ in range(data.draw(st.integers(0, 2)))]
+    for way in ways:
+        node = document
+        for step in way[:-1]:
+            node = node[step] if isinstance(node, dict | list) and _has(node, step) else {}
+        if isinstance(node, dict):
+            match data.draw(st.sampled_from(["change", "remove", "add"])):
+                case "change":
+                    node[way[-1]] = data.draw(JUNK)
+                case "remove":
+                    node.pop(way[-1], None)
+                case _:
+                    node["unknown"] = data.draw(JUNK)
+    text = json.dumps(document)
+    now, before = refused(read, text), refused(read_before, text)
+    if any(key in way for way in ways for key in STRICTER):
+        assert now or not before
+        return
+    assert bool(now) == bool(before)
+    assert ("is damaged: `" in now) == ("is damaged: `" in before)
+
+
+def _has(node: Any, step: Any) -> bool:
+    return step in node if isinstance(node, dict) else isinstance(step, int) and step < len(node)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_what_is_damaged_in_one_place_is_refused_by_that_place(kind: str) -> None:
+    valid, read, read_before = READERS[kind]
+    for way in places(valid):
+        document = copy.deepcopy(valid)
+        node = document
+        for step in way[:-1]:
+            node = node[step]
+        node[way[-1]] = ["damage", {"deep": 1}] if not isinstance(node[way[-1]], list) else "damage"
+        text = json.dumps(document)
+        if not any(key in way for key in STRICTER):
+            named = [
+                message.partition("`")[2].partition("`")[0]
+                for message in (refused(read, text), refused(read_before, text))
+            ]
+            assert named[0] == named[1], way
