@@ -33,7 +33,7 @@ PASSED_ON = {
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
     "load/schema.py": "the codes of `_MESSAGES`, and those that its functions return",
     "load/tree.py": "the callers of `_stop`",
-    "publishers/annotations.py": "findings of a document, shown again",
+    "publishers/runner.py": "findings of a document, shown again",
 }
 KEBAB = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 

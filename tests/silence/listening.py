@@ -20,8 +20,7 @@ from ssm_reconcile.documents.encode import plan_document, report_document, saved
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.explain import explain, explanation_text
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers import annotations as marks
-from ssm_reconcile.publishers import outputs, pages
+from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
@@ -128,7 +127,7 @@ def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
         said[f"comment of level {level}"] = plan_comment(view, level=level)
     said["issue on drift"] = plan_issue(view, context=NO_CONTEXT, budget=COMMENT_BUDGET)
     said["saved plan"] = dumps(saved)
-    said["annotations"] = "\n".join(marks.commands(plan.all_findings, Path(), None))
+    said["annotations"] = "\n".join(runner.annotation_lines(plan.all_findings, Path(), None))
     said["pages"] = repr(pages.plan_pages(document))
     said["repr of the plan"] = repr(plan) + str(plan) + f"{plan}"
     said["the plan as a dictionary"] = json.dumps(asdict(plan), default=repr)
@@ -141,7 +140,7 @@ def said_of_report(report: Report) -> dict[str, str]:
     document = report_document(report, tool_version="0", created=WHEN)
     said = {f"report as {form}": report_as(form, document, color=True) for form in FORMATS}
     said["saved report"] = dumps(document)
-    said["outputs"] = repr(outputs.of_report(document))
+    said["outputs"] = repr(runner.report_outputs(document))
     said["report pages"] = repr(pages.report_pages(document, None))
     said["repr of the report"] = repr(report) + str(report)
     said["the report as a dictionary"] = json.dumps(asdict(report), default=repr)

@@ -1,34 +1,55 @@
-"""`ssm-reconcile publish`: a saved plan or report -> the pull request, the job, the workflow."""
+"""`ssm-reconcile publish`: a saved plan or report -> the pull request, the job summary, the step outputs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from ssm_reconcile.cli import options
-from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.documents import PlanDocument, ReportDocument
+from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
+from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
+from ssm_reconcile.publishers import pages, runner
+from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind, check_current, find_pull_request
+from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
+from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.publishers.reviewed import reviewed_plan
+from ssm_reconcile.publishers.runner import WorkflowRun
+from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
+from ssm_reconcile.renderers.markdown_blocks import CommentContext
+from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.system import SystemClock
 
+UNREADABLE = 1
+"""Exit code when a file to publish cannot be read."""
+UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
+"""Webhook events whose plan nobody reviews."""
 HELP = """\
-Show a saved plan (`plan --out`) or report (`apply --out`) where people decide, from within GitHub
-Actions: one sticky comment a replication on the pull request, the job's summary, annotations on the
-lines of the spec, and the step's outputs. For scheduled runs, with --issue: one issue a replication,
-opened when something differs or remains undone, kept up to date, and closed when nothing does.
+Publish a saved plan (`plan --out`) or report (`apply --out`) from a workflow of GitHub Actions: one comment
+per replication on the pull request, the job summary, annotations on the lines of the spec, and step outputs.
+For scheduled runs, with --issue: one issue per replication, opened when a target differs from the spec or an
+apply is incomplete, kept up to date, and closed when no difference remains.
 
-A FILE that cannot be read is published as a plan that failed, and the exit code is 1. The pull request
-is the one of the event or, after a merge, that of the commit. What GitHub does not let us post is a
-warning, and no reason to fail.
+A FILE that cannot be read is published as a failed plan, and the exit code is 1. The pull request is that of
+the event or, after a merge, that of the commit. A permission that the token lacks is a warning, not a
+failure.
 
-With --reviewed it works the other way round: it fetches the plan that the pull request's comment shows.
+With --reviewed, the command fetches the plan that the comment on the pull request shows.
 """
 EPILOG = """\
 \b
 Environment:
-  GITHUB_TOKEN    needs pull-requests: write; for --reviewed actions: read besides,
-                  for --issue issues: write
-  and what a runner sets: GITHUB_API_URL, GITHUB_GRAPHQL_URL, GITHUB_REPOSITORY,
-  GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF, GITHUB_RUN_ID,
-  GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
+  GITHUB_TOKEN    needs pull-requests: write; for --reviewed also actions: read,
+                  for --issue also issues: write
+  and the variables of the runner: GITHUB_API_URL, GITHUB_GRAPHQL_URL,
+  GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF,
+  GITHUB_RUN_ID, GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
 
 \b
 Examples:
@@ -40,10 +61,10 @@ Examples:
 
 \b
 Exit codes:
-    0  done, as far as GitHub lets us
+    0  done, with a warning for each missing permission
     1  a file could not be read;
        with --comment required: the comment could not be posted;
-       with --current: the branch has another spec by now
+       with --current: the spec on the branch has changed
     4  with --reviewed: there is no reviewed plan
    64  wrong usage
 """
@@ -52,47 +73,50 @@ Exit codes:
 @click.command("publish", help=HELP, epilog=EPILOG)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--plan", metavar="FILE", type=click.Path(path_type=Path), help="With a report: the plan that it applied."
+    "--plan",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With a report: the plan that was applied.",
 )
-@click.option("--failed", metavar="TEXT", help="There is no plan, and why.")
+@click.option("--failed", metavar="TEXT", help="Publish that there is no plan, with the reason.")
 @click.option(
     "--refused",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="With a plan: the report of the apply that refused, and so led to it.",
+    help="With a plan: the report of the apply that was refused before it.",
 )
-@click.option("--unreviewed", metavar="TEXT", help="With a plan: why there is no reviewed one to apply.")
+@click.option("--unreviewed", metavar="TEXT", help="With a plan: the reason why no reviewed plan is applied.")
 @click.option(
     "--reviewed",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Fetch the reviewed plan into that file, and publish nothing.",
+    help="Fetch the reviewed plan into this file; publish nothing.",
 )
 @click.option(
     "--artifact",
     metavar="NAME",
     default="ssm-plan",
     show_default=True,
-    help="With --reviewed: what the plan's artifact is called.",
+    help="With --reviewed: the name of the artifact with the plan.",
 )
 @click.option(
     "--current",
     is_flag=True,
     help="Only check that the branch of this run still has the same spec; publish nothing.",
 )
-@click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="That pull request.")
+@click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
 @click.option(
     "--comment",
     "mode",
     type=click.Choice(("changes", "always", "never", "required")),
     default="changes",
     show_default=True,
-    help="changes: a first comment only where there are changes; required: or fail.",
+    help="changes: post a first comment only for changes; required: fail if it cannot be posted.",
 )
 @click.option(
     "--issue",
     is_flag=True,
-    help="Keep one issue a replication open while something differs, or there is no plan.",
+    help="Keep one issue per replication open while a target differs, or there is no plan.",
 )
 @click.option(
     "--spec",
@@ -100,9 +124,9 @@ Exit codes:
     metavar="FILE",
     multiple=True,
     type=click.Path(),
-    help="The spec that it is about, as `plan` was given it (repeat for more).",
+    help="The spec, as given to `plan` (repeat for more).",
 )
-@click.option("--name", metavar="NAME", help="The replication that `plan` was given.")
+@click.option("--name", metavar="NAME", help="The replication, as given to `plan`.")
 @options.basic_options
 def command(
     *,
@@ -121,14 +145,278 @@ def command(
     name: str | None,
     common: CommonOptions,
 ) -> int:
-    """Finds out what there is to say, and says it; returns the exit code."""
-    from ssm_reconcile.cli.publishing import Material, Publishing
-
+    """Check the options, and publish, fetch or check; return the exit code."""
     if sum(one is not None for one in (file, failed, reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publishing = Publishing.here(specs, name, number, mode, common, issue=issue)
+    publisher = Publisher(
+        runner.read_workflow_run(os.environ),
+        specs or (DEFAULT_SPEC,),
+        name,
+        number,
+        mode,
+        common,
+        issue=issue,
+    )
     if current:
-        return publishing.check_current()
+        return publisher.check_current()
     if reviewed is not None:
-        return publishing.fetch(reviewed, artifact)
-    return publishing.publish(Material(file, plan, failed, refused, unreviewed))
+        return publisher.fetch_reviewed(reviewed, artifact)
+    return publisher.publish(PublishInput(file, plan, failed, refused, unreviewed))
+
+
+@dataclass(frozen=True, slots=True)
+class PublishInput:
+    """The files and texts of the command line; `file` or `failed` is given."""
+
+    file: Path | None
+    plan: Path | None = None
+    failed: str | None = None
+    refused: Path | None = None
+    unreviewed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The content for each destination.
+
+    Attributes:
+        pages: Returns the pages for the comments, given the replications that have a comment.
+        issue_pages: Returns the pages for the issues, given the replications that have an issue.
+        summary: Returns Markdown for the job summary, for a context and a maximum number of bytes.
+        outputs: The step outputs.
+        findings: The findings for annotations.
+        unreadable: Whether the file could not be read.
+    """
+
+    pages: Callable[[list[str]], Sequence[Page]]
+    issue_pages: Callable[[list[str]], Sequence[Page]]
+    summary: Callable[[CommentContext, int], str]
+    outputs: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    unreadable: bool = False
+
+
+@dataclass(slots=True)
+class Publisher:
+    """One call of `publish`. `mode` is the value of `--comment`, `number` that of `--pull-request`."""
+
+    run: WorkflowRun
+    specs: tuple[str, ...]
+    name: str | None
+    number: int | None
+    mode: str
+    common: CommonOptions
+    issue: bool = False
+
+    @property
+    def spec(self) -> str:
+        """The key that separates the comments of several specs on one pull request."""
+        return ",".join(self.specs) + (f"#{self.name}" if self.name else "")
+
+    def check_current(self) -> int:
+        """Check that the branch still has the spec of this run.
+
+        Raises:
+            BranchMovedError: The branch has another spec.
+            GitHubError: GitHub did not answer.
+        """
+        root = (runner.workspace(os.environ) or Path.cwd()).resolve()
+        github = self._required_github("to ask with")
+        try:
+            specs = [Path(spec).resolve().relative_to(root).as_posix() for spec in self.specs]
+        except ValueError:
+            raise UsageError("the spec is not in the repository of this run") from None
+        check_current(github, self.run, specs)
+        return 0
+
+    def fetch_reviewed(self, path: Path, artifact: str) -> int:
+        """Save the reviewed plan; raise PlanRefused if there is none."""
+        github = self._required_github("to fetch the plan with")
+        missing = "there is no reviewed plan to apply"
+        try:
+            number = self.number or find_pull_request(self.run, github)
+            if number is None:
+                raise PlanRefused(f"{missing}: this commit is of no merged pull request")
+            text, document = reviewed_plan(github, number, self.spec, artifact)
+        except GitHubError as error:
+            raise PlanRefused(f"{missing}: {error.message}", error.remedy) from error
+        terminal.save(path, text)
+        if self.run.output is not None:
+            runner.write_outputs(self.run.output, runner.plan_outputs(document, path))
+        self._log(f"Fetched the reviewed plan {document['plan_id'][:12]} of pull request {number} to {path}.")
+        return 0
+
+    def publish(self, given: PublishInput) -> int:
+        """Publish to every destination; return the exit code."""
+        publication = self._publication(given)
+        for line in runner.annotation_lines(publication.findings, Path.cwd(), runner.workspace(os.environ)):
+            terminal.write(line)
+        if self.run.output is not None:
+            runner.write_outputs(self.run.output, publication.outputs)
+        context = self._context()
+        if self.run.summary is not None:
+            text = publication.summary(context, runner.summary_space(self.run.summary))
+            if not runner.write_summary(self.run.summary, text):
+                self._warn("the job summary is full: the plan is not in it")
+        if self.mode != "never":
+            self._comment(publication, context)
+        if self.issue:
+            self._update_issues(publication, context)
+        return UNREADABLE if publication.unreadable else 0
+
+    def _comment(self, publication: Publication, context: CommentContext) -> None:
+        github = self._github()
+        try:
+            number = self.number or find_pull_request(self.run, github)
+            if number is None:
+                self._log("No pull request: no comment to post.")
+                return
+            if github is None:
+                message = f"no comment on pull request {number}: there is no GITHUB_TOKEN"
+                self._fail_or_warn(UsageError(message, "give the step `env: GITHUB_TOKEN`"))
+                return
+            reviews, always = self.run.is_pull_request, self.mode == "always"
+            comments = PullRequestComments(github, self.spec, context, number, reviews, always)
+            known = comments.find()
+            results = comments.publish(publication.pages(sorted({one.scope for one in known})), known)
+        except GitHubError as error:
+            message = f"no comment on the pull request: {error.message}"
+            self._fail_or_warn(ReconcileError(message, error.remedy))
+            return
+        for scope, result in results:
+            if result is not PageResult.NOTHING:
+                self._log(
+                    f"Comment on pull request {number}{f' for {scope}' if scope else ''}: {result.value}."
+                )
+
+    def _update_issues(self, publication: Publication, context: CommentContext) -> None:
+        """Update the issues on drift. A failure is a warning: the other destinations have the content."""
+        github = self._github()
+        if github is None:
+            self._warn("no issue on drift: there is no GITHUB_TOKEN")
+            return
+        try:
+            results = DriftIssues(github, self.spec, replace(context, promise=False)).publish(
+                publication.issue_pages
+            )
+        except GitHubError as error:
+            remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
+            self._warn(f"no issue on drift: {error.message}. {remedy}".rstrip(". "))
+            return
+        for scope, result in results:
+            if result is not PageResult.NOTHING:
+                self._log(f"Issue on drift{f' of {scope}' if scope else ''}: {result.value}.")
+
+    def _context(self) -> CommentContext:
+        specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
+        return CommentContext(
+            self.run.head,
+            self.run.run_id,
+            self.run.url,
+            self.run.label,
+            promise=self.run.event_name not in UNREVIEWED,
+            command=CommandLine(specs, self.name).apply(),
+        )
+
+    def _publication(self, given: PublishInput) -> Publication:
+        if given.failed is not None:
+            return self._of_failure(given.failed, self._read_plan(given.plan))
+        assert given.file is not None, "the command line gives one of them"
+        try:
+            document = read_plan_or_report(terminal.read_document(given.file))
+            if "outcomes" in document:
+                return self._of_report(document, self._read_plan(given.plan))
+            return self._of_plan(document, given, given.file)
+        except OSError as error:
+            reason = f"{error.filename or given.file} cannot be read"
+        except UsageError as error:
+            reason = f"{given.file}: {error.message}"
+        terminal.log(f"Error: {reason}.")
+        return replace(self._of_failure(f"{reason}.", self._read_plan(given.plan)), unreadable=True)
+
+    def _of_plan(self, document: PlanDocument, given: PublishInput, file: Path) -> Publication:
+        intro = ""
+        if given.unreviewed is not None:
+            intro = pages.unreviewed(given.unreviewed)
+        elif given.refused is not None:
+            intro = pages.refusal(read_report_document(terminal.read_document(given.refused)))
+        is_refused = given.unreviewed is not None or given.refused is not None
+
+        def comments(known: list[str]) -> list[Page]:
+            removed = [scope for scope in known if scope and scope not in pages.names_in(document)]
+            return [*pages.plan_pages(document, intro), *map(pages.gone_page, removed)]
+
+        return Publication(
+            comments,
+            lambda _known: pages.plan_issue_pages(document),
+            lambda context, budget: plan_summary(
+                plan_view(document), budget=budget, context=context, intro=intro
+            ),
+            {**runner.plan_outputs(document, file), "failure-reason": "plan-changed" if is_refused else ""},
+            tuple(runner.findings_in(document)),
+        )
+
+    def _of_report(self, document: ReportDocument, plan: PlanDocument | None) -> Publication:
+        if not document["replications"]:  # the run stopped before there was a plan
+            reason = "\n".join(finding["message"] for finding in document["findings"])
+            return replace(self._of_failure(reason, plan), outputs=runner.report_outputs(document))
+        return Publication(
+            lambda _known: pages.report_pages(document, plan),
+            lambda _known: pages.report_issue_pages(document),
+            lambda context, budget: report_summary(report_view(document), budget=budget, context=context),
+            runner.report_outputs(document),
+            tuple(runner.findings_in(document)),
+        )
+
+    def _of_failure(self, reason: str, plan: PlanDocument | None) -> Publication:
+        names = pages.names_in(plan) if plan is not None else self._spec_names()
+        return Publication(
+            lambda known: pages.failure_pages(names or known or [""], reason),
+            lambda known: pages.failure_issue_pages(names or known or [""], reason),
+            lambda context, _budget: failure_summary(names, reason, context=context),
+            {"failure-reason": runner.PLAN_FAILED},
+        )
+
+    def _spec_names(self) -> list[str]:
+        """Return the replications of the spec; none if it cannot be read."""
+        from ssm_reconcile.load import load
+
+        try:
+            return [one.name for one in load(self.specs, name=self.name).replications]
+        except ReconcileError:
+            return []
+
+    def _read_plan(self, path: Path | None) -> PlanDocument | None:
+        """Return the plan of `--plan`; None, with a warning, if it cannot be read."""
+        if path is None:
+            return None
+        try:
+            return read_plan_document(terminal.read_document(path))
+        except OSError:
+            self._warn(f"--plan {path} cannot be read: the comments are written without it")
+        except UsageError as error:
+            self._warn(f"--plan {path}: {error.message}: the comments are written without it")
+        return None
+
+    def _github(self) -> GitHub | None:
+        return GitHub(self.run, SystemClock()) if self.run.token and self.run.repository else None
+
+    def _required_github(self, purpose: str) -> GitHub:
+        github = self._github()
+        if github is None:
+            raise UsageError(f"there is no GITHUB_TOKEN or no GITHUB_REPOSITORY {purpose}")
+        return github
+
+    def _fail_or_warn(self, error: ReconcileError) -> None:
+        """Raise the error with `--comment required`, and warn otherwise."""
+        if self.mode == "required":
+            raise error
+        self._warn(f"{error.message}. {error.remedy}".rstrip(". "))
+
+    def _log(self, text: str) -> None:
+        if not self.common.quiet:
+            terminal.log(text)
+
+    def _warn(self, text: str) -> None:
+        """Write a warning as an annotation."""
+        terminal.write(runner.command("warning", text))

@@ -83,9 +83,9 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
 
 
 def _annotations(findings: Sequence[Finding]) -> list[str]:
-    from ssm_reconcile.publishers.annotations import commands, workspace
+    from ssm_reconcile.publishers.runner import annotation_lines, workspace
 
-    return commands(findings, Path.cwd(), workspace(os.environ))
+    return annotation_lines(findings, Path.cwd(), workspace(os.environ))
 
 
 def _document(found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool) -> dict[str, Any]:

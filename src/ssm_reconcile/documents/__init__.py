@@ -14,7 +14,7 @@ Other minor versions write fewer keys, so the reader accepts a document in which
 from __future__ import annotations
 
 import re
-from typing import Annotated, NotRequired, TypeAlias, TypedDict, TypeVar
+from typing import Annotated, NotRequired, TypeAlias, TypedDict, TypeVar, final
 
 from ssm_reconcile.change import Action, Fate, Row
 from ssm_reconcile.errors import Severity
@@ -413,6 +413,7 @@ class OptionsEntry(TypedDict, total=False):
     max_change_percent: Count | None
 
 
+@final
 class PlanDocument(_CommonKeys):
     """The output of `ssm-reconcile plan --format json` and `--out`; it holds nothing of a secret value.
 
@@ -422,8 +423,7 @@ class PlanDocument(_CommonKeys):
         replications: One entry for each document of the spec.
         changes: The changes, sorted by replication, target and name.
         budget: The estimated cost of an apply.
-        against: The comparison with the spec before (`plan --against`); null without one. Not part of the
-            plan id.
+        against: The comparison with the spec before (`plan --against`), or null. Not part of the plan id.
         run: The options of the command line, so that `apply` of a saved plan can repeat the run. Only in
             plans that can be applied.
         spec_files: The spec files of the run.
@@ -472,6 +472,7 @@ class RemainingEntry(AddressKeys):
 _APPROVALS = ["saved-plan", "expect-plan", "answer", "yes", "event"]
 
 
+@final
 class ReportDocument(_CommonKeys):
     """The output of `ssm-reconcile apply --format json` and `--out`: one outcome for every change.
 

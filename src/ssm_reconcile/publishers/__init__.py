@@ -1,10 +1,10 @@
-"""Plans and reports -> the places where people decide. A publisher shows; it never changes what it shows.
+"""Plans and reports -> GitHub: comments, issues, annotations, job summary, step outputs.
 
-    comment       one sticky comment a replication on the pull request
-    summary       the summary of a job            annotations   findings on the lines of the spec
-    outputs       what later steps of a workflow read
-    reviewed      the other way round: the plan that a pull request's comment shows, as a file
+    runner        environment of a workflow run; annotations, step outputs and job summary
+    github        client of the GitHub API; the pull request of a run; whether its branch moved
+    pages         plan, report or failure -> the Markdown for one replication
+    marked_body   pages -> comments on a pull request, issues on drift
+    reviewed      pull request -> the plan that its comment shows, from the artifact
 
-`github` is the one that talks to GitHub, `event` knows what a runner told us, `pages` knows what there
-is to say. What cannot be published is told, and decides nothing: a plan is not worse for it.
+A publisher never changes a plan. A failure to publish is reported and changes no exit code by itself.
 """

@@ -1,58 +1,61 @@
-"""Questions to GitHub -> answers, or one exception that says of what kind the trouble is.
+"""Requests to the GitHub API -> responses, or a `GitHubError` with its kind.
 
-Retried: rate limits (waiting as long as GitHub says), and answers that were lost (5xx, a connection
-that broke) where asking twice does no harm. The token goes to the API and nowhere else: not into a
-message, a repr, a log, nor along a redirect.
+Rate limits are retried after the time that GitHub asks for. Lost responses (5xx, a broken connection) are
+retried where a second request is safe. The token goes to the API only: no message, repr, log or redirect has
+it. Sources: GitHub REST docs, "Rate limits for the REST API", "Compare two commits", "List pull requests
+associated with a commit".
 """
 
 from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import urllib3
 
 from ssm_reconcile import __version__
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import ReconcileError
-from ssm_reconcile.publishers.event import Event
+from ssm_reconcile.publishers.runner import WorkflowRun
 
 PAGE = 100
-"""Items a page: the most that the REST API gives."""
+"""Items a page: the maximum of the REST API."""
 ATTEMPTS = 5
-"""How often one request is made at most."""
+"""Maximum attempts for one request."""
 PATIENCE = 240.0
-"""Seconds that are waited for one request in all: a plan that nobody sees is better than a stuck job."""
+"""Maximum seconds of waiting for one request: a plan without a comment is better than a job that hangs."""
 SECONDARY = 60.0
-"""Seconds to wait after a secondary rate limit that does not say how long (as the REST guide advises)."""
+"""Seconds to wait after a secondary rate limit without `retry-after`, as the REST docs advise."""
+FILES_IN_COMPARISON = 300
+"""Maximum files that the comparison of two commits lists."""
 _ACCEPT = "application/vnd.github+json"
 _VERSION = "2022-11-28"
 _LIMITED = 429
 
 
 class Kind(StrEnum):
-    """What kind of trouble it is."""
+    """The kind of a failure."""
 
     DENIED = "denied"
-    """This token may not do that, or does not see what it asks for (401, 403, 404)."""
+    """The token lacks a permission, or cannot see the object (401, 403, 404)."""
     TOO_LONG = "too long"
-    """The text of a comment is longer than GitHub takes (422)."""
+    """The text of a comment is too long (422)."""
     LOST = "lost"
-    """No answer, or one of a server in trouble (5xx): it may have been done or not."""
+    """No response, or an error of the server (5xx): the change may have been made."""
     LIMITED = "limited"
-    """Asked too often, and told to wait longer than is sensible."""
+    """A rate limit, with a longer wait than `PATIENCE`."""
     REFUSED = "refused"
-    """Anything else that GitHub does not do."""
+    """Any other failure."""
 
 
 class GitHubError(ReconcileError):
-    """A request to GitHub failed. The message holds method, path and status: nothing that was sent.
+    """A request to GitHub failed. The message holds method, path and status, and no part of the request body.
 
-    `status` is the HTTP status of the response; 0 where there was no response, or where it was a success.
+    `status` is the HTTP status of the response; 0 without a response, or for a success.
     """
 
     def __init__(self, kind: Kind, message: str, remedy: str = "", *, status: int = 0) -> None:
@@ -61,44 +64,48 @@ class GitHubError(ReconcileError):
         self.status = status
 
 
-class GitHub:
-    """The API of one GitHub, for one repository."""
+class BranchMovedError(ReconcileError):
+    """The branch of a run has another spec now."""
 
-    def __init__(self, event: Event, clock: Clock) -> None:
-        self._event = event
+
+class GitHub:
+    """The API of one GitHub server, for one repository."""
+
+    def __init__(self, run: WorkflowRun, clock: Clock) -> None:
+        self._run = run
         self._clock = clock
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     @property
     def repository(self) -> str:
         """The path of the repository in the API."""
-        return f"/repos/{self._event.repository}"
+        return f"/repos/{self._run.repository}"
 
     def get(self, path: str, **query: Any) -> Any:
-        """One object."""
-        return self._json(self._ask("GET", self._url(path, query)))
+        """Return one object."""
+        return self._json(self._request("GET", self._url(path, query)))
 
     def pages(self, path: str, key: str | None = None, **query: Any) -> Iterator[Any]:
-        """All items of all pages; `key` names the list where the answer is an object."""
+        """Yield the items of all pages; `key` is the key of the list if the response is an object."""
         url: str | None = self._url(path, {**query, "per_page": PAGE})
         while url is not None:
-            answer = self._ask("GET", url)
-            found = self._json(answer)
+            response = self._request("GET", url)
+            found = self._json(response)
             yield from found[key] if key else found
-            url = _next(answer.headers.get("link", ""))
-            if url is not None and urlsplit(url).netloc != urlsplit(self._event.api_url).netloc:
+            url = _next(response.headers.get("link", ""))
+            if url is not None and urlsplit(url).netloc != urlsplit(self._run.api_url).netloc:
                 url = None  # the token goes to the API only
 
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """Changes something. After a lost answer it was done or not: POST is not repeated, the rest is."""
-        return self._json(self._ask(method, self._url(path, {}), body, again=method != "POST"))
+        """Send a change. After a lost response a POST is not repeated, since it may have been done."""
+        return self._json(self._request(method, self._url(path, {}), body, again=method != "POST"))
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
-        """Data of a GraphQL answer, whole or in part; raises when there is none."""
+        """Return the data of a GraphQL response, complete or partial; raise GitHubError without any data."""
         body = {"query": query, "variables": variables}
-        answer = self._json(self._ask("POST", self._event.graphql_url, body))
-        errors = answer.get("errors") or []
-        data = answer.get("data")
+        response = self._json(self._request("POST", self._run.graphql_url, body))
+        errors = response.get("errors") or []
+        data = response.get("data")
         if errors and not any((data or {}).values()):
             kinds = {str(error.get("type")) for error in errors}
             kind = Kind.DENIED if kinds & {"FORBIDDEN", "INSUFFICIENT_SCOPES", "NOT_FOUND"} else Kind.REFUSED
@@ -106,28 +113,28 @@ class GitHub:
         return data or {}
 
     def download(self, url: str, most: int) -> bytes:
-        """A file that the API redirects to, at most so many bytes. The token stays with the API."""
-        answer = self._ask("GET", self._url(url, {}), redirects=True)
-        target = answer.headers.get("location")
+        """Return a file of at most `most` bytes that the API redirects to; the token is not sent there."""
+        response = self._request("GET", self._url(url, {}), redirects=True)
+        target = response.headers.get("location")
         if target:
-            target = urljoin(self._event.api_url, target)
-            if urlsplit(target).scheme not in {"https", urlsplit(self._event.api_url).scheme}:
-                raise GitHubError(Kind.REFUSED, "GitHub sent us to an address that is not encrypted")
-            answer = self._ask("GET", target, secret=False)
-        if len(answer.data) > most:
+            target = urljoin(self._run.api_url, target)
+            if urlsplit(target).scheme not in {"https", urlsplit(self._run.api_url).scheme}:
+                raise GitHubError(Kind.REFUSED, "GitHub redirects to an address that is not encrypted")
+            response = self._request("GET", target, secret=False)
+        if len(response.data) > most:
             raise GitHubError(Kind.REFUSED, f"a file of more than {most:,} bytes")
-        return answer.data
+        return response.data
 
     def _url(self, path: str, query: Mapping[str, Any]) -> str:
-        return f"{self._event.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
+        return f"{self._run.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def _json(self, answer: urllib3.BaseHTTPResponse) -> Any:
+    def _json(self, response: urllib3.BaseHTTPResponse) -> Any:
         try:
-            return json.loads(answer.data) if answer.data else {}
+            return json.loads(response.data) if response.data else {}
         except ValueError:
-            raise GitHubError(Kind.REFUSED, "GitHub's answer is not JSON") from None
+            raise GitHubError(Kind.REFUSED, "the response is not JSON") from None
 
-    def _ask(
+    def _request(
         self,
         method: str,
         url: str,
@@ -139,13 +146,13 @@ class GitHub:
     ) -> urllib3.BaseHTTPResponse:
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
-            answer = self._once(method, url, body, secret=secret)
-            if answer is not None and answer.status < (400 if redirects else 300):
-                return answer
-            pause = _pause(answer, attempt, self._clock.now().timestamp())
-            lost = answer is None or answer.status >= 500  # noqa: PLR2004 - HTTP's border to server trouble
+            response = self._once(method, url, body, secret=secret)
+            if response is not None and response.status < (400 if redirects else 300):
+                return response
+            pause = _pause(response, attempt, self._clock.now().timestamp())
+            lost = response is None or response.status >= 500  # noqa: PLR2004 - the first status of a server error
             if pause is None or (lost and not again) or attempt == ATTEMPTS or waited + pause > PATIENCE:
-                raise _trouble(method, url, answer, limited=pause is not None and not lost)
+                raise _error_of(method, url, response, limited=pause is not None and not lost)
             self._clock.sleep(pause)
             waited += pause
         raise AssertionError("the last attempt returns or raises")
@@ -156,7 +163,7 @@ class GitHub:
         headers = {"User-Agent": f"ssm-reconcile/{__version__}"}
         if secret:
             headers |= {"Accept": _ACCEPT, "X-GitHub-Api-Version": _VERSION}
-            headers["Authorization"] = f"Bearer {self._event.token}"
+            headers["Authorization"] = f"Bearer {self._run.token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
         payload = None if body is None else json.dumps(body).encode()
@@ -166,7 +173,7 @@ class GitHub:
             return None
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        """A pool for that address, through the proxy that the environment names for it."""
+        """Return the pool for an address, through the proxy of the environment."""
         parts = urlsplit(url)
         proxy = urllib.request.getproxies().get(parts.scheme, "")
         if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
@@ -180,30 +187,30 @@ class GitHub:
         return self._pools[proxy]
 
 
-def _pause(answer: urllib3.BaseHTTPResponse | None, attempt: int, now: float) -> float | None:
-    """Seconds after which asking again makes sense; None when it does not."""
-    if answer is None or answer.status >= 500:  # noqa: PLR2004 - HTTP's border to server trouble
-        return _retry_after(answer) or float(2 ** (attempt - 1))
-    if answer.status not in {403, _LIMITED}:
+def _pause(response: urllib3.BaseHTTPResponse | None, attempt: int, now: float) -> float | None:
+    """Return the seconds to wait before the next attempt; None if a retry is useless."""
+    if response is None or response.status >= 500:  # noqa: PLR2004 - the first status of a server error
+        return _retry_after(response) or float(2 ** (attempt - 1))
+    if response.status not in {403, _LIMITED}:
         return None
-    said = _retry_after(answer)
-    if said is not None:
-        return said
-    if answer.headers.get("x-ratelimit-remaining") == "0":
-        reset = answer.headers.get("x-ratelimit-reset", "")
+    wait = _retry_after(response)
+    if wait is not None:
+        return wait
+    if response.headers.get("x-ratelimit-remaining") == "0":
+        reset = response.headers.get("x-ratelimit-reset", "")
         return max(1.0, float(reset) - now + 1) if reset.isdigit() else SECONDARY
-    if answer.status == _LIMITED or b"secondary rate limit" in answer.data[:2000]:
+    if response.status == _LIMITED or b"secondary rate limit" in response.data[:2000]:
         return SECONDARY
     return None
 
 
-def _retry_after(answer: urllib3.BaseHTTPResponse | None) -> float | None:
-    said = "" if answer is None else answer.headers.get("retry-after", "")
-    return float(said) if said.isdigit() else None
+def _retry_after(response: urllib3.BaseHTTPResponse | None) -> float | None:
+    text = "" if response is None else response.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None
 
 
 def _next(link: str) -> str | None:
-    """The next page, as the Link header says."""
+    """Return the address of the next page from the Link header."""
     for part in link.split(","):
         address, _, relation = part.partition(";")
         if 'rel="next"' in relation:
@@ -211,19 +218,84 @@ def _next(link: str) -> str | None:
     return None
 
 
-def _trouble(method: str, url: str, answer: urllib3.BaseHTTPResponse | None, *, limited: bool) -> GitHubError:
+def _error_of(
+    method: str, url: str, response: urllib3.BaseHTTPResponse | None, *, limited: bool
+) -> GitHubError:
     what = f"{method} {urlsplit(url).path}"
-    if answer is None:
-        return GitHubError(Kind.LOST, f"{what}: no answer", "check that the runner reaches GitHub's API")
+    if response is None:
+        return GitHubError(
+            Kind.LOST, f"{what}: no response", "check that the runner can reach the GitHub API"
+        )
     if limited:
-        return GitHubError(Kind.LIMITED, f"{what}: asked too often, HTTP {answer.status}", "try again later")
-    match answer.status:
+        return GitHubError(Kind.LIMITED, f"{what}: rate limit, HTTP {response.status}", "try again later")
+    match response.status:
         case 401 | 403 | 404:
             remedy = "the token needs `pull-requests: write`, and `actions: read` for artifacts"
-            return GitHubError(Kind.DENIED, f"{what}: HTTP {answer.status}", remedy, status=answer.status)
-        case 422 if b"too long" in answer.data[:5000]:
+            return GitHubError(Kind.DENIED, f"{what}: HTTP {response.status}", remedy, status=response.status)
+        case 422 if b"too long" in response.data[:5000]:
             return GitHubError(Kind.TOO_LONG, f"{what}: too long, HTTP 422")
-        case status if status >= 500:  # noqa: PLR2004 - HTTP's border to server trouble
-            return GitHubError(Kind.LOST, f"{what}: HTTP {status}", "see whether GitHub is in trouble")
+        case status if status >= 500:  # noqa: PLR2004 - the first status of a server error
+            return GitHubError(Kind.LOST, f"{what}: HTTP {status}", "check the status of GitHub")
         case status:
             return GitHubError(Kind.REFUSED, f"{what}: HTTP {status}")
+
+
+def find_pull_request(run: WorkflowRun, github: GitHub | None) -> int | None:
+    """Return the pull request of a run: that of its event, or the one that was merged with its commit.
+
+    Of several merged ones the last counts, but one with this very `merge_commit_sha` comes before the others;
+    GitHub does not set it to the pushed commit for every way to merge.
+
+    Args:
+        run: The workflow run.
+        github: The API; None without a token.
+    """
+    if run.number is not None:
+        return run.number
+    if github is None or run.event_name != "push" or not run.sha:
+        return None
+    merged = [
+        pull
+        for pull in github.pages(f"{github.repository}/commits/{run.sha}/pulls")
+        if pull.get("merged_at") and (not run.branch or (pull.get("base") or {}).get("ref") == run.branch)
+    ]
+    merged.sort(key=lambda pull: (pull.get("merge_commit_sha") == run.sha, str(pull["merged_at"])))
+    return int(merged[-1]["number"]) if merged else None
+
+
+def check_current(github: GitHub, run: WorkflowRun, specs: Sequence[str]) -> None:
+    """Check that the branch of a run still has the spec of its commit.
+
+    A run can wait for days for an approval: applying its old spec would revert newer changes.
+
+    Args:
+        github: The API.
+        run: The workflow run. A run without a branch or a commit is not checked.
+        specs: Paths of spec files and directories, relative to the root of the repository.
+
+    Raises:
+        BranchMovedError: The branch has another spec, or too many changes to know.
+        GitHubError: GitHub did not answer.
+    """
+    if not (run.branch and run.sha):
+        return
+    found = github.get(f"{github.repository}/compare/{run.sha}...{quote(run.branch, safe='')}", per_page=1)
+    remedy = f"start the run of the last commit of {run.branch}, not this one"
+    since = f"since {run.sha[:7]}"
+    if found.get("status") == "identical":
+        return
+    if found.get("status") != "ahead":
+        raise BranchMovedError(f"{run.sha[:7]} is no longer a part of {run.branch}", remedy)
+    files = found.get("files") or []
+    paths = {path for file in files for path in (file.get("filename"), file.get("previous_filename")) if path}
+    changed = sorted(path for path in paths if any(_is_in_spec(path, spec) for spec in specs))
+    if changed:
+        message = f"{run.branch} has changed {changed[0]} {since}: this run is out of date"
+        raise BranchMovedError(message, remedy)
+    if len(files) >= FILES_IN_COMPARISON:
+        message = f"{run.branch} has changed too much {since} to tell whether the spec did"
+        raise BranchMovedError(message, remedy)
+
+
+def _is_in_spec(path: str, spec: str) -> bool:
+    return spec in {path, "."} or path.startswith(f"{spec}/")

@@ -1,84 +1,103 @@
-"""Plans, reports and failures -> what there is to say of each replication, in Markdown.
+"""Plan, report or failure -> pages: the Markdown for one replication, for a comment or for an issue on drift.
 
-A page is written late, when the comment that it goes into is known: its level of detail may have to
-rise, and some facts are taken over from the comment that is there.
+A page writes its text late, because the text depends on the existing body: GitHub may refuse a long text, and
+some facts are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
+from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
+from ssm_reconcile.renderers import drift_issue
 from ssm_reconcile.renderers.escaping import fence, prose, visible
-from ssm_reconcile.renderers.markdown import failure_comment, plan_comment, removed_comment, report_comment
+from ssm_reconcile.renderers.markdown import (
+    LEVELS,
+    failure_comment,
+    plan_comment,
+    removed_comment,
+    report_comment,
+)
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, plan_view, report_view
 from ssm_reconcile.wording import counted
 
-Document: TypeAlias = Mapping[str, Any]
 REFUSED = ("plan-changed", "plan-refused")
-"""The findings of a report in which an apply says why it refused."""
-TOLD = 30
-"""How many lines of a difference are shown."""
+"""Codes of the findings of a report in which an apply explains its refusal."""
+LINES = 30
+"""Maximum lines of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a comment is to say of one replication.
+    """The text about one replication.
 
-    `worth` says whether that is worth a first comment. `danger` counts deletes and replacements; None
-    leaves it as it was. `write` makes Markdown for a context, from a level of detail on. `quiet_after`
-    names a state of the comment that this page has nothing to add to.
+    Attributes:
+        scope: The replication; empty if no name is known.
+        worth: Whether to create a body for the page. An issue without a page that is worth one is closed.
+        danger: The number of dangerous changes; None keeps the number of the existing body.
+        write: Returns Markdown for a context, a level of detail and a maximum number of bytes.
+        levels: The number of levels of detail.
+        quiet_after: The state of an existing comment to which the page adds nothing.
+        found: For an issue, a few words for its title.
     """
 
     scope: str
     worth: bool
     danger: int | None
     write: Callable[[CommentContext, int, int], str]
+    levels: int = len(LEVELS)
     quiet_after: str = ""
+    found: str = ""
+
+    @property
+    def title(self) -> str:
+        """The title of the issue."""
+        return drift_issue.issue_title([self.scope] if self.scope else [], self.found)
 
 
-def names_in(document: Document) -> list[str]:
-    """The replications of a plan or a report."""
+def names_in(document: PlanDocument | ReportDocument) -> list[str]:
+    """Return the replications of a plan or a report."""
     return [part["name"] for part in document["replications"]]
 
 
-def plan_pages(document: Document, said: str = "") -> list[Page]:
-    """A page a replication of a plan."""
-    return [_plan_page(document, name, said) for name in names_in(document)]
+def plan_pages(document: PlanDocument, note: str = "") -> list[Page]:
+    """Return the pages for the comments on a plan; `note` is Markdown under the title."""
+
+    def page(view: PlanView, name: str) -> Page:
+        def write(context: CommentContext, level: int, budget: int) -> str:
+            return plan_comment(view, context=context, level=level, budget=budget, intro=note)
+
+        worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
+        return Page(name, worth, len(view.dangerous), write)
+
+    return [page(plan_view(document, name), name) for name in names_in(document)]
 
 
-def _plan_page(document: Document, name: str, said: str) -> Page:
-    view = plan_view(document, name)
-    worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
-
-    def write(context: CommentContext, level: int, budget: int) -> str:
-        return plan_comment(view, context=context, level=level, budget=budget, intro=said)
-
-    return Page(name, worth, len(view.dangerous), write)
-
-
-def report_pages(document: Document, plan: Document | None) -> list[Page]:
-    """A page a replication of a report; with the plan that was applied, under its title."""
+def report_pages(document: ReportDocument, plan: PlanDocument | None) -> list[Page]:
+    """Return the pages for the comments on a report, with the reviewed plan if it is known."""
     return [_report_page(document, plan, name) for name in names_in(document)]
 
 
-def _report_page(document: Document, plan: Document | None, name: str) -> Page:
+def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str) -> Page:
     report = report_view(document, name)
-    view = plan_view(plan, name) if plan is not None and name in names_in(plan) else None
-    said = _since_review(document, plan, name) if plan is not None and view is not None else ""
+    known = plan if plan is not None and name in names_in(plan) else None
+    view = None if known is None else plan_view(known, name)
+    note = "" if known is None else _since_review(document, known, name)
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         applied = replace(context, extra=(*context.extra, ("state", "applied")))
-        return report_comment(report, view, context=applied, level=level, budget=budget, intro=said)
+        return report_comment(report, view, context=applied, level=level, budget=budget, intro=note)
 
-    nothing = not sum(report.summary.values())
-    return Page(name, not nothing, len(view.dangerous) if view else None, write, "applied" if nothing else "")
+    worth = bool(sum(report.summary.values()))
+    return Page(
+        name, worth, len(view.dangerous) if view else None, write, quiet_after="" if worth else "applied"
+    )
 
 
-def _since_review(document: Document, plan: Document, name: str) -> str:
-    """Markdown of what became of those reviewed changes that the apply had no reason, or no way, to make."""
+def _since_review(document: ReportDocument, plan: PlanDocument, name: str) -> str:
+    """Return Markdown about the reviewed changes that the apply did not make: done before, or blocked."""
     done = {_address(outcome) for outcome in document["outcomes"]}
     left = [c for c in plan["changes"] if c["replication"] == name and _address(c) not in done]
     others = {_address(other): other for other in document["others"]}
@@ -88,33 +107,41 @@ def _since_review(document: Document, plan: Document, name: str) -> str:
         blocks.append(f"{counted(len(left) - len(blocked), 'reviewed change')} had been done before.")
     if blocked:
         total = counted(len(blocked), "reviewed change")
-        lines = [
-            visible(f"{o['name']} in {o['target']}: {'; '.join(o['reasons'])}", 300) for o in blocked[:TOLD]
-        ]
-        lines += [f"... and {len(blocked) - TOLD:,} more"] if len(blocked) > TOLD else []
-        blocks += [f"**{total} could not be made any more:**", fence(lines, "text")]
+        lines = [f"{one['name']} in {one['target']}: {'; '.join(one['reasons'])}" for one in blocked]
+        blocks += [f"**{total} could not be made any more:**", _fenced(lines)]
     return "\n\n".join(blocks)
 
 
-def _address(item: Document) -> tuple[str, str, str]:
+def _address(item: AddressKeys) -> tuple[str, str, str]:
     return (item["replication"], item["target"], item["name"])
 
 
+def _fenced(lines: Sequence[str]) -> str:
+    shown = [visible(line, 300) for line in lines[:LINES]]
+    if len(lines) > LINES:
+        shown.append(f"... and {len(lines) - LINES:,} more")
+    return fence(shown, "text")
+
+
 def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
-    """A page a scope that says that there is no plan; the scope is empty where no name is known."""
+    """Return the pages for the comments on a run without a plan."""
 
     def page(scope: str) -> Page:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
-            danger = int(dict(context.extra).get("before", "0"))
-            return failure_comment((scope,), reason, context=context, danger=danger)
+            return failure_comment((scope,), reason, context=context, danger=_danger_before(context))
 
         return Page(scope, worth=True, danger=None, write=write)
 
     return [page(scope) for scope in scopes]
 
 
+def _danger_before(context: CommentContext) -> int:
+    """Return the danger of the existing body, which `marked_body` adds to the context."""
+    return int(dict(context.extra).get("before", "0"))
+
+
 def gone_page(scope: str) -> Page:
-    """The page of a replication that the spec does not have any more."""
+    """Return the page for the comment on a replication that the spec no longer has."""
     return Page(
         scope,
         worth=False,
@@ -123,25 +150,63 @@ def gone_page(scope: str) -> Page:
     )
 
 
-def refusal(document: Document) -> str:
-    """Markdown of why an apply refused, and in what its plan differs from the approved one."""
+def plan_issue_pages(document: PlanDocument) -> list[Page]:
+    """Return the pages for the issues on the drift that a plan shows."""
+
+    def page(view: PlanView, name: str) -> Page:
+        def write(context: CommentContext, _level: int, budget: int) -> str:
+            return drift_issue.plan_issue(view, context=context, budget=budget)
+
+        return _issue_page(name, drift_issue.plan_differences(view), drift_issue.drift_weight(view), write)
+
+    return [page(plan_view(document, name), name) for name in names_in(document)]
+
+
+def report_issue_pages(document: ReportDocument) -> list[Page]:
+    """Return the pages for the issues on what an apply left undone."""
+
+    def page(name: str) -> Page:
+        report = report_view(document, name)
+        left = sum(count for result, count in report.summary.items() if result != "applied")
+
+        def write(context: CommentContext, _level: int, budget: int) -> str:
+            return drift_issue.report_issue(report, context=context, budget=budget)
+
+        return _issue_page(name, drift_issue.report_differences(report), left, write)
+
+    return [page(name) for name in names_in(document)]
+
+
+def failure_issue_pages(scopes: Sequence[str], reason: str) -> list[Page]:
+    """Return the pages for the issues on a run without a plan; the empty scope is the whole spec."""
+
+    def page(scope: str) -> Page:
+        def write(context: CommentContext, _level: int, _budget: int) -> str:
+            return drift_issue.failure_issue([scope], reason, context=context, danger=_danger_before(context))
+
+        return _issue_page(scope, "it could not be looked at", None, write)
+
+    return [page(scope) for scope in scopes]
+
+
+def _issue_page(
+    scope: str, found: str, danger: int | None, write: Callable[[CommentContext, int, int], str]
+) -> Page:
+    return Page(scope, bool(found), danger, write, levels=1, found=found)
+
+
+def refusal(document: ReportDocument) -> str:
+    """Return Markdown with the reason why an apply refused, and the changes that were not approved."""
     found = [f for f in document["findings"] if f["code"] in REFUSED]
     lines = [f["message"] for f in found if f.get("about")]  # each is about a change that is not approved
     reasons = [f["message"] for f in found if not f.get("about")]
     if not reasons:
         return ""
-    shown = [visible(line, 300) for line in lines[:TOLD]]
-    if len(lines) > TOLD:
-        shown.append(f"... and {len(lines) - TOLD:,} more")
-    return "\n\n".join([_not_applied(reasons[0]), *([fence(shown, "text")] if shown else [])])
+    return "\n\n".join([unreviewed(reasons[0]), *([_fenced(lines)] if lines else [])])
 
 
 def unreviewed(reason: str) -> str:
-    """Markdown of why there is no reviewed plan that could be applied."""
-    return _not_applied(reason)
-
-
-def _not_applied(reason: str) -> str:
+    """Return Markdown with the reason why no reviewed plan can be applied."""
     return (
         f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan as it is now:"
         " approve it where the run waits for that, or open a new pull request."

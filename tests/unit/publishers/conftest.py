@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.comment import Done, Sticky, ours
-from ssm_reconcile.publishers.event import Event
 from ssm_reconcile.publishers.github import GitHub
+from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page, plan_pages
+from ssm_reconcile.publishers.runner import WorkflowRun
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.server import REPOSITORY, Hub, serving
@@ -23,7 +23,7 @@ NUMBER = 7
 HEAD = "3f9c2ab" + "0" * 33
 SPEC = "replication.yaml"
 TOKEN = "ghs-of-the-run"
-Publish: TypeAlias = Callable[..., list[tuple[str, Done]]]
+Publish: TypeAlias = Callable[..., list[tuple[str, PageResult]]]
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def event(hub: Hub) -> Event:
-    return Event(
+def event(hub: Hub) -> WorkflowRun:
+    return WorkflowRun(
         repository=REPOSITORY,
         api_url=hub.api_url,
         graphql_url=hub.graphql_url,
-        name="pull_request",
+        event_name="pull_request",
         payload={"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}},
-        run="19822345678",
+        run_id="19822345678",
         token=TOKEN,
     )
 
@@ -57,7 +57,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def github(event: Event, clock: FakeClock) -> GitHub:
+def github(event: WorkflowRun, clock: FakeClock) -> GitHub:
     return GitHub(event, clock)
 
 
@@ -72,10 +72,11 @@ def publish(github: GitHub) -> Publish:
         head: str = HEAD,
         reviews: bool = True,
         always: bool = False,
-    ) -> list[tuple[str, Done]]:
+    ) -> list[tuple[str, PageResult]]:
         pages = plan_pages(plans.document_of(what)) if isinstance(what, Plan) else what
-        sticky = Sticky(github, NUMBER, SPEC, CommentContext(head, run), reviews, always)
-        return sticky.publish(pages, ours(github, NUMBER, SPEC))
+        context = CommentContext(head, run)
+        comments = PullRequestComments(github, SPEC, context, NUMBER, reviews, always)
+        return comments.publish(pages, comments.find())
 
     return run
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.comment import Done, facts_of, ours
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments, facts_of
 from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
 from ssm_reconcile.renderers.view import plan_view
@@ -37,8 +37,8 @@ def facts(comment: Comment) -> dict[str, str]:
 def test_the_first_plan_with_changes_is_posted_and_the_next_one_is_an_edit_of_it(
     hub: Hub, publish: Publish
 ) -> None:
-    assert publish(harmless("on"), run="1") == [("prod", Done.CREATED)]
-    assert publish(harmless("off"), run="2") == [("prod", Done.EDITED)]
+    assert publish(harmless("on"), run="1") == [("prod", PageResult.CREATED)]
+    assert publish(harmless("off"), run="2") == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
     assert "off" in comment.body
     assert facts(comment)["run"] == "2"
@@ -47,34 +47,34 @@ def test_the_first_plan_with_changes_is_posted_and_the_next_one_is_an_edit_of_it
 
 def test_the_same_plan_again_is_no_edit(hub: Hub, publish: Publish) -> None:
     publish(harmless())
-    assert publish(harmless()) == [("prod", Done.UNCHANGED)]
+    assert publish(harmless()) == [("prod", PageResult.UNCHANGED)]
     assert hub.comments[0].edits == 0
 
 
 def test_without_changes_nothing_is_posted_unless_there_is_something_to_correct(
     hub: Hub, publish: Publish
 ) -> None:
-    assert publish(plans.in_sync()) == [("prod", Done.NOTHING)]
+    assert publish(plans.in_sync()) == [("prod", PageResult.NOTHING)]
     assert not hub.comments
     publish(harmless())
-    assert publish(plans.in_sync()) == [("prod", Done.EDITED)]
+    assert publish(plans.in_sync()) == [("prod", PageResult.EDITED)]
     assert "nothing to do" in hub.comments[0].body
 
 
 def test_asked_for_always_a_plan_without_changes_is_posted_too(hub: Hub, publish: Publish) -> None:
-    assert publish(plans.in_sync(), always=True) == [("prod", Done.CREATED)]
+    assert publish(plans.in_sync(), always=True) == [("prod", PageResult.CREATED)]
 
 
 def test_an_incomplete_plan_is_worth_a_comment(hub: Hub, publish: Publish) -> None:
-    assert publish(plans.plan_of([], incomplete=["eu-west-1"])) == [("prod", Done.CREATED)]
+    assert publish(plans.plan_of([], incomplete=["eu-west-1"])) == [("prod", PageResult.CREATED)]
 
 
 def test_a_marker_that_another_author_planted_is_never_touched(hub: Hub, publish: Publish) -> None:
     planted = hub.say(NUMBER, f"{marker(danger=99)}## SSM plan for `prod`: nothing to do", "mallory")
     before = planted.body
-    assert publish(harmless()) == [("prod", Done.CREATED)]
-    assert publish(harmful()) == [("prod", Done.REPOSTED)]
-    assert publish(failure_pages(["prod"], "gone wrong")) == [("prod", Done.EDITED)]
+    assert publish(harmless()) == [("prod", PageResult.CREATED)]
+    assert publish(harmful()) == [("prod", PageResult.REPOSTED)]
+    assert publish(failure_pages(["prod"], "gone wrong")) == [("prod", PageResult.EDITED)]
     assert planted.body == before
     assert not planted.minimized
     assert planted.edits == 0
@@ -82,14 +82,14 @@ def test_a_marker_that_another_author_planted_is_never_touched(hub: Hub, publish
 
 def test_a_comment_of_ours_that_only_quotes_the_marker_is_not_ours(hub: Hub, publish: Publish) -> None:
     quoting = hub.say(NUMBER, f"Look what it says:\n{marker()}")
-    assert publish(harmless()) == [("prod", Done.CREATED)]
+    assert publish(harmless()) == [("prod", PageResult.CREATED)]
     assert quoting.edits == 0
 
 
 def test_what_somebody_minimised_is_left_and_a_new_one_posted(hub: Hub, publish: Publish) -> None:
     publish(harmless("on"))
     hub.comments[0].minimized = "RESOLVED"
-    assert publish(harmless("off")) == [("prod", Done.CREATED)]
+    assert publish(harmless("off")) == [("prod", PageResult.CREATED)]
     assert [bool(c.minimized) for c in hub.comments] == [True, False]
 
 
@@ -99,14 +99,16 @@ def test_our_comment_is_found_on_a_later_page(hub: Hub, publish: Publish) -> Non
     publish(harmless("on"))
     for i in range(130):
         hub.say(NUMBER, f"more talk {i}", "bob")
-    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert publish(harmless("off")) == [("prod", PageResult.EDITED)]
     assert sum(facts_of(c.body) is not None for c in hub.comments) == 1
 
 
 @pytest.mark.parametrize("count", [100, 101, 250])
 def test_every_comment_of_ours_is_found_however_many_there_are(hub: Hub, github: GitHub, count: int) -> None:
     said = [hub.say(NUMBER, f"{marker()}{i}") for i in range(count)]
-    assert [one.id for one in ours(github, NUMBER, SPEC)] == [one.id for one in said]
+    assert [one.id for one in PullRequestComments(github, SPEC, number=NUMBER).find()] == [
+        one.id for one in said
+    ]
     sizes = [len(one.body["variables"]["ids"]) for one in hub.asked("POST", "graphql")]
     assert sum(sizes) == count
     assert max(sizes) <= 100, "GraphQL takes no more node ids in one query"
@@ -116,15 +118,15 @@ def test_a_plan_that_gains_a_delete_is_posted_anew_and_the_old_one_minimised_as_
     hub: Hub, publish: Publish
 ) -> None:
     publish(harmless())
-    assert publish(harmful(1)) == [("prod", Done.REPOSTED)]
-    assert publish(harmful(1), run="3") == [("prod", Done.EDITED)]
-    assert publish(harmful(2)) == [("prod", Done.REPOSTED)]
+    assert publish(harmful(1)) == [("prod", PageResult.REPOSTED)]
+    assert publish(harmful(1), run="3") == [("prod", PageResult.EDITED)]
+    assert publish(harmful(2)) == [("prod", PageResult.REPOSTED)]
     assert [c.minimized for c in hub.comments] == ["OUTDATED", "OUTDATED", ""]
 
 
 def test_a_plan_that_loses_a_delete_is_an_edit(hub: Hub, publish: Publish) -> None:
     publish(harmful(2))
-    assert publish(harmful(1)) == [("prod", Done.EDITED)]
+    assert publish(harmful(1)) == [("prod", PageResult.EDITED)]
 
 
 def test_where_minimising_is_not_allowed_the_new_comment_is_posted_all_the_same(
@@ -132,8 +134,8 @@ def test_where_minimising_is_not_allowed_the_new_comment_is_posted_all_the_same(
 ) -> None:
     hub.denied.add("minimize")
     publish(harmless())
-    assert publish(harmful()) == [("prod", Done.REPOSTED)]
-    assert publish(harmful(), run="9") == [("prod", Done.EDITED)]
+    assert publish(harmful()) == [("prod", PageResult.REPOSTED)]
+    assert publish(harmful(), run="9") == [("prod", PageResult.EDITED)]
     assert facts(hub.comments[1])["run"] == "9"
 
 
@@ -142,20 +144,20 @@ def test_of_several_comments_of_ours_the_newest_stays_and_the_others_are_minimis
 ) -> None:
     for _ in range(3):
         hub.say(NUMBER, f"{marker()}old")
-    assert publish(harmless()) == [("prod", Done.EDITED)]
+    assert publish(harmless()) == [("prod", PageResult.EDITED)]
     assert [bool(c.minimized) for c in hub.comments] == [True, True, False]
 
 
 def test_replications_have_a_comment_each_and_do_not_meet(hub: Hub, publish: Publish) -> None:
     publish(harmless())
     publish(renamed(harmful(), "staging"))
-    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert publish(harmless("off")) == [("prod", PageResult.EDITED)]
     assert [facts(c)["scope"] for c in hub.comments] == ["prod", "staging"]
 
 
 def test_comments_of_another_spec_are_not_touched(hub: Hub, publish: Publish) -> None:
     other = hub.say(NUMBER, f"{marker(spec='other.yaml')}theirs")
-    assert publish(harmless()) == [("prod", Done.CREATED)]
+    assert publish(harmless()) == [("prod", PageResult.CREATED)]
     assert other.edits == 0
 
 
@@ -163,19 +165,19 @@ def test_a_failed_plan_replaces_what_is_no_longer_true_and_keeps_the_danger_in_m
     hub: Hub, publish: Publish
 ) -> None:
     publish(harmful(2))
-    assert publish(failure_pages(["prod"], "Error: no credentials")) == [("prod", Done.EDITED)]
+    assert publish(failure_pages(["prod"], "Error: no credentials")) == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
     assert "no credentials" in comment.body
     assert "out of date" in comment.body
     assert "/shop/old-0" not in comment.body
-    assert publish(harmful(2)) == [("prod", Done.EDITED)], "nothing was gained since the last plan"
+    assert publish(harmful(2)) == [("prod", PageResult.EDITED)], "nothing was gained since the last plan"
 
 
 def test_a_failure_of_which_no_name_is_known_becomes_the_comment_of_the_next_plan(
     hub: Hub, publish: Publish
 ) -> None:
     publish(failure_pages([""], "replication.yaml:3:1: error: `sorce` is not a property"))
-    assert publish(harmless()) == [("prod", Done.EDITED)]
+    assert publish(harmless()) == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
     assert facts(comment)["scope"] == "prod"
     assert "state" not in facts(comment)
@@ -187,7 +189,7 @@ def test_a_failure_of_which_no_name_is_known_is_minimised_once_each_replication_
     publish(harmless("on"))
     publish(failure_pages([""], "replication.yaml:3:1: error: `sorce` is not a property"))
     assert [c.minimized for c in hub.comments] == ["", ""]
-    assert publish(harmless("off")) == [("prod", Done.EDITED)]
+    assert publish(harmless("off")) == [("prod", PageResult.EDITED)]
     assert [c.minimized for c in hub.comments] == ["", "OUTDATED"]
 
 
@@ -259,7 +261,7 @@ def test_a_comment_that_was_deleted_in_between_is_posted_again(
     publish(harmless("on"))
     hub.fail("PATCH", "comments/", 404)
     hub.fail("GET", "issues/comments/", 404)
-    assert publish(harmless("off")) == [("prod", Done.CREATED)]
+    assert publish(harmless("off")) == [("prod", PageResult.CREATED)]
 
 
 def test_a_token_that_may_not_comment_is_told(hub: Hub, publish: Publish) -> None:
@@ -277,10 +279,10 @@ def test_after_the_merge_the_same_comment_says_what_happened_and_keeps_what_was_
     publish(plan, run="11")
     document = plans.report_document_of(plans.reported(plan))
     done = publish(report_pages(document, plans.document_of(plan)), run="22", head="f" * 40, reviews=False)
-    assert done == [("prod", Done.EDITED)]
+    assert done == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
     assert "Applied 12 of 12 as reviewed" in comment.body
-    (ours_now,) = ours(github, NUMBER, SPEC)
+    (ours_now,) = PullRequestComments(github, SPEC, number=NUMBER).find()
     assert ours_now.reviewed == {
         "run": "11",
         "plan": f"sha256:{plan.plan_id}",
@@ -299,7 +301,7 @@ def test_a_second_apply_with_nothing_to_do_does_not_write_over_what_the_first_on
     before = hub.comments[0].body
     again = plans.report_document_of(plans.reported(plans.in_sync()))
     assert publish(report_pages(again, plans.document_of(plan)), run="23", reviews=False) == [
-        ("prod", Done.UNCHANGED)
+        ("prod", PageResult.UNCHANGED)
     ]
     assert hub.comments[0].body == before
 
@@ -309,7 +311,7 @@ def test_a_plan_that_failed_in_its_pull_request_was_not_reviewed(
 ) -> None:
     publish(harmless())
     publish(failure_pages(["prod"], "no"), run="2")
-    (comment,) = ours(github, NUMBER, SPEC)
+    (comment,) = PullRequestComments(github, SPEC, number=NUMBER).find()
     assert comment.reviewed == {}
 
 
@@ -319,7 +321,7 @@ def test_a_run_that_fails_after_the_merge_does_not_forget_what_was_reviewed(
     publish(harmless(), run="11")
     publish(failure_pages(["prod"], "no"), run="22", reviews=False)
     publish(failure_pages(["prod"], "no, again"), run="23", reviews=False)
-    (comment,) = ours(github, NUMBER, SPEC)
+    (comment,) = PullRequestComments(github, SPEC, number=NUMBER).find()
     assert comment.reviewed["run"] == "11"
 
 
@@ -333,7 +335,7 @@ def test_a_damaged_marker_is_none(body: str) -> None:
 def test_line_ends_that_github_changed_do_not_hide_a_marker(hub: Hub, publish: Publish) -> None:
     publish(harmless())
     hub.comments[0].body = hub.comments[0].body.replace("\n", "\r\n")
-    assert publish(harmless()) == [("prod", Done.UNCHANGED)]
+    assert publish(harmless()) == [("prod", PageResult.UNCHANGED)]
 
 
 def test_names_in_a_marker_cannot_end_it(hub: Hub, publish: Publish) -> None:
@@ -341,4 +343,4 @@ def test_names_in_a_marker_cannot_end_it(hub: Hub, publish: Publish) -> None:
     publish(plan)
     first = hub.comments[0].body.split("\n")[0]
     assert first.count("-->") == 1
-    assert publish(replace(plan)) == [("a--><b>", Done.UNCHANGED)]
+    assert publish(replace(plan)) == [("a--><b>", PageResult.UNCHANGED)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.publishers import outputs, summary
-from ssm_reconcile.publishers.annotations import MOST, command, commands, findings_in
+from ssm_reconcile.publishers import runner
+from ssm_reconcile.publishers.runner import ANNOTATIONS, annotation_lines, command, findings_in
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
@@ -20,17 +20,17 @@ def error(message: str, where: str = "") -> Finding:
 
 
 def test_a_finding_with_a_position_is_an_annotation_on_its_line() -> None:
-    found = commands([error("wrong", "replication.yaml:3:7")], TOP, TOP)
+    found = annotation_lines([error("wrong", "replication.yaml:3:7")], TOP, TOP)
     assert found == ["::error file=replication.yaml,line=3,col=7,title=a-code::wrong"]
 
 
 def test_a_path_is_told_from_the_top_of_the_repository() -> None:
-    (line,) = commands([error("wrong", "prod.yaml:3:7")], TOP / "params", TOP)
+    (line,) = annotation_lines([error("wrong", "prod.yaml:3:7")], TOP / "params", TOP)
     assert "file=params/prod.yaml," in line
 
 
 def test_a_finding_without_a_position_says_where_in_words() -> None:
-    (line,) = commands([error("too large", "eu-west-1 /shop/a")], TOP, TOP)
+    (line,) = annotation_lines([error("too large", "eu-west-1 /shop/a")], TOP, TOP)
     assert line == "::error title=a-code::eu-west-1 /shop/a: too large"
 
 
@@ -43,12 +43,12 @@ def test_nothing_in_a_message_or_a_property_can_end_a_command() -> None:
 
 def test_of_a_kind_there_are_ten_and_the_tenth_says_how_many_more() -> None:
     every = [error(f"number {i:02}") for i in range(25)]
-    every += [Finding(Severity.WARNING, "w", f"w{i}") for i in range(MOST)]
-    lines = commands(every, TOP, TOP)
+    every += [Finding(Severity.WARNING, "w", f"w{i}") for i in range(ANNOTATIONS)]
+    lines = annotation_lines(every, TOP, TOP)
     errors = [line for line in lines if line.startswith("::error")]
-    assert len(errors) == MOST
+    assert len(errors) == ANNOTATIONS
     assert errors[-1] == "::error::and 16 more: see the log"
-    assert sum(line.startswith("::warning") for line in lines) == MOST
+    assert sum(line.startswith("::warning") for line in lines) == ANNOTATIONS
     assert not any("more" in line for line in lines if line.startswith("::warning"))
 
 
@@ -59,7 +59,7 @@ def test_the_findings_of_a_plan_are_annotations_too() -> None:
 
 def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path) -> None:
     plan = plans.twelve()
-    told = outputs.of_plan(plans.document_of(plan), tmp_path / "plan.json")
+    told = runner.plan_outputs(plans.document_of(plan), tmp_path / "plan.json")
     assert told == {
         "changes": "12",
         "create": "5",
@@ -83,21 +83,20 @@ def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path
 )
 def test_a_report_says_why_not_all_was_done(results: list[Result], reason: str) -> None:
     plan = plans.plan_of([plans.create("eu-west-1", "/a")])
-    told = outputs.of_report(plans.report_document_of(plans.reported(plan, results)))
+    told = runner.report_outputs(plans.report_document_of(plans.reported(plan, results)))
     assert told["failure-reason"] == reason
     assert told["changes"] == "1"
 
 
 def test_an_apply_that_refused_had_another_plan_or_none_at_all() -> None:
-    document = plans.report_document_of(plans.reported(plans.twelve()))
-    assert outputs.failure_of({**document, "exit_code": 4}) == "plan-changed"
-    assert outputs.failure_of({**document, "exit_code": 4, "plan_id": "0" * 64}) == "refused"
-    assert outputs.failure_of({**document, "exit_code": 130}) == "apply-failed"
+    assert runner.failure_reason(4, "1" * 64) == "plan-changed"
+    assert runner.failure_reason(4, "0" * 64) == "refused"
+    assert runner.failure_reason(130, "1" * 64) == "apply-failed"
 
 
 def test_a_value_of_several_lines_cannot_forge_another_output(tmp_path: Path) -> None:
     file = tmp_path / "output"
-    outputs.write(file, {"plan-path": "a\nfailure-reason=forged", "changes": "1"})
+    runner.write_outputs(file, {"plan-path": "a\nfailure-reason=forged", "changes": "1"})
     first, value, forged, end, last = file.read_text().splitlines()
     assert first == f"plan-path<<{end}"
     assert (value, forged, last) == ("a", "failure-reason=forged", "changes=1")
@@ -106,8 +105,8 @@ def test_a_value_of_several_lines_cannot_forge_another_output(tmp_path: Path) ->
 
 def test_a_summary_is_appended_as_long_as_there_is_room(tmp_path: Path) -> None:
     file = tmp_path / "summary"
-    assert summary.room(file) == 900_000
-    assert summary.write(file, "x" * 899_990)
-    assert not summary.write(file, "é" * 6)
+    assert runner.summary_space(file) == 900_000
+    assert runner.write_summary(file, "x" * 899_990)
+    assert not runner.write_summary(file, "é" * 6)
     assert file.stat().st_size == 899_990
-    assert summary.write(file, "é" * 5)
+    assert runner.write_summary(file, "é" * 5)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from ssm_reconcile.publishers.event import Event
 from ssm_reconcile.publishers.github import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
+from ssm_reconcile.publishers.runner import WorkflowRun
 from tests.doubles.clock import FakeClock
 from tests.github.server import REPOSITORY, Hub
 from tests.unit.publishers.conftest import NUMBER, TOKEN
@@ -106,7 +106,7 @@ def test_an_error_says_of_what_kind_it_is_and_is_not_asked_again(
     assert clock.slept == []
 
 
-def test_nobody_home_is_told_without_an_address_of_ours(event: Event, clock: FakeClock) -> None:
+def test_nobody_home_is_told_without_an_address_of_ours(event: WorkflowRun, clock: FakeClock) -> None:
     nobody = GitHub(replace(event, api_url="http://127.0.0.1:9"), clock)
     with pytest.raises(GitHubError) as caught:
         nobody.get("/rate_limit")
@@ -114,7 +114,7 @@ def test_nobody_home_is_told_without_an_address_of_ours(event: Event, clock: Fak
     assert len(clock.slept) == ATTEMPTS - 1
 
 
-def test_the_token_is_in_no_message_and_no_repr(hub: Hub, event: Event, github: GitHub) -> None:
+def test_the_token_is_in_no_message_and_no_repr(hub: Hub, event: WorkflowRun, github: GitHub) -> None:
     hub.fail("GET", "comments$", 403, body=f'{{"message":"{TOKEN}"}}'.encode())
     with pytest.raises(GitHubError) as caught:
         list(github.pages(COMMENTS))
@@ -158,7 +158,9 @@ def test_a_mutation_that_graphql_refuses_is_an_error_though_it_answers_200(hub: 
     assert caught.value.kind is Kind.DENIED
 
 
-def test_the_paths_of_an_enterprise_server_work_the_same(hub: Hub, event: Event, clock: FakeClock) -> None:
+def test_the_paths_of_an_enterprise_server_work_the_same(
+    hub: Hub, event: WorkflowRun, clock: FakeClock
+) -> None:
     hub.say(NUMBER, "there")
     server = GitHub(replace(event, api_url=f"{hub.url}/api/v3", graphql_url=f"{hub.url}/api/graphql"), clock)
     assert len(list(server.pages(COMMENTS))) == 1
@@ -207,7 +209,7 @@ def test_an_archive_may_have_the_most_bytes_and_not_one_more(hub: Hub, github: G
 class Redirected(GitHub):
     """A client whose first request is answered with a redirect, and the second with a file."""
 
-    def __init__(self, event: Event, location: str) -> None:
+    def __init__(self, event: WorkflowRun, location: str) -> None:
         super().__init__(event, FakeClock())
         self.asked: list[tuple[str, bool]] = []
         self._location = location
@@ -231,7 +233,9 @@ class Redirected(GitHub):
         ("http://127.0.0.1:1", "https://storage.example/a", "https://storage.example/a"),
     ],
 )
-def test_a_redirect_is_followed_without_the_token(event: Event, api: str, location: str, asked: str) -> None:
+def test_a_redirect_is_followed_without_the_token(
+    event: WorkflowRun, api: str, location: str, asked: str
+) -> None:
     github = Redirected(replace(event, api_url=api), location)
     assert github.download("/zip", 100) == b"content"
     assert github.asked == [(f"{api}/zip", True), (asked, False)]
@@ -246,7 +250,7 @@ def test_a_redirect_is_followed_without_the_token(event: Event, api: str, locati
     ],
 )
 def test_a_redirect_to_an_address_without_encryption_is_refused(
-    event: Event, api: str, location: str
+    event: WorkflowRun, api: str, location: str
 ) -> None:
     github = Redirected(replace(event, api_url=api), location)
     with pytest.raises(GitHubError, match="not encrypted") as caught:

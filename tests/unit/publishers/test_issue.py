@@ -9,10 +9,9 @@ from typing import TypeAlias
 import pytest
 
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.comment import Done, facts_of
-from ssm_reconcile.publishers.drift import failure_drifts, plan_drifts, report_drifts
 from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
-from ssm_reconcile.publishers.issue import Issues
+from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, facts_of
+from ssm_reconcile.publishers.pages import failure_issue_pages, plan_issue_pages, report_issue_pages
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.report import Result
@@ -21,22 +20,22 @@ from tests.unit.publishers.conftest import HEAD, SPEC, renamed
 from tests.unit.renderers import plans
 
 RUN_URL = "https://github.com/acme/params/actions/runs/1"
-Look: TypeAlias = Callable[..., list[tuple[str, Done]]]
+Look: TypeAlias = Callable[..., list[tuple[str, PageResult]]]
 
 
 @pytest.fixture
 def look(github: GitHub) -> Look:
     """A scheduled run that has found a plan."""
 
-    def run(plan: Plan, *, spec: str = SPEC) -> list[tuple[str, Done]]:
+    def run(plan: Plan, *, spec: str = SPEC) -> list[tuple[str, PageResult]]:
         document = plans.document_of(plan)
-        return issues(github, spec).publish(lambda _: plan_drifts(document))
+        return issues(github, spec).publish(lambda _: plan_issue_pages(document))
 
     return run
 
 
-def issues(github: GitHub, spec: str = SPEC) -> Issues:
-    return Issues(github, spec, CommentContext(HEAD, "1", RUN_URL, "SSM apply #1"))
+def issues(github: GitHub, spec: str = SPEC) -> DriftIssues:
+    return DriftIssues(github, spec, CommentContext(HEAD, "1", RUN_URL, "SSM apply #1", promise=False))
 
 
 def opened(hub: Hub) -> list[Issue]:
@@ -55,8 +54,8 @@ def edited() -> Plan:
 
 
 def test_drift_opens_one_issue_that_the_next_run_keeps_up_to_date(hub: Hub, look: Look) -> None:
-    assert look(drifting("/shop/a")) == [("prod", Done.CREATED)]
-    assert look(drifting("/shop/b")) == [("prod", Done.EDITED)]
+    assert look(drifting("/shop/a")) == [("prod", PageResult.CREATED)]
+    assert look(drifting("/shop/b")) == [("prod", PageResult.EDITED)]
     (issue,) = hub.issues
     assert issue.title == "SSM drift of prod: 1 change"
     assert "/shop/b" in issue.body
@@ -66,30 +65,30 @@ def test_drift_opens_one_issue_that_the_next_run_keeps_up_to_date(hub: Hub, look
 
 def test_the_same_drift_again_is_no_edit(hub: Hub, look: Look) -> None:
     look(drifting())
-    assert look(drifting()) == [("prod", Done.UNCHANGED)]
+    assert look(drifting()) == [("prod", PageResult.UNCHANGED)]
     assert hub.issues[0].edits == 0
 
 
 def test_it_is_closed_with_a_word_by_the_first_run_that_finds_nothing(hub: Hub, look: Look) -> None:
     look(drifting())
-    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
     (issue,) = hub.issues
     assert (issue.state, issue.reason) == ("closed", "completed")
     (comment,) = hub.comments
     assert "agree with the spec" in comment.body
     assert RUN_URL in comment.body
-    assert look(plans.in_sync()) == [("prod", Done.NOTHING)]
+    assert look(plans.in_sync()) == [("prod", PageResult.NOTHING)]
 
 
 def test_new_drift_after_that_is_a_new_issue(hub: Hub, look: Look) -> None:
     look(drifting())
     look(plans.in_sync())
-    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert look(drifting()) == [("prod", PageResult.CREATED)]
     assert [issue.state for issue in hub.issues] == ["closed", "open"]
 
 
 def test_without_drift_there_is_no_issue(hub: Hub, look: Look) -> None:
-    assert look(plans.in_sync()) == [("prod", Done.NOTHING)]
+    assert look(plans.in_sync()) == [("prod", PageResult.NOTHING)]
     assert not hub.issues
 
 
@@ -111,7 +110,7 @@ def test_it_says_who_changed_what_outside_and_the_two_ways_forward(hub: Hub, loo
 
 def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: Hub, look: Look) -> None:
     look(drifting())
-    assert look(edited()) == [("prod", Done.EDITED)]
+    assert look(edited()) == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
     assert comment.number == hub.issues[0].number
     assert comment.body.startswith("More drift: 2 changes, found in [")
@@ -122,7 +121,7 @@ def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: 
 def test_an_issue_that_somebody_else_wrote_is_never_touched(hub: Hub, look: Look) -> None:
     look(drifting())
     planted = hub.open("mine", hub.issues[0].body, author="mallory")
-    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
     assert planted.state == "open"
     assert planted.edits == 0
 
@@ -130,7 +129,7 @@ def test_an_issue_that_somebody_else_wrote_is_never_touched(hub: Hub, look: Look
 def test_pull_requests_and_issues_of_other_specs_are_no_issues_of_ours(hub: Hub, look: Look) -> None:
     look(drifting(), spec="other.yaml")
     hub.open("a pull request", hub.issues[0].body.replace("other.yaml", SPEC), is_pull=True)
-    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert look(drifting()) == [("prod", PageResult.CREATED)]
     assert [issue.edits for issue in hub.issues] == [0, 0, 0]
 
 
@@ -138,7 +137,7 @@ def test_an_issue_on_a_later_page_is_found(hub: Hub, look: Look) -> None:
     for number in range(230):
         hub.open(f"something else {number}", "text")
     look(drifting())
-    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
 
 
 @pytest.mark.parametrize("count", [100, 101])
@@ -147,7 +146,7 @@ def test_every_issue_of_ours_is_found_however_many_there_are(hub: Hub, look: Loo
     for _ in range(count - 1):
         hub.open(hub.issues[0].title, hub.issues[0].body)
     hub.requests.clear()
-    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
     assert opened(hub) == []
     sizes = [len(one.body["variables"]["ids"]) for one in hub.asked("POST", "graphql")]
     assert sum(sizes) == count
@@ -155,12 +154,12 @@ def test_every_issue_of_ours_is_found_however_many_there_are(hub: Hub, look: Loo
 
 
 def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, github: GitHub) -> None:
-    both = [*plan_drifts(plans.document_of(drifting()))]
-    both += plan_drifts(plans.document_of(renamed(drifting(), "dev")))
+    both = [*plan_issue_pages(plans.document_of(drifting()))]
+    both += plan_issue_pages(plans.document_of(renamed(drifting(), "dev")))
     issues(github).publish(lambda _: both)
     assert [issue.title.split(":")[0] for issue in hub.issues] == ["SSM drift of prod", "SSM drift of dev"]
     told = issues(github).publish(lambda _: both[:1])
-    assert told == [("prod", Done.UNCHANGED), ("dev", Done.CLOSED)]
+    assert told == [("prod", PageResult.UNCHANGED), ("dev", PageResult.CLOSED)]
     assert hub.issues[1].reason == "not_planned"
     assert "was removed from the spec" in hub.comments[0].body
 
@@ -169,41 +168,41 @@ def test_a_run_without_a_plan_opens_one_too_and_does_not_close_what_it_cannot_se
     hub: Hub, github: GitHub, look: Look
 ) -> None:
     look(drifting())
-    issues(github).publish(lambda known: failure_drifts(known or [""], "AccessDenied on `x` @team"))
+    issues(github).publish(lambda known: failure_issue_pages(known or [""], "AccessDenied on `x` @team"))
     (issue,) = hub.issues
     assert issue.title == "SSM drift of prod: it could not be looked at"
     assert "```text\nAccessDenied on `x` @team\n```" in issue.body
-    assert look(plans.in_sync()) == [("prod", Done.CLOSED)]
+    assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
 
 
 def test_where_no_name_is_known_it_is_of_the_spec_and_goes_when_names_are_known_again(
     hub: Hub, github: GitHub, look: Look
 ) -> None:
-    issues(github).publish(lambda known: failure_drifts(known or [""], "no credentials"))
+    issues(github).publish(lambda known: failure_issue_pages(known or [""], "no credentials"))
     assert hub.issues[0].title == "SSM drift of the spec: it could not be looked at"
-    assert look(drifting()) == [("prod", Done.CREATED), ("", Done.CLOSED)]
+    assert look(drifting()) == [("prod", PageResult.CREATED), ("", PageResult.CLOSED)]
     assert [issue.title for issue in opened(hub)] == ["SSM drift of prod: 1 change"]
 
 
 def test_what_an_apply_leaves_undone_stays_open_until_nothing_remains(hub: Hub, github: GitHub) -> None:
     left = plans.report_document_of(plans.reported(drifting(), [Result.FAILED]))
-    issues(github).publish(lambda _: report_drifts(left))
+    issues(github).publish(lambda _: report_issue_pages(left))
     (issue,) = hub.issues
     assert issue.title == "SSM drift of prod: 1 failed"
     assert "/shop/a" in issue.body
     done = plans.report_document_of(plans.reported(drifting()))
-    assert issues(github).publish(lambda _: report_drifts(done)) == [("prod", Done.CLOSED)]
+    assert issues(github).publish(lambda _: report_issue_pages(done)) == [("prod", PageResult.CLOSED)]
 
 
 def test_a_lost_answer_does_not_open_a_second_issue(hub: Hub, look: Look) -> None:
     hub.fail("POST", "/issues$", 502, done=True)
-    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert look(drifting()) == [("prod", PageResult.CREATED)]
     assert len(hub.issues) == 1
 
 
 def test_an_issue_that_was_not_opened_is_opened_again(hub: Hub, look: Look) -> None:
     hub.fail("POST", "/issues$", 502)
-    assert look(drifting()) == [("prod", Done.CREATED)]
+    assert look(drifting()) == [("prod", PageResult.CREATED)]
     assert len(hub.issues) == 1
     assert len(hub.asked("POST", "/issues$")) == 2
 

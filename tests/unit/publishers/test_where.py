@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.publishers.current import BranchMovedError, check_current
-from ssm_reconcile.publishers.event import Event, event_of
-from ssm_reconcile.publishers.github import GitHub
-from ssm_reconcile.publishers.pull import number_of
+from ssm_reconcile.publishers.github import BranchMovedError, GitHub, check_current, find_pull_request
+from ssm_reconcile.publishers.runner import WorkflowRun, read_workflow_run
 from tests.doubles.clock import FakeClock
 from tests.github.server import REPOSITORY, Hub
 
@@ -21,10 +19,10 @@ SHA = "abcdef0" + "1" * 33
 
 
 def test_nothing_is_known_outside_of_a_runner() -> None:
-    event = event_of({})
-    assert event == Event()
+    event = read_workflow_run({})
+    assert event == WorkflowRun()
     assert event.number is None
-    assert event.run_url("1") == ""
+    assert event.url == ""
 
 
 def test_a_runner_of_an_enterprise_server_tells_its_own_addresses() -> None:
@@ -33,12 +31,13 @@ def test_a_runner_of_an_enterprise_server_tells_its_own_addresses() -> None:
         "GITHUB_SERVER_URL": "https://git.example.com",
         "GITHUB_REPOSITORY": "acme/params",
     }
-    event = event_of(told)
+    event = read_workflow_run(told)
     assert event.api_url == "https://git.example.com/api/v3"
     assert event.graphql_url == "https://git.example.com/api/graphql"
-    assert event.run_url("5") == "https://git.example.com/acme/params/actions/runs/5"
+    assert replace(event, run_id="5").url == "https://git.example.com/acme/params/actions/runs/5"
     assert (
-        event_of({**told, "GITHUB_GRAPHQL_URL": "https://x.example/g"}).graphql_url == "https://x.example/g"
+        read_workflow_run({**told, "GITHUB_GRAPHQL_URL": "https://x.example/g"}).graphql_url
+        == "https://x.example/g"
     )
 
 
@@ -53,7 +52,7 @@ def test_a_runner_of_an_enterprise_server_tells_its_own_addresses() -> None:
 )
 def test_what_cannot_be_is_refused(told: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        event_of(told)
+        read_workflow_run(told)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +67,13 @@ def test_what_cannot_be_is_refused(told: dict[str, str]) -> None:
 )
 def test_the_event_tells_its_pull_request(tmp_path: Path, payload: Any, number: int | None) -> None:
     (tmp_path / "event.json").write_text(json.dumps(payload))
-    assert event_of({"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}).number == number
+    assert read_workflow_run({"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}).number == number
 
 
 def test_the_head_is_the_pull_requests_own_commit_not_the_merge_that_github_tries_out() -> None:
-    event = Event(sha="0" * 40, payload={"pull_request": {"number": 1, "head": {"sha": SHA}}})
+    event = WorkflowRun(sha="0" * 40, payload={"pull_request": {"number": 1, "head": {"sha": SHA}}})
     assert event.head == SHA
-    assert Event(sha="0" * 40).head == "0" * 40
+    assert WorkflowRun(sha="0" * 40).head == "0" * 40
 
 
 def merged(hub: Hub, number: int, at: str | None, base: str = "main", by: str = "") -> None:
@@ -83,50 +82,50 @@ def merged(hub: Hub, number: int, at: str | None, base: str = "main", by: str = 
 
 
 @pytest.fixture
-def push(event: Event) -> Event:
-    return replace(event, name="push", payload={}, sha=SHA, ref="refs/heads/main")
+def push(event: WorkflowRun) -> WorkflowRun:
+    return replace(event, event_name="push", payload={}, sha=SHA, ref="refs/heads/main")
 
 
 def test_after_a_merge_the_pull_request_is_found_by_the_commit(
-    hub: Hub, push: Event, clock: FakeClock
+    hub: Hub, push: WorkflowRun, clock: FakeClock
 ) -> None:
     merged(hub, 5, "2026-11-23T10:00:00Z")
-    assert number_of(push, GitHub(push, clock)) == 5
+    assert find_pull_request(push, GitHub(push, clock)) == 5
 
 
 def test_open_ones_and_those_into_other_branches_do_not_count(
-    hub: Hub, push: Event, clock: FakeClock
+    hub: Hub, push: WorkflowRun, clock: FakeClock
 ) -> None:
     merged(hub, 4, None)
     merged(hub, 5, "2026-11-23T10:00:00Z", base="release")
-    assert number_of(push, GitHub(push, clock)) is None
+    assert find_pull_request(push, GitHub(push, clock)) is None
 
 
 def test_of_several_the_one_merged_by_this_commit_counts_and_else_the_last(
-    hub: Hub, push: Event, clock: FakeClock
+    hub: Hub, push: WorkflowRun, clock: FakeClock
 ) -> None:
     merged(hub, 4, "2026-11-23T12:00:00Z")
     merged(hub, 5, "2026-11-23T10:00:00Z")
-    assert number_of(push, GitHub(push, clock)) == 4
+    assert find_pull_request(push, GitHub(push, clock)) == 4
     hub.pulls[5]["merge_commit_sha"] = SHA
-    assert number_of(push, GitHub(push, clock)) == 5
+    assert find_pull_request(push, GitHub(push, clock)) == 5
 
 
-def test_a_commit_without_a_pull_request_has_none(push: Event, github: GitHub) -> None:
-    assert number_of(push, github) is None
-    assert number_of(push, None) is None
-    assert number_of(replace(push, name="schedule"), github) is None
+def test_a_commit_without_a_pull_request_has_none(push: WorkflowRun, github: GitHub) -> None:
+    assert find_pull_request(push, github) is None
+    assert find_pull_request(push, None) is None
+    assert find_pull_request(replace(push, event_name="schedule"), github) is None
 
 
 OLD, NEW = SHA, "f" * 40
 SPECS = ["params/replication.yaml", "specs"]
 
 
-def check(hub: Hub, push: Event, clock: FakeClock) -> None:
+def check(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     check_current(GitHub(push, clock), push, SPECS)
 
 
-def test_the_tip_of_the_branch_is_current(hub: Hub, push: Event, clock: FakeClock) -> None:
+def test_the_tip_of_the_branch_is_current(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     hub.branches["main"] = [OLD]
     check(hub, push, clock)
     assert hub.asked("GET", rf"/compare/{OLD}\.\.\.main$")
@@ -134,7 +133,7 @@ def test_the_tip_of_the_branch_is_current(hub: Hub, push: Event, clock: FakeCloc
 
 @pytest.mark.parametrize("file", ["README.md", "replication.yaml", "params/replication.yaml.bak", "specs.md"])
 def test_a_branch_that_moved_on_without_the_spec_is_current(
-    hub: Hub, push: Event, clock: FakeClock, file: str
+    hub: Hub, push: WorkflowRun, clock: FakeClock, file: str
 ) -> None:
     hub.branches["main"] = [OLD, NEW]
     hub.files[NEW] = [file]
@@ -145,7 +144,9 @@ def test_a_branch_that_moved_on_without_the_spec_is_current(
 
 
 @pytest.mark.parametrize("file", ["params/replication.yaml", "specs/prod.yaml"])
-def test_a_branch_that_changed_the_spec_is_not(hub: Hub, push: Event, clock: FakeClock, file: str) -> None:
+def test_a_branch_that_changed_the_spec_is_not(
+    hub: Hub, push: WorkflowRun, clock: FakeClock, file: str
+) -> None:
     hub.branches["main"] = [OLD, NEW]
     hub.files[NEW] = [file]
     with pytest.raises(BranchMovedError) as caught:
@@ -154,7 +155,7 @@ def test_a_branch_that_changed_the_spec_is_not(hub: Hub, push: Event, clock: Fak
     assert "the run of the last commit of main" in caught.value.remedy
 
 
-def test_a_branch_of_which_nobody_can_tell_is_not(hub: Hub, push: Event, clock: FakeClock) -> None:
+def test_a_branch_of_which_nobody_can_tell_is_not(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     hub.branches["main"] = [OLD, NEW]
     hub.files[NEW] = [f"file-{i}" for i in range(300)]
     with pytest.raises(BranchMovedError, match="too much"):
@@ -162,19 +163,21 @@ def test_a_branch_of_which_nobody_can_tell_is_not(hub: Hub, push: Event, clock: 
 
 
 def test_a_commit_that_is_no_part_of_the_branch_any_more_is_not_applied(
-    hub: Hub, push: Event, clock: FakeClock
+    hub: Hub, push: WorkflowRun, clock: FakeClock
 ) -> None:
     hub.branches["main"] = [NEW]
     with pytest.raises(BranchMovedError, match="no longer a part of main"):
         check(hub, push, clock)
 
 
-def test_a_branch_name_with_slashes_is_one_name(hub: Hub, push: Event, clock: FakeClock) -> None:
+def test_a_branch_name_with_slashes_is_one_name(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     hub.branches["release/1.x"] = [OLD]
     check_current(GitHub(push, clock), replace(push, ref="refs/heads/release/1.x"), SPECS)
     assert hub.asked("GET", rf"^/repos/{REPOSITORY}/compare/{OLD}\.\.\.release%2F1\.x$")
 
 
-def test_without_a_branch_there_is_nothing_to_compare_with(hub: Hub, push: Event, clock: FakeClock) -> None:
+def test_without_a_branch_there_is_nothing_to_compare_with(
+    hub: Hub, push: WorkflowRun, clock: FakeClock
+) -> None:
     check_current(GitHub(push, clock), replace(push, ref="refs/tags/v1"), SPECS)
     assert not hub.requests

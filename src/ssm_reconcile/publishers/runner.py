@@ -1,0 +1,267 @@
+"""Environment of a GitHub Actions runner -> `WorkflowRun`; findings, counts and Markdown -> the runner.
+
+A variable may be missing; then there is less to publish. Sources: GitHub docs, "Variables reference" and
+"Workflow commands for GitHub Actions".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssm_reconcile.change import Action
+from ssm_reconcile.documents import PlanDocument, ReportDocument
+from ssm_reconcile.encoding import printable
+from ssm_reconcile.errors import Finding, Severity, UsageError
+from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET
+
+GITHUB_COM = "https://github.com"
+GITHUB_COM_API = "https://api.github.com"
+ANNOTATIONS = 10
+"""Maximum annotations of each severity in a step; GitHub drops the others without a word."""
+MESSAGE_LIMIT = 4000
+"""Characters of an annotation; GitHub cuts longer ones."""
+PLAN_FAILED = "plan-failed"
+COUNTS = (
+    "create", "update", "replace", "delete", "withheld", "conflict", "detached", "invalid", "orphaned",
+)  # fmt: skip
+"""Keys of the summary of a plan that are step outputs."""
+_NO_PLAN = "0" * 64
+_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_SHA = re.compile(r"[0-9a-f]{40,64}")
+_POSITION = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRun:
+    """A run of a workflow. `payload` is the webhook event that started it; no repr shows the token."""
+
+    repository: str = ""
+    api_url: str = GITHUB_COM_API
+    graphql_url: str = f"{GITHUB_COM_API}/graphql"
+    server_url: str = GITHUB_COM
+    event_name: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sha: str = ""
+    ref: str = ""
+    run_id: str = ""
+    label: str = ""
+    summary: Path | None = None
+    output: Path | None = None
+    token: str = field(default="", repr=False)
+
+    @property
+    def is_pull_request(self) -> bool:
+        """Whether a pull request started the run, so that people review the plan of the run."""
+        return isinstance(self.payload.get("pull_request"), dict)
+
+    @property
+    def number(self) -> int | None:
+        """The pull request that the webhook event names."""
+        for key in ("pull_request", "issue"):
+            found = self.payload.get(key)
+            if isinstance(found, dict) and (key == "pull_request" or "pull_request" in found):
+                number = found.get("number")
+                return number if isinstance(number, int) else None
+        return None
+
+    @property
+    def head(self) -> str:
+        """The commit of the plan: the head of the pull request, not the test merge in GITHUB_SHA."""
+        found = self.payload.get("pull_request")
+        head = found.get("head") if isinstance(found, dict) else None
+        sha = head.get("sha") if isinstance(head, dict) else None
+        return sha if isinstance(sha, str) else self.sha
+
+    @property
+    def branch(self) -> str:
+        """The branch of a push; empty for a tag."""
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def url(self) -> str:
+        """The address of the run; empty if unknown."""
+        known = self.repository and self.run_id
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}" if known else ""
+
+
+def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
+    """Return the workflow run of an environment; raise UsageError for an invalid repository or address."""
+    repository, sha = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SHA", "")
+    if repository and not _REPOSITORY.fullmatch(repository):
+        raise UsageError("GITHUB_REPOSITORY is not of the form OWNER/NAME")
+    api = _url(environment, "GITHUB_API_URL", GITHUB_COM_API)
+    run_id = environment.get("GITHUB_RUN_ID", "")
+    workflow, number = environment.get("GITHUB_WORKFLOW", ""), environment.get("GITHUB_RUN_NUMBER", "")
+    return WorkflowRun(
+        repository=repository,
+        api_url=api,
+        graphql_url=_url(environment, "GITHUB_GRAPHQL_URL", f"{api.removesuffix('/v3')}/graphql"),
+        server_url=_url(environment, "GITHUB_SERVER_URL", GITHUB_COM),
+        event_name=environment.get("GITHUB_EVENT_NAME", ""),
+        payload=_payload(environment.get("GITHUB_EVENT_PATH", "")),
+        sha=sha if _SHA.fullmatch(sha) else "",
+        ref=environment.get("GITHUB_REF", ""),
+        run_id=run_id if run_id.isdigit() else "",
+        label=f"{workflow} #{number}" if workflow and number else "",
+        summary=_path(environment, "GITHUB_STEP_SUMMARY"),
+        output=_path(environment, "GITHUB_OUTPUT"),
+        token=environment.get("GITHUB_TOKEN", ""),
+    )
+
+
+def _url(environment: Mapping[str, str], name: str, default: str) -> str:
+    url = (environment.get(name) or default).rstrip("/")
+    if not re.match(r"https?://[^\s/@]+(/[^\s@]*)?$", url):
+        raise UsageError(f"{name} is not a web address")
+    return url
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "")
+    return Path(text) if text else None
+
+
+def _payload(path: str) -> Mapping[str, Any]:
+    """Return the webhook event; empty if the file is missing or invalid."""
+    try:
+        payload = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def workspace(environment: Mapping[str, str]) -> Path | None:
+    """Return the root of the repository; None outside of GitHub Actions."""
+    return _path(environment, "GITHUB_WORKSPACE")
+
+
+def annotation_lines(findings: Iterable[Finding], folder: Path, root: Path | None) -> list[str]:
+    """Return a workflow command for each finding, errors first: `::error file=replication.yaml,line=3::...`.
+
+    Args:
+        findings: The findings. Of each severity at most ten are shown; the tenth is the number of the others.
+        folder: The directory to which the positions of findings are relative.
+        root: The root of the repository, which annotations are relative to.
+    """
+    lines = []
+    every = list(dict.fromkeys(findings))
+    for severity in Severity:
+        chosen = [finding for finding in every if finding.severity is severity]
+        shown = chosen if len(chosen) <= ANNOTATIONS else chosen[: ANNOTATIONS - 1]
+        lines += [_annotation(finding, folder, root) for finding in shown]
+        if len(shown) < len(chosen):
+            lines.append(command(severity, f"and {len(chosen) - len(shown):,} more: see the log"))
+    return lines
+
+
+def _annotation(finding: Finding, folder: Path, root: Path | None) -> str:
+    position = _POSITION.fullmatch(finding.where)
+    if position is None:
+        where = f"{finding.where}: " if finding.where else ""
+        return command(finding.severity, f"{where}{finding.message}", title=finding.code)
+    file = position["file"]
+    with suppress(ValueError, OSError):  # outside of the repository GitHub shows it without a line
+        file = (folder / file).resolve().relative_to((root or folder).resolve()).as_posix()
+    place = {"file": file, "line": position["line"], "col": position["column"]}
+    return command(finding.severity, finding.message, **place, title=finding.code)
+
+
+def command(name: str, message: str, **properties: str) -> str:
+    """Return one workflow command, escaped as in actions/toolkit (`command.ts`)."""
+    text = ",".join(
+        f"{key}={_escaped(value).replace(':', '%3A').replace(',', '%2C')}"
+        for key, value in properties.items()
+    )
+    return f"::{name}{' ' if text else ''}{text}::{_escaped(message[:MESSAGE_LIMIT])}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def findings_in(document: PlanDocument | ReportDocument) -> list[Finding]:
+    """Return the findings of a document; an unknown severity becomes a notice."""
+    known = {severity.value: severity for severity in Severity}
+    return [
+        Finding(known.get(f["severity"], Severity.NOTICE), f["code"], f["message"], f["where"])
+        for f in document["findings"]
+    ]
+
+
+def plan_outputs(document: PlanDocument, path: Path) -> dict[str, str]:
+    """Return the step outputs of a plan that was saved at `path`: counts, `plan-id` and `plan-path`."""
+    dangerous = sum(
+        change["action"] in ("delete", "replace") or bool(change.get("exposes"))
+        for change in document["changes"]
+    )
+    return {
+        **_counts(document["summary"]),
+        "danger": str(dangerous),
+        "plan-id": document["plan_id"],
+        "plan-path": str(path.absolute()),
+    }
+
+
+def report_outputs(document: ReportDocument) -> dict[str, str]:
+    """Return the step outputs of an apply: counts, `plan-id` and `failure-reason`."""
+    return {
+        **_counts(document.get("planned") or {}),
+        "plan-id": document["plan_id"],
+        "failure-reason": failure_reason(document["exit_code"], document["plan_id"]),
+    }
+
+
+def failure_reason(exit_code: int, plan_id: str) -> str:
+    """Return the step output `failure-reason`; empty for success."""
+    match exit_code:
+        case 0:
+            return ""
+        case 4 if plan_id != _NO_PLAN:
+            return "plan-changed"
+        case 4 | 5:
+            return "refused"
+        case _:
+            return "apply-failed"
+
+
+def _counts(summary: Mapping[str, int]) -> dict[str, str]:
+    changes = sum(summary.get(action.value, 0) for action in Action)
+    danger = summary.get("delete", 0) + summary.get("replace", 0)
+    counts = {key: str(summary.get(key, 0)) for key in COUNTS}
+    return {"changes": str(changes), "danger": str(danger), **counts}
+
+
+def write_outputs(file: Path, outputs: Mapping[str, str]) -> None:
+    """Append to the file of GITHUB_OUTPUT; a random delimiter keeps a value from adding other outputs."""
+    with file.open("a", encoding="utf-8") as stream:
+        for name, value in outputs.items():
+            if "\n" in value or "\r" in value:
+                delimiter = f"end-{secrets.token_hex(16)}"
+                stream.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+            else:
+                stream.write(f"{name}={value}\n")
+
+
+def summary_space(file: Path) -> int:
+    """Return the number of bytes that the file of GITHUB_STEP_SUMMARY can still take.
+
+    GitHub drops a summary of more than 1 MiB as a whole, and the step fails.
+    """
+    return SUMMARY_BUDGET - (file.stat().st_size if file.exists() else 0)
+
+
+def write_summary(file: Path, text: str) -> bool:
+    """Append to the file of GITHUB_STEP_SUMMARY if the text fits; return whether it fits."""
+    content = printable(text).encode()
+    if len(content) > summary_space(file):
+        return False
+    with file.open("ab") as stream:
+        stream.write(content)
+    return True
