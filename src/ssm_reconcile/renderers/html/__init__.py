@@ -221,7 +221,7 @@ def _table(rows: Sequence[_Row], what: str, columns: Sequence[str]) -> str:
     total = sum(len(row.targets) for row in rows)
     caption = f"{total:,} {what}"
     if len(rows) != total:
-        caption += f" in {counted(len(rows), 'row')}: equal changes in several targets are one row"
+        caption += f" in {counted(len(rows), 'row')}: targets with equal details share a row"
     left = "" if "type" in columns else " left"
     body = "\n".join(row.markup for row in rows)
     return (
