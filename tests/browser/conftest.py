@@ -15,14 +15,14 @@ QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-"""Chromium as root in a container, and without its own traffic."""
+"""Options for Chromium as root in a container, without traffic of its own."""
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 Open: TypeAlias = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """One browser for all tests of a process."""
+    """Start one browser for all tests of a process."""
     found = next((path for name in CANDIDATES if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
@@ -35,7 +35,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens a page from a file; at the end, it must have asked for nothing and said nothing."""
+    """Open pages from files; at the end, check that they made no request and logged nothing."""
     contexts: list[Any] = []
     noise: list[str] = []
 

@@ -1,4 +1,4 @@
-"""`--format html` as people meet it: in a browser, with a keyboard, on a phone, without scripts."""
+"""`--format html` in a browser, with a keyboard, on a phone, without scripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ATTACKS = (
 VISIBLE = """name => { const rows = [...document.querySelectorAll("tr[data-k]:not([hidden])")];
   return rows.length === 1 && rows[0].querySelector("th").textContent === name; }"""
 SECONDS = 20.0
-"""A page takes about one on an idle machine; this holds on one that runs all other tests beside it."""
+"""About one second on an idle machine; the limit also holds while all other tests run."""
 
 
 def page_of(plan: Plan) -> str:
@@ -39,7 +39,7 @@ def page_of(plan: Plan) -> str:
 
 
 def shown(page: Any) -> list[str]:
-    """The names in the rows that can be seen."""
+    """Return the names in the visible rows."""
     names: list[str] = page.eval_on_selector_all(
         "tr[data-k]", "rows => rows.filter(r => !r.hidden).map(r => r.querySelector('th').textContent)"
     )
@@ -101,7 +101,7 @@ def test_rows_are_filtered_by_words_in_names_values_and_reasons(twelve: Any) -> 
         twelve.wait_for_function(VISIBLE, arg=name)
 
 
-def test_filters_add_up_and_show_all_takes_them_back(twelve: Any) -> None:
+def test_filters_are_combined_and_show_all_resets_them(twelve: Any) -> None:
     twelve.get_by_label("Region").select_option("eu-west-1")
     twelve.get_by_label("What").select_option("update")
     twelve.get_by_label("Text").fill("alias")
@@ -117,7 +117,7 @@ def test_the_state_of_an_apply_can_be_filtered(opened: Open) -> None:
     settled(page, "Showing 3 of 12")
 
 
-def test_all_of_it_can_be_reached_and_used_with_a_keyboard(twelve: Any) -> None:
+def test_every_control_can_be_used_with_a_keyboard(twelve: Any) -> None:
     named = "(e => e.name || e.className || e.type)(document.activeElement)"
     seen = []
     for _ in range(6):
@@ -132,7 +132,7 @@ def test_all_of_it_can_be_reached_and_used_with_a_keyboard(twelve: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_screen_reader_meets_tables_with_headers_on_every_width(opened: Open, width: int) -> None:
+def test_a_screen_reader_finds_tables_with_headers_on_every_width(opened: Open, width: int) -> None:
     page = opened(page_of(plans.twelve()), viewport={"width": width, "height": 900})
     assert page.get_by_role("table").count() == 3
     changes = page.get_by_role("table", name="12 changes in 9 rows")
@@ -151,14 +151,14 @@ def test_a_screen_reader_meets_tables_with_headers_on_every_width(opened: Open, 
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
-def test_nothing_runs_out_of_the_screen(opened: Open, width: int) -> None:
+def test_no_element_is_wider_than_the_screen(opened: Open, width: int) -> None:
     long = plans.update("eu-west-1", "/" + "n" * 900, Difference("value", "v" * 150, "w" * 150))
     page = opened(page_of(plans.plan_of([long])), viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(opened: Open, scheme: str) -> None:
+def test_text_has_enough_contrast(opened: Open, scheme: str) -> None:
     """WCAG AA: at least 4.5 to 1, for every element that has text of its own."""
     page = opened(page_of(plans.twelve()), color_scheme=scheme)
     worst = page.evaluate(
@@ -184,7 +184,7 @@ def test_text_stands_out_from_its_ground(opened: Open, scheme: str) -> None:
     assert worst[0] >= 4.5, worst
 
 
-def test_names_and_values_of_others_do_nothing_but_stand_there(opened: Open) -> None:
+def test_hostile_names_and_values_have_no_effect(opened: Open) -> None:
     changes = [
         plans.update(
             "eu-west-1", f"/{number}/{attack}", Difference("value", attack, attack + "!"), reasons=(attack,)
@@ -199,8 +199,8 @@ def test_names_and_values_of_others_do_nothing_but_stand_there(opened: Open) -> 
     settled(page, "Showing 2 of 11")
 
 
-def test_a_script_that_got_into_the_page_would_not_run(opened: Open, browser: Any, tmp_path: Any) -> None:
-    """The policy, should the quoting ever fail."""
+def test_the_policy_blocks_an_injected_script(opened: Open, browser: Any, tmp_path: Any) -> None:
+    """The policy protects readers even if the quoting fails."""
     file = tmp_path / "broken.html"
     planted = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\"></body>"
     file.write_text(page_of(plans.twelve()).replace("</body>", planted), encoding="utf-8")

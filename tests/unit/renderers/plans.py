@@ -1,4 +1,4 @@
-"""Plans and reports of any size, made of the real nouns: what the renderers' tests look at."""
+"""Builders of plans and reports of any size, for the tests of the renderers."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def document_of(plan: Plan) -> Any:
 
 
 def in_sync() -> Plan:
-    """Nothing to do, and a few that were skipped."""
+    """Return a plan without changes, with a few skipped parameters."""
     skipped = [
         other("eu-west-1", f"/shop/prod/local/{i}", Row.SKIPPED, "skipped", "its source carries skip_sync")
         for i in range(4)
@@ -164,7 +164,7 @@ def in_sync() -> Plan:
 
 
 def twelve() -> Plan:
-    """The mock-up: 12 changes in 3 regions, of every kind that hurts, and what is left alone."""
+    """Return 12 changes in 3 regions, dangerous ones included, and addresses that are left alone."""
     sydney, dublin, oregon = "ap-southeast-2", "eu-west-1", "us-west-2"
     token, key, hook = "/shop/prod/legacy/token", "/shop/prod/api/stripe-key", "/shop/prod/api/webhook-secret"
     changes = [
@@ -252,7 +252,7 @@ def name_at(number: int) -> str:
 
 
 def many(parameters: int, deletes: int = 2) -> Plan:
-    """`parameters` names changed in each of five regions: deletes, one replacement, updates, creates."""
+    """Return changes of `parameters` names in five regions: deletes, one replacement, updates, creates."""
     changes = []
     for number in range(parameters):
         name = name_at(number)
@@ -273,7 +273,7 @@ def many(parameters: int, deletes: int = 2) -> Plan:
 
 
 def reported(plan: Plan, results: Sequence[Result] = (Result.APPLIED,), **more: Any) -> Report:
-    """A report in which the results go round."""
+    """Return a report whose outcomes repeat the results in order."""
     errors = {
         Result.FAILED: "PutParameter in eu-west-1 failed: TooManyUpdates",
         Result.STALE: "the source has a new version",

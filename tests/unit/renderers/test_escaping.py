@@ -1,4 +1,4 @@
-"""Hostile text does nothing: to a terminal, to Markdown, to the eye."""
+"""Untrusted text has no effect on a terminal or on Markdown, and does not deceive a reader."""
 
 from __future__ import annotations
 
@@ -110,28 +110,28 @@ def test_letters_of_any_script_and_common_symbols_are_safe() -> None:
         ("e" + "\u0301" * 5, "e\u0301\u0301" + "\\u0301" * 3),
     ],
 )
-def test_what_could_deceive_becomes_a_visible_escape(text: str, seen: str) -> None:
+def test_a_character_that_is_not_safe_becomes_a_visible_escape(text: str, seen: str) -> None:
     assert visible(text) == seen
 
 
-def test_a_name_longer_than_any_in_aws_is_cut_and_says_so() -> None:
+def test_a_text_longer_than_any_name_in_aws_is_cut_with_an_ellipsis() -> None:
     assert visible("a" * 2000) == "a" * 1100 + "…"
 
 
 @pytest.mark.parametrize("text", ['{"max": 100}', "alias/shop", "a,b", "https://x.example/?a=b", "C:\\temp"])
-def test_a_plain_value_is_shown_as_it_is(text: str) -> None:
+def test_a_plain_value_is_unchanged(text: str) -> None:
     assert value_text(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", " a", "a ", '"a"', "(secret)", "a -> b", "a, b", "a\tb", "a\u00a0b", "…", "a\nb", "\ud800"]
 )
-def test_a_value_that_could_be_misread_is_shown_as_json_that_gives_it_back(text: str) -> None:
+def test_a_value_that_is_not_plain_is_shown_as_json_that_decodes_to_it(text: str) -> None:
     assert value_text(text).startswith('"')
     assert json.loads(value_text(text)) == text
 
 
-def test_a_long_value_is_cut_at_two_hundred_characters_and_says_so() -> None:
+def test_a_long_value_is_cut_at_two_hundred_characters_with_an_ellipsis() -> None:
     assert value_text("a" * 200) == "a" * 200
     assert value_text("a" * 201) == f'"{"a" * 200}" …'
     assert value_text("a" * 200, cut=True) == f'"{"a" * 200}" …'
@@ -144,13 +144,13 @@ def test_two_values_that_differ_late_are_shown_where_they_differ() -> None:
     assert before.startswith("… ")
 
 
-def test_two_values_that_only_look_the_same_are_told_apart() -> None:
+def test_two_values_that_only_look_the_same_are_shown_with_escapes() -> None:
     before, after = value_texts("é", "e\u0301")
     assert before != after
     assert (before + after).isascii()
 
 
-def test_two_values_that_differ_beyond_what_is_known_come_out_equal() -> None:
+def test_two_values_that_differ_after_the_known_characters_are_shown_as_equal() -> None:
     before, after = value_texts("x" * 200, "x" * 200, cut=True)
     assert before == after
 
@@ -165,7 +165,7 @@ def test_two_values_that_differ_beyond_what_is_known_come_out_equal() -> None:
         ("@team #1 <img>", "`@team #1 <img>`"),
     ],
 )
-def test_a_code_span_holds_any_text(text: str, markdown: str) -> None:
+def test_a_code_span_can_have_any_text(text: str, markdown: str) -> None:
     assert span(text) == markdown
 
 
@@ -173,7 +173,7 @@ def test_a_pipe_is_escaped_only_in_a_table() -> None:
     assert (span("a|b"), span("a|b", table=True)) == ("`a|b`", "`a\\|b`")
 
 
-def test_code_in_html_has_nothing_that_html_or_markdown_knows() -> None:
+def test_code_in_html_has_no_syntax_of_html_or_markdown() -> None:
     assert code("/a/<b>&`*") == "<code>/a/&#60;b&#62;&#38;&#96;&#42;</code>"
 
 
@@ -191,7 +191,7 @@ def test_code_in_html_has_nothing_that_html_or_markdown_knows() -> None:
         (":smile:", "`:smile`:"),
     ],
 )
-def test_in_prose_plain_words_stay_and_all_else_becomes_code(text: str, markdown: str) -> None:
+def test_in_prose_plain_words_stay_and_everything_else_becomes_code(text: str, markdown: str) -> None:
     assert prose(text) == markdown
 
 

@@ -1,6 +1,6 @@
-"""Whole renderings, as files that a reviewer can look at.
+"""Complete outputs, as files that a reviewer can read.
 
-`UPDATE_GOLDEN=1 pytest tests/unit/renderers/test_golden.py` writes them anew.
+`UPDATE_GOLDEN=1 pytest tests/unit/renderers/test_golden.py` writes the files again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def outcome(plan: Plan) -> str:
     return report_text(report_view(read_report_document(reported(plan))), width=110)
 
 
-def aftermath(plan: Plan) -> str:
+def report_page(plan: Plan) -> str:
     return report_comment(report_view(read_report_document(reported(plan))), context=CONTEXT)
 
 
@@ -71,12 +71,12 @@ def aftermath(plan: Plan) -> str:
         ("12-changes.md", plans.twelve(), comment),
         ("12-changes.json", plans.twelve(), saved),
         ("12-changes.applied.txt", plans.twelve(), outcome),
-        ("12-changes.applied.md", plans.twelve(), aftermath),
+        ("12-changes.applied.md", plans.twelve(), report_page),
         ("12-changes.applied.json", plans.twelve(), reported),
         ("400-changes.md", plans.many(80), merged),
     ],
 )
-def test_a_rendering_is_what_was_looked_at(name: str, plan: Plan, render: Callable[[Plan], str]) -> None:
+def test_an_output_equals_its_golden_file(name: str, plan: Plan, render: Callable[[Plan], str]) -> None:
     file = GOLDEN / name
     made = render(plan)
     if os.environ.get("UPDATE_GOLDEN"):

@@ -1,4 +1,4 @@
-"""Names under one path become a line, and nothing gets lost."""
+"""Names under one path become one line, and no name is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_names_without_a_path_are_folded_at_the_root() -> None:
     assert [str(path) for path in path_patterns(["/a", "b"], 5)] == ["/* × 2"]
 
 
-def test_nothing_folds_to_nothing() -> None:
+def test_no_names_give_no_patterns() -> None:
     assert path_patterns([], 5) == ()
 
 

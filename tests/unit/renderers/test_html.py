@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, and made of our own elements whatever names and values hold."""
+"""The page is complete and self-contained, and names and values add no elements to it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ VOID = {"meta", "input"}
 
 
 class Page(HTMLParser):
-    """What a page is made of: elements, attributes, rows, and the text of each element by its tag."""
+    """The elements, attributes and rows of a page, and the text of each element by its tag."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -130,7 +130,7 @@ def page_of(plan: Plan) -> str:
     return plan_html(plan_view(plans.document_of(plan)), apply_command="ssm-reconcile apply")
 
 
-def test_the_policy_lets_exactly_our_style_and_our_script_act() -> None:
+def test_the_policy_allows_only_the_style_and_the_script_of_the_page() -> None:
     page = page_of(plans.twelve())
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
@@ -148,20 +148,20 @@ def test_the_policy_lets_exactly_our_style_and_our_script_act() -> None:
     }
 
 
-def test_the_page_leads_nowhere_and_fetches_nothing() -> None:
+def test_the_page_has_no_link_to_another_page_and_fetches_nothing() -> None:
     page = page_of(plans.twelve())
     assert Page(page).links == ["#rows"]
     assert re.findall(r"(?:https?:)?//[a-z]|url\(|@import|\bon[a-z]+=", page) == []
 
 
-def test_without_scripts_all_rows_are_there_and_no_dead_controls() -> None:
+def test_without_scripts_all_rows_are_visible_and_the_filter_is_hidden() -> None:
     page = page_of(plans.twelve())
     assert re.search(r'<form id="filters"[^>]* hidden>', page)
     assert all("hidden" not in row for row in Page(page).rows)
     assert "Scripts are off" in page
 
 
-def test_what_hurts_comes_first_and_is_said_above_the_list() -> None:
+def test_dangerous_changes_come_first_and_are_named_above_the_list() -> None:
     page = page_of(plans.twelve())
     assert [row["data-k"] for row in Page(page).rows][:4] == ["delete", "delete", "replace", "update"]
     assert re.search(
@@ -176,13 +176,13 @@ def test_a_change_that_is_the_same_in_all_targets_is_one_row_that_counts_for_eac
     assert {row["data-t"] for row in rows} == {"0 1 2 3 4"}
 
 
-def test_changes_that_differ_in_their_details_stay_apart() -> None:
+def test_changes_that_differ_in_their_details_have_separate_rows() -> None:
     one = plans.update("eu-west-1", "/a", Difference("value", "1", "2"))
     two = plans.update("us-west-2", "/a", Difference("value", "1", "3"))
     assert [row["data-t"] for row in Page(page_of(plans.plan_of([one, two]))).rows] == ["1", "2"]
 
 
-def test_the_command_that_applies_it_is_there_unless_all_is_withheld() -> None:
+def test_the_apply_command_is_shown_unless_all_changes_are_withheld() -> None:
     assert "ssm-reconcile apply --expect-plan" in page_of(plans.twelve())
     held = plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many")
     page = page_of(plans.plan_of([held]))
@@ -261,9 +261,9 @@ def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
     for change in document["changes"]:
         alone = {**document, "changes": [change]}
         lines = attribute_lines(change, "us-east-1")
-        said = details(plan_html(plan_view(alone)))
-        assert len(said) == len(lines), change["name"]
-        for line, text in zip(lines, said, strict=True):
+        shown = details(plan_html(plan_view(alone)))
+        assert len(shown) == len(lines), change["name"]
+        for line, text in zip(lines, shown, strict=True):
             assert text.startswith(f"{line.label} ")
             for part in (line.note, line.before, line.after):
                 assert part is None or part in text
@@ -275,14 +275,14 @@ def test_a_plan_without_changes_has_no_list_and_no_filter() -> None:
     assert Page(page).elements["form"] == 0
 
 
-def test_an_incomplete_place_is_in_the_title_and_said_loudly() -> None:
+def test_an_incomplete_place_is_in_the_title_and_in_a_note() -> None:
     page = page_of(plans.plan_of([], incomplete=("eu-west-1",), source_complete=False))
     assert "and INCOMPLETE</title>" in page
     assert "eu-west-1 was not listed completely. Nothing is planned there." in page
     assert "No delete is planned." in page
 
 
-def test_a_report_shows_first_what_was_not_applied() -> None:
+def test_a_report_lists_changes_that_were_not_applied_first() -> None:
     report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.STALE))
     rows = Page(report_html(report_view(plans.report_document_of(report)))).rows
     states = [row["data-s"] for row in rows if "data-s" in row]
@@ -292,7 +292,7 @@ def test_a_report_shows_first_what_was_not_applied() -> None:
 
 @given(hostile_plans(), TEXT)
 @settings(max_examples=60, deadline=None)
-def test_any_name_and_value_is_text_and_nothing_else(plan: Plan, text: str) -> None:
+def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> None:
     report = report_view(plans.report_document_of(report_of(plan, text)))
     for made in (page_of(plan), report_html(report)):
         page = Page(made)
@@ -301,19 +301,19 @@ def test_any_name_and_value_is_text_and_nothing_else(plan: Plan, text: str) -> N
         assert page.links == ["#rows"]
         assert page.elements["script"] == page.elements["style"] == page.elements["form"] == 1
         assert UNSAFE.search(made.replace("\n", "")) is None
-    said = Page(page_of(plan))
+    shown = Page(page_of(plan))
     for change in plan.changes:
-        assert visible(change.name) in said.names
+        assert visible(change.name) in shown.names
 
 
 @given(WORLDS)
 @settings(max_examples=40, deadline=None)
-def test_merging_loses_no_change_and_makes_none_up(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+def test_merged_rows_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     plan = plans.plan_of(changes_of(world), targets=plans.REGIONS)
     page = Page(page_of(plan))
-    told = {
+    changes = {
         (plans.REGIONS[int(number)], name, row["data-k"], row["data-s"] == "withheld")
         for row, name in zip(page.rows, page.names, strict=True)
         for number in row["data-t"].split()
     }
-    assert told == {(target, name, action, held) for (target, name), (action, held) in world.items()}
+    assert changes == {(target, name, action, held) for (target, name), (action, held) in world.items()}

@@ -1,4 +1,4 @@
-"""Laws of the renderings: whatever the names and values are, pages stay whole and no change is lost."""
+"""Properties of all outputs: with any names and values, pages are complete and no change is lost."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REGIONS = ("eu-west-1", "us-west-2")
 
 @st.composite
 def hostile_plans(draw: Any) -> Plan:
-    """One change of every action and one address of every kind, every text of it hostile."""
+    """Return a plan with a change of every action and an address of every kind, with hostile texts."""
     names = iter(draw(st.lists(TEXT, min_size=8, max_size=8, unique_by=visible)))
 
     def text() -> str:
@@ -112,7 +112,7 @@ BLOCKS = {
 
 
 def assert_whole(page: str) -> None:
-    """The page is made of our own blocks only, and nothing in it acts."""
+    """The page is made of the blocks of the renderer only, without links, mentions or HTML of others."""
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(page)
     assert {token.type for token in tokens} <= BLOCKS
     opened = 0
@@ -146,7 +146,7 @@ def assert_tables(tokens: list[Any]) -> None:
 
 @given(hostile_plans())
 @settings(max_examples=60, deadline=None)
-def test_any_name_and_value_keep_the_page_whole(plan: Plan) -> None:
+def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
     for page in pages_of(plan):
         assert UNSAFE.search(page.replace("\n", "")) is None
         assert_whole(page)
@@ -154,7 +154,7 @@ def test_any_name_and_value_keep_the_page_whole(plan: Plan) -> None:
 
 @given(hostile_plans(), TEXT)
 @settings(max_examples=30, deadline=None)
-def test_any_error_keeps_the_page_of_a_report_whole(plan: Plan, text: str) -> None:
+def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -> None:
     document = plans.report_document_of(report_of(plan, text))
     view = report_view(read_report_document(dumps(document)))
     page = report_comment(view, plan_view(plans.document_of(plan)))
@@ -165,7 +165,7 @@ def test_any_error_keeps_the_page_of_a_report_whole(plan: Plan, text: str) -> No
 
 @given(hostile_plans(), st.sampled_from([20, 40, 80, 200]))
 @settings(max_examples=40, deadline=None)
-def test_no_text_reaches_a_terminal_unseen_and_no_line_is_added(plan: Plan, width: int) -> None:
+def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, width: int) -> None:
     view = plan_view(plans.document_of(plan))
     text = plan_text(view, width=width)
     assert UNSAFE.search(text.replace("\n", "")) is None
@@ -177,7 +177,7 @@ def test_no_text_reaches_a_terminal_unseen_and_no_line_is_added(plan: Plan, widt
 
 @given(hostile_plans())
 @settings(max_examples=40, deadline=None)
-def test_a_document_of_anything_validates_and_survives_the_round_trip(plan: Plan) -> None:
+def test_any_document_is_valid_and_is_read_back_unchanged(plan: Plan) -> None:
     document = plans.document_of(plan)
     text = dumps(document)
     assert UNSAFE.search(text.replace("\n", "")) is None
@@ -206,8 +206,8 @@ def changes_of(world: dict[tuple[str, str], tuple[str, bool]]) -> list[Change]:
     return [plans.withheld(change, "max-deletes", "too many") if held else change for change, held in made]
 
 
-def told(page: str) -> set[tuple[str, str, str, bool]]:
-    """The changes that the one-line form of a page tells: (target, name, action, withheld)."""
+def changes_in(page: str) -> set[tuple[str, str, str, bool]]:
+    """Return the changes in the one-line form of a page: (target, name, action, withheld)."""
     found = set()
     line = re.compile(r"[-+!] (\S+)  \[\w+\] (\w+)(, WITHHELD)?(?: [\w, ]+?)??(?:  \(([^)]*)\))?")
     for text in page.splitlines():
@@ -222,18 +222,18 @@ def told(page: str) -> set[tuple[str, str, str, bool]]:
 
 @given(WORLDS)
 @settings(max_examples=60, deadline=None)
-def test_merging_loses_no_change_and_makes_none_up(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     expected = {(target, name, action, held) for (target, name), (action, held) in world.items()}
-    assert told(plan_comment(view, level=1)) == expected
+    assert changes_in(plan_comment(view, level=1)) == expected
     danger = {change for change in expected if change[2] in ("delete", "replace")}
     for level in (2, 3):
-        assert told(plan_comment(view, level=level)) == danger
+        assert changes_in(plan_comment(view, level=level)) == danger
 
 
 @given(WORLDS)
 @settings(max_examples=30, deadline=None)
-def test_full_detail_tells_every_change_in_its_target(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
+def test_full_detail_has_every_change_in_its_target(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     found = set()
     target = ""
@@ -248,7 +248,7 @@ def test_full_detail_tells_every_change_in_its_target(world: dict[tuple[str, str
 
 @given(WORLDS, st.integers(4_000, 60_000))
 @settings(max_examples=40, deadline=None)
-def test_a_comment_keeps_to_any_budget_and_is_never_cut(
+def test_a_comment_fits_any_budget_and_is_never_cut(
     world: dict[tuple[str, str], tuple[str, bool]], budget: int
 ) -> None:
     view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))

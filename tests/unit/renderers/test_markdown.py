@@ -1,4 +1,4 @@
-"""The comment and the summary: marker, ladder, danger first, budgets."""
+"""The comment and the summary: marker, levels of detail, dangerous changes first, budgets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_first_line_is_a_marker_that_a_later_run_can_read() -> None:
     }
 
 
-def test_a_marker_cannot_be_ended_from_within() -> None:
+def test_no_text_can_end_the_marker() -> None:
     comment = plan_comment(view_of(plans.plan_of([], name="--><b>")), context=CommentContext(head="-->"))
     assert comment.split("\n", 1)[0].count("-->") == 1
     assert marker(comment)["scope"] == "--><b>"
@@ -70,11 +70,11 @@ def test_the_footer_links_to_the_run_that_made_it() -> None:
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "https://x/) [y](https://z", "https://x/ y", "http://x/<b>"]
 )
-def test_what_is_no_plain_web_address_is_not_linked(url: str) -> None:
+def test_only_a_plain_web_address_is_linked(url: str) -> None:
     assert "made in" not in plan_comment(view_of(plans.twelve()), context=CommentContext(run_url=url))
 
 
-def test_counts_stand_above_everything_else() -> None:
+def test_the_counts_come_first() -> None:
     lines = plan_comment(view_of(plans.twelve())).split("\n")
     assert lines[1] == "## SSM plan for `prod`: 12 changes in 3 regions"
     assert lines[3].startswith("**5 to create, 4 to update, 1 to replace, 2 to delete.** 480 in sync")
@@ -82,16 +82,16 @@ def test_counts_stand_above_everything_else() -> None:
 
 def test_deletes_and_replacements_are_named_at_the_top() -> None:
     comment = plan_comment(view_of(plans.twelve()))
-    said = (
+    sentence = (
         "> **2 deletes and 1 replacement.**"
         " `/shop/prod/legacy/token` is deleted in `ap-southeast-2` and `eu-west-1`;"
         " `/shop/prod/db/dsn` is replaced in `us-west-2`."
         " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside ssm-reconcile."
     )
-    assert said in comment
+    assert sentence in comment
 
 
-def test_a_delete_in_every_one_of_many_targets_is_said_shortly() -> None:
+def test_a_delete_in_all_targets_is_named_once() -> None:
     comment = plan_comment(view_of(plans.many(10, deletes=1)))
     assert (
         f"`{plans.name_at(0)}` is deleted in all regions; `{plans.name_at(1)}` is replaced in all regions."
@@ -99,14 +99,14 @@ def test_a_delete_in_every_one_of_many_targets_is_said_shortly() -> None:
     )
 
 
-def test_what_is_riskier_comes_first_under_its_path() -> None:
+def test_dangerous_changes_come_first_under_their_path() -> None:
     comment = comment_of(
         plans.create("eu-west-1", "/a/a"), plans.update("eu-west-1", "/a/b", plans.secret()), level=1
     )
     assert comment.index("! /a/b") < comment.index("+ /a/a")
 
 
-def test_columns_for_what_does_not_happen_are_left_out() -> None:
+def test_columns_that_are_zero_are_left_out() -> None:
     assert "Adopt" not in comment_of(plans.create("eu-west-1", "/a"))
     assert "| Adopt |" in comment_of(plans.adopt("eu-west-1", "/a"))
 
@@ -119,7 +119,7 @@ def test_adoptions_are_folded_by_path_at_every_level(level: int) -> None:
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_a_level_says_that_it_is_one(level: int) -> None:
+def test_a_level_above_0_has_a_note(level: int) -> None:
     comment = plan_comment(view_of(plans.twelve()), level=level)
     assert "> [!NOTE]\n> Too long for" in comment
     assert marker(comment)["level"] == level
@@ -166,7 +166,7 @@ def test_a_secret_that_becomes_plain_text_is_listed_once_at_every_level(level: i
     assert below.count("/one/secret") == 1
 
 
-def test_more_deletes_than_there_is_room_for_are_counted() -> None:
+def test_deletes_that_do_not_fit_are_counted() -> None:
     comment = plan_comment(view_of(plans.many(900, deletes=900)), budget=20_000)
     listed = comment.count("] DELETE")
     assert len(comment.encode()) <= 20_000
@@ -174,13 +174,13 @@ def test_more_deletes_than_there_is_room_for_are_counted() -> None:
     assert f"and {900 - listed:,} more deletes and replacements" in comment
 
 
-def test_creates_and_updates_are_folded_at_level_two_and_still_add_up() -> None:
+def test_folded_creates_and_updates_of_level_two_add_up() -> None:
     comment = plan_comment(view_of(plans.many(80)), level=2)
     counts = re.findall(r"^[+!] .*  (?:create|update)  \((\d+) changes\)$", comment, re.MULTILINE)
     assert sum(map(int, counts)) == 77 * 5
 
 
-def test_a_summary_is_cut_between_sections_and_says_so() -> None:
+def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     summary = plan_summary(view_of(plans.many(800)), budget=100_000)
     assert len(summary.encode()) <= 100_000
     assert summary.count("<details") == summary.count("</details>")
@@ -188,7 +188,7 @@ def test_a_summary_is_cut_between_sections_and_says_so() -> None:
     assert summary.index("Deletes and replacements") < summary.index("part 1 of")
 
 
-def test_what_guards_withhold_is_explained_at_the_top() -> None:
+def test_withheld_changes_are_explained_at_the_top() -> None:
     kept = [
         plans.withheld(plans.delete("eu-west-1", f"/a/{i}"), "max-deletes", "too many") for i in range(11)
     ]
@@ -205,20 +205,20 @@ def test_what_guards_withhold_is_explained_at_the_top() -> None:
     assert "finding</b>" not in comment
 
 
-def test_an_incomplete_place_is_said_at_the_top() -> None:
+def test_an_incomplete_place_is_named_at_the_top() -> None:
     comment = comment_of(incomplete=("eu-west-1",), source_complete=False)
     assert "nothing to do, and INCOMPLETE" in comment
     assert "> **`eu-west-1` was not listed completely.** Nothing is planned there." in comment
     assert "No delete is planned." in comment
 
 
-def test_a_narrowed_plan_says_so() -> None:
+def test_the_options_of_a_narrowed_plan_are_named() -> None:
     comment = comment_of(narrowing=Narrowing(only=("/a|b/**",)), mode=Mode.NO_DECRYPT)
     assert "Narrowed to `--only /a|b/**`: nothing else was planned." in comment
     assert "values were not compared" in comment
 
 
-def test_conflicts_are_grouped_and_closed_and_what_is_invalid_is_open() -> None:
+def test_conflicts_are_folded_and_invalid_parameters_are_open() -> None:
     comment = comment_of(
         others=[
             plans.other("eu-west-1", "/a", Row.CONFLICT, "conflict", "differs in value"),
@@ -231,7 +231,7 @@ def test_conflicts_are_grouped_and_closed_and_what_is_invalid_is_open() -> None:
     assert "<details open><summary><b>1 invalid, not written</b></summary>" in comment
 
 
-def test_a_line_of_the_caller_stands_under_the_title() -> None:
+def test_a_line_of_the_caller_is_under_the_title() -> None:
     lines = plan_comment(view_of(plans.twelve()), intro="**Not applied.**").split("\n")
     assert lines[3] == "**Not applied.**"
 
@@ -241,18 +241,18 @@ def report_of(*results: Result, plan: Plan | None = None, **more: Any) -> Any:
     return report_view(plans.report_document_of(report))
 
 
-def test_after_an_apply_one_line_in_the_plan_says_that_all_was_done() -> None:
+def test_the_plan_of_a_complete_apply_has_one_line_on_it() -> None:
     comment = report_comment(report_of(Result.APPLIED), view_of(plans.twelve()))
     assert comment.split("\n")[3] == "**Applied 12 of 12 as reviewed**, 3 conflicts, 1 invalid."
     assert "Not applied" not in comment
 
 
-def test_a_page_about_an_apply_promises_no_apply() -> None:
+def test_the_page_of_a_report_has_no_promise_on_the_next_apply() -> None:
     assert "Applied on merge" not in report_comment(report_of(Result.APPLIED))
     assert "Applied on merge" in plan_comment(view_of(plans.twelve()))
 
 
-def test_after_an_apply_what_failed_is_listed_with_its_error() -> None:
+def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
         "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next run retries the rest." in comment
@@ -270,7 +270,7 @@ def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is
     assert "**Applied 0 of 4,000**" in both
 
 
-def test_an_interrupted_apply_says_that_the_next_run_goes_on() -> None:
+def test_the_page_of_an_interrupted_apply_names_the_next_run() -> None:
     assert "Interrupted: the next run applies the rest." in report_comment(
         report_of(Result.NOT_ATTEMPTED, interrupted=True)
     )

@@ -1,4 +1,4 @@
-"""What the spec before would do anyway: told apart, folded, and never hidden where it deletes."""
+"""Changes that the previous spec makes too are marked and folded; dangerous ones are never folded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, plan_view
 from tests.unit.renderers import plans
 
-MINE = plans.create("eu-west-1", "/shop/mine", value="of this change")
-ANYWAY = replace(plans.update("eu-west-1", "/shop/anyway"), pending=True)
+NEW = plans.create("eu-west-1", "/shop/new", value="of this change")
+PENDING = replace(plans.update("eu-west-1", "/shop/pending"), pending=True)
 GONE = replace(plans.delete("eu-west-1", "/shop/gone"), pending=True)
 DROPPED = plans.create("us-west-2", "/shop/dropped")
 
@@ -27,33 +27,33 @@ def view_of(plan: Plan) -> PlanView:
     return plan_view(read_plan_document(dumps(plans.document_of(plan))))
 
 
-VIEW = view_of(replace(plans.plan_of([MINE, ANYWAY, GONE]), against=PlanComparison((DROPPED,))))
+VIEW = view_of(replace(plans.plan_of([NEW, PENDING, GONE]), against=PlanComparison((DROPPED,))))
 
 
 def fold(text: str, title: str) -> str:
-    """The inside of the fold with that title."""
+    """Return the body of the fold with a title."""
     return text.split(f"<b>{title}</b>")[1].split("</details>", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("level", [0, 1])
-def test_what_is_pending_anyway_is_folded_and_what_is_new_is_not(level: int) -> None:
+def test_pending_changes_are_folded_and_new_changes_are_not(level: int) -> None:
     text = plan_comment(VIEW, level=level)
-    assert "! /shop/anyway  [String] update, already pending" in fold(text, "Already pending")
-    assert text.count("/shop/anyway") == 1
-    assert "/shop/mine" not in fold(text, "Already pending")
-    assert text.count("/shop/mine") == 1
+    assert "! /shop/pending  [String] update, already pending" in fold(text, "Already pending")
+    assert text.count("/shop/pending") == 1
+    assert "/shop/new" not in fold(text, "Already pending")
+    assert text.count("/shop/new") == 1
     assert text.count("**2 of the changes are already pending**") == 1
     assert text.count("<details><summary><b>Already pending</b> (1 change that the previous spec") == 1
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
-def test_a_delete_that_is_pending_anyway_is_never_folded(level: int) -> None:
+def test_a_pending_delete_is_never_folded(level: int) -> None:
     text = plan_comment(VIEW, level=level)
     assert text.count("- /shop/gone  [SecureString] DELETE, already pending") == 1
     assert text.count("[!CAUTION]") == 1
 
 
-def test_what_only_the_spec_before_would_do_is_listed() -> None:
+def test_changes_that_only_the_previous_spec_makes_are_listed() -> None:
     assert "+ /shop/dropped create" in fold(plan_comment(VIEW), "No longer made")
     for text in (plan_comment(VIEW), plan_summary(VIEW)):
         assert text.count("/shop/dropped") == text.count("No longer made") == 1
@@ -61,28 +61,28 @@ def test_what_only_the_spec_before_would_do_is_listed() -> None:
 
 def test_many_pending_changes_are_folded_by_path() -> None:
     many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
-    text = plan_comment(view_of(replace(plans.plan_of([MINE, *many]), against=PlanComparison())))
+    text = plan_comment(view_of(replace(plans.plan_of([NEW, *many]), against=PlanComparison())))
     assert "/shop/many/* × 400" in fold(text, "Already pending")
-    assert text.count("/shop/many/") == text.count("/shop/mine") == 1
+    assert text.count("/shop/many/") == text.count("/shop/new") == 1
 
 
 def test_many_dropped_changes_are_folded_by_path() -> None:
     dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
-    text = plan_comment(view_of(replace(plans.plan_of([MINE]), against=PlanComparison(dropped))))
+    text = plan_comment(view_of(replace(plans.plan_of([NEW]), against=PlanComparison(dropped))))
     assert "/shop/many/* × 400" in fold(text, "No longer made")
-    assert text.count("/shop/many/") == text.count("/shop/mine") == 1
+    assert text.count("/shop/many/") == text.count("/shop/new") == 1
 
 
-def test_without_a_comparison_there_is_no_word_of_it() -> None:
+def test_without_a_comparison_no_change_is_called_pending() -> None:
     text = plan_comment(view_of(plans.twelve()))
     assert "pending" not in text
     assert "No longer" not in text
 
 
-def test_the_terminal_tells_them_apart_too() -> None:
+def test_the_terminal_marks_pending_changes() -> None:
     text = plan_text(VIEW)
     for line in (
-        "  ~ /shop/anyway   update, already pending\n",
+        "  ~ /shop/pending   update, already pending\n",
         "delete, already pending",
         "2 of them already pending",
         "1 change of the previous spec no longer made.",
@@ -102,7 +102,7 @@ def test_the_terminal_tells_them_apart_too() -> None:
     ],
 )
 def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change) -> None:
-    view = view_of(replace(plans.plan_of([MINE, replace(pending, pending=True)]), against=PlanComparison()))
+    view = view_of(replace(plans.plan_of([NEW, replace(pending, pending=True)]), against=PlanComparison()))
     lines = [line for line in plan_text(view).splitlines() if re.search(r"/shop/b\b", line)]
     assert len([line for line in lines if "already pending" in line]) == 1
     assert len(lines) <= 2, "a delete or replacement may stand in the danger section, too"
@@ -113,12 +113,12 @@ def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change
     assert plan_html(view).count("<code>/shop/b</code>") == 1
 
 
-def test_a_saved_plan_says_what_it_was_compared_with() -> None:
-    document = plans.document_of(replace(plans.plan_of([MINE, ANYWAY]), against=PlanComparison((DROPPED,))))
+def test_a_saved_plan_has_its_comparison() -> None:
+    document = plans.document_of(replace(plans.plan_of([NEW, PENDING]), against=PlanComparison((DROPPED,))))
     assert document["against"] == {
         "pending": 1,
         "dropped": [
             {"replication": "prod", "target": "us-west-2", "name": "/shop/dropped", "action": "create"}
         ],
     }
-    assert [change["pending"] for change in document["changes"]] == [True, False]
+    assert [change["pending"] for change in document["changes"]] == [False, True]

@@ -19,17 +19,17 @@ def text_of(*changes: Change, width: int = 200, **more: Any) -> str:
     return plan_text(plan_view(plans.document_of(plans.plan_of(changes, **more))), width=width)
 
 
-def test_nothing_to_do_says_how_many_are_in_sync() -> None:
+def test_a_plan_without_changes_counts_the_parameters_in_sync() -> None:
     assert text_of().splitlines()[-1] == "Nothing to do: 480 in sync."
 
 
-def test_nothing_to_do_in_an_incomplete_plan_is_said_loudly() -> None:
+def test_an_incomplete_plan_without_changes_is_called_incomplete() -> None:
     text = text_of(incomplete=("eu-west-1",))
     assert "INCOMPLETE: eu-west-1 was not listed completely. Nothing is planned there." in text
     assert text.splitlines()[-1].startswith("INCOMPLETE, and nothing to do in the places")
 
 
-def test_an_incomplete_source_is_said_loudly() -> None:
+def test_an_incomplete_source_is_named() -> None:
     assert "No delete is planned." in text_of(source_complete=False)
 
 
@@ -53,7 +53,7 @@ def test_a_change_that_does_not_fit_has_a_line_for_each_attribute() -> None:
     ]
 
 
-def test_the_tags_of_what_is_created_stand_on_one_line_where_they_fit() -> None:
+def test_the_tags_of_a_create_are_on_one_line_where_they_fit() -> None:
     change = plans.create("eu-west-1", "/a", tags={"team": "orders", "tier": "backend", "url": "a, b"})
     assert '      tags   team=orders, tier=backend, url="a, b"' in text_of(change, width=60).splitlines()
     narrow = [line.strip() for line in text_of(change, width=40).splitlines() if "tags" in line]
@@ -67,7 +67,7 @@ def test_columns_are_aligned() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_on_a_narrow_terminal_only_names_and_values_reach_over_the_edge(width: int) -> None:
+def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(width: int) -> None:
     text = plan_text(plan_view(plans.document_of(plans.twelve())), width=width)
     attribute = re.compile(r" {6}(value|type|KeyId|tags) +\S.*| {6,}-> \S+")
     # A command is copied, so it stands on one line.
@@ -89,7 +89,7 @@ def test_adoptions_are_folded_by_path() -> None:
     assert "  = /a/* × 30   adopt (tags only)" in text.splitlines()
 
 
-def test_conflicts_say_what_differs_and_where() -> None:
+def test_conflicts_are_listed_with_the_difference_and_the_targets() -> None:
     left = [
         plans.other(target, "/x", Row.CONFLICT, "conflict", "it differs in value")
         for target in ("us-west-2", "eu-west-1")
@@ -99,7 +99,7 @@ def test_conflicts_say_what_differs_and_where() -> None:
     )
 
 
-def test_skipped_ones_are_counted_by_their_reason() -> None:
+def test_skipped_parameters_are_counted_by_their_reason() -> None:
     left = [
         plans.other("eu-west-1", "/a", Row.SKIPPED, "skipped", "its source carries skip_sync"),
         plans.other("eu-west-1", "/b", Row.CHAINED, "skipped", "its source is itself a replica"),
@@ -107,7 +107,7 @@ def test_skipped_ones_are_counted_by_their_reason() -> None:
     assert "498 selected, 1 skipped by skip_sync, 1 skipped because they are replicas" in text_of(others=left)
 
 
-def test_what_is_withheld_is_marked_counted_and_explained() -> None:
+def test_withheld_changes_are_marked_counted_and_explained() -> None:
     kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
     text = text_of(kept, plans.create("eu-west-1", "/b"))
     assert "replace WITHHELD" in text
@@ -115,12 +115,12 @@ def test_what_is_withheld_is_marked_counted_and_explained() -> None:
     assert "1 of them WITHHELD by a guard: replace." in text
 
 
-def test_a_plan_in_which_everything_is_withheld_offers_no_apply() -> None:
+def test_a_plan_with_all_changes_withheld_has_no_apply_command() -> None:
     kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
     assert "Apply exactly this" not in text_of(kept)
 
 
-def test_the_command_to_apply_repeats_what_the_plan_was_narrowed_to() -> None:
+def test_the_apply_command_repeats_the_narrowing() -> None:
     plan = plans.plan_of(
         [plans.create("eu-west-1", "/b")],
         narrowing=Narrowing(("eu-west-1",), ("/b/**",)),
@@ -132,7 +132,7 @@ def test_the_command_to_apply_repeats_what_the_plan_was_narrowed_to() -> None:
     )
 
 
-def test_the_command_to_apply_can_be_given() -> None:
+def test_the_caller_can_give_the_apply_command() -> None:
     view = plan_view(plans.document_of(plans.twelve()))
     text = plan_text(view, apply_command="ssm-reconcile apply my.yaml")
     assert f"Apply exactly this: ssm-reconcile apply my.yaml --expect-plan {view.short_id}" in text
@@ -161,10 +161,10 @@ def test_many_applied_changes_are_folded_and_the_failed_ones_are_not() -> None:
     assert "· /auth/prod/cache/* × " in text
 
 
-def test_an_interrupted_run_says_so() -> None:
+def test_an_interrupted_run_has_a_notice() -> None:
     assert "Interrupted: the next run applies the rest" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
 
 
-def test_a_name_in_a_sentence_is_never_broken_so_that_it_can_be_copied() -> None:
+def test_a_name_in_a_sentence_is_never_broken() -> None:
     name = "/shop/prod/" + "a-long-name-" * 6
     assert name in text_of(plans.delete("eu-west-1", name), width=40).split()

@@ -1,4 +1,4 @@
-"""What people see is decided once: order, merging, grouping, hiding."""
+"""The view decides order, merging, grouping and hiding for all outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def seen(change: Change) -> ChangeView:
     return view_of(change).changes[0]
 
 
-def test_what_hurts_most_comes_first() -> None:
+def test_the_most_dangerous_changes_come_first() -> None:
     here = "eu-west-1"
     tags = TagDiff({}, {"a": "1"})
     view = view_of(
@@ -36,7 +36,7 @@ def test_what_hurts_most_comes_first() -> None:
     assert [change.name for change in view.changes] == ["/e2", "/f", "/e", "/d", "/c", "/b", "/a"]
 
 
-def test_the_same_change_in_several_targets_is_merged_and_another_one_is_not() -> None:
+def test_the_same_change_in_several_targets_is_merged_and_a_different_one_is_not() -> None:
     change = Difference("value", "1", "2")
     view = view_of(
         plans.update("ap-southeast-2", "/a", change),
@@ -55,7 +55,7 @@ def test_a_withheld_change_is_not_merged_with_one_that_is_applied() -> None:
     assert [one.change.withheld for one in merge_changes(view_of(applied, kept).changes)] == [False, True]
 
 
-def test_a_secret_shows_where_it_comes_from_and_nothing_else() -> None:
+def test_a_secret_is_shown_as_its_source_version_only() -> None:
     change = plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString", version=9)
     assert seen(change).lines == (
         AttributeLine("value", note="(secret) changed, from us-east-1 version 9", wraps=True),
@@ -78,7 +78,7 @@ def test_a_plain_value_that_becomes_a_secret_is_hidden_too() -> None:
     )
 
 
-def test_a_plain_value_is_hidden_for_its_name_and_that_is_said() -> None:
+def test_a_plain_value_with_a_secret_name_is_hidden_with_the_reason() -> None:
     assert (
         seen(plans.update("eu-west-1", "/token", plans.secret()))
         .lines[0]
@@ -86,7 +86,7 @@ def test_a_plain_value_is_hidden_for_its_name_and_that_is_said() -> None:
     )
 
 
-def test_a_change_beyond_what_is_known_of_a_long_value_is_said_to_be_one() -> None:
+def test_a_difference_after_the_shown_part_of_a_long_value_has_a_note() -> None:
     change = plans.update("eu-west-1", "/a", Difference("value", "x" * 200, "x" * 200, cut=True))
     assert "differs after the part that is shown" in seen(change).lines[0].note
 
@@ -100,7 +100,7 @@ def test_tags_are_one_line_each_before_and_after() -> None:
     )
 
 
-def test_a_delete_says_by_whom_the_replica_was_changed_last() -> None:
+def test_a_delete_names_the_last_writer_of_the_replica() -> None:
     change = plans.delete(
         "eu-west-1", "/a", writer="arn:aws:iam::123456789012:user/bob", changed_outside=True
     )
@@ -110,12 +110,12 @@ def test_a_delete_says_by_whom_the_replica_was_changed_last() -> None:
     )
 
 
-def test_a_withheld_change_always_says_why() -> None:
+def test_a_withheld_change_has_a_reason() -> None:
     kept = plans.withheld(plans.create("eu-west-1", "/a"), "frozen-target", "the target is frozen")
     assert seen(kept).remarks == ("withheld: the target is frozen",)
 
 
-def test_addresses_left_alone_are_grouped_by_what_differs() -> None:
+def test_addresses_left_alone_are_grouped_by_their_reason() -> None:
     conflict = ("conflict", "differs in value")
     view = view_of(
         others=[
@@ -131,7 +131,7 @@ def test_addresses_left_alone_are_grouped_by_what_differs() -> None:
     ]
 
 
-def test_equal_findings_are_said_once_with_all_their_places_and_errors_come_first() -> None:
+def test_equal_findings_are_merged_and_errors_come_first() -> None:
     view = view_of(
         findings=[
             Finding(Severity.WARNING, "b", "same", "x"),
@@ -158,14 +158,14 @@ def test_a_finding_is_left_out_where_all_its_addresses_are_shown_with_their_reas
     assert [found.code for found in view.findings] == ["key", "max-deletes"]
 
 
-def test_targets_are_regions_only_as_long_as_they_are_named_so() -> None:
+def test_targets_are_called_regions_only_where_they_have_the_names_of_their_regions() -> None:
     document = plans.document_of(plans.plan_of([], targets=("eu-west-1",)))
     assert plan_view(document).place_word == "region"
     document["targets"][0]["place"] = "210987654321/eu-central-1"
     assert plan_view(document).place_word == "target"
 
 
-def test_hostile_text_is_inert_in_every_part_of_a_view() -> None:
+def test_every_text_of_a_view_is_safe_to_print() -> None:
     evil = "/a\u202e\x1b[31m"
     view = view_of(
         plans.update("eu-west-1", evil, Difference("value", evil, "x"), reasons=(evil,)),
@@ -193,12 +193,12 @@ def two() -> Plan:
     return Plan((part, *prod.replications))
 
 
-def test_several_replications_keep_their_targets_apart() -> None:
+def test_targets_of_several_replications_have_different_labels() -> None:
     view = plan_view(plans.document_of(two()))
     assert [change.target for change in view.changes] == ["prod:eu-west-1", "prod:us-west-2", "dev:eu-west-1"]
 
 
-def test_one_replication_of_several_is_seen_with_its_own_counts_and_id() -> None:
+def test_the_view_of_one_replication_has_its_own_counts_and_id() -> None:
     plan = two()
     view = plan_view(plans.document_of(plan), "prod")
     assert view.plan_id == plan.id_of(plan.replications[1])
@@ -206,7 +206,7 @@ def test_one_replication_of_several_is_seen_with_its_own_counts_and_id() -> None
     assert {change.target for change in view.changes} == {"eu-west-1", "us-west-2"}
 
 
-def test_a_single_replication_has_the_id_that_apply_asks_for() -> None:
+def test_the_view_of_a_single_replication_has_the_plan_id() -> None:
     plan = plans.twelve()
     assert plan_view(plans.document_of(plan), "prod").plan_id == plan.plan_id
 

@@ -1,3 +1,4 @@
+// Filter the rows of the page. Names and values are read and compared; only counts are written to the page.
 (function () {
   "use strict";
   var form = document.getElementById("filters");
@@ -28,29 +29,30 @@
     var state = fields.state ? fields.state.value : "";
     var words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     var named = nameTest(fields.path.value);
-    var said = tables.map(function (table) {
-      var all = 0, here = 0, visible = 0;
-      table.rows.forEach(function (one) {
-        var size = target ? 1 : one.targets.length;
-        all += one.targets.length;
-        var fits = (!kind || one.kind === kind) && (!state || one.state === state) &&
-          (!target || one.targets.indexOf(target) >= 0) && named(one.name);
-        if (fits && words.length) {
-          if (one.text === null) { one.text = one.row.textContent.toLowerCase(); }
-          fits = words.every(function (word) { return one.text.indexOf(word) >= 0; });
+    var counts = tables.map(function (table) {
+      var all = 0, matching = 0, rowsShown = 0;
+      table.rows.forEach(function (entry) {
+        var size = target ? 1 : entry.targets.length;
+        all += entry.targets.length;
+        var matches = (!kind || entry.kind === kind) && (!state || entry.state === state) &&
+          (!target || entry.targets.indexOf(target) >= 0) && named(entry.name);
+        if (matches && words.length) {
+          // The text of a row is read once, and only for a filter on text: pages can have 50,000 rows.
+          if (entry.text === null) { entry.text = entry.row.textContent.toLowerCase(); }
+          matches = words.every(function (word) { return entry.text.indexOf(word) >= 0; });
         }
-        if (fits) { here += size; visible += 1; }
-        if (fits !== one.shown) { one.row.hidden = !fits; one.shown = fits; }
+        if (matches) { matching += size; rowsShown += 1; }
+        if (matches !== entry.shown) { entry.row.hidden = !matches; entry.shown = matches; }
       });
-      if (table.empty) { table.empty.hidden = visible > 0; }
-      return here.toLocaleString("en") + " of " + all.toLocaleString("en") + " " + table.what;
+      if (table.empty) { table.empty.hidden = rowsShown > 0; }
+      return matching.toLocaleString("en") + " of " + all.toLocaleString("en") + " " + table.what;
     });
-    count.textContent = "Showing " + said.join(", ") + ".";
+    count.textContent = "Showing " + counts.join(", ") + ".";
   }
 
-  var waiting = 0;
-  function soon() { clearTimeout(waiting); waiting = setTimeout(apply, 120); }
-  form.addEventListener("input", soon);
+  var timer = 0;
+  function applyLater() { clearTimeout(timer); timer = setTimeout(apply, 120); }
+  form.addEventListener("input", applyLater);
   form.addEventListener("submit", function (event) { event.preventDefault(); apply(); });
   form.addEventListener("reset", function () { setTimeout(apply, 0); });
   form.hidden = false;
