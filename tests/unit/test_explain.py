@@ -1,4 +1,4 @@
-"""Explanations: what they say, that they agree with the plan, what they read, what they never show."""
+"""Explanations agree with the plan, read only the name, and show no secret."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 __all__ = ["aws", "cli"]
 
 
-def told(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanation:
-    """What is explained of one name, with only that name read."""
+def explained(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanation:
+    """Explain one name of one target; only that name is read."""
     run = run or Run()
     session = Session(stage.places(run), run, stage.clock, unwatched)
     (found,) = explain(name, stage.spec, *plan_one_name(stage.spec, session, name))
@@ -40,7 +40,7 @@ def test_what_is_in_sync_is_proven_without_reading_a_value() -> None:
     stage = Stage()
     stage.replicate(value=SECRET, kind="SecureString")
     stage.world.traffic.forget()
-    found = told(stage)
+    found = explained(stage)
     assert found.row is Row.IN_SYNC
     assert found.plan == ("nothing",)
     assert found.remedies == ()
@@ -57,7 +57,7 @@ def test_only_the_name_is_read_however_many_there_are() -> None:
     stage.apply()
     stage.world.put(stage.here, "/p/a", "changed")
     stage.world.traffic.forget()
-    assert told(stage).row is Row.UPDATE
+    assert explained(stage).row is Row.UPDATE
     named = {name for call in stage.world.calls for name in call.names}
     assert {name.partition(":")[0] for name in named} == {"/p/a"}
     assert stage.world.traffic.count("GetResources") == 0
@@ -67,7 +67,7 @@ def test_only_the_name_is_read_however_many_there_are() -> None:
 def test_every_row_before_the_one_that_fits_is_ruled_out_in_words() -> None:
     stage = Stage()
     stage.replicate()
-    found = told(stage)
+    found = explained(stage)
     order = [row.value for row in Row]
     assert [row for row, _ in found.ruled_out] == order[: order.index("in_sync")]
     assert all(why for _, why in found.ruled_out)
@@ -81,21 +81,21 @@ def test_the_rule_that_selects_and_the_one_that_excludes_are_named_with_their_li
     )
     stage.world.put(stage.here, "/p/a", "v")
     stage.world.put(stage.here, "/p/x/a", "v")
-    assert facts(told(stage))["selected by"] == "include /p/** (r.yaml:7:5)"
-    found = told(stage, "/p/x/a")
+    assert facts(explained(stage))["selected by"] == "include /p/** (r.yaml:7:5)"
+    found = explained(stage, "/p/x/a")
     assert found.row is None
     assert found.answer == "excluded by /p/x/** (r.yaml:9:5)"
     assert "parameters.exclude" in found.remedies[0]
 
 
-def test_what_no_rule_selects_and_what_is_not_there_is_said() -> None:
+def test_a_name_that_no_rule_selects_or_that_does_not_exist_is_explained() -> None:
     stage = Stage(replication(types=frozenset({"String"})))
     stage.world.put(stage.here, "/q/a", "v")
     stage.world.put(stage.here, "/p/list", "a,b", "StringList")
     stage.world.put(stage.here, "/p/a", "v")
-    assert told(stage, "/q/a").answer == "no include rule selects it"
-    assert "leaves those out" in told(stage, "/p/list").answer
-    assert "there is no /p/nowhere" in told(stage, "/p/nowhere").answer
+    assert explained(stage, "/q/a").answer == "no include rule selects it"
+    assert "does not list that type" in explained(stage, "/p/list").answer
+    assert "/p/nowhere does not exist" in explained(stage, "/p/nowhere").answer
 
 
 def test_a_name_that_a_rewrite_changes_is_found_from_either_side() -> None:
@@ -103,17 +103,17 @@ def test_a_name_that_a_rewrite_changes_is_found_from_either_side() -> None:
     stage = Stage(replication(rewrites=(rule,)))
     stage.replicate("/p/us-east-1/a")
     for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
-        found = told(stage, name)
+        found = explained(stage, name)
         assert (found.name, found.row) == ("/p/us-east-2/a", Row.IN_SYNC)
         assert facts(found)["lands at"].startswith("/p/us-east-2/a")
 
 
-def test_the_source_of_a_replica_that_is_gone_is_known_by_its_record() -> None:
+def test_the_deleted_source_of_a_replica_is_known_by_its_record() -> None:
     rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "{target.region}")
     stage = Stage(replication(rewrites=(rule,)))
     stage.replicate("/p/us-east-1/a")
     stage.world.delete(stage.here, "/p/us-east-1/a")
-    found = told(stage, "/p/us-east-2/a")
+    found = explained(stage, "/p/us-east-2/a")
     assert found.row is Row.DELETE
     assert "create /p/us-east-1/a in 123456789012/us-east-1 again" in " ".join(found.remedies)
 
@@ -122,18 +122,18 @@ def test_a_value_rewrite_and_a_key_are_facts() -> None:
     rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}")
     stage = Stage(replication(rewrites=(rule,)))
     stage.replicate(value=f"us-east-1 {SECRET}", kind="SecureString")
-    found = facts(told(stage))
+    found = facts(explained(stage))
     assert "'us-east-1' becomes 'us-east-2'" in found["rewrite"]
     assert found["key"] == "alias/aws/ssm at the source, alias/aws/ssm in us-east-2"
 
 
-def test_who_wrote_last_and_which_versions_there_are_is_said() -> None:
+def test_the_last_writer_and_the_versions_are_facts() -> None:
     stage = Stage()
     stage.replicate()
     stage.world.put(stage.there, "/p/a", "by hand", user="arn:aws:iam::123456789012:user/eve")
-    found = told(stage)
+    found = explained(stage)
     assert "user/eve" in facts(found)["live"]
-    assert "replica now 2, so somebody wrote it after us" in facts(found)["versions"]
+    assert "replica now 2, so it was written after the last apply" in facts(found)["versions"]
     assert found.plan == ("update, withheld by a guard",)
     assert "--overwrite-outside" in found.guards[0]
 
@@ -143,13 +143,13 @@ def test_a_tag_that_is_almost_the_skip_tag_is_named_with_both_ways_out(end: str)
     stage = Stage()
     stage.replicate(value="one")
     stage.world.tag(getattr(stage, end), "/p/a", {"Skip-Sync": ""})
-    found = told(stage)
+    found = explained(stage)
     assert found.row is Row.INVALID
     assert "carries the tag `Skip-Sync`, which is almost the skip tag `skip_sync`" in found.answer
     assert "`skip_sync.ignore`" in found.remedies[0]
     stage.world.delete(stage.here, "/p/a")
-    found = told(stage)
-    expected = (Row.DELETE, None) if end == "here" else (Row.INVALID, "its own tags may opt it out")
+    found = explained(stage)
+    expected = (Row.DELETE, None) if end == "here" else (Row.INVALID, "its own tags may exclude it")
     assert (found.row, dict(found.ruled_out).get("delete")) == expected
 
 
@@ -159,8 +159,8 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
     stage.replicate("/p/secret", SECRET, "SecureString")
     stage.world.put(stage.here, "/p/secret", SECRET + "!", "SecureString", allowed_pattern="correct.*")
     stage.world.put(stage.here, "/p/a", "two")
-    assert ("differs", "value: 'one' -> 'two'") in told(stage).facts
-    both = [told(stage, "/p/secret")]
+    assert ("differs", "value: 'one' -> 'two'") in explained(stage).facts
+    both = [explained(stage, "/p/secret")]
     shown = explanation_text(both) + json.dumps(explanation_document(both))
     assert "value (secret)" in shown
     assert SECRET not in shown
@@ -170,35 +170,35 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
 def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -> None:
     stage = Stage()
     stage.replicate()
-    found = facts(told(stage))
+    found = facts(explained(stage))
     assert (found["source tags"], found["live tags"]) == ("none", "none")
     stage.world.tag(stage.here, "/p/a", {"team": "a", "app": "shop"})
-    assert ("differs", "tags: none -> app=shop, team=a") in told(stage).facts
+    assert ("differs", "tags: none -> app=shop, team=a") in explained(stage).facts
     stage.apply()
     stage.world.untag(stage.here, "/p/a", "team", "app")
-    found = facts(told(stage))
+    found = facts(explained(stage))
     assert (found["source tags"], found["live tags"]) == ("none", "app=shop, team=a")
-    assert ("differs", "tags: app=shop, team=a -> none") in told(stage).facts
+    assert ("differs", "tags: app=shop, team=a -> none") in explained(stage).facts
 
 
 def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:
     stage = Stage()
     stage.world.put(stage.here, "/p/a", "v")
-    assert [fact for fact in told(stage).facts if fact[0] == "differs"] == [
+    assert [fact for fact in explained(stage).facts if fact[0] == "differs"] == [
         ("differs", "value: nothing -> 'v'")
     ]
 
 
-def test_the_source_of_a_replica_that_has_no_place_any_more_is_looked_for() -> None:
+def test_the_source_of_a_replica_that_is_not_placed_any_more_is_a_fact() -> None:
     stage = Stage()
     stage.replicate()
     stage.replicate("/p/b")
     stage.spec = replace(stage.spec, exclude=(Glob("/p/b"),))
-    found = facts(told(stage, "/p/b"))
+    found = facts(explained(stage, "/p/b"))
     assert found["source"] == "/p/b, still there"
     assert found["excluded by"] == "exclude /p/b"
     stage.world.delete(stage.here, "/p/a")
-    found = facts(told(stage))
+    found = facts(explained(stage))
     assert found["source"] == "/p/a, not in 123456789012/us-east-1"
     assert found["selected by"] == "include /p/**"
 
@@ -206,20 +206,20 @@ def test_the_source_of_a_replica_that_has_no_place_any_more_is_looked_for() -> N
 def test_at_a_name_that_is_not_selected_both_ends_are_shown() -> None:
     stage = Stage()
     stage.world.put(stage.here, "/q/a", "v", tags={"team": "a"})
-    found = facts(told(stage, "/q/a"))
+    found = facts(explained(stage, "/q/a"))
     assert found["source"].startswith("String (Standard) in 123456789012/us-east-1, version 1")
     assert found["selected by"] == "no include rule"
     assert found["source tags"] == "team=a"
-    assert found["live"].startswith("nothing there in")
+    assert found["live"].startswith("no parameter in")
     stage.world.put(stage.there, "/q/a", "w")
-    assert facts(told(stage, "/q/a"))["owner"] == "none"
+    assert facts(explained(stage, "/q/a"))["owner"] == "none"
 
 
-def test_a_place_that_cannot_be_listed_is_told_with_the_cause() -> None:
+def test_a_place_that_cannot_be_listed_is_reported_with_the_cause() -> None:
     stage = Stage()
     stage.replicate()
     stage.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
-    found = told(stage)
+    found = explained(stage)
     assert found.row is None
     assert "AccessDeniedException" in facts(found)["cause"]
 
@@ -228,7 +228,7 @@ def test_hostile_text_does_nothing_to_a_terminal() -> None:
     stage = Stage()
     stage.replicate()
     stage.world.put(stage.here, "/p/a", "v", description="a\u202eb\x1b[2J")
-    shown = explanation_text([told(stage)])
+    shown = explanation_text([explained(stage)])
     assert "description" in shown
     assert not {"\u202e", "\x1b"} & set(shown)
 
@@ -252,7 +252,7 @@ def test_the_row_is_always_the_one_of_the_plan(mode: Run) -> None:
     rows |= {other.name: other.row for other in plan.others}
     assert len(set(rows.values())) >= 5
     for name in names:
-        found = told(stage, name, mode)
+        found = explained(stage, name, mode)
         assert found.row is rows.get(name, Row.IN_SYNC), name
         change = next((one for one in plan.changes if one.name == name), None)
         assert found.plan[0].split(",")[0].split(":")[0] == (change.action.value if change else "nothing")
@@ -271,7 +271,7 @@ def test_tags_that_cannot_be_read_leave_the_target_unexplained() -> None:
     stage = Stage()
     stage.replicate()
     stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED))
-    found = told(stage)
+    found = explained(stage)
     assert found.row is None
     assert "ListTagsForResource" in facts(found)["cause"]
 
@@ -288,18 +288,18 @@ def test_a_target_does_not_get_the_message_on_a_target_whose_name_begins_like_it
     assert [one.is_about("eu", "/p/a") for one in findings] == [True, False]
 
 
-def test_a_frozen_target_withholds_and_the_word_is_there() -> None:
+def test_a_frozen_target_withholds_and_the_remedy_is_to_thaw_it() -> None:
     stage = Stage()
     stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
     stage.world.put(stage.here, "/p/a", "v")
-    found = told(stage)
+    found = explained(stage)
     assert found.plan == ("create, withheld by a guard",)
     assert found.guards == ("frozen-target: the target is frozen",)
     assert found.remedies[0].startswith("set `frozen: false` at target ")
 
 
 class TestTheCommand:
-    def test_it_tells_every_target_and_ends_0(self, aws: Aws, cli: Cli) -> None:
+    def test_it_explains_every_target_and_ends_with_0(self, aws: Aws, cli: Cli) -> None:
         said = cli("explain", "/app/url")
         assert said.exit_code == 0
         assert "/app/url in us-east-2" in said.stdout
@@ -312,7 +312,7 @@ class TestTheCommand:
         assert (one["target"], one["row"], one["plan"]) == ("eu-west-1", "create", ["create"])
         assert said["format_version"] == "1.0"
 
-    def test_guards_that_count_are_asked_unless_it_is_to_be_quick(self, aws: Aws, cli: Cli) -> None:
+    def test_counting_guards_are_applied_unless_quick_is_given(self, aws: Aws, cli: Cli) -> None:
         assert cli("apply", "--yes").exit_code == 0
         for name in ("/app/url", "/app/hosts", "/app/key"):
             aws.delete(name)
@@ -347,7 +347,7 @@ def test_a_disabled_source_key_comes_before_the_command_that_applies() -> None:
         stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
     stage.world.put(stage.here, "/p/plain", "v")
     stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
-    key, *others = told(stage, run=Run(no_decrypt=True)).remedies
+    key, *others = explained(stage, run=Run(no_decrypt=True)).remedies
     assert "enable-key" in key
     assert "ssm-reconcile apply" in others[0]
-    assert not any("enable-key" in one for one in told(stage, "/p/plain").remedies)
+    assert not any("enable-key" in one for one in explained(stage, "/p/plain").remedies)

@@ -110,10 +110,10 @@ def _unlisted(name: str, part: ReplicationPlan, target: str, place: str, command
         place=place,
         name=name,
         row=None,
-        answer="nothing can be said: a place could not be listed",
+        answer="not known: a place could not be listed",
         facts=tuple(("cause", cause) for cause in causes),
-        plan=("nothing: no change is planned into a place that was not seen to its end",),
-        remedies=(f"do what the cause says, then run `{command.doctor()}` and this again",),
+        plan=("nothing: no change is planned for a place that was not listed completely",),
+        remedies=(f"fix the cause, then run `{command.doctor()}` and this command again",),
     )
 
 

@@ -96,7 +96,7 @@ def _selection(name: str, kind: str, spec: Replication) -> Iterator[Fact]:
 
 def _parameter(one: Parameter | None, place: str) -> str:
     if one is None:
-        return f"nothing there in {place}"
+        return f"no parameter in {place}"
     who = f" by {one.last_modified_user}" if one.last_modified_user.startswith("arn:") else ""
     return f"{one.type} ({one.tier}) in {place}, version {one.version} of {_time(one.last_modified)}{who}"
 
@@ -105,17 +105,17 @@ def _ownership(case: Case) -> Iterator[Fact]:
     """Yield the owner tag and the decoded record; of a record of another parameter, only that it is one."""
     owner = case.tags.get(OWNER)
     if owner is None:
-        yield "owner", "none: it carries no ssm-reconcile:owner tag"
+        yield "owner", "none: it has no ssm-reconcile:owner tag"
         return
     yield "owner", f"{owner} ({case.standing.value})"
     record = record_of(case.tags)
     if record is None:
-        yield "record", "none that can be read"
+        yield "record", "none, or not readable"
     elif not record.is_for(case.context.live.arn(case.address)):
         yield "record", "written for another parameter"
     else:
         source = f"made from source version {record.source_version} of {_time(record.source_modified)}"
-        replica = f"left at version {record.version} at {_time(record.written)}"
+        replica = f"written as version {record.version} at {_time(record.written)}"
         yield "record", f"{record.origin.value}; {source}; {replica}"
         yield from _versions(case, record)
 
@@ -128,11 +128,14 @@ def _versions(case: Case, record: Record) -> Iterator[Fact]:
     replica = (
         "as recorded"
         if record.is_at_recorded_version(live)
-        else f"now {live.version}, so somebody wrote it after us"
+        else f"now {live.version}, so it was written after the last apply"
     )
     yield "versions", f"source {source}; replica {replica}"
     if wanted.source.is_secret and record.key not in ("none", key_digest(wanted.key_identity)):
-        yield "key", "not the one that it was encrypted under: mapped anew, or its alias was re-pointed"
+        yield (
+            "key",
+            "another one than at the last apply: the mapping changed, or its alias points to another key",
+        )
 
 
 def _difference(one: Difference) -> str:
@@ -153,23 +156,23 @@ def _time(moment: datetime) -> str:
 
 
 _ROW_IN_WORDS = {
-    Row.FOREIGN: "somebody else manages what is there",
-    Row.DETACHED: "it is detached: it lives on its own",
+    Row.FOREIGN: "another owner manages the parameter in the target",
+    Row.DETACHED: "it is detached: no run changes it",
     Row.COPIED: "it carries ownership tags that were copied from another parameter",
-    Row.OPTED_OUT: "the target opted out",
-    Row.CHAINED: "its source is itself a replica, and replicas are not replicated on",
-    Row.SKIPPED: "its source opted out",
-    Row.KEPT_OUT: "its source opted out after it had been replicated",
-    Row.DELETE: "its source is gone",
-    Row.ORPHAN: "a replica on which today's rules place nothing",
+    Row.OPTED_OUT: "the parameter in the target has the skip tag",
+    Row.CHAINED: "its source is a replica itself, and replicas are not replicated",
+    Row.SKIPPED: "its source has the skip tag",
+    Row.KEPT_OUT: "its source has the skip tag since it was replicated",
+    Row.DELETE: "its source does not exist any more",
+    Row.ORPHAN: "it is a replica, and the rules of the spec place no parameter here",
     Row.INVALID: "the target cannot take it",
-    Row.CREATE: "it is not there yet",
-    Row.ADOPT: "it is there already, equal, and nobody's",
-    Row.CONFLICT: "it is there already, is not ours, and differs",
-    Row.REPLACE: "it differs in what AWS does not change in place",
+    Row.CREATE: "it does not exist yet",
+    Row.ADOPT: "it exists already, is equal, and has no owner",
+    Row.CONFLICT: "it exists already, differs, and is not a replica of this spec",
+    Row.REPLACE: "it differs in an attribute that AWS cannot change in place",
     Row.UPDATE: "it differs from its source",
     Row.RETAG: "only its tags or its record are out of date",
-    Row.IN_SYNC: "it is what it should be",
+    Row.IN_SYNC: "it is in sync",
 }
 
 
@@ -178,10 +181,12 @@ def row_in_words(case: Case, row: Row, outcome: Change | Other | None) -> str:
     if row is Row.IN_SYNC:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
         return f"{_ROW_IN_WORDS[row]} ({how})"
-    said = "; ".join(outcome.reasons) if outcome else ""
+    reasons = "; ".join(outcome.reasons) if outcome else ""
     if row in (Row.INVALID, Row.UPDATE, Row.CREATE):
-        return f"{_ROW_IN_WORDS[row]}: {said}" if said else _ROW_IN_WORDS[row]
-    return said or _ROW_IN_WORDS[row]  # in the other rows the reasons repeat the sentence, with more detail
+        return f"{_ROW_IN_WORDS[row]}: {reasons}" if reasons else _ROW_IN_WORDS[row]
+    return (
+        reasons or _ROW_IN_WORDS[row]
+    )  # in the other rows the reasons repeat the sentence, with more detail
 
 
 def planned_action(outcome: Change | Other | None) -> str:
@@ -190,9 +195,9 @@ def planned_action(outcome: Change | Other | None) -> str:
         return "nothing"
     match outcome.effect:
         case Update(takes_over=True):
-            return "update, which takes it over"
+            return "update, which adopts it"
         case Release():
-            return "retag: our tags go, its value stays"
+            return "retag: the ownership tags are removed, its value stays"
         case _:
             return outcome.action.value
 
@@ -207,53 +212,59 @@ def rows_ruled_out(case: Case, row: Row) -> Iterator[tuple[str, str]]:
 
 
 _STANDINGS = {
-    Standing.OURS: "it is ours",
-    Standing.FREE: "it is nobody's",
-    Standing.FOREIGN: "it is another owner's",
+    Standing.OURS: "it is a replica of this spec",
+    Standing.FREE: "it has no owner",
+    Standing.FOREIGN: "another owner manages it",
     Standing.CLOUDFORMATION: "CloudFormation manages it",
     Standing.DETACHED: "it is detached",
-    Standing.OTHER_ID: "it is of another spec with the same name",
+    Standing.OTHER_ID: "it belongs to another spec with the same name",
     Standing.NO_ID: "its record has no id",
-    Standing.COPIED: "its tags are copied",
+    Standing.COPIED: "its tags were copied",
 }
-_NOT_PLACED = "nothing is placed here"
+_NOT_PLACED = "the spec places no parameter here"
 
 
 def _standing(case: Case) -> str:
     if case.live is None:
-        return "nothing is there"
+        return "no parameter exists here"
     return _NOT_PLACED if case.desired is None else _STANDINGS[case.standing]
 
 
 def _opted_out(case: Case) -> str:
     tag = case.context.replication.skip_sync.tag
-    return "nothing is there" if case.live is None else f"it carries no {tag} tag that counts here"
+    return "no parameter exists here" if case.live is None else f"it has no {tag} tag that applies here"
 
 
 def _source_tag(case: Case) -> str:
     tag = case.context.replication.skip_sync.tag
-    return _NOT_PLACED if case.desired is None else f"its source carries no {tag} tag that counts here"
+    return _NOT_PLACED if case.desired is None else f"its source has no {tag} tag that applies here"
 
 
 def _skipped(case: Case) -> str:
-    return "it is ours" if case.desired is not None and case.desired.skip else _source_tag(case)
+    return (
+        "it is a replica of this spec"
+        if case.desired is not None and case.desired.skip
+        else _source_tag(case)
+    )
 
 
 def _placed(case: Case) -> str:
     if case.desired is not None:
-        return "its source is there and lands here"
+        return "its source exists and is placed here"
     if case.has_doubtful_tag:
-        return "its own tags may opt it out"
+        return "its own tags may exclude it"
     return (
-        "today's rules would not place its source here" if case.source_gone else "its source is still there"
+        "the rules of the spec would not place its source here"
+        if case.source_gone
+        else "its source still exists"
     )
 
 
 def _differs(case: Case) -> str:
     if case.live is None:
-        return "nothing is there"
+        return "no parameter exists here"
     if case.ours:
-        return "it is ours"
+        return "it is a replica of this spec"
     found = [one.attribute for one in case.differences] + (["tags"] if case.tag_diff else [])
     return f"it differs in {', '.join(found)}" if found else "its value could not be compared"
 
@@ -268,17 +279,17 @@ _WHY_NOT: dict[Row, str | Callable[[Case], str]] = {
     Row.DETACHED: _standing,
     Row.COPIED: _standing,
     Row.OPTED_OUT: _opted_out,
-    Row.CHAINED: lambda case: _NOT_PLACED if case.desired is None else "its source is no replica itself",
+    Row.CHAINED: lambda case: _NOT_PLACED if case.desired is None else "its source is not a replica",
     Row.SKIPPED: _skipped,
     Row.KEPT_OUT: _source_tag,
     Row.DELETE: _placed,
     Row.ORPHAN: lambda case: (
-        "its own tags may opt it out" if case.desired is None else "its source lands here"
+        "its own tags may exclude it" if case.desired is None else "its source is placed here"
     ),
-    Row.INVALID: "the target can take it",
-    Row.CREATE: "it is there",
+    Row.INVALID: "the target accepts it",
+    Row.CREATE: "it exists",
     Row.ADOPT: _differs,
-    Row.CONFLICT: "it is ours",
+    Row.CONFLICT: "it is a replica of this spec",
     Row.REPLACE: _same,
     Row.UPDATE: _same,
     Row.RETAG: _same,

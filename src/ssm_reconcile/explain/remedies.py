@@ -31,17 +31,17 @@ _BY_ROW: Mapping[Row, tuple[str, ...]] = {
             "remove the copied tags: aws ssm remove-tags-from-resource --resource-type Parameter"
             f" --resource-id {{name}} --region {{region}} --tag-keys {_TAGS}"
         ),
-        "then it counts as nobody's, and `adopt` in the spec decides",
+        "then it has no owner, and `adopt` in the spec decides",
     ),
     Row.OPTED_OUT: ("to replicate it again: remove the tag {tag} from {name} in {place}",),
     Row.CHAINED: (
-        "replicate it from where it is made: at the source it is a replica of {owner}",
-        "if it is to be no replica any more: detach {source} in the spec of {owner}",
+        "replicate it from its origin: at the source it is a replica of {owner}",
+        "if it must not be a replica any more: detach {source} in the spec of {owner}",
     ),
     Row.SKIPPED: ("to replicate it: remove the tag {tag} from it in {source}",),
     Row.KEPT_OUT: ("to replicate it again: remove the tag {tag} from it in {source}",),
     Row.DELETE: (
-        "if it should live on: create {made_from} in {source} again",
+        "to keep it: create {made_from} in {source} again",
         "to keep such replicas: `delete: never` in the spec",
     ),
     Row.CREATE: ("to keep it out: `parameters.exclude`, or the tag {tag}",),
@@ -52,12 +52,12 @@ _BY_PROBLEM = {
     ProblemKind.NAME: "give it another name at the source, or a `rewrite` with `in: name`, or exclude it",
     ProblemKind.POLICY: "renew or remove its Expiration policy at the source",
     ProblemKind.TAGS: "name some of its tags in `tags.ignore`",
-    ProblemKind.COLLISION: "make the `rewrite` rules in the spec tell them apart, or exclude one",
-    ProblemKind.REWRITE: "mend the `rewrite` rule in the spec",
+    ProblemKind.COLLISION: "change the `rewrite` rules in the spec so that the names differ, or exclude one",
+    ProblemKind.REWRITE: "correct the `rewrite` rule in the spec",
     ProblemKind.NOT_UNICODE: "write the text again at the source, with whole characters only",
     ProblemKind.SKIP_TAG: "to opt out, write the tag's key and value as the spec has them; to replicate,"
     " remove the tag, or list a key of another meaning under `skip_sync.ignore` in the spec",
-    ProblemKind.UNREADABLE: "give the right to read it (ssm:GetParameters, kms:Decrypt), mend its key,"
+    ProblemKind.UNREADABLE: "allow the run to read it (ssm:GetParameters, kms:Decrypt), repair its key,"
     " or plan with --no-decrypt",
 }
 
@@ -85,7 +85,7 @@ def remedies_for_row(
             yield from _foreign(case)
         case Row.KEPT_OUT:
             if case.context.replication.skip_sync.replicas is OnSkip.KEEP:
-                yield "to have its replica removed: `skip_sync: { replicas: delete }` in the spec"
+                yield "to remove its replica: `skip_sync: { replicas: delete }` in the spec"
         case Row.ORPHAN:
             yield from _orphan(case, outcome)
         case Row.INVALID:
@@ -93,7 +93,7 @@ def remedies_for_row(
         case Row.ADOPT if not isinstance(outcome, Change):
             alone = replace(command.narrowed(target, case.name), mode=())
             line = alone.apply("--adopt", "identical")
-            yield f"`adopt: identical` in the spec, or `{line}`, takes it over; its value stays"
+            yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays"
         case Row.CONFLICT if not isinstance(outcome, Change):
             yield from _conflict(case)
         case Row.REPLACE | Row.UPDATE | Row.RETAG if isinstance(outcome, Change):
@@ -106,8 +106,8 @@ def _foreign(case: Case) -> Iterator[str]:
     spec = case.context.replication
     if case.standing is Standing.CLOUDFORMATION:
         stack = case.tags.get("aws:cloudformation:stack-name", "a stack")
-        yield f"take it out of the stack {stack}, which deletes it; the next apply creates it"
-        yield "(a `DeletionPolicy: Retain` may leave the stack's tags on it, and then it stays as it is)"
+        yield f"remove it from the stack {stack}, which deletes it; the next apply creates it"
+        yield "(with `DeletionPolicy: Retain` it may keep the tags of the stack, and then it stays `foreign`)"
     elif case.standing is Standing.OTHER_ID:
         yield f"give this spec another `name`, or exclude {case.name} in one of the two specs"
         yield "if the other id is an earlier one of this spec: list it in `previous_ids`"
@@ -115,17 +115,17 @@ def _foreign(case: Case) -> Iterator[str]:
     else:
         name, _, place = case.tags.get(OWNER, "").rpartition("@")
         if place == str(case.context.source.place):
-            yield f"if {name} is what {spec.name} was called before: `previous_names: [{name}]` in the spec"
-        yield "let one replication place it: exclude it in the other, or detach it there first"
-    yield "or leave it out here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
+            yield f"if {name} is the earlier name of {spec.name}: `previous_names: [{name}]` in the spec"
+        yield "let only one replication place it: exclude it in the other, or detach it there first"
+    yield "or exclude it here: `parameters.exclude` in the spec, or a `rewrite` with `in: name`"
 
 
 def _orphan(case: Case, outcome: Change | Other | None) -> Iterator[str]:
     if case.source_gone:
-        yield f"its source {case.made_from} is gone, too: create it again if it should live on"
+        yield f"its source {case.made_from} does not exist any more: to keep the replica, create it again"
     yield "to replicate it again: change `parameters.include`, `exclude` or `types` so that it is selected"
     if not isinstance(outcome, Change):
-        yield "to have it removed: `orphans: delete` in the spec, or delete it yourself"
+        yield "to remove it: `orphans: delete` in the spec, or delete it yourself"
 
 
 def _for_problem(case: Case, problem: Problem) -> str:
@@ -133,7 +133,7 @@ def _for_problem(case: Case, problem: Problem) -> str:
     if problem.kind is ProblemKind.KEY:
         where = next((f" ({rule.where})" for rule in case.context.replication.kms if rule.where), "")
         return (
-            f"mend the key in {place} (create it, enable it, cancel its deletion), or map"
+            f"repair the key in {place} (create it, enable it, cancel its deletion), or map"
             f" another one for {case.context.target.name} in `kms`{where}"
         )
     at_source = case.desired is not None and problem in case.desired.problems
@@ -149,9 +149,9 @@ def _conflict(case: Case) -> Iterator[str]:
     if case.unproven:
         yield "plan without --no-decrypt, so that the two values can be compared"
         return
-    yield f"bring {case.name} in {case.context.live.place} in line by hand: what is equal is adopted"
-    yield "or let the source win: `adopt: overwrite` in the spec (or --adopt overwrite for one run)"
-    yield "or leave it out: `parameters.exclude`"
+    yield f"change {case.name} in {case.context.live.place} to match its source: then it is adopted"
+    yield "or overwrite it from the source: `adopt: overwrite` in the spec (or --adopt overwrite for one run)"
+    yield "or exclude it: `parameters.exclude`"
 
 
 def _difference(case: Case, outcome: Change) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _difference(case: Case, outcome: Change) -> Iterator[str]:
     elif outcome.row is Row.REPLACE:
         if any(difference.attribute == "tier" for difference in outcome.differences):
             yield f"to accept the tier Advanced: `tier: keep` for {case.context.target.name} in the spec"
-        yield "a replacement deletes it first: readers fail for a moment, and its history is lost"
+        yield "a replacement deletes it first: reads fail for some seconds, and its history is lost"
 
 
 _UNPLACED = {
@@ -189,7 +189,7 @@ def explain_unselected(address: str, spec: Replication, context: TargetContext) 
         return answer, advice
     kept, remedy = _UNPLACED[found]
     if address not in context.source.parameters:
-        return f"nothing is placed here: {kept}", [remedy]
+        return f"the spec places no parameter here: {kept}", [remedy]
     return f"{answer}; {kept}", [remedy, *advice]
 
 
@@ -197,17 +197,17 @@ def _why_unselected(address: str, spec: Replication, context: TargetContext) -> 
     source = context.source.parameters.get(address)
     if source is None:
         return (
-            f"there is no {address} in {context.source.place}, and nothing here is ours",
-            ["check the spelling: letters match exactly", "check that the spec's source is the right one"],
+            f"{address} does not exist in {context.source.place}, and no replica of that name exists here",
+            ["check the spelling: names are case-sensitive", "check that the spec's source is the right one"],
         )
     excluding = spec.excluded_by(address)
     if excluding is not None:
-        return f"excluded by {excluding}", ["take that rule out of `parameters.exclude`, or narrow it"]
+        return f"excluded by {excluding}", ["remove that rule from `parameters.exclude`, or narrow it"]
     if spec.included_by(address) is None:
         where = f" ({spec.where})" if spec.where else ""
         return "no include rule selects it", [f"add it to `parameters.include`{where}"]
     return (
-        f"it is a {source.type}, and `parameters.types` leaves those out",
+        f"it is a {source.type}, and `parameters.types` does not list that type",
         [f"add {source.type} to `parameters.types`"],
     )
 
@@ -275,7 +275,7 @@ def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, comman
     alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in judged.changes)
     line = command.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
     edits = _edits(lifts)
-    why = "to let it through" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
+    why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
     return [f"{edits}, then `{line}`" if edits else f"{why}: `{line}`"]
 
 
@@ -301,7 +301,7 @@ def _one_at_a_time(change: Change, lifts: Sequence[Lift], command: CommandLine) 
     line = command.narrowed(change.target, change.name).apply(*flags)
     edits = _edits(lifts)
     first = f"; first {edits}" if edits else ""
-    return f"no flag covers that many changes; one at a time they are not withheld{first}: `{line}`"
+    return f"no flag lifts the limit for that many changes; a single change is not withheld{first}: `{line}`"
 
 
 def _without_guard(part: ReplicationPlan, target: str, guard: str) -> ReplicationPlan:

@@ -144,13 +144,13 @@ def propose_valid(
     problems: dict[str, str] = {}
     proposal = propose(found, choices)
     if not proposal.selected:
-        raise UsageError("no parameter is selected", "look at the patterns of --include, and at the region")
+        raise UsageError("no parameter is selected", "check the patterns of --include, and the region")
 
     def plan_proposal() -> tuple[Replication, ReplicationPlan, Mapping[str, TargetInput]]:
         try:
             (spec,) = load_text(spec_text(proposal, session.clock.now())).replications
         except SpecError as error:
-            raise UsageError(f"no spec can be made of that: {error.findings[0].message}") from None
+            raise UsageError(f"these choices do not make a valid spec: {error.findings[0].message}") from None
         return spec, *reconcile.look_closely(spec, plain, scope)
 
     spec, part, inputs = plan_proposal()
@@ -235,18 +235,18 @@ def _exclusions(
         if any(one.name not in entry.targets for one in found.targets)
     ]
     reasons = {
-        "named for the region: parameters of one region only, by the look of it": [
+        "named after the region: probably parameters of one region only": [
             name for name in names if region in name
         ],
         "made by the CDK for its own region": [n for n in names if n.startswith("/cdk-bootstrap/")],
-        "values with ids of one region (AMI, VPC, subnet, ...): elsewhere they have others": [
+        "values with ids of one region (AMI, VPC, subnet, ...), which differ in other regions": [
             name for name in names if found.ties.get(name) is RegionTie.ID
         ],
-        "values with ARNs of generated names (keys, certificates, ...): elsewhere they have others": [
+        "values with ARNs of generated names (keys, certificates, ...), which differ in other regions": [
             name for name in names if found.ties.get(name) is RegionTie.ARN
         ],
         **{
-            f"{key} has no counterpart in every target: name one under kms, then remove this": [
+            f"{key} has no counterpart in every target: map one under kms, then remove these lines": [
                 name for name in names if found.keys.get(name) == key
             ]
             for key in keyless

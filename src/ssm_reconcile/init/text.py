@@ -118,21 +118,22 @@ def _parameters(proposal: Proposal) -> Iterator[str]:
     for path in proposal.parts:
         yield _beside(f"    #   {visible(path.pattern)}", f"{path.count:,} of them")
     for path in proposal.not_included:
-        yield _beside(f"    # - {_quoted(path.pattern)}", f"{path.count:,}, left out in whole or in part")
+        yield _beside(f"    # - {_quoted(path.pattern)}", f"{path.count:,}, not included, or in part only")
     if not proposal.excluded:
         return
     any_listed = any(excluded.paths for excluded in proposal.excluded)
-    yield _beside("  exclude:" if any_listed else "  exclude: []", "wins over include")
+    yield _beside("  exclude:" if any_listed else "  exclude: []", "takes precedence over include")
     for excluded in proposal.excluded:
-        note = "" if excluded.paths else ": too many to list here, so NOT left out; look at them"
+        note = "" if excluded.paths else ": too many to list here, so NOT excluded; check them"
         yield from _comment(f"{excluded.why} ({excluded.count:,}){note}", 4)
         for path in excluded.paths:
             yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}" if path.count > 1 else "")
 
 
 def _skip_sync(proposal: Proposal) -> Iterator[str]:
-    found = counted(proposal.skipped, "parameter") + (" carries" if proposal.skipped == 1 else " carry")
-    yield _beside("skip_sync:", f"what carries this tag stays where it is: {found} it now")
+    carry = "carries" if proposal.skipped == 1 else "carry"
+    found = f"{counted(proposal.skipped, 'parameter')} {carry} this tag and"
+    yield _beside("skip_sync:", f"{found} will not be replicated")
     yield "  tag: skip_sync"
     what = (
         "its value names the targets to skip"
@@ -143,7 +144,7 @@ def _skip_sync(proposal: Proposal) -> Iterator[str]:
     if proposal.near_misses:
         counts = ", ".join(f"{key} ({count:,})" for key, count in proposal.near_misses)
         yield from _comment(
-            f"These tags are almost the skip tag: {counts}. Parameters that carry one are not replicated."
+            f"These tags are almost the skip tag: {counts}. Parameters with one of them are not replicated."
             " Rename the tag to skip_sync, or list its key under `ignore` and remove the exclude above.",
             2,
         )
@@ -155,17 +156,17 @@ def _kms(proposal: Proposal) -> Iterator[str]:
     if not proposal.keys:
         yield "# No customer KMS key is in use: secrets go to the AWS managed key of each target."
         return
-    yield _beside("kms:" if known else "# kms:", "keys are regional: which one takes the place of which")
+    yield _beside("kms:" if known else "# kms:", "the key of each target for each key of the source")
     for entry in proposal.keys:
         mark = "  " if entry.targets else "  # "
         yield _beside(f"{mark}- source: {_quoted(entry.source)}", counted(entry.count, "SecureString"))
-        note = entry.note or "of the same name there"
+        note = entry.note or "has the same name there"
         yield f"{mark}  targets:"
         for one in proposal.survey.targets:
             if one.name in entry.targets:
                 yield _beside(f"{mark}    {one.name}: {_quoted(entry.targets[one.name])}", note)
             else:
-                yield _beside(f"  #     {one.name}: alias/...", "no key of that name is usable there")
+                yield _beside(f"  #     {one.name}: alias/...", "no usable key has that name there")
 
 
 def _rewrite(proposal: Proposal) -> Iterator[str]:
@@ -175,8 +176,8 @@ def _rewrite(proposal: Proposal) -> Iterator[str]:
     total = sum(path.count for path in proposal.rewrites)
     yield from _comment(
         f"{counted(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
-        f" target it becomes the target's.{_confirmed(proposal)} Exclude what should stay as it is."
-        " SecureString values were not looked at."
+        f" target it becomes the name of the target's region.{_confirmed(proposal)}"
+        " Exclude values that must not change. SecureString values were not read."
     )
     yield "rewrite:"
     for path in proposal.rewrites:
@@ -188,13 +189,15 @@ def _rewrite(proposal: Proposal) -> Iterator[str]:
 def _confirmed(proposal: Proposal) -> str:
     """Return a sentence for the targets that have values which are rewritten like that already."""
     counts = {one.name: proposal.numbers(one.name)[Likeness.SHAPED] for one in proposal.survey.targets}
-    held = [f"{name} holds {count:,} of them like that already" for name, count in counts.items() if count]
+    held = [
+        f"{name} already has {count:,} of them with its own region" for name, count in counts.items() if count
+    ]
     return f" {'; '.join(held)}." if held else ""
 
 
 _MEANS = {
-    AdoptMode.IDENTICAL: "what a target has already is taken over if it is the same, otherwise reported",
-    AdoptMode.SAME_VALUE: "what has the same value already is taken over, the rest of it brought in line",
+    AdoptMode.IDENTICAL: "an existing parameter is adopted if identical, otherwise reported",
+    AdoptMode.SAME_VALUE: "an existing parameter with the same value is adopted, and updated",
 }
 
 
@@ -202,17 +205,17 @@ def _rest(proposal: Proposal) -> Iterator[str]:
     for one in proposal.survey.targets:
         yield from _existing(one, proposal.numbers(one.name))
     yield _beside(f"adopt: {proposal.adopt.value}", _MEANS[proposal.adopt])
-    yield _beside("delete: owned", "owned | created | never: which replicas go when their source is gone")
-    yield _beside("changed_outside: withhold", "a replica that was changed by others is reported")
-    yield _beside("guards:", "more than this in one run of one target is withheld")
+    yield _beside("delete: owned", "owned | created | never: the replicas to delete after their source")
+    yield _beside("changed_outside: withhold", "a replica that was changed by others is not overwritten")
+    yield _beside("guards:", "larger changes of one target in one run are withheld")
     yield "  max_deletes: 10"
-    yield _beside("  max_change_percent: 30", "updates against all replicas, from ten replicas on")
+    yield _beside("  max_change_percent: 30", "updates in percent of the replicas, from ten replicas")
 
 
 _IN_WORDS: Mapping[Likeness, str] = {
     Likeness.IDENTICAL: "identical",
-    Likeness.SAME_VALUE: "with the same value, and other tags, description, tier or key: copies, likely",
-    Likeness.SHAPED: "with the same value but for the region's name",
+    Likeness.SAME_VALUE: "with the same value, and other tags, description, tier or key",
+    Likeness.SHAPED: "with the same value except for the name of the region",
     Likeness.DIFFERENT: "with another value or type: conflicts, reported and never overwritten",
     Likeness.UNKNOWN: "not compared: opted out, or a SecureString (see --compare-secrets)",
     Likeness.OURS: "replicas of ssm-reconcile already",

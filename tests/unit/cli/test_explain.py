@@ -44,18 +44,18 @@ def change(aws: Aws, count: int) -> None:
         aws.put(f"/app/{number:02}", "changed")
 
 
-def test_too_many_updates_are_let_through_by_the_percentage_that_covers_them(many: Aws, cli: Cli) -> None:
+def test_too_many_updates_are_applied_with_the_percentage_that_covers_them(many: Aws, cli: Cli) -> None:
     change(many, 7)
     first = advice(cli, "/app/03")[0]
-    assert first == ("to let it through: `ssm-reconcile apply --target us-east-2 --max-change-percent 35`")
+    assert first == ("to apply it: `ssm-reconcile apply --target us-east-2 --max-change-percent 35`")
     assert cli("apply", "--target", "us-east-2", "--max-change-percent", "34", "--yes").exit_code == 5
     assert run_printed(cli, first) == 0
 
 
-def test_changes_of_all_replicas_are_let_through_by_a_hundred_percent(many: Aws, cli: Cli) -> None:
+def test_changes_of_all_replicas_are_applied_with_a_hundred_percent(many: Aws, cli: Cli) -> None:
     change(many, 20)
     first = advice(cli, "/app/03")[0]
-    assert first == "to let it through: `ssm-reconcile apply --target us-east-2 --max-change-percent 100`"
+    assert first == "to apply it: `ssm-reconcile apply --target us-east-2 --max-change-percent 100`"
     assert run_printed(cli, first) == 0
 
 
@@ -67,7 +67,7 @@ def test_more_changes_than_replicas_are_applied_one_at_a_time(many: Aws, cli: Cl
     many.put("/app/new", "by hand", region="us-east-2")
     first = advice(cli, "/app/03")[0]
     assert first == (
-        "no flag covers that many changes; one at a time they are not withheld:"
+        "no flag lifts the limit for that many changes; a single change is not withheld:"
         " `ssm-reconcile apply --target us-east-2 --only /app/03`"
     )
     assert run_printed(cli, first) == 0
@@ -80,11 +80,11 @@ def test_a_percentage_counts_the_changes_of_its_own_target(many: Aws, cli: Cli) 
         assert f"`ssm-reconcile apply --target {target} --max-change-percent 35`" in told
 
 
-def test_too_many_deletes_are_let_through_by_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
+def test_too_many_deletes_are_applied_with_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
     for number in range(12):
         many.delete(f"/app/{number:02}")
     lines = advice(cli, "/app/03")
-    assert lines[0] == "to let it through: `ssm-reconcile apply --target us-east-2 --max-deletes 12`"
+    assert lines[0] == "to apply it: `ssm-reconcile apply --target us-east-2 --max-deletes 12`"
     assert not any("ssm-reconcile" in line for line in lines[1:])
     assert run_printed(cli, lines[0]) == 0
     assert len(many.names("us-east-2")) == 8
@@ -156,7 +156,7 @@ def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: Aws, cli:
         many.world.put(store.place, name, "by hand", user="arn:aws:iam::123456789012:user/eve")
     lines = advice(cli, "/app/00")
     assert lines[0] == (
-        "to let it through: `ssm-reconcile apply --target us-east-2 --only /app/00 --overwrite-outside`"
+        "to apply it: `ssm-reconcile apply --target us-east-2 --only /app/00 --overwrite-outside`"
     )
     assert run_printed(cli, lines[0]) == 0
     assert store.describe_names(["/app/01"])["/app/01"].version == 2

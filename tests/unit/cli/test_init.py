@@ -1,4 +1,4 @@
-"""The command `init`: what it finds in a world of years, what it proposes, and that it plans."""
+"""The command `init`: its proposal for an account in use for years, and the plan of that proposal."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws
     for said in (
         "* 1 identical",
         "* 1 with the same value, and",
-        "* 1 with the same value but for the region",
+        "* 1 with the same value except for the name of the region",
     ):
         assert said in text
     assert "* 1 with another value or type" in text
@@ -251,7 +251,10 @@ def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
         ),
         (("--source-region", "us-east-1", "--target", "us-east-2", "--key", "alias/app"), "SOURCE=KEY"),
         (("--source-region", "us-east-1", "--target", "us-east-2", "--include", "/nope/**"), "no parameter"),
-        (("--source-region", "us-east-1", "--target", "us-east-2", "--name", "No!"), "no spec can be made"),
+        (
+            ("--source-region", "us-east-1", "--target", "us-east-2", "--name", "No!"),
+            "these choices do not make a valid spec",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_with_what_to_write(
@@ -366,7 +369,7 @@ def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: C
     assert [rule.match.text for rule in spec().rewrites] == ["/**"]
     assert spec().exclude == ()
     said = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
-    assert "(260): too many to list here, so NOT left out" in said
+    assert "(260): too many to list here, so NOT excluded" in said
     assert cli("plan", "-q").exit_code == 0
 
 
