@@ -58,7 +58,14 @@ class TargetChanges:
 class GuardResult:
     """The changes that one guard withholds in one target.
 
-    `message` is the text of a finding, empty for none; `where` is the position of the finding in the spec.
+    Attributes:
+        changes: The changes.
+        why: A phrase for each of the changes.
+        message: The text of a finding; empty for none.
+        where: The position of the finding in the spec; None for the name of the target.
+        limit: The limit of a guard that counts.
+        count: The number that exceeds the limit.
+        remedy: A sentence that says what lets the changes through.
     """
 
     changes: Sequence[Change]

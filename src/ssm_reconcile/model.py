@@ -1,7 +1,7 @@
-"""Parameters as they are and as they should be: plain data, no I/O.
+"""Parameters, present and desired: plain data without I/O.
 
 Place      an account and a region                 Access     how to reach one
-Parameter  what DescribeParameters says of one     Listing    all parameters of a place, with tags
+Parameter  one item of DescribeParameters          Listing    all parameters of a place, with tags
 Value      one value in flight, sealed in print    Reading    what is kept of it: a keyed digest
 Key        a KMS key as resolved in its place      Desired    what a target should hold at one name
 """
@@ -33,13 +33,13 @@ SOURCE = ""
 
 
 def canonical(name: str) -> str:
-    """The one form of a name: `foo` and `/foo` are the same parameter in AWS (aws-facts B6)."""
+    """Return a name with a leading slash: `foo` and `/foo` are the same parameter in AWS (aws-facts B6)."""
     return name if name.startswith("/") else f"/{name}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """An account and a region, as STS and the spec name them."""
+    """An account and a region."""
 
     account: str
     region: str
@@ -49,13 +49,13 @@ class Place:
         return f"{self.account}/{self.region}"
 
     def arn(self, name: str) -> str:
-        """The ARN of a parameter here; it has no leading slash twice (aws-facts A2)."""
+        """Return the ARN of a parameter in this place. It has one slash before the name (aws-facts A2)."""
         return f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter{canonical(name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a place: what the spec says of it, before anything was asked of AWS.
+    """The settings by which the spec reaches a place.
 
     `rates` are calls per second by operation class (`stores/rates.py`), over the defaults of the store.
     """
@@ -69,11 +69,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter as DescribeParameters shows it: everything but its value and its tags.
+    """One parameter as DescribeParameters returns it: all but its value and its tags.
 
-    `policies` are the policy texts as canonical JSON, sorted. Absent description and pattern are
-    `""`, an absent data type is `text`. `last_modified` is timezone-aware. The pattern of a secret says
-    too much about it to be printed.
+    `policies` has the policy texts as canonical JSON, sorted. `last_modified` is timezone-aware. The
+    AllowedPattern is not in the repr, because the pattern of a secret may reveal it.
     """
 
     name: str
@@ -90,14 +89,14 @@ class Parameter:
 
     @property
     def is_secret(self) -> bool:
-        """Whether AWS encrypts it."""
+        """Whether the type is SecureString."""
         return self.type == SECURE
 
     @property
     def expiration(self) -> datetime | None:
-        """When AWS deletes it: the earliest time of its Expiration policies (aws-facts B4), or None.
+        """The earliest time of its Expiration policies, at which AWS deletes it (aws-facts B4); or None.
 
-        A time without an offset is UTC. A policy that cannot be read counts as none.
+        A time without an offset is UTC. A policy that cannot be read is ignored.
         """
         moments = []
         for text in self.policies:
@@ -112,11 +111,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one place held when it was listed.
+    """The parameters and tags of one place.
 
-    `parameters` and `tags` are keyed by canonical name; a name without tags may be absent from `tags`.
-    `confirmed`: tags that were read directly. Bulk reads lag (aws-facts A2), so risky changes rest on these.
-    `complete` is false when a page failed; then `parameters` is what was seen before, and `trouble` says why.
+    Attributes:
+        place: Account and region.
+        caller: The ARN of the identity that listed them.
+        parameters: The parameters by canonical name.
+        tags: The tags by canonical name; a name without tags may be absent.
+        confirmed: Names whose tags were read directly. GetResources lags behind writes (aws-facts A2), so
+            risky changes need these.
+        complete: Whether all pages were read. If not, `parameters` has those of the earlier pages.
+        trouble: Why the listing is incomplete or slow.
     """
 
     place: Place
@@ -128,15 +133,15 @@ class Listing:
     trouble: str = ""
 
     def tags_of(self, name: str) -> Tags:
-        """The tags that are known of a canonical name."""
+        """Return the known tags of a canonical name."""
         return self.tags.get(name, {})
 
     def arn(self, name: str) -> str:
-        """The ARN that a name has, or would have, in this place."""
+        """Return the ARN of a name in this place, whether the parameter exists or not."""
         return self.place.arn(name)
 
     def with_tags(self, fresh: Mapping[str, Tags | None]) -> Listing:
-        """This listing with the directly read tags of some names; None means the name is gone."""
+        """Return this listing with tags that were read directly; None: the parameter no longer exists."""
         gone = {name for name, tags in fresh.items() if tags is None}
         return Listing(
             place=self.place,
@@ -152,7 +157,7 @@ class Listing:
 
 
 class SealedText:
-    """A value that must not be seen: prints as `<sealed>`, cannot be pickled or formatted.
+    """A text that must not be shown: it prints as `<sealed>` and cannot be pickled.
 
     >>> Sealed("hunter2")
     <sealed>
@@ -164,7 +169,7 @@ class SealedText:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself. Only `shape` and the stores' writers have reason to ask."""
+        """Return the text itself. Only `shape` and the writers of the stores need it."""
         return self._text
 
     def __repr__(self) -> str:
@@ -181,7 +186,7 @@ class SealedText:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value as GetParameters returned it, with the version that it belongs to."""
+    """One value as GetParameters returns it, with its version."""
 
     name: str
     type: str
@@ -191,7 +196,11 @@ class Value:
 
 
 class RegionTie(StrEnum):
-    """What ties a value to its region, the hardest to carry over first."""
+    """A reference to one region in a value, the hardest to replace first.
+
+    ID: an AMI, a VPC, a subnet, ...: it exists in one region only. ARN: an ARN in the region with a
+    generated id, likewise. REGION: the name of the region, in a host name, a URL or an ARN of a name.
+    """
 
     ID = "id"
     ARN = "arn"
@@ -234,7 +243,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableValue:
-    """A value that could not be read: code, a sentence for the reader, and whether its KMS key is why."""
+    """A value that could not be read: the error code, a sentence, and whether its KMS key is the cause."""
 
     code: str
     reason: str
@@ -243,10 +252,15 @@ class UnreadableValue:
 
 @dataclass(frozen=True, slots=True)
 class ValueRequest:
-    """A value to be read, and its rewrites before it is sealed; a value of a replica is shaped already.
+    """A value to read, and how to treat it.
 
-    `show`: it may be seen; `lifted`: even if it looks like a secret. `pattern`: what a rewritten value has to
-    match. `region`: the source's, to look for ties to it.
+    Attributes:
+        name: The name of the parameter.
+        substitutions: The rewrites of the value; none for the value of a replica.
+        show: Whether the value may be shown.
+        pattern: The AllowedPattern that a rewritten value must match.
+        lifted: Whether the value may be shown although it has the form of a secret.
+        region: The region of the source, to find references to it; empty to skip the search.
     """
 
     name: str
@@ -259,14 +273,14 @@ class ValueRequest:
 
 @dataclass(frozen=True, slots=True)
 class ValueReadings:
-    """The answers for one target, by canonical address: the shaped source value, the live value."""
+    """The values that were read for one target, by canonical address; those of the source after rewrites."""
 
     source: Mapping[str, Reading | UnreadableValue] = field(default_factory=dict)
     live: Mapping[str, Reading | UnreadableValue] = field(default_factory=dict)
 
 
 class KeyState(StrEnum):
-    """What a KMS key is good for."""
+    """The state of a KMS key."""
 
     USABLE = "usable"
     DISABLED = "disabled"
@@ -274,16 +288,15 @@ class KeyState(StrEnum):
     PENDING_DELETION = "pending deletion"
     MISSING = "missing"
     UNSUITABLE = "not a symmetric encryption key"
-    UNKNOWN = "unknown"  # it could not be asked (no permission); its use will show
+    UNKNOWN = "unknown"  # DescribeKey is denied; only the use of the key shows its state
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """A KMS key as resolved in one place.
 
-    `identity` is the key ARN, or the alias name for an AWS managed key (`alias/aws/...`), which has
-    the same meaning everywhere and need not exist yet. Two references are the same key when their
-    identities are equal.
+    `identity` is the ARN of the key, or the alias of an AWS managed key (`alias/aws/...`), which exists in
+    every region, or is created at its first use. Two references with equal identities are the same key.
     """
 
     identity: str
@@ -294,21 +307,21 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """KMS keys by the reference under which somebody named them, in one place.
+    """The KMS keys of one place, by the references that name them.
 
-    `trouble` says why KMS could not be asked at all; then nothing is known of any key.
+    `trouble` is the reason why KMS did not answer; no key is known then.
     """
 
     keys: Mapping[str, Key]
     trouble: str = ""
 
     def identity(self, reference: str) -> str:
-        """What a reference means here; the reference itself when nobody could tell."""
+        """Return the identity of a reference; the reference itself if KMS did not resolve it."""
         key = self.keys.get(reference)
         return reference if key is None else key.identity
 
     def name(self, reference: str) -> str:
-        """One name for a key, whichever of its references is asked: an alias if there is one."""
+        """Return one name for a key, the same for all of its references: an alias if one is known."""
         same = {one for one in self.keys if self.identity(one) == self.identity(reference)}
         return min({reference} | same, key=lambda one: (not one.startswith("alias/"), len(one), one))
 
@@ -322,7 +335,7 @@ class Substitution:
 
 
 class ProblemKind(StrEnum):
-    """Why a target cannot take a parameter; the finding's code."""
+    """The reason why a target cannot take a parameter; the code of the finding."""
 
     KEY = "key"
     SIZE = "size"
@@ -347,13 +360,23 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class DesiredParameter:
-    """What one target should hold at one name, all but the value.
+    """The parameter that one target should have at one name, without its value.
 
-    `name` is where it lands; `source` what it is made from (type, description, pattern, policies and
-    data type are taken over as they are). A write requests `tier`; with `may_rise` Advanced, if the
-    value that no plan read exceeds Standard. `key_id` is sent with every SecureString write and resolves
-    to `key_identity`. `substitutions` rewrite the value. `hidden`: the plain value must not be shown.
-    `skip` and `chained`: the source itself is the reason not to place it. `rule` is the include rule.
+    Attributes:
+        name: The name in the target.
+        source: The source parameter. Its type and the attributes of `attributes.COPIED` are taken over.
+        tags: The tags of the source that are replicated.
+        tier: The tier that a write requests.
+        may_rise: Whether a write requests Advanced if the value, which was not read, exceeds Standard.
+        key_id: The key that is sent with a SecureString.
+        key_identity: The identity of that key.
+        substitutions: The rewrites of the value.
+        hidden: Whether the value must not be shown.
+        skip: Whether the source carries the skip tag.
+        chained: Whether the source is a replica itself.
+        rule: The include rule that selects the source, with its position.
+        problems: The reasons why the target cannot take it.
+        warnings: Sentences for the change.
     """
 
     name: str
@@ -373,5 +396,5 @@ class DesiredParameter:
 
 
 def sorted_tags(tags: Tags) -> tuple[tuple[str, str], ...]:
-    """Tags in a fixed order, for anything that is hashed or shown."""
+    """Return tags as pairs, sorted by key."""
     return tuple(sorted(tags.items()))

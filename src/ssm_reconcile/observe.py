@@ -1,8 +1,7 @@
-"""Places -> what they hold; later, the values that are asked for, shaped and sealed.
+"""Places -> their parameters and tags; later, facts about values that were read.
 
-Everything here reads and nothing decides. A listing that fails half way is handed on as incomplete;
-what to make of that is for others to say. Cost of listing N parameters: N/50 DescribeParameters and
-N/100 GetResources, the two streams side by side.
+This module reads and does not decide. A listing that fails is returned as incomplete. Cost of listing N
+parameters: N/50 DescribeParameters and N/100 GetResources, in parallel.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ from ssm_reconcile.system import ReadPool
 
 Key = TypeVar("Key")
 CHUNK = 400
-"""How many values are in memory at a time."""
+"""The most values in memory at a time."""
 REPLACEABLE = frozenset({Trouble.DENIED, Trouble.UNREACHABLE})
-"""Failures of GetResources after which ListTagsForResource is asked instead."""
+"""Failures of GetResources after which ListTagsForResource is called instead."""
 AT_ONCE = 8
-"""Requests under way at a time in one place, where AWS has no batch call."""
+"""Parallel requests in one place where AWS has no batch call."""
 
 
 def list_place(reader: Reader, watch: ProgressListener) -> Listing:
-    """Everything that one place holds. Never raises for a failed call: then it is incomplete.
+    """Return the parameters and tags of one place; an incomplete listing after a failed call.
 
-    Without permission for GetResources, or where its endpoint cannot be reached, tags are read one by
-    one; `trouble` says so.
+    If GetResources is denied, or its endpoint cannot be reached, tags are read one by one, and `trouble`
+    has the reason.
     """
     with ReadPool(max_workers=2) as pool:
         describing = pool.submit(_describe, reader, watch)
@@ -58,7 +57,7 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
         tags, tag_failure = list_tags_one_by_one(reader, parameters, watch)
         confirmed = frozenset(tags)
     if tag_failure is not None:
-        # without its tags nothing can be said of a parameter: it counts as not seen
+        # Without its tags the owner of a parameter is unknown, so it counts as not listed.
         parameters = {name: one for name, one in parameters.items() if name in tags}
     failure = failure or tag_failure
     if failure is not None:
@@ -104,7 +103,7 @@ def _tags_in_bulk(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Ta
 
 
 def explain_slow_tags(place: Place, failure: StoreError) -> str:
-    """Return why tags are read one by one, and how to avoid it."""
+    """Return the reason why tags are read one by one, and the remedy."""
     slow = f"tags in {place} are read one by one, which is slow"
     if failure.kind is Trouble.DENIED:
         return f"{slow}: tag:GetResources is not allowed there; {failure.remedy or 'allow it on Resource *'}"
@@ -117,7 +116,7 @@ def explain_slow_tags(place: Place, failure: StoreError) -> str:
 def list_tags_one_by_one(
     reader: Reader, parameters: Mapping[str, Parameter], watch: ProgressListener
 ) -> tuple[dict[str, Tags], StoreError | None]:
-    """Read the tags of all parameters of a place with ListTagsForResource; the first failure, if any."""
+    """Return the tags of all parameters of a place by ListTagsForResource, and the first failure, if any."""
     fresh, failed = confirm_tags(reader, parameters, watch)
     found = {name: tags for name, tags in fresh.items() if tags is not None}
     return found, next(iter(failed.values()), None)
@@ -126,9 +125,9 @@ def list_tags_one_by_one(
 def confirm_tags(
     reader: Reader, names: Iterable[str], watch: ProgressListener
 ) -> tuple[dict[str, Tags | None], dict[str, StoreError]]:
-    """The tags of some names, read one by one and consistently; and the names that gave an error.
+    """Return the tags of some names by ListTagsForResource, which is consistent, and the failures by name.
 
-    A name that is not there any more has None.
+    The tags of a parameter that does not exist are None.
     """
     wanted = sorted(set(names))
     place, total = str(reader.place), len(wanted)
@@ -149,7 +148,7 @@ Answer = TypeVar("Answer")
 
 
 def _each(names: list[str], ask: Callable[[str], Answer]) -> Iterator[Answer | StoreError]:
-    """The answers in the order of the names, each as soon as it and those before it are there."""
+    """Yield the results in the order of the names, each as soon as all earlier ones are complete."""
 
     def safely(name: str) -> Answer | StoreError:
         try:
@@ -162,9 +161,9 @@ def _each(names: list[str], ask: Callable[[str], Answer]) -> Iterator[Answer | S
 
 
 def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
-    """KMS keys of one place, by the references that name them. Asks nothing when there are none.
+    """Return the KMS keys of one place by the references that name them. No call without a reference.
 
-    Where KMS cannot be asked, nothing is known of any key, and nothing is concluded from that.
+    If KMS cannot be called, no key is known, and `trouble` has the reason.
     """
     if not references:
         return Keyring({})
@@ -182,10 +181,16 @@ def read(
     *,
     decrypt: bool,
 ) -> dict[Key, Reading | UnreadableValue]:
-    """The answers to some questions about one place: each name is read once, whatever it is asked for.
+    """Return the facts about the values of one place. Each name is read once.
 
-    A value that cannot be read stops that parameter only. Values are sealed with `key` as they come
-    in, and not kept.
+    A value that cannot be read affects that parameter only. Values are not kept.
+
+    Args:
+        reader: The place.
+        questions: The values to read, by keys of the caller.
+        key: The key of the digests.
+        watch: Receives the progress.
+        decrypt: Whether SecureStrings are decrypted.
     """
     asked: dict[str, list[Key]] = {}
     for who, question in questions.items():
@@ -230,7 +235,7 @@ def _answer(
             lifted=question.lifted,
             region=question.region,
         )
-        # What is the same in all places is in memory once.
+        # Equal excerpts of several places are kept in memory once.
         return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:
         reason = failure.remedy or "AWS refused to read it"

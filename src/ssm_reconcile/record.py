@@ -1,16 +1,16 @@
-"""The two tags that make a parameter a replica: who owns it, and what it was made from.
+"""The ownership tags of a replica: its owner, and the record of the source version that it was made from.
 
     ssm-reconcile:owner    prod@123456789012/us-east-1
     ssm-reconcile:record   v=1 source=12@1763933333123 replica=3@1763933334000 origin=created
                            own=… from=… key=… rewrite=…   (one line)
-    ssm-reconcile:source   the source's name, where a rewrite changed it and it fits
+    ssm-reconcile:source   the name of the source, if a rewrite changed the name and the value has room
 
-A record names the ARN of the parameter that it was written for. Tags that a script copied along to
-another parameter name the wrong one, so nobody can become a replica by accident.
+A record has the digest of the ARN of its own parameter. Tags that were copied to another parameter have the
+wrong digest, so no parameter becomes a replica by accident.
 
-The field `own` has 32 hex digits. In format 1 all of them are the digest of the replica's ARN. Today they
-are 19 digits of that digest, one for the source's type, and 12 for the id of the spec. A version that knows
-format 1 only reads such a record as one that names another parameter, and refuses it (decision 0020).
+The field `own` has 32 hex digits. In format 1 all of them are the digest of the replica's ARN. Now they are
+19 digits of that digest, one for the type of the source, and 12 for the id of the spec. A version that knows
+only format 1 reads such a record as that of another parameter, and does not write (decision 0020).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ OWNER = PREFIX + "owner"
 RECORD = PREFIX + "record"
 SOURCE = PREFIX + "source"
 DETACHED = "detached:"
-"""Before the owner in the owner tag: this parameter lives on its own now."""
+"""Prefix of the owner in the owner tag of a detached parameter, which is not replicated any more."""
 FORMAT = "1"
 WAS_SECRET = "was"  # noqa: S105 - a mark, not a password
-"""In place of a key: a plain replica that was a SecureString, so that its value stays hidden."""
+"""Replaces the key digest of a plain replica that was a SecureString: its values stay hidden."""
 SAME_MOMENT = timedelta(seconds=2)
-"""Within this, two readings of LastModifiedDate are the same moment (rounding differs by API)."""
+"""The most by which two APIs may differ in one LastModifiedDate: they round differently."""
 WRITE_WINDOW = timedelta(minutes=10)
-"""How far AWS's LastModifiedDate may lie from our own clock at the write."""
+"""The most by which the LastModifiedDate of a write may differ from the local clock."""
 
 
 _ARN_DIGITS = 19
@@ -59,14 +59,14 @@ _TYPES = {digit: kind for kind, digit in _TYPE_DIGITS.items()}
 
 
 class Origin(StrEnum):
-    """How a parameter became a replica: an adopted one was there before us."""
+    """How a parameter became a replica: it was created as one, or existed before and was adopted."""
 
     CREATED = "created"
     ADOPTED = "adopted"
 
 
 class Standing(StrEnum):
-    """What the tags of a live parameter say of it, as seen by one replication."""
+    """The owner of a live parameter according to its tags, as seen by one replication."""
 
     OURS = "ours"
     FOREIGN = "foreign"
@@ -74,50 +74,60 @@ class Standing(StrEnum):
     CLOUDFORMATION = "cloudformation"
     DETACHED = "detached"
     OTHER_ID = "of another id"
-    """Our owner tag, and a record with the id of another spec."""
+    """The owner tag of this replication, and a record with the id of another spec."""
     NO_ID = "without an id"
-    """Our owner tag, a record without an id, and nothing placed there; the spec has an id."""
+    """The owner tag of this replication and a record without an id; nothing is placed, the spec has an id."""
     COPIED = "copied"
-    """Our owner tag, but a record that was written for another parameter."""
+    """The owner tag of this replication, but a record that was written for another parameter."""
     FREE = "free"
 
 
 def digest(text: str) -> str:
-    """A short fingerprint of something that is not secret (an ARN, a rule)."""
+    """Return 32 hex digits that identify a text that is not secret (an ARN, a rule)."""
     return hashlib.sha256(utf8(text)).hexdigest()[:32]
 
 
 def digest_id(spec_id: str) -> str:
-    """Return the digest of a spec's id as it stands in a record. Never the text for "no id"."""
+    """Return the digest of a spec's id for a record. It never equals the digits for "no id"."""
     found = digest(spec_id)[:_ID_DIGITS]
     return found if found != _NO_ID else "f" * _ID_DIGITS
 
 
 def compose_own(arn: str, source_type: str, spec_id: str | None) -> str:
-    """Return the field `own` of a record: the replica's ARN, the source's type and the spec's id."""
+    """Return the field `own` of a record.
+
+    Args:
+        arn: The ARN of the replica.
+        source_type: The type of the source parameter.
+        spec_id: The id of the spec; None without one.
+    """
     of_id = _NO_ID if spec_id is None else digest_id(spec_id)
     return digest(arn)[:_ARN_DIGITS] + _TYPE_DIGITS.get(source_type, "0") + of_id
 
 
 def rewrite_digest(substitutions: Iterable[Substitution]) -> str:
-    """The fingerprint of the rewrite rules that shaped one value; `none` without any."""
+    """Return the digest of the rewrites of one value; `none` without a rewrite."""
     text = "\x00".join(f"{s.old}\x01{s.new}" for s in substitutions)
     return digest(text)[:16] if text else "none"
 
 
 def key_digest(identity: str | None) -> str:
-    """The fingerprint of the key that a value was encrypted under; `none` for a plain one.
+    """Return the digest of the key that encrypts a value; `none` for a plain value.
 
-    `none` too for an alias that could not be resolved: its name says nothing of which key it means.
+    Also `none` for an alias that could not be resolved, because its name does not identify a key.
     """
     return digest(identity)[:16] if identity and is_resolved(identity) else "none"
 
 
 def mark_former_secret(record: Record, before: Tags, *, secret: bool) -> Record:
-    """The record of a plain replica, with the mark that it was a SecureString, once it was.
+    """Return the record of a plain replica, with a mark if the replica has ever been a SecureString.
 
-    What was a secret stays hidden, however often the plain value changes after that. `secret`: the live
-    parameter is one now, before the write. `before` are its tags.
+    The values of such a replica stay hidden, however often the plain value changes.
+
+    Args:
+        record: The record to write.
+        before: The tags of the live parameter before the write.
+        secret: Whether the live parameter is a SecureString before the write.
     """
     former = record_of(before)
     was = secret or (former is not None and former.key != "none")
@@ -125,16 +135,16 @@ def mark_former_secret(record: Record, before: Tags, *, secret: bool) -> Record:
 
 
 def is_resolved(identity: str | None) -> bool:
-    """Whether a key identity is one (see `model.Key`), and not only the reference that was asked for."""
+    """Whether a key identity is the result of KMS (see `model.Key`), and not an unresolved reference."""
     return identity is not None and identity.startswith(("arn:", "alias/aws/"))
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a replication knows its replicas by.
+    """The owner tags and ids by which a replication recognizes its replicas.
 
-    `owners`: today's owner tag, then earlier ones. `ids`: the digests of today's id and of earlier ones.
-    None among them: a record without an id is ours as well.
+    `owners` has the present owner tag, then earlier ones. `ids` has the digests of the present id and of
+    earlier ones; None in it accepts a record without an id.
     """
 
     owners: tuple[str, ...]
@@ -143,9 +153,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a replica was made from. Times are timezone-aware; they are kept in milliseconds.
+    """The source version that a replica was made from. Times are timezone-aware, in milliseconds.
 
-    `written` is when the record was written, by our clock: with the value, or after a comparison.
+    Attributes:
+        source_version: The version of the source.
+        source_modified: The LastModifiedDate of the source.
+        version: The version of the replica after the write or the comparison.
+        written: The local time at which the value was written, or the LastModifiedDate of a comparison.
+        origin: Whether the replica was created or adopted.
+        own: The replica's ARN, the source's type and the spec's id, as `compose_own` returns them.
+        source: The digest of the source's ARN.
+        key: The digest of the key, `none` for a plain value, or `WAS_SECRET`.
+        rewrite: The digest of the rewrites of the value.
     """
 
     source_version: int
@@ -159,7 +178,7 @@ class Record:
     rewrite: str = "none"
 
     def text(self) -> str:
-        """The tag value: only characters that SSM allows, well under 256 of them."""
+        """Return the value of the tag: about 170 characters, all of them allowed in a tag."""
         return (
             f"v={FORMAT} source={self.source_version}@{_millis(self.source_modified)}"
             f" replica={self.version}@{_millis(self.written)} origin={self.origin}"
@@ -167,7 +186,7 @@ class Record:
         )
 
     def is_for(self, arn: str) -> bool:
-        """Whether this record was written for the parameter of that ARN."""
+        """Whether this record was written for the parameter with that ARN."""
         return self.own[:_ARN_DIGITS] == digest(arn)[:_ARN_DIGITS]
 
     def source_type(self, arn: str) -> str | None:
@@ -184,18 +203,18 @@ class Record:
         return None if self.own == digest(arn) or of_id == _NO_ID else of_id
 
     def is_made_from(self, source: Parameter) -> bool:
-        """Whether the source is still the version that the replica was made from."""
+        """Whether the source still has the version that the replica was made from."""
         return (
             source.version == self.source_version
             and abs(source.last_modified - self.source_modified) <= SAME_MOMENT
         )
 
     def is_at_recorded_version(self, live: Parameter | Reading) -> bool:
-        """Whether the replica is still the version that we wrote or compared.
+        """Whether the replica still has the version that was written or compared.
 
-        The version alone does not tell: a parameter that was deleted and made again starts at
-        version 1 anew (aws-facts F), and then it is younger than the record. It may be older: what was
-        only compared keeps the date it had, unless tags move it, which is not known (aws-facts B9).
+        The version alone is not enough: a parameter that was deleted and created again starts at version 1
+        (aws-facts F), and is then younger than the record. It may be older than the record, because a
+        comparison does not change its date.
         """
         return live.version == self.version and live.last_modified - self.written <= WRITE_WINDOW
 
@@ -208,7 +227,7 @@ _PATTERN = re.compile(
 
 @lru_cache(maxsize=16)
 def parse_record(text: str) -> Record | None:
-    """The record of a tag value, or None when it is not one that this version understands."""
+    """Return the record in a tag value; None for a text that this version cannot read."""
     found = _PATTERN.fullmatch(text)
     if found is None:
         return None
@@ -230,7 +249,14 @@ def parse_record(text: str) -> Record | None:
 
 
 def proves_equal(record: Record, desired: DesiredParameter, live: Parameter, source: Place) -> bool:
-    """Whether a record proves that the replica's value is the source's, as it is shaped today."""
+    """Whether the record proves, without a read, that the value equals that of the source after its rewrites.
+
+    Args:
+        record: The record of the replica.
+        desired: The desired parameter.
+        live: The replica, as listed.
+        source: The place of the source.
+    """
     return (
         record.is_made_from(desired.source)
         and record.is_at_recorded_version(live)
@@ -240,13 +266,18 @@ def proves_equal(record: Record, desired: DesiredParameter, live: Parameter, sou
 
 
 def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
-    """Return what a live parameter is to a replication.
+    """Return the standing of a live parameter, as seen by one replication.
 
-    `arn` is the parameter's own ARN. `placed`: today's rules place a source on it. A record without an id
-    is enough for `OURS` there, even if the spec has an id. An owner tag without a readable record is a
-    `FREE` parameter when the owner is ours (adopting it heals the record) and `FOREIGN` otherwise: a later
-    version of this tool may write records that this one cannot read. What a stack manages and is not ours
-    is the stack's, whatever else its tags say: the first row of the table that fits decides.
+    An owner tag with an unreadable record means `FREE` if the owner is this replication (an adoption then
+    writes a new record) and `FOREIGN` otherwise: a later version may write records that this one cannot
+    read. A parameter of a CloudFormation stack that is no replica of any owner belongs to the stack.
+
+    Args:
+        tags: The tags of the parameter.
+        arn: The ARN of the parameter.
+        claim: The owner tags and ids of the replication.
+        placed: Whether the spec places a source parameter there. If so, a record without an id is `OURS`
+            even if the spec has an id.
     """
     owner = tags.get(OWNER, "")
     detached = owner.startswith(DETACHED)
@@ -264,20 +295,20 @@ def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
 
 
 def _of_id(found: str | None, claim: Claim, *, placed: bool) -> Standing:
-    """Return what a replica with our owner tag is to us, by the digest of the id in its record."""
+    """Return the standing of a replica with our owner tag, by the digest of the id in its record."""
     if found in claim.ids or (found is None and placed):
         return Standing.OURS
     return Standing.NO_ID if found is None else Standing.OTHER_ID
 
 
 def is_copied(tags: Tags, arn: str, owners: Iterable[str]) -> bool:
-    """Whether a parameter has an owner tag of ours, and a record that was written for another one."""
+    """Whether a parameter has one of the owner tags, and a record that was written for another parameter."""
     record = record_of(tags)
     return tags.get(OWNER) in tuple(owners) and record is not None and not record.is_for(arn)
 
 
 def is_replica(tags: Tags, arn: str) -> bool:
-    """Whether a parameter is a replica of any owner, by a record that names its own ARN."""
+    """Whether a parameter is a replica of any owner: its record was written for its own ARN."""
     owner = tags.get(OWNER)
     if owner is None or owner.startswith(DETACHED):
         return False
@@ -286,24 +317,31 @@ def is_replica(tags: Tags, arn: str) -> bool:
 
 
 def detached_from(tags: Tags) -> str | None:
-    """The owner that a detached parameter had; None when it is not detached."""
+    """Return the owner that a detached parameter had; None for any other parameter."""
     owner = tags.get(OWNER, "")
     return owner.removeprefix(DETACHED) if owner.startswith(DETACHED) else None
 
 
 def was_replica_of(tags: Tags, place: Place) -> bool:
-    """Whether a detached parameter was a replica of something in that place."""
+    """Whether a detached parameter was a replica whose source is in that place."""
     owner = detached_from(tags)
     return owner is not None and owner.rpartition("@")[2] == str(place)
 
 
 def record_of(tags: Tags) -> Record | None:
-    """The record that a parameter's tags carry, if it can be read."""
+    """Return the record in the tags of a parameter; None without a readable one."""
     return parse_record(tags.get(RECORD, ""))
 
 
 def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -> dict[str, str]:
-    """Our own tags for a replica. The source's name is noted where it is another one and fits."""
+    """Return the ownership tags of a replica.
+
+    Args:
+        owner: The value of the owner tag.
+        record: The record.
+        source_name: The name of the source; it is added if it differs from `name` and fits into a tag.
+        name: The name of the replica.
+    """
     tags = {OWNER: owner, RECORD: record.text()}
     if canonical(source_name) != canonical(name) and len(source_name) <= TAG_VALUE_LIMIT:
         tags[SOURCE] = source_name
@@ -311,9 +349,14 @@ def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -
 
 
 def source_name(tags: Tags, name: str, source: Place) -> str | None:
-    """The name of the source that a replica was made from, None when the record cannot tell.
+    """Return the name of the source that a replica was made from; None if the record does not prove it.
 
-    The record's fingerprint of the source ARN proves the answer; a `source` tag alone does not.
+    A name counts only if the digest of its ARN is in the record; a `source` tag alone proves nothing.
+
+    Args:
+        tags: The tags of the replica.
+        name: The name of the replica.
+        source: The place of the source.
     """
     record = record_of(tags)
     if record is None:

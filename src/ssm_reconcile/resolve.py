@@ -1,8 +1,8 @@
-"""Spec + what the source holds -> what one target should hold, each address with where it comes from.
+"""Spec + source -> the desired parameters of one target, by address.
 
-Pure: keys were resolved before, time is an argument. An address is the canonical name at which a
-source parameter lands. A parameter that the target cannot take is resolved all the same, with its
-problems; `diff` makes the row `invalid` of them.
+Pure: keys are resolved before, and the time is an argument. An address is the canonical name of a parameter
+in the target. A parameter that the target cannot take is returned with its problems; `diff` assigns it to
+the row `invalid`.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
-"""The data type of a webhook, and the only place for it (aws-facts B8)."""
+"""The data type of a webhook, and the only path where AWS allows it (aws-facts B8)."""
 _NAME = re.compile(r"(?:/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+")
 
 
 _TIERS = {TierMode.ADVANCED: ADVANCED, TierMode.INTELLIGENT: INTELLIGENT}
-"""The tier of every replica where the target sets one; `diff` adjusts the tier for `keep`."""
+"""The tier of all replicas of a target with that mode; `diff` selects the tier for `keep`."""
 
 
 def source_keys(replication: Replication, source: Listing) -> frozenset[str]:
-    """The key references that have to be resolved in the source: used ones and mapped ones."""
+    """Return the key references to resolve in the source: those of its parameters, and mapped ones."""
     used = {
         parameter.key_id or MANAGED_KEY
         for parameter in source.parameters.values()
@@ -59,14 +59,22 @@ def source_keys(replication: Replication, source: Listing) -> frozenset[str]:
 
 
 def _maps_managed(replication: Replication) -> bool:
-    """Whether the map may mean the AWS managed key, by name or by an id that has to be looked up."""
+    """Whether the spec maps keys, and so may map the AWS managed key by an id that must be resolved."""
     return bool(replication.kms) or any(target.keys for target in replication.targets)
 
 
 def target_keys(
     replication: Replication, target: Target, source: Listing, live: Listing, keyring: Keyring
 ) -> frozenset[str]:
-    """The key references that have to be resolved in a target: chosen ones and those in use there."""
+    """Return the key references to resolve in a target: those that a write would send, and those in use.
+
+    Args:
+        replication: The replication.
+        target: The target.
+        source: The parameters of the source.
+        live: The parameters of the target.
+        keyring: The keys of the source.
+    """
     wanted: set[str] = set()
     for parameter in source.parameters.values():
         if not parameter.is_secret or not replication.rule_for(parameter.name, parameter.type):
@@ -89,10 +97,18 @@ def choose_key(
     source: Place,
     place: Place,
 ) -> str | None:
-    """The key that a SecureString gets in a target, as it is sent; None without a mapping.
+    """Return the key that a write sends for a SecureString in a target; None without a mapping.
 
-    The target's own map first, then the shared one, then what needs no map: a multi-Region key is
-    itself elsewhere, the AWS managed key has a namesake. A default is for customer keys only.
+    In this order: the map of the target, the shared map, a key that needs no map (a multi-Region key has a
+    replica in other regions, the AWS managed key exists in each), the default of the target.
+
+    Args:
+        replication: The replication.
+        target: The target.
+        parameter: The source parameter.
+        keyring: The keys of the source.
+        source: The place of the source.
+        place: The place of the target.
     """
     reference = parameter.key_id or MANAGED_KEY
     identity = keyring.identity(reference)
@@ -112,10 +128,10 @@ def choose_key(
     return target.default_key
 
 
-def _needs_no_look(replication: Replication, target: Target, reference: str) -> bool:
-    """Whether a source key's own name says what takes its place: nobody has to ask KMS which key it is.
+def _is_known_by_name(replication: Replication, target: Target, reference: str) -> bool:
+    """Whether the reference of a source key alone decides the key in the target, without a call of KMS.
 
-    Without that look a `default` would do for a key that is mapped under another name, or needs no map.
+    For any other reference, `default` could replace a key that is mapped under another name.
     """
     mapped = {named for named, _ in target.keys}
     mapped |= {rule.source for rule in replication.kms if target.name in dict(rule.targets)}
@@ -123,7 +139,7 @@ def _needs_no_look(replication: Replication, target: Target, reference: str) -> 
 
 
 def _same_key(arn: str, place: Place) -> str:
-    """The ARN of a multi-Region key's replica in another region: of the key's own account, whose it stays."""
+    """Return the ARN of a multi-Region key's replica in another region. It has the account of the key."""
     _, partition, _, _, account, rest = arn.split(":", 5)
     return f"arn:{partition}:kms:{place.region}:{account}:{rest}"
 
@@ -138,7 +154,17 @@ def resolve(
     target_ring: Keyring,
     now: datetime,
 ) -> dict[str, DesiredParameter]:
-    """What the target should hold, by canonical address, sorted. `live` gives only its place."""
+    """Return the desired parameters of a target by canonical address, sorted.
+
+    Args:
+        replication: The replication.
+        target: The target.
+        source: The parameters of the source.
+        live: The parameters of the target, of which only the place is used.
+        source_ring: The keys of the source.
+        target_ring: The keys of the target.
+        now: The time, timezone-aware: Expiration policies before it are problems.
+    """
     found: dict[str, list[DesiredParameter]] = {}
     rules = {id(glob): str(glob) for glob in replication.include}
     for name in sorted(source.parameters):
@@ -181,7 +207,7 @@ def resolve(
 
 
 def _settle_collision(every: list[DesiredParameter]) -> DesiredParameter:
-    """One address for one source: where several land on it, none is right."""
+    """Return the only source parameter of an address; a parameter with a problem where several map to it."""
     placed = [one for one in every if not one.skip and not one.chained] or every
     if len(placed) == 1:
         return placed[0]
@@ -194,7 +220,7 @@ def _settle_collision(every: list[DesiredParameter]) -> DesiredParameter:
 
 
 def _tags(replication: Replication, tags: Tags) -> Tags:
-    """The tags to be there, sorted; the source's own mapping where they are just those."""
+    """Return the tags of the replica, sorted; the mapping of the source itself if it is equal, for memory."""
     kept = {key: value for key, value in tags.items() if replication.replicates_tag(key)}
     wanted = dict(sorted({**kept, **dict(replication.add_tags)}.items()))
     return tags if list(wanted.items()) == list(tags.items()) else wanted
@@ -225,11 +251,11 @@ def _key(
     source: Listing,
     live: Listing,
 ) -> tuple[str | None, tuple[Problem, ...]]:
-    """The key to send, and what is wrong with it; one subject a key, so that it is one finding."""
+    """Return the key to send, and its problems. All problems of one key have one subject, for one finding."""
     if not parameter.is_secret:
         return None, ()
     reference = parameter.key_id or MANAGED_KEY
-    if source_ring.trouble and not _needs_no_look(replication, target, reference):
+    if source_ring.trouble and not _is_known_by_name(replication, target, reference):
         reason = (
             f"which key {reference} is could not be asked in {source.place}, and so not what takes its place"
             f" in {target.name}: run again, or map it by that very name"
@@ -253,7 +279,7 @@ def _key(
 
 
 def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Problem, ...]:
-    """What AWS would refuse about a name in that place (aws-facts B6)."""
+    """Return the problem of a name that AWS refuses in that place (aws-facts B6)."""
     fault = ""
     levels = canonical(name)[1:].split("/")
     if not _NAME.fullmatch(name):
@@ -270,7 +296,7 @@ def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Probl
 
 
 def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]:
-    """An Expiration that is already past would delete the replica at once, or be refused (B4)."""
+    """Return the problem of a past Expiration: AWS would delete the replica, or refuse it (aws-facts B4)."""
     moment = parameter.expiration
     if moment is None or moment > now:
         return ()
@@ -279,7 +305,7 @@ def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]
 
 
 def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
-    """Texts that are not Unicode: AWS could not be sent what it is said to hold."""
+    """Return the problem of texts with lone surrogates, which a request cannot contain."""
     broken = [one.name for one in COPIED if not is_unicode("".join(one.of(parameter)))]
     broken += [] if all(map(is_unicode, (*wanted.keys(), *wanted.values()))) else ["tags"]
     if not broken:
@@ -290,7 +316,7 @@ def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
 
 
 def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:
-    """Our own tags need room beside the source's (50 in all)."""
+    """Return the problem of a source with so many tags that the ownership tags have no room."""
     ours = 2 + (canonical(source_name) != canonical(address) and len(source_name) <= TAG_VALUE_LIMIT)
     if len(wanted) + ours <= TAG_LIMIT:
         return ()

@@ -1,6 +1,6 @@
-"""One value + the rules -> the value that a target gets, and what may be kept of it.
+"""One value + its rewrites -> the value of the target, and the facts that are kept of it.
 
-Used by `observe` (to compare) and by `apply` (to write), so that what is compared is what is written.
+`observe` (to compare) and `apply` (to write) both use it, so that the compared value is the written one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ssm_reconcile.model import SECURE, STRING_LIST, Reading, RegionTie, SealedT
 from ssm_reconcile.secret_detection import value_looks_secret
 
 EXCERPT = 200
-"""How many characters of a plain value are kept to be shown."""
+"""The characters of a plain value that are kept to be shown."""
 DIGEST_BYTES = 16
-"""Of a digest with a random key of this run: enough, and there is one for each value of each place."""
+"""The size of the digest of a value. Its key is random and of this run only."""
 PATTERN_MEMORY = 1 << 20
-"""Bytes that one compiled pattern may take; a pattern that needs more is not judged."""
+"""The most bytes of one compiled pattern; a pattern that needs more is not evaluated."""
 _AMBIGUOUS = re.compile(r"\(\?[A-Za-z-]*U|&&|\[[^\]]*\[")
-"""Syntax that RE2 compiles with another meaning than Java: the flag U, and sets inside of sets."""
+"""Syntax that means something else in RE2 than in Java: the flag U, and nested sets."""
 
 
 def shape(text: SealedText, substitutions: Iterable[Substitution]) -> SealedText:
-    """The value with every rewrite applied: literal text, all its occurrences."""
+    """Return the value with all rewrites applied. A rewrite replaces every occurrence of a literal text."""
     shaped = text.reveal()
     for change in substitutions:
         shaped = shaped.replace(change.old, change.new)
@@ -34,10 +34,9 @@ def shape(text: SealedText, substitutions: Iterable[Substitution]) -> SealedText
 
 
 def normalize_value(text: str, kind: str) -> str:
-    """The form in which values are compared.
+    """Return a value as it is compared: a StringList without spaces around its commas.
 
-    AWS returns a StringList with no spaces around its commas, whatever was written (aws-facts B10),
-    so they make no difference; everything else is compared byte for byte.
+    AWS removes these spaces on write (aws-facts B10). All other text is compared byte for byte.
     """
     if kind != STRING_LIST:
         return text
@@ -45,23 +44,35 @@ def normalize_value(text: str, kind: str) -> str:
 
 
 def digest_value(text: SealedText, kind: str, key: bytes) -> bytes:
-    """A keyed digest: tells within one run whether two values are equal, and nothing to anybody else."""
+    """Return a keyed digest, by which two values of one run can be compared.
+
+    Args:
+        text: The value.
+        kind: The type of the parameter.
+        key: A random key of this run. Without it, the digest reveals nothing.
+    """
     return hashlib.blake2b(
         utf8(normalize_value(text.reveal(), kind)), key=key, digest_size=DIGEST_BYTES
     ).digest()
 
 
 def utf8_size(text: str) -> int:
-    """Bytes of UTF-8. Half a character (a lone surrogate) counts as three."""
+    """Return the number of bytes in UTF-8. A lone surrogate counts as three."""
     return len(utf8(text))
 
 
 def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: str = "") -> bool | None:
-    """Whether AWS accepts a rewritten value under an AllowedPattern; None where this is not known.
+    """Return whether AWS accepts a rewritten value under an AllowedPattern; None if this is unknown.
 
-    The engine of AWS and its anchoring are not known (aws-facts B10). A reading of the pattern counts
-    only where it accepts `before`, the value that the source holds. The result is True or False where
-    all such readings agree.
+    The regular expression engine of AWS and its anchoring are unknown (aws-facts B10). An interpretation of
+    the pattern counts only if it accepts `before`, which AWS has accepted at the source. The result is
+    known if all such interpretations agree.
+
+    Args:
+        pattern: The AllowedPattern; empty for none.
+        before: The value of the source.
+        after: The value after its rewrites.
+        kind: The type of the parameter.
     """
     old, new = before.reveal(), after.reveal()
     if not pattern or old == new:
@@ -76,10 +87,10 @@ def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: s
 
 
 def _readings(pattern: str, kind: str) -> list[Callable[[str], bool]]:
-    """The ways in which AWS may read a pattern: whole or partial, the value or each item of a list.
+    """Return the interpretations of a pattern: a whole or partial match, of the value or of each list item.
 
-    Empty where RE2 cannot compile the pattern. RE2 runs in linear time and within `PATTERN_MEMORY`, so
-    that no pattern holds a run up and no verdict depends on the speed of the machine.
+    Empty if RE2 cannot compile the pattern. RE2 runs in linear time and within `PATTERN_MEMORY`, so no
+    pattern blocks a run, and no result depends on the speed of the machine.
     """
     import re2  # here: `--help` and `validate` do not need it
 
@@ -107,9 +118,9 @@ def _readings(pattern: str, kind: str) -> list[Callable[[str], bool]]:
 
 
 def is_invalid_rewrite(before: SealedText, after: SealedText) -> bool:
-    """Whether a rewrite made of a value what AWS refuses: nothing at all, or a `{{ }}` (aws-facts B10).
+    """Whether a rewrite made a value that AWS refuses: an empty one, or one with `{{ }}` (aws-facts B10).
 
-    What the source holds AWS has taken; a rewrite is not blamed for what was in there before.
+    A value that has `{{ }}` at the source was accepted by AWS, so the rewrite is not the cause.
     """
     return _refused(after.reveal()) and not _refused(before.reveal())
 
@@ -130,10 +141,18 @@ def read(
     lifted: bool = False,
     region: str = "",
 ) -> Reading:
-    """What is kept of one value. `show`: its name and place allow its beginning to be seen.
+    """Return the facts that are kept of one value.
 
-    A value that arrives as a SecureString is never shown, whatever its listing said a moment ago. One that
-    looks like a secret is not shown either, unless `lifted`. `region` is searched for in a plain value.
+    A value that is read as a SecureString is never shown, even if its listing had another type.
+
+    Args:
+        value: The value as it was read.
+        substitutions: The rewrites of the value.
+        key: The key of the digest.
+        show: Whether the name of the parameter allows the value to be shown.
+        pattern: The AllowedPattern that a rewritten value must match.
+        lifted: Whether the value may be shown although it has the form of a secret.
+        region: A region to which references are searched in a plain value; empty for no search.
     """
     plain = value.type != SECURE
     shaped = shape(value.text, substitutions)
@@ -170,7 +189,7 @@ _GENERATED = (
 
 
 def region_tie(text: str, region: str) -> RegionTie | None:
-    """Return what ties a plain value to the region that it was read from; None when nothing does."""
+    """Return the reference of a plain value to the region that it was read from; None without one."""
     if _ID.search(text):
         return RegionTie.ID
     if region not in text.lower():
@@ -182,9 +201,14 @@ def region_tie(text: str, region: str) -> RegionTie | None:
 
 
 def remaining_tie(before: str, after: str, region: str) -> RegionTie | None:
-    """Return what still ties a value to its region after the rewrites; None when nothing does.
+    """Return the reference to a region that the rewrites did not change; None without one.
 
-    Only what the rewrites left as it was counts. The bare name of a region is not a tie here.
+    The name of a region alone, outside of an ARN or a host name, does not count.
+
+    Args:
+        before: The value of the source.
+        after: The value after its rewrites.
+        region: The region of the source.
     """
     if any(found[0] in before for found in _ID.finditer(after)):
         return RegionTie.ID

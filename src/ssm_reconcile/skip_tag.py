@@ -1,4 +1,4 @@
-"""The opt-out tag of a spec and the tags of a parameter -> whether the parameter is opted out, or may be."""
+"""The skip tag of a spec + the tags of a parameter -> whether the parameter is opted out, or may be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssm_reconcile.model import Problem, ProblemKind
 
 
 class SkipMode(StrEnum):
-    """When the skip_sync tag counts: whatever its value, for some values, or for named targets."""
+    """The values with which the skip tag counts: any value, some values, or the names of targets."""
 
     ANY = "any"
     LISTED = "listed"
@@ -20,7 +20,7 @@ class SkipMode(StrEnum):
 
 
 class OnSkip(StrEnum):
-    """What becomes of replicas that were made before the skip_sync tag came."""
+    """The action on replicas whose source received the skip tag later."""
 
     KEEP = "keep"
     DELETE = "delete"
@@ -28,20 +28,20 @@ class OnSkip(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SkipSync:
-    """The opt-out tag. On by default, as in the design this tool grew from."""
+    """The tag that opts a parameter out of replication. Active by default."""
 
     tag: str = "skip_sync"
     mode: SkipMode = SkipMode.ANY
     values: tuple[str, ...] = ()
     replicas: OnSkip = OnSkip.KEEP
     ignore: tuple[str, ...] = ()
-    """Tag keys that look like `tag` and have another meaning."""
+    """Tag keys that resemble `tag` and have another meaning."""
 
     def applies(self, tags: Mapping[str, str], target: str) -> bool:
-        """Whether a parameter with these tags is opted out of that target.
+        """Whether a parameter with these tags is opted out of a target.
 
         In mode `targets` the tag's value lists target names, separated by `:`, `,` or spaces
-        (`us-east-2:dr-eu`); SSM tag values allow no comma, so `:` is the usual one.
+        (`us-east-2:dr-eu`). `:` is the usual separator, because SSM allows no comma in tag values.
         """
         value = tags.get(self.tag)
         if value is None:
@@ -55,7 +55,7 @@ class SkipSync:
     def near_misses(self, tags: Iterable[str]) -> tuple[str, ...]:
         """Return the tag keys that equal the skip tag except for case and separators, sorted.
 
-        Such a key is more often a mistyped opt-out than a tag of its own. `ignore` lists the exceptions.
+        Such a key is more often a mistyped skip tag than another tag. `ignore` lists the exceptions.
         """
         wanted = _bare(self.tag)
         return tuple(
@@ -86,7 +86,11 @@ class SkipSync:
     ) -> tuple[Problem, ...]:
         """Return the reasons to withhold a parameter whose opt-out tag may be mistyped.
 
-        `live`: the carrier is the parameter in the target, where the tag does not belong.
+        Args:
+            tags: The tags of the parameter.
+            target: The name of the target.
+            carrier: The parameter, as messages name it.
+            live: Whether it is the parameter in the target, where the tag does not belong.
         """
         found = []
         if keys := self.near_misses(tags):
@@ -106,7 +110,7 @@ class SkipSync:
 
 
 _ITEMS = re.compile(r"[:,;/|+=\s]+")
-"""Separators of target names, also those that the tag does not take."""
+"""Separators of target names, also those that SSM does not allow in a tag."""
 
 
 @lru_cache(maxsize=4096)
