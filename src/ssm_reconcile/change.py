@@ -381,7 +381,9 @@ def _millis(moment: datetime | None) -> int | None:
 
 def outside_change_reason(writer: str) -> str:
     """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
-    return f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'somebody else'}"
+    return (
+        f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'an unknown identity'}"
+    )
 
 
 def sort_by_danger(changes: Iterable[Change]) -> list[Change]:

@@ -218,7 +218,7 @@ class Reading:
         rewritten: Whether a rewrite changed the value.
         fits_standard: Whether the value has at most 4,096 bytes.
         fits_advanced: Whether the value has at most 8,192 bytes.
-        fits_pattern: Whether the AllowedPattern accepts the rewritten value, as far as this is known.
+        fits_pattern: Whether the AllowedPattern accepts the rewritten value; true if unknown.
         is_invalid_rewrite: Whether a rewrite made a value that AWS refuses.
         looks_secret: Whether the value is hidden because it has the form of a secret.
         tie: A reference to the source's region that no rewrite changes.

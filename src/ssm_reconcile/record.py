@@ -59,7 +59,7 @@ _TYPES = {digit: kind for kind, digit in _TYPE_DIGITS.items()}
 
 
 class Origin(StrEnum):
-    """How a parameter became a replica: it was created as one, or existed before and was adopted."""
+    """The origin of a replica: it was created as one, or existed before and was adopted."""
 
     CREATED = "created"
     ADOPTED = "adopted"
@@ -270,7 +270,7 @@ def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
 
     An owner tag with an unreadable record means `FREE` if the owner is this replication (an adoption then
     writes a new record) and `FOREIGN` otherwise: a later version may write records that this one cannot
-    read. A parameter of a CloudFormation stack that is no replica of any owner belongs to the stack.
+    read. A parameter of a CloudFormation stack that has no owner's record belongs to the stack.
 
     Args:
         tags: The tags of the parameter.

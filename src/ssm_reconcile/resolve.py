@@ -8,7 +8,7 @@ the row `invalid`.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ssm_reconcile.attributes import COPIED
@@ -144,6 +144,19 @@ def _same_key(arn: str, place: Place) -> str:
     return f"arn:{partition}:kms:{place.region}:{account}:{rest}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The arguments of `resolve`."""
+
+    replication: Replication
+    target: Target
+    source: Listing
+    live: Listing
+    source_ring: Keyring
+    target_ring: Keyring
+    now: datetime
+
+
 def resolve(
     replication: Replication,
     target: Target,
@@ -165,45 +178,47 @@ def resolve(
         target_ring: The keys of the target.
         now: The time, timezone-aware: Expiration policies before it are problems.
     """
+    route = _Route(replication, target, source, live, source_ring, target_ring, now)
     found: dict[str, list[DesiredParameter]] = {}
-    rules = {id(glob): str(glob) for glob in replication.include}
+    rules = {id(glob): str(glob) for glob in replication.include}  # one text for all parameters of a rule
     for name in sorted(source.parameters):
         parameter = source.parameters[name]
         rule = replication.rule_for(parameter.name, parameter.type)
-        if rule is None:
-            continue
-        address = replication.address(parameter.name, source.place, live.place, target.name)
-        tags = source.tags_of(name)
-        wanted = _tags(replication, tags)
-        key, key_problems = _key(replication, target, parameter, source_ring, target_ring, source, live)
-        substitutions = _substitutions(replication, target, parameter, source.place, live.place)
-        found.setdefault(canonical(address), []).append(
-            DesiredParameter(
-                name=address,
-                source=parameter,
-                tags=wanted,
-                tier=_TIERS.get(target.tier, parameter.tier),
-                key_id=key,
-                key_identity=None if key is None else target_ring.identity(key),
-                substitutions=substitutions,
-                hidden=parameter.is_secret or any(map(replication.hides, {parameter.name, address})),
-                skip=replication.skip_sync.applies(tags, target.name),
-                chained=is_replica(tags, source.arn(name)),
-                rule=rules[id(rule)],
-                problems=(
-                    *key_problems,
-                    *_name_problems(parameter, address, live.place),
-                    *_policy_problems(parameter, now),
-                    *_tag_problems(wanted, parameter.name, address),
-                    *_text_problems(parameter, wanted),
-                    *replication.skip_sync.problems(
-                        tags, target.name, f"its source in {source.place}", live=False
-                    ),
-                ),
-                warnings=_warnings(parameter, live.place),
-            )
-        )
+        if rule is not None:
+            desired = _desired(route, parameter, rules[id(rule)])
+            found.setdefault(canonical(desired.name), []).append(desired)
     return {address: _settle_collision(every) for address, every in sorted(found.items())}
+
+
+def _desired(route: _Route, parameter: Parameter, rule: str) -> DesiredParameter:
+    replication, target, source, place = route.replication, route.target, route.source, route.live.place
+    address = replication.address(parameter.name, source.place, place, target.name)
+    name = canonical(parameter.name)
+    tags = source.tags_of(name)
+    wanted = _tags(replication, tags)
+    key, key_problems = _key(route, parameter)
+    return DesiredParameter(
+        name=address,
+        source=parameter,
+        tags=wanted,
+        tier=_TIERS.get(target.tier, parameter.tier),
+        key_id=key,
+        key_identity=None if key is None else route.target_ring.identity(key),
+        substitutions=_substitutions(replication, target, parameter, source.place, place),
+        hidden=parameter.is_secret or any(map(replication.hides, {parameter.name, address})),
+        skip=replication.skip_sync.applies(tags, target.name),
+        chained=is_replica(tags, source.arn(name)),
+        rule=rule,
+        problems=(
+            *key_problems,
+            *_name_problems(parameter, address, place),
+            *_policy_problems(parameter, route.now),
+            *_tag_problems(wanted, parameter.name, address),
+            *_text_problems(parameter, wanted),
+            *replication.skip_sync.problems(tags, target.name, f"its source in {source.place}", live=False),
+        ),
+        warnings=_warnings(parameter, place),
+    )
 
 
 def _settle_collision(every: list[DesiredParameter]) -> DesiredParameter:
@@ -242,39 +257,33 @@ _STATES = {
 }
 
 
-def _key(
-    replication: Replication,
-    target: Target,
-    parameter: Parameter,
-    source_ring: Keyring,
-    target_ring: Keyring,
-    source: Listing,
-    live: Listing,
-) -> tuple[str | None, tuple[Problem, ...]]:
+def _key(route: _Route, parameter: Parameter) -> tuple[str | None, tuple[Problem, ...]]:
     """Return the key to send, and its problems. All problems of one key have one subject, for one finding."""
     if not parameter.is_secret:
         return None, ()
     reference = parameter.key_id or MANAGED_KEY
-    if source_ring.trouble and not _is_known_by_name(replication, target, reference):
+    if route.source_ring.trouble and not _is_known_by_name(route.replication, route.target, reference):
         reason = (
-            f"which key {reference} is could not be asked in {source.place}, and so not what takes its place"
-            f" in {target.name}: run again, or map it by that very name"
+            f"KMS in {route.source.place} did not resolve the key {reference}, so its key in"
+            f" {route.target.name} is unknown: run again, or map this very reference in `kms`"
         )
         return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
-    key = choose_key(replication, target, parameter, source_ring, source.place, live.place)
+    source, place = route.source.place, route.live.place
+    key = choose_key(route.replication, route.target, parameter, route.source_ring, source, place)
     if key is None:
-        name = source_ring.name(reference)
+        name = route.source_ring.name(reference)
         reason = (
-            f"no KMS key is mapped for {name} in {target.name}:"
-            f" add it to `kms` (source: {name}, targets: {target.name}) or give the target a `default`"
+            f"no KMS key is mapped for {name} in {route.target.name}:"
+            f" add it to `kms` (source: {name}, targets: {route.target.name}) or give the target a `default`"
         )
         return None, (Problem(ProblemKind.KEY, reason, subject=name),)
-    known = target_ring.keys.get(key)
+    known = route.target_ring.keys.get(key)
     fault = _STATES.get(known.state) if known is not None else None
     if fault is None:
         return key, ()
-    name = target_ring.name(key)
-    reason = f"the KMS key {name} {fault} in {target.name} ({live.place}): mend the key or map another one"
+    name = route.target_ring.name(key)
+    where = f"{route.target.name} ({route.live.place})"
+    reason = f"the KMS key {name} {fault} in {where}: fix the key or map another one"
     return key, (Problem(ProblemKind.KEY, reason, subject=name),)
 
 

@@ -261,7 +261,7 @@ def _copied_findings(context: TargetContext, desired: Mapping[str, DesiredParame
         if _is_in_run(context, address):
             message = (
                 f"{address} carries our owner tag and a record that was written for another parameter:"
-                " somebody copied the tags. It is left alone; remove the ssm-reconcile:* tags from it."
+                " the tags were copied. It is not changed; remove the ssm-reconcile:* tags from it."
             )
             where = f"{context.target.name} {address}"
             yield Finding(Severity.WARNING, "copied-tags", message, where)

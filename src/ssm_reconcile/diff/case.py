@@ -325,7 +325,7 @@ def _with_tier(
 
 
 def _match_values(case: Case, *, unproven: bool) -> ValueMatch:
-    """Return whether the source value equals the live value, as far as versions or readings show it."""
+    """Return whether the source value equals the live value, by versions or by readings."""
     context = case.context
     if case.live is None or unproven:
         return ValueMatch.UNKNOWN
@@ -364,10 +364,10 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
         reason = "its value holds half a character (a lone surrogate): write the source's value again"
         problems.append(Problem(ProblemKind.NOT_UNICODE, reason))
     if reading is not None and not reading.fits_pattern:
-        reason = "its rewritten value does not match its AllowedPattern: mend the rewrite or the pattern"
+        reason = "its rewritten value does not match its AllowedPattern: fix the rewrite or the pattern"
         problems.append(Problem(ProblemKind.REWRITE, reason))
     if reading is not None and reading.is_invalid_rewrite:
-        reason = "its rewritten value is empty or holds a {{ }}, which AWS does not take: mend the rewrite"
+        reason = "its rewritten value is empty or holds a {{ }}, which AWS refuses: fix the rewrite"
         problems.append(Problem(ProblemKind.REWRITE, reason))
     return tuple(problems)
 
@@ -387,6 +387,6 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     if not staying or len(staying) + len(wanted.tags) + ours <= TAG_LIMIT:
         return ()
     reason = (
-        f"with the {len(staying)} tags that stay on it there is no room for its tags and ours ({TAG_LIMIT})"
+        f"the {len(staying)} tags that stay on it leave too little room for its tags and ours ({TAG_LIMIT})"
     )
     return (Problem(ProblemKind.TAGS, reason),)
