@@ -37,6 +37,10 @@ class SkipSync:
     ignore: tuple[str, ...] = ()
     """Tag keys that resemble `tag` and have another meaning."""
 
+    def is_key(self, key: str) -> bool:
+        """Whether a tag key is that of the skip tag. Letters match exactly."""
+        return key == self.tag
+
     def applies(self, tags: Mapping[str, str], target: str) -> bool:
         """Whether a parameter with these tags is opted out of a target.
 
@@ -62,7 +66,7 @@ class SkipSync:
             sorted(
                 key
                 for key in tags
-                if key != self.tag and wanted and _bare(key) == wanted and key not in self.ignore
+                if not self.is_key(key) and wanted and _bare(key) == wanted and key not in self.ignore
             )
         )
 

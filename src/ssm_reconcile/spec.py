@@ -310,7 +310,7 @@ class Replication:
         Tags of AWS cannot be written, tags of ssm-reconcile hold the record, and the skip tag is about the
         parameter that has it.
         """
-        if key.startswith(("aws:", PREFIX)) or key == self.skip_sync.tag:
+        if key.startswith(("aws:", PREFIX)) or self.skip_sync.is_key(key):
             return False
         if self.add_tags and any(key == added for added, _ in self.add_tags):
             return True

@@ -130,6 +130,16 @@ def test_another_account_is_another_place() -> None:
     assert codes(one, document("b", WEST, "/x/**")) == []
 
 
+def test_two_places_of_one_region_may_be_in_common() -> None:
+    both = (
+        "{region: us-east-2, name: a}",
+        "{region: us-east-2, name: b, role_arn: 'arn:aws:iam::210987654321:role/r'}",
+    )
+    one = document("a", EAST, "/x/**").replace("{region: us-east-2}", ", ".join(both))
+    other = document("b", "eu-west-1 > us-east-2", "/x/*").replace("{region: us-east-2}", ", ".join(both))
+    assert [code for code, _ in codes(one, other)] == ["targets-overlap"]
+
+
 def test_the_valid_parts_of_a_document_with_errors_are_compared() -> None:
     found = codes(document("a", EAST, "/x/**"), document("a", EAST, "/y", "adopt: nver"))
     assert found == [("duplicate-name", "spec.yaml:9:7"), ("unknown-value", "spec.yaml:14:8")]

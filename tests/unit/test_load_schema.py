@@ -65,7 +65,7 @@ YAML = {
     "a tag": (plus("x-a: §!!python/object:os.system x"), "yaml-tag", "no YAML tags"),
     "a tag of the standard": (plus("x-a: §!!str 1"), "yaml-tag", "in quotes"),
     "a tag on a mapping": (plus("x-a: §!thing {}"), "yaml-tag", "`!thing`"),
-    "an alias of nothing": (plus("x-a: §*b"), "unknown-alias", "no anchor &b before"),
+    "an alias of nothing": (plus("x-a: §*b"), "unknown-alias", "the anchor &b is missing before"),
     "an alias of itself": (plus("x-a: &b [§*b]"), "recursive-alias", "inside its own anchor"),
     "an anchor of another document": (
         "---\na: &b 1\n---\nc: §*b",

@@ -162,7 +162,7 @@ _phase("event", "Permissions for a run by event: those of `apply`, without `deta
 @click.option(
     "--partition", metavar="NAME",
     help="The partition of the role, such as aws-cn or aws-eusc. Default: that of the spec's source region;"
-    " `aws` when there is no spec.",
+    " without a spec `aws`.",
 )  # fmt: skip
 @options.spec_argument
 @options.name_option
@@ -208,7 +208,7 @@ def _partition(partition: str | None, specs: tuple[str, ...], name: str | None) 
     if partition is not None:
         known = [one.name for one in partitions()]
         if partition not in known:
-            raise click.UsageError(f"there is no partition {partition!r}: write one of {', '.join(known)}.")
+            raise click.UsageError(f"no partition is named {partition!r}: write one of {', '.join(known)}.")
         return partition
     if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
         return partition_for(())

@@ -31,7 +31,7 @@ from ssm_reconcile.skip_tag import SkipMode, SkipSync
 from ssm_reconcile.spec import AdoptMode, Glob, Replication
 from ssm_reconcile.wording import counted
 
-SKIP_TAG = "skip_sync"
+SKIP_TAG = SkipSync().tag
 MOST_PATTERNS = 150
 """Patterns for one reason; a spec holds 200 rewrites and 1,000 excludes, and a person has to read them."""
 MOST_OFFERED = 12

@@ -146,7 +146,7 @@ def _file(path: str, findings: SpecFindings) -> SpecText | None:
             if path.endswith(".json")
             else "check the path, or write a first spec with `ssm-reconcile init`"
         )
-        findings.error(Where(name), "file-not-found", f"there is no such file: {what}")
+        findings.error(Where(name), "file-not-found", f"the file does not exist: {what}")
         return None
     except (OSError, ValueError) as error:
         _unreadable(path, error, findings)

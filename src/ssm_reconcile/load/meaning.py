@@ -119,13 +119,12 @@ def _check_skip_sync(view: NodeView, targets: Iterable[PlaceSpec], findings: Spe
 
 def _check_ignored_keys(view: NodeView, findings: SpecFindings) -> None:
     """Warn of ignored keys without effect: the skip tag itself, and keys that do not resemble it."""
-    tag = view.at("skip_sync", "tag").text or SkipSync().tag
+    skip = SkipSync(view.at("skip_sync", "tag").text or SkipSync().tag)
     for key in view.at("skip_sync", "ignore").texts():
-        if SkipSync(tag).near_misses([key.text]):
+        if skip.near_misses([key.text]):
             continue
-        what = (
-            "is the skip tag itself" if key.text == tag else f"does not resemble the skip tag {quoted(tag)}"
-        )
+        is_key = skip.is_key(key.text)
+        what = "is the skip tag itself" if is_key else f"does not resemble the skip tag {quoted(skip.tag)}"
         message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
         findings.warn(key.where, "skip-ignore-without-effect", message)
 
@@ -193,8 +192,8 @@ def _check_tags(view: NodeView, findings: SpecFindings) -> None:
             _is_tag_text(value.text_node, "the tag value", findings)
         if not _is_tag_text(key, "the tag key", findings) or _is_reserved(key, findings):
             continue
-        if key.text == skip.tag or skip.near_misses([key.text]):
-            almost = "" if key.text == skip.tag else "almost "
+        if skip.is_key(key.text) or skip.near_misses([key.text]):
+            almost = "" if skip.is_key(key.text) else "almost "
             message = (
                 f"{quoted(key.text)} is {almost}the skip tag and would opt out every replica: write another"
                 " key"
@@ -343,7 +342,7 @@ def _shared(
 ) -> tuple[ScalarNode, ScalarNode] | None:
     """Return two includes that may match the same name, for a type that both replicate.
 
-    None also when there is no comparison left.
+    None also when the limit of comparisons is reached.
     """
     if comparisons.exhausted or not one.types & other.types:
         return None

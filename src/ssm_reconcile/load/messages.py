@@ -109,7 +109,7 @@ def shown(text: str, limit: int = ECHO_LIMIT) -> str:
 
 
 def _is_printable(char: str) -> bool:
-    """Whether a character is no control, format (bidi), surrogate, unassigned or separator character."""
+    """Whether a character is visible: not a control, bidi, surrogate, unassigned or separator character."""
     return char == " " or unicodedata.category(char)[0] not in "CZ"
 
 

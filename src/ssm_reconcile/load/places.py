@@ -214,7 +214,7 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
             if name.text in by_name:
                 _check_key(key.text_node, by_name[name.text], "the target", findings)
             elif all_known:
-                message = f"there is no target `{shown(name.text)}`: {did_you_mean(name.text, by_name)}"
+                message = f"no target has the name `{shown(name.text)}`: {did_you_mean(name.text, by_name)}"
                 findings.error(name.where, "kms-unknown-target", message)
     for one, target in zip(views, targets, strict=True):
         _check_key(one.at("kms", "default").text_node, target, "the target", findings)

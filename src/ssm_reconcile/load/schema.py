@@ -33,10 +33,10 @@ def schema_text(name: str) -> str:
     """Return the JSON Schema `replication`, `plan`, `report` or `doctor`, as it ships.
 
     Raises:
-        UsageError: There is no schema of that name, or it is not installed.
+        UsageError: The name is unknown, or the schema is not installed.
     """
     if name not in SCHEMAS:
-        message = f"there is no schema of that name: write one of {', '.join(SCHEMAS)}"
+        message = f"no schema has that name: write one of {', '.join(SCHEMAS)}"
         raise UsageError(message)
     file = f"{name}.schema.json"
     packaged = resources.files("ssm_reconcile").joinpath("schema", file)
@@ -58,7 +58,7 @@ def replication_schema() -> Schema:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node, or nothing, with accessors that return None where there is no valid value.
+    """A node, or nothing, with accessors that return None for a value that is missing or not valid.
 
     `bad` holds the identities of the nodes that the schema refused: checks of meaning skip them, so that
     one mistake makes one finding.

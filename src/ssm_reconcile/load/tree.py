@@ -297,7 +297,7 @@ class _Tree:
             if name in self.past_anchors
             else f"quote it if it is text: {quoted('*' + name)}; an alias needs &{shown(name)} before it"
         )
-        message = f"there is no anchor &{shown(name)} before *{shown(name)}: {hint}"
+        message = f"the anchor &{shown(name)} is missing before *{shown(name)}: {hint}"
         self.findings.error(where, "unknown-alias", message)
         return ScalarNode("", ScalarKind.NULL, where)
 

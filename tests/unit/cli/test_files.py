@@ -86,7 +86,7 @@ def test_a_saved_report_in_the_place_of_a_spec_is_one_finding(plan: Path, cli: C
 def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: Aws, cli: Cli) -> None:
     told = cli("apply", "nosuch.json")
     assert told.exit_code == 1
-    assert "there is no such file" in told.stderr
+    assert "the file does not exist" in told.stderr
     assert "plan --out nosuch.json" in told.stderr
     assert "terminal" not in told.stderr
 
