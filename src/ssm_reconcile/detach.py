@@ -1,14 +1,13 @@
-"""A target -> its replicas on their own: each owner tag becomes a detached mark, or is given back.
+"""Target -> its replicas detached from their replication, or taken back with `undo`: one owner tag each.
 
     prod@123456789012/us-east-1   ->   detached:prod@123456789012/us-east-1      and back with `undo`
 
-What is needed when the standby region goes live: from then on nothing writes, adopts or deletes there in
-the name of this replication. The record stays, so that the way back is one tag as well. The source is
-not asked for anything, since it may be what is down. Each parameter is confirmed right before its tag is
-written, ends in an outcome, and is left alone when it is done already: a run that was cut short is
-finished by running it again.
+For a failover: no run of this replication writes, adopts or deletes a detached replica. The record stays, so
+one tag is enough to undo it. The source is not read, because it may be the region that failed. Each owner tag
+is read directly before it is written. A replica that is already detached is a success, so an interrupted run
+can be repeated.
 
-Costs a listing by owner tag (N/50 DescribeParameters, twice), then one read and one write a replica.
+Cost: two listings by owner tag (N/50 DescribeParameters each), then one read and one write for each replica.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ from ssm_reconcile.stores.base import Reader, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """What to detach: the replicas of one replication in one target; `undo` takes them back.
+class DetachRequest:
+    """The replicas of one replication in one target, to detach or, with `undo`, to take back.
 
-    `claim` has the owner tags and ids that count as its own. `without_id`: so do replicas without an id.
+    `claim` has the owner tags and ids of the replication. `without_id` includes replicas without an id.
     """
 
     spec: Replication
@@ -55,18 +54,18 @@ class Aim:
     without_id: bool = False
 
     @property
-    def before(self) -> tuple[str, ...]:
-        """The owner tags of what is still to be done."""
+    def owners(self) -> tuple[str, ...]:
+        """The owner tags of replicas that are not yet changed."""
         return tuple(DETACHED + owner for owner in self.claim.owners) if self.undo else self.claim.owners
 
-    def after(self, owner: str) -> str:
-        """What an owner tag becomes."""
+    def new_owner(self, owner: str) -> str:
+        """Return the owner tag that replaces `owner`."""
         return owner.removeprefix(DETACHED) if self.undo else DETACHED + owner
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Handover:
-    """What became of one replica. `reason` says why it was not done."""
+class DetachOutcome:
+    """The result for one replica, with the reason if it was not changed."""
 
     name: str
     result: Result
@@ -74,55 +73,66 @@ class Handover:
     of_another_spec: bool = False
 
 
-class AnotherSpec(ChangeStopped):
-    """A replica of another spec with the same name was left alone."""
+class AnotherSpecStopped(ChangeStopped):
+    """The replica belongs to another spec with the same name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Detachment:
-    """What became of one replication in one target."""
+class DetachReport:
+    """The results for one replication in one target."""
 
     replication: str
     target: str
     place: str
     undo: bool
-    handovers: tuple[Handover, ...]
+    outcomes: tuple[DetachOutcome, ...]
     interrupted: bool = False
 
     @property
     def summary(self) -> dict[str, int]:
-        """Outcomes by result; withheld is what only looks like a replica."""
-        counts = Counter(one.result for one in self.handovers)
+        """The number of replicas by result; parameters with copied tags are `withheld`."""
+        counts = Counter(one.result for one in self.outcomes)
         return {result.value: counts[result] for result in Result}
 
     @property
     def of_another_spec(self) -> int:
-        """Return how many replicas of another spec with the same name were left alone."""
-        return sum(one.of_another_spec for one in self.handovers)
+        """The number of replicas of another spec with the same name; they are not changed."""
+        return sum(one.of_another_spec for one in self.outcomes)
 
     @property
     def exit_code(self) -> int:
-        """130 interrupted, 5 replicas of another spec stay, 3 not all of it was done, 0 done."""
+        """130 interrupted, 5 replicas of another spec remain, 3 incomplete, 0 done."""
         if self.interrupted:
             return 130
         if self.of_another_spec:
             return 5
-        return 0 if all(one.result in {Result.APPLIED, Result.WITHHELD} for one in self.handovers) else 3
+        return 0 if all(one.result in {Result.APPLIED, Result.WITHHELD} for one in self.outcomes) else 3
 
 
-def aim_at(spec: Replication, target: str, places: Places, *, undo: bool, without_id: bool = False) -> Aim:
-    """What `detach` is about; raises StoreError when the target cannot be reached.
+def resolve_request(
+    spec: Replication, target: str, places: Places, *, undo: bool, without_id: bool = False
+) -> DetachRequest:
+    """Return the request for a target of a replication.
 
-    Raises PlaceError when the source cannot be reached either and the spec does not say its account,
-    which is a part of the owner tag.
+    Args:
+        spec: The replication.
+        target: The name of one of its targets.
+        places: The opened places; the source may have failed to open.
+        undo: Take the replicas back.
+        without_id: Include replicas whose record has no id.
+
+    Raises:
+        StoreError: The target cannot be reached.
+        PlaceError: The source cannot be reached, and the spec does not name its account, which is a part of
+            the owner tag.
     """
     one = spec.target(target)
     store = places.store(one.access)
-    return Aim(spec, one, store, spec.claim(_source(spec, one, places)), undo, without_id)
+    return DetachRequest(spec, one, store, spec.claim(_source(spec, one, places)), undo, without_id)
 
 
 def _source(spec: Replication, target: Target, places: Places) -> Place:
-    """The account and region of the source; asked of the source only where it answers."""
+    """Return the account and region of the source, also if the source cannot be reached."""
     access = spec.source.access
     found = places.opened[access]
     if not isinstance(found, StoreError):
@@ -138,104 +148,128 @@ def _source(spec: Replication, target: Target, places: Places) -> Place:
     )
 
 
-def find(reader: Reader, owners: Sequence[str]) -> frozenset[str]:
-    """The canonical names of what carries one of these owner tags. Raises StoreError."""
+def find_replicas(reader: Reader, owners: Sequence[str]) -> frozenset[str]:
+    """Return the canonical names of parameters with one of these owner tags. Raises StoreError."""
     return reader.names_tagged(OWNER, owners)
 
 
 def detach(
-    aim: Aim, names: Iterable[str], clock: Clock, watch: ProgressListener, stop: Stop, parallelism: int
-) -> Detachment:
-    """Detaches those replicas, and what a second listing shows besides; never raises for one of them."""
-    work = Work(*(aim.spec, aim.target, aim.store, aim.store), Run(), clock, stop, SourceTags(aim.store))
-    done: dict[str, Handover] = {}
+    request: DetachRequest,
+    names: Iterable[str],
+    clock: Clock,
+    watch: ProgressListener,
+    stop: Stop,
+    parallelism: int,
+) -> DetachReport:
+    """Detach the replicas, and those that only the second listing shows. One failure does not stop the rest.
+
+    Args:
+        request: The replication and target.
+        names: The canonical names that the first listing returned.
+        clock: The clock for retries.
+        watch: Called with the progress.
+        stop: Set by a signal; the remaining replicas are reported as not attempted.
+        parallelism: The maximum number of replicas at a time.
+    """
+    work = Work(
+        *(request.spec, request.target, request.store, request.store),
+        Run(),
+        clock,
+        stop,
+        SourceTags(request.store),
+    )
+    done: dict[str, DetachOutcome] = {}
     left = frozenset(names)
     while left and not stop.is_set():
         with ThreadPoolExecutor(max_workers=max(1, parallelism)) as pool:
-            for one in pool.map(lambda name: _one(work, aim, name), sorted(left)):
+            for one in pool.map(lambda name: _one(work, request, name), sorted(left)):
                 done[one.name] = one
                 watch(Progress(str(work.place), Phase.WRITING, len(done), max(len(done), len(left))))
-        left = frozenset() if work.failure_reason or stop.is_set() else _again(aim, done)
+        left = frozenset() if work.failure_reason or stop.is_set() else _listed_late(request, done)
     for name in left - done.keys():
-        done[name] = Handover(name, Result.NOT_ATTEMPTED, "the run was stopped")
-    return Detachment(
-        replication=aim.spec.name,
-        target=aim.target.name,
+        done[name] = DetachOutcome(name, Result.NOT_ATTEMPTED, "the run was stopped")
+    return DetachReport(
+        replication=request.spec.name,
+        target=request.target.name,
         place=str(work.place),
-        undo=aim.undo,
-        handovers=tuple(sorted(done.values())),
+        undo=request.undo,
+        outcomes=tuple(sorted(done.values())),
         interrupted=stop.is_set(),
     )
 
 
-def _again(aim: Aim, done: dict[str, Handover]) -> frozenset[str]:
-    """What a listing shows that the one before did not: it was written in between, or listings lagged."""
+def _listed_late(request: DetachRequest, done: dict[str, DetachOutcome]) -> frozenset[str]:
+    """Return the replicas that the first listing did not show: new ones, or because listings lag."""
     try:
-        return find(aim.store, aim.before) - done.keys()
+        return find_replicas(request.store, request.owners) - done.keys()
     except StoreError:
-        return frozenset()  # the first listing was whole; this one was for good measure
+        return frozenset()  # the first listing was complete; this one is a second check
 
 
-def _one(work: Work, aim: Aim, name: str) -> Handover:
-    """One replica: looked at, and its owner tag written, right after."""
+def _one(work: Work, request: DetachRequest, name: str) -> DetachOutcome:
+    """Read the tags of one replica and write its owner tag directly after."""
     if work.stop.is_set() or work.failure_reason:
-        return Handover(name, Result.NOT_ATTEMPTED, work.failure_reason or "the run was stopped")
+        return DetachOutcome(name, Result.NOT_ATTEMPTED, work.failure_reason or "the run was stopped")
     owner = ""
 
     def check() -> None:
         nonlocal owner
         try:
-            tags = aim.store.tags(name)
+            tags = request.store.tags(name)
         except StoreError as failure:
             raise_failed(failure, doing="its ownership could not be confirmed")
-        owner = _confirmed(aim, name, tags)
+        owner = _confirmed(request, name, tags)
 
     def send() -> bool:
-        aim.store.add_tags(name, {OWNER: aim.after(owner)})
+        request.store.add_tags(name, {OWNER: request.new_owner(owner)})
         return True
 
     try:
         attempt(work, CallClass.TAGS, check=check, send=send, recover=lambda: None)
-    except ChangeStopped as end:
-        if end.failure is not None:
-            work.record_failure(end.failure)
-        reason = "" if end.result is Result.APPLIED else end.reason
-        return Handover(name, end.result, reason, isinstance(end, AnotherSpec))
+    except ChangeStopped as stopped:
+        if stopped.failure is not None:
+            work.record_failure(stopped.failure)
+        reason = "" if stopped.result is Result.APPLIED else stopped.reason
+        return DetachOutcome(name, stopped.result, reason, isinstance(stopped, AnotherSpecStopped))
     except StoreError as failure:
-        return Handover(name, Result.FAILED, f"{failure.operation}: {failure.code} - {failure.remedy}")
-    return Handover(name, Result.APPLIED)
+        return DetachOutcome(name, Result.FAILED, f"{failure.operation}: {failure.code} - {failure.remedy}")
+    return DetachOutcome(name, Result.APPLIED)
 
 
-def _confirmed(aim: Aim, name: str, tags: Tags | None) -> str:
-    """The owner tag that is to be changed; ends when it is done already, or not ours to do."""
+def _confirmed(request: DetachRequest, name: str, tags: Tags | None) -> str:
+    """Return the owner tag to change.
+
+    Raises:
+        ChangeStopped: The tag is already changed, or the parameter is not a replica of this replication.
+    """
     if tags is None:
-        raise_stale("it is gone")
+        raise_stale("it no longer exists")
     owner = tags.get(OWNER, "")
-    if owner in {aim.after(one) for one in aim.before}:
-        raise ChangeStopped(Result.APPLIED, "it is done already")
-    if owner not in aim.before:
-        whose = f"is of {detached_from(tags) or owner}" if owner else "is gone"
-        raise_stale(f"its owner tag {whose} by now")
+    if owner in {request.new_owner(one) for one in request.owners}:
+        raise ChangeStopped(Result.APPLIED, "already done")
+    if owner not in request.owners:
+        whose = f"is {detached_from(tags) or owner} now" if owner else "is gone"
+        raise_stale(f"its owner tag {whose}")
     record = record_of(tags)
-    if record is None or not record.is_for(aim.store.place.arn(name)):
+    if record is None or not record.is_for(request.store.place.arn(name)):
         raise_withheld(
-            "its record was written for another parameter: somebody copied the tags, it is no replica"
+            "its record belongs to another parameter: the tags were copied, and it is not a replica"
         )
-    _refuse_another_id(aim, record.id_digest(aim.store.place.arn(name)))
+    _refuse_another_id(request, record.id_digest(request.store.place.arn(name)))
     return owner
 
 
-def _refuse_another_id(aim: Aim, found: str | None) -> None:
-    """End one replica whose record has the id of another spec, or no id while the spec has one."""
-    if found in aim.claim.ids:
+def _refuse_another_id(request: DetachRequest, found: str | None) -> None:
+    """Raise ChangeStopped for a record with the id of another spec, or without an id if the spec has one."""
+    if found in request.claim.ids:
         return
     if found is not None:
         reason = (
             "its record has another id: it is a replica of another spec with the same name."
             " If it is of this spec, list its id in `previous_ids`"
         )
-        raise AnotherSpec(Result.WITHHELD, reason)
-    if not aim.without_id:
+        raise AnotherSpecStopped(Result.WITHHELD, reason)
+    if not request.without_id:
         reason = (
             "its record has no id, and may be of another spec with the same name; --without-id includes it"
         )

@@ -1,4 +1,4 @@
-"""What became of a plan: one outcome for every change, and what remains."""
+"""Report of an apply: one outcome for every change, and the addresses that still differ from the spec."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ssm_reconcile.plan import UNMET, Plan
 
 
 class Result(StrEnum):
-    """What became of one change."""
+    """The result of one change."""
 
     APPLIED = "applied"
     FAILED = "failed"
     STALE = "stale"
-    """We wrote nothing: the world had moved since the plan."""
+    """Nothing was written: the parameter or its source has changed since the plan."""
     WITHHELD = "withheld"
     NOT_ATTEMPTED = "not_attempted"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change. `error` is operation, code and our own sentence, never AWS's."""
+    """The outcome of one change. `error` has operation, error code and remedy, without the message of AWS."""
 
     change: Change
     result: Result
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """One address that does not hold what the spec asks for, and why."""
+    """An address that differs from the spec after the run, with the reason."""
 
     replication: str
     target: str
@@ -44,7 +44,7 @@ class Remaining:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that an apply has to say. Complete even when the run was cut short."""
+    """The report of an apply; complete also for an interrupted run."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
@@ -54,21 +54,21 @@ class Report:
 
     @property
     def summary(self) -> dict[str, int]:
-        """Outcomes by result."""
+        """The number of outcomes by result."""
         counts = Counter(outcome.result for outcome in self.outcomes)
         return {result.value: counts[result] for result in Result}
 
     @property
     def exit_code(self) -> int:
-        """130 interrupted, 5 something withheld, 3 not all that the spec asks for holds, 0 done."""
+        """130 interrupted, 5 a change is withheld, 3 an address differs from the spec, 0 done."""
         summary = self.summary
         if self.interrupted:
             return 130
         if summary["withheld"]:
             return 5
-        asked = self.plan.summary
+        planned = self.plan.summary
         unheld = summary["failed"] + summary["stale"] + summary["not_attempted"]
-        unmet = any(asked[word] for word in UNMET)
+        unmet = any(planned[word] for word in UNMET)
         if unheld or self.remaining or unmet or not self.plan.complete:
             return 3
         return 0

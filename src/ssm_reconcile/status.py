@@ -1,17 +1,17 @@
-"""A plan, or the report of an apply -> how each target is doing, in one word and in counts.
+"""Plan, or report of an apply -> the status of each target, its counts, and the addresses that drift.
 
-word        when (the first that fits)
-unknown     it was not listed to its end
-failed      a change failed, or was not what it had been by then
-conflict    something is there that is not ours, or that it cannot take
-detached    something there lives on its own
-withheld    a guard holds something back
-pending     something is still to be applied
-in_sync     nothing of that: it holds what the spec says
+status      condition (the first that applies)
+unknown     the target was not listed completely
+failed      a change failed
+conflict    a parameter of someone else, or a parameter that the target cannot hold
+detached    a detached replica
+withheld    a guard withholds a change
+pending     a change is not applied yet
+in_sync     none of these: the target equals the spec
 
-`drift_of` lists the addresses of a plan that differ from the spec, for `plan --fail-on-drift`.
-`metrics` is the same in the text format of Prometheus, one gauge a state, for a file that a collector
-picks up. Detached parameters are a count of their own: after a failover they are what one wants to see.
+`find_drift` lists the addresses of a plan that differ from the spec, for `plan --fail-on-drift`. `metrics`
+writes statuses and counts in the text format of Prometheus, for a collector that reads files. Detached
+replicas have a count of their own: it is the number to watch after a failover.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STATES = (
     "skipped",
     "orphaned",
 )
-"""What is counted of a target: each address once."""
+"""Keys of the counts of a target: each address is counted once."""
 _SKIPPED = frozenset({"skipped", "opted_out"})
 _RESULTS = {
     Result.APPLIED: "in_sync",
@@ -49,8 +49,8 @@ _RESULTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """One target of one replication. `counts` by the words of `STATES`."""
+class TargetStatus:
+    """The status of one target of one replication. The keys of `counts` are `STATES`."""
 
     replication: str
     target: str
@@ -59,8 +59,8 @@ class Status:
     counts: dict[str, int]
 
     @property
-    def word(self) -> str:
-        """How it is doing, the worst first."""
+    def status(self) -> str:
+        """The status: the worst that applies."""
         if not self.complete:
             return "unknown"
         counts = self.counts
@@ -71,22 +71,22 @@ class Status:
         return next((word for word in ("detached", "withheld", "pending") if counts[word]), "in_sync")
 
 
-WORDS = ("in_sync", "pending", "withheld", "detached", "conflict", "failed", "unknown")
+STATUSES = ("in_sync", "pending", "withheld", "detached", "conflict", "failed", "unknown")
 
 
-def of_plan(plan: Plan) -> tuple[Status, ...]:
-    """How each target is doing before anything is applied."""
+def plan_statuses(plan: Plan) -> tuple[TargetStatus, ...]:
+    """Return the status of each target before an apply."""
     return _statuses(plan, {})
 
 
-def of_report(report: Report) -> tuple[Status, ...]:
-    """How each target is doing after an apply, as far as its outcomes tell."""
+def report_statuses(report: Report) -> tuple[TargetStatus, ...]:
+    """Return the status of each target after an apply, from its outcomes."""
     return _statuses(report.plan, {one.change.order: one for one in report.outcomes})
 
 
-def _statuses(plan: Plan, outcomes: dict[tuple[str, str, str], Outcome]) -> tuple[Status, ...]:
+def _statuses(plan: Plan, outcomes: dict[tuple[str, str, str], Outcome]) -> tuple[TargetStatus, ...]:
     return tuple(
-        Status(part.name, target.name, target.place, target.complete, _counts(part, target, outcomes))
+        TargetStatus(part.name, target.name, target.place, target.complete, _counts(part, target, outcomes))
         for part in plan.replications
         for target in part.targets
     )
@@ -111,8 +111,8 @@ def _counts(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Drift:
-    """One address of a plan that does not hold what the spec asks for. `state` is its action or count."""
+class DriftedAddress:
+    """An address that differs from the spec. `state` is its action, or the key that counts it."""
 
     replication: str
     target: str
@@ -121,15 +121,15 @@ class Drift:
     reasons: tuple[str, ...] = ()
 
 
-def drift_of(plan: Plan, specs: Iterable[Replication]) -> tuple[Drift, ...]:
-    """Return every change, withheld ones included, and every address that a person has to settle.
+def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress, ...]:
+    """Return every change, withheld ones included, and every address that needs a decision by a person.
 
-    An orphan counts where its spec says `orphans: delete`. What is skipped, opted out, kept out or chained
-    is as the spec wants it. An incomplete place has no addresses: `plan.complete` tells of it.
+    An orphan counts if its spec has `orphans: delete`. Skipped, opted-out, kept-out and chained addresses are
+    as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
     """
     deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
     found = [
-        Drift(
+        DriftedAddress(
             change.replication,
             change.target,
             change.name,
@@ -139,7 +139,7 @@ def drift_of(plan: Plan, specs: Iterable[Replication]) -> tuple[Drift, ...]:
         for change in plan.changes
     ]
     found += [
-        Drift(other.replication, other.target, other.name, _state(other), other.reasons)
+        DriftedAddress(other.replication, other.target, other.name, _state(other), other.reasons)
         for other in plan.others
         if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted)
     ]
@@ -150,8 +150,8 @@ def _state(other: Other) -> str:
     return other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
 
 
-def metrics(statuses: Sequence[Status], now: datetime) -> str:
-    """The text format of Prometheus. `now` is timezone-aware: when it was looked at."""
+def metrics(statuses: Sequence[TargetStatus], now: datetime) -> str:
+    """Return the statuses in the text format of Prometheus. `now` is the time of the plan, timezone-aware."""
     blocks = (
         _gauge(
             "ssm_reconcile_parameters",
@@ -160,29 +160,29 @@ def metrics(statuses: Sequence[Status], now: datetime) -> str:
         ),
         _gauge(
             "ssm_reconcile_target_status",
-            "1 for the word that says how a target is doing, 0 for the others.",
-            ((one, {"status": word}, int(one.word == word)) for one in statuses for word in WORDS),
+            "1 for the status of a target, 0 for the other statuses.",
+            ((one, {"status": name}, int(one.status == name)) for one in statuses for name in STATUSES),
         ),
         _gauge(
             "ssm_reconcile_target_complete",
-            "Whether a target could be listed to its end.",
+            "Whether a target was listed completely.",
             ((one, {}, int(one.complete)) for one in statuses),
         ),
         _gauge(
             "ssm_reconcile_last_look_timestamp_seconds",
-            "When a target was looked at last, in seconds since 1970.",
+            "Time of the last plan of a target, in seconds since 1970.",
             ((one, {}, round(now.timestamp())) for one in statuses),
         ),
     )
     return "".join(blocks)
 
 
-def _gauge(name: str, help_text: str, samples: Iterable[tuple[Status, dict[str, str], int]]) -> str:
+def _gauge(name: str, help_text: str, samples: Iterable[tuple[TargetStatus, dict[str, str], int]]) -> str:
     lines = [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
     for one, labels, value in samples:
         named = {"replication": one.replication, "target": one.target, "place": one.place, **labels}
-        told = ",".join(f'{key}="{_escaped(text)}"' for key, text in named.items())
-        lines.append(f"{name}{{{told}}} {value}")
+        pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in named.items())
+        lines.append(f"{name}{{{pairs}}} {value}")
     return "\n".join(lines) + "\n"
 
 

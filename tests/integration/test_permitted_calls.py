@@ -102,8 +102,10 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
                 ssm.remove_tags_from_resource(ResourceType="Parameter", ResourceId="/prod/url", TagKeys=["a"])
                 ssm.delete_parameter(Name="single")
                 calls[:] = ours
-        aim = detach.aim_at(specs[0], "us-east-2", places, undo=False)
-        detach.detach(aim, detach.find(aim.store, aim.before), clock, unwatched, Never(), 1)
+        request = detach.resolve_request(specs[0], "us-east-2", places, undo=False)
+        detach.detach(
+            request, detach.find_replicas(request.store, request.owners), clock, unwatched, Never(), 1
+        )
     (policy,) = policies(specs, PolicyPhase.APPLY)
     assert policy.identity == DEFAULT
     document = policy.document()

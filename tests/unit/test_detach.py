@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile import detach
 from ssm_reconcile.change import Row
-from ssm_reconcile.detach import Detachment
+from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble
 from ssm_reconcile.model import Access
 from ssm_reconcile.places import Places
@@ -31,14 +31,14 @@ def staged(*names: str) -> Stage:
     return stage
 
 
-def done(stage: Stage, *, undo: bool = False) -> Detachment:
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=undo)
-    found = detach.find(aim.store, aim.before)
-    return detach.detach(aim, found, stage.clock, unwatched, stage.stop, 2)
+def done(stage: Stage, *, undo: bool = False) -> DetachReport:
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=undo)
+    found = detach.find_replicas(request.store, request.owners)
+    return detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)
 
 
-def results(detachment: Detachment) -> dict[str, str]:
-    return {one.name: one.result.value for one in detachment.handovers}
+def results(detachment: DetachReport) -> dict[str, str]:
+    return {one.name: one.result.value for one in detachment.outcomes}
 
 
 def owners(stage: Stage) -> dict[str, str]:
@@ -81,7 +81,7 @@ def test_a_second_run_finds_nothing_to_do() -> None:
     done(stage)
     stage.world.traffic.forget()
     again = done(stage)
-    assert again.handovers == ()
+    assert again.outcomes == ()
     assert again.exit_code == 0
     assert stage.world.traffic.writes() == []
 
@@ -100,10 +100,10 @@ def calls(stage: Stage, operation: str) -> list[tuple[str, ...]]:
     return [call.names for call in stage.world.calls if call.operation == operation]
 
 
-def detached(stage: Stage, names: tuple[str, ...]) -> Detachment:
+def detached(stage: Stage, names: tuple[str, ...]) -> DetachReport:
     """One after the other, so that what was learnt from one is known to the next."""
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    return detach.detach(aim, names, stage.clock, unwatched, stage.stop, 1)
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    return detach.detach(request, names, stage.clock, unwatched, stage.stop, 1)
 
 
 @pytest.mark.parametrize("operation", ["AddTagsToResource", "ListTagsForResource"])
@@ -112,7 +112,7 @@ def test_without_credentials_nothing_more_is_tried_and_the_reason_is_said(operat
     stage.world.faults = at_call(operation, refused(Trouble.CREDENTIALS))
     told = detached(stage, NAMES)
     assert results(told) == {"/p/a": "failed", "/p/b": "not_attempted", "/p/c": "not_attempted"}
-    assert [operation in one.reason for one in told.handovers] == [True, True, True]
+    assert [operation in one.reason for one in told.outcomes] == [True, True, True]
     assert calls(stage, operation) == [("/p/a",)]
     assert told.exit_code == 3
 
@@ -127,7 +127,7 @@ def test_a_region_that_does_not_answer_three_times_is_given_up(operation: str, t
     stage.world.faults = at_call(operation, refused(Trouble.UNREACHABLE))
     told = detached(stage, names)
     assert list(results(told).values()) == ["failed"] * tried + ["not_attempted"] * (5 - tried)
-    assert all("cannot be reached" in one.reason for one in told.handovers[tried:])
+    assert all("cannot be reached" in one.reason for one in told.outcomes[tried:])
     assert len(calls(stage, operation)) == 3
 
 
@@ -135,7 +135,7 @@ def test_what_was_done_already_is_applied_and_has_no_reason() -> None:
     stage = staged()
     stage.world.tag(stage.there, "/p/b", {OWNER: f"detached:{OWNED_BY}"})
     told = detached(stage, NAMES)
-    assert [(one.result.value, one.reason) for one in told.handovers] == [("applied", "")] * 3
+    assert [(one.result.value, one.reason) for one in told.outcomes] == [("applied", "")] * 3
     assert calls(stage, "AddTagsToResource") == [("/p/a",), ("/p/c",)]
 
 
@@ -149,11 +149,11 @@ def test_a_lost_answer_is_looked_into(had_effect: bool) -> None:
 
 def test_a_replica_that_vanishes_or_changes_hands_right_before_is_left_alone() -> None:
     stage = staged()
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    found = detach.find(aim.store, aim.before)
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    found = detach.find_replicas(request.store, request.owners)
     stage.world.delete(stage.there, "/p/a")
     stage.world.tag(stage.there, "/p/b", {OWNER: "other@123456789012/us-east-1"})
-    told = detach.detach(aim, found, stage.clock, unwatched, stage.stop, 2)
+    told = detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)
     assert results(told) == {"/p/a": "stale", "/p/b": "stale", "/p/c": "applied"}
     assert (stage.world.tags(stage.there, "/p/b") or {})[OWNER] == "other@123456789012/us-east-1"
     assert told.exit_code == 3
@@ -186,16 +186,16 @@ def test_replicas_of_an_earlier_name_are_its_own_too_and_undo_gives_that_name_ba
 
 def test_what_a_listing_did_not_show_yet_is_found_by_the_next() -> None:
     stage = staged()
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    told = detach.detach(aim, ["/p/a"], stage.clock, unwatched, stage.stop, 2)
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    told = detach.detach(request, ["/p/a"], stage.clock, unwatched, stage.stop, 2)
     assert set(results(told)) == set(NAMES)
 
 
 def test_a_request_to_stop_leaves_the_rest_for_the_next_run() -> None:
     stage = staged()
     stage.world.before("AddTagsToResource", stage.stop.set)
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    told = detach.detach(aim, NAMES, stage.clock, unwatched, stage.stop, 1)
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    told = detach.detach(request, NAMES, stage.clock, unwatched, stage.stop, 1)
     assert told.exit_code == 130
     assert told.summary["applied"] == 1
     assert told.summary["not_attempted"] == 2
@@ -210,21 +210,21 @@ class TestTheSourceIsDown:
 
     def test_the_same_credentials_are_of_the_same_account(self) -> None:
         stage = staged()
-        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.claim.owners == (OWNED_BY,)
+        request = detach.resolve_request(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert request.claim.owners == (OWNED_BY,)
 
     def test_the_spec_says_the_account(self) -> None:
         stage = staged()
         stage.spec = replication(source=Source(Access("us-east-1"), account="210987654321"))
-        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.claim.owners == ("prod@210987654321/us-east-1",)
+        request = detach.resolve_request(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert request.claim.owners == ("prod@210987654321/us-east-1",)
 
     def test_a_role_has_it_in_its_arn(self) -> None:
         role = "arn:aws:iam::210987654321:role/reader"
         stage = staged()
         stage.spec = replication(source=Source(Access("us-east-1", role_arn=role)))
-        aim = detach.aim_at(stage.spec, "us-east-2", self.places(stage), undo=False)
-        assert aim.claim.owners == ("prod@210987654321/us-east-1",)
+        request = detach.resolve_request(stage.spec, "us-east-2", self.places(stage), undo=False)
+        assert request.claim.owners == ("prod@210987654321/us-east-1",)
 
     def test_else_it_has_to_be_written(self) -> None:
         role = "arn:aws:iam::123456789012:role/writer"
@@ -233,7 +233,7 @@ class TestTheSourceIsDown:
         store = stage.store()
         places = Places({**self.places(stage).opened, stage.spec.targets[0].access: store})
         with pytest.raises(PlaceError, match="its account is not known") as told:
-            detach.aim_at(stage.spec, "us-east-2", places, undo=False)
+            detach.resolve_request(stage.spec, "us-east-2", places, undo=False)
         assert "source.account" in told.value.remedy
 
 

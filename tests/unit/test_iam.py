@@ -212,9 +212,9 @@ class Firm:
             self.world.put(place, "/elsewhere/orphan", "x")
             self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
             for undo in (False, True):
-                aim = detach.aim_at(self.spec, target, places, undo=undo)
-                names = detach.find(aim.store, aim.before)
-                done = detach.detach(aim, names, self.clock, unwatched, Never(), 1)
+                request = detach.resolve_request(self.spec, target, places, undo=undo)
+                names = detach.find_replicas(request.store, request.owners)
+                done = detach.detach(request, names, self.clock, unwatched, Never(), 1)
                 assert done.exit_code == 0
                 assert "/elsewhere/orphan" in names
 

@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile import detach
 from ssm_reconcile.change import Row
-from ssm_reconcile.detach import Detachment
+from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
 from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Replication, Run
@@ -54,9 +54,13 @@ def findings(document: str, code: str) -> list[dict[str, str]]:
     return [one for one in json.loads(document)["findings"] if one["code"] == code]
 
 
-def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> Detachment:
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id)
-    return detach.detach(aim, detach.find(aim.store, aim.before), stage.clock, unwatched, stage.stop, 1)
+def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> DetachReport:
+    request = detach.resolve_request(
+        stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id
+    )
+    return detach.detach(
+        request, detach.find_replicas(request.store, request.owners), stage.clock, unwatched, stage.stop, 1
+    )
 
 
 class TestStandingById:
@@ -107,7 +111,7 @@ class TestAnotherId:
     def test_detach_leaves_it_alone_and_names_it(self, mine: str | None) -> None:
         stage = of_team(ID)
         stage.spec = spec(mine)
-        (one,) = detached(stage, without_id=True).handovers
+        (one,) = detached(stage, without_id=True).outcomes
         assert (one.result.value, "another spec with the same name" in one.reason) == ("withheld", True)
         assert detached(stage, without_id=True).exit_code == 5
         assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == OWNED_BY
@@ -117,7 +121,7 @@ class TestAnotherId:
         stage = of_team(ID)
         detached(stage)
         stage.spec = spec(OTHER)
-        assert [one.result.value for one in detached(stage, undo=True).handovers] == ["withheld"]
+        assert [one.result.value for one in detached(stage, undo=True).outcomes] == ["withheld"]
 
     def test_a_source_that_is_a_replica_of_another_id_stays_chained(self) -> None:
         stage = of_team(ID)
@@ -201,7 +205,7 @@ class TestWithoutAnId:
         stage.spec = spec(ID)
         left = detached(stage)
         assert left.exit_code == 3
-        assert "--without-id" in left.handovers[0].reason
+        assert "--without-id" in left.outcomes[0].reason
         assert not stage.world.traffic.writes()
         assert detached(stage, without_id=True).exit_code == 0
         assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == f"detached:{OWNED_BY}"

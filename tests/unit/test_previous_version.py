@@ -126,10 +126,10 @@ def test_the_previous_version_detaches_nothing_that_has_a_record_of_today(
     stage = Stage()
     create(stage)
     previous()
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    names = detach.find(aim.store, aim.before)
-    done = detach.detach(aim, names, stage.clock, unwatched, stage.stop, 1)
-    assert [one.result.value for one in done.handovers] == ["withheld"]
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    names = detach.find_replicas(request.store, request.owners)
+    done = detach.detach(request, names, stage.clock, unwatched, stage.stop, 1)
+    assert [one.result.value for one in done.outcomes] == ["withheld"]
     assert (stage.world.tags(stage.there, "/p/a") or {})[previous_reader.OWNER] == OWNED_BY
 
 

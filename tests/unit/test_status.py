@@ -14,7 +14,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.report import Outcome, Report, Result
-from ssm_reconcile.status import STATES, Status, metrics, of_plan, of_report
+from ssm_reconcile.status import STATES, TargetStatus, metrics, plan_statuses, report_statuses
 from tests.builders import Stage, creates, part, plan_of, unwatched
 from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
@@ -23,8 +23,10 @@ __all__ = ["aws", "cli"]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def status(**counts: int) -> Status:
-    return Status("prod", "us-east-2", "1/us-east-2", True, {state: counts.get(state, 0) for state in STATES})
+def status(**counts: int) -> TargetStatus:
+    return TargetStatus(
+        "prod", "us-east-2", "1/us-east-2", True, {state: counts.get(state, 0) for state in STATES}
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,11 +44,11 @@ def status(**counts: int) -> Status:
     ],
 )
 def test_the_worst_that_there_is_gives_the_word(counts: dict[str, int], word: str) -> None:
-    assert status(**counts).word == word
+    assert status(**counts).status == word
 
 
 def test_a_target_that_was_not_seen_to_its_end_is_unknown() -> None:
-    assert replace(status(in_sync=3), complete=False).word == "unknown"
+    assert replace(status(in_sync=3), complete=False).status == "unknown"
 
 
 def staged() -> Stage:
@@ -56,43 +58,45 @@ def staged() -> Stage:
     return stage
 
 
-def counts(one: Status) -> dict[str, int]:
+def counts(one: TargetStatus) -> dict[str, int]:
     return {state: count for state, count in one.counts.items() if count}
 
 
 def test_a_plan_counts_what_is_pending_and_a_report_what_came_of_it() -> None:
     stage = staged()
     plan = stage.plan()
-    assert [counts(one) for one in of_plan(plan)] == [{"pending": 3}]
+    assert [counts(one) for one in plan_statuses(plan)] == [{"pending": 3}]
     stage.world.faults = at_call("PutParameter", refused(Trouble.DENIED), name="/p/b")
     report = stage.carry_out(plan)
-    (after,) = of_report(report)
+    (after,) = report_statuses(report)
     assert counts(after) == {"in_sync": 2, "failed": 1}
-    assert after.word == "failed"
+    assert after.status == "failed"
 
 
 def test_what_a_guard_holds_back_is_withheld_before_and_after() -> None:
     stage = staged()
     stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
     plan = stage.plan()
-    assert [counts(one) for one in of_plan(plan)] == [{"withheld": 3}]
-    assert [counts(one) for one in of_report(stage.carry_out(plan))] == [{"withheld": 3}]
+    assert [counts(one) for one in plan_statuses(plan)] == [{"withheld": 3}]
+    assert [counts(one) for one in report_statuses(stage.carry_out(plan))] == [{"withheld": 3}]
 
 
 def test_what_moved_meanwhile_or_was_not_tried_is_pending() -> None:
     plan = plan_of(*creates(2))
     outcomes = (Outcome(plan.changes[0], Result.STALE), Outcome(plan.changes[1], Result.NOT_ATTEMPTED))
-    assert counts(of_report(Report(plan, outcomes))[0]) == {"pending": 2}
+    assert counts(report_statuses(Report(plan, outcomes))[0]) == {"pending": 2}
 
 
 def test_detached_parameters_are_no_conflicts_here() -> None:
     stage = staged()
     stage.apply()
-    aim = detach.aim_at(stage.spec, "us-east-2", stage.places(), undo=False)
-    detach.detach(aim, detach.find(aim.store, aim.before), stage.clock, unwatched, stage.stop, 1)
-    (one,) = of_plan(stage.plan())
+    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
+    detach.detach(
+        request, detach.find_replicas(request.store, request.owners), stage.clock, unwatched, stage.stop, 1
+    )
+    (one,) = plan_statuses(stage.plan())
     assert counts(one) == {"detached": 3}
-    assert one.word == "detached"
+    assert one.status == "detached"
 
 
 def test_every_sample_is_a_line_that_prometheus_takes() -> None:
@@ -110,7 +114,7 @@ def test_every_sample_is_a_line_that_prometheus_takes() -> None:
 
 def test_each_metric_is_described_once_whatever_the_number_of_targets() -> None:
     plan = replace(plan_of(*creates(1)), replications=(part(*creates(1)),) * 2)
-    text = metrics(of_plan(plan), NOW)
+    text = metrics(plan_statuses(plan), NOW)
     described = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     assert len(described) == len(set(described)) == 4
 
@@ -119,7 +123,7 @@ def test_an_incomplete_target_says_so() -> None:
     plan = replace(
         plan_of(), replications=(replace(part(), targets=(TargetPlan("x", "1/eu-west-1", complete=False),)),)
     )
-    text = metrics(of_plan(plan), NOW)
+    text = metrics(plan_statuses(plan), NOW)
     assert 'ssm_reconcile_target_complete{replication="prod",target="x",place="1/eu-west-1"} 0' in text
     assert 'status="unknown"} 1' in text
 

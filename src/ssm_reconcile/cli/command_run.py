@@ -188,7 +188,7 @@ def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
     from ssm_reconcile import status
     from ssm_reconcile.report import Report
 
-    every = status.of_report(told) if isinstance(told, Report) else status.of_plan(told)
+    every = status.report_statuses(told) if isinstance(told, Report) else status.plan_statuses(told)
     terminal.save(path, status.metrics(every, now))
 
 

@@ -15,7 +15,7 @@ from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
-    from ssm_reconcile.detach import Aim, Detachment, Handover
+    from ssm_reconcile.detach import DetachOutcome, DetachReport, DetachRequest
     from ssm_reconcile.report import Result
 
 HELP = """\
@@ -81,29 +81,31 @@ def command(
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
     with command_run.start_runner(loaded, run, common) as work:
         places = open_places(loaded, command_run.connect_factory(common, work.clock), run)
-        aims = [detach.aim_at(spec, target, places, undo=undo, without_id=without_id) for spec in loaded]
-        found = [(aim, detach.find(aim.store, aim.before)) for aim in aims]
+        requests = [
+            detach.resolve_request(spec, target, places, undo=undo, without_id=without_id) for spec in loaded
+        ]
+        found = [(request, detach.find_replicas(request.store, request.owners)) for request in requests]
         count = sum(len(names) for _, names in found)
-        if count and not yes and not terminal.confirm(_question(aims, count, undo=undo)):
+        if count and not yes and not terminal.confirm(_question(requests, count, undo=undo)):
             terminal.log("Nothing was changed.")
             return 0
         with work.stop.finish_gently(), show_progress(common) as watch:
             done = [
-                detach.detach(aim, names, work.clock, watch, work.stop, common.parallelism)
-                for aim, names in found
+                detach.detach(request, names, work.clock, watch, work.stop, common.parallelism)
+                for request, names in found
             ]
     terminal.write(_text(done) if output_format == "text" else _document(done))
     return max((one.exit_code for one in done), default=0)
 
 
-def _question(aims: Sequence[Aim], count: int, *, undo: bool) -> str:
-    place, owners = aims[0].store.place, ", ".join(aim.spec.name for aim in aims)
+def _question(requests: Sequence[DetachRequest], count: int, *, undo: bool) -> str:
+    place, owners = requests[0].store.place, ", ".join(request.spec.name for request in requests)
     these = "this 1 replica" if count == 1 else f"these {count:,} replicas"
     verb = "Take back" if undo else "Detach"
-    return f"{verb} {these} of {owners} in {aims[0].target.name} ({place})? [y/N] "
+    return f"{verb} {these} of {owners} in {requests[0].target.name} ({place})? [y/N] "
 
 
-def _text(every: Sequence[Detachment]) -> str:
+def _text(every: Sequence[DetachReport]) -> str:
     from ssm_reconcile.renderers.escaping import visible
     from ssm_reconcile.report import Result
 
@@ -114,9 +116,9 @@ def _text(every: Sequence[Detachment]) -> str:
         stay = _staying(one.of_another_spec)
         lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place}){stay}")
         for result in Result:
-            chosen = [h for h in one.handovers if h.result is result and result is not Result.APPLIED]
+            chosen = [h for h in one.outcomes if h.result is result and result is not Result.APPLIED]
             lines += [f"  {_word(result)}  {visible(h.name)}  {visible(h.reason)}" for h in chosen]
-        if not one.handovers:
+        if not one.outcomes:
             lines[-1] += ": there was nothing to do"
     return "\n".join(lines)
 
@@ -133,7 +135,7 @@ def _word(result: Result) -> str:
     return result.value.replace("_", " ")
 
 
-def _document(every: Sequence[Detachment]) -> str:
+def _document(every: Sequence[DetachReport]) -> str:
     return json.dumps(
         {
             "format_version": "1.0",
@@ -144,7 +146,7 @@ def _document(every: Sequence[Detachment]) -> str:
                     "place": one.place,
                     "undo": one.undo,
                     "summary": one.summary,
-                    "outcomes": [_outcome(handover) for handover in one.handovers],
+                    "outcomes": [_outcome(outcome) for outcome in one.outcomes],
                 }
                 for one in every
             ],
@@ -153,5 +155,5 @@ def _document(every: Sequence[Detachment]) -> str:
     )
 
 
-def _outcome(handover: Handover) -> dict[str, Any]:
-    return {"name": handover.name, "outcome": handover.result.value, "error": handover.reason}
+def _outcome(outcome: DetachOutcome) -> dict[str, Any]:
+    return {"name": outcome.name, "outcome": outcome.result.value, "error": outcome.reason}

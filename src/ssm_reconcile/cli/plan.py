@@ -108,7 +108,7 @@ def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     from ssm_reconcile import status
     from ssm_reconcile.renderers.escaping import visible
 
-    drift = status.drift_of(plan, specs)
+    drift = status.find_drift(plan, specs)
     if not drift and plan.complete:
         return False
     places = "" if plan.complete else "; a place was not listed to its end"
