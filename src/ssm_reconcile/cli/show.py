@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
 from ssm_reconcile.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssm_reconcile.documents import PlanDocument
+    from ssm_reconcile.documents import PlanDocument, ReportDocument
 
 HELP = """\
 Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
@@ -87,7 +86,7 @@ WIDTH = 120
 
 
 def plan_as(
-    output_format: str, document: Mapping[str, Any], *, color: bool, apply_command: str | None = None
+    output_format: str, document: PlanDocument, *, color: bool, apply_command: str | None = None
 ) -> str:
     """A plan's document in one of the formats.
 
@@ -116,7 +115,7 @@ def plan_as(
             )
 
 
-def report_as(output_format: str, document: Mapping[str, Any], *, color: bool) -> str:
+def report_as(output_format: str, document: ReportDocument, *, color: bool) -> str:
     """A report's document in one of the formats."""
     from ssm_reconcile.renderers.view import report_view
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import outside_change_reason
+from ssm_reconcile.documents import AttributeEntry, ChangeEntry
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import PREFIX
 from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
 
-Document: TypeAlias = Mapping[str, Any]
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
 """The actions in the order in which a sentence counts them."""
@@ -100,7 +99,7 @@ def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
     )
 
 
-def change_view(change: Document, source: str, label: str) -> ChangeView:
+def change_view(change: ChangeEntry, source: str, label: str) -> ChangeView:
     """Return the view of one change.
 
     Args:
@@ -123,7 +122,7 @@ def change_view(change: Document, source: str, label: str) -> ChangeView:
     )
 
 
-def _type(change: Document) -> str:
+def _type(change: ChangeEntry) -> str:
     """Return the type, or `String -> SecureString` where it changes."""
     kind = visible(change.get("type") or "")
     before, after = _sides(change["attributes"].get("type") or {})
@@ -132,14 +131,14 @@ def _type(change: Document) -> str:
     return kind
 
 
-def attribute_lines(change: Document, source: str) -> tuple[AttributeLine, ...]:
+def attribute_lines(change: ChangeEntry, source: str) -> tuple[AttributeLine, ...]:
     """Return the attributes that differ, in the order of ATTRIBUTES. `source` is the source's region."""
     attributes = change["attributes"]
     names = [name for name in ORDER if name in attributes] + sorted(set(attributes) - set(ORDER))
     return tuple(line for name in names for line in _lines(name, attributes[name], change, source))
 
 
-def _lines(name: str, attribute: Document, change: Document, source: str) -> Iterator[AttributeLine]:
+def _lines(name: str, attribute: AttributeEntry, change: ChangeEntry, source: str) -> Iterator[AttributeLine]:
     label = visible(name)
     if attribute.get("secret"):
         yield AttributeLine(label, note=_secret(name, change, source), wraps=True)
@@ -160,16 +159,16 @@ def _lines(name: str, attribute: Document, change: Document, source: str) -> Ite
             yield AttributeLine(label, _one(before, attribute), _one(after, attribute))
 
 
-def _sides(attribute: Document) -> tuple[str | None, str | None]:
+def _sides(attribute: AttributeEntry) -> tuple[str | None, str | None]:
     before, after = attribute.get("before"), attribute.get("after")
     return (before if isinstance(before, str) else None), (after if isinstance(after, str) else None)
 
 
-def _one(text: str | None, attribute: Document) -> str | None:
+def _one(text: str | None, attribute: AttributeEntry) -> str | None:
     return None if text is None else value_text(text, cut=bool(attribute.get("cut")))
 
 
-def _secret(name: str, change: Document, source: str) -> str:
+def _secret(name: str, change: ChangeEntry, source: str) -> str:
     """Return the note on an attribute whose value is not shown: that it changes, and from which version."""
     if name != "value":
         return "(secret)" if change["action"] == "create" else "(secret) changed"
@@ -188,7 +187,7 @@ def _secret(name: str, change: Document, source: str) -> str:
     return f"{mark} {state}{', ' if origin else ''}{origin}"
 
 
-def _tags(attribute: Document) -> Iterator[AttributeLine]:
+def _tags(attribute: AttributeEntry) -> Iterator[AttributeLine]:
     was = attribute.get("before")
     before: Mapping[str, str] = was if isinstance(was, Mapping) else {}
     added: Mapping[str, str] = attribute.get("added") or {}
@@ -212,7 +211,7 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={value_text(value) if value else ''}"
 
 
-def _remarks(change: Document) -> tuple[str, ...]:
+def _remarks(change: ChangeEntry) -> tuple[str, ...]:
     """Return the last change, the consequences and the reasons, most important first."""
     names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
     last = _last_change(change) if names_writer else ""
@@ -221,8 +220,9 @@ def _remarks(change: Document) -> tuple[str, ...]:
         found.append(
             "replaced by delete and create: reads fail for a moment, and the version history is lost"
         )
-    if change["action"] != "delete" and change.get("source") not in (None, change["name"]):
-        found.append(f"from {visible(change['source'])}")
+    source = change.get("source")
+    if change["action"] != "delete" and source is not None and source != change["name"]:
+        found.append(f"from {visible(source)}")
     # The last change names the writer already.
     repeated = outside_change_reason(change.get("writer") or "") if last else None
     found += [visible(reason) for reason in change["reasons"] if reason != repeated]
@@ -232,7 +232,7 @@ def _remarks(change: Document) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _last_change(change: Document) -> str:
+def _last_change(change: ChangeEntry) -> str:
     """Return `version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile`."""
     expected = change["expected"]
     if expected.get("version") is None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
+from ssm_reconcile.documents import AddressKeys, FindingEntry
 from ssm_reconcile.model import canonical
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import counted
 
-Document: TypeAlias = Mapping[str, Any]
 _SEVERITIES = ("error", "warning", "notice")
 
 
@@ -102,7 +101,9 @@ class FindingView:
     where: tuple[str, ...]
 
 
-def merge_findings(findings: Iterable[Document], addresses: Iterable[Document]) -> tuple[FindingView, ...]:
+def merge_findings(
+    findings: Iterable[FindingEntry], addresses: Iterable[AddressKeys]
+) -> tuple[FindingView, ...]:
     """Return findings with the same message as one, errors first.
 
     A finding is left out where `addresses` has all parameters that it is about: their reasons say the same.

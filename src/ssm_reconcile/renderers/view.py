@@ -9,8 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeVar, cast
 
+from ssm_reconcile.documents import (
+    AddressKeys,
+    ChangeEntry,
+    DroppedEntry,
+    OtherEntry,
+    OutcomeEntry,
+    PlanDocument,
+    RemainingEntry,
+    ReplicationEntry,
+    ReplicationKeys,
+    ReplicationResultEntry,
+    ReportDocument,
+    TargetEntry,
+)
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import COUNTED, UNMET
 from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, ChangeView, change_view
@@ -24,7 +38,6 @@ from ssm_reconcile.renderers.groups import (
 )
 from ssm_reconcile.wording import counted
 
-Document: TypeAlias = Mapping[str, Any]
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
 
@@ -233,44 +246,53 @@ class ReportView(RunView):
         return f"{applied}{': ' + rest if rest else ''} (plan {self.short_id})."
 
 
+_Entry = TypeVar("_Entry", ChangeEntry, OtherEntry, OutcomeEntry, RemainingEntry, DroppedEntry, TargetEntry)
+
+
 @dataclass(frozen=True, slots=True)
 class _Selection:
     """A document, and the replications of it that a view shows."""
 
-    document: Document
-    parts: list[Document]
+    document: PlanDocument | ReportDocument
+    parts: Sequence[ReplicationEntry | ReplicationResultEntry]
 
     @property
     def is_whole(self) -> bool:
         """Whether the view shows all replications."""
         return len(self.parts) == len(self.document["replications"])
 
-    def of(self, key: str) -> list[Document]:
-        """Return the entries of a list that belong to the replications."""
+    def of(self, entries: Iterable[_Entry]) -> list[_Entry]:
+        """Return the entries that belong to the replications."""
         names = {part["name"] for part in self.parts}
-        return [entry for entry in self.document[key] if entry["replication"] in names]
+        return [entry for entry in entries if entry["replication"] in names]
 
-    def label(self, entry: Document) -> str:
-        """Return the name of the entry's target, after its replication where there are several."""
-        name = entry["target"] if "target" in entry else entry["name"]
-        return visible(name if len(self.parts) == 1 else f"{entry['replication']}:{name}")
+    def label(self, entry: AddressKeys) -> str:
+        """Return the label of the entry's target."""
+        return self.label_of(entry["replication"], entry["target"])
 
-    def findings(self, addresses: Sequence[Document]) -> tuple[FindingView, ...]:
+    def label_of(self, replication: str, target: str) -> str:
+        """Return the name of a target, after its replication where there are several."""
+        return visible(target if len(self.parts) == 1 else f"{replication}:{target}")
+
+    def findings(self, addresses: Sequence[AddressKeys]) -> tuple[FindingView, ...]:
         """Return the findings of the run and of the replications that `addresses` do not show already."""
         names = {"", None, *(part["name"] for part in self.parts)}
         found = [entry for entry in self.document["findings"] if entry.get("replication") in names]
         return merge_findings(found, addresses)
 
 
-def _select(document: Document, replication: str | None) -> _Selection:
+def _select(document: PlanDocument | ReportDocument, replication: str | None) -> _Selection:
     parts = [part for part in document["replications"] if replication in (None, part["name"])]
     return _Selection(document, parts)
 
 
-def _common(chosen: _Selection) -> dict[str, Any]:
+def _common(chosen: _Selection, *, interrupted: bool = False) -> dict[str, Any]:
     """Return the fields of a RunView but its findings."""
     document, parts = chosen.document, chosen.parts
-    targets = tuple(_target(chosen, entry) for entry in chosen.of("targets"))
+    targets = tuple(
+        _target(entry, chosen.label_of(entry["replication"], entry["name"]))
+        for entry in chosen.of(document["targets"])
+    )
     complete = all(part.get("complete", True) for part in parts) and all(t.complete for t in targets)
     return {
         "plan_id": visible(document["plan_id"] if chosen.is_whole else parts[0]["id"] if parts else ""),
@@ -281,13 +303,13 @@ def _common(chosen: _Selection) -> dict[str, Any]:
         "targets": targets,
         "groups": group_addresses(
             (entry.get("counted") or entry["row"], entry["reasons"], entry["name"], chosen.label(entry))
-            for entry in chosen.of("others")
+            for entry in chosen.of(document["others"])
         ),
-        "notices": (*_run_notices(document), *_incomplete_places(parts, targets)),
+        "notices": (*_run_notices(document, interrupted=interrupted), *_incomplete_places(parts, targets)),
     }
 
 
-def plan_view(document: Document, replication: str | None = None) -> PlanView:
+def plan_view(document: PlanDocument, replication: str | None = None) -> PlanView:
     """Return the view of a plan's document, or of one replication in it.
 
     Args:
@@ -295,10 +317,9 @@ def plan_view(document: Document, replication: str | None = None) -> PlanView:
         replication: The name of a replication; None selects all.
     """
     chosen = _select(document, replication)
-    changes, others = chosen.of("changes"), chosen.of("others")
-    budget = (document.get("budget") or {}) if chosen.is_whole else {}
-    dropped = (document.get("against") or {}).get("dropped") or ()
-    names = {part["name"] for part in chosen.parts}
+    changes, others = chosen.of(document["changes"]), chosen.of(document["others"])
+    budget = document.get("budget") if chosen.is_whole else None
+    against = document.get("against")
     sources = {part["name"]: part["source"] for part in chosen.parts}
     return PlanView(
         **_common(chosen),
@@ -309,18 +330,17 @@ def plan_view(document: Document, replication: str | None = None) -> PlanView:
         chained=sum(other["row"] == "chained" for other in others),
         narrowed_targets=tuple(visible(name) for name in document["narrowed"]["targets"]),
         narrowed_only=tuple(visible(glob) for glob in document["narrowed"]["only"]),
-        writes=budget.get("writes"),
-        seconds=budget.get("seconds"),
+        writes=budget["writes"] if budget else None,
+        seconds=budget["seconds"] if budget else None,
         created=visible(document.get("created") or ""),
         dropped=_by_danger(
             ChangeView(chosen.label(d), visible(d["name"]), visible(d["action"]), "")
-            for d in dropped
-            if chosen.is_whole or d["replication"] in names
+            for d in chosen.of(against["dropped"] if against else ())
         ),
     )
 
 
-def report_view(document: Document, replication: str | None = None) -> ReportView:
+def report_view(document: ReportDocument, replication: str | None = None) -> ReportView:
     """Return the view of a report's document, or of one replication in it.
 
     Args:
@@ -328,16 +348,16 @@ def report_view(document: Document, replication: str | None = None) -> ReportVie
         replication: The name of a replication; None selects all.
     """
     chosen = _select(document, replication)
-    outcomes, others = chosen.of("outcomes"), chosen.of("others")
+    outcomes, others = chosen.of(document["outcomes"]), chosen.of(document["others"])
     # An address that is not applied or is listed with its reason is not listed again as remaining.
     shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
     return ReportView(
-        **_common(chosen),
+        **_common(chosen, interrupted=document["interrupted"]),
         findings=chosen.findings(others),
         outcomes=tuple(sorted((_outcome(o, chosen.label(o)) for o in outcomes), key=_danger_key)),
         remaining=group_addresses(
             ("remaining", [entry["reason"]], entry["name"], chosen.label(entry))
-            for entry in chosen.of("remaining")
+            for entry in chosen.of(document["remaining"])
             if _address(entry) not in shown
         ),
         interrupted=document["interrupted"],
@@ -345,7 +365,7 @@ def report_view(document: Document, replication: str | None = None) -> ReportVie
     )
 
 
-def _run_notices(document: Document) -> Iterable[Notice]:
+def _run_notices(document: PlanDocument | ReportDocument, *, interrupted: bool) -> Iterable[Notice]:
     """Yield the notices on how the plan was made and how the run ended."""
     narrowed = [f"--target {visible(name)}" for name in document["narrowed"]["targets"]]
     narrowed += [f"--only {visible(glob)}" for glob in document["narrowed"]["only"]]
@@ -354,11 +374,11 @@ def _run_notices(document: Document) -> Iterable[Notice]:
     if document["mode"] == "no-decrypt":
         fact = "Made without decryption: {} values were not compared."
         yield Notice("no-decrypt", fact, (SECURE,))
-    if document.get("interrupted"):
+    if interrupted:
         yield Notice("interrupted", "Interrupted: the next run applies the rest.")
 
 
-def _incomplete_places(parts: Iterable[Document], targets: Iterable[TargetView]) -> Iterable[Notice]:
+def _incomplete_places(parts: Iterable[ReplicationKeys], targets: Iterable[TargetView]) -> Iterable[Notice]:
     notice = partial(Notice, "incomplete")
     for part in parts:
         if not part.get("source_complete", True):
@@ -377,33 +397,36 @@ def _sum(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
-def _address(entry: Document) -> tuple[str, str, str]:
+def _address(entry: AddressKeys) -> tuple[str, str, str]:
     return (entry["replication"], entry["target"], entry["name"])
 
 
-def _target(chosen: _Selection, entry: Document) -> TargetView:
+def _target(entry: TargetEntry, label: str) -> TargetView:
+    counts = cast(Mapping[str, int | None], entry)
     return TargetView(
         replication=visible(entry["replication"]),
         name=visible(entry["name"]),
-        label=chosen.label(entry),
+        label=label,
         place=visible(entry["place"]),
         complete=entry["complete"],
         frozen=entry["frozen"],
-        summary={word: entry.get(word) or 0 for word in (*COUNTED, "withheld")},
+        summary={word: counts.get(word) or 0 for word in (*COUNTED, "withheld")},
     )
 
 
-def _replication(part: Document, targets: Iterable[TargetView]) -> ReplicationView:
-    name = visible(part["name"])
+def _replication(
+    part: ReplicationEntry | ReplicationResultEntry, targets: Iterable[TargetView]
+) -> ReplicationView:
+    name, selected = visible(part["name"]), part.get("selected")
     return ReplicationView(
         name=name,
         source=visible(part["source"]),
-        selected=part.get("selected") or 0,
+        selected=selected if isinstance(selected, int) else 0,
         targets=tuple(target.name for target in targets if target.replication == name),
     )
 
 
-def _outcome(outcome: Document, label: str) -> OutcomeView:
+def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
     return OutcomeView(
         target=label,
         name=visible(outcome["name"]),

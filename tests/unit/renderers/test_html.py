@@ -259,7 +259,8 @@ def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
     """No attribute is missing on either side."""
     document = plans.document_of(plans.twelve())
     for change in document["changes"]:
-        alone = {**document, "changes": [change]}
+        alone = document.copy()
+        alone["changes"] = [change]
         lines = attribute_lines(change, "us-east-1")
         shown = details(plan_html(plan_view(alone)))
         assert len(shown) == len(lines), change["name"]
