@@ -83,7 +83,7 @@ COPIED_AT = NOW - timedelta(days=20)
 """When replicas of the pure tests were written."""
 RUN_KEY = b"k" * 32
 US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/run"
-SOMEBODY = "arn:aws:iam::123456789012:user/somebody"
+SOMEBODY = "arn:aws:iam::123456789012:user/another-writer"
 OWNED_BY = "prod@123456789012/us-east-1"
 ID = "k3v9x2m7qa"
 """The id of the spec of every test that asks for no other."""
@@ -232,7 +232,7 @@ def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | Unreadab
 
 @dataclass(frozen=True)
 class Judged:
-    """What the pure steps made of a source and a target."""
+    """The result of the pure steps for a source and a target."""
 
     diff: TargetDiff
     proof: Proof
@@ -325,7 +325,7 @@ def judge(
 
 
 def work(stage: Stage, run: Run | None = None) -> Work:
-    """What an apply of the stage's first target works with."""
+    """Return the context of an apply to the first target of the stage."""
     source = MemoryStore(stage.world, stage.here)
     endpoints = stage.spec, stage.spec.targets[0], source, stage.store()
     return Work(*endpoints, run or Run(), stage.clock, stage.stop, SourceTags(source))
@@ -391,7 +391,7 @@ def plan_of(*changes: Change, mode: Mode = Mode.NORMAL, **narrowed: Any) -> Plan
 
 
 def fates(plan: ReplicationPlan) -> dict[str, int]:
-    """How many changes have which fate."""
+    """Return the number of changes by fate."""
     return {
         fate.value: sum(one.fate is fate for one in plan.changes)
         for fate in Fate
@@ -403,14 +403,14 @@ def fates(plan: ReplicationPlan) -> dict[str, int]:
 
 
 class Never:
-    """Nobody asks to stop."""
+    """A stop flag that is never set."""
 
     def is_set(self) -> bool:
         return False
 
 
 class Asked:
-    """Somebody asks to stop as soon as it is set."""
+    """A stop flag that a test sets."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -423,11 +423,11 @@ class Asked:
 
 
 def unwatched(progress: Progress) -> None:
-    """Nobody watches."""
+    """Discard progress."""
 
 
 class Watched:
-    """Keeps what it is told."""
+    """Keep all progress."""
 
     def __init__(self) -> None:
         self.all: list[Progress] = []

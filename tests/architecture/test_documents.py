@@ -1,4 +1,4 @@
-"""What the documents say, against what is there."""
+"""Documents against the files, targets and schemas that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed: the locks against pyproject.toml, and the wheel against the tree."""
+"""The package: the locks against pyproject.toml, and the wheel against the tree."""
 
 from __future__ import annotations
 

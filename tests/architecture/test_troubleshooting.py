@@ -123,8 +123,8 @@ def test_a_code_is_explained_once_but_for_the_guard_of_the_same_name() -> None:
 
 def test_every_exit_code_is_explained_and_no_other() -> None:
     known = {int(code) for code in re.findall(r"^ {1,4}(\d+)  ", EPILOG, re.MULTILINE)}
-    told = {int(code) for code in re.findall(r"^\| (\d+) \| \S", PAGE, re.MULTILINE)}
-    assert told == known
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \| \S", PAGE, re.MULTILINE)}
+    assert listed == known
     for path in (SOURCE / "cli").glob("*.py"):
         there = {int(code) for code in re.findall(r"^ {1,4}(\d+)  \S", path.read_text(), re.MULTILINE)}
-        assert there <= told, path.name
+        assert there <= listed, path.name

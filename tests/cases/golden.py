@@ -1,4 +1,4 @@
-"""What a command wrote -> the same without what differs from run to run; golden files to hold it against."""
+"""Output of a command -> the same without the parts that differ in each run; comparison with golden files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_yaml(document: Any) -> str:
 
 
 def compare(path: Path, text: str) -> None:
-    """Holds a text against its golden file, or writes that anew. `newline`: a carriage return counts."""
+    """Compare a text with its golden file, or write the file. `newline`: a carriage return counts."""
     if UPDATING:
         path.write_text(text, encoding="utf-8", newline="")
         return

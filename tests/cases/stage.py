@@ -106,7 +106,7 @@ class Stage:
         return {place: every for place, every in self.world.state().items() if every}
 
     def held(self, *, but: Place) -> dict[str, Any]:
-        """What every place holds, except one: for people, and always the same."""
+        """Return the content of every place except one, readable and the same in each run."""
         state = self.world.state()
         return {
             str(place): {name: self._shown(place, name) for name in every}

@@ -34,14 +34,14 @@ WITH_JSON = {
     "76-two-documents",
 }
 """The cases that keep `plan.json` and `report.json`; README.md says why these."""
-GOLDEN = ("plan.txt", "plan.md", "plan.json", "report.txt", "report.json", "state-after.yaml", "said.txt")
+GOLDEN = ("plan.txt", "plan.md", "plan.json", "report.txt", "report.json", "state-after.yaml", "stderr.txt")
 KNOWN = {"title", "rows", "withheld_by", "attributes", "flags", "apply_flags", "plan", "apply", "again"}
 SCHEMAS = Path(__file__).parents[2] / "schema"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What `case.yaml` says."""
+    """The content of `case.yaml`."""
 
     folder: Path
     title: str
@@ -57,25 +57,25 @@ class Case:
 
 @lru_cache
 def case_of(folder: Path) -> Case:
-    said = yaml.safe_load((folder / "case.yaml").read_text())
-    assert set(said) <= KNOWN, f"{folder.name}/case.yaml has more than {KNOWN}"
+    content = yaml.safe_load((folder / "case.yaml").read_text())
+    assert set(content) <= KNOWN, f"{folder.name}/case.yaml has more than {KNOWN}"
     return Case(
         folder=folder,
-        title=said["title"],
-        rows=tuple(said["rows"]),
-        withheld_by=tuple(said.get("withheld_by", ())),
-        attributes=tuple(said.get("attributes", ())),
-        flags=tuple(map(str, said.get("flags", ()))),
-        apply_flags=tuple(map(str, said.get("apply_flags", ()))),
-        plan=said.get("plan", 0),
-        apply=said.get("apply", 0),
-        again=said.get("again", {}),
+        title=content["title"],
+        rows=tuple(content["rows"]),
+        withheld_by=tuple(content.get("withheld_by", ())),
+        attributes=tuple(content.get("attributes", ())),
+        flags=tuple(map(str, content.get("flags", ()))),
+        apply_flags=tuple(map(str, content.get("apply_flags", ()))),
+        plan=content.get("plan", 0),
+        apply=content.get("apply", 0),
+        again=content.get("again", {}),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How one command ended."""
+    """The end of one command."""
 
     code: int
     out: str
@@ -101,7 +101,7 @@ class Cli:
         return found
 
     def arrange(self, spec: Path) -> None:
-        """What was there before: earlier applies, and what people did since."""
+        """Arrange the world: earlier applies, and actions of people since."""
         before = self.stage.document.get("replicate") or ()
         for one in [{}] if before is True else before:
             other = self.folder / one["spec"] if "spec" in one else spec
@@ -163,11 +163,11 @@ def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
         every[form] = cli.run("plan", "-q", "--format", form, *case.flags)
         assert every[form].code == case.plan, every[form].err
     if not every["json"].out:
-        golden.compare(cli.folder / "said.txt", every["text"].err)
+        golden.compare(cli.folder / "stderr.txt", every["text"].err)
         for name in GOLDEN[:-1]:
             golden.absent(cli.folder / name)
         return None
-    golden.absent(cli.folder / "said.txt")
+    golden.absent(cli.folder / "stderr.txt")
     plan = cli.document(every["json"])
     assert dumps(read_plan_document(every["json"].out)) == every["json"].out
     _compare_json(cli.folder / "plan.json", every["json"].out)

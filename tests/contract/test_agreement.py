@@ -58,8 +58,10 @@ def fitting(put: Put) -> Put:
 STEPS: st.SearchStrategy[Step] = st.one_of(
     PUTS.map(lambda put: lambda _, store: store.put(fitting(put))),
     PUTS.map(lambda put: lambda _, store: store.put(fitting(put))),
-    st.tuples(NAMES, TAGS).map(lambda told: lambda _, store: store.add_tags(*told)),
-    st.tuples(NAMES, st.just(["k", "absent"])).map(lambda told: lambda _, store: store.remove_tags(*told)),
+    st.tuples(NAMES, TAGS).map(lambda result: lambda _, store: store.add_tags(*result)),
+    st.tuples(NAMES, st.just(["k", "absent"])).map(
+        lambda result: lambda _, store: store.remove_tags(*result)
+    ),
     st.sets(NAMES, min_size=1, max_size=3).map(lambda names: lambda _, store: store.delete(sorted(names))),
     st.sampled_from([1, 31]).map(
         lambda passed: lambda bench, _: bench.clock.advance(timedelta(seconds=passed))

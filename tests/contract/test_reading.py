@@ -1,4 +1,4 @@
-"""What `base.Reader` promises, kept by every store."""
+"""The contract of `base.Reader`, kept by every store."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_names_are_found_by_a_tag_and_its_values(store: Store) -> None:
     store.put(plain("/c", tags={"other": "us"}))
     store.put(plain("/d"))
     assert store.names_tagged("owner", ["us"]) == {"/a"}
-    assert store.names_tagged("owner", ["us", "them", "nobody"]) == {"/a", "/b"}
+    assert store.names_tagged("owner", ["us", "them", "absent"]) == {"/a", "/b"}
     assert store.names_tagged("owner", []) == {"/a", "/b"}
 
 

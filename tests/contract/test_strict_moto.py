@@ -187,13 +187,13 @@ def test_bulk_tags_come_by_a_hundred_with_what_was_tagged_once(ssm: Any) -> None
 
 def test_accounts_are_apart_and_writers_named_by_their_role(ssm: Any) -> None:
     role = "arn:aws:iam::210987654321:role/other"
-    told = boto3.client("sts", HERE).assume_role(RoleArn=role, RoleSessionName="run")["Credentials"]
+    result = boto3.client("sts", HERE).assume_role(RoleArn=role, RoleSessionName="run")["Credentials"]
     other = boto3.client(
         "ssm",
         HERE,
-        aws_access_key_id=told["AccessKeyId"],
-        aws_secret_access_key=told["SecretAccessKey"],
-        aws_session_token=told["SessionToken"],
+        aws_access_key_id=result["AccessKeyId"],
+        aws_secret_access_key=result["SecretAccessKey"],
+        aws_session_token=result["SessionToken"],
     )
     other.put_parameter(Name="/a", Value="v", Type="String")
     assert ssm.describe_parameters()["Parameters"] == []

@@ -1,4 +1,4 @@
-"""What `base.Writer` promises, kept by every store, and what AWS refuses to each."""
+"""The contract of `base.Writer`, kept by every store, and the refusals of AWS."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "a type of its own": {"type": "Text"},
     "a tier of its own": {"tier": "Basic"},
     "a data type of its own": {"data_type": "aws:nonsense"},
-    "an integration that is no secret": {"data_type": "aws:ssm:integration", "type": "SecureString"},
+    "an integration that is not a secret": {"data_type": "aws:ssm:integration", "type": "SecureString"},
     "policies on Standard": {"policies": (EXPIRES,)},
     "an image that is a list": {"data_type": "aws:ec2:image", "type": "StringList"},
 }

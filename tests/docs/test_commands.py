@@ -16,7 +16,7 @@ from tests.docs.pages import Command, blocks_of, missing
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 ELSEWHERE = re.compile(r"A test runs every command on this page in this order \(`(tests/[\w/]+\.py)`\)")
-"""What a document says that has a test of its own."""
+"""The sentence of a document that has a test of its own."""
 
 
 def has_its_own_test(path: Path) -> bool:
@@ -62,10 +62,10 @@ def _run(command: Command, folder: Path, environment: dict[str, str], name: str)
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    told = f"{name}:{command.line}: $ {command.text}\n{done.stdout}{done.stderr}"
-    assert done.returncode == command.code, f"exit {done.returncode}, not {command.code}\n{told}"
+    shown = f"{name}:{command.line}: $ {command.text}\n{done.stdout}{done.stderr}"
+    assert done.returncode == command.code, f"exit {done.returncode}, not {command.code}\n{shown}"
     lost = missing(command.output, done.stdout)
-    assert lost is None, f"not printed: {lost}\n{told}"
+    assert lost is None, f"not printed: {lost}\n{shown}"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "ssm_reconcile", "demo"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "none of them stands anywhere above" in told.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "none of them stands anywhere above" in result.stdout

@@ -44,14 +44,14 @@ ALL = list(commands(root, tool().opened(root, PROGRAM)))
 
 def test_the_reference_is_what_the_program_says() -> None:
     """In a process of its own: click keeps what it made first, and others may have made something else."""
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "tools/reference.py", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_reference_does_not_depend_on_what_has_run_before() -> None:

@@ -73,7 +73,7 @@ def allowed(document: Document, request: Request) -> bool:
 
 
 def check(document: Document) -> None:
-    """What IAM refuses in an identity policy, as far as ours could have it."""
+    """Check an identity policy for everything that IAM refuses and that ours could contain."""
     assert document["Version"] == "2012-10-17"
     sids = [one["Sid"] for one in document["Statement"]]
     assert len(set(sids)) == len(sids), sids

@@ -26,7 +26,7 @@ def key_id_of(place: Place, reference: str) -> str | None:
 
 
 def key_state(place: Place, reference: str) -> KeyState:
-    """What a key is good for there. AWS's own key is made when it is used first, so it always works."""
+    """Return the state of a key in a place. AWS creates its managed key at the first use: it always works."""
     if reference.rsplit(":", maxsplit=1)[-1].startswith("alias/aws/"):
         return KeyState.USABLE
     key_id = key_id_of(place, reference)
@@ -34,7 +34,7 @@ def key_state(place: Place, reference: str) -> KeyState:
 
 
 def state_of(place: Place, key_id: str) -> KeyState:
-    """The state of a key that may be gone by now."""
+    """Return the state of a key that may be deleted."""
     key = kms_backends[place.account][place.region].keys.get(key_id)
     if key is None:
         return KeyState.MISSING
@@ -44,7 +44,7 @@ def state_of(place: Place, key_id: str) -> KeyState:
 
 
 def reported(place: Place, reference: str, readings: AwsBehaviour) -> str:
-    """How DescribeParameters names a key that was given by that reference (aws-facts B7)."""
+    """Return the name that DescribeParameters shows for this key reference (aws-facts B7)."""
     key_id = key_id_of(place, reference)
     if key_id is None or "alias/" in reference or readings.key_form is KeyForm.AS_GIVEN:
         return reference

@@ -1,4 +1,4 @@
-"""What the strict SSM shows: moto's parameters -> answers of AWS's shape, by pages as AWS gives them.
+"""Responses of the strict SSM: moto's parameters -> responses in the shape and the pages of AWS.
 
 A token names the last entry shown and the number of the page, so that what others write between two
 pages moves nothing: an entry is neither skipped nor shown twice.
@@ -152,7 +152,7 @@ def _page(
         try:
             number, after = json.loads(base64.b64decode(token))
         except ValueError:
-            raise Refusal("InvalidNextToken", "this is no token", Trouble.TOKEN) from None
+            raise Refusal("InvalidNextToken", "this is not a token", Trouble.TOKEN) from None
     wanted = min(size, sizes[number % len(sizes)]) if sizes else size
     start = bisect_right(names, after)
     page = names[start : start + wanted]

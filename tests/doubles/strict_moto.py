@@ -204,7 +204,7 @@ class StrictMoto:
 
     def _delete_parameter(self, response: Any, _original: object) -> EmptyResult:
         if not self._delete(response.ssm_backend, place_of(response), response._get_param("Name")):
-            raise Refusal("ParameterNotFound", "there is no such parameter")
+            raise Refusal("ParameterNotFound", "the parameter does not exist")
         return EmptyResult()
 
     def _delete_parameters(self, response: Any, _original: object) -> ActionResult:
@@ -247,12 +247,12 @@ class StrictMoto:
             return None
         versions = listings.versions_of(response.ssm_backend, response._get_param("ResourceId"))
         if not versions:
-            raise Refusal("InvalidResourceId", "there is no such parameter", Trouble.MISSING)
+            raise Refusal("InvalidResourceId", "the parameter does not exist", Trouble.MISSING)
         return versions[-1]
 
     def _label_parameter_version(self, response: Any, original: Callable[..., Any]) -> Any:
         if not listings.versions_of(response.ssm_backend, response._get_param("Name")):
-            raise Refusal("ParameterNotFound", "there is no such parameter")
+            raise Refusal("ParameterNotFound", "the parameter does not exist")
         return original(response)
 
     # Reads
@@ -263,7 +263,7 @@ class StrictMoto:
             return original(response)
         found = listings.select(response.ssm_backend, name)
         if found is None:
-            raise Refusal("ParameterNotFound", "there is no such parameter")
+            raise Refusal("ParameterNotFound", "the parameter does not exist")
         return ActionResult({"Parameter": self._shown(response, name, found)})
 
     def _get_parameters(self, response: Any, _original: object) -> ActionResult:
@@ -298,7 +298,7 @@ def place_of(response: Any) -> Place:
 
 
 def caller_of(response: Any) -> str:
-    """Who makes a request, as STS names them."""
+    """Return the ARN of the caller of a request, as STS reports it."""
     place = place_of(response)
     backend = sts_backends[place.account][place.partition]
     return str(backend.get_caller_identity(response.get_access_key(), place.region)[1])

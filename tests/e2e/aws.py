@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the proxy answers itself."""
+    """A response of the proxy itself."""
 
     status: int
     code: str
@@ -59,7 +59,7 @@ Meddle: TypeAlias = Callable[[Asked], Answer | None]
 
 @dataclass
 class Proxy:
-    """What stands in front of moto. `meddle` may answer, wait, or let a request pass."""
+    """A proxy in front of moto. `meddle` may answer, wait, or let a request pass."""
 
     behind: str
     url: str = ""
@@ -151,8 +151,8 @@ def proxied(behind: str) -> Iterator[Proxy]:
             connection = HTTPConnection(parts.hostname or HOST, parts.port, timeout=PATIENCE)
             connection.request("POST", self.path, body, dict(self.headers.items()))
             found = connection.getresponse()
-            told = found.read()
-            self._reply(found.status, dict(found.getheaders()), told)
+            result = found.read()
+            self._reply(found.status, dict(found.getheaders()), result)
             connection.close()
 
         def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -181,7 +181,7 @@ def proxied(behind: str) -> Iterator[Proxy]:
 
 
 def unreachable() -> str:
-    """A URL at which nobody listens."""
+    """Return a URL without a server."""
     return f"http://{HOST}:{_free_port()}"
 
 

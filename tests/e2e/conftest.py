@@ -47,7 +47,7 @@ class Shell:
     def run(
         self, *words: str, env: dict[str, str | None] | None = None, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """The command, and what it said."""
+        """Run the command to its end."""
         how = {} if stdin is None else {"stdin": subprocess.PIPE}
         return self.ended(self.start(*words, env=env, **how), stdin)
 
@@ -67,7 +67,7 @@ class Shell:
         return json.loads(out) if out.strip() else None
 
     def ssm(self, region: str) -> SSMClient:
-        """What other people use, faster than the CLI and past the proxy."""
+        """Return a client of other people: faster than the CLI, and not through the proxy."""
         import boto3
 
         session = boto3.Session("testing", "testing", region_name=region)
@@ -75,11 +75,11 @@ class Shell:
         return client
 
     def put(self, name: str, value: str, region: str = HERE, kind: Any = "String") -> None:
-        """Somebody writes `name` below this test's own path."""
+        """Write `name` below this test's own path, as another writer."""
         self.ssm(region).put_parameter(Name=self.path + name, Value=value, Type=kind, Overwrite=True)
 
     def names(self, region: str = THERE) -> dict[str, str]:
-        """What is below this test's own path, decrypted."""
+        """Return the decrypted values below this test's own path, by name."""
         pages = self.ssm(region).get_paginator("get_parameters_by_path")
         found = pages.paginate(Path=self.path, Recursive=True, WithDecryption=True)
         return {p["Name"].removeprefix(self.path): p["Value"] for page in found for p in page["Parameters"]}

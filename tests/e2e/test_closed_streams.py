@@ -60,10 +60,10 @@ def test_a_stream_that_cannot_be_used_does_not_change_the_exit_code(
     words, code = OFFLINE[case]
     (tmp_path / "replication.yaml").write_text(SPEC)
     (tmp_path / "wrong.yaml").write_text("version: 1\n")
-    told = redirected(CLOSED[how], *words, cwd=tmp_path)
-    assert told.returncode == code, told.stderr
-    assert "Traceback" not in told.stderr
-    assert "fault of ssm-reconcile" not in told.stderr
+    result = redirected(CLOSED[how], *words, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "fault of ssm-reconcile" not in result.stderr
 
 
 @pytest.mark.parametrize("how", CLOSED)
@@ -76,18 +76,18 @@ def test_an_apply_does_its_work_and_saves_its_report_whatever_becomes_of_its_str
     shell.put("/b", "2")
     shell.put("/b", "not ours", THERE)
     shell.write_spec()
-    told = redirected(CLOSED[how], "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
-    assert told.returncode == 0, told.stderr
-    told = redirected(
+    result = redirected(CLOSED[how], "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
+    assert result.returncode == 0, result.stderr
+    result = redirected(
         CLOSED[how], "apply", "plan.json", "-q", "--out", "report.json",
         cwd=shell.folder, env=shell.environment,
     )  # fmt: skip
-    assert told.returncode == 3, "a conflict is left"
+    assert result.returncode == 3, "a conflict is left"
     assert shell.report()["summary"]["applied"] == 1
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["conflict"] == 1
     assert shell.names() == {"/a": "1", "/b": "not ours"}
-    told = redirected(CLOSED[how], "plan", "--detailed-exitcode", cwd=shell.folder, env=shell.environment)
-    assert told.returncode == 0
+    result = redirected(CLOSED[how], "plan", "--detailed-exitcode", cwd=shell.folder, env=shell.environment)
+    assert result.returncode == 0
 
 
 ONLINE = {
@@ -105,21 +105,21 @@ def test_every_command_ends_the_same_with_closed_streams(shell: Shell, case: str
     assert shell.run("apply", "--yes", "-q").returncode == 0
     words = [f"{shell.path}/a" if word == "/a" else word for word in ONLINE[case]]
     open_code = shell.run(*words).returncode
-    told = redirected(CLOSED["all"], *words, cwd=shell.folder, env=shell.environment)
-    assert told.returncode == open_code
+    result = redirected(CLOSED["all"], *words, cwd=shell.folder, env=shell.environment)
+    assert result.returncode == open_code
 
 
 def test_a_full_disk_behind_stdout_is_reported(tmp_path: Path) -> None:
-    told = redirected(">/dev/full", "schema", "plan", cwd=tmp_path)
-    assert told.returncode == 0
-    assert told.stderr == "Warning: standard output could not be written: No space left on device\n"
+    result = redirected(">/dev/full", "schema", "plan", cwd=tmp_path)
+    assert result.returncode == 0
+    assert result.stderr == "Warning: standard output could not be written: No space left on device\n"
 
 
 def test_nothing_that_is_printed_gets_into_a_file_that_took_the_place_of_stdout(shell: Shell) -> None:
     shell.put("/a", "1")
     shell.write_spec()
-    told = redirected("<&- >&- 2>&-", "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
-    assert told.returncode == 0
+    result = redirected("<&- >&- 2>&-", "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
+    assert result.returncode == 0
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["create"] == 1
     assert all(asked.body.lstrip().startswith((b"{", b"Action")) for asked in shell.proxy.seen)
 

@@ -37,13 +37,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(installed: Path, *words: str) -> str:
-    told = subprocess.run(
+    result = subprocess.run(
         [str(installed / words[0]), *words[1:]],
         cwd=installed, capture_output=True, text=True, check=False, timeout=60,
         env={key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def test_the_code_that_runs_is_that_of_the_wheel(installed: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_hook_for_other_repositories_checks_their_specs(installed: Path) -> 
     assert shutil.which(command[0], path=str(installed))
 
 
-def test_the_container_file_names_only_what_is_there() -> None:
+def test_the_container_file_names_only_existing_files() -> None:
     text = (ROOT / "Containerfile").read_text()
     sources = [
         word

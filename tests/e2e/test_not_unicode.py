@@ -23,21 +23,21 @@ def test_half_a_character_concerns_its_own_parameter_only(shell: Shell) -> None:
         ResourceType="Parameter", ResourceId=f"{shell.path}/tagged", Tags=[{"Key": "a", "Value": HALF}]
     )
     shell.write_spec()
-    told = shell.run("plan", "--out", "plan.json")
-    assert told.returncode == 3, told.stderr
+    result = shell.run("plan", "--out", "plan.json")
+    assert result.returncode == 3, result.stderr
     summary = json.loads((shell.folder / "plan.json").read_bytes())["summary"]
     assert (summary["create"], summary["invalid"]) == (2, 3)
-    told = shell.run("apply", "plan.json", "--out", "report.json")
-    assert told.returncode == 3, told.stderr
+    result = shell.run("apply", "plan.json", "--out", "report.json")
+    assert result.returncode == 3, result.stderr
     assert shell.names() == {"/fine": "1", "/replica": "1"}
     target.put_parameter(
         Name=f"{shell.path}/replica", Value=HALF, Type="String", Description=HALF, Overwrite=True
     )
     for form in ("text", "json", "markdown", "html"):
-        told = shell.run("plan", "--format", form)
-        assert told.returncode == 3, told.stderr
-    told = shell.run("apply", "--yes", "--overwrite-outside", "-q")
-    assert told.returncode == 3, told.stderr
+        result = shell.run("plan", "--format", form)
+        assert result.returncode == 3, result.stderr
+    result = shell.run("apply", "--yes", "--overwrite-outside", "-q")
+    assert result.returncode == 3, result.stderr
     assert shell.names() == {"/fine": "1", "/replica": "1"}
     for words in (
         ("doctor",),
@@ -45,5 +45,5 @@ def test_half_a_character_concerns_its_own_parameter_only(shell: Shell) -> None:
         ("detach", "--target", THERE, "--yes"),
         ("init", "--source-region", HERE, "--target", THERE, "--yes", "--output", "new.yaml"),
     ):
-        told = shell.run(*words)
-        assert "fault of ssm-reconcile" not in told.stderr
+        result = shell.run(*words)
+        assert "fault of ssm-reconcile" not in result.stderr

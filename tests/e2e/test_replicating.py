@@ -20,15 +20,15 @@ def test_what_the_aws_cli_made_appears_in_the_other_region_and_a_second_plan_has
     shell.aws(*put, f"{shell.path}/hosts", "--type", "StringList", "--value", "a,b", "--description", "all")
     shell.aws(*put, f"{shell.path}/key", "--type", "SecureString", "--value", SECRET)
     shell.write_spec()
-    told = shell.run("validate")
-    assert (told.returncode, told.stdout) == (0, "replication.yaml: 1 replication, valid\n")
+    result = shell.run("validate")
+    assert (result.returncode, result.stdout) == (0, "replication.yaml: 1 replication, valid\n")
 
     text = shell.run("plan", "--detailed-exitcode")
     assert text.returncode == 2, text.stderr
     assert "3 to create" in text.stdout
-    told = shell.run("plan", "--format", "json")
-    assert told.returncode == 0
-    plan = json.loads(told.stdout)
+    result = shell.run("plan", "--format", "json")
+    assert result.returncode == 0
+    plan = json.loads(result.stdout)
     assert plan["summary"]["create"] == 3
     assert plan["plan_id"][:12] in text.stdout
     assert {a.operation for a in shell.proxy.seen} <= {
@@ -36,15 +36,15 @@ def test_what_the_aws_cli_made_appears_in_the_other_region_and_a_second_plan_has
         "ListAliases", "DescribeKey",
     }, "a plan only reads"  # fmt: skip
 
-    told = shell.run("apply", "--yes", "--out", "report.json")
-    assert told.returncode == 0, told.stderr
-    assert "Applied 3 of 3 changes" in told.stdout
+    result = shell.run("apply", "--yes", "--out", "report.json")
+    assert result.returncode == 0, result.stderr
+    assert "Applied 3 of 3 changes" in result.stdout
     assert shell.report()["summary"]["applied"] == 3
 
     decrypted = shell.proxy.count("GetParameters")
-    told = shell.run("plan", "--detailed-exitcode")
-    assert (told.returncode, shell.proxy.count("GetParameters")) == (0, decrypted)
-    assert "Nothing to do: 3 in sync." in told.stdout
+    result = shell.run("plan", "--detailed-exitcode")
+    assert (result.returncode, shell.proxy.count("GetParameters")) == (0, decrypted)
+    assert "Nothing to do: 3 in sync." in result.stdout
 
     by_path = ("ssm", "get-parameters-by-path", "--recursive", "--with-decryption", "--path", shell.path)
     sides = [
@@ -67,13 +67,13 @@ def test_a_change_at_the_source_and_a_hand_edit_at_the_target_are_found(shell: S
     shell.put("/a", "changed at the source")
     shell.put("/b", "edited by hand", THERE)
     shell.ssm(HERE).delete_parameter(Name=f"{shell.path}/gone")
-    told = shell.run("apply", "--yes")
-    assert told.returncode == 5
-    assert "1 to delete" in told.stderr
-    assert "outside ssm-reconcile" in told.stderr
+    result = shell.run("apply", "--yes")
+    assert result.returncode == 5
+    assert "1 to delete" in result.stderr
+    assert "outside ssm-reconcile" in result.stderr
     assert shell.names() == {"/a": "changed at the source", "/b": "edited by hand", "/c": "1"}
-    told = shell.run("apply", "--yes", "--overwrite-outside")
-    assert told.returncode == 0
+    result = shell.run("apply", "--yes", "--overwrite-outside")
+    assert result.returncode == 0
     assert shell.names() == {"/a": "changed at the source", "/b": "1", "/c": "1"}
 
 
@@ -81,15 +81,15 @@ def test_a_saved_plan_is_applied_and_one_that_is_not_true_any_more_is_refused(sh
     shell.put("/a", "1")
     shell.write_spec()
     assert shell.run("plan", "--out", "plan.json").returncode == 0
-    told = shell.run("apply", "plan.json", "--out", "report.json")
-    assert told.returncode == 0, told.stderr
+    result = shell.run("apply", "plan.json", "--out", "report.json")
+    assert result.returncode == 0, result.stderr
     assert shell.names() == {"/a": "1"}
     assert shell.run("apply", "plan.json").returncode == 0, "what was done since counts as done"
 
     shell.put("/a", "2")
-    told = shell.run("apply", "plan.json", "--out", "report.json")
-    assert told.returncode == 4
-    assert f"{shell.path}/a" in told.stderr
+    result = shell.run("apply", "plan.json", "--out", "report.json")
+    assert result.returncode == 4
+    assert f"{shell.path}/a" in result.stderr
     assert shell.names() == {"/a": "1"}
     assert shell.report()["exit_code"] == 4
 
@@ -97,10 +97,10 @@ def test_a_saved_plan_is_applied_and_one_that_is_not_true_any_more_is_refused(sh
 def test_only_the_expected_plan_is_applied(shell: Shell) -> None:
     shell.put("/a", "1")
     shell.write_spec()
-    told = shell.run("apply", "--expect-plan", "0123456789ab")
-    assert told.returncode == 4
-    assert "What to do: " in told.stderr
-    assert "1 to create" in told.stderr, "the new plan is shown"
+    result = shell.run("apply", "--expect-plan", "0123456789ab")
+    assert result.returncode == 4
+    assert "What to do: " in result.stderr
+    assert "1 to create" in result.stderr, "the new plan is shown"
     assert shell.names() == {}
     assert shell.proxy.count("PutParameter") == 0
     plan = json.loads(shell.run("plan", "--format", "json").stdout)
@@ -108,11 +108,11 @@ def test_only_the_expected_plan_is_applied(shell: Shell) -> None:
     assert shell.names() == {"/a": "1"}
 
 
-def test_without_a_terminal_somebody_has_to_say_what_to_apply(shell: Shell) -> None:
+def test_without_a_terminal_the_plan_to_apply_must_be_given(shell: Shell) -> None:
     shell.write_spec()
-    told = shell.run("apply")
-    assert told.returncode == 64
-    assert "--yes" in told.stderr
+    result = shell.run("apply")
+    assert result.returncode == 64
+    assert "--yes" in result.stderr
     assert shell.proxy.seen == []
 
 
@@ -121,17 +121,17 @@ def test_a_spec_on_standard_input_and_a_directory_of_specs(shell: Shell) -> None
     shell.put("/b/c", "2")
     text = shell.write_spec().read_text()
     (shell.folder / "replication.yaml").unlink()
-    told = shell.run("plan", "-", "--format", "json", stdin=text)
-    assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout)["summary"]["create"] == 2
+    result = shell.run("plan", "-", "--format", "json", stdin=text)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["summary"]["create"] == 2
 
     shell.write_spec(file="specs/one.yaml", name="one")
     two = shell.write_spec(file="specs/two.yaml", name="two")
     two.write_text(two.read_text().replace(f'["{shell.path}/**"]', f'["{shell.path}/b/*"]'))
     one = shell.folder / "specs" / "one.yaml"
     one.write_text(one.read_text().replace(f'["{shell.path}/**"]', f'["{shell.path}/*"]'))
-    told = shell.run("apply", "specs", "--yes")
-    assert told.returncode == 0, told.stderr
+    result = shell.run("apply", "specs", "--yes")
+    assert result.returncode == 0, result.stderr
     assert shell.names() == {"/a": "1", "/b/c": "2"}
 
 
@@ -139,11 +139,11 @@ def test_a_narrow_terminal_loses_nothing(shell: Shell) -> None:
     shell.put("/a/rather/long/name/of/a/parameter", "1")
     shell.put("/key", SECRET, kind="SecureString")
     shell.write_spec()
-    told = shell.run("plan", env={"COLUMNS": "40"})
-    assert told.returncode == 0
-    assert f"{shell.path}/a/rather/long/name/of/a/parameter\n" in told.stdout
-    assert f"{shell.path}/key" in told.stdout
-    *lines, command = told.stdout.splitlines()
+    result = shell.run("plan", env={"COLUMNS": "40"})
+    assert result.returncode == 0
+    assert f"{shell.path}/a/rather/long/name/of/a/parameter\n" in result.stdout
+    assert f"{shell.path}/key" in result.stdout
+    *lines, command = result.stdout.splitlines()
     assert command.startswith("ssm-reconcile apply --expect-plan "), "a command is copied in one piece"
     wide = [line for line in lines if len(line) > 40 and " " in line.strip(" +")]
     assert wide == [], "only what cannot be broken is wider"
@@ -169,8 +169,8 @@ def test_the_console_script_is_the_same_program(shell: Shell) -> None:
     script = Path(sys.executable).with_name("ssm-reconcile")
     if not script.exists():  # run from the tree, not installed: the module is all there is
         script = SOURCE / "ssm_reconcile" / "__main__.py"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script), "--version"],
         capture_output=True, text=True, env=shell.environment, timeout=60, check=True,
     )  # fmt: skip
-    assert told.stdout == shell.run("--version").stdout
+    assert result.stdout == shell.run("--version").stdout

@@ -76,11 +76,11 @@ def test_a_signal_ends_a_hung(shell: Shell, hung: threading.Event, case: str, nu
     shell.proxy.meddle = hanging(operation, hung)
     process = shell.start(*(path if word == "/a" else word for word in words), start_new_session=True)
     shell.proxy.wait_for(operation, 1)
-    told, seconds = interrupted(shell, process, number)
+    result, seconds = interrupted(shell, process, number)
     hung.set()
-    assert told.returncode == 130, told.stderr
+    assert result.returncode == 130, result.stderr
     assert seconds < SOON
-    assert "Interrupted." in told.stderr
+    assert "Interrupted." in result.stderr
     assert shell.proxy.count("PutParameter") == 0
 
 
@@ -99,9 +99,9 @@ def test_a_signal_ends_a_publish_that_waits_for_github(shell: Shell, number: sig
         }  # fmt: skip
         process = shell.start("publish", "plan.json", env=env, start_new_session=True)
         connection, _ = github.accept()
-        told, seconds = interrupted(shell, process, number)
+        result, seconds = interrupted(shell, process, number)
         connection.close()
-    assert told.returncode == 130, told.stderr
+    assert result.returncode == 130, result.stderr
     assert seconds < SOON
 
 
@@ -113,8 +113,8 @@ def test_a_signal_ends_a_wait_for_rates(shell: Shell, number: signal.Signals) ->
     spec.write_text(spec.read_text().replace("describe: 50", "describe: 0.01"))
     process = shell.start("plan", start_new_session=True)
     shell.proxy.wait_for("DescribeParameters", 2)  # one page of each place; the next ones wait for minutes
-    told, seconds = interrupted(shell, process, number)
-    assert told.returncode == 130
+    result, seconds = interrupted(shell, process, number)
+    assert result.returncode == 130
     assert seconds < SOON
 
 
@@ -122,8 +122,8 @@ def test_a_signal_ends_a_wait_for_rates(shell: Shell, number: signal.Signals) ->
 def test_a_signal_ends_a_read_of_the_spec(shell: Shell, number: signal.Signals) -> None:
     process = shell.start("validate", "-", stdin=subprocess.PIPE, start_new_session=True)
     time.sleep(1)  # nothing to be seen from outside: it reads
-    told, seconds = interrupted(shell, process, number)
-    assert told.returncode == 130
+    result, seconds = interrupted(shell, process, number)
+    assert result.returncode == 130
     assert seconds < SOON
 
 
@@ -144,8 +144,8 @@ def test_a_signal_lets_an_apply_finish_a_write(
     time.sleep(GENTLE)
     assert process.poll() is None, "a write in flight is waited for"
     hung.set()
-    told = shell.ended(process)
-    assert told.returncode == 130
+    result = shell.ended(process)
+    assert result.returncode == 130
     assert shell.proxy.count("PutParameter") == 1
     assert shell.proxy.count("GetParameters") == read, "no verification begins after the signal"
     assert shell.report()["summary"] == {
@@ -167,7 +167,7 @@ def test_a_signal_lets_a_detach_finish_a_write(shell: Shell, hung: threading.Eve
     time.sleep(GENTLE)
     assert process.poll() is None
     hung.set()
-    told = shell.ended(process)
-    assert told.returncode == 130
+    result = shell.ended(process)
+    assert result.returncode == 130
     assert shell.proxy.count("AddTagsToResource") == 1
     assert shell.proxy.count("DescribeParameters") == listed, "no second listing begins after the signal"

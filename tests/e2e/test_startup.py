@@ -44,11 +44,11 @@ try:
 finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, timeout=60, check=False,
     )  # fmt: skip
-    return set(json.loads(told.stderr.splitlines()[-1]))
+    return set(json.loads(result.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
@@ -79,11 +79,15 @@ def test_the_help_of_a_command_loads_no_library_either(command: str) -> None:
 
 def test_results_are_on_stdout_and_all_else_on_stderr(tmp_path: Path) -> None:
     (tmp_path / "replication.yaml").write_text(SPEC)
-    told = run("validate", cwd=tmp_path)
-    assert (told.returncode, told.stdout, told.stderr) == (0, "replication.yaml: 1 replication, valid\n", "")
-    told = run("validate", "nope.yaml", cwd=tmp_path)
-    assert told.returncode == 1
-    assert "error" in told.stderr
+    result = run("validate", cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        "replication.yaml: 1 replication, valid\n",
+        "",
+    )
+    result = run("validate", "nope.yaml", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "error" in result.stderr
 
 
 def test_wrong_usage_is_64_and_not_the_2_that_means_changes() -> None:
@@ -94,15 +98,15 @@ def test_wrong_usage_is_64_and_not_the_2_that_means_changes() -> None:
         ["schema", "nope"],
         ["plan", "--parallelism", "0"],
     ):
-        told = run(*words)
-        assert told.returncode == 64, words
-        assert told.stdout == ""
-        assert "Error: " in told.stderr
+        result = run(*words)
+        assert result.returncode == 64, words
+        assert result.stdout == ""
+        assert "Error: " in result.stderr
 
 
 def test_no_credentials_are_one_message_and_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "replication.yaml").write_text(SPEC)
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "ssm_reconcile", "plan"],
         capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
         env=ENVIRONMENT | {
@@ -110,25 +114,25 @@ def test_no_credentials_are_one_message_and_no_traceback(tmp_path: Path) -> None
             "AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
         },
     )  # fmt: skip
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert "us-east-1" in told.stderr
-    assert "What to do: " in told.stderr
-    assert "Traceback" not in told.stderr
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert "us-east-1" in result.stderr
+    assert "What to do: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("word", ["schema", "--help"])
-def test_a_reader_that_goes_away_is_no_error(word: str) -> None:
+def test_a_closed_pipe_is_not_an_error(word: str) -> None:
     """As `ssm-reconcile schema | head -1`, only that the reader is gone from the start."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "ssm_reconcile", word],
             stdout=pipe, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60, check=False,
         )  # fmt: skip
-    assert told.stderr == ""
-    assert told.returncode == 0
+    assert result.stderr == ""
+    assert result.returncode == 0
 
 
 def test_the_module_and_the_console_script_are_the_same_program() -> None:
@@ -143,10 +147,10 @@ def _version() -> str:
 
 def test_a_terminal_that_knows_no_unicode_gets_escapes_and_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "spéc.yaml").write_text(SPEC)
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "ssm_reconcile", "validate", "spéc.yaml"],
         capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False,
         env=ENVIRONMENT | {"PYTHONIOENCODING": "ascii"},
     )  # fmt: skip
-    assert told.returncode == 0
-    assert told.stdout == "sp\\xe9c.yaml: 1 replication, valid\n"
+    assert result.returncode == 0
+    assert result.stdout == "sp\\xe9c.yaml: 1 replication, valid\n"

@@ -1,4 +1,4 @@
-"""What goes wrong outside of the program: one clear message that names place, operation and what to do."""
+"""Faults outside of the program: one clear message that names place, operation and remedy."""
 
 from __future__ import annotations
 
@@ -36,48 +36,48 @@ def refusing(
     return meddle
 
 
-def says(told: subprocess.CompletedProcess[str], *words: str) -> None:
+def says(result: subprocess.CompletedProcess[str], *words: str) -> None:
     """One message with a remedy and all of the words, and nothing on stdout."""
-    assert told.stdout == ""
-    assert told.stderr.count("Error: ") == 1, told.stderr
-    assert "What to do: " in told.stderr
+    assert result.stdout == ""
+    assert result.stderr.count("Error: ") == 1, result.stderr
+    assert "What to do: " in result.stderr
     for word in words:
-        assert word in told.stderr
+        assert word in result.stderr
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "apply"])
-def test_a_broken_spec_is_told_whole_and_no_call_is_made(shell: Shell, command: str) -> None:
+def test_all_errors_of_a_spec_are_reported_and_no_call_is_made(shell: Shell, command: str) -> None:
     (shell.folder / "replication.yaml").write_text(WRONG)
-    told = shell.run(command, *(["--yes"] if command == "apply" else []))
-    assert told.returncode == 1
+    result = shell.run(command, *(["--yes"] if command == "apply" else []))
+    assert result.returncode == 1
     for where in ("2:7:", "3:30:", "5:13:", "6:35:", "7:45:", "8:9:"):
-        assert f"replication.yaml:{where} error: " in told.stderr, told.stderr
-    assert "did you mean" in told.stderr.lower()
+        assert f"replication.yaml:{where} error: " in result.stderr, result.stderr
+    assert "did you mean" in result.stderr.lower()
     assert shell.proxy.seen == []
 
 
 def test_no_credentials(shell: Shell) -> None:
     shell.write_spec()
     gone: dict[str, str | None] = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
-    told = shell.run("plan", env=gone)
-    assert told.returncode == 1
-    says(told, HERE, "GetCallerIdentity", "credentials")
+    result = shell.run("plan", env=gone)
+    assert result.returncode == 1
+    says(result, HERE, "GetCallerIdentity", "credentials")
     assert shell.proxy.seen == []
 
 
 def test_a_profile_that_is_not_there(shell: Shell) -> None:
     shell.write_spec()
-    told = shell.run("plan", "--profile", "nope")
-    assert told.returncode == 1
-    says(told, "profile")
+    result = shell.run("plan", "--profile", "nope")
+    assert result.returncode == 1
+    says(result, "profile")
 
 
 def test_credentials_that_have_expired(shell: Shell) -> None:
     shell.write_spec()
     shell.proxy.meddle = refusing("GetCallerIdentity", "ExpiredToken", status=403)
-    told = shell.run("plan")
-    assert told.returncode == 1
-    says(told, HERE, "GetCallerIdentity", "ExpiredToken")
+    result = shell.run("plan")
+    assert result.returncode == 1
+    says(result, HERE, "GetCallerIdentity", "ExpiredToken")
     assert {asked.operation for asked in shell.proxy.seen} == {"GetCallerIdentity"}
 
 
@@ -88,8 +88,8 @@ def test_credentials_that_expire_while_it_writes(shell: Shell) -> None:
     shell.proxy.meddle = lambda asked: (
         Answer(400, "ExpiredTokenException") if asked.operation == "PutParameter" and asked.nth > 3 else None
     )
-    told = shell.run("apply", "--yes", "--out", "report.json")
-    assert told.returncode == 3
+    result = shell.run("apply", "--yes", "--out", "report.json")
+    assert result.returncode == 3
     summary = shell.report()["summary"]
     assert summary["applied"] == 3
     assert summary["failed"] + summary["not_attempted"] == 9
@@ -99,12 +99,12 @@ def test_credentials_that_expire_while_it_writes(shell: Shell) -> None:
     assert len(shell.names()) == 12
 
 
-def test_an_endpoint_where_nobody_listens(shell: Shell) -> None:
+def test_an_endpoint_without_a_server(shell: Shell) -> None:
     shell.write_spec()
     started = time.monotonic()
-    told = shell.run("plan", env={"AWS_ENDPOINT_URL": None, "AWS_ENDPOINT_URL_STS": unreachable()})
-    assert told.returncode == 1
-    says(told, HERE, "EndpointConnectionError")
+    result = shell.run("plan", env={"AWS_ENDPOINT_URL": None, "AWS_ENDPOINT_URL_STS": unreachable()})
+    assert result.returncode == 1
+    says(result, HERE, "EndpointConnectionError")
     assert time.monotonic() - started < 30
     assert shell.proxy.seen == []
 
@@ -113,9 +113,9 @@ def test_a_tagging_endpoint_that_cannot_be_reached_makes_a_plan_slow_and_no_more
     shell.put("/a", "1")
     shell.write_spec()
     env: dict[str, str | None] = {"AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": unreachable()}
-    told = shell.run("plan", "--format", "json", env=env)
-    assert told.returncode == 0, told.stderr
-    plan = json.loads(told.stdout)
+    result = shell.run("plan", "--format", "json", env=env)
+    assert result.returncode == 0, result.stderr
+    plan = json.loads(result.stdout)
     assert plan["complete"] is True
     assert plan["summary"]["create"] == 1
     assert {finding["code"] for finding in plan["findings"]} == {"slow-tags"}
@@ -125,11 +125,11 @@ def test_a_tagging_endpoint_that_cannot_be_reached_makes_a_plan_slow_and_no_more
 def test_no_permission_to_list_the_source(shell: Shell) -> None:
     shell.write_spec()
     shell.proxy.meddle = refusing("DescribeParameters", "AccessDeniedException", region=HERE)
-    told = shell.run("plan")
-    assert told.returncode == 1
-    assert "DescribeParameters" in told.stderr
-    assert HERE in told.stderr
-    assert "ssm:DescribeParameters" in told.stderr, "what to allow"
+    result = shell.run("plan")
+    assert result.returncode == 1
+    assert "DescribeParameters" in result.stderr
+    assert HERE in result.stderr
+    assert "ssm:DescribeParameters" in result.stderr, "what to allow"
 
 
 def test_no_permission_to_list_a_target_leaves_a_plan_that_says_so(shell: Shell) -> None:
@@ -139,11 +139,11 @@ def test_no_permission_to_list_a_target_leaves_a_plan_that_says_so(shell: Shell)
         spec.read_text().replace("[{ region: us-east-2 }]", "[{ region: us-east-2 }, { region: eu-west-1 }]")
     )
     shell.proxy.meddle = refusing("DescribeParameters", "AccessDeniedException", region="eu-west-1")
-    told = shell.run("plan")
-    assert told.returncode == 3
-    assert "INCOMPLETE: eu-west-1" in told.stdout
-    assert "ssm:DescribeParameters" in told.stdout
-    assert "1 to create" in told.stdout
+    result = shell.run("plan")
+    assert result.returncode == 3
+    assert "INCOMPLETE: eu-west-1" in result.stdout
+    assert "ssm:DescribeParameters" in result.stdout
+    assert "1 to create" in result.stdout
     assert json.loads(shell.run("plan", "--format", "json").stdout)["complete"] is False
 
 
@@ -152,10 +152,10 @@ def test_one_write_that_is_denied_fails_by_itself(shell: Shell) -> None:
     shell.put("/fine", "1")
     shell.write_spec()
     shell.proxy.meddle = refusing("PutParameter", "AccessDeniedException", holding=b"/denied")
-    told = shell.run("apply", "--yes", "--out", "report.json")
-    assert told.returncode == 3
-    assert "PutParameter: AccessDeniedException" in told.stdout
-    assert "ssm:PutParameter" in told.stdout, "what to allow"
+    result = shell.run("apply", "--yes", "--out", "report.json")
+    assert result.returncode == 3
+    assert "PutParameter: AccessDeniedException" in result.stdout
+    assert "ssm:PutParameter" in result.stdout, "what to allow"
     assert shell.names() == {"/fine": "1"}
 
 
@@ -187,9 +187,9 @@ def test_a_signal_while_it_writes_ends_in_a_complete_report(shell: Shell, number
     )
     shell.proxy.wait_for("PutParameter", 3)
     process.send_signal(number)
-    told = shell.ended(process)
-    assert told.returncode == 130, told.stderr
-    assert "Stopping" in told.stderr
+    result = shell.ended(process)
+    assert result.returncode == 130, result.stderr
+    assert "Stopping" in result.stderr
     report = shell.report()
     assert report["interrupted"] is True
     assert sum(report["summary"].values()) == 30
@@ -213,9 +213,9 @@ def test_a_signal_while_it_plans_ends_at_once(shell: Shell) -> None:
     shell.proxy.wait_for("DescribeParameters", 1)
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    told = shell.ended(process)
-    assert told.returncode == 130
-    assert told.stdout == ""
+    result = shell.ended(process)
+    assert result.returncode == 130
+    assert result.stdout == ""
     assert time.monotonic() - started < 5
 
 
@@ -224,10 +224,10 @@ def test_debug_says_where_and_never_a_value(shell: Shell) -> None:
     shell.put("/key", SECRET, kind="SecureString")
     shell.write_spec()
     shell.proxy.meddle = refusing("GetCallerIdentity", "ExpiredToken", status=403)
-    told = shell.run("plan", "--debug")
-    assert told.returncode == 1
-    assert "Traceback" in told.stderr
-    assert SECRET not in told.stderr
+    result = shell.run("plan", "--debug")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert SECRET not in result.stderr
     shell.heard.clear()
 
 
@@ -237,9 +237,9 @@ def test_the_target_is_untouched_where_the_account_is_not_the_one_of_the_spec(sh
     spec.write_text(
         spec.read_text().replace("{ region: us-east-1 }", '{ region: us-east-1, account: "999999999999" }')
     )
-    told = shell.run("apply", "--yes")
-    assert told.returncode == 1
-    says(told, "999999999999", "123456789012")
+    result = shell.run("apply", "--yes")
+    assert result.returncode == 1
+    says(result, "999999999999", "123456789012")
     assert {asked.operation for asked in shell.proxy.seen} == {"GetCallerIdentity"}
     assert shell.names(THERE) == {}
 
@@ -259,8 +259,8 @@ def test_an_allowed_pattern_made_to_backtrack_holds_no_command_up(shell: Shell) 
     }  # fmt: skip
     (shell.folder / "event.json").write_text(json.dumps(event))
     for words, code in ((("plan",), 3), (("explain", name), 0), (("event", "event.json"), 3)):
-        told = shell.run(*words)
-        assert told.returncode == code, told.stderr
-        assert "AllowedPattern" in told.stdout + told.stderr
+        result = shell.run(*words)
+        assert result.returncode == code, result.stderr
+        assert "AllowedPattern" in result.stdout + result.stderr
     assert shell.run("apply", "--yes", "-q").returncode == 3
     assert shell.names() == {"/fine": "1"}

@@ -1,4 +1,4 @@
-"""What AWS does between a change and the function: EventBridge, SQS and the event source mapping.
+"""AWS between a change and the function: EventBridge, SQS and the event source mapping.
 
 Numbers and patterns are those of deploy/template.yaml. Like AWS it delivers at least once and in no order:
 some events twice, some messages twice, failed ones again when their time has come, and to the dead letters
@@ -205,7 +205,7 @@ class Deployed:
         try:
             return self.function.handle(event, Invocation(self.account.clock, seconds))
         finally:
-            self.account.tell_of_own_writes()
+            self.account.publish_own_writes()
 
     def poll(self) -> bool:
         """One batch, as the event source mapping handles it; False when nothing was visible."""
@@ -234,7 +234,7 @@ class Account:
         self.there = self.world.place("us-east-2")
         self.twice = twice
         self.stacks: list[Deployed] = []
-        self.told = 0
+        self.published = 0
 
     def deploy(self, spec: str, region: str = "us-east-1") -> Deployed:
         stack = Deployed(self, spec, region=region, twice=self.twice)
@@ -270,9 +270,9 @@ class Account:
         self.world.delete(place, name)
         self.publish(self.event(place, name, "Delete"))
 
-    def tell_of_own_writes(self) -> None:
-        """What the function wrote makes events too, in the regions where it wrote."""
-        new, self.told = self.world.calls[self.told :], len(self.world.calls)
+    def publish_own_writes(self) -> None:
+        """Publish events for the writes of the function, in the regions where it wrote."""
+        new, self.published = self.world.calls[self.result :], len(self.world.calls)
         for call in new:
             if call.operation in {"PutParameter", "DeleteParameters"}:
                 word = "Update" if call.operation == "PutParameter" else "Delete"

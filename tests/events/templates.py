@@ -49,7 +49,7 @@ def rendered(node: Any, **parameters: str) -> Any:
 
 
 def matches(pattern: Mapping[str, Any], event: Any) -> bool:
-    """What EventBridge decides, as far as our patterns go: exact values, `prefix` and `$or`."""
+    """Match an event as EventBridge does, for the operators of our patterns: values, `prefix`, `$or`."""
     if not isinstance(event, Mapping):
         return False
     for key, wanted in pattern.items():

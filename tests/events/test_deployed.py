@@ -39,11 +39,11 @@ READS = {"DescribeParameters", "GetParameters", "ListTagsForResource", "GetResou
 
 
 def unwatched(progress: Progress) -> None:
-    """Nobody watches."""
+    """Discard progress."""
 
 
 def whole_plan(account: Account, spec: str = SPEC) -> Plan:
-    """What a whole run would do now, once listings show all that was written."""
+    """Return the plan of a whole run, once listings show all writes."""
     account.clock.advance(timedelta(hours=1))
     specs = load_text(spec).replications
     places = open_places(specs, Memory(account.world).connect, Run())
@@ -99,12 +99,12 @@ class TestWhatAnEventCosts:
         account.put(account.here, "/prod/a", "v", tags={"team": "a"})
         account.drain()
         account.world.traffic.forget()
-        account.told = 0
+        account.published = 0
         account.put(account.here, "/prod/a", "w")
         account.drain()
         self.assert_cost(account, 7, {"PutParameter": 1, "AddTagsToResource": 1})
         account.world.traffic.forget()
-        account.told = 0
+        account.published = 0
         account.world.untag(account.here, "/prod/a", "team")
         account.put(account.here, "/prod/a", "x")
         account.drain()
@@ -116,7 +116,7 @@ class TestWhatAnEventCosts:
         account.put(account.here, "/prod/a", "v", type="SecureString")
         account.drain()
         account.world.traffic.forget()
-        account.told = 0
+        account.published = 0
         account.publish(account.event(account.here, "/prod/a", "LabelParameterVersion"))
         account.drain()
         self.assert_cost(account, 3, {})
@@ -145,7 +145,7 @@ class TestWhatAnEventCosts:
             account.put(account.here, f"/prod/{name}", "v")
         account.drain()
         account.world.traffic.forget()
-        account.told = 0
+        account.published = 0
         account.delete(account.here, "/prod/a")
         account.delete(account.here, "/prod/b")
         account.drain()
@@ -193,7 +193,7 @@ class Throttling:
 
 @pytest.fixture
 def quiet(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Ten thousand events write a log that nobody wants to see."""
+    """Silence the log of ten thousand events."""
     yield
     capsys.readouterr()
 
@@ -336,7 +336,7 @@ class TestBadInput:
         assert stack.invocations == before + 1
         assert not stack.queue.dead
 
-    def test_one_name_that_cannot_be_written_keeps_nobody_else(
+    def test_one_name_that_cannot_be_written_does_not_delay_others(
         self, account: Account, stack: Deployed
     ) -> None:
         def denied(operation: str, _: Place, names: tuple[str, ...], nth: int) -> Fault | None:
@@ -350,7 +350,7 @@ class TestBadInput:
         (dead,) = stack.queue.dead
         assert json.loads(dead)["detail"]["name"] == "/prod/b"
 
-    def test_what_is_mended_is_redriven(self, account: Account, stack: Deployed) -> None:
+    def test_a_message_whose_cause_is_fixed_is_redriven(self, account: Account, stack: Deployed) -> None:
         account.world.faults = lambda operation, *_: (
             refused(Trouble.DENIED) if operation == "PutParameter" else None
         )
@@ -362,12 +362,12 @@ class TestBadInput:
         account.drain()
         assert_converged(account)
 
-    def test_a_conflict_is_told_and_not_tried_for_ever(self, account: Account, stack: Deployed) -> None:
-        account.world.put(account.there, "/prod/a", "somebody's own")
+    def test_a_conflict_is_reported_and_not_retried(self, account: Account, stack: Deployed) -> None:
+        account.world.put(account.there, "/prod/a", "theirs")
         account.put(account.here, "/prod/a", "v")
         account.drain()
         assert stack.invocations == 1
-        assert account.world.value(account.there, "/prod/a") == "somebody's own"
+        assert account.world.value(account.there, "/prod/a") == "theirs"
         assert '"result":"refused"' in stack.log.getvalue()
 
     def test_what_a_guard_withholds_is_counted_and_not_tried_for_ever(
@@ -409,9 +409,7 @@ class TestBadInput:
         assert account.world.value(account.there, "/prod/a") == "w"
         assert metrics(capsys.readouterr().out)["SpecFailed"] >= 1
 
-    def test_a_place_that_takes_too_long_to_list_keeps_nobody_but_the_delete(
-        self, account: Account, stack: Deployed
-    ) -> None:
+    def test_a_slow_listing_delays_only_the_delete(self, account: Account, stack: Deployed) -> None:
         for i in range(500):
             account.world.put(account.here, f"/prod/{i:03}", "v")
         stack.invoke(SCHEDULED, 900)
@@ -474,7 +472,7 @@ class TestManyDeletes:
 
 
 class TestTheWholeRun:
-    def test_it_mends_what_events_did_not_tell(self, account: Account, stack: Deployed) -> None:
+    def test_it_fixes_drift_that_events_did_not_report(self, account: Account, stack: Deployed) -> None:
         for i in range(30):
             account.world.put(account.here, f"/prod/{i:02}", "v")  # events are best effort: none came
         assert stack.invoke(SCHEDULED, 900) == {"batchItemFailures": []}
@@ -536,7 +534,7 @@ class TestTheWholeRun:
         )
         stack.batch = 3  # messages of ten names each
         for i in range(150):
-            account.world.put(account.here, f"/prod/{i:03}", "v", description="said here only")
+            account.world.put(account.here, f"/prod/{i:03}", "v", description="at the source only")
             account.world.put(account.there, f"/prod/{i:03}", "v")
         stack.invoke(SCHEDULED, 30)
         assert stack.queue.messages

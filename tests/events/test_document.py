@@ -33,12 +33,12 @@ def test_every_piece_runs(programs: Path, tmp_path: Path, monkeypatch: pytest.Mo
         script = "set -eu\n" + "\n".join(commands()).replace("http://127.0.0.1:5000", url)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        told = subprocess.run(
+        result = subprocess.run(
             ["bash", "-c", script], cwd=here, capture_output=True, text=True, check=False, timeout=300,
             env=kept | {"PATH": path, "PYTHONPATH": str(ROOT / "src")},
         )  # fmt: skip
-        assert told.returncode == 0, told.stdout + told.stderr
-        assert re.findall(r'^"(.*)"$', told.stdout, re.MULTILINE) == [
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert re.findall(r'^"(.*)"$', result.stdout, re.MULTILINE) == [
             "one.example.org", "hunter2", "two.example.org",
         ]  # fmt: skip
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -138,7 +138,7 @@ class TestAFullRun:
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         _replicate_and_change(account, stack, 12)
-        account.world.put(account.there, "/prod/theirs", "somebody's own")
+        account.world.put(account.there, "/prod/theirs", "theirs")
         put(account, "/prod/theirs", "/prod/new")
         counts.forget()
         stack.invoke(SCHEDULED, LONG)
@@ -219,7 +219,7 @@ class TestARunThatIsHandedOn:
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         _replicate_and_change(account, stack, 60)
-        account.world.put(account.there, "/prod/theirs", "somebody's own")
+        account.world.put(account.there, "/prod/theirs", "theirs")
         account.world.add_key(account.here, "alias/app")
         account.world.put(account.here, "/prod/invalid", "s", type="SecureString", key_id="alias/app")
         put(account, "/prod/theirs", *(f"/prod/new/{i:03}" for i in range(100)))

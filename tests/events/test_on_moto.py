@@ -66,8 +66,8 @@ class Cloud:
         self.events.put_targets(Rule="changes", Targets=[{"Id": "queue", "Arn": self._arn(self.queue)}])
 
     def _arn(self, url: str) -> str:
-        told = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return str(told["Attributes"]["QueueArn"])
+        result = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(result["Attributes"]["QueueArn"])
 
     def tell(self, name: str, operation: str) -> None:
         detail = {"operation": operation, "name": name, "type": "String"}
@@ -80,11 +80,11 @@ class Cloud:
 
     def waiting(self, queue: str) -> int:
         names = ["ApproximateNumberOfMessages"]
-        told = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)
-        return int(told["Attributes"][names[0]])
+        result = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)
+        return int(result["Attributes"][names[0]])
 
     def pump(self) -> None:
-        """What the event source mapping does, until the queue gives nothing more."""
+        """Deliver messages as the event source mapping does, until the queue is empty."""
         for _ in range(20):
             messages = self.sqs.receive_message(
                 QueueUrl=self.queue, MaxNumberOfMessages=10, AttributeNames=["All"]
@@ -173,7 +173,7 @@ class TestTheSpec:
         assert AwsClients().spec("ssm:/ops/spec") == SPEC
 
     @pytest.mark.parametrize(
-        ("uri", "said"),
+        ("uri", "message"),
         [
             ("s3://specs/nope", "GetObject failed: NoSuchKey"),
             ("s3://nope/nope", "GetObject failed: NoSuchBucket"),
@@ -182,12 +182,12 @@ class TestTheSpec:
             ("s3://specs", "neither"),
         ],
     )
-    def test_where_it_is_not_is_told(self, cloud: Cloud, uri: str, said: str) -> None:
-        with pytest.raises(ReconcileError, match=said):
+    def test_a_missing_spec_is_reported_with_its_place(self, cloud: Cloud, uri: str, message: str) -> None:
+        with pytest.raises(ReconcileError, match=message):
             AwsClients().spec(uri)
 
 
-def test_a_queue_that_is_gone_is_told(cloud: Cloud) -> None:
+def test_a_missing_queue_is_reported(cloud: Cloud) -> None:
     with pytest.raises(ReconcileError, match="SendMessage failed"):
         AwsClients().send(cloud.queue + "x", ["/prod/a"])
     with pytest.raises(ReconcileError, match="ChangeMessageVisibility failed"):

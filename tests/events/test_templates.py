@@ -1,4 +1,4 @@
-"""What is deployed: templates that AWS's own linter and translator take, and that fit the code."""
+"""Deployment templates: accepted by AWS's own linter and translator, and consistent with the code."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROLES = [("template.yaml", "Role"), ("target-role.yaml", "Role")]
 def test_cfn_lint_has_nothing_to_say() -> None:
     program = "from cfnlint.runner import main; main()"
     command = [sys.executable, "-c", program, "--non-zero-exit-code", "informational", *map(str, TEMPLATES)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ WORLDS: Mapping[str, Any] = yaml.safe_load((Path(__file__).parent / "worlds.yaml
 
 
 def counts(*words: str) -> dict[str, int]:
-    told = CliRunner().invoke(root, ["plan", "--format", "json", *words])
-    assert told.exit_code == 0, told.output
-    summary: dict[str, int] = json.loads(told.stdout)["summary"]
+    result = CliRunner().invoke(root, ["plan", "--format", "json", *words])
+    assert result.exit_code == 0, result.output
+    summary: dict[str, int] = json.loads(result.stdout)["summary"]
     return {word: number for word, number in summary.items() if number}
 
 

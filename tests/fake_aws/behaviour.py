@@ -1,4 +1,4 @@
-"""The facts about AWS that nobody could settle, each with the readings that are possible.
+"""Unconfirmed facts about AWS, each with the possible readings.
 
 Where `aws-facts.md` says CONFLICT, UNKNOWN or UNVERIFIED, the product must be right either way. A
 `AwsBehaviour` names one reading of every such fact; the memory store and the strict double of SSM behave
@@ -17,14 +17,14 @@ from typing import Any, get_type_hints
 
 
 class Omitted(StrEnum):
-    """What an overwrite does with a field that it leaves out (B5)."""
+    """Effect of an overwrite on a field that it omits (B5)."""
 
     KEPT = "kept"
     RESET = "reset"
 
 
 class OmittedKey(StrEnum):
-    """What an overwrite of a SecureString does without a KeyId (B5, G2)."""
+    """Effect of an overwrite of a SecureString without a KeyId (B5, G2)."""
 
     MANAGED = "falls back to alias/aws/ssm"
     KEPT = "kept"
@@ -38,14 +38,14 @@ class InPlace(StrEnum):
 
 
 class Unasked(StrEnum):
-    """What AWS does with something that makes no sense there."""
+    """Response of AWS to a field that has no effect there."""
 
     REFUSED = "refused"
     ACCEPTED = "accepted"
 
 
 class KeyForm(StrEnum):
-    """How a key that was given by id or ARN is reported; an alias is reported as itself (B7, G4)."""
+    """Form in which a key given by id or ARN is reported; an alias is reported as itself (B7, G4)."""
 
     AS_GIVEN = "as given"
     ALIAS = "by an alias of the key"
@@ -53,7 +53,7 @@ class KeyForm(StrEnum):
 
 
 class Expired(StrEnum):
-    """What becomes of a put whose Expiration is past already (B4, G6)."""
+    """Effect of a put whose Expiration is already past (B4, G6)."""
 
     REFUSED = "refused"
     DELETED = "accepted, and deleted at once"
@@ -67,7 +67,7 @@ class PolicyText(StrEnum):
 
 
 class ListSpaces(StrEnum):
-    """What becomes of spaces around the commas of a StringList (B10, G8)."""
+    """Effect on spaces around the commas of a StringList (B10, G8)."""
 
     STRIPPED = "stripped"
     KEPT = "kept"
@@ -81,7 +81,7 @@ class Moves(StrEnum):
 
 
 class Recreate(StrEnum):
-    """What AWS answers to a create within 30 seconds of the delete (B9, G12)."""
+    """Response of AWS to a create within 30 seconds of the delete (B9, G12)."""
 
     BUSY = "TooManyUpdates"
     EXISTS = "ParameterAlreadyExists"
@@ -89,14 +89,14 @@ class Recreate(StrEnum):
 
 
 class Match(StrEnum):
-    """How AllowedPattern is matched against a value (B10)."""
+    """Match of AllowedPattern against a value (B10)."""
 
     WHOLE = "the whole value"
     ANYWHERE = "anywhere in the value"
 
 
 class Duplicates(StrEnum):
-    """What GetParameters does with a name that is asked twice (G11)."""
+    """Response of GetParameters to a name that is given twice (G11)."""
 
     REFUSED = "refused"
     ONCE = "answered once"

@@ -27,11 +27,11 @@ class Keyhole:
         self._known: dict[str, Key] = {}
 
     def usable(self, arn: str) -> bool:
-        """Whether KMS would decrypt with that key now; SSM asks it, so there is no call of ours."""
+        """Whether KMS would decrypt with that key now; SSM calls KMS, not the program."""
         return self._world.region(self._place).key_state(arn) is KeyState.USABLE
 
     def resolve(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
-        """A key for each reference; what does not exist or may not be asked is said by its state."""
+        """Return a key for each reference; the state says whether it is missing or not permitted."""
         wanted = sorted(set(references))
         if fresh:
             self._aliases = None
@@ -82,7 +82,7 @@ class Keyhole:
         return dict(aliases[start : start + ALIASES_PAGE])
 
     def _describe(self, reference: str, presumed: str) -> Key:
-        """What DescribeKey says; `presumed` is the identity to go by when it says nothing."""
+        """Return the result of DescribeKey; `presumed` is the identity where it is denied."""
         try:
             key = self._world.traffic.perform(
                 Call("DescribeKey", self._place, (reference,)), lambda: self._key(reference)
@@ -99,5 +99,5 @@ class Keyhole:
     def _key(self, reference: str) -> MasterKey:
         key = self._world.region(self._place).key(reference)
         if key is None:
-            raise Refusal("NotFoundException", "there is no such key", Trouble.MISSING)
+            raise Refusal("NotFoundException", "the key does not exist", Trouble.MISSING)
         return key

@@ -1,4 +1,4 @@
-"""What AWS refuses of parameter policies (aws-facts B4): Policies + the tier -> nothing, or a refusal."""
+"""Parameter policies that AWS refuses (aws-facts B4): Policies + the tier -> nothing, or a refusal."""
 
 from __future__ import annotations
 

@@ -139,12 +139,12 @@ class Region:
         return self.keys.get(self.aliases.get(reference, reference))
 
     def key_state(self, reference: str) -> KeyState:
-        """What a key reference is good for here."""
+        """Return the state of a key reference in this region."""
         key = self.key(reference)
         return KeyState.MISSING if key is None else key.state
 
     def _reported(self, reference: str) -> str:
-        """How DescribeParameters names the key that was given (B7)."""
+        """Return the form in which DescribeParameters shows the given key (B7)."""
         key = self.key(reference)
         if key is None or "alias/" in reference:
             return reference
@@ -163,7 +163,7 @@ class Region:
         """The parameter of that name, or the refusal that AWS gives to tag operations."""
         found = self.parameters.get(canonical(name))
         if found is None:
-            raise Refusal("InvalidResourceId", "there is no such parameter", Trouble.MISSING)
+            raise Refusal("InvalidResourceId", "the parameter does not exist", Trouble.MISSING)
         return found
 
     def put(self, request: Request, now: datetime, user: str) -> int:

@@ -93,7 +93,7 @@ def request_of(put: Put) -> Request:
 
 
 def settle(request: Request, present: Settled | None, readings: AwsBehaviour, *, crowded: bool) -> Settled:
-    """What the write leaves behind, if it is accepted.
+    """The attributes after the write, if it is accepted.
 
     `present` is what was there (None: nothing), `crowded` that the region holds all the Standard
     parameters it may, which makes Intelligent-Tiering choose Advanced (B3).
@@ -169,7 +169,7 @@ def _policies(text: str | None, present: Settled | None, readings: AwsBehaviour)
 
 
 def parse_policies(text: str) -> list[dict[str, Any]] | None:
-    """The policies of a Policies text; empty for `[{}]`, None when it is no JSON array of objects."""
+    """The policies of a Policies text; empty for `[{}]`, None when it is not a JSON array of objects."""
     try:
         found = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What AWS refuses: a request + what is there now -> the attributes it settles to, or a `Refusal`.
+"""Refusals of AWS: a request + the existing parameter -> the attributes after the write, or a `Refusal`.
 
 Pure. Used by the memory store, and put in front of moto for the tests, which enforces little of this
 (aws-facts E). Sections in brackets are of aws-facts; where a fact is open, `readings` decides.
@@ -49,9 +49,9 @@ TEXT_CHARACTERS = 1024
 USER_TAGS = 50
 """Tags of one parameter, those of AWS not counted (B11)."""
 VERSIONS = 100
-"""How many versions are kept (B9)."""
+"""Number of versions that are kept (B9)."""
 STANDARD_PARAMETERS = PARAMETER_LIMITS[STANDARD]
-"""How many Standard parameters a region of an account may hold (B3)."""
+"""Number of Standard parameters that a region of an account may hold (B3)."""
 PAGE = 50
 """MaxResults of DescribeParameters (A1)."""
 BATCH = 10
@@ -59,14 +59,14 @@ BATCH = 10
 RESOURCES_PAGE = 100
 """ResourcesPerPage of tag:GetResources (A2)."""
 REST = timedelta(seconds=30)
-"""How long to wait after a delete before the name is made again (A1)."""
+"""Time after a delete before the name can be created again (A1)."""
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a put meets in its place, besides the parameter itself.
+    """The surroundings of a put in its place, without the parameter itself.
 
     `key_state` tells what a key reference is good for there; `deleted` when the name was deleted
     last; `versions` how many are kept, `oldest_labelled` whether the oldest may not be dropped;
@@ -84,7 +84,7 @@ class Ground:
 
 
 def admit(request: Request, present: Settled | None, ground: Ground) -> Settled:
-    """What a PutParameter settles to, or the refusal. The name may carry spaces around it (B6)."""
+    """Return the attributes after a PutParameter, or raise the refusal. Outer spaces are legal (B6)."""
     check_name(request.name, ground.place)
     _check_shape(request, present)
     if present is not None and not request.overwrite:
@@ -127,7 +127,7 @@ def check_name(name: str, place: Place) -> None:
 
 
 def _check_shape(request: Request, present: Settled | None) -> None:
-    """What is wrong with the request wherever it goes."""
+    """Refuse a request that is invalid in every place."""
     if request.overwrite and request.tags:
         raise invalid("tags and overwrite can't be used together")
     if not request.value.reveal():
@@ -153,7 +153,7 @@ def _check_enum(field: str, given: str | None, known: Sequence[str]) -> None:
 
 
 def _check_new(request: Request, settled: Settled, ground: Ground) -> None:
-    """What is refused of a create only."""
+    """Refuse a request that is invalid as a create."""
     rested = ground.deleted is None or ground.now - ground.deleted >= REST
     match ground.readings.recreate:
         case Recreate.BUSY if not rested:
@@ -171,7 +171,7 @@ def _check_new(request: Request, settled: Settled, ground: Ground) -> None:
 
 
 def _check_change(request: Request, settled: Settled, present: Settled, ground: Ground) -> None:
-    """What AWS does not change in place."""
+    """Refuse a change that AWS does not make in place."""
     if settled.type != present.type and ground.readings.type_change is InPlace.REFUSED:
         raise Refusal("HierarchyTypeMismatchException", "the type cannot be changed", Trouble.TYPE)
     if present.tier == ADVANCED and settled.tier == STANDARD:

@@ -56,7 +56,7 @@ class Memory:
 
 @dataclass(slots=True)
 class _Work:
-    """What one reading of values has found so far."""
+    """The result so far of one reading of values."""
 
     found: dict[str, Value]
     missing: set[str]
@@ -136,7 +136,7 @@ class MemoryStore:
         return Answers(work.found, frozenset(work.missing), work.failed)
 
     def _read(self, batch: tuple[str, ...], work: _Work, *, decrypt: bool) -> None:
-        """What is the trouble of some names fails them alone; what is the place's is raised."""
+        """Fail single names for their own errors; raise errors of the place."""
         try:
             answer = self._call("GetParameters", batch, partial(self._get, batch, decrypt=decrypt))
         except StoreError as failure:
@@ -172,7 +172,7 @@ class MemoryStore:
         return self._keys.resolve(references, fresh=fresh)
 
     def settings(self) -> Settings:
-        """What AWS has where nobody changed it; the clock is the world's."""
+        """Return the default settings of AWS; the clock is the world's."""
         try:
             self._call("GetServiceSetting", (), lambda: None)
         except StoreError as failure:
@@ -195,13 +195,13 @@ class MemoryStore:
         )
 
     def add_tags(self, name: str, tags: Tags) -> None:
-        """AddTagsToResource; none is no call."""
+        """AddTagsToResource; without tags, no call is made."""
         if tags:
             effect = partial(self._region.tag, name, tags, self.world.clock.now())
             self._call("AddTagsToResource", (name,), effect)
 
     def remove_tags(self, name: str, keys: Sequence[str]) -> None:
-        """RemoveTagsFromResource; none is no call."""
+        """RemoveTagsFromResource; without keys, no call is made."""
         if keys:
             effect = partial(self._region.untag, name, keys, self.world.clock.now())
             self._call("RemoveTagsFromResource", (name,), effect)
@@ -232,7 +232,7 @@ class MemoryStore:
         return self.world.traffic.perform(Call(operation, self._place, names), effect)
 
     def _view(self, lag: timedelta) -> _View:
-        """What is to be seen now, made once for as long as nothing changes."""
+        """Return the listing that is visible now, made once for as long as nothing changes."""
         moment = self.world.clock.now() - lag
         state = (self._region, len(self._region.changes), moment if lag else None)
         known = self._seen.get(lag)

@@ -59,7 +59,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """How one call goes wrong. `done`: only after it has had its effect.
+    """A fault of one call. `done`: only after the call has had its effect.
 
     Made by `refused`, `lost`, `killed` and `skipped`.
     """
@@ -196,7 +196,7 @@ class Traffic:
         return answer
 
     def count(self, operation: str | None = None) -> int:
-        """How many calls there were, of one operation or in all."""
+        """Return the number of calls, of one operation or in all."""
         with self.lock:
             return sum(operation in (None, call.operation) for call in self.calls)
 

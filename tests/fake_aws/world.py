@@ -1,4 +1,4 @@
-"""AWS in memory: accounts x regions, as many as somebody asks for, and the way to them.
+"""AWS in memory: accounts x regions, created when first used, and the calls to them.
 
 A `World` is what the memory store reads and writes. Tests arrange it with `put`, `delete`, `tag` and
 friends: what other people do, neither written down as calls nor struck by faults, yet by AWS's rules.
@@ -31,13 +31,13 @@ from tests.fake_aws.request import Request, parse_policies
 from tests.fake_aws.traffic import Call, FaultPlan, Traffic
 
 ACCOUNT = "123456789012"
-SOMEBODY = "arn:aws:iam::123456789012:user/somebody-else"
+SOMEBODY = "arn:aws:iam::123456789012:user/another-writer"
 _SALT = secrets.token_bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How long it takes until what was written shows (aws-facts A2, B14).
+    """Time until a write is visible (aws-facts A2, B14).
 
     `describe`: DescribeParameters; `resources`: tag:GetResources; `values`: GetParameters.
     """
@@ -91,7 +91,7 @@ class World:
 
     @property
     def faults(self) -> FaultPlan | None:
-        """What goes wrong; None: nothing."""
+        """The fault plan; None: no faults."""
         return self.traffic.faults
 
     @faults.setter
@@ -109,7 +109,7 @@ class World:
         return Place(account, region, partition_of(region))
 
     def region(self, place: Place) -> Region:
-        """What a place holds; empty when nobody was there yet."""
+        """Return the content of a place; empty at the first use."""
         with self.traffic.lock:
             if place not in self._regions:
                 self._regions[place] = Region(place, self.readings)
@@ -129,7 +129,7 @@ class World:
         policies: Sequence[str] = (),
         **fields: str,
     ) -> int:
-        """Somebody writes a parameter, over what is there. `fields` are those of `Request`."""
+        """Create or overwrite a parameter, as another writer. `fields` are those of `Request`."""
         with self.traffic.lock:
             there = canonical(name) in self.region(place).parameters
             text = f"[{','.join(policies)}]" if policies else None
@@ -151,23 +151,23 @@ class World:
             return version
 
     def delete(self, place: Place, *names: str) -> None:
-        """Somebody deletes parameters."""
+        """Delete parameters, as another writer."""
         with self.traffic.lock:
             for name in names:
                 self.region(place).delete(name, self.clock.now())
 
     def tag(self, place: Place, name: str, tags: Tags) -> None:
-        """Somebody tags a parameter; tags of AWS itself are taken too, as CloudFormation sets them."""
+        """Tag a parameter, as another writer; `aws:` tags are accepted too, as CloudFormation sets them."""
         with self.traffic.lock:
             self.region(place).tag(name, tags, self.clock.now(), by_aws=True)
 
     def untag(self, place: Place, name: str, *keys: str) -> None:
-        """Somebody removes tags."""
+        """Remove tags, as another writer."""
         with self.traffic.lock:
             self.region(place).untag(name, keys, self.clock.now())
 
     def label(self, place: Place, name: str, version: int, label: str) -> None:
-        """Somebody labels a version."""
+        """Label a version, as another writer."""
         with self.traffic.lock:
             self.region(place).label(name, version, label, self.clock.now())
 

@@ -122,7 +122,7 @@ def assert_untouched(stage: Stage, before: State, plan: Plan | None, *, spec: Re
                 assert before[place].get(name) == after[place].get(name), f"{target} {name} was touched"
 
 
-def assert_told(stage: Stage, before: State, report: Report, *, spec: Replication = SPEC) -> None:
+def assert_reported(stage: Stage, before: State, report: Report, *, spec: Replication = SPEC) -> None:
     """Every change has one outcome, and each outcome is true of the world."""
     assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
     after = stage.world.state()
@@ -135,7 +135,7 @@ def assert_told(stage: Stage, before: State, report: Report, *, spec: Replicatio
             assert not outcome.error, said
             assert_done(stage, spec, report, change.target, name)
         else:
-            assert outcome.error, "why it was not applied is said"
+            assert outcome.error, "an outcome without a reason"
         if outcome.result in (Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED):
             assert was == there, said
     everything = all(outcome.result is Result.APPLIED for outcome in report.outcomes)
@@ -181,4 +181,4 @@ def assert_converges(stage: Stage, *, spec: Replication = SPEC) -> None:
         assert view.ours() <= view.placed().keys()
 
 
-__all__ = ["SPEC", "Mixed", "assert_converges", "assert_told", "assert_untouched", "mixed"]
+__all__ = ["SPEC", "Mixed", "assert_converges", "assert_reported", "assert_untouched", "mixed"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import Fault
-from tests.faults.mixed import assert_told, assert_untouched
+from tests.faults.mixed import assert_reported, assert_untouched
 from tests.faults.test_kills import Dying, Killed
 from tests.faults.test_matrix import KINDS, OPERATIONS
 from tests.property.profiles import examples
@@ -39,10 +39,10 @@ class Storm:
 
 @given(scenario=scenarios(), failing=failures, death=deaths)
 @examples(80)
-def test_whatever_fails_is_told_harms_nothing_else_and_is_mended_by_the_next_run(
+def test_any_fault_is_reported_changes_nothing_else_and_the_next_run_converges(
     scenario: Scenario, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
 ) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     before = stage.world.state()
     stage.world.traffic.forget()
@@ -54,7 +54,7 @@ def test_whatever_fails_is_told_harms_nothing_else_and_is_mended_by_the_next_run
     except ReconcileError:
         assert stage.world.state() == before
     else:
-        assert_told(stage, before, report, spec=scenario.spec)
+        assert_reported(stage, before, report, spec=scenario.spec)
         assert_untouched(stage, before, report.plan)
     stage.world.faults = None
     stage.later()

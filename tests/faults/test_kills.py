@@ -1,6 +1,6 @@
 """Kills: the process may die at any call, before or after its effect; the next run ends what this one began.
 
-A death is a BaseException that nobody may catch; from then on every call of the process dies too, so
+A death is a BaseException that no code may catch; from then on every call of the process dies too, so
 that no thread of it does a thing afterwards.
 """
 
@@ -18,7 +18,7 @@ from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, 
 
 
 class Killed(BaseException):
-    """SIGKILL, as far as Python can tell it."""
+    """The closest to SIGKILL that Python can raise."""
 
 
 class Dying:
@@ -49,7 +49,7 @@ def world() -> Mixed:
 
 
 def calls_of_a_run(world: Mixed, *, writes: bool) -> int:
-    """How many calls a run makes in which nothing goes wrong."""
+    """Return the number of calls of a run without faults."""
     stage = world.again()
     stage.apply(SPEC)
     return len(stage.world.traffic.writes() if writes else stage.world.calls)

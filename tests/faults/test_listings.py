@@ -59,7 +59,7 @@ def test_a_page_that_is_skipped_deletes_nothing_wrongly(world: Mixed, operation:
 
 
 def skips(world: Mixed, operation: str, where: str, page: int) -> bool:
-    """One run in which one page is skipped, and what holds after it; False when there is no such page."""
+    """One run in which one page is skipped, and what holds after it; False when the page does not exist."""
     stage = world.again()
     stage.world.pages = Pages(describe=(2,), resources=(2,))
     changed, gone = truth(stage)
@@ -89,7 +89,7 @@ LAGS = (
     Lag(describe=timedelta(hours=1), resources=timedelta(hours=1)),
     Lag(describe=timedelta(seconds=20), resources=timedelta(minutes=15)),
 )
-"""How far listings may be behind; reads of one parameter are not (aws-facts B14)."""
+"""Lag of listings; reads of one parameter have none (aws-facts B14)."""
 
 
 @given(scenario=scenarios(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))
@@ -97,7 +97,7 @@ LAGS = (
 def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
     scenario: Scenario, lag: Lag, pause: int
 ) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     true_plan = stage.plan(scenario.spec, run=scenario.run)
     leaving = {
         (change.target, canonical(change.name))
@@ -113,7 +113,7 @@ def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
         place = stage.places[target.name]
         for name in deeds_before[place].keys() - after[place].keys():
             assert (target.name, name) in leaving, (
-                f"{target.name} {name} was deleted on the word of a listing"
+                f"{target.name} {name} was deleted although only a listing missed it"
             )
     for outcome in report.outcomes:
         place, name = stage.places[outcome.change.target], canonical(outcome.change.name)
@@ -156,7 +156,7 @@ def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
 
 
 def test_tags_that_a_bulk_read_of_the_source_leaves_out_are_not_taken_from_a_replica() -> None:
-    """What is retagged is confirmed when it is planned (section 4), on both sides."""
+    """A retag is confirmed on both sides when it is planned (section 4)."""
     spec = replace(SPEC, targets=SPEC.targets[:1])
     stage = Stage()
     for name in ("/p/a", "/p/b"):

@@ -1,4 +1,4 @@
-"""Faults: whatever fails, at whatever call and moment, is told, harms nothing else, and is mended.
+"""Faults: any call that fails at any moment is reported, changes nothing else, and the next run converges.
 
 kind       how the call goes wrong (10)
 operation  of AWS, in the plan or in the apply (11)
@@ -17,7 +17,7 @@ from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
 from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
 from tests.fake_aws.world import Pages
-from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed
+from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_reported, assert_untouched, mixed
 from tests.property.stage import TO_NEAR, Stage
 
 KINDS: Mapping[str, Fault] = {
@@ -86,12 +86,12 @@ def goes_wrong(world: Mixed, faults: FaultPlan) -> None:
     try:
         report = stage.apply(SPEC)
     except ReconcileError as failure:
-        # No plan, no apply: said in one sentence, and nothing was written.
+        # No plan, no apply: reported in one sentence, and nothing was written.
         if not str(failure):
             pytest.fail("an error without a word")
         assert stage.world.state() == before
     else:
-        assert_told(stage, before, report)
+        assert_reported(stage, before, report)
         assert_untouched(stage, before, report.plan)
     assert_converges(stage)
 
@@ -103,7 +103,7 @@ def cells() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("kind", "operation"), list(cells()))
-def test_a_fault_is_told_and_the_next_run_mends_it(world: Mixed, kind: str, operation: str) -> None:
+def test_a_fault_is_reported_and_the_next_run_converges(world: Mixed, kind: str, operation: str) -> None:
     hits = 0
     for when in MOMENTS.values():
         faults = Striking(operation, KINDS[kind], when)
@@ -156,9 +156,7 @@ def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
 
 @pytest.mark.parametrize("operation", ["DescribeParameters", "GetResources"])
 @pytest.mark.parametrize("where", ["source", "us-east-2", "eu"])
-def test_on_the_word_of_a_listing_that_failed_nothing_is_planned(
-    world: Mixed, operation: str, where: str
-) -> None:
+def test_nothing_is_planned_from_a_listing_that_failed(world: Mixed, operation: str, where: str) -> None:
     """No change at all in an incomplete target, and no removal anywhere when it was the source."""
     stage = world.again()
     stage.world.pages = Pages(describe=(3,), resources=(3,))
@@ -175,7 +173,7 @@ def test_on_the_word_of_a_listing_that_failed_nothing_is_planned(
 
 
 def test_where_kms_cannot_be_asked_nothing_is_encrypted_under_another_key() -> None:
-    """A `default` is for keys that are not mapped, not for those that nobody could look up just then."""
+    """A `default` is for keys that are not mapped, not for keys that could not be read."""
     stage = Stage()
     spec = replace(SPEC, targets=(replace(TO_NEAR, default_key="alias/two"),), kms=())
     stage.world.put(stage.source, "/p/a", "hush", "SecureString", key_id="alias/many")

@@ -1,4 +1,4 @@
-"""Signals: SIGINT and SIGTERM set a flag; no new work is begun, what is in flight is ended and said."""
+"""Signals: SIGINT and SIGTERM set a flag; no new work starts, calls in flight end and are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import WRITES
 from ssm_reconcile.report import Result
 from tests.fake_aws.traffic import Fault, lost, refused
-from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_told, assert_untouched, mixed
+from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_reported, assert_untouched, mixed
 
 
 class Flag:
@@ -71,7 +71,7 @@ def test_stopped_at_every_write_in_turn(world: Mixed, fault: str, lasting: bool)
         report = stage.apply(SPEC, stop=flag)
         assert report.interrupted
         assert report.exit_code == 130
-        assert_told(stage, world.state, report)
+        assert_reported(stage, world.state, report)
         assert_untouched(stage, world.state, report.plan)
         if FAULTS[fault] is None:
             assert {outcome.result for outcome in report.outcomes} <= {Result.APPLIED, Result.NOT_ATTEMPTED}

@@ -57,7 +57,7 @@ def crossed(stage: Stage, number: int) -> tuple[Report, Report]:
     return first, second[0]
 
 
-def assert_both_told(stage: Stage, first: Report, second: Report) -> None:
+def assert_both_reported(stage: Stage, first: Report, second: Report) -> None:
     """Each run says what it did, and what it did not do because the other had."""
     for report in (first, second):
         assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
@@ -73,7 +73,7 @@ def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
     for number in range(1, calls_of_a_run(world) + 1):
         stage = world.again()
         first, second = crossed(stage, number)
-        assert_both_told(stage, first, second)
+        assert_both_reported(stage, first, second)
         assert_untouched(stage, world.state, world.plan)
         for target in SPEC.targets:
             for change in world.plan.changes:
@@ -84,24 +84,24 @@ def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
 
 
 @pytest.mark.parametrize("recreate", list(Recreate))
-def test_whatever_a_create_right_after_a_delete_is_told(recreate: Recreate) -> None:
+def test_a_create_right_after_a_delete_whatever_aws_answers(recreate: Recreate) -> None:
     """One run may replace while the other one looks (aws-facts G12)."""
     world = mixed(AwsBehaviour(recreate=recreate))
     for number in range(20, calls_of_a_run(world) + 1, 5):
         stage = world.again()
         first, second = crossed(stage, number)
-        assert_both_told(stage, first, second)
+        assert_both_reported(stage, first, second)
         assert_converges(stage)
 
 
 CROSSINGS: dict[str, actions.UserAction] = {
     "the source goes": actions.Delete(SOURCE, "/p/moved"),
-    "the source is made anew": actions.Recreate(SOURCE, "/p/moved", "made anew"),
+    "the source is created again": actions.Recreate(SOURCE, "/p/moved", "created again"),
     "the source comes back": actions.Write(SOURCE, "/p/gone", "back again"),
     "the source opts out": actions.AddTags(SOURCE, "/p/moved", (("skip_sync", "1"),)),
     "the replica changes": actions.Write(NEAR, "/p/moved", "by hand"),
     "the replica goes": actions.Delete(NEAR, "/p/moved"),
-    "the replica is made anew": actions.Recreate(NEAR, "/p/moved", "made anew"),
+    "the replica is created again": actions.Recreate(NEAR, "/p/moved", "created again"),
     "the replica opts out": actions.AddTags(NEAR, "/p/moved", (("skip_sync", "1"),)),
     "the replica is detached": actions.Detach(NEAR, "/p/moved"),
     "the replica is claimed": actions.Claim(NEAR, "/p/moved"),
@@ -117,8 +117,8 @@ CROSSINGS: dict[str, actions.UserAction] = {
 
 
 @pytest.mark.parametrize("crossing", CROSSINGS)
-def test_what_somebody_does_between_plan_and_apply_is_never_lost(world: Mixed, crossing: str) -> None:
-    """Stale, or withheld, or what it would have been; never over what somebody has just done."""
+def test_a_change_of_another_writer_between_plan_and_apply_is_never_lost(world: Mixed, crossing: str) -> None:
+    """The change is stale, withheld or done; it never overwrites the other change."""
     action = CROSSINGS[crossing]
     stage = world.again()
     seen: list[object] = []
@@ -166,8 +166,10 @@ class RightBefore:
 
 
 @pytest.mark.parametrize("operation", ["PutParameter", "AddTagsToResource"])
-def test_within_the_last_milliseconds_a_lost_write_is_detected_and_said(world: Mixed, operation: str) -> None:
-    """SSM has no conditional write: between our check and our write one of somebody else's may fall."""
+def test_an_overwritten_write_in_the_last_milliseconds_is_detected_and_reported(
+    world: Mixed, operation: str
+) -> None:
+    """SSM has no conditional write: another write may come between our check and our write."""
     stage = world.again()
     by_hand = actions.Write(NEAR, "/p/moved", "by hand")
     stage.world.faults = RightBefore(

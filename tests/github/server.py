@@ -1,9 +1,9 @@
-"""A GitHub on loopback: as much of it as we use, with its rules, its pages and its bad days.
+"""A GitHub on loopback: the parts that the product uses, with its rules, its pages and its faults.
 
     with serving() as hub:
-        hub.api_url, hub.graphql_url            what a run is told
-        hub.comments, hub.pulls, ...            what there is
-        hub.fail("POST", "/comments$", 502)     what goes wrong, and how often
+        hub.api_url, hub.graphql_url            the addresses for a run
+        hub.comments, hub.pulls, ...            the content
+        hub.fail("POST", "/comments$", 502)     a fault, and how often
 
 It knows issues, comments in pages with authors, GraphQL's viewerDidAuthor, isMinimized and
 minimizeComment, 422 for a comment that is too long, what a token may not do, pulls of a commit, the
@@ -93,7 +93,7 @@ class Request:
 
 @dataclass(slots=True)
 class Hub:
-    """What is in it. `tokens` says who each token is; `denied` names what none may do."""
+    """The content of GitHub. `tokens`: the user of each token; `denied`: operations that are refused."""
 
     url: str = ""
     tokens: dict[str, str] = field(default_factory=lambda: {"ghs-of-the-run": BOT})
@@ -307,17 +307,19 @@ class _Door(BaseHTTPRequestHandler):
         hub = self.hub
         if method == "GET":
             wanted = asked.get("state", "open")
-            return self._page([_told(i) for i in hub.issues if wanted in (i.state, "all")], asked, path)
+            return self._page(
+                [_issue_document(i) for i in hub.issues if wanted in (i.state, "all")], asked, path
+            )
         self._may("issues")
         if method == "POST":
-            return _Answer(201, _told(hub.open(body["title"], self._fitting(body["body"]), who)))
+            return _Answer(201, _issue_document(hub.open(body["title"], self._fitting(body["body"]), who)))
         issue = next((i for i in hub.issues if str(i.number) == path.rsplit("/", 1)[-1]), None)
         if issue is None:
             raise _Answer(404, {"message": "Not Found"})
         issue.title, issue.body = body.get("title", issue.title), self._fitting(body.get("body", issue.body))
         issue.state, issue.reason = body.get("state", issue.state), body.get("state_reason", issue.reason)
         issue.edits += 1
-        return _told(issue)
+        return _issue_document(issue)
 
     def _may(self, what: str) -> None:
         if what in self.hub.denied:
@@ -387,7 +389,7 @@ def _shown(comment: Comment) -> dict[str, Any]:
     }
 
 
-def _told(issue: Issue) -> dict[str, Any]:
+def _issue_document(issue: Issue) -> dict[str, Any]:
     return {
         "number": issue.number,
         "node_id": issue.node,

@@ -28,7 +28,7 @@ Hook: TypeAlias = Callable[[dict[str, Any]], AWSResponse | None]
 
 @contextmanager
 def aws(**options: Any) -> Iterator[Aws]:
-    """A fresh moto, with a clock that nobody waits for and the longest pauses that jitter allows."""
+    """A fresh moto, with a clock that does not wait and the longest pauses that jitter allows."""
     with mock_aws():
         yield Aws(clock=options.pop("clock", FakeClock()), jitter=lambda: 1.0, **options)
 
@@ -43,7 +43,7 @@ class _Body(io.BytesIO):
 
 
 def answer(status: int, body: object) -> AWSResponse:
-    """An HTTP answer; a body that is no text goes out as JSON."""
+    """An HTTP response; a body that is not a text is encoded as JSON."""
     text = body if isinstance(body, str) else json.dumps(body)
     return AWSResponse("https://ssm.example", status, HTTPHeaders(), _Body(text.encode()))
 
@@ -53,7 +53,7 @@ def refusal(code: str, message: str = "no", status: int = 400) -> AWSResponse:
 
 
 class Wire:
-    """What goes over the wire of one client for one operation, and what comes back."""
+    """The requests of one client for one operation, and their responses."""
 
     def __init__(self, client: Any, operation: str) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -74,8 +74,8 @@ class Wire:
     def _pass(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
         body: Any = request.body
         try:
-            told = json.loads(body or b"{}")
+            result = json.loads(body or b"{}")
         except ValueError:
-            told = {"raw": body}
-        self.bodies.append(told)
-        return self._hook(told)
+            result = {"raw": body}
+        self.bodies.append(result)
+        return self._hook(result)

@@ -137,11 +137,11 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def add_keys() -> None:
-    told = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="keys")["Credentials"]
+    answer = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="keys")["Credentials"]
     as_role = {
-        "aws_access_key_id": told["AccessKeyId"],
-        "aws_secret_access_key": told["SecretAccessKey"],
-        "aws_session_token": told["SessionToken"],
+        "aws_access_key_id": answer["AccessKeyId"],
+        "aws_secret_access_key": answer["SecretAccessKey"],
+        "aws_session_token": answer["SessionToken"],
     }
     for region, who in (("us-east-1", {}), ("us-east-2", {}), ("eu-west-1", as_role)):
         kms: Any = boto3.client("kms", region, **who)  # type: ignore[call-overload]  # credentials by name
@@ -152,7 +152,7 @@ def add_keys() -> None:
 def converges(
     readings: AwsBehaviour, before: list[Step], since: list[Step], spec: Replication = SPEC
 ) -> None:
-    """What people do, an apply, what they do then, another apply: and each time nothing is left to do."""
+    """Perform actions and an apply, twice; after each apply nothing is left to do."""
     clock = FakeClock()
     with StrictMoto(readings, clock=clock):
         add_keys()

@@ -1,4 +1,4 @@
-"""What really goes over the wire to AWS, against the policies that `iam` prints."""
+"""The requests to AWS, against the policies that `iam` prints."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ WIDE = {("kms:Decrypt", "mrk-*"), ("kms:Encrypt", "mrk-*"), ("kms:GenerateDataKe
 """For multi-Region keys, of which moto's world has none; tests/unit/test_permit.py has them."""
 
 OF_A_ROLE = "ASIA"
-"""How the key ids of an assumed role begin."""
+"""Prefix of the key ids of an assumed role."""
 
 
 class Wire:
@@ -80,8 +80,8 @@ class Wire:
         if operation != "AddTagsToResource":
             return {}
         backend = ssm_backends[place.account][place.region]
-        told = backend.list_tags_for_resource("Parameter", arguments["ResourceId"])
-        return {f"aws:ResourceTag/{key}": (value,) for key, value in told.items()}
+        result = backend.list_tags_for_resource("Parameter", arguments["ResourceId"])
+        return {f"aws:ResourceTag/{key}": (value,) for key, value in result.items()}
 
     def _asked_of_kms(self, place: Place, operation: str, arguments: dict[str, Any]) -> Iterator[Request]:
         if operation == "PutParameter" and arguments.get("KeyId"):
@@ -123,13 +123,13 @@ def wire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Wire]:
 
 
 def client(wire: Wire, service: str, place: Place) -> Any:
-    """A client of somebody else, whose calls are not watched."""
+    """A client of another writer, whose calls are not recorded."""
     wire.watching = False
     make: Any = boto3.client  # typed by the literal name of a service
     if place.account == HERE.account:
         return make(service, place.region)
-    told = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="setup")
-    credentials = told["Credentials"]
+    result = boto3.client("sts", "us-east-1").assume_role(RoleArn=ROLE, RoleSessionName="setup")
+    credentials = result["Credentials"]
     return make(
         service,
         place.region,
@@ -141,15 +141,15 @@ def client(wire: Wire, service: str, place: Place) -> Any:
 
 def run(wire: Wire, *words: str, code: int = 0) -> str:
     wire.watching = True
-    told = CliRunner().invoke(root, [*words], input="")
+    result = CliRunner().invoke(root, [*words], input="")
     wire.watching = False
-    assert told.exit_code == code, told.output
-    return told.stdout
+    assert result.exit_code == code, result.output
+    return result.stdout
 
 
 def granted(wire: Wire, phase: str) -> dict[str, dict[str, Any]]:
-    told = json.loads(run(wire, "iam", phase))
-    return {one["identity"]: one["document"] for one in told["policies"]}
+    result = json.loads(run(wire, "iam", phase))
+    return {one["identity"]: one["document"] for one in result["policies"]}
 
 
 def arrange(wire: Wire) -> Any:
@@ -168,7 +168,7 @@ def arrange(wire: Wire) -> Any:
 
 
 def leave_orphans(wire: Wire, ssm: Any) -> None:
-    """What an earlier spec selected and today's does not."""
+    """A parameter that an earlier spec selected and the current one does not."""
     ssm.put_parameter(Name="/old/one", Value="one", Type="String")
     Path("earlier.yaml").write_text(SPEC.replace('"/prod/**"', '"/prod/**", "/old/**"'))
     made, wire.made = wire.made, {}
@@ -188,10 +188,10 @@ def change(ssm: Any) -> None:
 
 
 def event(name: str) -> None:
-    told = {"account": HERE.account, "region": HERE.region, "source": "aws.ssm", "resources": []}
-    told |= {"detail-type": "Parameter Store Change", "id": "1", "time": "2026-11-27T00:00:00Z"}
+    result = {"account": HERE.account, "region": HERE.region, "source": "aws.ssm", "resources": []}
+    result |= {"detail-type": "Parameter Store Change", "id": "1", "time": "2026-11-27T00:00:00Z"}
     detail = {"operation": "Update", "name": name, "type": "String"}
-    Path("event.json").write_text(json.dumps({**told, "detail": detail}))
+    Path("event.json").write_text(json.dumps({**result, "detail": detail}))
 
 
 def refused(wire: Wire, documents: dict[str, dict[str, Any]]) -> list[str]:
@@ -272,8 +272,8 @@ def test_a_plan_without_decryption_makes_no_call_that_its_policy_denies(wire: Wi
     change(ssm)
     wire.made.clear()
     run(wire, "plan", "--no-decrypt", "-q")
-    told = json.loads(run(wire, "iam", "plan", "--no-decrypt"))
-    documents = {one["identity"]: one["document"] for one in told["policies"]}
+    result = json.loads(run(wire, "iam", "plan", "--no-decrypt"))
+    documents = {one["identity"]: one["document"] for one in result["policies"]}
     assert refused(wire, documents) == []
     assert not [one for made in wire.made.values() for one in made if one.action == "kms:Decrypt"]
     for place, alias in wire.keys:

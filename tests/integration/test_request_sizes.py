@@ -1,4 +1,4 @@
-"""How much one request asks for: never more than AWS takes, and everything is read all the same.
+"""Sizes of requests: never more than AWS accepts, and everything is read.
 
 The limits are those of the API references; moto accepts more than AWS for some of them.
 """

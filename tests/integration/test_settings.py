@@ -1,4 +1,4 @@
-"""What a place is set to: nothing depends on it, so nobody waits for it. (moto has no GetServiceSetting.)"""
+"""Settings of a place: nothing depends on them, so no call waits. (moto has no GetServiceSetting.)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssm_reconcile.stores.ssm import SsmStore
 from tests.integration.faults import aws, open_store
 
 
-class Told:
+class Response:
     """GetServiceSetting as AWS answers it; `broken` is a part of the id that it does not answer."""
 
     def __init__(self, store: SsmStore, monkeypatch: pytest.MonkeyPatch, broken: str = "none") -> None:
@@ -26,10 +26,10 @@ class Told:
         return {"ServiceSetting": {"SettingValue": "true" if "throughput" in SettingId else "Advanced"}}
 
 
-def test_what_a_place_is_set_to_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_a_place_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws() as there:
         store = open_store(there)
-        Told(store, monkeypatch)
+        Response(store, monkeypatch)
         found = store.settings()
     assert (found.default_tier, found.high_throughput, found.trouble) == ("Advanced", True, "")
 
@@ -39,8 +39,8 @@ def test_a_setting_that_cannot_be_read_is_asked_once_and_does_not_hide_the_other
 ) -> None:
     with aws() as there:
         store = open_store(there)
-        told = Told(store, monkeypatch, broken="default-parameter-tier")
+        result = Response(store, monkeypatch, broken="default-parameter-tier")
         found = store.settings()
-    assert told.asked == ["default-parameter-tier", "high-throughput-enabled"]
+    assert result.asked == ["default-parameter-tier", "high-throughput-enabled"]
     assert (found.default_tier, found.high_throughput) == (None, True)
     assert "InternalServerError" in found.trouble

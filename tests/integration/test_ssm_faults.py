@@ -1,4 +1,4 @@
-"""SSM on moto when the wire goes wrong: what is repeated, what is not, what is said, and what never is."""
+"""SSM on moto with faults on the wire: calls that are retried or not, and messages without text of AWS."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ FAULTS: dict[str, tuple[Callable[[], AWSResponse], Trouble]] = {
     "http 429": (lambda: answer(429, "slow down"), Trouble.THROTTLED),
     "http 500": (lambda: refusal("InternalServerError", status=500), Trouble.LOST),
     "a proxy's 502": (lambda: answer(502, "<html>Bad Gateway</html>"), Trouble.LOST),
-    "an answer nobody can read": (lambda: answer(200, '{"Version": '), Trouble.LOST),
+    "an unreadable response": (lambda: answer(200, '{"Version": '), Trouble.LOST),
     "connection closed": (raising(ConnectionClosedError(endpoint_url=URL)), Trouble.LOST),
     "read timeout": (raising(ReadTimeoutError(endpoint_url=URL)), Trouble.LOST),
     "connection reset": (raising(ConnectionResetError()), Trouble.LOST),
-    "nobody there": (raising(EndpointConnectionError(endpoint_url=URL)), Trouble.UNREACHABLE),
+    "no server": (raising(EndpointConnectionError(endpoint_url=URL)), Trouble.UNREACHABLE),
     "denied": (lambda: refusal("AccessDeniedException"), Trouble.DENIED),
     "expired": (lambda: refusal("ExpiredTokenException"), Trouble.CREDENTIALS),
     "bad signature": (lambda: refusal("SignatureDoesNotMatch", status=403), Trouble.CREDENTIALS),
@@ -125,7 +125,7 @@ def test_pauses_grow_up_to_twenty_seconds(store: SsmStore, clock: FakeClock) -> 
 
 def test_a_read_survives_what_passes(store: SsmStore) -> None:
     write(store)
-    passing = [FAULTS[name][0] for name in ("throttled", "http 500", "connection closed", "nobody there")]
+    passing = [FAULTS[name][0] for name in ("throttled", "http 500", "connection closed", "no server")]
     wire = Wire(store._ssm, "GetParameters").answers_once_each(*passing[:2])
     assert set(store.values(["/a"], decrypt=True).found) == {"/a"}
     assert len(wire.bodies) == 3
@@ -135,7 +135,7 @@ def test_a_read_survives_what_passes(store: SsmStore) -> None:
     assert len(wire.bodies) == 2
 
 
-UNANSWERED = ("nobody there", "read timeout", "connection closed", "connection reset")
+UNANSWERED = ("no server", "read timeout", "connection closed", "connection reset")
 
 
 @pytest.mark.parametrize("fault", UNANSWERED)
@@ -210,7 +210,7 @@ def test_only_a_missing_token_ends_a_listing(store: SsmStore) -> None:
     assert {body["MaxResults"] for body in wire.bodies} == {50}
 
 
-def test_a_listing_whose_token_expires_begins_anew(store: SsmStore) -> None:
+def test_a_listing_whose_token_expires_starts_again(store: SsmStore) -> None:
     wire = Wire(store._ssm, "DescribeParameters")
     wire.answers_once_each(
         page("a", "1"), lambda: refusal("InvalidNextToken"), page("a", "2"), page("b"),
@@ -219,7 +219,7 @@ def test_a_listing_whose_token_expires_begins_anew(store: SsmStore) -> None:
     assert [body.get("NextToken") for body in wire.bodies] == [None, "1", None, "2"]
 
 
-def test_a_listing_begins_anew_once_only(store: SsmStore) -> None:
+def test_a_listing_starts_again_once_only(store: SsmStore) -> None:
     wire = Wire(store._ssm, "DescribeParameters")
     wire.answers(lambda body: refusal("InvalidNextToken") if "NextToken" in body else page("a", "1")())
     with pytest.raises(StoreError) as caught:
@@ -236,7 +236,7 @@ def test_tokens_that_lead_in_a_circle_end_in_an_error(store: SsmStore) -> None:
     assert (caught.value.kind, caught.value.code, len(wire.bodies)) == (Trouble.TOKEN, "RepeatedToken", 6)
 
 
-def test_tags_begin_anew_when_their_token_expires(store: SsmStore) -> None:
+def test_a_listing_of_tags_starts_again_when_its_token_expires(store: SsmStore) -> None:
     def tagged(name: str, token: str) -> Callable[[], AWSResponse]:
         arn = f"arn:aws:ssm:{REGION}:123456789012:parameter/{name}"
         listed = [{"ResourceARN": arn, "Tags": [{"Key": "k", "Value": name}]}]
@@ -257,7 +257,7 @@ def test_tags_begin_anew_when_their_token_expires(store: SsmStore) -> None:
 
 
 @pytest.mark.parametrize("body", ["<html>Welcome</html>", "{}", '{"Parameters": [', "null"])
-def test_an_answer_nobody_can_read_is_never_taken_for_an_empty_place(store: SsmStore, body: str) -> None:
+def test_an_unreadable_response_is_never_an_empty_place(store: SsmStore, body: str) -> None:
     calls: dict[str, tuple[Any, Callable[[], object]]] = {
         "DescribeParameters": (store._ssm, lambda: list(store.describe())),
         "GetResources": (store._clients.tagging, lambda: list(store.tagged())),
@@ -318,7 +318,7 @@ def test_a_name_that_aws_leaves_out_of_its_answer_is_not_taken_for_missing(store
     assert (answers.missing, answers.failed["/a/b"].kind) == (frozenset(), Trouble.LOST)
 
 
-@pytest.mark.parametrize("fault", ["expired", "nobody there"])
+@pytest.mark.parametrize("fault", ["expired", "no server"])
 def test_trouble_of_the_place_stops_the_reading(store: SsmStore, fault: str) -> None:
     hook, kind = FAULTS[fault]
     Wire(store._ssm, "GetParameters").answers(lambda _: hook())
@@ -354,9 +354,9 @@ def test_without_permission_to_list_aliases_they_are_asked_one_by_one(store: Ssm
     made = kms.create_key()["KeyMetadata"]
     kms.create_alias(AliasName="alias/app", TargetKeyId=made["KeyId"])
     Wire(kms, "ListAliases").answers(lambda _: refusal("AccessDeniedException"))
-    found = store.keys(["alias/app", "alias/nobody"])
+    found = store.keys(["alias/app", "alias/absent"])
     assert found["alias/app"].identity == made["Arn"]
-    assert found["alias/nobody"].state is KeyState.MISSING
+    assert found["alias/absent"].state is KeyState.MISSING
 
 
 def test_without_permission_to_list_aliases_a_key_of_aws_can_only_be_that_of_ssm(store: SsmStore) -> None:
@@ -369,14 +369,14 @@ def test_without_permission_to_list_aliases_a_key_of_aws_can_only_be_that_of_ssm
 
 
 def test_an_alias_that_is_called_like_a_multi_region_key_is_none(store: SsmStore) -> None:
-    """Where nothing may be asked only an ARN tells; an alias has none to make a replica's ARN of."""
+    """Without permission only an ARN identifies a key; an alias has no ARN to derive the replica's from."""
     kms = store._keys._kms
     for operation in ("ListAliases", "DescribeKey"):
         Wire(kms, operation).answers(lambda _: refusal("AccessDeniedException"))
     assert store.keys(["alias/mrk-app"])["alias/mrk-app"] == Key("alias/mrk-app", KeyState.UNKNOWN)
 
 
-def test_a_key_that_may_not_be_asked_is_known_by_what_can_be_said(store: SsmStore) -> None:
+def test_a_key_that_may_not_be_described_is_identified_by_its_arn(store: SsmStore) -> None:
     kms = store._keys._kms
     made = kms.create_key()["KeyMetadata"]
     kms.create_alias(AliasName="alias/app", TargetKeyId=made["KeyId"])
@@ -431,7 +431,7 @@ def test_where_there_are_no_tiers_a_write_that_needs_advanced_is_refused(store: 
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No credentials from anywhere, and no network to ask for some."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -447,7 +447,7 @@ def refused(there: Aws, **access: Any) -> StoreError:
     return caught.value
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_without_credentials_a_place_cannot_be_opened(clock: FakeClock) -> None:
     failure = refused(Aws(clock=clock))
     assert (failure.kind, failure.operation, failure.code) == (
@@ -456,11 +456,11 @@ def test_without_credentials_a_place_cannot_be_opened(clock: FakeClock) -> None:
     assert clock.slept == []
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("no_credentials")
 def test_a_profile_that_is_not_there_is_named(clock: FakeClock) -> None:
     failure = refused(Aws("dr-admin", clock=clock))
     assert failure.kind is Trouble.CREDENTIALS
-    assert "there is no profile dr-admin" in str(failure)
+    assert "no profile dr-admin" in str(failure)
 
 
 def test_a_profile_without_credentials_is_named(
@@ -473,7 +473,7 @@ def test_a_profile_without_credentials_is_named(
     assert "aws sso login --profile empty" in failure.remedy
 
 
-def test_an_endpoint_where_nobody_listens_is_unreachable(
+def test_an_endpoint_without_a_server_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
@@ -484,12 +484,12 @@ def test_an_endpoint_where_nobody_listens_is_unreachable(
     assert clock.slept == [0.5, 1]
 
 
-def test_an_endpoint_that_is_no_url_is_told_so(there: Aws) -> None:
+def test_an_endpoint_that_is_not_a_url_is_reported(there: Aws) -> None:
     there._clients.endpoint_url = "nonsense"
     assert refused(there).code == "InvalidEndpoint"
 
 
-def test_a_region_that_is_no_region_is_told_so(there: Aws) -> None:
+def test_an_unknown_region_is_reported(there: Aws) -> None:
     assert refused(there, region="us east").kind is Trouble.UNREACHABLE
 
 
@@ -501,8 +501,8 @@ HOME, FAR = "us-east-1", "af-south-1"
 
 
 def sts_refusal(code: str, message: str = SECRET) -> AWSResponse:
-    told = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    return answer(403, f"<ErrorResponse>{told}</ErrorResponse>")
+    content = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return answer(403, f"<ErrorResponse>{content}</ErrorResponse>")
 
 
 class Roles:

@@ -117,8 +117,8 @@ def test_clients_tell_who_they_are_and_leave_retries_and_connections_to_us(there
 
 
 def test_importing_the_store_does_not_import_boto3() -> None:
-    told = "import ssm_reconcile.stores.ssm, sys; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    state = "import ssm_reconcile.stores.ssm, sys; print(sorted({'boto3', 'botocore'} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", state], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
 
 
@@ -179,7 +179,7 @@ def test_parameters_are_found_by_tag(store: SsmStore) -> None:
     assert store.names_tagged("owner", ["x"]) == {"/a"}
     assert store.names_tagged("owner", ["x", "y"]) == {"/a", "/b"}
     assert store.names_tagged("owner", []) == {"/a", "/b"}
-    assert store.names_tagged("nobody", ["x"]) == frozenset()
+    assert store.names_tagged("absent", ["x"]) == frozenset()
 
 
 def test_tags_are_listed_by_canonical_name(store: SsmStore) -> None:
@@ -264,8 +264,8 @@ def kms() -> Any:
 
 
 def new_key(kms: Any, **options: Any) -> tuple[str, str]:
-    told = kms.create_key(**options)["KeyMetadata"]
-    return told["KeyId"], told["Arn"]
+    state = kms.create_key(**options)["KeyMetadata"]
+    return state["KeyId"], state["Arn"]
 
 
 def test_a_key_is_the_same_by_alias_id_and_arn(store: SsmStore, kms: Any) -> None:
@@ -291,9 +291,9 @@ def test_what_does_not_exist_or_is_elsewhere_is_missing(store: SsmStore, kms: An
     _, arn = new_key(kms)
     elsewhere = arn.replace(REGION, OTHER)
     absent = "00000000-0000-0000-0000-000000000000"
-    found = store.keys(["alias/nobody", elsewhere, absent])
+    found = store.keys(["alias/absent", elsewhere, absent])
     assert {key.state for key in found.values()} == {KeyState.MISSING}
-    assert found["alias/nobody"].identity == "alias/nobody"
+    assert found["alias/absent"].identity == "alias/absent"
     assert found[elsewhere].identity == elsewhere
 
 
@@ -319,7 +319,7 @@ def test_a_key_of_another_account_that_may_not_be_asked_for_is_unknown(store: Ss
     assert store.keys([theirs])[theirs] == Key(theirs, KeyState.UNKNOWN)
 
 
-def test_the_state_of_a_key_is_told(store: SsmStore, kms: Any) -> None:
+def test_the_state_of_a_key_is_reported(store: SsmStore, kms: Any) -> None:
     disabled, _ = new_key(kms)
     kms.disable_key(KeyId=disabled)
     doomed, _ = new_key(kms)
@@ -332,10 +332,10 @@ def test_the_state_of_a_key_is_told(store: SsmStore, kms: Any) -> None:
     assert found[rsa].state is found[mac].state is KeyState.UNSUITABLE
 
 
-@pytest.mark.parametrize("told", ["PendingImport", "Unavailable", "Creating"])
-def test_a_key_without_usable_material_is_unavailable_and_not_disabled(store: SsmStore, told: str) -> None:
+@pytest.mark.parametrize("state", ["PendingImport", "Unavailable", "Creating"])
+def test_a_key_without_usable_material_is_unavailable_and_not_disabled(store: SsmStore, state: str) -> None:
     arn = f"arn:aws:kms:{REGION}:123456789012:key/11111111-2222-3333-4444-555555555555"
-    described = {"KeyMetadata": {"KeyId": arn.rpartition("/")[2], "Arn": arn, "KeyState": told}}
+    described = {"KeyMetadata": {"KeyId": arn.rpartition("/")[2], "Arn": arn, "KeyState": state}}
     Wire(store._keys._kms, "DescribeKey").answers(lambda _: answer(200, described))
     assert store.keys([arn])[arn].state is KeyState.UNAVAILABLE
 

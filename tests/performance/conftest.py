@@ -53,7 +53,7 @@ class Bench:
         )
 
     def names(self) -> list[str]:
-        """What the source holds."""
+        """The content of the source."""
         pages = client(self.server).get_paginator("describe_parameters").paginate()
         return [one["Name"] for page in pages for one in page["Parameters"]]
 

@@ -1,4 +1,4 @@
-"""How many calls a run may make: counted by a server, with full pages, on the real boto3 store."""
+"""Number of calls of a run: counted by a server, with full pages, on the real boto3 store."""
 
 from __future__ import annotations
 

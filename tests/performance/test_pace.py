@@ -1,4 +1,4 @@
-"""How long a run takes against AWS's quotas with 25 ms of latency, and what it wastes.
+"""Duration of a run against AWS's quotas with 25 ms of latency, and the share that is wasted.
 
 The quotas are fast multiples of AWS's own, so that the tests are short; `make bench` runs at the real ones.
 Whatever else runs on the machine makes a run slower and never faster, so one attempt of three in time

@@ -37,7 +37,7 @@ def test_empty_pages_come_in_between(server: Server, ssm: Any) -> None:
     assert [len(page["Parameters"]) for page in pages] == [50, 0, 50, 0, 20]
 
 
-def test_a_delete_between_two_pages_skips_nobody(ssm: Any) -> None:
+def test_a_delete_between_two_pages_skips_nothing(ssm: Any) -> None:
     first = ssm.describe_parameters(MaxResults=50)
     ssm.delete_parameter(Name=first["Parameters"][0]["Name"])
     second = ssm.describe_parameters(MaxResults=50, NextToken=first["NextToken"])

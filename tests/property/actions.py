@@ -58,7 +58,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Recreate:
-    """Delete a parameter and makes it anew, with the same tags: a script that restores a backup."""
+    """Delete a parameter and create it again with the same tags, as a restore of a backup does."""
 
     where: str
     name: str

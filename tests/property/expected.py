@@ -1,7 +1,7 @@
-"""What a plan should say, worked out from the world itself and not with the product's own steps.
+"""The expected plan, derived from the world itself and not with the product's own steps.
 
 Only the rules of the spec are asked (which names it selects, and where they land); ownership, keys,
-tags and differences are computed here anew.
+tags and differences are computed here again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class View:
         return self.stage.places[self.target.name]
 
     def placed(self) -> dict[str, list[Stored]]:
-        """What the source places in the target, by address: whatever its rules select."""
+        """Return the parameters that the source places in the target, by address."""
         found: dict[str, list[Stored]] = {}
         for stored in self.stage.world.region(self.source).parameters.values():
             shown = stored.latest.parameter
@@ -113,7 +113,7 @@ class View:
         return None if default is None else self.identity(self.place, default)
 
     def identity(self, place: Place, reference: str) -> str:
-        """What a reference to a key means in a place."""
+        """Return the identity of a key reference in a place."""
         key = self.stage.world.region(place).key(reference)
         if key is None:
             return reference

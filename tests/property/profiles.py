@@ -1,4 +1,4 @@
-"""How long the laws are tried: `ci` (the default) is modest and always the same, `thorough` is neither.
+"""Number of examples of the laws: `ci` (the default) is modest and always the same, `thorough` is neither.
 
 HYPOTHESIS_PROFILE=thorough python -m pytest tests/property tests/faults tests/silence
 """
@@ -10,7 +10,7 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 THOROUGH = 20
-"""How many times the examples of `ci` the profile `thorough` tries."""
+"""Factor of the profile `thorough` over the examples of `ci`."""
 SLOW_STARTS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 settings.register_profile(

@@ -113,7 +113,7 @@ def writes(draw: st.DrawFn, wheres: st.SearchStrategy[str], names: st.SearchStra
 def disturbances(
     targets: st.SearchStrategy[str], names: st.SearchStrategy[str], *, shady: bool
 ) -> st.SearchStrategy[UserAction]:
-    """What may happen to a parameter after it was replicated, on either side. `shady`: to our tags too."""
+    """Actions on a parameter after it was replicated, on either side. `shady`: on our tags too."""
     sides = st.one_of(st.just(SOURCE), targets)
     changes: list[st.SearchStrategy[UserAction]] = [
         writes(sides, names),
@@ -275,15 +275,15 @@ class Scenario:
         printer.text(repr(self))
 
     def __repr__(self) -> str:
-        told = [f"readings = {departures(self.readings)}", f"spec = {departures(self.spec)}"]
-        told += [f"run = {departures(self.run)}"]
-        told += [f"before: {departures(action)}" for action in self.before]
-        told += ["first: the same spec" if self.first == self.spec else f"first: {self.first}"]
-        told += [f"since: {departures(action)}" for action in self.since]
-        return "\n  ".join(("", *told))
+        result = [f"readings = {departures(self.readings)}", f"spec = {departures(self.spec)}"]
+        result += [f"run = {departures(self.run)}"]
+        result += [f"before: {departures(action)}" for action in self.before]
+        result += ["first: the same spec" if self.first == self.spec else f"first: {self.first}"]
+        result += [f"since: {departures(action)}" for action in self.since]
+        return "\n  ".join(("", *result))
 
-    def told(self) -> Stage:
-        """The stage after all of it, everything listed as it is."""
+    def play(self) -> Stage:
+        """Return a stage after all actions, with listings up to date."""
         stage = Stage(self.readings)
         actions.perform(stage, self.before)
         stage.later()

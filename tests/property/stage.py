@@ -48,14 +48,14 @@ LIFTED = Run(
 
 
 class Going:
-    """A run that nobody stops."""
+    """A stop flag that is never set."""
 
     def is_set(self) -> bool:
         return False
 
 
 def unwatched(_: Progress) -> None:
-    """Nobody watches."""
+    """Discard progress."""
 
 
 class Stage:

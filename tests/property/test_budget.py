@@ -44,7 +44,7 @@ def stage_of(size: int) -> Stage:
 
 
 def counted(stage: Stage) -> Counter[str]:
-    """The calls since the log was emptied; STS is asked once a place and is no matter of N."""
+    """The calls since the log was emptied, without STS, which is called once a place."""
     return Counter(call.operation for call in stage.world.calls if call.operation != "GetCallerIdentity")
 
 
@@ -112,7 +112,7 @@ def test_a_foreign_listing_costs_one_scan_and_not_a_read_each(size: int) -> None
 
 
 def test_the_stated_budget_of_an_apply_is_what_it_costs() -> None:
-    """What a plan says an apply will write is what the apply writes, when nothing goes wrong."""
+    """The writes that a plan announces are those of its apply, when nothing fails."""
     stage, spec = stage_of(120), spec_for(2)
     for changes in (0, 1, 2):
         for i in range(0, 30 * changes, 3):

@@ -46,7 +46,7 @@ def planned(stage: Stage, scenario: Scenario, names: set[str]) -> NamePlan:
 
 
 def at_addresses(found: NamePlan, whole: Plan) -> dict[tuple[str, str], Any]:
-    """What a whole run says of the addresses that the names are about."""
+    """Return the result of a whole run for the addresses of some names."""
     known = {(target, address) for (_, target), every in found.addresses.items() for address in every}
     return {end: row for end, row in rows(whole).items() if end in known}
 
@@ -54,7 +54,7 @@ def at_addresses(found: NamePlan, whole: Plan) -> dict[tuple[str, str], Any]:
 @given(scenario=scenarios())
 @examples(40)
 def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     whole = stage.plan(scenario.spec)
     found = planned(stage, scenario, names_of(stage, whole))
     assert rows(found.plan) == at_addresses(found, whole)
@@ -64,7 +64,7 @@ def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
 @given(scenario=scenarios(), data=st.data())
 @examples(40)
 def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataObject) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     whole = stage.plan(scenario.spec)
     names = sorted(names_of(stage, whole))
     if not names:
@@ -76,7 +76,7 @@ def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataOb
 @given(scenario=scenarios())
 @examples(25)
 def test_what_is_applied_by_name_is_done_for_a_whole_run_too(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
     session = planner_for(stage, scenario).session()
     report = reconcile.carry_out(found.plan, found.specs, session, Going())

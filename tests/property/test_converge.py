@@ -48,7 +48,7 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
         return "what is not ours is never replaced" if refused and "HierarchyTypeMismatch" in error else ""
     if run.no_decrypt and desired.source.is_secret and desired.substitutions:
         refused = "ValidationException" in error or "too large" in error or "does not take" in error
-        return "without decryption nobody knew what the rewritten value is" if refused else ""
+        return "without decryption the rewritten value is unknown" if refused else ""
     return ""
 
 
@@ -64,7 +64,7 @@ def held_back(stage: Stage, run: Run, report: Report) -> set[tuple[str, str]]:
 
 
 def unreadable(plan: Plan) -> set[tuple[str, str]]:
-    """What one mode calls invalid since it cannot be read; a mode that does not read it cannot know."""
+    """Return the addresses that are invalid only because a mode reads their value."""
     said = ("value cannot be read", "its rewritten value", "its value is too large")
     return {
         (other.target, other.name)
@@ -81,7 +81,7 @@ def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
 @given(scenario=scenarios())
 @examples(150)
 def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     report = stage.apply(scenario.spec, run=scenario.run)
     besides = held_back(stage, scenario.run, report)
     stage.later()
@@ -92,14 +92,14 @@ def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
 @examples(40)
 def test_what_one_mode_settled_is_settled_for_every_other(scenario: Scenario) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
-    stage = scenario.told()
+    stage = scenario.play()
     report = stage.apply(scenario.spec, run=scenario.run)
     besides = held_back(stage, scenario.run, report) | unreadable(report.plan)
     stage.later()
     for run in (Run(), Run(verify_values=True), Run(no_decrypt=True)):
         asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=scenario.run.adopt)
         plan = stage.plan(scenario.spec, run=asked)
-        # Without decryption what is not ours cannot be compared, so it is no change either way; what
+        # Without decryption foreign parameters cannot be compared, so they are unchanged either way; what
         # that mode left as "cannot compare" another mode may well adopt or take over.
         left = unsettled(plan, besides)
         if scenario.run.no_decrypt and not run.no_decrypt:
@@ -125,7 +125,7 @@ TROUBLES: tuple[actions.UserAction, ...] = (
     actions.RepointAlias(NEAR, "alias/app", "alias/two"),
     actions.Write(SOURCE, "/p/url", "small again", pattern="(?s).*"),
     actions.Write(NEAR, "/p/us-east-1/x", "plain text"),
-    actions.Recreate(NEAR, "/p/us-east-2/x", "made anew"),
+    actions.Recreate(NEAR, "/p/us-east-2/x", "created again"),
     actions.AddTags(SOURCE, "/p/us-east-1/x", (("team", "b"),)),
 )
 

@@ -58,7 +58,7 @@ def as_bytes(plan: Plan) -> str:
 @given(scenario=scenarios(), salt=st.integers(0, 99))
 @examples(35)
 def test_the_order_of_listings_and_answers_makes_no_difference(scenario: Scenario, salt: int) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
 
     def connect(access: Access) -> MemoryStore:
@@ -79,7 +79,7 @@ def test_the_size_of_pages_makes_no_difference(
     scenario: Scenario, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
     """Short pages, and empty ones with more to come, as AWS has them (aws-facts A1)."""
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     stage.world.pages = Pages(describe, resources)
     paged = stage.plan(scenario.spec, run=scenario.run)
@@ -91,7 +91,7 @@ def test_the_size_of_pages_makes_no_difference(
 @examples(20)
 def test_the_same_world_gives_the_same_bytes_twice(scenario: Scenario) -> None:
     """Although the key of the digests, the clock and the threads are other ones each time."""
-    stage = scenario.told()
+    stage = scenario.play()
     first = stage.plan(scenario.spec, run=scenario.run)
     stage.clock.sleep(1.5)
     assert as_bytes(stage.plan(scenario.spec, run=scenario.run)) == as_bytes(first)

@@ -53,7 +53,7 @@ def named(plan: Plan) -> dict[str, list[str]]:
 @given(scenario=scenarios())
 @examples(60)
 def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     said = named(plan)
     for target in plan.replications[0].targets:
@@ -68,7 +68,7 @@ def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
 @given(scenario=scenarios())
 @examples(40)
 def test_the_summary_adds_up(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     part = plan.replications[0]
     every = sum(len(names) for names in addresses(stage, scenario.spec).values())
@@ -83,7 +83,7 @@ def test_the_summary_adds_up(scenario: Scenario) -> None:
 @given(scenario=scenarios())
 @examples(40)
 def test_each_row_is_counted_as_the_contract_says(scenario: Scenario) -> None:
-    plan = scenario.told().plan(scenario.spec, run=scenario.run)
+    plan = scenario.play().plan(scenario.spec, run=scenario.run)
     for change in plan.changes:
         assert change.action.value in COUNTED_AS[change.row], change
     for other in plan.others:

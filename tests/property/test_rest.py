@@ -15,7 +15,7 @@ MODES = (Run(), Run(no_decrypt=True), Run(verify_values=True))
 
 def settled(scenario: Scenario) -> Stage:
     """A stage on which all that can be applied is applied."""
-    stage = scenario.told()
+    stage = scenario.play()
     stage.apply(scenario.spec, run=scenario.run)
     stage.later()
     stage.world.traffic.forget()
@@ -68,7 +68,7 @@ def test_of_what_is_in_sync_no_value_is_read(scenario: Scenario) -> None:
 @given(scenario=scenarios())
 @examples(25)
 def test_a_plan_never_writes_whatever_it_finds(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     before = stage.world.state()
     stage.world.traffic.forget()
     stage.plan(scenario.spec, run=scenario.run)

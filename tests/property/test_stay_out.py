@@ -24,7 +24,7 @@ STRANGERS = ("/elsewhere/by-the-team", "/p2/close-by", "/P/a", "/p", "standalone
 @given(scenario=scenarios())
 @examples(40)
 def test_what_is_neither_ours_nor_placed_is_not_mentioned(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     for place in stage.places.values():
         for name in STRANGERS:
             stage.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
@@ -40,7 +40,7 @@ def test_what_is_neither_ours_nor_placed_is_not_mentioned(scenario: Scenario) ->
 @given(scenario=scenarios())
 @examples(30)
 def test_no_output_has_the_name_of_what_is_nobodys_business(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     assume(all(glob.text != "/**" for glob in scenario.spec.include))
     for place in stage.places.values():
         for name in STRANGERS:
@@ -54,7 +54,7 @@ def test_no_output_has_the_name_of_what_is_nobodys_business(scenario: Scenario) 
 @given(scenario=scenarios())
 @examples(70)
 def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     before = stage.world.state()
     report = stage.apply(scenario.spec, run=scenario.run)
     after = stage.world.state()
@@ -70,7 +70,7 @@ def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) ->
 @examples(60)
 def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
     stranger = replace(scenario.spec, id="stranger", previous_ids=())
-    stage = replace(scenario, first=stranger).told()
+    stage = replace(scenario, first=stranger).play()
     others = {target.name: View(stage, scenario.spec, target).of_others() for target in scenario.spec.targets}
     before = stage.world.state()
     stage.apply(scenario.spec, run=scenario.run)
@@ -84,7 +84,7 @@ def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
 @examples(30)
 def test_what_a_guard_withholds_is_not_moved_either(scenario: Scenario) -> None:
     """The same without any flag that lifts a guard."""
-    stage = scenario.told()
+    stage = scenario.play()
     before = stage.world.state()
     report = stage.apply(scenario.spec, run=Run(adopt=scenario.run.adopt))
     after = stage.world.state()

@@ -41,7 +41,7 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
 @given(scenario=scenarios())
 @examples(80)
 def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     for change in stage.plan(scenario.spec, run=scenario.run).changes:
         if not isinstance(change.effect, Update | Replace | Retag | Adopt):
             continue
@@ -53,10 +53,10 @@ def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -
             differing.add("KeyId")
         said = {difference.attribute for difference in change.differences}
         if change.desired is not None and change.desired.may_rise:
-            differing.discard("tier")  # without decryption nobody knows whether the value needs Advanced
+            differing.discard("tier")  # without decryption it is unknown whether the value needs Advanced
         unseen = any("could not be compared" in reason for reason in change.reasons)
         if (isinstance(change.effect, Update) and change.effect.unproven) or unseen:
-            # Without decryption nobody knows: the value is named as what may differ.
+            # Without decryption the value is listed as an attribute that may differ.
             differing.add("value")
         elif scenario.run.no_decrypt and SECURE in (source.latest.parameter.type, live.latest.parameter.type):
             differing.discard("value")  # settled by versions, or replaced for another reason
@@ -68,7 +68,7 @@ def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -
 @examples(60)
 def test_what_is_not_changed_does_not_differ(scenario: Scenario) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
-    stage = scenario.told()
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     said = {(item.target, canonical(item.name)) for item in plan.named}
     for target in scenario.spec.targets:
@@ -88,8 +88,8 @@ def test_what_is_not_changed_does_not_differ(scenario: Scenario) -> None:
 
 @given(scenario=scenarios())
 @examples(60)
-def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(scenario: Scenario) -> None:
-    stage = scenario.told()
+def test_the_values_before_and_after_are_the_existing_and_the_desired_ones(scenario: Scenario) -> None:
+    stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     shown = {}
     for change in plan.changes:
@@ -116,7 +116,7 @@ def test_what_is_shown_before_and_after_is_what_is_there_and_what_will_be(scenar
 @given(scenario=scenarios())
 @examples(60)
 def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
-    stage = scenario.told()
+    stage = scenario.play()
     for change in stage.plan(scenario.spec, run=scenario.run).changes:
         view, source, live = sides(stage, scenario.spec, change)
         if isinstance(change.effect, Release) or source is None or change.desired is None:
@@ -133,8 +133,8 @@ def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
 
 @given(scenario=scenarios())
 @examples(60)
-def test_after_an_apply_every_applied_change_is_what_it_said(scenario: Scenario) -> None:
-    stage = scenario.told()
+def test_after_an_apply_every_applied_change_is_as_planned(scenario: Scenario) -> None:
+    stage = scenario.play()
     report = stage.apply(scenario.spec, run=scenario.run)
     for outcome in report.outcomes:
         change = outcome.change
@@ -155,7 +155,7 @@ def test_after_an_apply_every_applied_change_is_what_it_said(scenario: Scenario)
 
 
 # The id. What follows is every field of every noun that a change is made of, but for those that only
-# people read or that follow from others; so that a field that is added is in until somebody leaves it out.
+# people read or that follow from others; so that a new field counts until it is left out here.
 
 NOT_IN_THE_ID = frozenset(
     {
@@ -208,7 +208,7 @@ def essence(thing: Any) -> Any:
 
 
 def effects(plan: Plan) -> list[Any]:
-    """What a plan does, and what it takes for granted."""
+    """Return the effects of a plan and its assumptions."""
     return [
         (
             essence(change),
@@ -239,7 +239,7 @@ def twists(draw: st.DrawFn) -> tuple[Scenario, actions.UserAction]:
 @examples(100)
 def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, actions.UserAction]) -> None:
     scenario, action = twist
-    stage = scenario.told()
+    stage = scenario.play()
     before = stage.plan(scenario.spec, run=scenario.run)
     actions.perform(stage, [action])
     stage.later()
@@ -251,7 +251,7 @@ def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, ac
 @examples(30)
 def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(scenario: Scenario) -> None:
     """A fate, or whether an update may become a replacement where AWS refuses it in place."""
-    stage = scenario.told()
+    stage = scenario.play()
     plans = [
         stage.plan(scenario.spec, run=_lifting(scenario.run, guard, lifted))
         for guard, lifted in (

@@ -25,7 +25,7 @@ MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
 class RefusedError(Exception):
-    """What boto3 raises, as far as it is looked at."""
+    """An exception of boto3, with the attributes that are read."""
 
     def __init__(self, code: str, status: int = 400) -> None:
         super().__init__(code)
@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 class EndpointConnectionError(Exception):
-    """What botocore raises when a region does not answer."""
+    """The exception of botocore when a region does not answer."""
 
 
 def denied(operation: str, place: Place) -> StoreError:
@@ -97,21 +97,21 @@ class Day:
     # Commands
 
     def run(self, *words: str) -> Result:
-        told = CliRunner().invoke(root, list(words), input="")
-        if told.exception is not None and not isinstance(told.exception, SystemExit):
-            raise told.exception
-        return told
+        result = CliRunner().invoke(root, list(words), input="")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
 
     def plan(self, *words: str) -> dict[str, Any]:
-        told = self.run("plan", "--format", "json", *words)
-        assert told.exit_code in {0, 3}, told.output
-        found: dict[str, Any] = json.loads(told.stdout)
+        result = self.run("plan", "--format", "json", *words)
+        assert result.exit_code in {0, 3}, result.output
+        found: dict[str, Any] = json.loads(result.stdout)
         return found
 
     def explain(self, name: str, *words: str) -> str:
-        told = self.run("explain", name, *words)
-        assert told.exit_code == 0, told.output
-        return told.stdout
+        result = self.run("explain", name, *words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
 
 
 Act = Callable[[Day], None]

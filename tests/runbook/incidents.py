@@ -362,7 +362,8 @@ INCIDENTS = (
         "--allow-replace", nothing, flags=("--allow-replace",),
     ),
     Incident(
-        "a name is taken by somebody", taken_by_another, "conflict", "is not ours, and differs in value",
+        "a name is taken by another writer", taken_by_another, "conflict",
+        "is not ours, and differs in value",
         "in line by hand", in_line_by_hand,
     ),
     Incident(

@@ -46,7 +46,7 @@ def commands() -> list[str]:
 
 
 class Regions(ABC):
-    """What people do in two regions."""
+    """Actions of people in two regions."""
 
     clock: FakeClock
 
@@ -124,7 +124,7 @@ def regions(
 
 
 class Reader:
-    """Somebody who goes through the page: the next command must be the one that is expected."""
+    """A reader who follows the page: the next command must be the expected one."""
 
     def __init__(self, regions: Regions) -> None:
         self.regions = regions
@@ -132,11 +132,11 @@ class Reader:
 
     def run(self, words: str, code: int) -> Result:
         assert self.left.pop(0) == f"ssm-reconcile {words}"
-        told = CliRunner().invoke(root, [*shlex.split(words)], input="")
-        assert told.exit_code == code, told.output
-        assert SECRET not in told.output
+        result = CliRunner().invoke(root, [*shlex.split(words)], input="")
+        assert result.exit_code == code, result.output
+        assert SECRET not in result.output
         self.regions.pass_time()
-        return told
+        return result
 
 
 def freeze(*, frozen: bool) -> None:
@@ -163,9 +163,9 @@ def drill(reader: Reader, regions: Regions) -> None:
     regions.put(WEST, "/prod/url", "drill")
     regions.pass_time()
     reader.run("detach --target us-west-2 --undo --yes", 0)
-    told = reader.run("plan", 0).output
+    result = reader.run("plan", 0).output
     # moto has one identity only: what anybody writes there looks like ours
-    assert ("changed outside" if isinstance(regions, InMemory) else "/prod/url") in told
+    assert ("changed outside" if isinstance(regions, InMemory) else "/prod/url") in result
     reader.run("apply --yes --overwrite-outside", 0)
     reader.run("plan --verify-values --fail-on-drift", 0)
 

@@ -10,7 +10,7 @@ from tests.runbook.day import SECRET, Day
 from tests.runbook.incidents import INCIDENTS, Incident
 
 
-def told(document: dict[str, Any]) -> set[str]:
+def codes_of(document: dict[str, Any]) -> set[str]:
     """Every row, finding and guard of a plan."""
     every = [*document["changes"], *document["others"]]
     rows = {one["row"] for one in every}
@@ -27,10 +27,10 @@ def test_there_are_twenty_at_least_and_no_two_alike() -> None:
 
 
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda one: one.title.replace(" ", "-"))
-def test_an_incident_is_found_explained_and_mended(day: Day, incident: Incident) -> None:
+def test_an_incident_is_found_explained_and_fixed(day: Day, incident: Incident) -> None:
     incident.happen(day)
     day.pass_time()
-    assert incident.found in told(day.plan(*incident.words))
+    assert incident.found in codes_of(day.plan(*incident.words))
 
     said = plain(day.explain(incident.name, *incident.words))
     assert incident.cause in said
@@ -46,20 +46,20 @@ def test_an_incident_is_found_explained_and_mended(day: Day, incident: Incident)
     assert after["changes"] == []
     left = {word for word, count in after["summary"].items() if count} - {"in_sync"}
     assert left == set(), after["others"]
-    assert incident.found not in told(after)
+    assert incident.found not in codes_of(after)
     again = plain(day.explain(incident.name, *incident.words))
     assert incident.cause not in again
 
 
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda one: one.title.replace(" ", "-"))
 def test_without_the_way_out_the_incident_stays(day: Day, incident: Incident) -> None:
-    """So that the way out is what mended it, and not an apply alone, where that is not the way out itself."""
+    """The remedy fixes the incident, and an apply alone does not, unless it is the remedy."""
     incident.happen(day)
     day.pass_time()
-    assert incident.found in told(day.plan(*incident.words))
+    assert incident.found in codes_of(day.plan(*incident.words))
     day.run("apply", "--yes", "-q", *incident.words)
     day.pass_time()
-    still = incident.found in told(day.plan(*incident.words))
+    still = incident.found in codes_of(day.plan(*incident.words))
     assert still is not incident.by_apply_alone
 
 

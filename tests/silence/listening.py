@@ -38,7 +38,7 @@ from tests.property.stage import Going, Stage
 WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FORMATS = ("text", "json", "markdown", "html")
 THEIRS = (World, MemoryStore, FakeClock, types.ModuleType, types.FunctionType, type, threading.Thread)
-"""What is not the product's to keep silent: AWS itself, code."""
+"""Names that the product need not hide: AWS itself, code."""
 
 
 class Ear(logging.Handler):
@@ -51,13 +51,13 @@ class Ear(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         said = [record.getMessage(), repr(record.args), str(record.__dict__)]
         if record.exc_info and record.exc_info[1]:
-            said.append(told(record.exc_info[1]))
+            said.append(text_of(record.exc_info[1]))
         self.heard.append("\n".join(said))
 
 
 @contextmanager
 def listening() -> Iterator[Ear]:
-    """All loggers at DEBUG, as somebody sets them who looks for an error."""
+    """Set all loggers to DEBUG, as for the search of an error."""
     ear, root = Ear(), logging.getLogger()
     level = root.level
     root.addHandler(ear)
@@ -69,7 +69,7 @@ def listening() -> Iterator[Ear]:
         root.setLevel(level)
 
 
-def told(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """An exception with all that hangs on it: causes, contexts, notes, locals of the product's own frames."""
     said: list[str] = []
     seen: set[int] = set()
@@ -114,7 +114,7 @@ def kept(thing: object) -> str:
     return "\n".join(texts)
 
 
-def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
+def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     """A plan in every form that it ever takes."""
     document = plan_document(plan, tool_version="0", created=WHEN)
     saved = saved_plan_document(
@@ -135,7 +135,7 @@ def said_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     return said
 
 
-def said_of_report(report: Report) -> dict[str, str]:
+def outputs_of_report(report: Report) -> dict[str, str]:
     """A report in every form that it ever takes."""
     document = report_document(report, tool_version="0", created=WHEN)
     said = {f"report as {form}": report_as(form, document, color=True) for form in FORMATS}
@@ -148,8 +148,8 @@ def said_of_report(report: Report) -> dict[str, str]:
     return said
 
 
-def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
-    """What is known in the middle of planning, as `explain` sees it, and all that it says of it."""
+def outputs_of_planning(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
+    """Return all output about the middle of planning, as `explain` sees it."""
     places = stage.opened([spec], run)
     part, views = reconcile.look_closely(spec, Session(places, run, stage.clock, lambda _: None))
     judged = [case for view in views.values() for case in cases(view.context, view.desired)]
@@ -171,22 +171,22 @@ def said_closely(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
 
 
 def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str, str]:
-    """Plans, looks closely, applies; and says all that was said. Trouble that stops the run is said too."""
+    """Plan, explain and apply; return all output, and the error that stops the run."""
     said: dict[str, str] = {}
     progress: list[str] = []
     try:
         places = stage.opened([spec], run)
         watch = lambda one: progress.append(repr(one))  # noqa: E731 - what a command line would show
         plan = reconcile.make_plan([spec], Session(places, run, stage.clock, watch))
-        said |= said_of_plan(plan, run)
-        said |= said_closely(stage, spec, run)
+        said |= outputs_of_plan(plan, run)
+        said |= outputs_of_planning(stage, spec, run)
         report = reconcile.carry_out(plan, [spec], Session(places, run, stage.clock, watch), Going())
-        said |= said_of_report(report)
+        said |= outputs_of_report(report)
         said["what the places keep"] = kept(places)
     except ReconcileError as error:
-        said["the error"] = told(error)
-    except Exception as error:  # noqa: BLE001 - a fault of ours is said as well
-        said["the unexpected error"] = told(error)
+        said["the error"] = text_of(error)
+    except Exception as error:  # noqa: BLE001 - an internal error is output too
+        said["the unexpected error"] = text_of(error)
     said["progress"] = "\n".join(progress)
     said["log"] = "\n".join(ear.heard)
     return said

@@ -1,6 +1,6 @@
 """Secrets of many shapes, and every form in which one of them might leak.
 
-Each planted value has a token of its own in it, so that a leak is told apart from chance, and from the
+Each planted value has a token of its own in it, so that a leak is logged apart from chance, and from the
 other values.
 """
 
@@ -50,7 +50,7 @@ class Planted:
 
     @cached_property
     def forms(self) -> Mapping[str, tuple[str, ...]]:
-        """What must not be found, by how it was made of the value, of its token or of a line of it."""
+        """Return the forms that must not be found, by how they are derived from the value."""
         texts = dict.fromkeys((self.value, self.token, *self.value.split()))
         found = {
             f"{name} of {what}": forms
@@ -119,7 +119,7 @@ ENCODINGS: Mapping[str, Callable[[str], Iterable[str]]] = {
 
 
 def leaks(said: Mapping[str, str], secrets: Iterable[Planted]) -> list[str]:
-    """Where which secret was found in which form; never the secret itself, a test's output is a log too."""
+    """Return the place and form of each secret that was found, never the secret itself."""
     once = "\n".join({line for text in said.values() for line in _LINES.split(text)})
     digits = "\n".join({run.lower() for run in _HEX.findall(once)})
     found = []
@@ -135,12 +135,12 @@ def leaks(said: Mapping[str, str], secrets: Iterable[Planted]) -> list[str]:
 
 
 _LINES = re.compile(r"\n|, (?=[a-z_]+=)")
-"""Where a text is cut, so that what is said a hundred times is searched once; a repr at its fields."""
+"""Points at which a text is cut, so that repeated parts are searched once; a repr is cut at its fields."""
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")
 
 
 def _places(form: str, said: Mapping[str, str], name: str) -> list[str]:
-    """Where a form is; a length only where it stands alone."""
+    """Return the places of a form; of a length only where it stands alone."""
     edge = r"(?<![0-9a-f]){}(?![0-9a-f])" if name == "its length" else "{}"
     pattern = re.compile(edge.format(re.escape(form)), re.IGNORECASE if _HEX.fullmatch(form) else 0)
     return [place for place, text in said.items() if pattern.search(text)]

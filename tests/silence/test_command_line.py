@@ -37,7 +37,7 @@ FAULTS = {
     "lost": at_call("PutParameter", lost(done=True), nth=2),
     "refused": at_call("PutParameter", refused(Trouble.REFUSED)),
     "no credentials": at_call("DescribeParameters", refused(Trouble.CREDENTIALS)),
-    "nobody there": at_call("GetCallerIdentity", refused(Trouble.UNREACHABLE)),
+    "no server": at_call("GetCallerIdentity", refused(Trouble.UNREACHABLE)),
     "a bug": at_call("GetParameters", killed(ValueError(SECRETS[0].value), done=True)),
     "a bug in writing": at_call("PutParameter", killed(ValueError(SECRETS[0].value), done=True)),
 }
@@ -63,16 +63,16 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     made.faults = None
 
 
-def said_by(*words: str) -> dict[str, str]:
+def output_of(*words: str) -> dict[str, str]:
     """All that one command says, and what it raised."""
     with listening() as ear:
-        told = CliRunner().invoke(root, list(words))
-    said = {"stdout": told.stdout, "stderr": told.stderr, "log": "\n".join(ear.heard)}
+        result = CliRunner().invoke(root, list(words))
+    said = {"stdout": result.stdout, "stderr": result.stderr, "log": "\n".join(ear.heard)}
     return {f"{' '.join(words)}: {where}": text for where, text in said.items()}
 
 
 def files() -> dict[str, str]:
-    """What was left in the folder, the spec but for it."""
+    """Return the files in the folder without the spec."""
     return {path.name: path.read_text() for path in Path().iterdir() if path.name != "replication.yaml"}
 
 
@@ -81,15 +81,15 @@ def test_no_command_says_a_secret(world: World, fault: str) -> None:
     world.faults = FAULTS[fault]
     said: dict[str, str] = {}
     for form in ("text", "json", "markdown", "html"):
-        said |= said_by("plan", *LOUD, "--format", form, "--out", f"plan.{form}.json")
-        said |= said_by("plan", *LOUD, "--verify-values", "--format", form)
-    said |= said_by("plan", *LOUD, "--no-decrypt")
-    said |= said_by("show", "--debug", "plan.json.json", "--format", "markdown")
+        said |= output_of("plan", *LOUD, "--format", form, "--out", f"plan.{form}.json")
+        said |= output_of("plan", *LOUD, "--verify-values", "--format", form)
+    said |= output_of("plan", *LOUD, "--no-decrypt")
+    said |= output_of("show", "--debug", "plan.json.json", "--format", "markdown")
     for name in ("/app/0", "/app/2", "/app/3/password"):
-        said |= said_by("explain", *LOUD, name) | said_by("explain", *LOUD, name, "--format", "json")
-    said |= said_by("doctor", *LOUD)
+        said |= output_of("explain", *LOUD, name) | output_of("explain", *LOUD, name, "--format", "json")
+    said |= output_of("doctor", *LOUD)
     for words in (("plan.json.json",), ("--yes",)):
-        said |= said_by(
+        said |= output_of(
             "apply",
             *LOUD,
             *words,
@@ -101,8 +101,8 @@ def test_no_command_says_a_secret(world: World, fault: str) -> None:
             "--format",
             "json",
         )
-    said |= said_by("apply", *LOUD, "--yes", "--verify-values")
-    said |= said_by("event", *LOUD, "--format", "html", written(json.dumps(["/app/0", "/app/3/password"])))
+    said |= output_of("apply", *LOUD, "--yes", "--verify-values")
+    said |= output_of("event", *LOUD, "--format", "html", written(json.dumps(["/app/0", "/app/3/password"])))
     assert leaks({**said, **files()}, SECRETS) == []
     if fault in ("none", "denied", "lost", "refused", "a bug in writing"):
         assert any("/app/0" in text for text in said.values()), "it spoke at all"
@@ -116,8 +116,8 @@ def written(text: str) -> str:
 
 def test_the_world_of_this_test_is_one_in_which_everything_happens(world: World) -> None:
     """Or else silence would be cheap."""
-    told = CliRunner().invoke(root, ["plan", "--format", "json"])
-    summary = json.loads(told.stdout)["summary"]
+    result = CliRunner().invoke(root, ["plan", "--format", "json"])
+    summary = json.loads(result.stdout)["summary"]
     assert summary["create"] >= 3
     assert summary["update"] >= 3
     done = CliRunner().invoke(root, ["apply", "--yes", "--max-change-percent", "100", "--format", "json"])

@@ -37,7 +37,7 @@ from tests.silence.planted import LONG, Planted, leaks, plant, token
 
 
 def planted(scenario: Scenario) -> tuple[Scenario, list[Planted]]:
-    """The same scenario with a secret of its own wherever somebody writes a value."""
+    """Return the same scenario with a secret of its own in each value."""
     made: list[Planted] = []
 
     def one(action: actions.UserAction) -> actions.UserAction:
@@ -85,7 +85,7 @@ def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
 
 
 def pairs(view: View) -> list[tuple[set[str], bool]]:
-    """What is held on both sides of each address, and whether it is to be hidden there."""
+    """Return the values on both sides of each address, and whether they must be hidden there."""
     found = []
     for address, placed in view.placed().items():
         live = view.stage.world.peek(view.place, address)
@@ -141,7 +141,7 @@ KEPT = frozenset(
 @examples(30)
 def test_no_output_says_a_secret(scenario: Scenario) -> None:
     scenario, made = planted(scenario)
-    stage = scenario.told()
+    stage = scenario.play()
     secrets = secret_tokens(stage, scenario.spec)
     with listening() as ear:
         said = everything(stage, scenario.spec, scenario.run, ear)
@@ -173,7 +173,7 @@ def test_no_failure_says_a_secret(
     scenario: Scenario, fault: str, operation: str, nth: int, lasting: bool
 ) -> None:
     scenario, made = planted(scenario)
-    stage = scenario.told()
+    stage = scenario.play()
     secrets = secret_tokens(stage, scenario.spec)
 
     def plan(called: str, place: Place, names: tuple[str, ...], count: int) -> Fault | None:
@@ -236,7 +236,7 @@ def _next_of(made: list[Planted], number: int) -> str:
     return made[-1].value
 
 
-def test_a_secret_that_is_too_large_is_said_to_be_so_without_a_number() -> None:
+def test_a_secret_that_is_too_large_is_reported_without_its_size() -> None:
     stage, spec = Stage(), full_spec()
     value = f"us-east-1{token(1)}" + "us-east-1" * 450
     assert LONG < len(value) <= 4096
@@ -292,7 +292,7 @@ def test_a_plain_source_value_is_hidden_in_the_target_that_holds_a_secure_string
 
 
 def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
-    """What is said of one target, by a run that is narrowed to it."""
+    """Return the output about one target, of a run that is narrowed to it."""
     fresh = Stage()
     for place in (fresh.source, fresh.near):
         for stored in stage.world.region(place).parameters.values():
@@ -305,7 +305,7 @@ def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
         return everything(fresh, full_spec(), replace(LIFTED, targets=(target,)), heard)
 
 
-def test_what_was_a_secure_string_when_we_wrote_it_is_hidden_although_it_is_plain_by_now() -> None:
+def test_a_value_that_was_a_secure_string_at_our_write_is_hidden_although_it_is_plain_now() -> None:
     stage, spec, one, other = Stage(), full_spec(), plant(1), plant(2)
     actions.perform(stage, [actions.Write(SOURCE, "/p/a", one.value, SECURE)])
     stage.apply(spec)
@@ -338,7 +338,7 @@ def test_a_plain_value_of_a_name_that_looks_secret_is_hidden_on_both_sides(name:
 
 
 @pytest.mark.parametrize(("source", "target"), [(SECURE, SECURE), (SECURE, "String"), ("String", SECURE)])
-def test_the_pattern_of_a_secret_is_said_to_differ_and_not_shown(source: str, target: str) -> None:
+def test_the_pattern_of_a_secret_is_reported_as_different_and_not_shown(source: str, target: str) -> None:
     stage, one, other = Stage(), plant(1), plant(2)
     for where, kind, secret in ((SOURCE, source, one), (NEAR, target, other)):
         pattern = f"(?s).*|{secret.token}"

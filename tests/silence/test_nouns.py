@@ -19,7 +19,7 @@ from ssm_reconcile.model import SECURE, Parameter, Reading, SealedText, Value, V
 from ssm_reconcile.shape import digest_value, read, shape
 from ssm_reconcile.stores.base import Answers, Put
 from tests.fake_aws.request import Request, Settled, request_of
-from tests.silence.listening import listening, told
+from tests.silence.listening import listening, text_of
 from tests.silence.planted import leaks, plant, token
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_as_a_dictionary_it_cannot_be_had_or_stays_sealed(holder: str) -> None:
     try:
         text = repr(asdict(HOLDERS[holder]))
     except TypeError as refused:
-        text = told(refused)
+        text = text_of(refused)
     assert leaks({"dictionary": text}, [SECRET]) == []
 
 
@@ -111,12 +111,12 @@ def test_a_logged_exception_with_its_locals_shows_nothing() -> None:
         try:
             _missing(value)
         except LookupError as error:
-            logging.getLogger("somebody").exception("it went wrong with %s", value)
+            logging.getLogger("another").exception("it went wrong with %s", value)
             shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert leaks({"log": "\n".join(ear.heard), "traceback": shown}, [SECRET]) == []
 
 
-def test_the_search_finds_what_is_there() -> None:
+def test_the_search_finds_planted_secrets() -> None:
     """Every form, or the laws of this folder would hold of anything."""
     for number in (0, 1, 4, 6):
         secret = plant(number, long=number % 2 == 1)

@@ -18,7 +18,7 @@ from ssm_reconcile.stores.ssm import Aws
 from tests.doubles.clock import FakeClock
 from tests.integration.faults import Wire, answer, aws, open_store, refusal
 from tests.property.stage import LIFTED, Going, unwatched
-from tests.silence.listening import Ear, listening, said_of_plan, said_of_report, told
+from tests.silence.listening import Ear, listening, outputs_of_plan, outputs_of_report, text_of
 from tests.silence.planted import leaks, plant
 
 SECRETS = [plant(number) for number in range(10)]
@@ -50,19 +50,19 @@ def put(there: Aws) -> None:
 
 
 def run(there: Aws, ear: Ear) -> dict[str, str]:
-    """A plan and an apply against moto, and all that was said."""
+    """Return all output of a plan and an apply against moto."""
     places = open_places([SPEC], there.connect, LIFTED)
     plan = reconcile.make_plan([SPEC], Session(places, LIFTED, FakeClock(), unwatched))
     report = reconcile.carry_out(plan, [SPEC], Session(places, LIFTED, FakeClock(), unwatched), Going())
     assert len(plan.changes) + len(plan.others) == len(SECRETS)
-    return {**said_of_plan(plan, LIFTED), **said_of_report(report), "log": "\n".join(ear.heard)}
+    return {**outputs_of_plan(plan, LIFTED), **outputs_of_report(report), "log": "\n".join(ear.heard)}
 
 
 def test_a_process_that_logs_at_debug_logs_no_request_and_no_answer(there: Aws) -> None:
-    """As a Lambda does whose log level somebody has turned up."""
+    """As in a Lambda function with log level DEBUG."""
     put(there)
     with listening() as ear:
-        logging.getLogger("somebody").debug("the ear hears")
+        logging.getLogger("another").debug("the ear hears")
         said = run(there, ear)
     assert "the ear hears" in said["log"]
     assert leaks(said, SECRETS) == []
@@ -82,7 +82,7 @@ def loggers() -> Iterator[dict[str, logging.Logger]]:
 def test_nor_does_one_that_turns_up_the_loggers_of_botocore_one_by_one_and_late(
     there: Aws, loggers: dict[str, logging.Logger]
 ) -> None:
-    """A digest of a request is one of the value in it: what botocore signs is not told either."""
+    """A digest of a request is one of the value in it: the text that botocore signs is not logged either."""
     put(there)
     store = open_store(there, region="us-east-2")
     for logger in loggers.values():
@@ -112,7 +112,7 @@ def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: s
     call: Callable[[], object] = calls[operation]
     with listening() as ear, pytest.raises(StoreError) as caught:
         call()
-    said = {"the error": told(caught.value), "log": "\n".join(ear.heard)}
+    said = {"the error": text_of(caught.value), "log": "\n".join(ear.heard)}
     assert leaks(said, SECRETS) == []
     assert operation in said["the error"]
 
@@ -132,7 +132,7 @@ def test_an_answer_that_makes_no_sense_is_not_quoted(there: Aws, status: int) ->
         try:
             raised(store.values(["/p/0"], decrypt=True).failed.values())
         except ReconcileError as error:
-            said = {"the error": told(error), "log": "\n".join(ear.heard)}
+            said = {"the error": text_of(error), "log": "\n".join(ear.heard)}
         else:
             said = {"log": "\n".join(ear.heard)}
     assert leaks(said, SECRETS[:1]) == []

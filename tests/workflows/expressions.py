@@ -1,4 +1,4 @@
-"""`${{ ... }}` as GitHub evaluates it, as far as our workflows use it; what they do not use is an error.
+"""`${{ ... }}` as GitHub evaluates it, for the parts that our workflows use; any other is an error.
 
 Literals, contexts by dots, `== != && || !`, brackets, and the status functions. Strings compare without
 case, values of different kinds as numbers (GitHub's "Evaluate expressions in workflows and actions").
@@ -95,7 +95,7 @@ class Evaluation:
         if text in known:
             return known[text]
         first, *rest = text.split(".")
-        assert first in self._contexts, f"there is no context {first} here"
+        assert first in self._contexts, f"unknown context {first}"
         found: Any = self._contexts[first]
         for part in rest:
             found = found.get(part) if isinstance(found, Mapping) else None

@@ -3,7 +3,7 @@
 Every `run:` of a workflow and of a composite action is executed by bash, with the files that a runner
 gives (GITHUB_ENV, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, GITHUB_PATH), the event's payload, inputs and
 environment as the file says. `uses:` of GitHub's and AWS's own actions are played (`guests`), `./` is
-this project. A job in an environment that nobody approved waits.
+this project. A job in an environment that is not approved waits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Guest: TypeAlias = Callable[["Job", Mapping[str, str]], Mapping[str, str]]
 
 @dataclass(slots=True)
 class Step:
-    """What became of one step."""
+    """The result of one step."""
 
     name: str
     outcome: str = "skipped"
@@ -89,7 +89,7 @@ class Job:
         return found["name"] if isinstance(found, dict) else found or ""
 
     def contexts(self, steps: Mapping[str, Step], **more: Any) -> dict[str, Any]:
-        told = {
+        answer = {
             key: {"outcome": one.outcome, "conclusion": one.conclusion, "outputs": one.outputs}
             for key, one in steps.items()
         }
@@ -100,7 +100,7 @@ class Job:
             "runner": {"temp": str(self.temp), "os": "Linux"},
             "needs": self.needs,
             "env": {},
-            "steps": told,
+            "steps": answer,
             **more,
         }
 
@@ -189,7 +189,7 @@ class Job:
         done = subprocess.run(
             ["bash", *options, str(script)],
             cwd=self.workspace,
-            env={**self.machine, **self._told(), **self.env, "PATH": path}
+            env={**self.machine, **self._variables(), **self.env, "PATH": path}
             | {word: str(file) for word, file in files.items()}
             | dict(env),
             stdout=subprocess.PIPE,
@@ -205,8 +205,8 @@ class Job:
         step.summary = files["GITHUB_STEP_SUMMARY"].read_text()
         return done.returncode == 0 and len(step.summary.encode()) <= SUMMARY_LIMIT
 
-    def _told(self) -> dict[str, str]:
-        """What a runner tells every step of its run."""
+    def _variables(self) -> dict[str, str]:
+        """Return the variables that a runner gives to every step."""
         github = self.github
         words = (
             "api_url", "graphql_url", "server_url", "repository", "event_name", "event_path", "sha", "ref",
@@ -225,7 +225,7 @@ class Refused(Exception):  # noqa: N818 - a guest that does not let us in
 
 
 def pairs(text: str) -> dict[str, str]:
-    """What a step wrote into one of its files: `name=value`, or a value between two marks."""
+    """Parse a file that a step wrote: `name=value`, or a value between two marks."""
     found: dict[str, str] = {}
     lines = iter(text.splitlines())
     for line in lines:
@@ -269,7 +269,7 @@ def run_jobs(
     meanwhile: Callable[[str], None],
     only: set[str] | None = None,
 ) -> dict[str, Job]:
-    """Runs the jobs of a workflow in the environments that somebody approved; `meanwhile` is before each."""
+    """Run the jobs of a workflow in the approved environments; `meanwhile` is called before each."""
     done: dict[str, Job] = {}
     for name, spec in jobs_of(workflow).items():
         if only is not None and name not in only:

@@ -101,7 +101,7 @@ class Stage:
         self.ssm(region).delete_parameter(Name=name)
 
     def holds(self, region: str = TARGET) -> dict[str, str]:
-        """What a region holds, by name."""
+        """Return the values of a region, by name."""
         pages = self.ssm(region).get_paginator("get_parameters_by_path")
         every = pages.paginate(Path="/", Recursive=True, WithDecryption=True)
         return {one["Name"]: one["Value"] for page in every for one in page["Parameters"]}
@@ -163,7 +163,7 @@ class Stage:
     def push(
         self, sha: str, *, approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None
     ) -> dict[str, Job]:
-        """apply.yml after a push to main; by default nobody approves anything, and nothing happens."""
+        """Run apply.yml after a push to main; by default nothing is approved, and nothing happens."""
         return self.start("apply.yml", "push", {"after": sha}, sha, "refs/heads/main", approved, meanwhile)
 
     def later(self, event: str, **inputs: str) -> dict[str, Job]:
@@ -256,19 +256,19 @@ class Stage:
         (comment,) = self.hub.shown(number)
         return comment
 
-    def everything_said(self) -> str:
+    def all_output(self) -> str:
         """All that any run wrote anywhere: logs and summaries are looked at by the tests themselves."""
-        told = [comment.body for comment in self.hub.comments]
-        told += [json.dumps(request.body) for request in self.hub.requests]
+        answer = [comment.body for comment in self.hub.comments]
+        answer += [json.dumps(request.body) for request in self.hub.requests]
         for artifact in self.hub.artifacts:
             with zipfile.ZipFile(io.BytesIO(artifact.content)) as archive:
-                told += [archive.read(name).decode() for name in archive.namelist()]
-        told += [
+                answer += [archive.read(name).decode() for name in archive.namelist()]
+        answer += [
             path.read_text(errors="replace")
             for path in self.folder.glob("run-*/**/*")
             if path.is_file() and ".git/" not in str(path)
         ]
-        return "\n".join(told)
+        return "\n".join(answer)
 
     def forget(self) -> None:
         """The folders of all runs; they are large."""
@@ -276,11 +276,11 @@ class Stage:
             shutil.rmtree(path)
 
 
-def said(jobs: Mapping[str, Job]) -> str:
+def log_of(jobs: Mapping[str, Job]) -> str:
     """The logs and summaries of a run."""
     return "\n".join(f"{job.log}\n{job.summary}" for job in jobs.values())
 
 
 def results(jobs: Mapping[str, Job]) -> dict[str, str]:
-    """How each job ended, those that were skipped left out."""
+    """Return the result of each job, without skipped jobs."""
     return {name: job.result for name, job in jobs.items() if job.result != "skipped"}

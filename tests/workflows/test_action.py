@@ -1,4 +1,4 @@
-"""The action by itself: its inputs become flags, its signals reach the tool, and misuse is told."""
+"""The action by itself: its inputs become flags, its signals reach the tool, and misuse is reported."""
 
 from __future__ import annotations
 
@@ -112,18 +112,18 @@ def test_a_saved_plan_gets_the_flags_of_guards_and_none_that_it_brings_along(scr
 
 
 @pytest.mark.parametrize(
-    ("inputs", "told"),
+    ("inputs", "message"),
     [
         ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
         ({"command": "destroy"}, "validate, plan, apply or failed"),
         ({"command": "plan", "allow_replace": "yes"}, "--allow-replace must be true or false"),
     ],
 )
-def test_misuse_is_told(script: Path, inputs: dict[str, str], told: str) -> None:
+def test_misuse_is_reported(script: Path, inputs: dict[str, str], message: str) -> None:
     code, log, calls = run(script, **inputs)
     assert code == 64
     assert "::error title=ssm-reconcile::" in log
-    assert told in log
+    assert message in log
     assert calls == []
 
 
@@ -137,10 +137,10 @@ def test_the_exit_code_of_an_apply_is_that_of_the_step(script: Path, code: int) 
 
 
 def test_a_run_that_is_cancelled_tells_the_tool_and_waits_for_it(script: Path) -> None:
-    told = environment(script, command="apply", unreviewed="true", SLOW="1")
+    result = environment(script, command="apply", unreviewed="true", SLOW="1")
     step = subprocess.Popen(
         ["bash", "-e", str(script)],
-        env=told,
+        env=result,
         cwd=script.parent,
         stdout=subprocess.DEVNULL,
         # a shell cannot trap what it inherits as ignored, as from a job in the background

@@ -1,4 +1,4 @@
-"""apply.yml, run as a runner would: the reviewed plan is applied, or nothing is and somebody is asked.
+"""apply.yml, run as by a runner: the reviewed plan is applied, or nothing is applied and a reviewer is asked.
 
 Five things can happen between a review and its apply: the source changes, a target changes, a schedule
 runs in between, main moves on, and the job runs twice.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, results, said, spec
+from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 EVERYTHING = {"/app/url": "https://example.org", "/app/key": SECRET, "/shop/limit": "100"}
@@ -25,18 +25,18 @@ def reviewed(stage: Stage) -> Stage:
 
 def test_the_reviewed_plan_is_applied_and_the_comment_says_so(reviewed: Stage) -> None:
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == EVERYTHING
     assert "Applied 3 of 3 as reviewed" in reviewed.comment().body
     assert jobs["merged"].outputs["failure-reason"] == ""
     assert reviewed.assumed == [(PLAN_ROLE, "ssm-plan"), (APPLY_ROLE, "ssm-apply")]
-    assert SECRET not in said(jobs) + reviewed.everything_said()
+    assert SECRET not in log_of(jobs) + reviewed.all_output()
 
 
-def test_source_changed_nothing_is_applied_and_somebody_is_asked(reviewed: Stage) -> None:
+def test_source_changed_nothing_is_applied_and_a_reviewer_is_asked(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert reviewed.holds() == {}
     body = reviewed.comment().body
     assert "**Not applied**" in body
@@ -47,28 +47,28 @@ def test_source_changed_nothing_is_applied_and_somebody_is_asked(reviewed: Stage
 def test_what_is_approved_then_is_applied_as_it_was_shown(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED)
-    assert results(jobs) == {"merged": "success", "changed": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "success"}, log_of(jobs)
     assert reviewed.holds() == {**EVERYTHING, "/shop/limit": "999"}
     assert "Applied 3 of 3 as reviewed" in reviewed.comment().body
 
 
-def test_target_changed_nothing_is_applied_and_what_is_there_is_left_alone(reviewed: Stage) -> None:
-    reviewed.put("/shop/limit", "by somebody else", region="us-east-2")
+def test_target_changed_nothing_is_applied_and_the_existing_value_stays(reviewed: Stage) -> None:
+    reviewed.put("/shop/limit", "by another writer", region="us-east-2")
     jobs = reviewed.push(reviewed.merge())
-    assert reviewed.holds()["/shop/limit"] == "by somebody else"
+    assert reviewed.holds()["/shop/limit"] == "by another writer"
     body = reviewed.comment().body
     # the create is gone, a conflict took its place: nothing that is left was not reviewed
-    assert results(jobs) == {"merged": "failure"}, said(jobs)
+    assert results(jobs) == {"merged": "failure"}, log_of(jobs)
     assert reviewed.holds()["/app/url"] == "https://example.org"
     assert "Applied 2 of 2" in body
     assert "1 reviewed change could not be made any more" in body
     assert "/shop/limit in us-east-2: it is there already, is not ours, and differs in value" in body
 
 
-def test_a_target_that_needs_something_else_now_asks_somebody(reviewed: Stage) -> None:
+def test_a_target_that_needs_another_change_now_asks_a_reviewer(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "100", region="us-east-2")  # equal: it would be adopted, not created
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert set(reviewed.holds()) == {"/shop/limit"}
     assert "action create became adopt" in reviewed.comment().body
 
@@ -76,17 +76,17 @@ def test_a_target_that_needs_something_else_now_asks_somebody(reviewed: Stage) -
 def test_a_schedule_that_ran_in_between_did_what_it_may_and_the_rest_is_applied(reviewed: Stage) -> None:
     reviewed.variables["SSM_SCHEDULE"] = "apply"
     jobs = reviewed.later("schedule")  # with the spec of main, which selects /app only
-    assert results(jobs) == {"routine": "success"}, said(jobs)
+    assert results(jobs) == {"routine": "success"}, log_of(jobs)
     assert set(reviewed.holds()) == {"/app/url", "/app/key"}
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == EVERYTHING
-    assert "Done since the plan was made: 2." in said(jobs)
+    assert "Done since the plan was made: 2." in log_of(jobs)
     assert "Applied 1 of 1" in reviewed.comment().body
     assert "2 reviewed changes had been done before." in reviewed.comment().body
 
 
-def test_main_moved_before_the_merge_the_difference_is_shown_and_somebody_is_asked(reviewed: Stage) -> None:
+def test_main_moved_before_the_merge_the_difference_is_shown_and_a_reviewer_is_asked(reviewed: Stage) -> None:
     reviewed.put("/more/x", "1")
     reviewed._git("checkout", "--quiet", "-b", "other")
     (reviewed.repository / "more.txt").write_text("x")
@@ -94,7 +94,7 @@ def test_main_moved_before_the_merge_the_difference_is_shown_and_somebody_is_ask
     text = spec("/app/**").replace("delete: owned", "delete: owned\ntags: { add: { team: x } }")
     reviewed.commit(text)  # by another pull request
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert reviewed.holds() == {}
     assert "tags to add other than approved" in reviewed.comment().body
 
@@ -104,13 +104,13 @@ def test_main_moved_after_the_merge_the_run_that_is_out_of_date_applies_nothing(
     last = reviewed.commit(spec("/app/**"))  # takes /shop out again, before the first run has begun
     before = reviewed.comment().body
     jobs = reviewed.push(first)
-    assert results(jobs) == {"merged": "failure"}, said(jobs)
+    assert results(jobs) == {"merged": "failure"}, log_of(jobs)
     assert reviewed.holds() == {}
-    assert f"main has changed replication.yaml since {first[:7]}" in said(jobs)
-    assert "start the run of the last commit of main" in said(jobs)
+    assert f"main has changed replication.yaml since {first[:7]}" in log_of(jobs)
+    assert "start the run of the last commit of main" in log_of(jobs)
     assert reviewed.comment().body == before
     jobs = reviewed.push(last, approved=CHANGED)
-    assert results(jobs) == {"merged": "success", "changed": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "success"}, log_of(jobs)
     assert set(reviewed.holds()) == {"/app/url", "/app/key"}
 
 
@@ -126,31 +126,33 @@ def test_the_job_ran_twice_the_second_has_nothing_to_do_and_says_nothing_else(re
     reviewed.push(sha)
     body, held = reviewed.comment().body, reviewed.holds()
     jobs = reviewed.push(sha)
-    assert results(jobs) == {"merged": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == held
     assert reviewed.comment().body == body
     assert "Applied 3 of 3 as reviewed" in body
 
 
-def test_a_merge_without_a_reviewed_plan_asks_somebody(stage: Stage) -> None:
+def test_a_merge_without_a_reviewed_plan_asks_a_reviewer(stage: Stage) -> None:
     stage.open(ALL)  # its plan never ran
     jobs = stage.push(stage.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert stage.holds() == {}
-    assert "there is no reviewed plan to apply" in stage.comment().body
+    assert "no reviewed plan to apply" in stage.comment().body
 
 
 def test_a_plan_of_an_earlier_commit_is_not_applied(reviewed: Stage) -> None:
     reviewed.open(spec("/app/**", "/shop/*"))  # one more commit, merged before its plan was there
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert "not of its last" in reviewed.comment().body
     assert reviewed.holds() == {}
 
 
-def test_a_push_without_a_pull_request_asks_somebody_and_shows_the_plan_in_the_summary(stage: Stage) -> None:
+def test_a_push_without_a_pull_request_asks_a_reviewer_and_shows_the_plan_in_the_summary(
+    stage: Stage,
+) -> None:
     jobs = stage.push(stage.commit(ALL))
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert "of no merged pull request" in jobs["merged"].summary
     assert "3 changes" in jobs["merged"].summary
     assert not stage.hub.comments
@@ -161,10 +163,10 @@ def test_a_merge_that_changes_nothing_needs_no_review(stage: Stage) -> None:
     stage.plan(jobs={"plan"})
     assert not stage.hub.comments
     jobs = stage.push(stage.merge())
-    assert results(jobs) == {"merged": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
 
 
-def test_what_changes_again_while_somebody_thinks_is_refused_again(reviewed: Stage) -> None:
+def test_another_change_during_the_approval_is_refused_again(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
 
     def meanwhile(job: str) -> None:
@@ -172,12 +174,12 @@ def test_what_changes_again_while_somebody_thinks_is_refused_again(reviewed: Sta
             reviewed.put("/shop/limit", "1000")
 
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED, meanwhile=meanwhile)
-    assert results(jobs) == {"merged": "success", "changed": "failure"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "failure"}, log_of(jobs)
     assert reviewed.holds() == {}
     assert "source version 2 became 3" in reviewed.comment().body
 
 
-def test_what_main_changed_while_somebody_thought_is_not_undone(reviewed: Stage) -> None:
+def test_a_change_of_main_during_the_approval_is_not_undone(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
 
     def meanwhile(job: str) -> None:
@@ -185,12 +187,12 @@ def test_what_main_changed_while_somebody_thought_is_not_undone(reviewed: Stage)
             reviewed.commit(spec("/app/**"))
 
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED, meanwhile=meanwhile)
-    assert results(jobs) == {"merged": "success", "changed": "failure"}, said(jobs)
-    assert "main has changed replication.yaml" in said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "failure"}, log_of(jobs)
+    assert "main has changed replication.yaml" in log_of(jobs)
     assert reviewed.holds() == {}
 
 
-def test_a_guard_that_withholds_something_fails_the_job_and_asks_nobody(stage: Stage) -> None:
+def test_a_guard_that_withholds_a_change_fails_the_job_and_asks_no_one(stage: Stage) -> None:
     stage.push(stage.commit(ALL), approved=CHANGED)
     assert stage.holds() == EVERYTHING
     for name in ("/app/url", "/app/key"):
@@ -198,28 +200,28 @@ def test_a_guard_that_withholds_something_fails_the_job_and_asks_nobody(stage: S
     stage.open(ALL.replace("delete: owned", "delete: owned\norphans: keep"))
     stage.plan(jobs={"plan"})
     jobs = stage.push(stage.merge())
-    assert results(jobs) == {"merged": "failure"}, said(jobs)
+    assert results(jobs) == {"merged": "failure"}, log_of(jobs)
     assert jobs["merged"].outputs["failure-reason"] == "refused"
     assert stage.holds() == EVERYTHING, "two of three: more than half"
 
 
 def test_a_schedule_looks_for_drift_with_the_plan_role_and_writes_nothing(stage: Stage) -> None:
     jobs = stage.later("schedule")
-    assert results(jobs) == {"drift": "success"}, said(jobs)
+    assert results(jobs) == {"drift": "success"}, log_of(jobs)
     assert stage.assumed == [(PLAN_ROLE, "ssm-plan")]
     assert stage.holds() == {}
     assert any("SSM drift::" in line and "2 changes" in line for line in jobs["drift"].annotations)
     assert not stage.hub.comments
 
 
-def test_what_a_schedule_finds_stands_in_one_issue_until_an_apply_has_mended_it(stage: Stage) -> None:
+def test_drift_found_by_a_schedule_stays_in_one_issue_until_an_apply_fixes_it(stage: Stage) -> None:
     stage.later("schedule")
     stage.later("schedule")
     (issue,) = stage.hub.issues
     assert (issue.title, issue.state, issue.edits) == ("SSM drift of prod: 2 changes", "open", 0)
     assert SECRET not in issue.body
     jobs = stage.later("workflow_dispatch", mode="apply")
-    assert results(jobs) == {"routine": "success"}, said(jobs)
+    assert results(jobs) == {"routine": "success"}, log_of(jobs)
     assert issue.state == "closed"
     stage.later("schedule")
     assert len(stage.hub.issues) == 1
@@ -228,14 +230,14 @@ def test_what_a_schedule_finds_stands_in_one_issue_until_an_apply_has_mended_it(
 def test_a_schedule_that_may_not_write_issues_says_so_and_goes_on(stage: Stage) -> None:
     stage.hub.denied.add("issues")
     jobs = stage.later("schedule")
-    assert results(jobs) == {"drift": "success"}, said(jobs)
+    assert results(jobs) == {"drift": "success"}, log_of(jobs)
     assert any("no issue on drift" in line and "issues: write" in line for line in jobs["drift"].annotations)
 
 
 def test_a_schedule_that_gets_no_credentials_says_so_in_the_issue(stage: Stage) -> None:
-    stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/nobody"
+    stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/untrusted"
     jobs = stage.later("schedule")
-    assert results(jobs) == {"drift": "failure"}, said(jobs)
+    assert results(jobs) == {"drift": "failure"}, log_of(jobs)
     (issue,) = stage.hub.issues
     assert issue.title == "SSM drift of prod: it could not be looked at"
 
@@ -243,7 +245,7 @@ def test_a_schedule_that_gets_no_credentials_says_so_in_the_issue(stage: Stage) 
 @pytest.mark.parametrize("event", ["repository_dispatch", "workflow_dispatch"])
 def test_a_dispatch_applies_under_guards(stage: Stage, event: str) -> None:
     jobs = stage.later(event, **({"mode": "apply"} if event == "workflow_dispatch" else {}))
-    assert results(jobs) == {"routine": "success"}, said(jobs)
+    assert results(jobs) == {"routine": "success"}, log_of(jobs)
     assert set(stage.holds()) == {"/app/url", "/app/key"}
     assert stage.assumed == [(APPLY_ROLE, "ssm-apply")]
 
@@ -253,26 +255,26 @@ def test_by_hand_only_the_plan_with_the_id_is_applied(stage: Stage) -> None:
     plan_id = jobs["drift"].step("Plan").outputs["plan-id"]
     stage.put("/app/url", "changed")
     jobs = stage.later("workflow_dispatch", **{"mode": "drift", "plan-id": plan_id[:12]})
-    assert results(jobs) == {"routine": "failure"}, said(jobs)
+    assert results(jobs) == {"routine": "failure"}, log_of(jobs)
     assert stage.holds() == {}
     plan_id = stage.later("workflow_dispatch", mode="drift")["drift"].step("Plan").outputs["plan-id"]
     jobs = stage.later("workflow_dispatch", **{"mode": "drift", "plan-id": plan_id[:12]})
-    assert results(jobs) == {"routine": "success"}, said(jobs)
+    assert results(jobs) == {"routine": "success"}, log_of(jobs)
     assert stage.holds()["/app/url"] == "changed"
 
 
 def test_an_apply_whose_comment_github_does_not_take_is_an_apply_all_the_same(reviewed: Stage) -> None:
     reviewed.hub.denied.add("comment")
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success"}, said(jobs)
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == EVERYTHING
     assert "applied 3 of 3" in jobs["merged"].summary
 
 
-def test_a_token_that_may_not_read_artifacts_is_no_reason_to_apply_what_nobody_reviewed(
+def test_without_permission_to_read_artifacts_an_unreviewed_plan_is_not_applied(
     reviewed: Stage,
 ) -> None:
     reviewed.hub.denied.add("actions")
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, said(jobs)
+    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
     assert reviewed.holds() == {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, results, said, spec
+from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
 
 
 def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "success", "plan": "success"}, said(jobs)
+    assert results(jobs) == {"validate": "success", "plan": "success"}, log_of(jobs)
     body = stage.comment().body
     assert "3 changes" in body
     assert "+ /shop/limit  [String] create" in body
@@ -25,7 +25,7 @@ def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: 
 
 def test_no_secret_and_no_token_is_anywhere(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
-    everything = said(stage.plan()) + stage.everything_said()
+    everything = log_of(stage.plan()) + stage.all_output()
     assert "/app/key" in everything
     assert SECRET not in everything
     assert "ghs-101" not in everything
@@ -60,7 +60,7 @@ def test_a_repository_that_is_not_set_up_yet_plans_nothing(stage: Stage) -> None
     assert results(stage.plan()) == {"validate": "success"}
 
 
-def test_a_spec_that_is_wrong_is_told_on_its_lines_and_in_the_comment(stage: Stage) -> None:
+def test_errors_of_a_spec_are_reported_on_their_lines_and_in_the_comment(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     stage.plan()
     stage.open(spec("/app/**").replace("delete:", "delte:"))
@@ -73,7 +73,7 @@ def test_a_spec_that_is_wrong_is_told_on_its_lines_and_in_the_comment(stage: Sta
     assert jobs["plan"].step("Plan and post the comment").outputs["failure-reason"] == "plan-failed"
 
 
-def test_credentials_that_nobody_gives_are_told_in_the_comment(stage: Stage) -> None:
+def test_missing_credentials_are_reported_in_the_comment(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     stage.plan()
     stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/another"
@@ -88,7 +88,7 @@ def test_a_spec_that_is_new_is_compared_with_nothing(stage: Stage) -> None:
     stage._git("commit", "--quiet", "--message", "no spec")
     stage.open(spec("/shop/**"))
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "success", "plan": "success"}, said(jobs)
+    assert results(jobs) == {"validate": "success", "plan": "success"}, log_of(jobs)
     assert "pending" not in stage.comment().body
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"]
 WORKFLOWS = FILES[:-1]
 OURS = {"actions", "aws-actions"}
-"""Whose actions are used; aws-actions for credentials, which nobody should write anew."""
+"""Owners of the actions that are used; aws-actions for credentials, which must not be written twice."""
 
 
 def steps(file: Path) -> Iterator[dict[str, Any]]:
@@ -69,7 +69,7 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
         assert job["timeout-minutes"], name
         writes = {key for key, value in job["permissions"].items() if value == "write"}
         assert writes <= {"id-token", "pull-requests", "issues"}, name
-        assert ("issues" in writes) == (name in {"routine", "drift"}), "what nobody reviews has an issue"
+        assert ("issues" in writes) == (name in {"routine", "drift"}), "drift without a reviewer has an issue"
         assert ("id-token" in writes) == ("environment" in job), "credentials come through an environment"
 
 
@@ -87,8 +87,8 @@ def test_only_jobs_that_wait_for_their_turn_can_write_to_aws() -> None:
 def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     step = action["runs"]["steps"][-1]
-    told = {re.fullmatch(r"\$\{\{ inputs\.([\w-]+) \}\}", value)[1] for value in step["env"].values()}  # type: ignore[index] # or an input is not passed as it is
-    assert told == set(action["inputs"])
+    result = {re.fullmatch(r"\$\{\{ inputs\.([\w-]+) \}\}", value)[1] for value in step["env"].values()}  # type: ignore[index] # or an input is not passed as it is
+    assert result == set(action["inputs"])
     assert all(f"${name}" in step["run"] for name in step["env"])
     flags = {
         "adopt",
