@@ -272,7 +272,7 @@ class Account:
 
     def publish_own_writes(self) -> None:
         """Publish events for the writes of the function, in the regions where it wrote."""
-        new, self.published = self.world.calls[self.result :], len(self.world.calls)
+        new, self.published = self.world.calls[self.published :], len(self.world.calls)
         for call in new:
             if call.operation in {"PutParameter", "DeleteParameters"}:
                 word = "Update" if call.operation == "PutParameter" else "Delete"

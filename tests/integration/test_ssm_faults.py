@@ -464,7 +464,7 @@ def test_a_profile_that_is_not_there_is_named(clock: FakeClock) -> None:
 
 
 def test_a_profile_without_credentials_is_named(
-    nobody: None, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_credentials: None, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").write_text("[profile empty]\nregion = us-east-1\n")
     monkeypatch.setenv("AWS_PROFILE", "empty")
