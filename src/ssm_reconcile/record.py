@@ -343,9 +343,12 @@ def ownership_tags(owner: str, record: Record, *, source_name: str, name: str) -
         name: The name of the replica.
     """
     tags = {OWNER: owner, RECORD: record.text()}
-    if canonical(source_name) != canonical(name) and len(source_name) <= TAG_VALUE_LIMIT:
-        tags[SOURCE] = source_name
-    return tags
+    return tags | ({SOURCE: source_name} if has_source_tag(source_name, name) else {})
+
+
+def has_source_tag(source_name: str, name: str) -> bool:
+    """Whether a replica has the tag with the name of its source: the names differ, and the tag has room."""
+    return canonical(source_name) != canonical(name) and len(source_name) <= TAG_VALUE_LIMIT
 
 
 def source_name(tags: Tags, name: str, source: Place) -> str | None:

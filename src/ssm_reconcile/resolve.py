@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ssm_reconcile.attributes import COPIED
-from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, TAG_LIMIT, TAG_VALUE_LIMIT, is_reserved_name
+from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, TAG_LIMIT, is_reserved_name
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.model import (
     ADVANCED,
@@ -31,7 +31,7 @@ from ssm_reconcile.model import (
     Tags,
     canonical,
 )
-from ssm_reconcile.record import is_replica
+from ssm_reconcile.record import has_source_tag, is_replica
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 
 INTEGRATION = "aws:ssm:integration"
@@ -326,7 +326,7 @@ def _text_problems(parameter: Parameter, wanted: Tags) -> tuple[Problem, ...]:
 
 def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem, ...]:
     """Return the problem of a source with so many tags that the ownership tags have no room."""
-    ours = 2 + (canonical(source_name) != canonical(address) and len(source_name) <= TAG_VALUE_LIMIT)
+    ours = 2 + has_source_tag(source_name, address)
     if len(wanted) + ours <= TAG_LIMIT:
         return ()
     reason = f"it has {len(wanted)} tags, and ours need {ours} of the {TAG_LIMIT}: name some in `tags.ignore`"

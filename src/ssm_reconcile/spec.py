@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import groupby
 
+from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX
 from ssm_reconcile.errors import Where
 from ssm_reconcile.model import SECURE, STRING_LIST, Access, Place, Substitution, canonical
 from ssm_reconcile.record import PREFIX, Claim, digest_id
@@ -310,11 +311,15 @@ class Replication:
         Tags of AWS cannot be written, tags of ssm-reconcile hold the record, and the skip tag is about the
         parameter that has it.
         """
-        if key.startswith(("aws:", PREFIX)) or self.skip_sync.is_key(key):
+        if key.startswith((RESERVED_TAG_PREFIX, PREFIX)) or self.skip_sync.is_key(key):
             return False
         if self.add_tags and any(key == added for added, _ in self.add_tags):
             return True
         return not self.ignore_tags or not any(fnmatchcase(key, pattern) for pattern in self.ignore_tags)
+
+    def leaves_tag(self, key: str) -> bool:
+        """Whether a tag of a replica stays as it is: it is of neither AWS, ssm-reconcile nor the source."""
+        return not key.startswith((RESERVED_TAG_PREFIX, PREFIX)) and not self.replicates_tag(key)
 
     def shows(self, name: str) -> bool:
         """Whether `show` matches a name, so that its plain value is shown even if it looks like a secret."""

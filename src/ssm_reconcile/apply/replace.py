@@ -22,7 +22,6 @@ from ssm_reconcile.apply.work import (
 from ssm_reconcile.aws_limits import (
     ADVANCED_BYTES,
     DELETE_SECONDS,
-    RESERVED_TAG_PREFIX,
     STANDARD_BYTES,
     TAG_LIMIT,
     CallClass,
@@ -30,7 +29,7 @@ from ssm_reconcile.aws_limits import (
 from ssm_reconcile.change import Change
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import STANDARD, DesiredParameter, KeyState, SealedText, Tags, Value, canonical
-from ssm_reconcile.record import PREFIX, RECORD, Origin, Standing
+from ssm_reconcile.record import RECORD, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import is_invalid_rewrite, pattern_accepts, utf8_size
 
@@ -65,18 +64,13 @@ def replace_replica(
         raise_withheld("its Expiration policy is past before it is created again: it is not deleted")
     _check_key(work, desired)
     live = checks.confirm_target(work, change, Standing.OURS)
-    kept = {key: value for key, value in live.items() if _is_kept(work, key)}
+    kept = {key: value for key, value in live.items() if work.spec.leaves_tag(key)}
     _check_tag_count(work, change, desired, kept)
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, DELETE_SECONDS)
     _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
     return "replaced: deleted and created, its history starts anew"
-
-
-def _is_kept(work: Work, key: str) -> bool:
-    """Whether a tag of the replica is put on the new parameter: it is neither ours nor of the source."""
-    return not key.startswith((RESERVED_TAG_PREFIX, PREFIX)) and not work.spec.replicates_tag(key)
 
 
 def _check_value(change: Change, desired: DesiredParameter, text: SealedText, values: checks.Values) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, TAG_VALUE_LIMIT
+from ssm_reconcile.aws_limits import TAG_LIMIT
 from ssm_reconcile.change import Difference, TagDiff
 from ssm_reconcile.diff.compare import (
     VALUE,
@@ -32,11 +32,11 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.record import (
-    PREFIX,
     SAME_MOMENT,
     Record,
     Standing,
     digest_id,
+    has_source_tag,
     is_copied,
     record_of,
     source_name,
@@ -376,14 +376,8 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     """Return the problem of a replica whose own tags leave too little room; apply does not remove those."""
     wanted = case.desired
     assert wanted is not None
-    staying = [
-        key
-        for key in case.tags
-        if not key.startswith((RESERVED_TAG_PREFIX, PREFIX))
-        and not case.context.replication.replicates_tag(key)
-    ]
-    renamed = canonical(wanted.source.name) != canonical(wanted.name)
-    ours = 2 + (renamed and len(wanted.source.name) <= TAG_VALUE_LIMIT)
+    staying = [key for key in case.tags if case.context.replication.leaves_tag(key)]
+    ours = 2 + has_source_tag(wanted.source.name, wanted.name)
     if not staying or len(staying) + len(wanted.tags) + ours <= TAG_LIMIT:
         return ()
     reason = (
