@@ -244,7 +244,7 @@ def test_a_burst_on_one_name_is_written_once_or_a_few_times(account: Account, st
     "lag",
     [Lag(describe=timedelta(seconds=3)), Lag(timedelta(seconds=8), timedelta(hours=1), timedelta(seconds=5))],
 )
-def test_an_event_that_overtakes_its_change_is_looked_at_again(lag: Lag) -> None:
+def test_an_event_that_is_faster_than_its_change_is_retried(lag: Lag) -> None:
     clock = FakeClock(tick=timedelta(milliseconds=1))
     account = Account(world=World(clock, lag=lag))
     account.clock = account.world.clock  # type: ignore[assignment]  # the one that was just made
@@ -261,7 +261,7 @@ def test_an_event_that_overtakes_its_change_is_looked_at_again(lag: Lag) -> None
     assert not stack.queue.dead
 
 
-def test_what_was_applied_of_an_older_read_is_looked_at_again() -> None:
+def test_a_change_applied_from_an_older_read_is_retried() -> None:
     """Two changes in one batch, of which reads show the first only: writing that is not the end of it."""
     lag = Lag(timedelta(seconds=3), timedelta(hours=1), timedelta(seconds=5))
     account = Account(world=World(FakeClock(tick=timedelta(milliseconds=1)), lag=lag))
@@ -302,7 +302,7 @@ class TestBadInput:
         "/dev/not-ours",
     )
 
-    def test_poison_is_answered_counted_and_never_seen_again(
+    def test_a_poison_message_is_counted_and_not_retried(
         self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for body in self.POISON:
@@ -325,7 +325,9 @@ class TestBadInput:
         account.drain()
         assert {call.operation for call in account.world.calls} == {"GetCallerIdentity"}
 
-    def test_an_event_of_a_time_to_come_is_not_waited_for(self, account: Account, stack: Deployed) -> None:
+    def test_an_event_with_a_time_in_the_future_is_not_retried(
+        self, account: Account, stack: Deployed
+    ) -> None:
         account.put(account.here, "/prod/a", "v")
         account.drain()
         before = stack.invocations
@@ -370,7 +372,7 @@ class TestBadInput:
         assert account.world.value(account.there, "/prod/a") == "theirs"
         assert '"result":"refused"' in stack.log.getvalue()
 
-    def test_what_a_guard_withholds_is_counted_and_not_tried_for_ever(
+    def test_a_withheld_change_is_counted_and_not_retried(
         self, account: Account, capsys: pytest.CaptureFixture[str]
     ) -> None:
         stack = account.deploy(SPEC.replace("max_deletes: 1000", "max_deletes: 3"))
@@ -386,7 +388,7 @@ class TestBadInput:
         assert len(account.world.names(account.there)) == 12
         assert metrics(capsys.readouterr().out)["Withheld"] == 4
 
-    def test_a_spec_that_is_gone_loses_no_message(self, account: Account, stack: Deployed) -> None:
+    def test_without_a_spec_no_message_is_lost(self, account: Account, stack: Deployed) -> None:
         stack.spec = "version: 2"
         account.put(account.here, "/prod/a", "v")
         for _ in range(3):
@@ -478,7 +480,7 @@ class TestTheWholeRun:
         assert stack.invoke(SCHEDULED, 900) == {"batchItemFailures": []}
         assert_converged(account)
 
-    def test_what_does_not_fit_is_handed_to_the_queue_and_done_from_there(
+    def test_a_plan_that_takes_too_long_is_sent_to_the_queue(
         self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for i in range(100):
@@ -517,7 +519,9 @@ class TestTheWholeRun:
         stack.invoke(SCHEDULED, 900)
         assert_converged(account)
 
-    def test_what_an_end_of_time_leaves_is_handed_on_too(self, account: Account, stack: Deployed) -> None:
+    def test_changes_left_at_the_end_of_the_invocation_are_sent_to_the_queue(
+        self, account: Account, stack: Deployed
+    ) -> None:
         for i in range(40):
             account.world.put(account.here, f"/prod/{i:02}", "v")
         account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
@@ -527,7 +531,7 @@ class TestTheWholeRun:
         account.drain()
         assert_converged(account)
 
-    def test_a_first_adoption_in_parts_is_judged_once(self, account: Account) -> None:
+    def test_guards_count_a_first_adoption_in_parts_once(self, account: Account) -> None:
         """Each part alone would be a large share of the few replicas that there are by then."""
         stack = account.deploy(
             SPEC.replace("max_change_percent: 100", "max_change_percent: 30") + "adopt: same_value\n"

@@ -147,7 +147,7 @@ def test_from_the_bus_through_the_queue_to_the_other_region(cloud: Cloud) -> Non
     assert cloud.waiting(cloud.queue) == 0
 
 
-def test_poison_is_done_with_and_a_scheduled_run_finds_the_rest(cloud: Cloud) -> None:
+def test_a_poison_message_is_removed_and_a_scheduled_run_does_the_rest(cloud: Cloud) -> None:
     cloud.here.put_parameter(Name="/prod/untold", Value="v", Type="String")
     cloud.sqs.send_message(QueueUrl=cloud.queue, MessageBody="{ no json")
     cloud.pump()

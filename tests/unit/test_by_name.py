@@ -148,7 +148,7 @@ RUNS = [Run(), Run(allow_replace=True, overwrite_outside=True), Run(verify_value
 
 
 @pytest.mark.parametrize("run", RUNS, ids=["plain", "lifted", "verify", "no-decrypt"])
-def test_of_every_name_it_says_what_a_whole_run_says(town: Town, run: Run) -> None:
+def test_the_plan_of_each_name_is_its_part_of_a_full_run(town: Town, run: Run) -> None:
     whole = rows(town.whole(SPEC, run=run))
     kinds = {value["row"] if isinstance(value, dict) else str(value[0]) for value in whole.values()}
     assert kinds == {str(row) for row in Row} - {"orphan", "in_sync"}
@@ -158,7 +158,7 @@ def test_of_every_name_it_says_what_a_whole_run_says(town: Town, run: Run) -> No
         assert not planned.unsure
 
 
-def test_many_names_at_once_are_each_as_alone(town: Town) -> None:
+def test_many_names_in_one_plan_are_planned_as_in_a_full_run(town: Town) -> None:
     names = [*town.world.names(town.here), "/p/delete"]
     assert rows(town.planned(names, SPEC).plan) == rows(town.whole(SPEC))
 
@@ -174,7 +174,9 @@ def test_many_names_at_once_are_each_as_alone(town: Town) -> None:
     ],
     ids=["never", "created", "overwrite", "orphans", "tags"],
 )
-def test_so_it_is_whatever_the_spec_says(town: Town, spec: Replication) -> None:
+def test_the_plan_of_each_name_is_its_part_of_a_full_run_under_other_rules(
+    town: Town, spec: Replication
+) -> None:
     whole = rows(town.whole(spec))
     for name in (*town.world.names(town.here), "/p/delete"):
         assert rows(town.planned([name], spec).plan) == {e: row for e, row in whole.items() if e[1] == name}
@@ -197,14 +199,14 @@ class TestRewrittenNames:
         ]
         assert planned.names_of("prod", "us-east-2", "/p/us-east-2/a") == {"/p/us-east-1/a"}
 
-    def test_two_names_on_one_address_are_found_although_only_one_was_names(self) -> None:
+    def test_two_names_at_one_address_are_found_if_only_one_is_requested(self) -> None:
         town = Town()
         town.put("/p/us-east-1/a", "/p/us-east-2/a")
         for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
             planned = town.planned([name], self.SPEC)
             assert [other.row for other in planned.plan.others] == [Row.INVALID]
 
-    def test_a_replica_of_a_rival_is_not_deleted(self) -> None:
+    def test_a_replica_of_another_source_name_is_not_deleted(self) -> None:
         town = Town()
         town.put("/p/us-east-1/a", "/p/stays")
         town.apply(self.SPEC)
@@ -220,7 +222,7 @@ class TestGuards:
         town.world.delete(town.here, *(f"/p/{i:02}" for i in range(count)))
         return town, spec
 
-    def test_a_delete_counts_all_that_would_go(self) -> None:
+    def test_a_delete_counts_the_deletes_at_other_names(self) -> None:
         town, spec = self.deleted(11)
         (change,) = town.planned(["/p/00"], spec).plan.changes
         assert change.withheld_by == ("max-deletes",)
@@ -228,12 +230,12 @@ class TestGuards:
         (change,) = town.planned(["/p/00"], spec).plan.changes
         assert change.fate is Fate.APPLY
 
-    def test_a_number_that_covers_them_lifts_it(self) -> None:
+    def test_a_limit_that_covers_the_deletes_lifts_the_guard(self) -> None:
         town, spec = self.deleted(11)
         assert town.planned(["/p/00"], spec, run=Run(max_deletes=10)).plan.changes[0].fate is Fate.WITHHELD
         assert town.planned(["/p/00"], spec, run=Run(max_deletes=11)).plan.changes[0].fate is Fate.APPLY
 
-    def test_over_half_of_the_replicas_is_counted_of_all_of_them(self) -> None:
+    def test_half_of_the_replicas_is_half_of_all_replicas(self) -> None:
         town, spec = self.deleted(16, limit=20)
         assert town.planned(["/p/00"], spec).plan.changes[0].fate is Fate.WITHHELD
         town, spec = self.deleted(15, limit=20)
@@ -243,7 +245,7 @@ class TestGuards:
         town, spec = self.deleted(30, limit=100)
         assert town.planned(["/p/00"], spec).plan.changes[0].withheld_by[0] == "empty-source"
 
-    def test_a_listing_that_fails_deletes_nothing_and_comes_again(self) -> None:
+    def test_a_failed_listing_deletes_nothing(self) -> None:
         for operation in ("GetResources", "DescribeParameters"):
             town, spec = self.deleted(1)
             town.world.faults = lambda called, place, names, nth, operation=operation: (
@@ -260,7 +262,7 @@ class TestGuards:
         )
 
     @pytest.mark.parametrize("end", ["here", "there"])
-    def test_a_delete_that_cannot_be_judged_keeps_none_of_its_neighbours(self, end: str) -> None:
+    def test_a_delete_that_cannot_be_counted_does_not_stop_other_names(self, end: str) -> None:
         town, spec = self.deleted(1)
         town.put("/p/01", value="w")
         town.put("/p/new")
@@ -272,7 +274,7 @@ class TestGuards:
         }
         assert set(planned.unsure) == {"/p/00"}
 
-    def test_a_target_that_cannot_be_listed_keeps_no_delete_in_another(self) -> None:
+    def test_a_target_that_cannot_be_listed_does_not_stop_a_delete_in_another(self) -> None:
         town, spec = Town(), replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
         town.put("/p/a", "/p/b")
         town.apply(spec)
@@ -284,7 +286,7 @@ class TestGuards:
         ]
         assert set(planned.unsure) == {"/p/a"}
 
-    def test_updates_that_have_to_be_counted_wait_with_it(self) -> None:
+    def test_updates_that_need_the_same_listing_fail_with_it(self) -> None:
         town, spec = self.deleted(1)
         town.put(*(f"/p/{i:02}" for i in range(1, 1 + MANY_UPDATES)), value="w")
         self.unlistable(town, town.there)
@@ -298,7 +300,7 @@ class TestGuards:
         town.put(*(f"/p/{i:02}" for i in range(count)), value="w")
         return town, spec
 
-    def test_a_batch_of_many_updates_is_a_share_of_all_replicas(self) -> None:
+    def test_many_updates_are_a_percentage_of_all_replicas(self) -> None:
         town, spec = self.changed(13)
         planned = town.planned([f"/p/{i:02}" for i in range(13)], spec)
         assert {change.fate for change in planned.plan.changes} == {Fate.WITHHELD}
@@ -313,7 +315,7 @@ class TestGuards:
         assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
         assert town.world.traffic.count("GetResources") == 0
 
-    def test_replicas_are_counted_once_in_a_while(self) -> None:
+    def test_a_count_of_replicas_is_kept_for_ten_minutes(self) -> None:
         town, spec = self.changed(12)
         planner = town.planner(spec)
         names = selected([f"/p/{i:02}" for i in range(12)], spec)
@@ -325,7 +327,7 @@ class TestGuards:
         planner.plan(names)
         assert town.world.traffic.count("GetResources") == 2
 
-    def test_half_a_count_is_none(self) -> None:
+    def test_an_incomplete_listing_gives_no_count(self) -> None:
         """Of sixteen updates a listing that broke off must not make too large a share later."""
         town, spec = Town(), replace(SPEC, limits=Limits(max_change_percent=30))
         town.put(*(f"/p/{i:02}" for i in range(60)))
@@ -350,20 +352,20 @@ class TestGuards:
         assert town.planned(["/p/a"], spec).plan.changes[0].withheld_by == ("frozen-target",)
 
 
-class TestDoubt:
+class TestRetries:
     def result(self, town: Town, *specs: Replication) -> NameResult:
         names = selected(["/p/a"], *specs)
         planner = town.planner(*specs)
         return result(planner, planner.plan(names), names)
 
     @pytest.mark.parametrize("operation", ["GetParameters", "ListTagsForResource"])
-    def test_a_name_that_cannot_be_read_comes_again(self, operation: str) -> None:
+    def test_a_name_that_cannot_be_read_is_retried(self, operation: str) -> None:
         town = Town()
         town.put("/p/a")
         town.world.faults = at_call(operation, refused(Trouble.DENIED))
         assert self.result(town, SPEC).status == "again"
 
-    def test_what_one_target_cannot_say_does_not_keep_the_other(self) -> None:
+    def test_a_target_that_cannot_be_read_does_not_stop_the_other(self) -> None:
         town = Town()
         west = town.world.place("us-west-2")
         spec = replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
@@ -374,7 +376,7 @@ class TestDoubt:
         assert self.result(town, spec).status == "again"
         assert town.world.names(west) == ["/p/a"]
 
-    def test_a_conflict_does_not_come_again(self) -> None:
+    def test_a_conflict_is_not_retried(self) -> None:
         town = Town()
         town.put("/p/a")
         town.world.put(town.there, "/p/a", "w")
@@ -382,13 +384,13 @@ class TestDoubt:
         assert (result.status, result.retry) == ("refused", "")
         assert any("differs" in reason or "not ours" in reason for reason in result.reasons)
 
-    def test_a_write_that_failed_comes_again(self) -> None:
+    def test_a_failed_write_is_retried(self) -> None:
         town = Town()
         town.put("/p/a")
         town.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
         assert self.result(town, SPEC).retry.startswith("failed")
 
-    def test_a_delete_that_could_not_be_confirmed_comes_again(self) -> None:
+    def test_a_delete_that_could_not_be_confirmed_is_retried(self) -> None:
         town = Town()
         town.put("/p/a", "/p/b")
         town.apply(SPEC)
@@ -407,7 +409,7 @@ class TestDoubt:
         assert town.world.names(town.there) == ["/p/a", "/p/b"]
 
 
-def test_two_replications_of_one_source_are_served_by_one_look() -> None:
+def test_two_replications_of_one_source_share_its_reads() -> None:
     town = Town()
     first = replication(name="one", targets=(target("us-east-2"),))
     second = replication(name="two", targets=(target("us-west-2", region="us-west-2"),))
@@ -419,7 +421,7 @@ def test_two_replications_of_one_source_are_served_by_one_look() -> None:
     assert [call.operation for call in here].count("DescribeParameters") == 1
 
 
-def test_no_name_is_no_work() -> None:
+def test_without_names_nothing_is_read() -> None:
     town = Town()
     assert not town.planned([], SPEC).plan.replications
     assert {call.operation for call in town.world.calls} == {"GetCallerIdentity"}
@@ -494,7 +496,7 @@ def listed_world(count: int, clock: FakeClock | None = None) -> World:
 
 
 class TestListNames:
-    def test_only_they_are_read_and_all_is_known_of_them(self) -> None:
+    def test_only_the_given_names_are_read_with_attributes_and_tags(self) -> None:
         w = listed_world(30)
         found = list_names(
             MemoryStore(w, w.place("us-east-1")), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched
@@ -504,7 +506,7 @@ class TestListNames:
         assert found.listing.confirmed == {"/p/001", "/p/004", "/p/nowhere", "/p/x"}
         assert w.traffic.count("GetResources") == 0
 
-    def test_a_description_that_lags_behind_its_value_is_no_answer(self) -> None:
+    def test_a_name_whose_description_lags_behind_its_value_is_unsure(self) -> None:
         clock = FakeClock(NOW)
         w = listed_world(3, clock)
         clock.advance(timedelta(days=1))
@@ -520,7 +522,7 @@ class TestListNames:
         found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
         assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
 
-    def test_a_place_that_does_not_answer_is_incomplete(self) -> None:
+    def test_the_listing_of_a_place_that_fails_is_incomplete(self) -> None:
         w = listed_world(3)
         w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
         found = list_names(opened(w), ["/p/000"], unwatched)

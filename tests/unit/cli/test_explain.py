@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ssm_reconcile import reconcile
+from ssm_reconcile.errors import Interrupted
 from tests.unit.cli.conftest import SPEC
 
 if TYPE_CHECKING:
@@ -266,3 +268,17 @@ def test_the_rows_that_do_not_fit_are_for_v_only(aws: Aws, cli: Cli) -> None:
     assert "rows that do not fit" not in cli("explain", "/app/url").stdout
     assert "rows that do not fit" in cli("explain", "/app/url", "-v").stdout
     assert '"ruled_out"' in cli("explain", "/app/url", "--format", "json").stdout
+
+
+def test_an_interrupt_while_the_whole_plan_is_made_ends_the_command(
+    many: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(many, 1)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(reconcile, "make_plan", interrupted)
+    told = cli("explain", "/app/00")
+    assert told.exit_code == 130
+    assert "Note" not in told.stderr

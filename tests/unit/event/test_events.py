@@ -83,7 +83,7 @@ def tag_call(**more: Any) -> dict[str, Any]:
 
 class TestUnderstood:
     @pytest.mark.parametrize("word", ["Create", "Update", "Delete", "LabelParameterVersion"])
-    def test_a_change_names_its_parameter_and_what_happened(self, word: str) -> None:
+    def test_a_change_has_a_name_and_an_operation(self, word: str) -> None:
         content = content_of(change(detail={"operation": word, "name": "/foo", "type": "String"}))
         assert content == Names(("/foo",), Operation(word), HERE, AT)
 
@@ -91,14 +91,14 @@ class TestUnderstood:
         assert content_of(policy_action()) == Names(("/foo",), Operation.POLICY, HERE, AT)
 
     @pytest.mark.parametrize("source", ["aws.events", "aws.scheduler"])
-    def test_a_schedule_means_everything(self, source: str) -> None:
+    def test_a_scheduled_event_is_a_full_run(self, source: str) -> None:
         assert content_of({"detail-type": "Scheduled Event", "source": source, "detail": {}}) == FullRun()
 
     def test_the_seed_queued_bare_names(self) -> None:
         records = {"Records": [{"messageId": "1", "body": "/foo", "eventSource": "aws:sqs"}]}
         assert read_document(records) == [Message(Names(("/foo",)), "1")]
 
-    def test_a_record_of_a_queue_has_what_the_queue_needs_again(self) -> None:
+    def test_a_record_of_a_queue_keeps_its_identifier_and_receipt(self) -> None:
         record = {
             "messageId": "m",
             "receiptHandle": "r",
@@ -107,7 +107,7 @@ class TestUnderstood:
         }
         assert read_document({"Records": [record]}) == [Message(content_of(change()), "m", "r", 3)]
 
-    def test_a_topic_may_stand_in_between(self) -> None:
+    def test_a_topic_may_wrap_an_event(self) -> None:
         wrapped = {"Type": "Notification", "Message": json.dumps(change())}
         assert content_of(wrapped) == content_of(change())
         assert read_document({"Records": [{"messageId": "1", "body": json.dumps(wrapped)}]})[
@@ -117,7 +117,7 @@ class TestUnderstood:
             0
         ].content == content_of(change())
 
-    def test_a_dispatch_carries_a_name_and_what_happened(self) -> None:
+    def test_a_dispatch_has_a_name_and_an_operation(self) -> None:
         payload = {
             "name": "/foo", "operation": "Delete", "account": "123456789012", "region": "us-east-1",
             "time": "2017-05-22T16:43:48Z",
@@ -134,14 +134,14 @@ class TestUnderstood:
         assert content_of({"client_payload": {"event": ours}}) == Names(("/foo",), from_full_run=False)
 
     @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
-    def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_it(self, text: str) -> None:
+    def test_a_byte_order_mark_is_ignored(self, text: str) -> None:
         assert [message.content for message in read_text("\ufeff" + text)] == [Names(("/foo",))]
 
-    def test_names_come_once_each_in_their_order(self) -> None:
+    def test_each_name_is_read_once_in_order(self) -> None:
         assert content_of(["/b", "/a", "/b"]) == Names(("/b", "/a"))
         assert read_text("/b\n/a\n") == [Message(Names(("/b", "/a")))]
 
-    def test_a_time_that_is_none_is_no_reason_to_ignore_an_event(self) -> None:
+    def test_an_event_with_an_invalid_time_is_read_without_it(self) -> None:
         content = content_of(change(time="yesterday"))
         assert isinstance(content, Names)
         assert content.at is None
@@ -204,7 +204,7 @@ class TestLists:
         found = read_document([{"messageId": "1", "body": body}])
         assert [type(message.content) for message in found] == [Rejected]
 
-    def test_an_arn_says_itself_where_its_parameter_is(self) -> None:
+    def test_an_arn_has_its_own_place(self) -> None:
         arns = [
             "arn:aws:ssm:us-east-1:123456789012:parameter/a",
             "arn:aws:ssm:eu-west-1:123456789012:parameter/b",
@@ -282,7 +282,7 @@ BAD: list[tuple[str, Any, Reason]] = [
 
 
 @pytest.mark.parametrize(("document", "reason"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
-def test_what_makes_no_sense_is_rejected_with_a_reason(document: Any, reason: Reason) -> None:
+def test_an_unknown_document_is_rejected_with_a_reason(document: Any, reason: Reason) -> None:
     content = content_of(document)
     assert isinstance(content, Rejected)
     assert content.reason is reason
@@ -309,7 +309,7 @@ def test_a_poison_message_is_rejected_and_the_next_one_is_read(record: Any) -> N
     assert messages[1].content == Names(("/foo",))
 
 
-def test_envelopes_in_envelopes_come_to_an_end() -> None:
+def test_nested_envelopes_are_limited() -> None:
     inner: dict[str, Any] = change()
     for _ in range(50):
         inner = {"client_payload": {"event": inner}}

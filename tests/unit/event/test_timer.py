@@ -11,7 +11,7 @@ from ssm_reconcile.system import SystemClock
 from tests.doubles.clock import FakeClock
 
 
-def test_without_an_end_it_is_a_clock() -> None:
+def test_without_an_invocation_it_is_a_clock() -> None:
     clock = FakeClock()
     timer = Timer(clock)
     timer.sleep(1000)
@@ -41,7 +41,7 @@ def test_the_next_invocation_has_an_end_of_its_own() -> None:
     assert not timer.is_set()
 
 
-def test_a_listing_leaves_a_quarter_of_the_time_for_what_is_done_with_it() -> None:
+def test_a_listing_leaves_a_quarter_of_the_time() -> None:
     clock = FakeClock()
     timer = Timer(clock)
     for phase in Phase:
