@@ -85,7 +85,7 @@ def test_the_same_plan_is_approved_and_nothing_of_it_is_done() -> None:
     assert verdict.approved
 
 
-def test_what_is_not_planned_any_more_was_done() -> None:
+def test_a_change_that_is_no_longer_planned_is_done() -> None:
     verdict = approve.compare(saved(plan(create(), update())), plan(update()))
     assert verdict.approved
     assert [item.name for item in verdict.done] == ["/app/a"]
@@ -205,7 +205,7 @@ def test_another_source_is_refused() -> None:
         (plan(targets=()), "no longer in the spec"),
     ],
 )
-def test_what_something_stands_in_the_way_of_was_not_done(now: Plan, said: str) -> None:
+def test_a_change_that_something_prevents_is_dropped_not_done(now: Plan, said: str) -> None:
     verdict = approve.compare(saved(plan(create())), now)
     assert verdict.approved
     assert not verdict.done
@@ -310,6 +310,6 @@ def test_the_id_of_one_replication_does_not_name_a_plan_of_two() -> None:
 
 
 @pytest.mark.parametrize("given", ["", "9535f425885", "latest", "9535f4258859g", "a" * 65])
-def test_what_can_be_no_id_is_wrong_usage(given: str) -> None:
+def test_an_invalid_id_is_wrong_usage(given: str) -> None:
     with pytest.raises(UsageError, match="hex digits"):
         approve.matches("9535f4258859", given)

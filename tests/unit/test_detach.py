@@ -60,7 +60,7 @@ def test_each_owner_tag_becomes_a_mark_and_nothing_else_is_written() -> None:
         assert dict(seen.tags) | {OWNER: OWNED_BY} == dict(was.tags)
 
 
-def test_no_plan_touches_what_is_detached_and_undo_makes_it_as_it_was() -> None:
+def test_no_plan_changes_a_detached_replica_and_undo_restores_it() -> None:
     stage = staged()
     done(stage)
     stage.world.put(stage.here, "/p/a", "changed")
@@ -86,7 +86,7 @@ def test_a_second_run_finds_nothing_to_do() -> None:
     assert stage.world.traffic.writes() == []
 
 
-def test_what_failed_is_said_and_the_next_run_does_it() -> None:
+def test_a_failure_is_reported_and_the_next_run_detaches_the_replica() -> None:
     stage = staged()
     stage.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/p/b")
     told = done(stage)
@@ -107,7 +107,7 @@ def detached(stage: Stage, names: tuple[str, ...]) -> DetachReport:
 
 
 @pytest.mark.parametrize("operation", ["AddTagsToResource", "ListTagsForResource"])
-def test_without_credentials_nothing_more_is_tried_and_the_reason_is_said(operation: str) -> None:
+def test_without_credentials_the_run_stops_and_reports_the_reason(operation: str) -> None:
     stage = staged()
     stage.world.faults = at_call(operation, refused(Trouble.CREDENTIALS))
     told = detached(stage, NAMES)
@@ -131,7 +131,7 @@ def test_a_region_that_does_not_answer_three_times_is_given_up(operation: str, t
     assert len(calls(stage, operation)) == 3
 
 
-def test_what_was_done_already_is_applied_and_has_no_reason() -> None:
+def test_a_replica_that_is_already_detached_is_applied_without_a_reason() -> None:
     stage = staged()
     stage.world.tag(stage.there, "/p/b", {OWNER: f"detached:{OWNED_BY}"})
     told = detached(stage, NAMES)
@@ -184,7 +184,7 @@ def test_replicas_of_an_earlier_name_are_its_own_too_and_undo_gives_that_name_ba
     assert set(owners(stage).values()) == {OWNED_BY}
 
 
-def test_what_a_listing_did_not_show_yet_is_found_by_the_next() -> None:
+def test_a_replica_that_the_first_listing_misses_is_found_by_the_second() -> None:
     stage = staged()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
     told = detach.detach(request, ["/p/a"], stage.clock, unwatched, stage.stop, 2)

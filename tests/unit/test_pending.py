@@ -32,7 +32,7 @@ def compared(now: Plan, before: Plan) -> tuple[set[str], set[str]]:
 A, B = plans.create("eu-west-1", "/a"), plans.create("eu-west-1", "/b")
 
 
-def test_what_both_would_do_is_pending_and_what_only_one_would_is_new_or_dropped() -> None:
+def test_a_change_of_both_plans_is_pending_and_a_change_of_one_is_new_or_dropped() -> None:
     C = plans.delete("eu-west-1", "/c")  # noqa: N806 - as A and B
     assert compared(plans.plan_of([A, B]), plans.plan_of([B, C])) == ({"/b"}, {"/c"})
 

@@ -39,7 +39,7 @@ def test_the_summary_has_every_result() -> None:
         ((Result.WITHHELD, Result.FAILED), 5),
     ],
 )
-def test_the_exit_code_tells_the_truth(results: tuple[Result, ...], code: int) -> None:
+def test_the_exit_code_follows_the_results(results: tuple[Result, ...], code: int) -> None:
     assert report(*results).exit_code == code
 
 
@@ -51,7 +51,7 @@ def test_an_interrupted_run_says_so_before_all_else() -> None:
     ("counted", "code"),
     [("conflict", 3), ("detached", 3), ("invalid", 3), ("orphaned", 0), ("skipped", 0), ("opted_out", 0)],
 )
-def test_what_the_spec_asks_for_and_does_not_get_is_not_done(counted: str, code: int) -> None:
+def test_an_unmet_address_makes_the_report_incomplete(counted: str, code: int) -> None:
     assert report(plan=other(counted)).exit_code == code
 
 
@@ -60,6 +60,6 @@ def test_an_incomplete_place_is_not_done() -> None:
     assert report(plan=Plan((part(source_complete=False),))).exit_code == 3
 
 
-def test_what_remains_is_not_done() -> None:
+def test_a_remaining_address_makes_the_report_incomplete() -> None:
     gone = Remaining("prod", "us-east-2", "/p/a", "written, but it is gone again")
     assert replace(report(Result.APPLIED), remaining=(gone,)).exit_code == 3

@@ -62,7 +62,7 @@ def counts(one: TargetStatus) -> dict[str, int]:
     return {state: count for state, count in one.counts.items() if count}
 
 
-def test_a_plan_counts_what_is_pending_and_a_report_what_came_of_it() -> None:
+def test_a_plan_counts_pending_changes_and_a_report_their_results() -> None:
     stage = staged()
     plan = stage.plan()
     assert [counts(one) for one in plan_statuses(plan)] == [{"pending": 3}]
@@ -73,7 +73,7 @@ def test_a_plan_counts_what_is_pending_and_a_report_what_came_of_it() -> None:
     assert after.status == "failed"
 
 
-def test_what_a_guard_holds_back_is_withheld_before_and_after() -> None:
+def test_a_withheld_change_is_withheld_before_and_after_an_apply() -> None:
     stage = staged()
     stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
     plan = stage.plan()
@@ -81,7 +81,7 @@ def test_what_a_guard_holds_back_is_withheld_before_and_after() -> None:
     assert [counts(one) for one in report_statuses(stage.carry_out(plan))] == [{"withheld": 3}]
 
 
-def test_what_moved_meanwhile_or_was_not_tried_is_pending() -> None:
+def test_a_stale_or_unattempted_change_is_pending() -> None:
     plan = plan_of(*creates(2))
     outcomes = (Outcome(plan.changes[0], Result.STALE), Outcome(plan.changes[1], Result.NOT_ATTEMPTED))
     assert counts(report_statuses(Report(plan, outcomes))[0]) == {"pending": 2}

@@ -29,7 +29,7 @@ from ssm_reconcile.system import SystemClock
 UNREADABLE = 1
 """Exit code when a file to publish cannot be read."""
 UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
-"""Webhook events whose plan nobody reviews."""
+"""Webhook events whose plan is not reviewed."""
 HELP = """\
 Publish a saved plan (`plan --out`) or report (`apply --out`) from a workflow of GitHub Actions: one comment
 per replication on the pull request, the job summary, annotations on the lines of the spec, and step outputs.
@@ -65,7 +65,7 @@ Exit codes:
     1  a file could not be read;
        with --comment required: the comment could not be posted;
        with --current: the spec on the branch has changed
-    4  with --reviewed: there is no reviewed plan
+    4  with --reviewed: no reviewed plan exists
    64  wrong usage
 """
 
@@ -78,7 +78,7 @@ Exit codes:
     type=click.Path(path_type=Path),
     help="With a report: the plan that was applied.",
 )
-@click.option("--failed", metavar="TEXT", help="Publish that there is no plan, with the reason.")
+@click.option("--failed", metavar="TEXT", help="Publish a failed plan, with the reason.")
 @click.option(
     "--refused",
     metavar="FILE",
@@ -116,7 +116,7 @@ Exit codes:
 @click.option(
     "--issue",
     is_flag=True,
-    help="Keep one issue per replication open while a target differs, or there is no plan.",
+    help="Keep one issue per replication open while a target differs, or the plan fails.",
 )
 @click.option(
     "--spec",
@@ -232,7 +232,7 @@ class Publisher:
     def fetch_reviewed(self, path: Path, artifact: str) -> int:
         """Save the reviewed plan; raise PlanRefused if there is none."""
         github = self._required_github("to fetch the plan with")
-        missing = "there is no reviewed plan to apply"
+        missing = "found no reviewed plan to apply"
         try:
             number = self.number or find_pull_request(self.run, github)
             if number is None:

@@ -33,7 +33,7 @@ def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tupl
         artifact: The name of the artifact that holds the plan.
 
     Raises:
-        PlanRefused: There is no reviewed plan.
+        PlanRefused: No reviewed plan exists.
         GitHubError: GitHub did not answer.
     """
     comments = [one for one in PullRequestComments(github, spec, number=number).find() if one.reviewed]
@@ -54,7 +54,7 @@ def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tupl
 
 
 def _refused(reason: str) -> PlanRefused:
-    return PlanRefused(f"there is no reviewed plan to apply: {reason}", REMEDY)
+    return PlanRefused(f"found no reviewed plan to apply: {reason}", REMEDY)
 
 
 def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[MarkedBody]) -> tuple[str, PlanDocument]:

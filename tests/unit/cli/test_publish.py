@@ -94,7 +94,7 @@ def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: 
     assert "posted" in told.stderr
 
 
-def test_what_the_token_may_not_do_is_a_warning_and_the_summary_is_written(hub: Hub, cli: Cli) -> None:
+def test_a_missing_permission_is_a_warning_and_the_summary_is_written(hub: Hub, cli: Cli) -> None:
     hub.denied.add("comment")
     told = cli("publish", save(plans.document_of(plans.twelve())))
     assert told.exit_code == 0
@@ -146,7 +146,7 @@ def test_another_pull_request_can_be_named(hub: Hub, cli: Cli) -> None:
     assert [comment.number for comment in hub.comments] == [99]
 
 
-def test_a_plan_that_failed_is_told_for_every_replication_of_the_spec(hub: Hub, cli: Cli) -> None:
+def test_a_failed_plan_is_published_for_every_replication_of_the_spec(hub: Hub, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC)
     told = cli("publish", "--failed", "Error: AccessDenied\n  What to do: @team, look")
     assert told.exit_code == 0
@@ -184,9 +184,7 @@ def test_a_plan_of_a_report_that_cannot_be_read_is_a_warning(hub: Hub, cli: Cli)
     assert "--plan gone.json cannot be read" in told.stdout
 
 
-def test_a_failure_of_a_spec_that_nobody_can_read_corrects_the_comments_that_are_there(
-    hub: Hub, cli: Cli
-) -> None:
+def test_the_failure_of_an_unreadable_spec_updates_the_existing_comments(hub: Hub, cli: Cli) -> None:
     cli("publish", save(plans.document_of(plans.twelve())))
     Path("replication.yaml").write_text("version: [")
     cli("publish", "--failed", "the spec is broken")
@@ -204,7 +202,7 @@ def test_a_reason_is_inert(hub: Hub, cli: Cli) -> None:
     assert len(comment.body) < 5000
 
 
-def test_after_the_merge_the_comment_of_the_pull_request_says_what_was_applied(
+def test_after_the_merge_the_comment_on_the_pull_request_has_the_report(
     hub: Hub, cli: Cli, request: pytest.FixtureRequest
 ) -> None:
     plan = save(plans.document_of(plans.twelve()))
@@ -221,7 +219,9 @@ def test_after_the_merge_the_comment_of_the_pull_request_says_what_was_applied(
     )
 
 
-def test_what_an_apply_did_not_do_is_in_the_comment_and_the_reason(hub: Hub, cli: Cli, push: None) -> None:
+def test_an_incomplete_apply_is_in_the_comment_and_in_the_failure_reason(
+    hub: Hub, cli: Cli, push: None
+) -> None:
     plan = save(plans.document_of(plans.twelve()))
     document = plans.report_document_of(plans.reported(plans.twelve(), [Result.APPLIED, Result.FAILED]))
     cli("publish", save(document, "report.json"), "--plan", plan)
@@ -249,7 +249,9 @@ def test_a_refused_apply_shows_the_new_plan_and_the_difference(hub: Hub, cli: Cl
     assert outputs()["failure-reason"] == "plan-changed"
 
 
-def test_an_apply_that_broke_off_before_there_was_a_plan_is_told(hub: Hub, cli: Cli, push: None) -> None:
+def test_an_apply_that_stopped_before_the_plan_is_published_as_a_failure(
+    hub: Hub, cli: Cli, push: None
+) -> None:
     document = plans.report_document_of(plans.reported(plans.plan_of([])))
     document |= {"replications": [], "targets": [], "exit_code": 1, "plan_id": "0" * 64}
     finding = {
@@ -279,7 +281,7 @@ def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: p
     assert outputs()["plan-id"] == document["plan_id"]
 
 
-def test_without_a_reviewed_plan_it_ends_with_4_and_says_what_to_do(hub: Hub, cli: Cli, push: None) -> None:
+def test_without_a_reviewed_plan_the_exit_code_is_4_with_a_remedy(hub: Hub, cli: Cli, push: None) -> None:
     told = cli("publish", "--reviewed", "reviewed.json")
     assert told.exit_code == 4
     assert "no comment with a plan" in told.stderr
@@ -305,7 +307,7 @@ def test_a_token_that_may_not_read_artifacts_is_no_reviewed_plan_either(
     assert "actions: read" in told.stderr
 
 
-def test_a_run_whose_branch_moved_on_is_told_so(hub: Hub, cli: Cli, push: None) -> None:
+def test_a_run_whose_branch_has_a_newer_spec_fails(hub: Hub, cli: Cli, push: None) -> None:
     Path("replication.yaml").write_text(SPEC)
     assert cli("publish", "--current").exit_code == 0
     hub.branches["main"].append("2" * 40)

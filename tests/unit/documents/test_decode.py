@@ -68,7 +68,7 @@ def test_another_major_or_a_version_that_is_none_is_refused(version: str) -> Non
         dumps(plans.report_document_of(plans.reported(plans.twelve()))),
     ],
 )
-def test_what_is_no_plan_is_refused_without_quoting_it(text: str) -> None:
+def test_a_text_that_is_not_a_plan_is_refused_without_quoting_it(text: str) -> None:
     message = refusal(text)
     assert "not a saved plan" in message
     assert PLANTED not in message
@@ -129,7 +129,7 @@ def test_nothing_can_hide_behind_a_summary_or_in_a_target_that_is_not_listed(pat
     assert "damaged" in refusal(json.dumps(broken))
 
 
-def test_of_a_key_that_is_there_twice_nobody_can_say_which_one_was_approved() -> None:
+def test_a_document_with_two_equal_keys_is_refused() -> None:
     text = dumps(document())
     twice = text.replace('"plan_id"', f'"plan_id": "{"0" * 64}",\n  "plan_id"', 1)
     assert "not a saved plan" in refusal(twice)

@@ -60,7 +60,7 @@ def test_a_report_document_fits_its_schema_and_survives_the_round_trip() -> None
     assert json.loads(dumps(document)) == document
 
 
-def test_an_attribute_is_before_and_after_or_only_said_to_differ() -> None:
+def test_an_attribute_has_both_sides_or_only_the_fact_that_it_differs() -> None:
     change = change_of(
         plans.update(
             "eu-west-1",
@@ -103,7 +103,7 @@ def test_a_create_says_everything_that_is_not_a_default() -> None:
     }
 
 
-def test_what_is_expected_is_null_where_nothing_is_there() -> None:
+def test_expected_versions_are_null_for_a_missing_parameter() -> None:
     assert change_of(plans.create("eu-west-1", "/a"))["expected"] == {
         "source_version": 2,
         "source_last_modified": "2026-11-22T09:30:00.123Z",
@@ -163,7 +163,7 @@ def test_a_report_has_one_outcome_for_every_change() -> None:
     assert document["exit_code"] == 3
 
 
-def test_a_finding_of_plan_and_apply_is_said_once() -> None:
+def test_a_finding_of_plan_and_apply_is_written_once() -> None:
     finding = Finding(Severity.WARNING, "size", "too large", "eu-west-1 /a")
     later = Finding(Severity.WARNING, "overwritten", "a version was overwritten", "eu-west-1 /b")
     plan = plans.plan_of([], findings=[finding])

@@ -80,13 +80,13 @@ def test_a_marker_that_another_author_planted_is_never_touched(hub: Hub, publish
     assert planted.edits == 0
 
 
-def test_a_comment_of_ours_that_only_quotes_the_marker_is_not_ours(hub: Hub, publish: Publish) -> None:
+def test_a_comment_that_only_quotes_the_marker_is_not_used(hub: Hub, publish: Publish) -> None:
     quoting = hub.say(NUMBER, f"Look what it says:\n{marker()}")
     assert publish(harmless()) == [("prod", PageResult.CREATED)]
     assert quoting.edits == 0
 
 
-def test_what_somebody_minimised_is_left_and_a_new_one_posted(hub: Hub, publish: Publish) -> None:
+def test_a_minimized_comment_stays_and_a_new_one_is_posted(hub: Hub, publish: Publish) -> None:
     publish(harmless("on"))
     hub.comments[0].minimized = "RESOLVED"
     assert publish(harmless("off")) == [("prod", PageResult.CREATED)]
@@ -104,7 +104,7 @@ def test_our_comment_is_found_on_a_later_page(hub: Hub, publish: Publish) -> Non
 
 
 @pytest.mark.parametrize("count", [100, 101, 250])
-def test_every_comment_of_ours_is_found_however_many_there_are(hub: Hub, github: GitHub, count: int) -> None:
+def test_every_own_comment_is_found_on_all_pages(hub: Hub, github: GitHub, count: int) -> None:
     said = [hub.say(NUMBER, f"{marker()}{i}") for i in range(count)]
     assert [one.id for one in PullRequestComments(github, SPEC, number=NUMBER).find()] == [
         one.id for one in said
@@ -114,7 +114,7 @@ def test_every_comment_of_ours_is_found_however_many_there_are(hub: Hub, github:
     assert max(sizes) <= 100, "GraphQL takes no more node ids in one query"
 
 
-def test_a_plan_that_gains_a_delete_is_posted_anew_and_the_old_one_minimised_as_outdated(
+def test_a_plan_that_gains_a_delete_is_posted_again_and_the_old_comment_minimized(
     hub: Hub, publish: Publish
 ) -> None:
     publish(harmless())
@@ -139,7 +139,7 @@ def test_where_minimising_is_not_allowed_the_new_comment_is_posted_all_the_same(
     assert facts(hub.comments[1])["run"] == "9"
 
 
-def test_of_several_comments_of_ours_the_newest_stays_and_the_others_are_minimised(
+def test_of_several_own_comments_the_newest_stays_and_the_others_are_minimized(
     hub: Hub, publish: Publish
 ) -> None:
     for _ in range(3):
@@ -161,9 +161,7 @@ def test_comments_of_another_spec_are_not_touched(hub: Hub, publish: Publish) ->
     assert other.edits == 0
 
 
-def test_a_failed_plan_replaces_what_is_no_longer_true_and_keeps_the_danger_in_mind(
-    hub: Hub, publish: Publish
-) -> None:
+def test_a_failed_plan_replaces_the_comment_and_keeps_its_danger(hub: Hub, publish: Publish) -> None:
     publish(harmful(2))
     assert publish(failure_pages(["prod"], "Error: no credentials")) == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
@@ -193,7 +191,7 @@ def test_a_failure_of_which_no_name_is_known_is_minimised_once_each_replication_
     assert [c.minimized for c in hub.comments] == ["", "OUTDATED"]
 
 
-def test_a_replication_that_left_the_spec_is_told_so(hub: Hub, publish: Publish) -> None:
+def test_the_comment_on_a_replication_that_left_the_spec_reports_it(hub: Hub, publish: Publish) -> None:
     publish(harmless())
     publish([gone_page("prod")])
     assert "removed from the spec" in hub.comments[0].body
@@ -264,7 +262,7 @@ def test_a_comment_that_was_deleted_in_between_is_posted_again(
     assert publish(harmless("off")) == [("prod", PageResult.CREATED)]
 
 
-def test_a_token_that_may_not_comment_is_told(hub: Hub, publish: Publish) -> None:
+def test_a_token_without_the_permission_to_comment_is_an_error(hub: Hub, publish: Publish) -> None:
     hub.denied.add("comment")
     with pytest.raises(GitHubError) as caught:
         publish(harmless())
@@ -272,7 +270,7 @@ def test_a_token_that_may_not_comment_is_told(hub: Hub, publish: Publish) -> Non
     assert "pull-requests: write" in caught.value.remedy
 
 
-def test_after_the_merge_the_same_comment_says_what_happened_and_keeps_what_was_reviewed(
+def test_after_the_merge_the_same_comment_has_the_report_and_keeps_the_reviewed_facts(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:
     plan = plans.twelve()
@@ -291,7 +289,7 @@ def test_after_the_merge_the_same_comment_says_what_happened_and_keeps_what_was_
     assert facts(comment)["state"] == "applied"
 
 
-def test_a_second_apply_with_nothing_to_do_does_not_write_over_what_the_first_one_did(
+def test_a_second_apply_without_changes_does_not_overwrite_the_first_report(
     hub: Hub, publish: Publish
 ) -> None:
     plan = plans.twelve()
@@ -315,7 +313,7 @@ def test_a_plan_that_failed_in_its_pull_request_was_not_reviewed(
     assert comment.reviewed == {}
 
 
-def test_a_run_that_fails_after_the_merge_does_not_forget_what_was_reviewed(
+def test_a_run_that_fails_after_the_merge_keeps_the_reviewed_facts(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:
     publish(harmless(), run="11")

@@ -24,7 +24,7 @@ def test_a_finding_with_a_position_is_an_annotation_on_its_line() -> None:
     assert found == ["::error file=replication.yaml,line=3,col=7,title=a-code::wrong"]
 
 
-def test_a_path_is_told_from_the_top_of_the_repository() -> None:
+def test_a_path_is_relative_to_the_root_of_the_repository() -> None:
     (line,) = annotation_lines([error("wrong", "prod.yaml:3:7")], TOP / "params", TOP)
     assert "file=params/prod.yaml," in line
 

@@ -96,7 +96,7 @@ def test_a_post_is_not(hub: Hub, github: GitHub, clock: FakeClock) -> None:
         (410, b"{}", Kind.REFUSED),
     ],
 )
-def test_an_error_says_of_what_kind_it_is_and_is_not_asked_again(
+def test_an_error_has_its_kind_and_is_not_retried(
     hub: Hub, github: GitHub, clock: FakeClock, status: int, body: bytes, kind: Kind
 ) -> None:
     hub.fail("GET", "comments$", status, body=body)
@@ -106,7 +106,7 @@ def test_an_error_says_of_what_kind_it_is_and_is_not_asked_again(
     assert clock.slept == []
 
 
-def test_nobody_home_is_told_without_an_address_of_ours(event: WorkflowRun, clock: FakeClock) -> None:
+def test_an_unreachable_server_is_an_error_without_an_address(event: WorkflowRun, clock: FakeClock) -> None:
     nobody = GitHub(replace(event, api_url="http://127.0.0.1:9"), clock)
     with pytest.raises(GitHubError) as caught:
         nobody.get("/rate_limit")
@@ -137,13 +137,13 @@ def test_a_link_to_another_host_is_not_followed_with_the_token(hub: Hub, github:
     assert list(github.pages(COMMENTS)) == [1]
 
 
-def test_an_answer_that_is_no_json_is_an_error_of_ours(hub: Hub, github: GitHub) -> None:
+def test_a_response_that_is_not_json_is_an_error(hub: Hub, github: GitHub) -> None:
     hub.fail("GET", "comments$", 200, body=b"<html>")
     with pytest.raises(GitHubError, match="not JSON"):
         list(github.pages(COMMENTS))
 
 
-def test_what_graphql_knows_of_some_nodes_counts_though_others_are_gone(hub: Hub, github: GitHub) -> None:
+def test_a_partial_graphql_response_is_used(hub: Hub, github: GitHub) -> None:
     comment = hub.say(NUMBER, "there")
     query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on IssueComment { id } } }"
     data = github.graphql(query, {"ids": [comment.node, "IC_0"]})

@@ -92,7 +92,7 @@ def test_without_drift_there_is_no_issue(hub: Hub, look: Look) -> None:
     assert not hub.issues
 
 
-def test_it_says_who_changed_what_outside_and_the_two_ways_forward(hub: Hub, look: Look) -> None:
+def test_the_issue_names_changes_outside_and_the_two_ways_forward(hub: Hub, look: Look) -> None:
     look(plans.twelve())
     (issue,) = hub.issues
     assert issue.title == "SSM drift of prod: 12 changes, 3 conflicts, 1 invalid"
@@ -108,7 +108,9 @@ def test_it_says_who_changed_what_outside_and_the_two_ways_forward(hub: Hub, loo
     assert "Applied on merge" not in issue.body
 
 
-def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: Hub, look: Look) -> None:
+def test_an_issue_that_gets_worse_gets_a_comment_because_an_edit_sends_no_notification(
+    hub: Hub, look: Look
+) -> None:
     look(drifting())
     assert look(edited()) == [("prod", PageResult.EDITED)]
     (comment,) = hub.comments
@@ -118,7 +120,7 @@ def test_what_got_worse_is_told_by_a_comment_since_an_edit_notifies_nobody(hub: 
     assert len(hub.comments) == 1
 
 
-def test_an_issue_that_somebody_else_wrote_is_never_touched(hub: Hub, look: Look) -> None:
+def test_an_issue_by_another_author_is_never_changed(hub: Hub, look: Look) -> None:
     look(drifting())
     planted = hub.open("mine", hub.issues[0].body, author="mallory")
     assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
@@ -126,7 +128,7 @@ def test_an_issue_that_somebody_else_wrote_is_never_touched(hub: Hub, look: Look
     assert planted.edits == 0
 
 
-def test_pull_requests_and_issues_of_other_specs_are_no_issues_of_ours(hub: Hub, look: Look) -> None:
+def test_pull_requests_and_issues_of_other_specs_are_not_used(hub: Hub, look: Look) -> None:
     look(drifting(), spec="other.yaml")
     hub.open("a pull request", hub.issues[0].body.replace("other.yaml", SPEC), is_pull=True)
     assert look(drifting()) == [("prod", PageResult.CREATED)]
@@ -141,7 +143,7 @@ def test_an_issue_on_a_later_page_is_found(hub: Hub, look: Look) -> None:
 
 
 @pytest.mark.parametrize("count", [100, 101])
-def test_every_issue_of_ours_is_found_however_many_there_are(hub: Hub, look: Look, count: int) -> None:
+def test_every_own_issue_is_found_on_all_pages(hub: Hub, look: Look, count: int) -> None:
     look(drifting())
     for _ in range(count - 1):
         hub.open(hub.issues[0].title, hub.issues[0].body)
@@ -153,7 +155,7 @@ def test_every_issue_of_ours_is_found_however_many_there_are(hub: Hub, look: Loo
     assert max(sizes) <= 100, "GraphQL takes no more node ids in one query"
 
 
-def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, github: GitHub) -> None:
+def test_each_replication_has_its_issue_and_that_of_a_removed_one_is_closed(hub: Hub, github: GitHub) -> None:
     both = [*plan_issue_pages(plans.document_of(drifting()))]
     both += plan_issue_pages(plans.document_of(renamed(drifting(), "dev")))
     issues(github).publish(lambda _: both)
@@ -164,9 +166,7 @@ def test_each_replication_has_its_own_and_one_that_is_gone_is_closed(hub: Hub, g
     assert "was removed from the spec" in hub.comments[0].body
 
 
-def test_a_run_without_a_plan_opens_one_too_and_does_not_close_what_it_cannot_see(
-    hub: Hub, github: GitHub, look: Look
-) -> None:
+def test_a_run_without_a_plan_opens_an_issue_and_closes_none(hub: Hub, github: GitHub, look: Look) -> None:
     look(drifting())
     issues(github).publish(lambda known: failure_issue_pages(known or [""], "AccessDenied on `x` @team"))
     (issue,) = hub.issues
@@ -184,7 +184,7 @@ def test_where_no_name_is_known_it_is_of_the_spec_and_goes_when_names_are_known_
     assert [issue.title for issue in opened(hub)] == ["SSM drift of prod: 1 change"]
 
 
-def test_what_an_apply_leaves_undone_stays_open_until_nothing_remains(hub: Hub, github: GitHub) -> None:
+def test_the_issue_on_an_incomplete_apply_stays_open_until_nothing_remains(hub: Hub, github: GitHub) -> None:
     left = plans.report_document_of(plans.reported(drifting(), [Result.FAILED]))
     issues(github).publish(lambda _: report_issue_pages(left))
     (issue,) = hub.issues

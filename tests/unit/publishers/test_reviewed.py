@@ -107,7 +107,7 @@ def test_an_artifact_with_another_plan_is_not_the_one_that_was_reviewed(
     assert "is not the one that the comment shows" in refused(github)
 
 
-def test_an_artifact_that_expired_or_never_was_is_told(hub: Hub, github: GitHub, publish: Publish) -> None:
+def test_an_expired_or_missing_artifact_is_reported(hub: Hub, github: GitHub, publish: Publish) -> None:
     publish(PLAN, run=RUN)
     artifact = keep(hub)
     artifact.expired = True
@@ -136,7 +136,7 @@ def test_an_archive_that_is_none_or_holds_two_files_is_refused(
     assert "does not hold one plan" in refused(github)
 
 
-def test_a_token_that_may_not_read_artifacts_is_told_what_it_needs(
+def test_a_token_that_cannot_read_artifacts_is_reported_with_the_permission(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:
     publish(PLAN, run=RUN)

@@ -25,7 +25,7 @@ def test_nothing_is_known_outside_of_a_runner() -> None:
     assert event.url == ""
 
 
-def test_a_runner_of_an_enterprise_server_tells_its_own_addresses() -> None:
+def test_a_runner_of_an_enterprise_server_has_its_own_addresses() -> None:
     told = {
         "GITHUB_API_URL": "https://git.example.com/api/v3/",
         "GITHUB_SERVER_URL": "https://git.example.com",
@@ -50,7 +50,7 @@ def test_a_runner_of_an_enterprise_server_tells_its_own_addresses() -> None:
         {"GITHUB_API_URL": "https://user:word@git.example.com"},
     ],
 )
-def test_what_cannot_be_is_refused(told: dict[str, str]) -> None:
+def test_an_invalid_variable_is_refused(told: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         read_workflow_run(told)
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_is_refused(told: dict[str, str]) -> None:
         ([], None),
     ],
 )
-def test_the_event_tells_its_pull_request(tmp_path: Path, payload: Any, number: int | None) -> None:
+def test_the_webhook_event_names_its_pull_request(tmp_path: Path, payload: Any, number: int | None) -> None:
     (tmp_path / "event.json").write_text(json.dumps(payload))
     assert read_workflow_run({"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}).number == number
 
@@ -155,7 +155,7 @@ def test_a_branch_that_changed_the_spec_is_not(
     assert "the run of the last commit of main" in caught.value.remedy
 
 
-def test_a_branch_of_which_nobody_can_tell_is_not(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
+def test_a_branch_with_too_many_changes_is_not_current(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     hub.branches["main"] = [OLD, NEW]
     hub.files[NEW] = [f"file-{i}" for i in range(300)]
     with pytest.raises(BranchMovedError, match="too much"):
