@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from ssm_reconcile.renderers import markdown_blocks as blocks
 from ssm_reconcile.renderers.changes import merge_changes
 from ssm_reconcile.renderers.escaping import fence, prose, span, visible
-from ssm_reconcile.renderers.groups import AddressGroup, FindingView, group_addresses, kind_counts
+from ssm_reconcile.renderers.groups import AddressGroup, FindingView, group_addresses
 from ssm_reconcile.renderers.markdown_blocks import (
     NO_CONTEXT,
     CommentContext,
@@ -89,19 +89,12 @@ def _first(view: PlanView, context: CommentContext, level: int) -> str:
 
 def _title(view: PlanView, level: int) -> str:
     """Return the heading, such as `SSM plan for prod: 12 changes in 3 regions`."""
-    scope = scope_names(view.scope)
-    if not view.changes:
-        return f"## SSM plan for {scope}: nothing to do{'' if view.complete else ', and INCOMPLETE'}"
-    names = counted(len({change.name for change in view.changes}), "parameter")
-    where = counted(len({change.target for change in view.changes}), view.place_word)
-    number = counted(len(view.changes), "change")
-    return f"## SSM plan for {scope}: {number}{f' to {names}' if level else ''} in {where}"
+    return f"## SSM plan for {scope_names(view.scope)}: {view.headline(count_names=level > 0)}"
 
 
 def _counts(view: PlanView) -> str:
     """Return the sums, such as `5 to create, 1 to delete. 486 in sync`."""
-    kinds = kind_counts(view.summary)
-    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}."
+    rest = f"{view.other_counts()}."
     if view.pending:
         verb = "is" if view.pending == 1 else "are"
         rest += (
@@ -310,9 +303,11 @@ def _reasons(
 
 def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
     """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
-    applied = f"applied {report.applied:,} of {counted(report.total, 'change')}"
     head = marker_line(report.scope, report.plan_id, context, state="applied")
-    found = [f"{head}\n## SSM apply for {scope_names(report.scope)}: {applied}", _headline(report)]
+    found = [
+        f"{head}\n## SSM apply for {scope_names(report.scope)}: applied {report.applied_of_total}",
+        _headline(report),
+    ]
     if limit:
         found += _unapplied(report, limit)
         found += _reasons("Remaining", report, report.remaining, limit, is_open=True)

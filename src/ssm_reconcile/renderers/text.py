@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
-from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, kind_counts, path_patterns
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import (
     OutcomeView,
     PlanView,
@@ -230,8 +230,7 @@ def _attribute(page: TerminalText, line: AttributeLine, label: int, *, is_new: b
 
 def _sums(page: TerminalText, view: PlanView) -> None:
     page.add()
-    kinds = kind_counts(view.summary, *KINDS)
-    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}"
+    rest = view.other_counts(*KINDS)
     if not view.changes:
         state = (
             "Nothing to do"

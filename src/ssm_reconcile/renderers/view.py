@@ -187,6 +187,20 @@ class PlanView(RunView):
         if_any = ("adopt", "retag", "conflict", "detached", "invalid", "withheld")
         return (*always, *(word for word in if_any if self.summary.get(word)), "in_sync")
 
+    def headline(self, *, count_names: bool = False) -> str:
+        """Return `12 changes in 3 regions` or `nothing to do`; an incomplete plan is called INCOMPLETE."""
+        names = counted(len({change.name for change in self.changes}), "parameter")
+        where = counted(len({change.target for change in self.changes}), self.place_word)
+        number = f"{counted(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
+        number = number if self.changes else "nothing to do"
+        return f"{number}{'' if self.complete else ', and INCOMPLETE'}"
+
+    def other_counts(self, *kinds: str) -> str:
+        """Return `480 in sync, 3 conflicts`: the addresses without a change, of some kinds or of all."""
+        return ", ".join(
+            filter(None, (f"{self.summary.get('in_sync', 0):,} in sync", kind_counts(self.summary, *kinds)))
+        )
+
     @property
     def action_counts(self) -> str:
         """`5 to create, 4 to update`; empty where the plan has no change."""
@@ -218,6 +232,11 @@ class ReportView(RunView):
         return self.summary.get("applied", 0)
 
     @property
+    def applied_of_total(self) -> str:
+        """`9 of 12 changes`."""
+        return f"{self.applied:,} of {counted(self.total, 'change')}"
+
+    @property
     def unapplied_counts(self) -> list[str]:
         """The numbers of changes that were not applied, by result: `2 failed`, `1 stale`."""
         return [
@@ -242,8 +261,7 @@ class ReportView(RunView):
             )
             return f"{state}{': ' + self.unmet if self.unmet else ''}."
         rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
-        applied = f"Applied {self.applied:,} of {counted(self.total, 'change')}"
-        return f"{applied}{': ' + rest if rest else ''} (plan {self.short_id})."
+        return f"Applied {self.applied_of_total}{': ' + rest if rest else ''} (plan {self.short_id})."
 
 
 _Entry = TypeVar("_Entry", ChangeEntry, OtherEntry, OutcomeEntry, RemainingEntry, DroppedEntry, TargetEntry)

@@ -20,7 +20,7 @@ from string import Template
 from typing import TypeVar
 
 from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
-from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, kind_counts, path_patterns
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView, ReportView, RunView
 from ssm_reconcile.wording import counted, listed
 
@@ -50,12 +50,9 @@ class _Row:
 
 def plan_html(view: PlanView, *, apply_command: str = "") -> str:
     """Return a plan as a page. `apply_command` applies it, without `--expect-plan`; empty names none."""
-    where = counted(len({change.target for change in view.changes}), view.place_word)
-    number = f"{counted(len(view.changes), 'change')} in {where}" if view.changes else "nothing to do"
-    title = f"SSM plan for {listed(view.scope, 5)}: {number}{'' if view.complete else ', and INCOMPLETE'}"
     return _page(
         view,
-        title,
+        f"SSM plan for {listed(view.scope, 5)}: {view.headline()}",
         _sums(view),
         [
             *map(_replication, view.replications),
@@ -71,8 +68,8 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
 
 def report_html(report: ReportView) -> str:
     """Return the outcomes of a plan as a page."""
-    applied = f"applied {report.applied:,} of {counted(report.total, 'change')}"
-    title = f"SSM apply for {listed(report.scope, 5)}: {applied if report.total else 'nothing to do'}"
+    applied = f"applied {report.applied_of_total}" if report.total else "nothing to do"
+    title = f"SSM apply for {listed(report.scope, 5)}: {applied}"
     return _page(
         report,
         title,
@@ -115,9 +112,8 @@ def _note(kind: str, sentence: str) -> str:
 
 
 def _sums(view: PlanView) -> str:
-    actions, kinds = view.action_counts, kind_counts(view.summary)
-    rest = f"{view.summary.get('in_sync', 0):,} in sync{', ' + kinds if kinds else ''}."
-    return f"{f'<strong>{_text(actions)}.</strong> ' if actions else ''}{_text(rest)}"
+    actions = view.action_counts
+    return f"{f'<strong>{_text(actions)}.</strong> ' if actions else ''}{_text(view.other_counts())}."
 
 
 def _replication(replication: ReplicationView) -> str:
