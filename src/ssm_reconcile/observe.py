@@ -116,7 +116,13 @@ def explain_slow_tags(place: Place, failure: StoreError) -> str:
 def list_tags_one_by_one(
     reader: Reader, parameters: Mapping[str, Parameter], watch: ProgressListener
 ) -> tuple[dict[str, Tags], StoreError | None]:
-    """Return the tags of all parameters of a place by ListTagsForResource, and the first failure, if any."""
+    """Return the tags of all parameters of a place by ListTagsForResource, and the first failure, if any.
+
+    Args:
+        reader: The place.
+        parameters: The parameters of the place by canonical name.
+        watch: Receives the progress.
+    """
     fresh, failed = confirm_tags(reader, parameters, watch)
     found = {name: tags for name, tags in fresh.items() if tags is not None}
     return found, next(iter(failed.values()), None)
@@ -128,6 +134,11 @@ def confirm_tags(
     """Return the tags of some names by ListTagsForResource, which is consistent, and the failures by name.
 
     The tags of a parameter that does not exist are None.
+
+    Args:
+        reader: The place.
+        names: Canonical names.
+        watch: Receives the progress.
     """
     wanted = sorted(set(names))
     place, total = str(reader.place), len(wanted)

@@ -302,7 +302,13 @@ def _of_id(found: str | None, claim: Claim, *, placed: bool) -> Standing:
 
 
 def is_copied(tags: Tags, arn: str, owners: Iterable[str]) -> bool:
-    """Whether a parameter has one of the owner tags, and a record that was written for another parameter."""
+    """Whether a parameter has one of the owner tags, and a record that was written for another parameter.
+
+    Args:
+        tags: The tags of the parameter.
+        arn: The ARN of the parameter.
+        owners: Values of the owner tag.
+    """
     record = record_of(tags)
     return tags.get(OWNER) in tuple(owners) and record is not None and not record.is_for(arn)
 

@@ -233,7 +233,13 @@ def copied_tags(context: TargetContext, desired: Mapping[str, DesiredParameter])
 
 
 def unplaced(context: TargetContext, desired: Mapping[str, DesiredParameter], status: Standing) -> list[str]:
-    """Return the addresses with that standing on which nothing is placed, sorted."""
+    """Return the addresses with that standing on which nothing is placed, sorted.
+
+    Args:
+        context: The target.
+        desired: The desired parameters by address.
+        status: The standing of the live parameter.
+    """
     claim = context.replication.claim(context.source.place)
     return sorted(
         address

@@ -106,7 +106,13 @@ def _key_difference(
 
 
 def tag_difference(replication: Replication, desired: DesiredParameter, live: Tags) -> TagDiff:
-    """Return the replicated tags that differ. Tags of AWS, ownership and ignored tags are not compared."""
+    """Return the replicated tags that differ. Tags of AWS, ownership and ignored tags are not compared.
+
+    Args:
+        replication: The replication, which decides which tags are replicated.
+        desired: The desired parameter.
+        live: The tags of the live parameter.
+    """
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
     if kept == desired.tags:
         return TagDiff()
@@ -124,7 +130,13 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
 def cannot_change_in_place(
     desired: DesiredParameter, live: Parameter, differences: tuple[Difference, ...]
 ) -> bool:
-    """Whether a difference needs a replacement: the data type, or Advanced to Standard (aws-facts B3)."""
+    """Whether a difference needs a replacement: the data type, or Advanced to Standard (aws-facts B3).
+
+    Args:
+        desired: The desired parameter.
+        live: The live parameter.
+        differences: The attributes that differ.
+    """
     downgrade = live.tier == ADVANCED and desired.tier == STANDARD
     fixed = {one.name for one in COPIED if not one.in_place}
     return any(d.attribute in fixed or (d.attribute == "tier" and downgrade) for d in differences)
