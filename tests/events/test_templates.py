@@ -175,7 +175,7 @@ def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str)
 
 def test_what_github_is_sent_is_what_the_command_understands() -> None:
     from ssm_reconcile.event.event_reader import read_content
-    from ssm_reconcile.event.events import Names, Operation, Origin
+    from ssm_reconcile.event.events import EventOrigin, Names, Operation
 
     (target,) = loaded("github-dispatch.yaml")["Resources"]["ChangeRule"]["Properties"]["Targets"]
     transformer, event = target["InputTransformer"], change()
@@ -194,7 +194,7 @@ def test_what_github_is_sent_is_what_the_command_understands() -> None:
     assert (content.names, content.operation, content.origin) == (
         ("/prod/url",),
         Operation.UPDATE,
-        Origin("123456789012", "us-east-1"),
+        EventOrigin("123456789012", "us-east-1"),
     )
     assert content.at is not None
 

@@ -14,7 +14,7 @@ from botocore.session import Session
 from ssm_reconcile import partitions as subject
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.event.event_reader import read_content
-from ssm_reconcile.event.events import Names, Origin
+from ssm_reconcile.event.events import EventOrigin, Names
 from ssm_reconcile.iam import policies
 from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.iam.trust import TrustedWorkflows, partition_for, trust_policy
@@ -139,7 +139,7 @@ class TestEveryPartition:
         }
         (content,) = read_content(event)
         assert isinstance(content, Names)
-        assert content.origin == Origin("123456789012", region)
+        assert content.origin == EventOrigin("123456789012", region)
 
     def test_a_place_of_the_simulated_aws_is_in_it(self, region: str, partition: str) -> None:
         assert World(FakeClock()).place(region).arn("/a").split(":")[1] == partition

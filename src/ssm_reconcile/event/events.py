@@ -60,7 +60,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class EventOrigin:
     """The account and region that an event comes from, as it says itself."""
 
     account: str
@@ -81,7 +81,7 @@ class Names:
 
     names: tuple[str, ...]
     operation: Operation = Operation.UNKNOWN
-    origin: Origin | None = None
+    origin: EventOrigin | None = None
     at: datetime | None = None
     from_full_run: bool = False
 
@@ -118,7 +118,7 @@ class Message:
 def names_from(
     entries: Sequence[Any],
     operation: Operation = Operation.UNKNOWN,
-    origin: Origin | None = None,
+    origin: EventOrigin | None = None,
     at: datetime | None = None,
     *,
     from_full_run: bool = False,
@@ -136,7 +136,7 @@ def names_from(
         return [Rejected(Reason.NAME)]
     if len(entries) > MOST_NAMES:
         return [Rejected(Reason.SIZE, f"more than {MOST_NAMES:,} names")]
-    found: dict[Origin | None, dict[str, None]] = {}
+    found: dict[EventOrigin | None, dict[str, None]] = {}
     bad: list[tuple[int, Any]] = []
     for number, entry in enumerate(entries, 1):
         name, place = _parameter(entry)
@@ -172,7 +172,7 @@ def _described(entry: Any, position: str, *, among_names: bool) -> str:
     return position
 
 
-def _parameter(entry: Any) -> tuple[str, Origin | None]:
+def _parameter(entry: Any) -> tuple[str, EventOrigin | None]:
     """Return the name of an entry, and its place if it is an ARN; an empty name if it is neither."""
     if not isinstance(entry, str):
         return "", None
@@ -181,7 +181,7 @@ def _parameter(entry: Any) -> tuple[str, Origin | None]:
         return (entry if _NAME.fullmatch(entry) else ""), None
     region, account, name = arn.groups()
     valid = REGION.fullmatch(region) and _NAME.fullmatch(name)
-    return (name, Origin(account, region)) if valid else ("", None)
+    return (name, EventOrigin(account, region)) if valid else ("", None)
 
 
 def is_parameter_arn(entry: Any) -> bool:
@@ -194,12 +194,12 @@ def operation_of(word: Any) -> Operation:
     return next((one for one in Operation if one.value == word), Operation.UNKNOWN)
 
 
-def origin_of(document: Mapping[str, Any]) -> Origin | None:
+def origin_of(document: Mapping[str, Any]) -> EventOrigin | None:
     """Return the `account` and `region` of a document; None if one is missing or malformed."""
     account, region = text_of(document.get("account")), text_of(document.get("region"))
     if not _ACCOUNT.fullmatch(account) or not REGION.fullmatch(region):
         return None
-    return Origin(account, region)
+    return EventOrigin(account, region)
 
 
 def time_of(value: Any) -> datetime | None:

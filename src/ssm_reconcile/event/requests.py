@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from ssm_reconcile.by_name import NamePlan
 from ssm_reconcile.change import Delete, Fate, Release
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.event.events import Message, Names, Operation, Origin, Reason, Rejected
+from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, canonical
 from ssm_reconcile.places import Places
 from ssm_reconcile.plan import UNMET, Other
@@ -133,7 +133,7 @@ def match_replications(
     return wanted, rejected
 
 
-def _is_from(spec: Replication, source: Place | None, origin: Origin | None) -> bool:
+def _is_from(spec: Replication, source: Place | None, origin: EventOrigin | None) -> bool:
     if origin is None:
         return True
     account = source.account if source is not None else spec.source.account

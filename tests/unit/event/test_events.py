@@ -14,16 +14,16 @@ from ssm_reconcile.event.event_reader import read_content, read_document, read_t
 from ssm_reconcile.event.events import (
     MOST_NAMES,
     Content,
+    EventOrigin,
     FullRun,
     Message,
     Names,
     Operation,
-    Origin,
     Reason,
     Rejected,
 )
 
-HERE = Origin("123456789012", "us-east-1")
+HERE = EventOrigin("123456789012", "us-east-1")
 AT = datetime(2017, 5, 22, 16, 43, 48, tzinfo=UTC)
 
 
@@ -211,7 +211,7 @@ class TestLists:
         ]
         assert read_content([*arns, "/c"]) == [
             Names(("/a",), origin=HERE),
-            Names(("/b",), origin=Origin("123456789012", "eu-west-1")),
+            Names(("/b",), origin=EventOrigin("123456789012", "eu-west-1")),
             Names(("/c",)),
         ]
         body = {"messageId": "1", "body": arns[0]}

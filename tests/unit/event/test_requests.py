@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from ssm_reconcile.by_name import NamePlan
-from ssm_reconcile.event.events import FullRun, Message, Names, Operation, Origin, Reason, Rejected
+from ssm_reconcile.event.events import EventOrigin, FullRun, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.event.requests import (
     READ_LAG,
     NameRequest,
@@ -22,7 +22,7 @@ from ssm_reconcile.spec import Glob, Source
 from tests.builders import HERE, NOW, THERE, listing, parameter, replication
 
 SPEC = replication()
-ORIGIN = Origin(HERE.account, HERE.region)
+ORIGIN = EventOrigin(HERE.account, HERE.region)
 SECOND = timedelta(seconds=1)
 
 
@@ -83,7 +83,7 @@ SOURCES = {"prod": HERE}
 
 
 def event(*names: str, account: str = HERE.account, region: str = HERE.region) -> Names:
-    return Names(names, Operation.UPDATE, Origin(account, region))
+    return Names(names, Operation.UPDATE, EventOrigin(account, region))
 
 
 def test_a_name_goes_to_the_replications_that_select_it() -> None:
