@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ssm_reconcile import reconcile
+from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.errors import NothingPlanned, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, Access
 from ssm_reconcile.places import open_places
@@ -27,6 +28,7 @@ from ssm_reconcile.spec import (
     DeleteMode,
     Glob,
     KeyRule,
+    Limits,
     Orphans,
     Replication,
     Rewrite,
@@ -773,3 +775,35 @@ def test_at_most_twenty_patterns_without_effect_are_reported() -> None:
     found = stage.plan().all_findings
     assert len(found) == 20
     assert all("(30 patterns are like this)" in one.message for one in found)
+
+
+def test_a_narrowed_run_finds_a_renamed_replica_by_the_source_that_is_gone() -> None:
+    rename = Rewrite(Glob("/p/**"), RewriteIn.NAME, "east", "west")
+    stage = Stage(replication(rewrites=(rename,)))
+    for name in ("/p/east", "/p/other"):
+        stage.world.put(stage.here, name, "v")
+    stage.apply()
+    stage.world.delete(stage.here, "/p/east")
+    stage.pass_time()
+    (change,) = stage.plan(Run(only=("/p/east",))).changes
+    assert (change.action, change.name) == (Action.DELETE, "/p/west")
+
+
+def test_a_type_change_that_may_be_a_replacement_counts_as_one() -> None:
+    limits = Limits(max_deletes=0)
+    stage = Stage(replication(limits=limits))
+    stage.replicate("/p/a", "v")
+    stage.world.put(stage.here, "/p/a", "v", SECURE)
+    stage.pass_time()
+    (change,) = stage.plan().changes
+    assert change.fate is Fate.APPLY
+    (change,) = stage.plan(Run(allow_replace=True)).changes
+    assert change.withheld_by == ("max-deletes",)
+    assert stage.plan().plan_id != stage.plan(Run(allow_replace=True, max_deletes=1)).plan_id
+
+
+def test_rules_that_select_nothing_are_a_finding() -> None:
+    stage = Stage(replication(include=(Glob("/nowhere/**"),)))
+    stage.world.put(stage.here, "/p/a", "v")
+    assert [finding.code for finding in stage.plan().all_findings] == ["nothing-selected"]
+    assert stage.apply().outcomes == ()

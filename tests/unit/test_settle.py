@@ -11,7 +11,7 @@ from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.settle import CONFIRM_EACH
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import AdoptMode, Run
+from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
 from tests.builders import Stage, counted, replication, target
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag
@@ -240,3 +240,16 @@ class TestWhatIsRead:
         stage.world.tag(stage.there, "/p/a", {"ssm-reconcile:owner": "staging@123456789012/us-east-1"})
         plan = stage.plan()
         assert (counted(plan), plan.replications[0].targets[0].replicas) == ({}, 0)
+
+
+def test_a_rewritten_value_that_its_pattern_refuses_is_found_by_the_plan() -> None:
+    moved = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}")
+    stage = Stage(replication(rewrites=(moved,)))
+    stage.world.put(stage.here, "/p/a", "a.us-east-1", allowed_pattern=".*us-east-1")
+    stage.world.put(stage.here, "/p/b", "b.us-east-1", allowed_pattern="[a-z].us-east-[12]")
+    stage.pass_time()
+    plan = stage.plan()
+    assert [(other.name, other.counted) for other in plan.others] == [("/p/a", "invalid")]
+    assert [finding.code for finding in plan.all_findings] == ["rewrite"]
+    assert stage.apply().summary["applied"] == 1
+    assert stage.value("/p/b") == "b.us-east-2"

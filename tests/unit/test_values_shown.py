@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.model import IMAGE, Place
+from ssm_reconcile.model import IMAGE, SECURE, Place
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.settle import prove
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
 from tests.builders import Stage, desired, listing, parameter, replication, target
@@ -159,3 +160,22 @@ def test_an_image_has_its_own_finding_only() -> None:
     stage.world.put(stage.here, "/p/a", "ami-0123456789abcdef0", data_type=IMAGE)
     (message,) = findings(stage.plan(Run()), "regional-value")
     assert "AMI ids are regional and AWS checks them after the write" in message
+
+
+def test_what_was_ever_a_secret_stays_hidden_however_often_its_plain_value_changes() -> None:
+    stage = Stage()
+    stage.replicate("/p/a", "PLANTED", SECURE)
+    stage.world.put(stage.here, "/p/a", "PLANTED", "String")
+    assert stage.apply(Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
+    assert stage.live("/p/a").type == "String"
+    for value in ("second", "third"):
+        stage.world.put(stage.here, "/p/a", value, "String")
+        (change,) = stage.plan(Run(max_deletes=100, max_change_percent=1000)).changes
+        assert [(d.attribute, d.secret, d.before, d.after) for d in change.differences] == [
+            ("value", True, None, None)
+        ]
+        assert stage.apply(Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
+        record = parse_record((stage.world.tags(stage.there, "/p/a") or {})[RECORD])
+        assert record is not None
+        assert record.key == WAS_SECRET
+    assert stage.plan().changes == ()

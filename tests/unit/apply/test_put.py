@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.model import IMAGE, SECURE, Place
+from ssm_reconcile.model import IMAGE, SECURE, Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER, RECORD, Origin, compose_own, record_of
-from ssm_reconcile.report import Report
+from ssm_reconcile.report import Report, Result
 from ssm_reconcile.spec import AdoptMode, Run
 from tests.builders import Stage, counted, outcome, record
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace
@@ -550,3 +550,14 @@ class TestImages:
         assert state == "failed"
         assert "not valid" not in error
         assert "the next run will see" in error
+
+
+def test_a_create_is_retried_when_aws_reports_a_name_that_does_not_exist_as_taken() -> None:
+    """AWS may say so within the half minute after a delete (aws-facts A1)."""
+    stage = Stage()
+    stage.world.put(stage.here, "/p/a", "v")
+    stage.pass_time()
+    stage.world.faults = at_call("PutParameter", refused(Trouble.EXISTS, "ParameterAlreadyExists"), nth=1)
+    (outcome,) = stage.apply().outcomes
+    assert outcome.result is Result.APPLIED
+    assert stage.value(canonical("/p/a")) == "v"
