@@ -94,7 +94,7 @@ TO_MERGE = {"cli/repository.py", "publishers/current.py", "publishers/pull.py", 
 """Small modules that still have to be merged into their only importer."""
 KEPT_APART: dict[str, str] = {}
 """Small modules with one importer that stay files of their own, with the reason."""
-UNLISTED_FILES = 59
+UNLISTED_FILES = 48
 """Files without a line in docs/architecture.md. The number may only fall."""
 
 

@@ -38,7 +38,7 @@ CODE = sorted(SOURCE.rglob("*.py"))
 OLD_READER = ROOT / "tests" / "property" / "previous_reader.py"
 """A reader of an earlier version, kept word for word as the oracle of a property test."""
 TESTS = sorted({*(ROOT / "tests").rglob("*.py")} - {Path(__file__), OLD_READER})
-UNIT_FAULTS = 262
+UNIT_FAULTS = 226
 """Faults in tests/unit. The number may only fall; the other tests have none."""
 BANNED = re.compile(
     r"\b(?:told|tells? of|said|nobody|somebody|mend(?:s|ed|ing)?|anew|by now|besides|as far as"

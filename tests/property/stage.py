@@ -18,10 +18,10 @@ from ssm_reconcile.clock import Stop
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.places import Connect, Places, open_places
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.progress import Progress
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run, Source, Target
+from tests.builders import Never, unwatched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.store import Memory
@@ -45,17 +45,6 @@ LIFTED = Run(
     parallelism=1,
 )
 """A run in whose way no guard stands but a frozen target and what could not be confirmed."""
-
-
-class Going:
-    """A stop flag that is never set."""
-
-    def is_set(self) -> bool:
-        return False
-
-
-def unwatched(_: Progress) -> None:
-    """Discard progress."""
 
 
 class Stage:
@@ -102,4 +91,4 @@ class Stage:
         places = self.opened(specs, run)
         plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
         between()
-        return reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), stop or Going())
+        return reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), stop or Never())

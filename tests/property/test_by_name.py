@@ -15,9 +15,10 @@ from ssm_reconcile.event.requests import match_replications, source_places
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
+from tests.builders import Never, unwatched
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
-from tests.property.stage import LIFTED, Going, Stage, unwatched
+from tests.property.stage import LIFTED, Stage
 
 
 def rows(plan: Plan) -> dict[tuple[str, str], Any]:
@@ -79,7 +80,7 @@ def test_what_is_applied_by_name_is_done_for_a_whole_run_too(scenario: Scenario)
     stage = scenario.play()
     found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
     session = planner_for(stage, scenario).session()
-    report = reconcile.carry_out(found.plan, found.specs, session, Going())
+    report = reconcile.carry_out(found.plan, found.specs, session, Never())
     stage.later()
     done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}
     left = {(change.target, change.name) for change in stage.plan(scenario.spec).changes}

@@ -30,10 +30,11 @@ from ssm_reconcile.renderers.view import plan_view
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
+from tests.builders import Never
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.world import World
-from tests.property.stage import Going, Stage
+from tests.property.stage import Stage
 
 WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FORMATS = ("text", "json", "markdown", "html")
@@ -180,7 +181,7 @@ def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str,
         plan = reconcile.make_plan([spec], Session(places, run, stage.clock, watch))
         said |= outputs_of_plan(plan, run)
         said |= outputs_of_planning(stage, spec, run)
-        report = reconcile.carry_out(plan, [spec], Session(places, run, stage.clock, watch), Going())
+        report = reconcile.carry_out(plan, [spec], Session(places, run, stage.clock, watch), Never())
         said |= outputs_of_report(report)
         said["what the places keep"] = kept(places)
     except ReconcileError as error:
