@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.cli.show import plan_as, report_as
+from ssm_reconcile.cli.show import render_plan, render_report
 from ssm_reconcile.diff.case import cases
 from ssm_reconcile.documents.encode import plan_document, report_document, saved_plan_document
 from ssm_reconcile.errors import ReconcileError
@@ -121,7 +121,7 @@ def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
     saved = saved_plan_document(
         plan, tool_version="0", created=WHEN, run=run, name=None, spec_files=["replication.yaml"]
     )
-    said = {f"plan as {form}": plan_as(form, saved, color=False) for form in FORMATS}
+    said = {f"plan as {form}": render_plan(form, saved, color=False) for form in FORMATS}
     view = plan_view(document)
     said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)
     for level in range(4):
@@ -139,7 +139,7 @@ def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
 def outputs_of_report(report: Report) -> dict[str, str]:
     """A report in every form that it ever takes."""
     document = report_document(report, tool_version="0", created=WHEN)
-    said = {f"report as {form}": report_as(form, document, color=True) for form in FORMATS}
+    said = {f"report as {form}": render_report(form, document, color=True) for form in FORMATS}
     said["saved report"] = dumps(document)
     said["outputs"] = repr(runner.report_outputs(document))
     said["report pages"] = repr(pages.report_pages(document, None))

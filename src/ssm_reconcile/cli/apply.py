@@ -1,4 +1,9 @@
-"""`ssm-reconcile apply`: specs, or a saved plan -> the targets hold it; a report on stdout and in --out."""
+"""`ssm-reconcile apply`: specs or a saved plan -> the changes made, a report on stdout and in --out.
+
+A plan is approved in one of four ways: a person answers yes to the plan that is shown; `--yes`; the plan
+has the expected id; the plan has no change that a saved plan did not have. Whatever fails, there is a
+report with an outcome of each change, and the exit code is the one of the failure.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,10 @@ import click
 
 from ssm_reconcile import __version__, approve
 from ssm_reconcile.change import Fate
-from ssm_reconcile.cli import command_run, options, show, terminal
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
-from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent, Word, check_exposure
-from ssm_reconcile.cli.terminal import decode_guess, error_summary, exit_code_of, read_document
+from ssm_reconcile.cli.options import DEFAULT_SPEC, Approval, CommonOptions
+from ssm_reconcile.cli.show import render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.encode import report_document
@@ -36,18 +41,19 @@ from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
+from ssm_reconcile.wording import counted, cut
 
 HELP = """\
-Plan, and do what the plan says: make each target hold what the spec says.
+Plan, and make the changes of the plan: each target then matches the spec.
 
 SPEC are files or directories, replication.yaml if none is given, `-` for standard input; or one plan
-that `plan --out` saved. On a terminal the plan is shown and you are asked; a no changes nothing and
-ends 0. Without a terminal, say what to do: --yes (whatever the plan is), --expect-plan ID (only this
-plan), or a saved plan (only its changes; what was done since counts as done).
+that `plan --out` saved. On a terminal the plan is shown and you are asked; the answer no changes nothing
+and ends 0. Without a terminal, give --yes (any plan), --expect-plan ID (only this plan), or a saved plan
+(only its changes; a change that was made since then counts as done).
 
-A saved plan brings its narrowing, mode and --adopt with it (saying the same again does no harm), but no
-flag that lifts a guard: give those again. Each change ends in an outcome. The report goes to stdout, and
-to --out even after an error.
+A saved plan contains its --target, --only, --name, mode and --adopt; you may repeat the same values. It
+contains no flag that lifts a guard: give those flags again. Each change gets an outcome. The report goes
+to stdout, and to --out also after an error.
 """
 EPILOG = """\
 \b
@@ -57,16 +63,21 @@ Examples:
   ssm-reconcile apply plan.json --spec prod.yaml --out report.json
 
 \b
-Exit codes, the first that fits:
-  130  interrupted: what was in flight was finished
+Exit codes, the first that applies:
+  130  interrupted: changes in flight were finished
    64  wrong usage
     1  error: nothing could be planned
     4  not the plan that was approved, or its approval is too old
-    5  a guard withheld something (the rest was applied)
-    3  not all that the spec asks for holds: failed, stale, conflict, detached, invalid,
+    5  a guard withheld a change (the rest was applied)
+    3  something does not match the spec: failed, stale, conflict, detached, invalid,
        incomplete
     0  done
 """
+DIFFERENCES_SHOWN = 50
+"""Differences to a saved plan that are listed one by one."""
+NO_PLAN = "0" * 64
+"""Placeholder id for a run that produced no plan; the id of an empty plan would look like a real one."""
+INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan"
 
 
 @click.command("apply", help=HELP, epilog=EPILOG)
@@ -74,351 +85,372 @@ Exit codes, the first that fits:
 @options.approval_options
 @options.plan_options
 @options.exposure_option
-@options.format_option
+@options.format_option()
 @options.out_option("the report")
 @options.metrics_option
 @options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
-    word: Word,
+    name: str | None,
+    approval: Approval,
+    run: Run,
     output_format: str,
     out: Path | None,
     metrics: Path | None,
     common: CommonOptions,
-    intent: Intent,
 ) -> int:
-    """Finds out what is asked for, and does it; returns the exit code."""
-    order = order_of(specs, intent, word, parallelism=common.parallelism)
-    ask = not (word.yes or word.expect_plan or order.saved)
+    """Plan, get the approval, apply and report; return the exit code."""
+    request = request_of(specs, name, run, approval)
+    ask = not (approval.yes or approval.expect_plan or request.saved)
     if ask and not terminal.can_ask():
-        command_run.load_all(order.specs, order.name)  # a spec that cannot be used is reported first
+        command_run.load_all(request.specs, request.name)  # report an unusable spec before the missing flag
         raise click.UsageError(
             "there is no terminal to ask on: give --yes, --expect-plan ID, or a plan that `plan --out` saved."
         )
     if out is not None:
         terminal.check_writable(out)
-    return Applying(order, common, output_format, out, ask=ask, metrics=metrics).run()
+    return ApplyRun(request, common, output_format, out, ask=ask, metrics=metrics).execute()
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to apply. `saved` is the document of a saved plan, `flags` the guard flags it was made with."""
+class ApplyRequest:
+    """What to apply.
+
+    Args:
+        specs: The spec files as they were given; empty for the default file.
+        name: The only replication to apply; None for all.
+        run: The plan options; with a saved plan, its options and the guards that are lifted now.
+        expect: The id that the plan must have.
+        saved: The saved plan.
+        saved_flags: The flags that lifted a guard when the saved plan was made, such as `--max-deletes 5`.
+        max_plan_age: The greatest age of a saved plan, in days.
+        file: The path of the saved plan.
+    """
 
     specs: tuple[str, ...]
     name: str | None
     run: Run
-    intent: Intent
     expect: str | None = None
     saved: PlanDocument | None = None
-    flags: tuple[str, ...] = ()
+    saved_flags: tuple[str, ...] = ()
     max_plan_age: float = 7
     file: str = ""
-    """The saved plan."""
 
     def command_line(self, common: CommonOptions) -> CommandLine:
-        """Return what a command has to repeat to plan the same again."""
-        given = self.intent
-        if self.saved is not None:
-            run = self.run
-            given = replace(
-                given,
-                name=self.name,
-                target=run.targets,
-                only=run.only,
-                verify_values=run.verify_values,
-                no_decrypt=run.no_decrypt,
-                adopt=None if run.adopt is None else run.adopt.value,
-            )
-        return given.command_line(() if self.specs == (DEFAULT_SPEC,) else self.specs, common)
+        """Return the arguments of a command that plans the same again."""
+        specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
+        return options.command_line(specs, self.name, self.run, common)
 
     @property
-    def missing(self) -> tuple[str, ...]:
+    def missing_flags(self) -> tuple[str, ...]:
         """The flags that lifted a guard when the saved plan was made, and were not given again."""
-        given = " ".join(self.intent.command_line(()).lifts) + " "
-        return tuple(flag for flag in self.flags if f"{flag} " not in given)
+        given = " ".join(options.command_line((), None, self.run).lifts) + " "
+        return tuple(flag for flag in self.saved_flags if f"{flag} " not in given)
 
 
-def order_of(specs: Sequence[str], intent: Intent, word: Word, *, parallelism: int) -> Order:
-    """What the command line asks for; raises UsageError when it makes no sense."""
-    run = intent.run(parallelism)
-    if word.expect_plan is not None:
-        approve.matches("", word.expect_plan)  # an id that cannot be one is told before any work
+def request_of(specs: Sequence[str], name: str | None, run: Run, approval: Approval) -> ApplyRequest:
+    """Return what the command line asks for.
+
+    Args:
+        specs: The specs, or one saved plan.
+        name: The value of `--name`.
+        run: The plan options.
+        approval: The approval options.
+
+    Raises:
+        UsageError: The arguments contradict each other, or the saved plan.
+    """
+    if approval.expect_plan is not None:
+        approve.matches("", approval.expect_plan)  # refuse a malformed id before any work
     plans = [path for path in specs if _is_saved_plan(path)]
     if not plans:
-        if word.spec:
-            raise click.UsageError("--spec goes with a saved plan; name the specs themselves as SPEC.")
-        check_exposure(run)
-        return Order(tuple(specs), intent.name, run, intent, word.expect_plan)
+        if approval.spec:
+            raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
+        options.check_exposure(run)
+        return ApplyRequest(tuple(specs), name, run, approval.expect_plan)
     if len(specs) > 1:
-        raise click.UsageError("a saved plan stands alone: name its specs with --spec FILE.")
-    return _saved_order(plans[0], intent, word, run)
+        raise click.UsageError("a saved plan must be the only argument: give its specs with --spec FILE.")
+    return _saved_request(plans[0], name, run, approval)
 
 
 def _is_saved_plan(path: str) -> bool:
-    """Whether a file is meant to be a saved plan: JSON with a `plan_id`, be it sound or not."""
+    """Whether a file is meant to be a saved plan: JSON with a `plan_id`, valid or not."""
     file = Path(path)
     if path == "-" or not file.is_file():
         return False
     try:
         with file.open("rb") as stream:
-            if not decode_guess(stream.read(4096)).lstrip().startswith("{"):
+            if not terminal.decode_guess(stream.read(4096)).lstrip().startswith("{"):
                 return False
             stream.seek(0)
-            return '"plan_id"' in decode_guess(stream.read())
+            return '"plan_id"' in terminal.decode_guess(stream.read())
     except OSError:
-        return False  # the loader reports what is wrong with it
+        return False  # the loader reports why it cannot be read
 
 
-def _agree(intent: Intent, run: Run, saved: approve.SavedRun) -> None:
-    """What the plan was made with may be said again, as guards have to be; nothing else may be said."""
-    common = {
-        "name": (intent.name, saved.name),
+def _refuse_contradictions(name: str | None, run: Run, saved: approve.SavedRun) -> None:
+    """Raise UsageError for an option that was given and differs from the one of the saved plan."""
+    pairs = {
+        "name": (name, saved.name),
         "target": (set(run.targets), set(saved.run.targets)),
         "only": (set(run.only), set(saved.run.only)),
-        "verify_values": (run.verify_values, saved.run.verify_values),
-        "no_decrypt": (run.no_decrypt, saved.run.no_decrypt),
+        "verify-values": (run.verify_values, saved.run.verify_values),
+        "no-decrypt": (run.no_decrypt, saved.run.no_decrypt),
         "adopt": (run.adopt, saved.run.adopt),
     }
-    other = [f"--{word.replace('_', '-')}" for word, (now, then) in common.items() if now and now != then]
-    if other:
+    different = [f"--{flag}" for flag, (now, then) in pairs.items() if now and now != then]
+    if different:
         raise click.UsageError(
-            f"a saved plan says itself what was planned, and this one was not made with that: leave out"
-            f" {', '.join(other)}."
+            f"a saved plan says what was planned, and this one was made with other values: leave out"
+            f" {', '.join(different)}."
         )
 
 
-def _saved_order(path: str, intent: Intent, word: Word, run: Run) -> Order:
+def _saved_request(path: str, name: str | None, run: Run, approval: Approval) -> ApplyRequest:
     from ssm_reconcile.documents.decode import read_plan_document
 
-    document = read_plan_document(read_document(Path(path)))
+    document = read_plan_document(terminal.read_document(Path(path)))
     saved = approve.run_of(document)
-    _agree(intent, run, saved)
+    _refuse_contradictions(name, run, saved)
     made_from = saved.spec_files or (DEFAULT_SPEC,)
-    specs = word.spec or made_from
-    if not word.spec and not all(Path(file).exists() for file in made_from):
-        message = f"{path} was made from {', '.join(made_from)}, which is not here"
-        raise UsageError(message, f"say where it is: {' '.join('--spec FILE' for _ in made_from)}")
+    if not approval.spec and not all(Path(file).exists() for file in made_from):
+        message = f"{path} was made from {', '.join(made_from)}, which does not exist here"
+        raise UsageError(message, f"give its path: {' '.join('--spec FILE' for _ in made_from)}")
     lifted = {flag: getattr(run, flag) for flag in approve.GUARD_FLAGS}
-    again = replace(saved.run, parallelism=run.parallelism, **lifted)
-    check_exposure(again)
-    return Order(
-        specs=specs,
+    again = replace(saved.run, **lifted)
+    options.check_exposure(again)
+    return ApplyRequest(
+        specs=approval.spec or made_from,
         name=saved.name,
         run=again,
-        intent=intent,
-        expect=word.expect_plan,
+        expect=approval.expect_plan,
         saved=document,
-        flags=saved.flags,
-        max_plan_age=word.max_plan_age,
+        saved_flags=saved.flags,
+        max_plan_age=approval.max_plan_age,
         file=path,
     )
 
 
-TOLD = 50
-"""How many differences to a saved plan are told one by one."""
-NO_PLAN = "0" * 64
-"""The id of a plan that there is none of: the id of an empty plan would look like one."""
-BROKE_OFF = "the run broke off before its outcome was known: a new plan tells"
-
-
 @dataclass(slots=True)
-class Applying:
-    """One apply. `ask`: whether a person has to say yes. `planner` makes a plan that needs no word."""
+class ApplyRun:
+    """One apply, with a report in every case.
 
-    order: Order
+    Args:
+        request: What to apply.
+        common: The common options.
+        output_format: The format of the report on stdout.
+        out: The file for the report.
+        ask: Whether a person must confirm the plan.
+        planner: Makes a plan that needs no approval, such as the one of an event.
+        metrics: The file for metrics.
+    """
+
+    request: ApplyRequest
     common: CommonOptions
     output_format: str
     out: Path | None
     ask: bool
     planner: Callable[[Runner], Plan] | None = None
     metrics: Path | None = None
-    plan: Plan | None = None
-    writing: bool = False
-    published: bool = False
+    _plan: Plan | None = None
+    _writing: bool = False
+    _reported: bool = False
 
-    def run(self) -> int:
-        """Applies; returns the exit code. Raises what stopped it, after the report is out."""
+    def execute(self) -> int:
+        """Apply and return the exit code; raise what stopped the run, after the report is written."""
         try:
-            return self._run()
+            return self._execute()
         except (Exception, KeyboardInterrupt) as error:
-            if not self.published:
-                self._publish(self._fatal(error), exit_code_of(error), told=self.output_format != "text")
+            if not self._reported:
+                code = terminal.exit_code_of(error)
+                self._report(self._stopped(error), code, show=self.output_format != "text")
             raise
 
-    def _run(self) -> int:
-        order = self.order
-        specs = command_run.load_specs(order.specs, order.name)
-        with command_run.start_runner(specs, order.run, self.common) as work:
-            if order.saved is not None:
-                self._check_saved(work)
-            plan = work.plan() if self.planner is None else self.planner(work)
-            if order.saved is None:
+    def _execute(self) -> int:
+        request = self.request
+        specs = command_run.load_specs(request.specs, request.name)
+        with command_run.start_runner(specs, request.run, self.common) as runner:
+            if request.saved is not None:
+                self._check_saved(request.saved, runner)
+            plan = runner.plan() if self.planner is None else self.planner(runner)
+            if request.saved is None:
                 command_run.check_narrowing(plan)
-            self.plan = plan
-            if not self._approved(plan, work):
+            self._plan = plan
+            if not self._approved(plan, runner):
                 return self._declined(plan)
-            with work.stop.finish_gently():
-                if work.stop.is_set():
+            # From here on a signal must not interrupt: each change in flight is finished and reported.
+            with runner.stop.finish_gently():
+                if runner.stop.is_set():
                     raise KeyboardInterrupt
-                self.writing = True
-                report = work.carry_out(plan)
-                self._publish(report, report.exit_code)
+                self._writing = True
+                report = runner.carry_out(plan)
+                self._report(report, report.exit_code)
         return report.exit_code
 
-    def _check_saved(self, work: Runner) -> None:
-        """What can be refused without a look at AWS."""
-        saved = self.order.saved
-        assert saved is not None, "asked for a saved plan only"
-        if self.order.expect is not None and not approve.matches(saved["plan_id"], self.order.expect):
+    def _check_saved(self, saved: PlanDocument, runner: Runner) -> None:
+        """Raise PlanRefused for what can be refused without a call to AWS."""
+        expect = self.request.expect
+        if expect is not None and not approve.matches(saved["plan_id"], expect):
             raise PlanRefused(
-                f"the saved plan is {saved['plan_id'][:12]}, not the expected {self.order.expect}",
+                f"the saved plan is {saved['plan_id'][:12]}, not the expected {expect}",
                 "take the file of the plan that was approved, or have this one approved",
             )
-        approve.check_age(saved.get("created"), work.now(), self.order.max_plan_age, self._plan_again)
+        most = self.request.max_plan_age
+        approve.check_age(saved.get("created"), runner.clock.now(), most, self._commands_again)
 
-    def _plan_again(self, days: int | None) -> str:
+    def _commands_again(self, days: int | None) -> str:
         """Return the commands that make and apply a new plan, or with `days` the one that applies this."""
-        order = self.order
-        again = order.command_line(self.common)
-        missing = tuple(word for flag in order.missing for word in flag.split())
-        again = replace(again, lifts=(*again.lifts, *missing))
+        request = self.request
+        line = request.command_line(self.common)
+        missing = tuple(word for flag in request.missing_flags for word in flag.split())
+        line = replace(line, lifts=(*line.lifts, *missing))
         if days is not None:
-            return f"`{again.apply_saved(order.file, '--max-plan-age', str(days))}`"
-        return f"`{again.plan('--out', order.file)}`, then `{again.apply_saved(order.file)}`"
+            return f"`{line.apply_saved(request.file, '--max-plan-age', str(days))}`"
+        return f"`{line.plan('--out', request.file)}`, then `{line.apply_saved(request.file)}`"
 
-    def _approved(self, plan: Plan, work: Runner) -> bool:
-        """Whether the plan may be applied; raises PlanRefused when it is not the approved one."""
+    def _approved(self, plan: Plan, runner: Runner) -> bool:
+        """Whether the plan may be applied; raise PlanRefused when it is not the approved one."""
+        expect = self.request.expect
         if self.planner is not None:
             return True
-        if self.order.saved is not None:
-            self._compare(plan, work)
+        if self.request.saved is not None:
+            self._compare(self.request.saved, plan, runner)
             return True
-        if self.order.expect is not None:
-            if not approve.names(plan, self.order.expect):
-                self._show(plan, work)
-                raise PlanRefused(
-                    f"the plan is {plan.plan_id[:12]} now, not the expected {self.order.expect}",
-                    "look at the new plan above, and approve that one",
-                )
-            return True
+        if expect is not None:
+            if approve.names(plan, expect):
+                return True
+            self._show(plan, runner)
+            raise PlanRefused(
+                f"the plan is now {plan.plan_id[:12]}, not the expected {expect}",
+                "read the new plan above, and approve that one",
+            )
         if not self.common.quiet or self.ask:
-            self._show(plan, work)
-        to_apply = sum(change.fate is Fate.APPLY for change in plan.changes)
-        if not self.ask or not to_apply:
+            self._show(plan, runner)
+        count = sum(change.fate is Fate.APPLY for change in plan.changes)
+        if not self.ask or not count:
             return True
-        these = "this 1 change" if to_apply == 1 else f"these {to_apply:,} changes"
-        return terminal.confirm(f"Apply {these}? [y/N] ")
+        these = "this" if count == 1 else "these"
+        return terminal.confirm(f"Apply {these} {counted(count, 'change')}? [y/N] ")
 
-    def _compare(self, plan: Plan, work: Runner) -> None:
-        assert self.order.saved is not None, "asked for a saved plan only"
-        verdict = approve.compare(self.order.saved, plan)
+    def _compare(self, saved: PlanDocument, plan: Plan, runner: Runner) -> None:
+        from ssm_reconcile.renderers.escaping import escape
+
+        comparison = approve.compare(saved, plan)
         if not self.common.quiet:
-            if verdict.done:
-                terminal.log(f"Done since the plan was made: {len(verdict.done):,}.")
-            for item in verdict.dropped[:TOLD]:
-                terminal.log(f"Not planned any more: {_visible(str(item))}.")
-        if verdict.approved:
+            if comparison.done:
+                terminal.log(f"Done since the plan was made: {len(comparison.done):,}.")
+            for item in comparison.dropped[:DIFFERENCES_SHOWN]:
+                terminal.log(f"No longer planned: {escape(str(item))}.")
+        if comparison.approved:
             return
-        self._show(plan, work)
-        for _, line in verdict.unapproved[:TOLD]:
-            terminal.log(_visible(line))
-        if len(verdict.unapproved) > TOLD:
-            terminal.log(f"... and {len(verdict.unapproved) - TOLD:,} more")
-        raise _Changed(verdict, self._give_again())
+        self._show(plan, runner)
+        for line in cut([line for _, line in comparison.unapproved], DIFFERENCES_SHOWN):
+            terminal.log(escape(line))
+        raise _PlanChanged(comparison, self._flags_again())
 
-    def _give_again(self) -> str:
-        """Return what to run where a flag that the saved plan was made with was not given; else nothing."""
-        missing = self.order.missing
+    def _flags_again(self) -> str:
+        """Return the command with the flags of the saved plan that are missing; empty without any."""
+        missing = self.request.missing_flags
         if not missing:
             return ""
         words = [word for flag in missing for word in flag.split()]
-        again = self.order.command_line(self.common).apply_saved(self.order.file, *words)
-        return f"give {' '.join(missing)} again, since a saved plan lifts no guard by itself: `{again}`"
+        again = self.request.command_line(self.common).apply_saved(self.request.file, *words)
+        return f"give {' '.join(missing)} again, since a saved plan lifts no guard: `{again}`"
 
-    def _show(self, plan: Plan, work: Runner) -> None:
-        """The plan on stderr: stdout is for the report."""
-        order = self.order
-        document = command_run.saved_document(plan, order.run, order.intent, order.specs, work.now())
-        again = "" if order.missing else order.command_line(self.common).apply()
+    def _show(self, plan: Plan, runner: Runner) -> None:
+        """Write the plan to stderr: stdout is for the report."""
+        request = self.request
+        document = command_run.saved_document(
+            plan, request.run, request.name, request.specs, runner.clock.now()
+        )
+        again = "" if request.missing_flags else request.command_line(self.common).apply()
         color = terminal.use_color(sys.stderr, self.common.color)
-        terminal.log(show.plan_as("text", document, color=color, apply_command=again))
-        command_run.note_standard_input(order.specs, self.common)
+        terminal.log(render_plan("text", document, color=color, apply_command=again))
+        command_run.note_standard_input(request.specs, self.common)
 
     @property
     def _approval(self) -> str:
-        """What the apply went by: `event`, `saved-plan`, `expect-plan`, `answer` or `yes`."""
+        """How the plan was approved: `event`, `saved-plan`, `expect-plan`, `answer` or `yes`."""
         if self.planner is not None:
             return "event"
-        if self.order.saved is not None:
+        if self.request.saved is not None:
             return "saved-plan"
-        if self.order.expect is not None:
+        if self.request.expect is not None:
             return "expect-plan"
         return "answer" if self.ask else "yes"
 
     def _declined(self, plan: Plan) -> int:
         terminal.log("Nothing was changed.")
-        said = Finding(Severity.NOTICE, "declined", "the question whether to apply was not answered with yes")
-        report = Report(plan, _outcomes(plan, broke_off=False), findings=(said,))
-        self._publish(report, 0, told=self.output_format != "text")
+        message = "the question whether to apply was not answered with yes"
+        report = Report(
+            plan,
+            _unknown_outcomes(plan, writing=False),
+            findings=(Finding(Severity.NOTICE, "declined", message),),
+        )
+        self._report(report, 0, show=self.output_format != "text")
         return 0
 
-    def _fatal(self, error: BaseException) -> Report:
-        """A complete report of a run that was cut short by an exception."""
-        run = self.order.run
+    def _stopped(self, error: BaseException) -> Report:
+        """Return a complete report of a run that an exception stopped."""
+        run = self.request.run
         mode = Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL
-        plan = self.plan or Plan((), mode, Narrowing(run.targets, run.only))
-        interrupted = isinstance(error, KeyboardInterrupt | Interrupted)
-        outcomes = _outcomes(plan, broke_off=self.writing)
-        found = _findings(error, when="while it wrote" if self.writing else "before anything was written")
-        return Report(plan, outcomes, findings=tuple(found), interrupted=interrupted)
+        plan = self._plan or Plan((), mode, Narrowing(run.targets, run.only))
+        return Report(
+            plan,
+            _unknown_outcomes(plan, writing=self._writing),
+            findings=tuple(_findings(error, writing=self._writing)),
+            interrupted=isinstance(error, KeyboardInterrupt | Interrupted),
+        )
 
-    def _publish(self, report: Report, code: int, *, told: bool = True) -> None:
-        """The report, saved first and then shown, each once."""
+    def _report(self, report: Report, code: int, *, show: bool = True) -> None:
+        """Save the report, then write it to stdout; each once."""
         now = command_run.now()
         document = report_document(report, tool_version=__version__, created=now)
         document |= {"exit_code": code, "approval": self._approval}
-        if self.plan is None:
-            document |= {"plan_id": NO_PLAN, "complete": False}  # nothing was planned from anything
+        if self._plan is None:
+            document |= {"plan_id": NO_PLAN, "complete": False}
         document = printable_tree(document)
-        self.published = True
+        # Set before the first write: if saving fails, `execute` must not write a second report.
+        self._reported = True
         try:
             if self.out is not None:
                 terminal.save(self.out, dumps(document))
                 command_run.note_saved(self.out, "report", self.common)
-            if self.metrics is not None and self.plan is not None:
+            if self.metrics is not None and self._plan is not None:
                 command_run.save_metrics(self.metrics, report, now)
         finally:
-            if told:
+            if show:
                 color = terminal.use_color(sys.stdout, self.common.color)
-                terminal.write(show.report_as(self.output_format, document, color=color))
+                terminal.write(render_report(self.output_format, document, color=color))
 
 
-class _Changed(PlanRefused):
-    """The plan has changes that the saved one had not."""
+class _PlanChanged(PlanRefused):
+    """The plan has changes that the saved plan does not have."""
 
-    def __init__(self, verdict: approve.Comparison, remedy: str) -> None:
-        count = len(verdict.unapproved)
-        remedy = remedy or "look at the new plan above, and have it approved"
-        changes = "1 change" if count == 1 else f"{count:,} changes"
-        super().__init__(f"the saved plan does not cover {changes} of the plan now", remedy)
-        self.verdict = verdict
+    def __init__(self, comparison: approve.Comparison, remedy: str) -> None:
+        changes = counted(len(comparison.unapproved), "change")
+        super().__init__(
+            f"the saved plan does not cover {changes} of the current plan",
+            remedy or "read the new plan above, and have it approved",
+        )
+        self.comparison = comparison
 
 
-def _outcomes(plan: Plan, *, broke_off: bool) -> tuple[Outcome, ...]:
-    """Outcomes of a plan that nothing is known of but whether writing had begun."""
+def _unknown_outcomes(plan: Plan, *, writing: bool) -> tuple[Outcome, ...]:
+    """Return outcomes of a plan of which is only known whether writing had begun."""
     return tuple(
         Outcome(change, Result.WITHHELD)
         if change.fate is Fate.WITHHELD
-        else Outcome(change, Result.FAILED, BROKE_OFF)
-        if broke_off
+        else Outcome(change, Result.FAILED, INTERRUPTED_CHANGE)
+        if writing
         else Outcome(change, Result.NOT_ATTEMPTED)
         for change in plan.changes
     )
 
 
 _CODES: tuple[tuple[type[BaseException], str], ...] = (
-    (_Changed, "plan-changed"),
+    (_PlanChanged, "plan-changed"),
     (PlanRefused, "plan-refused"),
     (NothingPlanned, "nothing-planned"),
     (PlaceError, "wrong-place"),
@@ -429,26 +461,22 @@ _CODES: tuple[tuple[type[BaseException], str], ...] = (
     (ReconcileError, "error"),
     (BaseException, "unexpected"),
 )
+"""The code of the finding for each kind of exception; the first that fits."""
 
 
-def _findings(error: BaseException, when: str) -> list[Finding]:
-    """What stopped a run, as findings."""
+def _findings(error: BaseException, *, writing: bool) -> list[Finding]:
+    """Return what stopped a run, as findings."""
     code = next(code for kind, code in _CODES if isinstance(error, kind))
     if code == "interrupted":
+        when = "while it wrote" if writing else "before anything was written"
         return [Finding(Severity.ERROR, code, f"interrupted {when}")]
-    message, remedy = error_summary(error)
+    message, remedy = terminal.error_summary(error)
     found = [Finding(Severity.ERROR, code, f"{message}: {remedy}" if remedy else message)]
     if isinstance(error, SpecError):
         found += error.findings
-    if isinstance(error, _Changed):
+    if isinstance(error, _PlanChanged):
         found += [
             Finding(Severity.ERROR, code, line, about=(Address(item.target, item.name),))
-            for item, line in error.verdict.unapproved[:TOLD]
+            for item, line in error.comparison.unapproved[:DIFFERENCES_SHOWN]
         ]
     return found
-
-
-def _visible(text: str) -> str:
-    from ssm_reconcile.renderers.escaping import escape
-
-    return escape(text)

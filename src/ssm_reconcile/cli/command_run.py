@@ -1,4 +1,4 @@
-"""Options -> specs, opened places and a plan: what `plan` and `apply` have in common."""
+"""Options and specs -> a runner that opens places, plans and applies, for commands that call AWS."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import CALL_RATES, show_progress
 from ssm_reconcile.cli.signals import SignalStop
-from ssm_reconcile.cli.terminal import read_standard_input, write_findings
 from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
 from ssm_reconcile.system import SystemClock
@@ -23,15 +22,16 @@ if TYPE_CHECKING:
     from ssm_reconcile.load import Loaded
     from ssm_reconcile.places import Connect, Places
     from ssm_reconcile.plan import Plan
+    from ssm_reconcile.progress import ProgressListener
     from ssm_reconcile.report import Report
     from ssm_reconcile.spec import Replication, Run
 
 STDIN_LIMIT = 4_000_001
-"""Bytes that are read of standard input: more than the loader takes."""
+"""Bytes that are read of standard input: one more than the loader accepts."""
 
 
 def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
-    """What opens places for this run; the one seam at which tests put another world."""
+    """Return the function that opens places; tests replace it to use a simulated AWS."""
     from ssm_reconcile.stores.ssm import Aws
 
     aws = Aws(
@@ -45,36 +45,28 @@ def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
 
 
 def load_specs(paths: Sequence[str], name: str | None) -> tuple[Replication, ...]:
-    """The replications of some files; warnings go to stderr. Raises SpecError and UsageError."""
+    """Return the replications of some files; write warnings to stderr.
+
+    Raises:
+        SpecError: A file cannot be used.
+        UsageError: No replication has the name `name`.
+    """
     loaded = load_all(paths, name)
-    write_findings(loaded.findings)
+    terminal.write_findings(loaded.findings)
     return loaded.replications
 
 
 def load_all(paths: Sequence[str], name: str | None) -> Loaded:
-    """Return what some files hold. Raises SpecError, and UsageError for an unknown `--name`."""
+    """Return replications and findings of some files, as `load_specs` does; write nothing."""
     from ssm_reconcile.load import load
 
-    asked_of = tuple(paths) or (DEFAULT_SPEC,)
-    return load(asked_of, stdin=_standard_input() if "-" in asked_of else None, name=name)
-
-
-def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:
-    """Report that the printed commands read the spec from standard input again."""
-    if "-" in specs and not common.quiet:
-        terminal.log(
-            "Note: the printed commands read the spec from standard input again: pipe the same spec into"
-            " them, or save it to a file and name that file in place of `-`."
-        )
-
-
-def _standard_input() -> str:
-    """The spec on stdin, so much of it that its loader can tell that it is too long."""
-    return read_standard_input(STDIN_LIMIT)
+    files = tuple(paths) or (DEFAULT_SPEC,)
+    stdin = terminal.read_standard_input(STDIN_LIMIT) if "-" in files else None
+    return load(files, stdin=stdin, name=name)
 
 
 def load_base(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:
-    """The spec as it was before, without its warnings; a finding where it cannot be used."""
+    """Return the replications of a former spec, a finding where it cannot be used, None without paths."""
     from ssm_reconcile.load import load
 
     if not paths:
@@ -87,14 +79,23 @@ def load_base(paths: Sequence[str], name: str | None) -> tuple[Replication, ...]
 
 
 def not_compared(failure: ReconcileError) -> Finding:
-    """That a plan says nothing of what was pending before."""
-    message = f"not compared with the spec before, all changes are shown as new: {failure.message}"
+    """Return the finding of a plan that could not be compared with the former spec."""
+    message = f"not compared with the former spec, all changes are shown as new: {failure.message}"
     return Finding(Severity.WARNING, "not-compared", message)
+
+
+def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:
+    """Report that the printed commands read the spec from standard input again."""
+    if "-" in specs and not common.quiet:
+        terminal.log(
+            "Note: the printed commands read the spec from standard input again: pipe the same spec into"
+            " them, or save it to a file and name that file in place of `-`."
+        )
 
 
 @dataclass(slots=True)
 class Runner:
-    """One run: its specs and what it runs with."""
+    """One run of a command: specs and options, the stop signal, the clock, and the places once opened."""
 
     specs: tuple[Replication, ...]
     run: Run
@@ -103,44 +104,59 @@ class Runner:
     clock: Clock
     places: Places | None = None
 
-    def plan(self, base: Sequence[Replication] | Finding | None = None) -> Plan:
-        """Opens the places and plans; a signal ends it at once. `base`: the spec as it was before.
+    @property
+    def connect(self) -> Connect:
+        """The function that opens a place."""
+        return connect_factory(self.common, self.clock)
 
-        A base that cannot be planned is no reason to plan nothing: the plan says so and compares nothing.
+    @contextmanager
+    def reading(self) -> Iterator[ProgressListener]:
+        """Show progress; a signal stops the worker that reports next."""
+        with show_progress(self.common) as listener:
+            yield self.stop.interrupting(listener)
+
+    def open_places(self) -> Places:
+        """Open the places of all specs; raise as `places.open_places` does."""
+        from ssm_reconcile.places import open_places
+
+        self.places = open_places(self.specs, self.connect, self.run)
+        return self.places
+
+    def plan(self, base: Sequence[Replication] | Finding | None = None) -> Plan:
+        """Open the places and return the plan; a signal interrupts it.
+
+        Args:
+            base: The former spec, to mark the changes that it would make as well. A former spec that cannot
+                be planned does not prevent the plan: the plan then has a finding and compares nothing.
         """
         from ssm_reconcile import reconcile
-        from ssm_reconcile.places import open_more, open_places
+        from ssm_reconcile.places import open_more
         from ssm_reconcile.session import Session
 
-        with show_progress(self.common) as watch:
-            connect = connect_factory(self.common, self.clock)
-            self.places = open_places(self.specs, connect, self.run)
-            session = Session(self.places, self.run, self.clock, self.stop.interrupting(watch))
-            if base is None or isinstance(base, Finding):
-                plan = reconcile.make_plan(self.specs, session)
-                return plan if base is None else replace(plan, findings=(*plan.findings, base))
-            try:
-                wider = replace(session, places=open_more(self.places, base, connect))
-                return reconcile.make_plan(self.specs, wider, base=base)
-            except Interrupted:
-                raise
-            except ReconcileError as failure:
-                plan = reconcile.make_plan(self.specs, session)
-                return replace(plan, findings=(*plan.findings, not_compared(failure)))
+        with self.reading() as progress:
+            places = self.open_places()
+            session = Session(places, self.run, self.clock, progress)
+            if base is not None and not isinstance(base, Finding):
+                try:
+                    wider = replace(session, places=open_more(places, base, self.connect))
+                    return reconcile.make_plan(self.specs, wider, base=base)
+                except Interrupted:
+                    raise
+                except ReconcileError as failure:
+                    base = not_compared(failure)
+            plan = reconcile.make_plan(self.specs, session)
+            return plan if base is None else replace(plan, findings=(*plan.findings, base))
 
     def carry_out(self, plan: Plan) -> Report:
-        """Applies a plan that `plan` made. To be called while `stop.finishing` lasts."""
+        """Apply a plan that `plan` returned; call it inside of `stop.finish_gently`."""
         from ssm_reconcile import reconcile
         from ssm_reconcile.session import Session
 
         assert self.places is not None, "plan comes before carry_out"
-        with show_progress(self.common) as watch:
-            session = Session(self.places, self.run, self.clock, watch)
+        # Not `reading`: a signal must not interrupt a worker that writes. It sees `stop` between two changes.
+        with show_progress(self.common) as progress:
+            session = Session(self.places, self.run, self.clock, progress)
             return reconcile.carry_out(plan, self.specs, session, self.stop)
-
-    def now(self) -> datetime:
-        """The time of day."""
-        return self.clock.now()
 
 
 def now() -> datetime:
@@ -150,13 +166,13 @@ def now() -> datetime:
 
 @contextmanager
 def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions) -> Iterator[Runner]:
-    """A run that signals can stop."""
+    """Yield a runner that signals can stop; `--parallelism` applies to its run."""
     with SignalStop() as stop:
-        yield Runner(specs, run, common, stop, SystemClock(stop))
+        yield Runner(specs, replace(run, parallelism=common.parallelism), common, stop, SystemClock(stop))
 
 
 def check_narrowing(plan: Plan) -> None:
-    """Raise UsageError when no pattern of `--only` matches anything, as far as every place was listed."""
+    """Raise UsageError when no pattern of `--only` matches a parameter and every place was listed."""
     from ssm_reconcile.plan_findings import UNMATCHED
 
     unmatched = plan.narrowing.unmatched
@@ -165,9 +181,17 @@ def check_narrowing(plan: Plan) -> None:
 
 
 def saved_document(
-    plan: Plan, run: Run, intent: Intent, paths: Sequence[str], created: datetime
+    plan: Plan, run: Run, name: str | None, paths: Sequence[str], created: datetime
 ) -> PlanDocument:
-    """The document of a plan that is shown and saved, with what a later `apply` needs."""
+    """Return the document of a plan as it is shown and saved, with what a later `apply` needs.
+
+    Args:
+        plan: The plan.
+        run: The plan options.
+        name: The value of `--name`.
+        paths: The spec files as they were given; empty for the default file.
+        created: The time of the plan, with a time zone.
+    """
     from ssm_reconcile import __version__
     from ssm_reconcile.documents.encode import saved_plan_document
     from ssm_reconcile.encoding import printable_tree
@@ -177,22 +201,22 @@ def saved_document(
         tool_version=__version__,
         created=created,
         run=run,
-        name=intent.name,
+        name=name,
         spec_files=paths or (DEFAULT_SPEC,),
     )
-    return printable_tree(document)  # half a character could not be saved and read back
+    return printable_tree(document)  # a lone surrogate could not be saved as UTF-8
 
 
-def save_metrics(path: Path, told: Plan | Report, now: datetime) -> None:
-    """Writes how each target is doing, as Prometheus reads it, as a whole or not at all."""
+def save_metrics(path: Path, result: Plan | Report, now: datetime) -> None:
+    """Write the state of each target to a file in the text format of Prometheus, whole or not at all."""
     from ssm_reconcile import status
     from ssm_reconcile.report import Report
 
-    every = status.report_statuses(told) if isinstance(told, Report) else status.plan_statuses(told)
+    every = status.report_statuses(result) if isinstance(result, Report) else status.plan_statuses(result)
     terminal.save(path, status.metrics(every, now))
 
 
 def note_saved(path: Path, what: str, common: CommonOptions) -> None:
-    """Says where a file is now."""
+    """Report the path of a file that was written."""
     if not common.quiet:
         terminal.log(f"Saved the {what} to {path}.")

@@ -55,7 +55,7 @@ Exit codes, the first that fits:
     help="Include replicas whose record has no id, although the spec has one.",
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@options.text_or_json_option
+@options.format_option("text", "json")
 @options.aws_options
 def command(
     *,

@@ -11,7 +11,6 @@ import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
-from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
 
@@ -47,15 +46,15 @@ Exit codes:
 @click.command("doctor", help=HELP, epilog=EPILOG)
 @options.spec_argument
 @options.name_option
-@click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
-@click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
-@options.text_or_json_option
+@options.target_option
+@options.no_decrypt_option
+@options.format_option("text", "json")
 @options.aws_options
 def command(
     *,
     specs: tuple[str, ...],
     name: str | None,
-    target: tuple[str, ...],
+    targets: tuple[str, ...],
     no_decrypt: bool,
     output_format: str,
     common: CommonOptions,
@@ -63,13 +62,12 @@ def command(
     """Run the checks and return the exit code."""
     from ssm_reconcile import doctor
 
-    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
+    run = Run(targets=targets, no_decrypt=no_decrypt)
     loaded = command_run.load_all(specs, name)
-    with command_run.start_runner(loaded.replications, run, common) as work, show_progress(common) as watch:
-        connect, interrupting = command_run.connect_factory(common, work.clock), work.stop.interrupting(watch)
+    with command_run.start_runner(loaded.replications, run, common) as runner, runner.reading() as progress:
         again = CommandLine(specs, name, access=common.access)
         found = doctor.diagnose(
-            loaded.replications, connect, run, work.clock, interrupting, loaded.findings, again
+            loaded.replications, runner.connect, run, runner.clock, progress, loaded.findings, again
         )
     terminal.write(json.dumps(document(found), indent=2) if output_format == "json" else text(found))
     command_run.note_standard_input(specs, common)

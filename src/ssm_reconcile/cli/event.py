@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import CommonOptions, Intent
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import Finding, Severity, UsageError
+from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
     from ssm_reconcile.by_name import NamePlan
@@ -59,7 +60,7 @@ PAUSE = 2.0
     help="The spec, replication.yaml if none is given (repeat for more).",
 )  # fmt: skip
 @options.plan_options
-@options.format_option
+@options.format_option()
 @options.out_option("the report")
 @options.aws_options
 def command(
@@ -68,10 +69,11 @@ def command(
     output_format: str,
     out: Path | None,
     common: CommonOptions,
-    intent: Intent,
+    run: Run,
+    name: str | None,
 ) -> int:
     """Reconcile the names of the event, or everything; return the exit code."""
-    from ssm_reconcile.cli.apply import Applying, Order
+    from ssm_reconcile.cli.apply import ApplyRequest, ApplyRun
     from ssm_reconcile.cli.terminal import read_text
     from ssm_reconcile.event import event_reader, events
 
@@ -87,26 +89,21 @@ def command(
         )
     if out is not None:
         terminal.check_writable(out)
-    order = Order(specs, intent.name, intent.run(common.parallelism), intent)
+    request = ApplyRequest(specs, name, run)
     is_full_run = any(isinstance(one, events.FullRun) for one in contents)
     planner = command_run.Runner.plan if is_full_run else partial(plan_messages, messages)
-    return Applying(order, common, output_format, out, ask=False, planner=planner).run()
+    return ApplyRun(request, common, output_format, out, ask=False, planner=planner).execute()
 
 
 def plan_messages(messages: Sequence[Message], runner: Runner) -> Plan:
     """Return the plan for the names of an event, with a finding for each name that is not in it."""
     from ssm_reconcile.by_name import NamePlanner
-    from ssm_reconcile.cli.progress import show_progress
     from ssm_reconcile.event.requests import merge_requests, source_places, stale_names
-    from ssm_reconcile.places import open_places
 
-    with show_progress(runner.common) as progress:
-        connect = command_run.connect_factory(runner.common, runner.clock)
-        runner.places = open_places(runner.specs, connect, runner.run)
-        planner = NamePlanner(
-            runner.specs, runner.places, runner.run, runner.clock, runner.stop.interrupting(progress)
-        )
-        batch = merge_requests(messages, runner.specs, source_places(runner.specs, runner.places))
+    with runner.reading() as progress:
+        places = runner.open_places()
+        planner = NamePlanner(runner.specs, places, runner.run, runner.clock, progress)
+        batch = merge_requests(messages, runner.specs, source_places(runner.specs, places))
         names = {name: request.specs for name, request in batch.requests.items()}
 
         def attempt() -> tuple[NamePlan, dict[str, str]]:

@@ -54,17 +54,17 @@ _NO_LIMIT = 10**9
 @click.argument("parameter", metavar="NAME")
 @options.spec_option
 @options.name_option
-@click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more).")
-@click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt.")
+@options.target_option
+@options.no_decrypt_option
 @click.option("--quick", is_flag=True, help="Read that name only: guards that count are not reported.")
-@options.text_or_json_option
+@options.format_option("text", "json")
 @options.aws_options
 def command(
     *,
     parameter: str,
     specs: tuple[str, ...],
     name: str | None,
-    target: tuple[str, ...],
+    targets: tuple[str, ...],
     no_decrypt: bool,
     quick: bool,
     output_format: str,
@@ -73,17 +73,16 @@ def command(
     """Explain one parameter; return the exit code."""
     from ssm_reconcile.explain import explanation_document, explanation_text
     from ssm_reconcile.load.patterns import impossible_name
-    from ssm_reconcile.places import narrowed, open_places
+    from ssm_reconcile.places import narrowed
 
     fault = impossible_name(parameter)
     if fault is not None:
         raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
-    run = Run(targets=target, no_decrypt=no_decrypt, parallelism=common.parallelism)
+    run = Run(targets=targets, no_decrypt=no_decrypt)
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
-        places = open_places(loaded, command_run.connect_factory(common, runner.clock), run)
-        mode = ("--no-decrypt",) if no_decrypt else ()
-        line = CommandLine(specs, name, target, mode=mode, access=common.access)
+        places = runner.open_places()
+        line = options.command_line(specs, name, run, common)
         explanations: list[Explanation] = []
         for spec in narrowed(loaded, run):
             line = replace(line, name=spec.name if len(loaded) > 1 else name)

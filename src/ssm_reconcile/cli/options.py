@@ -1,9 +1,9 @@
-"""The options that several commands share, each with its help; packed into one value a command.
+"""The options that several commands share, each with its help, and the values that they become.
 
-talk       -q --debug --color                                 every command
-aws        talk, -v --profile --endpoint-url --parallelism --no-progress
-planning   what to plan: narrowing, modes, what lifts a guard -> `Intent`
-approval   on whose word to apply -> `Word`
+basic_options     -q --debug --color, for every command               -> `common: CommonOptions`
+aws_options       basic_options, -v --profile --endpoint-url ...      -> `common: CommonOptions`
+plan_options      what to plan, and which guards to lift              -> `run: spec.Run`, `name`
+approval_options  which plan may be applied                           -> `approval: Approval`
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from ssm_reconcile.spec import AdoptMode, Run
 Command: TypeAlias = Callable[..., Any]
 DEFAULT_SPEC = "replication.yaml"
 FORMATS = ("text", "json", "markdown", "html")
+_MODE = ("verify_values", "no_decrypt", "adopt")
+"""Fields of a Run that say which values are read and what is adopted: no selection, and no lifted guard."""
+_NOT_LIFTS = {"targets", "only", "parallelism", *_MODE}
 
 
 @dataclass(frozen=True, slots=True)
 class CommonOptions:
-    """How to run, not what to do: access, loudness, colour."""
+    """Access to AWS, verbosity and colour; the same for every plan."""
 
     verbose: int = 0
     quiet: bool = False
@@ -41,14 +44,14 @@ class CommonOptions:
 
     @property
     def access(self) -> tuple[str, ...]:
-        """The words that say how AWS is reached."""
+        """The command line arguments that say how AWS is reached."""
         given = (("--profile", self.profile), ("--endpoint-url", self.endpoint_url))
         return tuple(word for flag, value in given if value is not None for word in (flag, value))
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """On whose word to apply. `spec`: what a saved plan was made from."""
+class Approval:
+    """The plan that may be applied. `spec`: the spec that a saved plan was made from."""
 
     spec: tuple[str, ...] = ()
     expect_plan: str | None = None
@@ -56,70 +59,51 @@ class Word:
     max_plan_age: float = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What to plan, as the command line says it. `name`: only that document of the spec."""
+def command_line(
+    specs: Sequence[str], name: str | None, run: Run, common: CommonOptions | None = None
+) -> CommandLine:
+    """Return the arguments that another command needs to work on the same plan.
 
-    name: str | None = None
-    target: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    verify_values: bool = False
-    no_decrypt: bool = False
-    adopt: str | None = None
-    overwrite_outside: bool = False
-    allow_replace: bool = False
-    allow_empty_source: bool = False
-    allow_reversed: bool = False
-    allow_exposure: bool = False
-    max_deletes: int | None = None
-    max_change_percent: int | None = None
-
-    def run(self, parallelism: int) -> Run:
-        """The same for the steps; raises UsageError where two flags exclude each other."""
-        if self.verify_values and self.no_decrypt:
-            raise click.UsageError(
-                "--verify-values reads every value and --no-decrypt none: give one of them."
-            )
-        check_patterns("--only", self.only)
-        return Run(
-            verify_values=self.verify_values,
-            no_decrypt=self.no_decrypt,
-            targets=tuple(dict.fromkeys(self.target)),
-            only=tuple(dict.fromkeys(self.only)),
-            adopt=None if self.adopt is None else AdoptMode(self.adopt),
-            overwrite_outside=self.overwrite_outside,
-            allow_replace=self.allow_replace,
-            allow_empty_source=self.allow_empty_source,
-            allow_reversed=self.allow_reversed,
-            allow_exposure=self.allow_exposure,
-            max_deletes=self.max_deletes,
-            max_change_percent=self.max_change_percent,
-            parallelism=parallelism,
-        )
-
-    def command_line(self, specs: Sequence[str], common: CommonOptions | None = None) -> CommandLine:
-        """Return what other commands have to repeat to be about the same."""
-        words = {field.name: self._words(field.name) for field in fields(self)}
-        others = [name for name in words if name not in {"name", "target", "only", *_MODE}]
-        return CommandLine(
-            specs=tuple(specs),
-            name=self.name,
-            targets=self.target,
-            only=self.only,
-            mode=tuple(word for name in _MODE for word in words[name]),
-            lifts=tuple(word for name in others for word in words[name]),
-            access=() if common is None else common.access,
-        )
-
-    def _words(self, name: str) -> list[str]:
-        value, flag = getattr(self, name), "--" + name.replace("_", "-")
-        if value is None or value is False:
-            return []
-        return [flag] if value is True else [flag, str(value)]  # 0 is a number that was given
+    Args:
+        specs: The spec files as they were given; empty for the default file.
+        name: The value of `--name`.
+        run: The plan options.
+        common: Access to AWS; None: leave it out.
+    """
+    lifts = [field.name for field in fields(run) if field.name not in _NOT_LIFTS]
+    return CommandLine(
+        specs=tuple(specs),
+        name=name,
+        targets=run.targets,
+        only=run.only,
+        mode=tuple(word for field in _MODE for word in _arguments(field, run)),
+        lifts=tuple(word for field in lifts for word in _arguments(field, run)),
+        access=() if common is None else common.access,
+    )
 
 
-_MODE = ("verify_values", "no_decrypt", "adopt")
-"""Fields of an intent that say how much is read and adopted: neither narrowing nor the lift of a guard."""
+def _arguments(field: str, run: Run) -> list[str]:
+    value, flag = getattr(run, field), "--" + field.replace("_", "-")
+    if value is None or value is False:  # 0 is a number that was given
+        return []
+    return [flag] if value is True else [flag, str(value)]
+
+
+def _run_of(given: dict[str, Any]) -> Run:
+    """Take the plan options out of the arguments of a command; raise UsageError for a contradiction."""
+    mine = {field.name: given.pop(field.name) for field in fields(Run) if field.name in given}
+    run = Run(
+        **{
+            **mine,
+            "targets": tuple(dict.fromkeys(mine["targets"])),
+            "only": tuple(dict.fromkeys(mine["only"])),
+            "adopt": None if mine["adopt"] is None else AdoptMode(mine["adopt"]),
+        }
+    )
+    if run.verify_values and run.no_decrypt:
+        raise click.UsageError("--verify-values reads every value and --no-decrypt none: give one of them.")
+    check_patterns("--only", run.only)
+    return run
 
 
 def check_patterns(flag: str, patterns: Iterable[str]) -> None:
@@ -132,77 +116,108 @@ def check_patterns(flag: str, patterns: Iterable[str]) -> None:
             raise click.UsageError(f"{flag} {shlex.quote(pattern)} {fault}.")
 
 
+def check_exposure(run: Run) -> None:
+    """Raise UsageError for `--allow-exposure` in a run that names no parameters."""
+    if run.allow_exposure and not run.only:
+        raise click.UsageError(
+            "--allow-exposure is for named parameters only: name them with --only GLOB in the same command."
+        )
+
+
 def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> bool:
     context.meta["debug"] = value
     return value
 
 
-_TALK = (
-    click.option("-q", "--quiet", is_flag=True, help="No progress on stderr, only warnings and errors."),
+target_option = click.option(
+    "--target", "targets", metavar="NAME", multiple=True, help="Only this target (repeat for more)."
+)
+name_option = click.option("--name", metavar="NAME", help="Only the replication with this name.")
+no_decrypt_option = click.option(
+    "--no-decrypt", is_flag=True, help="Read no SecureString; needs no kms:Decrypt."
+)
+spec_argument = click.argument("specs", nargs=-1, metavar="[SPEC]...", type=click.Path())
+"""Files or directories, `-` for standard input."""
+spec_option = click.option(
+    "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
+    help=f"The spec: a file or directory (repeat for more). Default: {DEFAULT_SPEC}.",
+)  # fmt: skip
+"""For commands whose argument is not a spec."""
+exposure_option = click.option(
+    "--allow-exposure", is_flag=True,
+    help="Turn SecureStrings of a target into plain text where the source is plain text. Only with --only.",
+)  # fmt: skip
+"""Not for events, which never lift that guard."""
+
+_BASIC = (
+    click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to stderr."),
     click.option(
         "--debug", is_flag=True, is_eager=True, callback=_remember_debug,
-        help="On an error, show where in the program it arose. Never shows a value.",
+        help="On an error, print a traceback of files, lines and error types; it contains no value.",
     ),
     click.option(
         "--color", type=click.Choice(COLOR_CHOICES), default="auto", show_default=True,
-        help="auto: on a terminal; NO_COLOR and FORCE_COLOR are honoured.",
+        help="auto: colour on a terminal. NO_COLOR and FORCE_COLOR are respected.",
     ),
 )  # fmt: skip
 _AWS = (
     click.option("--profile", metavar="NAME", help="Profile of the AWS configuration to use."),
     click.option(
         "--endpoint-url", metavar="URL",
-        help="Where to send all calls instead of AWS; AWS_ENDPOINT_URL and its kin are honoured too.",
+        help="Send all calls to this URL instead of AWS. AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>"
+        " are respected.",
     ),
     click.option(
         "--parallelism", metavar="N", type=click.IntRange(1, 64), default=8, show_default=True,
-        help="How many calls may be under way at a time.",
+        help="Maximum number of concurrent calls.",
     ),
-    click.option("--no-progress", is_flag=True, help="No progress bar; a line now and then instead."),
-    click.option("-v", "--verbose", count=True, help="Say more on stderr: each phase of each place."),
+    click.option("--no-progress", is_flag=True, help="Write a line every ten seconds instead of a bar."),
+    click.option("-v", "--verbose", count=True, help="Report each phase of each place on stderr."),
 )  # fmt: skip
-_PLANNING = (
-    click.option("--name", metavar="NAME", help="Only the replication of that name."),
-    click.option("--target", metavar="NAME", multiple=True, help="Only that target (repeat for more)."),
+_PLAN = (
+    name_option,
+    target_option,
     click.option(
         "--only", metavar="GLOB", multiple=True,
         help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
         " parameter matches.",
     ),
     click.option(
-        "--verify-values", is_flag=True, help="Read and compare every value, whatever the versions prove."
+        "--verify-values", is_flag=True,
+        help="Read and compare every value, also where versions prove that the values are equal.",
     ),
-    click.option("--no-decrypt", is_flag=True, help="Read no SecureString: needs no kms:Decrypt."),
+    no_decrypt_option,
     click.option(
         "--adopt", type=click.Choice([mode.value for mode in AdoptMode]),
-        help="For this run: what to do with parameters that are there already and not ours.",
+        help="For this run: how to treat a parameter of a target that exists and is not a replica.",
     ),
     click.option(
-        "--overwrite-outside", is_flag=True, help="Overwrite replicas that somebody else has changed."
+        "--overwrite-outside", is_flag=True, help="Overwrite replicas changed outside ssm-reconcile."
     ),
     click.option(
-        "--allow-replace", is_flag=True, help="Delete and create anew what AWS cannot change in place."
+        "--allow-replace", is_flag=True, help="Delete and recreate what AWS cannot change in place."
     ),
-    click.option("--allow-empty-source", is_flag=True, help="Go on when the rules select nothing any more."),
     click.option(
-        "--allow-reversed", is_flag=True, help="Write a place that the source was replicated from before."
+        "--allow-empty-source", is_flag=True, help="Continue when the rules select no source parameter."
+    ),
+    click.option(
+        "--allow-reversed", is_flag=True, help="Write to a place that the source was replicated from before."
     ),
     click.option(
         "--max-deletes", metavar="N", type=click.IntRange(min=0),
-        help="For this run: how many deletes and replacements a target may see.",
+        help="For this run: maximum deletes and replacements per target.",
     ),
     click.option(
         "--max-change-percent", metavar="P", type=click.IntRange(0, 100),
-        help="For this run: what part of the replicas of a target may change.",
+        help="For this run: maximum percentage of the replicas of a target that may change.",
     ),
 )  # fmt: skip
-
 _APPROVAL = (
     click.option(
         "--spec", metavar="FILE", multiple=True, type=click.Path(),
         help="With a saved plan: the spec that it was made from (repeat for more).",
     ),
-    click.option("--expect-plan", metavar="ID", help="Only this plan: at least 12 digits of its id."),
+    click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id."),
     click.option("--yes", is_flag=True, help="Do not ask."),
     click.option(
         "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=7, show_default=True,
@@ -212,57 +227,41 @@ _APPROVAL = (
 
 
 def basic_options(command: Command) -> Command:
-    """Adds the options of commands without AWS; the command gets them as `common`."""
-    return _packed(command, _TALK, CommonOptions, "common")
+    """Add the options of commands without AWS; the command gets them as `common`."""
+    return _packed(command, _BASIC, "common", functools.partial(_take, CommonOptions))
 
 
 def aws_options(command: Command) -> Command:
-    """Adds the options of commands that call AWS; the command gets them as `common`."""
-    return _packed(command, (*_AWS, *_TALK), CommonOptions, "common")
+    """Add the options of commands that call AWS; the command gets them as `common`."""
+    return _packed(command, (*_AWS, *_BASIC), "common", functools.partial(_take, CommonOptions))
 
 
 def plan_options(command: Command) -> Command:
-    """Adds the options that say what to plan; the command gets them as `intent`."""
-    return _packed(command, _PLANNING, Intent, "intent")
-
-
-def exposure_option(command: Command) -> Command:
-    """Adds `--allow-exposure` to `intent`; not for events, which never lift that guard."""
-    return click.option(
-        "--allow-exposure", is_flag=True,
-        help="Turn SecureStrings of a target into plain text where the source is plain. Only with --only.",
-    )(command)  # fmt: skip
-
-
-def check_exposure(run: Run) -> None:
-    """Raise UsageError for `--allow-exposure` in a run that names no parameters."""
-    if run.allow_exposure and not run.only:
-        raise click.UsageError(
-            "--allow-exposure is for named parameters only: name them with --only GLOB in the same command."
-        )
+    """Add the options that say what to plan; the command gets them as `run` and `name`."""
+    return _packed(command, _PLAN, "run", _run_of)
 
 
 def approval_options(command: Command) -> Command:
-    """Adds the options that say on whose word to apply; the command gets them as `word`."""
-    return _packed(command, _APPROVAL, Word, "word")
+    """Add the options that say which plan may be applied; the command gets them as `approval`."""
+    return _packed(command, _APPROVAL, "approval", functools.partial(_take, Approval))
 
 
-def format_option(command: Command) -> Command:
-    """Adds `--format`."""
+def format_option(*choices: str) -> Callable[[Command], Command]:
+    """Return the option `--format` with these choices; the command gets `output_format`."""
     return click.option(
-        "--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True,
-        help="What to write to stdout.",
-    )(command)  # fmt: skip
+        "--format", "output_format", type=click.Choice(choices or FORMATS), default="text",
+        show_default=True, help="Format of the result on stdout.",
+    )  # fmt: skip
 
 
 def out_option(what: str) -> Callable[[Command], Command]:
-    """Adds `--out FILE`; the command gets a path or None."""
+    """Return the option `--out FILE`; the command gets a path or None."""
     path = click.Path(dir_okay=False, path_type=Path)
-    return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) there.")
+    return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) in this file.")
 
 
 def metrics_option(command: Command) -> Command:
-    """Adds `--metrics FILE`; the command gets a path or None, checked to be writable."""
+    """Add `--metrics FILE`; the command gets a path or None, checked to be writable."""
 
     def check(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
         if path is not None:
@@ -271,45 +270,25 @@ def metrics_option(command: Command) -> Command:
 
     return click.option(
         "--metrics", metavar="FILE", type=click.Path(dir_okay=True, path_type=Path), callback=check,
-        help="Also write how each target is doing there, for Prometheus.",
+        help="Also write the state of each target to this file, in the text format of Prometheus.",
     )(command)  # fmt: skip
 
 
-def spec_argument(command: Command) -> Command:
-    """Adds `SPEC...`: files or directories, `-` for standard input; the command gets `specs`."""
-    return click.argument("specs", nargs=-1, metavar="[SPEC]...", type=click.Path())(command)
-
-
-def spec_option(command: Command) -> Command:
-    """Adds `--spec FILE` for commands whose argument is something else; the command gets `specs`."""
-    return click.option(
-        "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
-        help=f"The spec: a file or directory (repeat for more); {DEFAULT_SPEC} if none is given.",
-    )(command)  # fmt: skip
-
-
-def name_option(command: Command) -> Command:
-    """Adds `--name`; the command gets `name`."""
-    return click.option("--name", metavar="NAME", help="Only the replication of that name.")(command)
-
-
-def text_or_json_option(command: Command) -> Command:
-    """Adds `--format` for what has no other form."""
-    return click.option(
-        "--format", "output_format", type=click.Choice(("text", "json")), default="text", show_default=True,
-        help="What to write to stdout.",
-    )(command)  # fmt: skip
+def _take(kind: type[Any], given: dict[str, Any]) -> Any:
+    return kind(**{field.name: given.pop(field.name) for field in fields(kind) if field.name in given})
 
 
 def _packed(
-    command: Command, options: tuple[Callable[[Command], Command], ...], kind: type[Any], word: str
+    command: Command,
+    options: tuple[Callable[[Command], Command], ...],
+    argument: str,
+    take: Callable[[dict[str, Any]], Any],
 ) -> Command:
-    known = {field.name for field in fields(kind)}
+    """Add options to a command, which gets what `take` makes of them as one argument."""
 
     @functools.wraps(command)
-    def packing(*args: Any, **given: Any) -> Any:
-        mine = {name: given.pop(name) for name in list(given) if name in known}
-        return command(*args, **given, **{word: kind(**mine)})
+    def packing(**given: Any) -> Any:
+        return command(**{argument: take(given), **given})
 
     packed: Command = packing
     for option in reversed(options):

@@ -1,4 +1,4 @@
-"""`ssm-reconcile plan`: specs -> what would change, on stdout and, with --out, in a file."""
+"""`ssm-reconcile plan`: specs -> the changes that an apply would make, on stdout and with --out in a file."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import command_run, options, show, terminal
-from ssm_reconcile.cli.options import CommonOptions, Intent
+from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.show import render_plan
+from ssm_reconcile.spec import Run
+from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:
     from ssm_reconcile.plan import Plan
     from ssm_reconcile.spec import Replication
 
 HELP = """\
-Show what would change so that each target holds what the spec says; change nothing.
+Show the changes that make each target match the spec; change nothing.
 
-SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan goes
-to stdout, without any SecureString value. Each plan has an id, which names its every effect: `apply
---expect-plan` demands it.
+SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan is
+written to stdout and contains no SecureString value. The id of a plan covers each effect of its changes:
+`apply --expect-plan` applies only the plan with that id.
 """
 EPILOG = """\
 \b
@@ -41,9 +44,9 @@ Exit codes:
    64  wrong usage
   130  interrupted
 """
-LISTED = 100
-"""Addresses that `--fail-on-drift` lists; the plan has all of them."""
-UNSOUND = 3
+DRIFT_LINES = 100
+"""Addresses that `--fail-on-drift` lists on stderr; the plan lists all of them."""
+INCOMPLETE = 3
 CHANGES = 2
 
 
@@ -51,12 +54,12 @@ CHANGES = 2
 @options.spec_argument
 @options.plan_options
 @options.exposure_option
-@options.format_option
+@options.format_option()
 @options.out_option("the plan")
 @options.metrics_option
 @click.option(
     "--against", metavar="SPEC", multiple=True, type=click.Path(),
-    help="The spec as it was before: what it would do anyway is told apart (repeat for more).",
+    help="The former spec: changes that it would make as well are marked as pending (repeat for more).",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @click.option(
@@ -68,6 +71,8 @@ CHANGES = 2
 def command(
     *,
     specs: tuple[str, ...],
+    name: str | None,
+    run: Run,
     output_format: str,
     out: Path | None,
     metrics: Path | None,
@@ -75,35 +80,33 @@ def command(
     detailed_exitcode: bool,
     fail_on_drift: bool,
     common: CommonOptions,
-    intent: Intent,
 ) -> int:
-    """Plans, shows, saves; returns the exit code."""
-    run = intent.run(common.parallelism)
+    """Plan, show and save; return the exit code."""
     options.check_exposure(run)
     if out is not None:
         terminal.check_writable(out)
-    loaded, base = command_run.load_specs(specs, intent.name), command_run.load_base(against, intent.name)
-    with command_run.start_runner(loaded, run, common) as work:
-        plan = work.plan(base)
+    loaded, base = command_run.load_specs(specs, name), command_run.load_base(against, name)
+    with command_run.start_runner(loaded, run, common) as runner:
+        plan = runner.plan(base)
         command_run.check_narrowing(plan)
-        document = command_run.saved_document(plan, run, intent, specs, work.now())
+        document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
         if out is not None:
-            terminal.save(out, show.plan_as("json", document, color=False))
+            terminal.save(out, render_plan("json", document, color=False))
             command_run.note_saved(out, "plan", common)
         if metrics is not None:
-            command_run.save_metrics(metrics, plan, work.now())
-        again = intent.command_line(specs, common).apply()
+            command_run.save_metrics(metrics, plan, runner.clock.now())
+        apply = options.command_line(specs, name, run, common).apply()
         color = terminal.use_color(sys.stdout, common.color)
-        terminal.write(show.plan_as(output_format, document, color=color, apply_command=again))
+        terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
         if output_format in ("text", "html"):
             command_run.note_standard_input(specs, common)
-        drifted = fail_on_drift and _list_drift(plan, work.specs)
+        drifted = fail_on_drift and _log_drift(plan, loaded)
     if not plan.complete or plan.summary["invalid"] or drifted:
-        return UNSOUND
+        return INCOMPLETE
     return CHANGES if detailed_exitcode and plan.changes else 0
 
 
-def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
+def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     """Write what differs from the spec to stderr, one line an address; return whether anything does."""
     from ssm_reconcile import status
     from ssm_reconcile.renderers.escaping import visible
@@ -111,13 +114,12 @@ def _list_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     drift = status.find_drift(plan, specs)
     if not drift and plan.complete:
         return False
-    places = "" if plan.complete else "; a place was not listed to its end"
-    count = f"{len(drift):,} address{'' if len(drift) == 1 else 'es'}"
-    terminal.log(f"Drift: {count} not as the spec says{places}.")
-    for one in drift[:LISTED]:
+    places = "" if plan.complete else "; a place was not listed completely"
+    terminal.log(f"Drift: {counted(len(drift), 'address', 'addresses')} not as the spec says{places}.")
+    for one in drift[:DRIFT_LINES]:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""
         where = f"{one.replication}, {one.target}"
         terminal.log(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
-    if len(drift) > LISTED:
-        terminal.log(f"  ... and {len(drift) - LISTED:,} more: the plan lists them all")
+    if len(drift) > DRIFT_LINES:
+        terminal.log(f"  ... and {len(drift) - DRIFT_LINES:,} more: the plan lists them all")
     return True

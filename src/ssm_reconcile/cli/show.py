@@ -1,16 +1,19 @@
-"""`ssm-reconcile show`: a saved plan or report -> the same text as when it was made; no AWS."""
+"""`ssm-reconcile show`: a saved plan or report -> one of the output formats; no AWS.
+
+`render_plan` and `render_report` are the formats of `--format` for every command.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions, Intent
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 HELP = """\
 Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
 
-FILE may be `-` for standard input. What is shown comes from the file alone: it is what was planned or
-done then, not what is true now.
+FILE may be `-` for standard input. The output comes from the file alone: it shows the state at the time
+of the plan or of the apply, not the current state.
 """
 EPILOG = """\
 \b
@@ -34,65 +37,58 @@ Exit codes:
     1  the file cannot be read
    64  wrong usage, or the file is neither a plan nor a report
 """
+WIDTH = 120
+"""Columns of an output that does not go to a terminal."""
 
 
 @click.command("show", help=HELP, epilog=EPILOG)
 @click.argument("file", type=click.File("rb"))
-@options.format_option
+@options.format_option()
 @options.basic_options
 def command(file: Any, output_format: str, common: CommonOptions) -> int:
-    """Reads and shows; returns the exit code."""
-    from ssm_reconcile.cli.terminal import decode_document
+    """Read and show a file; return the exit code."""
     from ssm_reconcile.documents.decode import read_plan_or_report
 
-    document = read_plan_or_report(
-        decode_document(file.read(), getattr(file, "name", None) or "standard input")
-    )
+    name = getattr(file, "name", None) or "standard input"
+    document = read_plan_or_report(terminal.decode_document(file.read(), name))
     color = terminal.use_color(sys.stdout, common.color)
     if "outcomes" in document:
-        terminal.write(report_as(output_format, document, color=color))
-    else:
-        again = _apply_command(document)
-        terminal.write(plan_as(output_format, document, color=color, apply_command=again))
-        if output_format in ("text", "html"):
-            command_run.note_standard_input(document.get("spec_files", ()), common)
+        report = cast("ReportDocument", document)
+        terminal.write(render_report(output_format, report, color=color))
+        return 0
+    apply = _apply_command(document)
+    terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
+    if output_format in ("text", "html"):
+        command_run.note_standard_input(document.get("spec_files", ()), common)
     return 0
 
 
 def _apply_command(document: PlanDocument) -> str | None:
-    """The command that would apply a saved plan by its id; None when the plan does not say."""
+    """Return the command that applies a plan by its id; None when the plan does not say how it was made."""
     from ssm_reconcile import approve
 
     try:
         saved = approve.run_of(document)
     except UsageError:
         return None
-    run = saved.run
-    intent = Intent(
-        name=saved.name,
-        target=run.targets,
-        only=run.only,
-        verify_values=run.verify_values,
-        no_decrypt=run.no_decrypt,
-        adopt=None if run.adopt is None else run.adopt.value,
-    )
-    lifts = tuple(word for flag in saved.flags for word in flag.split())
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
-    return replace(intent.command_line(files), lifts=lifts).apply()
+    lifts = tuple(word for flag in saved.flags for word in flag.split())
+    return replace(options.command_line(files, saved.name, saved.run), lifts=lifts).apply()
 
 
-WIDTH = 120
-"""Columns where there is no terminal to ask."""
-
-
-def plan_as(
+def render_plan(
     output_format: str, document: PlanDocument, *, color: bool, apply_command: str | None = None
 ) -> str:
-    """A plan's document in one of the formats.
+    """Return a plan in one of the formats.
 
-    `apply_command` would apply it, but for its id; empty: name none. None: made of what the plan says.
+    Args:
+        output_format: One of `options.FORMATS`.
+        document: The plan.
+        color: Whether text gets terminal colours.
+        apply_command: The command that applies the plan, without its id. Empty: the text names none.
+            None: the renderer derives it from the document.
     """
-    from ssm_reconcile.renderers import view
+    from ssm_reconcile.renderers.view import plan_view
 
     match output_format:
         case "json":
@@ -102,21 +98,19 @@ def plan_as(
         case "markdown":
             from ssm_reconcile.renderers.markdown import plan_summary
 
-            return plan_summary(view.plan_view(document))
+            return plan_summary(plan_view(document))
         case "html":
             from ssm_reconcile.renderers.html import plan_html
 
-            return plan_html(view.plan_view(document), apply_command=apply_command or "")
+            return plan_html(plan_view(document), apply_command=apply_command or "")
         case _:
             from ssm_reconcile.renderers.text import plan_text
 
-            return plan_text(
-                view.plan_view(document), width=_width(), color=color, apply_command=apply_command
-            )
+            return plan_text(plan_view(document), width=_width(), color=color, apply_command=apply_command)
 
 
-def report_as(output_format: str, document: ReportDocument, *, color: bool) -> str:
-    """A report's document in one of the formats."""
+def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
+    """Return a report in one of the formats; `color`: whether text gets terminal colours."""
     from ssm_reconcile.renderers.view import report_view
 
     match output_format:
@@ -139,5 +133,5 @@ def report_as(output_format: str, document: ReportDocument, *, color: bool) -> s
 
 
 def _width() -> int:
-    """Columns of the terminal; COLUMNS is honoured."""
+    """Return the columns of the terminal; COLUMNS is respected."""
     return shutil.get_terminal_size((WIDTH, 24)).columns

@@ -134,7 +134,7 @@ def test_a_place_that_was_not_listed_is_drift(
     monkeypatch.setattr(MemoryStore, "describe", broken)
     result = cli("plan", "--fail-on-drift")
     assert result.exit_code == 3
-    assert "Drift: 0 addresses not as the spec says; a place was not listed to its end." in result.stderr
+    assert "Drift: 0 addresses not as the spec says; a place was not listed completely." in result.stderr
 
 
 @pytest.mark.parametrize(

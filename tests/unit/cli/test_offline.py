@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root
-from ssm_reconcile.cli.options import CommonOptions, Intent
+from ssm_reconcile.cli.options import CommonOptions, command_line
+from ssm_reconcile.spec import Run
 from tests.unit.cli.conftest import SPEC, Aws, Cli
 
 
@@ -152,9 +153,9 @@ def test_no_command_at_all_is_wrong_usage_with_the_help(cli: Cli) -> None:
 
 
 def test_flags_say_again_what_was_said() -> None:
-    intent = Intent(name="prod", only=("/a/**", "/b"), no_decrypt=True, max_deletes=0)
+    run = Run(only=("/a/**", "/b"), no_decrypt=True, max_deletes=0)
     asked = CommonOptions(profile="my profile", endpoint_url="http://localhost:1")
-    assert intent.command_line(("a spec.yaml",), asked).apply("--yes") == (
+    assert command_line(("a spec.yaml",), "prod", run, asked).apply("--yes") == (
         "ssm-reconcile apply 'a spec.yaml' --name prod --only '/a/**' --only /b --no-decrypt --max-deletes 0"
         " --profile 'my profile' --endpoint-url http://localhost:1 --yes"
     )
