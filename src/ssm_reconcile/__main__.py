@@ -1,4 +1,4 @@
-"""`python -m ssm_reconcile` -> the same as `ssm-reconcile`."""
+"""`python -m ssm_reconcile` is the same as `ssm-reconcile`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The door: a command line -> one command, an exit code, results on stdout and all else on stderr.
+"""A command line -> one command and its exit code; results on stdout, all other text on stderr.
 
-Commands are found by a static table and imported only when they run, so `--help` and `--version` cost
-no more than click itself. To add one: a file here that defines `command`, and a line in `COMMANDS`.
+Commands are listed in a static table and imported only when they run, so `--help` and `--version` import
+only click. To add a command: a file here that defines `command`, and a line in `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from ssm_reconcile import __version__
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
 COMMANDS = {
-    "init": "Write a first replication.yaml for what is there.",
+    "init": "Write a first replication.yaml for existing parameters.",
     "validate": "Check a spec; needs no AWS.",
-    "plan": "Show what would change, and change nothing.",
-    "apply": "Make the targets hold what the spec says.",
+    "plan": "Show the changes that an apply would make.",
+    "apply": "Make the targets match the spec.",
     "show": "Show a saved plan or report again; needs no AWS.",
     "publish": "Show a plan or report on its GitHub pull request.",
     "event": "Reconcile the parameters that an event names.",
-    "explain": "Say why a parameter is, or is not, what it should be.",
+    "explain": "Explain the state of a parameter in each target.",
     "doctor": "Check whether a plan and an apply will work.",
     "iam": "Print the IAM policies that a spec needs; needs no AWS.",
-    "detach": "At a failover: let a target's replicas live on their own.",
+    "detach": "At a failover: stop the replication to a target.",
     "schema": "Print a JSON schema: of the spec, a plan or a report.",
-    "demo": "Watch it all happen on a simulated AWS, on this machine.",
+    "demo": "Run all steps on a simulated AWS on this machine.",
     "completion": "Print a completion script for a shell.",
 }
-"""Every command with its line in `--help`; `cli/<name>.py` holds the rest."""
+"""Each command with its line in `--help`; `cli/<name>.py` defines it."""
 
 DESCRIPTION = """\
-Replicate AWS SSM parameters to other regions and accounts, as a reviewed plan says.
+Replicate AWS SSM parameters to other regions and accounts, according to a reviewed plan.
 
-A spec in git (replication.yaml) says which parameters of one source belong into which targets.
-`plan` compares it with what is there and shows what would change, without a single secret;
-`apply` does exactly that.
+A spec in git (replication.yaml) says which parameters of one source belong in which targets.
+`plan` compares the spec with the targets and shows the changes, without any SecureString value;
+`apply` makes exactly these changes.
 """
 
 EPILOG = """\
@@ -53,13 +53,13 @@ Example:
   ssm-reconcile apply plan.json
 
 \b
-Exit codes, the first that fits:
+Exit codes, the first that applies:
   130  interrupted
    64  wrong usage
     1  error: nothing could be planned
     4  not the plan that was approved
-    5  a guard withheld something (the rest was applied)
-    3  not all that the spec asks for holds: failed, stale, conflict, invalid, incomplete
+    5  a guard withheld a change (the rest was applied)
+    3  something does not match the spec: failed, stale, conflict, invalid, incomplete
     2  plan --detailed-exitcode: there are changes
     0  done
 """
@@ -69,14 +69,14 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class CommandGroup(click.Group):
-    """The group of all commands; imports one only when it is asked for."""
+    """The group of all commands; imports a command only when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which one meets them."""
+        """Return the names, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"ssm_reconcile.cli.{cmd_name}")
@@ -84,14 +84,14 @@ class CommandGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the table of commands without importing any."""
+        """Write the table of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and offers the nearest name for one that is not there."""
+        """Resolve a name as click does; for an unknown name, suggest the most similar one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -103,7 +103,7 @@ class CommandGroup(click.Group):
             raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; whatever it raises becomes text and an exit code."""
+        """Run the command; turn an exception into a message and an exit code."""
         from ssm_reconcile.cli.signals import SignalStop
 
         try:
@@ -111,13 +111,13 @@ class CommandGroup(click.Group):
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.UsageError):
             raise
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
             from ssm_reconcile.cli.terminal import report_error
 
             return report_error(error, debug=bool(ctx.meta.get("debug")))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
-        """Parses, runs, and ends the process with the exit code of section 7 of the design."""
+        """Parse, run, and end the process with the exit code that `EPILOG` lists."""
         from ssm_reconcile.cli import terminal
 
         terminal.prepare_streams()
@@ -129,15 +129,15 @@ class CommandGroup(click.Group):
         code: object
         out, err = sys.stdout, sys.stderr
         if COMPLETION_VARIABLE in os.environ:
-            importlib.import_module("ssm_reconcile.cli.completion")  # it knows one shell more than click
+            importlib.import_module("ssm_reconcile.cli.completion")  # adds PowerShell to the shells of click
         try:
             code = super().main(
                 args, prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
             )
-        except SystemExit as end:  # click's own completion ends like this, and help whose reader went away
-            code = end.code if sys.stdout is out else 0  # click has put something else in its place then
+        except SystemExit as end:  # click's completion, or a closed stdout during --help
+            code = end.code if sys.stdout is out else 0  # click replaces a closed stdout: no error
             sys.stdout, sys.stderr = out, err
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where exceptions end
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
             from ssm_reconcile.cli.terminal import report_error
 
             return report_error(error, debug=False)
@@ -147,13 +147,13 @@ class CommandGroup(click.Group):
 @click.group(cls=CommandGroup, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
 @click.version_option(__version__, prog_name=PROGRAM)
 def root() -> None:
-    """The root of the command line; says nothing itself."""
+    """The root of the command line; each command is a subcommand."""
 
 
 def main() -> NoReturn:
-    """Run the command line as a process; the entry of the console script.
+    """Run the command line as a process; the entry point of the console script.
 
-    An interrupted process ends without waiting for its threads: they may wait for a server.
+    An interrupted process ends without waiting for its threads, since a thread may wait for a server.
     """
     from ssm_reconcile.errors import Interrupted
 

@@ -1,7 +1,7 @@
-"""`ssm-reconcile completion`: the name of a shell -> the script that makes it complete our words.
+"""`ssm-reconcile completion`: the name of a shell -> its completion script.
 
-Click knows bash, zsh and fish; PowerShell is added here. The script asks the program itself, so it
-stays true when commands and options come.
+Click supports bash, zsh and fish; PowerShell is added here. The script calls the program for each
+completion, so it stays correct when commands and options are added.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 
 @add_completion_class
 class PowerShellComplete(ShellComplete):
-    """PowerShell: words come one a line, so that paths with backslashes and spaces stay whole."""
+    """PowerShell completion: one word a line, so that paths with backslashes and spaces stay whole."""
 
     name = "powershell"
     source_template = _POWERSHELL
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The complete words before the cursor, and the one that is being typed."""
+        """Return the complete words before the cursor, and the incomplete word."""
         words = os.environ.get("COMP_WORDS", "").splitlines()
         incomplete = os.environ.get("COMP_WORD", "")
         if incomplete and words and words[-1] == incomplete:
@@ -65,16 +65,16 @@ class PowerShellComplete(ShellComplete):
         return words, incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Kind, word and help; files are left to PowerShell, which completes them by itself."""
+        """Return type, word and help, separated by tabs; PowerShell completes file names by itself."""
         return f"{item.type}\t{item.value}\t{(item.help or '').replace(chr(9), ' ')}"
 
 
 @click.command("completion", help=HELP, epilog=EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> int:
-    """Prints the script; returns the exit code."""
+    """Print the script; return the exit code."""
     kind = get_completion_class(shell)
-    assert kind is not None, "SHELLS are what click and this module know"
+    assert kind is not None, "click or this module defines each of SHELLS"
     completer = kind(root, {}, PROGRAM, COMPLETION_VARIABLE)
     terminal.write(completer.source_template % completer.source_vars())
     return 0

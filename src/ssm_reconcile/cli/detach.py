@@ -1,4 +1,4 @@
-"""`ssm-reconcile detach`: a target's replicas live on their own, or are taken back."""
+"""`ssm-reconcile detach`: a target -> its replicas marked as detached, or with --undo as replicas again."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
+from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:
     from ssm_reconcile.detach import DetachOutcome, DetachReport, DetachRequest
     from ssm_reconcile.report import Result
 
 HELP = """\
-Detach a target: its replicas live on their own, and nothing writes, adopts or deletes them any more.
+Detach the replicas of a target: no run writes, adopts or deletes them any more.
 
-For a failover: the standby region is live from now on. Of each replica only the owner tag changes, into
-a detached mark; values stay as they are. The source is not asked for anything, so it may be down. A run
-that was cut short is finished by running it again. --undo gives every replica back.
+For a failover to that target. The owner tag of each replica becomes a detached mark; values do not
+change. The source is not read, so it may be down. If the command is interrupted, run it again. --undo
+makes detached parameters replicas again.
 
-Replicas of another spec with the same name (another id) are left alone; the command then ends 5. If the
-spec has an id, replicas without one are left alone too, unless --without-id is given.
+Replicas of another spec with the same name (another id) are left alone; the exit code is then 5. If the
+spec has an id, replicas without an id are left alone too, unless --without-id is given.
 """
 EPILOG = """\
 \b
@@ -35,12 +36,12 @@ Examples:
   ssm-reconcile detach --target us-east-2 --undo --yes
 
 \b
-Exit codes, the first that fits:
-  130  interrupted: what was in flight was finished
+Exit codes, the first that applies:
+  130  interrupted: changes in flight were finished
    64  wrong usage
     1  error: nothing could be listed
     5  replicas of another spec with the same name were left alone
-    3  not all of it was done
+    3  a replica could not be changed
     0  done
 """
 
@@ -49,7 +50,7 @@ Exit codes, the first that fits:
 @click.option("--target", metavar="NAME", required=True, help="The target to detach.")
 @options.spec_option
 @options.name_option
-@click.option("--undo", is_flag=True, help="Take detached replicas back.")
+@click.option("--undo", is_flag=True, help="Make detached parameters replicas again.")
 @click.option(
     "--without-id", is_flag=True,
     help="Include replicas whose record has no id, although the spec has one.",
@@ -68,19 +69,18 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Lists, asks, detaches; returns the exit code."""
+    """List, ask and detach; return the exit code."""
     from ssm_reconcile import detach
-    from ssm_reconcile.places import open_places
 
     if not yes and not terminal.can_ask():
         raise click.UsageError("there is no terminal to ask on: give --yes.")
-    run = Run(targets=(target,), parallelism=common.parallelism)
+    run = Run(targets=(target,))
     every = command_run.load_specs(specs, name)
     loaded = tuple(spec for spec in every if any(one.name == target for one in spec.targets))
     if not loaded:
         raise unknown_name("target", target, (one.name for spec in every for one in spec.targets))
-    with command_run.start_runner(loaded, run, common) as work:
-        places = open_places(loaded, command_run.connect_factory(common, work.clock), run)
+    with command_run.start_runner(loaded, run, common) as runner:
+        places = runner.open_places()
         requests = [
             detach.resolve_request(spec, target, places, undo=undo, without_id=without_id) for spec in loaded
         ]
@@ -89,9 +89,9 @@ def command(
         if count and not yes and not terminal.confirm(_question(requests, count, undo=undo)):
             terminal.log("Nothing was changed.")
             return 0
-        with work.stop.finish_gently(), show_progress(common) as watch:
+        with runner.stop.finish_gently(), show_progress(common) as progress:
             done = [
-                detach.detach(request, names, work.clock, watch, work.stop, common.parallelism)
+                detach.detach(request, names, runner.clock, progress, runner.stop, common.parallelism)
                 for request, names in found
             ]
     terminal.write(_text(done) if output_format == "text" else _document(done))
@@ -100,7 +100,7 @@ def command(
 
 def _question(requests: Sequence[DetachRequest], count: int, *, undo: bool) -> str:
     place, owners = requests[0].store.place, ", ".join(request.spec.name for request in requests)
-    these = "this 1 replica" if count == 1 else f"these {count:,} replicas"
+    these = f"{'this' if count == 1 else 'these'} {counted(count, 'replica')}"
     verb = "Take back" if undo else "Detach"
     return f"{verb} {these} of {owners} in {requests[0].target.name} ({place})? [y/N] "
 
@@ -124,7 +124,7 @@ def _text(every: Sequence[DetachReport]) -> str:
 
 
 def _staying(count: int) -> str:
-    """Return the part of the headline about replicas of another spec; empty without any."""
+    """Return the part of the headline about replicas of another spec; empty without such replicas."""
     if not count:
         return ""
     verbs = "belongs to another spec with the same name and stays"

@@ -1,11 +1,11 @@
-"""Progress events -> stderr: a bar where somebody watches, a line now and then where nobody does.
+"""Progress events -> stderr: bars on a terminal, otherwise lines.
 
-bar      stderr is a terminal, not CI, not --no-progress
+bars     stderr is a terminal, not CI, not --no-progress
 lines    otherwise: a line when a place begins, and one every ten seconds
 nothing  with -q
 
-Both say where the work is, how fast it goes, how long it will take yet, and what holds it: the rate at
-which the place is asked, and whether AWS's throttling has lowered it.
+Both show the phase of each place, its speed, the time left, and the limit: the rate of calls to that
+place, and whether throttling by AWS has lowered it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 INTERVAL = 10.0
 """Seconds between two lines."""
 SLOWED = 30.0
-"""Seconds for which it is worth saying that AWS has throttled."""
+"""Seconds for which a throttled call is reported."""
 WIDE = 120
-"""Columns from which on there is room for a bar and for what holds the work."""
+"""Columns that are needed for a bar and the rate of calls."""
 _OPERATIONS = {
     Phase.LISTING: ("DescribeParameters",),
     Phase.TAGS: ("GetResources",),
@@ -41,30 +41,30 @@ _OPERATIONS = {
     Phase.WRITING: ("PutParameter", "AddTagsToResource", "ListTagsForResource", "DeleteParameters"),
     Phase.CHECKING: ("GetParameters",),
 }
-"""What each phase asks, the operation that usually holds it first."""
+"""The operations of each phase, the one that usually limits it first."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rate:
-    """Calls per second, and when (monotonic seconds) AWS's throttling made it so."""
+    """Calls per second, and when (monotonic seconds) throttling by AWS lowered it."""
 
     calls: float
     slowed: float | None = None
 
 
 class CallRates:
-    """How fast each place is asked; told by the stores, read by what is shown. Thread-safe."""
+    """The rate of calls of each place and operation; stores report it, progress shows it. Thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._rates: dict[tuple[str, str], _Rate] = {}
 
     def note(self, place: str, operation: str, rate: float, *, throttled: bool) -> None:
-        """Takes note of a rate, in calls per second."""
+        """Record a rate, in calls per second; `throttled`: AWS has just throttled the operation."""
         self._rates[place, operation] = _Rate(rate, self._monotonic() if throttled else None)
 
     def text(self, progress: Progress, *, short: bool = False) -> str:
-        """What holds a phase at a place; empty where nothing is known of it. `short`: only throttling."""
+        """Return the rate that limits a phase at a place; empty if unknown. `short`: only throttling."""
         now = self._monotonic()
         rates = [(one, self._rates.get((progress.place, one))) for one in _OPERATIONS[progress.phase]]
         for operation, rate in rates:
@@ -77,18 +77,18 @@ class CallRates:
 
 
 CALL_RATES = CallRates()
-"""That of this process: places share their rates too."""
+"""The rates of this process: places share them, too."""
 
 
 class Throughput:
-    """How fast each phase of each place goes, and how long it will take yet."""
+    """The speed of each phase of each place, and the time left."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._began: dict[tuple[str, Phase], tuple[float, int]] = {}
 
     def text(self, progress: Progress) -> str:
-        """`3.1/s, 5 min left`; empty before it can be told, and when all is done."""
+        """Return a text such as `3.1/s, 5 min left`; empty in the first second, and when all is done."""
         now = self._monotonic()
         began, first = self._began.setdefault((progress.place, progress.phase), (now, progress.done))
         done, seconds = progress.done - first, now - began
@@ -100,7 +100,7 @@ class Throughput:
 
 
 def _span(seconds: float) -> str:
-    """A length of time, as exact as one needs it."""
+    """Return a duration in seconds, minutes or hours."""
     if seconds < 90:  # noqa: PLR2004 - a minute and a half
         return f"{seconds:.0f} s"
     if seconds < 5400:  # noqa: PLR2004 - an hour and a half
@@ -110,12 +110,12 @@ def _span(seconds: float) -> str:
 
 @contextmanager
 def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
-    """A watch for as long as the work lasts."""
+    """Yield a listener that shows progress as long as the context lasts."""
     if common.quiet:
         yield _silent
     elif is_bar_wanted(common, sys.stderr, os.environ):
-        with _bars(color=terminal.use_color(sys.stderr, common.color)) as watch:
-            yield watch
+        with _bars(color=terminal.use_color(sys.stderr, common.color)) as listener:
+            yield listener
     else:
         lines = ProgressLines(terminal.log, time.monotonic, CALL_RATES, every_phase=common.verbose > 0)
         with _repeating(lines.beat):
@@ -123,7 +123,7 @@ def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
 
 
 def is_bar_wanted(common: CommonOptions, stderr: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether somebody watches who can see a bar. FORCE_COLOR alone makes no bar: CI logs set it."""
+    """Whether stderr can show bars. FORCE_COLOR does not count: CI logs set it."""
     if common.no_progress or environment.get("CI") or environment.get("TERM") == "dumb":
         return False
     return stderr.isatty()
@@ -131,7 +131,7 @@ def is_bar_wanted(common: CommonOptions, stderr: TextIO, environment: Mapping[st
 
 @contextmanager
 def _repeating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterator[None]:
-    """Calls `beat` now and then: who waits for AWS has nothing to tell, and that is worth a line."""
+    """Call `beat` at intervals: while a worker waits for AWS, no event comes, and a line is still due."""
     over = threading.Event()
 
     def keep_on() -> None:
@@ -148,24 +148,24 @@ def _repeating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterat
 
 
 def _silent(progress: Progress) -> None:
-    """Says nothing."""
+    """Show nothing."""
 
 
 class ProgressLines:
-    """Says when a place begins (with -v: each phase of it), and every ten seconds where all of them are.
+    """Writes a line when a place begins (with -v: each phase of it), and every ten seconds one for all.
 
-    May be told from any thread. `monotonic` gives seconds.
+    Thread-safe. `monotonic` returns seconds.
     """
 
     def __init__(
         self,
-        say: Callable[[str], None],
+        write: Callable[[str], None],
         monotonic: Callable[[], float],
         pace: CallRates | None = None,
         *,
         every_phase: bool = False,
     ) -> None:
-        self._say = say
+        self._write = write
         self._monotonic = monotonic
         self._pace = pace or CallRates(monotonic)
         self._speeds = Throughput(monotonic)
@@ -174,10 +174,10 @@ class ProgressLines:
         self._now: dict[str, Progress] = {}
         self._speed: dict[str, str] = {}
         self._phases: set[tuple[str, Phase]] = set()
-        self._told = monotonic()
+        self._written = monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        """Takes note, and says so when it is time."""
+        """Record an event, and write a line when one is due."""
         with self._lock:
             first = progress.place not in self._now
             phase = (progress.place, progress.phase)
@@ -186,44 +186,49 @@ class ProgressLines:
             self._now[progress.place] = progress
             speed = self._speeds.text(progress)
             if first or (fresh and self._every_phase):
-                self._say(f"{progress.place}: {progress.phase.value} ...")
+                self._write(f"{progress.place}: {progress.phase.value} ...")
             self._speed[progress.place] = speed
-            self._say_where()
+            self._write_if_due()
 
     def beat(self) -> None:
-        """Says where everything is when it is time, although nothing new is known."""
+        """Write a line when one is due, without a new event."""
         with self._lock:
-            self._say_where()
+            self._write_if_due()
 
-    def _say_where(self) -> None:
-        if self._now and self._monotonic() - self._told >= INTERVAL:
-            self._told = self._monotonic()
-            self._say("; ".join(self._line(one) for _, one in sorted(self._now.items())))
+    def _write_if_due(self) -> None:
+        if self._now and self._monotonic() - self._written >= INTERVAL:
+            self._written = self._monotonic()
+            self._write("; ".join(self._line(one) for _, one in sorted(self._now.items())))
 
     def _line(self, progress: Progress) -> str:
         total = "" if progress.total is None else f" of {progress.total:,}"
         more = [self._speed[progress.place], self._pace.text(progress)]
         if progress.done == progress.total:
             more = []
-        told = "".join(f", {text}" for text in more if text)
-        return f"{progress.place}: {progress.phase.value}, {progress.done:,}{total}{told}"
+        details = "".join(f", {text}" for text in more if text)
+        return f"{progress.place}: {progress.phase.value}, {progress.done:,}{total}{details}"
 
 
 @contextmanager
 def _bars(*, color: bool) -> Iterator[ProgressListener]:
-    """A bar for each phase of each place; they go away when the work is done."""
+    """Yield a listener with a bar for each phase of each place; the bars disappear at the end."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, ProgressColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
-    def words(field: str) -> ProgressColumn:
+    def text_column(field: str) -> ProgressColumn:
         return TextColumn(f"{{task.{field}}}", table_column=Column(no_wrap=True))
 
     console = Console(stderr=True, no_color=not color)
     wide = console.width >= WIDE
-    columns = [words("description"), words("fields[count]"), words("fields[speed]"), words("fields[pace]")]
+    columns = [
+        text_column("description"),
+        text_column("fields[count]"),
+        text_column("fields[speed]"),
+        text_column("fields[pace]"),
+    ]
     if wide:
         columns.insert(1, BarColumn(bar_width=20))
     with Bars(*columns, console=console, transient=True) as bars:
@@ -231,7 +236,7 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
 
 
 class _ProgressBars:
-    """Moves the bars; may be told from any thread."""
+    """Moves the bars. Thread-safe."""
 
     def __init__(self, bars: Bars, escape: Callable[[str], str], *, wide: bool) -> None:
         self._bars = bars
@@ -242,7 +247,7 @@ class _ProgressBars:
         self._tasks: dict[tuple[str, Phase], TaskID] = {}
 
     def __call__(self, progress: Progress) -> None:
-        """Moves the bar of that phase at that place."""
+        """Move the bar of a phase at a place."""
         key = (progress.place, progress.phase)
         with self._lock:
             if key not in self._tasks:

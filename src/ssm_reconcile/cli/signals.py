@@ -1,10 +1,12 @@
 """SIGINT and SIGTERM -> a request to stop; the second SIGINT ends the process at once with 130.
 
-While a command only reads nothing is at stake, so the first signal ends it (KeyboardInterrupt: botocore
-would take an ordinary exception for a failed call and try again). Where that takes longer than `GRACE`,
-a thread ends the process: the main thread may be inside a C call, such as a look-up of a host name, and
-Python runs a signal's handler only after that call. While a command writes, a signal only sets the event:
-no new work begins, what is in flight is finished and reported.
+While a command only reads, the first signal interrupts it. The handler raises KeyboardInterrupt, since
+botocore would treat an ordinary exception as a failed call and retry. If the command does not end within
+`GRACE` seconds, a thread ends the process: the main thread may be inside a C call, such as the lookup of a
+host name, and Python runs a signal handler only after that call.
+
+While a command writes, a signal only sets an event: no new change begins, changes in flight are finished
+and reported.
 """
 
 from __future__ import annotations
@@ -23,15 +25,20 @@ from ssm_reconcile.progress import Progress, ProgressListener
 
 INTERRUPTED = 130
 GRACE = 1.2
-"""Seconds after the first signal in which a command that only reads ends by itself."""
+"""Seconds that a reading command has to end after the first signal."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CURSOR = "\x1b[?25h"
-"""Shows the cursor, which a progress bar hides."""
+"""The terminal sequence that shows the cursor, which a progress bar hides."""
 _NOTICE = "\nStopping: no new change begins, changes in flight are finished. Ctrl-C again ends at once.\n"
 
 
 class SignalStop:
-    """A request to stop that signals make; used as a context in the main thread."""
+    """The request to stop; a context manager that handles signals in the main thread.
+
+    Args:
+        leave: Ends the process with an exit code.
+        grace: Seconds that a reading command has to end after the first signal.
+    """
 
     def __init__(self, leave: Callable[[int], object] = os._exit, grace: float = GRACE) -> None:
         self._event = threading.Event()
@@ -46,10 +53,10 @@ class SignalStop:
         return self._event.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for a request to stop, at most so many seconds.
+        """Wait for a request to stop, at most `timeout` seconds; return whether the run was asked to stop.
 
-        Once asked, work that is being finished waits all of it: rates, retries and the pause before
-        a deleted name is created again have to hold to the end.
+        After the request, changes in flight still wait the full time: rates, retries and the pause before
+        a deleted name is created again must hold until the end.
         """
         if self._gentle and self._event.is_set():
             self._never.wait(timeout)
@@ -73,7 +80,7 @@ class SignalStop:
 
     @contextmanager
     def finish_gently(self) -> Iterator[None]:
-        """While this lasts a signal interrupts nothing: the work sees `is_set` and ends in order."""
+        """Let a signal interrupt nothing inside of this context: workers check `is_set` between changes."""
         self._gentle = True
         try:
             yield
@@ -92,33 +99,36 @@ class SignalStop:
         self._say(_NOTICE)
 
     def _overdue(self) -> None:
-        """Ends the process, unless it has begun to write: then it ends in order."""
+        """End the process, unless it writes: then changes in flight are finished."""
         if not self._gentle:
             self._say("Interrupted.\n")
             self._leave(INTERRUPTED)
 
     @staticmethod
     def _say(text: str) -> None:
-        """Past the buffers: a signal may have come in the middle of a write."""
+        """Write past the buffers of Python: the signal may have come in the middle of a write."""
         try:
             os.write(2, text.encode())
         except OSError:
             return
 
-    def interrupting(self, watch: ProgressListener) -> ProgressListener:
-        """A watch that ends the worker which reports to it, once the run was asked to stop."""
+    def interrupting(self, listener: ProgressListener) -> ProgressListener:
+        """Return a listener that raises Interrupted in the reporting worker once the run is asked to stop."""
 
-        def heed(progress: Progress) -> None:
+        def check(progress: Progress) -> None:
             if self.is_set():
-                message = "interrupted"
-                raise Interrupted(message)
-            watch(progress)
+                raise Interrupted("interrupted")
+            listener(progress)
 
-        return heed
+        return check
 
 
 class _Watchdog:
-    """A thread that is told of signals by the C part of Python, whatever the main thread is doing."""
+    """A thread that receives signal numbers through a pipe, whatever the main thread does.
+
+    The C handler of Python writes the number at once (`signal.set_wakeup_fd`); the Python handler has to
+    wait for the main thread.
+    """
 
     def __init__(self, overdue: Callable[[], None], grace: float) -> None:
         self._overdue = overdue
@@ -130,7 +140,7 @@ class _Watchdog:
     def start(self) -> None:
         """ProgressListener from now on; in the main thread only."""
         reading, self._pipe = os.pipe()
-        if hasattr(os, "set_blocking"):  # Windows has it from Python 3.12 on, and does not ask for it
+        if hasattr(os, "set_blocking"):  # Windows: from Python 3.12 on, and not required
             os.set_blocking(self._pipe, False)
         self._before = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()

@@ -24,7 +24,7 @@ COLOR_CHOICES = ("auto", "always", "never")
 
 
 class LastingStream:
-    """A text stream that takes everything, also after it broke; then the text goes nowhere."""
+    """A text stream that accepts every write; after an error of the stream the text is discarded."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -33,29 +33,29 @@ class LastingStream:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write, unless the stream broke."""
+        """Write a text; discard it if the stream has failed."""
         try:
             return self.stream.write(text)
         except UnicodeError:
             raise
         except (OSError, ValueError) as failure:
-            self._broke(failure)
+            self._fail(failure)
             return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write several texts, unless the stream broke."""
+        """Write several texts; discard them if the stream has failed."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Flush, unless the stream broke."""
+        """Flush, unless the stream has failed."""
         try:
             self.stream.flush()
         except (OSError, ValueError) as failure:
-            self._broke(failure)
+            self._fail(failure)
 
-    def _broke(self, failure: Exception) -> None:
-        """Send what is still to come nowhere. A result that is lost without a reader's doing is reported."""
+    def _fail(self, failure: Exception) -> None:
+        """Discard the rest. Report a lost result, unless its reader closed the pipe."""
         lost = isinstance(failure, OSError) and failure.errno != errno.EPIPE
         is_result = sys.stdout is cast("TextIO", self)
         _discard(self.stream)
@@ -65,7 +65,7 @@ class LastingStream:
 
 
 def prepare_streams() -> None:
-    """Make both streams last, and replace characters that a terminal cannot show by escapes."""
+    """Make both streams accept every write, and escape characters that the terminal cannot encode."""
     _fill_descriptors()
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - as long as the process
     sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
@@ -74,7 +74,7 @@ def prepare_streams() -> None:
 def _fill_descriptors() -> None:
     """Open the null device where a standard descriptor is closed.
 
-    The next file or socket would take its number, and what is printed would be written into it.
+    Otherwise the next file or socket gets that number, and printed text is written into it.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - stderr
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - a child process needs them as well
@@ -92,7 +92,7 @@ def _lasting(stream: TextIO | None) -> TextIO:
 
 
 def restore_streams() -> None:
-    """Flush both streams, so that one that broke is noticed here and not at exit; undo `prepare`."""
+    """Flush both streams, so that an error is handled here and not at exit; undo `prepare_streams`."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, LastingStream):
@@ -101,12 +101,12 @@ def restore_streams() -> None:
 
 
 def write(text: str) -> None:
-    """Writes what was asked for to stdout."""
+    """Write a result to stdout."""
     _write(sys.stdout, text)
 
 
 def log(text: str) -> None:
-    """Writes anything else to stderr."""
+    """Write any other text to stderr."""
     _write(sys.stderr, text)
 
 
@@ -116,13 +116,13 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send everything that is still written to a stream nowhere."""
+    """Redirect a stream to the null device."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
     except (OSError, ValueError):
-        return  # no real file behind it: nothing can break later either
+        return  # not a file of the operating system: a later write cannot fail at exit
 
 
 def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None = None) -> bool:
@@ -141,12 +141,12 @@ def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None
 
 
 def can_ask(stdin: TextIO | None = None) -> bool:
-    """Whether somebody is there to answer a question: stdin is a terminal."""
+    """Whether a person can answer a question: stdin is a terminal."""
     return (stdin or sys.stdin).isatty()
 
 
 def confirm(question: str) -> bool:
-    """Asks on stderr and reads a line from stdin; anything but y or yes is no."""
+    """Ask on stderr and read a line from stdin; return whether it is y or yes."""
     sys.stderr.write(question)
     sys.stderr.flush()
     answer = sys.stdin.readline()
@@ -156,25 +156,29 @@ def confirm(question: str) -> bool:
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:
-    """Raises UsageError when a file could not be written there: better before the work than after."""
+    """Raise UsageError when a file cannot be written at `path`; called before any work.
+
+    Args:
+        path: The file.
+        flag: The option that names it, for the message.
+    """
     parent = path.absolute().parent
     if path.is_dir():
-        message = f"{path} is a directory; {flag} wants the name of a file"
-        raise UsageError(message)
+        raise UsageError(f"{flag} {path} is a directory", "give the path of a file")
     if not parent.is_dir():
-        message = f"there is no directory {parent} for {flag} {path}"
-        raise UsageError(message, "make it first, or name another file")
+        message = f"{flag} {path}: the directory {parent} does not exist"
+        raise UsageError(message, "create it, or give another path")
     if not os.access(path if path.exists() else parent, os.W_OK):
         message = f"{flag} {path} cannot be written"
-        raise UsageError(message, "check its permissions, or name another file")
+        raise UsageError(message, "check the permissions, or give another path")
 
 
 def save(path: Path, text: str) -> None:
-    """Writes a file as a whole or not at all, mode 0644; raises ReconcileError when that fails.
+    """Write a file completely or not at all, with mode 0644; raise ReconcileError when that fails.
 
-    A link stays a link, and what is no regular file (a pipe, /dev/null) is written to as it is.
+    A symbolic link stays a link. A file that is not regular (a pipe, /dev/null) is written in place.
     """
-    place = type(path)(os.path.realpath(path))  # `resolve` raises for a circle of links
+    place = type(path)(os.path.realpath(path))  # `Path.resolve` raises for a loop of links
     try:
         if place.exists() and not stat.S_ISREG(place.stat().st_mode):
             place.write_text(text, encoding="utf-8")
@@ -182,11 +186,11 @@ def save(path: Path, text: str) -> None:
         _replace(place, text)
     except OSError as failure:
         message = f"{path} could not be written: {failure.strerror or type(failure).__name__}"
-        raise ReconcileError(message, "name another file") from failure
+        raise ReconcileError(message, "give another path") from failure
 
 
 def _replace(place: Path, text: str) -> None:
-    import tempfile  # a tenth of what `--help` would take, and only saving needs it
+    import tempfile  # slow to import, and only needed to save
 
     descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     temporary = place.parent / name
@@ -202,17 +206,12 @@ def _replace(place: Path, text: str) -> None:
         raise
 
 
-def styled(text: str, color: str, *, on: bool) -> str:
-    """Text in a colour, where colour is on."""
-    return click.style(text, fg=color, bold=True) if on else text
-
-
 WRONG_USAGE = 64
 FAILED = 1
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:
-    """Writes an exception to stderr and returns the exit code that it means."""
+    """Write an exception to stderr and return its exit code; `debug`: with a traceback."""
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
@@ -227,7 +226,7 @@ def report_error(error: BaseException, *, debug: bool) -> int:
 
 
 def exit_code_of(error: BaseException) -> int:
-    """The exit code that an exception means."""
+    """Return the exit code of an exception."""
     match error:
         case ReconcileError():
             return error.exit_code
@@ -240,7 +239,7 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def _usage(error: click.UsageError) -> int:
-    """Click's own words, with our exit code instead of its 2."""
+    """Write the message of click; return 64, since 2 means changes here."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         log(error.format_message())
         return WRONG_USAGE
@@ -253,13 +252,16 @@ def _usage(error: click.UsageError) -> int:
 
 
 def error_text(error: BaseException) -> str:
-    """`Error: where and what`, and on the next line what to do."""
+    """Return `Error:` with the place and the problem, and on the next line the remedy."""
     message, remedy = error_summary(error)
     return f"Error: {_escaped(message)}" + (f"\n  What to do: {_escaped(remedy)}." if remedy else "")
 
 
 def error_summary(error: BaseException) -> tuple[str, str]:
-    """Message and remedy of an exception; of one that is not ours only its kind is told."""
+    """Return message and remedy of an exception.
+
+    Of a foreign exception only the type is reported, since its message may contain a value.
+    """
     match error:
         case ReconcileError():
             return error.message, error.remedy.rstrip(".")
@@ -271,7 +273,7 @@ def error_summary(error: BaseException) -> tuple[str, str]:
         case ImportError() if error.name:
             return f"the Python package {error.name} is missing", "install ssm-reconcile again"
         case _:
-            remedy = "this is a fault of ssm-reconcile: please report it, with the output of --debug"
+            remedy = "this is a bug of ssm-reconcile: report it with the output of --debug"
             return f"unexpected {_kind(error)}{_place(error)}", remedy
 
 
@@ -286,7 +288,10 @@ def _place(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """A traceback of places and kinds, the cause first: no locals and no foreign messages."""
+    """Return a traceback of files, lines and types, the cause first.
+
+    It contains no local variables and no message of a foreign exception: either may contain a value.
+    """
     lines: list[str] = []
     chain: list[BaseException] = []
     current: BaseException | None = error
@@ -299,25 +304,25 @@ def traceback_text(error: BaseException) -> str:
             f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
             for frame in traceback.extract_tb(one.__traceback__)
         )
-        told = f": {_escaped(one.message)}" if isinstance(one, ReconcileError) else ""
-        lines += [f"{_kind(one)}{told}", ""]
+        message = f": {_escaped(one.message)}" if isinstance(one, ReconcileError) else ""
+        lines += [f"{_kind(one)}{message}", ""]
     return "\n".join(lines)
 
 
 def finding_line(finding: Finding) -> str:
-    """`file:line:column: severity: message [code]`, as editors and CI systems read it."""
+    """Return `file:line:column: severity: message [code]`, the form that editors and CI systems parse."""
     where = f"{finding.where}: " if finding.where else ""
     return _escaped(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]")
 
 
 def write_findings(findings: Iterable[Finding]) -> None:
-    """Writes findings to stderr, one a line."""
+    """Write findings to stderr, one a line."""
     for finding in findings:
         log(finding_line(finding))
 
 
 def _escaped(text: str) -> str:
-    """Names and paths come from others: nothing in them may move a cursor or hide a character."""
+    """Return a text without control characters: names and paths are not trusted."""
     from ssm_reconcile.renderers.json import escaped_lines
 
     return escaped_lines(text)
@@ -329,12 +334,19 @@ def read_document(path: Path) -> str:
 
 
 def decode_document(content: bytes, name: str) -> str:
-    """Return the text of these bytes; `name` is the file in messages."""
+    """Return the text of some bytes; `name` is the file in messages.
+
+    Bytes that are not UTF-8 are replaced: the reader of the document reports what is wrong with it.
+    """
     return _utf8(content, name).decode("utf-8", errors="replace")
 
 
 def read_text(name: str, limit: int) -> str:
-    """Return the text of a file or of standard input (`-`), up to `limit` bytes; strictly UTF-8."""
+    """Return the text of a file or of standard input (`-`), up to `limit` bytes.
+
+    Raises:
+        UsageError: The text is not UTF-8.
+    """
     if name == "-":
         return read_standard_input(limit)
     with Path(name).open("rb") as file:
@@ -342,12 +354,12 @@ def read_text(name: str, limit: int) -> str:
 
 
 def read_standard_input(limit: int) -> str:
-    """Return up to `limit` bytes of standard input as text; raise UsageError where it is not UTF-8."""
+    """Return up to `limit` bytes of standard input as text; raise UsageError when they are not UTF-8."""
     return _strict(sys.stdin.buffer.read(limit), "standard input", limit)
 
 
 def decode_guess(content: bytes) -> str:
-    """Return the text of bytes in whatever encoding, to find out what kind of file it is."""
+    """Return the text of bytes in an unknown encoding, only to detect the kind of a file."""
     from ssm_reconcile.encoding import without_mark, wrong_encoding
 
     found = wrong_encoding(content)
@@ -359,7 +371,7 @@ def _strict(content: bytes, name: str, limit: int) -> str:
         return _utf8(content, name).decode("utf-8")
     except UnicodeDecodeError as error:
         if len(content) >= limit and error.reason == "unexpected end of data":
-            return content[: error.start].decode("utf-8")  # cut by us; the reader refuses the size
+            return content[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
         raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
 
 

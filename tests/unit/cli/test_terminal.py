@@ -76,7 +76,7 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
 def test_a_place_that_takes_no_file_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         terminal.check_writable(tmp_path)
-    with pytest.raises(UsageError, match="there is no directory"):
+    with pytest.raises(UsageError, match="does not exist"):
         terminal.check_writable(tmp_path / "no" / "plan.json")
     terminal.check_writable(tmp_path / "plan.json")
     with pytest.raises(ReconcileError, match="could not be written: No such file"):
