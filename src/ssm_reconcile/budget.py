@@ -1,4 +1,4 @@
-"""What an apply will cost: calls by operation, and the least time at the rates in force."""
+"""Changes of a plan -> the calls of its apply by operation, and the least time at the current rates."""
 
 from __future__ import annotations
 
@@ -13,37 +13,43 @@ from ssm_reconcile.model import IMAGE, SOURCE
 from ssm_reconcile.plan import Budget
 
 SOURCE_VALUE = "GetParameters (source values)"
-SOURCE_GONE = "GetParameters (sources that have to be gone)"
-VERSION = "GetParameters (versions of what goes)"
-LAST_LOOK = "GetParameters (last look)"
+SOURCE_GONE = "GetParameters (sources that must not exist)"
+VERSION = "GetParameters (versions before a delete)"
+VERIFY = "GetParameters (verification)"
 FOR_ONE = "GetParameters (one source)"
 AT_THE_SOURCE = frozenset({SOURCE_VALUE, SOURCE_GONE, FOR_ONE})
-BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, LAST_LOOK, "DeleteParameters"})
-"""What is asked for ten names at a time, each kind on its own."""
+BY_TEN = frozenset({SOURCE_VALUE, SOURCE_GONE, VERSION, VERIFY, "DeleteParameters"})
+"""Calls that take ten names each; each kind is counted on its own."""
 ONE_DELETE = "DeleteParameters (one)"
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Where one end of a replication is. `rates` are calls per second by class, over CALL_RATES.
+class EndPlace:
+    """The place of one end of a replication; replications that share a place share its quotas.
 
-    What several replications do at one place waits for the same quotas.
+    Args:
+        place: Account and region, or another text that identifies the place.
+        rates: Calls per second by rate class; a class that is missing has its default of CALL_RATES.
     """
 
     place: str
     rates: Mapping[str, float] = field(default_factory=dict)
 
 
-Sites: TypeAlias = Mapping[tuple[str, str], Site]
-"""By replication and end; an end that is not in it is a place of its own."""
+EndPlaces: TypeAlias = Mapping[tuple[str, str], EndPlace]
+"""By replication and end; an end that is missing counts as a place of its own."""
 
 
-def budget(changes: Iterable[Change], sites: Sites) -> Budget:
-    """What it costs to apply the changes that are not withheld, the last look at them included.
+def budget(changes: Iterable[Change], ends: EndPlaces) -> Budget:
+    """Return the calls and the least time to apply and verify the changes that are not withheld.
 
-    It is what `apply` asks when nothing goes wrong and nothing has moved; a secret that is unproven
-    may turn out to be equal, and then costs less. Targets are written side by side and operations
-    overlap, so the least time is that of the slowest operation class in the busiest place.
+    These are the calls of `apply` when no call fails and nothing has changed since the plan. An unproven
+    SecureString may turn out to be equal and then costs less. Targets are written in parallel and
+    operations overlap, so the least time is the one of the slowest rate class in the busiest place.
+
+    Args:
+        changes: The changes of a plan.
+        ends: Place and rates of each end, by replication and end (`SOURCE` or a target name).
     """
     todo = [change for change in changes if change.fate is not Fate.WITHHELD]
     names: dict[tuple[str, str], Counter[str]] = {}
@@ -52,7 +58,7 @@ def budget(changes: Iterable[Change], sites: Sites) -> Budget:
         for operation, count in _calls_of(change):
             counts[operation] += count
     sources = {
-        (_site(sites, change.replication, SOURCE).place, change.source_name)
+        (_site(ends, change.replication, SOURCE).place, change.source_name)
         for change in todo
         if change.source_name is not None and change.desired is not None
     }
@@ -66,9 +72,9 @@ def budget(changes: Iterable[Change], sites: Sites) -> Budget:
             name = operation.split(" ")[0]
             calls[name] += requests
             end = SOURCE if operation in AT_THE_SOURCE else target
-            place = _site(sites, replication, end).place
+            place = _site(ends, replication, end).place
             places.setdefault(place, Counter())[CALL_CLASSES[name]] += requests
-    pace = _paces({change.replication for change in todo}, sites)
+    pace = _paces({change.replication for change in todo}, ends)
     seconds = max(
         (n / pace.get(place, CALL_RATES)[kind] for place, one in places.items() for kind, n in one.items()),
         default=0.0,
@@ -78,14 +84,14 @@ def budget(changes: Iterable[Change], sites: Sites) -> Budget:
     return Budget({name: calls[name] for name in sorted(calls) if calls[name]}, round(seconds, 1))
 
 
-def _site(sites: Sites, replication: str, end: str) -> Site:
-    return sites.get((replication, end)) or Site(f"{replication} {end}")
+def _site(ends: EndPlaces, replication: str, end: str) -> EndPlace:
+    return ends.get((replication, end)) or EndPlace(f"{replication} {end}")
 
 
-def _paces(replications: set[str], sites: Sites) -> dict[str, dict[str, float]]:
-    """Calls per second by class at each place, the slowest where two replications ask for different ones."""
+def _paces(replications: set[str], ends: EndPlaces) -> dict[str, dict[str, float]]:
+    """Return calls per second by class at each place; the lowest of the replications that share it."""
     paces: dict[str, dict[str, float]] = {}
-    for (replication, _), site in sites.items():
+    for (replication, _), site in ends.items():
         if replication in replications:
             asked = {**CALL_RATES, **site.rates}
             known = paces.setdefault(site.place, asked)
@@ -94,33 +100,33 @@ def _paces(replications: set[str], sites: Sites) -> dict[str, dict[str, float]]:
 
 
 def _calls_of(change: Change) -> list[tuple[str, int]]:
-    """The calls of one change; what goes by ten is counted in names."""
+    """Return the calls of one change; calls that take ten names are counted in names."""
     tagging = [("AddTagsToResource", 1)] + [("RemoveTagsFromResource", 1)] * bool(change.tags.removed)
     checks = [("GetParameters", 1), ("ListTagsForResource", 1)]
     put = [("PutParameter", 1), *_image(change)]
-    look = [(LAST_LOOK, 1)]
+    verify = [(VERIFY, 1)]
     match change.effect:
         case Create():
-            return [(SOURCE_VALUE, 1), *put, *look]
+            return [(SOURCE_VALUE, 1), *put, *verify]
         case Update(put=True):
             compared = [("GetParameters", 1)] * change.effect.unproven
-            return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *look]
+            return [*checks, (SOURCE_VALUE, 1), *compared, *put, *tagging, *verify]
         case Update():
             return [*checks, *tagging]
         case Retag() | Adopt():
-            return [*checks, *tagging, *look]
+            return [*checks, *tagging, *verify]
         case Release(source_name=source):
             return [*checks, *[(FOR_ONE, 1)] * (source is not None), ("RemoveTagsFromResource", 1)]
         case Replace():
-            return [*checks, (FOR_ONE, 1), (ONE_DELETE, 1), *put, *look]
+            return [*checks, (FOR_ONE, 1), (ONE_DELETE, 1), *put, *verify]
         case Delete(source_name=source):
             gone = [(SOURCE_GONE, 1)] * (source is not None)
-            return [("ListTagsForResource", 1), (VERSION, 1), *gone, ("DeleteParameters", 1), *look]
+            return [("ListTagsForResource", 1), (VERSION, 1), *gone, ("DeleteParameters", 1), *verify]
         case _:
             assert_never(change.effect)
 
 
 def _image(change: Change) -> list[tuple[str, int]]:
-    """AWS checks AMI ids after the write, so each is read back."""
+    """Return the read that verifies an AMI id: AWS validates it after the write."""
     image = change.desired is not None and change.desired.source.data_type == IMAGE
     return [("GetParameters", 1)] * image

@@ -1,4 +1,4 @@
-"""Time as an argument: the core asks a clock that it is given, tests turn one of their own."""
+"""Time as an argument: the protocols of a clock and of a request to stop; `system.py` has the real clock."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What time it is, and waiting."""
+    """The time of day, a monotonic time, and a wait."""
 
     def now(self) -> datetime:
-        """The time of day, timezone-aware (UTC)."""
+        """Return the time of day, with the time zone UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow."""
+        """Return seconds that never decrease."""
 
     def sleep(self, seconds: float) -> None:
-        """Waits, all of it. Who wants to stop early sleeps in small pieces."""
+        """Wait the full time; a caller that must stop early sleeps in short intervals."""
 
 
 class Stop(Protocol):
-    """Whether the run was asked to stop (SIGINT, SIGTERM)."""
+    """A request to stop the run (SIGINT, SIGTERM, or the end of a Lambda invocation)."""
 
     def is_set(self) -> bool:
-        """True from the signal on."""
+        """Return whether the run was asked to stop."""

@@ -1,7 +1,7 @@
-"""What a run was given -> other commands for the same spec, as one line of text for a shell.
+"""The arguments of a run -> other commands for the same spec, as one line of text for a shell.
 
-Every command of ours that a person may copy from an output is made here. It names the same spec, the same
-part of it and the same access as the run that shows it, so that it does what the output says.
+Each ssm-reconcile command that an output shows is made here. It has the same spec, the same narrowing and
+the same access as the run that shows it, so that a copy of it works as the output says.
 """
 
 from __future__ import annotations
@@ -13,10 +13,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The arguments that a command has to repeat.
+    """The arguments that another command must repeat.
 
-    `specs` are empty for the default file. `mode` are the words for how much is read and adopted, `lifts`
-    those that lift a guard, `access` those that say how AWS is reached.
+    Args:
+        specs: The spec files; empty for the default file.
+        name: The value of `--name`.
+        targets: The values of `--target`.
+        only: The values of `--only`.
+        mode: The arguments that say which values are read and what is adopted.
+        lifts: The arguments that lift a guard.
+        access: The arguments that say how AWS is reached.
     """
 
     specs: tuple[str, ...] = ()
@@ -28,19 +34,19 @@ class CommandLine:
     access: tuple[str, ...] = ()
 
     def narrowed(self, target: str, *only: str) -> CommandLine:
-        """Return the same for one target, and for some names in it."""
+        """Return the arguments for one target, and for some names in it."""
         return replace(self, targets=(target,), only=only)
 
     def plan(self, *words: str) -> str:
-        """Return the command that plans the same."""
+        """Return the command for the same plan."""
         return self._planning("plan", words)
 
     def apply(self, *words: str) -> str:
-        """Return the command that applies the same."""
+        """Return the command that applies the same plan."""
         return self._planning("apply", words)
 
     def apply_saved(self, file: str, *words: str) -> str:
-        """Return the command that applies a saved plan, which says itself what was planned."""
+        """Return the command that applies a saved plan; the plan itself contains narrowing and mode."""
         specs = _repeated("--spec", self._specs)
         return _joined(["apply", _path(file), *specs, *self.lifts, *words, *self.access])
 
@@ -54,17 +60,17 @@ class CommandLine:
         return _joined(["explain", parameter, *given])
 
     def detach(self, target: str, *words: str) -> str:
-        """Return the command that detaches a target, or takes it back."""
+        """Return the command that detaches a target; with `--undo` in `words`, the reverse."""
         specs = _repeated("--spec", self._specs)
         return _joined(["detach", "--target", target, *specs, *self._name, *words, *self.access])
 
     def doctor(self) -> str:
-        """Return the command that checks what a run rests on."""
+        """Return the command that checks the requirements of a run."""
         targets = _repeated("--target", self.targets)
         return _joined(["doctor", *self._specs, *self._name, *targets, *self.access])
 
     def iam(self, phase: str) -> str:
-        """Return the command that prints the policies of a phase; it does not call AWS."""
+        """Return the command that prints the IAM policies of a phase; it does not call AWS."""
         return _joined(["iam", phase, *self._specs, *self._name])
 
     @property
@@ -82,7 +88,7 @@ class CommandLine:
 
 
 def _path(file: str) -> str:
-    """Return a path that is not read as an option; `-` is standard input."""
+    """Return a path that click does not read as an option; `-` is standard input."""
     return f"./{file}" if file.startswith("-") and file != "-" else file
 
 

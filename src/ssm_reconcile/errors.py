@@ -1,14 +1,14 @@
-"""What can go wrong, as values and as exceptions.
+"""Problems as values and as exceptions.
 
-A `Finding` is trouble that a person should know of and that does not stop the run. An exception
-stops it, and becomes text only in `cli`:
+A `Finding` reports a problem and does not stop the run. An exception stops the run, and becomes text only
+in `cli`:
 
-    ReconcileError                 anything we raise on purpose; has `remedy` and `exit_code`
+    ReconcileError                 every expected error; has `remedy` and `exit_code`
     ├── SpecError                  the spec has errors: all of them, as findings
-    ├── UsageError                 the command line asks for something that makes no sense
-    ├── PlaceError                 a place is not what the spec says (wrong account, two that are one)
-    ├── StoreError                 one call to a store failed: what kind, where, which operation
-    ├── NothingPlanned             no plan could be made at all
+    ├── UsageError                 the command line is wrong or contradicts itself
+    ├── PlaceError                 a place is not the one of the spec (wrong account, two places that are one)
+    ├── StoreError                 one call to a store failed: kind, place, operation
+    ├── NothingPlanned             no plan could be made
     ├── PlanRefused                the plan is not the one that was approved
     └── Interrupted                SIGINT or SIGTERM before anything was planned
 """
@@ -29,7 +29,7 @@ _COMPARED = 64
 
 
 class Severity(StrEnum):
-    """How much a finding matters: an error is something the spec asks for and does not get."""
+    """The severity of a finding; an error is a part of the spec that is not fulfilled."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -57,12 +57,15 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something that a person should know of.
+    """A problem or a notice that does not stop the run.
 
-    `code` is a stable kebab-case word that documentation explains, `message` says what is wrong and
-    what to do, `where` is a spec position (`file:line:column`) or `target /name`. `about` names the
-    parameters or the place that the finding is about. An output that shows all of these addresses with
-    their reasons leaves the finding out.
+    Args:
+        severity: An error is a part of the spec that is not fulfilled.
+        code: A stable kebab-case word; docs/troubleshooting.md explains each.
+        message: What is wrong and what to do.
+        where: A position in a spec (`file:line:column`), or `target /name`.
+        about: The parameters or the place that the finding is about. An output that shows all of these
+            addresses with their reasons leaves the finding out.
     """
 
     severity: Severity
@@ -77,7 +80,7 @@ class Finding:
 
 
 class ReconcileError(Exception):
-    """Stops the run. `remedy` says what the reader can do about it."""
+    """An error that stops the run: `message` says where and what, `remedy` what to do."""
 
     exit_code = 1
 
@@ -97,13 +100,19 @@ class SpecError(ReconcileError):
 
 
 class UsageError(ReconcileError):
-    """The command line asks for something that makes no sense (exit 64)."""
+    """The command line is wrong or contradicts itself (exit 64)."""
 
     exit_code = 64
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name on the command line that the spec does not have, with those it has."""
+    """Return the error for an unknown name on the command line, with the most similar and all known names.
+
+    Args:
+        kind: The kind of name, such as `target`.
+        name: The name that was given.
+        known: The names of the spec.
+    """
     from difflib import get_close_matches
 
     names = sorted(set(known))
@@ -134,41 +143,48 @@ class Interrupted(ReconcileError):
 
 
 class Trouble(StrEnum):
-    """The kinds of failure that callers of a store tell apart."""
+    """The kinds of failure that callers of a store distinguish."""
 
     DENIED = "denied"
-    """AWS says that this identity may not do that."""
+    """The identity has no permission."""
     CREDENTIALS = "credentials"
-    """There are no credentials, or they are not valid (any more)."""
+    """There are no credentials, or they are not valid."""
     UNREACHABLE = "unreachable"
-    """The endpoint was never reached: nothing was done."""
+    """The endpoint was not reached: nothing was done."""
     THROTTLED = "throttled"
-    """A clean refusal: nothing was done, and the same call may work later."""
+    """AWS refused the request: nothing was done, and the same call may succeed later."""
     LOST = "lost"
-    """The answer was lost (reset, timeout, 5xx): it may have been done or not."""
+    """The response was lost (reset, timeout, 5xx): the operation may have been done or not."""
     MISSING = "missing"
     """The parameter or the key does not exist."""
     EXISTS = "exists"
-    """A create found the name taken."""
+    """A parameter with that name exists already."""
     KEY = "key"
     """KMS could not use the key of the parameter (`InvalidKeyId`)."""
     TYPE = "type"
-    """AWS will not change the type in place (`HierarchyTypeMismatchException`)."""
+    """AWS cannot change the type in place (`HierarchyTypeMismatchException`)."""
     DOWNGRADE = "downgrade"
-    """AWS will not turn an Advanced parameter into a Standard one."""
+    """AWS cannot turn an Advanced parameter into a Standard one."""
     TOKEN = "token"
-    """A pagination token expired: the listing has to start again."""
+    """A pagination token has expired: the listing must start again."""
     REFUSED = "refused"
-    """AWS refused the request for another reason; the same request will not work later."""
+    """AWS refused the request for another reason; the same request fails later, too."""
 
 
 class StoreError(ReconcileError):
     """One call to a store failed.
 
-    Holds only what may be shown: AWS's own message is left out on purpose, since it may quote a
-    value (`ux.md`: of a failed write only operation, code and our own sentence). `problem` is what is
-    wrong in plain words, where the code does not say it; `action` the IAM action of a denial; `answered`
-    is false when no answer arrived at all: the network or the endpoint failed.
+    It contains no message of AWS, since AWS may quote a value in it.
+
+    Args:
+        kind: The kind of failure.
+        place: Account and region, or the region alone.
+        operation: The operation of the AWS API.
+        code: The error code of AWS, or the type of a network error.
+        remedy: What to do.
+        problem: What is wrong, where the code does not say it.
+        action: The IAM action of a denial.
+        answered: False when no response arrived: the network or the endpoint failed.
     """
 
     def __init__(

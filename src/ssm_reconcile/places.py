@@ -1,4 +1,4 @@
-"""Specs -> the opened places: reached, identified, and checked to be the ones that the spec means."""
+"""Specs -> the opened places: reached, identified by STS, and checked against the spec."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 
 Connect: TypeAlias = Callable[[Access], Store]
-"""Opens a place, having asked STS who we are there; raises StoreError."""
+"""Opens a place and identifies it with GetCallerIdentity of STS; raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The stores of a run, by how they are reached; a place that could not be opened has its error."""
+    """The stores of a run by access; a place that could not be opened has its error instead."""
 
     opened: Mapping[Access, Store | StoreError]
 
     def store(self, access: Access) -> Store:
-        """The store of a place; raises the error with which it could not be opened."""
+        """Return the store of a place; raise the error with which it could not be opened."""
         found = self.opened[access]
         if isinstance(found, StoreError):
             raise found
@@ -30,7 +30,7 @@ class Places:
 
 
 def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
-    """The replications with only the targets that the run asks for; raises UsageError for unknown ones."""
+    """Return the replications with only the targets of the run; raise UsageError for an unknown target."""
     if not run.targets:
         return tuple(specs)
     known = {target.name for spec in specs for target in spec.targets}
@@ -45,10 +45,17 @@ def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
 
 
 def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Places:
-    """Opens every place once, and checks before any read that each is the right one.
+    """Open each place once, and check before any read that it is the one of the spec.
 
-    Raises PlaceError for a wrong account and for two places that are one, StoreError when no place
-    can be opened. A single place that cannot be opened is left to the plan, which says so.
+    Args:
+        specs: The replications.
+        connect: Opens one place.
+        run: Narrows the replications to some targets.
+
+    Raises:
+        PlaceError: An account is wrong, or two places of a replication are the same place.
+        StoreError: No place can be opened; a single one becomes a finding of the plan.
+        UsageError: Two replications have the same name, or a target of the run is unknown.
     """
     specs = narrowed(specs, run)
     _check_names(specs)
@@ -69,18 +76,18 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
 
 
 def _check_names(specs: Sequence[Replication]) -> None:
-    """Changes and outcomes are told apart by the replication's name."""
+    """Raise UsageError for a repeated name: changes and outcomes are identified by it."""
     seen: dict[str, Replication] = {}
     for spec in specs:
         if spec.name in seen:
             both = f"{seen[spec.name].where}, {spec.where}"
-            message = f"two replications of this run are called {spec.name} ({both})"
-            raise UsageError(message, "run their files one at a time, or give one another name")
+            message = f"two replications of this run have the name {spec.name} ({both})"
+            raise UsageError(message, "run their files one at a time, or rename one of them")
         seen[spec.name] = spec
 
 
 def open_more(places: Places, specs: Sequence[Replication], connect: Connect) -> Places:
-    """The same places and those that some other specs need besides; raises as `open_places` does."""
+    """Return the same places and those of some more specs; raise as `open_places` does."""
 
     def known_or_new(access: Access) -> Store:
         return places.store(access) if access in places.opened else connect(access)
@@ -89,7 +96,7 @@ def open_more(places: Places, specs: Sequence[Replication], connect: Connect) ->
 
 
 def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreError]) -> None:
-    """The wrong account, and two places that are one, are found before anything is read."""
+    """Raise PlaceError for a wrong account, and for two places that are the same."""
     seen: dict[object, str] = {}
     ends = [("source", spec.source.access, spec.source.account, spec.source.where)]
     ends += [(f"target {one.name}", one.access, one.account, one.where) for one in spec.targets]
@@ -100,12 +107,14 @@ def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreErro
         if account is not None and store.place.account != account:
             actual = store.place.account
             message = (
-                f"{spec.name}: the {label} should be account {account}, but the credentials are of {actual}"
+                f"{spec.name}: the {label} should be account {account}, but the credentials are for {actual}"
             )
             raise PlaceError(
-                message, f"use credentials or a role_arn of {account}, or mend `account` ({where})"
+                message, f"use credentials or a role_arn of {account}, or correct `account` ({where})"
             )
         if store.place in seen:
-            message = f"{spec.name}: the {label} and the {seen[store.place]} are one place: {store.place}"
+            message = (
+                f"{spec.name}: the {label} and the {seen[store.place]} are the same place: {store.place}"
+            )
             raise PlaceError(message, f"give them different regions or accounts ({where})")
         seen[store.place] = label

@@ -1,4 +1,4 @@
-"""What a long run says while it works: events for whoever watches, never a value."""
+"""Progress events of a run; an event never contains a value."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Protocol
 
 
 class Phase(StrEnum):
-    """What is going on in one place."""
+    """A kind of work in one place."""
 
     LISTING = "listing"
     TAGS = "reading tags"
     READING = "reading values"
     CONFIRMING = "confirming tags"
     WRITING = "writing"
-    CHECKING = "looking again"
+    CHECKING = "verifying"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` (None: not known yet) in one phase at one place."""
+    """`done` of `total` items (None: not known yet) of one phase in one place."""
 
     place: str
     phase: Phase
@@ -29,7 +29,7 @@ class Progress:
 
 
 class ProgressListener(Protocol):
-    """Is told of progress, from any thread."""
+    """A function that receives progress events, from any thread; it may raise to stop the worker."""
 
     def __call__(self, progress: Progress, /) -> None:
-        """Takes note."""
+        """Receive an event."""

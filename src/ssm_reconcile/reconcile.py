@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import Endpoints
-from ssm_reconcile.budget import Site, budget
+from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
@@ -303,11 +303,11 @@ def _unread(inputs: Mapping[str, TargetInput]) -> set[str]:
     }
 
 
-def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], Site]:
+def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], EndPlace]:
     """Where each end of each replication is, and the rates that its spec asks for."""
-    found: dict[tuple[str, str], Site] = {}
+    found: dict[tuple[str, str], EndPlace] = {}
     for spec, part in zip(specs, parts, strict=True):
-        found[spec.name, SOURCE] = Site(part.source, dict(spec.source.access.rates))
+        found[spec.name, SOURCE] = EndPlace(part.source, dict(spec.source.access.rates))
         for target, planned in zip(spec.targets, part.targets, strict=True):
-            found[spec.name, target.name] = Site(planned.place, dict(target.access.rates))
+            found[spec.name, target.name] = EndPlace(planned.place, dict(target.access.rates))
     return found

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from ssm_reconcile.budget import Site, budget
+from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.model import SOURCE
 from ssm_reconcile.skip_tag import OnSkip, SkipSync
@@ -100,7 +100,7 @@ def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_targets() 
 def test_the_slowest_class_of_the_busiest_target_sets_the_time(
     rates: dict[str, float], seconds: float
 ) -> None:
-    assert budget(creates(30), {("prod", "us-east-2"): Site("there", rates)}).seconds == seconds
+    assert budget(creates(30), {("prod", "us-east-2"): EndPlace("there", rates)}).seconds == seconds
 
 
 def _of_another(changes: list[Change]) -> list[Change]:
@@ -109,25 +109,25 @@ def _of_another(changes: list[Change]) -> list[Change]:
 
 def test_two_replications_into_one_place_wait_for_the_same_quota() -> None:
     both = [*creates(30), *_of_another(creates(30))]
-    there = {("prod", "us-east-2"): Site("there"), ("other", "us-east-2"): Site("there")}
-    apart = {("prod", "us-east-2"): Site("there"), ("other", "us-east-2"): Site("elsewhere")}
+    there = {("prod", "us-east-2"): EndPlace("there"), ("other", "us-east-2"): EndPlace("there")}
+    apart = {("prod", "us-east-2"): EndPlace("there"), ("other", "us-east-2"): EndPlace("elsewhere")}
     assert (budget(both, there).seconds, budget(both, apart).seconds) == (20.0, 10.0)
 
 
 @pytest.mark.parametrize("order", list(permutations(("prod", "other", "idle"))))
 def test_where_two_replications_ask_for_different_rates_the_lower_one_counts(order: tuple[str, ...]) -> None:
     rates = {"prod": 10.0, "other": 2.0, "idle": 0.1}
-    there = {(name, "us-east-2"): Site("there", {"put": rates[name]}) for name in order}
-    there["prod", "eu-west-1"] = Site("elsewhere", {"put": 1.0})
+    there = {(name, "us-east-2"): EndPlace("there", {"put": rates[name]}) for name in order}
+    there["prod", "eu-west-1"] = EndPlace("elsewhere", {"put": 1.0})
     assert budget([*creates(30), *_of_another(creates(30))], there).seconds == 30.0
     assert budget(creates(30), there).seconds == 6.0
 
 
 def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_replications() -> None:
     both = [*creates(4), *_of_another(creates(4))]
-    same = {("prod", SOURCE): Site("here"), ("other", SOURCE): Site("here")}
+    same = {("prod", SOURCE): EndPlace("here"), ("other", SOURCE): EndPlace("here")}
     assert budget(both, same).calls["ListTagsForResource"] == 4
-    assert budget(both, {**same, ("other", SOURCE): Site("elsewhere")}).calls["ListTagsForResource"] == 8
+    assert budget(both, {**same, ("other", SOURCE): EndPlace("elsewhere")}).calls["ListTagsForResource"] == 8
 
 
 def test_an_apply_of_everything_at_once_makes_exactly_the_calls_that_its_plan_names() -> None:

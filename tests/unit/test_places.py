@@ -81,7 +81,7 @@ class TestOpening:
     def test_two_replications_of_one_name_are_an_error_that_says_where(self) -> None:
         one = replication(where=Where("a.yaml", 1, 1))
         other = replication(where=Where("b.yaml", 3, 1))
-        with pytest.raises(UsageError, match=r"are called prod \(a.yaml:1:1, b.yaml:3:1\)"):
+        with pytest.raises(UsageError, match=r"have the name prod \(a.yaml:1:1, b.yaml:3:1\)"):
             open_places([one, other], Memory(world()).connect, Run())
 
 
@@ -99,7 +99,7 @@ class TestTheRightOnes:
     def test_another_account_at_the_source_is_an_error(self) -> None:
         here = Source(Access("us-east-1"), account=OTHER, where=Where("replication.yaml", 4, 3))
         with pytest.raises(
-            PlaceError, match=f"source should be account {OTHER}, but .* of 123456789012"
+            PlaceError, match=f"source should be account {OTHER}, but .* for 123456789012"
         ) as error:
             self.opened(replication(source=here))
         assert "replication.yaml:4:3" in error.value.remedy
@@ -110,13 +110,13 @@ class TestTheRightOnes:
             self.opened(replication(targets=(target(account=OTHER),)))
 
     def test_a_target_that_is_the_source_is_an_error(self) -> None:
-        with pytest.raises(PlaceError, match="the target x and the source are one place"):
+        with pytest.raises(PlaceError, match="the target x and the source are the same place"):
             self.opened(replication(targets=(Target("x", Access("us-east-1")),)))
 
     def test_two_targets_that_are_one_place_are_an_error_by_whatever_role(self) -> None:
         role = "arn:aws:iam::123456789012:role/another"
         aims = (target("a"), Target("b", Access("us-east-2", role_arn=role)))
-        with pytest.raises(PlaceError, match="the target b and the target a are one place"):
+        with pytest.raises(PlaceError, match="the target b and the target a are the same place"):
             self.opened(replication(targets=aims))
 
     def test_the_same_region_of_another_account_is_another_place(self) -> None:

@@ -218,16 +218,16 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
     from rich.progress import Progress as Bars
     from rich.table import Column
 
-    def text_column(field: str) -> ProgressColumn:
+    def column(field: str) -> ProgressColumn:
         return TextColumn(f"{{task.{field}}}", table_column=Column(no_wrap=True))
 
     console = Console(stderr=True, no_color=not color)
     wide = console.width >= WIDE
     columns = [
-        text_column("description"),
-        text_column("fields[count]"),
-        text_column("fields[speed]"),
-        text_column("fields[pace]"),
+        column("description"),
+        column("fields[count]"),
+        column("fields[speed]"),
+        column("fields[pace]"),
     ]
     if wide:
         columns.insert(1, BarColumn(bar_width=20))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,8 +53,7 @@ def command(file: Any, output_format: str, common: CommonOptions) -> int:
     document = read_plan_or_report(terminal.decode_document(file.read(), name))
     color = terminal.use_color(sys.stdout, common.color)
     if "outcomes" in document:
-        report = cast("ReportDocument", document)
-        terminal.write(render_report(output_format, report, color=color))
+        terminal.write(render_report(output_format, document, color=color))
         return 0
     apply = _apply_command(document)
     terminal.write(render_plan(output_format, document, color=color, apply_command=apply))

@@ -138,7 +138,7 @@ class _Watchdog:
         self._before = -1
 
     def start(self) -> None:
-        """ProgressListener from now on; in the main thread only."""
+        """Start the thread; in the main thread only."""
         reading, self._pipe = os.pipe()
         if hasattr(os, "set_blocking"):  # Windows: from Python 3.12 on, and not required
             os.set_blocking(self._pipe, False)
@@ -146,7 +146,7 @@ class _Watchdog:
         threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()
 
     def end(self) -> None:
-        """ProgressListener no longer."""
+        """Stop the thread with the next signal, and restore the former pipe."""
         self._over.set()
         signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
         if self._pipe is not None:
