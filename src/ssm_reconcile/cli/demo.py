@@ -1,4 +1,4 @@
-"""`ssm-reconcile demo`: the whole story on a simulated AWS, on this machine."""
+"""`ssm-reconcile demo`: plan, apply and find changes on a simulated AWS on this machine."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import ReconcileError
 
 HELP = """\
-Watch it happen on a simulated AWS on this machine: nothing leaves it, and no account is needed.
+Show plan and apply on a simulated AWS on this machine, without an AWS account.
 
-Parameters are made in one region, planned, applied to another, changed on both sides, and found again.
+Creates parameters in one region, copies them to another, changes them on both sides, and finds the changes.
 Needs the extra `demo` (moto, a simulator of AWS).
 """
 EPILOG = """\
@@ -24,20 +24,20 @@ Example:
 
 \b
 Exit codes:
-    0  each step did what it says
-    1  one did not, or the simulator is not installed
+    0  each statement of the demo held
+    1  a statement did not hold, or the simulator is not installed
   130  interrupted
 """
-_OF_THE_EXTRA = ("moto", "flask")
+_EXTRA_PACKAGES = ("moto", "flask")
 
 
 @click.command("demo", help=HELP, epilog=EPILOG)
 @options.basic_options
 def command(common: CommonOptions) -> int:
-    """Runs it; returns the exit code."""
-    missing = [package for package in _OF_THE_EXTRA if find_spec(package) is None]
+    """Run the demo and return the exit code."""
+    missing = [package for package in _EXTRA_PACKAGES if find_spec(package) is None]
     if missing:
-        message = f"the demo needs a simulator of AWS, of which {' and '.join(missing)} is not installed"
+        message = f"the demo needs the packages of the extra `demo`; not installed: {', '.join(missing)}"
         raise ReconcileError(message, "in a checkout of ssm-reconcile: pip install '.[demo]'")
     from ssm_reconcile import demo
 

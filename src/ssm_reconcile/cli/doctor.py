@@ -1,4 +1,4 @@
-"""`ssm-reconcile doctor`: will a plan work, will an apply, and what is amiss."""
+"""`ssm-reconcile doctor`: check everything that a plan and an apply need."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LONGEST_LINE = 4000
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
 HELP = """\
-Look at everything that a plan and an apply rest on, and change nothing.
+Check everything that a plan and an apply need, and change nothing.
 
-Who we are in each place; permissions, by calls that do no harm, with the IAM action that is missing; KMS
-keys in every target; settings, limits, clocks; warnings about the spec; how long a first apply takes.
-What may be written cannot be proven without writing, and is said to be unknown.
+Checks the identity in each place; read permissions, by real calls, with the IAM action that is missing; KMS
+keys in every target; settings, limits and clocks; warnings about the spec; the duration of a first apply.
+Write permissions cannot be tested without writing; they are reported as unknown.
 """
 EPILOG = """\
 \b
@@ -35,9 +35,9 @@ Examples:
 
 \b
 Exit codes:
-    0  a plan will work, and nothing was found that an apply would fail at
+    0  a plan will work, and no check failed that an apply needs
     1  a plan will not work
-    3  a plan will work, an apply will not, or not for everything
+    3  a plan will work; an apply will not work for all parameters
    64  wrong usage
   130  interrupted
 """

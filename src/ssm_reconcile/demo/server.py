@@ -1,8 +1,7 @@
-"""An AWS for the demo: moto in a process of its own, on loopback, gone when the demo ends."""
+"""The simulated AWS of the demo: moto in a process of its own, on loopback, stopped with the demo."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import subprocess
@@ -15,25 +14,24 @@ from ssm_reconcile.errors import ReconcileError
 
 HOST = "127.0.0.1"
 PATIENCE = 30.0
-"""Seconds that moto may take to answer for the first time."""
+"""Seconds until moto must accept its first connection."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The endpoint URL of a fresh, empty AWS. Raises ReconcileError where moto is missing or silent."""
-    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
-        raise ReconcileError(
-            "the demo needs moto, which stands in for AWS",
-            "in a checkout of ssm-reconcile: pip install '.[demo]'",
-        )
+    """Start an empty AWS and yield its endpoint URL.
+
+    Raises:
+        ReconcileError: moto does not start.
+    """
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, nothing from outside
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell, no input
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo"},
-        start_new_session=True,  # a Ctrl-C in the terminal is for us; we end it ourselves
+        start_new_session=True,  # Ctrl-C is for the demo, which stops the server
     )
     try:
         _await(process, port)
@@ -57,7 +55,7 @@ def _await(process: subprocess.Popen[bytes], port: int) -> None:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise ReconcileError(f"moto ended at once, with exit code {process.returncode}", "try again")
+            raise ReconcileError(f"moto exited with {process.returncode} before it was ready", "try again")
         with socket.socket() as probe:
             probe.settimeout(0.5)
             if probe.connect_ex((HOST, port)) == 0:

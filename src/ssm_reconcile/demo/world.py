@@ -1,7 +1,7 @@
-"""What the demo's AWS holds, and what people do to it: plain boto3, nothing of our own code.
+"""The AWS account of the demo, written with plain boto3: its parameters, and the changes of other people.
 
-Forty parameters in the source region: all three types, tags, two KMS keys, some opted out; and a
-few in the target region that were there before and belong to somebody else.
+The source region has forty parameters: all three types, tags, two KMS keys, and some with the tag skip_sync.
+The target region has four parameters that other teams created before.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ SERVICES = ("orders", "payments", "search", "users")
 
 
 @dataclass
-class World:
-    """Both regions of one account, and the secrets planted there (so that nobody may print them)."""
+class DemoAccount:
+    """Both regions of one account, and their secret values, which the demo must not print."""
 
     endpoint: str
     secrets: list[str] = field(default_factory=list)
 
     def client(self, service: str, region: str) -> Any:
-        """A client of the demo's AWS with credentials that mean nothing elsewhere."""
+        """Return a client of the simulated AWS, with credentials that are valid only there."""
         import boto3
 
-        connect: Callable[..., Any] = boto3.client  # its overloads know no service by a mere str
+        connect: Callable[..., Any] = boto3.client  # the stubs have no overload for a str
         return connect(
             service,
             region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id="demo",
-            aws_secret_access_key="demo",  # noqa: S106 - moto takes any
+            aws_secret_access_key="demo",  # noqa: S106 - moto accepts any
         )
 
     def fill(self) -> None:
-        """Keys and parameters as a team would have made them over the years."""
+        """Create keys and parameters."""
         for region in (SOURCE, TARGET):
             for alias in ("alias/app", "alias/payments"):
                 self._key(region, alias)
@@ -52,9 +52,9 @@ class World:
         self._put(source, "/staging/users/url", "https://staging.example.com")
         target = self.client("ssm", TARGET)
         self._put(target, "/prod/search/cache", "cache.us-east-2.internal", tags={"team": "search"})
-        self._put(target, "/native/us-east-2/only", "was here before", tags={"team": "network"})
+        self._put(target, "/native/us-east-2/only", "created before the demo", tags={"team": "network"})
         self._put(target, "/shared/flag-0", "off", tags={"team": "platform"})
-        self._put(target, "/shared/flag-1", "differs, and is not ours", tags={"team": "platform"})
+        self._put(target, "/shared/flag-1", "value of the platform team", tags={"team": "platform"})
 
     def _service(self, ssm: Any, service: str) -> None:
         tags = {"team": service, "tier": "backend"}
@@ -94,7 +94,7 @@ class World:
         ssm.put_parameter(Name=name, Value=value, Type=kind, Tags=listed, **fields)
 
     def change_source(self) -> None:
-        """A team changes a setting, rotates a password and retires a parameter."""
+        """Change a setting, rotate a password and delete a parameter in the source."""
         ssm = self.client("ssm", SOURCE)
         ssm.put_parameter(Name="/prod/orders/limits", Value='{"max": 250, "burst": 20}', Overwrite=True)
         rotated = secrets.token_urlsafe(18)
@@ -109,12 +109,12 @@ class World:
         ssm.delete_parameter(Name="/shared/flag-3")
 
     def edit_target(self) -> None:
-        """Somebody edits a replica by hand, at night, in the standby region."""
+        """Edit a replica in the target by hand."""
         ssm = self.client("ssm", TARGET)
         ssm.put_parameter(Name="/prod/payments/log-level", Value="debug", Overwrite=True)
 
     def values(self, region: str) -> dict[str, str]:
-        """Every value of a region by name, for the demo's own checks."""
+        """Return every value of a region by name."""
         ssm = self.client("ssm", region)
         names = [
             parameter["Name"]
