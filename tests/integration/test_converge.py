@@ -171,7 +171,9 @@ def converges(
                 for o in report.outcomes
                 if o.result is not Result.APPLIED
             ]
-            assert [one for one in left if "what is not ours is never replaced" not in one[2]] == []
+            assert [
+                one for one in left if "a parameter that is not ours is never replaced" not in one[2]
+            ] == []
             clock.advance(timedelta(minutes=20))
             again = reconcile.make_plan([spec], Session(places, RUN, clock, unwatched))
             besides = {one[:2] for one in left}

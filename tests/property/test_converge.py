@@ -51,7 +51,11 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
         return "" if usable else "the source value cannot be decrypted"
     if isinstance(change.effect, Update) and change.effect.takes_over and outcome.result is Result.WITHHELD:
         refused = readings.type_change is InPlace.REFUSED
-        return "what is not ours is never replaced" if refused and "HierarchyTypeMismatch" in error else ""
+        return (
+            "a parameter that is not ours is never replaced"
+            if refused and "HierarchyTypeMismatch" in error
+            else ""
+        )
     if run.no_decrypt and desired.source.is_secret and desired.substitutions:
         refused = "ValidationException" in error or "too large" in error or "does not take" in error
         return "without decryption the rewritten value is unknown" if refused else ""

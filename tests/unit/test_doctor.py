@@ -79,7 +79,7 @@ def test_nothing_is_written_and_no_secret_is_shown() -> None:
 def test_what_may_be_written_is_unknown_and_said_to_be() -> None:
     one = check(examined(staged()), "target us-east-2", "rights to write")
     assert one.answer is Answer.UNKNOWN
-    assert "cannot be proven without writing" in one.message
+    assert "cannot be tested without writing" in one.message
     assert "ssm:PutParameter" in one.message
 
 
@@ -252,7 +252,7 @@ def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
 def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = staged()
     stage.world.put(stage.there, "/other", "v")
-    assert "Standard: 1 there, 2 to come" in check(examined(stage), "target us-east-2", "room").message
+    assert "Standard: 1 exist, 2 to create" in check(examined(stage), "target us-east-2", "room").message
     monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
     assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
     monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})

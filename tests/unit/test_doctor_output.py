@@ -23,8 +23,8 @@ __all__ = ["aws", "cli"]
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema" / "doctor.schema.json").read_text(encoding="utf-8"))
 PLAN = "A plan will work."
 NO_PLAN = "A plan will NOT work."
-APPLY = "Nothing was found that an apply would fail at; rights to write were not tried."
-NO_APPLY = "An apply will NOT work, or not for everything."
+APPLY = "No check failed that an apply needs; write permissions were not tested."
+NO_APPLY = "An apply will NOT work for all parameters."
 
 
 def check(answer: Answer, needed: Needed = Needed.NOTHING, remedy: str = "do this") -> Check:

@@ -450,7 +450,7 @@ class TestUpdates:
         stage.replicate("/p/a", "v", SECURE)
         stage.world.put(stage.here, "/p/a", "v", SECURE)
         told = tell(stage, Run(no_decrypt=True))
-        assert outcome(told.report).note == "its value was equal after all: only tagged"
+        assert outcome(told.report).note == "its value was equal: only tags were written"
         assert stage.version("/p/a") == 1
 
     def test_without_decryption_an_unproven_stranger_is_a_conflict(self) -> None:

@@ -61,5 +61,5 @@ def test_an_incomplete_place_is_not_done() -> None:
 
 
 def test_a_remaining_address_makes_the_report_incomplete() -> None:
-    gone = Remaining("prod", "us-east-2", "/p/a", "written, but it is gone again")
+    gone = Remaining("prod", "us-east-2", "/p/a", "written, but it does not exist any more")
     assert replace(report(Result.APPLIED), remaining=(gone,)).exit_code == 3

@@ -217,7 +217,11 @@ def _update(work: Work, change: Change, effect: Update, values: checks.Values) -
         return put.update(work, change, effect, values)
     except put.InPlaceRefused as refused:
         if not effect.may_replace:
-            how = "what is not ours is never replaced" if effect.takes_over else "only with --allow-replace"
+            how = (
+                "a parameter that is not ours is never replaced"
+                if effect.takes_over
+                else "only with --allow-replace"
+            )
             reason = f"AWS does not change this in place ({refused}): {how}"
             raise ChangeStopped(Result.WITHHELD, reason) from None
         return replace.replace_replica(work, change, effect.desired, _origin(effect.origin_adopted), values)

@@ -72,7 +72,8 @@ def attempt(
             if work.failure_reason or tried[failure.kind] >= TRIES[failure.kind]:
                 raise
             if not pause(work, tried[failure.kind]):
-                raise ChangeStopped(Result.NOT_ATTEMPTED, "stopped while waiting to try again") from None
+                reason = "stopped while waiting for the next attempt"
+                raise ChangeStopped(Result.NOT_ATTEMPTED, reason) from None
 
 
 def _recover(work: Work, lost: StoreError, recover: Callable[[], Answer | None]) -> Answer | None:
@@ -86,7 +87,7 @@ def _recover(work: Work, lost: StoreError, recover: Callable[[], Answer | None])
             pause(work, tried)
     raise_failed(
         lost,
-        doing="its answer was lost, and whether it was done could not be found out; the next run will see",
+        doing="the response was lost and the result could not be verified; the next run checks it",
     )
 
 

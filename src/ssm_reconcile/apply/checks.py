@@ -27,11 +27,11 @@ def check_source(work: Work, change: Change, desired: DesiredParameter) -> None:
     if tags is None:
         raise_stale("its source is gone")
     if work.spec.skip_sync.applies(tags, change.target):
-        raise_stale(f"its source carries {work.spec.skip_sync.tag} by now")
+        raise_stale(f"its source has the tag {work.spec.skip_sync.tag} now")
     for problem in work.spec.skip_sync.problems(tags, change.target, "its source", live=False):
         raise_stale(problem.reason)
     if is_replica(tags, work.source.place.arn(name)):
-        raise_stale("its source is a replica by now")
+        raise_stale("its source is a replica now")
     if not work.run.allow_reversed and was_replica_of(tags, work.place) and _makes_replica(change):
         raise_withheld("its source was detached from this place; only with --allow-reversed")
 
@@ -64,9 +64,9 @@ def confirm_target(work: Work, change: Change, wanted: Standing) -> Tags:
     placed = change.desired is not None
     found = standing(tags, work.place.arn(change.name), claim, placed=placed)
     if found is not wanted:
-        raise_stale(f"its ownership has changed: it is {found} by now")
+        raise_stale(f"its ownership has changed since the plan: it is {found}")
     if work.spec.skip_sync.applies(tags, change.target):
-        raise_stale(f"it carries {work.spec.skip_sync.tag} itself by now")
+        raise_stale(f"it has the tag {work.spec.skip_sync.tag} itself now")
     for problem in work.spec.skip_sync.problems(tags, change.target, "the parameter", live=True):
         raise_stale(problem.reason)
     return tags
@@ -111,7 +111,7 @@ def is_as_planned(change: Change, value: Value) -> bool:
 
 def version_moved(change: Change, value: Value) -> str:
     """Return the reason for a live parameter with another version than the plan saw."""
-    return f"it is at version {value.version} by now, the plan saw {change.expected.version}"
+    return f"it is at version {value.version}, and the plan saw version {change.expected.version}"
 
 
 def source_values(work: Work, changes: list[Change]) -> Values:
@@ -144,13 +144,13 @@ def value_to_write(change: Change, desired: DesiredParameter, values: Values) ->
         raise_failed(value, doing="its source value could not be read")
     moment = change.expected.source_modified
     if moment is None or abs(value.last_modified - moment) > SAME_MOMENT:
-        raise_stale("its source was deleted and made anew since the plan")
+        raise_stale("its source was deleted and created again since the plan")
     if value.type != desired.source.type:
         # The listing lagged. A value that has become a secret must not be written as plain text.
-        raise_stale(f"its source is a {value.type} by now, the plan saw a {desired.source.type}")
+        raise_stale(f"its source is a {value.type} now, and the plan saw a {desired.source.type}")
     text = shape(value.text, desired.substitutions)
     if not is_unicode(text.reveal()):
-        raise ChangeStopped(Result.FAILED, "its source value holds half a character (a lone surrogate)")
+        raise ChangeStopped(Result.FAILED, "its source value holds a lone surrogate (half of a character)")
     return text
 
 
@@ -167,12 +167,12 @@ def reasons_to_keep(work: Work, changes: list[Change]) -> dict[str, str]:
     for name, source in names.items():
         key = canonical(source)
         if key in answers.found:
-            reasons[name] = "its source exists after all"
+            reasons[name] = "its source exists"
         elif key in answers.failed:
             code = answers.failed[key].code
             reasons[name] = f"whether its source is gone could not be confirmed ({code})"
         elif key not in answers.missing:
-            reasons[name] = "AWS gave no answer about its source"
+            reasons[name] = "AWS returned nothing about its source"
     return reasons
 
 

@@ -105,7 +105,7 @@ def _as_planned(work: Work, changes: list[Change], outcomes: list[Outcome]) -> l
         if canonical(change.name) in answers.failed:
             outcomes.append(Outcome(change, Result.WITHHELD, "its version could not be confirmed"))
         elif value is None:
-            outcomes.append(Outcome(change, Result.STALE, "it is gone already"))
+            outcomes.append(Outcome(change, Result.STALE, "it is already deleted"))
         elif not checks.is_as_planned(change, value):
             outcomes.append(Outcome(change, Result.STALE, checks.version_moved(change, value)))
         elif change.name in keep:

@@ -91,7 +91,7 @@ def _tags_of_taken(work: Work, change: Change) -> Tags | None:
     try:
         return work.store.tags(change.name)
     except StoreError as failure:
-        raise_failed(failure, doing="the name is taken, and by whom could not be found out")
+        raise_failed(failure, doing="the name is taken, and its owner could not be read")
 
 
 def _still_deleting(taken: StoreError) -> StoreError:
@@ -104,7 +104,7 @@ def _still_deleting(taken: StoreError) -> StoreError:
         place=taken.place,
         operation=taken.operation,
         code=taken.code,
-        remedy="AWS has not forgotten the deleted parameter of that name yet; the next run creates it",
+        remedy="AWS has not finished the deletion of the parameter with this name; the next run creates it",
     )
 
 
@@ -112,7 +112,7 @@ def _version_if_ours(sent: list[str], tags: Tags, *, lost: bool) -> int:
     """Return version 1 when the live record is one that was sent and its response was lost; else stale."""
     if lost and tags.get(RECORD) in sent:
         return 1
-    raise_stale("the name was taken since the plan")
+    raise_stale("a parameter with this name was created since the plan")
 
 
 def update(work: Work, change: Change, effect: Update, values: checks.Values) -> str:
@@ -148,7 +148,7 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
         record = _record_if_equal(work, change, desired, text, origin)
         if record is not None:
             write_tags(work, change, desired, effect.tags, record, live_tags)
-            return "its value was equal after all: only tagged"
+            return "its value was equal: only tags were written"
     version = _overwrite(work, change, desired, text, standing)
     work.written[canonical(change.name)] = version
     _await_image(work, change, desired, version)
@@ -195,7 +195,7 @@ def _overwrite(
             text.reveal(), desired.source.type
         ):
             return value.version
-        raise_stale(f"it is at version {value.version} by now, written by somebody else")
+        raise_stale(f"it is at version {value.version}, written by another client")
 
     clears = not desired.source.policies and any(d.attribute == "policies" for d in change.differences)
     request = put_request(desired, change.name, text, tags=None, clears=clears)
@@ -220,14 +220,14 @@ def _note(work: Work, change: Change, version: int) -> str:
     if version == expected + 1:
         return ""
     if version == 1:
-        return "re-created: it had been deleted meanwhile"
+        return "created again: it was deleted right before the write"
     work.warn(
         "version-overwritten",
         change,
-        f"version {version - 1} was written by somebody else between our check and our write, and is"
-        " overwritten; it is still in the parameter's history",
+        f"another client wrote version {version - 1} between the check and the write of this run. It was"
+        " overwritten; it is still in the history of the parameter",
     )
-    return f"version {version - 1} of somebody else was overwritten"
+    return f"version {version - 1} of another client was overwritten"
 
 
 def _await_image(work: Work, change: Change, desired: DesiredParameter, version: int) -> None:
@@ -249,10 +249,10 @@ def _await_image(work: Work, change: Change, desired: DesiredParameter, version:
         late = work.clock.monotonic() >= until
         if late or not wait(work, IMAGE_PAUSE):
             work.written.pop(canonical(change.name), None)
-            code, why = "NotYetAvailable", "stopped while AWS was checking the AMI id; the next run will see"
+            code, why = "NotYetAvailable", "stopped while AWS was checking the AMI id; the next run checks it"
             if late:
                 invalid = f"the AMI id is not valid in {work.place.region}"
-                code, why = "NotAvailable", f"AWS took the write and did not keep it: {invalid}"
+                code, why = "NotAvailable", f"AWS accepted the write and then dropped it: {invalid}"
             place = str(work.place)
             raise_failed(
                 StoreError(Trouble.REFUSED, place=place, operation="PutParameter", code=code, remedy=why)

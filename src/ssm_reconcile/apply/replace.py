@@ -61,7 +61,7 @@ def replace_replica(
     _check_value(change, desired, text, values)
     moment = desired.source.expiration
     if moment is not None and moment <= work.clock.now() + timedelta(seconds=DELETE_SECONDS):
-        raise_withheld("its Expiration policy is past before it is created again: it is not deleted")
+        raise_withheld("its Expiration policy ends before it is created again: it is not deleted")
     _check_key(work, desired)
     live = checks.confirm_target(work, change, Standing.OURS)
     kept = {key: value for key, value in live.items() if work.spec.leaves_tag(key)}
@@ -70,7 +70,7 @@ def replace_replica(
     work.written[canonical(change.name)] = None
     _sleep(work, DELETE_SECONDS)
     _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
-    return "replaced: deleted and created, its history starts anew"
+    return "replaced: deleted and created, its history starts again at version 1"
 
 
 def _check_value(change: Change, desired: DesiredParameter, text: SealedText, values: checks.Values) -> None:
@@ -85,16 +85,16 @@ def _check_value(change: Change, desired: DesiredParameter, text: SealedText, va
     if not pattern_accepts(desired.source.allowed_pattern, before, text, desired.source.type):
         raise_withheld("its rewritten value may not match its AllowedPattern: it is not deleted")
     if is_invalid_rewrite(before, text):
-        raise_withheld(
-            "its rewritten value is empty or holds a {{ }}, which AWS does not take: it is not deleted"
-        )
+        raise_withheld("its rewritten value is empty or holds a {{ }}, which AWS refuses: it is not deleted")
 
 
 def _check_tag_count(work: Work, change: Change, desired: DesiredParameter, kept: Tags) -> None:
     """Withhold where the new parameter would have too many tags: tags may have been added since the plan."""
     own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
     if len({*kept, *desired.tags, *own}) > TAG_LIMIT:
-        raise_withheld(f"with the tags that stay on it there are more than {TAG_LIMIT}: it is not deleted")
+        raise_withheld(
+            f"with the tags that it keeps it would have more than {TAG_LIMIT} tags: it is not deleted"
+        )
 
 
 def _check_key(work: Work, desired: DesiredParameter) -> None:
@@ -139,7 +139,7 @@ def _create(
                 raise ChangeStopped(Result.FAILED, reason) from None
             if work.failure_reason or work.clock.monotonic() >= until or not _sleep(work, PAUSE):
                 image = stopped.failure is not None and stopped.failure.code == "NotAvailable"
-                then = f"{'put that AMI there, and ' if image else ''}the next run creates it"
+                then = f"{'copy the AMI to that region; ' if image else ''}the next run creates it"
                 raise ChangeStopped(Result.FAILED, f"{reason}; {then}") from None
 
 

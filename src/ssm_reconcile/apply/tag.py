@@ -133,11 +133,11 @@ def _send(
     except ChangeStopped as stopped:
         if name not in work.tagged and name not in work.written:
             raise
-        reason = f"{stopped.reason}; a part of it was written, the next run mends it"
+        reason = f"{stopped.reason}; some tags were written; the next run completes them"
         raise ChangeStopped(Result.FAILED, reason) from None
     except StoreError as failure:
         written = name in work.written
         raise_failed(
             failure,
-            doing="its value was written, its tags were not; the next run mends it" if written else "",
+            doing="its value was written and its tags were not; the next run writes them" if written else "",
         )

@@ -42,7 +42,7 @@ def _wrong(work: Work, names: list[str]) -> dict[str, str]:
     try:
         answers = work.store.values(names, decrypt=False)
     except StoreError as failure:
-        return dict.fromkeys(names, f"written, but it could not be looked at again ({failure.code})")
+        return dict.fromkeys(names, f"written, but it could not be read again ({failure.code})")
     wrong = {}
     for name in names:
         version, found = work.written[name], answers.found.get(name)
@@ -51,11 +51,11 @@ def _wrong(work: Work, names: list[str]) -> dict[str, str]:
             # denied, and DeleteParameters has confirmed the deletion.
             continue
         if name in answers.failed:
-            wrong[name] = f"written, but it could not be looked at again ({answers.failed[name].code})"
+            wrong[name] = f"written, but it could not be read again ({answers.failed[name].code})"
         elif version is None and found is not None:
-            wrong[name] = "deleted, but it is there again"
+            wrong[name] = "deleted, but it exists again"
         elif version is not None and found is None:
-            wrong[name] = "written, but it is gone again"
+            wrong[name] = "written, but it does not exist any more"
         elif version is not None and found is not None and found.version != version:
             wrong[name] = f"written as version {version}, but it is at version {found.version}"
     return wrong

@@ -92,9 +92,9 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."
     if diagnosis.plan_works and diagnosis.apply_works:
-        yield "Nothing was found that an apply would fail at; rights to write were not tried."
+        yield "No check failed that an apply needs; write permissions were not tested."
     else:
-        yield "An apply will NOT work, or not for everything."
+        yield "An apply will NOT work for all parameters."
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

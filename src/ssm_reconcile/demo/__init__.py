@@ -70,7 +70,7 @@ def run(*, color: str = "auto", write: Write = _print) -> int:
             write(f"\nThe demo failed at this statement: {error}")
             return 1
     write("\nThe simulated AWS was stopped and all files of the demo were deleted.")
-    write("Next: README.md, 'Set it up'.")
+    write("Next: README.md, 'Set it up in five minutes'.")
     return 0
 
 

@@ -133,12 +133,12 @@ def _listing(label: str, listing: Listing, command_line: CommandLine) -> Check:
 def _settings(label: str, settings: Settings) -> list[Check]:
     """Return the checks of the service settings. None is needed: each write names its tier."""
     if settings.default_tier is None or settings.high_throughput is None:
-        trouble = settings.trouble or "AWS gave no answer"
+        trouble = settings.trouble or "AWS did not respond"
         message = f"not readable, and neither plan nor apply needs them: {trouble}"
         optional = "optional: allow ssm:GetServiceSetting, and remove any explicit deny of it"
         return [Check(label, "settings", Answer.UNKNOWN, message, optional if settings.denied else "")]
     tier = f"{settings.default_tier}; not used, every write names its tier"
-    throughput = "on" if settings.high_throughput else "off: a large first apply is faster with it"
+    throughput = "on" if settings.high_throughput else "off: with it, a large first apply is faster"
     return [
         Check(label, "default tier", Answer.OK, tier),
         Check(label, "higher throughput", Answer.OK, throughput),
@@ -147,7 +147,7 @@ def _settings(label: str, settings: Settings) -> list[Check]:
 
 def _clock(label: str, there: datetime | None, here: datetime) -> Check:
     if there is None:
-        return Check(label, "clock", Answer.UNKNOWN, "AWS's answers carried no time")
+        return Check(label, "clock", Answer.UNKNOWN, "the responses of AWS had no Date header")
     skew = abs(here - there)
     message = f"{skew.total_seconds():.0f} s apart"
     if skew <= MAX_SKEW:
@@ -168,7 +168,7 @@ def _accounts(spec: Replication, found: Mapping[Access, Place]) -> list[Check]:
             continue
         if account is not None and account != place.account:
             message = f"{spec.name}: it should be account {account}, the credentials are of {place.account}"
-            remedy = f"use credentials or a role_arn of {account}, or mend `account` in the spec"
+            remedy = f"use credentials or a role_arn of {account}, or correct `account` in the spec"
             checks.append(Check(label, "account", Answer.FAILED, message, remedy, Needed.PLAN))
         if place in seen:
             message = f"{spec.name}: it is the same place as {seen[place]}: {place}"

@@ -48,7 +48,7 @@ def check_source(spec: Replication, reader: Reader, listing: Listing, *, decrypt
     """Check the selection of the rules, and the permissions on it."""
     selected = [one for one in listing.parameters.values() if spec.rule_for(one.name, one.type) is not None]
     if not selected:
-        message = f"{spec.name}: its rules select nothing of {len(listing.parameters):,} parameters"
+        message = f"{spec.name}: its rules select none of {len(listing.parameters):,} parameters"
         return [Check("the source", "selection", Answer.WARNING, message, "check `parameters` in the spec")]
     selection = Check("the source", "selection", Answer.OK, f"{spec.name}: {len(selected):,} selected")
     return [selection, *_permissions("the source", reader, selected, decrypt=decrypt)]
@@ -84,7 +84,7 @@ class TargetCheck:
             checks = _permissions(self.label, self.reader, existing, decrypt=decrypt)
         else:
             checks = _reads(self.label, self.reader, addresses[0], addresses[0]) if addresses else []
-        message = f"cannot be proven without writing: {WRITES}"
+        message = f"cannot be tested without writing: {WRITES}"
         remedy = f"compare the role with `{self.command_line.iam('apply')}`"
         unknown = Check(self.label, "rights to write", Answer.UNKNOWN, message, remedy, Needed.APPLY)
         return [*checks, unknown]
@@ -153,7 +153,7 @@ class TargetCheck:
             message = f"replicas whose record has no id: {len(bare):,}, such as {(kept or bare)[0]}"
             remedy = (
                 f"an apply records the id, except for {len(kept):,} on which nothing is placed. They may"
-                " belong to another spec with the same name, so they are kept: delete yourself those of"
+                " belong to another spec with the same name, so they are kept: delete those of"
                 " this spec"
             )
             answer, remedy = (Answer.WARNING, remedy) if kept else (Answer.OK, "")
@@ -175,7 +175,7 @@ def _keys(label: str, wanted: Mapping[str, DesiredParameter], ring: Keyring) -> 
     for reference in sorted({one.key_id for one in wanted.values() if one.key_id is not None}):
         key = ring.keys.get(reference)
         if key is None or key.state is KeyState.UNKNOWN:
-            message = f"{reference}: its state could not be asked (kms:DescribeKey, kms:ListAliases)"
+            message = f"{reference}: its state could not be read (kms:DescribeKey, kms:ListAliases)"
             found.append(Check(label, "key", Answer.UNKNOWN, message))
         elif key.state is KeyState.USABLE:
             meaning = "" if key.identity == reference else f" is {key.identity}"
@@ -196,7 +196,7 @@ def _limits(label: str, live: Listing, missing: Sequence[DesiredParameter]) -> l
         (ADVANCED, advanced, to_create[ADVANCED] + either - as_standard),
     ):
         limit = PARAMETER_LIMITS[tier]
-        message = f"{tier}: {existing:,} there, {more:,} to come, of {limit:,}"
+        message = f"{tier}: {existing:,} exist, {more:,} to create, limit {limit:,}"
         if existing + more > limit:
             remedy = "select less, set `tier: intelligent` for the target, or spread them over accounts"
             found.append(Check(label, "room", Answer.FAILED, message, remedy, Needed.APPLY))

@@ -133,7 +133,7 @@ class TestLostAnswers:
         with pytest.raises(ChangeStopped) as end:
             one.go()
         assert end.value.result is Result.FAILED
-        assert "whether it was done could not be found out" in end.value.reason
+        assert "the result could not be verified" in end.value.reason
         assert one.log == ["check", "send", "look"]
 
     def test_looking_is_not_repeated_for_ever(self) -> None:

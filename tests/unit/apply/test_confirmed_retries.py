@@ -35,7 +35,7 @@ CHANGES: dict[str, tuple[str, Prepare]] = {
 }
 MARKS = {
     "its ownership has changed": OTHER_ID,
-    "it carries skip_sync itself": {"skip_sync": "true"},
+    "it has the tag skip_sync itself": {"skip_sync": "true"},
 }
 
 

@@ -87,27 +87,27 @@ def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
 @pytest.mark.parametrize(
     ("act", "state", "said"),
     [
-        (lambda s: s.world.put(s.here, "/p/00", "back"), "withheld", "its source exists after all"),
+        (lambda s: s.world.put(s.here, "/p/00", "back"), "withheld", "its source exists"),
         (
             lambda s: s.world.put(s.there, "/p/00", "hand"),
             "stale",
-            "it is at version 2 by now, the plan saw 1",
+            "it is at version 2, and the plan saw version 1",
         ),
         (lambda s: s.world.delete(s.there, "/p/00"), "stale", "it is gone"),
         (
             lambda s: s.world.untag(s.there, "/p/00", OWNER),
             "stale",
-            "its ownership has changed: it is free by now",
+            "its ownership has changed since the plan: it is free",
         ),
         (
             lambda s: s.world.tag(s.there, "/p/00", {"skip_sync": ""}),
             "stale",
-            "it carries skip_sync itself by now",
+            "it has the tag skip_sync itself now",
         ),
         (
             lambda s: s.world.tag(s.there, "/p/00", {OWNER: "detached:x"}),
             "stale",
-            "its ownership has changed: it is detached by now",
+            "its ownership has changed since the plan: it is detached",
         ),
     ],
 )
@@ -216,7 +216,7 @@ def test_before_another_try_everything_is_looked_at_again() -> None:
     stage.world.faults = at_call("DeleteParameters", refused(Trouble.THROTTLED), nth=1)
     stage.world.before("DeleteParameters", lambda: stage.world.put(stage.here, "/p/01", "back"))
     report = stage.carry_out(plan, MANY)
-    assert result(report, "/p/01") == ("withheld", "its source exists after all")
+    assert result(report, "/p/01") == ("withheld", "its source exists")
     assert deletes(stage)[-1] == ("/p/00", "/p/02")
     assert stage.value("/p/01") == "v1"
 

@@ -71,7 +71,10 @@ class TestCreate:
             stage.world.put(stage.there, "/p/a", "theirs", tags={"mine": "1"})
 
         take() if moment == "now" else stage.world.before(moment, take)
-        assert result(stage.carry_out(plan)) == ("stale", "the name was taken since the plan")
+        assert result(stage.carry_out(plan)) == (
+            "stale",
+            "a parameter with this name was created since the plan",
+        )
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("theirs", 1)
         assert stage.world.tags(stage.there, "/p/a") == {"mine": "1"}
 
@@ -79,7 +82,10 @@ class TestCreate:
         ("act", "said"),
         [
             (lambda s: s.world.delete(s.here, "/p/a"), "its source is gone"),
-            (lambda s: s.world.tag(s.here, "/p/a", {"skip_sync": ""}), "its source carries skip_sync by now"),
+            (
+                lambda s: s.world.tag(s.here, "/p/a", {"skip_sync": ""}),
+                "its source has the tag skip_sync now",
+            ),
         ],
     )
     def test_it_is_stale_when_its_source_is_not_to_be_replicated_any_more(self, act: Act, said: str) -> None:
@@ -96,7 +102,7 @@ class TestCreate:
             RECORD: record(own=compose_own(stage.here.arn("/p/a"), "String", None)).text(),
         }
         stage.world.tag(stage.here, "/p/a", tags)
-        assert result(stage.carry_out(plan)) == ("stale", "its source is a replica by now")
+        assert result(stage.carry_out(plan)) == ("stale", "its source is a replica now")
 
     def test_it_is_stale_when_its_source_was_made_anew_at_the_same_version(self) -> None:
         stage, plan = created()
@@ -104,7 +110,7 @@ class TestCreate:
         stage.pass_time()
         stage.world.put(stage.here, "/p/a", "another")
         assert result(stage.carry_out(plan))[0] == "stale"
-        assert "made anew" in result(stage.carry_out(plan))[1]
+        assert "created again" in result(stage.carry_out(plan))[1]
         assert stage.value("/p/a") is None
 
     def test_it_writes_the_version_that_was_approved_though_the_source_moved_on(self) -> None:
@@ -131,7 +137,7 @@ class TestCreate:
         assert counted(plan) == {"create": 1}
         assert result(stage.carry_out(plan)) == (
             "stale",
-            "its source is a SecureString by now, the plan saw a String",
+            "its source is a SecureString now, and the plan saw a String",
         )
         assert stage.value("/p/a") is None
         assert "hunter2" not in repr(plan)
@@ -171,7 +177,10 @@ class TestLostAnswerOfACreate:
         stage, plan = created()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "new"))
         stage.world.faults = at_call("PutParameter", lost(done=False), nth=1)
-        assert result(stage.carry_out(plan)) == ("stale", "the name was taken since the plan")
+        assert result(stage.carry_out(plan)) == (
+            "stale",
+            "a parameter with this name was created since the plan",
+        )
         assert stage.world.tags(stage.there, "/p/a") == {}
 
     def test_a_create_of_ours_that_shows_only_later_is_still_ours(self) -> None:
@@ -200,7 +209,7 @@ class TestLostAnswerOfACreate:
         )
         state, error = result(stage.carry_out(plan))
         assert state == "failed"
-        assert "whether it was done could not be found out" in error
+        assert "the result could not be verified" in error
         stage.world.faults = None
         assert counted(stage.plan()) == {"in_sync": 1}
 
@@ -241,7 +250,7 @@ class TestThrottling:
         stage.world.traffic.forget()
         stage.world.faults = at_call("PutParameter", refused(Trouble.THROTTLED), nth=1)
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "hand"))
-        assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, the plan saw 1")
+        assert result(stage.carry_out(plan)) == ("stale", "it is at version 2, and the plan saw version 1")
         assert stage.value("/p/a") == "hand"
 
 
@@ -259,25 +268,37 @@ class TestUpdate:
     def test_the_turn_is_awaited_before_the_last_look_not_after_it(self) -> None:
         stage, plan = updated()
         stage.world.before(AWAIT_TURN, lambda: stage.world.put(stage.there, "/p/a", "hand"), name="put")
-        assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, the plan saw 1")
+        assert result(stage.carry_out(plan)) == ("stale", "it is at version 2, and the plan saw version 1")
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("hand", 2)
 
     @pytest.mark.parametrize(
         ("act", "said"),
         [
-            (lambda s: s.world.put(s.there, "/p/a", "hand"), "it is at version 2 by now, the plan saw 1"),
+            (
+                lambda s: s.world.put(s.there, "/p/a", "hand"),
+                "it is at version 2, and the plan saw version 1",
+            ),
             (lambda s: s.world.delete(s.there, "/p/a"), "it is gone"),
-            (lambda s: s.world.untag(s.there, "/p/a", OWNER), "its ownership has changed: it is free by now"),
+            (
+                lambda s: s.world.untag(s.there, "/p/a", OWNER),
+                "its ownership has changed since the plan: it is free",
+            ),
             (
                 lambda s: s.world.tag(s.there, "/p/a", {OWNER: "detached:x"}),
-                "its ownership has changed: it is detached by now",
+                "its ownership has changed since the plan: it is detached",
             ),
             (
                 lambda s: s.world.tag(s.there, "/p/a", {OWNER: "staging@123456789012/us-east-1"}),
-                "its ownership has changed: it is foreign by now",
+                "its ownership has changed since the plan: it is foreign",
             ),
-            (lambda s: s.world.tag(s.there, "/p/a", {"skip_sync": ""}), "it carries skip_sync itself by now"),
-            (lambda s: s.world.tag(s.here, "/p/a", {"skip_sync": ""}), "its source carries skip_sync by now"),
+            (
+                lambda s: s.world.tag(s.there, "/p/a", {"skip_sync": ""}),
+                "it has the tag skip_sync itself now",
+            ),
+            (
+                lambda s: s.world.tag(s.here, "/p/a", {"skip_sync": ""}),
+                "its source has the tag skip_sync now",
+            ),
             (lambda s: s.world.delete(s.here, "/p/a"), "its source is gone"),
         ],
     )
@@ -312,7 +333,7 @@ class TestUpdate:
         stage, plan = updated()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "hand"))
         report = stage.carry_out(plan)
-        assert outcome(report).note == "version 2 of somebody else was overwritten"
+        assert outcome(report).note == "version 2 of another client was overwritten"
         assert result(report)[0] == "applied"
         (finding,) = report.findings
         assert (finding.code, finding.where) == ("version-overwritten", "us-east-2 /p/a")
@@ -328,7 +349,7 @@ class TestUpdate:
 
         stage.world.before("PutParameter", vanish)
         report = stage.carry_out(plan)
-        assert outcome(report).note == "re-created: it had been deleted meanwhile"
+        assert outcome(report).note == "created again: it was deleted right before the write"
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 1)
         assert stage.plain_tags("/p/a") == {"team": "a"}
         assert is_ours(stage, 1)
@@ -339,7 +360,7 @@ class TestUpdate:
         stage.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED))
         state, error = result(stage.carry_out(plan))
         assert state == "failed"
-        assert "its value was written, its tags were not" in error
+        assert "its value was written and its tags were not" in error
         stage.world.faults = None
         assert counted(stage.plan()) == {"retag": 1}
 
@@ -369,7 +390,7 @@ class TestLostAnswerOfAnUpdate:
         stage.world.faults = at_call("PutParameter", lost(done=False), nth=1)
         assert result(stage.carry_out(plan)) == (
             "stale",
-            "it is at version 2 by now, written by somebody else",
+            "it is at version 2, written by another client",
         )
         assert stage.value("/p/a") == "hand"
 
@@ -408,7 +429,7 @@ class TestTakeOver:
         stage.world.tag(stage.there, "/p/a", tags)
         assert result(stage.carry_out(plan, self.RUN)) == (
             "stale",
-            f"its ownership has changed: it is {found} by now",
+            f"its ownership has changed since the plan: it is {found}",
         )
         assert stage.value("/p/a") == "old"
 
@@ -461,7 +482,7 @@ class TestTypeChange:
         assert counted(plan) == {"update": 1}
         state, error = result(stage.carry_out(plan, run))
         assert (state, "--allow-replace" in error) == ("withheld", False)  # it would change nothing
-        assert "what is not ours is never replaced" in error
+        assert "a parameter that is not ours is never replaced" in error
         assert stage.value("/p/a") == "theirs"
 
 
@@ -477,7 +498,7 @@ class TestUnproven:
 
     def test_an_equal_value_is_only_tagged(self) -> None:
         stage, plan = self.planned("old")
-        assert outcome(stage.carry_out(plan, self.RUN)).note == "its value was equal after all: only tagged"
+        assert outcome(stage.carry_out(plan, self.RUN)).note == "its value was equal: only tags were written"
         assert stage.version("/p/a") == 1
         assert counted(stage.plan(self.RUN)) == {"in_sync": 1}
 
@@ -549,7 +570,7 @@ class TestImages:
         state, error = result(stage.carry_out(plan))
         assert state == "failed"
         assert "not valid" not in error
-        assert "the next run will see" in error
+        assert "the next run checks it" in error
 
 
 def test_a_create_is_retried_when_aws_reports_a_name_that_does_not_exist_as_taken() -> None:

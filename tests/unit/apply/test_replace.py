@@ -52,7 +52,7 @@ def test_it_deletes_waits_thirty_seconds_and_creates(kind: str) -> None:
     stage, plan = downgraded(kind)
     report = stage.carry_out(plan, ALLOWED)
     assert result(report) == ("applied", "")
-    assert outcome(report).note == "replaced: deleted and created, its history starts anew"
+    assert outcome(report).note == "replaced: deleted and created, its history starts again at version 1"
     assert sum(stage.clock.slept) == 30
     assert [call.operation for call in stage.world.traffic.writes()] == ["DeleteParameters", "PutParameter"]
     live = stage.live("/p/a")
@@ -217,7 +217,7 @@ def test_a_name_taken_in_between_is_not_touched() -> None:
 
     stage.world.before("PutParameter", take)
     state, error = result(stage.carry_out(plan, ALLOWED))
-    assert (state, "the name was taken" in error) == ("failed", True)
+    assert (state, "a parameter with this name was created" in error) == ("failed", True)
     assert (stage.value("/p/a"), stage.world.tags(stage.there, "/p/a")) == ("theirs", {})
 
 
@@ -307,7 +307,7 @@ BLIND = Run(allow_replace=True, no_decrypt=True)
 def test_nothing_is_deleted_for_a_rewritten_value_that_aws_takes_as_none(new: str) -> None:
     stage, plan = rewritten(new=new)
     state, error = result(stage.carry_out(plan, BLIND))
-    assert (state, "which AWS does not take" in error) == ("withheld", True)
+    assert (state, "which AWS refuses" in error) == ("withheld", True)
     assert stage.value("/p/a") == "ab"
 
 
@@ -342,7 +342,7 @@ def test_nothing_is_deleted_when_its_expiration_falls_due_before_it_can_be_creat
     assert counted(plan) == {"replace": 1}
     stage.clock.advance(due - stage.clock.now() - timedelta(seconds=20))
     state, error = result(stage.carry_out(plan, allowed))
-    assert (state, "Expiration policy is past" in error) == ("withheld", True)
+    assert (state, "Expiration policy ends" in error) == ("withheld", True)
     assert stage.value("/p/a") == "old"
 
 
@@ -385,7 +385,7 @@ def test_an_image_that_aws_drops_leaves_nothing_and_the_outcome_says_what_it_tak
     state, error = result(stage.apply(ALLOWED))
     assert (state, stage.value("/p/a")) == ("failed", None)
     assert "the AMI id is not valid in us-east-2" in error
-    assert error.endswith("put that AMI there, and the next run creates it")
+    assert error.endswith("copy the AMI to that region; the next run creates it")
     assert sum(stage.clock.slept) < 400
     stage.world.region(stage.there).images = frozenset({"ami-1", "ami-2"})
     assert stage.apply().summary["applied"] == 1

@@ -57,12 +57,12 @@ def result(report: Report) -> tuple[str, str]:
 
 
 MOVED: list[tuple[Act, str]] = [
-    (lambda s: s.world.put(s.there, "/p/a", "hand"), "it is at version 2 by now, the plan saw 1"),
+    (lambda s: s.world.put(s.there, "/p/a", "hand"), "it is at version 2, and the plan saw version 1"),
     (lambda s: s.world.delete(s.there, "/p/a"), "it is gone"),
-    (lambda s: s.world.tag(s.there, "/p/a", {"skip_sync": ""}), "it carries skip_sync itself by now"),
+    (lambda s: s.world.tag(s.there, "/p/a", {"skip_sync": ""}), "it has the tag skip_sync itself now"),
     (
         lambda s: s.world.tag(s.there, "/p/a", {OWNER: "detached:x"}),
-        "its ownership has changed: it is detached by now",
+        "its ownership has changed since the plan: it is detached",
     ),
 ]
 
@@ -84,7 +84,7 @@ def test_the_last_look_comes_after_the_wait_for_a_turn(planned: Callable[[], tup
     stage, plan = planned()
     tags = stage.world.tags(stage.there, "/p/a")
     stage.world.before(AWAIT_TURN, lambda: stage.world.put(stage.there, "/p/a", "hand"), name="tags")
-    assert result(stage.carry_out(plan)) == ("stale", "it is at version 2 by now, the plan saw 1")
+    assert result(stage.carry_out(plan)) == ("stale", "it is at version 2, and the plan saw version 1")
     assert stage.world.tags(stage.there, "/p/a") == tags
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_tagged_for_a_source_that_is_gone_or_skipped(
 ) -> None:
     stage, plan = planned()
     stage.world.tag(stage.here, "/p/a", {"skip_sync": ""})
-    assert result(stage.carry_out(plan)) == ("stale", "its source carries skip_sync by now")
+    assert result(stage.carry_out(plan)) == ("stale", "its source has the tag skip_sync now")
     stage.world.delete(stage.here, "/p/a")
     assert result(stage.carry_out(plan)) == ("stale", "its source is gone")
 
@@ -141,7 +141,7 @@ def test_an_adoption_is_stale_when_somebody_adopted_it_first() -> None:
     stage, plan = adopted()
     stage.carry_out(plan)
     before = stage.world.state()
-    assert result(stage.carry_out(plan)) == ("stale", "its ownership has changed: it is ours by now")
+    assert result(stage.carry_out(plan)) == ("stale", "its ownership has changed since the plan: it is ours")
     assert stage.world.state() == before
 
 
@@ -240,7 +240,7 @@ class TestRelease:
     def test_it_is_withheld_when_the_source_exists_after_all(self) -> None:
         stage, plan = released()
         stage.world.put(stage.here, "/p/a", "back")
-        assert result(stage.carry_out(plan)) == ("withheld", "its source exists after all")
+        assert result(stage.carry_out(plan)) == ("withheld", "its source exists")
         assert {OWNER, RECORD} <= set(stage.world.tags(stage.there, "/p/a") or {})
 
     def test_it_is_withheld_when_nobody_can_tell_whether_the_source_exists(self) -> None:

@@ -53,8 +53,8 @@ def test_what_is_not_as_written_is_said() -> None:
     stage.world.put(stage.there, "/p/moved", "w")
     stage.world.put(stage.there, "/p/back", "v")
     assert looked(stage, {"/p/moved": 1, "/p/back": None, "/p/lost": 1}) == [
-        ("/p/back", "deleted, but it is there again"),
-        ("/p/lost", "written, but it is gone again"),
+        ("/p/back", "deleted, but it exists again"),
+        ("/p/lost", "written, but it does not exist any more"),
         ("/p/moved", "written as version 1, but it is at version 2"),
     ]
     assert sum(stage.clock.slept) == sum(PATIENCE)
@@ -73,7 +73,7 @@ def test_what_could_not_be_looked_at_is_said() -> None:
     stage.world.put(stage.there, "/p/a", "v")
     stage.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
     assert looked(stage, {"/p/a": 1}) == [
-        ("/p/a", "written, but it could not be looked at again (ExpiredTokenException)")
+        ("/p/a", "written, but it could not be read again (ExpiredTokenException)")
     ]
 
 
@@ -89,11 +89,13 @@ def test_what_was_not_applied_remains_with_its_reason() -> None:
     one, two, three = creates(3)
     outcomes = [
         Outcome(one, Result.APPLIED),
-        Outcome(two, Result.STALE, "the name was taken since the plan"),
+        Outcome(two, Result.STALE, "a parameter with this name was created since the plan"),
         Outcome(three, Result.NOT_ATTEMPTED),
     ]
     assert remaining(Plan((part(one, two, three),)), outcomes) == [
-        Remaining("prod", "us-east-2", two.name, "stale: the name was taken since the plan"),
+        Remaining(
+            "prod", "us-east-2", two.name, "stale: a parameter with this name was created since the plan"
+        ),
         Remaining("prod", "us-east-2", three.name, "not_attempted"),
     ]
 
