@@ -1,7 +1,7 @@
-"""A region -> the partition of AWS it belongs to, from the endpoint data that botocore ships.
+"""A region -> its AWS partition, from the endpoint data of botocore (data/partitions.json).
 
-The data file is read as a file of an installed package: importing botocore would cost every `validate`
-a third of its time. Read once a process, on first use (7 KB of JSON).
+The file is read without importing botocore, which would take a third of the time of `validate`. It has 7 KB
+and is read once in a process, at first use.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from importlib.util import find_spec
 from typing import Any
 
 DEFAULT = "aws"
-"""The partition of a region that no partition's data matches."""
+"""The partition of a region that matches no partition in the data."""
 DNS_SUFFIX = "amazonaws.com"
 REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}")
-"""The form of a region, as the schema of the spec has it."""
+"""The form of a region name; the schema of the spec has the same pattern."""
 _ENABLED_BY_DEFAULT = frozenset({
     "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
     "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
     "us-east-1", "us-east-2", "us-west-1", "us-west-2",
 })  # fmt: skip
-"""All regions of `aws` older than 2019-03-20; an account has to opt in to each later one."""
+"""Regions of `aws` from before 2019-03-20; an account must enable each later one (AWS Account Management)."""
 _LITERAL_PREFIX = re.compile(r"\^((?:[a-z]+\\-)+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One partition. `prefix` starts the name of each of its regions; empty for `aws`."""
+    """One partition. The name of each of its regions starts with `prefix`, which is empty for `aws`."""
 
     name: str
     dns_suffix: str
@@ -40,7 +40,7 @@ class Partition:
 
 @cache
 def partitions() -> tuple[Partition, ...]:
-    """Return all partitions that botocore knows, sorted by name."""
+    """Return all partitions in the data, sorted by name."""
     found = [_partition(one) for one in json.loads(_endpoint_data())["partitions"]]
     return tuple(sorted(found, key=lambda one: one.name))
 
@@ -48,8 +48,8 @@ def partitions() -> tuple[Partition, ...]:
 def partition_of(region: str) -> str:
     """Return the name of a region's partition.
 
-    A region that the data does not list is assigned by the pattern of region names, then by the literal
-    start of that pattern: `eusc-fr-west-1` is `aws-eusc` although only `eusc-de-*` is known today.
+    A region that the data does not list belongs to the partition whose pattern matches, else to the one with
+    the same literal start: `eusc-fr-west-1` is in `aws-eusc`, although the pattern is `eusc-de-*` today.
     """
     known = partitions()
     for one in known:
@@ -65,22 +65,22 @@ def partition_of(region: str) -> str:
 
 
 def is_opt_in(region: str) -> bool:
-    """Whether an account has no access to a region before it has enabled it."""
+    """Whether an account must enable a region before it can use it."""
     return partition_of(region) == DEFAULT and region not in _ENABLED_BY_DEFAULT
 
 
 def dns_suffix(partition: str) -> str:
-    """Return the domain of a partition's endpoints; that of `aws` for an unknown partition."""
+    """Return the DNS suffix of the endpoints of a partition; that of `aws` for an unknown partition."""
     return next((one.dns_suffix for one in partitions() if one.name == partition), DNS_SUFFIX)
 
 
-def _partition(told: dict[str, Any]) -> Partition:
-    prefix = _LITERAL_PREFIX.match(told["regionRegex"])
+def _partition(data: dict[str, Any]) -> Partition:
+    prefix = _LITERAL_PREFIX.match(data["regionRegex"])
     return Partition(
-        name=told["id"],
-        dns_suffix=told["outputs"]["dnsSuffix"],
-        regions=frozenset(region for region in told["regions"] if REGION.fullmatch(region)),
-        pattern=re.compile(told["regionRegex"]),
+        name=data["id"],
+        dns_suffix=data["outputs"]["dnsSuffix"],
+        regions=frozenset(region for region in data["regions"] if REGION.fullmatch(region)),
+        pattern=re.compile(data["regionRegex"]),
         prefix=prefix[1].replace("\\-", "-") if prefix else "",
     )
 

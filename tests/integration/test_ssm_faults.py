@@ -460,7 +460,7 @@ def test_without_credentials_a_place_cannot_be_opened(clock: FakeClock) -> None:
 def test_a_profile_that_is_not_there_is_named(clock: FakeClock) -> None:
     failure = refused(Aws("dr-admin", clock=clock))
     assert failure.kind is Trouble.CREDENTIALS
-    assert "no profile dr-admin" in str(failure)
+    assert "does not have the profile dr-admin" in str(failure)
 
 
 def test_a_profile_without_credentials_is_named(

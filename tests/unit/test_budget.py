@@ -91,7 +91,7 @@ def test_targets_are_written_side_by_side() -> None:
     assert budget([*creates(30), *west], {}).calls["PutParameter"] == 60
 
 
-def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_targets() -> None:
+def test_skip_sync_is_read_once_a_source_name_whatever_the_number_of_targets() -> None:
     west = [replace(one, target="us-west-1") for one in creates(4)]
     assert budget([*creates(4), *west], {}).calls["ListTagsForResource"] == 4
 
@@ -123,7 +123,7 @@ def test_where_two_replications_ask_for_different_rates_the_lower_one_counts(ord
     assert budget(creates(30), there).seconds == 6.0
 
 
-def test_skip_sync_is_asked_once_a_source_name_whatever_the_number_of_replications() -> None:
+def test_skip_sync_is_read_once_a_source_name_whatever_the_number_of_replications() -> None:
     both = [*creates(4), *_of_another(creates(4))]
     same = {("prod", SOURCE): EndPlace("here"), ("other", SOURCE): EndPlace("here")}
     assert budget(both, same).calls["ListTagsForResource"] == 4

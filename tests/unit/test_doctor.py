@@ -59,7 +59,7 @@ def strike(stage: Stage, operation: str, region: str, kind: Trouble = Trouble.DE
     stage.world.faults = faults
 
 
-def test_a_world_in_order_is_found_in_order() -> None:
+def test_a_working_setup_has_no_failed_check() -> None:
     found = examined(staged())
     assert failed(found) == []
     assert (found.plan_works, found.apply_works, found.exit_code) == (True, True, 0)
@@ -76,7 +76,7 @@ def test_nothing_is_written_and_no_secret_is_shown() -> None:
     assert SECRET not in text(found) + json.dumps(document(found))
 
 
-def test_what_may_be_written_is_unknown_and_said_to_be() -> None:
+def test_write_permissions_are_reported_as_unknown() -> None:
     one = check(examined(staged()), "target us-east-2", "rights to write")
     assert one.answer is Answer.UNKNOWN
     assert "cannot be tested without writing" in one.message
@@ -157,7 +157,7 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
     assert [line.partition(" is ")[0] for line in told] == ["alias/app", "alias/aws/ssm"]
 
 
-def test_what_a_target_cannot_take_is_said_once_with_how_many_need_it() -> None:
+def test_what_a_target_cannot_take_is_reported_once_with_the_number_of_parameters() -> None:
     stage = staged()
     stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
     assert check(examined(stage), "target us-east-2", "key").message.endswith("(needed by /p/secret)")
@@ -209,7 +209,7 @@ def test_another_account_and_one_place_twice_are_found() -> None:
     ("behind", "answer"),
     [(2, Answer.OK), (-2, Answer.OK), (120, Answer.WARNING), (-120, Answer.WARNING), (600, Answer.FAILED)],
 )
-def test_clocks_that_differ_are_told_by_how_much(behind: int, answer: Answer) -> None:
+def test_the_difference_of_clocks_is_reported(behind: int, answer: Answer) -> None:
     stage = staged()
 
     class Skewed(MemoryStore):

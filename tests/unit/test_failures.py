@@ -92,7 +92,7 @@ def test_what_came_instead_of_an_answer_has_a_kind(error: Exception, kind: Troub
     assert SECRET not in f"{failure!r} {failure} {failure.args} {failure.remedy} {failure.code}"
 
 
-def test_a_downgrade_is_told_by_its_message_and_the_message_is_dropped() -> None:
+def test_a_downgrade_is_recognised_by_its_message_and_the_message_is_dropped() -> None:
     said = f"This parameter uses the advanced-parameter tier. You can't downgrade a parameter. {SECRET}"
     failure = named(answered("ValidationException", said))
     assert failure.kind is Trouble.DOWNGRADE
@@ -187,7 +187,7 @@ def test_a_denial_by_another_policy_than_the_identitys_names_it_and_the_fix(poli
 @pytest.mark.parametrize(
     "said", ["with an explicit deny", "with an explicit deny in an identity-based policy"]
 )
-def test_an_explicit_deny_is_never_answered_with_an_allow(said: str) -> None:
+def test_an_explicit_deny_never_gets_the_remedy_to_allow(said: str) -> None:
     remedy = named(answered("AccessDeniedException", f"{USER} ssm:PutParameter {ON} {said}")).remedy
     assert "no Allow overrides it" in remedy
     assert not remedy.startswith("allow ")
@@ -281,7 +281,7 @@ def test_credentials_that_the_sdk_is_refused_are_not_blamed_on_the_call_that_nee
         ),
     ],
 )
-def test_a_refused_signature_is_not_answered_with_a_sign_in(code: str, said: str, words: str) -> None:
+def test_a_refused_signature_does_not_get_the_remedy_to_sign_in(code: str, said: str, words: str) -> None:
     failure = named(answered(code, f"{said} {SECRET}", 403), "GetCallerIdentity")
     assert failure.kind is Trouble.CREDENTIALS
     assert "sign in" not in failure.remedy
@@ -293,7 +293,7 @@ def test_a_refused_signature_is_not_answered_with_a_sign_in(code: str, said: str
     ("error", "problem", "fix"),
     [
         (sdk.NoCredentialsError(), "there are no credentials in the profile dr", "login --profile dr"),
-        (sdk.ProfileNotFound(profile="nope"), "there is no profile nope", "aws configure list-profiles"),
+        (sdk.ProfileNotFound(profile="nope"), "does not have the profile nope", "configure list-profiles"),
         (sdk.PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"),
          "aws_secret_access_key is missing", "set aws_secret_access_key"),
         (sdk.ConfigParseError(path="/etc/aws"), "/etc/aws is not valid", "AWS_CONFIG_FILE"),
@@ -315,7 +315,7 @@ def test_a_refused_signature_is_not_answered_with_a_sign_in(code: str, said: str
         (sdk.InvalidRegionError(region_name="us east"), "us east is not a region", "`region`"),
     ],
 )  # fmt: skip
-def test_what_the_sdk_raises_is_said_in_words_with_the_name_the_url_and_the_fix(
+def test_exceptions_of_the_sdk_become_a_problem_with_name_url_and_remedy(
     error: Exception, problem: str, fix: str
 ) -> None:
     failure = name_failure(error, operation="GetParameters", place="us-east-1", profile="dr")
@@ -339,7 +339,7 @@ def test_what_the_sdk_raises_is_said_in_words_with_the_name_the_url_and_the_fix(
         ("IncompatiblePolicyException", ("two policies", "at the source")),
     ],
 )
-def test_a_limit_is_said_with_its_number_and_what_to_do(code: str, words: tuple[str, ...]) -> None:
+def test_the_remedy_of_a_limit_has_its_number(code: str, words: tuple[str, ...]) -> None:
     remedy = named(answered(code)).remedy
     assert [word for word in words if word not in remedy] == []
 

@@ -181,7 +181,7 @@ def test_a_region_of_the_first_partition_is_opt_in_unless_it_is_an_old_one(regio
     assert is_opt_in(region) is opt_in
 
 
-def test_the_role_of_a_target_is_asked_at_the_sts_of_the_source_region() -> None:
+def test_the_role_of_a_target_is_assumed_at_the_sts_of_the_source_region() -> None:
     text = SPEC.format(source="us-east-1", target="af-south-1", partition="aws")
     (spec,) = load_text(text, "spec.yaml").replications
     assert spec.source.access.sts_region is None

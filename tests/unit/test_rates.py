@@ -108,7 +108,7 @@ def test_throttled_answers_of_one_second_count_once() -> None:
     assert bucket.rate == pytest.approx(4.9, abs=0.5)
 
 
-def test_answers_to_calls_whose_turn_was_promised_before_a_cut_count_once_too() -> None:
+def test_responses_of_calls_that_had_their_turn_before_a_cut_do_not_cut_again() -> None:
     """Twenty calls in ten seconds were let out at the old rate: their refusals are one and the same."""
     clock = StandingClock()
     bucket = Bucket(2, clock)
@@ -160,7 +160,7 @@ def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -
     assert bucket.rate == 5, "once nobody refuses any more, the whole rate is back"
 
 
-def test_however_often_it_is_throttled_a_place_is_still_asked() -> None:
+def test_a_place_is_called_however_often_it_is_throttled() -> None:
     clock = FakeClock()
     bucket = Bucket(6.4, clock)
     for _ in range(100):
@@ -172,7 +172,7 @@ def test_however_often_it_is_throttled_a_place_is_still_asked() -> None:
     assert sum(clock.slept) < 11
 
 
-def test_two_who_work_on_one_place_share_its_buckets() -> None:
+def test_callers_of_one_place_share_its_buckets() -> None:
     clock = FakeClock()
     shared = Rates(clock)
     one, other = shared.of(HERE), shared.of(HERE)
@@ -211,7 +211,7 @@ def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
     assert first[CallClass.PUT].rate == 1
 
 
-def test_whoever_watches_hears_of_each_rate_and_of_what_throttling_makes_of_it() -> None:
+def test_the_listener_receives_each_rate_and_each_cut() -> None:
     heard: list[tuple[str, str, float, bool]] = []
 
     def told(place: str, operation: str, rate: float, *, throttled: bool) -> None:

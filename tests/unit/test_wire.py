@@ -48,7 +48,7 @@ def test_a_time_is_always_in_utc() -> None:
         assert (found, found.utcoffset()) == (NOON, timedelta(0))
 
 
-def test_a_key_is_told_of_secure_strings_only() -> None:
+def test_only_secure_strings_have_a_key() -> None:
     assert parameter_of({**LEAST, "KeyId": "alias/left-over"}).key_id is None
     assert parameter_of({**LEAST, "Type": "SecureString", "KeyId": "alias/app"}).key_id == "alias/app"
 

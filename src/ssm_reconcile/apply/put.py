@@ -87,7 +87,7 @@ def put_new(
 
 
 def _tags_of_taken(work: Work, change: Change) -> Tags | None:
-    """Return the tags of the parameter that has the name; None when there is no such parameter."""
+    """Return the tags of the parameter that has the name; None when no parameter has it."""
     try:
         return work.store.tags(change.name)
     except StoreError as failure:

@@ -11,14 +11,7 @@ from datetime import timedelta
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import INSTANT, attempt
 from ssm_reconcile.apply.put import put_new
-from ssm_reconcile.apply.work import (
-    ChangeStopped,
-    Work,
-    raise_failed,
-    raise_stale,
-    raise_withheld,
-    tier_of,
-)
+from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale, raise_withheld, tier_of
 from ssm_reconcile.aws_limits import (
     ADVANCED_BYTES,
     DELETE_SECONDS,

@@ -153,8 +153,8 @@ class TargetCheck:
             message = f"replicas whose record has no id: {len(bare):,}, such as {(kept or bare)[0]}"
             remedy = (
                 f"an apply records the id, except for {len(kept):,} on which nothing is placed. They may"
-                " belong to another spec with the same name, so they are kept: delete those of"
-                " this spec"
+                " belong to another spec with the same name, so they are kept. If one is of this"
+                " spec, delete it yourself"
             )
             answer, remedy = (Answer.WARNING, remedy) if kept else (Answer.OK, "")
             checks.append(Check(self.label, "id", answer, message, remedy, Needed.APPLY))

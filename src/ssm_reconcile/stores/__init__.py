@@ -1,1 +1,1 @@
-"""Where parameters live: one interface (`base`), AWS (`ssm`) and memory (`memory`)."""
+"""The store of parameters: AWS Systems Manager Parameter Store."""

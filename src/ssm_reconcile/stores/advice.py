@@ -209,7 +209,7 @@ def _of_credentials(failure: Failure) -> Advice:
         case "ProfileNotFound":
             return Advice(
                 "write a profile that `aws configure list-profiles` lists (--profile or AWS_PROFILE)",
-                f"there is no profile {profile}",
+                f"the AWS configuration does not have the profile {profile}",
             )
         case "PartialCredentialsError":
             missing = failure.details.get("cred_var", "one part")
@@ -306,7 +306,7 @@ def _of_lost(failure: Failure) -> Advice:
     problem = f"{url} did not answer" if url else ""
     if failure.operation in WRITES:
         return Advice(
-            f"run again: AWS did not answer {failure.operation}, and the next run reads what was written",
+            f"run again: AWS did not answer {failure.operation}, and the next run checks what was written",
             problem,
         )
     return Advice(f"run again: AWS did not answer {failure.operation} in {failure.place}", problem)
@@ -343,7 +343,7 @@ _REFUSALS = {
         "a policy has an attribute or a value that AWS does not accept: correct the policies at the source"
     ),
     "IncompatiblePolicyException": (
-        "two policies of the parameter do not fit together: remove one of them at the source"
+        "two policies of the parameter conflict: remove one of them at the source"
     ),
     "ServiceSettingNotFound": "the setting does not exist in this region",
 }

@@ -333,7 +333,7 @@ def test_source_values_are_read_ten_at_a_time_and_only_for_what_is_put() -> None
     assert not [c for c in stage.world.calls if c.operation == "GetParameters" and c.place == stage.here]
 
 
-def test_who_watches_is_told_how_far_it_is() -> None:
+def test_progress_is_reported() -> None:
     stage = mixed()
     seen = Watched()
     carry_out(stage.plan(), [stage.spec], Session(stage.places(), SERIAL, stage.clock, seen), Never())

@@ -71,7 +71,7 @@ def test_a_turn_is_awaited_before_every_check() -> None:
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
-def test_what_waits_for_its_turn_when_the_run_is_asked_to_stop_is_begun_no_more_but_ended(
+def test_a_change_that_waits_for_its_turn_when_the_run_is_asked_to_stop_is_not_started(
     has_begun: bool,
 ) -> None:
     stage = Stage()
@@ -110,7 +110,7 @@ def test_everything_else_is_final(kind: Trouble) -> None:
 
 
 class TestLostAnswers:
-    def test_one_looks_first_and_what_was_done_counts(self) -> None:
+    def test_it_reads_first_and_a_write_that_was_done_counts(self) -> None:
         one = written(Trouble.LOST, landings=["done before"])
         assert one.go() == "done before"
         assert one.log == ["check", "send", "look"]
@@ -128,7 +128,7 @@ class TestLostAnswers:
         assert one.log.count("look") == 3
 
     @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.CREDENTIALS, Trouble.REFUSED])
-    def test_where_nobody_can_look_the_change_has_failed_and_is_not_sent_again(self, kind: Trouble) -> None:
+    def test_when_no_read_succeeds_the_change_has_failed_and_is_not_sent_again(self, kind: Trouble) -> None:
         one = written(Trouble.LOST, landings=[store_error(kind)])
         with pytest.raises(ChangeStopped) as end:
             one.go()

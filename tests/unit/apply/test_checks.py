@@ -76,7 +76,7 @@ class TestShaped:
 
 
 class TestSourceValues:
-    def test_they_are_asked_by_name_and_version_in_one_call(self) -> None:
+    def test_they_are_read_by_name_and_version_in_one_call(self) -> None:
         stage = Stage()
         names = [f"/p/{i}" for i in range(10)]
         for name in names:
@@ -95,7 +95,7 @@ class TestSourceValues:
         renamed = change(Create(desired("/q/foo", source=desired("foo").source)), "/q/foo")
         assert set(checks.source_values(work(stage), [renamed])) == {"/q/foo"}
 
-    def test_one_that_cannot_be_read_is_told_apart(self) -> None:
+    def test_one_that_cannot_be_read_has_its_own_error(self) -> None:
         stage = Stage()
         for name in ("/p/a", "/p/b"):
             stage.world.put(stage.here, name, "v")
@@ -124,7 +124,7 @@ class TestSourceGone:
         assert set(found) == {"/p/d000", "/p/d001"}
         assert "AccessDeniedException" in found["/p/d000"]
 
-    def test_nothing_is_asked_for_what_needs_no_absence(self) -> None:
+    def test_nothing_is_read_where_the_source_may_exist(self) -> None:
         stage = Stage()
         orphan = change(Delete(None), source_name="/p/a")
         released = change(Release(None, TagDiff()))

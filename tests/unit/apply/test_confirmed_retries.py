@@ -62,7 +62,7 @@ def throttled_once(kind: str, meanwhile: Prepare) -> tuple[Stage, Report]:
 
 @pytest.mark.parametrize("said", MARKS)
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_replica_that_got_another_mark_while_a_write_waited_is_not_touched(kind: str, said: str) -> None:
+def test_a_replica_with_a_new_tag_or_owner_while_a_write_waited_is_not_touched(kind: str, said: str) -> None:
     stage, report = throttled_once(kind, lambda stage: stage.world.tag(stage.there, "/p/a", MARKS[said]))
     one = outcome(report)
     assert (one.result.value, said in one.error) == ("stale", True)

@@ -111,7 +111,7 @@ def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
         ),
     ],
 )
-def test_one_that_moved_is_spared_and_the_others_go(act: Act, state: str, said: str) -> None:
+def test_a_changed_replica_is_kept_and_the_others_are_deleted(act: Act, state: str, said: str) -> None:
     stage, plan = going(3)
     act(stage)
     before = stage.world.state()[stage.there].get("/p/00")
@@ -151,7 +151,7 @@ def test_no_confirmation_is_no_delete(kind: Trouble) -> None:
 
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE, Trouble.LOST])
-def test_a_source_that_cannot_be_asked_is_not_gone(kind: Trouble) -> None:
+def test_a_source_that_cannot_be_read_is_not_gone(kind: Trouble) -> None:
     stage, plan = going(3)
     stage.world.faults = struck("GetParameters", stage.here, refused(kind))
     report = stage.carry_out(plan, MANY)
@@ -160,7 +160,7 @@ def test_a_source_that_cannot_be_asked_is_not_gone(kind: Trouble) -> None:
     assert deletes(stage) == []
 
 
-def test_a_replica_whose_version_cannot_be_read_is_spared() -> None:
+def test_a_replica_whose_version_cannot_be_read_is_kept() -> None:
     stage, plan = going(2)
     stage.world.faults = struck("GetParameters", stage.there, refused(Trouble.DENIED), "/p/00")
     report = stage.carry_out(plan, MANY)

@@ -104,7 +104,7 @@ class TestCreate:
         stage.world.tag(stage.here, "/p/a", tags)
         assert result(stage.carry_out(plan)) == ("stale", "its source is a replica now")
 
-    def test_it_is_stale_when_its_source_was_made_anew_at_the_same_version(self) -> None:
+    def test_it_is_stale_when_its_source_was_created_again_at_the_same_version(self) -> None:
         stage, plan = created()
         stage.world.delete(stage.here, "/p/a")
         stage.pass_time()
@@ -113,7 +113,7 @@ class TestCreate:
         assert "created again" in result(stage.carry_out(plan))[1]
         assert stage.value("/p/a") is None
 
-    def test_it_writes_the_version_that_was_approved_though_the_source_moved_on(self) -> None:
+    def test_it_writes_the_version_that_was_approved_though_the_source_has_a_newer_version(self) -> None:
         stage, plan = created()
         stage.world.put(stage.here, "/p/a", "newer")
         assert result(stage.carry_out(plan)) == ("applied", "")
@@ -143,7 +143,7 @@ class TestCreate:
         assert "hunter2" not in repr(plan)
 
     @pytest.mark.parametrize("operation", ["ListTagsForResource", "GetParameters"])
-    def test_it_fails_when_the_source_cannot_be_asked(self, operation: str) -> None:
+    def test_it_fails_when_the_source_cannot_be_read(self, operation: str) -> None:
         stage, plan = created()
         stage.world.faults = at_call(operation, refused(Trouble.DENIED))
         state, error = result(stage.carry_out(plan))
@@ -151,7 +151,7 @@ class TestCreate:
         assert error.startswith(f"{operation}: AccessDeniedException")
         assert stage.value("/p/a") is None
 
-    def test_the_source_is_asked_once_a_name_for_all_targets(self) -> None:
+    def test_the_source_is_read_once_a_name_for_all_targets(self) -> None:
         stage = Stage()
         aims = stage.spec.targets
         more = replace(aims[0], name="eu", access=replace(aims[0].access, region="eu-west-1"))
@@ -165,7 +165,7 @@ class TestCreate:
 
 class TestLostAnswerOfACreate:
     @pytest.mark.parametrize("done", [True, False])
-    def test_it_looks_first_and_is_applied_either_way(self, *, done: bool) -> None:
+    def test_it_reads_first_and_is_applied_either_way(self, *, done: bool) -> None:
         stage, plan = created()
         stage.world.faults = at_call("PutParameter", lost(done=done), nth=1)
         assert result(stage.carry_out(plan)) == ("applied", "")
@@ -173,7 +173,7 @@ class TestLostAnswerOfACreate:
         assert is_ours(stage, 1)
         assert stage.world.traffic.count("PutParameter") == (1 if done else 2)
 
-    def test_a_create_by_somebody_else_is_not_taken_for_ours(self) -> None:
+    def test_a_create_by_another_client_is_not_taken_for_ours(self) -> None:
         stage, plan = created()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "new"))
         stage.world.faults = at_call("PutParameter", lost(done=False), nth=1)
@@ -198,7 +198,7 @@ class TestLostAnswerOfACreate:
         assert stage.world.traffic.count("PutParameter") == 2
         assert is_ours(stage, 1)
 
-    def test_it_fails_when_nobody_can_tell(self) -> None:
+    def test_it_fails_when_no_read_succeeds(self) -> None:
         stage, plan = created()
         stage.world.faults = lambda operation, place, _names, _nth: (
             lost(done=True)
@@ -302,7 +302,7 @@ class TestUpdate:
             (lambda s: s.world.delete(s.here, "/p/a"), "its source is gone"),
         ],
     )
-    def test_it_is_stale_when_the_world_has_moved_and_nothing_is_written(self, act: Act, said: str) -> None:
+    def test_it_is_stale_when_something_has_changed_and_nothing_is_written(self, act: Act, said: str) -> None:
         stage, plan = updated()
         act(stage)
         before = stage.world.state()
@@ -311,7 +311,7 @@ class TestUpdate:
         assert stage.world.state() == before
         assert not stage.world.traffic.writes()
 
-    def test_it_is_stale_when_it_was_made_anew_at_the_same_version(self) -> None:
+    def test_it_is_stale_when_it_was_created_again_at_the_same_version(self) -> None:
         stage, plan = updated()
         tags = stage.world.tags(stage.there, "/p/a")
         stage.world.delete(stage.there, "/p/a")
@@ -321,7 +321,7 @@ class TestUpdate:
         assert stage.value("/p/a") == "hand"
 
     @pytest.mark.parametrize("operation", ["ListTagsForResource", "GetParameters"])
-    def test_it_fails_when_the_replica_cannot_be_asked(self, operation: str) -> None:
+    def test_it_fails_when_the_replica_cannot_be_read(self, operation: str) -> None:
         stage, plan = updated()
         stage.world.faults = lambda called, place, _names, _nth: (
             refused(Trouble.DENIED) if (called, place) == (operation, stage.there) else None
@@ -329,7 +329,7 @@ class TestUpdate:
         assert result(stage.carry_out(plan))[0] == "failed"
         assert stage.value("/p/a") == "old"
 
-    def test_a_write_within_the_last_milliseconds_is_found_and_said(self) -> None:
+    def test_a_write_within_the_last_milliseconds_is_reported(self) -> None:
         stage, plan = updated()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "hand"))
         report = stage.carry_out(plan)
@@ -374,7 +374,7 @@ class TestUpdate:
 
 class TestLostAnswerOfAnUpdate:
     @pytest.mark.parametrize("done", [True, False])
-    def test_it_looks_first_and_is_applied_once(self, *, done: bool) -> None:
+    def test_it_reads_first_and_is_applied_once(self, *, done: bool) -> None:
         stage, plan = updated()
         stage.world.traffic.forget()
         stage.world.faults = at_call("PutParameter", lost(done=done), nth=1)
@@ -383,7 +383,7 @@ class TestLostAnswerOfAnUpdate:
         assert stage.world.traffic.count("PutParameter") == (1 if done else 2)
         assert is_ours(stage, 2)
 
-    def test_a_version_of_somebody_else_is_not_taken_for_ours(self) -> None:
+    def test_a_version_of_another_client_is_not_taken_for_ours(self) -> None:
         stage, plan = updated()
         stage.world.traffic.forget()
         stage.world.before("PutParameter", lambda: stage.world.put(stage.there, "/p/a", "hand"))
@@ -424,7 +424,7 @@ class TestTakeOver:
             ({OWNER: "detached:x"}, "detached"),
         ],
     )
-    def test_it_is_stale_when_somebody_took_it_first(self, tags: dict[str, str], found: str) -> None:
+    def test_it_is_stale_when_another_client_took_it_first(self, tags: dict[str, str], found: str) -> None:
         stage, plan = self.taken(self.RUN)
         stage.world.tag(stage.there, "/p/a", tags)
         assert result(stage.carry_out(plan, self.RUN)) == (
@@ -433,7 +433,7 @@ class TestTakeOver:
         )
         assert stage.value("/p/a") == "old"
 
-    def test_by_tags_alone_it_is_stale_when_the_version_moved(self) -> None:
+    def test_by_tags_alone_it_is_stale_when_the_version_changed(self) -> None:
         stage = Stage()
         run = Run(adopt=AdoptMode.SAME_VALUE)
         stage.world.put(stage.here, "/p/a", "v", tags={"t": "1"})
@@ -507,7 +507,7 @@ class TestUnproven:
         assert result(stage.carry_out(plan, self.RUN)) == ("applied", "")
         assert (stage.version("/p/a"), stage.live("/p/a").description) == (2, "d")
 
-    def test_it_is_stale_when_the_replica_moved(self) -> None:
+    def test_it_is_stale_when_the_replica_changed(self) -> None:
         stage, plan = self.planned("old")
         stage.world.put(stage.there, "/p/a", "hand", SECURE)
         assert result(stage.carry_out(plan, self.RUN))[0] == "stale"

@@ -78,7 +78,7 @@ def test_it_works_however_aws_takes_a_create_after_a_delete(recreate: Recreate) 
         (lambda s: s.world.delete(s.here, "/p/a"), "stale"),
     ],
 )
-def test_nothing_is_deleted_when_the_world_has_moved(act: Act, state: str) -> None:
+def test_nothing_is_deleted_when_something_has_changed(act: Act, state: str) -> None:
     stage, plan = downgraded()
     act(stage)
     before = stage.world.state()
@@ -235,7 +235,7 @@ def test_killed_in_between_the_next_run_creates() -> None:
     assert stage.value("/p/a") == "new"
 
 
-def test_what_was_deleted_is_created_though_the_run_is_asked_to_stop() -> None:
+def test_a_deleted_replica_is_created_when_the_run_is_asked_to_stop() -> None:
     stage, plan = downgraded()
     stage.world.before("DeleteParameters", stage.stop.set)
     report = stage.carry_out(plan, ALLOWED)
@@ -363,7 +363,7 @@ def test_nothing_is_deleted_when_tags_that_came_since_leave_no_room() -> None:
     assert result(stage.carry_out(plan, ALLOWED)) == ("applied", "")
 
 
-def test_the_key_is_asked_for_again_though_the_places_are_still_open() -> None:
+def test_the_key_is_read_again_while_the_places_are_open() -> None:
     """Somebody may have read the plan for an hour before saying yes."""
     stage, plan = downgraded(SECURE)
     session = Session(stage.places(ALLOWED), ALLOWED, stage.clock, unwatched)

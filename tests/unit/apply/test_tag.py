@@ -1,4 +1,4 @@
-"""Adopts, retags and releases: no version is burnt, and nothing is tagged that moved."""
+"""Adopts, retags and releases: no new version, and no tags on a parameter that has changed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ MOVED: list[tuple[Act, str]] = [
 
 @pytest.mark.parametrize("planned", [retagged, adopted, released])
 @pytest.mark.parametrize(("act", "said"), MOVED)
-def test_nothing_is_tagged_when_the_world_has_moved(
+def test_nothing_is_tagged_when_something_has_changed(
     planned: Callable[[], tuple[Stage, Plan]], act: Act, said: str
 ) -> None:
     stage, plan = planned()
@@ -112,7 +112,7 @@ def test_nothing_is_tagged_for_a_source_that_is_gone_or_skipped(
 
 
 @pytest.mark.parametrize("planned", [retagged, adopted])
-def test_a_lost_answer_is_simply_said_again(planned: Callable[[], tuple[Stage, Plan]]) -> None:
+def test_a_lost_answer_is_repeated(planned: Callable[[], tuple[Stage, Plan]]) -> None:
     for done in (True, False):
         stage, plan = planned()
         stage.world.traffic.forget()
@@ -137,7 +137,7 @@ def test_an_adoption_records_that_it_was_one() -> None:
     assert counted(stage.plan()) == {"in_sync": 1}
 
 
-def test_an_adoption_is_stale_when_somebody_adopted_it_first() -> None:
+def test_an_adoption_is_stale_when_another_client_adopted_it_first() -> None:
     stage, plan = adopted()
     stage.carry_out(plan)
     before = stage.world.state()
@@ -174,7 +174,7 @@ class TestRoom:
         return stage, stage.plan()
 
     @pytest.mark.parametrize("shared", [0, 30, 47])
-    def test_tags_are_removed_before_others_are_added_where_the_sum_would_pass_fifty(
+    def test_tags_are_rechanged_before_others_are_added_where_the_sum_would_pass_fifty(
         self, shared: int
     ) -> None:
         stage, plan = self.at_the_limit(shared)
@@ -212,7 +212,7 @@ class TestRoom:
         ]
 
 
-def test_a_tag_that_is_gone_already_is_not_removed_again() -> None:
+def test_a_tag_that_is_gone_already_is_not_rechanged_again() -> None:
     stage, plan = retagged()
     stage.world.untag(stage.there, "/p/a", "old")
     stage.world.traffic.forget()
@@ -243,7 +243,7 @@ class TestRelease:
         assert result(stage.carry_out(plan)) == ("withheld", "its source exists")
         assert {OWNER, RECORD} <= set(stage.world.tags(stage.there, "/p/a") or {})
 
-    def test_it_is_withheld_when_nobody_can_tell_whether_the_source_exists(self) -> None:
+    def test_it_is_withheld_when_no_read_succeeds_whether_the_source_exists(self) -> None:
         stage, plan = released()
         stage.world.faults = lambda operation, place, _names, _nth: (
             refused(Trouble.DENIED) if (operation, place) == ("GetParameters", stage.here) else None
@@ -253,7 +253,7 @@ class TestRelease:
         assert "could not be confirmed (AccessDeniedException)" in error
 
 
-def test_a_retag_whose_removal_fails_says_so_and_the_next_run_mends_it() -> None:
+def test_a_retag_whose_removal_fails_says_so_and_the_next_run_completes_it() -> None:
     stage, plan = retagged()
     stage.world.faults = at_call("RemoveTagsFromResource", refused(Trouble.DENIED))
     assert result(stage.carry_out(plan)) == ("failed", "RemoveTagsFromResource: AccessDeniedException")

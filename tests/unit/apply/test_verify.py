@@ -47,7 +47,7 @@ def test_a_long_last_look_says_how_far_it_is_and_still_asks_by_ten() -> None:
     assert stage.world.traffic.count("GetParameters") == CHUNK // 10 + 1
 
 
-def test_what_is_not_as_written_is_said() -> None:
+def test_parameters_that_are_not_as_written_are_reported() -> None:
     stage = Stage()
     stage.world.put(stage.there, "/p/moved", "v")
     stage.world.put(stage.there, "/p/moved", "w")
@@ -68,7 +68,7 @@ def test_reads_that_lag_are_given_time() -> None:
     assert 2 <= sum(stage.clock.slept) <= 5
 
 
-def test_what_could_not_be_looked_at_is_said() -> None:
+def test_failed_reads_are_reported() -> None:
     stage = Stage()
     stage.world.put(stage.there, "/p/a", "v")
     stage.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))

@@ -20,20 +20,20 @@ def source_tags(stage: Stage) -> SourceTags:
 
 
 class TestSourceTags:
-    def test_each_name_is_asked_once_whatever_its_slash(self) -> None:
+    def test_each_name_is_read_once_whatever_its_slash(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "foo", "v", tags={"t": "1"})
         tags = source_tags(stage)
         assert [dict(tags.of(name) or {}) for name in ("foo", "/foo", "foo")] == [{"t": "1"}] * 3
         assert stage.world.traffic.count("ListTagsForResource") == 1
 
-    def test_a_name_that_is_gone_has_none_and_is_asked_once(self) -> None:
+    def test_a_name_that_is_gone_has_none_and_is_read_once(self) -> None:
         stage = Stage()
         tags = source_tags(stage)
         assert (tags.of("/p/x"), tags.of("/p/x")) == (None, None)
         assert stage.world.traffic.count() == 1
 
-    def test_an_error_is_told_to_everybody_who_asks(self) -> None:
+    def test_an_error_is_raised_to_every_caller(self) -> None:
         stage = Stage()
         stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), nth=1)
         tags = source_tags(stage)
@@ -67,7 +67,7 @@ class TestLearning:
         assert one.failure_reason == ""
 
 
-def test_a_failure_is_told_by_operation_code_and_our_own_words() -> None:
+def test_a_failure_is_reported_with_operation_code_and_remedy() -> None:
     with pytest.raises(ChangeStopped) as end:
         raise_failed(store_error(Trouble.REFUSED, code="ValidationException"), doing="it was not written")
     assert end.value.result is Result.FAILED

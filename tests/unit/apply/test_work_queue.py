@@ -1,4 +1,4 @@
-"""Who takes which batch next, and that puts and tags wait for their quotas side by side."""
+"""The batch that a worker takes next; puts and tags wait for their quotas in parallel."""
 
 from __future__ import annotations
 

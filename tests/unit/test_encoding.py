@@ -12,7 +12,7 @@ from ssm_reconcile.encoding import is_unicode, printable, printable_tree, utf8
 @pytest.mark.parametrize(
     ("text", "whole"), [("", True), ("a", True), ("é😀", True), ("a\ud800", False), ("\udfff", False)]
 )
-def test_half_a_character_is_found(text: str, whole: bool) -> None:
+def test_a_lone_surrogate_is_found(text: str, whole: bool) -> None:
     assert is_unicode(text) is whole
     assert (printable(text) == text) is whole
     printable(text).encode()
