@@ -17,12 +17,12 @@ from ssm_reconcile.record import RECORD, Origin, Record, Standing, mark_former_s
 from ssm_reconcile.shape import normalize_value
 
 IMAGE_PATIENCE = 300.0
-"""Seconds that AWS may take to validate an AMI id (aws-facts B8)."""
+"""Seconds that AWS may take to validate an AMI id (User Guide, "Native parameter support for AMI IDs")."""
 IMAGE_PAUSE = 10.0
 
 
 class InPlaceRefused(Exception):  # noqa: N818 - not an error: the update has to become a replacement
-    """AWS does not change this parameter in place; only its response shows that (aws-facts B2)."""
+    """AWS does not change this parameter in place; the API reference does not say which types it refuses."""
 
 
 def create(work: Work, change: Change, effect: Create, values: checks.Values) -> str:
@@ -95,7 +95,7 @@ def _tags_of_taken(work: Work, change: Change) -> Tags | None:
 
 
 def _still_deleting(taken: StoreError) -> StoreError:
-    """Return the error for a name that AWS calls taken while no parameter has it (aws-facts A1, G12).
+    """Return the error for a name that AWS calls taken while no parameter has it.
 
     AWS refuses a deleted name for a while. That passes, as throttling does, so the create is repeated.
     """
@@ -233,7 +233,8 @@ def _note(work: Work, change: Change, version: int) -> str:
 def _await_image(work: Work, change: Change, desired: DesiredParameter, version: int) -> None:
     """Wait until AWS has validated an AMI id.
 
-    AWS validates after its response, and drops an id that is not valid without an error (aws-facts B8).
+    AWS validates after its response, and drops an id that is not valid without an error (PutParameter,
+    DataType).
     """
     if desired.source.data_type != IMAGE:
         return

@@ -121,7 +121,7 @@ def _delete(work: Work, change: Change) -> None:
 def _create(
     work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin, kept: Tags
 ) -> None:
-    """Create, and repeat for minutes: AWS may refuse a name that was just deleted (aws-facts A1)."""
+    """Create, and repeat for minutes: AWS may refuse a name that was just deleted (DeleteParameters)."""
     until = work.clock.monotonic() + PATIENCE.total_seconds()
     while True:
         try:

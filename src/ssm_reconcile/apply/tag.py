@@ -69,7 +69,7 @@ def write_tags(
         change: the change, for its name.
         desired: what the parameter is to be.
         tags: the tags to add and to remove.
-        record: the record to write. Its time is set to now: tags may move LastModifiedDate (aws-facts B9),
+        record: the record to write. Its time is set to now: tags may move LastModifiedDate (not documented),
             and the replica must not look changed after its record.
         live: the tags that the parameter has.
         check: called right before the first call; it stops the change when the parameter has changed.
@@ -102,7 +102,8 @@ def _send(
     name = canonical(change.name)
 
     def check_before_first() -> None:
-        # Our own tags may move LastModifiedDate (aws-facts B9), so later checks would fail by our own write.
+        # Our own tags may move LastModifiedDate (not documented), so later checks would fail by our own
+        # write.
         if name not in work.tagged:
             check()
 

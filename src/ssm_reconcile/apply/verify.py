@@ -1,6 +1,6 @@
 """After an apply: read what was written, and list what remains to be done.
 
-Only GetParameters by name can confirm a write: listings lag behind writes (aws-facts B14).
+Only GetParameters by name can confirm a write: listings lag behind writes (aws/aws-sdk-js#4349).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Answers:
 
     `found` is keyed by canonical name (or `name:version` where a version was asked for). `missing` has the
     names that AWS calls invalid. `failed` has the names that could not be read, each with its own error: AWS
-    refuses a whole batch for one bad key (aws-facts B7), so the store reads such a batch name by name.
+    refuses a whole batch for one bad key (not documented), so the store reads such a batch name by name.
     """
 
     found: Mapping[str, Value]
@@ -84,7 +84,7 @@ class Reader(Protocol):
         """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run.
 
         A reference that does not exist has the state MISSING; one that may not be described, UNKNOWN.
-        DescribeKey is never called on an `alias/aws/...` name: that would create the key (aws-facts A3).
+        DescribeKey is never called on an `alias/aws/...` name: that would create the key (KMS, DescribeKey).
 
         Args:
             references: aliases, key ids and ARNs.
@@ -98,7 +98,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One PutParameter with all fields; the effect of omitted fields is not documented (aws-facts B5).
+    """One PutParameter with all fields; the effect of omitted fields is not documented.
 
     `tags` are sent with a create (`overwrite=False`) only: AWS refuses them with an overwrite. `policies` are
     JSON texts of single policies; an empty tuple removes the policies of the live parameter. With
@@ -121,7 +121,7 @@ class Put:
 
     @property
     def is_clearing(self) -> bool:
-        """Whether the write removes live policies: only the tier Advanced has any (aws-facts B4)."""
+        """Whether the write removes live policies: only Advanced has any (PutParameter, Policies)."""
         may_have = self.tier == ADVANCED or (self.tier == INTELLIGENT and self.clears_policies)
         return self.overwrite and not self.policies and may_have
 

@@ -23,7 +23,7 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.stores.advice import Cause, Denial, Failure, PolicyType, advice_for, place_of_url
 
 _BY_CODE: dict[Trouble, frozenset[str]] = {
-    Trouble.THROTTLED: frozenset({  # aws-facts A5, A6; LimitExceeded codes are quotas of another kind
+    Trouble.THROTTLED: frozenset({  # Common Errors; botocore _retry.json; LimitExceeded codes are other quotas
         "BandwidthLimitExceeded", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
         "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "SlowDown", "Throttling",
         "ThrottledException", "ThrottlingException", "TooManyRequestsException", "TooManyUpdates",
@@ -210,7 +210,7 @@ def _details(error: Exception) -> dict[str, str]:
 
 
 def tier_is_unknown(error: Exception) -> bool:
-    """Whether AWS refused because this partition has no tiers (aws-facts B3): nothing was written."""
+    """Whether AWS refused because this partition has no tiers: nothing was written."""
     code, message, _ = _response(error)
     return code == "ValidationException" and "tier is not supported" in message
 

@@ -3,7 +3,7 @@
 reference                            result
 `alias/aws/...`, by name or by id    itself: it has the same meaning in every place, and it is not looked up,
 because
-                                     DescribeKey on such an alias creates the key (aws-facts A3)
+                                     DescribeKey on such an alias creates the key (KMS, DescribeKey)
 `alias/...`                          the key that ListAliases returns for it; missing if there is none
 a key id or ARN                      DescribeKey
 an ARN of another region             missing: SSM cannot use the key

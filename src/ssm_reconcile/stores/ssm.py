@@ -129,14 +129,14 @@ class SsmStore:
             for page in self._described({"Key": "Name", "Option": "Equals", "Values": values}):
                 found.update((canonical(one.name), one) for one in page if canonical(one.name) in wanted)
                 if all(canonical(value) in found for value in values):
-                    break  # all are found; the filter would not end the listing early (aws-facts A1.1)
+                    break  # all are found; the filter would not end the listing early (boto/boto3#1079)
         return found
 
     def names_tagged(self, key: str, values: Sequence[str]) -> frozenset[str]:
         """Return the canonical names of all parameters whose tag `key` has one of the values.
 
         Without `values`, any value counts. The filter saves no calls: AWS returns pages for the whole place,
-        most of them empty (aws-facts A1.1).
+        most of them empty (boto/boto3#1079).
         """
         tag = f"tag:{key}"
         filters: list[ParameterStringFilterTypeDef] = [

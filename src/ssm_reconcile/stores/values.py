@@ -1,6 +1,7 @@
 """Names -> values by GetParameters: ten in a call, calls in parallel; one bad name does not fail its batch.
 
-AWS refuses a whole batch for one parameter that may not be read or whose key cannot be used (aws-facts B7).
+AWS refuses a whole batch for one parameter that may not be read or whose key cannot be used; this is not
+documented.
 So a refused batch is read again name by name, and only the names that fail alone have failed. A failure of
 the place (credentials, network) is raised, and so is the third batch without a response.
 """

@@ -1,6 +1,6 @@
 """JSON of AWS <-> types of this package: DescribeParameters, GetParameters, tags, PutParameter. Pure.
 
-Accepts responses with missing fields, and known faults of emulators (aws-facts A1, E): a missing ARN, data
+Accepts responses with missing fields, and known faults of emulators (moto, LocalStack): a missing ARN, data
 type or tier, policies that are objects instead of texts, a value without its selector.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types_boto3_ssm.type_defs import PutParameterRequestTypeDef
 
 CLEAR_POLICIES = "[{}]"
-"""Removes all policies. AWS refuses an empty text, and an omitted field keeps them (aws-facts B4)."""
+"""Removes all policies. AWS refuses an empty text, and an omitted field keeps them (PutParameter)."""
 
 
 def parameter_of(item: Mapping[str, Any]) -> Parameter:
@@ -105,17 +105,17 @@ def name_in(arn: str, place: Place) -> str | None:
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """Return the forms of a name in AWS: `foo` and `/foo` are one parameter (aws-facts B6)."""
+    """Return the forms of a name in AWS: `foo` and `/foo` are one parameter (User Guide)."""
     bare = name.removeprefix("/")
     return (name,) if "/" in bare else (f"/{bare}", bare)
 
 
 def put_arguments(request: Put) -> PutParameterRequestTypeDef:
-    """Return all fields of a PutParameter; the effect of omitted fields is not documented (aws-facts B5).
+    """Return all fields of a PutParameter; the effect of omitted fields is not documented.
 
     Fields that AWS would refuse are left out: an empty description or pattern of a create, the data type
-    `text` (some partitions refuse it, B8), the KeyId of a parameter that is not a SecureString, and empty
-    policies of a tier other than Advanced (B4).
+    `text` (some partitions refuse it), the KeyId of a parameter that is not a SecureString, and empty
+    policies of a tier other than Advanced (PutParameter, Policies).
     """
     arguments: PutParameterRequestTypeDef = {
         "Name": request.name,
@@ -143,7 +143,7 @@ def batches(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
     """Yield the names without repetition, `size` at a time, no parameter twice in a batch.
 
     `name:1` and `name:2` are put into different batches: AWS does not document two versions of a parameter in
-    one call (aws-facts G11), and a response without selectors would be ambiguous.
+    one call, and a response without selectors would be ambiguous.
     """
     layers: list[dict[str, str]] = []
     for name in dict.fromkeys(names):
