@@ -23,7 +23,7 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.stores.advice import Cause, Denial, Failure, PolicyType, advice_for, place_of_url
 
 _BY_CODE: dict[Trouble, frozenset[str]] = {
-    Trouble.THROTTLED: frozenset({  # Common Errors; botocore _retry.json; LimitExceeded codes are other quotas
+    Trouble.THROTTLED: frozenset({  # LimitExceeded codes are other quotas (botocore, _retry.json)
         "BandwidthLimitExceeded", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
         "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "SlowDown", "Throttling",
         "ThrottledException", "ThrottlingException", "TooManyRequestsException", "TooManyUpdates",
