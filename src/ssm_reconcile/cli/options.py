@@ -91,7 +91,9 @@ def _arguments(field: str, run: Run) -> list[str]:
 
 def _run_of(given: dict[str, Any]) -> Run:
     """Take the plan options out of the arguments of a command; raise UsageError for a contradiction."""
-    mine = {field.name: given.pop(field.name) for field in fields(Run) if field.name in given}
+    # `--parallelism` stays with the common options; `start_runner` puts it into the Run.
+    names = [field.name for field in fields(Run) if field.name in given and field.name != "parallelism"]
+    mine = {name: given.pop(name) for name in names}
     run = Run(
         **{
             **mine,

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import command_run
+from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place, SealedText
+from ssm_reconcile.places import Connect
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import SECRET, Aws, Cli
@@ -169,3 +172,24 @@ def test_a_spec_may_come_on_standard_input(aws: Aws, cli: Cli) -> None:
     told = cli("plan", "-", stdin=text)
     assert "6 to create" in told.stdout
     assert "ssm-reconcile apply - --expect-plan" in told.stdout
+
+
+def test_parallelism_reaches_the_stores_and_the_run(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def connect_factory(common: CommonOptions, _: object) -> Connect:
+        seen.append(common.parallelism)
+        return aws.memory.connect
+
+    plan = command_run.Runner.plan
+
+    def spy(self: command_run.Runner, base: object = None) -> Plan:
+        seen.append(self.run.parallelism)
+        return plan(self)
+
+    monkeypatch.setattr(command_run, "connect_factory", connect_factory)
+    monkeypatch.setattr(command_run.Runner, "plan", spy)
+    assert cli("plan", "--parallelism", "3").exit_code == 0
+    assert set(seen) == {3}
