@@ -310,7 +310,7 @@ INCIDENTS = (
     ),
     Incident(
         "the role may not read any more", values_denied, "unreadable", "AccessDenied",
-        "give the right to read it", allow,
+        "allow the run to read it", allow,
     ),
     Incident(
         "a region is down", region_down, "incomplete-place", "EndpointConnectionError",
@@ -322,7 +322,7 @@ INCIDENTS = (
     ),
     Incident(
         "a name is taken by CloudFormation", by_cloudformation, "foreign", "managed by CloudFormation",
-        "out of the stack database", out_of_the_stack,
+        "from the stack database", out_of_the_stack,
     ),
     Incident(
         "a spec is renamed", spec_renamed, "foreign", "it is a replica of prod@",
@@ -364,11 +364,11 @@ INCIDENTS = (
     Incident(
         "a name is taken by another writer", taken_by_another, "conflict",
         "is not ours, and differs in value",
-        "in line by hand", in_line_by_hand,
+        "to match its source", in_line_by_hand,
     ),
     Incident(
         "two names land on one", addresses_collide, "address-collision", "several source parameters land",
-        "make the `rewrite` rules", tell_apart, name="/prod/west/url",
+        "change the `rewrite` rules", tell_apart, name="/prod/west/url",
     ),
     Incident(
         "a value grows too large", grown_too_large, "size", "too large for its tier",
@@ -376,7 +376,7 @@ INCIDENTS = (
     ),
     Incident(
         "a replica is replicated on", replica_of_a_replica, "chained", "its source is itself a replica",
-        "replicate it from where it is made", replicate_from_the_origin, words=("--name", "onward"),
+        "replicate it from its origin", replicate_from_the_origin, words=("--name", "onward"),
     ),
     Incident(
         "a target is detached", detached, "detached", "it is detached",
