@@ -18,7 +18,7 @@ from ssm_reconcile import __version__, approve
 from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
-from ssm_reconcile.cli.options import DEFAULT_SPEC, Approval, CommonOptions
+from ssm_reconcile.cli.options import DEFAULT_SPEC, MAX_PLAN_AGE_DAYS, Approval, CommonOptions
 from ssm_reconcile.cli.show import render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument
@@ -134,7 +134,7 @@ class ApplyRequest:
     expect: str | None = None
     saved: PlanDocument | None = None
     saved_flags: tuple[str, ...] = ()
-    max_plan_age: float = 7
+    max_plan_age: float = MAX_PLAN_AGE_DAYS
     file: str = ""
 
     def command_line(self, common: CommonOptions) -> CommandLine:

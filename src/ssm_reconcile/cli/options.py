@@ -22,6 +22,8 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import AdoptMode, Run
 
 Command: TypeAlias = Callable[..., Any]
+MAX_PLAN_AGE_DAYS = 7
+"""The default of `--max-plan-age`. `approve.check_age` compares; it is not imported for `--help`."""
 DEFAULT_SPEC = "replication.yaml"
 FORMATS = ("text", "json", "markdown", "html")
 _MODE = ("verify_values", "no_decrypt", "adopt")
@@ -56,7 +58,7 @@ class Approval:
     spec: tuple[str, ...] = ()
     expect_plan: str | None = None
     yes: bool = False
-    max_plan_age: float = 7
+    max_plan_age: float = MAX_PLAN_AGE_DAYS
 
 
 def command_line(
@@ -222,7 +224,8 @@ _APPROVAL = (
     click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id."),
     click.option("--yes", is_flag=True, help="Do not ask."),
     click.option(
-        "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=7, show_default=True,
+        "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0),
+        default=MAX_PLAN_AGE_DAYS, show_default=True,
         help="Refuse a saved plan that is older.",
     ),
 )  # fmt: skip
