@@ -1,12 +1,12 @@
-"""The spine: the whole tool in the order in which it works. Read this file first.
+"""Specs and opened places -> a plan; a plan -> a report. Read this file first: it has the steps in order.
 
-    open_places   reach every account and region, and make sure that they are the right ones (places.py)
-    make_plan     list -> resolve -> prove -> read, shape, seal -> diff -> confirm -> guards
-                  (and what a spec before would do anyway, over the same listings: approve.py)
-    carry_out     the same plan, handed to `apply`
-    look_closely  one replication with everything that its rows were made from, for `explain`
+    open_places   open each account and region, and check that they are the ones of the spec (places.py)
+    make_plan     list -> resolve -> compare versions -> read values -> diff -> confirm tags -> guards
+                  (and the changes that a former spec would make as well: approve.py)
+    carry_out     the same plan, applied
+    look_closely  one replication with the input of its rows, for `explain`
 
-Planning reads and cannot write. Whatever is shown, saved or applied is the one `Plan` made here.
+Planning reads and cannot write. Each plan that is shown, saved or applied is made here.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ from ssm_reconcile.spec import Replication, Target
 from ssm_reconcile.system import ReadPool
 
 _PATTERNS_REPORTED = 20
-"""Findings about patterns without effect in one replication."""
+"""Maximum findings about patterns without effect in one replication."""
 
 Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanScope:
-    """Listings that were made before, by how their places are reached; for a run for some names.
+    """The listings of a run, and for a run for some names its selection.
 
     Args:
+        listings: The listing of each place by access, or the error of a place that could not be opened.
         names: The source names that the run is about; empty in a full run.
         addresses: The canonical addresses that the run may plan for, by replication and target name;
             None in a full run.
@@ -69,18 +70,23 @@ def make_plan(
     base: Sequence[Replication] | None = None,
     scope: PlanScope | None = None,
 ) -> Plan:
-    """The plan for all replications: what has to change so that the targets hold what the specs say.
+    """Return the plan for all replications: the changes that make the targets match the specs.
 
-    `base` is the spec as it was before: changes that it would make in the same way are marked as
-    pending. Its places have to be open. `scope` is what a run for some names
-    knows of them already. Raises NothingPlanned when no source, or no target at all, could be listed.
+    Args:
+        specs: The replications.
+        session: The session of the run; the places of all specs are open.
+        base: The former spec, with open places: changes that it would make as well are marked as pending.
+        scope: Listings and selection of a run for some names; None in a full run, which lists every place.
+
+    Raises:
+        NothingPlanned: No source could be listed, or no target.
     """
     run = session.run
     specs = narrowed(specs, run)
     former = None if base is None else approve.narrowed_to(base, run)
     altered = [old for old in former or () if not any(approve.same(old, spec) for spec in specs)]
     scope = scope or PlanScope(_list_all((*specs, *altered), session))
-    parts = tuple(_judge(spec, session, scope)[0] for spec in specs)
+    parts = tuple(_plan_replication(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
             "nothing could be planned: "
@@ -91,21 +97,21 @@ def make_plan(
         mode=Mode.NO_DECRYPT if run.no_decrypt else Mode.VERIFY if run.verify_values else Mode.NORMAL,
         narrowing=Narrowing(run.targets, run.only + scope.names),
     )
-    plan = replace(plan, budget=budget(plan.changes, _sites(specs, parts)))
+    plan = replace(plan, budget=budget(plan.changes, _end_places(specs, parts)))
     if former is None:
         return _with_unmatched(plan, parts, specs, scope)
-    anew = [_judge(spec, session, scope)[0] for spec in altered]
+    former_parts = [_plan_replication(spec, session, scope)[0] for spec in altered]
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
-    plan = _with_unmatched(plan, (*parts, *anew), (*specs, *altered), scope)
-    return approve.mark_pending(plan, [*unaltered, *anew])
+    plan = _with_unmatched(plan, (*parts, *former_parts), (*specs, *altered), scope)
+    return approve.mark_pending(plan, [*unaltered, *former_parts])
 
 
 def _with_unmatched(
     plan: Plan, parts: Sequence[ReplicationPlan], specs: Sequence[Replication], scope: PlanScope
 ) -> Plan:
     """Return the plan with a finding for each pattern of `--only` that matches nothing."""
-    if not plan.narrowing.only or scope.names:  # of a run for some names no more than those was listed
+    if not plan.narrowing.only or scope.names:  # a run for some names lists only these
         return plan
     sources = [(spec, scope.listings[spec.source.access]) for spec in specs]
     names = (
@@ -119,7 +125,14 @@ def _with_unmatched(
 
 
 def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: Stop) -> Report:
-    """Applies a plan, change by change. Never raises for one change; the report has all outcomes."""
+    """Apply a plan, change by change; return a report with an outcome of each change.
+
+    Args:
+        plan: The plan.
+        specs: The replications that it was made from.
+        session: The session of the run.
+        stop: The request to stop: no new change begins after it.
+    """
     ends = {}
     places = session.places
     for spec in narrowed(specs, session.run):
@@ -135,35 +148,35 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
 def look_closely(
     spec: Replication, session: Session, scope: PlanScope | None = None
 ) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
-    """The plan of one replication, and each target that was listed as it was judged; never applied.
+    """Return the plan of one replication, and the input of its rows by target name; it is not for an apply.
 
-    With a `scope` nothing is listed, and guards that count see only the listings in it. Unlike
-    `make_plan` it does not raise when nothing could be listed: the findings say why.
+    With a `scope` nothing is listed, and guards that count see only the listings in it. Unlike `make_plan`
+    it does not raise when no place could be listed: the findings say why.
     """
-    return _judge(spec, session, scope or PlanScope(_list_all([spec], session)))
+    return _plan_replication(spec, session, scope or PlanScope(_list_all([spec], session)))
 
 
 def _list_all(specs: Sequence[Replication], session: Session) -> Listings:
-    """Every place once, however many replications use it and whatever rates they ask for, all at one time."""
+    """List all places at once, each place once, also where several replications use it with other rates."""
     wanted = sorted(
         {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))},
         key=repr,
     )
-    doors = {replace(access, rates=()): access for access in wanted}
+    readers = {replace(access, rates=()): access for access in wanted}
 
     def one(access: Access) -> Listing | StoreError:
         store = session.places.opened[access]
         return store if isinstance(store, StoreError) else observe.list_place(store, session.progress)
 
-    with ReadPool(max_workers=max(1, len(doors))) as pool:
-        listed = dict(zip(doors, pool.map(one, doors.values()), strict=True))
+    with ReadPool(max_workers=max(1, len(readers))) as pool:
+        listed = dict(zip(readers, pool.map(one, readers.values()), strict=True))
     return {access: listed[replace(access, rates=())] for access in wanted}
 
 
-def _judge(
+def _plan_replication(
     spec: Replication, session: Session, scope: PlanScope
 ) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
-    """One replication: settle what is true, put every address into its row, let the guards decide."""
+    """Return the plan of one replication with its guards applied, and the input of its rows."""
     source = scope.listings[spec.source.access]
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
@@ -175,7 +188,7 @@ def _judge(
         name=spec.name,
         source=str(source.place),
         targets=tuple(
-            _recounted(
+            _with_count(
                 _target_plan(target, live[target.name], drafts.get(target.name)), spec.name, scope.replicas
             )
             for target in spec.targets
@@ -224,10 +237,10 @@ def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff |
     )
 
 
-def _recounted(
+def _with_count(
     target: TargetPlan, replication: str, replicas: Mapping[tuple[str, str], int] | None
 ) -> TargetPlan:
-    """The target with the number of its replicas as a run for some names knows it, or does not."""
+    """Return the target with the known number of its replicas, or marked as not counted."""
     if replicas is None:
         return target
     known = replicas.get((replication, target.name))
@@ -237,7 +250,7 @@ def _recounted(
 def _unplannable(
     spec: Replication, source: Listing | StoreError, live: Mapping[str, Listing | StoreError]
 ) -> ReplicationPlan:
-    """Without its source nothing can be said of a replication, least of all what to delete."""
+    """Return the plan of a replication whose source could not be listed: it has no change."""
     place = str(source.place) if isinstance(source, Listing) else spec.source.access.region
     return ReplicationPlan(
         name=spec.name,
@@ -251,7 +264,7 @@ def _unplannable(
 def _place_findings(
     spec: Replication, source: Listing | StoreError, live: Mapping[str, Listing | StoreError]
 ) -> list[Finding]:
-    """What went wrong with listing a place, or made it slow."""
+    """Return findings for places that could not be listed, and for listings that were slow."""
     found = []
     for name, one in (("", source), *sorted(live.items())):
         label, about = (f"target {name}" if name else "the source"), (Address(name),)
@@ -259,7 +272,7 @@ def _place_findings(
             message = f"{spec.name}: {label} could not be reached: {one}. {one.remedy}".rstrip()
             found.append(Finding(Severity.ERROR, "incomplete-place", message, label, about))
         elif not one.complete:
-            message = f"{spec.name}: {label} was not listed to the end: {one.trouble}"
+            message = f"{spec.name}: {label} was not listed completely: {one.trouble}"
             found.append(Finding(Severity.ERROR, "incomplete-place", message, label, about))
         elif one.trouble:
             found.append(Finding(Severity.WARNING, "slow-tags", f"{spec.name}: {one.trouble}", label))
@@ -294,7 +307,7 @@ def _selection_findings(
 
 
 def _unread(inputs: Mapping[str, TargetInput]) -> set[str]:
-    """The names of the source parameters whose values could not be read."""
+    """Return the names of the source parameters whose values could not be read."""
     return {
         view.desired[address].source.name
         for view in inputs.values()
@@ -303,8 +316,10 @@ def _unread(inputs: Mapping[str, TargetInput]) -> set[str]:
     }
 
 
-def _sites(specs: Sequence[Replication], parts: Sequence[ReplicationPlan]) -> dict[tuple[str, str], EndPlace]:
-    """Where each end of each replication is, and the rates that its spec asks for."""
+def _end_places(
+    specs: Sequence[Replication], parts: Sequence[ReplicationPlan]
+) -> dict[tuple[str, str], EndPlace]:
+    """Return place and rates of each end of each replication."""
     found: dict[tuple[str, str], EndPlace] = {}
     for spec, part in zip(specs, parts, strict=True):
         found[spec.name, SOURCE] = EndPlace(part.source, dict(spec.source.access.rates))

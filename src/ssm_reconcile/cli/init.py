@@ -15,7 +15,6 @@ import click
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import show_progress
-from ssm_reconcile.cli.repository import propose_name
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
@@ -282,3 +281,42 @@ def _log_summary(proposal: Proposal) -> None:
         of_each = ", ".join(f"{number:,} {relation.value}" for relation, number in relations.items())
         existing = f"{relations.total():,} of the selected: {of_each}" if of_each else "none of the selected"
         terminal.log(f"{one.name}: {counted(len(one.listing.parameters), 'parameter')}, {existing}")
+
+
+DEFAULT_NAME = "main"
+_NAME_LENGTH = 64
+_ORIGIN = re.compile(r'^\[remote "origin"\]\s*$(?:\n(?!\[).*$)*?\n\s*url\s*=\s*(\S+)\s*$', re.MULTILINE)
+
+
+def propose_name(folder: Path) -> str:
+    """Return a name for the replication of a repository; `main` if no letter or digit is left of it."""
+    for home in (folder, *folder.parents):
+        git = home / ".git"
+        if git.exists():
+            return _formed(_origin(git)) or _formed(home.name) or DEFAULT_NAME
+    return _formed(folder.name) or DEFAULT_NAME
+
+
+def _origin(git: Path) -> str:
+    """Return the last part of the URL of the remote `origin`, empty without one."""
+    try:
+        found = _ORIGIN.search((_common(git) / "config").read_text("utf-8", errors="replace"))
+    except OSError:
+        return ""
+    if found is None:
+        return ""
+    return re.split(r"[/:\\]", found[1].rstrip("/"))[-1].removesuffix(".git")
+
+
+def _common(git: Path) -> Path:
+    """Return the directory that holds the configuration: a linked worktree has a file that names its own."""
+    if git.is_dir():
+        return git
+    own = (git.parent / git.read_text("utf-8").partition("gitdir:")[2].strip()).resolve()
+    common = own / "commondir"
+    return (own / common.read_text("utf-8").strip()).resolve() if common.exists() else own
+
+
+def _formed(text: str) -> str:
+    """Return a text in small letters, digits and single `-`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_NAME_LENGTH].strip("-")

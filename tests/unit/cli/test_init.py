@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssm_reconcile.cli import terminal
-from ssm_reconcile.cli.init import InitOptions
-from ssm_reconcile.cli.repository import propose_name
+from ssm_reconcile.cli.init import InitOptions, propose_name
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place, SealedText

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli.repository import propose_name
+from ssm_reconcile.cli.init import propose_name
 
 
 def write_config(git: Path, url: str) -> None:
