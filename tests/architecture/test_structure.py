@@ -87,14 +87,14 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 138
+MOST_FILES = 136
 """Files of the package. The number may only fall: lower it after a merge."""
 SMALL_LINES = 60
 TO_MERGE = {"publishers/current.py", "publishers/pull.py", "publishers/summary.py"}
 """Small modules that still have to be merged into their only importer."""
 KEPT_APART: dict[str, str] = {}
 """Small modules with one importer that stay files of their own, with the reason."""
-UNLISTED_FILES = 48
+UNLISTED_FILES = 5
 """Files without a line in docs/architecture.md. The number may only fall."""
 
 

@@ -106,7 +106,8 @@ def command(
     if ask and not terminal.can_ask():
         command_run.load_all(request.specs, request.name)  # report an unusable spec before the missing flag
         raise click.UsageError(
-            "there is no terminal to ask on: give --yes, --expect-plan ID, or a plan that `plan --out` saved."
+            "stdin is not a terminal, so the plan cannot be confirmed: give --yes, --expect-plan ID, or a"
+            " plan that `plan --out` saved."
         )
     if out is not None:
         terminal.check_writable(out)
@@ -115,7 +116,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """What to apply.
+    """The specs or the saved plan to apply, with options and approval.
 
     Args:
         specs: The spec files as they were given; empty for the default file.
@@ -371,7 +372,7 @@ class ApplyRun:
 
     @property
     def _approval(self) -> str:
-        """How the plan was approved: `event`, `saved-plan`, `expect-plan`, `answer` or `yes`."""
+        """The kind of approval: `event`, `saved-plan`, `expect-plan`, `answer` or `yes`."""
         if self.planner is not None:
             return "event"
         if self.request.saved is not None:

@@ -73,7 +73,7 @@ def command(
     from ssm_reconcile import detach
 
     if not yes and not terminal.can_ask():
-        raise click.UsageError("there is no terminal to ask on: give --yes.")
+        raise click.UsageError("stdin is not a terminal, so the detach cannot be confirmed: give --yes.")
     run = Run(targets=(target,))
     every = command_run.load_specs(specs, name)
     loaded = tuple(spec for spec in every if any(one.name == target for one in spec.targets))
