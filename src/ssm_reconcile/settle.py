@@ -62,7 +62,7 @@ class TargetInput:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationState:
-    """What is known of one replication.
+    """State of one replication that the table of cases uses.
 
     Args:
         source: The listing of the source.
@@ -331,7 +331,7 @@ def _hidden(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What versions prove about one target, and which values must be read; by canonical address.
+    """Result of the version proof for one target, and the values that must be read; by canonical address.
 
     Args:
         equal: Addresses whose values are equal, as their versions prove.

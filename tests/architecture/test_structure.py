@@ -90,11 +90,11 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
 MOST_FILES = 136
 """Files of the package. The number may only fall: lower it after a merge."""
 SMALL_LINES = 60
-TO_MERGE = {"publishers/current.py", "publishers/pull.py", "publishers/summary.py"}
+TO_MERGE: set[str] = set()
 """Small modules that still have to be merged into their only importer."""
 KEPT_APART: dict[str, str] = {}
 """Small modules with one importer that stay files of their own, with the reason."""
-UNLISTED_FILES = 5
+UNLISTED_FILES = 0
 """Files without a line in docs/architecture.md. The number may only fall."""
 
 
