@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -98,16 +99,16 @@ def _same_text(one: str, other: str) -> bool:
 
 
 @dataclass(slots=True)
-class _MarkedBodies:
+class _MarkedBodies(ABC):
     """The bodies of one spec in one place."""
 
     github: GitHub
     spec: str
     context: CommentContext = NO_CONTEXT
 
+    @abstractmethod
     def find(self) -> list[MarkedBody]:
         """Return the open bodies of this spec that this token wrote, oldest first. Raises GitHubError."""
-        raise NotImplementedError
 
     def _own(self, items: Iterable[Mapping[str, Any]], mark: str, id_key: str) -> list[MarkedBody]:
         found = []
