@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from ssm_reconcile.model import TEXT, Parameter
 
@@ -48,13 +47,9 @@ class Attribute:
         return value
 
     def text_of(self, parameter: Parameter) -> str:
-        """Return the value as it is shown."""
+        """Return the value as one text, to be compared and shown. Equal values have equal texts."""
         value = self.of(parameter)
-        return value if isinstance(value, str) else "[" + ",".join(sorted(value)) + "]"
-
-    def differs(self, one: Parameter, other: Parameter) -> bool:
-        """Whether two parameters differ in this attribute."""
-        return _comparable(self.of(one)) != _comparable(self.of(other))
+        return value if isinstance(value, str) else "[" + ",".join(sorted(map(_normalized, value))) + "]"
 
 
 ATTRIBUTES = (
@@ -74,13 +69,9 @@ COPIED = tuple(one for one in ATTRIBUTES if one.field)
 """The attributes that a replica takes over from its source unchanged, and that a parameter can be without."""
 
 
-def _comparable(value: str | tuple[str, ...]) -> object:
-    return value if isinstance(value, str) else [_parsed(text) for text in sorted(value)]
-
-
-def _parsed(text: str) -> Any:
-    """Return a policy as JSON; a text that is not JSON as it is."""
+def _normalized(text: str) -> str:
+    """Return JSON without spaces and with sorted keys; a text that is not JSON as it is."""
     try:
-        return json.loads(text)
+        return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     except (ValueError, RecursionError):
         return text

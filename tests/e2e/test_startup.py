@@ -23,7 +23,7 @@ ENVIRONMENT = {
     key: value for key, value in os.environ.items() if not key.startswith("AWS_") and key != "FORCE_COLOR"
 } | {"PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"}
 AWS = {"boto3", "botocore", "s3transfer"}
-HEAVY = {*AWS, "jsonschema", "re2", "rich", "yaml", "concurrent.futures", "urllib3"}
+HEAVY = {*AWS, "deepdiff", "jsonschema", "re2", "rich", "yaml", "concurrent.futures", "urllib3"}
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_validate_loads_no_aws_no_diff_and_no_terminal(tmp_path: Path) -> None:
     (tmp_path / "replication.yaml").write_text(SPEC)
     modules = loaded("validate", cwd=tmp_path)
     assert "yaml" in modules
-    assert not modules & {*AWS, "re2", "rich"}
+    assert not modules & {*AWS, "deepdiff", "re2", "rich"}
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "show", "validate", "schema"])

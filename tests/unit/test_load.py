@@ -440,7 +440,7 @@ def test_loading_a_spec_imports_no_heavy_library() -> None:
     code = (
         "import sys; from ssm_reconcile.load import load;"
         f"load([{str(ROOT / 'replication.yaml')!r}]);"
-        "heavy = {'boto3', 'botocore', 'rich', 'click', 'jsonschema'};"
+        "heavy = {'boto3', 'botocore', 'deepdiff', 'rich', 'click', 'jsonschema'};"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

@@ -1,10 +1,12 @@
 """One desired parameter + the live one -> the attributes and tags that differ, as they may be shown.
 
-Both sides are normalized before they are compared. Values are compared by their keyed digests only.
+Both sides are normalized before they are compared. Values are compared by their keyed digests only. DeepDiff
+names the attributes and the tags that differ. Its own report holds both sides, so the report is never shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from ssm_reconcile.attributes import COPIED
@@ -70,21 +72,29 @@ def attribute_differences(
             so an alias that names another key now is a difference although its name is the same.
     """
     source = desired.source
-    hides = source.is_secret or live.is_secret
+    before = {"type": live.type, "tier": live.tier} | {one.name: one.text_of(live) for one in COPIED}
+    after = {"type": source.type, "tier": desired.tier} | {one.name: one.text_of(source) for one in COPIED}
+    if INTELLIGENT in (desired.tier, live.tier):
+        # Intelligent-Tiering is requested, never reported: either tier may result from it (aws-facts B3).
+        before["tier"] = after["tier"]
+    hidden = {one.name for one in COPIED if one.is_private and (source.is_secret or live.is_secret)}
     found = [
-        Difference(one.name, secret=True)
-        if one.is_private and hides
-        else Difference(one.name, one.text_of(live), one.text_of(source))
-        for one in COPIED
-        if one.differs(live, source)
+        Difference(name, secret=True) if name in hidden else Difference(name, before[name], after[name])
+        for name in _names_that_differ(before, after)
     ]
-    if live.type != source.type:
-        found.append(Difference("type", live.type, source.type))
-    # Intelligent-Tiering is requested, never reported: either tier may result from it (aws-facts B3).
-    if live.tier != desired.tier and INTELLIGENT not in (desired.tier, live.tier):
-        found.append(Difference("tier", live.tier, desired.tier))
     found += _key_difference(desired, live, ring, record)
     return tuple(sorted(found, key=lambda difference: difference.attribute))
+
+
+def _names_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the keys that only one side has, and those with two values, sorted."""
+    if before == after:
+        return []  # most parameters: `==` is a hundred times faster, and DeepDiff is not even imported
+    from deepdiff import DeepDiff
+
+    # The defaults skip keys that begin with `__`, and report two maps with few equal keys as one change.
+    found = DeepDiff(before, after, ignore_private_variables=False, threshold_to_diff_deeper=0)
+    return sorted(map(str, found.affected_root_keys))
 
 
 def _key_difference(
@@ -114,16 +124,10 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
         live: The tags of the live parameter.
     """
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
-    if kept == desired.tags:
-        return TagDiff()
-    keys = {
-        key
-        for key in kept.keys() | desired.tags.keys()
-        if key not in kept or key not in desired.tags or kept[key] != desired.tags[key]
-    }
+    keys = _names_that_differ(kept, desired.tags)
     return TagDiff(
-        {key: kept[key] for key in sorted(keys & kept.keys())},
-        {key: desired.tags[key] for key in sorted(keys & desired.tags.keys())},
+        {key: kept[key] for key in keys if key in kept},
+        {key: desired.tags[key] for key in keys if key in desired.tags},
     )
 
 

@@ -89,6 +89,11 @@ def test_equal_attributes_make_no_difference() -> None:
         ({"policies": ()}, {"policies": ('{"b":1}', '{"a":1}')}, ("policies", "[]", '[{"a":1},{"b":1}]')),
         ({"policies": ('{"a":1}',)}, {"policies": ()}, ("policies", '[{"a":1}]', "[]")),
         ({"policies": ("not JSON",)}, {"policies": ()}, ("policies", "[not JSON]", "[]")),
+        (
+            {"policies": ('{"b": 1, "a": 1}',)},
+            {"policies": ('{"a":2}',)},
+            ("policies", '[{"a":1,"b":1}]', '[{"a":2}]'),
+        ),
         ({"policies": ("[" * 4000,)}, {"policies": ()}, ("policies", f"[{'[' * 4000}]", "[]")),
     ],
 )
@@ -194,6 +199,27 @@ def test_tags_differ_by_key_and_value_and_only_those_are_named() -> None:
     found = tag_difference(replication(), wanted, {"same": "1", "changed": "old", "gone": "1"})
     assert found == TagDiff({"changed": "old", "gone": "1"}, {"added": "1", "changed": "new"})
     assert (found.removed, found.added) == (("gone",), {"added": "1", "changed": "new"})
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted"),
+    [
+        ({"a": "1"}, {"b": "1"}),  # no common key
+        ({"__a": "1"}, {"__a": "2"}),
+        ({"a']['b": "1"}, {'"a"[0]': "1"}),
+        ({"": "1"}, {"": "2"}),
+    ],
+)
+def test_tags_of_any_spelling_are_named(live: dict[str, str], wanted: dict[str, str]) -> None:
+    assert tag_difference(replication(), desired(tags=wanted), live) == TagDiff(live, wanted)
+
+
+def test_equal_policies_differ_in_no_attribute() -> None:
+    live, source = (
+        parameter(policies=('{"a":1}', '{"b": [1, 2]}')),
+        parameter(policies=('{"b":[1,2]}', '{"a": 1}')),
+    )
+    assert attribute_differences(desired(source=source), live, RING, None) == ()
 
 
 def test_tags_that_are_not_ours_to_touch_are_not_looked_at() -> None:
