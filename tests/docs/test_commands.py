@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
+from moto.server import ThreadedMotoServer
 
-from ssm_reconcile.demo.server import server
 from tests.docs.pages import Command, blocks_of, missing
 
 ROOT = Path(__file__).parents[2]
@@ -35,25 +37,38 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """An empty AWS, for one document."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    urllib3.request("POST", f"{url}/moto-api/reset", timeout=60, retries=3)
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("path", RUN_PAGES, ids=named)
-def test_a_document_does_what_it_shows(path: Path, programs: Path, tmp_path: Path) -> None:
+def test_a_document_does_what_it_shows(path: Path, endpoint: str, programs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "prod"  # `init` derives the name of the replication from the folder
     folder.mkdir()
-    with server() as endpoint:
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))},
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "docs",
-            "AWS_SECRET_ACCESS_KEY": "docs",
-            "AWS_PAGER": "",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "COLUMNS": "110",
-            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONWARNINGS": "ignore",
-        }
-        for why, commands in blocks_of(path):
-            for command in commands if why is None else ():
-                _run(command, folder, environment, named(path))
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))},
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "docs",
+        "AWS_SECRET_ACCESS_KEY": "docs",
+        "AWS_PAGER": "",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "COLUMNS": "110",
+        "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONWARNINGS": "ignore",
+    }
+    for why, commands in blocks_of(path):
+        for command in commands if why is None else ():
+            _run(command, folder, environment, named(path))
 
 
 def _run(command: Command, folder: Path, environment: dict[str, str], name: str) -> None:

@@ -35,7 +35,9 @@ COMMANDS = {
     "demo": "Run all steps on a simulated AWS on this machine.",
     "completion": "Print a completion script for a shell.",
 }
-"""Each command with its line in `--help`; `cli/<name>.py` defines it."""
+"""Each command with its line in `--help`; `cli/<name>.py` defines it as `command`."""
+_SMALL_COMMANDS = {"schema", "completion"}
+"""Commands of `cli/texts.py`, which defines each by its name."""
 
 DESCRIPTION = """\
 Replicate AWS SSM parameters to other regions and accounts, according to a reviewed plan.
@@ -79,8 +81,8 @@ class CommandGroup(click.Group):
         """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"ssm_reconcile.cli.{cmd_name}")
-        command: click.Command = module.command
+        file, name = ("texts", cmd_name) if cmd_name in _SMALL_COMMANDS else (cmd_name, "command")
+        command: click.Command = getattr(importlib.import_module(f"ssm_reconcile.cli.{file}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -129,7 +131,7 @@ class CommandGroup(click.Group):
         code: object
         out, err = sys.stdout, sys.stderr
         if COMPLETION_VARIABLE in os.environ:
-            importlib.import_module("ssm_reconcile.cli.completion")  # adds PowerShell to the shells of click
+            importlib.import_module("ssm_reconcile.cli.texts")  # adds PowerShell to the shells of click
         try:
             code = super().main(
                 args, prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
@@ -147,7 +149,7 @@ class CommandGroup(click.Group):
 @click.group(cls=CommandGroup, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
 @click.version_option(__version__, prog_name=PROGRAM)
 def root() -> None:
-    """The root of the command line; each command is a subcommand."""
+    """Group the commands."""
 
 
 def main() -> NoReturn:

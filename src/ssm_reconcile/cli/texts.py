@@ -1,8 +1,4 @@
-"""`ssm-reconcile completion`: the name of a shell -> its completion script.
-
-Click supports bash, zsh and fish; PowerShell is added here. The script calls the program for each
-completion, so it stays correct when commands and options are added.
-"""
+"""`ssm-reconcile schema`, `ssm-reconcile completion`: the name of a JSON schema or of a shell -> a text."""
 
 from __future__ import annotations
 
@@ -11,12 +7,16 @@ import os
 import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, get_completion_class
 
-from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, root, terminal
+from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, options, root, terminal
+from ssm_reconcile.cli.options import CommonOptions
 
-HELP = """\
-Print a completion script for a shell.
+SCHEMA_EPILOG = """\
+\b
+Examples:
+  ssm-reconcile schema > replication.schema.json
+  ssm-reconcile schema plan
 """
-EPILOG = """\
+COMPLETION_EPILOG = """\
 \b
 Examples:
   bash        eval "$(ssm-reconcile completion bash)"            in ~/.bashrc
@@ -49,6 +49,21 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 """
 
 
+@click.command("schema", epilog=SCHEMA_EPILOG)
+@click.argument("what", type=click.Choice(("replication", "plan", "report", "doctor")), default="replication")
+@options.basic_options
+def schema(what: str, common: CommonOptions) -> int:  # noqa: ARG001 - takes the options that all commands take
+    """Print the JSON schema (draft-07) of a spec, of a saved plan, of a report, or of what doctor prints.
+
+    Editors complete and check a spec when its first line names the schema:
+    `# yaml-language-server: $schema=./replication.schema.json`.
+    """
+    from ssm_reconcile.load.schema import schema_text
+
+    terminal.write(schema_text(what))
+    return 0
+
+
 @add_completion_class
 class PowerShellComplete(ShellComplete):
     """PowerShell completion: one word a line, so that paths with backslashes and spaces stay whole."""
@@ -69,10 +84,11 @@ class PowerShellComplete(ShellComplete):
         return f"{item.type}\t{item.value}\t{(item.help or '').replace(chr(9), ' ')}"
 
 
-@click.command("completion", help=HELP, epilog=EPILOG)
+@click.command("completion", epilog=COMPLETION_EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS))
-def command(shell: str) -> int:
-    """Print the script; return the exit code."""
+def completion(shell: str) -> int:
+    """Print a completion script for a shell."""
+    # The script calls the program for each completion, so it stays correct when options are added.
     kind = get_completion_class(shell)
     assert kind is not None, "click or this module defines each of SHELLS"
     completer = kind(root, {}, PROGRAM, COMPLETION_VARIABLE)
