@@ -11,8 +11,7 @@ import pytest
 
 from ssm_reconcile import doctor
 from ssm_reconcile.cli.doctor import document, text
-from ssm_reconcile.doctor import targets
-from ssm_reconcile.doctor.checks import Answer, Check, Diagnosis, Needed
+from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState
 from ssm_reconcile.places import Connect
@@ -253,9 +252,9 @@ def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPa
     stage = staged()
     stage.world.put(stage.there, "/other", "v")
     assert "Standard: 1 exist, 2 to create" in check(examined(stage), "target us-east-2", "room").message
-    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
+    monkeypatch.setattr(doctor, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
     assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
-    monkeypatch.setattr(targets, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
+    monkeypatch.setattr(doctor, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
     found = examined(stage)
     assert check(found, "target us-east-2", "room").answer is Answer.FAILED
     assert found.exit_code == 3
@@ -315,7 +314,7 @@ def test_a_place_is_looked_at_once_however_many_replications_use_it() -> None:
     ],
 )
 def test_the_exit_code_says_what_will_work(checks: tuple[Answer, Needed] | tuple[()], code: int) -> None:
-    every = (Check("x", "y", checks[0], "z", needed=checks[1]),) if checks else ()
+    every = (Check("x", "y", checks[0], "z", needed_for=checks[1]),) if checks else ()
     assert Diagnosis(every).exit_code == code
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile.cli import command_run
 from ssm_reconcile.cli.doctor import document, text
-from ssm_reconcile.doctor.checks import Answer, Check, Diagnosis, Needed
+from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access
 from tests.fake_aws import traffic

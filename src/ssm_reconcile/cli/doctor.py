@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
-    from ssm_reconcile.doctor.checks import Diagnosis
+    from ssm_reconcile.doctor import Diagnosis
 
 LONGEST_LINE = 4000
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
@@ -103,15 +104,5 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "format_version": "1.0",
         "plan_works": diagnosis.plan_works,
         "apply_works": diagnosis.apply_works,
-        "checks": [
-            {
-                "where": one.where,
-                "subject": one.subject,
-                "answer": one.answer.value,
-                "message": one.message,
-                "remedy": one.remedy,
-                "needed_for": one.needed.value,
-            }
-            for one in diagnosis.checks
-        ],
+        "checks": [asdict(one) for one in diagnosis.checks],
     }
