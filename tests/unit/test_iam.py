@@ -16,9 +16,17 @@ from ssm_reconcile import detach, doctor, reconcile
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.iam import DEFAULT, Policy, as_cloudformation, as_json, as_terraform, policies
+from ssm_reconcile.iam import (
+    DEFAULT,
+    Policy,
+    TrustedWorkflows,
+    as_cloudformation,
+    as_json,
+    as_terraform,
+    policies,
+    trust_policy,
+)
 from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
-from ssm_reconcile.iam.trust import TrustedWorkflows, trust_policy
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
 from ssm_reconcile.places import open_places

@@ -15,9 +15,8 @@ from ssm_reconcile import partitions as subject
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.event.event_reader import read_content
 from ssm_reconcile.event.events import EventOrigin, Names
-from ssm_reconcile.iam import policies
+from ssm_reconcile.iam import TrustedWorkflows, partition_for, policies, trust_policy
 from ssm_reconcile.iam.statements import PolicyPhase
-from ssm_reconcile.iam.trust import TrustedWorkflows, partition_for, trust_policy
 from ssm_reconcile.load import load_text
 from ssm_reconcile.partitions import dns_suffix, is_opt_in, partition_of, partitions
 from tests.doubles.clock import FakeClock

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ssm_reconcile import iam
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
-
-if TYPE_CHECKING:
-    from ssm_reconcile.iam import Policy
-    from ssm_reconcile.iam.statements import PolicyPhase
-
-DEFAULT = "default credentials"
-"""The same as `iam.DEFAULT`, without the import, so that `--help` stays fast."""
+from ssm_reconcile.iam.statements import PolicyPhase
+from ssm_reconcile.partitions import partitions
 
 HELP = """\
 Print the least-privilege IAM policies for a spec. Needs no AWS.
@@ -43,9 +39,9 @@ Exit codes:
     1  the spec has errors
    64  wrong usage
 """
-FORMATS = ("json", "terraform", "cloudformation")
+EXIT_CODES = "Exit codes: as `ssm-reconcile iam --help` has them."
 _form = click.option(
-    "--format", "output_format", type=click.Choice(FORMATS), default="json", show_default=True,
+    "--format", "output_format", type=click.Choice(list(iam.FORMATS)), default="json", show_default=True,
     help="What to write to stdout.",
 )  # fmt: skip
 
@@ -55,51 +51,10 @@ def command() -> None:
     """Group the subcommands."""
 
 
-def _print(found: Sequence[Policy], phase: PolicyPhase, output_format: str, *, document: bool) -> list[str]:
-    """Write policies to stdout; return the notes about them for stderr."""
-    from ssm_reconcile import iam
-
-    if document:
-        terminal.write(json.dumps(_only(found).document(), indent=2))
-        return [*iam.too_long(found), iam.WIDER.rstrip(".")]
-    render = {
-        "json": iam.as_json,
-        "terraform": iam.as_terraform,
-        "cloudformation": iam.as_cloudformation,
-    }
-    terminal.write(render[output_format](found, phase))
-    return iam.too_long(found)
-
-
-def _chosen(found: Sequence[Policy], identity: str | None) -> Sequence[Policy]:
-    """Return the policies for one identity, for None those of all identities."""
-    if identity is None:
-        return found
-    chosen = [one for one in found if identity in {one.identity, *_short_names(one)}]
-    if not chosen:
-        known = [_short_names(one)[0] if one.identity == DEFAULT else one.identity for one in found]
-        raise unknown_name("identity", identity, known)
-    return chosen
-
-
-def _only(found: Sequence[Policy]) -> Policy:
-    """Return the only policy; raise UsageError, with the choices, when there are several."""
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(_short_names(one)[0] if one.identity == DEFAULT else one.identity for one in found)
-    message = f"--document prints one policy document, and {len(found)} identities need one each"
-    raise UsageError(message, f"choose one with --identity: {names or 'none'}")
-
-
-def _short_names(policy: Policy) -> tuple[str, ...]:
-    """Return the short names that `--identity` takes for an identity."""
-    return ("default",) if policy.identity == DEFAULT else (policy.identity.rpartition("/")[2],)
-
-
-def _phase(name: str, help_text: str) -> Callable[..., Any]:
+def _add_phase(phase: PolicyPhase, help_text: str) -> None:
     """Add the subcommand of one phase."""
 
-    @command.command(name, help=help_text, epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
+    @command.command(phase.value, help=help_text, epilog=EXIT_CODES)
     @options.spec_argument
     @options.name_option
     @click.option(
@@ -124,33 +79,56 @@ def _phase(name: str, help_text: str) -> Callable[..., Any]:
         output_format: str,
         common: CommonOptions,
     ) -> int:
-        from ssm_reconcile.iam import policies
-        from ssm_reconcile.iam.statements import PolicyPhase
-
         if document and output_format != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {output_format}.")
-        phase = PolicyPhase(name_of_phase)
-        found = policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
-        notes = _print(_chosen(found, identity), phase, output_format, document=document)
+        found = iam.policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
+        if identity is not None:
+            found = _of_identity(found, identity)
+        notes = iam.too_long(found)
+        if document:
+            _check_single(found)
+            terminal.write(json.dumps(found[0].document(), indent=2))
+            notes.append(iam.WIDER.rstrip("."))
+        else:
+            terminal.write(iam.FORMATS[output_format](found, phase))
         for note in notes if not common.quiet else ():
             terminal.log(f"Note: {note}.")
         return 0
 
-    name_of_phase = name
-    return print_policies
+
+def _of_identity(found: Sequence[iam.Policy], identity: str) -> tuple[iam.Policy, ...]:
+    """Return the policies for one identity, given by its ARN or its short name."""
+    chosen = tuple(one for one in found if identity in {one.identity, one.short_name})
+    if not chosen:
+        raise unknown_name("identity", identity, _choices(found))
+    return chosen
 
 
-_phase("plan", "Permissions for `plan`: read in every place; with --no-decrypt no decryption.")
-_phase("apply", "Permissions for `apply` and `detach`: read in every place, write in the targets.")
-_phase("event", "Permissions for a run by event: those of `apply`, without `detach`.")
+def _check_single(found: Sequence[iam.Policy]) -> None:
+    """Raise UsageError, with the choices, unless there is exactly one policy."""
+    if len(found) != 1:
+        message = f"--document prints one policy document, and {len(found)} identities need one each"
+        raise UsageError(message, f"choose one with --identity: {', '.join(_choices(found)) or 'none'}")
 
 
-@command.command("trust", epilog="Exit codes: as `ssm-reconcile iam --help` has them.")
-@click.option(
-    "--github", metavar="OWNER/REPO", required=True, help="The repository whose workflows the role trusts."
+def _choices(found: Sequence[iam.Policy]) -> list[str]:
+    return [one.short_name if one.identity == iam.DEFAULT else one.identity for one in found]
+
+
+_add_phase(PolicyPhase.PLAN, "Permissions for `plan`: read in every place; with --no-decrypt no decryption.")
+_add_phase(
+    PolicyPhase.APPLY, "Permissions for `apply` and `detach`: read in every place, write in the targets."
 )
+_add_phase(PolicyPhase.EVENT, "Permissions for a run by event: those of `apply`, without `detach`.")
+
+
+@command.command("trust", epilog=EXIT_CODES)
 @click.option(
-    "--github-ids", metavar="OWNER_ID/REPO_ID",
+    "--github", "repository", metavar="OWNER/REPO", required=True,
+    help="The repository whose workflows the role trusts.",
+)  # fmt: skip
+@click.option(
+    "--github-ids", "ids", metavar="OWNER_ID/REPO_ID",
     help="The ids of the owner and the repository, for the subject of newer repositories.",
 )  # fmt: skip
 @click.option("--environment", metavar="NAME", help="Only jobs with that environment.")
@@ -173,43 +151,34 @@ def trust_command(
     specs: tuple[str, ...],
     name: str | None,
     partition: str | None,
-    github: str,
-    github_ids: str | None,
-    environment: str | None,
-    branch: str,
-    pull_requests: bool,
     account: str | None,
     output_format: str,
     common: CommonOptions,
+    **trusted: Any,
 ) -> int:
     """Print the trust policy of a role for GitHub's OIDC tokens, with both forms of their subject."""
-    from ssm_reconcile.iam.trust import ACCOUNT, TrustedWorkflows, trust_as, trust_policy
-
     if account is not None and not (account.isascii() and account.isdigit() and len(account) == 12):  # noqa: PLR2004 - the form of AWS
         raise click.UsageError("--account: write the 12 digits of the account id.")
-    trusted = TrustedWorkflows(github, github_ids, environment, branch, pull_requests)
-    policy = trust_policy(trusted, account or ACCOUNT, _partition(partition, specs, name))
-    terminal.write(trust_as(output_format, policy))
-    if not common.quiet:
-        if account is None:
-            terminal.log(f"Note: replace {ACCOUNT} with the account of the role.")
-        if github_ids is None:
-            terminal.log(
-                "Note: a repository created or renamed since 2026-07-15 needs --github-ids to match."
-            )
+    workflows = iam.TrustedWorkflows(**trusted)
+    policy = iam.trust_policy(workflows, account or iam.ACCOUNT, _partition(partition, specs, name))
+    terminal.write(iam.trust_as(output_format, policy))
+    notes = []
+    if account is None:
+        notes.append(f"replace {iam.ACCOUNT} with the account of the role")
+    if workflows.ids is None:
+        notes.append("a repository created or renamed since 2026-07-15 needs --github-ids to match")
+    for note in notes if not common.quiet else ():
+        terminal.log(f"Note: {note}.")
     return 0
 
 
 def _partition(partition: str | None, specs: tuple[str, ...], name: str | None) -> str:
     """Return the partition of the role: the option, else that of the spec, which need not exist."""
-    from ssm_reconcile.iam.trust import partition_for
-    from ssm_reconcile.partitions import partitions
-
     if partition is not None:
         known = [one.name for one in partitions()]
         if partition not in known:
             raise click.UsageError(f"no partition is named {partition!r}: write one of {', '.join(known)}.")
         return partition
     if not specs and name is None and not Path(options.DEFAULT_SPEC).is_file():
-        return partition_for(())
-    return partition_for(command_run.load_specs(specs, name))
+        return iam.partition_for(())
+    return iam.partition_for(command_run.load_specs(specs, name))

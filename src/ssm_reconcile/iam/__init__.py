@@ -1,20 +1,30 @@
 """Specs -> least-privilege IAM policies, one for each identity, as JSON, Terraform or CloudFormation.
 
     statements.py  the statements that one phase needs in one place
-    trust.py       the trust policy of a role for GitHub's OIDC tokens
 
 An identity is a role of the spec, or the default credentials. Facts: aws-facts D. A star in IAM matches any
 text, slashes included, so the policies are wider than the path rules: IAM may allow what the rules exclude.
+
+Also: a repository on GitHub -> the trust policy of a role that its workflows may assume. The subject of a
+token names the repository in one of two forms (aws-facts D). A policy that lists both is valid for either:
+
+    repo:OWNER/REPO:...                      before 2026-07-15
+    repo:OWNER@OWNER_ID/REPO@REPO_ID:...     repositories created or renamed since, and those that opted in
+
+The rest of the subject is `environment:NAME` for a job with an environment, `ref:refs/heads/BRANCH` for one
+without, `pull_request` on a pull request.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ssm_reconcile import partitions
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.iam.statements import (
     PolicyPhase,
@@ -33,6 +43,14 @@ WIDER = (
 )
 MANAGED, INLINE = 6_144, 10_240
 """Characters, blanks not counted, of a managed policy, and of the inline policies of a role (aws-facts D)."""
+ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+"""The default of aws-actions/configure-aws-credentials, in every partition."""
+ACCOUNT = "ACCOUNT_ID"
+"""Placeholder for the account in a trust policy, where none is given."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
+_IDS = re.compile(r"\d{1,20}/\d{1,20}")
+_WORD = re.compile(r"[^\s:*?\x00-\x1f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,11 @@ class Policy:
     identity: str
     account: str
     statements: tuple[Statement, ...]
+
+    @property
+    def short_name(self) -> str:
+        """The name of the role without its path, or `default` for the default credentials."""
+        return "default" if self.identity == DEFAULT else self.identity.rpartition("/")[2]
 
     def document(self) -> dict[str, Any]:
         """Return the policy in the JSON form of IAM."""
@@ -59,48 +82,44 @@ def policies(
     if no_decrypt and phase is not PolicyPhase.PLAN:
         message = f"`iam {phase.value}` needs kms:Decrypt: a SecureString is decrypted before it is written"
         raise UsageError(message, "use --no-decrypt with `iam plan` only")
-    statements: dict[str, list[Statement]] = {}
-    accounts: dict[str, str] = {}
+    statements: dict[str, list[Statement]] = defaultdict(list)
+    accounts: dict[str, str] = defaultdict(lambda: "*")
+
+    def grant(end: Source | Target, needed: list[Statement]) -> None:
+        identity = end.access.role_arn or DEFAULT
+        statements[identity] += needed
+        if accounts[identity] == "*":
+            accounts[identity] = place_of(end.access, end.account).account
+
     for spec in specs:
         source = place_of(spec.source.access, spec.source.account)
-        needs: list[tuple[Source | Target, list[Statement]]] = [
-            (spec.source, source_statements(spec, source, no_decrypt=no_decrypt))
-        ]
-        needs += [
-            (target, target_statements(spec, target, source, phase, no_decrypt=no_decrypt))
-            for target in spec.targets
-        ]
-        for end, needed in needs:
-            identity = end.access.role_arn or DEFAULT
-            statements.setdefault(identity, []).extend(needed)
-            if accounts.get(identity, "*") == "*":
-                accounts[identity] = place_of(end.access, end.account).account
+        grant(spec.source, source_statements(spec, source, no_decrypt=no_decrypt))
+        for target in spec.targets:
+            grant(target, target_statements(spec, target, source, phase, no_decrypt=no_decrypt))
     assumed = tuple(sorted(set(statements) - {DEFAULT}))
     if assumed:
-        accounts.setdefault(DEFAULT, "*")
-        assume = Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), assumed)
-        statements.setdefault(DEFAULT, []).append(assume)
+        statements[DEFAULT].append(Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), assumed))
     if no_decrypt:
         # Each principal of an account may use its AWS managed key, unless a policy denies it.
-        for needed in statements.values():
-            needed.append(Statement("NeverDecrypt", ("kms:Decrypt",), ("*",), effect="Deny"))
+        for granted in statements.values():
+            granted.append(Statement("NeverDecrypt", ("kms:Decrypt",), ("*",), effect="Deny"))
     return tuple(
-        Policy(identity, accounts[identity], _joined(needed))
-        for identity, needed in sorted(statements.items())
+        Policy(identity, accounts[identity], _joined(granted))
+        for identity, granted in sorted(statements.items())
     )
 
 
 def _joined(statements: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return the statements, joined where only the resources differ; equal Sids are numbered."""
-    joined: dict[object, Statement] = {}
+    joined: dict[Statement, set[str]] = defaultdict(set)
     for one in statements:
-        resources = {*one.resources, *(joined[one.kind].resources if one.kind in joined else ())}
-        joined[one.kind] = replace(one, resources=tuple(sorted(resources)))
-    seen: dict[str, int] = {}
+        joined[replace(one, resources=())].update(one.resources)
+    seen: Counter[str] = Counter()
     found = []
-    for one in joined.values():
-        seen[one.sid] = seen.get(one.sid, 0) + 1
-        found.append(one if seen[one.sid] == 1 else replace(one, sid=f"{one.sid}{seen[one.sid]}"))
+    for one, resources in joined.items():
+        seen[one.sid] += 1
+        sid = one.sid if seen[one.sid] == 1 else f"{one.sid}{seen[one.sid]}"
+        found.append(replace(one, sid=sid, resources=tuple(sorted(resources))))
     return tuple(found)
 
 
@@ -142,17 +161,9 @@ def _hcl_statement(one: Statement) -> list[str]:
     lines = ["  statement {", f"    sid       = {_hcl(one.sid)}", f"    effect    = {_hcl(one.effect)}"]
     for name, items in (("actions", one.actions), ("resources", one.resources)):
         lines += [f"    {name:<9} = [", *(f"      {_hcl(item)}," for item in items), "    ]"]
-    for operator, every in one.conditions.items():
-        for key, values in every.items():
-            lines += [
-                "    condition {",
-                f"      test     = {_hcl(operator)}",
-                f"      variable = {_hcl(key)}",
-                "      values   = [",
-                *(f"        {_hcl(value)}," for value in values),
-                "      ]",
-                "    }",
-            ]
+    for operator, key, values in one.conditions:
+        lines += ["    condition {", f"      test     = {_hcl(operator)}", f"      variable = {_hcl(key)}"]
+        lines += ["      values   = [", *(f"        {_hcl(value)}," for value in values), "      ]", "    }"]
     return [*lines, "  }"]
 
 
@@ -187,3 +198,90 @@ def _labelled(policies: Sequence[Policy], phase: PolicyPhase) -> list[tuple[str,
         taken = {one for one, _ in found}
         found.append((label if label not in taken else f"{label}_{len(taken)}", policy))
     return found
+
+
+FORMATS = {"json": as_json, "terraform": as_terraform, "cloudformation": as_cloudformation}
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedWorkflows:
+    """The workflow runs that a role trusts. `ids` is `OWNER_ID/REPO_ID`, None for the older form only."""
+
+    repository: str
+    ids: str | None = None
+    environment: str | None = None
+    branch: str = "main"
+    pull_requests: bool = False
+
+    def check(self) -> None:
+        """Check that the subjects match no other repository, branch or environment.
+
+        Raises:
+            UsageError: A part has a wildcard, a colon or another form than GitHub's.
+        """
+        if not _REPOSITORY.fullmatch(self.repository):
+            raise UsageError(f"{self.repository!r} is not OWNER/REPO")
+        if self.ids is not None and not _IDS.fullmatch(self.ids):
+            remedy = "`gh api repos/OWNER/REPO --jq '\"\\(.owner.id)/\\(.id)\"'` prints them"
+            raise UsageError(f"{self.ids!r} is not OWNER_ID/REPO_ID, two numbers", remedy)
+        for word in (self.environment, self.branch):
+            if word is not None and not _WORD.fullmatch(word):
+                raise UsageError(f"{word!r} is not a branch or an environment: no wildcard, no colon")
+
+    @property
+    def subjects(self) -> list[str]:
+        """Each subject that the role trusts, without wildcards."""
+        runs = [f"environment:{self.environment}" if self.environment else f"ref:refs/heads/{self.branch}"]
+        runs += ["pull_request"] if self.pull_requests else []
+        names = [self.repository]
+        if self.ids is not None:
+            (owner, repo), (owner_id, repo_id) = self.repository.split("/"), self.ids.split("/")
+            names.append(f"{owner}@{owner_id}/{repo}@{repo_id}")
+        return [f"repo:{name}:{run}" for name in names for run in runs]
+
+
+def partition_for(specs: Sequence[Replication]) -> str:
+    """Return the partition of the places of some specs, `aws` without a spec.
+
+    Raises:
+        UsageError: The specs are in several partitions.
+    """
+    found = {partitions.partition_of(spec.source.access.region) for spec in specs} or {partitions.DEFAULT}
+    if len(found) > 1:
+        message = f"the specs are in several partitions ({', '.join(sorted(found))})"
+        raise UsageError(message, "choose one with --name or --partition")
+    return found.pop()
+
+
+def trust_policy(
+    trusted: TrustedWorkflows, account: str, partition: str = partitions.DEFAULT
+) -> dict[str, Any]:
+    """Return the trust policy in the JSON form of IAM.
+
+    Args:
+        trusted: The workflow runs to trust.
+        account: The account of the role and of the OIDC provider, 12 digits or a placeholder.
+        partition: The partition of the role. Where its domain is another one than that of `aws`, the audience
+            may be the STS of either.
+
+    Raises:
+        UsageError: A part of `trusted` is not valid.
+    """
+    trusted.check()
+    own = f"sts.{partitions.dns_suffix(partition)}"
+    audiences = AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
+    statement = {
+        "Sid": "WorkflowsOfTheRepository",
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{ISSUER}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{ISSUER}:aud": audiences, f"{ISSUER}:sub": trusted.subjects}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def trust_as(form: str, policy: dict[str, Any]) -> str:
+    """Return a trust policy in one of the `FORMATS`."""
+    if form == "terraform":
+        return f"assume_role_policy = jsonencode({json.dumps(policy, indent=2)})".replace("${", "$${")
+    return json.dumps({"AssumeRolePolicyDocument": policy} if form == "cloudformation" else policy, indent=2)

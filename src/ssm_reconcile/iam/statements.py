@@ -24,11 +24,11 @@ D). The AWS managed key needs no statement: each principal of its account may us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 from ssm_reconcile.model import SECURE, Access, Place, Substitution, canonical
 from ssm_reconcile.partitions import partition_of
@@ -40,6 +40,10 @@ _READ = ("ssm:GetParameters", "ssm:ListTagsForResource")
 _WRITE = ("ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
 _LIST = ("kms:ListAliases", "ssm:DescribeParameters", "tag:GetResources")
 """Actions without a resource of their own; they return names, tags and states only."""
+
+
+Condition: TypeAlias = tuple[str, str, tuple[str, ...]]
+"""Operator, condition key and values."""
 
 
 class PolicyPhase(StrEnum):
@@ -57,14 +61,8 @@ class Statement:
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
     effect: str = "Allow"
-
-    @property
-    def kind(self) -> object:
-        """All but the resources: statements of one kind may be joined."""
-        conditions = tuple((key, tuple(every.items())) for key, every in self.conditions.items())
-        return (self.sid, self.effect, self.actions, conditions)
 
     def document(self) -> dict[str, Any]:
         """Return the statement in the JSON form of IAM."""
@@ -74,11 +72,8 @@ class Statement:
             "Action": list(self.actions),
             "Resource": list(self.resources),
         }
-        if self.conditions:
-            document["Condition"] = {
-                operator: {key: list(values) for key, values in every.items()}
-                for operator, every in self.conditions.items()
-            }
+        for operator, key, values in self.conditions:
+            document.setdefault("Condition", {}).setdefault(operator, {})[key] = list(values)
         return document
 
 
@@ -157,8 +152,8 @@ def _orphan_statements(spec: Replication, source: Place, place: Place, phase: Po
     return found
 
 
-def _owned_by(owners: tuple[str, ...]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    return {"StringLike": {f"aws:ResourceTag/{OWNER}": owners}}
+def _owned_by(owners: tuple[str, ...]) -> tuple[Condition, ...]:
+    return (("StringLike", f"aws:ResourceTag/{OWNER}", owners),)
 
 
 def source_patterns(spec: Replication) -> list[str]:
@@ -248,7 +243,7 @@ def _key_statements(
         place: The place of the keys.
         parameters: ARNs of the parameters.
     """
-    context = {"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters}}
+    context: Condition = ("StringLike", "kms:EncryptionContext:PARAMETER_ARN", parameters)
     ids, aliases = set(), set()
     for reference in references:
         name = reference.rpartition(":")[2] if reference.startswith("arn:") else reference
@@ -263,8 +258,8 @@ def _key_statements(
         ids, aliases = {any_key}, set()
     found = []
     if ids:
-        found.append(Statement(sid, actions, tuple(sorted(ids)), context))
+        found.append(Statement(sid, actions, tuple(sorted(ids)), (context,)))
     if aliases:
-        by_alias = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": tuple(sorted(aliases))}}
-        found.append(Statement(f"{sid}ByAlias", actions, (any_key,), {**context, **by_alias}))
+        by_alias = ("ForAnyValue:StringEquals", "kms:ResourceAliases", tuple(sorted(aliases)))
+        found.append(Statement(f"{sid}ByAlias", actions, (any_key,), (context, by_alias)))
     return found
