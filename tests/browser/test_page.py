@@ -48,6 +48,7 @@ def shown(page: Any) -> list[str]:
 
 def settled(page: Any, count: str) -> None:
     page.wait_for_function("want => document.getElementById('count').textContent.startsWith(want)", arg=count)
+    assert page.get_by_role("status").inner_text().startswith(count)
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_rows_are_filtered_by_words_in_names_values_and_reasons(twelve: Any) -> 
     ):
         twelve.get_by_label("Text").fill(words)
         twelve.wait_for_function(VISIBLE, arg=name)
+        assert shown(twelve) == [name]
 
 
 def test_filters_are_combined_and_show_all_resets_them(twelve: Any) -> None:
