@@ -49,9 +49,7 @@ from ssm_reconcile.model import (
     ValueReadings,
     canonical,
 )
-from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.progress import Progress
 from ssm_reconcile.record import (
     OWNER,
     RECORD,
@@ -64,10 +62,11 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import resolve
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
+from ssm_reconcile.system import Progress
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.store import Memory, MemoryStore

@@ -8,7 +8,6 @@ have rules of their own in `diff`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from ssm_reconcile.model import TEXT, Parameter
@@ -19,7 +18,7 @@ FIRST = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute. Its value is a text, or a tuple of JSON texts whose order and spaces do not matter.
+    """One attribute. Its value is a text, or a tuple of canonical JSON texts whose order does not matter.
 
     Attributes:
         name: The name in differences and in all outputs.
@@ -49,7 +48,7 @@ class Attribute:
     def text_of(self, parameter: Parameter) -> str:
         """Return the value as one text, to be compared and shown. Equal values have equal texts."""
         value = self.of(parameter)
-        return value if isinstance(value, str) else "[" + ",".join(sorted(map(_normalized, value))) + "]"
+        return value if isinstance(value, str) else "[" + ",".join(sorted(value)) + "]"
 
 
 ATTRIBUTES = (
@@ -67,11 +66,3 @@ ATTRIBUTES = (
 """In the order in which outputs list them."""
 COPIED = tuple(one for one in ATTRIBUTES if one.field)
 """The attributes that a replica takes over from its source unchanged, and that a parameter can be without."""
-
-
-def _normalized(text: str) -> str:
-    """Return JSON without spaces and with sorted keys; a text that is not JSON as it is."""
-    try:
-        return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
-    except (ValueError, RecursionError):
-        return text

@@ -18,19 +18,16 @@ from typing import TypeAlias, TypeVar
 
 from ssm_reconcile import observe, reconcile
 from ssm_reconcile.change import Action, Change, Delete, Release, Replace
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
-from ssm_reconcile.places import Places, narrowed
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
-from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import Standing, source_name, standing
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Places, Session, narrowed
 from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
-from ssm_reconcile.system import ReadPool
+from ssm_reconcile.system import Clock, ProgressListener, ReadPool
 
 MANY_UPDATES = 10
 """Updates of one target in one plan from which its replicas are counted (docs/decisions/0012)."""

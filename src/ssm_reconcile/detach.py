@@ -26,17 +26,15 @@ from ssm_reconcile.apply.work import (
     raise_stale,
     raise_withheld,
 )
-from ssm_reconcile.aws_limits import CallClass
-from ssm_reconcile.clock import Clock, Stop
+from ssm_reconcile.aws_limits import CallClass, partition_of
 from ssm_reconcile.errors import PlaceError, StoreError
 from ssm_reconcile.model import Place, Tags
-from ssm_reconcile.partitions import partition_of
-from ssm_reconcile.places import Places
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_of
 from ssm_reconcile.report import Result
+from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
+from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 from ssm_reconcile import observe
 from ssm_reconcile.aws_limits import CALL_RATES, PARAMETER_LIMITS, CallClass
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import (
@@ -38,12 +37,12 @@ from ssm_reconcile.model import (
     ProblemKind,
     canonical,
 )
-from ssm_reconcile.places import Connect, narrowed
-from ssm_reconcile.progress import ProgressListener
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
+from ssm_reconcile.session import Connect, narrowed
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Answers, Reader, Settings
+from ssm_reconcile.system import Clock, ProgressListener
 from ssm_reconcile.wording import first_of
 
 MAX_SKEW = timedelta(seconds=60)

@@ -57,7 +57,7 @@ class Place:
 class Access:
     """The settings by which the spec reaches a place.
 
-    `rates` are calls per second by operation class (`stores/rates.py`), over the defaults of the store.
+    `rates` are calls per second by operation class (`aws_limits.CallClass`), over the defaults of the store.
     """
 
     region: str

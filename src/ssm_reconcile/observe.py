@@ -25,10 +25,9 @@ from ssm_reconcile.model import (
     ValueRequest,
     canonical,
 )
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Reader
-from ssm_reconcile.system import ReadPool
+from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
 
 Key = TypeVar("Key")
 CHUNK = 400

@@ -1,6 +1,6 @@
 """Specs and opened places -> a plan; a plan -> a report. Read this file first: it has the steps in order.
 
-    open_places   open each account and region, and check that they are the ones of the spec (places.py)
+    open_places   open each account and region, and check that they are the ones of the spec (session.py)
     make_plan     list -> resolve -> compare versions -> read values -> diff -> confirm tags -> guards
                   (and the changes that a former spec would make as well: approve.py)
     carry_out     the same plan, applied
@@ -18,12 +18,10 @@ from typing import TypeAlias
 from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import Endpoints
 from ssm_reconcile.budget import EndPlace, budget
-from ssm_reconcile.clock import Stop
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import SOURCE, Access, Listing, UnreadableValue
-from ssm_reconcile.places import narrowed
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import (
     find_renamed_spec,
@@ -33,10 +31,10 @@ from ssm_reconcile.plan_findings import (
 )
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, narrowed
 from ssm_reconcile.settle import TargetInput, settle
 from ssm_reconcile.spec import Replication, Target
-from ssm_reconcile.system import ReadPool
+from ssm_reconcile.system import ReadPool, Stop
 
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""

@@ -1,15 +1,129 @@
-"""One run -> what all of its steps share: opened places, options, clock, progress, digest key."""
+"""Specs -> the opened places of a run: reached, identified by STS, and checked against the spec.
+
+`Session` has what all steps of one run share: these places, options, clock, progress listener, digest key.
+"""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeAlias
 
-from ssm_reconcile.clock import Clock
-from ssm_reconcile.places import Places
-from ssm_reconcile.progress import ProgressListener
-from ssm_reconcile.spec import Run
+from ssm_reconcile.errors import PlaceError, StoreError, UsageError, unknown_name
+from ssm_reconcile.model import Access
+from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.stores.base import Store
+from ssm_reconcile.system import Clock, ProgressListener
+
+Connect: TypeAlias = Callable[[Access], Store]
+"""Opens a place and identifies it with GetCallerIdentity of STS; raises StoreError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The stores of a run by access; a place that could not be opened has its error instead."""
+
+    opened: Mapping[Access, Store | StoreError]
+
+    def store(self, access: Access) -> Store:
+        """Return the store of a place; raise the error with which it could not be opened."""
+        found = self.opened[access]
+        if isinstance(found, StoreError):
+            raise found
+        return found
+
+
+def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
+    """Return the replications with only the targets of the run; raise UsageError for an unknown target."""
+    if not run.targets:
+        return tuple(specs)
+    known = {target.name for spec in specs for target in spec.targets}
+    for name in run.targets:
+        if name not in known:
+            raise unknown_name("target", name, known)
+    kept = [
+        replace(spec, targets=tuple(target for target in spec.targets if target.name in run.targets))
+        for spec in specs
+    ]
+    return tuple(spec for spec in kept if spec.targets)
+
+
+def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Places:
+    """Open each place once, and check before any read that it is the one of the spec.
+
+    Args:
+        specs: The replications.
+        connect: Opens one place.
+        run: Narrows the replications to some targets.
+
+    Raises:
+        PlaceError: An account is wrong, or two places of a replication are the same place.
+        StoreError: No place can be opened; a single one becomes a finding of the plan.
+        UsageError: Two replications have the same name, or a target of the run is unknown.
+    """
+    specs = narrowed(specs, run)
+    _check_names(specs)
+    opened: dict[Access, Store | StoreError] = {}
+    for spec in specs:
+        for access in (spec.source.access, *(target.access for target in spec.targets)):
+            if access not in opened:
+                try:
+                    opened[access] = connect(access)
+                except StoreError as failure:
+                    opened[access] = failure
+    failures = [store for store in opened.values() if isinstance(store, StoreError)]
+    if failures and len(failures) == len(opened):
+        raise failures[0]
+    for spec in specs:
+        _check_accounts(spec, opened)
+    return Places(opened)
+
+
+def _check_names(specs: Sequence[Replication]) -> None:
+    """Raise UsageError for a repeated name: changes and outcomes are identified by it."""
+    seen: dict[str, Replication] = {}
+    for spec in specs:
+        if spec.name in seen:
+            both = f"{seen[spec.name].where}, {spec.where}"
+            message = f"two replications of this run have the name {spec.name} ({both})"
+            raise UsageError(message, "run their files one at a time, or rename one of them")
+        seen[spec.name] = spec
+
+
+def open_more(places: Places, specs: Sequence[Replication], connect: Connect) -> Places:
+    """Return the same places and those of some more specs; raise as `open_places` does."""
+
+    def known_or_new(access: Access) -> Store:
+        return places.store(access) if access in places.opened else connect(access)
+
+    return Places({**open_places(specs, known_or_new, Run()).opened, **places.opened})
+
+
+def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreError]) -> None:
+    """Raise PlaceError for a wrong account, and for two places that are the same."""
+    seen: dict[object, str] = {}
+    ends = [("source", spec.source.access, spec.source.account, spec.source.where)]
+    ends += [(f"target {one.name}", one.access, one.account, one.where) for one in spec.targets]
+    for label, access, account, where in ends:
+        store = opened[access]
+        if isinstance(store, StoreError):
+            continue
+        if account is not None and store.place.account != account:
+            actual = store.place.account
+            message = (
+                f"{spec.name}: the {label} should be account {account}, but the credentials are for {actual}"
+            )
+            raise PlaceError(
+                message, f"use credentials or a role_arn of {account}, or correct `account` ({where})"
+            )
+        if store.place in seen:
+            message = (
+                f"{spec.name}: the {label} and the {seen[store.place]} are the same place: {store.place}"
+            )
+            raise PlaceError(message, f"give them different regions or accounts ({where})")
+        seen[store.place] = label
 
 
 @dataclass(frozen=True, slots=True)

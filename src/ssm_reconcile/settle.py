@@ -36,13 +36,12 @@ from ssm_reconcile.model import (
     ValueReadings,
     ValueRequest,
 )
-from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.record import OWNER, Standing, proves_equal, record_of, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
 from ssm_reconcile.stores.base import Reader
-from ssm_reconcile.system import ReadPool
+from ssm_reconcile.system import Phase, Progress, ReadPool
 
 CONFIRM_EACH = 50
 """Up to this number of names, tags are read one by one; above it, one filtered listing is cheaper."""

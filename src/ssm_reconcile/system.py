@@ -1,12 +1,65 @@
-"""The operating system's clock and threads; every other module takes them as arguments or from here."""
+"""Interfaces between a run and its process: clock, request to stop, progress; threads for reads.
+
+Modules take `Clock`, `Stop` and `ProgressListener` as arguments. `SystemClock` is the clock of real runs.
+"""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import Protocol
+
+
+class Clock(Protocol):
+    """The time of day, a monotonic time, and a wait."""
+
+    def now(self) -> datetime:
+        """Return the time of day, with the time zone UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never decrease."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait the full time; a caller that must stop early sleeps in short intervals."""
+
+
+class Stop(Protocol):
+    """A request to stop the run (SIGINT, SIGTERM, or the end of a Lambda invocation)."""
+
+    def is_set(self) -> bool:
+        """Return whether the run was asked to stop."""
+
+
+class Phase(StrEnum):
+    """A kind of work in one place."""
+
+    LISTING = "listing"
+    TAGS = "reading tags"
+    READING = "reading values"
+    CONFIRMING = "confirming tags"
+    WRITING = "writing"
+    CHECKING = "verifying"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` items (None: not known yet) of one phase in one place."""
+
+    place: str
+    phase: Phase
+    done: int
+    total: int | None = None
+
+
+class ProgressListener(Protocol):
+    """A function that receives progress events, from any thread; it may raise to stop the worker."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Receive an event."""
 
 
 class Waitable(Protocol):
@@ -17,7 +70,7 @@ class Waitable(Protocol):
 
 
 class SystemClock:
-    """The `clock.Clock` of real runs; `sleep` returns early when `stop` becomes set."""
+    """The `Clock` of real runs; `sleep` returns early when `stop` becomes set."""
 
     def __init__(self, stop: Waitable | None = None) -> None:
         self._stop = stop

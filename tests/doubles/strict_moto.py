@@ -40,9 +40,9 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import IMAGE, SECURE, STANDARD, TEXT, Place, SealedText, canonical
+from ssm_reconcile.system import Clock
 from tests.doubles import strict_listings as listings
 from tests.doubles.strict_keys import key_id_of, key_state, reported
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, Moves

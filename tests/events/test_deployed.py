@@ -14,11 +14,10 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
-from ssm_reconcile.places import open_places
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.progress import Progress
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
+from ssm_reconcile.system import Progress
 from tests.doubles.clock import FakeClock
 from tests.events.pump import SCHEDULED, TIMEOUT, Account, Deployed, metrics
 from tests.fake_aws.store import Memory

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ssm_reconcile.clock import Clock
+from ssm_reconcile.aws_limits import partition_of
 from ssm_reconcile.model import KeyState, Parameter, Place, SealedText, Tags, canonical
-from ssm_reconcile.partitions import partition_of
+from ssm_reconcile.system import Clock
 from tests.fake_aws.behaviour import AwsBehaviour, Expired
 from tests.fake_aws.policies import is_past
 from tests.fake_aws.region import Region, Stored

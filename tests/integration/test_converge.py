@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import SECURE, STANDARD, STRING_LIST, Access, SealedText
-from ssm_reconcile.places import open_places
 from ssm_reconcile.report import Result
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,

@@ -13,8 +13,7 @@ from ssm_reconcile.iam import DEFAULT, policies
 from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import Place
-from ssm_reconcile.places import open_places
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import Aws
 from tests.builders import Never, unwatched

@@ -17,10 +17,9 @@ from benchmarks.seeds import Seed, spec_text
 from benchmarks.served import CREDENTIALS, Counts, Server, environment, serving
 from ssm_reconcile import reconcile
 from ssm_reconcile.load import load
-from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.system import SystemClock

@@ -11,18 +11,20 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ssm_reconcile.model import SECURE, STRING_LIST
-from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,
     DeleteMode,
     Glob,
     KeyRule,
+    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
+    SkipMode,
+    SkipSync,
     TierMode,
 )
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, facts

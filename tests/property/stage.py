@@ -14,13 +14,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.clock import Stop
 from ssm_reconcile.model import Access, Place
-from ssm_reconcile.places import Connect, Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Connect, Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
+from ssm_reconcile.system import Stop
 from tests.builders import Never, unwatched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour

@@ -10,8 +10,7 @@ import pytest
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import ReconcileError, StoreError
 from ssm_reconcile.model import SECURE, Access, SealedText
-from ssm_reconcile.places import open_places
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws

@@ -11,8 +11,7 @@ import pytest
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.model import SOURCE
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Run
+from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
 from tests.builders import (
     Stage,
     change,

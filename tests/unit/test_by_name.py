@@ -17,11 +17,10 @@ from ssm_reconcile.change import Fate, Row, effect_of
 from ssm_reconcile.errors import NothingPlanned, Trouble
 from ssm_reconcile.event.requests import NameRequest, NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
-from ssm_reconcile.places import Places, open_places
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,

@@ -11,9 +11,9 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble
 from ssm_reconcile.model import Access
-from ssm_reconcile.places import Places
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Result
+from ssm_reconcile.session import Places
 from ssm_reconcile.spec import AdoptMode, Run, Source
 from tests.builders import OWNED_BY, Stage, counted, replication, store_error, unwatched
 from tests.builders import target as target_of

@@ -14,7 +14,7 @@ from ssm_reconcile.cli.doctor import document, text
 from ssm_reconcile.doctor import Answer, Check, Diagnosis, Needed
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import Access, KeyState
-from ssm_reconcile.places import Connect
+from ssm_reconcile.session import Connect
 from ssm_reconcile.spec import KeyRule, Run
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.ssm import moment_in

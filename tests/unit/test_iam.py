@@ -29,9 +29,8 @@ from ssm_reconcile.iam import (
 from ssm_reconcile.iam.statements import PolicyPhase, iam_patterns, rewritten
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Substitution, Tags, canonical
-from ssm_reconcile.places import open_places
 from ssm_reconcile.record import OWNER
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, Put, Settings
 from tests.builders import Never, unwatched

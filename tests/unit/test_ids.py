@@ -11,8 +11,7 @@ from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Replication, Run
+from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Replication, Run, SkipSync
 from tests.builders import (
     ID,
     OWNED_BY,

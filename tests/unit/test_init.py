@@ -20,8 +20,7 @@ from ssm_reconcile.init import (
 )
 from ssm_reconcile.init.survey import Likeness, survey
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, RegionTie
-from ssm_reconcile.places import Places
-from ssm_reconcile.session import Session
+from ssm_reconcile.session import Places, Session
 from ssm_reconcile.shape import region_tie, remaining_tie
 from ssm_reconcile.spec import Glob, Run
 from tests.builders import Stage, unwatched

@@ -12,7 +12,6 @@ import pytest
 from ssm_reconcile.errors import Finding, SpecError, UsageError, Where
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
-from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,
@@ -20,10 +19,13 @@ from ssm_reconcile.spec import (
     Glob,
     KeyRule,
     Limits,
+    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
+    SkipMode,
+    SkipSync,
     Source,
     Target,
 )

@@ -12,7 +12,7 @@ from ssm_reconcile.observe import (
     read,
     resolve_keys,
 )
-from ssm_reconcile.progress import Phase
+from ssm_reconcile.system import Phase
 from tests.builders import NOW, Watched, unwatched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import MemoryStore

@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Where
 from ssm_reconcile.model import Access
-from ssm_reconcile.places import narrowed, open_places
+from ssm_reconcile.session import narrowed, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
 from tests.builders import NOW, replication, target
 from tests.doubles.clock import FakeClock

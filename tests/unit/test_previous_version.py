@@ -9,8 +9,7 @@ import pytest
 from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.record import Record, digest
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import AdoptMode, Glob, Orphans, Run
+from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Run, SkipSync
 from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
 from tests.doubles import previous_reader
 

@@ -10,8 +10,7 @@ import pytest
 from ssm_reconcile.model import SECURE, DesiredParameter, Problem, ProblemKind, Substitution
 from ssm_reconcile.record import digest, rewrite_digest
 from ssm_reconcile.settle import Proof, prove, unconfirmed_strangers
-from ssm_reconcile.skip_tag import SkipMode, SkipSync
-from ssm_reconcile.spec import Run
+from ssm_reconcile.spec import Run, SkipMode, SkipSync
 from tests.builders import HERE, THERE, Held, desired, held, listing, replica, replication
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile.aws_limits import CALL_RATES, CallClass
 from ssm_reconcile.model import Place
-from ssm_reconcile.stores.rates import Bucket, Rates
+from ssm_reconcile.stores.calls import Bucket, Rates
 from tests.doubles.clock import FakeClock
 
 HERE = Place("111111111111", "us-east-1")

@@ -16,12 +16,10 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.errors import NothingPlanned, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, Access
-from ssm_reconcile.places import open_places
 from ssm_reconcile.plan import Mode, Plan
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, record_of
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
+from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import (
     AdoptMode,
     ChangedOutside,
@@ -29,11 +27,13 @@ from ssm_reconcile.spec import (
     Glob,
     KeyRule,
     Limits,
+    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
+    SkipSync,
     Target,
 )
 from tests.builders import Never, Stage, counted, outcome, replication, target, unwatched

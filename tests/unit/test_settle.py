@@ -10,8 +10,7 @@ import pytest
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.settle import CONFIRM_EACH
-from ssm_reconcile.skip_tag import OnSkip, SkipSync
-from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
+from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Rewrite, RewriteIn, Run, SkipSync
 from tests.builders import Stage, counted, replication, target
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag

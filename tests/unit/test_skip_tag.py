@@ -8,8 +8,7 @@ import pytest
 
 from ssm_reconcile.change import Change
 from ssm_reconcile.plan import Other, Plan
-from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
-from ssm_reconcile.spec import DeleteMode, Orphans, Run
+from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans, Run, SkipMode, SkipSync
 from tests.builders import Stage, replication
 
 CODE = "skip-tag-near-miss"

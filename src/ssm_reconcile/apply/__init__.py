@@ -24,14 +24,13 @@ from ssm_reconcile.apply.work import ChangeStopped, Endpoints, SourceTags, Work,
 from ssm_reconcile.apply.work_queue import run_queues
 from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
-from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import Origin
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
+from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, Stop
 
 Batches: TypeAlias = list[list[Change]]
 

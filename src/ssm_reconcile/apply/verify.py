@@ -11,8 +11,8 @@ from ssm_reconcile.apply.attempts import wait
 from ssm_reconcile.apply.work import Work
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.plan import UNMET, Plan
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.report import Outcome, Remaining, Result
+from ssm_reconcile.system import Phase, Progress, ProgressListener
 
 CHUNK = 400
 """Names between two reports of progress; ten names are one call."""

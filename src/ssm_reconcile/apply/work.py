@@ -10,7 +10,6 @@ from typing import NoReturn
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import STANDARD_BYTES
 from ssm_reconcile.change import Change
-from ssm_reconcile.clock import Clock, Stop
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, DesiredParameter, Place, SealedText, Tags, canonical
 from ssm_reconcile.record import (
@@ -26,6 +25,7 @@ from ssm_reconcile.report import Result
 from ssm_reconcile.shape import utf8_size
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
+from ssm_reconcile.system import Clock, Stop
 
 UNREACHABLE_LIMIT = 3
 """Calls that may not reach the target before it is given up."""

@@ -13,18 +13,17 @@ from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import CALL_RATES, show_progress
 from ssm_reconcile.cli.signals import SignalStop
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
-from ssm_reconcile.system import SystemClock
+from ssm_reconcile.system import Clock, SystemClock
 
 if TYPE_CHECKING:
     from ssm_reconcile.documents import PlanDocument
     from ssm_reconcile.load import Loaded
-    from ssm_reconcile.places import Connect, Places
     from ssm_reconcile.plan import Plan
-    from ssm_reconcile.progress import ProgressListener
     from ssm_reconcile.report import Report
+    from ssm_reconcile.session import Connect, Places
     from ssm_reconcile.spec import Replication, Run
+    from ssm_reconcile.system import ProgressListener
 
 STDIN_LIMIT = 4_000_001
 """Bytes that are read of standard input: one more than the loader accepts."""
@@ -117,7 +116,7 @@ class Runner:
 
     def open_places(self) -> Places:
         """Open the places of all specs; raise as `places.open_places` does."""
-        from ssm_reconcile.places import open_places
+        from ssm_reconcile.session import open_places
 
         self.places = open_places(self.specs, self.connect, self.run)
         return self.places
@@ -130,8 +129,7 @@ class Runner:
                 be planned does not prevent the plan: the plan then has a finding and compares nothing.
         """
         from ssm_reconcile import reconcile
-        from ssm_reconcile.places import open_more
-        from ssm_reconcile.session import Session
+        from ssm_reconcile.session import Session, open_more
 
         with self.reading() as progress:
             places = self.open_places()

@@ -20,8 +20,8 @@ from ssm_reconcile.spec import Run
 
 if TYPE_CHECKING:
     from ssm_reconcile.explain import Explanation
-    from ssm_reconcile.places import Places
     from ssm_reconcile.plan import ReplicationPlan
+    from ssm_reconcile.session import Places
     from ssm_reconcile.spec import Replication
 
 HELP = """\
@@ -73,7 +73,7 @@ def command(
     """Explain one parameter; return the exit code."""
     from ssm_reconcile.explain import explanation_document, explanation_text
     from ssm_reconcile.load.patterns import impossible_name
-    from ssm_reconcile.places import narrowed
+    from ssm_reconcile.session import narrowed
 
     fault = impossible_name(parameter)
     if fault is not None:

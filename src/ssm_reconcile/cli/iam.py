@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from ssm_reconcile import iam
+from ssm_reconcile.aws_limits import partitions
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.iam.statements import PolicyPhase
-from ssm_reconcile.partitions import partitions
 
 HELP = """\
 Print the least-privilege IAM policies for a spec. Needs no AWS.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ssm_reconcile.aws_limits import REGION
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
-from ssm_reconcile.partitions import REGION
 from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import counted
 
@@ -207,8 +207,7 @@ def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> st
     from ssm_reconcile.init import propose_valid
     from ssm_reconcile.init.survey import survey
     from ssm_reconcile.init.text import spec_text
-    from ssm_reconcile.places import Places
-    from ssm_reconcile.session import Session
+    from ssm_reconcile.session import Places, Session
     from ssm_reconcile.spec import Run
 
     clock = SystemClock()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import CommonOptions
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
+from ssm_reconcile.system import Phase, Progress, ProgressListener
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -21,7 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from ssm_reconcile.errors import Interrupted
-from ssm_reconcile.progress import Progress, ProgressListener
+from ssm_reconcile.system import Progress, ProgressListener
 
 INTERRUPTED = 130
 GRACE = 1.2

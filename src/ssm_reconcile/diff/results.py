@@ -38,8 +38,7 @@ from ssm_reconcile.record import (
     key_digest,
     rewrite_digest,
 )
-from ssm_reconcile.skip_tag import OnSkip
-from ssm_reconcile.spec import AdoptMode, DeleteMode, Orphans, TierMode
+from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Orphans, TierMode
 
 BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard"
 

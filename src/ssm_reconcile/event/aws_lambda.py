@@ -39,10 +39,10 @@ from ssm_reconcile.event.requests import (
     stale_names,
 )
 from ssm_reconcile.event.timer import Timer
-from ssm_reconcile.places import Connect, open_places
-from ssm_reconcile.progress import Progress
 from ssm_reconcile.report import Result
+from ssm_reconcile.session import Connect, open_places
 from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.system import Progress
 
 NAMESPACE = "ssm-reconcile"
 RESERVE = 10.0

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from ssm_reconcile.aws_limits import NAME_LIMIT
-from ssm_reconcile.partitions import REGION
+from ssm_reconcile.aws_limits import NAME_LIMIT, REGION
 
 MOST_NAMES = 10_000
 MOST_LISTED = 10

@@ -15,10 +15,10 @@ from ssm_reconcile.change import Delete, Fate, Release
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, canonical
-from ssm_reconcile.places import Places
 from ssm_reconcile.plan import UNMET, Other
 from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication
 
 READ_LAG = timedelta(seconds=60)

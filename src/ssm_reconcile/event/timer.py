@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.progress import Phase, Progress
-from ssm_reconcile.system import SystemClock
+from ssm_reconcile.system import Clock, Phase, Progress, SystemClock
 
 RESERVED_SHARE = 0.25
 """Share of an invocation that remains after whole listings, for what is planned and written then."""

@@ -17,8 +17,7 @@ from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
-from ssm_reconcile.skip_tag import OnSkip
-from ssm_reconcile.spec import Replication, Run, Target
+from ssm_reconcile.spec import OnSkip, Replication, Run, Target
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ssm_reconcile import partitions
+from ssm_reconcile.aws_limits import DEFAULT_PARTITION, dns_suffix, partition_of
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.iam.statements import (
     PolicyPhase,
@@ -246,7 +246,7 @@ def partition_for(specs: Sequence[Replication]) -> str:
     Raises:
         UsageError: The specs are in several partitions.
     """
-    found = {partitions.partition_of(spec.source.access.region) for spec in specs} or {partitions.DEFAULT}
+    found = {partition_of(spec.source.access.region) for spec in specs} or {DEFAULT_PARTITION}
     if len(found) > 1:
         message = f"the specs are in several partitions ({', '.join(sorted(found))})"
         raise UsageError(message, "choose one with --name or --partition")
@@ -254,7 +254,7 @@ def partition_for(specs: Sequence[Replication]) -> str:
 
 
 def trust_policy(
-    trusted: TrustedWorkflows, account: str, partition: str = partitions.DEFAULT
+    trusted: TrustedWorkflows, account: str, partition: str = DEFAULT_PARTITION
 ) -> dict[str, Any]:
     """Return the trust policy in the JSON form of IAM.
 
@@ -268,7 +268,7 @@ def trust_policy(
         UsageError: A part of `trusted` is not valid.
     """
     trusted.check()
-    own = f"sts.{partitions.dns_suffix(partition)}"
+    own = f"sts.{dns_suffix(partition)}"
     audiences = AUDIENCE if own == AUDIENCE else [AUDIENCE, own]
     statement = {
         "Sid": "WorkflowsOfTheRepository",

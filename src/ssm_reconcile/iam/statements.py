@@ -30,8 +30,8 @@ from enum import StrEnum
 from itertools import product
 from typing import Any, TypeAlias
 
+from ssm_reconcile.aws_limits import partition_of
 from ssm_reconcile.model import SECURE, Access, Place, Substitution, canonical
-from ssm_reconcile.partitions import partition_of
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.spec import Glob, Orphans, Replication, RewriteIn, Target
 

@@ -27,8 +27,7 @@ from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.record import OWNER, is_replica, record_of
 from ssm_reconcile.session import Session
 from ssm_reconcile.settle import TargetInput
-from ssm_reconcile.skip_tag import SkipMode, SkipSync
-from ssm_reconcile.spec import AdoptMode, Glob, Replication
+from ssm_reconcile.spec import AdoptMode, Glob, Replication, SkipMode, SkipSync
 from ssm_reconcile.wording import counted
 
 SKIP_TAG = SkipSync().tag

@@ -26,12 +26,11 @@ from ssm_reconcile.model import (
     Listing,
     RegionTie,
 )
-from ssm_reconcile.places import Places
-from ssm_reconcile.progress import Phase, Progress, ProgressListener
 from ssm_reconcile.record import OWNER, Standing
+from ssm_reconcile.session import Places
 from ssm_reconcile.shape import region_tie
 from ssm_reconcile.stores.base import Reader, Store
-from ssm_reconcile.system import ReadPool
+from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
 
 CHUNK = 400
 """Most values in memory at a time."""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from ssm_reconcile.init.survey import Likeness, SurveyedTarget
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.skip_tag import SkipMode
-from ssm_reconcile.spec import AdoptMode
+from ssm_reconcile.spec import AdoptMode, SkipMode
 from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:

@@ -25,7 +25,6 @@ from ssm_reconcile.load.patterns import Comparisons
 from ssm_reconcile.load.schema import NodeView, check
 from ssm_reconcile.load.tree import MappingNode, NodeBudget, YamlDocument, documents
 from ssm_reconcile.model import Access
-from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     ALL_TYPES,
     AdoptMode,
@@ -34,10 +33,13 @@ from ssm_reconcile.spec import (
     Glob,
     KeyRule,
     Limits,
+    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
+    SkipMode,
+    SkipSync,
     Source,
     Target,
     TierMode,

@@ -23,8 +23,7 @@ from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_pla
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.record import PREFIX
-from ssm_reconcile.skip_tag import SkipSync
-from ssm_reconcile.spec import ALL_TYPES, NO_ID_REMEDY, PLACEHOLDER, PLACEHOLDERS, fill_placeholders
+from ssm_reconcile.spec import ALL_TYPES, NO_ID_REMEDY, PLACEHOLDER, PLACEHOLDERS, SkipSync, fill_placeholders
 
 _TAG_SIGNS = frozenset("_.:/=+-@")
 _NAME_TEXT = re.compile(r"[A-Za-z0-9_./-]*")

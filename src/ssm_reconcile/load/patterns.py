@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, takewhile
 
-from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, is_reserved_name
+from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, is_reserved_name, partition_of
 from ssm_reconcile.load.messages import SpecFindings, inline, name_hint, shown
 from ssm_reconcile.load.places import PlaceSpec
 from ssm_reconcile.load.schema import NodeView, replication_schema
 from ssm_reconcile.load.tree import ListNode, ScalarNode
 from ssm_reconcile.model import Place, canonical
-from ssm_reconcile.partitions import partition_of
 
 DEEP = "**"
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ssm_reconcile.aws_limits import partition_of, partitions
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.messages import SpecFindings, did_you_mean, shown
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.model import MANAGED_KEY
-from ssm_reconcile.partitions import partition_of, partitions
 
 PlaceKey: TypeAlias = tuple[str, str | None]
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")

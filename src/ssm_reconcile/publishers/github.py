@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import urllib3
 
 from ssm_reconcile import __version__
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.publishers.runner import WorkflowRun
+from ssm_reconcile.system import Clock
 
 PAGE = 100
 """Items a page: the maximum of the REST API."""

@@ -11,10 +11,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from ssm_reconcile.aws_limits import LEVEL_LIMIT, PARAMETER_LIMITS, POLICY_LIMIT, TAG_LIMIT, VERSION_LIMIT
+from ssm_reconcile.aws_limits import (
+    LEVEL_LIMIT,
+    PARAMETER_LIMITS,
+    POLICY_LIMIT,
+    TAG_LIMIT,
+    VERSION_LIMIT,
+    is_opt_in,
+    partition_of,
+)
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import ADVANCED, STANDARD
-from ssm_reconcile.partitions import is_opt_in, partition_of
 
 WRITES = frozenset({
     "AddTagsToResource", "DeleteParameters", "LabelParameterVersion", "PutParameter",

@@ -3,21 +3,179 @@
 A read takes a token for each attempt. It is repeated, after a pause that grows (full jitter), while the
 failure is one that passes. A write is one request: its caller knows whether a repetition is safe. The retries
 of the SDK are off, so that the calls counted here are the requests that are sent.
+
+Rates: the quotas of SSM hold for each account, region and operation, so each of those has a token bucket of
+its own, shared by all threads that call the same place. A bucket serves calls in the order of their arrival:
+the wait is computed under the lock, and the thread sleeps outside of it.
+
+A throttled response reduces the rate to seven tenths. Responses within a second of it, and responses of calls
+whose turn was computed before it, report the same overload and do not reduce the rate again. The rate then
+recovers as in CUBIC (RFC 9438): fast at first, slowly near the rate at which AWS throttled, faster again
+beyond, until it is the configured rate. So a single throttled call costs little, a quota that is shared with
+other clients is found and kept, and it is used in full again when those clients are done.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from ssm_reconcile.aws_limits import CALL_CLASSES
-from ssm_reconcile.clock import Clock
+from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.model import Place
 from ssm_reconcile.stores.failures import name_failure
-from ssm_reconcile.stores.rates import Bucket
+from ssm_reconcile.system import Clock
+
+OPERATIONS: Mapping[CallClass, str] = {kind: name for name, kind in reversed(tuple(CALL_CLASSES.items()))}
+"""The operation that names each class in messages."""
+
+
+class RateListener(Protocol):
+    """Receives rates, from any thread."""
+
+    def __call__(self, place: str, operation: str, rate: float, *, throttled: bool) -> object:
+        """Receive the calls per second from now on, and whether throttling changed it."""
+
+
+_BURST = 10.0
+"""The most calls that are sent at once after a pause, for any rate."""
+_BURST_SECONDS = 0.5
+"""Seconds of a pause that are saved as tokens.
+
+AWS saves more. The difference leaves room for calls that arrive unevenly: without it, each delay of a tenth
+of a second would end in a throttled call.
+"""
+_CUT = 0.7
+_CUT_EVERY = 1.0
+_RECOVERY_SECONDS = 15.0
+_NEARLY = 0.95
+"""`_RECOVERY_SECONDS` after a cut, the rate is `_NEARLY` that of the cut and stays there for some seconds.
+
+After 23 s it is the rate of the cut; a rate that was cut to half of the configured rate is restored after 40
+s.
+"""
+_FLOOR = 1 / 64
+"""The lowest rate, as a part of the configured one."""
+
+
+class Bucket:
+    """Tokens for one operation class in one place. Thread-safe; calls are served in the order of arrival."""
+
+    def __init__(self, rate: float, clock: Clock, on_cut: Callable[[float], object] | None = None) -> None:
+        """Start with all tokens.
+
+        Args:
+            rate: calls per second, above zero.
+            clock: time, and waiting.
+            on_cut: called with the new rate, in calls per second, when throttling reduces it.
+        """
+        self._clock = clock
+        self._on_cut = on_cut
+        self._lock = threading.Lock()
+        self._configured = rate
+        self._rate = rate
+        self._tokens = self._burst()
+        self._updated = clock.monotonic()
+        self._cut_at = self._next_cut = -math.inf
+        self._plateau = rate
+
+    @property
+    def rate(self) -> float:
+        """The current rate in calls per second."""
+        with self._lock:
+            self._update()
+            return self._rate
+
+    def take(self) -> None:
+        """Wait until one call may be sent."""
+        with self._lock:
+            self._update()
+            # Below zero, the tokens are the calls that already wait: this thread's turn is after theirs.
+            self._tokens -= 1
+            wait = max(0.0, -self._tokens / self._rate)
+        if wait > 0:
+            self._clock.sleep(wait)
+
+    def reduce(self) -> None:
+        """Lower the rate after a throttled response, and drop the tokens that were saved for a burst."""
+        with self._lock:
+            self._update()
+            if self._updated >= self._next_cut:
+                # Calls that already have their turn are sent at the old rate. Their responses say nothing
+                # about the new one, so no cut happens before the last of them was sent.
+                self._next_cut = self._updated + max(_CUT_EVERY, -self._tokens / self._rate)
+                self._cut_at = self._updated
+                self._plateau = self._rate * _NEARLY
+                self._rate = max(self._configured * _FLOOR, self._rate * _CUT)
+                self._tokens = min(self._tokens, 0.0)
+                if self._on_cut is not None:
+                    self._on_cut(self._rate)
+
+    def limit(self, rate: float) -> None:
+        """Lower the configured rate to `rate`, in calls per second; a higher value changes nothing."""
+        with self._lock:
+            self._update()
+            self._configured = min(self._configured, rate)
+            self._rate = min(self._rate, rate)
+            self._tokens = min(self._tokens, self._burst())
+
+    def _burst(self) -> float:
+        return min(_BURST, max(1.0, math.floor(self._configured * _BURST_SECONDS)))
+
+    def _update(self) -> None:
+        """Add the tokens and the recovery of the time that has passed."""
+        now = self._clock.monotonic()
+        passed = max(0.0, now - self._updated)
+        self._updated = now
+        self._tokens = min(self._burst(), self._tokens + passed * self._rate)
+        if self._rate < self._configured:
+            self._rate = max(self._rate, min(self._configured, self._recovered(now - self._cut_at)))
+
+    def _recovered(self, seconds: float) -> float:
+        """Return the rate so many seconds after a cut: a cubic curve that is flat near the plateau."""
+        return self._plateau * (1 + (1 - _CUT / _NEARLY) * (seconds / _RECOVERY_SECONDS - 1) ** 3)
+
+
+class Rates:
+    """All buckets of a process, by account, region and operation class. Thread-safe."""
+
+    def __init__(self, clock: Clock, listener: RateListener | None = None) -> None:
+        self._clock = clock
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._buckets: dict[tuple[str, str, str], Bucket] = {}
+
+    def of(self, place: Place, overrides: Iterable[tuple[str, float]] = ()) -> Mapping[str, Bucket]:
+        """Return the buckets of a place, by operation class.
+
+        `overrides` are calls per second by class, instead of the defaults. Where two replications set
+        different rates for one place, the lower rate is used.
+        """
+        wanted = {**CALL_RATES, **dict(overrides)}
+        with self._lock:
+            return {kind: self._bucket(place, kind, wanted[kind]) for kind in CallClass}
+
+    def _bucket(self, place: Place, kind: CallClass, rate: float) -> Bucket:
+        key = (place.account, place.region, kind)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(rate, self._clock, self._on_cut(place, kind))
+        else:
+            bucket.limit(rate)
+        if self._listener is not None:
+            self._listener(str(place), OPERATIONS[kind], bucket.rate, throttled=False)
+        return bucket
+
+    def _on_cut(self, place: Place, kind: CallClass) -> Callable[[float], object] | None:
+        if self._listener is None:
+            return None
+        return partial(self._listener, str(place), OPERATIONS[kind], throttled=True)
+
 
 Answer = TypeVar("Answer")
 

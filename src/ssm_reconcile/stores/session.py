@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types_boto3_ssm.client import SSMClient
     from types_boto3_sts.client import STSClient
 
-    from ssm_reconcile.clock import Clock
+    from ssm_reconcile.system import Clock
 
 Answer = TypeVar("Answer")
 

@@ -13,25 +13,25 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.aws_limits import NAMES_PER_CALL, PARAMETER_LIMITS, CallClass
-from ssm_reconcile.clock import Clock
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, canonical, sorted_tags
+from ssm_reconcile.model import ADVANCED, Access, Key, Parameter, Place, Tags, Value, canonical, sorted_tags
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from ssm_reconcile.stores.calls import Calls
+from ssm_reconcile.stores.calls import Calls, RateListener, Rates
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
-from ssm_reconcile.stores.rates import RateListener, Rates
 from ssm_reconcile.stores.session import ClientFactory, Clients
-from ssm_reconcile.stores.values import Values
-from ssm_reconcile.stores.wire import forms, name_in, parameter_of, put_arguments, tags_of
+from ssm_reconcile.stores.wire import batches, forms, name_in, parameter_of, put_arguments, tags_of, value_of
+from ssm_reconcile.system import Clock, ReadPool
 
 if TYPE_CHECKING:
+    from types_boto3_ssm.client import SSMClient
     from types_boto3_ssm.type_defs import (
         DescribeParametersRequestTypeDef,
         ParameterStringFilterTypeDef,
@@ -47,6 +47,9 @@ TIER_SETTING = "/ssm/parameter-store/default-parameter-tier"
 THROUGHPUT_SETTING = "/ssm/parameter-store/high-throughput-enabled"
 """Ids of service settings (GetServiceSetting, SettingId)."""
 PARAMETER_LIMIT = "ParameterLimitExceeded"
+_NAME_FAILURES = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.REFUSED})
+_PLACE_FAILURES = frozenset({Trouble.LOST, Trouble.THROTTLED})
+_GIVE_UP_AFTER = 3
 
 
 class Aws:
@@ -99,7 +102,7 @@ class SsmStore:
         self._clients = clients
         self._ssm = clients.ssm
         self._calls = calls
-        self._values = Values(clients.ssm, calls, parallelism)
+        self._parallelism = parallelism
         self._keys = Keys(clients.kms, place, calls)
         self._has_tiers = True
         self._tagging_failure: StoreError | None = None
@@ -182,7 +185,7 @@ class SsmStore:
 
     def values(self, names: Iterable[str], *, decrypt: bool) -> Answers:
         """Return values by GetParameters, ten in a call, calls in parallel; a name may be `name:version`."""
-        return self._values.read(names, decrypt=decrypt)
+        return _ValueReads(self._ssm, self._calls, self._parallelism, decrypt).read(names)
 
     def keys(self, references: Iterable[str], *, fresh: bool = False) -> Mapping[str, Key]:
         """Return keys by alias, id or ARN (ListAliases, DescribeKey), cached for the run."""
@@ -321,3 +324,94 @@ def moment_in(headers: Mapping[str, Any]) -> datetime | None:
     except (KeyError, ValueError):
         return None
     return moment if moment.tzinfo is not None else None
+
+
+@dataclass(slots=True)
+class _ValueReads:
+    """One read of values by GetParameters, by `name` or `name:version`: ten in a call, calls in parallel.
+
+    AWS refuses a whole batch for one parameter that may not be read or whose key cannot be used; this is not
+    documented. So a refused batch is read again name by name, and only the names that fail alone have failed.
+    A failure of the place (credentials, network) is raised, and so is the third batch without a response.
+    """
+
+    ssm: SSMClient
+    calls: Calls
+    parallelism: int
+    decrypt: bool
+    found: dict[str, Value] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    failed: dict[str, StoreError] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    unanswered: int = 0
+    gave_up: StoreError | None = None
+
+    def read(self, names: Iterable[str]) -> Answers:
+        """Return the answers for the names, as described at `base.Reader.values`. Raise StoreError."""
+        self._read_batches(dict.fromkeys(map(canonical, names)))
+        # AWS may have stored a name of one level without its slash, so a missing name is read in both forms.
+        self._read_batches(forms(name)[-1] for name in sorted(self.missing) if len(forms(name)) > 1)
+        missing = frozenset(self.missing) - self.found.keys() - self.failed.keys()
+        return Answers(found=self.found, missing=missing, failed=self.failed)
+
+    def _read_batches(self, names: Iterable[str]) -> None:
+        asked = list(batches(names, NAMES_PER_CALL))
+        workers = min(self.parallelism, len(asked))
+        if workers <= 1:
+            for batch in asked:
+                self._batch(batch)
+            return
+        with ReadPool(max_workers=workers, thread_name_prefix="values") as pool:
+            for done in [pool.submit(self._batch, batch) for batch in asked]:
+                done.result()
+
+    def _batch(self, names: tuple[str, ...]) -> None:
+        """Read some names. Raise StoreError for a failure of the place."""
+        if self.gave_up is not None:
+            raise self.gave_up  # other batches have started before the first failure was raised
+        try:
+            found, missing = self.calls.read("GetParameters", partial(self._ask, names))
+        except StoreError as failure:
+            if failure.kind in _PLACE_FAILURES:
+                self._count(failure)
+            elif failure.kind not in _NAME_FAILURES:
+                raise
+            elif len(names) > 1:
+                for name in names:
+                    self._batch((name,))
+                return
+            self._failed(names, failure)
+            return
+        with self.lock:
+            self.found.update(found)
+            self.missing |= missing
+            for name in {canonical(name) for name in names} - found.keys() - missing:
+                remedy = "run again: AWS left this parameter out of its answer"
+                self.failed[name] = self.calls.error(Trouble.LOST, "GetParameters", "NoAnswer", remedy)
+
+    def _ask(self, names: tuple[str, ...]) -> tuple[Mapping[str, Value], set[str]]:
+        answer = self.ssm.get_parameters(Names=list(names), WithDecryption=self.decrypt)
+        # A parameter is in a batch once, so the name without selector identifies the answer.
+        asked = {canonical(name).partition(":")[0]: canonical(name) for name in names}
+        # All names may be invalid. Without either list the response is not valid: KeyError.
+        invalid = answer.get("InvalidParameters", [])
+        listed = answer.get("Parameters", []) if invalid else answer["Parameters"]
+        values = [value_of(one) for one in listed]
+        found = {asked[value.name]: value for value in values if value.name in asked}
+        return found, {canonical(name) for name in invalid} - found.keys()
+
+    def _count(self, failure: StoreError) -> None:
+        """Count a batch without a response; raise at the third: then the place does not respond."""
+        with self.lock:
+            self.unanswered += 1
+            if self.unanswered >= _GIVE_UP_AFTER:
+                self.gave_up = failure
+                raise failure
+
+    def _failed(self, names: tuple[str, ...], failure: StoreError) -> None:
+        with self.lock:
+            for name in map(canonical, names):
+                if failure.kind is Trouble.MISSING:
+                    self.missing.add(name)
+                else:
+                    self.failed[name] = failure

@@ -11,11 +11,11 @@ from ssm_reconcile.change import Action
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, Access, Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.progress import Phase
 from ssm_reconcile.reconcile import carry_out
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Run
+from ssm_reconcile.system import Phase
 from tests.builders import Never, Stage, Watched, counted, outcome, replication, store_error, target
 from tests.fake_aws.traffic import Fault, FaultPlan, at_call, at_write, killed, lost, refused
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ssm_reconcile.apply import _OutcomeCounter, _phases
 from ssm_reconcile.change import Change, Delete, Row
-from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Result
+from ssm_reconcile.system import Phase, Progress
 from tests.builders import Watched, change, creates, deletes, replaces, retags
 
 

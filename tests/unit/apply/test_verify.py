@@ -9,8 +9,8 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import Other, Plan
-from ssm_reconcile.progress import Phase, Progress
 from ssm_reconcile.report import Outcome, Remaining, Result
+from ssm_reconcile.system import Phase, Progress
 from tests.builders import Stage, Watched, creates, part, unwatched, work
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag

@@ -13,8 +13,8 @@ from ssm_reconcile.cli import command_run
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place, SealedText
-from ssm_reconcile.places import Connect
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.session import Connect
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws.store import MemoryStore
 from tests.unit.cli.conftest import SECRET, Aws, Cli

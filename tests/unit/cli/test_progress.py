@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import CallRates, ProgressLines, _repeating, is_bar_wanted, show_progress
-from ssm_reconcile.progress import Phase, Progress
+from ssm_reconcile.system import Phase, Progress
 
 PLACE = "123456789012/us-east-1"
 

@@ -14,8 +14,7 @@ import pytest
 
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Interrupted
-from ssm_reconcile.progress import Phase, Progress
-from ssm_reconcile.system import ReadPool, SystemClock
+from ssm_reconcile.system import Phase, Progress, ReadPool, SystemClock
 
 SOURCE = Path(__file__).parents[3] / "src"
 

@@ -34,17 +34,19 @@ from ssm_reconcile.record import (
     parse_record,
     rewrite_digest,
 )
-from ssm_reconcile.skip_tag import OnSkip, SkipMode, SkipSync
 from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,
     Glob,
     KeyRule,
+    OnSkip,
     Orphans,
     Replication,
     Rewrite,
     RewriteIn,
     Run,
+    SkipMode,
+    SkipSync,
 )
 from tests.builders import (
     COPIED_AT,

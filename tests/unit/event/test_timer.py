@@ -6,8 +6,7 @@ import pytest
 
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.event.timer import Timer
-from ssm_reconcile.progress import Phase, Progress
-from ssm_reconcile.system import SystemClock
+from ssm_reconcile.system import Phase, Progress, SystemClock
 from tests.doubles.clock import FakeClock
 
 
