@@ -37,6 +37,8 @@ SHORTEST_ID = 12
 LONGEST_ID = 64
 CLOCK_SKEW = timedelta(minutes=5)
 """Maximum time that the clock of the machine that made the plan may be ahead."""
+MAX_AGE_DAYS = 7
+"""Default maximum age of a saved plan."""
 GUARD_FLAGS = (
     "overwrite_outside",
     "allow_replace",

@@ -83,6 +83,8 @@ class ReconcileError(Exception):
     """An error that stops the run: `message` says where and what, `remedy` what to do."""
 
     exit_code = 1
+    finding_code = "error"
+    """The code of the finding in the report of a run that this error stopped."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -92,6 +94,8 @@ class ReconcileError(Exception):
 
 class SpecError(ReconcileError):
     """The spec cannot be used; carries every error found, and the warnings after them."""
+
+    finding_code = "spec"
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         count = sum(finding.severity is Severity.ERROR for finding in findings)
@@ -125,21 +129,27 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 class PlaceError(ReconcileError):
     """A place is not what the spec says: another account, or the same place twice."""
 
+    finding_code = "wrong-place"
+
 
 class NothingPlanned(ReconcileError):
     """No plan could be made: the source, or every target, could not be listed."""
+
+    finding_code = "nothing-planned"
 
 
 class PlanRefused(ReconcileError):
     """The plan is not the one that was approved, or its approval is too old (exit 4)."""
 
     exit_code = 4
+    finding_code = "plan-refused"
 
 
 class Interrupted(ReconcileError):
     """The run was stopped by a signal (exit 130)."""
 
     exit_code = 130
+    finding_code = "interrupted"
 
 
 class Trouble(StrEnum):
@@ -186,6 +196,8 @@ class StoreError(ReconcileError):
         action: The IAM action of a denial.
         answered: False when no response arrived: the network or the endpoint failed.
     """
+
+    finding_code = "no-access"
 
     def __init__(
         self,

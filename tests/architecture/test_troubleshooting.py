@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ssm_reconcile import diff
 from ssm_reconcile.cli import EPILOG, apply
+from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns, schema
 from ssm_reconcile.model import ProblemKind
@@ -26,7 +27,7 @@ NOTES = {"error": 1, "warn": 1}
 """The same of the loader's `findings`."""
 PASSED_ON = {
     "apply/work.py": "the callers of `warn`",
-    "cli/apply.py": "`_CODES`, and `interrupted` among them",
+    "cli/apply.py": "`finding_code` of each exception, and `UNEXPECTED`",
     "diff/__init__.py": "`ProblemKind`, `_VALUE_FINDINGS` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
     "load/messages.py": "the callers of `error`, `warn` and `defer`",
@@ -84,7 +85,8 @@ def returned(path: Path) -> Iterator[str]:
 def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
-    found |= {kind.value for kind in ProblemKind} | {code for _, code in apply._CODES}
+    found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, apply._PlanChanged.finding_code}
+    found |= {kind.finding_code for kind in (ReconcileError, *ReconcileError.__subclasses__())}
     found |= set(GUARDS)
     found |= {code for code, _ in (*diff._VALUE_FINDINGS.values(), *diff._ID_FINDINGS.values())}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))

@@ -214,7 +214,8 @@ def save_metrics(path: Path, result: Plan | Report, now: datetime) -> None:
     terminal.save(path, status.metrics(every, now))
 
 
-def note_saved(path: Path, what: str, common: CommonOptions) -> None:
-    """Report the path of a file that was written."""
+def save_document(path: Path, text: str, what: str, common: CommonOptions) -> None:
+    """Write a plan or report to a file, whole or not at all, and report its path."""
+    terminal.save(path, text)
     if not common.quiet:
         terminal.log(f"Saved the {what} to {path}.")

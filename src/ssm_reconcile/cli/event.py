@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli import command_run, options
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import Finding, Severity, UsageError
 from ssm_reconcile.spec import Run
@@ -73,7 +73,7 @@ def command(
     name: str | None,
 ) -> int:
     """Reconcile the names of the event, or everything; return the exit code."""
-    from ssm_reconcile.cli.apply import ApplyRequest, ApplyRun
+    from ssm_reconcile.cli.apply import ApplyRun
     from ssm_reconcile.cli.terminal import read_text
     from ssm_reconcile.event import event_reader, events
 
@@ -87,12 +87,9 @@ def command(
             f"{event}: not an event that ssm-reconcile understands: {unclear[0] if unclear else 'empty'}",
             "give an event of Parameter Store, a batch of records, or names",
         )
-    if out is not None:
-        terminal.check_writable(out)
-    request = ApplyRequest(specs, name, run)
     is_full_run = any(isinstance(one, events.FullRun) for one in contents)
     planner = command_run.Runner.plan if is_full_run else partial(plan_messages, messages)
-    return ApplyRun(request, common, output_format, out, ask=False, planner=planner).execute()
+    return ApplyRun(specs, name, run, common, "event", output_format, out, planner=planner).execute()
 
 
 def plan_messages(messages: Sequence[Message], runner: Runner) -> Plan:

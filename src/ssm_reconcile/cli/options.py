@@ -3,7 +3,6 @@
 basic_options     -q --debug --color, for every command               -> `common: CommonOptions`
 aws_options       basic_options, -v --profile --endpoint-url ...      -> `common: CommonOptions`
 plan_options      what to plan, and which guards to lift              -> `run: spec.Run`, `name`
-approval_options  which plan may be applied                           -> `approval: Approval`
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import AdoptMode, Run
 
 Command: TypeAlias = Callable[..., Any]
-MAX_PLAN_AGE_DAYS = 7
-"""The default of `--max-plan-age`. `approve.check_age` compares; it is not imported for `--help`."""
+Decorator: TypeAlias = Callable[[Command], Command]
 DEFAULT_SPEC = "replication.yaml"
 FORMATS = ("text", "json", "markdown", "html")
 _MODE = ("verify_values", "no_decrypt", "adopt")
@@ -49,16 +47,6 @@ class CommonOptions:
         """The command line arguments that say how AWS is reached."""
         given = (("--profile", self.profile), ("--endpoint-url", self.endpoint_url))
         return tuple(word for flag, value in given if value is not None for word in (flag, value))
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """The plan that may be applied. `spec`: the spec that a saved plan was made from."""
-
-    spec: tuple[str, ...] = ()
-    expect_plan: str | None = None
-    yes: bool = False
-    max_plan_age: float = MAX_PLAN_AGE_DAYS
 
 
 def command_line(
@@ -216,29 +204,16 @@ _PLAN = (
         help="For this run: maximum percentage of the replicas of a target that may change.",
     ),
 )  # fmt: skip
-_APPROVAL = (
-    click.option(
-        "--spec", metavar="FILE", multiple=True, type=click.Path(),
-        help="With a saved plan: the spec that it was made from (repeat for more).",
-    ),
-    click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id."),
-    click.option("--yes", is_flag=True, help="Do not ask."),
-    click.option(
-        "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0),
-        default=MAX_PLAN_AGE_DAYS, show_default=True,
-        help="Refuse a saved plan that is older.",
-    ),
-)  # fmt: skip
 
 
 def basic_options(command: Command) -> Command:
     """Add the options of commands without AWS; the command gets them as `common`."""
-    return _packed(command, _BASIC, "common", functools.partial(_take, CommonOptions))
+    return _packed(command, _BASIC, "common", _common_of)
 
 
 def aws_options(command: Command) -> Command:
     """Add the options of commands that call AWS; the command gets them as `common`."""
-    return _packed(command, (*_AWS, *_BASIC), "common", functools.partial(_take, CommonOptions))
+    return _packed(command, (*_AWS, *_BASIC), "common", _common_of)
 
 
 def plan_options(command: Command) -> Command:
@@ -246,12 +221,7 @@ def plan_options(command: Command) -> Command:
     return _packed(command, _PLAN, "run", _run_of)
 
 
-def approval_options(command: Command) -> Command:
-    """Add the options that say which plan may be applied; the command gets them as `approval`."""
-    return _packed(command, _APPROVAL, "approval", functools.partial(_take, Approval))
-
-
-def format_option(*choices: str) -> Callable[[Command], Command]:
+def format_option(*choices: str) -> Decorator:
     """Return the option `--format` with these choices; the command gets `output_format`."""
     return click.option(
         "--format", "output_format", type=click.Choice(choices or FORMATS), default="text",
@@ -259,33 +229,33 @@ def format_option(*choices: str) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def out_option(what: str) -> Callable[[Command], Command]:
-    """Return the option `--out FILE`; the command gets a path or None."""
-    path = click.Path(dir_okay=False, path_type=Path)
-    return click.option("--out", metavar="FILE", type=path, help=f"Also save {what} (JSON) in this file.")
+def out_option(what: str) -> Decorator:
+    """Return the option `--out FILE`; the command gets a path or None, checked to be writable."""
+    return _output_file("--out", f"Also save {what} (JSON) in this file.")
 
 
-def metrics_option(command: Command) -> Command:
-    """Add `--metrics FILE`; the command gets a path or None, checked to be writable."""
-
+def _output_file(flag: str, text: str) -> Decorator:
     def check(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
         if path is not None:
-            check_writable(path, "--metrics")
+            check_writable(path, flag)
         return path
 
-    return click.option(
-        "--metrics", metavar="FILE", type=click.Path(dir_okay=True, path_type=Path), callback=check,
-        help="Also write the state of each target to this file, in the text format of Prometheus.",
-    )(command)  # fmt: skip
+    return click.option(flag, metavar="FILE", type=click.Path(path_type=Path), callback=check, help=text)
 
 
-def _take(kind: type[Any], given: dict[str, Any]) -> Any:
-    return kind(**{field.name: given.pop(field.name) for field in fields(kind) if field.name in given})
+metrics_option = _output_file(
+    "--metrics", "Also write the state of each target to this file, in the text format of Prometheus."
+)
+
+
+def _common_of(given: dict[str, Any]) -> CommonOptions:
+    names = [field.name for field in fields(CommonOptions) if field.name in given]
+    return CommonOptions(**{name: given.pop(name) for name in names})
 
 
 def _packed(
     command: Command,
-    options: tuple[Callable[[Command], Command], ...],
+    options: tuple[Decorator, ...],
     argument: str,
     take: Callable[[dict[str, Any]], Any],
 ) -> Command:

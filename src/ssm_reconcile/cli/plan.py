@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from ssm_reconcile.plan import Plan
     from ssm_reconcile.spec import Replication
 
-HELP = """\
-Show the changes that make each target match the spec; change nothing.
-
-SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan is
-written to stdout and contains no SecureString value. The id of a plan covers each effect of its changes:
-`apply --expect-plan` applies only the plan with that id.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -50,7 +43,7 @@ INCOMPLETE = 3
 CHANGES = 2
 
 
-@click.command("plan", help=HELP, epilog=EPILOG)
+@click.command("plan", epilog=EPILOG)
 @options.spec_argument
 @options.plan_options
 @options.exposure_option
@@ -81,18 +74,21 @@ def command(
     fail_on_drift: bool,
     common: CommonOptions,
 ) -> int:
-    """Plan, show and save; return the exit code."""
+    """Show the changes that make each target match the spec; change nothing.
+
+    SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan is
+    written to stdout and contains no SecureString value. The id of a plan covers each effect of its
+    changes: `apply --expect-plan` applies only the plan with that id.
+    """
     options.check_exposure(run)
-    if out is not None:
-        terminal.check_writable(out)
     loaded, base = command_run.load_specs(specs, name), command_run.load_base(against, name)
     with command_run.start_runner(loaded, run, common) as runner:
         plan = runner.plan(base)
         command_run.check_narrowing(plan)
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
         if out is not None:
-            terminal.save(out, render_plan("json", document, color=False))
-            command_run.note_saved(out, "plan", common)
+            text = render_plan("json", document, color=False)
+            command_run.save_document(out, text, "plan", common)
         if metrics is not None:
             command_run.save_metrics(metrics, plan, runner.clock.now())
         apply = options.command_line(specs, name, run, common).apply()

@@ -19,12 +19,6 @@ from ssm_reconcile.errors import UsageError
 if TYPE_CHECKING:
     from ssm_reconcile.documents import PlanDocument, ReportDocument
 
-HELP = """\
-Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
-
-FILE may be `-` for standard input. The output comes from the file alone: it shows the state at the time
-of the plan or of the apply, not the current state.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -41,12 +35,16 @@ WIDTH = 120
 """Columns of an output that does not go to a terminal."""
 
 
-@click.command("show", help=HELP, epilog=EPILOG)
+@click.command("show", epilog=EPILOG)
 @click.argument("file", type=click.File("rb"))
 @options.format_option()
 @options.basic_options
 def command(file: Any, output_format: str, common: CommonOptions) -> int:
-    """Read and show a file; return the exit code."""
+    """Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
+
+    FILE may be `-` for standard input. The output comes from the file alone: it shows the state at the
+    time of the plan or of the apply, not the current state.
+    """
     from ssm_reconcile.documents.decode import read_plan_or_report
 
     name = getattr(file, "name", None) or "standard input"
@@ -87,48 +85,33 @@ def render_plan(
         apply_command: The command that applies the plan, without its id. Empty: the text names none.
             None: the renderer derives it from the document.
     """
-    from ssm_reconcile.renderers.view import plan_view
+    from ssm_reconcile.renderers import html, json, markdown, text, view
 
     match output_format:
         case "json":
-            from ssm_reconcile.renderers.json import dumps
-
-            return dumps(document)
+            return json.dumps(document)
         case "markdown":
-            from ssm_reconcile.renderers.markdown import plan_summary
-
-            return plan_summary(plan_view(document))
+            return markdown.plan_summary(view.plan_view(document))
         case "html":
-            from ssm_reconcile.renderers.html import plan_html
-
-            return plan_html(plan_view(document), apply_command=apply_command or "")
+            return html.plan_html(view.plan_view(document), apply_command=apply_command or "")
         case _:
-            from ssm_reconcile.renderers.text import plan_text
-
-            return plan_text(plan_view(document), width=_width(), color=color, apply_command=apply_command)
+            shown = view.plan_view(document)
+            return text.plan_text(shown, width=_width(), color=color, apply_command=apply_command)
 
 
 def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
     """Return a report in one of the formats; `color`: whether text gets terminal colours."""
-    from ssm_reconcile.renderers.view import report_view
+    from ssm_reconcile.renderers import html, json, markdown, text, view
 
     match output_format:
         case "json":
-            from ssm_reconcile.renderers.json import dumps
-
-            return dumps(document)
+            return json.dumps(document)
         case "markdown":
-            from ssm_reconcile.renderers.markdown import report_summary
-
-            return report_summary(report_view(document))
+            return markdown.report_summary(view.report_view(document))
         case "html":
-            from ssm_reconcile.renderers.html import report_html
-
-            return report_html(report_view(document))
+            return html.report_html(view.report_view(document))
         case _:
-            from ssm_reconcile.renderers.text import report_text
-
-            return report_text(report_view(document), width=_width(), color=color)
+            return text.report_text(view.report_view(document), width=_width(), color=color)
 
 
 def _width() -> int:
