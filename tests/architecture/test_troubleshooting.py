@@ -86,7 +86,8 @@ def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
     found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, apply._PlanChanged.finding_code}
-    found |= {kind.finding_code for kind in (ReconcileError, *ReconcileError.__subclasses__())}
+    errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
+    found |= {error.finding_code for error in errors}
     found |= set(GUARDS)
     found |= {code for code, _ in (*diff._VALUE_FINDINGS.values(), *diff._ID_FINDINGS.values())}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))

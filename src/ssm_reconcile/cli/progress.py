@@ -16,16 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import Any, TextIO
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.system import Phase, Progress, ProgressListener
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
 INTERVAL = 10.0
 """Seconds between two lines."""
@@ -44,36 +39,31 @@ _OPERATIONS = {
 """The operations of each phase, the one that usually limits it first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rate:
-    """Calls per second, and when (monotonic seconds) throttling by AWS lowered it."""
-
-    calls: float
-    slowed: float | None = None
-
-
 class CallRates:
     """The rate of calls of each place and operation; stores report it, progress shows it. Thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._rates: dict[tuple[str, str], _Rate] = {}
+        self._rates: dict[tuple[str, str], float] = {}
+        self._slowed: dict[tuple[str, str], float] = {}
 
     def note(self, place: str, operation: str, rate: float, *, throttled: bool) -> None:
         """Record a rate, in calls per second; `throttled`: AWS has just throttled the operation."""
-        self._rates[place, operation] = _Rate(rate, self._monotonic() if throttled else None)
+        # In this order: `text` reads without a lock, and reads `_slowed` for each key of `_rates`.
+        self._slowed[place, operation] = self._monotonic() if throttled else -SLOWED
+        self._rates[place, operation] = rate
 
     def text(self, progress: Progress, *, short: bool = False) -> str:
         """Return the rate that limits a phase at a place; empty if unknown. `short`: only throttling."""
-        now = self._monotonic()
-        rates = [(one, self._rates.get((progress.place, one))) for one in _OPERATIONS[progress.phase]]
-        for operation, rate in rates:
-            if rate is not None and rate.slowed is not None and now - rate.slowed < SLOWED:
+        operations = _OPERATIONS[progress.phase]
+        for operation in operations:
+            key = progress.place, operation
+            if key in self._rates and self._monotonic() - self._slowed[key] < SLOWED:
                 if short:
-                    return f"slowed: {rate.calls:.2g}/s"
-                return f"AWS throttles {operation}: down to {rate.calls:.3g}/s for now"
-        operation, rate = rates[0]
-        return "" if rate is None or short else f"{operation} at {rate.calls:.3g}/s"
+                    return f"slowed: {self._rates[key]:.2g}/s"
+                return f"AWS throttles {operation}: down to {self._rates[key]:.3g}/s for now"
+        rate = self._rates.get((progress.place, operations[0]))
+        return "" if rate is None or short else f"{operations[0]} at {rate:.3g}/s"
 
 
 CALL_RATES = CallRates()
@@ -99,6 +89,11 @@ class Throughput:
         return f"{rate:,.3g}/s{left}" if rate < 1000 else f"{rate:,.0f}/s{left}"  # noqa: PLR2004 - digits
 
 
+def _count(progress: Progress) -> str:
+    """Return the number that is done, and of how many if that is known."""
+    return f"{progress.done:,}" + ("" if progress.total is None else f" of {progress.total:,}")
+
+
 def _span(seconds: float) -> str:
     """Return a duration in seconds, minutes or hours."""
     if seconds < 90:  # noqa: PLR2004 - a minute and a half
@@ -112,7 +107,7 @@ def _span(seconds: float) -> str:
 def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
     """Yield a listener that shows progress as long as the context lasts."""
     if common.quiet:
-        yield _silent
+        yield lambda _: None
     elif is_bar_wanted(common, sys.stderr, os.environ):
         with _bars(color=terminal.use_color(sys.stderr, common.color)) as listener:
             yield listener
@@ -147,10 +142,6 @@ def _repeating(beat: Callable[[], None], pause: float = INTERVAL / 10) -> Iterat
         thread.join()
 
 
-def _silent(progress: Progress) -> None:
-    """Show nothing."""
-
-
 class ProgressLines:
     """Writes a line when a place begins (with -v: each phase of it), and every ten seconds one for all.
 
@@ -161,33 +152,28 @@ class ProgressLines:
         self,
         write: Callable[[str], None],
         monotonic: Callable[[], float],
-        pace: CallRates | None = None,
+        rates: CallRates | None = None,
         *,
         every_phase: bool = False,
     ) -> None:
         self._write = write
         self._monotonic = monotonic
-        self._pace = pace or CallRates(monotonic)
+        self._rates = rates or CallRates(monotonic)
         self._speeds = Throughput(monotonic)
         self._every_phase = every_phase
         self._lock = threading.Lock()
-        self._now: dict[str, Progress] = {}
-        self._speed: dict[str, str] = {}
+        self._latest: dict[str, tuple[Progress, str]] = {}  # the last event of each place, and its speed
         self._phases: set[tuple[str, Phase]] = set()
         self._written = monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """Record an event, and write a line when one is due."""
         with self._lock:
-            first = progress.place not in self._now
             phase = (progress.place, progress.phase)
-            fresh = phase not in self._phases
-            self._phases.add(phase)
-            self._now[progress.place] = progress
-            speed = self._speeds.text(progress)
-            if first or (fresh and self._every_phase):
+            if progress.place not in self._latest or (self._every_phase and phase not in self._phases):
                 self._write(f"{progress.place}: {progress.phase.value} ...")
-            self._speed[progress.place] = speed
+            self._phases.add(phase)
+            self._latest[progress.place] = progress, self._speeds.text(progress)
             self._write_if_due()
 
     def beat(self) -> None:
@@ -196,17 +182,14 @@ class ProgressLines:
             self._write_if_due()
 
     def _write_if_due(self) -> None:
-        if self._now and self._monotonic() - self._written >= INTERVAL:
+        if self._latest and self._monotonic() - self._written >= INTERVAL:
             self._written = self._monotonic()
-            self._write("; ".join(self._line(one) for _, one in sorted(self._now.items())))
+            self._write("; ".join(self._line(*self._latest[place]) for place in sorted(self._latest)))
 
-    def _line(self, progress: Progress) -> str:
-        total = "" if progress.total is None else f" of {progress.total:,}"
-        more = [self._speed[progress.place], self._pace.text(progress)]
-        if progress.done == progress.total:
-            more = []
+    def _line(self, progress: Progress, speed: str) -> str:
+        more = () if progress.done == progress.total else (speed, self._rates.text(progress))
         details = "".join(f", {text}" for text in more if text)
-        return f"{progress.place}: {progress.phase.value}, {progress.done:,}{total}{details}"
+        return f"{progress.place}: {progress.phase.value}, {_count(progress)}{details}"
 
 
 @contextmanager
@@ -214,7 +197,7 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
     """Yield a listener with a bar for each phase of each place; the bars disappear at the end."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, ProgressColumn, TextColumn
+    from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
@@ -223,45 +206,25 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
 
     console = Console(stderr=True, no_color=not color)
     wide = console.width >= WIDE
-    columns = [
-        column("description"),
-        column("fields[count]"),
-        column("fields[speed]"),
-        column("fields[pace]"),
-    ]
+    columns = [column(field) for field in ("description", "fields[count]", "fields[speed]", "fields[rate]")]
     if wide:
         columns.insert(1, BarColumn(bar_width=20))
+    lock, speeds = threading.Lock(), Throughput(time.monotonic)
+    tasks: dict[tuple[str, Phase], TaskID] = {}
     with Bars(*columns, console=console, transient=True) as bars:
-        yield _ProgressBars(bars, escape, wide=wide)
 
-
-class _ProgressBars:
-    """Moves the bars. Thread-safe."""
-
-    def __init__(self, bars: Bars, escape: Callable[[str], str], *, wide: bool) -> None:
-        self._bars = bars
-        self._wide = wide
-        self._escape = escape
-        self._lock = threading.Lock()
-        self._speeds = Throughput(time.monotonic)
-        self._tasks: dict[tuple[str, Phase], TaskID] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Move the bar of a phase at a place."""
-        key = (progress.place, progress.phase)
-        with self._lock:
-            if key not in self._tasks:
-                words = self._escape(f"{progress.place} {progress.phase.value}")
-                self._tasks[key] = self._bars.add_task(
-                    words, total=progress.total, count="", speed="", pace=""
-                )
+        def move(progress: Progress) -> None:
+            key = (progress.place, progress.phase)
             over = progress.done == progress.total
-            total = "" if progress.total is None else f" of {progress.total:,}"
-            self._bars.update(
-                self._tasks[key],
-                completed=progress.done,
-                total=progress.total,
-                count=f"{progress.done:,}{total}",
-                speed=self._speeds.text(progress),
-                pace="" if over else CALL_RATES.text(progress, short=not self._wide),
-            )
+            with lock:
+                texts: dict[str, Any] = {
+                    "count": _count(progress),
+                    "speed": speeds.text(progress),
+                    "rate": "" if over else CALL_RATES.text(progress, short=not wide),
+                }
+                if key not in tasks:
+                    title = escape(f"{progress.place} {progress.phase.value}")
+                    tasks[key] = bars.add_task(title, **texts)
+                bars.update(tasks[key], completed=progress.done, total=progress.total, **texts)
+
+        yield move

@@ -16,14 +16,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ssm_reconcile.errors import Interrupted
 from ssm_reconcile.system import Progress, ProgressListener
 
-INTERRUPTED = 130
 GRACE = 1.2
 """Seconds that a reading command has to end after the first signal."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -44,9 +43,9 @@ class SignalStop:
         self._event = threading.Event()
         self._never = threading.Event()
         self._gentle = False
-        self._before: dict[int, Any] = {}
         self._leave = leave
-        self._watchdog = _Watchdog(self._overdue, grace)
+        self._grace = grace
+        self._undo = ExitStack()
 
     def is_set(self) -> bool:
         """Whether the run was asked to stop."""
@@ -65,18 +64,14 @@ class SignalStop:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._on_signal)
-            self._watchdog.start()
+                self._undo.callback(signal.signal, number, signal.signal(number, self._on_signal))
+            self._undo.enter_context(_watchdog(self._overdue, self._grace))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before:
-            self._watchdog.end()
-        while self._before:
-            number, before = self._before.popitem()
-            signal.signal(number, before)
+        self._undo.close()
 
     @contextmanager
     def finish_gently(self) -> Iterator[None]:
@@ -91,7 +86,7 @@ class SignalStop:
         if self._event.is_set():
             if number == signal.SIGINT or not self._gentle:
                 self._say(_CURSOR if sys.stderr is not None and sys.stderr.isatty() else "")
-                self._leave(INTERRUPTED)
+                self._leave(Interrupted.exit_code)
             return
         self._event.set()
         if not self._gentle:
@@ -102,7 +97,7 @@ class SignalStop:
         """End the process, unless it writes: then changes in flight are finished."""
         if not self._gentle:
             self._say("Interrupted.\n")
-            self._leave(INTERRUPTED)
+            self._leave(Interrupted.exit_code)
 
     @staticmethod
     def _say(text: str) -> None:
@@ -123,40 +118,31 @@ class SignalStop:
         return check
 
 
-class _Watchdog:
-    """A thread that receives signal numbers through a pipe, whatever the main thread does.
+@contextmanager
+def _watchdog(overdue: Callable[[], None], grace: float) -> Iterator[None]:
+    """Call `overdue` in a thread, `grace` seconds after a signal, whatever the main thread does.
 
-    The C handler of Python writes the number at once (`signal.set_wakeup_fd`); the Python handler has to
-    wait for the main thread.
+    The C handler of Python writes the number of a signal into a pipe at once (`signal.set_wakeup_fd`); the
+    Python handler has to wait for the main thread.
     """
+    over = threading.Event()
+    reading, writing = os.pipe()
 
-    def __init__(self, overdue: Callable[[], None], grace: float) -> None:
-        self._overdue = overdue
-        self._grace = grace
-        self._over = threading.Event()
-        self._pipe: int | None = None
-        self._before = -1
-
-    def start(self) -> None:
-        """Start the thread; in the main thread only."""
-        reading, self._pipe = os.pipe()
-        if hasattr(os, "set_blocking"):  # Windows: from Python 3.12 on, and not required
-            os.set_blocking(self._pipe, False)
-        self._before = signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=(reading,), name="signals", daemon=True).start()
-
-    def end(self) -> None:
-        """Stop the thread with the next signal, and restore the former pipe."""
-        self._over.set()
-        signal.set_wakeup_fd(self._before, warn_on_full_buffer=False)
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
-
-    def _watch(self, reading: int) -> None:
+    def watch() -> None:
         try:
             while found := os.read(reading, 1):
-                if found[0] in _SIGNALS and not self._over.wait(self._grace):
-                    self._overdue()
+                if found[0] in _SIGNALS and not over.wait(grace):
+                    overdue()
         finally:
             os.close(reading)
+
+    if hasattr(os, "set_blocking"):  # Windows: from Python 3.12 on, and not required
+        os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=watch, name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+        os.close(writing)  # ends the thread
