@@ -93,8 +93,8 @@ def test_a_name_that_no_rule_selects_or_that_does_not_exist_is_explained() -> No
     stage.world.put(stage.here, "/q/a", "v")
     stage.world.put(stage.here, "/p/list", "a,b", "StringList")
     stage.world.put(stage.here, "/p/a", "v")
-    assert explained(stage, "/q/a").answer == "no include rule selects it"
-    assert "does not list that type" in explained(stage, "/p/list").answer
+    assert explained(stage, "/q/a").answer == "selected by no include rule"
+    assert "which does not list StringList" in explained(stage, "/p/list").answer
     assert "/p/nowhere does not exist" in explained(stage, "/p/nowhere").answer
 
 
@@ -135,7 +135,7 @@ def test_the_last_writer_and_the_versions_are_facts() -> None:
     assert "user/eve" in facts(found)["live"]
     assert "replica now 2, so it was written after the last apply" in facts(found)["versions"]
     assert found.plan == ("update, withheld by a guard",)
-    assert "--overwrite-outside" in found.guards[0]
+    assert "--overwrite-outside" in found.withheld_by[0]
 
 
 @pytest.mark.parametrize("end", ["here", "there"])
@@ -195,11 +195,11 @@ def test_the_source_of_a_replica_that_is_not_placed_any_more_is_a_fact() -> None
     stage.replicate("/p/b")
     stage.spec = replace(stage.spec, exclude=(Glob("/p/b"),))
     found = facts(explained(stage, "/p/b"))
-    assert found["source"] == "/p/b, still there"
-    assert found["excluded by"] == "exclude /p/b"
+    assert found["source"] == "/p/b, it exists"
+    assert found["excluded by"] == "/p/b"
     stage.world.delete(stage.here, "/p/a")
     found = facts(explained(stage))
-    assert found["source"] == "/p/a, not in 123456789012/us-east-1"
+    assert found["source"] == "/p/a, it does not exist in 123456789012/us-east-1"
     assert found["selected by"] == "include /p/**"
 
 
@@ -294,7 +294,7 @@ def test_a_frozen_target_withholds_and_the_remedy_is_to_thaw_it() -> None:
     stage.world.put(stage.here, "/p/a", "v")
     found = explained(stage)
     assert found.plan == ("create, withheld by a guard",)
-    assert found.guards == ("frozen-target: the target is frozen",)
+    assert found.withheld_by == ("frozen-target: the target is frozen",)
     assert found.remedies[0].startswith("set `frozen: false` at target ")
 
 
@@ -320,7 +320,7 @@ class TestTheCommand:
         assert "withheld by empty-source" in said.stdout
         quick = cli("explain", "/app/url", "--target", "us-east-2", "--quick")
         assert "withheld by empty-source" not in quick.stdout
-        assert "were not asked (--quick)" in quick.stderr
+        assert "were not applied (--quick)" in quick.stderr
 
     def test_no_secret_is_shown_and_without_decryption_none_is_read(self, aws: Aws, cli: Cli) -> None:
         aws.put("/app/key", SECRET, region="us-east-2", kind="SecureString")

@@ -1,4 +1,4 @@
-"""`ssm-reconcile explain`: one name -> why it is, or is not, what it should be, in each target."""
+"""`ssm-reconcile explain`: one name -> the cause of its state in each target, and remedies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import CommonOptions
-from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity
 from ssm_reconcile.session import Session
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
     from ssm_reconcile.spec import Replication
 
 HELP = """\
-Say of one parameter why it is, or is not, what it should be in each target, and what to do.
+Explain the state of one parameter in each target, and say what to do.
 
-The rule and line that select or exclude it, its key and rewrite, owner and record, versions on both
-sides, its row in the table of cases (with -v also why no earlier one fits), what a plan would do, and
-what to change to get something else. NAME is a name at the source or in a target. Only that name is read.
-Where a plan would change something, the plan of its replication is made as well, since guards count all
-of it; --quick leaves that out. Values are shown as a plan shows them: never of a SecureString.
+Prints the rule that selects or excludes it, its key and rewrite, owner and record, the versions on both
+sides, its row in the table of cases (with -v also why no earlier row fits), the action of a plan, and what
+to change for another result. NAME is a name at the source or in a target. Only that name is read. If a
+plan would change it, the whole replication is planned as well, because guards count all changes; --quick
+leaves that out. Values are shown as a plan shows them: never of a SecureString.
 """
 EPILOG = """\
 \b
@@ -56,7 +55,7 @@ _NO_LIMIT = 10**9
 @options.name_option
 @options.target_option
 @options.no_decrypt_option
-@click.option("--quick", is_flag=True, help="Read that name only: guards that count are not reported.")
+@click.option("--quick", is_flag=True, help="Read that name only; guards that count changes are not applied.")
 @options.format_option("text", "json")
 @options.aws_options
 def command(
@@ -106,27 +105,25 @@ def _explained(
     uncounted = replace(
         runner.run, allow_empty_source=True, max_deletes=_NO_LIMIT, max_change_percent=_NO_LIMIT
     )
-    with show_progress(runner.common) as progress:
-        session = Session(places, uncounted, runner.clock, runner.stop.interrupting(progress))
+    whole, not_counted = None, "--quick"
+    with runner.reading() as progress:
+        session = Session(places, uncounted, runner.clock, progress)
         part, views = plan_one_name(spec, session, name)
-        if not part.changes:
-            return list(explain(name, spec, part, views, line))
-        why = "--quick"
-        if not quick:
+        if part.changes and not quick:
             targets = tuple(sorted({change.target for change in part.changes}))
             session = replace(session, run=replace(runner.run, targets=targets))
             try:
                 (whole,) = reconcile.make_plan([spec], session).replications
+                part = _with_guards(part, whole)
             except Interrupted:
                 raise
             except ReconcileError as failure:
-                why = failure.message
-            else:
-                return list(explain(name, spec, _with_guards(part, whole), views, line, whole))
-    message = f"guards that count a whole plan were not asked ({why}): `{line.plan()}` tells"
-    terminal.log(f"Note: {message}.")
-    part = replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))
-    return list(explain(name, spec, part, views, line))
+                not_counted = failure.message
+    if part.changes and whole is None:
+        message = f"guards that count all changes were not applied ({not_counted}); see `{line.plan()}`"
+        terminal.log(f"Note: {message}.")
+        part = replace(part, findings=(*part.findings, Finding(Severity.NOTICE, "not-counted", message)))
+    return list(explain(name, spec, part, views, line, whole))
 
 
 def _with_guards(part: ReplicationPlan, whole: ReplicationPlan) -> ReplicationPlan:

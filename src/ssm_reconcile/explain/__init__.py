@@ -10,15 +10,16 @@ remedies.py  what to do: by row, by guard, by selection rule
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.diff.case import Case, TargetContext, cases
+from ssm_reconcile.diff.case import Case, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, remedies
+from ssm_reconcile.explain.facts import Fact, RuledOut
 from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.renderers.escaping import visible
@@ -31,16 +32,14 @@ LONGEST_LINE = 4000
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One address of one target.
+    """One address of one target, with the keys of `--format json`.
 
     Attributes:
         row: None where no row applies: the place could not be listed, or no rule selects the name.
         answer: The row in words, or why no row applies.
-        facts: Pairs of a label and a sentence.
-        ruled_out: Pairs of an earlier row of the table and the reason why it does not fit.
-        wants: The action that a plan would take if no guard withheld it.
+        ruled_out: The earlier rows of the table, with the reason why they do not fit.
         plan: The action that a plan takes.
-        guards: The guards that withhold the action, each with its reason.
+        withheld_by: The guards that withhold the action, each with its reason.
         remedies: What to do, one sentence each.
     """
 
@@ -48,13 +47,12 @@ class Explanation:
     target: str
     place: str
     name: str
-    row: Row | None
-    answer: str
-    facts: tuple[tuple[str, str], ...] = ()
-    ruled_out: tuple[tuple[str, str], ...] = ()
-    wants: str = ""
-    plan: tuple[str, ...] = ()
-    guards: tuple[str, ...] = ()
+    row: Row | None = None
+    answer: str = ""
+    facts: tuple[Fact, ...] = ()
+    ruled_out: tuple[RuledOut, ...] = ()
+    plan: tuple[str, ...] = ("nothing",)
+    withheld_by: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
 
 
@@ -78,16 +76,19 @@ def explain(
             Default: `part`.
     """
     for target in part.targets:
+        begin = Explanation(part.name, target.name, target.place, name)
         if not (target.complete and target.name in views):
-            yield _unlisted(name, part, target.name, target.place, command)
+            yield _unlisted(begin, part, command)
             continue
         context, desired = views[target.name].context, views[target.name].desired
         known = {case.address: case for case in cases(context, desired)}
         for address in _addresses(name, desired):
             if address in known:
-                yield _explained(known[address], part, target.place, command, whole or part)
-            else:
-                yield _unselected(address, spec, part, context)
+                yield _explained(begin, known[address], part, whole or part, command)
+                continue
+            answer, advice = remedies.explain_unselected(address, spec, context)
+            found = tuple(facts.facts_of_unselected(address, spec, context))
+            yield replace(begin, name=address, answer=answer, facts=found, remedies=tuple(advice))
 
 
 def _addresses(name: str, desired: Mapping[str, DesiredParameter]) -> list[str]:
@@ -97,77 +98,41 @@ def _addresses(name: str, desired: Mapping[str, DesiredParameter]) -> list[str]:
     return sorted({*placed, *([given] if given in desired or not placed else [])})
 
 
-def _unlisted(name: str, part: ReplicationPlan, target: str, place: str, command: CommandLine) -> Explanation:
+def _unlisted(begin: Explanation, part: ReplicationPlan, command: CommandLine) -> Explanation:
     """Return the explanation for a place that could not be listed: only the cause is known."""
-    causes = [
-        finding.message
+    causes = (
+        Fact("cause", finding.message)
         for finding in part.findings
-        if finding.code == "incomplete-place" and finding.is_about(target)
-    ]
-    return Explanation(
-        replication=part.name,
-        target=target,
-        place=place,
-        name=name,
-        row=None,
+        if finding.code == "incomplete-place" and finding.is_about(begin.target)
+    )
+    return replace(
+        begin,
         answer="not known: a place could not be listed",
-        facts=tuple(("cause", cause) for cause in causes),
+        facts=tuple(causes),
         plan=("nothing: no change is planned for a place that was not listed completely",),
         remedies=(f"fix the cause, then run `{command.doctor()}` and this command again",),
     )
 
 
-def _unselected(
-    address: str, spec: Replication, part: ReplicationPlan, context: TargetContext
-) -> Explanation:
-    """Return the explanation for an address where nothing is placed and no replica of ours exists."""
-    answer, advice = remedies.explain_unselected(address, spec, context)
-    return Explanation(
-        replication=part.name,
-        target=context.target.name,
-        place=str(context.live.place),
-        name=address,
-        row=None,
-        answer=answer,
-        facts=tuple(facts.facts_of_unselected(address, spec, context)),
-        plan=("nothing",),
-        remedies=tuple(advice),
-    )
-
-
 def _explained(
-    case: Case, part: ReplicationPlan, place: str, command: CommandLine, whole: ReplicationPlan
+    begin: Explanation, case: Case, part: ReplicationPlan, whole: ReplicationPlan, command: CommandLine
 ) -> Explanation:
     row = row_of(case)
-    outcome = _outcome(case, part)
+    every: tuple[Change | Other, ...] = (*part.changes, *part.others)
+    here = (case.context.target.name, case.address)
+    outcome = next((one for one in every if (one.target, canonical(one.name)) == here), None)
     withheld = outcome.withheld if isinstance(outcome, Change) else ()
     wants = facts.planned_action(outcome)
-    return Explanation(
-        replication=part.name,
-        target=case.context.target.name,
-        place=place,
+    return replace(
+        begin,
         name=case.name,
         row=row,
         answer=facts.row_in_words(case, row, outcome),
         facts=tuple(facts.facts_of_case(case, outcome)),
         ruled_out=tuple(facts.rows_ruled_out(case, row)),
-        wants=wants,
         plan=(f"{wants}, withheld by a guard" if withheld else wants,),
-        guards=tuple(f"{hold.guard}: {hold.why}" for hold in withheld),
+        withheld_by=tuple(f"{hold.guard}: {hold.why}" for hold in withheld),
         remedies=tuple(_remedies(case, row, outcome, whole, command)),
-    )
-
-
-def _outcome(case: Case, part: ReplicationPlan) -> Change | Other | None:
-    """Return the plan's outcome for an address; None when it is in sync."""
-    both: tuple[Change | Other, ...] = (*part.changes, *part.others)
-    return next(
-        (
-            one
-            for one in both
-            if one.target == case.context.target.name and canonical(one.name) == case.address
-        ),
-        None,
     )
 
 
@@ -219,8 +184,8 @@ def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
     lines += [f"  {row}{one.answer}", ""]
     width = max((len(label) for label, _ in one.facts), default=0)
     lines += [f"  {label:<{width}}  {text}" for label, text in one.facts]
-    lines += [f"  a plan would do: {one.wants or ', '.join(one.plan)}"]
-    lines += [f"  withheld by {guard}" for guard in one.guards]
+    lines += [f"  a plan would do: {', '.join(one.plan)}"]
+    lines += [f"  withheld by {guard}" for guard in one.withheld_by]
     if one.ruled_out and verbose:
         lines += ["  rows that do not fit:", *(f"    {row:<9}  {why}" for row, why in one.ruled_out)]
     if one.remedies:
@@ -230,22 +195,12 @@ def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
 
 def explanation_document(explanations: Sequence[Explanation]) -> dict[str, Any]:
     """Return the document that `--format json` prints; `format_version` follows the rule of the plan."""
-    return {
-        "format_version": "1.0",
-        "explanations": [
-            {
-                "replication": one.replication,
-                "target": one.target,
-                "place": one.place,
-                "name": one.name,
-                "row": None if one.row is None else one.row.value,
-                "answer": one.answer,
-                "facts": [{"label": label, "text": text} for label, text in one.facts],
-                "ruled_out": [{"row": row, "why": why} for row, why in one.ruled_out],
-                "plan": list(one.plan),
-                "withheld_by": list(one.guards),
-                "remedies": list(one.remedies),
-            }
-            for one in explanations
-        ],
-    }
+    found = [
+        {
+            **asdict(one),
+            "facts": [fact._asdict() for fact in one.facts],
+            "ruled_out": [ruled_out._asdict() for ruled_out in one.ruled_out],
+        }
+        for one in explanations
+    ]
+    return {"format_version": "1.0", "explanations": found}

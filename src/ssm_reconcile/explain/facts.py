@@ -5,9 +5,9 @@ Names in specs and tags come from outside: they are escaped where the explanatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple
 
 from ssm_reconcile.change import Change, Difference, Release, Row, Update
 from ssm_reconcile.diff.case import Case, TargetContext
@@ -15,83 +15,101 @@ from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.diff.table import TABLE
 from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, canonical
 from ssm_reconcile.plan import Other
-from ssm_reconcile.record import OWNER, PREFIX, Record, Standing, key_digest, record_of, standing
+from ssm_reconcile.record import OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
 
-Fact: TypeAlias = tuple[str, str]
-"""A label and a sentence."""
+
+class Fact(NamedTuple):
+    """A label and a sentence."""
+
+    label: str
+    text: str
+
+
+class RuledOut(NamedTuple):
+    """A row of the table of cases, and the reason why it does not fit."""
+
+    row: str
+    why: str
 
 
 def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     """Yield the facts of an address that holds our replica, or where the spec places a replica."""
     context, wanted = case.context, case.desired
     if wanted is not None:
-        yield from _of_source(case, wanted)
+        yield from _of_source(context, wanted)
     elif case.made_from is not None:
         there = context.source.parameters.get(canonical(case.made_from))
-        yield "source", f"{case.made_from}, " + ("still there" if there else f"not in {context.source.place}")
-        yield from _selection(case.made_from, case.live.type if case.live else "", context.replication)
-    yield "live", _parameter(case.live, str(context.live.place))
+        found = "it exists" if there else f"it does not exist in {context.source.place}"
+        yield Fact("source", f"{case.made_from}, {found}")
+        yield selection(case.made_from, case.live.type if case.live else "", context.replication)[0]
+    yield Fact("live", _parameter(case.live, str(context.live.place)))
     if case.live is not None:
-        yield "live tags", _tags(case.tags)
+        yield Fact("live tags", _tags(case.tags))
         yield from _ownership(case)
     if isinstance(outcome, Change):
-        for difference in outcome.differences:
-            yield "differs", _difference(difference)
+        yield from (Fact("differs", _difference(one)) for one in outcome.differences)
         tags = outcome.tags
         if case.live is not None and (tags.added or tags.removed):
-            yield "differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}"
+            yield Fact("differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}")
 
 
 def facts_of_unselected(address: str, spec: Replication, context: TargetContext) -> Iterator[Fact]:
     """Yield the facts of a name that no rule selects, at the source if it exists there, and in the target."""
     source = context.source.parameters.get(address)
     if source is not None:
-        yield "source", _parameter(source, str(context.source.place))
-        yield from _selection(source.name, source.type, spec)
-        yield "source tags", _tags(context.source.tags_of(address))
+        yield Fact("source", _parameter(source, str(context.source.place)))
+        yield selection(source.name, source.type, spec)[0]
+        yield Fact("source tags", _tags(context.source.tags_of(address)))
     live = context.live.parameters.get(address)
-    yield "live", _parameter(live, str(context.live.place))
+    yield Fact("live", _parameter(live, str(context.live.place)))
     if live is not None:
         tags = context.live.tags_of(address)
         found = standing(tags, context.live.arn(address), spec.claim(context.source.place), placed=False)
         of_id = f" ({found.value})" if found in (Standing.OTHER_ID, Standing.NO_ID) else ""
-        yield "owner", tags.get(OWNER, "none") + of_id
+        yield Fact("owner", tags.get(OWNER, "none") + of_id)
 
 
-def _of_source(case: Case, wanted: DesiredParameter) -> Iterator[Fact]:
-    context, source = case.context, wanted.source
-    yield "source", f"{source.name}, {_parameter(source, str(context.source.place))}"
-    yield "selected by", f"include {wanted.rule}"
-    yield "source tags", _tags(context.source.tags_of(canonical(source.name)))
+def selection(name: str, kind: str, spec: Replication) -> tuple[Fact, str]:
+    """Return the rule that selects or excludes a source parameter, and what to change to select it.
+
+    Args:
+        name: The name at the source.
+        kind: The type of the parameter.
+        spec: The replication.
+    """
+    excluding, including = spec.excluded_by(name), spec.included_by(name)
+    if excluding is not None:
+        remedy = "remove that rule from `parameters.exclude`, or narrow it"
+        return Fact("excluded by", str(excluding)), remedy
+    if including is None:
+        where = f" ({spec.where})" if spec.where else ""
+        return Fact("selected by", f"no include rule{where}"), f"add it to `parameters.include`{where}"
+    if kind not in spec.types:
+        why = f"`parameters.types`, which does not list {kind}"
+        return Fact("excluded by", why), f"add {kind} to `parameters.types`"
+    return Fact("selected by", f"include {including}"), ""
+
+
+def _of_source(context: TargetContext, wanted: DesiredParameter) -> Iterator[Fact]:
+    source, spec, target = wanted.source, context.replication, context.target.name
+    yield Fact("source", f"{source.name}, {_parameter(source, str(context.source.place))}")
+    yield Fact("selected by", f"include {wanted.rule}")
+    yield Fact("source tags", _tags(context.source.tags_of(canonical(source.name))))
     if canonical(wanted.name) != canonical(source.name):
-        rule = context.replication.rewrite_for(source.name, RewriteIn.NAME)
-        yield "lands at", f"{wanted.name}, by the rewrite of {rule.match if rule else 'its name'}"
+        rule = spec.rewrite_for(source.name, RewriteIn.NAME)
+        yield Fact("lands at", f"{wanted.name}, by the rewrite of {rule.match if rule else 'its name'}")
     for change in wanted.substitutions:
-        rule = context.replication.rewrite_for(source.name, RewriteIn.VALUE)
-        place = f" ({rule.match})" if rule else ""
-        yield "rewrite", f"{change.old!r} becomes {change.new!r} in its value{place}"
+        rule = spec.rewrite_for(source.name, RewriteIn.VALUE)
+        match = f" ({rule.match})" if rule else ""
+        yield Fact("rewrite", f"{change.old!r} becomes {change.new!r} in its value{match}")
     if source.is_secret:
         before = f"{source.key_id or MANAGED_KEY} at the source"
-        if wanted.key_id is None:
-            yield "key", f"{before}; none is mapped for {context.target.name}"
-        else:
-            known = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
-            yield "key", f"{before}, {wanted.key_id}{known} in {context.target.name}"
-
-
-def _selection(name: str, kind: str, spec: Replication) -> Iterator[Fact]:
-    """Yield the rule that selects or excludes a source parameter, with its line."""
-    excluding = spec.excluded_by(name)
-    including = spec.included_by(name)
-    if excluding is not None:
-        yield "excluded by", f"exclude {excluding}"
-    elif including is None:
-        yield "selected by", f"no include rule ({spec.where})" if spec.where else "no include rule"
-    elif kind not in spec.types:
-        yield "excluded by", f"parameters.types, which has no {kind}"
-    else:
-        yield "selected by", f"include {including}"
+        known = "" if wanted.key_identity in (None, wanted.key_id) else f" ({wanted.key_identity})"
+        mapped = (
+            f", {wanted.key_id}{known} in {target}" if wanted.key_id else f"; none is mapped for {target}"
+        )
+        yield Fact("key", f"{before}{mapped}")
 
 
 def _parameter(one: Parameter | None, place: str) -> str:
@@ -103,39 +121,32 @@ def _parameter(one: Parameter | None, place: str) -> str:
 
 def _ownership(case: Case) -> Iterator[Fact]:
     """Yield the owner tag and the decoded record; of a record of another parameter, only that it is one."""
-    owner = case.tags.get(OWNER)
+    owner, record = case.tags.get(OWNER), record_of(case.tags)
     if owner is None:
-        yield "owner", "none: it has no ssm-reconcile:owner tag"
+        yield Fact("owner", "none: it has no ssm-reconcile:owner tag")
         return
-    yield "owner", f"{owner} ({case.standing.value})"
-    record = record_of(case.tags)
+    yield Fact("owner", f"{owner} ({case.standing.value})")
     if record is None:
-        yield "record", "none, or not readable"
-    elif not record.is_for(case.context.live.arn(case.address)):
-        yield "record", "written for another parameter"
-    else:
-        source = f"made from source version {record.source_version} of {_time(record.source_modified)}"
-        replica = f"written as version {record.version} at {_time(record.written)}"
-        yield "record", f"{record.origin.value}; {source}; {replica}"
-        yield from _versions(case, record)
-
-
-def _versions(case: Case, record: Record) -> Iterator[Fact]:
+        yield Fact("record", "none, or not readable")
+        return
+    if not record.is_for(case.context.live.arn(case.address)):
+        yield Fact("record", "written for another parameter")
+        return
+    made = f"made from source version {record.source_version} of {_time(record.source_modified)}"
+    written = f"written as version {record.version} at {_time(record.written)}"
+    yield Fact("record", f"{record.origin.value}; {made}; {written}")
     wanted, live = case.desired, case.live
     if wanted is None or live is None:
         return
-    source = "as recorded" if record.is_made_from(wanted.source) else f"now {wanted.source.version}"
-    replica = (
-        "as recorded"
-        if record.is_at_recorded_version(live)
-        else f"now {live.version}, so it was written after the last apply"
-    )
-    yield "versions", f"source {source}; replica {replica}"
+    source, replica = "as recorded", "as recorded"
+    if not record.is_made_from(wanted.source):
+        source = f"now {wanted.source.version}"
+    if not record.is_at_recorded_version(live):
+        replica = f"now {live.version}, so it was written after the last apply"
+    yield Fact("versions", f"source {source}; replica {replica}")
     if wanted.source.is_secret and record.key not in ("none", key_digest(wanted.key_identity)):
-        yield (
-            "key",
-            "another one than at the last apply: the mapping changed, or its alias points to another key",
-        )
+        why = "the mapping changed, or its alias points to another key"
+        yield Fact("key", f"not the key of the last apply: {why}")
 
 
 def _difference(one: Difference) -> str:
@@ -178,15 +189,14 @@ _ROW_IN_WORDS = {
 
 def row_in_words(case: Case, row: Row, outcome: Change | Other | None) -> str:
     """Return the row as a sentence, with the reasons that the plan gives."""
+    words = _ROW_IN_WORDS[row]
     if row is Row.IN_SYNC:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
-        return f"{_ROW_IN_WORDS[row]} ({how})"
+        return f"{words} ({how})"
     reasons = "; ".join(outcome.reasons) if outcome else ""
-    if row in (Row.INVALID, Row.UPDATE, Row.CREATE):
-        return f"{_ROW_IN_WORDS[row]}: {reasons}" if reasons else _ROW_IN_WORDS[row]
-    return (
-        reasons or _ROW_IN_WORDS[row]
-    )  # in the other rows the reasons repeat the sentence, with more detail
+    if reasons and row in (Row.INVALID, Row.UPDATE, Row.CREATE):
+        return f"{words}: {reasons}"
+    return reasons or words  # in the other rows the reasons repeat the sentence, with more detail
 
 
 def planned_action(outcome: Change | Other | None) -> str:
@@ -202,13 +212,12 @@ def planned_action(outcome: Change | Other | None) -> str:
             return outcome.action.value
 
 
-def rows_ruled_out(case: Case, row: Row) -> Iterator[tuple[str, str]]:
+def rows_ruled_out(case: Case, row: Row) -> Iterator[RuledOut]:
     """Yield each row of the table before the one that fits, with the reason why it does not fit."""
     for earlier, _ in TABLE:
         if earlier is row:
             return
-        why = _WHY_NOT[earlier]
-        yield earlier.value, why if isinstance(why, str) else why(case)
+        yield RuledOut(earlier.value, _why_not(earlier, case))
 
 
 _STANDINGS = {
@@ -224,73 +233,43 @@ _STANDINGS = {
 _NOT_PLACED = "the spec places no parameter here"
 
 
-def _standing(case: Case) -> str:
-    if case.live is None:
-        return "no parameter exists here"
-    return _NOT_PLACED if case.desired is None else _STANDINGS[case.standing]
-
-
-def _opted_out(case: Case) -> str:
-    tag = case.context.replication.skip_sync.tag
-    return "no parameter exists here" if case.live is None else f"it has no {tag} tag that applies here"
-
-
-def _source_tag(case: Case) -> str:
-    tag = case.context.replication.skip_sync.tag
-    return _NOT_PLACED if case.desired is None else f"its source has no {tag} tag that applies here"
-
-
-def _skipped(case: Case) -> str:
-    return (
-        "it is a replica of this spec"
-        if case.desired is not None and case.desired.skip
-        else _source_tag(case)
-    )
-
-
-def _placed(case: Case) -> str:
-    if case.desired is not None:
-        return "its source exists and is placed here"
-    if case.has_doubtful_tag:
-        return "its own tags may exclude it"
-    return (
-        "the rules of the spec would not place its source here"
-        if case.source_gone
-        else "its source still exists"
-    )
-
-
-def _differs(case: Case) -> str:
-    if case.live is None:
-        return "no parameter exists here"
-    if case.ours:
-        return "it is a replica of this spec"
-    found = [one.attribute for one in case.differences] + (["tags"] if case.tag_diff else [])
-    return f"it differs in {', '.join(found)}" if found else "its value could not be compared"
-
-
-def _same(case: Case) -> str:
-    unknown = case.value_match is ValueMatch.UNKNOWN
-    return "nothing of that kind is known to differ" if unknown else "nothing of that kind differs"
-
-
-_WHY_NOT: dict[Row, str | Callable[[Case], str]] = {
-    Row.FOREIGN: _standing,
-    Row.DETACHED: _standing,
-    Row.COPIED: _standing,
-    Row.OPTED_OUT: _opted_out,
-    Row.CHAINED: lambda case: _NOT_PLACED if case.desired is None else "its source is not a replica",
-    Row.SKIPPED: _skipped,
-    Row.KEPT_OUT: _source_tag,
-    Row.DELETE: _placed,
-    Row.ORPHAN: lambda case: (
-        "its own tags may exclude it" if case.desired is None else "its source is placed here"
-    ),
-    Row.INVALID: "the target accepts it",
-    Row.CREATE: "it exists",
-    Row.ADOPT: _differs,
-    Row.CONFLICT: "it is a replica of this spec",
-    Row.REPLACE: _same,
-    Row.UPDATE: _same,
-    Row.RETAG: _same,
-}
+def _why_not(row: Row, case: Case) -> str:
+    """Return the reason why a row does not fit a case that no earlier row fits either."""
+    desired, tag = case.desired, case.context.replication.skip_sync.tag
+    match row:
+        case Row.FOREIGN | Row.DETACHED | Row.COPIED | Row.OPTED_OUT if case.live is None:
+            return "no parameter exists here"
+        case Row.OPTED_OUT:
+            return f"it has no {tag} tag that applies here"
+        case Row.FOREIGN | Row.DETACHED | Row.COPIED | Row.CHAINED | Row.SKIPPED | Row.KEPT_OUT if (
+            not desired
+        ):
+            return _NOT_PLACED
+        case Row.FOREIGN | Row.DETACHED | Row.COPIED:
+            return _STANDINGS[case.standing]
+        case Row.CHAINED:
+            return "its source is not a replica"
+        case Row.SKIPPED if desired and desired.skip:
+            return _STANDINGS[Standing.OURS]
+        case Row.SKIPPED | Row.KEPT_OUT:
+            return f"its source has no {tag} tag that applies here"
+        case Row.DELETE | Row.ORPHAN if desired:
+            return "its source exists and is placed here"
+        case Row.DELETE | Row.ORPHAN if case.has_doubtful_tag:
+            return "its own tags may exclude it"
+        case Row.DELETE if case.source_gone:
+            return "the rules of the spec would not place its source here"
+        case Row.DELETE:
+            return "its source still exists"
+        case Row.INVALID:
+            return "the target accepts it"
+        case Row.CREATE:
+            return "it exists"
+        case Row.ADOPT | Row.CONFLICT if case.ours:
+            return _STANDINGS[Standing.OURS]
+        case Row.ADOPT:
+            found = [one.attribute for one in case.differences] + (["tags"] if case.tag_diff else [])
+            return f"it differs in {', '.join(found)}" if found else "its value could not be compared"
+        case _:
+            unknown = case.value_match is ValueMatch.UNKNOWN
+            return "nothing of that kind is known to differ" if unknown else "nothing of that kind differs"

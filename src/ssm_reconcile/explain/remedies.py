@@ -6,18 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from ssm_reconcile.change import Change, Fate, Hold, Row, Update
+from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.diff.case import Case, TargetContext
+from ssm_reconcile.explain.facts import selection
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import Problem, ProblemKind, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.record import OWNER, PREFIX, Standing, detached_from, standing
-from ssm_reconcile.spec import OnSkip, Replication, Run, Target
+from ssm_reconcile.spec import OnSkip, Replication, Run
 
 _TAGS = " ".join(PREFIX + word for word in ("owner", "record", "source"))
 _BY_ROW: Mapping[Row, tuple[str, ...]] = {
@@ -168,62 +169,41 @@ _UNPLACED = {
     Standing.OTHER_ID: (
         (
             "the replica there has another id: it belongs to another spec with the same name, or to this"
-            " spec before its `id` was changed or removed; it is left alone"
+            " spec before its `id` was changed or removed; no run changes it"
         ),
         "if the other id is an earlier one of this spec: list it in `previous_ids`",
     ),
     Standing.NO_ID: (
-        "the replica there has no id and may belong to another spec with the same name; it is left alone",
+        "the replica there has no id and may belong to another spec with the same name; no run changes it",
         "if it is of this spec: delete it yourself, or select it again, and the next apply records the id",
     ),
 }
 
 
 def explain_unselected(address: str, spec: Replication, context: TargetContext) -> tuple[str, list[str]]:
-    """Return why no row applies to a name of a target, and what would change that."""
-    answer, advice = _why_unselected(address, spec, context)
+    """Return why no row applies to a name of a target, and what would change that.
+
+    Args:
+        address: The canonical name.
+        spec: The replication.
+        context: The target.
+    """
+    source, live = context.source.parameters.get(address), context.live
     claim = spec.claim(context.source.place)
-    found = standing(context.live.tags_of(address), context.live.arn(address), claim, placed=False)
-    if address not in context.live.parameters or found not in _UNPLACED:
+    found = standing(live.tags_of(address), live.arn(address), claim, placed=False)
+    replica = _UNPLACED.get(found) if address in live.parameters else None
+    if source is not None:
+        rule, remedy = selection(source.name, source.type, spec)
+        answer, advice = " ".join(rule), [remedy]
+    elif replica is not None:
+        answer, advice = "the spec places no parameter here", []
+    else:
+        answer = f"{address} does not exist in {context.source.place}, and no replica of it exists here"
+        advice = ["check the spelling: names are case-sensitive", "check that the spec's source is correct"]
+    if replica is None:
         return answer, advice
-    kept, remedy = _UNPLACED[found]
-    if address not in context.source.parameters:
-        return f"the spec places no parameter here: {kept}", [remedy]
+    kept, remedy = replica
     return f"{answer}; {kept}", [remedy, *advice]
-
-
-def _why_unselected(address: str, spec: Replication, context: TargetContext) -> tuple[str, list[str]]:
-    source = context.source.parameters.get(address)
-    if source is None:
-        return (
-            f"{address} does not exist in {context.source.place}, and no replica of that name exists here",
-            ["check the spelling: names are case-sensitive", "check that the spec's source is the right one"],
-        )
-    excluding = spec.excluded_by(address)
-    if excluding is not None:
-        return f"excluded by {excluding}", ["remove that rule from `parameters.exclude`, or narrow it"]
-    if spec.included_by(address) is None:
-        where = f" ({spec.where})" if spec.where else ""
-        return "no include rule selects it", [f"add it to `parameters.include`{where}"]
-    return (
-        f"it is a {source.type}, and `parameters.types` does not list that type",
-        [f"add {source.type} to `parameters.types`"],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Lift:
-    """The way past one guard: a field of `Run`, given as a flag, or a sentence on what to edit."""
-
-    field: str = ""
-    value: bool | int = True
-    edit: str = ""
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The words to add to a command."""
-        flag = (f"--{self.field.replace('_', '-')}",) if self.field else ()
-        return flag if self.value is True else (*flag, str(self.value))
 
 
 _FIELDS = {
@@ -237,6 +217,7 @@ _FIELDS = {
 }
 """The field of `Run` that lifts a guard; a guard that counts is lifted by its count."""
 _COUNTING = frozenset({"max-deletes", "max-change-percent", "empty-source"})
+_FROZEN = "frozen-target"
 MOST_PERCENT = 100
 
 
@@ -245,37 +226,47 @@ def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, comman
 
     The guards judge again after each lift, since a counting guard may count what the first one withheld.
     Also for a change that is withheld only if AWS refuses to change its type in place.
+
+    Args:
+        change: The change.
+        part: The plan that the guards have judged.
+        spec: The replication.
+        command: The options that a recommended command has to repeat.
     """
-    lifts: list[Lift] = []
+    lifts: dict[str, bool | int] = {}
     alone = not set(change.withheld_by) & _COUNTING
-    run, now, judged = Run(), change, part
-    if alone:
-        # The command names this change only, so a counting guard sees no other one.
-        now = _as_replaceable(change)
-        judged = replace(part, changes=(now,))
-        if now.fate is Fate.APPLY:
-            judged = withhold_changes(judged, GuardRules(spec, run))
-            now = judged.changes[0]
-    while now.fate is Fate.WITHHELD:
+    judged = _judged_alone(change, part, spec) if alone else part
+    while (now := next(one for one in judged.changes if one.order == change.order)).fate is Fate.WITHHELD:
         opened = judged
         for hold in now.withheld:
-            lift = _lift(hold, spec.target(change.target))
-            if lift is None:
+            if hold.guard != _FROZEN and hold.guard not in _FIELDS:
                 return []
-            if lift in lifts or (hold.guard == "max-change-percent" and lift.value > MOST_PERCENT):
-                return [_one_at_a_time(change, lifts, command)]
-            lifts.append(lift)
-            given: dict[str, Any] = {lift.field: lift.value} if lift.field else {}
-            run, opened = replace(run, **given), _without_guard(opened, change.target, hold.guard)
-        judged = withhold_changes(opened, GuardRules(spec, run))
-        now = next(one for one in judged.changes if one.order == change.order)
-    flags = [word for lift in lifts for word in lift.flags]
-    flags += ["--allow-replace"] if alone and may_need_replacement(change) else []
+            value = True if hold.count is None else hold.count
+            too_high = hold.guard == "max-change-percent" and value > MOST_PERCENT
+            if too_high or lifts.get(hold.guard) == value:
+                line = command.narrowed(change.target, change.name).apply(*_flags(lifts))
+                first = f"; first {_thaw(spec, change)}" if _FROZEN in lifts else ""
+                why = "no flag lifts the limit for that many changes; a single change is not withheld"
+                return [f"{why}{first}: `{line}`"]
+            lifts[hold.guard] = value
+            opened = _without_guard(opened, change.target, hold.guard)
+        given: dict[str, Any] = {_FIELDS[guard]: value for guard, value in lifts.items() if guard != _FROZEN}
+        judged = withhold_changes(opened, GuardRules(spec, Run(**given)))
+    flags = [*_flags(lifts), *(["--allow-replace"] if alone and may_need_replacement(change) else [])]
     alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in judged.changes)
     line = command.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
-    edits = _edits(lifts)
+    if _FROZEN in lifts:
+        return [f"{_thaw(spec, change)}, then `{line}`"]
     why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
-    return [f"{edits}, then `{line}`" if edits else f"{why}: `{line}`"]
+    return [f"{why}: `{line}`"]
+
+
+def _judged_alone(change: Change, part: ReplicationPlan, spec: Replication) -> ReplicationPlan:
+    """Return the plan of one change as `--allow-replace` plans it: a counting guard counts no other."""
+    if may_need_replacement(change) and isinstance(change.effect, Update):
+        change = replace(change, effect=replace(change.effect, may_replace=True))
+    judged = replace(part, changes=(change,))
+    return withhold_changes(judged, GuardRules(spec, Run())) if change.fate is Fate.APPLY else judged
 
 
 def may_need_replacement(change: Change) -> bool:
@@ -283,46 +274,27 @@ def may_need_replacement(change: Change) -> bool:
     return change.row is Row.UPDATE and any(one.attribute == "type" for one in change.differences)
 
 
-def _as_replaceable(change: Change) -> Change:
-    """Return the change as `--allow-replace` plans it."""
-    if not may_need_replacement(change) or not isinstance(change.effect, Update):
-        return change
-    return replace(change, effect=replace(change.effect, may_replace=True))
+def _flags(lifts: Mapping[str, bool | int]) -> Iterator[str]:
+    """Yield the words that lift some guards, to add to a command."""
+    for guard, value in lifts.items():
+        if guard != _FROZEN:
+            yield "--" + _FIELDS[guard].replace("_", "-")
+            yield from () if value is True else (str(value),)
 
 
-def _edits(lifts: Sequence[Lift]) -> str:
-    return " and ".join(lift.edit for lift in lifts if lift.edit)
-
-
-def _one_at_a_time(change: Change, lifts: Sequence[Lift], command: CommandLine) -> str:
-    """Return the command for one change where no flag covers all, with the edits and flags found so far."""
-    flags = [word for lift in lifts for word in lift.flags]
-    line = command.narrowed(change.target, change.name).apply(*flags)
-    edits = _edits(lifts)
-    first = f"; first {edits}" if edits else ""
-    return f"no flag lifts the limit for that many changes; a single change is not withheld{first}: `{line}`"
+def _thaw(spec: Replication, change: Change) -> str:
+    target = spec.target(change.target)
+    at = f" ({target.where})" if target.where else ""
+    return f"set `frozen: false` at target {target.name}{at}"
 
 
 def _without_guard(part: ReplicationPlan, target: str, guard: str) -> ReplicationPlan:
     """Return the plan without one guard in one target."""
-    thaw = guard == "frozen-target"
-    return replace(
-        part,
-        changes=tuple(
-            replace(one, withheld=()) if one.target == target and guard in one.withheld_by else one
-            for one in part.changes
-        ),
-        targets=tuple(
-            replace(one, frozen=False) if thaw and one.name == target else one for one in part.targets
-        ),
+    changes = (
+        replace(one, withheld=()) if one.target == target and guard in one.withheld_by else one
+        for one in part.changes
     )
-
-
-def _lift(hold: Hold, target: Target) -> Lift | None:
-    """Return what lifts a guard; None if the user cannot: what it needs is not known well enough."""
-    if hold.guard == "frozen-target":
-        at = f" ({target.where})" if target.where else ""
-        return Lift(edit=f"set `frozen: false` at target {target.name}{at}")
-    if hold.guard not in _FIELDS:
-        return None
-    return Lift(_FIELDS[hold.guard], True if hold.count is None else hold.count)
+    targets = (
+        replace(one, frozen=False) if guard == _FROZEN and one.name == target else one for one in part.targets
+    )
+    return replace(part, changes=tuple(changes), targets=tuple(targets))
