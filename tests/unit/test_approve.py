@@ -1,4 +1,4 @@
-"""What a saved plan approves, and what it does not."""
+"""Changes that a saved plan approves, and changes that it does not."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         (update(), update(expected=Preconditions(4, NOON, 2, NOON)), "source version 3 became 4"),
         (update(), update(expected=Preconditions(3, NOON, 5, NOON)), "version 2 became 5"),
@@ -174,10 +174,10 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
         ),
     ],
 )
-def test_an_altered_change_is_refused_in_words(before: Change, after: Change, said: str) -> None:
+def test_an_altered_change_is_refused_in_words(before: Change, after: Change, message: str) -> None:
     verdict = approve.compare(saved(plan(before)), plan(after))
     assert not verdict.approved
-    assert said in words(verdict)
+    assert message in words(verdict)
 
 
 def test_a_target_that_is_another_place_now_is_refused_though_its_changes_are_the_same() -> None:
@@ -194,7 +194,7 @@ def test_another_source_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("now", "message"),
     [
         (
             plan(others=(Other("prod", "us-east-2", "/app/a", Row.CONFLICT, "conflict", ("not ours",)),)),
@@ -205,11 +205,11 @@ def test_another_source_is_refused() -> None:
         (plan(targets=()), "no longer in the spec"),
     ],
 )
-def test_a_change_that_something_prevents_is_dropped_not_done(now: Plan, said: str) -> None:
+def test_a_change_that_something_prevents_is_dropped_not_done(now: Plan, message: str) -> None:
     verdict = approve.compare(saved(plan(create())), now)
     assert verdict.approved
     assert not verdict.done
-    assert said in str(verdict.dropped[0])
+    assert message in str(verdict.dropped[0])
 
 
 def test_the_pattern_of_a_secret_is_nowhere_in_a_saved_plan() -> None:
@@ -264,7 +264,7 @@ def test_the_id_of_a_saved_plan_is_that_of_its_changes() -> None:
         lambda d: d.update(changes=[], summary={}, targets=[{**d["targets"][0], "create": 0}]),
     ],
 )
-def test_a_damaged_saved_plan_is_no_approval(damage: Any) -> None:
+def test_a_damaged_saved_plan_approves_nothing(damage: Any) -> None:
     document = saved(plan(create()))
     damage(document)
     with pytest.raises(UsageError, match=r"cannot be applied|is damaged: `"):
@@ -272,7 +272,7 @@ def test_a_damaged_saved_plan_is_no_approval(damage: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("created", "said"),
+    ("created", "message"),
     [
         ((NOON - timedelta(days=7, minutes=1)).isoformat(), "7.0 days old"),
         ((NOON + timedelta(minutes=6)).isoformat(), "in the future"),
@@ -281,8 +281,8 @@ def test_a_damaged_saved_plan_is_no_approval(damage: Any) -> None:
         ("2026-11-23T12:00:00", "no zone"),
     ],
 )
-def test_an_approval_that_is_too_old_or_not_yet_is_refused(created: str | None, said: str) -> None:
-    with pytest.raises(PlanRefused, match=said):
+def test_an_approval_that_is_too_old_or_not_yet_is_refused(created: str | None, message: str) -> None:
+    with pytest.raises(PlanRefused, match=message):
         approve.check_age(created, NOON, 7, lambda _: "`new`")
 
 

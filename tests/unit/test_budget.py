@@ -1,4 +1,4 @@
-"""What an apply will cost, before it is begun."""
+"""Calls and seconds of an apply, computed before it."""
 
 from __future__ import annotations
 

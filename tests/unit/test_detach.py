@@ -48,9 +48,9 @@ def owners(stage: Stage) -> dict[str, str]:
 def test_each_owner_tag_becomes_a_mark_and_nothing_else_is_written() -> None:
     stage = staged()
     before = stage.world.state([stage.there])
-    told = done(stage)
-    assert results(told) == dict.fromkeys(NAMES, "applied")
-    assert told.exit_code == 0
+    report = done(stage)
+    assert results(report) == dict.fromkeys(NAMES, "applied")
+    assert report.exit_code == 0
     assert set(owners(stage).values()) == {f"detached:{OWNED_BY}"}
     assert {call.operation for call in stage.world.traffic.writes()} == {"AddTagsToResource"}
     assert len(stage.world.traffic.writes()) == 3
@@ -89,9 +89,9 @@ def test_a_second_run_finds_nothing_to_do() -> None:
 def test_a_failure_is_reported_and_the_next_run_detaches_the_replica() -> None:
     stage = staged()
     stage.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/p/b")
-    told = done(stage)
-    assert results(told) == {"/p/a": "applied", "/p/b": "failed", "/p/c": "applied"}
-    assert told.exit_code == 3
+    report = done(stage)
+    assert results(report) == {"/p/a": "applied", "/p/b": "failed", "/p/c": "applied"}
+    assert report.exit_code == 3
     stage.world.faults = None
     assert results(done(stage)) == {"/p/b": "applied"}
 
@@ -110,11 +110,11 @@ def detached(stage: Stage, names: tuple[str, ...]) -> DetachReport:
 def test_without_credentials_the_run_stops_and_reports_the_reason(operation: str) -> None:
     stage = staged()
     stage.world.faults = at_call(operation, refused(Trouble.CREDENTIALS))
-    told = detached(stage, NAMES)
-    assert results(told) == {"/p/a": "failed", "/p/b": "not_attempted", "/p/c": "not_attempted"}
-    assert [operation in one.reason for one in told.outcomes] == [True, True, True]
+    report = detached(stage, NAMES)
+    assert results(report) == {"/p/a": "failed", "/p/b": "not_attempted", "/p/c": "not_attempted"}
+    assert [operation in one.reason for one in report.outcomes] == [True, True, True]
     assert calls(stage, operation) == [("/p/a",)]
-    assert told.exit_code == 3
+    assert report.exit_code == 3
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,17 @@ def test_a_region_that_does_not_answer_three_times_is_given_up(operation: str, t
     names = tuple(f"/p/{letter}" for letter in "abcde")
     stage = staged(*names)
     stage.world.faults = at_call(operation, refused(Trouble.UNREACHABLE))
-    told = detached(stage, names)
-    assert list(results(told).values()) == ["failed"] * tried + ["not_attempted"] * (5 - tried)
-    assert all("cannot be reached" in one.reason for one in told.outcomes[tried:])
+    report = detached(stage, names)
+    assert list(results(report).values()) == ["failed"] * tried + ["not_attempted"] * (5 - tried)
+    assert all("cannot be reached" in one.reason for one in report.outcomes[tried:])
     assert len(calls(stage, operation)) == 3
 
 
 def test_a_replica_that_is_already_detached_is_applied_without_a_reason() -> None:
     stage = staged()
     stage.world.tag(stage.there, "/p/b", {OWNER: f"detached:{OWNED_BY}"})
-    told = detached(stage, NAMES)
-    assert [(one.result.value, one.reason) for one in told.outcomes] == [("applied", "")] * 3
+    report = detached(stage, NAMES)
+    assert [(one.result.value, one.reason) for one in report.outcomes] == [("applied", "")] * 3
     assert calls(stage, "AddTagsToResource") == [("/p/a",), ("/p/c",)]
 
 
@@ -153,19 +153,19 @@ def test_a_replica_that_vanishes_or_changes_hands_right_before_is_left_alone() -
     found = detach.find_replicas(request.store, request.owners)
     stage.world.delete(stage.there, "/p/a")
     stage.world.tag(stage.there, "/p/b", {OWNER: "other@123456789012/us-east-1"})
-    told = detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)
-    assert results(told) == {"/p/a": "stale", "/p/b": "stale", "/p/c": "applied"}
+    report = detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)
+    assert results(report) == {"/p/a": "stale", "/p/b": "stale", "/p/c": "applied"}
     assert (stage.world.tags(stage.there, "/p/b") or {})[OWNER] == "other@123456789012/us-east-1"
-    assert told.exit_code == 3
+    assert report.exit_code == 3
 
 
 def test_copied_tags_make_no_replica() -> None:
     stage = staged()
     tags = stage.world.tags(stage.there, "/p/a") or {}
     stage.world.put(stage.there, "/p/copy", "x", tags={OWNER: tags[OWNER], RECORD: tags[RECORD]})
-    told = done(stage)
-    assert results(told)["/p/copy"] == Result.WITHHELD.value
-    assert told.exit_code == 0
+    report = done(stage)
+    assert results(report)["/p/copy"] == Result.WITHHELD.value
+    assert report.exit_code == 0
     assert (stage.world.tags(stage.there, "/p/copy") or {})[OWNER] == OWNED_BY
 
 
@@ -187,18 +187,18 @@ def test_replicas_of_an_earlier_name_are_its_own_too_and_undo_gives_that_name_ba
 def test_a_replica_that_the_first_listing_misses_is_found_by_the_second() -> None:
     stage = staged()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    told = detach.detach(request, ["/p/a"], stage.clock, unwatched, stage.stop, 2)
-    assert set(results(told)) == set(NAMES)
+    report = detach.detach(request, ["/p/a"], stage.clock, unwatched, stage.stop, 2)
+    assert set(results(report)) == set(NAMES)
 
 
 def test_a_request_to_stop_leaves_the_rest_for_the_next_run() -> None:
     stage = staged()
     stage.world.before("AddTagsToResource", stage.stop.set)
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    told = detach.detach(request, NAMES, stage.clock, unwatched, stage.stop, 1)
-    assert told.exit_code == 130
-    assert told.summary["applied"] == 1
-    assert told.summary["not_attempted"] == 2
+    report = detach.detach(request, NAMES, stage.clock, unwatched, stage.stop, 1)
+    assert report.exit_code == 130
+    assert report.summary["applied"] == 1
+    assert report.summary["not_attempted"] == 2
 
 
 class TestTheSourceIsDown:
@@ -232,13 +232,13 @@ class TestTheSourceIsDown:
         stage.spec = replication(targets=(target_of(access=Access("us-east-2", role_arn=role)),))
         store = stage.store()
         places = Places({**self.places(stage).opened, stage.spec.targets[0].access: store})
-        with pytest.raises(PlaceError, match="its account is not known") as told:
+        with pytest.raises(PlaceError, match="its account is not known") as report:
             detach.resolve_request(stage.spec, "us-east-2", places, undo=False)
-        assert "source.account" in told.value.remedy
+        assert "source.account" in report.value.remedy
 
 
 class TestRolesReversed:
-    """What was detached from a place is not written back there unasked."""
+    """A detached replica is not written again without a flag."""
 
     def reversed(self) -> Stage:
         stage = staged()

@@ -148,12 +148,12 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
     stage = staged()
     stage.world.put(stage.here, "/p/secret2", SECRET, "SecureString", key_id="alias/app")
     stage.world.put(stage.here, "/p/managed", SECRET, "SecureString")
-    told = [
+    message = [
         one.message
         for one in examined(stage).checks
         if (one.where, one.subject) == ("target us-east-2", "key")
     ]
-    assert [line.partition(" is ")[0] for line in told] == ["alias/app", "alias/aws/ssm"]
+    assert [line.partition(" is ")[0] for line in message] == ["alias/app", "alias/aws/ssm"]
 
 
 def test_what_a_target_cannot_take_is_reported_once_with_the_number_of_parameters() -> None:
@@ -261,15 +261,16 @@ def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("rates", "told"), [((), "2 to create at 3 a second: at least 1 s"), ((("put", 0.01),), "at least 3 min")]
+    ("rates", "message"),
+    [((), "2 to create at 3 a second: at least 1 s"), ((("put", 0.01),), "at least 3 min")],
 )
 def test_the_time_of_a_first_apply_follows_from_the_rate(
-    rates: tuple[tuple[str, float], ...], told: str
+    rates: tuple[tuple[str, float], ...], message: str
 ) -> None:
     stage = staged()
     aim = target_of(access=Access("us-east-2", rates=rates))
     stage.spec = replace(stage.spec, targets=(aim,))
-    assert told in check(examined(stage), "target us-east-2", "first apply").message
+    assert message in check(examined(stage), "target us-east-2", "first apply").message
 
 
 def test_rules_that_select_nothing_and_a_frozen_target_are_warnings() -> None:
@@ -331,16 +332,16 @@ Strike = Callable[[Aws], None]
 
 class TestTheCommand:
     def test_it_says_what_will_work_and_ends_so(self, aws: Aws, cli: Cli) -> None:
-        said = cli("doctor")
-        assert said.exit_code == 0, said.output
-        assert "A plan will work." in said.stdout
-        assert "target eu-west-1" in said.stdout
-        assert SECRET not in said.output
+        expected = cli("doctor")
+        assert expected.exit_code == 0, expected.output
+        assert "A plan will work." in expected.stdout
+        assert "target eu-west-1" in expected.stdout
+        assert SECRET not in expected.output
 
     def test_as_json_it_is_alone_on_stdout(self, aws: Aws, cli: Cli) -> None:
-        said = json.loads(cli("doctor", "--format", "json", "--target", "us-east-2").stdout)
-        assert (said["plan_works"], said["apply_works"]) == (True, True)
-        assert {one["where"] for one in said["checks"]} == {"the source", "target us-east-2"}
+        expected = json.loads(cli("doctor", "--format", "json", "--target", "us-east-2").stdout)
+        assert (expected["plan_works"], expected["apply_works"]) == (True, True)
+        assert {one["where"] for one in expected["checks"]} == {"the source", "target us-east-2"}
 
     def test_a_place_that_does_not_answer_is_1(
         self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +354,7 @@ class TestTheCommand:
             )
 
         monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
-        said = cli("doctor")
-        assert said.exit_code == 1
-        assert "ExpiredToken" in said.stdout
-        assert "A plan will NOT work." in said.stdout
+        expected = cli("doctor")
+        assert expected.exit_code == 1
+        assert "ExpiredToken" in expected.stdout
+        assert "A plan will NOT work." in expected.stdout

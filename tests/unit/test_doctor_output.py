@@ -48,8 +48,8 @@ def test_text_json_and_exit_code_give_the_same_verdict(
 ) -> None:
     found = Diagnosis(tuple(checks))
     assert text(found).splitlines()[-2:] == [PLAN if plan else NO_PLAN, APPLY if apply else NO_APPLY]
-    said = document(found)
-    assert (said["plan_works"], said["apply_works"]) == (plan, apply)
+    expected = document(found)
+    assert (expected["plan_works"], expected["apply_works"]) == (plan, apply)
     assert found.exit_code == code
 
 
@@ -111,11 +111,11 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("answer", list(Answer))
 @pytest.mark.parametrize("needed", list(Needed))
 def test_the_schema_describes_every_key_and_no_other(answer: Answer, needed: Needed) -> None:
-    said = document(Diagnosis((check(answer, needed), check(answer, needed, ""))))
-    jsonschema.validate(said, closed(SCHEMA))
-    assert said.keys() == set(SCHEMA["required"]) == SCHEMA["properties"].keys()
+    expected = document(Diagnosis((check(answer, needed), check(answer, needed, ""))))
+    jsonschema.validate(expected, closed(SCHEMA))
+    assert expected.keys() == set(SCHEMA["required"]) == SCHEMA["properties"].keys()
     described = SCHEMA["properties"]["checks"]["items"]
-    assert said["checks"][0].keys() == set(described["required"]) == described["properties"].keys()
+    assert expected["checks"][0].keys() == set(described["required"]) == described["properties"].keys()
 
 
 def test_the_schema_knows_every_answer_and_what_it_is_needed_for() -> None:
@@ -132,9 +132,9 @@ def refuse(access: Access) -> MemoryStore:
 
 class TestTheCommand:
     def answered(self, cli: Cli, code: int) -> tuple[bool, bool]:
-        said = cli("doctor", "--format", "json")
-        assert said.exit_code == code, said.output
-        found = json.loads(said.stdout)
+        expected = cli("doctor", "--format", "json")
+        assert expected.exit_code == code, expected.output
+        found = json.loads(expected.stdout)
         jsonschema.validate(found, closed(SCHEMA))
         return found["plan_works"], found["apply_works"]
 

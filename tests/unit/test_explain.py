@@ -300,24 +300,24 @@ def test_a_frozen_target_withholds_and_the_remedy_is_to_thaw_it() -> None:
 
 class TestTheCommand:
     def test_it_explains_every_target_and_ends_with_0(self, aws: Aws, cli: Cli) -> None:
-        said = cli("explain", "/app/url")
-        assert said.exit_code == 0
-        assert "/app/url in us-east-2" in said.stdout
-        assert "/app/url in eu-west-1" in said.stdout
-        assert "[create]" in said.stdout
+        message = cli("explain", "/app/url")
+        assert message.exit_code == 0
+        assert "/app/url in us-east-2" in message.stdout
+        assert "/app/url in eu-west-1" in message.stdout
+        assert "[create]" in message.stdout
 
     def test_a_target_and_a_format_can_be_chosen(self, aws: Aws, cli: Cli) -> None:
-        said = json.loads(cli("explain", "app/url", "--target", "eu-west-1", "--format", "json").stdout)
-        (one,) = said["explanations"]
+        message = json.loads(cli("explain", "app/url", "--target", "eu-west-1", "--format", "json").stdout)
+        (one,) = message["explanations"]
         assert (one["target"], one["row"], one["plan"]) == ("eu-west-1", "create", ["create"])
-        assert said["format_version"] == "1.0"
+        assert message["format_version"] == "1.0"
 
     def test_counting_guards_are_applied_unless_quick_is_given(self, aws: Aws, cli: Cli) -> None:
         assert cli("apply", "--yes").exit_code == 0
         for name in ("/app/url", "/app/hosts", "/app/key"):
             aws.delete(name)
-        said = cli("explain", "/app/url", "--target", "us-east-2")
-        assert "withheld by empty-source" in said.stdout
+        message = cli("explain", "/app/url", "--target", "us-east-2")
+        assert "withheld by empty-source" in message.stdout
         quick = cli("explain", "/app/url", "--target", "us-east-2", "--quick")
         assert "withheld by empty-source" not in quick.stdout
         assert "were not applied (--quick)" in quick.stderr
@@ -325,9 +325,9 @@ class TestTheCommand:
     def test_no_secret_is_shown_and_without_decryption_none_is_read(self, aws: Aws, cli: Cli) -> None:
         aws.put("/app/key", SECRET, region="us-east-2", kind="SecureString")
         for words in ((), ("--no-decrypt",), ("--format", "json"), ("--debug",)):
-            said = cli("explain", "/app/key", *words)
-            assert said.exit_code == 0
-            assert SECRET not in said.output
+            message = cli("explain", "/app/key", *words)
+            assert message.exit_code == 0
+            assert SECRET not in message.output
         assert "cannot compare" in cli("explain", "/app/key", "--no-decrypt").stdout
 
     def test_it_writes_nothing(self, aws: Aws, cli: Cli) -> None:

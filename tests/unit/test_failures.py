@@ -1,4 +1,4 @@
-"""What boto3 raises, named: kind, operation, code, and never a word of the original."""
+"""An exception of boto3 -> its kind, operation and code, without the original text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ SECRET = "correct horse battery staple"
 def answered(
     code: str, message: str = SECRET, status: int = 400, operation: str = "PutParameter"
 ) -> sdk.ClientError:
-    told: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return sdk.ClientError(told, operation)
+    response: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return sdk.ClientError(response, operation)
 
 
 def named(
@@ -67,7 +70,7 @@ def test_an_answer_of_aws_has_a_kind(code: str, status: int, kind: Trouble) -> N
     [
         (sdk.NoCredentialsError(), Trouble.CREDENTIALS),
         (sdk.PartialCredentialsError(provider="env", cred_var="x"), Trouble.CREDENTIALS),
-        (sdk.ProfileNotFound(profile="nobody"), Trouble.CREDENTIALS),
+        (sdk.ProfileNotFound(profile="missing"), Trouble.CREDENTIALS),
         (sdk.TokenRetrievalError(provider="sso", error_msg=SECRET), Trouble.CREDENTIALS),
         (sdk.UnauthorizedSSOTokenError(), Trouble.CREDENTIALS),
         (sdk.CredentialRetrievalError(provider="x", error_msg=SECRET), Trouble.CREDENTIALS),
@@ -93,8 +96,8 @@ def test_what_came_instead_of_an_answer_has_a_kind(error: Exception, kind: Troub
 
 
 def test_a_downgrade_is_recognised_by_its_message_and_the_message_is_dropped() -> None:
-    said = f"This parameter uses the advanced-parameter tier. You can't downgrade a parameter. {SECRET}"
-    failure = named(answered("ValidationException", said))
+    expected = f"This parameter uses the advanced-parameter tier. You can't downgrade a parameter. {SECRET}"
+    failure = named(answered("ValidationException", expected))
     assert failure.kind is Trouble.DOWNGRADE
     assert SECRET not in f"{failure!r} {failure} {failure.args} {failure.remedy} {failure.code}"
 
@@ -119,8 +122,8 @@ def test_a_refusal_names_the_permission_the_identity_and_the_place() -> None:
     ],
 )
 def test_a_refusal_of_kms_names_the_permission_on_the_key(operation: str, action: str) -> None:
-    said = "User is not authorized to perform: kms:Something (Service: AWSKMS; Status Code: 400)"
-    assert action in named(answered("AccessDeniedException", said), operation).remedy
+    expected = "User is not authorized to perform: kms:Something (Service: AWSKMS; Status Code: 400)"
+    assert action in named(answered("AccessDeniedException", expected), operation).remedy
 
 
 USER = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform:"
@@ -128,7 +131,7 @@ ON = "on resource: arn:aws:ssm:us-east-1:1:parameter/a"
 
 
 @pytest.mark.parametrize(
-    ("operation", "said", "action"),
+    ("operation", "expected", "action"),
     [
         ("PutParameter", f"{USER} ssm:AddTagsToResource {ON}", "ssm:AddTagsToResource"),
         (
@@ -147,8 +150,8 @@ ON = "on resource: arn:aws:ssm:us-east-1:1:parameter/a"
         ("PutParameter", f"{USER} {SECRET}", "ssm:PutParameter"),
     ],
 )
-def test_the_denied_action_is_the_one_that_aws_names(operation: str, said: str, action: str) -> None:
-    failure = named(answered("AccessDeniedException", said), operation)
+def test_the_denied_action_is_the_one_that_aws_names(operation: str, expected: str, action: str) -> None:
+    failure = named(answered("AccessDeniedException", expected), operation)
     assert failure.action == action
     assert failure.remedy.startswith(f"allow {action} ")
     assert "hunter2" not in failure.remedy
@@ -185,17 +188,17 @@ def test_a_denial_by_another_policy_than_the_identitys_names_it_and_the_fix(poli
 
 
 @pytest.mark.parametrize(
-    "said", ["with an explicit deny", "with an explicit deny in an identity-based policy"]
+    "expected", ["with an explicit deny", "with an explicit deny in an identity-based policy"]
 )
-def test_an_explicit_deny_never_gets_the_remedy_to_allow(said: str) -> None:
-    remedy = named(answered("AccessDeniedException", f"{USER} ssm:PutParameter {ON} {said}")).remedy
+def test_an_explicit_deny_never_gets_the_remedy_to_allow(expected: str) -> None:
+    remedy = named(answered("AccessDeniedException", f"{USER} ssm:PutParameter {ON} {expected}")).remedy
     assert "no Allow overrides it" in remedy
     assert not remedy.startswith("allow ")
 
 
 def test_a_role_that_an_organization_denies_is_not_blamed_on_its_trust_policy() -> None:
-    said = f"{USER} sts:AssumeRole {ON} with an explicit deny in a service control policy"
-    failure = named(answered("AccessDenied", said, 403, "AssumeRole"), "AssumeRole")
+    expected = f"{USER} sts:AssumeRole {ON} with an explicit deny in a service control policy"
+    failure = named(answered("AccessDenied", expected, 403, "AssumeRole"), "AssumeRole")
     assert failure.kind is Trouble.CREDENTIALS
     assert "service control policy" in failure.remedy
     assert "trust policy" not in failure.remedy
@@ -225,7 +228,7 @@ def test_credentials_of_the_caller_that_are_not_valid_are_not_blamed_on_the_trus
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("expected", "words"),
     [
         ("", "its trust policy must allow your own identity"),
         (" because no resource-based policy allows the sts:AssumeRole action", "its trust policy must allow"),
@@ -237,8 +240,8 @@ def test_credentials_of_the_caller_that_are_not_valid_are_not_blamed_on_the_trus
         (" with an explicit deny", "refuses sts:AssumeRole to your own identity on {role}"),
     ],
 )
-def test_a_role_that_was_refused_is_named_with_the_policy_to_change(said: str, words: str) -> None:
-    failure = named(answered("AccessDenied", ASKS_FOR_ROLE + said, 403, "AssumeRole"), "AssumeRole", ROLE)
+def test_a_role_that_was_refused_is_named_with_the_policy_to_change(expected: str, words: str) -> None:
+    failure = named(answered("AccessDenied", ASKS_FOR_ROLE + expected, 403, "AssumeRole"), "AssumeRole", ROLE)
     assert words.format(role=ROLE) in failure.remedy
     assert "key policy" not in failure.remedy
 
@@ -266,7 +269,7 @@ def test_credentials_that_the_sdk_is_refused_are_not_blamed_on_the_call_that_nee
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "words"),
+    ("code", "expected", "words"),
     [
         ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than x", "clock"),
         ("InvalidSignatureException", "Signature not yet current: x is still later than y", "clock"),
@@ -281,8 +284,8 @@ def test_credentials_that_the_sdk_is_refused_are_not_blamed_on_the_call_that_nee
         ),
     ],
 )
-def test_a_refused_signature_does_not_get_the_remedy_to_sign_in(code: str, said: str, words: str) -> None:
-    failure = named(answered(code, f"{said} {SECRET}", 403), "GetCallerIdentity")
+def test_a_refused_signature_does_not_get_the_remedy_to_sign_in(code: str, expected: str, words: str) -> None:
+    failure = named(answered(code, f"{expected} {SECRET}", 403), "GetCallerIdentity")
     assert failure.kind is Trouble.CREDENTIALS
     assert "sign in" not in failure.remedy
     assert words in f"{failure} {failure.remedy}"

@@ -229,7 +229,7 @@ class Firm:
         """Creates, updates, retags, deletes, orphans and replacements, with a look around before."""
         loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
         run = replace(loud, no_decrypt=no_decrypt)
-        others = not write  # a plan is made of what an apply of somebody else left
+        others = not write  # a plan reads the replicas of other runs
         for step in self._steps():
             step()
             if others:
@@ -351,21 +351,21 @@ def test_the_policy_of_a_plan_writes_nothing_and_no_policy_writes_to_the_source(
     for identity, document in documents(policies([spec], PolicyPhase.PLAN)).items():
         assert not [a for one in document["Statement"] for a in one["Action"] if any(w in a for w in writing)]
         assert identity in {DEFAULT, ROLE}
-    told = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
+    policy = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
     here = Place("123456789012", "us-east-1").arn("/prod/url")
     for action in ("ssm:PutParameter", "ssm:DeleteParameters", "ssm:AddTagsToResource"):
-        assert not iam.allowed(told, Request(action, here))
+        assert not iam.allowed(policy, Request(action, here))
 
 
 def test_without_orphans_delete_no_resource_outside_the_rules_is_written() -> None:
     spec = replace(Firm().spec, orphans=Orphans.KEEP)
-    told = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
+    policy = documents(policies([spec], PolicyPhase.APPLY))[DEFAULT]
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     ours = {f"aws:ResourceTag/{OWNER}": ("prod@123456789012/us-east-1",)}
-    assert not iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
-    told = documents(policies([Firm().spec], PolicyPhase.APPLY))[DEFAULT]
-    assert iam.allowed(told, Request("ssm:DeleteParameters", outside, ours))
-    assert not iam.allowed(told, Request("ssm:DeleteParameters", outside))
+    assert not iam.allowed(policy, Request("ssm:DeleteParameters", outside, ours))
+    policy = documents(policies([Firm().spec], PolicyPhase.APPLY))[DEFAULT]
+    assert iam.allowed(policy, Request("ssm:DeleteParameters", outside, ours))
+    assert not iam.allowed(policy, Request("ssm:DeleteParameters", outside))
 
 
 def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:
@@ -373,13 +373,13 @@ def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:
     outside = Place("123456789012", "us-east-2").arn("/elsewhere/orphan")
     owner = "prod@123456789012/us-east-1"
     for phase, may in ((PolicyPhase.PLAN, False), (PolicyPhase.APPLY, True), (PolicyPhase.EVENT, False)):
-        told = documents(policies([spec], phase))[DEFAULT]
+        policy = documents(policies([spec], phase))[DEFAULT]
         for mark in (owner, f"detached:{owner}"):
             request = Request("ssm:AddTagsToResource", outside, {f"aws:ResourceTag/{OWNER}": (mark,)})
-            assert iam.allowed(told, request) is may
+            assert iam.allowed(policy, request) is may
         theirs = {f"aws:ResourceTag/{OWNER}": ("other@123456789012/us-east-1",)}
-        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside, theirs))
-        assert not iam.allowed(told, Request("ssm:AddTagsToResource", outside))
+        assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside, theirs))
+        assert not iam.allowed(policy, Request("ssm:AddTagsToResource", outside))
 
 
 def test_a_spec_without_secure_strings_gets_no_permission_for_keys() -> None:
@@ -418,15 +418,15 @@ def test_iam_patterns_match_rewritten_names(text: str, name: str, old: str, new:
 
 def test_terraform_and_cloudformation_have_the_statements_of_the_json() -> None:
     found = policies([Firm().spec], PolicyPhase.APPLY)
-    told = json.loads(as_json(found, PolicyPhase.APPLY))
-    assert [one["identity"] for one in told["policies"]] == [ROLE, DEFAULT]
+    shown = json.loads(as_json(found, PolicyPhase.APPLY))
+    assert [one["identity"] for one in shown["policies"]] == [ROLE, DEFAULT]
     stack = json.loads(as_cloudformation(found, PolicyPhase.APPLY))
     inside = [one["Properties"]["PolicyDocument"] for one in stack["Resources"].values()]
-    assert inside == [one["document"] for one in told["policies"]]
+    assert inside == [one["document"] for one in shown["policies"]]
     assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in stack["Resources"])
     hcl = as_terraform(found, PolicyPhase.APPLY)
     assert hcl.count('data "aws_iam_policy_document"') == len(found)
-    for one in told["policies"]:
+    for one in shown["policies"]:
         for statement in one["document"]["Statement"]:
             assert all(f'"{text}",' in hcl for text in (*statement["Action"], *statement["Resource"]))
     assert "wider" in hcl

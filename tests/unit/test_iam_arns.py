@@ -1,4 +1,4 @@
-"""The ARNs in policies: partition and region of each place, and the account as far as the spec tells it."""
+"""The ARNs in policies: partition and region of each place, and the account if the spec has it."""
 
 from __future__ import annotations
 

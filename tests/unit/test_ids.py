@@ -100,7 +100,7 @@ class TestAnotherId:
         assert "another spec with the same name" in found.reasons
 
     @pytest.mark.parametrize("mine", [OTHER, None])
-    def test_it_is_no_orphan_and_not_deleted_once_its_source_is_gone(self, mine: str | None) -> None:
+    def test_it_is_not_an_orphan_and_not_deleted_after_its_source_is_deleted(self, mine: str | None) -> None:
         stage = of_team(ID, "/p/a", "/p/gone")
         stage.world.delete(stage.here, "/p/gone")
         stage.spec = spec(mine, orphans=Orphans.DELETE, exclude=(Glob("/p/a"),))
@@ -160,7 +160,7 @@ def test_a_replica_that_gets_another_id_after_the_plan_is_not_written(act: str, 
 
 
 def test_a_plan_is_not_applied_under_another_id_than_it_was_approved_with() -> None:
-    """A create would leave a record with an id that nobody has approved."""
+    """A create would write a record with an id that was not approved."""
     found = []
     for one in (ID, OTHER, None):
         stage = Stage(spec(one))
@@ -289,9 +289,9 @@ class TestCommands:
     def test_detach_of_another_specs_replicas_ends_5_and_says_that_they_stay(
         self, shared: Aws, cli: Cli
     ) -> None:
-        said = cli("detach", "--target", "us-east-2", "--yes")
-        assert said.exit_code == 5
-        assert "3 belong to another spec with the same name and stay" in said.stdout.splitlines()[0]
+        expected = cli("detach", "--target", "us-east-2", "--yes")
+        assert expected.exit_code == 5
+        assert "3 belong to another spec with the same name and stay" in expected.stdout.splitlines()[0]
 
     def test_the_finding_about_replicas_without_an_id_names_the_earlier_name(
         self, aws: Aws, cli: Cli
@@ -312,9 +312,9 @@ class TestCommands:
         assert cli("apply", "--yes", "-q").exit_code == 0
         text = path.read_text().replace('"/app/**"]', '"/app/**"], exclude: ["/app/url"]')
         path.write_text(text.replace("delete: owned", "delete: owned\norphans: delete"))
-        said = cli("apply", "--yes")
-        assert said.exit_code == 5
-        assert "Add `id:`" in said.output
+        expected = cli("apply", "--yes")
+        assert expected.exit_code == 5
+        assert "Add `id:`" in expected.output
         checked = cli("validate", "--format", "json")
         assert checked.exit_code == 1
         (finding,) = json.loads(checked.stdout)["findings"]
@@ -322,7 +322,7 @@ class TestCommands:
         assert finding["where"].startswith("replication.yaml:")
         for words in ("Add `id:`", "select them again, apply with the `id`, and then exclude them"):
             assert words in finding["message"]
-            assert words in " ".join(said.output.split())
+            assert words in " ".join(expected.output.split())
 
     def test_init_writes_an_id_that_differs_each_time(self, aws: Aws, cli: Cli) -> None:
         found = {

@@ -136,7 +136,7 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("/a/b", "/a/b"),
         ("/a/*", "/a/*"),
@@ -146,9 +146,9 @@ def test_one_path_that_holds_everything_is_shown_in_parts_and_included_whole() -
         ("/\N{LATIN SMALL LETTER U WITH DIAERESIS}/b", "/*/b"),
     ],
 )
-def test_a_name_that_no_rule_may_hold_is_said_with_stars(name: str, said: str) -> None:
-    assert as_pattern(name) == said
-    assert Glob(said).matches(name)
+def test_a_name_that_is_not_a_valid_pattern_is_written_with_stars(name: str, message: str) -> None:
+    assert as_pattern(name) == message
+    assert Glob(message).matches(name)
 
 
 def test_a_name_is_left_to_the_plan_where_its_stars_would_mean_another_one() -> None:

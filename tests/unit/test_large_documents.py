@@ -1,4 +1,4 @@
-"""What is hashed, written and kept piece by piece is what it would be in one piece."""
+"""Documents that are hashed, written and stored in pieces equal those in one piece."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_document_of_many_changes_is_written_in_blocks_that_fit_together(count
     assert json.loads(dumps(document)) == document
 
 
-def told(number: int) -> dict[str, object]:
+def metadata(number: int) -> dict[str, object]:
     text = "a and b"
     return {
         "Name": f"/p/{number}",
@@ -61,7 +61,7 @@ def told(number: int) -> dict[str, object]:
 
 
 def test_texts_that_parameters_and_places_share_are_in_memory_once() -> None:
-    one, same, other = (parameter_of(told(number)) for number in (2, 2, 4))
+    one, same, other = (parameter_of(metadata(number)) for number in (2, 2, 4))
     assert one.name is same.name is name_in(HERE.arn("/p/2"), HERE)
     assert one.type is other.type
     assert one.description is other.description

@@ -138,7 +138,7 @@ def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("char", "said"),
+    ("char", "expected"),
     [
         ("\x07", "\\x07"),
         ("\x9b", "\\x9b"),
@@ -157,8 +157,8 @@ def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
         ("~", "~"),
     ],
 )
-def test_an_unprintable_character_is_escaped_in_a_message(char: str, said: str) -> None:
-    assert shown(f"a{char}b") == f"a{said}b"
+def test_an_unprintable_character_is_escaped_in_a_message(char: str, expected: str) -> None:
+    assert shown(f"a{char}b") == f"a{expected}b"
 
 
 def test_a_text_longer_than_the_limit_is_cut() -> None:
@@ -195,7 +195,7 @@ def test_a_spec_that_is_costly_to_check_is_checked_within_seconds(text: Callable
         check(attack)
 
 
-def said(text: str) -> tuple[Finding, ...]:
+def findings_of(text: str) -> tuple[Finding, ...]:
     try:
         return load_text(text, "a.yaml").findings
     except SpecError as error:
@@ -204,7 +204,7 @@ def said(text: str) -> tuple[Finding, ...]:
 
 def check(text: str) -> None:
     """Loads a text; anything but a spec or a SpecError with well-formed findings fails the test."""
-    for one in said(text):
+    for one in findings_of(text):
         assert one.message.isprintable(), one
         file, line, column = one.where.rsplit(":", 2)
         assert (file, int(line) > 0, int(column) > 0) == ("a.yaml", True, True)

@@ -48,7 +48,7 @@ delete: owned
 
 
 def findings(marked: str) -> tuple[Finding, ...]:
-    """What is said of a text: its errors, or else its warnings."""
+    """Return the errors of a text, or its warnings if it has no error."""
     try:
         return load_text(marked.replace("§", ""), "spec.yaml").findings
     except SpecError as error:
@@ -404,7 +404,7 @@ def test_an_unusual_valid_spec_has_no_findings(text: str) -> None:
 
 
 def test_one_mistake_makes_one_finding() -> None:
-    """Checks of meaning pass over what the schema has refused, so nothing is said twice."""
+    """Checks of meaning skip values that the schema refuses, so no error is reported twice."""
     text = BASE.replace("- region: us-east-2", "- region: useast2") + (
         "kms: [{source: alias/a, targets: {us-east-2: alias/b}}]\n"
         "rewrite: [{match: '/prod /x', from: a, to: a b, in: name}]\n"

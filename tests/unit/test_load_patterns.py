@@ -1,4 +1,4 @@
-"""What two patterns have in common, against the patterns' own judgement of names."""
+"""Overlap of two patterns, compared with the matches of each pattern."""
 
 from __future__ import annotations
 

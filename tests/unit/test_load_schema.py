@@ -1,4 +1,4 @@
-"""Broken specs, one mistake each: where it is said to be, by which code, and in which words.
+"""Invalid specs with one mistake each: the position, code and text of the finding.
 
 `§` in a text marks the place that the finding has to name.
 """
@@ -218,12 +218,12 @@ SCHEMA = {
         "unquoted",
         'quote it: "yes"',
     ),
-    "a key that is no key": (
+    "an invalid key": (
         plus("kms: [{source: §app, targets: {us-east-2: alias/x}}]"),
         "bad-format",
         "alias/app",
     ),
-    "a key of a map that is no key": (
+    "an invalid key of a map": (
         instead("us-east-2\n", "us-east-2\n    kms: {keys: {§app: alias/app}}\n"),
         "bad-format",
         "alias ARN",

@@ -114,7 +114,7 @@ class TestListing:
         assert dict(after.tags_of("/p/a")) == {}
         assert "/p/a" in after.parameters
 
-    def test_a_name_that_is_gone_by_now_is_gone_from_the_listing(self) -> None:
+    def test_a_deleted_name_is_removed_from_the_listing(self) -> None:
         after = listing(HERE, parameter("/p/a"), parameter("/p/b")).with_tags({"/p/a": None})
         assert set(after.parameters) == {"/p/b"}
         assert after.confirmed == {"/p/a"}
@@ -134,7 +134,7 @@ class TestListing:
         assert Listing(HERE).arn("/p/a") == HERE.arn("/p/a")
 
 
-def test_a_key_that_nobody_could_resolve_is_called_as_it_was_named() -> None:
+def test_an_unresolved_key_keeps_its_given_name() -> None:
     ring = Keyring({"alias/app": Key("arn:app"), MANAGED_KEY: Key(MANAGED_KEY, managed=True)})
     assert [ring.identity(ref) for ref in ("alias/app", MANAGED_KEY, "alias/x")] == [
         "arn:app",

@@ -72,7 +72,7 @@ class TestListing:
         assert "DescribeParameters" in found.trouble
 
     def test_a_parameter_whose_tags_were_not_listed_counts_as_not_seen(self) -> None:
-        """Else its replicas would lose all their tags, and skip_sync, on the word of a failed read."""
+        """Otherwise a failed read would remove all tags of its replicas, and skip_sync."""
         w = world(4, pages=Pages(resources=(1,)))
         w.faults = at_call("GetResources", lost(done=False), nth=2)
         found = list_place(opened(w), unwatched)
@@ -144,7 +144,7 @@ class TestConfirming:
         fresh, failed = confirm_tags(opened(w), ["/p/000", "/p/001"], unwatched)
         assert (set(fresh), set(failed)) == ({"/p/000"}, {"/p/001"})
 
-    def test_each_answer_is_told_since_few_come_in_a_second(self) -> None:
+    def test_each_response_is_reported_because_they_are_slow(self) -> None:
         w, seen = world(), Watched()
         confirm_tags(opened(w), ["/p/000", "/p/001", "/p/x"], seen)
         assert [(one.phase, one.done, one.total) for one in seen.all] == [
@@ -224,7 +224,7 @@ class TestReading:
         assert isinstance(found[1], UnreadableValue)
         assert found[1].code == "NotDecrypted"
 
-    def test_values_are_read_in_chunks_and_told(self) -> None:
+    def test_values_are_read_in_chunks_with_progress(self) -> None:
         seen = Watched()
         w = world(CHUNK + 1)
         questions = {n: ValueRequest(f"/p/{n:03}") for n in range(CHUNK + 1)}

@@ -63,9 +63,9 @@ def test_every_region_of_botocore_has_the_partition_that_botocore_gives_it() -> 
 
 
 def test_the_table_has_every_partition_of_botocore() -> None:
-    told = create_loader().load_data("partitions")["partitions"]
+    known = create_loader().load_data("partitions")["partitions"]
     assert {one.name: one.dns_suffix for one in partitions()} == {
-        one["id"]: one["outputs"]["dnsSuffix"] for one in told
+        one["id"]: one["outputs"]["dnsSuffix"] for one in known
     }
     assert dns_suffix("aws-of-tomorrow") == "amazonaws.com"
 

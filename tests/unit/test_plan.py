@@ -249,7 +249,7 @@ class TestPlanId:
         "altered",
         [
             pytest.param(with_(reasons=("another",)), id="words"),
-            pytest.param(with_(writer="somebody", changed_outside=True), id="who wrote"),
+            pytest.param(with_(writer="another-writer", changed_outside=True), id="who wrote"),
             pytest.param(with_(differences=(Difference("value", "another", "text"),)), id="a value"),
             pytest.param(with_(kind="shown"), id="the kind that is shown"),
             pytest.param(with_source(version=9), id="a listing that is behind"),

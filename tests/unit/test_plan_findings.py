@@ -50,7 +50,7 @@ def test_a_key_that_does_not_decrypt_is_named_with_its_parameters_and_the_fix(
 
 
 @pytest.mark.parametrize("state", [KeyState.USABLE, KeyState.UNKNOWN])
-def test_a_key_that_may_decrypt_is_no_finding(state: KeyState) -> None:
+def test_a_key_that_can_decrypt_gives_no_finding(state: KeyState) -> None:
     assert found(change(secret("/p/a")), state=state) == []
 
 

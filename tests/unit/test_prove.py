@@ -1,4 +1,4 @@
-"""What versions settle, and which values are asked for: those that decide something, and no other."""
+"""Values that versions prove to be equal, and the values that must be read: only those that decide."""
 
 from __future__ import annotations
 

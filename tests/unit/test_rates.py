@@ -157,7 +157,7 @@ def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -
     assert admitted > 0.85 * 600 * quota
     assert refused < 0.12 * (admitted + refused)
     after(clock, 60)
-    assert bucket.rate == 5, "once nobody refuses any more, the whole rate is back"
+    assert bucket.rate == 5, "without throttling, the full rate returns"
 
 
 def test_a_place_is_called_however_often_it_is_throttled() -> None:
@@ -214,10 +214,10 @@ def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
 def test_the_listener_receives_each_rate_and_each_cut() -> None:
     heard: list[tuple[str, str, float, bool]] = []
 
-    def told(place: str, operation: str, rate: float, *, throttled: bool) -> None:
+    def listener(place: str, operation: str, rate: float, *, throttled: bool) -> None:
         heard.append((place, operation, rate, throttled))
 
-    buckets = Rates(FakeClock(), told).of(HERE, (("put", 10.0),))
+    buckets = Rates(FakeClock(), listener).of(HERE, (("put", 10.0),))
     assert (str(HERE), "PutParameter", 10.0, False) in heard
     assert len(heard) == len(CALL_RATES)
     buckets[CallClass.PUT].reduce()
@@ -229,7 +229,7 @@ def test_the_listener_receives_each_rate_and_each_cut() -> None:
 
 def test_the_schema_tells_the_defaults_that_are_in_force() -> None:
     path = Path(__file__).parents[2] / "schema" / "replication.schema.json"
-    told = json.loads(path.read_text(encoding="utf-8"))["properties"]["rates"]["properties"]
-    assert {name: one["default"] for name, one in told.items()} == dict(CALL_RATES)
-    for name, one in told.items():
+    declared = json.loads(path.read_text(encoding="utf-8"))["properties"]["rates"]["properties"]
+    assert {name: one["default"] for name, one in declared.items()} == dict(CALL_RATES)
+    for name, one in declared.items():
         assert f"Default {one['default']}:" in one["description"], name

@@ -45,7 +45,7 @@ NATIVE = {"/q/native": "theirs", "/q/secret": "hunter2"}
 
 
 def strangers(stage: Stage) -> None:
-    """What is in the target and none of our business, and something in the source that is not selected."""
+    """Unowned parameters of the target, and a parameter of the source that is not selected."""
     stage.world.put(stage.there, "/q/native", "theirs", tags={"team": "b"})
     stage.world.put(stage.there, "/q/secret", "hunter2", SECURE)
     stage.world.put(stage.here, "/q/native", "ours")
@@ -58,8 +58,8 @@ def untouched(stage: Stage) -> dict[str, Seen]:
 
 
 @dataclass
-class Told:
-    """What came of one plan and apply."""
+class RunResult:
+    """The plan and report of one run."""
 
     stage: Stage
     plan: Plan
@@ -73,8 +73,8 @@ class Told:
         return row
 
 
-def tell(stage: Stage, run: Run | None = None) -> Told:
-    """Plans, applies, and holds the laws: what is not ours stays, and what nothing withheld rests."""
+def plan_and_apply(stage: Stage, run: Run | None = None) -> RunResult:
+    """Plan and apply. Assert that unowned parameters are unchanged and that the next plan is empty."""
     strangers(stage)
     stage.pass_time()
     before = untouched(stage)
@@ -95,12 +95,14 @@ def tell(stage: Stage, run: Run | None = None) -> Told:
     stage.carry_out(again, run)
     assert stage.world.traffic.writes() == writes, "an apply of nothing wrote something"
     assert shown == counted(plan)
-    return Told(stage, plan, report, live_before)
+    return RunResult(stage, plan, report, live_before)
 
 
-def same(told: Told, name: str = "/p/a") -> bool:
-    """Whether a parameter of the target is byte for byte as it was, tags and version included."""
-    return told.stage.world.state([told.stage.there])[told.stage.there].get(name) == told.before.get(name)
+def same(result: RunResult, name: str = "/p/a") -> bool:
+    """Whether a parameter of the target is unchanged, with its tags and its version."""
+    return result.stage.world.state([result.stage.there])[result.stage.there].get(name) == result.before.get(
+        name
+    )
 
 
 OTHER_OWNER = "staging@123456789012/us-east-1"
@@ -113,58 +115,58 @@ class TestConflicts:
         stage.replicate()
         stage.spec = replication(name="prod")
         stage.world.put(stage.here, "/p/a", "new")
-        told = tell(stage, Run(adopt=mode))
-        assert (told.row, counted(told.plan)) == ("foreign", {"conflict": 1})
-        assert same(told)
-        assert told.report.exit_code == 3
-        assert "conflict: it is a replica of staging@" in told.report.remaining[0].reason
+        result = plan_and_apply(stage, Run(adopt=mode))
+        assert (result.row, counted(result.plan)) == ("foreign", {"conflict": 1})
+        assert same(result)
+        assert result.report.exit_code == 3
+        assert "conflict: it is a replica of staging@" in result.report.remaining[0].reason
 
     def test_foreign_stack_stays_as_it_is(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v")
         stage.world.tag(stage.there, "/p/a", {"aws:cloudformation:stack-name": "s"})
-        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
-        assert (told.row, same(told)) == ("foreign", True)
+        result = plan_and_apply(stage, Run(adopt=AdoptMode.OVERWRITE))
+        assert (result.row, same(result)) == ("foreign", True)
 
     def test_detached_stays_as_it_is(self) -> None:
         stage = Stage()
         stage.replicate()
         stage.world.tag(stage.there, "/p/a", {OWNER: "detached:prod@123456789012/us-east-1"})
         stage.world.put(stage.here, "/p/a", "new")
-        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
-        assert (told.row, counted(told.plan), same(told)) == ("detached", {"detached": 1}, True)
+        result = plan_and_apply(stage, Run(adopt=AdoptMode.OVERWRITE))
+        assert (result.row, counted(result.plan), same(result)) == ("detached", {"detached": 1}, True)
 
     def test_copied_tags_are_a_conflict_where_something_is_placed(self) -> None:
         stage = Stage()
         stage.replicate("/p/b")
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v", tags=stage.world.tags(stage.there, "/p/b"))
-        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
-        assert (counted(told.plan), same(told)) == ({"conflict": 1, "in_sync": 1}, True)
+        result = plan_and_apply(stage, Run(adopt=AdoptMode.OVERWRITE))
+        assert (counted(result.plan), same(result)) == ({"conflict": 1, "in_sync": 1}, True)
 
     def test_copied_tags_where_nothing_is_placed_are_a_finding_and_never_deleted(self) -> None:
         stage = Stage(replication(orphans=Orphans.DELETE))
         stage.replicate("/p/b")
         stage.world.put(stage.there, "/p/stray", "v", tags=stage.world.tags(stage.there, "/p/b"))
-        told = tell(stage)
-        assert counted(told.plan) == {"in_sync": 1}
-        assert [one.code for one in told.plan.all_findings] == ["copied-tags"]
-        assert same(told, "/p/stray")
+        result = plan_and_apply(stage)
+        assert counted(result.plan) == {"in_sync": 1}
+        assert [one.code for one in result.plan.all_findings] == ["copied-tags"]
+        assert same(result, "/p/stray")
 
-    def test_conflict_keeps_what_is_there(self) -> None:
+    def test_conflict_keeps_the_existing_parameter(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "new", SECURE)
         stage.world.put(stage.there, "/p/a", "old", SECURE)
-        told = tell(stage)
-        assert (told.row, same(told), told.report.exit_code) == ("conflict", True, 3)
+        result = plan_and_apply(stage)
+        assert (result.row, same(result), result.report.exit_code) == ("conflict", True, 3)
 
     def test_conflict_is_taken_over_where_the_run_says_overwrite(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "new", description="d", tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "old", tags={"mine": "1"})
-        told = tell(stage, Run(adopt=AdoptMode.OVERWRITE))
-        assert counted(told.plan) == {"update": 1}
+        result = plan_and_apply(stage, Run(adopt=AdoptMode.OVERWRITE))
+        assert counted(result.plan) == {"update": 1}
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 2)
         assert stage.plain_tags("/p/a") == {"team": "a"}
         made = record_of(stage.world.tags(stage.there, "/p/a") or {})
@@ -175,7 +177,7 @@ class TestConflicts:
         stage = Stage(replication(adopt=AdoptMode.SAME_VALUE))
         stage.world.put(stage.here, "/p/a", "v", tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "v", tags={"mine": "1"})
-        tell(stage)
+        plan_and_apply(stage)
         assert (stage.version("/p/a"), stage.plain_tags("/p/a")) == (1, {"team": "a"})
 
 
@@ -185,9 +187,9 @@ class TestLeftAlone:
         stage.replicate()
         stage.world.tag(stage.there, "/p/a", {"skip_sync": ""})
         stage.world.put(stage.here, "/p/a", "new")
-        told = tell(stage)
-        assert (told.row, counted(told.plan), same(told)) == ("opted_out", {"opted_out": 1}, True)
-        assert told.report.exit_code == 0
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan), same(result)) == ("opted_out", {"opted_out": 1}, True)
+        assert result.report.exit_code == 0
 
     def test_chained_makes_no_loop_between_two_replications(self) -> None:
         stage = Stage()
@@ -207,9 +209,9 @@ class TestLeftAlone:
     def test_skipped_is_not_replicated(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "v", tags={"skip_sync": "no"})
-        told = tell(stage)
-        assert (told.row, counted(told.plan), stage.value("/p/a")) == ("skipped", {"skipped": 1}, None)
-        assert told.report.exit_code == 0
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan), stage.value("/p/a")) == ("skipped", {"skipped": 1}, None)
+        assert result.report.exit_code == 0
 
     def test_kept_out_stays_as_it_is_and_goes_once_its_source_is_gone(self) -> None:
         stage = Stage()
@@ -217,24 +219,24 @@ class TestLeftAlone:
         stage.replicate("/p/a")
         stage.world.put(stage.here, "/p/a", "new")
         stage.world.tag(stage.here, "/p/a", {"skip_sync": ""})
-        told = tell(stage)
-        assert (told.row, counted(told.plan)) == ("kept_out", {"opted_out": 1, "in_sync": 1})
-        assert same(told)
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan)) == ("kept_out", {"opted_out": 1, "in_sync": 1})
+        assert same(result)
         stage.world.delete(stage.here, "/p/a")
-        told = tell(stage)
-        assert (told.row, stage.value("/p/a")) == ("delete", None)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.value("/p/a")) == ("delete", None)
 
     def test_kept_out_is_deleted_where_the_spec_says_so(self) -> None:
         stage = Stage(replication(skip_sync=SkipSync(replicas=OnSkip.DELETE)))
         stage.replicate()
         stage.world.tag(stage.here, "/p/a", {"skip_sync": ""})
-        told = tell(stage)
-        assert (told.row, counted(told.plan), stage.value("/p/a")) == ("kept_out", {"delete": 1}, None)
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan), stage.value("/p/a")) == ("kept_out", {"delete": 1}, None)
 
     def test_skipped_parameters_keep_the_tag_to_themselves(self) -> None:
         stage = Stage(replication(skip_sync=SkipSync(tag="local")))
         stage.world.put(stage.here, "/p/a", "v", tags={"skip_sync": "1"})
-        tell(stage)
+        plan_and_apply(stage)
         assert stage.plain_tags("/p/a") == {"skip_sync": "1"}
 
 
@@ -244,8 +246,8 @@ class TestRemovals:
         stage.replicate("/p/a")
         stage.replicate("/p/b", "kept")
         stage.world.delete(stage.here, "/p/a")
-        told = tell(stage)
-        assert counted(told.plan) == {"delete": 1, "in_sync": 1}
+        result = plan_and_apply(stage)
+        assert counted(result.plan) == {"delete": 1, "in_sync": 1}
         assert (stage.value("/p/a"), stage.value("/p/b")) == (None, "kept")
 
     def test_delete_never_keeps_it(self) -> None:
@@ -253,9 +255,9 @@ class TestRemovals:
         stage.replicate("/p/a")
         stage.replicate("/p/b")
         stage.world.delete(stage.here, "/p/a")
-        told = tell(stage)
-        assert (counted(told.plan), same(told)) == ({"orphaned": 1, "in_sync": 1}, True)
-        assert told.report.exit_code == 0
+        result = plan_and_apply(stage)
+        assert (counted(result.plan), same(result)) == ({"orphaned": 1, "in_sync": 1}, True)
+        assert result.report.exit_code == 0
 
     def test_delete_created_releases_what_was_adopted(self) -> None:
         stage = Stage(replication(delete=DeleteMode.CREATED))
@@ -265,8 +267,8 @@ class TestRemovals:
         stage.world.delete(stage.here, "/p/a")
         stage.world.delete(stage.here, "/p/b")
         stage.world.put(stage.here, "/p/c", "v")
-        told = tell(stage)
-        assert counted(told.plan) == {"delete": 1, "retag": 1, "create": 1}
+        result = plan_and_apply(stage)
+        assert counted(result.plan) == {"delete": 1, "retag": 1, "create": 1}
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("v", 1)
         assert stage.world.tags(stage.there, "/p/a") == {"team": "a"}
         assert stage.value("/p/b") is None
@@ -275,26 +277,26 @@ class TestRemovals:
         stage = Stage()
         stage.replicate()
         stage.spec = replication(include=(Glob("/x/**"),))
-        told = tell(stage)
-        assert (told.row, counted(told.plan), same(told)) == ("orphan", {"orphaned": 1}, True)
-        assert told.report.exit_code == 0
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan), same(result)) == ("orphan", {"orphaned": 1}, True)
+        assert result.report.exit_code == 0
 
     def test_orphan_is_deleted_where_the_spec_says_so_though_its_source_exists(self) -> None:
         stage = Stage()
         stage.replicate("/p/a")
         stage.replicate("/p/b")
         stage.spec = replication(exclude=(Glob("/p/a"),), orphans=Orphans.DELETE)
-        told = tell(stage)
-        assert (counted(told.plan), stage.value("/p/a")) == ({"delete": 1, "in_sync": 1}, None)
+        result = plan_and_apply(stage)
+        assert (counted(result.plan), stage.value("/p/a")) == ({"delete": 1, "in_sync": 1}, None)
 
-    def test_a_source_made_anew_is_no_delete(self) -> None:
+    def test_a_recreated_source_is_not_a_delete(self) -> None:
         stage = Stage()
         stage.replicate()
         stage.world.delete(stage.here, "/p/a")
         stage.pass_time()
         stage.world.put(stage.here, "/p/a", "v")
-        told = tell(stage)
-        assert (told.row, stage.version("/p/a")) == ("retag", 1)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.version("/p/a")) == ("retag", 1)
 
 
 class TestCreate:
@@ -315,8 +317,8 @@ class TestCreate:
             policies=[policy],
             key_id="alias/app",
         )
-        told = tell(stage)
-        assert (told.row, told.plan.changes[0].differences[0].secret) == ("create", True)
+        result = plan_and_apply(stage)
+        assert (result.row, result.plan.changes[0].differences[0].secret) == ("create", True)
         live = stage.live("/p/a")
         source = stage.world.peek(stage.here, "/p/a")
         assert source is not None
@@ -331,23 +333,23 @@ class TestCreate:
         value = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "{source.region}", "{target.region}")
         stage = Stage(replication(rewrites=(rule, value)))
         stage.world.put(stage.here, "/p/us-east-1/url", "db.us-east-1.example")
-        tell(stage)
+        plan_and_apply(stage)
         assert stage.value("/p/us-east-2/url") == "db.us-east-2.example"
         assert (stage.world.tags(stage.there, "/p/us-east-2/url") or {})[SOURCE] == "/p/us-east-1/url"
         stage.world.delete(stage.here, "/p/us-east-1/url")
         stage.world.put(stage.here, "/p/other", "v")
-        told = tell(stage)
-        assert (counted(told.plan), stage.value("/p/us-east-2/url")) == ({"create": 1, "delete": 1}, None)
+        result = plan_and_apply(stage)
+        assert (counted(result.plan), stage.value("/p/us-east-2/url")) == ({"create": 1, "delete": 1}, None)
 
     def test_invalid_is_not_written_and_the_rest_goes_on(self) -> None:
         stage = Stage()
         stage.world.add_key(stage.here, "alias/app")
         stage.world.put(stage.here, "/p/a", "v", SECURE, key_id="alias/app")
         stage.world.put(stage.here, "/p/b", "v")
-        told = tell(stage)
-        assert counted(told.plan) == {"invalid": 1, "create": 1}
-        assert [one.code for one in told.plan.all_findings] == ["key"]
-        assert (stage.value("/p/a"), stage.value("/p/b"), told.report.exit_code) == (None, "v", 3)
+        result = plan_and_apply(stage)
+        assert counted(result.plan) == {"invalid": 1, "create": 1}
+        assert [one.code for one in result.plan.all_findings] == ["key"]
+        assert (stage.value("/p/a"), stage.value("/p/b"), result.report.exit_code) == (None, "v", 3)
 
 
 class TestAdopt:
@@ -355,8 +357,8 @@ class TestAdopt:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "v", SECURE, tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "v", SECURE, tags={"team": "a"})
-        told = tell(stage)
-        assert (told.row, stage.version("/p/a"), told.report.exit_code) == ("adopt", 1, 0)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.version("/p/a"), result.report.exit_code) == ("adopt", 1, 0)
         assert [call.operation for call in stage.world.traffic.writes()] == ["AddTagsToResource"]
         assert set(stage.world.tags(stage.there, "/p/a") or {}) == {"team", OWNER, RECORD}
 
@@ -364,9 +366,9 @@ class TestAdopt:
         stage = Stage(replication(adopt=AdoptMode.NEVER))
         stage.world.put(stage.here, "/p/a", "v")
         stage.world.put(stage.there, "/p/a", "v")
-        told = tell(stage)
-        assert (told.row, counted(told.plan), same(told)) == ("adopt", {"conflict": 1}, True)
-        assert told.report.exit_code == 3
+        result = plan_and_apply(stage)
+        assert (result.row, counted(result.plan), same(result)) == ("adopt", {"conflict": 1}, True)
+        assert result.report.exit_code == 3
 
 
 class TestUpdates:
@@ -375,15 +377,15 @@ class TestUpdates:
         stage = Stage()
         stage.replicate("/p/a", "old", kind)
         stage.world.put(stage.here, "/p/a", "new", kind)
-        told = tell(stage)
-        assert (told.row, stage.value("/p/a"), stage.version("/p/a")) == ("update", "new", 2)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.value("/p/a"), stage.version("/p/a")) == ("update", "new", 2)
 
     def test_update_brings_attributes_in_line_without_a_change_of_the_value(self) -> None:
         stage = Stage()
         stage.replicate("/p/a", "v", description="d", allowed_pattern=".*")
         stage.world.put(stage.here, "/p/a", "v", description="", allowed_pattern="", tier=ADVANCED)
-        told = tell(stage)
-        (change,) = told.plan.changes
+        result = plan_and_apply(stage)
+        (change,) = result.plan.changes
         assert [one.attribute for one in change.differences] == ["AllowedPattern", "description", "tier"]
         live = stage.live("/p/a")
         assert (live.description, live.allowed_pattern, live.tier) == ("", "", ADVANCED)
@@ -393,34 +395,34 @@ class TestUpdates:
         stage = Stage()
         stage.replicate("/p/a", "old", before)
         stage.world.put(stage.here, "/p/a", "new", after)
-        told = tell(stage)
-        assert (told.row, stage.live("/p/a").type, stage.value("/p/a")) == ("update", after, "new")
-        assert told.plan.changes[0].differences[0].secret
+        result = plan_and_apply(stage)
+        assert (result.row, stage.live("/p/a").type, stage.value("/p/a")) == ("update", after, "new")
+        assert result.plan.changes[0].differences[0].secret
 
     def test_update_of_a_hand_edit_is_withheld_until_it_is_asked_for(self) -> None:
         stage = Stage()
         for i in range(4):
             stage.replicate(f"/p/{i}")
         stage.world.put(stage.there, "/p/0", "hand")
-        told = tell(stage)
-        assert counted(told.plan) == {"update": 1, "withheld": 1, "in_sync": 3}
-        assert (same(told, "/p/0"), told.report.exit_code) == (True, 5)
-        assert told.plan.changes[0].changed_outside
-        told = tell(stage, Run(overwrite_outside=True))
-        assert (stage.value("/p/0"), told.report.exit_code) == ("v", 0)
+        result = plan_and_apply(stage)
+        assert counted(result.plan) == {"update": 1, "withheld": 1, "in_sync": 3}
+        assert (same(result, "/p/0"), result.report.exit_code) == (True, 5)
+        assert result.plan.changes[0].changed_outside
+        result = plan_and_apply(stage, Run(overwrite_outside=True))
+        assert (stage.value("/p/0"), result.report.exit_code) == ("v", 0)
 
     def test_update_of_a_hand_edit_is_done_where_the_spec_says_so(self) -> None:
         stage = Stage(replication(changed_outside=ChangedOutside.OVERWRITE))
         stage.replicate()
         stage.world.put(stage.there, "/p/a", "hand")
-        tell(stage)
+        plan_and_apply(stage)
         assert stage.value("/p/a") == "v"
 
     def test_update_after_a_replica_was_deleted_by_hand_is_a_create(self) -> None:
         stage = Stage()
         stage.replicate()
         stage.world.delete(stage.there, "/p/a")
-        assert tell(stage).row == "create"
+        assert plan_and_apply(stage).row == "create"
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("v", 1)
 
     def test_update_of_a_key_that_was_re_pointed(self) -> None:
@@ -430,9 +432,9 @@ class TestUpdates:
         stage.replicate("/p/a", "v", SECURE, key_id="alias/app")
         new = stage.world.add_key(stage.there, "alias/new")
         stage.world.point_alias(stage.there, "alias/app", new)
-        told = tell(stage)
-        assert told.row == "update"
-        assert "key re-pointed" in told.plan.changes[0].reasons[0]
+        result = plan_and_apply(stage)
+        assert result.row == "update"
+        assert "key re-pointed" in result.plan.changes[0].reasons[0]
         stored = stage.world.peek(stage.there, "/p/a")
         assert stored is not None
         assert stored.latest.key_arn == new
@@ -441,24 +443,24 @@ class TestUpdates:
         stage = Stage()
         stage.replicate("/p/a", "old", SECURE)
         stage.world.put(stage.here, "/p/a", "new", SECURE)
-        told = tell(stage, Run(no_decrypt=True))
-        assert (told.plan.mode, told.row) == (Mode.NO_DECRYPT, "update")
+        result = plan_and_apply(stage, Run(no_decrypt=True))
+        assert (result.plan.mode, result.row) == (Mode.NO_DECRYPT, "update")
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("new", 2)
 
     def test_update_that_is_unproven_only_retags_when_the_values_are_equal(self) -> None:
         stage = Stage()
         stage.replicate("/p/a", "v", SECURE)
         stage.world.put(stage.here, "/p/a", "v", SECURE)
-        told = tell(stage, Run(no_decrypt=True))
-        assert outcome(told.report).note == "its value was equal: only tags were written"
+        result = plan_and_apply(stage, Run(no_decrypt=True))
+        assert outcome(result.report).note == "its value was equal: only tags were written"
         assert stage.version("/p/a") == 1
 
     def test_without_decryption_an_unproven_stranger_is_a_conflict(self) -> None:
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "v", SECURE)
         stage.world.put(stage.there, "/p/a", "v", SECURE)
-        told = tell(stage, Run(no_decrypt=True, adopt=AdoptMode.OVERWRITE))
-        assert (told.row, same(told)) == ("conflict", True)
+        result = plan_and_apply(stage, Run(no_decrypt=True, adopt=AdoptMode.OVERWRITE))
+        assert (result.row, same(result)) == ("conflict", True)
 
 
 class TestRetag:
@@ -468,34 +470,34 @@ class TestRetag:
         stage.world.untag(stage.here, "/p/a", "old")
         stage.world.tag(stage.here, "/p/a", {"team": "b", "new": "1", "cost:x": "1"})
         stage.world.tag(stage.there, "/p/a", {"cost:y": "1", "stray": "1"})
-        told = tell(stage)
-        assert (told.row, stage.version("/p/a")) == ("retag", 1)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.version("/p/a")) == ("retag", 1)
         assert stage.plain_tags("/p/a") == {"team": "b", "new": "1", "cost:y": "1"}
 
     def test_retag_heals_the_record_after_an_equal_rewrite_of_the_source(self) -> None:
         stage = Stage()
         stage.replicate("/p/a", "v", SECURE)
         stage.world.put(stage.here, "/p/a", "v", SECURE)
-        told = tell(stage)
-        assert (told.row, stage.version("/p/a")) == ("retag", 1)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.version("/p/a")) == ("retag", 1)
 
     def test_retag_gives_replicas_of_an_earlier_name_to_the_new_one(self) -> None:
         stage = Stage()
         stage.replicate()
         stage.spec = replication(name="live", previous_names=("prod",))
-        told = tell(stage)
-        assert told.row == "retag"
+        result = plan_and_apply(stage)
+        assert result.row == "retag"
         assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == "live@123456789012/us-east-1"
 
-    def test_retag_mends_what_a_killed_run_left_between_put_and_tags(self) -> None:
+    def test_retag_completes_a_write_that_was_killed_between_put_and_tags(self) -> None:
         stage = Stage()
         stage.replicate("/p/a", "old", tags={"t": "1"})
         stage.world.put(stage.here, "/p/a", "new")
         stage.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED))
         assert stage.apply().summary["failed"] == 1
         stage.world.faults = None
-        told = tell(stage)
-        assert (told.row, stage.version("/p/a")) == ("retag", 2)
+        result = plan_and_apply(stage)
+        assert (result.row, stage.version("/p/a")) == ("retag", 2)
 
 
 class TestReplace:
@@ -509,14 +511,14 @@ class TestReplace:
         return stage
 
     def test_replace_is_withheld_unless_it_is_allowed(self) -> None:
-        told = tell(self.downgraded())
-        assert counted(told.plan) == {"replace": 1, "in_sync": 3, "withheld": 1}
-        assert (same(told, "/p/0"), told.report.exit_code) == (True, 5)
+        result = plan_and_apply(self.downgraded())
+        assert counted(result.plan) == {"replace": 1, "in_sync": 3, "withheld": 1}
+        assert (same(result, "/p/0"), result.report.exit_code) == (True, 5)
 
     def test_replace_deletes_waits_and_creates(self) -> None:
         stage = self.downgraded()
-        told = tell(stage, Run(allow_replace=True))
-        assert told.report.exit_code == 0
+        result = plan_and_apply(stage, Run(allow_replace=True))
+        assert result.report.exit_code == 0
         live = stage.live("/p/0")
         assert (live.tier, live.version, stage.value("/p/0")) == (STANDARD, 1, "new")
         assert stage.plain_tags("/p/0") == {"t": "1"}
@@ -526,8 +528,8 @@ class TestInSync:
     def test_in_sync_writes_nothing(self) -> None:
         stage = Stage()
         stage.replicate()
-        told = tell(stage)
-        assert (counted(told.plan), same(told), told.report.exit_code) == ({"in_sync": 1}, True, 0)
+        result = plan_and_apply(stage)
+        assert (counted(result.plan), same(result), result.report.exit_code) == ({"in_sync": 1}, True, 0)
 
     def test_in_sync_is_found_out_to_be_faked_by_verify_values(self) -> None:
         stage = Stage()
@@ -612,10 +614,10 @@ class TestIncomplete:
         stage.replicate()
         stage.world.delete(stage.here, "/p/a")
         stage.world.put(stage.here, "/x/not-selected", "v")
-        told = tell(stage)
-        assert (counted(told.plan), same(told)) == ({"delete": 1, "withheld": 1}, True)
-        told = tell(stage, Run(allow_empty_source=True))
-        assert (told.report.exit_code, stage.value("/p/a")) == (0, None)
+        result = plan_and_apply(stage)
+        assert (counted(result.plan), same(result)) == ({"delete": 1, "withheld": 1}, True)
+        result = plan_and_apply(stage, Run(allow_empty_source=True))
+        assert (result.report.exit_code, stage.value("/p/a")) == (0, None)
 
 
 class TestNarrowed:
@@ -728,8 +730,8 @@ class TestPlan:
         stage.world.put(stage.here, "/p/b", "turtle4", SECURE)
         plan = stage.plan()
         report = stage.carry_out(plan)
-        told = repr(plan.changes[0].differences) + repr(report.outcomes[0].error) + repr(plan.all_findings)
-        assert not [word for word in ("hunter2", "rabbit3", "turtle4") if word in told]
+        result = repr(plan.changes[0].differences) + repr(report.outcomes[0].error) + repr(plan.all_findings)
+        assert not [word for word in ("hunter2", "rabbit3", "turtle4") if word in result]
 
     def test_several_replications_are_one_plan_sorted_by_name(self) -> None:
         stage = Stage()

@@ -267,7 +267,7 @@ class TestSourceName:
         assert source_name({RECORD: made.text(), SOURCE: "/p/forged"}, "/q/a", HERE) is None
         assert source_name({RECORD: made.text()}, "/q/a", HERE) is None
 
-    def test_without_a_record_nobody_can_tell(self) -> None:
+    def test_without_a_record_it_is_unknown(self) -> None:
         assert source_name({SOURCE: "/p/a"}, "/p/a", HERE) is None
 
     def test_it_is_of_this_source_place_only(self) -> None:

@@ -1,4 +1,4 @@
-"""What became of a plan, and the exit code that tells it."""
+"""Outcomes of a plan, and the exit code."""
 
 from __future__ import annotations
 

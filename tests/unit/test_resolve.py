@@ -247,7 +247,7 @@ class TestKeys:
         assert self.key(MANAGED_KEY, replication()) == MANAGED_KEY
         assert self.key(None, replication()) == MANAGED_KEY
 
-    def test_the_managed_key_needs_nobody_to_resolve_it(self) -> None:
+    def test_the_managed_key_needs_no_resolution(self) -> None:
         assert self.key(MANAGED_KEY, replication(), Keyring({})) == MANAGED_KEY
 
     def test_the_managed_key_does_not_go_to_a_default(self) -> None:

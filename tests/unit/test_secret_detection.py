@@ -1,4 +1,4 @@
-"""What looks like a secret and what does not; and that no text makes the search slow."""
+"""Texts that look like a secret and texts that do not; the search is fast for every text."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def meet(stage: Stage, calls: int) -> None:
 
 
 class TestOwnership:
-    def test_fresh_replicas_are_not_called_somebody_elses_while_bulk_tags_lag(self) -> None:
+    def test_new_replicas_are_not_foreign_while_bulk_tags_lag(self) -> None:
         stage = Stage(lag=LATE)
         for i in range(5):
             stage.world.put(stage.here, f"/p/{i}", "v")
@@ -73,7 +73,7 @@ class TestOwnership:
         meet(stage, 2)
         assert counted(stage.plan()) == {"adopt": 2}
 
-    def test_what_nobody_could_confirm_is_withheld(self) -> None:
+    def test_unconfirmed_changes_are_withheld(self) -> None:
         stage = Stage()
         for i in range(2):
             stage.world.put(stage.here, f"/p/{i}", "v")
@@ -165,7 +165,7 @@ class TestBeforeDangerousChanges:
         meet(stage, 3)
         assert counted(stage.plan()) == {"retag": 2}
 
-    def test_no_tag_is_taken_away_on_the_word_of_a_source_that_lags(self) -> None:
+    def test_no_tag_is_removed_while_tags_of_the_source_lag(self) -> None:
         stage = Stage()
         stage.replicate(tags={"team": "a"})
         stage.world.untag(stage.here, "/p/a", "team")
@@ -231,7 +231,7 @@ class TestWhatIsRead:
         assert asked(stage, "GetParameters") == 0
 
     def test_a_changed_picture_is_drawn_again_until_it_holds(self) -> None:
-        """What bulk tags show as ours to delete was adopted by somebody else since."""
+        """Bulk tags show an owned replica that another replication has adopted since."""
         stage = Stage(replication(adopt=AdoptMode.NEVER), lag=LATE)
         stage.replicate()
         stage.pass_time(days=1)

@@ -1,4 +1,4 @@
-"""How each target is doing: one word, counts, and the text that Prometheus reads."""
+"""The status of each target: one word, counts, and the metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class TestTheFlag:
         assert sorted(path.name for path in Path().iterdir()) == ["now.prom", "replication.yaml"]
 
     def test_a_place_to_write_it_is_wanted_before_anything_is_done(self, aws: Aws, cli: Cli) -> None:
-        told = cli("apply", "--yes", "--metrics", "nowhere/now.prom")
-        assert told.exit_code == 64
-        assert "--metrics" in told.stderr
+        result = cli("apply", "--yes", "--metrics", "nowhere/now.prom")
+        assert result.exit_code == 64
+        assert "--metrics" in result.stderr
         assert aws.world.names(Place("123456789012", "us-east-2")) == []

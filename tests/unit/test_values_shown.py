@@ -103,13 +103,13 @@ REGIONAL = {
 }
 
 
-@pytest.mark.parametrize(("value", "said"), REGIONAL.items())
-def test_a_value_of_the_source_region_is_reported_and_replicated(value: str, said: str) -> None:
+@pytest.mark.parametrize(("value", "expected"), REGIONAL.items())
+def test_a_value_of_the_source_region_is_reported_and_replicated(value: str, expected: str) -> None:
     stage = Stage()
     stage.world.put(stage.here, "/p/a", value, "StringList" if "," in value else "String")
     plan = stage.plan()
     (message,) = findings(plan, "regional-value")
-    assert message.startswith("/p/a: the value holds " + said)
+    assert message.startswith("/p/a: the value holds " + expected)
     assert value not in message
     assert stage.carry_out(plan).exit_code == 0
 

@@ -71,13 +71,13 @@ def test_an_empty_policy_is_none(empty: object) -> None:
     assert policies_of([{"PolicyText": empty, "PolicyType": {}}]) == ()
 
 
-def test_a_policy_that_is_no_json_stays_as_it_is() -> None:
+def test_a_policy_that_is_not_json_is_kept_unchanged() -> None:
     assert policies_of([{"PolicyText": "not json"}]) == ("not json",)
 
 
 def test_a_value_is_sealed_at_once_and_named_without_its_selector() -> None:
-    told = {**LEAST, "Name": "a:3", "Value": "hunter2", "Version": 3, "Type": "SecureString"}
-    value = value_of(told)
+    response = {**LEAST, "Name": "a:3", "Value": "hunter2", "Version": 3, "Type": "SecureString"}
+    value = value_of(response)
     assert (value.name, value.version, value.text.reveal()) == ("/a", 3, "hunter2")
     assert "hunter2" not in repr(value)
 

@@ -52,7 +52,7 @@ def results(report: Report) -> dict[str, int]:
     return {result: count for result, count in report.summary.items() if count}
 
 
-def told(report: Report, plan: Plan) -> None:
+def assert_one_outcome_each(report: Report, plan: Plan) -> None:
     """Every change has one outcome, sorted."""
     assert [one.change for one in report.outcomes] == sorted(plan.changes, key=lambda change: change.order)
 
@@ -62,7 +62,7 @@ def test_a_mixed_plan_is_applied_and_comes_to_rest() -> None:
     plan = stage.plan()
     assert counted(plan) == MIXED
     report = stage.carry_out(plan)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert (results(report), report.exit_code, report.remaining, report.findings) == (
         {"applied": 14},
         0,
@@ -89,7 +89,7 @@ def test_each_failure_is_of_one_change_and_the_rest_goes_on() -> None:
         else None
     )
     report = stage.carry_out(plan)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert results(report) == {"applied": 12, "failed": 2}
     assert {left.name for left in report.remaining} == {"/p/00", "/p/31"}
     assert report.exit_code == 3
@@ -122,7 +122,7 @@ def test_credentials_that_die_in_the_middle_leave_the_rest_not_attempted(operati
 
     stage.world.faults = dying
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     found = results(report)
     assert found["not_attempted"] >= 3
     assert found.get("failed", 0) <= 2
@@ -145,7 +145,7 @@ def test_credentials_of_the_source_that_die_leave_the_rest_not_attempted() -> No
     )
     stage.world.traffic.forget()
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert results(report)["not_attempted"] >= 5
     assert Action.DELETE not in {one.change.action for one in report.outcomes if one.result is Result.APPLIED}
 
@@ -157,7 +157,7 @@ def test_an_endpoint_that_is_not_reached_is_given_up_after_a_few_times() -> None
     plan = stage.plan()
     stage.world.faults = at_call("PutParameter", refused(Trouble.UNREACHABLE))
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert results(report) == {"failed": 1, "not_attempted": 39}
     assert stage.world.traffic.count("PutParameter") == 3
     assert "us-east-2 cannot be reached" in report.outcomes[-1].error
@@ -172,7 +172,7 @@ def test_a_target_that_dies_does_not_stop_the_others() -> None:
         refused(Trouble.CREDENTIALS) if (called, place) == ("PutParameter", stage.there) else None
     )
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert results(report) == {"applied": 5, "failed": 1, "not_attempted": 4}
     assert {one.change.target for one in report.outcomes if one.result is Result.APPLIED} == {"eu"}
 
@@ -195,7 +195,7 @@ class TestStopping:
         plan = stage.plan()
         stage.stop.set()
         report = stage.carry_out(plan)
-        told(report, plan)
+        assert_one_outcome_each(report, plan)
         assert (results(report), report.exit_code) == ({"not_attempted": 14}, 130)
         assert {one.error for one in report.outcomes} == {"the run was stopped"}
 
@@ -204,7 +204,7 @@ class TestStopping:
         plan = stage.plan()
         stage.world.before("PutParameter", stage.stop.set, name="/p/01")
         report = stage.carry_out(plan, SERIAL)
-        told(report, plan)
+        assert_one_outcome_each(report, plan)
         assert outcome(report, "/p/01").result is Result.APPLIED
         assert stage.value("/p/01") == "new"
         assert results(report)["applied"] + results(report)["not_attempted"] == 14
@@ -256,7 +256,7 @@ def test_struck_at_any_write_every_change_has_its_outcome_and_the_next_run_conve
     plan = stage.plan()
     stage.world.faults = at_write(number, fault)
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     if fault.kind is not Trouble.DENIED:
         assert results(report) == {"applied": 14}
     stage.world.faults = None
@@ -281,7 +281,7 @@ def test_struck_at_a_read_nothing_wrong_is_written(
     stage.world.traffic.forget()
     stage.world.faults = make(nth)
     report = stage.carry_out(plan, SERIAL)
-    told(report, plan)
+    assert_one_outcome_each(report, plan)
     assert set(results(report)) <= {"applied", "failed", "withheld"}, label
     stage.world.faults = None
     stage.pass_time()
@@ -297,7 +297,7 @@ def test_two_runs_at_once_do_no_harm() -> None:
     second = stage.carry_out(two)
     assert results(first) == {"applied": 14}
     again = [found.change.action for found in second.outcomes if found.result is Result.APPLIED]
-    assert set(again) <= {Action.RETAG}, "only tags that are so already may be said again"
+    assert set(again) <= {Action.RETAG}, "only tags that are already set may be written again"
     assert results(second)["stale"] == 14 - len(again)
     assert stage.world.state() == before
     assert counted(stage.plan()) == {"in_sync": 32}

@@ -17,7 +17,7 @@ from tests.fake_aws.traffic import AWAIT_TURN
 
 @dataclass
 class Write:
-    """A write that fails as often as it is told, and notes what happened in which order."""
+    """A write with scripted failures, which logs its calls in order."""
 
     work: Work
     troubles: list[Trouble] = field(default_factory=list)
@@ -189,7 +189,7 @@ class TestWaiting:
         assert not wait(work(stage), 60)
         assert stage.clock.slept == []
 
-    def test_nothing_to_wait_for_is_no_waiting(self) -> None:
+    def test_without_a_delay_nothing_waits(self) -> None:
         stage = Stage()
         assert wait(work(stage), 0)
         assert wait(work(stage), 0.0000004)

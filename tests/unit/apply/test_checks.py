@@ -1,4 +1,4 @@
-"""What must still be true right before a write."""
+"""Conditions of a write, checked right before it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class TestSourceGone:
         stage.world.put(stage.here, "/p/d001", "v")
         assert checks.reasons_to_keep(work(stage), deletes(2)) == {"/p/d001": "its source exists"}
 
-    def test_an_error_is_no_absence(self) -> None:
+    def test_an_error_does_not_prove_absence(self) -> None:
         stage = Stage()
         stage.world.faults = at_call("GetParameters", refused(Trouble.DENIED))
         found = checks.reasons_to_keep(work(stage), deletes(2))

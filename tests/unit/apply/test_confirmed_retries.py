@@ -60,15 +60,17 @@ def throttled_once(kind: str, meanwhile: Prepare) -> tuple[Stage, Report]:
     return stage, stage.carry_out(planned, RUN)
 
 
-@pytest.mark.parametrize("said", MARKS)
+@pytest.mark.parametrize("message", MARKS)
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_replica_with_a_new_tag_or_owner_while_a_write_waited_is_not_touched(kind: str, said: str) -> None:
-    stage, report = throttled_once(kind, lambda stage: stage.world.tag(stage.there, "/p/a", MARKS[said]))
+def test_a_replica_with_a_new_tag_or_owner_while_a_write_waited_is_not_touched(
+    kind: str, message: str
+) -> None:
+    stage, report = throttled_once(kind, lambda stage: stage.world.tag(stage.there, "/p/a", MARKS[message]))
     one = outcome(report)
-    assert (one.result.value, said in one.error) == ("stale", True)
+    assert (one.result.value, message in one.error) == ("stale", True)
     assert (stage.value("/p/a"), stage.version("/p/a")) == ("v", 1)
     tags = stage.world.tags(stage.there, "/p/a") or {}
-    assert MARKS[said].items() <= tags.items()
+    assert MARKS[message].items() <= tags.items()
     assert OWNER in tags
     assert "team" not in tags
 

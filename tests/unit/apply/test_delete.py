@@ -85,7 +85,7 @@ def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "state", "said"),
+    ("act", "state", "message"),
     [
         (lambda s: s.world.put(s.here, "/p/00", "back"), "withheld", "its source exists"),
         (
@@ -111,12 +111,12 @@ def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
         ),
     ],
 )
-def test_a_changed_replica_is_kept_and_the_others_are_deleted(act: Act, state: str, said: str) -> None:
+def test_a_changed_replica_is_kept_and_the_others_are_deleted(act: Act, state: str, message: str) -> None:
     stage, plan = going(3)
     act(stage)
     before = stage.world.state()[stage.there].get("/p/00")
     report = stage.carry_out(plan, MANY)
-    assert result(report) == (state, said)
+    assert result(report) == (state, message)
     assert report.summary["applied"] == 2
     assert stage.world.state()[stage.there].get("/p/00") == before
     assert deletes(stage) == [("/p/01", "/p/02")]
@@ -139,7 +139,7 @@ def test_the_last_look_comes_after_the_wait_for_a_turn(act: Act, state: str) -> 
 
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.LOST, Trouble.THROTTLED])
-def test_no_confirmation_is_no_delete(kind: Trouble) -> None:
+def test_a_delete_without_confirmed_tags_is_not_made(kind: Trouble) -> None:
     stage, plan = going(2)
     stage.world.faults = struck("ListTagsForResource", stage.there, refused(kind), "/p/00")
     report = stage.carry_out(plan, MANY)

@@ -79,7 +79,7 @@ class TestCreate:
         assert stage.world.tags(stage.there, "/p/a") == {"mine": "1"}
 
     @pytest.mark.parametrize(
-        ("act", "said"),
+        ("act", "message"),
         [
             (lambda s: s.world.delete(s.here, "/p/a"), "its source is gone"),
             (
@@ -88,10 +88,12 @@ class TestCreate:
             ),
         ],
     )
-    def test_it_is_stale_when_its_source_is_not_to_be_replicated_any_more(self, act: Act, said: str) -> None:
+    def test_it_is_stale_when_its_source_is_not_to_be_replicated_any_more(
+        self, act: Act, message: str
+    ) -> None:
         stage, plan = created()
         act(stage)
-        assert result(stage.carry_out(plan)) == ("stale", said)
+        assert result(stage.carry_out(plan)) == ("stale", message)
         assert stage.value("/p/a") is None
         assert not stage.world.traffic.writes()
 
@@ -272,7 +274,7 @@ class TestUpdate:
         assert (stage.value("/p/a"), stage.version("/p/a")) == ("hand", 2)
 
     @pytest.mark.parametrize(
-        ("act", "said"),
+        ("act", "message"),
         [
             (
                 lambda s: s.world.put(s.there, "/p/a", "hand"),
@@ -302,12 +304,14 @@ class TestUpdate:
             (lambda s: s.world.delete(s.here, "/p/a"), "its source is gone"),
         ],
     )
-    def test_it_is_stale_when_something_has_changed_and_nothing_is_written(self, act: Act, said: str) -> None:
+    def test_it_is_stale_when_something_has_changed_and_nothing_is_written(
+        self, act: Act, message: str
+    ) -> None:
         stage, plan = updated()
         act(stage)
         before = stage.world.state()
         stage.world.traffic.forget()
-        assert result(stage.carry_out(plan)) == ("stale", said)
+        assert result(stage.carry_out(plan)) == ("stale", message)
         assert stage.world.state() == before
         assert not stage.world.traffic.writes()
 

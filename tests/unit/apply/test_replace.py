@@ -94,10 +94,10 @@ def test_nothing_is_deleted_when_the_value_cannot_be_read() -> None:
     assert stage.value("/p/a") == "old"
 
 
-def test_nothing_is_deleted_when_the_key_is_not_usable_by_now() -> None:
+def test_nothing_is_deleted_when_the_key_became_unusable_after_the_plan() -> None:
     stage, plan = downgraded(SECURE)
     stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
-    report = stage.carry_out(plan, ALLOWED)  # places are opened anew, so keys are asked for anew
+    report = stage.carry_out(plan, ALLOWED)  # places are opened again, so keys are described again
     assert result(report) == ("withheld", "its key alias/app is disabled: it is not deleted")
     assert stage.value("/p/a") == "old"
 
@@ -156,7 +156,7 @@ def test_tags_that_are_not_ours_to_remove_are_carried_over() -> None:
 
 
 @pytest.mark.parametrize(("staying", "state"), [(47, "applied"), (48, "withheld")])
-def test_nothing_is_deleted_when_the_tags_that_stay_leave_no_room_by_now(staying: int, state: str) -> None:
+def test_nothing_is_deleted_when_the_remaining_tags_leave_no_room(staying: int, state: str) -> None:
     stage = Stage(replication(ignore_tags=("cost:*",)))
     stage.replicate("/p/a", tier=ADVANCED)
     stage.world.delete(stage.here, "/p/a")
@@ -313,7 +313,7 @@ def test_nothing_is_deleted_for_a_rewritten_value_that_aws_takes_as_none(new: st
 
 @pytest.mark.parametrize("match", list(Match))
 def test_nothing_is_deleted_for_a_rewritten_value_that_matches_in_part_only(match: Match) -> None:
-    """How AWS matches is not known, and an attempt would cost the replica."""
+    """The matching of AWS is not documented, and an attempt would lose the replica."""
     stage, plan = rewritten(AwsBehaviour(pattern_match=match), "[a-z]+", "new 1")
     state, error = result(stage.carry_out(plan, BLIND))
     assert (state, "may not match its AllowedPattern" in error) == ("withheld", True)
@@ -364,7 +364,7 @@ def test_nothing_is_deleted_when_tags_that_came_since_leave_no_room() -> None:
 
 
 def test_the_key_is_read_again_while_the_places_are_open() -> None:
-    """Somebody may have read the plan for an hour before saying yes."""
+    """The answer to the question can come an hour after the plan."""
     stage, plan = downgraded(SECURE)
     session = Session(stage.places(ALLOWED), ALLOWED, stage.clock, unwatched)
     opened = make_plan([stage.spec], session)

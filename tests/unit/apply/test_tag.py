@@ -68,14 +68,14 @@ MOVED: list[tuple[Act, str]] = [
 
 
 @pytest.mark.parametrize("planned", [retagged, adopted, released])
-@pytest.mark.parametrize(("act", "said"), MOVED)
+@pytest.mark.parametrize(("act", "message"), MOVED)
 def test_nothing_is_tagged_when_something_has_changed(
-    planned: Callable[[], tuple[Stage, Plan]], act: Act, said: str
+    planned: Callable[[], tuple[Stage, Plan]], act: Act, message: str
 ) -> None:
     stage, plan = planned()
     act(stage)
     before = stage.world.state()
-    assert result(stage.carry_out(plan)) == ("stale", said)
+    assert result(stage.carry_out(plan)) == ("stale", message)
     assert stage.world.state() == before
 
 

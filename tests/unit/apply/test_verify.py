@@ -22,7 +22,7 @@ def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]
     return [(left.name, left.reason) for left in verify_target(one, unwatched)]
 
 
-def test_what_is_there_as_written_and_gone_as_deleted_is_no_remainder() -> None:
+def test_written_and_deleted_parameters_do_not_remain() -> None:
     stage = Stage()
     stage.world.put(stage.there, "/p/a", "v")
     assert looked(stage, {"/p/a": 1, "/p/gone": None}) == []

@@ -28,7 +28,7 @@ def test_one_worker_does_the_lanes_in_their_order() -> None:
 
 
 def test_a_long_lane_leaves_half_of_the_workers_to_the_other() -> None:
-    """Nobody goes on before four are at work in each lane: with one lane first this would never end."""
+    """Each batch waits until four workers are in each lane: a queue that serves one lane first never ends."""
     meeting = threading.Barrier(8)
     seen: list[str] = []
 

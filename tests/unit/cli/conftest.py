@@ -32,7 +32,7 @@ Cli: TypeAlias = Callable[..., Result]
 
 
 class Aws:
-    """What people do to the world between two commands."""
+    """Changes of other people to the simulated AWS between two commands."""
 
     def __init__(self) -> None:
         self.world = World(SystemClock(threading.Event()))
@@ -71,7 +71,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
 
 @pytest.fixture
 def cli() -> Cli:
-    """Runs the command line in this process; stdin is no terminal."""
+    """Runs the command line in this process; stdin is not a terminal."""
 
     def run(*words: str, stdin: str | bytes = "") -> Result:
         return CliRunner().invoke(root, list(words), input=stdin)

@@ -27,9 +27,9 @@ def base(aws: Aws) -> None:
 
 
 def planned(cli: Cli, *words: str) -> dict[str, Any]:
-    told = cli("plan", "--format", "json", *words)
-    assert told.exit_code == 0, told.output
-    document: dict[str, Any] = json.loads(told.stdout)
+    result = cli("plan", "--format", "json", *words)
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
     return document
 
 
@@ -81,9 +81,9 @@ def test_both_are_planned_over_one_listing_of_each_place(
 
 def test_what_only_the_base_would_do_is_dropped(aws: Aws, cli: Cli) -> None:
     head, base = Path("replication.yaml"), Path(BASE)
-    told, before = head.read_text(), base.read_text()
+    result, before = head.read_text(), base.read_text()
     head.write_text(before)
-    base.write_text(told)
+    base.write_text(result)
     dropped = planned(cli, "--against", BASE)["against"]["dropped"]
     assert {(one["name"], one["target"]) for one in dropped} == {
         ("/app/new", "us-east-2"),
@@ -98,7 +98,7 @@ def test_the_plan_id_is_that_of_a_plan_without_the_comparison_and_apply_takes_it
     assert "/app/new" in aws.names("us-east-2")
 
 
-def test_a_base_that_is_no_spec_is_a_warning_and_the_plan_is_made(aws: Aws, cli: Cli) -> None:
+def test_an_invalid_base_is_a_warning_and_the_plan_is_made(aws: Aws, cli: Cli) -> None:
     Path(BASE).write_text("version: [")
     document = planned(cli, "--against", BASE)
     assert document["against"] is None
@@ -137,7 +137,7 @@ def test_a_replication_that_is_new_has_nothing_pending(aws: Aws, cli: Cli) -> No
     assert {one["replication"] for one in document["against"]["dropped"]} == {"other"}
 
 
-def test_a_narrowed_run_is_compared_as_far_as_it_goes(aws: Aws, cli: Cli) -> None:
+def test_a_narrowed_run_compares_only_the_selected_names(aws: Aws, cli: Cli) -> None:
     document = planned(cli, "--against", BASE, "--target", "us-east-2", "--only", "/app/n*")
     assert [change["name"] for change in document["changes"]] == ["/app/new"]
     assert document["against"] == {"pending": 0, "dropped": []}

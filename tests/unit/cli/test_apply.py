@@ -34,20 +34,20 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: Cli) -> None:
-    told = cli("apply", "--yes", "--format", "json", "--out", "report.json")
-    assert told.exit_code == 0
+    result = cli("apply", "--yes", "--format", "json", "--out", "report.json")
+    assert result.exit_code == 0
     assert aws.names("us-east-2") == aws.names("eu-west-1") == ALL
-    document = json.loads(told.stdout)
+    document = json.loads(result.stdout)
     assert document == report()
     assert document["summary"]["applied"] == 6
-    assert "6 to create" in told.stderr
-    assert SECRET not in told.output
+    assert "6 to create" in result.stderr
+    assert SECRET not in result.output
 
 
-def test_without_a_terminal_somebody_has_to_say_yes(aws: Aws, cli: Cli) -> None:
-    told = cli("apply")
-    assert told.exit_code == 64
-    assert "--expect-plan" in told.stderr
+def test_without_a_terminal_an_apply_needs_yes(aws: Aws, cli: Cli) -> None:
+    result = cli("apply")
+    assert result.exit_code == 64
+    assert "--expect-plan" in result.stderr
     assert aws.names("us-east-2") == []
 
 
@@ -56,20 +56,20 @@ def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     at_a_terminal(monkeypatch)
-    told = cli("apply", stdin=answer)
-    assert told.exit_code == 0
-    assert "Apply these 6 changes? [y/N] " in told.stderr
+    result = cli("apply", stdin=answer)
+    assert result.exit_code == 0
+    assert "Apply these 6 changes? [y/N] " in result.stderr
     assert aws.names("us-east-2") == ALL
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "yep\n"])
-def test_anything_else_changes_nothing_and_is_no_error(
+def test_another_answer_changes_nothing_and_exits_0(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     at_a_terminal(monkeypatch)
-    told = cli("apply", "--out", "report.json", stdin=answer)
-    assert told.exit_code == 0
-    assert "Nothing was changed." in told.stderr
+    result = cli("apply", "--out", "report.json", stdin=answer)
+    assert result.exit_code == 0
+    assert "Nothing was changed." in result.stderr
     assert aws.names("us-east-2") == []
     assert report()["summary"]["not_attempted"] == 6
     assert report()["exit_code"] == 0
@@ -80,26 +80,26 @@ def test_nothing_is_asked_when_there_is_nothing_to_do(
 ) -> None:
     cli("apply", "--yes")
     at_a_terminal(monkeypatch)
-    told = cli("apply")
-    assert told.exit_code == 0
-    assert "[y/N]" not in told.stderr
+    result = cli("apply")
+    assert result.exit_code == 0
+    assert "[y/N]" not in result.stderr
 
 
 def test_the_expected_plan_is_applied(aws: Aws, cli: Cli) -> None:
-    told = cli("apply", "--expect-plan", f"sha256:{plan_id(cli)[:12]}")
-    assert told.exit_code == 0
+    result = cli("apply", "--expect-plan", f"sha256:{plan_id(cli)[:12]}")
+    assert result.exit_code == 0
     assert aws.names("us-east-2") == ALL
 
 
 def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: Aws, cli: Cli) -> None:
     expected = plan_id(cli)[:12]
     aws.put("/app/url", "https://example.net")
-    told = cli("apply", "--expect-plan", expected, "--format", "json", "--out", "report.json")
-    assert told.exit_code == 4
-    assert f"not the expected {expected}" in told.stderr
-    assert "6 to create" in told.stderr
+    result = cli("apply", "--expect-plan", expected, "--format", "json", "--out", "report.json")
+    assert result.exit_code == 4
+    assert f"not the expected {expected}" in result.stderr
+    assert "6 to create" in result.stderr
     assert aws.names("us-east-2") == []
-    assert json.loads(told.stdout) == report()
+    assert json.loads(result.stdout) == report()
     assert report()["exit_code"] == 4
     assert report()["summary"] == {
         "applied": 0, "failed": 0, "stale": 0, "withheld": 0, "not_attempted": 6
@@ -108,17 +108,17 @@ def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: Aws, cli: 
 
 
 @pytest.mark.parametrize("given", ["1234", "not-an-id", ""])
-def test_what_can_be_no_id_is_told_before_any_call(aws: Aws, cli: Cli, given: str) -> None:
+def test_an_invalid_id_is_reported_before_any_call(aws: Aws, cli: Cli, given: str) -> None:
     before = len(aws.world.calls)
-    told = cli("apply", "--expect-plan", given)
-    assert told.exit_code == 64
+    result = cli("apply", "--expect-plan", given)
+    assert result.exit_code == 64
     assert len(aws.world.calls) == before
 
 
 def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json", "--target", "us-east-2")
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 0
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 0
     assert aws.names("us-east-2") == ALL
     assert aws.names("eu-west-1") == []
 
@@ -126,18 +126,18 @@ def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
 def test_what_was_done_since_counts_as_done(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     cli("apply", "--yes", "--target", "us-east-2")
-    told = cli("apply", "plan.json", "--format", "json")
-    assert told.exit_code == 0
-    assert "Done since the plan was made: 3." in told.stderr
-    assert json.loads(told.stdout)["summary"]["applied"] == 3
+    result = cli("apply", "plan.json", "--format", "json")
+    assert result.exit_code == 0
+    assert "Done since the plan was made: 3." in result.stderr
+    assert json.loads(result.stdout)["summary"]["applied"] == 3
 
 
 def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     aws.put("/app/fresh", "1")
-    told = cli("apply", "plan.json", "--out", "report.json")
-    assert told.exit_code == 4
-    assert "new: create /app/fresh in us-east-2 (prod)" in told.stderr
+    result = cli("apply", "plan.json", "--out", "report.json")
+    assert result.exit_code == 4
+    assert "new: create /app/fresh in us-east-2 (prod)" in result.stderr
     assert aws.names("us-east-2") == []
     assert [f["code"] for f in report()["findings"]] == ["plan-changed"] * 3
 
@@ -145,9 +145,9 @@ def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> N
 def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     aws.put("/app/url", "https://example.net")
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 4
-    assert "altered: create /app/url in eu-west-1 (prod): source version 1 became 2" in told.stderr
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert "altered: create /app/url in eu-west-1 (prod): source version 1 became 2" in result.stderr
 
 
 def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cli: Cli) -> None:
@@ -155,9 +155,9 @@ def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cl
     for name in ("/app/url", "/app/hosts"):
         aws.delete(name)
     cli("plan", "--out", "plan.json", "--max-deletes", "5")
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 4
-    assert "give --max-deletes 5 again" in told.stderr
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert "give --max-deletes 5 again" in result.stderr
     assert aws.names("us-east-2") == ALL
     assert cli("apply", "plan.json", "--max-deletes", "5").exit_code == 0
     assert aws.names("us-east-2") == ["/app/key"]
@@ -169,11 +169,11 @@ def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> Non
     document["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     Path("plan.json").write_text(json.dumps(document))
     before = len(aws.world.calls)
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 4
-    assert "8.0 days old" in told.stderr
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert "8.0 days old" in result.stderr
     assert len(aws.world.calls) == before
-    plan, apply, old = re.findall(r"`ssm-reconcile ([^`]*)`", told.stderr)
+    plan, apply, old = re.findall(r"`ssm-reconcile ([^`]*)`", result.stderr)
     assert old.endswith("--max-plan-age 9")
     assert cli(*old.split()).exit_code == 0
     assert cli(*plan.split()).exit_code == 0
@@ -197,8 +197,8 @@ def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: Aws, c
 
 def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
-    told = cli("apply", "plan.json", "--expect-plan", "0" * 12)
-    assert told.exit_code == 4
+    result = cli("apply", "plan.json", "--expect-plan", "0" * 12)
+    assert result.exit_code == 4
     assert cli("apply", "plan.json", "--expect-plan", report("plan.json")["plan_id"]).exit_code == 0
 
 
@@ -208,14 +208,14 @@ def test_a_saved_plan_knows_the_spec_that_it_was_made_from(aws: Aws, cli: Cli) -
     assert cli("apply", "plan.json").exit_code == 0
 
 
-def test_a_saved_plan_whose_spec_is_elsewhere_by_now_asks_where(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_whose_spec_was_moved_asks_for_its_path(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").rename("prod.yaml")
     cli("plan", "prod.yaml", "--out", "plan.json")
     Path("prod.yaml").rename("moved.yaml")
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 64
-    assert "prod.yaml" in told.stderr
-    assert "--spec" in told.stderr
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 64
+    assert "prod.yaml" in result.stderr
+    assert "--spec" in result.stderr
     assert cli("apply", "plan.json", "--spec", "moved.yaml").exit_code == 0
 
 
@@ -240,8 +240,8 @@ def test_what_does_not_go_with_a_saved_plan_is_wrong_usage(
     cli("plan", "--target", "us-east-2", "--out", "narrow.json")
     Path("cut.json").write_text(Path("plan.json").read_text()[:-100])
     cli("apply", "--yes", "--target", "us-east-2", "--out", "report.json")
-    told = cli("apply", *words)
-    assert told.exit_code == 64
+    result = cli("apply", *words)
+    assert result.exit_code == 64
     assert aws.names("eu-west-1") == []
 
 
@@ -256,13 +256,13 @@ def test_what_does_not_go_with_a_saved_plan_is_wrong_usage(
         (("--target", "us-east-2", "--only", "/app/url"), 1),
     ],
 )
-def test_what_a_saved_plan_was_made_with_may_be_said_again(
+def test_the_options_of_a_saved_plan_can_be_repeated(
     aws: Aws, cli: Cli, words: tuple[str, ...], created: int
 ) -> None:
     cli("plan", *words, "--out", "plan.json")
-    told = cli("apply", "plan.json", *reversed_targets(words), "--format", "json")
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["summary"]["applied"] == created
+    result = cli("apply", "plan.json", *reversed_targets(words), "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["summary"]["applied"] == created
 
 
 def reversed_targets(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -276,10 +276,10 @@ def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -
     Path("replication.yaml").write_text(
         text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
     )
-    told = cli("apply", "--yes", "--format", "json")
-    assert told.exit_code == 5
+    result = cli("apply", "--yes", "--format", "json")
+    assert result.exit_code == 5
     assert aws.names("eu-west-1") == ALL
-    assert json.loads(told.stdout)["summary"]["withheld"] == 3
+    assert json.loads(result.stdout)["summary"]["withheld"] == 3
 
 
 def test_a_conflict_is_three(aws: Aws, cli: Cli) -> None:
@@ -289,9 +289,9 @@ def test_a_conflict_is_three(aws: Aws, cli: Cli) -> None:
 
 def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").write_text("version: 1\n")
-    told = cli("apply", "--yes", "--format", "json", "--out", "report.json")
-    assert told.exit_code == 1
-    document = json.loads(told.stdout)
+    result = cli("apply", "--yes", "--format", "json", "--out", "report.json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
     assert document == report()
     assert document["exit_code"] == 1
     assert document["outcomes"] == []
@@ -307,11 +307,11 @@ def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_don
         raise ValueError(SECRET)
 
     monkeypatch.setattr(reconcile, "carry_out", broken)
-    told = cli("apply", "--yes", "--out", "report.json", "--debug")
-    assert told.exit_code == 1
+    result = cli("apply", "--yes", "--out", "report.json", "--debug")
+    assert result.exit_code == 1
     assert {outcome["outcome"] for outcome in report()["outcomes"]} == {"failed"}
-    assert "ValueError" in told.stderr
-    assert SECRET not in told.output
+    assert "ValueError" in result.stderr
+    assert SECRET not in result.output
     assert SECRET not in Path("report.json").read_text()
 
 
@@ -319,8 +319,8 @@ def test_a_signal_while_writing_ends_in_order_with_130(
     aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.world.before("PutParameter", lambda: os.kill(os.getpid(), signal.SIGTERM))
-    told = cli("apply", "--yes", "--out", "report.json", "--parallelism", "1")
-    assert told.exit_code == 130
+    result = cli("apply", "--yes", "--out", "report.json", "--parallelism", "1")
+    assert result.exit_code == 130
     document = report()
     assert document["interrupted"]
     assert sum(document["summary"].values()) == 6
@@ -332,15 +332,15 @@ def test_a_signal_while_writing_ends_in_order_with_130(
 
 def test_a_signal_while_planning_ends_with_130_and_nothing_written(aws: Aws, cli: Cli) -> None:
     aws.world.before("DescribeParameters", lambda: os.kill(os.getpid(), signal.SIGINT))
-    told = cli("apply", "--yes", "--out", "report.json")
-    assert told.exit_code == 130
-    assert "Interrupted." in told.stderr
-    assert "Traceback" not in told.output
+    result = cli("apply", "--yes", "--out", "report.json")
+    assert result.exit_code == 130
+    assert "Interrupted." in result.stderr
+    assert "Traceback" not in result.output
     assert report()["exit_code"] == 130
     assert aws.names("us-east-2") == []
 
 
 def test_a_report_that_cannot_be_written_is_found_before_anything_is(aws: Aws, cli: Cli) -> None:
-    told = cli("apply", "--yes", "--out", "no/such/folder/report.json")
-    assert told.exit_code == 64
+    result = cli("apply", "--yes", "--out", "no/such/folder/report.json")
+    assert result.exit_code == 64
     assert aws.names("us-east-2") == []

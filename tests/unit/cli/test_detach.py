@@ -17,20 +17,20 @@ def replicated(aws: Aws, cli: Cli) -> None:
     aws.world.traffic.forget()
 
 
-def test_it_wants_a_word_where_nobody_can_be_asked(aws: Aws, cli: Cli) -> None:
+def test_without_a_terminal_it_needs_yes(aws: Aws, cli: Cli) -> None:
     replicated(aws, cli)
-    said = cli("detach", "--target", "us-east-2")
-    assert said.exit_code == 64
-    assert "--yes" in said.stderr
+    result = cli("detach", "--target", "us-east-2")
+    assert result.exit_code == 64
+    assert "--yes" in result.stderr
     assert aws.world.traffic.writes() == []
 
 
 def test_it_says_how_many_and_where(aws: Aws, cli: Cli) -> None:
     replicated(aws, cli)
-    said = cli("detach", "--target", "us-east-2", "--yes")
-    assert said.exit_code == 0
-    assert "prod: 3 detached in us-east-2 (123456789012/us-east-2)" in said.stdout
-    assert SECRET not in said.output
+    result = cli("detach", "--target", "us-east-2", "--yes")
+    assert result.exit_code == 0
+    assert "prod: 3 detached in us-east-2 (123456789012/us-east-2)" in result.stdout
+    assert SECRET not in result.output
     again = cli("detach", "--target", "us-east-2", "--yes")
     assert again.exit_code == 0
     assert "nothing to do" in again.stdout
@@ -46,9 +46,9 @@ def test_other_targets_stay_as_they_are(aws: Aws, cli: Cli) -> None:
 def test_what_failed_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -> None:
     replicated(aws, cli)
     aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/app/url")
-    said = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
-    assert said.exit_code == 3
-    (part,) = json.loads(said.stdout)["replications"]
+    result = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
+    assert result.exit_code == 3
+    (part,) = json.loads(result.stdout)["replications"]
     assert part["summary"]["applied"] == 2
     (failed,) = [one for one in part["outcomes"] if one["outcome"] == "failed"]
     assert failed["name"] == "/app/url"

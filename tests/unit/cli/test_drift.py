@@ -59,7 +59,7 @@ def test_a_withheld_change_is_drift(cli: Cli, settled: Aws) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--verify-values", "--no-decrypt"])
-def test_a_conflict_is_drift_although_there_is_no_change(flag: str, cli: Cli, aws: Aws) -> None:
+def test_a_conflict_is_drift_without_a_change(flag: str, cli: Cli, aws: Aws) -> None:
     aws.put("/app/key", "another secret", region="us-east-2", kind="SecureString")
     cli("apply", "--yes", "--target", "us-east-2")
     detailed = cli("plan", "--target", "us-east-2", flag, "--detailed-exitcode")
@@ -151,7 +151,7 @@ def test_an_orphan_is_drift_where_the_spec_would_delete_it(
     assert cli(*DRIFT).exit_code == code
 
 
-def test_a_replica_that_is_kept_after_its_source_is_no_drift_where_orphans_are_deleted(
+def test_a_kept_replica_without_a_source_is_not_drift_when_orphans_are_deleted(
     cli: Cli, settled: Aws
 ) -> None:
     spec = Path("replication.yaml")
@@ -177,7 +177,7 @@ def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settle
     assert result.exit_code == 0
 
 
-def test_what_is_opted_out_skipped_or_chained_is_no_drift(cli: Cli, settled: Aws) -> None:
+def test_opted_out_and_skipped_parameters_are_not_drift(cli: Cli, settled: Aws) -> None:
     settled.store("us-east-2").add_tags("/app/url", {"skip_sync": ""})
     settled.store("us-east-1").add_tags("/app/hosts", {"skip_sync": ""})
     settled.put("/app/new", "x")
@@ -188,7 +188,7 @@ def test_what_is_opted_out_skipped_or_chained_is_no_drift(cli: Cli, settled: Aws
     assert (result.exit_code, "Drift" in result.stderr) == (0, False)
 
 
-def test_a_chained_parameter_is_no_drift(cli: Cli, settled: Aws) -> None:
+def test_a_chained_parameter_is_not_drift(cli: Cli, settled: Aws) -> None:
     assert settled.names("us-east-2")
     Path("chain.yaml").write_text(
         "version: 1\nname: chain\nsource: { region: us-east-2 }\ntargets: [{ region: ap-south-1 }]\n"
@@ -229,9 +229,9 @@ def test_a_detached_replica_of_a_plan_of_the_version_before_is_still_shown(cli: 
     for other in document["others"]:
         other["counted"] = "conflict"
     Path("plan.json").write_text(json.dumps(document))
-    told = cli("show", "plan.json")
-    assert told.exit_code == 0
-    assert "3 conflicts" in told.stdout
+    output = cli("show", "plan.json")
+    assert output.exit_code == 0
+    assert "3 conflicts" in output.stdout
 
 
 def test_the_outputs_of_a_plan_count_what_is_not_a_change(
@@ -243,7 +243,7 @@ def test_the_outputs_of_a_plan_count_what_is_not_a_change(
     cli("plan", "--out", "plan.json")
     monkeypatch.setenv("GITHUB_OUTPUT", "outputs")
     assert cli("publish", "plan.json", "--comment", "never").exit_code == 0
-    told = dict(line.split("=", 1) for line in Path("outputs").read_text().splitlines())
+    output = dict(line.split("=", 1) for line in Path("outputs").read_text().splitlines())
     expected = {
         "changes": "1",
         "delete": "1",
@@ -252,5 +252,5 @@ def test_the_outputs_of_a_plan_count_what_is_not_a_change(
         "detached": "2",
         "conflict": "0",
     }
-    assert {name: told[name] for name in expected} == expected
-    assert (told["withheld"], told["invalid"], told["orphaned"]) == ("0", "0", "0")
+    assert {name: output[name] for name in expected} == expected
+    assert (output["withheld"], output["invalid"], output["orphaned"]) == ("0", "0", "0")

@@ -25,8 +25,8 @@ def changed(name: str, operation: str = "Update", **more: Any) -> str:
 
 
 def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin=changed("/app/url"))
-    assert told.exit_code == 0, told.stderr
+    result = cli("event", "-", stdin=changed("/app/url"))
+    assert result.exit_code == 0, result.stderr
     assert aws.names("us-east-2") == aws.names("eu-west-1") == ["/app/url"]
 
 
@@ -60,18 +60,18 @@ def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None
     ],
 )
 def test_an_event_may_come_in_any_of_its_envelopes(text: str, aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin=text)
-    assert told.exit_code == 0, told.stderr
+    result = cli("event", "-", stdin=text)
+    assert result.exit_code == 0, result.stderr
     assert aws.names("us-east-2") == ["/app/key"]
-    assert SECRET not in told.output
+    assert SECRET not in result.output
 
 
 def test_an_event_may_be_a_file_and_the_spec_another(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").rename("other.yaml")
     Path("event.json").write_text(changed("/app/url"))
-    told = cli("event", "event.json", "--spec", "other.yaml", "--format", "json", "--target", "us-east-2")
-    assert told.exit_code == 0, told.stderr
-    report = json.loads(told.stdout)
+    result = cli("event", "event.json", "--spec", "other.yaml", "--format", "json", "--target", "us-east-2")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
     assert [(one["name"], one["target"], one["outcome"]) for one in report["outcomes"]] == [
         ("/app/url", "us-east-2", "applied")
     ]
@@ -87,8 +87,8 @@ def test_a_scheduled_event_reconciles_everything(aws: Aws, cli: Cli) -> None:
 def test_a_deleted_parameter_is_deleted_in_the_targets(aws: Aws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
-    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
-    assert told.exit_code == 0, told.output
+    result = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert result.exit_code == 0, result.output
     assert aws.names("us-east-2") == ["/app/hosts", "/app/key"]
 
 
@@ -96,11 +96,11 @@ def test_guards_count_what_a_whole_run_would_delete(aws: Aws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     aws.delete("/app/hosts")  # two of three: more than one, and over half
-    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
-    assert told.exit_code == 5
+    result = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert result.exit_code == 5
     assert len(aws.names("us-east-2")) == 3
-    told = cli("event", "-", "--max-deletes", "2", stdin=changed("/app/url", "Delete"))
-    assert told.exit_code == 0, told.output
+    result = cli("event", "-", "--max-deletes", "2", stdin=changed("/app/url", "Delete"))
+    assert result.exit_code == 0, result.output
     assert aws.names("us-east-2") == ["/app/hosts", "/app/key"]
 
 
@@ -113,21 +113,23 @@ def test_guards_count_what_a_whole_run_would_delete(aws: Aws, cli: Cli) -> None:
     ],
     ids=["out of scope", "a target's own event", "another account"],
 )
-def test_what_is_not_for_us_is_told_and_changes_nothing(text: str, why: str, aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin=text)
-    assert told.exit_code == 0, told.stderr
-    assert why in told.stdout
+def test_an_event_for_another_spec_is_reported_and_changes_nothing(
+    text: str, why: str, aws: Aws, cli: Cli
+) -> None:
+    result = cli("event", "-", stdin=text)
+    assert result.exit_code == 0, result.stderr
+    assert why in result.stdout
     assert aws.names("us-east-2") == []
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "{}", "[]", "[1]", '{"detail-type": "EC2 Instance State-change"}', "a b$c"]
 )
-def test_what_nobody_understands_is_wrong_usage(text: str, aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin=text)
-    assert told.exit_code == 64
-    assert told.stdout == ""
-    assert "event" in told.stderr
+def test_an_unknown_document_is_wrong_usage(text: str, aws: Aws, cli: Cli) -> None:
+    result = cli("event", "-", stdin=text)
+    assert result.exit_code == 64
+    assert result.stdout == ""
+    assert "event" in result.stderr
 
 
 def tags_changed(name: str, kind: str, **detail: Any) -> str:
@@ -153,9 +155,9 @@ def test_a_change_of_tags_reconciles_its_parameter_and_waits_for_no_date(
     aws.store("us-east-1").add_tags("/app/url", {"team": "a"})
     event = json.loads(tags_changed("/app/url", kind))
     event["time"] = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = cli("event", "-", "--format", "json", stdin=json.dumps(event))
-    assert told.exit_code == 0, told.output
-    assert "does not show yet" not in told.stdout
+    result = cli("event", "-", "--format", "json", stdin=json.dumps(event))
+    assert result.exit_code == 0, result.output
+    assert "does not show yet" not in result.stdout
     tags = aws.store("us-east-2").tags("/app/url")
     assert tags is not None
     assert tags["team"] == "a"
@@ -165,29 +167,29 @@ def test_a_change_of_tags_reconciles_its_parameter_and_waits_for_no_date(
 def test_an_event_about_our_own_tags_writes_nothing(kind: str, aws: Aws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     keys = {"changed-tag-keys": ["ssm-reconcile:record"]}
-    told = cli("event", "-", "--format", "json", stdin=tags_changed("/app/url", kind, **keys))
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["outcomes"] == []
+    result = cli("event", "-", "--format", "json", stdin=tags_changed("/app/url", kind, **keys))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["outcomes"] == []
 
 
 def test_a_tag_call_that_failed_is_ignored(aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin=tags_changed("/app/url", "CloudTrail", errorCode="AccessDenied"))
-    assert told.exit_code == 0, told.output
-    assert "the API call failed" in told.stdout
+    result = cli("event", "-", stdin=tags_changed("/app/url", "CloudTrail", errorCode="AccessDenied"))
+    assert result.exit_code == 0, result.output
+    assert "the API call failed" in result.stdout
     assert aws.names("us-east-2") == []
 
 
 def test_an_arn_of_another_place_changes_nothing(aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin="arn:aws:ssm:eu-west-1:123456789012:parameter/app/url")
-    assert told.exit_code == 0, told.output
-    assert "123456789012/eu-west-1" in told.stdout
+    result = cli("event", "-", stdin="arn:aws:ssm:eu-west-1:123456789012:parameter/app/url")
+    assert result.exit_code == 0, result.output
+    assert "123456789012/eu-west-1" in result.stdout
     assert aws.names("us-east-2") == []
 
 
 def test_one_bad_name_in_a_list_is_named_and_the_others_are_reconciled(aws: Aws, cli: Cli) -> None:
-    told = cli("event", "-", stdin='{"names": ["/app/url", "/app/k ey"]}')
-    assert told.exit_code == 0, told.output
-    assert '"/app/k ey"' in told.stdout
+    result = cli("event", "-", stdin='{"names": ["/app/url", "/app/k ey"]}')
+    assert result.exit_code == 0, result.output
+    assert '"/app/k ey"' in result.stdout
     assert (
         "event-not-understood"
         in cli("event", "-", "--format", "json", stdin='["/app/url", "/app/k ey"]').stdout
@@ -199,9 +201,9 @@ def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: Aws, cli: Cli) -
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     assert cli("event", "-", stdin=changed("/app/url", "Delete")).exit_code == 0
-    told = cli("event", "-", stdin=changed("/app/url", "Delete"))
-    assert told.exit_code == 0, told.output
-    assert "the rules select none" not in told.output
+    result = cli("event", "-", stdin=changed("/app/url", "Delete"))
+    assert result.exit_code == 0, result.output
+    assert "the rules select none" not in result.output
 
 
 def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
@@ -211,8 +213,8 @@ def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
     assert cli("event", "latin").exit_code == 64
 
 
-def test_a_change_that_does_not_show_yet_is_told(aws: Aws, cli: Cli) -> None:
+def test_a_change_that_is_not_visible_yet_is_reported(aws: Aws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     later = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = cli("event", "-", stdin=changed("/app/url", time=later))
-    assert "does not show yet" in told.stdout
+    result = cli("event", "-", stdin=changed("/app/url", time=later))
+    assert "does not show yet" in result.stdout

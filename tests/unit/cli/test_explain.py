@@ -30,9 +30,9 @@ def many(aws: Aws, cli: Cli) -> Aws:
 
 def advice(cli: Cli, name: str, *words: str) -> list[str]:
     """Return what `explain` says to do in us-east-2, line by line."""
-    told = cli("explain", name, "--target", "us-east-2", *words)
-    assert told.exit_code == 0, told.stderr
-    return [line[6:] for line in told.stdout.splitlines() if line.startswith("    - ")]
+    result = cli("explain", name, "--target", "us-east-2", *words)
+    assert result.exit_code == 0, result.stderr
+    return [line[6:] for line in result.stdout.splitlines() if line.startswith("    - ")]
 
 
 def run_printed(cli: Cli, line: str) -> int:
@@ -77,9 +77,9 @@ def test_more_changes_than_replicas_are_applied_one_at_a_time(many: Aws, cli: Cl
 
 def test_a_percentage_counts_the_changes_of_its_own_target(many: Aws, cli: Cli) -> None:
     change(many, 7)
-    told = cli("explain", "/app/03").stdout
+    result = cli("explain", "/app/03").stdout
     for target in ("us-east-2", "eu-west-1"):
-        assert f"`ssm-reconcile apply --target {target} --max-change-percent 35`" in told
+        assert f"`ssm-reconcile apply --target {target} --max-change-percent 35`" in result
 
 
 def test_too_many_deletes_are_applied_with_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
@@ -142,9 +142,9 @@ def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed
     selected = f"{spec.read_text()}orphans: delete\n"
     excluded = selected.replace('"/app/**"]', '"/app/**"], exclude: ["/app/00"]')
     spec.write_text(excluded)
-    told = cli("explain", "/app/00").stdout
-    assert told.count("select them again, apply with the `id`, and then exclude them") == 2
-    assert "1 orphan to remove in" not in told
+    result = cli("explain", "/app/00").stdout
+    assert result.count("select them again, apply with the `id`, and then exclude them") == 2
+    assert "1 orphan to remove in" not in result
     spec.write_text(f"{selected}id: abcdef123456\n")
     assert cli("apply", "--yes", "-q").exit_code == 0
     spec.write_text(f"{excluded}id: abcdef123456\n")
@@ -187,12 +187,12 @@ def test_the_command_names_spec_replication_and_access(many: Aws, cli: Cli) -> N
     Path(file).write_text(f"{SPEC}---\n{SPEC.replace('prod', 'stage').replace('/app/', '/stage/')}")
     change(many, 1)
     words = ("--spec", file, "--profile", "my profile", "--no-decrypt")
-    told = cli("explain", "/app/00", "--target", "us-east-2", *words).stdout
+    result = cli("explain", "/app/00", "--target", "us-east-2", *words).stdout
     expected = (
         "ssm-reconcile apply 'the spec.yaml' --name prod --target us-east-2 --only /app/00 --no-decrypt"
         " --profile 'my profile'"
     )
-    assert f"`{expected}`" in told
+    assert f"`{expected}`" in result
     assert cli(*shlex.split(expected)[1:], "--yes").exit_code == 0
 
 
@@ -219,14 +219,14 @@ def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(many: A
 )
 def test_a_name_that_no_parameter_can_have_is_wrong_usage(name: str, write: str, cli: Cli, aws: Aws) -> None:
     before = len(aws.world.calls)
-    told = cli("explain", name)
-    assert told.exit_code == 64
+    result = cli("explain", name)
+    assert result.exit_code == 64
     assert (
-        f"write {write}" in told.stderr
-        or f"write the name in it, {write}" in told.stderr
-        or write in told.stderr
+        f"write {write}" in result.stderr
+        or f"write the name in it, {write}" in result.stderr
+        or write in result.stderr
     )
-    assert told.stdout == ""
+    assert result.stdout == ""
     assert len(aws.world.calls) == before
 
 
@@ -257,10 +257,10 @@ def test_no_sentence_is_printed_twice(frozen: bool, aws: Aws, cli: Cli) -> None:
         spec = Path("replication.yaml")
         spec.write_text(spec.read_text().replace("region: us-east-2", "region: us-east-2\n    frozen: true"))
     for name in names:
-        told = cli("explain", name, "--target", "us-east-2").stdout
-        parts = [part.strip(" -.()") for part in re.split(r"[:;\n]| {2,}", told)]
-        said = [part for part in parts if len(part.split()) > 3]
-        assert len(said) == len(set(said)), told
+        result = cli("explain", name, "--target", "us-east-2").stdout
+        parts = [part.strip(" -.()") for part in re.split(r"[:;\n]| {2,}", result)]
+        sentences = [part for part in parts if len(part.split()) > 3]
+        assert len(sentences) == len(set(sentences)), result
 
 
 def test_the_rows_that_do_not_fit_are_for_v_only(aws: Aws, cli: Cli) -> None:
@@ -279,6 +279,6 @@ def test_an_interrupt_while_the_whole_plan_is_made_ends_the_command(
         raise Interrupted("interrupted")
 
     monkeypatch.setattr(reconcile, "make_plan", interrupted)
-    told = cli("explain", "/app/00")
-    assert told.exit_code == 130
-    assert "Note" not in told.stderr
+    result = cli("explain", "/app/00")
+    assert result.exit_code == 130
+    assert "Note" not in result.stderr

@@ -34,16 +34,16 @@ def kind(aws: Aws) -> str:
 
 
 def test_an_apply_ends_5_and_writes_nothing(hardened: Aws, cli: Cli) -> None:
-    told = cli("apply", "--yes", "--overwrite-outside", "--adopt", "overwrite")
-    assert (told.exit_code, kind(hardened)) == (5, "SecureString")
-    assert "[exposure]" in told.output
+    result = cli("apply", "--yes", "--overwrite-outside", "--adopt", "overwrite")
+    assert (result.exit_code, kind(hardened)) == (5, "SecureString")
+    assert "[exposure]" in result.output
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
 def test_the_flag_without_only_is_a_usage_error(hardened: Aws, cli: Cli, command: tuple[str, ...]) -> None:
-    told = cli(*command, "--allow-exposure")
-    assert (told.exit_code, kind(hardened)) == (64, "SecureString")
-    assert "--only" in told.stderr
+    result = cli(*command, "--allow-exposure")
+    assert (result.exit_code, kind(hardened)) == (64, "SecureString")
+    assert "--only" in result.stderr
 
 
 def test_the_flag_with_only_writes_it(hardened: Aws, cli: Cli) -> None:
@@ -63,13 +63,13 @@ def test_a_saved_plan_has_to_be_given_the_flag_again(hardened: Aws, cli: Cli) ->
 
 def test_a_saved_plan_that_was_not_narrowed_cannot_be_lifted(hardened: Aws, cli: Cli) -> None:
     assert cli("plan", "--out", "plan.json", "--overwrite-outside").exit_code == 0
-    told = cli("apply", "plan.json", "--overwrite-outside", "--allow-exposure")
-    assert (told.exit_code, kind(hardened)) == (64, "SecureString")
+    result = cli("apply", "plan.json", "--overwrite-outside", "--allow-exposure")
+    assert (result.exit_code, kind(hardened)) == (64, "SecureString")
 
 
 def test_the_printed_command_carries_the_flag(hardened: Aws, cli: Cli) -> None:
-    told = cli("plan", *LIFT)
-    printed = " ".join(told.stdout.split()).rpartition("ssm-reconcile ")[2]
+    result = cli("plan", *LIFT)
+    printed = " ".join(result.stdout.split()).rpartition("ssm-reconcile ")[2]
     assert cli(*printed.split()).exit_code == 0
     assert kind(hardened) == "String"
 
@@ -93,12 +93,12 @@ def test_it_always_stands_among_the_dangers(hardened: Aws, cli: Cli, flags: tupl
 
 
 def test_explain_names_the_way_to_keep_it_secret_first(hardened: Aws, cli: Cli) -> None:
-    told = cli("explain", "/app/url").stdout
+    result = cli("explain", "/app/url").stdout
     keep, plain = (
         "to keep it secret: make it a SecureString at the source",
         "--only /app/url --allow-exposure",
     )
-    assert told.index(keep) < told.index(plain)
+    assert result.index(keep) < result.index(plain)
 
 
 @pytest.mark.parametrize("limit", [0, 5])
@@ -107,8 +107,8 @@ def test_the_command_of_explain_writes_it_in_place_and_may_replace_it_where_aws_
 ) -> None:
     spec = Path("replication.yaml")
     spec.write_text(f"{spec.read_text()}guards: {{ max_deletes: {limit} }}\n")
-    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
-    (printed,) = re.findall(r"`ssm-reconcile apply ([^`]*)`", told)
+    result = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    (printed,) = re.findall(r"`ssm-reconcile apply ([^`]*)`", result)
     assert ("--max-deletes 1" in printed) == (limit == 0)
     assert fate_and_may_replace(cli, printed) == ("apply", True)
     assert cli("apply", *printed.split(), "--yes").exit_code == 0
@@ -120,8 +120,8 @@ def test_explain_names_the_replacement_for_a_change_of_type_that_exposes_no_secr
 ) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.put("/app/url", "https://example.org", kind="StringList")
-    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
-    in_place, replaced = re.findall(r"`ssm-reconcile apply ([^`]*)`", told)
+    result = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    in_place, replaced = re.findall(r"`ssm-reconcile apply ([^`]*)`", result)
     assert fate_and_may_replace(cli, in_place) == ("apply", False)
     assert fate_and_may_replace(cli, replaced) == ("apply", True)
 
@@ -130,9 +130,9 @@ def test_explain_names_the_frozen_target_as_well_as_the_flags(hardened: Aws, cli
     spec = Path("replication.yaml")
     text = spec.read_text()
     spec.write_text(text.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
-    told = cli("explain", "/app/url", "--target", "us-east-2").stdout
-    assert "set `frozen: false` at target us-east-2 (replication.yaml:5:5), then `ssm-reconcile" in told
-    (printed,) = re.findall(r"`ssm-reconcile (apply [^`]*)`", told)
+    result = cli("explain", "/app/url", "--target", "us-east-2").stdout
+    assert "set `frozen: false` at target us-east-2 (replication.yaml:5:5), then `ssm-reconcile" in result
+    (printed,) = re.findall(r"`ssm-reconcile (apply [^`]*)`", result)
     spec.write_text(text)
     assert cli(*printed.split(), "--yes").exit_code == 0
     assert kind(hardened) == "String"

@@ -1,4 +1,4 @@
-"""What a person reads when something went wrong, and what nobody ever reads there."""
+"""Error messages of the command line: their content, and no secret in them."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def test_each_failure_has_its_exit_code_and_no_traceback(
 ) -> None:
     assert terminal.report_error(error, debug=False) == code
     assert terminal.exit_code_of(error) == code
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "Traceback" not in told.err
-    assert told.err
+    result = capsys.readouterr()
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    assert result.err
 
 
 def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,9 @@ def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_all_faults_of_a_spec_are_told_as_editors_read_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_errors_of_a_spec_are_printed_in_the_form_that_editors_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     faults = [Finding(Severity.ERROR, "typo", f"write `name` {i}", f"a.yaml:{i}:3") for i in (1, 2)]
     terminal.report_error(SpecError(faults), debug=False)
     assert capsys.readouterr().err.splitlines() == [
@@ -89,24 +91,24 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
         _fail(SECRET)
     except ReconcileError as error:
         terminal.report_error(error, debug=True)
-    told = capsys.readouterr().err
-    assert "in _fail" in told
-    assert "in _find" in told
-    assert "KeyError\n" in told
-    assert "ReconcileError: the store broke" in told
-    assert SECRET not in told
+    result = capsys.readouterr().err
+    assert "in _fail" in result
+    assert "in _find" in result
+    assert "KeyError\n" in result
+    assert "ReconcileError: the store broke" in result
+    assert SECRET not in result
 
 
 def test_an_unexpected_failure_tells_its_kind_and_not_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.report_error(ValueError(SECRET), debug=False)
-    told = capsys.readouterr().err
-    assert "unexpected ValueError" in told
-    assert "--debug" in told
-    assert SECRET not in told
+    result = capsys.readouterr().err
+    assert "unexpected ValueError" in result
+    assert "--debug" in result
+    assert SECRET not in result
 
 
 def test_names_in_messages_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.report_error(ReconcileError("/app/\x1b[2J\u202e"), debug=False)
-    told = capsys.readouterr().err
-    assert "\x1b" not in told
-    assert "\u202e" not in told
+    result = capsys.readouterr().err
+    assert "\x1b" not in result
+    assert "\u202e" not in result

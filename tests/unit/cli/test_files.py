@@ -25,35 +25,35 @@ def test_a_plan_in_utf_16_is_refused_by_the_name_of_its_encoding(
     words: tuple[str, ...], codec: str, plan: Path, cli: Cli
 ) -> None:
     plan.write_bytes(plan.read_text().encode(codec))
-    told = cli(*words)
-    assert told.exit_code == (1 if words[0] == "publish" else 64)
-    assert "is in UTF-16" in told.stderr
-    assert "terminal" not in told.stderr
+    result = cli(*words)
+    assert result.exit_code == (1 if words[0] == "publish" else 64)
+    assert "is in UTF-16" in result.stderr
+    assert "terminal" not in result.stderr
 
 
 def test_a_plan_in_utf_16_on_standard_input_is_refused_by_the_name_of_its_encoding(
     plan: Path, cli: Cli
 ) -> None:
-    told = cli("show", "-", stdin=plan.read_text().encode("utf-16"))
-    assert told.exit_code == 64
-    assert "is in UTF-16" in told.stderr
+    result = cli("show", "-", stdin=plan.read_text().encode("utf-16"))
+    assert result.exit_code == 64
+    assert "is in UTF-16" in result.stderr
 
 
 @pytest.mark.parametrize("words", [("plan", "-"), ("validate", "-"), ("event", "-")])
 def test_standard_input_in_utf_16_is_refused_by_the_name_of_its_encoding(
     words: tuple[str, ...], aws: Aws, cli: Cli
 ) -> None:
-    told = cli(*words, stdin=Path("replication.yaml").read_text().encode("utf-16"))
-    assert told.exit_code == 64
-    assert "standard input is in UTF-16" in told.stderr
+    result = cli(*words, stdin=Path("replication.yaml").read_text().encode("utf-16"))
+    assert result.exit_code == 64
+    assert "standard input is in UTF-16" in result.stderr
 
 
 def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_plan(plan: Path, aws: Aws, cli: Cli) -> None:
     plan.write_bytes(b"\xef\xbb\xbf" + plan.read_bytes())
     assert cli("show", "plan.json").exit_code == 0
     assert cli("publish", "plan.json", "--comment", "never").exit_code == 0
-    told = cli("apply", "plan.json")
-    assert told.exit_code == 0, told.output
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 0, result.output
     assert aws.names("us-east-2") == ["/app/hosts", "/app/key", "/app/url"]
 
 
@@ -69,35 +69,35 @@ def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_spec(aws: Aws, cli: Cli) ->
 def test_a_saved_plan_in_the_place_of_a_spec_is_one_finding_with_the_command_to_run(
     command: str, plan: Path, cli: Cli
 ) -> None:
-    told = cli(command, "plan.json")
-    assert told.exit_code == 1
-    assert told.stderr.count("error:") == 1
-    assert "ssm-reconcile apply plan.json" in told.stderr
+    result = cli(command, "plan.json")
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
+    assert "ssm-reconcile apply plan.json" in result.stderr
 
 
 def test_a_saved_report_in_the_place_of_a_spec_is_one_finding(plan: Path, cli: Cli) -> None:
     assert cli("apply", "plan.json", "--out", "report.json").exit_code == 0
-    told = cli("plan", "report.json")
-    assert told.exit_code == 1
-    assert told.stderr.count("error:") == 1
-    assert "ssm-reconcile show report.json" in told.stderr
+    result = cli("plan", "report.json")
+    assert result.exit_code == 1
+    assert result.stderr.count("error:") == 1
+    assert "ssm-reconcile show report.json" in result.stderr
 
 
 def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: Aws, cli: Cli) -> None:
-    told = cli("apply", "nosuch.json")
-    assert told.exit_code == 1
-    assert "the file does not exist" in told.stderr
-    assert "plan --out nosuch.json" in told.stderr
-    assert "terminal" not in told.stderr
+    result = cli("apply", "nosuch.json")
+    assert result.exit_code == 1
+    assert "the file does not exist" in result.stderr
+    assert "plan --out nosuch.json" in result.stderr
+    assert "terminal" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "validate", "doctor"])
 def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").unlink()
-    told = cli(command)
-    assert told.exit_code == 1
-    assert "ssm-reconcile init" in told.stderr
-    assert "terminal" not in told.stderr
+    result = cli(command)
+    assert result.exit_code == 1
+    assert "ssm-reconcile init" in result.stderr
+    assert "terminal" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: Aw
 def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
     words: tuple[str, ...], aws: Aws, cli: Cli
 ) -> None:
-    told = cli(*words, "--target", "us-esat-2", stdin="/app/url")
-    assert told.exit_code == 64
-    assert "no target is named 'us-esat-2'" in told.stderr
-    assert "did you mean us-east-2? the spec has: eu-west-1, us-east-2" in told.stderr
+    result = cli(*words, "--target", "us-esat-2", stdin="/app/url")
+    assert result.exit_code == 64
+    assert "no target is named 'us-esat-2'" in result.stderr
+    assert "did you mean us-east-2? the spec has: eu-west-1, us-east-2" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones(
     words: tuple[str, ...], aws: Aws, cli: Cli
 ) -> None:
-    told = cli(*words, "--name", "prd", stdin="/app/url")
-    assert told.exit_code == 64
-    assert "no replication is named 'prd'" in told.stderr
-    assert "did you mean prod? the spec has: prod" in told.stderr
+    result = cli(*words, "--name", "prd", stdin="/app/url")
+    assert result.exit_code == 64
+    assert "no replication is named 'prd'" in result.stderr
+    assert "did you mean prod? the spec has: prod" in result.stderr
 
 
 def test_an_event_in_utf_8_with_a_mark_is_read(aws: Aws, cli: Cli) -> None:

@@ -8,13 +8,13 @@ from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 
 def test_a_plan_as_a_page_is_alone_on_stdout(aws: Aws, cli: Cli) -> None:
-    told = cli("plan", "--format", "html", "--target", "us-east-2")
-    assert told.exit_code == 0
-    assert told.stdout.startswith("<!doctype html>")
-    assert told.stdout.endswith("</html>\n")
-    assert "ssm-reconcile apply --target us-east-2 --expect-plan" in told.stdout
-    assert "https://example.org" in told.stdout
-    assert SECRET not in told.output
+    result = cli("plan", "--format", "html", "--target", "us-east-2")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("<!doctype html>")
+    assert result.stdout.endswith("</html>\n")
+    assert "ssm-reconcile apply --target us-east-2 --expect-plan" in result.stdout
+    assert "https://example.org" in result.stdout
+    assert SECRET not in result.output
 
 
 def test_a_saved_plan_is_shown_as_the_page_that_it_was(aws: Aws, cli: Cli) -> None:
@@ -23,11 +23,11 @@ def test_a_saved_plan_is_shown_as_the_page_that_it_was(aws: Aws, cli: Cli) -> No
 
 
 def test_an_apply_as_a_page_says_what_became_of_each_change(aws: Aws, cli: Cli) -> None:
-    told = cli("apply", "--yes", "--format", "html", "--out", "report.json")
-    assert told.exit_code == 0
-    assert "applied 6 of 6 changes" in told.stdout
-    assert told.stdout.count('data-s="applied"') == 3
-    assert SECRET not in told.output
+    result = cli("apply", "--yes", "--format", "html", "--out", "report.json")
+    assert result.exit_code == 0
+    assert "applied 6 of 6 changes" in result.stdout
+    assert result.stdout.count('data-s="applied"') == 3
+    assert SECRET not in result.output
     shown = cli("show", "report.json", "--format", "html").stdout
-    assert shown == told.stdout
+    assert shown == result.stdout
     assert Path("report.json").exists()

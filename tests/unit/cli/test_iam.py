@@ -25,21 +25,21 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("phase", ["plan", "apply", "event"])
 def test_each_phase_prints_a_document(cli: Cli, phase: str) -> None:
-    said = cli("iam", phase)
-    assert said.exit_code == 0
-    document = json.loads(said.stdout)
+    result = cli("iam", phase)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
     assert document["phase"] == phase
     (policy,) = document["policies"]
     assert policy["identity"] == "default credentials"
-    assert ("ssm:PutParameter" in said.stdout) is (phase != "plan")
-    assert "arn:aws:ssm:us-east-2:*:parameter/app/*" in said.stdout
+    assert ("ssm:PutParameter" in result.stdout) is (phase != "plan")
+    assert "arn:aws:ssm:us-east-2:*:parameter/app/*" in result.stdout
 
 
 def test_no_decrypt_denies_it_and_does_not_go_with_apply(cli: Cli) -> None:
     assert '"Effect": "Deny"' in cli("iam", "plan", "--no-decrypt").stdout
-    said = cli("iam", "apply", "--no-decrypt")
-    assert said.exit_code == 64
-    assert "iam plan" in said.stderr
+    result = cli("iam", "apply", "--no-decrypt")
+    assert result.exit_code == 64
+    assert "iam plan" in result.stderr
 
 
 @pytest.mark.parametrize(("form", "sign"), [("terraform", "aws_iam_policy_document"),
@@ -60,9 +60,9 @@ delete: owned
 
 
 def test_a_document_is_what_iam_takes_and_nothing_else(cli: Cli) -> None:
-    said = cli("iam", "plan", "--document")
-    assert said.exit_code == 0
-    document = json.loads(said.stdout)
+    result = cli("iam", "plan", "--document")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
     assert set(document) == {"Version", "Statement"}
     (policy,) = json.loads(cli("iam", "plan").stdout)["policies"]
     assert document == policy["document"]
@@ -70,13 +70,13 @@ def test_a_document_is_what_iam_takes_and_nothing_else(cli: Cli) -> None:
 
 def test_a_document_for_several_identities_says_how_to_choose_one(cli: Cli) -> None:
     Path("replication.yaml").write_text(ROLES)
-    said = cli("iam", "apply", "--document")
-    assert said.exit_code == 64
-    assert said.stdout == ""
+    result = cli("iam", "apply", "--document")
+    assert result.exit_code == 64
+    assert result.stdout == ""
     assert (
         "choose one with --identity: arn:aws:iam::123456789012:role/path/writer,"
         " arn:aws:iam::123456789012:role/reader, default"
-    ) in said.stderr
+    ) in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -89,18 +89,18 @@ def test_a_document_for_several_identities_says_how_to_choose_one(cli: Cli) -> N
 )
 def test_an_identity_is_chosen_by_its_arn_or_name(cli: Cli, identity: str, action: str) -> None:
     Path("replication.yaml").write_text(ROLES)
-    said = cli("iam", "apply", "--document", "--identity", identity)
-    assert said.exit_code == 0
-    assert action in {one for s in json.loads(said.stdout)["Statement"] for one in s["Action"]}
+    result = cli("iam", "apply", "--document", "--identity", identity)
+    assert result.exit_code == 0
+    assert action in {one for s in json.loads(result.stdout)["Statement"] for one in s["Action"]}
     (policy,) = json.loads(cli("iam", "apply", "--identity", identity).stdout)["policies"]
-    assert policy["document"] == json.loads(said.stdout)
+    assert policy["document"] == json.loads(result.stdout)
 
 
 def test_an_unknown_identity_and_another_format_are_wrong_usage(cli: Cli) -> None:
     Path("replication.yaml").write_text(ROLES)
-    said = cli("iam", "plan", "--identity", "raeder")
-    assert said.exit_code == 64
-    assert "no identity is named 'raeder'" in said.stderr
+    result = cli("iam", "plan", "--identity", "raeder")
+    assert result.exit_code == 64
+    assert "no identity is named 'raeder'" in result.stderr
     assert cli("iam", "plan", "--document", "--format", "terraform").exit_code == 64
 
 
@@ -110,21 +110,21 @@ def test_an_unknown_identity_and_another_format_are_wrong_usage(cli: Cli) -> Non
 def test_a_policy_that_iam_would_not_take_is_noted(cli: Cli, patterns: int, noted: str | None) -> None:
     include = ", ".join(f'"/team-{number:02}/**"' for number in range(patterns))
     Path("replication.yaml").write_text(SPEC.replace('"/app/**"', include))
-    said = cli("iam", "apply", "--format", "cloudformation")
-    assert said.exit_code == 0
-    assert json.loads(said.stdout)["Resources"]
-    assert ("a managed policy may have 6,144" in said.stderr) is (noted is not None)
-    assert (noted or "") in said.stderr
-    assert ("inline" in said.stderr) is (noted == "an inline policy may have")
+    result = cli("iam", "apply", "--format", "cloudformation")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["Resources"]
+    assert ("a managed policy may have 6,144" in result.stderr) is (noted is not None)
+    assert (noted or "") in result.stderr
+    assert ("inline" in result.stderr) is (noted == "an inline policy may have")
     assert cli("iam", "apply", "-q").stderr == ""
 
 
 def test_trust_says_what_is_still_to_be_filled_in(cli: Cli) -> None:
-    said = cli("iam", "trust", "--github", "acme/params")
-    assert said.exit_code == 0
-    assert "ACCOUNT_ID" in said.stdout
-    assert "ACCOUNT_ID" in said.stderr
-    assert "--github-ids" in said.stderr
+    result = cli("iam", "trust", "--github", "acme/params")
+    assert result.exit_code == 0
+    assert "ACCOUNT_ID" in result.stdout
+    assert "ACCOUNT_ID" in result.stderr
+    assert "--github-ids" in result.stderr
     whole = cli("iam", "trust", "--github", "acme/params", "--github-ids", "1/2", "--account", "123456789012")
     assert whole.stderr == ""
     subjects = json.loads(whole.stdout)["Statement"][0]["Condition"]["StringEquals"]
@@ -136,9 +136,9 @@ def test_trust_says_what_is_still_to_be_filled_in(cli: Cli) -> None:
 
 def test_trust_takes_the_partition_from_the_spec_or_the_option(cli: Cli) -> None:
     def partition(*words: str) -> str:
-        said = cli("iam", "trust", "--github", "acme/params", *words)
-        assert said.exit_code == 0, said.stderr
-        arn: str = json.loads(said.stdout)["Statement"][0]["Principal"]["Federated"]
+        result = cli("iam", "trust", "--github", "acme/params", *words)
+        assert result.exit_code == 0, result.stderr
+        arn: str = json.loads(result.stdout)["Statement"][0]["Principal"]["Federated"]
         return arn.split(":")[1]
 
     assert partition() == "aws"

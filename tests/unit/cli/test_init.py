@@ -33,7 +33,7 @@ def target(aws: Aws) -> Place:
 
 @pytest.fixture
 def years(aws: Aws, source: Place, target: Place) -> Aws:
-    """What a team has after some years: keys, opt-outs, regional values, and a copy script's leavings."""
+    """The parameters of a team after some years: keys, opt-outs, regional values, tags of a copy script."""
     world = aws.world
     world.delete(source, "/app/url", "/app/hosts", "/app/key")
     for place in (source, target):
@@ -75,8 +75,8 @@ def spec() -> Replication:
 
 
 def test_what_is_written_validates_and_plans_without_an_error(years: Aws, cli: Cli) -> None:
-    told = cli(*LOOK)
-    assert told.exit_code == 0, told.output
+    result = cli(*LOOK)
+    assert result.exit_code == 0, result.output
     assert cli("validate").exit_code == 0
     planned = cli("plan")
     assert planned.exit_code == 0, planned.output
@@ -86,12 +86,12 @@ def test_what_is_written_validates_and_plans_without_an_error(years: Aws, cli: C
 def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: Aws, cli: Cli) -> None:
     before = years.world.state()
     years.world.calls.clear()
-    told = cli(*LOOK)
+    result = cli(*LOOK)
     assert years.world.state() == before
     secrets = {"/prod/db/password", "/prod/db/token", "/prod/db/salt", "/prod/db/pin"}
     read = {name for call in years.world.calls if call.operation == "GetParameters" for name in call.names}
     assert not read & secrets
-    assert SECRET not in told.output + Path("replication.yaml").read_text()
+    assert SECRET not in result.output + Path("replication.yaml").read_text()
 
 
 def test_paths_are_included_with_their_counts(years: Aws, cli: Cli) -> None:
@@ -140,12 +140,12 @@ def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws
     text = Path("replication.yaml").read_text()
     assert spec().adopt is AdoptMode.SAME_VALUE
     assert "us-east-2 has 5 of these names already" in text
-    for said in (
+    for sentence in (
         "* 1 identical",
         "* 1 with the same value, and",
         "* 1 with the same value except for the name of the region",
     ):
-        assert said in text
+        assert sentence in text
     assert "* 1 with another value or type" in text
     assert "* 1 not compared: opted out, or a SecureString" in text
 
@@ -176,8 +176,8 @@ def test_tags_that_are_almost_the_skip_tag_are_reported_and_left_out(
     aws: Aws, cli: Cli, source: Place
 ) -> None:
     aws.world.tag(source, "/app/url", {"Skip-Sync": "yes"})
-    told = cli(*LOOK)
-    assert "1 parameter with the tag Skip-Sync, which is almost skip_sync: left out" in told.stderr
+    result = cli(*LOOK)
+    assert "1 parameter with the tag Skip-Sync, which is almost skip_sync: left out" in result.stderr
     text = Path("replication.yaml").read_text()
     assert "# These tags are almost the skip tag: Skip-Sync (1)." in text
     assert spec().rule_for("/app/url", "String") is None
@@ -200,12 +200,12 @@ def test_names_that_no_rule_may_hold_are_left_out_and_the_rest_plans(
     hostile = ('/app/"q" $(rm)', "/app/nl\n- delete: never", "/&a !!b {}/x", "/app/deep/x y")
     for name in hostile:
         aws.world.put(source, name, "s3.us-east-1.example.org")
-    told = cli(*LOOK)
-    assert told.exit_code == 0, told.output
+    result = cli(*LOOK)
+    assert result.exit_code == 0, result.output
     assert not [name for name in hostile if spec().rule_for(name, "String")]
     assert spec().rule_for("/app/url", "String") is not None
-    told = cli("plan")
-    assert told.exit_code == 0, told.output
+    result = cli("plan")
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
@@ -222,23 +222,23 @@ def test_without_bulk_tag_reads_the_tags_are_read_one_by_one(years: Aws, cli: Cl
 
 def test_replicas_are_not_proposed_as_sources(aws: Aws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
-    told = cli("init", "--source-region", "us-east-2", "--target", "us-west-2", "--force")
-    assert told.exit_code == 64
-    assert "no parameter is selected" in told.stderr
+    result = cli("init", "--source-region", "us-east-2", "--target", "us-west-2", "--force")
+    assert result.exit_code == 64
+    assert "no parameter is selected" in result.stderr
 
 
 def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
     before = Path("replication.yaml").read_text()
-    told = cli("init", "--source-region", "us-east-1", "--target", "us-east-2")
-    assert told.exit_code == 64
-    assert "--force" in told.stderr
+    result = cli("init", "--source-region", "us-east-1", "--target", "us-east-2")
+    assert result.exit_code == 64
+    assert "--force" in result.stderr
     assert Path("replication.yaml").read_text() == before
     assert cli("init", *LOOK[1:-1], "--output", "other.yaml").exit_code == 0
     assert cli("init", *LOOK[1:-1], "--output", "-").stdout.startswith("# yaml-language-server")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--source-region", "us-east-1"), "--target us-east-2"),
         (("--target", "us-east-2"), "--source-region us-east-1"),
@@ -255,14 +255,14 @@ def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
         ),
     ],
 )
-def test_what_is_missing_or_wrong_is_said_with_what_to_write(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+def test_a_missing_or_wrong_answer_is_reported_with_the_option_to_use(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    told = cli("init", "--output", "new.yaml", *words)
-    assert told.exit_code == 64
-    assert said in told.stderr
+    result = cli("init", "--output", "new.yaml", *words)
+    assert result.exit_code == 64
+    assert message in result.stderr
     assert not Path("new.yaml").exists()
 
 
@@ -270,9 +270,9 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(
     years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
-    told = cli("init", "--force", stdin="us-east-1\nus-east-2\n2\nlive\nalias/app\n")
-    assert told.exit_code == 0, told.output
-    assert "/prod/**" in told.stderr
+    result = cli("init", "--force", stdin="us-east-1\nus-east-2\n2\nlive\nalias/app\n")
+    assert result.exit_code == 0, result.output
+    assert "/prod/**" in result.stderr
     assert [glob.text for glob in spec().include] == ["/prod/**"]
     assert spec().name == "live"
     assert {rule.source: rule.targets for rule in spec().kms}["alias/only-here"] == (
@@ -285,36 +285,36 @@ def test_the_number_that_stands_before_a_path_chooses_it(
     years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
-    told = cli("init", "--force", stdin=f"us-east-1\nus-east-2\n{number}\nlive\n\n")
-    assert told.exit_code == 0, told.output
-    offered = dict(re.findall(r"^ +(\d+)  (/\S+) +[\d,]+$", told.stderr, re.MULTILINE))
+    result = cli("init", "--force", stdin=f"us-east-1\nus-east-2\n{number}\nlive\n\n")
+    assert result.exit_code == 0, result.output
+    offered = dict(re.findall(r"^ +(\d+)  (/\S+) +[\d,]+$", result.stderr, re.MULTILINE))
     assert list(offered) == ["1", "2", "3"]
     assert [glob.text for glob in spec().include] == [offered[str(number)]]
 
 
 def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
-    told = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
-    assert told.exit_code == 0, told.output
-    (first,) = re.findall(r"^ +1  (/\S+) ", told.stderr, re.MULTILINE)
+    result = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
+    assert result.exit_code == 0, result.output
+    (first,) = re.findall(r"^ +1  (/\S+) ", result.stderr, re.MULTILINE)
     assert {glob.text for glob in spec().include} == {first, "/staging/**"}
 
 
 def test_the_counts_of_selected_and_skipped_are_those_of_the_plan(years: Aws, cli: Cli) -> None:
-    told = cli(*LOOK, "--target", "eu-west-1", "--force")
-    assert told.exit_code == 0, told.stderr
+    result = cli(*LOOK, "--target", "eu-west-1", "--force")
+    assert result.exit_code == 0, result.stderr
     counts = r"([\d,]+) selected.*?([\d,]+) skipped by skip_sync"
-    (proposed,) = re.findall(counts, " ".join(told.stderr.split()))
+    (proposed,) = re.findall(counts, " ".join(result.stderr.split()))
     (planned,) = re.findall(counts, " ".join(cli("plan", "--no-decrypt").stdout.split()))
     assert proposed == planned
 
 
 def test_the_counts_on_the_terminal_are_those_of_the_places(years: Aws, cli: Cli) -> None:
-    told = cli(*LOOK)
+    result = cli(*LOOK)
     here, there = (len(years.names(region)) for region in ("us-east-1", "us-east-2"))
-    (line,) = [one for one in told.stderr.splitlines() if "us-east-1: " in one and " selected" in one]
+    (line,) = [one for one in result.stderr.splitlines() if "us-east-1: " in one and " selected" in one]
     assert f": {here} parameters, " in line
-    (line,) = [one for one in told.stderr.splitlines() if one.startswith("us-east-2: ")]
+    (line,) = [one for one in result.stderr.splitlines() if one.startswith("us-east-2: ")]
     assert line.startswith(f"us-east-2: {there} parameters, 5 of the selected: ")
     kinds = ("identical", "same value", "same value but for the region", "different", "not compared")
     assert set(line.rpartition(": ")[2].split(", ")) == {f"1 {kind}" for kind in kinds}
@@ -358,7 +358,9 @@ def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli:
     assert cli("plan", "-q").exit_code == 0
 
 
-def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: Cli, source: Place) -> None:
+def test_regional_values_without_a_pattern_are_reported_and_included(
+    aws: Aws, cli: Cli, source: Place
+) -> None:
     for number in range(260):
         aws.world.put(source, f"/many/p{number}/k{number}", f"https://{number}.us-east-1.example.org")
         aws.world.put(source, f"/many/p{number}/v{number}", f"vpc-a{number:07x}")
@@ -366,8 +368,8 @@ def test_regional_values_without_a_pattern_are_told_and_left_in(aws: Aws, cli: C
     assert cli(*LOOK).exit_code == 0
     assert [rule.match.text for rule in spec().rewrites] == ["/**"]
     assert spec().exclude == ()
-    said = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
-    assert "(260): too many to list here, so NOT excluded" in said
+    comments = " ".join(Path("replication.yaml").read_text().replace("#", " ").split())
+    assert "(260): too many to list here, so NOT excluded" in comments
     assert cli("plan", "-q").exit_code == 0
 
 
@@ -392,9 +394,9 @@ def test_init_warns_of_replicas_that_the_new_spec_would_report_as_foreign(
     path = Path("replication.yaml")
     path.write_text(f"{path.read_text()}\n{spec_id}\n")
     assert cli("apply", "--yes", "-q").exit_code == 0
-    said = cli(*LOOK, "--name", name)
-    assert said.exit_code == 0
+    result = cli(*LOOK, "--name", name)
+    assert result.exit_code == 0
     warning = "The targets hold 3 replicas of prod from this source."
     written = " ".join(path.read_text().replace("\n#", " ").split())
-    assert (warning in said.stderr, warning in written) == (is_warned, is_warned)
-    assert ("list prod in `previous_names`" in said.stderr) == (name == "other")
+    assert (warning in result.stderr, warning in written) == (is_warned, is_warned)
+    assert ("list prod in `previous_names`" in result.stderr) == (name == "other")

@@ -41,7 +41,7 @@ def broken(aws: Aws) -> Aws:
 
 
 def put(aws: Aws, name: str, region: str = HERE, **more: Any) -> None:
-    """Write a parameter as somebody else would."""
+    """Write a parameter as another writer."""
     store = aws.store(region)
     there = name in store.describe_names([name])
     wanted: dict[str, Any] = {"text": SealedText("fine"), "type": "String"} | more
@@ -54,9 +54,9 @@ def put(aws: Aws, name: str, region: str = HERE, **more: Any) -> None:
 
 
 def plan_of(cli: Cli) -> dict[str, Any]:
-    told = cli("plan", "--format", "json", "-q")
-    assert told.exit_code in {0, 3}, told.stderr
-    found: dict[str, Any] = json.loads(told.stdout)
+    result = cli("plan", "--format", "json", "-q")
+    assert result.exit_code in {0, 3}, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
@@ -66,9 +66,9 @@ def test_in_the_source_it_makes_one_parameter_invalid(broken: Aws, cli: Cli, wha
     put(broken, "/app/half", **({"type": kind} | TEXTS[what]))
     unread = what == "value" and kind == SECURE  # a new secret is not read before it is written
     for form in FORMATS:
-        told = cli("plan", "--format", form)
-        assert told.exit_code == (0 if unread else 3), told.stderr
-        told.stdout.encode()
+        result = cli("plan", "--format", form)
+        assert result.exit_code == (0 if unread else 3), result.stderr
+        result.stdout.encode()
     document = plan_of(cli)
     assert document["summary"]["create"] == (4 if unread else 3)
     assert document["summary"]["invalid"] == (0 if unread else 1)
@@ -77,16 +77,16 @@ def test_in_the_source_it_makes_one_parameter_invalid(broken: Aws, cli: Cli, wha
         assert other["name"] == "/app/half"
         assert "half a character" in " ".join(other["reasons"])
         assert "not-unicode" in {finding["code"] for finding in document["findings"]}
-    told = cli("apply", "--yes", "--out", "report.json", "--format", "json")
-    assert told.exit_code == 3, told.stderr
+    result = cli("apply", "--yes", "--out", "report.json", "--format", "json")
+    assert result.exit_code == 3, result.stderr
     report = json.loads(Path("report.json").read_text())
     assert report["summary"]["applied"] == 3
     assert report["summary"]["failed"] == (1 if unread else 0)
     assert broken.names(THERE) == ["/app/hosts", "/app/key", "/app/url"]
     for form in FORMATS:
         assert cli("show", "report.json", "--format", form).exit_code == 0
-    told = cli("explain", "/app/half")
-    assert told.exit_code == 0, told.stderr
+    result = cli("explain", "/app/half")
+    assert result.exit_code == 0, result.stderr
     assert cli("explain", "/app/url").exit_code == 0
 
 
@@ -101,8 +101,8 @@ def test_in_a_replica_it_is_overwritten_by_what_the_source_holds(broken: Aws, cl
     Path("plan.json").read_bytes().decode()
     for form in FORMATS:
         assert cli("show", "plan.json", "--format", form).exit_code == 0
-    told = cli("apply", "plan.json", "--overwrite-outside")
-    assert told.exit_code == 0, told.stderr
+    result = cli("apply", "plan.json", "--overwrite-outside")
+    assert result.exit_code == 0, result.stderr
     assert broken.world.value(broken.store(THERE).place, "/app/half") == "fine"
     assert HALF not in (broken.world.tags(broken.store(THERE).place, "/app/half") or {})
     again = plan_of(cli)
@@ -122,9 +122,9 @@ def test_in_what_is_not_ours_it_is_left_alone(broken: Aws, cli: Cli, what: str) 
 
 
 def test_in_a_pattern_of_the_command_line_it_is_wrong_usage_and_no_fault(broken: Aws, cli: Cli) -> None:
-    told = cli("plan", "--only", "/app/\udcff", "--only", "/app/url", "--format", "json")
-    assert told.exit_code in {0, 64}
-    assert "fault of ssm-reconcile" not in told.stderr
+    result = cli("plan", "--only", "/app/\udcff", "--only", "/app/url", "--format", "json")
+    assert result.exit_code in {0, 64}
+    assert "fault of ssm-reconcile" not in result.stderr
 
 
 def test_in_an_event_it_is_that_record_only(broken: Aws, cli: Cli) -> None:
@@ -140,14 +140,14 @@ def test_in_an_event_it_is_that_record_only(broken: Aws, cli: Cli) -> None:
         for number, name in enumerate(["/app/\ud800", "/app/url"])
     ]
     Path("event.json").write_text(json.dumps({"Records": records}))
-    told = cli("event", "event.json")
-    assert "fault of ssm-reconcile" not in told.stderr
-    assert told.exit_code == 0, told.stderr
+    result = cli("event", "event.json")
+    assert "fault of ssm-reconcile" not in result.stderr
+    assert result.exit_code == 0, result.stderr
     assert broken.names(THERE) == ["/app/url"]
 
 
 def test_a_spec_with_half_a_character_is_refused_in_words(broken: Aws, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC + 'tags: { add: { a: "\\ud800" } }\n')
-    told = cli("plan")
-    assert "fault of ssm-reconcile" not in told.stderr
-    assert told.exit_code == 1
+    result = cli("plan")
+    assert "fault of ssm-reconcile" not in result.stderr
+    assert result.exit_code == 1

@@ -22,19 +22,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_valid_spec_is_told_on_stdout(folder: Path, cli: Cli) -> None:
-    told = cli("validate")
-    assert (told.exit_code, told.stdout, told.stderr) == (0, "replication.yaml: 1 replication, valid\n", "")
+def test_a_valid_spec_is_reported_on_stdout(folder: Path, cli: Cli) -> None:
+    result = cli("validate")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "replication.yaml: 1 replication, valid\n",
+        "",
+    )
 
 
-def test_every_error_is_told_on_stderr_with_its_place(folder: Path, cli: Cli) -> None:
+def test_every_error_is_reported_on_stderr_with_its_position(folder: Path, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC.replace("name: prod", "name: Prod").replace("delete", "dlete"))
-    told = cli("validate")
-    assert told.exit_code == 1
-    lines = told.stderr.splitlines()
+    result = cli("validate")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
     assert len(lines) >= 2
     assert all(line.startswith("replication.yaml:") and line.endswith("]") for line in lines)
-    assert told.stdout == f"replication.yaml: not valid, {len(lines)} errors\n"
+    assert result.stdout == f"replication.yaml: not valid, {len(lines)} errors\n"
 
 
 def test_validate_as_json_has_everything_on_stdout(folder: Path, cli: Cli) -> None:
@@ -44,24 +48,24 @@ def test_validate_as_json_has_everything_on_stdout(folder: Path, cli: Cli) -> No
         {"name": "prod", "file": "replication.yaml", "targets": ["us-east-2", "eu-west-1"]}
     ]
     Path("replication.yaml").write_text("version: 1\n")
-    told = cli("validate", "--format", "json")
-    bad = json.loads(told.stdout)
+    result = cli("validate", "--format", "json")
+    bad = json.loads(result.stdout)
     assert not bad["valid"]
     assert {"severity", "code", "message", "where"} == set(bad["findings"][0])
-    assert told.stderr == ""
+    assert result.stderr == ""
 
 
 def test_an_unknown_name_is_wrong_usage_and_a_missing_file_is_not(folder: Path, cli: Cli) -> None:
-    told = cli("validate", "--name", "staging")
-    assert told.exit_code == 64
-    assert "prod" in told.stderr
+    result = cli("validate", "--name", "staging")
+    assert result.exit_code == 64
+    assert "prod" in result.stderr
     assert cli("validate", "nope.yaml").exit_code == 1
 
 
-def test_standard_input_that_is_no_text_is_told(folder: Path, cli: Cli) -> None:
-    told = CliRunner().invoke(root, ["validate", "-"], input=b"name: \xff\xfe")
-    assert told.exit_code in {1, 64}
-    assert "UTF-8" in told.stderr
+def test_standard_input_that_is_not_text_is_reported(folder: Path, cli: Cli) -> None:
+    result = CliRunner().invoke(root, ["validate", "-"], input=b"name: \xff\xfe")
+    assert result.exit_code in {1, 64}
+    assert "UTF-8" in result.stderr
 
 
 def test_show_repeats_what_plan_showed(aws: Aws, cli: Cli) -> None:
@@ -82,9 +86,9 @@ def test_show_repeats_a_report(aws: Aws, cli: Cli) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"plan_id": "x"', '{"outcomes": 1}', "\x00"])
 def test_show_refuses_what_is_neither(folder: Path, cli: Cli, text: str) -> None:
     Path("plan.json").write_text(text)
-    told = cli("show", "plan.json")
-    assert told.exit_code == 64
-    assert told.stdout == ""
+    result = cli("show", "plan.json")
+    assert result.exit_code == 64
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("what", ["replication", "plan", "report", "doctor"])
@@ -99,20 +103,20 @@ def test_the_schema_of_a_spec_is_the_one_that_is_meant(cli: Cli) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_each_shell_gets_a_script_that_asks_this_program(cli: Cli, shell: str) -> None:
-    told = cli("completion", shell)
-    assert told.exit_code == 0
-    assert COMPLETION_VARIABLE in told.stdout
-    assert f"{shell}_complete" in told.stdout
-    assert told.stderr == ""
+    result = cli("completion", shell)
+    assert result.exit_code == 0
+    assert COMPLETION_VARIABLE in result.stdout
+    assert f"{shell}_complete" in result.stdout
+    assert result.stderr == ""
 
 
 def test_powershell_gets_words_one_a_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(COMPLETION_VARIABLE, "powershell_complete")
     monkeypatch.setenv("COMP_WORDS", "plan\nC:\\specs\\my spec.yaml\n--det")
     monkeypatch.setenv("COMP_WORD", "--det")
-    told = cli()
-    assert told.exit_code == 0
-    assert told.stdout.startswith("plain\t--detailed-exitcode\tExit 2 when there are changes.")
+    result = cli()
+    assert result.exit_code == 0
+    assert result.stdout.startswith("plain\t--detailed-exitcode\tExit 2 when there are changes.")
 
 
 def test_commands_complete_with_their_help(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,34 +129,34 @@ def test_commands_complete_with_their_help(cli: Cli, monkeypatch: pytest.MonkeyP
 def test_a_demo_without_its_simulator_says_how_to_get_it(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     there = util.find_spec
     monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "moto" else there(name))
-    told = cli("demo")
-    assert told.exit_code == 1
-    assert "pip install '.[demo]'" in told.stderr
+    result = cli("demo")
+    assert result.exit_code == 1
+    assert "pip install '.[demo]'" in result.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_with_an_example(cli: Cli, name: str) -> None:
-    told = cli(name, "--help")
-    assert told.exit_code == 0
-    assert "Example" in told.stdout
-    assert f"ssm-reconcile {name}" in told.stdout
-    assert max(len(line) for line in told.stdout.splitlines()) <= 100
+    result = cli(name, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.stdout
+    assert f"ssm-reconcile {name}" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) <= 100
 
 
 def test_a_typo_is_wrong_usage_with_the_nearest_command(cli: Cli) -> None:
-    told = cli("aply")
-    assert told.exit_code == 64
-    assert "Did you mean 'apply'?" in told.stderr
-    assert told.stdout == ""
+    result = cli("aply")
+    assert result.exit_code == 64
+    assert "Did you mean 'apply'?" in result.stderr
+    assert result.stdout == ""
 
 
 def test_no_command_at_all_is_wrong_usage_with_the_help(cli: Cli) -> None:
-    told = cli()
-    assert told.exit_code == 64
-    assert "Commands:" in told.stderr
+    result = cli()
+    assert result.exit_code == 64
+    assert "Commands:" in result.stderr
 
 
-def test_flags_say_again_what_was_said() -> None:
+def test_flags_repeat_the_options_of_a_run() -> None:
     run = Run(only=("/a/**", "/b"), no_decrypt=True, max_deletes=0)
     asked = CommonOptions(profile="my profile", endpoint_url="http://localhost:1")
     assert command_line(("a spec.yaml",), "prod", run, asked).apply("--yes") == (

@@ -21,11 +21,11 @@ from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 
 def test_a_plan_goes_to_stdout_and_its_progress_to_stderr(aws: Aws, cli: Cli) -> None:
-    told = cli("plan")
-    assert told.exit_code == 0
-    assert "6 to create" in told.stdout
-    assert "listing" not in told.stdout
-    assert "123456789012/us-east-1: listing" in told.stderr
+    result = cli("plan")
+    assert result.exit_code == 0
+    assert "6 to create" in result.stdout
+    assert "listing" not in result.stdout
+    assert "123456789012/us-east-1: listing" in result.stderr
     assert aws.names("us-east-2") == []
 
 
@@ -51,8 +51,8 @@ def test_json_is_alone_on_stdout(aws: Aws, cli: Cli) -> None:
 
 
 def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: Aws, cli: Cli) -> None:
-    told = cli("plan", "--format", "markdown", "--out", "plan.json")
-    assert told.stdout.startswith("## ")
+    result = cli("plan", "--format", "markdown", "--out", "plan.json")
+    assert result.stdout.startswith("## ")
     document = json.loads(Path("plan.json").read_text())
     assert document["spec_files"] == ["replication.yaml"]
     assert document["run"]["name"] is None
@@ -62,8 +62,8 @@ def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: Aw
 
 def test_the_command_that_applies_it_has_all_that_shaped_the_plan(aws: Aws, cli: Cli) -> None:
     flags = "replication.yaml --name prod --target us-east-2 --only '/app/**' --max-deletes 0"
-    told = cli("plan", *shlex.split(flags))
-    assert f"apply {flags} --expect-plan" in " ".join(told.stdout.split())
+    result = cli("plan", *shlex.split(flags))
+    assert f"apply {flags} --expect-plan" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--detailed-exitcode",), 2)])
@@ -78,10 +78,10 @@ def test_withheld_changes_are_changes(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").write_text(
         text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
     )
-    told = cli("plan", "--detailed-exitcode", "--target", "us-east-2", "--format", "json")
-    document = json.loads(told.stdout)
+    result = cli("plan", "--detailed-exitcode", "--target", "us-east-2", "--format", "json")
+    document = json.loads(result.stdout)
     assert document["summary"]["withheld"] == document["summary"]["create"] == 3
-    assert told.exit_code == 2
+    assert result.exit_code == 2
 
 
 def test_nothing_to_do_is_zero_even_with_the_detailed_code(aws: Aws, cli: Cli) -> None:
@@ -94,9 +94,9 @@ def test_something_invalid_is_three_before_any_change_counts(aws: Aws, cli: Cli)
     aws.store("us-east-1").put(
         Put("/app/other", SealedText("x"), "SecureString", overwrite=False, key_id=key.arn)
     )
-    told = cli("plan", "--detailed-exitcode", "--format", "json")
-    assert json.loads(told.stdout)["summary"]["invalid"] == 2
-    assert told.exit_code == 3
+    result = cli("plan", "--detailed-exitcode", "--format", "json")
+    assert json.loads(result.stdout)["summary"]["invalid"] == 2
+    assert result.exit_code == 3
 
 
 def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
@@ -110,11 +110,11 @@ def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
         return aws.memory.connect(access)
 
     monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
-    told = cli("plan", "--detailed-exitcode", "--format", "json")
-    document = json.loads(told.stdout)
+    result = cli("plan", "--detailed-exitcode", "--format", "json")
+    document = json.loads(result.stdout)
     assert not document["complete"]
     assert document["summary"]["create"] == 3
-    assert told.exit_code == 3
+    assert result.exit_code == 3
 
 
 def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
@@ -127,10 +127,10 @@ def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
         )  # fmt: skip
 
     monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
-    told = cli("plan")
-    assert told.exit_code == 1
-    assert told.stdout == ""
-    assert told.stderr == (
+    result = cli("plan")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
         "Error: GetCallerIdentity in us-east-1 failed: ExpiredToken\n  What to do: sign in again.\n"
     )
 
@@ -138,15 +138,15 @@ def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
 def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
     Path("replication.yaml").write_text("version: 1\nname: prod\n")
     before = len(aws.world.calls)
-    told = cli("plan")
-    assert told.exit_code == 1
-    assert "replication.yaml:1:1: error: " in told.stderr
-    assert "Traceback" not in told.output
+    result = cli("plan")
+    assert result.exit_code == 1
+    assert "replication.yaml:1:1: error: " in result.stderr
+    assert "Traceback" not in result.output
     assert len(aws.world.calls) == before
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--target", "mars"), "us-east-2"),
         (("--name", "staging"), "prod"),
@@ -159,19 +159,21 @@ def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
         (("--frobnicate",), "No such option"),
     ],
 )
-def test_wrong_usage_is_64_and_says_what_is_known(aws: Aws, cli: Cli, words: tuple[str], said: str) -> None:
-    told = cli("plan", *words)
-    assert told.exit_code == 64
-    assert said in told.stderr
-    assert told.stdout == ""
+def test_wrong_usage_is_64_and_says_what_is_known(
+    aws: Aws, cli: Cli, words: tuple[str], message: str
+) -> None:
+    result = cli("plan", *words)
+    assert result.exit_code == 64
+    assert message in result.stderr
+    assert result.stdout == ""
 
 
 def test_a_spec_may_come_on_standard_input(aws: Aws, cli: Cli) -> None:
     text = Path("replication.yaml").read_text()
     Path("replication.yaml").unlink()
-    told = cli("plan", "-", stdin=text)
-    assert "6 to create" in told.stdout
-    assert "ssm-reconcile apply - --expect-plan" in told.stdout
+    result = cli("plan", "-", stdin=text)
+    assert "6 to create" in result.stdout
+    assert "ssm-reconcile apply - --expect-plan" in result.stdout
 
 
 def test_parallelism_reaches_the_stores_and_the_run(

@@ -70,9 +70,9 @@ def test_the_command_after_a_plan_applies_that_plan(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    told = cli("plan", SPEC_FILE, *words, *ACCESS)
-    assert told.exit_code == 0, told.stderr
-    done = cli(*printed(told.stdout, "apply"))
+    result = cli("plan", SPEC_FILE, *words, *ACCESS)
+    assert result.exit_code == 0, result.stderr
+    done = cli(*printed(result.stdout, "apply"))
     assert done.exit_code == 0, done.stderr
     assert aws.names("us-east-2")
     assert access == [("the profile", "http://localhost:4566/a b")] * 2
@@ -139,9 +139,9 @@ def test_the_command_after_init_plans_what_it_wrote(
 ) -> None:
     assert aws.names("us-east-1")
     words = ("--source-region", "us-east-1", "--target", "us-east-2", "--yes", *ACCESS)
-    told = cli("init", *words, "--output", "a new spec.yaml")
-    assert told.exit_code == 0, told.stderr
-    assert cli(*printed(told.stderr, "plan")).exit_code == 0
+    result = cli("init", *words, "--output", "a new spec.yaml")
+    assert result.exit_code == 0, result.stderr
+    assert cli(*printed(result.stderr, "plan")).exit_code == 0
     assert access[-1] == ("the profile", "http://localhost:4566/a b")
 
 
@@ -180,12 +180,12 @@ def test_the_commands_of_doctor_are_about_the_same_spec(
     cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
 ) -> None:
     aws.store("us-east-1").add_tags("/app/url", {f"t{n}": "" for n in range(49)})
-    told = cli("doctor", SPEC_FILE, "--name", "prod", *ACCESS).stdout
-    explain = printed(told, "explain")
+    result = cli("doctor", SPEC_FILE, "--name", "prod", *ACCESS).stdout
+    explain = printed(result, "explain")
     assert explain[:4] == ["explain", "/app/url", "--spec", SPEC_FILE]
     assert cli(*explain).exit_code == 0
     assert access[-1] == ("the profile", "http://localhost:4566/a b")
-    assert cli(*printed(told, "iam apply")).exit_code == 0
+    assert cli(*printed(result, "iam apply")).exit_code == 0
 
 
 def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
@@ -199,15 +199,15 @@ def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
     assert f"`{command}`" in plan_issue(view, context=CommentContext(command=command), budget=60_000)
 
 
-def test_a_spec_whose_name_begins_with_a_dash_is_no_option(cli: Cli, aws: Aws) -> None:
+def test_a_spec_whose_name_begins_with_a_dash_is_not_read_as_an_option(cli: Cli, aws: Aws) -> None:
     Path("replication.yaml").rename("-prod.yaml")
-    told = cli("plan", "--target", "us-east-2", "--", "-prod.yaml")
-    done = cli(*printed(told.stdout, "apply"))
+    result = cli("plan", "--target", "us-east-2", "--", "-prod.yaml")
+    done = cli(*printed(result.stdout, "apply"))
     assert done.exit_code == 0, done.stderr
     assert aws.names("us-east-2")
     aws.put("/app/url", "changed")
-    told = cli("explain", "/app/url", "--spec", "-prod.yaml", "--target", "us-east-2")
-    assert cli(*printed(told.stdout, "apply"), "--yes").exit_code == 0
+    result = cli("explain", "/app/url", "--spec", "-prod.yaml", "--target", "us-east-2")
+    assert cli(*printed(result.stdout, "apply"), "--yes").exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["plan", "explain"])
@@ -217,9 +217,9 @@ def test_a_spec_from_standard_input_is_piped_into_the_printed_command_or_saved(
     path = Path("replication.yaml")
     spec = path.read_text()
     words = ("plan", "-") if command == "plan" else ("explain", "/app/url", "--spec", "-")
-    told = cli(*words, "--target", "us-east-2", stdin=spec)
-    assert "pipe the same spec into them, or save it to a file and name that file" in told.stderr
-    again = printed(told.stdout, "apply")
+    result = cli(*words, "--target", "us-east-2", stdin=spec)
+    assert "pipe the same spec into them, or save it to a file and name that file" in result.stderr
+    again = printed(result.stdout, "apply")
     saved = [str(path) if word == "-" else word for word in again]
     assert cli(*again, "--yes", stdin=spec).exit_code == 0
     assert "/app/url" in aws.names("us-east-2")
@@ -227,7 +227,7 @@ def test_a_spec_from_standard_input_is_piped_into_the_printed_command_or_saved(
     assert cli(*saved[: saved.index("us-east-2") + 1], "--yes").exit_code == 0
 
 
-def test_the_doctor_command_names_the_replication_and_a_name_with_a_dash_is_no_option() -> None:
+def test_the_doctor_command_names_the_replication_and_a_name_with_a_dash_is_not_an_option() -> None:
     given = CommandLine(("-a.yaml",), "prod", ("us-east-2",))
     assert given.doctor() == "ssm-reconcile doctor ./-a.yaml --name prod --target us-east-2"
     assert given.explain("-x").endswith("--target us-east-2 -- -x")

@@ -1,4 +1,4 @@
-"""When somebody sees a bar, when lines, when nothing."""
+"""The conditions for a progress bar, for lines and for no output."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ class Terminal(io.StringIO):
         (CommonOptions(no_progress=True), True, {}, False),
     ],
 )
-def test_a_bar_is_for_somebody_who_watches(
+def test_a_bar_is_shown_on_a_terminal_only(
     asked: CommonOptions, terminal: bool, environment: dict[str, str], wanted: bool
 ) -> None:
     assert is_bar_wanted(asked, Terminal() if terminal else io.StringIO(), environment) is wanted
 
 
 def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
-    said: list[str] = []
+    printed: list[str] = []
     now = [0.0]
-    lines = ProgressLines(said.append, lambda: now[0])
+    lines = ProgressLines(printed.append, lambda: now[0])
     for second in range(0, 25, 2):
         now[0] = second
         lines(Progress(PLACE, Phase.LISTING, second * 50))
     lines(Progress(PLACE, Phase.WRITING, 1, 12))
-    assert said == [
+    assert printed == [
         f"{PLACE}: listing ...",
         f"{PLACE}: listing, 500, 50/s",
         f"{PLACE}: listing, 1,000, 50/s",
     ]
     now[0] = 40
     lines(Progress(PLACE, Phase.WRITING, 7, 12))
-    assert said[-1] == f"{PLACE}: writing, 7 of 12, 0.375/s, 13 s left"
+    assert printed[-1] == f"{PLACE}: writing, 7 of 12, 0.375/s, 13 s left"
     now[0] = 60
     lines(Progress(PLACE, Phase.WRITING, 12, 12))
-    assert said[-1] == f"{PLACE}: writing, 12 of 12"
+    assert printed[-1] == f"{PLACE}: writing, 12 of 12"
 
 
 def test_who_waits_says_so_although_nothing_happens() -> None:
-    said: list[str] = []
+    printed: list[str] = []
     now = [0.0]
-    lines = ProgressLines(said.append, lambda: now[0])
+    lines = ProgressLines(printed.append, lambda: now[0])
     now[0] = 30
     lines.beat()
-    assert said == [], "before anything has begun there is nothing to say"
+    assert printed == [], "no line before the first event"
     lines(Progress(PLACE, Phase.WRITING, 3, 12))
-    said.clear()
+    printed.clear()
     for second in range(31, 62):
         now[0] = second
         lines.beat()
-    assert said == [f"{PLACE}: writing, 3 of 12"] * 3
+    assert printed == [f"{PLACE}: writing, 3 of 12"] * 3
 
 
 def test_the_beat_ends_with_the_work() -> None:
@@ -86,24 +86,24 @@ def test_the_beat_ends_with_the_work() -> None:
     assert not [one for one in threading.enumerate() if one.name == "progress"]
 
 
-def test_what_holds_the_work_is_said_with_it() -> None:
-    said: list[str] = []
+def test_a_line_names_the_cause_of_a_delay() -> None:
+    printed: list[str] = []
     now = [0.0]
     pace = CallRates(lambda: now[0])
-    lines = ProgressLines(said.append, lambda: now[0], pace)
+    lines = ProgressLines(printed.append, lambda: now[0], pace)
     pace.note(PLACE, "PutParameter", 3, throttled=False)
     pace.note(PLACE, "AddTagsToResource", 5, throttled=False)
     lines(Progress(PLACE, Phase.WRITING, 0, 10_000))
     now[0] = 10
     lines(Progress(PLACE, Phase.WRITING, 31, 10_000))
-    assert said[-1] == f"{PLACE}: writing, 31 of 10,000, 3.1/s, 54 min left, PutParameter at 3/s"
+    assert printed[-1] == f"{PLACE}: writing, 31 of 10,000, 3.1/s, 54 min left, PutParameter at 3/s"
     pace.note(PLACE, "AddTagsToResource", 2.45, throttled=True)
     now[0] = 20
     lines(Progress(PLACE, Phase.WRITING, 40, 10_000))
-    assert said[-1].endswith("2/s, 83 min left, AWS throttles AddTagsToResource: down to 2.45/s for now")
+    assert printed[-1].endswith("2/s, 83 min left, AWS throttles AddTagsToResource: down to 2.45/s for now")
     now[0] = 60
     lines(Progress(PLACE, Phase.WRITING, 160, 10_000))
-    assert said[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
+    assert printed[-1].endswith(", PutParameter at 3/s"), "it was half a minute ago"
 
 
 def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:
@@ -111,21 +111,21 @@ def test_a_place_of_which_nothing_is_known_is_held_by_nothing() -> None:
 
 
 def test_the_line_has_all_places() -> None:
-    said: list[str] = []
+    printed: list[str] = []
     now = [0.0]
-    lines = ProgressLines(said.append, lambda: now[0])
+    lines = ProgressLines(printed.append, lambda: now[0])
     lines(Progress("b", Phase.LISTING, 1))
     now[0] = 11
     lines(Progress("a", Phase.TAGS, 2, 3))
-    assert said == ["b: listing ...", "a: reading tags ...", "a: reading tags, 2 of 3; b: listing, 1"]
+    assert printed == ["b: listing ...", "a: reading tags ...", "a: reading tags, 2 of 3; b: listing, 1"]
 
 
 def test_verbose_says_each_phase() -> None:
-    said: list[str] = []
-    lines = ProgressLines(said.append, lambda: 0.0, every_phase=True)
+    printed: list[str] = []
+    lines = ProgressLines(printed.append, lambda: 0.0, every_phase=True)
     for phase in (Phase.LISTING, Phase.LISTING, Phase.WRITING):
         lines(Progress(PLACE, phase, 1))
-    assert said == [f"{PLACE}: listing ...", f"{PLACE}: writing ..."]
+    assert printed == [f"{PLACE}: listing ...", f"{PLACE}: writing ..."]
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

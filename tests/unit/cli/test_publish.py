@@ -37,7 +37,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         }  # fmt: skip
         hub.merged_by[MERGE] = [NUMBER]
         hub.branches["main"] = [MERGE]
-        told = {
+        result = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_TOKEN": TOKEN,
             "GITHUB_API_URL": hub.api_url,
@@ -55,7 +55,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
             "GITHUB_OUTPUT": str(tmp_path / "output"),
         }
-        for name, value in told.items():
+        for name, value in result.items():
             monkeypatch.setenv(name, value)
         yield hub
 
@@ -80,8 +80,8 @@ def save(document: dict[str, Any], name: str = "plan.json") -> str:
 
 
 def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: Hub, cli: Cli) -> None:
-    told = cli("publish", save(plans.document_of(plans.twelve())))
-    assert told.exit_code == 0, told.stderr
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0, result.stderr
     (comment,) = hub.comments
     assert facts_of(comment.body.replace("replication", "replication"))
     assert "12 changes in 3 regions" in comment.body
@@ -90,31 +90,31 @@ def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: 
     assert outputs()["changes"] == "12"
     assert outputs()["failure-reason"] == ""
     assert outputs()["plan-path"] == str(Path("plan.json").absolute())
-    assert told.stdout.startswith("::error title=size::")
-    assert "posted" in told.stderr
+    assert result.stdout.startswith("::error title=size::")
+    assert "posted" in result.stderr
 
 
 def test_a_missing_permission_is_a_warning_and_the_summary_is_written(hub: Hub, cli: Cli) -> None:
     hub.denied.add("comment")
-    told = cli("publish", save(plans.document_of(plans.twelve())))
-    assert told.exit_code == 0
-    assert "::warning::no comment on the pull request" in told.stdout
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0
+    assert "::warning::no comment on the pull request" in result.stdout
     assert "12 changes" in Path("summary.md").read_text()
 
 
 def test_where_the_comment_is_required_it_is_an_error(hub: Hub, cli: Cli) -> None:
     hub.denied.add("comment")
-    told = cli("publish", save(plans.document_of(plans.twelve())), "--comment", "required")
-    assert told.exit_code == 1
-    assert "pull-requests: write" in told.stderr
-    assert TOKEN not in told.output
+    result = cli("publish", save(plans.document_of(plans.twelve())), "--comment", "required")
+    assert result.exit_code == 1
+    assert "pull-requests: write" in result.stderr
+    assert TOKEN not in result.output
 
 
 def test_github_in_trouble_does_not_decide_the_run(hub: Hub, cli: Cli) -> None:
     hub.fail("GET", "comments$", 422, times=9)
-    told = cli("publish", save(plans.document_of(plans.twelve())))
-    assert told.exit_code == 0
-    assert "::warning::no comment" in told.stdout
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0
+    assert "::warning::no comment" in result.stdout
 
 
 def test_never_is_never(hub: Hub, cli: Cli) -> None:
@@ -125,9 +125,9 @@ def test_never_is_never(hub: Hub, cli: Cli) -> None:
 
 def test_without_a_token_there_is_a_warning(hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
-    told = cli("publish", save(plans.document_of(plans.twelve())))
-    assert told.exit_code == 0
-    assert "there is no GITHUB_TOKEN" in told.stdout
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0
+    assert "there is no GITHUB_TOKEN" in result.stdout
     assert not hub.requests
 
 
@@ -136,9 +136,9 @@ def test_outside_of_github_there_is_nothing_to_publish_to(
 ) -> None:
     for name in ("EVENT_PATH", "EVENT_NAME", "STEP_SUMMARY", "OUTPUT", "REPOSITORY", "TOKEN"):
         monkeypatch.delenv(f"GITHUB_{name}")
-    told = cli("publish", save(plans.document_of(plans.in_sync())))
-    assert told.exit_code == 0
-    assert "No pull request" in told.stderr
+    result = cli("publish", save(plans.document_of(plans.in_sync())))
+    assert result.exit_code == 0
+    assert "No pull request" in result.stderr
 
 
 def test_another_pull_request_can_be_named(hub: Hub, cli: Cli) -> None:
@@ -148,8 +148,8 @@ def test_another_pull_request_can_be_named(hub: Hub, cli: Cli) -> None:
 
 def test_a_failed_plan_is_published_for_every_replication_of_the_spec(hub: Hub, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC)
-    told = cli("publish", "--failed", "Error: AccessDenied\n  What to do: @team, look")
-    assert told.exit_code == 0
+    result = cli("publish", "--failed", "Error: AccessDenied\n  What to do: @team, look")
+    assert result.exit_code == 0
     (comment,) = hub.comments
     facts = facts_of(comment.body)
     assert facts is not None
@@ -165,23 +165,23 @@ def test_a_plan_file_that_cannot_be_read_is_a_failed_plan_and_an_error(
 ) -> None:
     if content is not None:
         Path("plan.json").write_text(content)
-    told = cli("publish", "plan.json")
-    assert told.exit_code == 1
-    assert "Error: plan.json" in told.stderr
+    result = cli("publish", "plan.json")
+    assert result.exit_code == 1
+    assert "Error: plan.json" in result.stderr
     (comment,) = hub.comments
     assert "This run made no plan" in comment.body
 
 
 def test_a_report_of_a_refusal_that_cannot_be_read_is_an_error_about_that_file(hub: Hub, cli: Cli) -> None:
-    told = cli("publish", save(plans.document_of(plans.twelve())), "--refused", "gone.json")
-    assert told.exit_code == 1
-    assert "Error: gone.json cannot be read" in told.stderr
+    result = cli("publish", save(plans.document_of(plans.twelve())), "--refused", "gone.json")
+    assert result.exit_code == 1
+    assert "Error: gone.json cannot be read" in result.stderr
 
 
 def test_a_plan_of_a_report_that_cannot_be_read_is_a_warning(hub: Hub, cli: Cli) -> None:
-    told = cli("publish", "--failed", "no credentials", "--plan", "gone.json")
-    assert told.exit_code == 0
-    assert "--plan gone.json cannot be read" in told.stdout
+    result = cli("publish", "--failed", "no credentials", "--plan", "gone.json")
+    assert result.exit_code == 0
+    assert "--plan gone.json cannot be read" in result.stdout
 
 
 def test_the_failure_of_an_unreadable_spec_updates_the_existing_comments(hub: Hub, cli: Cli) -> None:
@@ -209,8 +209,8 @@ def test_after_the_merge_the_comment_on_the_pull_request_has_the_report(
     cli("publish", plan)
     request.getfixturevalue("push")
     report = save(plans.report_document_of(plans.reported(plans.twelve())), "report.json")
-    told = cli("publish", report, "--plan", plan)
-    assert told.exit_code == 0, told.stderr
+    result = cli("publish", report, "--plan", plan)
+    assert result.exit_code == 0, result.stderr
     (comment,) = hub.comments
     assert "Applied 12 of 12 as reviewed" in comment.body
     assert "Applied 12 of 12" in Path("summary.md").read_text()
@@ -275,36 +275,36 @@ def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: p
     hub.runs["19822345678"] = {"head_sha": HEAD, "event": "pull_request"}
     hub.keep("19822345678", "ssm-plan", {"plan.json": dumps(document).encode()})
     request.getfixturevalue("push")
-    told = cli("publish", "--reviewed", "reviewed.json")
-    assert told.exit_code == 0, told.stderr
+    result = cli("publish", "--reviewed", "reviewed.json")
+    assert result.exit_code == 0, result.stderr
     assert Path("reviewed.json").read_text() == dumps(document)
     assert outputs()["plan-id"] == document["plan_id"]
 
 
 def test_without_a_reviewed_plan_the_exit_code_is_4_with_a_remedy(hub: Hub, cli: Cli, push: None) -> None:
-    told = cli("publish", "--reviewed", "reviewed.json")
-    assert told.exit_code == 4
-    assert "no comment with a plan" in told.stderr
-    assert "What to do" in told.stderr
+    result = cli("publish", "--reviewed", "reviewed.json")
+    assert result.exit_code == 4
+    assert "no comment with a plan" in result.stderr
+    assert "What to do" in result.stderr
     assert not Path("reviewed.json").exists()
 
 
 def test_a_push_without_a_pull_request_has_no_reviewed_plan(hub: Hub, cli: Cli, push: None) -> None:
     hub.merged_by.clear()
-    told = cli("publish", "--reviewed", "reviewed.json")
-    assert told.exit_code == 4
-    assert "of no merged pull request" in told.stderr
+    result = cli("publish", "--reviewed", "reviewed.json")
+    assert result.exit_code == 4
+    assert "of no merged pull request" in result.stderr
 
 
-def test_a_token_that_may_not_read_artifacts_is_no_reviewed_plan_either(
+def test_a_token_without_access_to_artifacts_finds_no_reviewed_plan(
     hub: Hub, cli: Cli, request: pytest.FixtureRequest
 ) -> None:
     cli("publish", save(plans.document_of(plans.twelve())))
     request.getfixturevalue("push")
     hub.denied.add("actions")
-    told = cli("publish", "--reviewed", "reviewed.json")
-    assert told.exit_code == 4
-    assert "actions: read" in told.stderr
+    result = cli("publish", "--reviewed", "reviewed.json")
+    assert result.exit_code == 4
+    assert "actions: read" in result.stderr
 
 
 def test_a_run_whose_branch_has_a_newer_spec_fails(hub: Hub, cli: Cli, push: None) -> None:
@@ -312,9 +312,9 @@ def test_a_run_whose_branch_has_a_newer_spec_fails(hub: Hub, cli: Cli, push: Non
     assert cli("publish", "--current").exit_code == 0
     hub.branches["main"].append("2" * 40)
     hub.files["2" * 40] = ["replication.yaml"]
-    told = cli("publish", "--current")
-    assert told.exit_code == 1
-    assert "main has changed replication.yaml since abcdef0" in told.stderr
+    result = cli("publish", "--current")
+    assert result.exit_code == 1
+    assert "main has changed replication.yaml since abcdef0" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -335,14 +335,14 @@ def test_validate_annotates_the_lines_of_the_spec_in_a_runner_and_on_demand(
     hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("replication.yaml").write_text(SPEC.replace("delete:", "delte:"))
-    told = cli("validate")
-    assert told.exit_code == 1
-    assert "::error file=replication.yaml,line=8,col=1,title=unknown-property::" in told.stderr
-    assert "::" not in told.stdout
+    result = cli("validate")
+    assert result.exit_code == 1
+    assert "::error file=replication.yaml,line=8,col=1,title=unknown-property::" in result.stderr
+    assert "::" not in result.stdout
     monkeypatch.delenv("GITHUB_ACTIONS")
     assert "::error" not in cli("validate").stderr
-    told = cli("validate", "--format", "github")
-    assert all(line.startswith("::error ") for line in told.stdout.splitlines())
+    result = cli("validate", "--format", "github")
+    assert all(line.startswith("::error ") for line in result.stdout.splitlines())
 
 
 def test_validate_keeps_its_json_clean_in_a_runner(hub: Hub, cli: Cli) -> None:

@@ -1,4 +1,4 @@
-"""What signals do: end planning at once, let writing finish, and at the second time leave."""
+"""Signals: the first ends planning at once and lets a write finish; the second ends the process."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_a_signal_ends_reading_also_while_the_main_thread_is_inside_a_c_call(num
     assert process.stdout.readline() == "begun\n"
     time.sleep(0.5)  # until it is inside of that call
     process.send_signal(number)
-    _, told = process.communicate(timeout=30)
+    _, result = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told == "Interrupted.\n"
+    assert result == "Interrupted.\n"
 
 
 def test_writing_is_never_overdue() -> None:

@@ -1,4 +1,4 @@
-"""Where output goes, in what colour, and what becomes of a file that cannot be written whole."""
+"""Output streams, colour, and files that cannot be written completely."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
-def test_a_place_that_takes_no_file_is_told_in_words(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         terminal.check_writable(tmp_path)
     with pytest.raises(UsageError, match="does not exist"):

@@ -68,7 +68,7 @@ def test_a_source_tag_alone_proves_nothing() -> None:
     assert only(list(cases(context(live=(forged,)), {}))).made_from == "/p/a"
 
 
-def test_what_is_neither_placed_nor_ours_is_no_case() -> None:
+def test_an_unowned_parameter_at_no_desired_address_has_no_case() -> None:
     native = replica(held(), own_tags=False)
     copied = replica(held("/p/b"), record={"own": digest("arn:x")})
     assert list(cases(context(live=(native, copied)), {})) == []
@@ -91,7 +91,7 @@ def test_tags_of_a_name_that_is_gone_count_for_nothing() -> None:
     assert (case.opted_out, dict(case.tags)) == (False, {})
 
 
-def test_what_versions_settle_is_equal_and_what_nobody_read_is_unknown() -> None:
+def test_values_proven_by_versions_are_equal_and_unread_values_are_unknown() -> None:
     live = (replica(held()),)
     assert only(list(cases(context(live=live), {"/p/a": desired()}))).value_match is ValueMatch.UNKNOWN
     settled = context(live=live, settled=frozenset({"/p/a"}))
@@ -113,7 +113,7 @@ def test_cases_come_sorted_by_address() -> None:
     assert [case.address for case in found] == ["/p/a", "/p/b", "/p/c", "/p/z"]
 
 
-def test_copied_tags_are_found_where_nothing_is_placed_and_only_on_what_is_there() -> None:
+def test_copied_tags_are_found_on_existing_parameters_at_undesired_addresses() -> None:
     copied = replica(held("/q/a"), record={"own": digest("arn:x")})
     placed = replica(held("/p/a"), record={"own": digest("arn:x")})
     at = context(live=(copied, placed))

@@ -128,7 +128,7 @@ def test_a_key_is_the_same_by_whatever_name(named: str) -> None:
     assert attribute_differences(wanted, parameter(kind=SECURE, key_id=named), keys, None) == ()
 
 
-def test_a_key_that_nobody_resolved_is_compared_as_it_is_named() -> None:
+def test_an_unresolved_key_is_compared_by_its_name() -> None:
     wanted = desired(kind=SECURE, key_id="alias/x", key_identity="alias/x")
     assert attribute_differences(wanted, parameter(kind=SECURE, key_id="alias/x"), Keyring({}), None) == ()
 

@@ -1,4 +1,4 @@
-"""What follows from a row: changes with what they expect, addresses with their reasons, findings."""
+"""The results of a row: changes with preconditions, addresses with reasons, findings."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_one_finding_an_address_where_it_has_a_problem_of_its_own() -> None:
     assert [finding.where for finding in found.diff.findings] == ["us-east-2 /p/a", "us-east-2 /p/b"]
 
 
-def test_a_take_over_is_told_by_mode_and_what_differs() -> None:
+def test_an_adopt_states_its_mode_and_the_differences() -> None:
     native = replica(held(value="old"), own_tags=False)
     found = judge(held(value="new", tags={"t": "1"}), native, run=Run(adopt=AdoptMode.OVERWRITE))
     assert "differs in value, tags (`adopt: overwrite`)" in found.reasons

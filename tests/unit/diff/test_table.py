@@ -123,7 +123,7 @@ class TestForeign:
         stack = replace(there, tags={**there.tags, "aws:cloudformation:stack-name": "s"})
         assert judge(held(), stack).row == "foreign"
 
-    def test_foreign_with_a_record_that_nobody_understands_is_left_to_its_owner(self) -> None:
+    def test_foreign_with_an_unreadable_record_is_left_to_its_owner(self) -> None:
         later = replace(foreign(held()), tags={OWNER: OTHERS, RECORD: "v=9 something new"})
         assert judge(held(), later).row == "foreign"
 
@@ -308,7 +308,7 @@ class TestKeptOut:
         found = judge(held(tags=SKIP), replica(held(), origin=Origin.ADOPTED), spec=spec)
         assert isinstance(found.change.effect, Release)
 
-    def test_kept_out_deletes_nothing_on_the_word_of_an_incomplete_source(self) -> None:
+    def test_kept_out_deletes_nothing_when_the_source_listing_is_incomplete(self) -> None:
         spec = replication(skip_sync=self.DELETING)
         found = judge(held(tags=SKIP), replica(held()), spec=spec, source_complete=False)
         assert (found.row, found.other.counted) == ("kept_out", "opted_out")
@@ -387,7 +387,7 @@ class TestOrphan:
         assert found.row == "orphan"
         assert "its source is gone" in found.reasons
 
-    def test_orphan_it_is_when_its_source_cannot_be_told(self) -> None:
+    def test_orphan_when_its_source_is_unknown(self) -> None:
         strange = replica(held(), record={"source": digest("arn:somewhere")})
         assert judge([], strange).row == "orphan"
 
@@ -432,7 +432,7 @@ class TestInvalid:
         assert "/p/0, /p/1, /p/2" in found.diff.findings[0].message
 
     @pytest.mark.parametrize(
-        ("state", "said"),
+        ("state", "excerpt"),
         [
             (KeyState.MISSING, "does not exist"),
             (KeyState.DISABLED, "is disabled"),
@@ -440,7 +440,7 @@ class TestInvalid:
             (KeyState.UNSUITABLE, "not a symmetric"),
         ],
     )
-    def test_invalid_is_a_target_key_that_cannot_be_used(self, state: KeyState, said: str) -> None:
+    def test_invalid_is_a_target_key_that_cannot_be_used(self, state: KeyState, excerpt: str) -> None:
         found = judge(
             held(kind=SECURE, key_id="alias/app"),
             spec=replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),)),
@@ -448,9 +448,9 @@ class TestInvalid:
             target_ring=ring(THERE, "alias/app", app=state),
         )
         assert found.row == "invalid"
-        assert said in found.reasons
+        assert excerpt in found.reasons
 
-    def test_invalid_ends_where_nobody_may_ask_about_the_key(self) -> None:
+    def test_invalid_is_not_decided_when_the_key_cannot_be_described(self) -> None:
         found = judge(
             held(kind=SECURE, key_id="alias/app"),
             spec=replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),)),
@@ -459,7 +459,7 @@ class TestInvalid:
         )
         assert found.row == "create"
 
-    def test_invalid_is_a_value_that_a_rewrite_made_too_large_and_the_size_is_not_told(self) -> None:
+    def test_invalid_is_a_value_that_a_rewrite_made_too_large_and_its_size_is_not_shown(self) -> None:
         rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "x", "xy")
         spec = replication(rewrites=(rule,))
         assert judge(held(value="x" * 2048), spec=spec).row == "create"
@@ -640,7 +640,9 @@ def native(of: Held, value: str | None = None, **more: Any) -> Held:
 
 class TestAdopt:
     @pytest.mark.parametrize("kind", ["String", STRING_LIST, SECURE])
-    def test_adopt_is_what_is_there_and_equal_in_all_that_we_replicate(self, kind: str) -> None:
+    def test_adopt_is_an_existing_parameter_that_is_equal_in_every_replicated_attribute(
+        self, kind: str
+    ) -> None:
         source = held(kind=kind, version=7, tags={"team": "a"})
         found = judge(source, native(source, version=3))
         assert found.row == "adopt"
@@ -700,12 +702,12 @@ class TestAdopt:
         there = native(held(), tags={"cost:x": "1", "aws:backup:x": "1"})
         assert judge(held(), there, spec=spec).row == "adopt"
 
-    def test_adopt_of_a_foreign_stack_is_no_adoption(self) -> None:
+    def test_a_parameter_of_a_cloudformation_stack_is_not_adopted(self) -> None:
         assert judge(held(), native(held(), tags={"aws:cloudformation:stack-id": "s"})).row == "foreign"
 
 
 class TestConflict:
-    def test_conflict_is_what_is_there_is_not_ours_and_differs(self) -> None:
+    def test_conflict_is_an_existing_unowned_parameter_that_differs(self) -> None:
         found = judge(held(value="new"), native(held(), "old"))
         assert (found.row, found.other.counted) == ("conflict", "conflict")
         assert "differs in value" in found.reasons
@@ -754,7 +756,7 @@ class TestConflict:
         assert "cannot change in place" in found.reasons
 
     @pytest.mark.parametrize("mode", list(AdoptMode))
-    def test_conflict_it_is_without_decryption_since_nobody_can_compare(self, mode: AdoptMode) -> None:
+    def test_conflict_without_decryption_because_values_cannot_be_compared(self, mode: AdoptMode) -> None:
         source = held(kind=SECURE)
         found = judge(source, native(source), run=Run(no_decrypt=True, adopt=mode))
         assert (found.row, found.other.counted) == ("conflict", "conflict")
@@ -854,14 +856,14 @@ class TestUpdate:
         assert judge(source, replica(source, "a,b", record={"source_version": 1})).row == "retag"
 
     @pytest.mark.parametrize(
-        ("allowed", "said"), [(True, "it is replaced"), (False, "it needs --allow-replace")]
+        ("allowed", "excerpt"), [(True, "it is replaced"), (False, "it needs --allow-replace")]
     )
     def test_update_of_the_type_says_what_becomes_of_it_where_aws_refuses(
-        self, *, allowed: bool, said: str
+        self, *, allowed: bool, excerpt: str
     ) -> None:
         source = held(kind=SECURE, version=2)
         found = judge(source, replica(held()), run=Run(allow_replace=allowed))
-        assert said in found.reasons
+        assert excerpt in found.reasons
         assert "history keeps the old plain values" in found.reasons
 
     def test_update_says_when_it_was_changed_outside(self) -> None:
@@ -924,7 +926,7 @@ class TestUpdate:
         there = replica(held(value="old"), last_modified_user=SOMEBODY)
         assert not judge(held(value="new", version=2), there).change.changed_outside
 
-    def test_update_is_changed_outside_when_it_was_made_anew_at_the_same_version(self) -> None:
+    def test_update_is_changed_outside_when_it_was_recreated_at_the_same_version(self) -> None:
         later = COPIED_AT + timedelta(minutes=11)
         there = replica(held(), "hand", last_modified=later, last_modified_user=SOMEBODY)
         assert judge(held(), there).change.changed_outside

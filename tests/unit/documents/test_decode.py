@@ -1,4 +1,4 @@
-"""A saved plan is read back, whatever is no plan is refused without quoting it."""
+"""A saved plan is decoded; any other text is refused without a quotation of it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_listing_leaves_a_quarter_of_the_time() -> None:
     clock = FakeClock()
     timer = Timer(clock)
     for phase in Phase:
-        timer.check_listing(Progress("there", phase, 1))  # without an end there is no hurry
+        timer.check_listing(Progress("there", phase, 1))  # no limit before the timer begins
     timer.begin(lambda: 100 - clock.monotonic())
     clock.sleep(74)
     timer.check_listing(Progress("there", Phase.LISTING, 1))

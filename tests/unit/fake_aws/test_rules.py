@@ -53,8 +53,8 @@ def refusal(request: Request, present: Settled | None, where: Ground) -> Refusal
 
 def test_a_refusal_never_quotes_the_value() -> None:
     secret = "hunter2-{{x}}"
-    said = refusal(put(secret), None, ground())
-    assert secret not in f"{said} {said.reason} {said.args}"
+    message = refusal(put(secret), None, ground())
+    assert secret not in f"{message} {message.reason} {message.args}"
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "ap-southeast-2", "us-gov-west-1"])
@@ -107,8 +107,8 @@ def test_an_omitted_key_follows_its_reading(reading: OmittedKey) -> None:
 def test_a_kept_key_has_to_be_usable_too() -> None:
     present = Settled("SecureString", SealedText("v"), key_id="alias/off")
     readings = AwsBehaviour(key_omitted=OmittedKey.KEPT)
-    said = refusal(put(overwrite=True, type="SecureString"), present, ground(readings))
-    assert (said.kind, said.code) == (Trouble.KEY, "InvalidKeyId")
+    message = refusal(put(overwrite=True, type="SecureString"), present, ground(readings))
+    assert (message.kind, message.code) == (Trouble.KEY, "InvalidKeyId")
 
 
 @pytest.mark.parametrize("reading", Unasked)
@@ -221,7 +221,7 @@ def test_a_batch_has_one_to_ten_names_each_once() -> None:
             admit_names(refused, AwsBehaviour())
 
 
-def test_a_page_is_no_larger_than_the_operation_gives() -> None:
+def test_a_page_is_at_most_as_large_as_the_operation_allows() -> None:
     admit_page(50, 50)
     for refused in (0, 51):
         with pytest.raises(Refusal):

@@ -46,7 +46,7 @@ def test_a_guard_changes_fates_reasons_and_findings_and_nothing_else() -> None:
     assert (found.targets, found.others, found.selected) == (plan.targets, plan.others, plan.selected)
 
 
-def test_nothing_is_said_of_an_innocent_plan() -> None:
+def test_a_plan_within_all_limits_has_no_findings() -> None:
     plan = part(*creates(2), *updates(2), *deletes(2))
     assert withhold_changes(plan, RULES) == plan
 

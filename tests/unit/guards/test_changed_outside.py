@@ -1,4 +1,4 @@
-"""A replica that somebody else has changed is not overwritten unasked."""
+"""A replica that was changed outside is not overwritten without a flag."""
 
 from __future__ import annotations
 

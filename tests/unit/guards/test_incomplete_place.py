@@ -1,4 +1,4 @@
-"""No delete on the word of a partial listing, and nothing at all in a target seen in part."""
+"""An incomplete source listing withholds deletes; an incomplete target listing withholds every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a part of one target's replicas one run may change."""
+"""Maximum percentage of the replicas of one target that one run changes."""
 
 from __future__ import annotations
 

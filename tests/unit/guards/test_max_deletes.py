@@ -1,4 +1,4 @@
-"""How much one run may delete in one target."""
+"""Maximum deletes and replacements in one target in one run."""
 
 from __future__ import annotations
 

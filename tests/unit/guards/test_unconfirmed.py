@@ -1,4 +1,4 @@
-"""What rests on tags that could not be read directly is not done."""
+"""Changes whose ownership tags could not be confirmed are withheld."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GitHub on loopback with one pull request in it, and what a run there is told."""
+"""A GitHub server on loopback with one pull request, and the variables of a workflow run."""
 
 from __future__ import annotations
 

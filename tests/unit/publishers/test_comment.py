@@ -1,4 +1,4 @@
-"""The sticky comment: whose it is, when it is edited, posted anew, left alone, and how long it may be."""
+"""The pull request comment: its author, when it is edited, replaced or kept, and its maximum length."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_first_plan_with_changes_is_posted_and_the_next_one_is_an_edit_of_it
     assert facts(comment)["head"] == HEAD
 
 
-def test_the_same_plan_again_is_no_edit(hub: Hub, publish: Publish) -> None:
+def test_the_same_plan_again_does_not_edit_the_comment(hub: Hub, publish: Publish) -> None:
     publish(harmless())
     assert publish(harmless()) == [("prod", PageResult.UNCHANGED)]
     assert hub.comments[0].edits == 0
@@ -105,9 +105,9 @@ def test_our_comment_is_found_on_a_later_page(hub: Hub, publish: Publish) -> Non
 
 @pytest.mark.parametrize("count", [100, 101, 250])
 def test_every_own_comment_is_found_on_all_pages(hub: Hub, github: GitHub, count: int) -> None:
-    said = [hub.say(NUMBER, f"{marker()}{i}") for i in range(count)]
+    message = [hub.say(NUMBER, f"{marker()}{i}") for i in range(count)]
     assert [one.id for one in PullRequestComments(github, SPEC, number=NUMBER).find()] == [
-        one.id for one in said
+        one.id for one in message
     ]
     sizes = [len(one.body["variables"]["ids"]) for one in hub.asked("POST", "graphql")]
     assert sum(sizes) == count

@@ -1,4 +1,4 @@
-"""What goes into a runner's files and log: annotations, outputs, the job's summary."""
+"""The files and the log of a runner: annotations, outputs, the job summary."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_the_findings_of_a_plan_are_annotations_too() -> None:
 
 def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path) -> None:
     plan = plans.twelve()
-    told = runner.plan_outputs(plans.document_of(plan), tmp_path / "plan.json")
-    assert told == {
+    outputs = runner.plan_outputs(plans.document_of(plan), tmp_path / "plan.json")
+    assert outputs == {
         "changes": "12",
         "create": "5",
         "update": "4",
@@ -83,9 +83,9 @@ def test_the_outputs_of_a_plan_are_its_counts_its_id_and_its_file(tmp_path: Path
 )
 def test_a_report_says_why_not_all_was_done(results: list[Result], reason: str) -> None:
     plan = plans.plan_of([plans.create("eu-west-1", "/a")])
-    told = runner.report_outputs(plans.report_document_of(plans.reported(plan, results)))
-    assert told["failure-reason"] == reason
-    assert told["changes"] == "1"
+    outputs = runner.report_outputs(plans.report_document_of(plans.reported(plan, results)))
+    assert outputs["failure-reason"] == reason
+    assert outputs["changes"] == "1"
 
 
 def test_an_apply_that_refused_had_another_plan_or_none_at_all() -> None:

@@ -1,4 +1,4 @@
-"""The client: retries that wait as long as they are told, errors that say of what kind they are, silence."""
+"""The client of GitHub: waits between retries, kinds of errors, no token in any output."""
 
 from __future__ import annotations
 

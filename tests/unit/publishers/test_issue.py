@@ -47,7 +47,7 @@ def drifting(name: str = "/shop/a") -> Plan:
 
 
 def edited() -> Plan:
-    """What drifted before, and a replica that somebody changed."""
+    """The same drift, and a replica that another user changed."""
     bob = "arn:aws:iam::123456789012:user/bob"
     change = replace(plans.update("eu-west-1", "/shop/b"), changed_outside=True, writer=bob)
     return plans.plan_of([plans.create("eu-west-1", "/shop/a"), change])
@@ -63,7 +63,7 @@ def test_drift_opens_one_issue_that_the_next_run_keeps_up_to_date(hub: Hub, look
     assert not hub.comments
 
 
-def test_the_same_drift_again_is_no_edit(hub: Hub, look: Look) -> None:
+def test_the_same_drift_again_does_not_edit_the_issue(hub: Hub, look: Look) -> None:
     look(drifting())
     assert look(drifting()) == [("prod", PageResult.UNCHANGED)]
     assert hub.issues[0].edits == 0
@@ -87,7 +87,7 @@ def test_new_drift_after_that_is_a_new_issue(hub: Hub, look: Look) -> None:
     assert [issue.state for issue in hub.issues] == ["closed", "open"]
 
 
-def test_without_drift_there_is_no_issue(hub: Hub, look: Look) -> None:
+def test_without_drift_no_issue_is_opened(hub: Hub, look: Look) -> None:
     assert look(plans.in_sync()) == [("prod", PageResult.NOTHING)]
     assert not hub.issues
 
@@ -160,8 +160,8 @@ def test_each_replication_has_its_issue_and_that_of_a_removed_one_is_closed(hub:
     both += plan_issue_pages(plans.document_of(renamed(drifting(), "dev")))
     issues(github).publish(lambda _: both)
     assert [issue.title.split(":")[0] for issue in hub.issues] == ["SSM drift of prod", "SSM drift of dev"]
-    told = issues(github).publish(lambda _: both[:1])
-    assert told == [("prod", PageResult.UNCHANGED), ("dev", PageResult.CLOSED)]
+    result = issues(github).publish(lambda _: both[:1])
+    assert result == [("prod", PageResult.UNCHANGED), ("dev", PageResult.CLOSED)]
     assert hub.issues[1].reason == "not_planned"
     assert "was removed from the spec" in hub.comments[0].body
 

@@ -64,7 +64,7 @@ def test_of_a_run_that_ran_twice_the_artifact_that_fits_the_comment_counts(
     assert fetched(github) == PLAN.plan_id
 
 
-def test_without_a_comment_there_is_no_reviewed_plan(hub: Hub, github: GitHub) -> None:
+def test_without_a_comment_no_reviewed_plan_is_found(hub: Hub, github: GitHub) -> None:
     assert "no comment with a plan" in refused(github)
 
 
@@ -81,9 +81,7 @@ def test_a_plan_of_an_earlier_commit_was_not_reviewed(hub: Hub, github: GitHub, 
     assert "is of 3f9c2ab, not of its last, 77ab01c" in refused(github)
 
 
-def test_where_the_last_plan_failed_there_is_no_reviewed_one(
-    hub: Hub, github: GitHub, publish: Publish
-) -> None:
+def test_after_a_failed_plan_no_reviewed_plan_is_found(hub: Hub, github: GitHub, publish: Publish) -> None:
     publish(PLAN, run=RUN)
     keep(hub)
     publish(failure_pages(["prod"], "no"), run="2")
@@ -117,7 +115,7 @@ def test_an_expired_or_missing_artifact_is_reported(hub: Hub, github: GitHub, pu
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", json.dumps({"plan_id": 1}).encode()])
-def test_an_artifact_that_is_no_plan_is_refused(
+def test_an_artifact_that_is_not_a_plan_is_refused(
     hub: Hub, github: GitHub, publish: Publish, content: bytes
 ) -> None:
     publish(PLAN, run=RUN)

@@ -1,4 +1,4 @@
-"""Where a run is: its environment, its pull request, and whether its branch moved on."""
+"""The context of a run: its environment, its pull request, and newer commits on its branch."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def test_nothing_is_known_outside_of_a_runner() -> None:
 
 
 def test_a_runner_of_an_enterprise_server_has_its_own_addresses() -> None:
-    told = {
+    variables = {
         "GITHUB_API_URL": "https://git.example.com/api/v3/",
         "GITHUB_SERVER_URL": "https://git.example.com",
         "GITHUB_REPOSITORY": "acme/params",
     }
-    event = read_workflow_run(told)
+    event = read_workflow_run(variables)
     assert event.api_url == "https://git.example.com/api/v3"
     assert event.graphql_url == "https://git.example.com/api/graphql"
     assert replace(event, run_id="5").url == "https://git.example.com/acme/params/actions/runs/5"
     assert (
-        read_workflow_run({**told, "GITHUB_GRAPHQL_URL": "https://x.example/g"}).graphql_url
+        read_workflow_run({**variables, "GITHUB_GRAPHQL_URL": "https://x.example/g"}).graphql_url
         == "https://x.example/g"
     )
 
 
 @pytest.mark.parametrize(
-    "told",
+    "variables",
     [
         {"GITHUB_REPOSITORY": "../x/y"},
         {"GITHUB_REPOSITORY": "no-slash"},
@@ -50,9 +50,9 @@ def test_a_runner_of_an_enterprise_server_has_its_own_addresses() -> None:
         {"GITHUB_API_URL": "https://user:word@git.example.com"},
     ],
 )
-def test_an_invalid_variable_is_refused(told: dict[str, str]) -> None:
+def test_an_invalid_variable_is_refused(variables: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        read_workflow_run(told)
+        read_workflow_run(variables)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,7 @@ def test_a_branch_with_too_many_changes_is_not_current(hub: Hub, push: WorkflowR
         check(hub, push, clock)
 
 
-def test_a_commit_that_is_no_part_of_the_branch_any_more_is_not_applied(
-    hub: Hub, push: WorkflowRun, clock: FakeClock
-) -> None:
+def test_a_commit_that_left_the_branch_is_not_applied(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
     hub.branches["main"] = [NEW]
     with pytest.raises(BranchMovedError, match="no longer a part of main"):
         check(hub, push, clock)

@@ -76,7 +76,7 @@ def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(width: int
     assert [line for line in wide if not attribute.fullmatch(line) and not name.fullmatch(line)] == []
 
 
-def test_there_is_no_colour_unless_asked_for() -> None:
+def test_colour_is_used_on_request_only() -> None:
     view = plan_view(plans.document_of(plans.twelve()))
     assert "\x1b" not in plan_text(view)
     coloured = plan_text(view, color=True)
