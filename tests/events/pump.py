@@ -21,8 +21,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from ssm_reconcile.event.aws_clients import AwsClients
-from ssm_reconcile.event.aws_lambda import Function
-from ssm_reconcile.event.timer import Timer
+from ssm_reconcile.event.aws_lambda import Function, Timer
 from ssm_reconcile.model import Place
 from tests.doubles.clock import FakeClock
 from tests.events.templates import loaded, matches, rendered

@@ -174,8 +174,7 @@ def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str)
 
 
 def test_what_github_is_sent_is_what_the_command_understands() -> None:
-    from ssm_reconcile.event.event_reader import read_content
-    from ssm_reconcile.event.events import EventOrigin, Names, Operation
+    from ssm_reconcile.event.events import EventOrigin, Names, Operation, read_content
 
     (target,) = loaded("github-dispatch.yaml")["Resources"]["ChangeRule"]["Properties"]["Targets"]
     transformer, event = target["InputTransformer"], change()

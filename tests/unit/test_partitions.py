@@ -14,8 +14,7 @@ from botocore.session import Session
 from ssm_reconcile import aws_limits as subject
 from ssm_reconcile.aws_limits import dns_suffix, is_opt_in, partition_of, partitions
 from ssm_reconcile.errors import SpecError, UsageError
-from ssm_reconcile.event.event_reader import read_content
-from ssm_reconcile.event.events import EventOrigin, Names
+from ssm_reconcile.event.events import EventOrigin, Names, read_content
 from ssm_reconcile.iam import TrustedWorkflows, partition_for, policies, trust_policy
 from ssm_reconcile.iam.statements import PolicyPhase
 from ssm_reconcile.load import load_text

@@ -75,11 +75,11 @@ def command(
     """Reconcile the names of the event, or everything; return the exit code."""
     from ssm_reconcile.cli.apply import ApplyRun
     from ssm_reconcile.cli.terminal import read_text
-    from ssm_reconcile.event import event_reader, events
+    from ssm_reconcile.event import events
 
     if "-" in specs and event == "-":
         raise click.UsageError("standard input can be the event or the spec, not both.")
-    messages = event_reader.read_text(read_text(event, event_reader.LONGEST_TEXT + 1))
+    messages = events.read_text(read_text(event, events.LONGEST_TEXT + 1))
     contents = [message.content for message in messages]
     unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.understood]
     if len(unclear) == len(messages):

@@ -8,14 +8,20 @@
 A batch is answered with `batchItemFailures`, the messages to retry (AWS Lambda Developer Guide, "Handling
 errors for an SQS event source"). A message that can never succeed (not readable, out of scope, in conflict)
 is logged, counted and not retried. Logs hold no value. Metrics use the CloudWatch embedded metric format.
+
+A full run makes one plan for everything. If the time is too short to apply it, its names go to the queue.
+Whoever receives them reads the current state, so a part may arrive twice, late, or after the next full run.
+Guards judge the whole plan, and withheld changes are not sent. Deletes are not sent either: they follow all
+writes, so they wait for the full run that finds the writes done.
 """
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,11 +30,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlanner
-from ssm_reconcile.errors import Finding, ReconcileError, SpecError, StoreError
-from ssm_reconcile.event import event_reader
+from ssm_reconcile.change import Change, Fate
+from ssm_reconcile.errors import Finding, ReconcileError, SpecError, StoreError, Trouble
 from ssm_reconcile.event.aws_clients import AwsClients
-from ssm_reconcile.event.events import FullRun, Message, Names, Rejected
-from ssm_reconcile.event.full_run import FullRunResult, run_all
+from ssm_reconcile.event.events import FullRun, Message, Names, Rejected, read_document
 from ssm_reconcile.event.requests import (
     NameRequest,
     NameResult,
@@ -38,15 +43,20 @@ from ssm_reconcile.event.requests import (
     source_places,
     stale_names,
 )
-from ssm_reconcile.event.timer import Timer
+from ssm_reconcile.model import canonical
+from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Connect, open_places
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.system import Progress
+from ssm_reconcile.system import Clock, Phase, Progress, SystemClock
 
 NAMESPACE = "ssm-reconcile"
 RESERVE = 10.0
 """Seconds at the end of an invocation in which nothing new starts, so that running requests can finish."""
+RESERVED_SHARE = 0.25
+"""Share of an invocation that remains after whole listings, for what is planned and written then."""
+SLACK = 1.5
+"""Factor for the time of an apply above its budget: throttling, retries, slow responses."""
 FIRST_PAUSE, LONGEST_PAUSE = 5, 600
 """Seconds until a failed message is retried: the first pause doubles with each retry, up to the longest."""
 _COUNTS = {
@@ -65,6 +75,118 @@ class Context(Protocol):
 
 class UnfinishedError(ReconcileError):
     """Work without a queue message has to be retried: Lambda retries an invocation only if it fails."""
+
+
+class Timer:
+    """A `clock.Clock` and a `clock.Stop` for the invocation that `begin` started.
+
+    One timer serves all invocations of a process, since the rate limits of a place outlive an invocation.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self.left: Callable[[], float] = lambda: float("inf")
+        """Returns the seconds in which new work may start; zero or less when there are none."""
+        self._reserved = 0.0
+
+    def begin(self, left: Callable[[], float]) -> None:
+        """Start an invocation; `left` returns the seconds in which new work may start."""
+        self.left = left
+        self._reserved = left() * RESERVED_SHARE
+
+    def is_set(self) -> bool:
+        """Whether the time is over."""
+        return self.left() <= 0
+
+    def check_listing(self, progress: Progress) -> None:
+        """Raise StoreError when a listing uses the time that is reserved for the rest of the invocation.
+
+        Lambda kills a function at its timeout: nothing is logged, and its messages stay hidden until the
+        visibility timeout of the queue ends.
+        """
+        if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._reserved:
+            raise StoreError(
+                Trouble.LOST,
+                place=progress.place,
+                operation=progress.phase,
+                code="it takes too long",
+                remedy="raise `rates` in the spec, or the timeout of the function",
+            )
+
+    def now(self) -> datetime:
+        """Return the time of day in UTC."""
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until the time of the invocation is over."""
+        self._clock.sleep(min(seconds, max(0.0, self.left())))
+
+
+@dataclass(frozen=True, slots=True)
+class FullRunResult:
+    """The result of a full run.
+
+    Attributes:
+        plan: The plan for everything.
+        findings: The findings of the plan and of its apply.
+        counts: The number of changes by result, in this invocation.
+        waiting: The changes that were not attempted here.
+        remaining: The number of addresses that do not hold what the spec asks for, and for which no
+            message is sent.
+    """
+
+    plan: Plan
+    findings: Sequence[Finding]
+    counts: Mapping[str, int]
+    waiting: Sequence[Change]
+    remaining: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The source names of the waiting changes that write, each once."""
+        return tuple(
+            sorted({canonical(c.desired.source.name) for c in self.waiting if c.desired is not None})
+        )
+
+    @property
+    def deferred(self) -> int:
+        """The number of deletes that wait for the next full run."""
+        return sum(change.desired is None for change in self.waiting)
+
+
+def run_all(planner: NamePlanner, timer: Timer, *, has_queue: bool) -> FullRunResult:
+    """Plan everything, and apply the plan unless there is a queue and too little time.
+
+    Args:
+        planner: The replications and their opened places.
+        timer: The time of the invocation.
+        has_queue: Whether the waiting changes can be sent to a queue.
+
+    Raises:
+        NothingPlanned: No source, or no target, could be listed.
+    """
+    session = replace(planner.session(), progress=timer.check_listing)
+    plan = reconcile.make_plan(planner.specs, session)
+    seconds = plan.budget.seconds if plan.budget is not None else 0.0
+    if has_queue and seconds * SLACK > timer.left():
+        waiting = [change for change in plan.changes if change.fate is Fate.APPLY]
+        unmet = sum(other.counted in UNMET for other in plan.others)
+        withheld = sum(change.fate is Fate.WITHHELD for change in plan.changes)
+        counts = {result.value: withheld if result is Result.WITHHELD else 0 for result in Result}
+        return FullRunResult(
+            plan, plan.all_findings, counts, waiting, unmet + len(plan.changes) - len(waiting)
+        )
+    report = reconcile.carry_out(plan, planner.specs, replace(session, progress=planner.progress), timer)
+    waiting = [one.change for one in report.outcomes if one.result is Result.NOT_ATTEMPTED]
+    remaining = {(one.replication, one.target, one.name) for one in report.remaining}
+    if has_queue:
+        remaining -= {change.order for change in waiting}
+    findings = (*plan.all_findings, *report.findings)
+    return FullRunResult(plan, findings, report.summary, waiting, len(remaining))
 
 
 @dataclass(slots=True)
@@ -88,7 +210,7 @@ class Function:
         self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE)
         self.logger.append_keys(request_id=context.aws_request_id)
         metrics = Metrics(namespace=NAMESPACE, service=self.environment.get("NAME") or "all")
-        messages = event_reader.read_document(event)
+        messages = read_document(event)
         try:
             failed = self._handle(messages, metrics)
         finally:
@@ -171,29 +293,24 @@ class Function:
         """Make a full run; return False if it failed, so that the schedule retries it."""
         queue = self.environment.get("QUEUE_URL")
         try:
-            found = run_all(
-                planner, self.timer, (lambda names: self.aws.send(queue, names)) if queue else None
-            )
+            found = run_all(planner, self.timer, has_queue=bool(queue))
+            names = found.names if queue else ()
+            messages = self.aws.send(queue, names) if queue else 0
         except Exception as error:  # noqa: BLE001 - logged, and the schedule retries
             self._log_error(error)
             metrics.add_metric("Failed", MetricUnit.Count, 1)
             return False
-        self._log_full_run(found, metrics)
-        return True
-
-    def _log_full_run(self, found: FullRunResult, metrics: Metrics) -> None:
-        plan = found.plan
-        self._log_findings((*plan.all_findings, *(found.report.findings if found.report else ())))
+        self._log_findings(found.findings)
         self.logger.info(
-            "whole run", plan_id=plan.plan_id, planned=plan.summary,
-            outcomes={result.value: found.count(result) for result in Result},
-            handed_on=len(found.sent), messages=found.messages, deferred=found.deferred,
-            remaining=found.remaining, complete=plan.complete,
+            "whole run", plan_id=found.plan.plan_id, planned=found.plan.summary, outcomes=found.counts,
+            handed_on=len(names), messages=messages, deferred=found.deferred,
+            remaining=found.remaining, complete=found.plan.complete,
         )  # fmt: skip
         for name, counted in _COUNTS.items():
-            metrics.add_metric(name, MetricUnit.Count, found.count(counted))
-        metrics.add_metric("Remaining", MetricUnit.Count, found.remaining + (not plan.complete))
-        metrics.add_metric("HandedOn", MetricUnit.Count, len(found.sent))
+            metrics.add_metric(name, MetricUnit.Count, found.counts[counted.value])
+        metrics.add_metric("Remaining", MetricUnit.Count, found.remaining + (not found.plan.complete))
+        metrics.add_metric("HandedOn", MetricUnit.Count, len(names))
+        return True
 
     def _ready(self, metrics: Metrics) -> NamePlanner | None:
         """Return the planner, with spec and places not older than SPEC_TTL.

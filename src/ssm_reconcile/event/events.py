@@ -1,6 +1,18 @@
-"""Names and ARNs of an event -> `Names`, and a `Rejected` for each entry that is neither. Pure.
+"""A document or text with events, in any envelope -> messages with names, or a `Rejected`. Pure.
 
-Also the types that the other modules of this package share. A rejection is logged, and an entry comes from
+    EventBridge   one event, or a list of events
+                  Parameter Store Change, Parameter Store Policy Action      (aws-facts C)
+                  Tag Change on Resource, from aws.tag                       best effort; coverage of
+                  Parameter Store is not confirmed (aws-facts C2)
+                  AddTagsToResource, RemoveTagsFromResource, by CloudTrail
+                  Scheduled Event                                            a full run
+    SQS           a batch under `Records`, or the bare list of records that EventBridge Pipes delivers
+    SNS           a record, or a body, that wraps any of these
+    GitHub        repository_dispatch: `client_payload` with names, or with any of these
+    plain         a name, an ARN, a list of them, {"names": [...]}
+
+Any other document is rejected with a reason. A body with several events becomes several messages with the
+identifier of its record, so the record is retried as a whole. A rejection is logged, and an entry comes from
 outside: its text is repeated only if it stands among names or looks like a name.
 """
 
@@ -9,7 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -24,6 +36,12 @@ _SHOWN = 80
 _NAME = re.compile(rf"[A-Za-z0-9_.\-/]{{1,{NAME_LIMIT}}}")
 _ACCOUNT = re.compile(r"\d{12}")
 _ARN = re.compile(r"arn:[a-z-]{3,20}:ssm:([a-z0-9-]{1,30}):(\d{12}):parameter(/.+)")
+LONGEST_TEXT = 1_048_576
+"""Characters of one message: as much as SQS carries."""
+MOST_ENVELOPES = 3
+"""Envelopes around one event: SQS around SNS around EventBridge."""
+_RECORD_KEYS = frozenset({"messageId", "body", "Sns"})
+TAG_CALLS = frozenset({"AddTagsToResource", "RemoveTagsFromResource"})
 
 
 class Operation(StrEnum):
@@ -114,8 +132,185 @@ class Message:
     received: int = 1
 
 
+_CHANGES = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE, Operation.LABEL})
+
+
+def read_document(document: Any) -> list[Message]:
+    """Read the records of an invocation, each event of a list, or the one event that it is."""
+    if isinstance(document, Mapping) and isinstance(document.get("Records"), list):
+        return [message for record in document["Records"] for message in _record(record)]
+    if not _is_list_of_objects(document) or len(document) > MOST_NAMES:
+        return [Message(content) for content in read_content(document)]
+    messages: list[Message] = []
+    for item in document:
+        messages += _record(item) if isinstance(item, Mapping) else map(Message, names_from(item))
+    return messages
+
+
+def read_text(text: str) -> list[Message]:
+    """Read a text: JSON with any of these, or names, one a line."""
+    document = _parsed(text)
+    return [Message(document)] if isinstance(document, Rejected) else read_document(document)
+
+
+def _parsed(text: str) -> Any:
+    """Return the document in a text, its lines if it is not JSON, or a `Rejected`."""
+    text = text.removeprefix("\ufeff")  # a byte order mark, which some editors and shells write
+    if len(text) > LONGEST_TEXT:
+        return Rejected(Reason.SIZE, f"more than {LONGEST_TEXT:,} characters")
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return Rejected(Reason.SHAPE, "not JSON")
+
+
+def read_content(document: Any, depth: int = 0) -> list[Content]:
+    """Read one document: an event, names, or an envelope of either, `depth` envelopes deep."""
+    if _is_list_of_objects(document):
+        if len(document) > MOST_NAMES:
+            return [Rejected(Reason.SIZE, f"more than {MOST_NAMES:,} events")]
+        items = (
+            (read_content(item, depth) if isinstance(item, Mapping) else names_from(item))
+            for item in document
+        )
+        return [content for contents in items for content in contents]
+    if isinstance(document, str | list):
+        return names_from(document)
+    if not isinstance(document, Mapping) or depth >= MOST_ENVELOPES:
+        return [Rejected(Reason.SHAPE)]
+    if "detail-type" in document:
+        return _event(document)
+    if document.get("Type") == "Notification":  # as SNS puts it into a queue
+        return _body(document.get("Message"), depth)
+    payload = document.get("client_payload")
+    if isinstance(payload, Mapping):
+        return _dispatch(payload, depth)
+    if "names" in document or "name" in document:
+        return _names_document(document)
+    return [Rejected(Reason.SHAPE)]
+
+
+def _is_list_of_objects(document: Any) -> bool:
+    return isinstance(document, list) and any(isinstance(item, Mapping) for item in document)
+
+
+def _is_record(item: Any) -> bool:
+    return isinstance(item, Mapping) and not _RECORD_KEYS.isdisjoint(item)
+
+
+def _record(record: Any) -> list[Message]:
+    """Read one record of a queue or a topic, or an event."""
+    if not isinstance(record, Mapping):
+        return [Message(Rejected(Reason.SHAPE, "a record that is not an object"))]
+    identifier, receipt = (_text(record.get(key)) for key in ("messageId", "receiptHandle"))
+    attributes = record.get("attributes")
+    count = str(attributes.get("ApproximateReceiveCount")) if isinstance(attributes, Mapping) else ""
+    received = int(count) if re.fullmatch("[0-9]{1,9}", count) else 1
+    return [Message(content, identifier, receipt, received) for content in _record_content(record, 0)]
+
+
+def _record_content(record: Any, depth: int) -> list[Content]:
+    """Read the body of a record, or the record itself if it is an event."""
+    if not _is_record(record):
+        return read_content(record, depth)
+    topic = record.get("Sns")
+    return _body(topic.get("Message") if isinstance(topic, Mapping) else record.get("body"), depth)
+
+
+def _body(text: Any, depth: int) -> list[Content]:
+    """Read the body of a message. A manual redrive may send a batch inside it."""
+    document = _parsed(text) if isinstance(text, str) else Rejected(Reason.SHAPE, "a message without a text")
+    if isinstance(document, Rejected):
+        return [document]
+    records = document.get("Records") if isinstance(document, Mapping) else document
+    is_batch = isinstance(records, list) and len(records) <= MOST_NAMES and any(map(_is_record, records))
+    if records is None or not is_batch or depth + 1 >= MOST_ENVELOPES:
+        return read_content(document, depth + 1)
+    return [content for record in records for content in _record_content(record, depth + 1)]
+
+
+def _dispatch(payload: Mapping[str, Any], depth: int) -> list[Content]:
+    """Read the payload of a `repository_dispatch`. Its `judged` is ignored, since any user may send one."""
+    if "detail-type" in payload:
+        found = read_content(payload, depth + 1)
+    elif isinstance(payload.get("event"), Mapping | list):
+        found = read_content(payload["event"], depth + 1)
+    else:
+        found = _names_document(payload)
+    return [replace(one, from_full_run=False) if isinstance(one, Names) else one for one in found]
+
+
+def _names_document(document: Mapping[str, Any]) -> list[Content]:
+    """Read `names` or `name`, with an optional `operation`, `account` and `region`, and `time`."""
+    names = document.get("names", document.get("name"))
+    operation = _operation(document.get("operation"))
+    if document.get("operation") and operation is Operation.UNKNOWN:
+        return [Rejected(Reason.OPERATION)]
+    origin = None
+    if "account" in document or "region" in document:
+        origin = _origin(document)
+        if origin is None:
+            return [Rejected(Reason.SHAPE, "an account and a region go together")]
+    from_full_run = document.get("judged") is True
+    return names_from(names, operation, origin, _time(document.get("time")), from_full_run=from_full_run)
+
+
+def _event(event: Mapping[str, Any]) -> list[Content]:
+    """Read one event, by its source and detail type."""
+    kind, source = _text(event.get("detail-type")), _text(event.get("source"))
+    if kind == "Scheduled Event" and source in {"aws.events", "aws.scheduler"}:
+        return [FullRun()]
+    detail = event.get("detail")
+    if not isinstance(detail, Mapping) or source not in {"aws.ssm", "aws.tag"}:
+        return [Rejected(Reason.SHAPE, "an event that is not of Parameter Store")]
+    if source == "aws.tag":
+        return _tag_change(event)
+    match kind:
+        case "Parameter Store Change":
+            operation = _operation(detail.get("operation"))
+            if operation not in _CHANGES:
+                return [Rejected(Reason.OPERATION)]
+            return _named(event, detail.get("name"), operation)
+        case "Parameter Store Policy Action":  # its keys have hyphens (aws-facts C)
+            return _named(event, detail.get("parameter-name"), Operation.POLICY)
+        case "AWS API Call via CloudTrail":
+            return _api_call(event, detail)
+        case _:
+            return [Rejected(Reason.SHAPE, "an event of Systems Manager that is not about a parameter")]
+
+
+def _tag_change(event: Mapping[str, Any]) -> list[Content]:
+    """Read a change of tags: the event's resources are ARNs, of any service."""
+    if event.get("detail-type") != "Tag Change on Resource":
+        return [Rejected(Reason.OPERATION)]
+    resources = event.get("resources")
+    arns = [one for one in resources if _parameter(one)[1]] if isinstance(resources, list) else []
+    return _named(event, arns, Operation.TAGS) if arns else [Rejected(Reason.RESOURCE)]
+
+
+def _api_call(event: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Content]:
+    """Read an API call that CloudTrail recorded; one with an `errorCode` changed nothing."""
+    if detail.get("eventSource") != "ssm.amazonaws.com" or detail.get("eventName") not in TAG_CALLS:
+        return [Rejected(Reason.OPERATION)]
+    if detail.get("errorCode"):
+        return [Rejected(Reason.CALL)]
+    parameters = detail.get("requestParameters")
+    if not isinstance(parameters, Mapping) or parameters.get("resourceType") != "Parameter":
+        return [Rejected(Reason.RESOURCE)]
+    return _named(event, parameters.get("resourceId"), Operation.TAGS)
+
+
+def _named(event: Mapping[str, Any], names: Any, operation: Operation) -> list[Content]:
+    origin = _origin(event)
+    if origin is None:
+        return [Rejected(Reason.SHAPE, "an event that does not say its account and region")]
+    return names_from(names, operation, origin, _time(event.get("time")))
+
+
 def names_from(
-    entries: Sequence[Any],
+    given: Any,
     operation: Operation = Operation.UNKNOWN,
     origin: EventOrigin | None = None,
     at: datetime | None = None,
@@ -125,12 +320,13 @@ def names_from(
     """Return the names and ARNs of a list, grouped by place, and a rejection for each invalid entry.
 
     Args:
-        entries: Names and ARNs; each invalid entry is rejected alone.
+        given: Names and ARNs, or a single one; each invalid entry is rejected alone.
         operation: The operation that all of them have in common.
         origin: The place of the event. An ARN of another place rejects the whole list.
         at: The time of the event.
         from_full_run: As in `Names`.
     """
+    entries = given if isinstance(given, list) else [given]
     if not entries:
         return [Rejected(Reason.NAME)]
     if len(entries) > MOST_NAMES:
@@ -145,22 +341,20 @@ def names_from(
             return [Rejected(Reason.SHAPE, f"an ARN of {place} in an event of {origin}")]
         else:
             found.setdefault(place or origin, {})[name] = None
-    valid: list[Content] = [
-        Names(tuple(names), operation, place, at, from_full_run) for place, names in found.items()
-    ]
-    return valid + _bad_entries(bad, len(entries), among_names=bool(found))
+    valid = [Names(tuple(names), operation, place, at, from_full_run) for place, names in found.items()]
+    return [*valid, *_bad_entries(bad, len(entries), among_names=bool(found))]
 
 
-def _bad_entries(bad: Sequence[tuple[int, Any]], total: int, *, among_names: bool) -> list[Content]:
+def _bad_entries(bad: Sequence[tuple[int, Any]], total: int, *, among_names: bool) -> list[Rejected]:
     if len(bad) == total and total > 1:
         return [Rejected(Reason.NAME, f"none of the {total:,} entries is a name")]
-    rejected: list[Content] = [
-        Rejected(Reason.NAME, _described(entry, f"entry {number} of {total:,}", among_names=among_names))
+    shown = [
+        _described(entry, f"entry {number} of {total:,}", among_names=among_names)
         for number, entry in bad[:MOST_LISTED]
     ]
     if len(bad) > MOST_LISTED:
-        rejected.append(Rejected(Reason.NAME, f"{len(bad) - MOST_LISTED:,} more entries"))
-    return rejected
+        shown.append(f"{len(bad) - MOST_LISTED:,} more entries")
+    return [Rejected(Reason.NAME, text) for text in shown]
 
 
 def _described(entry: Any, position: str, *, among_names: bool) -> str:
@@ -183,33 +377,28 @@ def _parameter(entry: Any) -> tuple[str, EventOrigin | None]:
     return (name, EventOrigin(account, region)) if valid else ("", None)
 
 
-def is_parameter_arn(entry: Any) -> bool:
-    """Whether an entry is the ARN of a parameter."""
-    return _parameter(entry)[1] is not None
-
-
-def operation_of(word: Any) -> Operation:
+def _operation(word: Any) -> Operation:
     """Return the operation of that name; UNKNOWN for any other value."""
     return next((one for one in Operation if one.value == word), Operation.UNKNOWN)
 
 
-def origin_of(document: Mapping[str, Any]) -> EventOrigin | None:
+def _origin(document: Mapping[str, Any]) -> EventOrigin | None:
     """Return the `account` and `region` of a document; None if one is missing or malformed."""
-    account, region = text_of(document.get("account")), text_of(document.get("region"))
+    account, region = _text(document.get("account")), _text(document.get("region"))
     if not _ACCOUNT.fullmatch(account) or not REGION.fullmatch(region):
         return None
     return EventOrigin(account, region)
 
 
-def time_of(value: Any) -> datetime | None:
+def _time(value: Any) -> datetime | None:
     """Return a time as EventBridge writes it, to the second; None for any other value."""
     try:
-        moment = datetime.fromisoformat(text_of(value))
+        moment = datetime.fromisoformat(_text(value))
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def text_of(value: Any) -> str:
+def _text(value: Any) -> str:
     """Return the value if it is text, else an empty text."""
     return value if isinstance(value, str) else ""

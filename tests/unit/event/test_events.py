@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssm_reconcile.event.event_reader import read_content, read_document, read_text
 from ssm_reconcile.event.events import (
     MOST_NAMES,
     Content,
@@ -21,6 +20,9 @@ from ssm_reconcile.event.events import (
     Operation,
     Reason,
     Rejected,
+    read_content,
+    read_document,
+    read_text,
 )
 
 HERE = EventOrigin("123456789012", "us-east-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.event.timer import Timer
+from ssm_reconcile.event.aws_lambda import Timer
 from ssm_reconcile.system import Phase, Progress, SystemClock
 from tests.doubles.clock import FakeClock
 
