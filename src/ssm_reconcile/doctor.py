@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import NamedTuple
 
 from ssm_reconcile import observe
 from ssm_reconcile.aws_limits import CALL_RATES, PARAMETER_LIMITS, CallClass
@@ -33,15 +32,14 @@ from ssm_reconcile.model import (
     KeyState,
     Listing,
     Parameter,
-    Place,
     ProblemKind,
     canonical,
 )
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import resolve, source_keys, target_keys
-from ssm_reconcile.session import Connect, narrowed
+from ssm_reconcile.session import Connect, endpoints, narrowed, place_errors
 from ssm_reconcile.spec import Replication, Run, Target
-from ssm_reconcile.stores.base import Answers, Reader, Settings
+from ssm_reconcile.stores.base import Answers, Reader, Settings, Store
 from ssm_reconcile.system import Clock, ProgressListener
 from ssm_reconcile.wording import first_of
 
@@ -142,17 +140,11 @@ def diagnose(
     checks = [_of_finding(one) for one in findings]
     places = _Places(connect, clock, watch, command_line)
     for spec in narrowed(specs, run):
-        for label, access, _ in _endpoints(spec):
+        for label, access, *_ in endpoints(spec):
             if access not in places.opened:
                 checks += places.open(access, label)
         checks += _of_replication(spec, places, decrypt=not run.no_decrypt)
     return Diagnosis(tuple(dict.fromkeys(checks)))
-
-
-def _endpoints(spec: Replication) -> list[tuple[str, Access, str | None]]:
-    """Return label, access and expected account of the source and of each target."""
-    source = (THE_SOURCE, spec.source.access, spec.source.account)
-    return [source, *((f"target {one.name}", one.access, one.account) for one in spec.targets)]
 
 
 def _of_finding(finding: Finding) -> Check:
@@ -160,40 +152,37 @@ def _of_finding(finding: Finding) -> Check:
     return Check(finding.where, f"spec: {finding.code}", answer, finding.message, needed_for=Needed.PLAN)
 
 
-class _OpenedPlace(NamedTuple):
-    reader: Reader
-    listing: Listing
-
-
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """The places of all replications. `opened` has None for a place that could not be opened."""
+    """The places of all replications: each opened one, or the error, and the listings."""
 
     connect: Connect
     clock: Clock
     watch: ProgressListener
     command_line: CommandLine
-    opened: dict[Access, _OpenedPlace | None] = field(default_factory=dict)
+    opened: dict[Access, Store | StoreError] = field(default_factory=dict)
+    listings: dict[Access, Listing] = field(default_factory=dict)
 
-    def listed(self, access: Access) -> _OpenedPlace | None:
-        """Return an opened place; None without a complete listing."""
-        place = self.opened[access]
-        return place if place is not None and place.listing.complete else None
+    def listed(self, access: Access) -> tuple[Reader, Listing] | None:
+        """Return a place with its listing; None if it could not be opened or listed completely."""
+        reader = self.opened[access]
+        if isinstance(reader, StoreError) or not self.listings[access].complete:
+            return None
+        return reader, self.listings[access]
 
     def open(self, access: Access, label: str) -> Iterator[Check]:
         """Open and list one place; its checks are the same for all replications that use it."""
         try:
-            reader = self.connect(access)
+            reader = self.opened[access] = self.connect(access)
         except StoreError as failure:
-            self.opened[access] = None
+            self.opened[access] = failure
             yield Check(label, "identity", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)
             return
         yield Check(label, "identity", Answer.OK, f"{reader.caller} in {reader.place}", "", Needed.PLAN)
         settings = reader.settings()
         yield _clock(label, settings.moment, self.clock.now())
         yield from _settings(label, settings)
-        listing = observe.list_place(reader, self.watch)
-        self.opened[access] = _OpenedPlace(reader, listing)
+        listing = self.listings[access] = observe.list_place(reader, self.watch)
         if not listing.complete:
             remedy = f"`{self.command_line.iam('plan')}` prints what this identity needs"
             yield Check(label, "listing", Answer.FAILED, listing.trouble, remedy, Needed.PLAN)
@@ -233,15 +222,17 @@ def _settings(label: str, settings: Settings) -> Iterator[Check]:
 
 def _of_replication(spec: Replication, places: _Places, *, decrypt: bool) -> Iterator[Check]:
     """Yield the checks that depend on the spec: accounts, selection, permissions, contents of targets."""
-    yield from _accounts(spec, places)
+    for label, error in place_errors(spec, places.opened):
+        yield Check(label, "account", Answer.FAILED, error.message, error.remedy, Needed.PLAN)
     source = places.listed(spec.source.access)
     if source is None:
         return
-    every = source.listing.parameters.values()
+    reader, listing = source
+    every = listing.parameters.values()
     selected = [one for one in every if spec.rule_for(one.name, one.type) is not None]
     if selected:
         yield Check(THE_SOURCE, "selection", Answer.OK, f"{spec.name}: {len(selected):,} selected")
-        yield from _permissions(THE_SOURCE, source.reader, selected, decrypt=decrypt)
+        yield from _permissions(THE_SOURCE, reader, selected, decrypt=decrypt)
     else:
         message = f"{spec.name}: its rules select none of {len(every):,} parameters"
         yield Check(THE_SOURCE, "selection", Answer.WARNING, message, "check `parameters` in the spec")
@@ -251,25 +242,6 @@ def _of_replication(spec: Replication, places: _Places, *, decrypt: bool) -> Ite
             check = _TargetCheck(spec, target, *source, *place, places.command_line)
             yield from check.permissions(selected, decrypt=decrypt)
             yield from check.contents(places.clock.now())
-
-
-def _accounts(spec: Replication, places: _Places) -> Iterator[Check]:
-    """Check that each place has the account of the spec, and that no two places are the same."""
-    seen: dict[Place, str] = {}
-    for label, access, account in _endpoints(spec):
-        opened = places.opened[access]
-        if opened is None:
-            continue
-        place = opened.reader.place
-        if account is not None and account != place.account:
-            message = f"{spec.name}: it should be account {account}, the credentials are of {place.account}"
-            remedy = f"use credentials or a role_arn of {account}, or correct `account` in the spec"
-            yield Check(label, "account", Answer.FAILED, message, remedy, Needed.PLAN)
-        if place in seen:
-            message = f"{spec.name}: it is the same place as {seen[place]}: {place}"
-            remedy = "give them different regions or accounts"
-            yield Check(label, "account", Answer.FAILED, message, remedy, Needed.PLAN)
-        seen[place] = label
 
 
 def _permissions(label: str, reader: Reader, some: Sequence[Parameter], *, decrypt: bool) -> Iterator[Check]:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
-from ssm_reconcile.errors import PlaceError, StoreError, UsageError, unknown_name
+from ssm_reconcile.errors import PlaceError, StoreError, UsageError, Where, unknown_name
 from ssm_reconcile.model import Access
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
@@ -67,7 +67,7 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
     _check_names(specs)
     opened: dict[Access, Store | StoreError] = {}
     for spec in specs:
-        for access in (spec.source.access, *(target.access for target in spec.targets)):
+        for _, access, *_ in endpoints(spec):
             if access not in opened:
                 try:
                     opened[access] = connect(access)
@@ -77,7 +77,8 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
     if failures and len(failures) == len(opened):
         raise failures[0]
     for spec in specs:
-        _check_accounts(spec, opened)
+        for _, error in place_errors(spec, opened):
+            raise error
     return Places(opened)
 
 
@@ -101,28 +102,32 @@ def open_more(places: Places, specs: Sequence[Replication], connect: Connect) ->
     return Places({**open_places(specs, known_or_new, Run()).opened, **places.opened})
 
 
-def _check_accounts(spec: Replication, opened: Mapping[Access, Store | StoreError]) -> None:
-    """Raise PlaceError for a wrong account, and for two places that are the same."""
+def endpoints(spec: Replication) -> Iterator[tuple[str, Access, str | None, Where | None]]:
+    """Yield label, access, expected account and position in the spec of the source and of each target."""
+    yield "the source", spec.source.access, spec.source.account, spec.source.where
+    for one in spec.targets:
+        yield f"target {one.name}", one.access, one.account, one.where
+
+
+def place_errors(
+    spec: Replication, opened: Mapping[Access, Store | StoreError]
+) -> Iterator[tuple[str, PlaceError]]:
+    """Yield, with its label, each opened place of a wrong account, and each that is the same as another."""
     seen: dict[object, str] = {}
-    ends = [("source", spec.source.access, spec.source.account, spec.source.where)]
-    ends += [(f"target {one.name}", one.access, one.account, one.where) for one in spec.targets]
-    for label, access, account, where in ends:
+    for label, access, account, where in endpoints(spec):
         store = opened[access]
         if isinstance(store, StoreError):
             continue
         if account is not None and store.place.account != account:
             actual = store.place.account
             message = (
-                f"{spec.name}: the {label} should be account {account}, but the credentials are for {actual}"
+                f"{spec.name}: {label} should be account {account}, but the credentials are for {actual}"
             )
-            raise PlaceError(
-                message, f"use credentials or a role_arn of {account}, or correct `account` ({where})"
-            )
+            remedy = f"use credentials or a role_arn of {account}, or correct `account` ({where})"
+            yield label, PlaceError(message, remedy)
         if store.place in seen:
-            message = (
-                f"{spec.name}: the {label} and the {seen[store.place]} are the same place: {store.place}"
-            )
-            raise PlaceError(message, f"give them different regions or accounts ({where})")
+            message = f"{spec.name}: {label} and {seen[store.place]} are the same place: {store.place}"
+            yield label, PlaceError(message, f"give them different regions or accounts ({where})")
         seen[store.place] = label
 
 

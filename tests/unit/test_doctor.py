@@ -200,7 +200,7 @@ def test_another_account_and_one_place_twice_are_found() -> None:
     )
     found = examined(stage)
     assert "should be account 999999999999" in check(found, "the source", "account").message
-    assert "same place as target us-east-2" in check(found, "target again", "account").message
+    assert "target us-east-2 are the same place" in check(found, "target again", "account").message
     assert found.exit_code == 1
 
 

@@ -110,13 +110,13 @@ class TestTheRightOnes:
             self.opened(replication(targets=(target(account=OTHER),)))
 
     def test_a_target_that_is_the_source_is_an_error(self) -> None:
-        with pytest.raises(PlaceError, match="the target x and the source are the same place"):
+        with pytest.raises(PlaceError, match="target x and the source are the same place"):
             self.opened(replication(targets=(Target("x", Access("us-east-1")),)))
 
     def test_two_targets_that_are_one_place_are_an_error_by_whatever_role(self) -> None:
         role = "arn:aws:iam::123456789012:role/another"
         aims = (target("a"), Target("b", Access("us-east-2", role_arn=role)))
-        with pytest.raises(PlaceError, match="the target b and the target a are the same place"):
+        with pytest.raises(PlaceError, match="target b and target a are the same place"):
             self.opened(replication(targets=aims))
 
     def test_the_same_region_of_another_account_is_another_place(self) -> None:

@@ -8,7 +8,7 @@ import secrets
 import string
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -54,7 +54,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class InitOptions:
     """The options, completed by answers on the terminal. `targets` are `REGION` or `NAME=REGION`."""
 
-    region: str
+    region: str | None
     targets: tuple[str, ...] = ()
     name: str | None = None
     include: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class InitOptions:
 
     def source_access(self) -> Access:
         """Return the place of the source; raises UsageError for an invalid region."""
-        return Access(_region(self.region), self.source_role)
+        return Access(_check_region(self.region), self.source_role)
 
     def target_accesses(self) -> dict[str, Access]:
         """Return the places of the targets by name; raises UsageError for an invalid or repeated one."""
@@ -78,7 +78,7 @@ class InitOptions:
                 message = f"--target {text}: the name {name!r} is not valid, or another target has it"
                 raise UsageError(message, "write REGION, or NAME=REGION with another NAME for each")
             role = roles.get(name) or roles.get("")
-            found[name] = Access(_region(region), role, sts_region=_region(self.region))
+            found[name] = Access(_check_region(region), role, sts_region=_check_region(self.region))
         unknown = sorted(roles.keys() - found.keys() - {""})
         if unknown:
             raise unknown_name("target of --role-arn", unknown[0], found)
@@ -93,7 +93,7 @@ class InitOptions:
             raise UsageError(
                 f"--key {keys['']} names one key", "write SOURCE=KEY, such as alias/app=alias/app-eu"
             )
-        return InitChoices(self.name, random_id(), propose_name(Path.cwd()), self.include, keys)
+        return InitChoices(self.name or propose_name(Path.cwd()), random_id(), self.include, keys)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -102,30 +102,30 @@ def _pair(text: str) -> tuple[str, str]:
     return ("", text) if not mark or name.startswith("arn:") else (name.strip(), rest.strip())
 
 
-def _region(text: str) -> str:
-    if not REGION.fullmatch(text):
+def _check_region(text: str | None) -> str:
+    if text is None or not REGION.fullmatch(text):
         raise UsageError(f"{text!r} is not an AWS region", "write one such as us-east-2")
     return text
 
 
 @click.command("init", help=HELP, epilog=EPILOG)
-@click.option("--source-region", metavar="REGION", help="Where the parameters are (AWS_REGION if not given).")
+@click.option(
+    "--source-region", "region", metavar="REGION", help="Region of the source. Default: AWS_REGION."
+)
 @click.option(
     "--target", "targets", metavar="REGION|NAME=REGION", multiple=True,
-    help="Where they belong as well (repeat for more).",
+    help="Region of a target (repeat for more).",
 )  # fmt: skip
 @click.option("--name", metavar="NAME", help="Name of the replication; default: the repository or folder.")
 @click.option(
-    "--include",
-    metavar="GLOB",
-    multiple=True,
+    "--include", metavar="GLOB", multiple=True,
     help="Only names that match, such as '/prod/**' (repeat for more).",
-)
+)  # fmt: skip
 @click.option(
     "--key", "keys", metavar="SOURCE=KEY", multiple=True,
     help="The KMS key to use in the targets for a source key (repeat for more).",
 )  # fmt: skip
-@click.option("--source-role-arn", metavar="ARN", help="The role that reaches the source.")
+@click.option("--source-role-arn", "source_role", metavar="ARN", help="The role that reaches the source.")
 @click.option(
     "--role-arn", "roles", metavar="ARN|NAME=ARN", multiple=True,
     help="The role that reaches the targets, or one of them (repeat for more).",
@@ -136,47 +136,21 @@ def _region(text: str) -> str:
 )  # fmt: skip
 @click.option(
     "--output", metavar="FILE", default=DEFAULT_SPEC, show_default=True,
-    help="Where to write; `-` is standard output.",
+    help="The file to write; `-` is standard output.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
+@click.option("--yes", is_flag=True, help="Do not ask; use the proposed values.")
 @options.aws_options
-def command(
-    *,
-    source_region: str | None,
-    targets: tuple[str, ...],
-    name: str | None,
-    include: tuple[str, ...],
-    keys: tuple[str, ...],
-    source_role_arn: str | None,
-    roles: tuple[str, ...],
-    compare_secrets: bool,
-    output: str,
-    force: bool,
-    yes: bool,
-    common: CommonOptions,
-) -> int:
+def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **given: Any) -> int:
     """Write the spec; return the exit code."""
-    options.check_patterns("--include", include)
+    options.check_patterns("--include", given["include"])
     if output != "-":
         terminal.check_writable(Path(output))
         if Path(output).exists() and not force:
-            message = f"{output} is there already"
+            message = f"{output} already exists"
             raise UsageError(message, "name another file with --output, or overwrite it with --force")
     asking = terminal.can_ask() and not yes
-    region = source_region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
-    given = InitOptions(
-        region=region,
-        targets=targets,
-        name=name,
-        include=include,
-        keys=keys,
-        source_role=source_role_arn,
-        roles=roles,
-        compare_secrets=compare_secrets,
-    )
-    given = _completed(given, asking=asking, ask_region=asking and source_region is None)
-    text = _spec_text(given, common, asking=asking)
+    text = _spec_text(_completed(InitOptions(**given), asking=asking), common, asking=asking)
     if output == "-":
         terminal.write(text)
         return 0
@@ -187,19 +161,24 @@ def command(
     return 0
 
 
-def _completed(given: InitOptions, *, asking: bool, ask_region: bool) -> InitOptions:
+def _completed(given: InitOptions, *, asking: bool) -> InitOptions:
     """Return the options with the source region and the targets, asked for where no option has them."""
-    if ask_region:
-        region = click.prompt("Source region", default=given.region or None, err=True)
-        given = replace(given, region=str(region).strip())
-    if not given.region:
+    region = given.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if asking and given.region is None:
+        region = str(click.prompt("Source region", default=region, err=True)).strip()
+    if not region:
         raise UsageError("the source region is not known", "give it: --source-region us-east-1")
-    if asking and not given.targets:
+    targets = given.targets
+    if asking and not targets:
         answer = str(click.prompt("Target regions (or NAME=REGION), with commas between", err=True))
-        given = replace(given, targets=tuple(filter(None, re.split(r"[,\s]+", answer))))
-    if not given.targets:
+        targets = tuple(_words(answer))
+    if not targets:
         raise UsageError("no target is given", "give at least one: --target us-east-2")
-    return given
+    return replace(given, region=region, targets=targets)
+
+
+def _words(answer: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", answer) if word]
 
 
 def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> str:
@@ -212,13 +191,12 @@ def _spec_text(given: InitOptions, common: CommonOptions, *, asking: bool) -> st
 
     clock = SystemClock()
     connect = command_run.connect_factory(common, clock)
-    source, targets = given.source_access(), given.target_accesses()
-    choices = given.choices()
+    source, targets, choices = given.source_access(), given.target_accesses(), given.choices()
     places = Places({access: connect(access) for access in (source, *targets.values())})
     with show_progress(common) as progress:
         found = survey(source, targets, places, progress)
     if asking:
-        choices = _ask_choices(found, choices)
+        choices = _ask_choices(found, choices, ask_name=given.name is None)
     with show_progress(common) as progress:
         session = Session(places, Run(parallelism=common.parallelism), clock, progress)
         proposal = propose_valid(found, choices, session, compare_secrets=given.compare_secrets)
@@ -233,24 +211,23 @@ def random_id() -> str:
     return secrets.choice(string.ascii_lowercase) + "".join(secrets.choice(characters) for _ in range(11))
 
 
-def _ask_choices(found: Survey, choices: InitChoices) -> InitChoices:
+def _ask_choices(found: Survey, choices: InitChoices, *, ask_name: bool) -> InitChoices:
     """Return the choices with the answers to each question that no option answers."""
     from ssm_reconcile.init import offered_paths, propose
 
     if not choices.include:
         paths = offered_paths(found)
-        for number, path in enumerate(paths, 1):
-            click.echo(f"  {number:>2}  {path.pattern:<40} {path.count:>7,}", err=True)
+        for number, (pattern, count) in enumerate(paths.items(), 1):
+            click.echo(f"  {number:>2}  {pattern:<40} {count:>7,}", err=True)
         question = "Which of these? Numbers or patterns, with commas between"
         answer = str(click.prompt(question, "all", err=True)).strip()
-        chosen = [] if answer == "all" else [word for word in re.split(r"[,\s]+", answer) if word]
-        known = {str(number): path.pattern for number, path in enumerate(paths, 1)}
-        choices = replace(choices, include=tuple(known.get(word, word) for word in chosen))
-    first = propose(found, choices)
-    if choices.name is None:
-        choices = replace(choices, name=str(click.prompt("Name of the replication", first.name, err=True)))
+        known = {str(number): pattern for number, pattern in enumerate(paths, 1)}
+        chosen = [known.get(word, word) for word in _words(answer)]
+        choices = replace(choices, include=() if answer == "all" else tuple(chosen))
+    if ask_name:
+        choices = replace(choices, name=str(click.prompt("Name of the replication", choices.name, err=True)))
     keys = dict(choices.keys)
-    for entry in first.keys:
+    for entry in propose(found, choices, {}).keys:
         if len(entry.targets) < len(found.targets):
             question = f"{entry.source} encrypts {entry.count:,} and is not in every target. Key to use there"
             answer = click.prompt(f"{question} (empty: leave them out)", "", show_default=False, err=True)
@@ -270,7 +247,7 @@ def _log_summary(proposal: Proposal) -> None:
     numbers += [f"{excluded:,} excluded (the file says why)"] if excluded else []
     numbers += [f"{proposal.skips:,} skipped by skip_sync"] if proposal.skips else []
     terminal.log(f"{found.listing.place}: {', '.join(numbers)}")
-    for key, count in proposal.near_misses:
+    for key, count in proposal.near_misses.items():
         almost = f"with the tag {visible(key)}, which is almost skip_sync: left out"
         terminal.log(f"{counted(count, 'parameter')} {almost}")
     for warning in proposal.foreign:

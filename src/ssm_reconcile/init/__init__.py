@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.diff.case import cases
@@ -23,14 +24,15 @@ from ssm_reconcile.init.survey import Likeness, Survey, likeness_of
 from ssm_reconcile.init.text import spec_text
 from ssm_reconcile.load import load_text
 from ssm_reconcile.model import RegionTie, canonical
-from ssm_reconcile.plan import ReplicationPlan
 from ssm_reconcile.record import OWNER, is_replica, record_of
 from ssm_reconcile.session import Session
 from ssm_reconcile.settle import TargetInput
-from ssm_reconcile.spec import AdoptMode, Glob, Replication, SkipMode, SkipSync
+from ssm_reconcile.spec import AdoptMode, Glob, SkipMode, SkipSync
 from ssm_reconcile.wording import counted
 
-SKIP_TAG = SkipSync().tag
+Patterns: TypeAlias = Mapping[str, int]
+"""Patterns of names, each with the number of names that it matches."""
+SKIP_SYNC = SkipSync()
 MOST_PATTERNS = 150
 """Patterns for one reason; a spec holds 200 rewrites and 1,000 excludes, and a person has to read them."""
 MOST_OFFERED = 12
@@ -40,23 +42,11 @@ TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class PathCount:
-    """A pattern, and the number of names that match it."""
-
-    pattern: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class InitChoices:
-    """The choices of the user. `keys` maps a key of the source to the key for all targets.
+    """The choices of the user. `keys` maps a key of the source to the key for all targets."""
 
-    `default_name` is used where `name` is None.
-    """
-
-    name: str | None = None
+    name: str = "main"
     id: str = ""
-    default_name: str = "main"
     include: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,7 +56,7 @@ class Excluded:
     """Names that are excluded for one reason. No `paths`: too many to list, so they stay included."""
 
     why: str
-    paths: tuple[PathCount, ...]
+    paths: Patterns
     count: int
 
 
@@ -77,7 +67,7 @@ class KeyEntry:
     source: str
     count: int
     targets: Mapping[str, str]
-    note: str = ""
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +78,28 @@ class Proposal:
         include: The patterns of the spec.
         parts: The levels below a single pattern, for information.
         not_included: Paths that no pattern of the user includes completely.
-        skips: Skipped addresses as a plan counts them: a parameter counts once for each target.
-        likeness: By target name, the relation of each selected name that the target already has.
         foreign: Warnings about replicas that a plan of the spec reports as `foreign`.
         near_misses: Tag keys that are almost the skip tag, with the number of their parameters.
+        skips: Skipped addresses as the trial plan counts them: a parameter counts once for each target.
+        likeness: By target name, the relation of each selected name that the target already has.
     """
 
     name: str
     id: str
     survey: Survey
-    include: tuple[PathCount, ...]
-    parts: tuple[PathCount, ...]
-    not_included: tuple[PathCount, ...]
+    include: Patterns
+    parts: Patterns
+    not_included: Patterns
     selected: int
     excluded: tuple[Excluded, ...]
     keys: tuple[KeyEntry, ...]
-    rewrites: tuple[PathCount, ...]
+    rewrites: Patterns
     skip_mode: SkipMode
     skipped: int
-    skips: int
-    likeness: Mapping[str, Mapping[str, Likeness]]
-    foreign: tuple[str, ...] = ()
-    near_misses: tuple[tuple[str, int], ...] = ()
+    foreign: tuple[str, ...]
+    near_misses: Mapping[str, int]
+    skips: int = 0
+    likeness: Mapping[str, Mapping[str, Likeness]] = field(default_factory=dict)
 
     def numbers(self, target: str) -> Counter[Likeness]:
         """Return the number of selected names with each relation in a target."""
@@ -137,34 +127,34 @@ def propose_valid(
     Raises:
         UsageError: No parameter is selected, or the choices do not make a spec.
     """
-    listings = {found.access: found.listing, **{one.access: one.listing for one in found.targets}}
-    scope = reconcile.PlanScope(listings)
+    targets = {one.access: one.listing for one in found.targets}
+    scope = reconcile.PlanScope({found.access: found.listing, **targets})
     plain = replace(session, run=replace(session.run, no_decrypt=True, adopt=AdoptMode.SAME_VALUE))
     problems: dict[str, str] = {}
-    proposal = propose(found, choices)
-    if not proposal.selected:
-        raise UsageError("no parameter is selected", "check the patterns of --include, and the region")
-
-    def plan_proposal() -> tuple[Replication, ReplicationPlan, Mapping[str, TargetInput]]:
+    tries = 0
+    while True:
+        proposal = propose(found, choices, problems)
+        if not (proposal.selected or problems):
+            raise UsageError("no parameter is selected", "check the patterns of --include, and the region")
         try:
             (spec,) = load_text(spec_text(proposal, session.clock.now())).replications
         except SpecError as error:
             raise UsageError(f"these choices do not make a valid spec: {error.findings[0].message}") from None
-        return spec, *reconcile.look_closely(spec, plain, scope)
-
-    spec, part, inputs = plan_proposal()
-    for _ in range(TRIES - 1):
+        part, inputs = reconcile.look_closely(spec, plain, scope)
         invalid = {one.name: "; ".join(one.reasons) for one in part.others if one.counted == "invalid"}
-        if not invalid:
+        tries += 1
+        if not invalid or tries == TRIES:
             break
         problems |= invalid
-        proposal = propose(found, choices, problems)
-        spec, part, inputs = plan_proposal()
     if compare_secrets:
         existing = {(spec.name, name): frozenset(_likeness(target)) for name, target in inputs.items()}
         decrypting = replace(plain, run=replace(plain.run, no_decrypt=False))
         _, inputs = reconcile.look_closely(spec, decrypting, replace(scope, addresses=existing))
-    return replace(proposal, likeness={name: _likeness(target) for name, target in inputs.items()})
+    return replace(
+        proposal,
+        skips=sum(one.counted == "skipped" for one in part.others),
+        likeness={name: _likeness(target) for name, target in inputs.items()},
+    )
 
 
 def _likeness(target: TargetInput) -> dict[str, Likeness]:
@@ -176,67 +166,50 @@ def _likeness(target: TargetInput) -> dict[str, Likeness]:
     }
 
 
-def offered_paths(found: Survey) -> tuple[PathCount, ...]:
-    """Return the paths among which the user may choose."""
-    tops = top_paths(found.names)
-    return paths_below(tops, found.names) or tops
+def propose(found: Survey, choices: InitChoices, problems: Mapping[str, str]) -> Proposal:
+    """Return a proposal without a trial.
 
-
-def propose(found: Survey, choices: InitChoices, problems: Mapping[str, str] | None = None) -> Proposal:
-    """Return a proposal without a trial; `problems`: names that a target cannot take, and why."""
-    every = found.names
+    Args:
+        found: The survey.
+        choices: The choices of the user.
+        problems: Names that a target cannot take, and why.
+    """
+    every, tags_of = found.names, found.listing.tags_of
     tops = top_paths(every)
-    globs = [Glob(text) for text in choices.include] or [Glob(path.pattern) for path in tops]
+    globs = [Glob(text) for text in choices.include or tops]
     chosen = [name for name in every if any(glob.matches(name) for glob in globs)]
     rest = set(every) - set(chosen)
-    skipped = [name for name in chosen if SKIP_TAG in found.listing.tags_of(name)]
-    near_misses = Counter(
-        key
-        for name in chosen
-        if name not in skipped
-        for key in SkipSync(SKIP_TAG).near_misses(found.listing.tags_of(name))
-    )
-    open_names = [name for name in chosen if name not in skipped]
-    excluded, gone = _exclusions(found, choices, open_names, problems or {})
+    skipped = [name for name in chosen if SKIP_SYNC.tag in tags_of(name)]
+    open_names = [name for name in chosen if SKIP_SYNC.tag not in tags_of(name)]
+    keys = tuple(_keys(found, choices, chosen))
+    excluded, gone = _exclusions(found, keys, open_names, problems)
     kept = [name for name in open_names if name not in gone]
-    skip = SkipSync(SKIP_TAG, _skip_mode(found, skipped))
-    name = choices.name or choices.default_name
     return Proposal(
-        name=name,
+        name=choices.name,
         id=choices.id,
         survey=found,
-        include=tuple(PathCount(glob.text, sum(glob.matches(name) for name in every)) for glob in globs),
-        parts=() if choices.include else paths_below(tops, every),
-        not_included=tuple(
-            path for path in tops if choices.include and any(map(Glob(path.pattern).matches, rest))
-        ),
+        include={glob.text: sum(map(glob.matches, every)) for glob in globs},
+        parts={} if choices.include else paths_below(tops, every),
+        not_included={path: count for path, count in tops.items() if any(map(Glob(path).matches, rest))},
         selected=len(kept),
         excluded=excluded,
-        keys=_keys(found, choices, chosen),
+        keys=keys,
         rewrites=_rewrites(found, kept),
-        skip_mode=skip.mode,
+        skip_mode=_skip_mode(found, skipped),
         skipped=len(skipped),
-        skips=sum(skip.applies(found.listing.tags_of(n), one.name) for n in skipped for one in found.targets),
-        likeness={},
-        foreign=tuple(foreign_replicas(found, name)),
-        near_misses=tuple(sorted(near_misses.items())),
+        foreign=tuple(foreign_replicas(found, choices.name)),
+        near_misses=Counter(key for name in open_names for key in SKIP_SYNC.near_misses(tags_of(name))),
     )
 
 
 def _exclusions(
-    found: Survey, choices: InitChoices, names: list[str], problems: Mapping[str, str]
+    found: Survey, keys: Iterable[KeyEntry], names: list[str], problems: Mapping[str, str]
 ) -> tuple[tuple[Excluded, ...], set[str]]:
     """Return the excluded names by reason, and all of them; a name counts for its first reason."""
     region = found.listing.place.region
-    keyless = [
-        entry.source
-        for entry in _keys(found, choices, names)
-        if any(one.name not in entry.targets for one in found.targets)
-    ]
+    keyless = [entry.source for entry in keys if len(entry.targets) < len(found.targets)]
     reasons = {
-        "named after the region: probably parameters of one region only": [
-            name for name in names if region in name
-        ],
+        "named after the region: probably parameters of one region only": [n for n in names if region in n],
         "made by the CDK for its own region": [n for n in names if n.startswith("/cdk-bootstrap/")],
         "values with ids of one region (AMI, VPC, subnet, ...), which differ in other regions": [
             name for name in names if found.ties.get(name) is RegionTie.ID
@@ -257,39 +230,34 @@ def _exclusions(
     for why, matching in reasons.items():
         new = exact_names(set(matching) - gone, found.names)
         if new:
-            paths = cover_within(new, found.names, MOST_PATTERNS) or ()
+            paths = cover_within(new, found.names, MOST_PATTERNS) or {}
             excluded.append(Excluded(why, paths, len(new)))
             gone |= new if paths else set()
     return tuple(excluded), gone
 
 
-def _keys(found: Survey, choices: InitChoices, names: Iterable[str]) -> tuple[KeyEntry, ...]:
-    """Return the customer managed keys of some parameters, each with its counterparts."""
+def _keys(found: Survey, choices: InitChoices, names: Iterable[str]) -> Iterator[KeyEntry]:
+    """Yield the customer managed keys of some parameters, each with its counterparts."""
     counts = Counter(found.keys[name] for name in names if name in found.keys)
-    entries = []
     for key, count in sorted(counts.items()):
-        known = found.ring.keys.get(key)
-        given = choices.keys.get(key)
+        known, given = found.ring.keys.get(key), choices.keys.get(key)
         targets = {one.name: given or one.keys.get(key, "") for one in found.targets}
         note = "given" if given else "a multi-Region key" if known and known.multi_region else ""
-        entries.append(KeyEntry(key, count, {name: ref for name, ref in targets.items() if ref}, note))
-    return tuple(entries)
+        yield KeyEntry(key, count, {name: ref for name, ref in targets.items() if ref}, note)
 
 
-def _rewrites(found: Survey, names: Iterable[str]) -> tuple[PathCount, ...]:
+def _rewrites(found: Survey, names: Iterable[str]) -> Patterns:
     """Return the patterns of values that name the region; `/**` where there would be too many."""
     regional = exact_names((name for name in names if found.ties.get(name) is RegionTie.REGION), found.names)
     paths = cover_within(regional, found.names, MOST_PATTERNS)
-    return (PathCount("/**", len(regional)),) if paths is None else paths
+    return {"/**": len(regional)} if paths is None else paths
 
 
 def _skip_mode(found: Survey, names: Iterable[str]) -> SkipMode:
     """Return TARGETS if every value of the skip tag names targets, otherwise ANY."""
-    values = [
-        found.listing.tags_of(name)[SKIP_TAG].replace(":", " ").replace(",", " ").split() for name in names
-    ]
+    values = [re.findall(r"[^:,\s]+", found.listing.tags_of(name)[SKIP_SYNC.tag]) for name in names]
     known = {one.name for one in found.targets}
-    named = values and all(value and set(value) <= known for value in values)
+    named = values and all(value and known.issuperset(value) for value in values)
     return SkipMode.TARGETS if named else SkipMode.ANY
 
 
@@ -334,65 +302,61 @@ def exact_names(names: Iterable[str], every: Iterable[str]) -> set[str]:
     found = set(names)
     for name in sorted(found):
         pattern = as_pattern(canonical(name))
-        if "*" in pattern:
-            glob = Glob(pattern)
-            if any(other not in found and glob.matches(other) for other in every):
-                found.discard(name)
+        if "*" in pattern and any(map(Glob(pattern).matches, set(every) - found)):
+            found.discard(name)
     return found
 
 
-def top_paths(names: Iterable[str]) -> tuple[PathCount, ...]:
+def offered_paths(found: Survey) -> Patterns:
+    """Return the paths among which the user may choose."""
+    tops = top_paths(found.names)
+    return paths_below(tops, found.names) or tops
+
+
+def top_paths(names: Iterable[str]) -> Patterns:
     """Return the top levels as patterns, which also match parameters that are created there later."""
-    return tuple(_at_depth(sorted({canonical(name) for name in names}), 1))
+    return _at_depth(names, 1)
 
 
-def paths_below(paths: Sequence[PathCount], names: Iterable[str]) -> tuple[PathCount, ...]:
+def paths_below(paths: Patterns, names: Iterable[str]) -> Patterns:
     """Return the second levels if all names are below one path, and if there are few of them."""
-    if len(paths) != 1:
-        return ()
-    below = _at_depth(sorted({canonical(name) for name in names}), 2)
-    return tuple(below) if 1 < len(below) <= MOST_OFFERED else ()
+    below = _at_depth(names, 2) if len(paths) == 1 else {}
+    return below if 1 < len(below) <= MOST_OFFERED else {}
 
 
-def _at_depth(names: Sequence[str], depth: int) -> list[PathCount]:
+def _at_depth(names: Iterable[str], depth: int) -> Patterns:
     """Return a pattern for each path of that many levels: `/a/**`, or `/a/*` for names that end above."""
-    counts: dict[str, int] = {}
-    for name in names:
+    counts: Counter[str] = Counter()
+    for name in {canonical(name) for name in names}:
         levels = name[1:].split("/")
         parents = levels[: min(depth, len(levels) - 1)]
         end = "**" if len(parents) == depth else "*"
-        pattern = as_pattern("/" + "/".join(parents)).rstrip("/") + f"/{end}"
-        counts[pattern] = counts.get(pattern, 0) + 1
-    return [PathCount(pattern, count) for pattern, count in sorted(counts.items())]
+        counts[as_pattern("/" + "/".join(parents)).rstrip("/") + f"/{end}"] += 1
+    return dict(sorted(counts.items()))
 
 
-def cover(chosen: Iterable[str], every: Iterable[str]) -> tuple[PathCount, ...]:
+def cover(chosen: Iterable[str], every: Iterable[str]) -> Patterns:
     """Return few patterns that match all chosen names and no other name."""
     wanted = {canonical(name) for name in chosen}
-    chosen_below = Counter(path for name in wanted for path in _parents(name))
-    everything = wanted | {canonical(name) for name in every}
-    all_below = Counter(path for name in everything for path in _parents(name))
-    found: dict[str, int] = {}
+    sizes = Counter(path for name in wanted for path in _parents(name))
+    shared = {path for name in every if canonical(name) not in wanted for path in _parents(canonical(name))}
+    found: Counter[str] = Counter()
     for name in sorted(wanted):
-        whole = next((path for path in _parents(name) if 1 < chosen_below[path] == all_below[path]), None)
-        pattern = as_pattern(name) if whole is None else f"{as_pattern(whole)}/**"
-        found[pattern] = found.get(pattern, 0) + 1
-    return tuple(PathCount(pattern, count) for pattern, count in found.items())
+        whole = next((path for path in _parents(name) if sizes[path] > 1 and path not in shared), None)
+        found[as_pattern(name) if whole is None else f"{as_pattern(whole)}/**"] += 1
+    return found
 
 
-def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> tuple[PathCount, ...] | None:
+def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> Patterns | None:
     """Return patterns as `cover` does, or by last levels if these are fewer; None if all are too many."""
     names, everything = {canonical(name) for name in chosen}, {canonical(name) for name in every}
     exact = cover(names, everything)
     if len(exact) <= limit // 4:
         return exact
-    chosen_last = Counter(_last(name) for name in names)
-    all_last = Counter(_last(name) for name in everything)
-    whole = {last for last, count in all_last.items() if count == chosen_last[last]}
-    rest = {name for name in names if _last(name) not in whole}
-    by_last = [PathCount(f"/**/{as_pattern(last)}", chosen_last[last]) for last in sorted(whole) if last]
-    shorter = (*by_last, *cover(rest, everything))
-    best = min(exact, shorter, key=len)
+    shared = {_last(name) for name in everything - names}
+    by_last = Counter(f"/**/{as_pattern(_last(name))}" for name in sorted(names) if _last(name) not in shared)
+    rest = {name for name in names if _last(name) in shared}
+    best = min(exact, {**by_last, **cover(rest, everything)}, key=len)
     return best if len(best) <= limit else None
 
 

@@ -125,8 +125,7 @@ def survey(
         if one.is_secret and one.key_id is not None and one.key_id != MANAGED_KEY
     }
     ring = observe.resolve_keys(stores[0], frozenset(in_use.values()))
-    managed = {key for key, found in ring.keys.items() if found.managed}
-    keys = {name: key for name, key in in_use.items() if key not in managed}
+    keys = {name: key for name, key in in_use.items() if key not in ring.keys or not ring.keys[key].managed}
     return Survey(
         access=source,
         listing=listing,

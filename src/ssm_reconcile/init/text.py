@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ssm_reconcile.init.survey import Likeness, SurveyedTarget
-from ssm_reconcile.model import Access, Place
+from ssm_reconcile.init.survey import Likeness, Survey, SurveyedTarget
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.spec import AdoptMode, SkipMode
 from ssm_reconcile.wording import counted
@@ -43,12 +43,13 @@ def _beside(text: str, comment: str = "") -> str:
     return f"{text:<{COLUMN - 1}} # {comment}" if comment else text
 
 
-def _comment(text: str, indent: int = 0) -> Iterator[str]:
-    yield from textwrap.wrap(
+def _comment(text: str, first: str = "# ", others: str = "") -> list[str]:
+    """Return a comment as lines; `first` is the start of the first line, `others` that of the other lines."""
+    return textwrap.wrap(
         visible(text),
         WIDTH,
-        initial_indent=" " * indent + "# ",
-        subsequent_indent=" " * indent + "# ",
+        initial_indent=first,
+        subsequent_indent=others or first,
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -79,54 +80,43 @@ def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
 def _places(proposal: Proposal) -> Iterator[str]:
     found = proposal.survey
     yield "source:"
-    yield from _place(found.access, found.listing.place, "  ", "  ")
+    yield from _place(found, "  ")
     yield "targets:"
-    for one in proposal.survey.targets:
-        first, rest = "  - ", "    "
-        if one.name != one.listing.place.region:
-            yield f"{first}name: {one.name}"
-            first = rest
-        yield from _place(
-            one.access,
-            one.listing.place,
-            first,
-            rest,
-            f"holds {counted(len(one.listing.parameters), 'parameter')} now",
-        )
+    for one in found.targets:
+        named = [] if one.name == one.access.region else [f"    name: {one.name}"]
+        first, *others = [*named, *_place(one, "    ")]
+        yield first.replace("    ", "  - ", 1)
+        yield from others
 
 
-def _place(access: Access, place: Place, first: str, rest: str, comment: str = "") -> Iterator[str]:
-    yield _beside(f"{first}region: {access.region}", comment)
+def _place(end: Survey | SurveyedTarget, indent: str) -> Iterator[str]:
+    access, listing = end.access, end.listing
     yield _beside(
-        f'{rest}account: "{place.account}"', "" if comment else "refuse to work in any other account"
+        f"{indent}region: {access.region}", f"holds {counted(len(listing.parameters), 'parameter')} now"
     )
+    yield _beside(f'{indent}account: "{listing.place.account}"', "refuse to work in any other account")
     if access.role_arn:
-        yield f"{rest}role_arn: {_quoted(access.role_arn)}"
-    if access.external_id:
-        yield f"{rest}external_id: {_quoted(access.external_id)}"
+        yield f"{indent}role_arn: {_quoted(access.role_arn)}"
 
 
 def _parameters(proposal: Proposal) -> Iterator[str]:
-    total = len(proposal.survey.listing.parameters)
     yield "parameters:"
-    yield _beside(
-        "  include:", f"`*` within a level, `**` any depth; {counted(total, 'parameter')} at the source"
-    )
-    for path in proposal.include:
-        yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}")
-    for path in proposal.parts:
-        yield _beside(f"    #   {visible(path.pattern)}", f"{path.count:,} of them")
-    for path in proposal.not_included:
-        yield _beside(f"    # - {_quoted(path.pattern)}", f"{path.count:,}, not included, or in part only")
+    yield _beside("  include:", "`*` within a level, `**` any depth; the number of names at the source")
+    for pattern, count in proposal.include.items():
+        yield _beside(f"    - {_quoted(pattern)}", f"{count:,}")
+    for pattern, count in proposal.parts.items():
+        yield _beside(f"    #   {visible(pattern)}", f"{count:,} of them")
+    for pattern, count in proposal.not_included.items():
+        yield _beside(f"    # - {_quoted(pattern)}", f"{count:,}, not included, or in part only")
     if not proposal.excluded:
         return
     any_listed = any(excluded.paths for excluded in proposal.excluded)
     yield _beside("  exclude:" if any_listed else "  exclude: []", "takes precedence over include")
     for excluded in proposal.excluded:
         note = "" if excluded.paths else ": too many to list here, so NOT excluded; check them"
-        yield from _comment(f"{excluded.why} ({excluded.count:,}){note}", 4)
-        for path in excluded.paths:
-            yield _beside(f"    - {_quoted(path.pattern)}", f"{path.count:,}" if path.count > 1 else "")
+        yield from _comment(f"{excluded.why} ({excluded.count:,}){note}", "    # ")
+        for pattern, count in excluded.paths.items():
+            yield _beside(f"    - {_quoted(pattern)}", f"{count:,}" if count > 1 else "")
 
 
 def _skip_sync(proposal: Proposal) -> Iterator[str]:
@@ -134,18 +124,15 @@ def _skip_sync(proposal: Proposal) -> Iterator[str]:
     found = f"{counted(proposal.skipped, 'parameter')} {carry} this tag and"
     yield _beside("skip_sync:", f"{found} will not be replicated")
     yield "  tag: skip_sync"
-    what = (
-        "its value names the targets to skip"
-        if proposal.skip_mode is SkipMode.TARGETS
-        else "whatever its value"
-    )
-    yield _beside(f"  values: {proposal.skip_mode.value}", what)
+    by_target = proposal.skip_mode is SkipMode.TARGETS
+    meaning = "its value names the targets to skip" if by_target else "whatever its value"
+    yield _beside(f"  values: {proposal.skip_mode.value}", meaning)
     if proposal.near_misses:
-        counts = ", ".join(f"{key} ({count:,})" for key, count in proposal.near_misses)
+        counts = ", ".join(f"{key} ({count:,})" for key, count in sorted(proposal.near_misses.items()))
         yield from _comment(
             f"These tags are almost the skip tag: {counts}. Parameters with one of them are not replicated."
             " Rename the tag to skip_sync, or list its key under `ignore` and remove the exclude above.",
-            2,
+            "  # ",
         )
 
 
@@ -171,44 +158,27 @@ def _kms(proposal: Proposal) -> Iterator[str]:
 def _rewrite(proposal: Proposal) -> Iterator[str]:
     if not proposal.rewrites:
         return
-    region = proposal.survey.listing.place.region
-    total = sum(path.count for path in proposal.rewrites)
+    targets, total = proposal.survey.targets, sum(proposal.rewrites.values())
+    rewritten = {one.name: proposal.numbers(one.name)[Likeness.SHAPED] for one in targets}
     yield from _comment(
         f"{counted(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
-        f" target it becomes the name of the target's region.{_confirmed(proposal)}"
-        " Exclude values that must not change. SecureString values were not read."
+        " target it becomes the name of the target's region. Exclude values that must not change."
+        " SecureString values were not read."
     )
+    for name, count in rewritten.items():
+        if count:
+            yield from _comment(f"{name} already has {count:,} of them with its own region.")
     yield "rewrite:"
-    for path in proposal.rewrites:
-        yield _beside(f"  - match: {_quoted(path.pattern)}", f"{path.count:,}" if path.count > 1 else "")
-        yield f"    from: {region}"
+    for pattern, count in proposal.rewrites.items():
+        yield _beside(f"  - match: {_quoted(pattern)}", f"{count:,}" if count > 1 else "")
+        yield f"    from: {proposal.survey.listing.place.region}"
         yield '    to: "{target.region}"'
-
-
-def _confirmed(proposal: Proposal) -> str:
-    """Return a sentence for the targets that have values which are rewritten like that already."""
-    counts = {one.name: proposal.numbers(one.name)[Likeness.SHAPED] for one in proposal.survey.targets}
-    held = [
-        f"{name} already has {count:,} of them with its own region" for name, count in counts.items() if count
-    ]
-    return f" {'; '.join(held)}." if held else ""
 
 
 _MEANS = {
     AdoptMode.IDENTICAL: "an existing parameter is adopted if identical, otherwise reported",
     AdoptMode.SAME_VALUE: "an existing parameter with the same value is adopted, and updated",
 }
-
-
-def _rest(proposal: Proposal) -> Iterator[str]:
-    for one in proposal.survey.targets:
-        yield from _existing(one, proposal.numbers(one.name))
-    yield _beside(f"adopt: {proposal.adopt.value}", _MEANS[proposal.adopt])
-    yield _beside("delete: owned", "owned | created | never: the replicas to delete after their source")
-    yield _beside("changed_outside: withhold", "a replica that was changed by others is not overwritten")
-    yield _beside("guards:", "larger changes of one target in one run are withheld")
-    yield "  max_deletes: 10"
-    yield _beside("  max_change_percent: 30", "updates in percent of the replicas, from ten replicas")
 
 
 _IN_WORDS: Mapping[Likeness, str] = {
@@ -222,18 +192,23 @@ _IN_WORDS: Mapping[Likeness, str] = {
 }
 
 
-def _existing(one: SurveyedTarget, numbers: Mapping[Likeness, int]) -> Iterator[str]:
+def _rest(proposal: Proposal) -> Iterator[str]:
+    for one in proposal.survey.targets:
+        yield from _existing(one.name, proposal.numbers(one.name))
+    yield _beside(f"adopt: {proposal.adopt.value}", _MEANS[proposal.adopt])
+    yield _beside("delete: owned", "owned | created | never: the replicas to delete after their source")
+    yield _beside("changed_outside: withhold", "a replica that was changed by others is not overwritten")
+    yield _beside("guards:", "larger changes of one target in one run are withheld")
+    yield "  max_deletes: 10"
+    yield _beside("  max_change_percent: 30", "updates in percent of the replicas, from ten replicas")
+
+
+def _existing(target: str, numbers: Counter[Likeness]) -> Iterator[str]:
     """Yield the number of selected names that a target already has, by their relation to the source."""
-    total = sum(numbers.values())
-    if not total:
-        yield from _comment(f"{one.name} has none of these names yet: all of them will be created.")
+    if not numbers:
+        yield from _comment(f"{target} has none of these names yet: all of them will be created.")
         return
-    yield from _comment(f"{one.name} has {total:,} of these names already:")
+    yield from _comment(f"{target} has {numbers.total():,} of these names already:")
     for likeness, words in _IN_WORDS.items():
-        if numbers.get(likeness):
-            yield from _listed(f"{numbers[likeness]:,} {words}")
-
-
-def _listed(text: str) -> Iterable[str]:
-    first, *rest = textwrap.wrap(text, WIDTH - 6, break_long_words=False, break_on_hyphens=False)
-    return [f"#   * {first}", *(f"#     {line}" for line in rest)]
+        if numbers[likeness]:
+            yield from _comment(f"{numbers[likeness]:,} {words}", "#   * ", "#     ")
