@@ -291,7 +291,7 @@ class TestCommands:
     ) -> None:
         expected = cli("detach", "--target", "us-east-2", "--yes")
         assert expected.exit_code == 5
-        assert "3 belong to another spec with the same name and stay" in expected.stdout.splitlines()[0]
+        assert "3 replicas of another spec with the same name left alone" in expected.stdout.splitlines()[0]
 
     def test_the_finding_about_replicas_without_an_id_names_the_earlier_name(
         self, aws: Aws, cli: Cli

@@ -39,14 +39,6 @@ COMMANDS = {
 _SMALL_COMMANDS = {"schema", "completion"}
 """Commands of `cli/texts.py`, which defines each by its name."""
 
-DESCRIPTION = """\
-Replicate AWS SSM parameters to other regions and accounts, according to a reviewed plan.
-
-A spec in git (replication.yaml) says which parameters of one source belong in which targets.
-`plan` compares the spec with the targets and shows the changes, without any SecureString value;
-`apply` makes exactly these changes.
-"""
-
 EPILOG = """\
 \b
 Example:
@@ -65,9 +57,6 @@ Exit codes, the first that applies:
     2  plan --detailed-exitcode: there are changes
     0  done
 """
-
-
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class CommandGroup(click.Group):
@@ -146,10 +135,15 @@ class CommandGroup(click.Group):
         return code if isinstance(code, int) else 0
 
 
-@click.group(cls=CommandGroup, help=DESCRIPTION, epilog=EPILOG, context_settings=HELP)
+@click.group(cls=CommandGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
 def root() -> None:
-    """Group the commands."""
+    """Replicate AWS SSM parameters to other regions and accounts, according to a reviewed plan.
+
+    A spec in git (replication.yaml) says which parameters of one source belong in which targets.
+    `plan` compares the spec with the targets and shows the changes, without any SecureString value;
+    `apply` makes exactly these changes.
+    """
 
 
 def main() -> NoReturn:

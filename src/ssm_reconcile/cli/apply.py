@@ -39,6 +39,7 @@ from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
+from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import counted, cut
 
 EPILOG = """\
@@ -390,7 +391,7 @@ class ApplyRun:
 
     def _report(self, report: Report, code: int, *, show: bool = True) -> None:
         """Save the report, then write it to stdout; each once."""
-        now = command_run.now()
+        now = SystemClock().now()
         document = report_document(report, tool_version=__version__, created=now)
         document |= {"exit_code": code, "approval": self.approval}
         if self._plan is None:

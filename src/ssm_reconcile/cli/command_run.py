@@ -60,7 +60,7 @@ def load_all(paths: Sequence[str], name: str | None) -> Loaded:
     from ssm_reconcile.load import load
 
     files = tuple(paths) or (DEFAULT_SPEC,)
-    stdin = terminal.read_standard_input(STDIN_LIMIT) if "-" in files else None
+    stdin = terminal.read_text("-", STDIN_LIMIT) if "-" in files else None
     return load(files, stdin=stdin, name=name)
 
 
@@ -157,11 +157,6 @@ class Runner:
             return reconcile.carry_out(plan, self.specs, session, self.stop)
 
 
-def now() -> datetime:
-    """Return the time of day in UTC."""
-    return SystemClock().now()
-
-
 @contextmanager
 def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions) -> Iterator[Runner]:
     """Yield a runner that signals can stop; `--parallelism` applies to its run."""
@@ -194,13 +189,9 @@ def saved_document(
     from ssm_reconcile.documents.encode import saved_plan_document
     from ssm_reconcile.encoding import printable_tree
 
+    files = paths or (DEFAULT_SPEC,)
     document = saved_plan_document(
-        plan,
-        tool_version=__version__,
-        created=created,
-        run=run,
-        name=name,
-        spec_files=paths or (DEFAULT_SPEC,),
+        plan, tool_version=__version__, created=created, run=run, name=name, spec_files=files
     )
     return printable_tree(document)  # a lone surrogate could not be saved as UTF-8
 

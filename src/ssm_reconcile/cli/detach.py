@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,19 +16,8 @@ from ssm_reconcile.spec import Run
 from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:
-    from ssm_reconcile.detach import DetachOutcome, DetachReport, DetachRequest
-    from ssm_reconcile.report import Result
+    from ssm_reconcile.detach import DetachReport, DetachRequest
 
-HELP = """\
-Detach the replicas of a target: no run writes, adopts or deletes them any more.
-
-For a failover to that target. The owner tag of each replica becomes a detached mark; values do not
-change. The source is not read, so it may be down. If the command is interrupted, run it again. --undo
-makes detached parameters replicas again.
-
-Replicas of another spec with the same name (another id) are left alone; the exit code is then 5. If the
-spec has an id, replicas without an id are left alone too, unless --without-id is given.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -46,7 +35,7 @@ Exit codes, the first that applies:
 """
 
 
-@click.command("detach", help=HELP, epilog=EPILOG)
+@click.command("detach", epilog=EPILOG)
 @click.option("--target", metavar="NAME", required=True, help="The target to detach.")
 @options.spec_option
 @options.name_option
@@ -69,7 +58,15 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """List, ask and detach; return the exit code."""
+    """Detach the replicas of a target: no run writes, adopts or deletes them any more.
+
+    For a failover to that target. The owner tag of each replica becomes a detached mark; values do not
+    change. The source is not read, so it may be down. If the command is interrupted, run it again. --undo
+    makes detached parameters replicas again.
+
+    Replicas of another spec with the same name (another id) are left alone; the exit code is then 5. If the
+    spec has an id, replicas without an id are left alone too, unless --without-id is given.
+    """
     from ssm_reconcile import detach
 
     if not yes and not terminal.can_ask():
@@ -101,7 +98,7 @@ def command(
 def _question(requests: Sequence[DetachRequest], count: int, *, undo: bool) -> str:
     place, owners = requests[0].store.place, ", ".join(request.spec.name for request in requests)
     these = f"{'this' if count == 1 else 'these'} {counted(count, 'replica')}"
-    verb = "Take back" if undo else "Detach"
+    verb = "Reattach" if undo else "Detach"
     return f"{verb} {these} of {owners} in {requests[0].target.name} ({place})? [y/N] "
 
 
@@ -111,28 +108,16 @@ def _text(every: Sequence[DetachReport]) -> str:
 
     lines: list[str] = []
     for one in every:
-        verb = "taken back" if one.undo else "detached"
-        count = one.summary["applied"]
-        stay = _staying(one.of_another_spec)
-        lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place}){stay}")
+        verb, count = "reattached" if one.undo else "detached", one.summary["applied"]
+        kept = counted(one.of_another_spec, "replica")
+        others = f"; {kept} of another spec with the same name left alone" if one.of_another_spec else ""
+        nothing = "" if one.outcomes else ": there was nothing to do"
+        lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place}){others}{nothing}")
         for result in Result:
             chosen = [h for h in one.outcomes if h.result is result and result is not Result.APPLIED]
-            lines += [f"  {_word(result)}  {visible(h.name)}  {visible(h.reason)}" for h in chosen]
-        if not one.outcomes:
-            lines[-1] += ": there was nothing to do"
+            word = result.value.replace("_", " ")
+            lines += [f"  {word}  {visible(h.name)}  {visible(h.reason)}" for h in chosen]
     return "\n".join(lines)
-
-
-def _staying(count: int) -> str:
-    """Return the part of the headline about replicas of another spec; empty without such replicas."""
-    if not count:
-        return ""
-    verbs = "belongs to another spec with the same name and stays"
-    return f"; {count:,} {verbs if count == 1 else 'belong to another spec with the same name and stay'}"
-
-
-def _word(result: Result) -> str:
-    return result.value.replace("_", " ")
 
 
 def _document(every: Sequence[DetachReport]) -> str:
@@ -146,14 +131,12 @@ def _document(every: Sequence[DetachReport]) -> str:
                     "place": one.place,
                     "undo": one.undo,
                     "summary": one.summary,
-                    "outcomes": [_outcome(outcome) for outcome in one.outcomes],
+                    "outcomes": [
+                        {"name": h.name, "outcome": h.result.value, "error": h.reason} for h in one.outcomes
+                    ],
                 }
                 for one in every
             ],
         },
         indent=2,
     )
-
-
-def _outcome(outcome: DetachOutcome) -> dict[str, Any]:
-    return {"name": outcome.name, "outcome": outcome.result.value, "error": outcome.reason}

@@ -140,9 +140,9 @@ def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None
     return stream.isatty() and known.get("TERM") != "dumb"
 
 
-def can_ask(stdin: TextIO | None = None) -> bool:
+def can_ask() -> bool:
     """Whether a person can answer a question: stdin is a terminal."""
-    return (stdin or sys.stdin).isatty()
+    return sys.stdin.isatty()
 
 
 def confirm(question: str) -> bool:
@@ -212,16 +212,21 @@ FAILED = 1
 
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Write an exception to stderr and return its exit code; `debug`: with a traceback."""
-    if isinstance(error, click.UsageError):
-        return _usage(error)
     if isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
         log("Interrupted.")
-        return Interrupted.exit_code
-    if debug:
-        log(traceback_text(error))
-    if isinstance(error, SpecError):
-        write_findings(error.findings)
-    log(error_text(error))
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        log(error.format_message())
+    else:
+        if debug:
+            log(traceback_text(error))
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            log(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n\n")
+        if isinstance(error, SpecError):
+            write_findings(error.findings)
+        message, remedy = error_summary(error)
+        log(f"Error: {_escaped(message)}")
+        if remedy:
+            log(f"  What to do: {_escaped(remedy)}.")
     return exit_code_of(error)
 
 
@@ -231,30 +236,11 @@ def exit_code_of(error: BaseException) -> int:
         case ReconcileError():
             return error.exit_code
         case click.UsageError():
-            return WRONG_USAGE
+            return WRONG_USAGE  # 2, the code of click, means that a plan has changes
         case KeyboardInterrupt() | click.Abort():
             return Interrupted.exit_code
         case _:
             return FAILED
-
-
-def _usage(error: click.UsageError) -> int:
-    """Write the message of click; return 64, since 2 means changes here."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        log(error.format_message())
-        return WRONG_USAGE
-    if error.ctx is not None:
-        log(error.ctx.get_usage())
-        log(f"Try '{error.ctx.command_path} --help' for help.")
-        log("\n")
-    log(f"Error: {_escaped(error.format_message())}")
-    return WRONG_USAGE
-
-
-def error_text(error: BaseException) -> str:
-    """Return `Error:` with the place and the problem, and on the next line the remedy."""
-    message, remedy = error_summary(error)
-    return f"Error: {_escaped(message)}" + (f"\n  What to do: {_escaped(remedy)}." if remedy else "")
 
 
 def error_summary(error: BaseException) -> tuple[str, str]:
@@ -274,17 +260,14 @@ def error_summary(error: BaseException) -> tuple[str, str]:
             return f"the Python package {error.name} is missing", "install ssm-reconcile again"
         case _:
             remedy = "this is a bug of ssm-reconcile: report it with the output of --debug"
-            return f"unexpected {_kind(error)}{_place(error)}", remedy
+            found = traceback.extract_tb(error.__traceback__)
+            place = f" in {found[-1].name}, line {found[-1].lineno}" if found else ""
+            return f"unexpected {_kind(error)}{place}", remedy
 
 
 def _kind(error: BaseException) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _place(error: BaseException) -> str:
-    found = traceback.extract_tb(error.__traceback__)
-    return f" in {found[-1].name}, line {found[-1].lineno}" if found else ""
 
 
 def traceback_text(error: BaseException) -> str:
@@ -309,16 +292,11 @@ def traceback_text(error: BaseException) -> str:
     return "\n".join(lines)
 
 
-def finding_line(finding: Finding) -> str:
-    """Return `file:line:column: severity: message [code]`, the form that editors and CI systems parse."""
-    where = f"{finding.where}: " if finding.where else ""
-    return _escaped(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]")
-
-
 def write_findings(findings: Iterable[Finding]) -> None:
-    """Write findings to stderr, one a line."""
+    """Write findings to stderr as `file:line:column: severity: message [code]`, which editors parse."""
     for finding in findings:
-        log(finding_line(finding))
+        where = f"{finding.where}: " if finding.where else ""
+        log(_escaped(f"{where}{finding.severity.value}: {finding.message} [{finding.code}]"))
 
 
 def _escaped(text: str) -> str:
@@ -348,14 +326,16 @@ def read_text(name: str, limit: int) -> str:
         UsageError: The text is not UTF-8.
     """
     if name == "-":
-        return read_standard_input(limit)
-    with Path(name).open("rb") as file:
-        return _strict(file.read(limit), name, limit)
-
-
-def read_standard_input(limit: int) -> str:
-    """Return up to `limit` bytes of standard input as text; raise UsageError when they are not UTF-8."""
-    return _strict(sys.stdin.buffer.read(limit), "standard input", limit)
+        name, content = "standard input", sys.stdin.buffer.read(limit)
+    else:
+        with Path(name).open("rb") as file:
+            content = file.read(limit)
+    try:
+        return _utf8(content, name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(content) >= limit and error.reason == "unexpected end of data":
+            return content[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
+        raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
 
 
 def decode_guess(content: bytes) -> str:
@@ -364,15 +344,6 @@ def decode_guess(content: bytes) -> str:
 
     found = wrong_encoding(content)
     return without_mark(content).decode("utf-8" if found is None else found.codec, errors="replace")
-
-
-def _strict(content: bytes, name: str, limit: int) -> str:
-    try:
-        return _utf8(content, name).decode("utf-8")
-    except UnicodeDecodeError as error:
-        if len(content) >= limit and error.reason == "unexpected end of data":
-            return content[: error.start].decode("utf-8")  # cut at the limit; the reader refuses the size
-        raise UsageError(f"{name} is not UTF-8 text", "save it as UTF-8") from None
 
 
 def _utf8(content: bytes, name: str) -> bytes:

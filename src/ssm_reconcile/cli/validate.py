@@ -11,23 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.cli.terminal import write_findings
 from ssm_reconcile.errors import Finding, SpecError
 from ssm_reconcile.wording import counted
 
 if TYPE_CHECKING:
     from ssm_reconcile.spec import Replication
 
-HELP = """\
-Check a spec: its syntax, its schema and its meaning. Needs no AWS and no credentials.
-
-SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
-written to stderr at once, as `file:line:column: severity: message [code]`, each with a correction. The
-valid files are listed on stdout. In GitHub Actions the errors are also annotations on the lines of the
-spec; --format github writes these annotations to stdout.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -44,7 +35,7 @@ FORMAT_VERSION = "1.0"
 NOT_VALID = 1
 
 
-@click.command("validate", help=HELP, epilog=EPILOG)
+@click.command("validate", epilog=EPILOG)
 @options.spec_argument
 @click.option("--name", metavar="NAME", help="List only the replication of that name; all are checked.")
 @click.option(
@@ -53,13 +44,19 @@ NOT_VALID = 1
 )  # fmt: skip
 @options.basic_options
 def command(specs: tuple[str, ...], name: str | None, output_format: str, common: CommonOptions) -> int:
-    """Load the specs and write the findings; return the exit code."""
-    from ssm_reconcile.cli.command_run import load_all
+    """Check a spec: its syntax, its schema and its meaning. Needs no AWS and no credentials.
+
+    SPEC are files or directories, replication.yaml if none is given; `-` is standard input. All errors are
+    written to stderr at once, as `file:line:column: severity: message [code]`, each with a correction. The
+    valid files are listed on stdout. In GitHub Actions the errors are also annotations on the lines of the
+    spec; --format github writes these annotations to stdout.
+    """
+    from ssm_reconcile.publishers.runner import annotation_lines, workspace
 
     found: Sequence[Replication] = ()
     warnings: Sequence[Finding] = ()
     try:
-        loaded = load_all(specs, name)
+        loaded = command_run.load_all(specs, name)
     except SpecError as error:
         errors = error.findings
     else:
@@ -70,8 +67,8 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
         document = _document(found, findings, valid=not errors)
         terminal.write(json.dumps(document, indent=2, sort_keys=True))
         return NOT_VALID if errors else 0
-    write_findings(findings)
-    lines = _annotations(findings)
+    terminal.write_findings(findings)
+    lines = annotation_lines(findings, Path.cwd(), workspace(os.environ))
     if output_format == "github":
         terminal.write("\n".join(lines))
     else:
@@ -82,12 +79,6 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     return NOT_VALID if errors else 0
 
 
-def _annotations(findings: Sequence[Finding]) -> list[str]:
-    from ssm_reconcile.publishers.runner import annotation_lines, workspace
-
-    return annotation_lines(findings, Path.cwd(), workspace(os.environ))
-
-
 def _document(found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
@@ -96,18 +87,13 @@ def _document(found: Sequence[Replication], findings: Iterable[Finding], *, vali
             {
                 "name": one.name,
                 "file": one.where.file if one.where else "",
-                "targets": [t.name for t in one.targets],
+                "targets": [target.name for target in one.targets],
             }
             for one in found
         ],
         "findings": [
-            {
-                "severity": finding.severity.value,
-                "code": finding.code,
-                "message": finding.message,
-                "where": finding.where,
-            }
-            for finding in findings
+            {"severity": one.severity.value, "code": one.code, "message": one.message, "where": one.where}
+            for one in findings
         ],
     }
 

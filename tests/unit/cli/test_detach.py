@@ -34,7 +34,7 @@ def test_it_says_how_many_and_where(aws: Aws, cli: Cli) -> None:
     again = cli("detach", "--target", "us-east-2", "--yes")
     assert again.exit_code == 0
     assert "nothing to do" in again.stdout
-    assert "3 taken back" in cli("detach", "--target", "us-east-2", "--undo", "--yes").stdout
+    assert "3 reattached" in cli("detach", "--target", "us-east-2", "--undo", "--yes").stdout
 
 
 def test_other_targets_stay_as_they_are(aws: Aws, cli: Cli) -> None:
