@@ -13,7 +13,7 @@ from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import CALL_RATES, show_progress
 from ssm_reconcile.cli.signals import SignalStop
-from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
+from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, UsageError
 from ssm_reconcile.system import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -64,25 +64,6 @@ def load_all(paths: Sequence[str], name: str | None) -> Loaded:
     return load(files, stdin=stdin, name=name)
 
 
-def load_base(paths: Sequence[str], name: str | None) -> tuple[Replication, ...] | Finding | None:
-    """Return the replications of a former spec, a finding where it cannot be used, None without paths."""
-    from ssm_reconcile.load import load
-
-    if not paths:
-        return None
-    try:
-        loaded = load(paths)
-    except SpecError as failure:
-        return not_compared(failure)
-    return tuple(spec for spec in loaded.replications if name in {None, spec.name})
-
-
-def not_compared(failure: ReconcileError) -> Finding:
-    """Return the finding of a plan that could not be compared with the former spec."""
-    message = f"not compared with the former spec, all changes are shown as new: {failure.message}"
-    return Finding(Severity.WARNING, "not-compared", message)
-
-
 def note_standard_input(specs: Sequence[str], common: CommonOptions) -> None:
     """Report that the printed commands read the spec from standard input again."""
     if "-" in specs and not common.quiet:
@@ -121,29 +102,32 @@ class Runner:
         self.places = open_places(self.specs, self.connect, self.run)
         return self.places
 
-    def plan(self, base: Sequence[Replication] | Finding | None = None) -> Plan:
+    def plan(self, against: Sequence[str] = (), name: str | None = None) -> Plan:
         """Open the places and return the plan; a signal interrupts it.
 
         Args:
-            base: The former spec, to mark the changes that it would make as well. A former spec that cannot
-                be planned does not prevent the plan: the plan then has a finding and compares nothing.
+            against: The files of the former spec, to mark the changes that it would make as well. If it
+                cannot be used, the plan has a finding and compares nothing.
+            name: The only replication of the former spec to compare; None for all.
         """
         from ssm_reconcile import reconcile
+        from ssm_reconcile.load import load
         from ssm_reconcile.session import Session, open_more
 
         with self.reading() as progress:
-            places = self.open_places()
-            session = Session(places, self.run, self.clock, progress)
-            if base is not None and not isinstance(base, Finding):
-                try:
-                    wider = replace(session, places=open_more(places, base, self.connect))
-                    return reconcile.make_plan(self.specs, wider, base=base)
-                except Interrupted:
-                    raise
-                except ReconcileError as failure:
-                    base = not_compared(failure)
+            session = Session(self.open_places(), self.run, self.clock, progress)
+            if not against:
+                return reconcile.make_plan(self.specs, session)
+            try:
+                base = [spec for spec in load(against).replications if name in {None, spec.name}]
+                wider = replace(session, places=open_more(session.places, base, self.connect))
+                return reconcile.make_plan(self.specs, wider, base=base)
+            except Interrupted:
+                raise
+            except ReconcileError as failure:
+                why = f"not compared with the former spec, all changes are shown as new: {failure.message}"
             plan = reconcile.make_plan(self.specs, session)
-            return plan if base is None else replace(plan, findings=(*plan.findings, base))
+        return replace(plan, findings=(*plan.findings, Finding(Severity.WARNING, "not-compared", why)))
 
     def carry_out(self, plan: Plan) -> Report:
         """Apply a plan that `plan` returned; call it inside of `stop.finish_gently`."""

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from ssm_reconcile.cli.terminal import COLOR_CHOICES, check_writable
+from ssm_reconcile.cli.terminal import check_writable
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.spec import AdoptMode, Run
 
@@ -148,7 +148,7 @@ _BASIC = (
         help="On an error, print a traceback of files, lines and error types; it contains no value.",
     ),
     click.option(
-        "--color", type=click.Choice(COLOR_CHOICES), default="auto", show_default=True,
+        "--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True,
         help="auto: colour on a terminal. NO_COLOR and FORCE_COLOR are respected.",
     ),
 )  # fmt: skip

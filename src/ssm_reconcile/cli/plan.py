@@ -81,9 +81,9 @@ def command(
     changes: `apply --expect-plan` applies only the plan with that id.
     """
     options.check_exposure(run)
-    loaded, base = command_run.load_specs(specs, name), command_run.load_base(against, name)
+    loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
-        plan = runner.plan(base)
+        plan = runner.plan(against, name)
         command_run.check_narrowing(plan)
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
         if out is not None:

@@ -20,8 +20,6 @@ import click
 
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, SpecError, UsageError
 
-COLOR_CHOICES = ("auto", "always", "never")
-
 
 class LastingStream:
     """A text stream that accepts every write; after an error of the stream the text is discarded."""
@@ -206,10 +204,6 @@ def _replace(place: Path, text: str) -> None:
         raise
 
 
-WRONG_USAGE = 64
-FAILED = 1
-
-
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Write an exception to stderr and return its exit code; `debug`: with a traceback."""
     if isinstance(error, KeyboardInterrupt | click.Abort | Interrupted):
@@ -236,11 +230,11 @@ def exit_code_of(error: BaseException) -> int:
         case ReconcileError():
             return error.exit_code
         case click.UsageError():
-            return WRONG_USAGE  # 2, the code of click, means that a plan has changes
+            return UsageError.exit_code  # 2, the code of click, means that a plan has changes
         case KeyboardInterrupt() | click.Abort():
             return Interrupted.exit_code
         case _:
-            return FAILED
+            return ReconcileError.exit_code
 
 
 def error_summary(error: BaseException) -> tuple[str, str]:

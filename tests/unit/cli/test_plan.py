@@ -187,7 +187,7 @@ def test_parallelism_reaches_the_stores_and_the_run(
 
     plan = command_run.Runner.plan
 
-    def spy(self: command_run.Runner, base: object = None) -> Plan:
+    def spy(self: command_run.Runner, *_: object) -> Plan:
         seen.append(self.run.parallelism)
         return plan(self)
 
