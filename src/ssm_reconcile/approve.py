@@ -74,12 +74,12 @@ def names(plan: Plan, given: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """The run that made a saved plan. `flags` are the guard flags it was made with; `run` has none."""
+    """The run that made a saved plan. `run` lifts no guard; `lifted` is the same run with its guard flags."""
 
     run: Run
+    lifted: Run
     name: str | None
     spec_files: tuple[str, ...]
-    flags: tuple[str, ...]
 
 
 def run_of(document: PlanDocument) -> SavedRun:
@@ -106,18 +106,10 @@ def run_of(document: PlanDocument) -> SavedRun:
         only=tuple(options.get("only") or ()),
         adopt=None if adopt is None else AdoptMode(adopt),
     )
-    lifts: Mapping[str, Any] = options
-    flags = tuple(
-        _flag(word, lifts[word])
-        for word in GUARD_FLAGS
-        if lifts.get(word) is not None and lifts[word] is not False  # 0 is a number that was given
-    )
-    return SavedRun(run, options.get("name"), tuple(document.get("spec_files") or ()), flags)
-
-
-def _flag(word: str, value: object) -> str:
-    flag = "--" + word.replace("_", "-")
-    return flag if value is True else f"{flag} {value}"
+    given: Mapping[str, Any] = options
+    lifts = {flag: given[flag] for flag in GUARD_FLAGS if given.get(flag) is not None}
+    files = tuple(document.get("spec_files") or ())
+    return SavedRun(run, replace(run, **lifts), options.get("name"), files)
 
 
 def _damaged(why: str) -> UsageError:

@@ -230,14 +230,7 @@ def test_a_saved_plan_brings_its_mode_narrowing_and_adoption_but_no_guard_flag()
     )
     assert found.name == "prod"
     assert found.spec_files == ("a.yaml", "b.yaml")
-    assert found.flags == (
-        "--overwrite-outside",
-        "--allow-replace",
-        "--allow-empty-source",
-        "--allow-exposure",
-        "--max-deletes 0",
-        "--max-change-percent 80",
-    )
+    assert found.lifted == run
 
 
 def test_the_id_of_a_saved_plan_is_that_of_its_changes() -> None:

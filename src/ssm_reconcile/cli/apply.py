@@ -153,13 +153,13 @@ class SavedPlan:
     Args:
         file: The path of the file.
         document: The content.
-        flags: The flags that lifted a guard when the plan was made, such as `--max-deletes 5`.
+        lifted: The options of the run that made the plan, with the guards that it lifted.
         max_age: The maximum age, in days.
     """
 
     file: str
     document: PlanDocument
-    flags: tuple[str, ...]
+    lifted: Run
     max_age: float
 
 
@@ -193,7 +193,7 @@ def _with_saved_plan(given: ApplyRun, specs: tuple[str, ...], max_age: float) ->
         name=made.name,
         run=replace(made.run, **lifted),
         approval="saved-plan",
-        saved=SavedPlan(file, document, made.flags, max_age),
+        saved=SavedPlan(file, document, made.lifted, max_age),
     )
 
 
@@ -301,9 +301,9 @@ class ApplyRun:
 
     def _missing_lifts(self) -> tuple[str, ...]:
         """Return the arguments that lifted a guard when the saved plan was made and were not given again."""
-        given = " ".join(options.command_line((), None, self.run).lifts) + " "
-        flags = self.saved.flags if self.saved else ()
-        return tuple(word for flag in flags if f"{flag} " not in given for word in flag.split())
+        lifted = [] if self.saved is None else options.lift_flags(self.saved.lifted)
+        missing = [flag for flag in lifted if flag not in options.lift_flags(self.run)]
+        return tuple(" ".join(missing).split())
 
     def _command_line(self) -> CommandLine:
         """Return the arguments of a command that plans the same again, with the same guards lifted."""

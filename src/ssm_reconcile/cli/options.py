@@ -26,7 +26,6 @@ DEFAULT_SPEC = "replication.yaml"
 FORMATS = ("text", "json", "markdown", "html")
 _MODE = ("verify_values", "no_decrypt", "adopt")
 """Fields of a Run that say which values are read and what is adopted: no selection, and no lifted guard."""
-_NOT_LIFTS = {"targets", "only", "parallelism", *_MODE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +59,29 @@ def command_line(
         run: The plan options.
         common: Access to AWS; None: leave it out.
     """
-    lifts = [field.name for field in fields(run) if field.name not in _NOT_LIFTS]
     return CommandLine(
         specs=tuple(specs),
         name=name,
         targets=run.targets,
         only=run.only,
-        mode=tuple(word for field in _MODE for word in _arguments(field, run)),
-        lifts=tuple(word for field in lifts for word in _arguments(field, run)),
+        mode=tuple(" ".join(_flag(field, run) for field in _MODE).split()),
+        lifts=tuple(" ".join(lift_flags(run)).split()),
         access=() if common is None else common.access,
     )
 
 
-def _arguments(field: str, run: Run) -> list[str]:
+def lift_flags(run: Run) -> list[str]:
+    """Return the flags that lift a guard, such as `--max-deletes 5`."""
+    from ssm_reconcile.approve import GUARD_FLAGS
+
+    return [flag for field in GUARD_FLAGS if (flag := _flag(field, run))]
+
+
+def _flag(field: str, run: Run) -> str:
     value, flag = getattr(run, field), "--" + field.replace("_", "-")
     if value is None or value is False:  # 0 is a number that was given
-        return []
-    return [flag] if value is True else [flag, str(value)]
+        return ""
+    return flag if value is True else f"{flag} {value}"
 
 
 def _run_of(given: dict[str, Any]) -> Run:

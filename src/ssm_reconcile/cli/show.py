@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,8 +68,7 @@ def _apply_command(document: PlanDocument) -> str | None:
     except UsageError:
         return None
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
-    lifts = tuple(word for flag in saved.flags for word in flag.split())
-    return replace(options.command_line(files, saved.name, saved.run), lifts=lifts).apply()
+    return options.command_line(files, saved.name, saved.lifted).apply()
 
 
 def render_plan(
