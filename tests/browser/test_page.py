@@ -10,7 +10,7 @@ import pytest
 from ssm_reconcile.change import Difference
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.html import plan_html, report_html
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.browser.conftest import Open
 from tests.unit.renderers import plans
@@ -35,7 +35,7 @@ SECONDS = 20.0
 
 
 def page_of(plan: Plan) -> str:
-    return plan_html(plan_view(plans.document_of(plan)), apply_command="ssm-reconcile apply")
+    return plan_html(PlanView(plans.document_of(plan)), apply_command="ssm-reconcile apply")
 
 
 def shown(page: Any) -> list[str]:
@@ -114,7 +114,7 @@ def test_filters_are_combined_and_show_all_resets_them(twelve: Any) -> None:
 
 def test_the_state_of_an_apply_can_be_filtered(opened: Open) -> None:
     report = plans.reported(plans.twelve(), (Result.APPLIED, Result.APPLIED, Result.FAILED, Result.STALE))
-    page = opened(report_html(report_view(plans.report_document_of(report))))
+    page = opened(report_html(ReportView(plans.report_document_of(report))))
     page.get_by_label("State").select_option("failed")
     settled(page, "Showing 3 of 12")
 

@@ -20,7 +20,7 @@ from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from tests.cases import golden
 from tests.cases.stage import Stage
 

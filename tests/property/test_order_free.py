@@ -14,7 +14,7 @@ from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.model import Access, Parameter, Place
 from ssm_reconcile.model import Tags as TagMap
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.stores.base import Answers
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import Pages, World

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from ssm_reconcile.change import Fate
 from ssm_reconcile.documents.encode import plan_document
 from ssm_reconcile.model import canonical
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.spec import Run
 from tests.property.expected import View
 from tests.property.profiles import examples

@@ -22,11 +22,11 @@ from ssm_reconcile.explain import explain, explanation_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.renderers.drift_issue import plan_issue
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
 from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT
 from ssm_reconcile.renderers.text import plan_text
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
@@ -122,7 +122,7 @@ def outputs_of_plan(plan: Plan, run: Run) -> dict[str, str]:
         plan, tool_version="0", created=WHEN, run=run, name=None, spec_files=["replication.yaml"]
     )
     said = {f"plan as {form}": render_plan(form, saved, color=False) for form in FORMATS}
-    view = plan_view(document)
+    view = PlanView(document)
     said["plan, narrow and in colour"] = plan_text(view, width=40, color=True)
     for level in range(4):
         said[f"comment of level {level}"] = plan_comment(view, level=level)

@@ -26,7 +26,7 @@ from ssm_reconcile.documents.encode import saved_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.model import SECURE, DesiredParameter, Parameter
 from ssm_reconcile.plan import Narrowing, Other, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.spec import AdoptMode, Run
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from ssm_reconcile.change import effect_of
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.stores.session import moment_of
 from ssm_reconcile.stores.wire import name_in, parameter_of, tags_of
 from tests.builders import HERE, creates, deletes, part, updates

@@ -35,8 +35,7 @@ from ssm_reconcile.errors import (
     UsageError,
 )
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.escaping import escape
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps, escape
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import SystemClock

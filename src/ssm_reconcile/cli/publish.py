@@ -23,7 +23,7 @@ from ssm_reconcile.publishers.reviewed import reviewed_plan
 from ssm_reconcile.publishers.runner import WorkflowRun
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.system import SystemClock
 
 UNREADABLE = 1
@@ -350,7 +350,7 @@ class Publisher:
             comments,
             lambda _known: pages.plan_issue_pages(document),
             lambda context, budget: plan_summary(
-                plan_view(document), budget=budget, context=context, intro=intro
+                PlanView(document), budget=budget, context=context, intro=intro
             ),
             {**runner.plan_outputs(document, file), "failure-reason": "plan-changed" if is_refused else ""},
             tuple(runner.findings_in(document)),
@@ -363,7 +363,7 @@ class Publisher:
         return Publication(
             lambda _known: pages.report_pages(document, plan),
             lambda _known: pages.report_issue_pages(document),
-            lambda context, budget: report_summary(report_view(document), budget=budget, context=context),
+            lambda context, budget: report_summary(ReportView(document), budget=budget, context=context),
             runner.report_outputs(document),
             tuple(runner.findings_in(document)),
         )

@@ -83,33 +83,33 @@ def render_plan(
         apply_command: The command that applies the plan, without its id. Empty: the text names none.
             None: the renderer derives it from the document.
     """
-    from ssm_reconcile.renderers import html, json, markdown, text, view
+    from ssm_reconcile.renderers import escaping, html, markdown, text, view
 
     match output_format:
         case "json":
-            return json.dumps(document)
+            return escaping.dumps(document)
         case "markdown":
-            return markdown.plan_summary(view.plan_view(document))
+            return markdown.plan_summary(view.PlanView(document))
         case "html":
-            return html.plan_html(view.plan_view(document), apply_command=apply_command or "")
+            return html.plan_html(view.PlanView(document), apply_command=apply_command or "")
         case _:
-            shown = view.plan_view(document)
+            shown = view.PlanView(document)
             return text.plan_text(shown, width=_width(), color=color, apply_command=apply_command)
 
 
 def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
     """Return a report in one of the formats; `color`: whether text gets terminal colours."""
-    from ssm_reconcile.renderers import html, json, markdown, text, view
+    from ssm_reconcile.renderers import escaping, html, markdown, text, view
 
     match output_format:
         case "json":
-            return json.dumps(document)
+            return escaping.dumps(document)
         case "markdown":
-            return markdown.report_summary(view.report_view(document))
+            return markdown.report_summary(view.ReportView(document))
         case "html":
-            return html.report_html(view.report_view(document))
+            return html.report_html(view.ReportView(document))
         case _:
-            return text.report_text(view.report_view(document), width=_width(), color=color)
+            return text.report_text(view.ReportView(document), width=_width(), color=color)
 
 
 def _width() -> int:

@@ -295,7 +295,7 @@ def write_findings(findings: Iterable[Finding]) -> None:
 
 def _escaped(text: str) -> str:
     """Return a text without control characters: names and paths are not trusted."""
-    from ssm_reconcile.renderers.json import escaped_lines
+    from ssm_reconcile.renderers.escaping import escaped_lines
 
     return escaped_lines(text)
 

@@ -6,16 +6,15 @@ No document holds a secret: a secret attribute is `{"secret": true}` and nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Change, Create, Delete, Difference, Release, Update, effect_of
 from ssm_reconcile.documents import (
     FORMAT_VERSION,
     AddressKeys,
-    AgainstEntry,
     AttributeEntry,
     ChangeEntry,
     FindingEntry,
@@ -28,48 +27,40 @@ from ssm_reconcile.documents import (
 )
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
-from ssm_reconcile.plan import Plan, ReplicationPlan
-from ssm_reconcile.report import Report, Result
+from ssm_reconcile.plan import Other, Plan, ReplicationPlan
+from ssm_reconcile.report import Remaining, Report, Result
 from ssm_reconcile.spec import Run
 
-
-class _Addressed(Protocol):
-    @property
-    def replication(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-
-
-_A = TypeVar("_A", bound=_Addressed)
+_Addressed: TypeAlias = Change | Other | Remaining
+_A = TypeVar("_A", Change, Other, Remaining)
 
 
 def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDocument:
     """Return the document of `plan --format json`. `created` is timezone-aware."""
-    budget = plan.budget
+    budget, against = plan.budget, plan.against
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
-        "created": moment(created),
         "plan_id": plan.plan_id,
         "complete": plan.complete,
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
-        "summary": plan.summary,
-        "against": _against(plan),
-        "replications": [_replication(part, plan) for part in plan.replications],
         "targets": _targets(plan),
-        "changes": [_change(change) for change in _sorted(plan.changes)],
         "others": _others(plan),
         "findings": _findings(plan),
+        "created": moment(created),
+        "summary": plan.summary,
+        "against": None
+        if against is None
+        else {
+            "pending": sum(change.pending for change in plan.changes),
+            "dropped": [{**_address(one), "action": one.action.value} for one in against.dropped],
+        },
+        "replications": [_replication(part, plan) for part in plan.replications],
+        "changes": [_change(change) for change in _sorted(plan.changes)],
         "budget": None
         if budget is None
-        else {
-            "calls": dict(sorted(budget.calls.items())),
-            "writes": budget.writes,
-            "seconds": budget.seconds,
-        },
+        else {"calls": dict(budget.calls), "writes": budget.writes, "seconds": budget.seconds},
     }
 
 
@@ -89,27 +80,27 @@ def saved_plan_document(
     document = plan_document(plan, tool_version=tool_version, created=created)
     for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
         entry["effect"] = effect_of(change)
-    options: Any = {field.name: getattr(run, field.name) for field in fields(run)}
+    options: Any = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
     del options["parallelism"]
-    options |= {"targets": list(run.targets), "only": list(run.only), "name": name}
     document["run"] = options
     document["spec_files"] = list(spec_files)
     return document
 
 
-def report_document(
-    report: Report, *, tool_version: str = "", created: datetime | None = None
-) -> ReportDocument:
+def report_document(report: Report, *, tool_version: str, created: datetime) -> ReportDocument:
     """Return the document of `apply --format json` and `--out`, complete also for an interrupted run."""
     plan = report.plan
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
-        "created": _moment(created),
         "plan_id": plan.plan_id,
         "complete": plan.complete,
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
+        "targets": _targets(plan),
+        "others": _others(plan),
+        "findings": _findings(plan, report.findings),
+        "created": moment(created),
         "interrupted": report.interrupted,
         "exit_code": report.exit_code,
         "summary": report.summary,
@@ -125,7 +116,6 @@ def report_document(
             }
             for part in plan.replications
         ],
-        "targets": _targets(plan),
         "outcomes": [
             {
                 **_address(outcome.change),
@@ -138,9 +128,7 @@ def report_document(
             }
             for outcome in sorted(report.outcomes, key=lambda one: one.change.order)
         ],
-        "others": _others(plan),
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
-        "findings": _with_new(_findings(plan), report.findings),
     }
 
 
@@ -170,9 +158,9 @@ def _replication(part: ReplicationPlan, plan: Plan) -> ReplicationEntry:
         "name": part.name,
         "id": plan.id_of(part),
         "source": part.source,
-        "selected": part.selected if part.in_scope is None else part.in_scope,
         "complete": part.complete,
         "source_complete": part.source_complete,
+        "selected": part.selected if part.in_scope is None else part.in_scope,
         "summary": part.summary(),
     }
     if part.spec_id is not None:
@@ -183,15 +171,6 @@ def _replication(part: ReplicationPlan, plan: Plan) -> ReplicationEntry:
 def _results(report: Report, part: ReplicationPlan) -> dict[str, int]:
     results = [outcome.result for outcome in report.outcomes if outcome.change.replication == part.name]
     return {result.value: results.count(result) for result in Result}
-
-
-def _against(plan: Plan) -> AgainstEntry | None:
-    if plan.against is None:
-        return None
-    return {
-        "pending": sum(change.pending for change in plan.changes),
-        "dropped": [{**_address(one), "action": one.action.value} for one in plan.against.dropped],
-    }
 
 
 def _targets(plan: Plan) -> list[TargetEntry]:
@@ -308,16 +287,11 @@ def _finding(finding: Finding, replication: str) -> FindingEntry:
     return entry
 
 
-def _findings(plan: Plan) -> list[FindingEntry]:
-    """Return the findings of the run first, then those of each replication."""
+def _findings(plan: Plan, new: Iterable[Finding] = ()) -> list[FindingEntry]:
+    """Return the findings of the run, those of each replication, and those of the apply that are new."""
     found = [_finding(finding, "") for finding in sorted(plan.findings)]
     for part in plan.replications:
         found += [_finding(finding, part.name) for finding in sorted(part.findings)]
-    return found
-
-
-def _with_new(known: list[FindingEntry], findings: Iterable[Finding]) -> list[FindingEntry]:
-    """Return the findings of the plan and those of the apply that the plan does not have."""
-    texts = {(entry["code"], entry["message"], entry["where"]) for entry in known}
-    new = [one for one in sorted(findings) if (one.code, one.message, one.where) not in texts]
-    return known + [_finding(one, "") for one in new]
+    known = {(entry["code"], entry["message"], entry["where"]) for entry in found}
+    unknown = (one for one in sorted(new) if (one.code, one.message, one.where) not in known)
+    return [*found, *(_finding(finding, "") for finding in unknown)]

@@ -20,7 +20,7 @@ from ssm_reconcile.renderers.markdown import (
     report_comment,
 )
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.view import PlanView, plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import counted
 
 REFUSED = ("plan-changed", "plan-refused")
@@ -72,7 +72,7 @@ def plan_pages(document: PlanDocument, note: str = "") -> list[Page]:
         worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
         return Page(name, worth, len(view.dangerous), write)
 
-    return [page(plan_view(document, name), name) for name in names_in(document)]
+    return [page(PlanView(document, name), name) for name in names_in(document)]
 
 
 def report_pages(document: ReportDocument, plan: PlanDocument | None) -> list[Page]:
@@ -81,9 +81,9 @@ def report_pages(document: ReportDocument, plan: PlanDocument | None) -> list[Pa
 
 
 def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str) -> Page:
-    report = report_view(document, name)
+    report = ReportView(document, name)
     known = plan if plan is not None and name in names_in(plan) else None
-    view = None if known is None else plan_view(known, name)
+    view = None if known is None else PlanView(known, name)
     note = "" if known is None else _since_review(document, known, name)
 
     def write(context: CommentContext, level: int, budget: int) -> str:
@@ -159,14 +159,14 @@ def plan_issue_pages(document: PlanDocument) -> list[Page]:
 
         return _issue_page(name, drift_issue.plan_differences(view), drift_issue.drift_weight(view), write)
 
-    return [page(plan_view(document, name), name) for name in names_in(document)]
+    return [page(PlanView(document, name), name) for name in names_in(document)]
 
 
 def report_issue_pages(document: ReportDocument) -> list[Page]:
     """Return the pages for the issues on what an apply left undone."""
 
     def page(name: str) -> Page:
-        report = report_view(document, name)
+        report = ReportView(document, name)
         left = sum(count for result, count in report.summary.items() if result != "applied")
 
         def write(context: CommentContext, _level: int, budget: int) -> str:

@@ -1,6 +1,5 @@
 """Document of a plan or a report -> text, Markdown, HTML or JSON.
 
-    json              document -> the text that is printed and saved
     escaping          any text -> text that is safe to print, and Markdown that quotes it
     changes, groups   parts of the view: one change; addresses, findings and names in groups
     view              document -> `PlanView` or `ReportView`, which all other outputs show

@@ -9,6 +9,7 @@ is one line of at most EXCERPT characters.
     span, code   a name as a code span of Markdown, and as HTML for <summary>
     prose        a sentence in Markdown that may quote names
     fence        a block of Markdown that its content cannot end
+    dumps        a document as JSON, as it is printed and saved
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import json
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from ssm_reconcile.shape import EXCERPT
 
@@ -223,3 +226,31 @@ def fence(lines: list[str], language: str = "diff") -> str:
     body = "\n".join(lines)
     mark = "`" * max(3, _longest_run(body) + 1)
     return f"{mark}{language}\n{body}\n{mark}"
+
+
+_BLOCK = 4096
+"""Tokens that are escaped together: a plan of many changes has millions of them."""
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Return canonical, readable JSON: sorted keys, two spaces, a newline at the end.
+
+    Characters that are not safe to print are escaped, which JSON allows in any string.
+    """
+    return "".join(_blocks(document)) + "\n"
+
+
+def _blocks(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the text in blocks of whole lines."""
+    tokens: list[str] = []
+    for token in json.JSONEncoder(ensure_ascii=False, sort_keys=True, indent=2).iterencode(document):
+        if len(tokens) >= _BLOCK and token.startswith("\n"):
+            yield escaped_lines("".join(tokens))
+            tokens = []
+        tokens.append(token)
+    yield escaped_lines("".join(tokens))
+
+
+def escaped_lines(text: str) -> str:
+    """Return the text with each line safe to print; line breaks stay."""
+    return "\n".join(escape(line) for line in text.split("\n"))

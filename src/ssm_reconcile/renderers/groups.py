@@ -56,25 +56,20 @@ def kind_counts(summary: Mapping[str, int], *words: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupedName:
-    """One parameter and the labels of its targets."""
-
-    name: str
-    targets: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AddressGroup:
-    """Addresses of one kind with the same reason. `kind` is a key of KINDS or another word."""
+    """Addresses of one kind with the same reason.
+
+    `kind` is a key of KINDS or another word. `names` has the labels of the targets of each name.
+    """
 
     kind: str
     reason: str
-    names: tuple[GroupedName, ...]
+    names: Mapping[str, tuple[str, ...]]
 
     @property
     def size(self) -> int:
         """Number of addresses."""
-        return sum(len(one.targets) for one in self.names)
+        return sum(map(len, self.names.values()))
 
 
 def group_addresses(items: Iterable[tuple[str, Iterable[str], str, str]]) -> tuple[AddressGroup, ...]:
@@ -84,9 +79,7 @@ def group_addresses(items: Iterable[tuple[str, Iterable[str], str, str]]) -> tup
         reason = "; ".join(visible(reason) for reason in reasons)
         found.setdefault((visible(kind), reason), {}).setdefault(visible(name), []).append(target)
     return tuple(
-        AddressGroup(
-            kind, reason, tuple(GroupedName(name, tuple(sorted(at))) for name, at in sorted(names.items()))
-        )
+        AddressGroup(kind, reason, {name: tuple(sorted(at)) for name, at in sorted(names.items())})
         for (kind, reason), names in sorted(found.items())
     )
 

@@ -402,9 +402,9 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
     parts = []
     for group in groups[:limit]:
         label = f"{prose(group.kind)}: " if labelled else ""
-        lines = [f"{one.name}{in_targets(view, one.targets)}" for one in group.names]
+        lines = [f"{name}{in_targets(view, targets)}" for name, targets in group.names.items()]
         if len(lines) > limit:
-            lines = [str(path) for path in path_patterns((one.name for one in group.names), limit)]
+            lines = [str(path) for path in path_patterns(group.names, limit)]
         block = fence(lines, "text").replace("\n", "\n  ")
         parts.append(f"* {label}{prose(group.reason) or 'no reason stated'}\n\n  {block}")
     if len(groups) > limit:

@@ -241,8 +241,9 @@ def _sums(page: TerminalText, view: PlanView) -> None:
         return
     line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
     cost = ""
-    if view.writes is not None and view.seconds is not None:
-        cost = f"apply: {counted(view.writes, 'write')}, at least {_duration(view.seconds)}"
+    if view.budget:
+        writes, duration = counted(view.budget["writes"], "write"), _duration(view.budget["seconds"])
+        cost = f"apply: {writes}, at least {duration}"
     if cost and len(f"{line}   {cost}") <= page.width:
         page.lines.append(f"{line}   {cost}")
     else:
@@ -337,15 +338,15 @@ def _groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
 def _names(page: TerminalText, group: AddressGroup) -> None:
     """Add the names of a group with their targets, folded by path where there are many."""
     if len(group.names) > ROWS:
-        page.lines += [f"    {p}" for p in path_patterns((one.name for one in group.names), PATHS)]
+        page.lines += [f"    {p}" for p in path_patterns(group.names, PATHS)]
         return
-    for one in group.names:
-        line = f"    {one.name}   {', '.join(one.targets)}"
+    for name, targets in group.names.items():
+        line = f"    {name}   {', '.join(targets)}"
         if len(line) <= page.width:
             page.lines.append(line)
         else:
-            page.lines.append(f"    {one.name}")
-            page.add(", ".join(one.targets), indent=6)
+            page.lines.append(f"    {name}")
+            page.add(", ".join(targets), indent=6)
 
 
 def _findings(page: TerminalText, findings: Sequence[FindingView]) -> None:

@@ -6,10 +6,11 @@ Every text in a view is one line and safe to print on a terminal; Markdown and H
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from ssm_reconcile.documents import (
     AddressKeys,
@@ -25,6 +26,7 @@ from ssm_reconcile.documents import (
     ReportDocument,
     TargetEntry,
 )
+from ssm_reconcile.documents.decode import counts_of
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import COUNTED, UNMET
 from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, ChangeView, change_view
@@ -63,27 +65,30 @@ class Notice:
         return f"{self.sentence()}{' ' if self.effect else ''}{self.effect}"
 
 
-@dataclass(frozen=True, slots=True)
 class TargetView:
     """One target of one replication. `label` is unique in the whole view."""
 
-    replication: str
-    name: str
-    label: str
-    place: str
-    complete: bool
-    frozen: bool
-    summary: Mapping[str, int]
+    def __init__(self, entry: TargetEntry, label: str) -> None:
+        self.replication = visible(entry["replication"])
+        self.name = visible(entry["name"])
+        self.label = label
+        self.place = visible(entry["place"])
+        self.complete = entry["complete"]
+        self.frozen = entry["frozen"]
+        self.summary = counts_of(entry)
 
 
-@dataclass(frozen=True, slots=True)
 class ReplicationView:
     """One replication: its source and the names of its targets."""
 
-    name: str
-    source: str
-    selected: int
-    targets: tuple[str, ...]
+    def __init__(
+        self, part: ReplicationEntry | ReplicationResultEntry, targets: Iterable[TargetView]
+    ) -> None:
+        selected = part.get("selected")
+        self.name = visible(part["name"])
+        self.source = visible(part["source"])
+        self.selected = selected if isinstance(selected, int) else 0
+        self.targets = tuple(target.name for target in targets if target.replication == self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +104,58 @@ class OutcomeView:
     note: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunView:
-    """The common part of the views. `scope` has the names of the replications.
+_Entry = TypeVar("_Entry", ChangeEntry, OtherEntry, OutcomeEntry, RemainingEntry, DroppedEntry, TargetEntry)
 
-    `summary` counts actions and addresses in a plan, and outcomes in a report.
+
+class RunView:
+    """The common part of the views, for all replications of a document or for one.
+
+    `scope` has the names of the replications. `summary` counts actions and addresses in a plan, and outcomes
+    in a report.
     """
 
-    plan_id: str
-    scope: tuple[str, ...]
-    complete: bool
-    summary: Mapping[str, int]
-    replications: tuple[ReplicationView, ...]
-    targets: tuple[TargetView, ...]
-    groups: tuple[AddressGroup, ...]
-    findings: tuple[FindingView, ...]
-    notices: tuple[Notice, ...]
+    def __init__(self, document: PlanDocument | ReportDocument, replication: str | None) -> None:
+        parts = [part for part in document["replications"] if replication in (None, part["name"])]
+        self._names = {part["name"] for part in parts}
+        self.is_whole = len(parts) == len(document["replications"])
+        self.plan_id = visible(document["plan_id"] if self.is_whole else parts[0]["id"] if parts else "")
+        self.scope = tuple(visible(part["name"]) for part in parts)
+        self.summary = document["summary"] if self.is_whole else _sum(part["summary"] for part in parts)
+        self.targets = tuple(
+            TargetView(entry, self._target_label(entry["replication"], entry["name"]))
+            for entry in self._of(document["targets"])
+        )
+        self.replications = tuple(ReplicationView(part, self.targets) for part in parts)
+        self.complete = all(entry.get("complete", True) for entry in (*parts, *self._of(document["targets"])))
+        self.groups = self._groups(
+            (entry.get("counted") or entry["row"], entry["reasons"], entry)
+            for entry in self._of(document["others"])
+        )
+        self.notices = [*_run_notices(document), *_incomplete_places(parts, self.targets)]
+
+    def _of(self, entries: Iterable[_Entry]) -> list[_Entry]:
+        """Return the entries that belong to the replications of the view."""
+        return [entry for entry in entries if entry["replication"] in self._names]
+
+    def _label(self, entry: AddressKeys) -> str:
+        return self._target_label(entry["replication"], entry["target"])
+
+    def _target_label(self, replication: str, target: str) -> str:
+        """Return the name of a target, after its replication where there are several."""
+        return visible(target if len(self._names) == 1 else f"{replication}:{target}")
+
+    def _groups(self, items: Iterable[tuple[str, Iterable[str], AddressKeys]]) -> tuple[AddressGroup, ...]:
+        return group_addresses(
+            (kind, reasons, entry["name"], self._label(entry)) for kind, reasons, entry in items
+        )
+
+    def _findings(
+        self, document: PlanDocument | ReportDocument, addresses: Sequence[AddressKeys]
+    ) -> tuple[FindingView, ...]:
+        """Return the findings of the run and of the replications that `addresses` do not show already."""
+        names = {"", None, *self._names}
+        found = [entry for entry in document["findings"] if entry.get("replication") in names]
+        return merge_findings(found, addresses)
 
     @property
     def short_id(self) -> str:
@@ -131,23 +172,34 @@ class RunView:
         return [notice for notice in self.notices if notice.kind in kinds]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView(RunView):
     """A plan. `guards` are the guards that withhold changes, `chained` counts skipped replicas.
 
     `dropped` are the changes that only the previous spec makes (`plan --against`).
+
+    Args:
+        document: A document that `plan_document` made or `read_plan_document` accepted.
+        replication: The name of a replication; None selects all.
     """
 
-    mode: str
-    changes: tuple[ChangeView, ...]
-    guards: frozenset[str]
-    chained: int
-    narrowed_targets: tuple[str, ...]
-    narrowed_only: tuple[str, ...]
-    writes: int | None
-    seconds: float | None
-    created: str
-    dropped: tuple[ChangeView, ...] = ()
+    def __init__(self, document: PlanDocument, replication: str | None = None) -> None:
+        super().__init__(document, replication)
+        changes, others = self._of(document["changes"]), self._of(document["others"])
+        against = document.get("against")
+        sources = {part["name"]: part["source"] for part in document["replications"]}
+        self.findings = self._findings(document, [*changes, *others])
+        self.mode = visible(document["mode"])
+        self.changes = _by_danger(change_view(c, sources[c["replication"]], self._label(c)) for c in changes)
+        self.guards = {visible(guard) for change in changes for guard in change.get("withheld_by") or ()}
+        self.chained = sum(other["row"] == "chained" for other in others)
+        self.narrowed_targets = tuple(visible(name) for name in document["narrowed"]["targets"])
+        self.narrowed_only = tuple(visible(glob) for glob in document["narrowed"]["only"])
+        self.budget = document.get("budget") if self.is_whole else None
+        self.created = visible(document.get("created") or "")
+        self.dropped = _by_danger(
+            ChangeView(self._label(d), visible(d["name"]), visible(d["action"]), "")
+            for d in self._of(against["dropped"] if against else ())
+        )
 
     @property
     def pending(self) -> int:
@@ -167,14 +219,12 @@ class PlanView(RunView):
     @property
     def danger_counts(self) -> list[str]:
         """The numbers of deletes, replacements and exposed secrets, without zeros."""
-        deletes, replacements = (
-            sum(change.action == action for change in self.changes) for action in ("delete", "replace")
-        )
+        actions = Counter(change.action for change in self.changes)
         exposed = sum(change.exposes for change in self.changes)
-        unknown = sum(change.action not in BY_DANGER for change in self.changes)
+        unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
         counts = (
-            (deletes, "delete", "deletes"),
-            (replacements, "replacement", "replacements"),
+            (actions["delete"], "delete", "deletes"),
+            (actions["replace"], "replacement", "replacements"),
             (exposed, "SecureString made plain", "SecureStrings made plain"),
             (unknown, "change of an unknown action", "changes of an unknown action"),
         )
@@ -207,14 +257,30 @@ class PlanView(RunView):
         return ", ".join(f"{self.summary[word]:,} to {word}" for word in ACTIONS if self.summary.get(word))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView(RunView):
-    """A report. `remaining` are addresses that still differ from the spec and have no outcome."""
+    """A report. `remaining` are addresses that still differ from the spec and have no outcome.
 
-    outcomes: tuple[OutcomeView, ...]
-    remaining: tuple[AddressGroup, ...]
-    interrupted: bool
-    approval: str = ""
+    Args:
+        document: A document that `report_document` made or `read_report_document` accepted.
+        replication: The name of a replication; None selects all.
+    """
+
+    def __init__(self, document: ReportDocument, replication: str | None = None) -> None:
+        super().__init__(document, replication)
+        outcomes, others = self._of(document["outcomes"]), self._of(document["others"])
+        # An address that is not applied or is listed with its reason is not listed again as remaining.
+        shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
+        self.findings = self._findings(document, others)
+        self.outcomes = sorted((_outcome(o, self._label(o)) for o in outcomes), key=_danger_key)
+        self.remaining = self._groups(
+            ("remaining", [entry["reason"]], entry)
+            for entry in self._of(document["remaining"])
+            if _address(entry) not in shown
+        )
+        self.interrupted = document["interrupted"]
+        self.approval = document.get("approval") or ""
+        if self.interrupted:
+            self.notices.append(Notice("interrupted", "Interrupted: the next run applies the rest."))
 
     @property
     def is_reviewed(self) -> bool:
@@ -264,127 +330,8 @@ class ReportView(RunView):
         return f"Applied {self.applied_of_total}{': ' + rest if rest else ''} (plan {self.short_id})."
 
 
-_Entry = TypeVar("_Entry", ChangeEntry, OtherEntry, OutcomeEntry, RemainingEntry, DroppedEntry, TargetEntry)
-
-
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """A document, and the replications of it that a view shows."""
-
-    document: PlanDocument | ReportDocument
-    parts: Sequence[ReplicationEntry | ReplicationResultEntry]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the view shows all replications."""
-        return len(self.parts) == len(self.document["replications"])
-
-    def of(self, entries: Iterable[_Entry]) -> list[_Entry]:
-        """Return the entries that belong to the replications."""
-        names = {part["name"] for part in self.parts}
-        return [entry for entry in entries if entry["replication"] in names]
-
-    def label(self, entry: AddressKeys) -> str:
-        """Return the label of the entry's target."""
-        return self.label_of(entry["replication"], entry["target"])
-
-    def label_of(self, replication: str, target: str) -> str:
-        """Return the name of a target, after its replication where there are several."""
-        return visible(target if len(self.parts) == 1 else f"{replication}:{target}")
-
-    def findings(self, addresses: Sequence[AddressKeys]) -> tuple[FindingView, ...]:
-        """Return the findings of the run and of the replications that `addresses` do not show already."""
-        names = {"", None, *(part["name"] for part in self.parts)}
-        found = [entry for entry in self.document["findings"] if entry.get("replication") in names]
-        return merge_findings(found, addresses)
-
-
-def _select(document: PlanDocument | ReportDocument, replication: str | None) -> _Selection:
-    parts = [part for part in document["replications"] if replication in (None, part["name"])]
-    return _Selection(document, parts)
-
-
-def _common(chosen: _Selection, *, interrupted: bool = False) -> dict[str, Any]:
-    """Return the fields of a RunView but its findings."""
-    document, parts = chosen.document, chosen.parts
-    targets = tuple(
-        _target(entry, chosen.label_of(entry["replication"], entry["name"]))
-        for entry in chosen.of(document["targets"])
-    )
-    complete = all(part.get("complete", True) for part in parts) and all(t.complete for t in targets)
-    return {
-        "plan_id": visible(document["plan_id"] if chosen.is_whole else parts[0]["id"] if parts else ""),
-        "scope": tuple(visible(part["name"]) for part in parts),
-        "complete": complete,
-        "summary": document["summary"] if chosen.is_whole else _sum(part["summary"] for part in parts),
-        "replications": tuple(_replication(part, targets) for part in parts),
-        "targets": targets,
-        "groups": group_addresses(
-            (entry.get("counted") or entry["row"], entry["reasons"], entry["name"], chosen.label(entry))
-            for entry in chosen.of(document["others"])
-        ),
-        "notices": (*_run_notices(document, interrupted=interrupted), *_incomplete_places(parts, targets)),
-    }
-
-
-def plan_view(document: PlanDocument, replication: str | None = None) -> PlanView:
-    """Return the view of a plan's document, or of one replication in it.
-
-    Args:
-        document: A document that `plan_document` made or `read_plan_document` accepted.
-        replication: The name of a replication; None selects all.
-    """
-    chosen = _select(document, replication)
-    changes, others = chosen.of(document["changes"]), chosen.of(document["others"])
-    budget = document.get("budget") if chosen.is_whole else None
-    against = document.get("against")
-    sources = {part["name"]: part["source"] for part in chosen.parts}
-    return PlanView(
-        **_common(chosen),
-        findings=chosen.findings([*changes, *others]),
-        mode=visible(document["mode"]),
-        changes=_by_danger(change_view(c, sources[c["replication"]], chosen.label(c)) for c in changes),
-        guards=frozenset(visible(guard) for change in changes for guard in change.get("withheld_by") or ()),
-        chained=sum(other["row"] == "chained" for other in others),
-        narrowed_targets=tuple(visible(name) for name in document["narrowed"]["targets"]),
-        narrowed_only=tuple(visible(glob) for glob in document["narrowed"]["only"]),
-        writes=budget["writes"] if budget else None,
-        seconds=budget["seconds"] if budget else None,
-        created=visible(document.get("created") or ""),
-        dropped=_by_danger(
-            ChangeView(chosen.label(d), visible(d["name"]), visible(d["action"]), "")
-            for d in chosen.of(against["dropped"] if against else ())
-        ),
-    )
-
-
-def report_view(document: ReportDocument, replication: str | None = None) -> ReportView:
-    """Return the view of a report's document, or of one replication in it.
-
-    Args:
-        document: A document that `report_document` made or `read_report_document` accepted.
-        replication: The name of a replication; None selects all.
-    """
-    chosen = _select(document, replication)
-    outcomes, others = chosen.of(document["outcomes"]), chosen.of(document["others"])
-    # An address that is not applied or is listed with its reason is not listed again as remaining.
-    shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
-    return ReportView(
-        **_common(chosen, interrupted=document["interrupted"]),
-        findings=chosen.findings(others),
-        outcomes=tuple(sorted((_outcome(o, chosen.label(o)) for o in outcomes), key=_danger_key)),
-        remaining=group_addresses(
-            ("remaining", [entry["reason"]], entry["name"], chosen.label(entry))
-            for entry in chosen.of(document["remaining"])
-            if _address(entry) not in shown
-        ),
-        interrupted=document["interrupted"],
-        approval=document.get("approval") or "",
-    )
-
-
-def _run_notices(document: PlanDocument | ReportDocument, *, interrupted: bool) -> Iterable[Notice]:
-    """Yield the notices on how the plan was made and how the run ended."""
+def _run_notices(document: PlanDocument | ReportDocument) -> Iterable[Notice]:
+    """Yield the notices on how the plan was made."""
     narrowed = [f"--target {visible(name)}" for name in document["narrowed"]["targets"]]
     narrowed += [f"--only {visible(glob)}" for glob in document["narrowed"]["only"]]
     if narrowed:
@@ -392,8 +339,6 @@ def _run_notices(document: PlanDocument | ReportDocument, *, interrupted: bool) 
     if document["mode"] == "no-decrypt":
         fact = "Made without decryption: {} values were not compared."
         yield Notice("no-decrypt", fact, (SECURE,))
-    if interrupted:
-        yield Notice("interrupted", "Interrupted: the next run applies the rest.")
 
 
 def _incomplete_places(parts: Iterable[ReplicationKeys], targets: Iterable[TargetView]) -> Iterable[Notice]:
@@ -408,40 +353,14 @@ def _incomplete_places(parts: Iterable[ReplicationKeys], targets: Iterable[Targe
 
 
 def _sum(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     for summary in summaries:
-        for word, number in summary.items():
-            total[word] = total.get(word, 0) + number
+        total.update(summary)
     return total
 
 
 def _address(entry: AddressKeys) -> tuple[str, str, str]:
     return (entry["replication"], entry["target"], entry["name"])
-
-
-def _target(entry: TargetEntry, label: str) -> TargetView:
-    counts = cast(Mapping[str, int | None], entry)
-    return TargetView(
-        replication=visible(entry["replication"]),
-        name=visible(entry["name"]),
-        label=label,
-        place=visible(entry["place"]),
-        complete=entry["complete"],
-        frozen=entry["frozen"],
-        summary={word: counts.get(word) or 0 for word in (*COUNTED, "withheld")},
-    )
-
-
-def _replication(
-    part: ReplicationEntry | ReplicationResultEntry, targets: Iterable[TargetView]
-) -> ReplicationView:
-    name, selected = visible(part["name"]), part.get("selected")
-    return ReplicationView(
-        name=name,
-        source=visible(part["source"]),
-        selected=selected if isinstance(selected, int) else 0,
-        targets=tuple(target.name for target in targets if target.replication == name),
-    )
 
 
 def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:

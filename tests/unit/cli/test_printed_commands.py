@@ -191,10 +191,10 @@ def test_the_commands_of_doctor_are_about_the_same_spec(
 def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
     from ssm_reconcile.renderers.drift_issue import plan_issue
     from ssm_reconcile.renderers.markdown_blocks import CommentContext
-    from ssm_reconcile.renderers.view import plan_view
+    from ssm_reconcile.renderers.view import PlanView
     from tests.unit.renderers import plans
 
-    view = plan_view(plans.document_of(plans.twelve()))
+    view = PlanView(plans.document_of(plans.twelve()))
     command = "ssm-reconcile apply 'a b.yaml' --name prod"
     assert f"`{command}`" in plan_issue(view, context=CommentContext(command=command), budget=60_000)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from ssm_reconcile.publishers.marked_body import facts_of
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
 from tests.github.server import REPOSITORY, Hub, serving
 from tests.unit.cli.conftest import SPEC, Cli

@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 

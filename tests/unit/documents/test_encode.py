@@ -14,7 +14,7 @@ from ssm_reconcile.change import Difference, Row, TagDiff
 from ssm_reconcile.documents.encode import moment
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import COUNTED
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 

@@ -13,7 +13,7 @@ from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments, facts_of
 from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
-from ssm_reconcile.renderers.view import plan_view
+from ssm_reconcile.renderers.view import PlanView
 from tests.github.server import Comment, Hub
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker, renamed
 from tests.unit.renderers import plans
@@ -208,7 +208,7 @@ def test_four_thousand_changes_fit_into_a_comment_with_every_delete_listed(
     gone = {change.name for change in plan.changes if change.action.value == "delete"}
     assert len(gone) == 40
     assert all(re.search(rf"^- {re.escape(name)} .*DELETE", comment.body, re.MULTILINE) for name in gone)
-    view = plan_view(json.loads(json.dumps(plans.document_of(plan))))
+    view = PlanView(json.loads(json.dumps(plans.document_of(plan))))
     assert len(plan_summary(view).encode()) < SUMMARY_BUDGET == 900_000
 
 

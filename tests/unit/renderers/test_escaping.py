@@ -11,6 +11,7 @@ import pytest
 from ssm_reconcile.renderers.escaping import (
     UNSAFE,
     code,
+    dumps,
     fence,
     prose,
     span,
@@ -18,7 +19,6 @@ from ssm_reconcile.renderers.escaping import (
     value_texts,
     visible,
 )
-from ssm_reconcile.renderers.json import dumps
 
 
 def test_every_control_format_and_blank_character_counts_as_unsafe() -> None:

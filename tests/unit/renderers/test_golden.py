@@ -13,11 +13,11 @@ import pytest
 
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, report_comment
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
@@ -37,27 +37,27 @@ def reported(plan: Plan) -> str:
 
 
 def text(plan: Plan) -> str:
-    return plan_text(plan_view(read_plan_document(saved(plan))), width=110)
+    return plan_text(PlanView(read_plan_document(saved(plan))), width=110)
 
 
 def narrow(plan: Plan) -> str:
-    return plan_text(plan_view(read_plan_document(saved(plan))), width=40)
+    return plan_text(PlanView(read_plan_document(saved(plan))), width=40)
 
 
 def comment(plan: Plan) -> str:
-    return plan_comment(plan_view(read_plan_document(saved(plan))), context=CONTEXT)
+    return plan_comment(PlanView(read_plan_document(saved(plan))), context=CONTEXT)
 
 
 def merged(plan: Plan) -> str:
-    return plan_comment(plan_view(read_plan_document(saved(plan))), context=CONTEXT, level=1)
+    return plan_comment(PlanView(read_plan_document(saved(plan))), context=CONTEXT, level=1)
 
 
 def outcome(plan: Plan) -> str:
-    return report_text(report_view(read_report_document(reported(plan))), width=110)
+    return report_text(ReportView(read_report_document(reported(plan))), width=110)
 
 
 def report_page(plan: Plan) -> str:
-    return report_comment(report_view(read_report_document(reported(plan))), context=CONTEXT)
+    return report_comment(ReportView(read_report_document(reported(plan))), context=CONTEXT)
 
 
 @pytest.mark.parametrize(

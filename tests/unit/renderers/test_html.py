@@ -16,7 +16,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.changes import attribute_lines
 from ssm_reconcile.renderers.escaping import UNSAFE, visible
 from ssm_reconcile.renderers.html import plan_html, report_html
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_laws import TEXT, WORLDS, changes_of, hostile_plans, report_of
@@ -127,7 +127,7 @@ class Page(HTMLParser):
 
 
 def page_of(plan: Plan) -> str:
-    return plan_html(plan_view(plans.document_of(plan)), apply_command="ssm-reconcile apply")
+    return plan_html(PlanView(plans.document_of(plan)), apply_command="ssm-reconcile apply")
 
 
 def test_the_policy_allows_only_the_style_and_the_script_of_the_page() -> None:
@@ -262,7 +262,7 @@ def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
         alone = document.copy()
         alone["changes"] = [change]
         lines = attribute_lines(change, "us-east-1")
-        shown = details(plan_html(plan_view(alone)))
+        shown = details(plan_html(PlanView(alone)))
         assert len(shown) == len(lines), change["name"]
         for line, text in zip(lines, shown, strict=True):
             assert text.startswith(f"{line.label} ")
@@ -285,7 +285,7 @@ def test_an_incomplete_place_is_in_the_title_and_in_a_note() -> None:
 
 def test_a_report_lists_changes_that_were_not_applied_first() -> None:
     report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.STALE))
-    rows = Page(report_html(report_view(plans.report_document_of(report)))).rows
+    rows = Page(report_html(ReportView(plans.report_document_of(report)))).rows
     states = [row["data-s"] for row in rows if "data-s" in row]
     assert states == sorted(states, key=lambda state: state == "applied")
     assert {"applied", "failed", "stale"} == set(states)
@@ -294,7 +294,7 @@ def test_a_report_lists_changes_that_were_not_applied_first() -> None:
 @given(hostile_plans(), TEXT)
 @settings(max_examples=60, deadline=None)
 def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> None:
-    report = report_view(plans.report_document_of(report_of(plan, text)))
+    report = ReportView(plans.report_document_of(report_of(plan, text)))
     for made in (page_of(plan), report_html(report)):
         page = Page(made)
         assert set(page.elements) <= set(ELEMENTS)

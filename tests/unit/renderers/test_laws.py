@@ -18,8 +18,7 @@ from ssm_reconcile.documents.decode import read_plan_document, read_report_docum
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.drift_issue import plan_issue
-from ssm_reconcile.renderers.escaping import UNSAFE, visible
-from ssm_reconcile.renderers.json import dumps
+from ssm_reconcile.renderers.escaping import UNSAFE, dumps, visible
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     plan_comment,
@@ -28,7 +27,7 @@ from ssm_reconcile.renderers.markdown import (
 )
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.unit.renderers import plans
 
@@ -83,7 +82,7 @@ def hostile_plans(draw: Any) -> Plan:
 
 
 def pages_of(plan: Plan) -> list[str]:
-    view = plan_view(read_plan_document(dumps(plans.document_of(plan))))
+    view = PlanView(read_plan_document(dumps(plans.document_of(plan))))
     issue = plan_issue(view, context=CommentContext(), budget=COMMENT_BUDGET)
     return [*(plan_comment(view, level=level) for level in range(4)), plan_summary(view), issue]
 
@@ -156,8 +155,8 @@ def test_any_name_and_value_leaves_the_page_complete(plan: Plan) -> None:
 @settings(max_examples=30, deadline=None)
 def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -> None:
     document = plans.report_document_of(report_of(plan, text))
-    view = report_view(read_report_document(dumps(document)))
-    page = report_comment(view, plan_view(plans.document_of(plan)))
+    view = ReportView(read_report_document(dumps(document)))
+    page = report_comment(view, PlanView(plans.document_of(plan)))
     assert_whole(page)
     for made in (page, report_comment(view), report_text(view)):
         assert UNSAFE.search(made.replace("\n", "")) is None
@@ -166,7 +165,7 @@ def test_any_error_leaves_the_page_of_a_report_complete(plan: Plan, text: str) -
 @given(hostile_plans(), st.sampled_from([20, 40, 80, 200]))
 @settings(max_examples=40, deadline=None)
 def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, width: int) -> None:
-    view = plan_view(plans.document_of(plan))
+    view = PlanView(plans.document_of(plan))
     text = plan_text(view, width=width)
     assert UNSAFE.search(text.replace("\n", "")) is None
     heads = [line for line in text.splitlines() if re.match(r"  [-+!~=]( |$)", line)]
@@ -223,7 +222,7 @@ def changes_in(page: str) -> set[tuple[str, str, str, bool]]:
 @given(WORLDS)
 @settings(max_examples=60, deadline=None)
 def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
-    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    view = PlanView(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     expected = {(target, name, action, held) for (target, name), (action, held) in world.items()}
     assert changes_in(plan_comment(view, level=1)) == expected
     danger = {change for change in expected if change[2] in ("delete", "replace")}
@@ -234,7 +233,7 @@ def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[
 @given(WORLDS)
 @settings(max_examples=30, deadline=None)
 def test_full_detail_has_every_change_in_its_target(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
-    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    view = PlanView(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     found = set()
     target = ""
     for line in plan_comment(view, budget=10**9).splitlines():
@@ -251,7 +250,7 @@ def test_full_detail_has_every_change_in_its_target(world: dict[tuple[str, str],
 def test_a_comment_fits_any_budget_and_is_never_cut(
     world: dict[tuple[str, str], tuple[str, bool]], budget: int
 ) -> None:
-    view = plan_view(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
+    view = PlanView(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     page = plan_comment(view, budget=budget, context=CommentContext("abc", "1", "https://x.example/1", "run"))
     assert len(page.encode()) <= budget
     assert page.count("<details") == page.count("</details>")

@@ -20,7 +20,7 @@ from ssm_reconcile.renderers.markdown import (
     report_comment,
 )
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
-from ssm_reconcile.renderers.view import PlanView, plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
@@ -30,7 +30,7 @@ CONTEXT = CommentContext(
 
 
 def view_of(plan: Plan) -> PlanView:
-    return plan_view(plans.document_of(plan))
+    return PlanView(plans.document_of(plan))
 
 
 def comment_of(*changes: Change, level: int = 0, **more: Any) -> str:
@@ -238,7 +238,7 @@ def test_a_line_of_the_caller_is_under_the_title() -> None:
 
 def report_of(*results: Result, plan: Plan | None = None, **more: Any) -> Any:
     report = plans.reported(plan or plans.twelve(), results, **more)
-    return report_view(plans.report_document_of(report))
+    return ReportView(plans.report_document_of(report))
 
 
 def test_the_plan_of_a_complete_apply_has_one_line_on_it() -> None:

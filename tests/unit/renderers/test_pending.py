@@ -10,11 +10,11 @@ import pytest
 from ssm_reconcile.change import Change, Difference, TagDiff
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.plan import Plan, PlanComparison
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.html import plan_html
-from ssm_reconcile.renderers.json import dumps
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
 from ssm_reconcile.renderers.text import plan_text
-from ssm_reconcile.renderers.view import PlanView, plan_view
+from ssm_reconcile.renderers.view import PlanView
 from tests.unit.renderers import plans
 
 NEW = plans.create("eu-west-1", "/shop/new", value="of this change")
@@ -24,7 +24,7 @@ DROPPED = plans.create("us-west-2", "/shop/dropped")
 
 
 def view_of(plan: Plan) -> PlanView:
-    return plan_view(read_plan_document(dumps(plans.document_of(plan))))
+    return PlanView(read_plan_document(dumps(plans.document_of(plan))))
 
 
 VIEW = view_of(replace(plans.plan_of([NEW, PENDING, GONE]), against=PlanComparison((DROPPED,))))

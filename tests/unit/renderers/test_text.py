@@ -10,13 +10,13 @@ import pytest
 from ssm_reconcile.change import Change, Difference, Row
 from ssm_reconcile.plan import Mode, Narrowing
 from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import plan_view, report_view
+from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 
 
 def text_of(*changes: Change, width: int = 200, **more: Any) -> str:
-    return plan_text(plan_view(plans.document_of(plans.plan_of(changes, **more))), width=width)
+    return plan_text(PlanView(plans.document_of(plans.plan_of(changes, **more))), width=width)
 
 
 def test_a_plan_without_changes_counts_the_parameters_in_sync() -> None:
@@ -68,7 +68,7 @@ def test_columns_are_aligned() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(width: int) -> None:
-    text = plan_text(plan_view(plans.document_of(plans.twelve())), width=width)
+    text = plan_text(PlanView(plans.document_of(plans.twelve())), width=width)
     attribute = re.compile(r" {6}(value|type|KeyId|tags) +\S.*| {6,}-> \S+")
     # A command is copied, so it stands on one line.
     name = re.compile(r" *([-+~!=] )?\S+|Apply exactly this:( .*)?|ssm-reconcile apply .*")
@@ -77,7 +77,7 @@ def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(width: int
 
 
 def test_colour_is_used_on_request_only() -> None:
-    view = plan_view(plans.document_of(plans.twelve()))
+    view = PlanView(plans.document_of(plans.twelve()))
     assert "\x1b" not in plan_text(view)
     coloured = plan_text(view, color=True)
     assert "\x1b[31m-\x1b[0m /shop/prod/legacy/token" in coloured
@@ -126,14 +126,14 @@ def test_the_apply_command_repeats_the_narrowing() -> None:
         narrowing=Narrowing(("eu-west-1",), ("/b/**",)),
         mode=Mode.NO_DECRYPT,
     )
-    assert plan_text(plan_view(plans.document_of(plan)), width=200).splitlines()[-1] == (
+    assert plan_text(PlanView(plans.document_of(plan)), width=200).splitlines()[-1] == (
         "Apply exactly this: ssm-reconcile apply --target eu-west-1 --only '/b/**' --no-decrypt"
         f" --expect-plan {plan.plan_id[:12]}"
     )
 
 
 def test_the_caller_can_give_the_apply_command() -> None:
-    view = plan_view(plans.document_of(plans.twelve()))
+    view = PlanView(plans.document_of(plans.twelve()))
     text = plan_text(view, apply_command="ssm-reconcile apply my.yaml")
     assert f"Apply exactly this: ssm-reconcile apply my.yaml --expect-plan {view.short_id}" in text
 
@@ -144,7 +144,7 @@ def test_the_cost_of_an_apply_is_stated() -> None:
 
 def report_of(*results: Result, plan: Any = None, **more: Any) -> str:
     report = plans.reported(plan or plans.twelve(), results, **more)
-    return report_text(report_view(plans.report_document_of(report)), width=200)
+    return report_text(ReportView(plans.report_document_of(report)), width=200)
 
 
 def test_a_report_names_every_change_that_was_not_applied_with_its_error() -> None:

@@ -302,7 +302,7 @@ def _group_rows(view: RunView, groups: Iterable[AddressGroup]) -> list[_Row]:
         for group in (group for group in groups if group.kind == key):
             reason = f'<span class="l">{_text(group.reason) or "no reason stated"}</span>'
             cells = (f'<span class="a">{word}</span>', None, reason)
-            rows += [_row(view, one.name, word, "", one.targets, cells) for one in group.names]
+            rows += [_row(view, name, word, "", targets, cells) for name, targets in group.names.items()]
     return rows
 
 
