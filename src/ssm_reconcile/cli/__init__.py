@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from ssm_reconcile import __version__
+from ssm_reconcile.cli import terminal
+from ssm_reconcile.errors import Interrupted
 
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
@@ -103,14 +105,10 @@ class CommandGroup(click.Group):
         except (click.exceptions.Exit, click.UsageError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
-            from ssm_reconcile.cli.terminal import report_error
-
-            return report_error(error, debug=bool(ctx.meta.get("debug")))
+            return terminal.report_error(error, debug=bool(ctx.meta.get("debug")))
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
         """Parse, run, and end the process with the exit code that `EPILOG` lists."""
-        from ssm_reconcile.cli import terminal
-
         terminal.prepare_streams()
         code = self._run(args)
         terminal.restore_streams()
@@ -129,9 +127,7 @@ class CommandGroup(click.Group):
             code = end.code if sys.stdout is out else 0  # click replaces a closed stdout: no error
             sys.stdout, sys.stderr = out, err
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
-            from ssm_reconcile.cli.terminal import report_error
-
-            return report_error(error, debug=False)
+            return terminal.report_error(error, debug=False)
         return code if isinstance(code, int) else 0
 
 
@@ -151,15 +147,12 @@ def main() -> NoReturn:
 
     An interrupted process ends without waiting for its threads, since a thread may wait for a server.
     """
-    from ssm_reconcile.errors import Interrupted
-
-    interrupted = Interrupted.exit_code
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         root.main()
     except KeyboardInterrupt:
-        os._exit(interrupted)
+        os._exit(Interrupted.exit_code)
     except SystemExit as end:
-        if end.code == interrupted:
-            os._exit(interrupted)
+        if end.code == Interrupted.exit_code:
+            os._exit(Interrupted.exit_code)
         raise

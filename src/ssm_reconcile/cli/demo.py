@@ -12,11 +12,11 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +24,9 @@ from ssm_reconcile.cli import options
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.terminal import use_color, write
 from ssm_reconcile.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from types_boto3_ssm import SSMClient
 
 EPILOG = """\
 \b
@@ -58,8 +61,6 @@ CREATED = 34
 NOT_COPIED = {"/prod/search/cache", "/prod/orders/bucket", "/shared/flag-1"}
 """Two parameters with the tag skip_sync, and one whose name is taken in the target."""
 _EXTRA_PACKAGES = ("moto", "flask")
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo"}
-"""The simulator accepts any; they are not valid anywhere else."""
 
 
 @click.command("demo", epilog=EPILOG)
@@ -75,23 +76,33 @@ def command(common: CommonOptions) -> int:
         message = f"the demo needs the packages of the extra `demo`; not installed: {', '.join(missing)}"
         raise ReconcileError(message, "in a checkout of ssm-reconcile: pip install '.[demo]'")
     color = "always" if use_color(sys.stdout, common.color) else "never"
-    with tempfile.TemporaryDirectory(prefix="ssm-reconcile-demo-") as folder, _simulator() as endpoint:
-        _Demo(_Account(endpoint), Path(folder), color).run()
+    with tempfile.TemporaryDirectory(prefix="ssm-reconcile-demo-") as folder, _simulator():
+        _Demo(Path(folder), color).run()
     write("\nThe simulated AWS was stopped and all files of the demo were deleted.")
     write("Next: README.md, 'Set it up in five minutes'.")
     return 0
 
 
 @contextmanager
-def _simulator() -> Iterator[str]:
-    """Start an empty AWS and yield its endpoint URL."""
+def _simulator() -> Iterator[None]:
+    """Start an empty AWS, and let this process and its children reach no other one."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would write a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
+    host, port = server.get_host_and_port()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile of the user
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONWARNINGS": "ignore",
+    }
     try:
-        yield "http://{}:{}".format(*server.get_host_and_port())
+        yield
     finally:
         server.stop()
 
@@ -99,8 +110,8 @@ def _simulator() -> Iterator[str]:
 class _Demo:
     """The steps of the demo. Each writes text, runs commands, and checks what the text says."""
 
-    def __init__(self, account: _Account, folder: Path, color: str) -> None:
-        self.account = account
+    def __init__(self, folder: Path, color: str) -> None:
+        self.account = _Account()
         self.folder = folder
         self.color = color
         self.printed = ""
@@ -186,17 +197,9 @@ class _Demo:
     def _command(self, *words: str, expect: int) -> str:
         """Run a command in a process of its own, show its output, and check its exit code."""
         write(f"$ ssm-reconcile {' '.join(words)}")
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("AWS_")},
-            **_CREDENTIALS,
-            "AWS_ENDPOINT_URL": self.account.endpoint,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "PYTHONWARNINGS": "ignore",
-        }
         done = subprocess.run(  # noqa: S603 - our own command, no shell
             [sys.executable, "-m", "ssm_reconcile", *words, "--no-progress", "--color", self.color],
             cwd=self.folder,
-            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -221,15 +224,16 @@ class _Account:
     skip_sync. The target region has four parameters that other teams created before.
     """
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self) -> None:
         self.secrets: list[str] = []
 
     def fill(self) -> None:
         """Create keys and parameters."""
+        import boto3
+
         for region in (SOURCE, TARGET):
             for alias in ("alias/app", "alias/payments"):
-                kms = self._client("kms", region)
+                kms = boto3.client("kms", region_name=region)
                 kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
         for service in ("orders", "payments", "search", "users"):
             self._fill_service(service)
@@ -262,7 +266,7 @@ class _Account:
         """Change a setting, rotate a password and delete a parameter in the source."""
         self._put(SOURCE, "/prod/orders/limits", '{"max": 250, "burst": 20}', Overwrite=True)
         self._put_secret("/prod/users/db/password", KeyId="alias/app", Overwrite=True)
-        self._client("ssm", SOURCE).delete_parameter(Name="/shared/flag-3")
+        self._ssm(SOURCE).delete_parameter(Name="/shared/flag-3")
 
     def edit_target(self) -> None:
         """Edit a replica in the target by hand."""
@@ -270,7 +274,7 @@ class _Account:
 
     def values(self, region: str) -> dict[str, str]:
         """Return every value of a region by name."""
-        pages = self._client("ssm", region).get_paginator("get_parameters_by_path")
+        pages = self._ssm(region).get_paginator("get_parameters_by_path")
         found = pages.paginate(Path="/", Recursive=True, WithDecryption=True)
         return {one["Name"]: one["Value"] for page in found for one in page["Parameters"]}
 
@@ -284,16 +288,9 @@ class _Account:
     ) -> None:
         listed = [{"Key": key, "Value": text} for key, text in (tags or {}).items()]
         given = {"Type": "String", "Tags": listed, **fields}
-        self._client("ssm", region).put_parameter(Name=name, Value=value, **given)
+        self._ssm(region).put_parameter(Name=name, Value=value, **given)
 
-    def _client(self, service: str, region: str) -> Any:
+    def _ssm(self, region: str) -> SSMClient:
         import boto3
 
-        connect: Callable[..., Any] = boto3.client  # the stubs have no overload for a str
-        return connect(
-            service,
-            region_name=region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return boto3.client("ssm", region_name=region)

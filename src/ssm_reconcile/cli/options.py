@@ -211,19 +211,33 @@ _PLAN = (
 )  # fmt: skip
 
 
-def basic_options(command: Command) -> Command:
-    """Add the options of commands without AWS; the command gets them as `common`."""
-    return _packed(command, _BASIC, "common", _common_of)
+def _packed(argument: str, take: Callable[[dict[str, Any]], Any], *options: Decorator) -> Decorator:
+    """Return a decorator that adds options; the command gets what `take` makes of them as one argument."""
+
+    def add(command: Command) -> Command:
+        @functools.wraps(command)
+        def packing(**given: Any) -> Any:
+            return command(**{argument: take(given), **given})
+
+        packed: Command = packing
+        for option in reversed(options):
+            packed = option(packed)
+        return packed
+
+    return add
 
 
-def aws_options(command: Command) -> Command:
-    """Add the options of commands that call AWS; the command gets them as `common`."""
-    return _packed(command, (*_AWS, *_BASIC), "common", _common_of)
+def _common_of(given: dict[str, Any]) -> CommonOptions:
+    names = [field.name for field in fields(CommonOptions) if field.name in given]
+    return CommonOptions(**{name: given.pop(name) for name in names})
 
 
-def plan_options(command: Command) -> Command:
-    """Add the options that say what to plan; the command gets them as `run` and `name`."""
-    return _packed(command, _PLAN, "run", _run_of)
+basic_options = _packed("common", _common_of, *_BASIC)
+"""The options of commands without AWS; the command gets them as `common`."""
+aws_options = _packed("common", _common_of, *_AWS, *_BASIC)
+"""The options of commands that call AWS; the command gets them as `common`."""
+plan_options = _packed("run", _run_of, *_PLAN)
+"""The options that say what to plan; the command gets them as `run` and `name`."""
 
 
 def format_option(*choices: str) -> Decorator:
@@ -251,26 +265,3 @@ def _output_file(flag: str, text: str) -> Decorator:
 metrics_option = _output_file(
     "--metrics", "Also write the state of each target to this file, in the text format of Prometheus."
 )
-
-
-def _common_of(given: dict[str, Any]) -> CommonOptions:
-    names = [field.name for field in fields(CommonOptions) if field.name in given]
-    return CommonOptions(**{name: given.pop(name) for name in names})
-
-
-def _packed(
-    command: Command,
-    options: tuple[Decorator, ...],
-    argument: str,
-    take: Callable[[dict[str, Any]], Any],
-) -> Command:
-    """Add options to a command, which gets what `take` makes of them as one argument."""
-
-    @functools.wraps(command)
-    def packing(**given: Any) -> Any:
-        return command(**{argument: take(given), **given})
-
-    packed: Command = packing
-    for option in reversed(options):
-        packed = option(packed)
-    return packed

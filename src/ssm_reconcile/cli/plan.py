@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.show import render_plan
-from ssm_reconcile.spec import Run
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.wording import counted
-
-if TYPE_CHECKING:
-    from ssm_reconcile.plan import Plan
-    from ssm_reconcile.spec import Replication
 
 EPILOG = """\
 \b

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ssm_reconcile import approve
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.errors import UsageError
-
-if TYPE_CHECKING:
-    from ssm_reconcile.documents import PlanDocument, ReportDocument
 
 EPILOG = """\
 \b
@@ -61,8 +60,6 @@ def command(file: Any, output_format: str, common: CommonOptions) -> int:
 
 def _apply_command(document: PlanDocument) -> str | None:
     """Return the command that applies a plan by its id; None when the plan does not say how it was made."""
-    from ssm_reconcile import approve
-
     try:
         saved = approve.run_of(document)
     except UsageError:

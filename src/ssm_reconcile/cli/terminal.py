@@ -56,7 +56,12 @@ class LastingStream:
         """Discard the rest. Report a lost result, unless its reader closed the pipe."""
         lost = isinstance(failure, OSError) and failure.errno != errno.EPIPE
         is_result = sys.stdout is cast("TextIO", self)
-        _discard(self.stream)
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):
+            pass  # not a file of the operating system: a later write cannot fail at exit
         if lost and is_result:
             reason = failure.strerror if isinstance(failure, OSError) else ""
             log(f"Warning: standard output could not be written: {reason}")
@@ -111,16 +116,6 @@ def log(text: str) -> None:
 def _write(stream: TextIO, text: str) -> None:
     stream.write(text if text.endswith("\n") or not text else text + "\n")
     stream.flush()
-
-
-def _discard(stream: TextIO) -> None:
-    """Redirect a stream to the null device."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):
-        return  # not a file of the operating system: a later write cannot fail at exit
 
 
 def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None = None) -> bool:

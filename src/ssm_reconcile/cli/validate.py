@@ -7,17 +7,15 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.errors import Finding, SpecError
+from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.spec import Replication
 from ssm_reconcile.wording import counted
-
-if TYPE_CHECKING:
-    from ssm_reconcile.spec import Replication
 
 EPILOG = """\
 \b
@@ -62,21 +60,24 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     else:
         errors, found = loaded.errors, () if loaded.errors else loaded.replications
         warnings = () if common.quiet and output_format == "text" else loaded.findings
-    findings = (*errors, *warnings)
+    findings, code = (*errors, *warnings), NOT_VALID if errors else 0
     if output_format == "json":
         document = _document(found, findings, valid=not errors)
         terminal.write(json.dumps(document, indent=2, sort_keys=True))
-        return NOT_VALID if errors else 0
+        return code
     terminal.write_findings(findings)
     lines = annotation_lines(findings, Path.cwd(), workspace(os.environ))
     if output_format == "github":
         terminal.write("\n".join(lines))
-    else:
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            terminal.log("\n".join(lines))
-        for line in _not_valid(specs, findings) if errors else _valid(found):
-            terminal.write(line)
-    return NOT_VALID if errors else 0
+        return code
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        terminal.log("\n".join(lines))
+    if errors:
+        count = sum(one.severity is Severity.ERROR for one in errors)
+        terminal.write(f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {counted(count, 'error')}")
+    for file, count in Counter(one.where.file if one.where else DEFAULT_SPEC for one in found).items():
+        terminal.write(f"{file}: {counted(count, 'replication')}, valid")
+    return code
 
 
 def _document(found: Sequence[Replication], findings: Iterable[Finding], *, valid: bool) -> dict[str, Any]:
@@ -96,14 +97,3 @@ def _document(found: Sequence[Replication], findings: Iterable[Finding], *, vali
             for one in findings
         ],
     }
-
-
-def _valid(found: Sequence[Replication]) -> Iterable[str]:
-    counts = Counter(one.where.file if one.where else DEFAULT_SPEC for one in found)
-    for file, count in counts.items():
-        yield f"{file}: {counted(count, 'replication')}, valid"
-
-
-def _not_valid(specs: Sequence[str], findings: Sequence[Finding]) -> Iterable[str]:
-    errors = sum(finding.severity.value == "error" for finding in findings)
-    yield f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {counted(errors, 'error')}"
