@@ -2,166 +2,30 @@
 
     with serving() as hub:
         hub.api_url, hub.graphql_url            the addresses for a run
-        hub.comments, hub.pulls, ...            the content
+        hub.comments, hub.pulls, ...            the content: see `tests.github.content`
         hub.fail("POST", "/comments$", 502)     a fault, and how often
 
-It knows issues, comments in pages with authors, GraphQL's viewerDidAuthor, isMinimized and
-minimizeComment, 422 for a comment that is too long, what a token may not do, pulls of a commit, the
-comparison of commits, runs, and artifacts whose archive is at another host, to which no token may go.
+It knows issues, comments in pages with authors and editors, locked conversations, reviews, check runs,
+GraphQL's viewerDidAuthor, editor, isMinimized and minimizeComment, 422 for a comment that is too long, the
+permissions of a token, pulls of a commit, the comparison of commits, environments, runs with their jobs and
+approvals, and artifacts whose archive is at another host, to which no token may go.
 Shapes and rules are those of the REST reference (version 2022-11-28).
 """
 
 from __future__ import annotations
 
-import io
+import base64
 import json
 import re
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-REPOSITORY = "acme/params"
-BOT = "github-actions[bot]"
-LONGEST = 65_536
-
-
-@dataclass(slots=True)
-class Comment:
-    id: int
-    number: int
-    author: str
-    body: str
-    minimized: str = ""
-    edits: int = 0
-
-    @property
-    def node(self) -> str:
-        return f"IC_{self.id}"
-
-
-@dataclass(slots=True)
-class Issue:
-    """`is_pull`: the list of issues has pull requests in it, too."""
-
-    number: int
-    author: str
-    title: str
-    body: str
-    state: str = "open"
-    reason: str = ""
-    edits: int = 0
-    is_pull: bool = False
-
-    @property
-    def node(self) -> str:
-        return f"I_{self.number}"
-
-
-@dataclass(slots=True)
-class Artifact:
-    id: int
-    name: str
-    run: str
-    content: bytes
-    expired: bool = False
-
-
-@dataclass(slots=True)
-class Fault:
-    method: str
-    path: str
-    status: int
-    times: int
-    headers: dict[str, str]
-    body: bytes
-    done: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    method: str
-    path: str
-    host: str
-    token: str
-    body: Any
-
-
-@dataclass(slots=True)
-class Hub:
-    """The content of GitHub. `tokens`: the user of each token; `denied`: operations that are refused."""
-
-    url: str = ""
-    tokens: dict[str, str] = field(default_factory=lambda: {"ghs-of-the-run": BOT})
-    denied: set[str] = field(default_factory=set)
-    comments: list[Comment] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
-    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
-    merged_by: dict[str, list[int]] = field(default_factory=dict)
-    branches: dict[str, list[str]] = field(default_factory=dict)
-    files: dict[str, list[str]] = field(default_factory=dict)
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    artifacts: list[Artifact] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    longest: int = LONGEST
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    _ids: int = 3_000_000_000  # beyond 32 bits, as comments are today
-
-    @property
-    def api_url(self) -> str:
-        return self.url
-
-    @property
-    def graphql_url(self) -> str:
-        return f"{self.url}/graphql"
-
-    def next_id(self) -> int:
-        self._ids += 1
-        return self._ids
-
-    def say(self, number: int, body: str, author: str = BOT) -> Comment:
-        comment = Comment(self.next_id(), number, author, body)
-        self.comments.append(comment)
-        return comment
-
-    def open(self, title: str, body: str, author: str = BOT, *, is_pull: bool = False) -> Issue:
-        issue = Issue(1000 + len(self.issues), author, title, body, is_pull=is_pull)
-        self.issues.append(issue)
-        return issue
-
-    def keep(self, run: str, name: str, files: dict[str, bytes]) -> Artifact:
-        stream = io.BytesIO()
-        with zipfile.ZipFile(stream, "w") as archive:
-            for path, content in files.items():
-                archive.writestr(path, content)
-        artifact = Artifact(self.next_id(), name, run, stream.getvalue())
-        self.artifacts.append(artifact)
-        return artifact
-
-    def fail(
-        self,
-        method: str,
-        path: str,
-        status: int,
-        *,
-        times: int = 1,
-        headers: dict[str, str] | None = None,
-        body: bytes = b"{}",
-        done: bool = False,
-    ) -> None:
-        """The next requests of that kind fail; `done`: after they were done."""
-        self.faults.append(Fault(method, path, status, times, headers or {}, body, done))
-
-    def shown(self, number: int) -> list[Comment]:
-        return [c for c in self.comments if c.number == number and not c.minimized]
-
-    def asked(self, method: str, path: str) -> list[Request]:
-        return [r for r in self.requests if r.method == method and re.search(path, r.path)]
+from tests.github.content import REPOSITORY, Comment, Hub, Issue, Request, repository, stamp, user
+from tests.github.permissions import permitted
 
 
 @contextmanager
@@ -190,6 +54,22 @@ class _Answer(Exception):  # noqa: N818 - an answer, and an error only sometimes
         self.status = status
         self.body = body
         self.headers = headers or {}
+
+
+_NOT_ACCESSIBLE = _Answer(403, {"message": "Resource not accessible by integration"})
+
+
+def _listing(key: str, items: list[Any]) -> dict[str, Any]:
+    return {"total_count": len(items), key: items}
+
+
+def _checked(body: dict[str, Any], *, needed: set[str]) -> dict[str, Any]:
+    """Return the fields of a check run; raise the answer 422 for what GitHub refuses."""
+    output = body.get("output")
+    complete = needed <= body.keys() and (body.get("status") != "completed" or "conclusion" in body)
+    if not complete or (output is not None and not {"title", "summary"} <= output.keys()):
+        raise _Answer(422, {"message": "Invalid request."})
+    return body | ({"status": "completed", "completed_at": stamp()} if body.get("conclusion") else {})
 
 
 class _Door(BaseHTTPRequestHandler):
@@ -253,21 +133,44 @@ class _Door(BaseHTTPRequestHandler):
         if who is None:
             raise _Answer(401, {"message": "Bad credentials"})
         if path == "/graphql" and method == "POST":
-            return self._graphql(body, who)
-        here = re.fullmatch(rf"/repos/{REPOSITORY}/(.*)", path)
+            return self._graphql(body, who, token)
+        here = re.fullmatch(rf"/repos/{REPOSITORY}(?:/(.*))?", path)
         if here is None:
             raise _Answer(404, {"message": "Not Found"})
-        return self._repository(method, here[1], asked, who, body)
+        below = here[1] or ""
+        granted = self.hub.permissions.get(token)
+        if not permitted(method, below, granted, on_pull=self._is_on_pull(below)):
+            raise _NOT_ACCESSIBLE
+        match below.split("/"):
+            case ["actions" | "environments", *_]:
+                self._may("actions")
+                return self._actions(method, below, asked)
+            case ["check-runs", *_] | ["commits", _, "check-runs"]:
+                return self._checks(method, below, asked, body)
+            case _:
+                return self._repository(method, below, asked, who, body)
+
+    def _is_on_pull(self, path: str) -> bool:
+        """Return whether a path of comments belongs to a pull request; True for any other path."""
+        found = re.fullmatch(r"issues/(?:(\d+)/comments|comments/(\d+))", path)
+        if found is None:
+            return True
+        ids = {comment.id: comment.number for comment in self.hub.comments}
+        number = int(found[1]) if found[1] else ids.get(int(found[2]), 0)
+        return all(issue.number != number or issue.is_pull for issue in self.hub.issues)
 
     def _repository(self, method: str, path: str, asked: dict[str, str], who: str, body: Any) -> Any:
         hub = self.hub
         match method, *path.split("/"):
+            case "GET", "":
+                return repository()
             case "GET", "issues", number, "comments":
                 mine = [c for c in hub.comments if c.number == int(number)]
-                return self._page([_shown(c) for c in mine], asked, path)
+                return self._page([c.document for c in mine], asked, path)
             case "POST", "issues", number, "comments":
                 self._may("comment")
-                return _Answer(201, _shown(hub.say(int(number), self._fitting(body["body"]), who)))
+                self._unlocked(int(number))
+                return _Answer(201, hub.say(int(number), self._fitting(body["body"]), who).document)
             case ("GET" | "PATCH") as verb, "issues", "comments", text:
                 comment = next((c for c in hub.comments if c.id == int(text)), None)
                 if comment is None:
@@ -275,55 +178,164 @@ class _Door(BaseHTTPRequestHandler):
                 if verb == "PATCH":
                     self._may("comment")
                     if comment.author != who:
-                        raise _Answer(403, {"message": "Resource not accessible by integration"})
+                        raise _NOT_ACCESSIBLE
+                    self._unlocked(comment.number)
                     comment.body, comment.edits = self._fitting(body["body"]), comment.edits + 1
-                return _shown(comment)
+                    comment.editor, comment.updated = who, stamp()
+                return comment.document
+            case "GET", "issues", number:
+                return self._issue(int(number))
             case (_, "issues") | ("PATCH", "issues", _):
                 return self._issues(method, path, asked, who, body)
+            case "GET", "pulls":
+                state, base = asked.get("state", "open"), asked.get("base")
+                every = [
+                    pull
+                    for pull in hub.pulls.values()
+                    if state in (pull.get("state", "open"), "all")
+                    and base in (None, (pull.get("base") or {}).get("ref"))
+                ]
+                return self._page(every, asked, path)
             case "GET", "pulls", number:
-                return hub.pulls[int(number)]
+                return self._found(hub.pulls.get(int(number)))
+            case "GET", "pulls", number, "files":
+                return self._page(hub.pull_files.get(int(number), [])[:3000], asked, path)
+            case "GET", "pulls", number, "reviews":
+                mine_too = [review.document for review in hub.reviews if review.number == int(number)]
+                return self._page(mine_too, asked, path)
             case "GET", "commits", sha, "pulls":
                 return self._page([hub.pulls[n] for n in hub.merged_by.get(sha, [])], asked, path)
+            case "GET", "commits", sha:
+                return self._found(hub.commits.get(sha))
             case "GET", "compare", between:
                 return self._compare(*unquote(between).split("..."))
+            case "GET", "contents", *names:
+                content = self._found(hub.contents.get("/".join(names)))
+                return {"type": "file", "encoding": "base64", "content": base64.b64encode(content).decode()}
+            case "GET", "rules", "branches", _:
+                return self._page(hub.branch_rules, asked, path)
+            case "GET", "collaborators", login, "permission":
+                role = hub.roles.get(login, "write")
+                return {"permission": role, "role_name": role, "user": user(login)}
+            case _:
+                raise _Answer(404, {"message": "Not Found"})
+
+    def _actions(self, method: str, path: str, asked: dict[str, str]) -> Any:
+        """Answer for runs, their jobs, approvals and artifacts, and for environments."""
+        hub = self.hub
+        match method, *path.split("/"):
+            case "GET", "environments":
+                return _listing("environments", [one.document for one in hub.environments.values()])
+            case "GET", "environments", name:
+                return self._found(hub.environments.get(unquote(name))).document
+            case "GET", "environments", name, "deployment-branch-policies":
+                branches = self._found(hub.environments.get(unquote(name))).branches or []
+                return _listing(
+                    "branch_policies", [{"name": branch, "type": "branch"} for branch in branches]
+                )
+            case "GET", "actions", "runs":
+                return self._list("workflow_runs", self._runs(asked), asked, path)
+            case "GET", "actions", "workflows", name, "runs":
+                mine = [run for run in self._runs(asked) if str(run.get("path")).endswith(f"/{name}")]
+                return self._list("workflow_runs", mine, asked, path)
             case "GET", "actions", "runs", run:
-                self._may("actions")
-                if run not in hub.runs:
-                    raise _Answer(404, {"message": "Not Found"})
-                return hub.runs[run]
+                return self._found(hub.runs.get(run))
+            case "GET", "actions", "runs", run, "attempts", attempt:
+                found = self._found(hub.runs.get(run))
+                return self._found(found if int(attempt) <= found["run_attempt"] else None)
+            case "GET", "actions", "runs", run, "jobs":
+                return self._list("jobs", hub.jobs.get(run, []), asked, path)
+            case "GET", "actions", "runs", run, "approvals":
+                self._found(hub.runs.get(run))
+                return hub.approvals.get(run, [])
             case "GET", "actions", "runs", run, "artifacts":
-                self._may("actions")
                 every = [a for a in hub.artifacts if a.run == run and asked.get("name", a.name) == a.name]
-                listed = [{"id": a.id, "name": a.name, "expired": a.expired} for a in every]
-                return {"total_count": len(listed), "artifacts": listed}
+                return self._list("artifacts", [hub.artifact_document(a) for a in every], asked, path)
+            case "GET", "actions", "artifacts":
+                named = [a for a in reversed(hub.artifacts) if asked.get("name", a.name) == a.name]
+                return self._list("artifacts", [hub.artifact_document(a) for a in named], asked, path)
             case "GET", "actions", "artifacts", text, "zip":
-                self._may("actions")
+                artifact = self._found(next((a for a in hub.artifacts if a.id == int(text)), None))
+                if artifact.expired:
+                    raise _Answer(410, {"message": "Artifact has expired"})
                 elsewhere = hub.url.replace("127.0.0.1", "localhost")
                 return _Answer(302, b"", {"Location": f"{elsewhere}/archive/{text}?sig=secret"})
             case _:
                 raise _Answer(404, {"message": "Not Found"})
 
+    def _runs(self, asked: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the runs that fit the filters, newest first."""
+        filters = {"head_sha": "head_sha", "event": "event", "branch": "head_branch"}
+        since = asked.get("created", "").removeprefix(">=")
+        return [
+            run
+            for _, run in sorted(self.hub.runs.items(), key=lambda item: -int(item[0]))
+            if all(asked.get(name, run.get(key)) == run.get(key) for name, key in filters.items())
+            and asked.get("actor") in (None, (run.get("actor") or {}).get("login"))
+            and asked.get("status") in (None, run.get("status"), run.get("conclusion"))
+            and str(run.get("created_at", "")) >= since
+        ]
+
+    def _checks(self, method: str, path: str, asked: dict[str, str], body: Any) -> Any:
+        """Answer for check runs. All jobs are one app, so each may change those of the others."""
+        hub = self.hub
+        match method, *path.split("/"):
+            case "GET", "commits", sha, _:
+                mine = [check for check in hub.check_runs if check["head_sha"] == sha]
+                named = [check for check in mine if asked.get("check_name", check["name"]) == check["name"]]
+                return self._list("check_runs", named, asked, path)
+            case "POST", "check-runs":
+                check = {"id": hub.next_id(), "status": "queued", "conclusion": None, "started_at": stamp()}
+                hub.check_runs.append(check | _checked(body, needed={"name", "head_sha"}))
+                return _Answer(201, hub.check_runs[-1])
+            case ("GET" | "PATCH") as verb, "check-runs", text:
+                found: dict[str, Any] = self._found(
+                    next((check for check in hub.check_runs if check["id"] == int(text)), None)
+                )
+                if verb == "PATCH":
+                    found |= _checked(body, needed=set())
+                return found
+            case _:
+                raise _Answer(404, {"message": "Not Found"})
+
+    def _found(self, one: Any) -> Any:
+        if one is None:
+            raise _Answer(404, {"message": "Not Found"})
+        return one
+
+    def _issue(self, number: int) -> dict[str, Any]:
+        """Return one issue; a pull request is an issue, too."""
+        if number in self.hub.pulls:
+            locked = bool(self.hub.pulls[number].get("locked"))
+            return {"number": number, "pull_request": {}, "locked": locked}
+        document: dict[str, Any] = self._found(
+            next((issue.document for issue in self.hub.issues if issue.number == number), None)
+        )
+        return document
+
+    def _unlocked(self, number: int) -> None:
+        if self.hub.pulls.get(number, {}).get("locked"):
+            raise _Answer(403, {"message": "Unable to create comment because issue is locked."})
+
     def _issues(self, method: str, path: str, asked: dict[str, str], who: str, body: Any) -> Any:
         hub = self.hub
         if method == "GET":
             wanted = asked.get("state", "open")
-            return self._page(
-                [_issue_document(i) for i in hub.issues if wanted in (i.state, "all")], asked, path
-            )
+            return self._page([i.document for i in hub.issues if wanted in (i.state, "all")], asked, path)
         self._may("issues")
         if method == "POST":
-            return _Answer(201, _issue_document(hub.open(body["title"], self._fitting(body["body"]), who)))
+            return _Answer(201, hub.open(body["title"], self._fitting(body["body"]), who).document)
         issue = next((i for i in hub.issues if str(i.number) == path.rsplit("/", 1)[-1]), None)
         if issue is None:
             raise _Answer(404, {"message": "Not Found"})
         issue.title, issue.body = body.get("title", issue.title), self._fitting(body.get("body", issue.body))
         issue.state, issue.reason = body.get("state", issue.state), body.get("state_reason", issue.reason)
         issue.edits += 1
-        return _issue_document(issue)
+        return issue.document
 
     def _may(self, what: str) -> None:
         if what in self.hub.denied:
-            raise _Answer(403, {"message": "Resource not accessible by integration"})
+            raise _NOT_ACCESSIBLE
 
     def _fitting(self, text: str) -> str:
         if len(text) > self.hub.longest:
@@ -334,20 +346,32 @@ class _Door(BaseHTTPRequestHandler):
     def _page(self, items: list[Any], asked: dict[str, str], path: str) -> _Answer:
         size, page = min(int(asked.get("per_page", "30")), 100), int(asked.get("page", "1"))
         shown = items[(page - 1) * size : page * size]
-        headers = {}
+        headers: dict[str, str] = {}
         if page * size < len(items):
             further = f"{self.hub.url}/repos/{REPOSITORY}/{path}?per_page={size}&page={page + 1}"
             last = f"{self.hub.url}/repos/{REPOSITORY}/{path}?per_page={size}&page={-(-len(items) // size)}"
             headers["Link"] = f'<{further}>; rel="next", <{last}>; rel="last"'
         return _Answer(200, shown, headers)
 
+    def _list(self, key: str, items: list[Any], asked: dict[str, str], path: str) -> _Answer:
+        """Return one page of a list inside of an object."""
+        page = self._page(items, asked, path)
+        return _Answer(200, {"total_count": len(items), key: page.body}, page.headers)
+
     def _compare(self, base: str, head: str) -> Any:
-        commits = self.hub.branches.get(head, [])
+        """Compare a commit with a branch, or with a later commit of the same branch."""
+        tips = [
+            commits[: commits.index(head) + 1] for commits in self.hub.branches.values() if head in commits
+        ]
+        commits = self.hub.branches.get(head) or next(iter(tips), [])
         if base not in commits:
-            return {"status": "diverged", "files": []}
+            return {"status": "diverged", "files": [], "commits": [], "total_commits": 0}
         later = commits[commits.index(base) + 1 :]
         files = sorted({name for sha in later for name in self.hub.files.get(sha, [])})
-        return {"status": "ahead" if later else "identical", "files": [{"filename": name} for name in files]}
+        return {
+            "status": "ahead" if later else "identical", "files": [{"filename": name} for name in files],
+            "commits": [{"sha": sha} for sha in later], "total_commits": len(later),
+        }  # fmt: skip
 
     def _archive(self, path: str, token: str) -> _Answer:
         if token or not self.headers["Host"].startswith("localhost"):
@@ -355,47 +379,35 @@ class _Door(BaseHTTPRequestHandler):
         artifact = next(a for a in self.hub.artifacts if a.id == int(path.split("/")[2]))
         return _Answer(200, artifact.content, {"Content-Type": "application/zip"})
 
-    def _graphql(self, body: Any, who: str) -> Any:
+    def _graphql(self, body: Any, who: str, token: str) -> Any:
         comments: dict[str, Comment | Issue] = {c.node: c for c in self.hub.comments}
         comments |= {i.node: i for i in self.hub.issues}
         variables = body["variables"]
+        granted = self.hub.permissions.get(token)
+        forbidden = {"type": "FORBIDDEN", "message": "Resource not accessible by integration"}
         if "minimizeComment" in body["query"]:
-            if "minimize" in self.hub.denied:
-                error = {"type": "FORBIDDEN", "message": "Resource not accessible by integration"}
-                return {"data": {"minimizeComment": None}, "errors": [error]}
+            if "minimize" in self.hub.denied or not permitted("POST", "issues/1/comments", granted):
+                return {"data": {"minimizeComment": None}, "errors": [forbidden]}
             folded = comments[variables["id"]]
             assert isinstance(folded, Comment)
             folded.minimized = "OUTDATED"
             return {"data": {"minimizeComment": {"minimizedComment": {"isMinimized": True}}}}
         if "nodes" in body["query"]:
-            nodes = [
-                {"id": i, "isMinimized": isinstance(c, Comment) and bool(c.minimized)}
-                | {"viewerDidAuthor": c.author == who}
-                if (c := comments.get(i))
-                else None
-                for i in variables["ids"]
-            ]
+            if not permitted("GET", "issues", granted):
+                return {"data": {"nodes": [None for _ in variables["ids"]]}, "errors": [forbidden]}
+            nodes = [_node(i, comments[i], who) if i in comments else None for i in variables["ids"]]
             missing = [{"type": "NOT_FOUND", "message": "no such node"} for node in nodes if node is None]
             return {"data": {"nodes": nodes}} | ({"errors": missing} if missing else {})
         raise _Answer(400, {"message": "Problems parsing"})
 
 
-def _shown(comment: Comment) -> dict[str, Any]:
-    return {
-        "id": comment.id,
-        "node_id": comment.node,
-        "body": comment.body,
-        "user": {"login": comment.author},
-    }
-
-
-def _issue_document(issue: Issue) -> dict[str, Any]:
-    return {
-        "number": issue.number,
-        "node_id": issue.node,
-        "title": issue.title,
-        "body": issue.body,
-        "state": issue.state,
-        "user": {"login": issue.author},
-        **({"pull_request": {}} if issue.is_pull else {}),
-    }
+def _node(node: str, found: Comment | Issue, who: str) -> dict[str, Any]:
+    """Return the fields of a comment or issue in GraphQL. An edit changes the editor, not the author."""
+    fields: dict[str, Any] = {"id": node, "isMinimized": False, "viewerDidAuthor": found.author == who}
+    if isinstance(found, Comment):
+        fields |= {
+            "isMinimized": bool(found.minimized), "editor": {"login": found.editor} if found.editor else None,
+            "lastEditedAt": found.updated if found.editor else None,
+            "includesCreatedEdit": False, "createdAt": found.created, "updatedAt": found.updated,
+        }  # fmt: skip
+    return fields

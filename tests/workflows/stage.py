@@ -19,7 +19,7 @@ from typing import Any
 
 import boto3
 
-from tests.github.server import BOT, REPOSITORY, Comment, Hub
+from tests.github.content import BOT, REPOSITORY, Comment, Hub
 from tests.workflows.runner import ROOT, Job, Refused, machine, run_jobs
 
 WORKFLOWS = ROOT / ".github" / "workflows"

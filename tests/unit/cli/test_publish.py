@@ -12,7 +12,8 @@ import pytest
 from ssm_reconcile.publishers.marked_body import facts_of
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
-from tests.github.server import REPOSITORY, Hub, serving
+from tests.github.content import REPOSITORY, Hub
+from tests.github.server import serving
 from tests.unit.cli.conftest import SPEC, Cli
 from tests.unit.renderers import plans
 

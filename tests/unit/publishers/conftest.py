@@ -16,7 +16,8 @@ from ssm_reconcile.publishers.pages import Page, plan_pages
 from ssm_reconcile.publishers.runner import WorkflowRun
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from tests.doubles.clock import FakeClock
-from tests.github.server import REPOSITORY, Hub, serving
+from tests.github.content import REPOSITORY, Hub
+from tests.github.server import serving
 from tests.unit.renderers import plans
 
 NUMBER = 7

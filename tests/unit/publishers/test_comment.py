@@ -14,7 +14,7 @@ from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
 from ssm_reconcile.renderers.view import PlanView
-from tests.github.server import Comment, Hub
+from tests.github.content import Comment, Hub
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker, renamed
 from tests.unit.renderers import plans
 

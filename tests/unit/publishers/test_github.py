@@ -12,7 +12,7 @@ import urllib3
 from ssm_reconcile.publishers.github import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.runner import WorkflowRun
 from tests.doubles.clock import FakeClock
-from tests.github.server import REPOSITORY, Hub
+from tests.github.content import REPOSITORY, Hub
 from tests.unit.publishers.conftest import NUMBER, TOKEN
 
 COMMENTS = f"/repos/{REPOSITORY}/issues/{NUMBER}/comments"

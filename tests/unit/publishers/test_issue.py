@@ -15,7 +15,7 @@ from ssm_reconcile.publishers.pages import failure_issue_pages, plan_issue_pages
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.report import Result
-from tests.github.server import Hub, Issue
+from tests.github.content import Hub, Issue
 from tests.unit.publishers.conftest import HEAD, SPEC, renamed
 from tests.unit.renderers import plans
 

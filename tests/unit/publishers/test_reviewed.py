@@ -13,7 +13,7 @@ from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.pages import failure_pages
 from ssm_reconcile.publishers.reviewed import reviewed_plan
 from ssm_reconcile.renderers.escaping import dumps
-from tests.github.server import Artifact, Hub
+from tests.github.content import Artifact, Hub
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker
 from tests.unit.renderers import plans
 

@@ -13,7 +13,7 @@ from ssm_reconcile.errors import UsageError
 from ssm_reconcile.publishers.github import BranchMovedError, GitHub, check_current, find_pull_request
 from ssm_reconcile.publishers.runner import WorkflowRun, read_workflow_run
 from tests.doubles.clock import FakeClock
-from tests.github.server import REPOSITORY, Hub
+from tests.github.content import REPOSITORY, Hub
 
 SHA = "abcdef0" + "1" * 33
 
