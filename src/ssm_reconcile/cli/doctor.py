@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 LONGEST_LINE = 4000
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
-HELP = """\
-Check everything that a plan and an apply need, and change nothing.
-
-Checks the identity in each place; read permissions, by real calls, with the IAM action that is missing; KMS
-keys in every target; settings, limits and clocks; warnings about the spec; the duration of a first apply.
-Write permissions cannot be tested without writing; they are reported as unknown.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -44,7 +37,7 @@ Exit codes:
 """
 
 
-@click.command("doctor", help=HELP, epilog=EPILOG)
+@click.command("doctor", epilog=EPILOG)
 @options.spec_argument
 @options.name_option
 @options.target_option
@@ -60,7 +53,12 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Run the checks and return the exit code."""
+    """Check everything that a plan and an apply need, and change nothing.
+
+    Checks the identity in each place; read permissions, by real calls, with the IAM action that is missing;
+    KMS keys in every target; settings, limits and clocks; warnings about the spec; the duration of a first
+    apply. Write permissions cannot be tested without writing; they are reported as unknown.
+    """
     from ssm_reconcile import doctor
 
     run = Run(targets=targets, no_decrypt=no_decrypt)

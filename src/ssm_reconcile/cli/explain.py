@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from ssm_reconcile.session import Places
     from ssm_reconcile.spec import Replication
 
-HELP = """\
-Explain the state of one parameter in each target, and say what to do.
-
-Prints the rule that selects or excludes it, its key and rewrite, owner and record, the versions on both
-sides, its row in the table of cases (with -v also why no earlier row fits), the action of a plan, and what
-to change for another result. NAME is a name at the source or in a target. Only that name is read. If a
-plan would change it, the whole replication is planned as well, because guards count all changes; --quick
-leaves that out. Values are shown as a plan shows them: never of a SecureString.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -49,7 +40,7 @@ Exit codes:
 _NO_LIMIT = 10**9
 
 
-@click.command("explain", help=HELP, epilog=EPILOG)
+@click.command("explain", epilog=EPILOG)
 @click.argument("parameter", metavar="NAME")
 @options.spec_option
 @options.name_option
@@ -69,7 +60,14 @@ def command(
     output_format: str,
     common: CommonOptions,
 ) -> int:
-    """Explain one parameter; return the exit code."""
+    """Explain the state of one parameter in each target, and say what to do.
+
+    Prints the rule that selects or excludes it, its key and rewrite, owner and record, the versions on both
+    sides, its row in the table of cases (with -v also why no earlier row fits), the action of a plan, and
+    what to change for another result. NAME is a name at the source or in a target. Only that name is read. If
+    a plan would change it, the whole replication is planned as well, because guards count all changes;
+    --quick leaves that out. Values are shown as a plan shows them: never of a SecureString.
+    """
     from ssm_reconcile.explain import explanation_document, explanation_text
     from ssm_reconcile.load.patterns import impossible_name
     from ssm_reconcile.session import narrowed

@@ -16,12 +16,6 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.iam.statements import PolicyPhase
 
-HELP = """\
-Print the least-privilege IAM policies for a spec. Needs no AWS.
-
-There is one policy for each identity: the roles of the spec, and the default credentials. The path rules
-give the ARNs of parameters, the KMS map those of keys. Wildcards of IAM match more than path rules do.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -46,9 +40,13 @@ _form = click.option(
 )  # fmt: skip
 
 
-@click.group("iam", help=HELP, epilog=EPILOG)
+@click.group("iam", epilog=EPILOG)
 def command() -> None:
-    """Group the subcommands."""
+    """Print the least-privilege IAM policies for a spec. Needs no AWS.
+
+    There is one policy for each identity: the roles of the spec, and the default credentials. The path rules
+    give the ARNs of parameters, the KMS map those of keys. Wildcards of IAM match more than path rules do.
+    """
 
 
 def _add_phase(phase: PolicyPhase, help_text: str) -> None:

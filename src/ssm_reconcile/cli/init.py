@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from ssm_reconcile.init import InitChoices, Proposal
     from ssm_reconcile.init.survey import Survey
 
-HELP = """\
-Read the parameters of a region, and write a commented replication.yaml for them.
-
-Reads the source and the targets that are given: paths, KMS keys and their counterparts, skip_sync tags,
-values that depend on the region, and parameters that a target already has. Writes one file, and nothing in
-AWS. SecureStrings are not decrypted. On a terminal, it asks for each choice that no option makes.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -108,7 +101,7 @@ def _check_region(text: str | None) -> str:
     return text
 
 
-@click.command("init", help=HELP, epilog=EPILOG)
+@click.command("init", epilog=EPILOG)
 @click.option(
     "--source-region", "region", metavar="REGION", help="Region of the source. Default: AWS_REGION."
 )
@@ -142,7 +135,12 @@ def _check_region(text: str | None) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask; use the proposed values.")
 @options.aws_options
 def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **given: Any) -> int:
-    """Write the spec; return the exit code."""
+    """Read the parameters of a region, and write a commented replication.yaml for them.
+
+    Reads the source and the targets that are given: paths, KMS keys and their counterparts, skip_sync tags,
+    values that depend on the region, and parameters that a target already has. Writes one file, and nothing
+    in AWS. SecureStrings are not decrypted. On a terminal, it asks for each choice that no option makes.
+    """
     options.check_patterns("--include", given["include"])
     if output != "-":
         terminal.check_writable(Path(output))
