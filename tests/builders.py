@@ -47,6 +47,7 @@ from ssm_reconcile.model import (
     UnreadableValue,
     Value,
     ValueReadings,
+    ValueRequest,
     canonical,
 )
 from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
@@ -61,7 +62,7 @@ from ssm_reconcile.record import (
     ownership_tags,
 )
 from ssm_reconcile.report import Outcome, Report
-from ssm_reconcile.resolve import resolve
+from ssm_reconcile.resolve import Route, resolve
 from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.shape import read
@@ -226,7 +227,7 @@ def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | Unreadab
         return UnreadableValue(one.broken, "it cannot be read", of_key=one.broken == "InvalidKeyId")
     at = one.parameter
     value = Value(canonical(at.name), at.type, at.version, at.last_modified, SealedText(one.value))
-    return read(value, substitutions, RUN_KEY, show=show)
+    return read(value, ValueRequest(value.name, tuple(substitutions), show), RUN_KEY)
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def judge(
     aim = spec.targets[0]
     source_ring = source_ring or ring(HERE)
     target_ring = target_ring or ring(THERE)
-    wanted = resolve(spec, aim, here, there, source_ring=source_ring, target_ring=target_ring, now=now)
+    wanted = resolve(Route(spec, aim, here, there.place, source_ring, target_ring, now))
     proof = prove(spec, aim.name, wanted, here, there, run)
     by_source = {canonical(one.name): one for one in at_source}
     by_live = {canonical(one.name): one for one in at_target}
@@ -311,6 +312,8 @@ def judge(
     context = TargetContext(
         replication=spec,
         target=aim,
+        claim=spec.claim(HERE),
+        desired=wanted,
         source=here,
         live=there,
         ring=target_ring,
@@ -320,7 +323,7 @@ def judge(
         readings=readings,
         only=tuple(Glob(text) for text in run.only),
     )
-    return Judged(diff(context, wanted), proof, wanted)
+    return Judged(diff(context), proof, wanted)
 
 
 def work(stage: Stage, run: Run | None = None) -> Work:

@@ -25,7 +25,7 @@ from ssm_reconcile.change import Change, Fate, effect_of
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.plan import Plan, PlanComparison, ReplicationPlan, fingerprint
+from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 
 Effect: TypeAlias = Mapping[str, Any]
@@ -279,7 +279,7 @@ def _obstacles(plan: Plan) -> Callable[[ChangeAddress], tuple[str, ...]]:
             return (f"now {other.row.value.replace('_', ' ')}", *other.reasons)
         if address[:2] not in listed:
             return ("no longer in the spec",)
-        return () if listed[address[:2]] else ("its place was not listed to the end",)
+        return () if listed[address[:2]] else ("the listing of its place is incomplete",)
 
     return obstacle
 
@@ -398,14 +398,14 @@ def narrowed_to(specs: Sequence[Replication], run: Run) -> tuple[Replication, ..
 def mark_pending(plan: Plan, base: Iterable[ReplicationPlan]) -> Plan:
     """Return the plan with `pending` set on each change that the base makes, too: same effect, same route.
 
-    `pending` and `against` are for people; neither is part of the plan id.
+    `pending` and `dropped` are for people; neither is part of the plan id.
     """
     before = {part.name: part for part in base}
     parts = tuple(_marked(part, before.get(part.name)) for part in plan.replications)
     planned = {change.order for change in plan.changes}
     dropped = [change for part in before.values() for change in part.changes if change.order not in planned]
     dropped.sort(key=lambda change: change.order)
-    return replace(plan, replications=parts, against=PlanComparison(tuple(dropped)))
+    return replace(plan, replications=parts, dropped=tuple(dropped))
 
 
 def _marked(part: ReplicationPlan, base: ReplicationPlan | None) -> ReplicationPlan:

@@ -103,7 +103,9 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
     """Return the calls of one change; calls that take ten names are counted in names."""
     tagging = [("AddTagsToResource", 1)] + [("RemoveTagsFromResource", 1)] * bool(change.tags.removed)
     checks = [("GetParameters", 1), ("ListTagsForResource", 1)]
-    put = [("PutParameter", 1), *_image(change)]
+    # AWS validates an AMI id after the write, so one read verifies it.
+    is_image = change.desired is not None and change.desired.source.data_type == IMAGE
+    put = [("PutParameter", 1)] + [("GetParameters", 1)] * is_image
     verify = [(VERIFY, 1)]
     match change.effect:
         case Create():
@@ -124,9 +126,3 @@ def _calls_of(change: Change) -> list[tuple[str, int]]:
             return [("ListTagsForResource", 1), (VERSION, 1), *gone, ("DeleteParameters", 1), *verify]
         case _:
             assert_never(change.effect)
-
-
-def _image(change: Change) -> list[tuple[str, int]]:
-    """Return the read that verifies an AMI id: AWS validates it after the write."""
-    image = change.desired is not None and change.desired.source.data_type == IMAGE
-    return [("GetParameters", 1)] * image

@@ -10,24 +10,24 @@ Cost for N names: N/10 GetParameters, N/50 DescribeParameters and N ListTagsForR
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import combinations, pairwise
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from ssm_reconcile import observe, reconcile
 from ssm_reconcile.change import Action, Change, Delete, Release, Replace
+from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import Standing, source_name, standing
 from ssm_reconcile.session import Places, Session, narrowed
-from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
-from ssm_reconcile.system import Clock, ProgressListener, ReadPool
+from ssm_reconcile.system import Clock, ProgressListener
 
 MANY_UPDATES = 10
 """Updates of one target in one plan from which its replicas are counted (docs/decisions/0012)."""
@@ -39,7 +39,6 @@ MOST_OCCURRENCES = 8
 Pair: TypeAlias = tuple[str, str]
 """A replication and one of its targets, by name."""
 Listings: TypeAlias = dict[Access, Listing | StoreError]
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ class NamePlanner:
         def read(store: Store, access: Access) -> PartialListing:
             return list_names(store, chosen.names[access], self.progress)
 
-        found = _each_place(self.places, chosen.names, read)
+        found = self.places.read_each(chosen.names, read)
         unsure = {
             access: one.unsure if isinstance(one, PartialListing) else {} for access, one in found.items()
         }
@@ -238,7 +237,7 @@ class NamePlanner:
 
     def _drop_removals(self, plan: Plan, failed: set[Access], chosen: _Selection) -> bool:
         """Drop the deletes that need a place that could not be listed; return whether anything is left."""
-        why = "it is to go, and places could not be listed to count what goes with it"
+        why = "it would be deleted, and its delete could not be counted, since a place could not be listed"
         for pair, spec, target in chosen.pairs():
             if failed & {spec.source.access, target.access}:
                 for change in plan.changes:
@@ -250,7 +249,7 @@ class NamePlanner:
         """List places whole. What was read by name stays: those reads are younger than a listing's pages."""
         chosen.listed_whole = chosen.listed_whole or bool(places)
         listener = self.listing_progress or self.progress
-        found = _each_place(self.places, places, lambda store, _: observe.list_place(store, listener))
+        found = self.places.read_each(places, lambda store, _: observe.list_place(store, listener))
         for access, whole in found.items():
             known = listings[access]
             if isinstance(whole, StoreError):
@@ -269,7 +268,7 @@ class NamePlanner:
 
 def plan_one_name(
     spec: Replication, session: Session, name: str
-) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
+) -> tuple[ReplicationPlan, Mapping[str, TargetContext]]:
     """Return the plan for one name in each target of a replication, and the listed targets; to explain it.
 
     Guards that count see this name only. Does not raise when a place cannot be read: a finding says why.
@@ -279,7 +278,7 @@ def plan_one_name(
         session: The run and its opened places.
         name: The name of a source parameter, or an address in a target.
     """
-    return reconcile.look_closely(spec, session, _read_one_name(spec, session, canonical(name)))
+    return reconcile.plan_replication(spec, session, _read_one_name(spec, session, canonical(name)))
 
 
 def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
@@ -303,7 +302,7 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
     def listed(store: Reader, access: Access) -> Listing:
         return _as_listing(list_names(store, wanted[access], session.progress, check_versions=False))
 
-    listings = _each_place(places, wanted, listed)
+    listings = places.read_each(wanted, listed)
     if isinstance(source, StoreError):
         return PlanScope({**listings, spec.source.access: source}, (name,), addresses)
     if at_source is None:
@@ -315,7 +314,7 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
             origins = (source_name(replicas.tags_of(address), address, source.place) for address in every)
             at_source |= {canonical(origin) for origin in origins if origin is not None}
     wanted[spec.source.access] = {*at_source}
-    listings |= _each_place(places, [spec.source.access], listed)
+    listings |= places.read_each([spec.source.access], listed)
     return PlanScope(listings, (name,), addresses)
 
 
@@ -377,20 +376,6 @@ def _as_listing(found: PartialListing) -> Listing:
     """Return the listing, as incomplete if the state of a name could not be read."""
     trouble = "; ".join(dict.fromkeys(found.unsure.values()))
     return replace(found.listing, complete=False, trouble=trouble) if trouble else found.listing
-
-
-def _each_place(
-    places: Places, wanted: Iterable[Access], read: Callable[[Store, Access], Answer]
-) -> dict[Access, Answer | StoreError]:
-    """Read places at the same time; a place that could not be opened gives its error."""
-    accesses = sorted(wanted, key=repr)
-
-    def one(access: Access) -> Answer | StoreError:
-        store = places.opened[access]
-        return store if isinstance(store, StoreError) else read(store, access)
-
-    with ReadPool(max_workers=max(1, len(accesses))) as pool:
-        return dict(zip(accesses, pool.map(one, accesses), strict=True))
 
 
 def _is_complete(found: Listing | StoreError) -> bool:

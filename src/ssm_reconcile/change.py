@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias, assert_never
+from typing import Any, ClassVar, TypeAlias
 
 from ssm_reconcile.attributes import COPIED, FIRST
 from ssm_reconcile.model import SECURE, DesiredParameter, Tags, sorted_tags
-from ssm_reconcile.record import Record, key_digest, rewrite_digest
+from ssm_reconcile.record import Origin, Record, key_digest, rewrite_digest
 
 
 class Row(StrEnum):
@@ -130,6 +130,7 @@ class Preconditions:
 class Create:
     """Create a parameter, with its tags in the same call."""
 
+    action: ClassVar[Action] = Action.CREATE
     desired: DesiredParameter
 
 
@@ -145,17 +146,18 @@ class Update:
         unproven: Whether the values were not compared (`--no-decrypt`). Apply compares them, and writes no
             version if they are equal.
         may_replace: Whether apply may delete and create the parameter if AWS refuses to change its type.
-        origin_adopted: Whether the parameter existed before it became a replica.
+        origin: Whether the parameter was created as a replica, or existed before.
         record: The record to write where no version is written.
     """
 
+    action: ClassVar[Action] = Action.UPDATE
     desired: DesiredParameter
     tags: TagDiff
     put: bool = True
     takes_over: bool = False
     unproven: bool = False
     may_replace: bool = False
-    origin_adopted: bool = False
+    origin: Origin = Origin.CREATED
     record: Record | None = None
 
 
@@ -163,6 +165,7 @@ class Update:
 class Retag:
     """Write tags and record only; no new version."""
 
+    action: ClassVar[Action] = Action.RETAG
     desired: DesiredParameter
     tags: TagDiff
     record: Record
@@ -172,6 +175,7 @@ class Retag:
 class Adopt:
     """Take ownership of an equal parameter by writing its tags."""
 
+    action: ClassVar[Action] = Action.ADOPT
     desired: DesiredParameter
     tags: TagDiff
     record: Record
@@ -181,14 +185,18 @@ class Adopt:
 class Replace:
     """Delete, wait and create, for differences that AWS does not change in place."""
 
+    action: ClassVar[Action] = Action.REPLACE
     desired: DesiredParameter
-    origin_adopted: bool = False
+    origin: Origin = Origin.CREATED
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Delete the replica, after apply has confirmed that `source_name`, if any, does not exist."""
 
+    action: ClassVar[Action] = Action.DELETE
+    desired: ClassVar[None] = None
+    tags: ClassVar[TagDiff] = TagDiff()
     source_name: str | None
 
 
@@ -196,6 +204,8 @@ class Delete:
 class Release:
     """Remove the ownership tags of an adopted replica whose source is gone (`delete: created`)."""
 
+    action: ClassVar[Action] = Action.RETAG
+    desired: ClassVar[None] = None
     source_name: str | None
     tags: TagDiff
 
@@ -263,47 +273,24 @@ class Change:
     @property
     def action(self) -> Action:
         """The action under which summaries count this change."""
-        match self.effect:
-            case Create():
-                return Action.CREATE
-            case Update():
-                return Action.UPDATE
-            case Retag() | Release():
-                return Action.RETAG
-            case Adopt():
-                return Action.ADOPT
-            case Replace():
-                return Action.REPLACE
-            case Delete():
-                return Action.DELETE
-            case _:
-                assert_never(self.effect)
+        return self.effect.action
 
     @property
     def tags(self) -> TagDiff:
         """The tags that this change adds and removes."""
-        match self.effect:
-            case Create(desired) | Replace(desired):
-                return TagDiff({}, desired.tags)
-            case Update() | Retag() | Adopt() | Release():
-                return self.effect.tags
-            case Delete():
-                return TagDiff()
-            case _:
-                assert_never(self.effect)
+        effect = self.effect
+        return TagDiff({}, effect.desired.tags) if isinstance(effect, Create | Replace) else effect.tags
 
     @property
     def desired(self) -> DesiredParameter | None:
         """The desired parameter; None for a delete or a release."""
-        match self.effect:
-            case Create(desired) | Replace(desired):
-                return desired
-            case Update() | Retag() | Adopt():
-                return self.effect.desired
-            case Delete() | Release():
-                return None
-            case _:
-                assert_never(self.effect)
+        return self.effect.desired
+
+    @property
+    def wanted(self) -> DesiredParameter:
+        """The desired parameter of a change that is not a delete or a release."""
+        assert self.desired is not None
+        return self.desired
 
     @property
     def rests_on_source_tags(self) -> bool:

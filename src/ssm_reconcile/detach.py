@@ -1,4 +1,4 @@
-"""Target -> its replicas detached from their replication, or taken back with `undo`: one owner tag each.
+"""Target -> its replicas detached from their replication, or reattached with `undo`: one owner tag each.
 
     prod@123456789012/us-east-1   ->   detached:prod@123456789012/us-east-1      and back with `undo`
 
@@ -13,7 +13,7 @@ Cost: two listings by owner tag (N/50 DescribeParameters each), then one read an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,13 +33,13 @@ from ssm_reconcile.record import DETACHED, OWNER, Claim, detached_from, record_o
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication, Run, Target
-from ssm_reconcile.stores.base import Reader, Store
+from ssm_reconcile.stores.base import Store
 from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, Stop
 
 
 @dataclass(frozen=True, slots=True)
 class DetachRequest:
-    """The replicas of one replication in one target, to detach or, with `undo`, to take back.
+    """The replicas of one replication in one target, to detach or, with `undo`, to reattach.
 
     `claim` has the owner tags and ids of the replication. `without_id` includes replicas without an id.
     """
@@ -55,6 +55,10 @@ class DetachRequest:
     def owners(self) -> tuple[str, ...]:
         """The owner tags of replicas that are not yet changed."""
         return tuple(DETACHED + owner for owner in self.claim.owners) if self.undo else self.claim.owners
+
+    def find_replicas(self) -> frozenset[str]:
+        """Return the canonical names of parameters with one of `owners`. Raises StoreError."""
+        return self.store.names_tagged(OWNER, self.owners)
 
     def new_owner(self, owner: str) -> str:
         """Return the owner tag that replaces `owner`."""
@@ -116,7 +120,7 @@ def resolve_request(
         spec: The replication.
         target: The name of one of its targets.
         places: The opened places; the source may have failed to open.
-        undo: Take the replicas back.
+        undo: Reattach the replicas.
         without_id: Include replicas whose record has no id.
 
     Raises:
@@ -144,11 +148,6 @@ def _source(spec: Replication, target: Target, places: Places) -> Place:
     return Place(
         account if isinstance(account, str) else account[0], access.region, partition_of(access.region)
     )
-
-
-def find_replicas(reader: Reader, owners: Sequence[str]) -> frozenset[str]:
-    """Return the canonical names of parameters with one of these owner tags. Raises StoreError."""
-    return reader.names_tagged(OWNER, owners)
 
 
 def detach(
@@ -199,7 +198,7 @@ def detach(
 def _listed_late(request: DetachRequest, done: dict[str, DetachOutcome]) -> frozenset[str]:
     """Return the replicas that the first listing did not show: new ones, or because listings lag."""
     try:
-        return find_replicas(request.store, request.owners) - done.keys()
+        return request.find_replicas() - done.keys()
     except StoreError:
         return frozenset()  # the first listing was complete; this one is a second check
 

@@ -36,7 +36,7 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.record import Standing, standing
-from ssm_reconcile.resolve import resolve, source_keys, target_keys
+from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Connect, endpoints, narrowed, place_errors
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Answers, Reader, Settings, Store
@@ -325,9 +325,7 @@ class _TargetCheck:
         except StoreError as failure:
             yield Check(self.label, "keys", Answer.FAILED, str(failure), failure.remedy, Needed.PLAN)
             return
-        desired = resolve(
-            self.spec, self.target, self.source, live, source_ring=ring, target_ring=keys, now=now
-        )
+        desired = resolve(Route(self.spec, self.target, self.source, live.place, ring, keys, now))
         wanted = {name: one for name, one in desired.items() if not (one.skip or one.chained)}
         missing = [one for name, one in wanted.items() if name not in live.parameters and not one.problems]
         if self.target.frozen:

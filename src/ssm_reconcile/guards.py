@@ -113,7 +113,7 @@ def _guard_incomplete_place(target: TargetChanges, _: GuardRules) -> Iterator[Gu
 
     `diff` plans none of these. Nothing lifts this guard.
     """
-    why = "a place was not listed to the end"
+    why = "the listing of a place is incomplete"
     if not target.target.complete:
         yield GuardResult(target.open(), why)
     elif not target.plan.source_complete:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
@@ -143,17 +143,9 @@ class Listing:
     def with_tags(self, fresh: Mapping[str, Tags | None]) -> Listing:
         """Return this listing with tags that were read directly; None: the parameter no longer exists."""
         gone = {name for name, tags in fresh.items() if tags is None}
-        return Listing(
-            place=self.place,
-            caller=self.caller,
-            parameters={k: v for k, v in self.parameters.items() if k not in gone}
-            if gone
-            else self.parameters,
-            tags={**self.tags, **{k: v for k, v in fresh.items() if v is not None}},
-            confirmed=self.confirmed | frozenset(fresh),
-            complete=self.complete,
-            trouble=self.trouble,
-        )
+        kept = {name: one for name, one in self.parameters.items() if name not in gone}
+        tags = {**self.tags, **{name: tags for name, tags in fresh.items() if tags is not None}}
+        return replace(self, parameters=kept, tags=tags, confirmed=self.confirmed | frozenset(fresh))
 
 
 class SealedText:

@@ -26,10 +26,11 @@ from ssm_reconcile.model import (
     canonical,
 )
 from ssm_reconcile.shape import read as read_one
-from ssm_reconcile.stores.base import Reader
+from ssm_reconcile.stores.base import Answers, Reader
 from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
 
 Key = TypeVar("Key")
+Item = TypeVar("Item")
 CHUNK = 400
 """The most values in memory at a time."""
 REPLACEABLE = frozenset({Trouble.DENIED, Trouble.UNREACHABLE})
@@ -44,9 +45,18 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     If GetResources is denied, or its endpoint cannot be reached, tags are read one by one, and `trouble`
     has the reason.
     """
+
+    def described() -> Iterator[Mapping[str, Parameter]]:
+        for page in reader.describe():
+            yield {canonical(one.name): one for one in page}
+
+    def tagged() -> Iterator[Mapping[str, Tags]]:
+        for page in reader.tagged():
+            yield {name: tags for name, tags in page.items() if tags}
+
     with ReadPool(max_workers=2) as pool:
-        describing = pool.submit(_describe, reader, watch)
-        tagging = pool.submit(_tags_in_bulk, reader, watch)
+        describing = pool.submit(_read_pages, described(), reader.place, Phase.LISTING, watch)
+        tagging = pool.submit(_read_pages, tagged(), reader.place, Phase.TAGS, watch)
         parameters, failure = describing.result()
         tags, tag_failure = tagging.result()
     confirmed: frozenset[str] = frozenset()
@@ -77,25 +87,16 @@ def trouble_of(failure: StoreError) -> str:
     return str(failure) + (f". {failure.remedy}" if failure.remedy else "")
 
 
-def _describe(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Parameter], StoreError | None]:
-    found: dict[str, Parameter] = {}
+def _read_pages(
+    pages: Iterator[Mapping[str, Item]], place: Place, phase: Phase, watch: ProgressListener
+) -> tuple[dict[str, Item], StoreError | None]:
+    """Return the items of all pages by canonical name, and the failure that ended the listing, if any."""
+    found: dict[str, Item] = {}
     try:
-        for page in reader.describe():
-            found.update((canonical(parameter.name), parameter) for parameter in page)
-            watch(Progress(str(reader.place), Phase.LISTING, len(found)))
-        watch(Progress(str(reader.place), Phase.LISTING, len(found), len(found)))
-    except StoreError as failure:
-        return found, failure
-    return found, None
-
-
-def _tags_in_bulk(reader: Reader, watch: ProgressListener) -> tuple[dict[str, Tags], StoreError | None]:
-    found: dict[str, Tags] = {}
-    try:
-        for page in reader.tagged():
-            found.update((name, tags) for name, tags in page.items() if tags)
-            watch(Progress(str(reader.place), Phase.TAGS, len(found)))
-        watch(Progress(str(reader.place), Phase.TAGS, len(found), len(found)))
+        for page in pages:
+            found.update(page)
+            watch(Progress(str(place), phase, len(found)))
+        watch(Progress(str(place), phase, len(found), len(found)))
     except StoreError as failure:
         return found, failure
     return found, None
@@ -210,24 +211,16 @@ def read(
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         wanted = [questions[asked[name][0]].name for name in chunk]
-        found, failed = _values(reader, wanted, decrypt=decrypt)
+        try:
+            read_now = reader.values(wanted, decrypt=decrypt)
+        except StoreError as failure:
+            read_now = Answers({}, frozenset(), dict.fromkeys(chunk, failure))
         for name in chunk:
             for who in asked[name]:
-                answers[who] = _answer(
-                    questions[who], found.get(name), failed.get(name), key, decrypt=decrypt
-                )
+                found, failed = read_now.found.get(name), read_now.failed.get(name)
+                answers[who] = _answer(questions[who], found, failed, key, decrypt=decrypt)
         watch(Progress(str(reader.place), Phase.READING, start + len(chunk), len(names)))
     return answers
-
-
-def _values(
-    reader: Reader, names: list[str], *, decrypt: bool
-) -> tuple[Mapping[str, Value], Mapping[str, StoreError]]:
-    try:
-        answers = reader.values(names, decrypt=decrypt)
-    except StoreError as failure:
-        return {}, {canonical(name): failure for name in names}
-    return answers.found, answers.failed
 
 
 def _answer(
@@ -236,15 +229,7 @@ def _answer(
     if value is not None and value.type == SECURE and not decrypt:
         return UnreadableValue("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
-        found = read_one(
-            value,
-            question.substitutions,
-            key,
-            show=question.show,
-            pattern=question.pattern,
-            lifted=question.lifted,
-            region=question.region,
-        )
+        found = read_one(value, question, key)
         # Equal excerpts of several places are kept in memory once.
         return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:

@@ -138,25 +138,18 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanComparison:
-    """The comparison with another spec (`plan --against`). Not part of the plan id.
-
-    `dropped` has the changes that only the other spec makes.
-    """
-
-    dropped: tuple[Change, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of a run. Sorted, so that the same input gives the same plan."""
+    """The plan of a run. Sorted, so that the same input gives the same plan.
+
+    `dropped`: with `plan --against`, the changes that only the other spec makes. Not part of the plan id.
+    """
 
     replications: tuple[ReplicationPlan, ...]
     mode: Mode = Mode.NORMAL
     narrowing: Narrowing = Narrowing()
     findings: tuple[Finding, ...] = ()
     budget: Budget | None = None
-    against: PlanComparison | None = None
+    dropped: tuple[Change, ...] | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:

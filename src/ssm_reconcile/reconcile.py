@@ -1,10 +1,10 @@
 """Specs and opened places -> a plan; a plan -> a report. Read this file first: it has the steps in order.
 
     open_places   open each account and region, and check that they are the ones of the spec (session.py)
-    make_plan     list -> resolve -> compare versions -> read values -> diff -> confirm tags -> guards
+    make_plan     for each replication (`plan_replication`):
+                  list -> resolve -> compare versions -> read values -> diff -> confirm tags -> guards
                   (and the changes that a former spec would make as well: approve.py)
     carry_out     the same plan, applied
-    look_closely  one replication with the input of its rows, for `explain`
 
 Planning reads and cannot write. Each plan that is shown, saved or applied is made here.
 """
@@ -19,6 +19,7 @@ from ssm_reconcile import apply, approve, observe
 from ssm_reconcile.apply.work import Endpoints
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.diff import TargetDiff, value_findings
+from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
 from ssm_reconcile.model import SOURCE, Access, Listing, UnreadableValue
@@ -32,9 +33,9 @@ from ssm_reconcile.plan_findings import (
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrowed
-from ssm_reconcile.settle import TargetInput, settle
-from ssm_reconcile.spec import Replication, Target
-from ssm_reconcile.system import ReadPool, Stop
+from ssm_reconcile.settle import settle
+from ssm_reconcile.spec import Replication, Run, Target
+from ssm_reconcile.system import Stop
 
 _PATTERNS_REPORTED = 20
 """Maximum findings about patterns without effect in one replication."""
@@ -84,7 +85,7 @@ def make_plan(
     former = None if base is None else approve.narrowed_to(base, run)
     altered = [old for old in former or () if not any(approve.same(old, spec) for spec in specs)]
     scope = scope or PlanScope(_list_all((*specs, *altered), session))
-    parts = tuple(_plan_replication(spec, session, scope)[0] for spec in specs)
+    parts = tuple(plan_replication(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
             "nothing could be planned: "
@@ -98,7 +99,7 @@ def make_plan(
     plan = replace(plan, budget=budget(plan.changes, _end_places(specs, parts)))
     if former is None:
         return _with_unmatched(plan, parts, specs, scope)
-    former_parts = [_plan_replication(spec, session, scope)[0] for spec in altered]
+    former_parts = [plan_replication(spec, session, scope)[0] for spec in altered]
     kept = [part for part in plan.replications if any(part.name == old.name for old in former)]
     unaltered = [part for part in kept if not any(part.name == old.name for old in altered)]
     plan = _with_unmatched(plan, (*parts, *former_parts), (*specs, *altered), scope)
@@ -143,72 +144,52 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
     return apply.apply(plan, ends, session.run, session.clock, session.progress, stop)
 
 
-def look_closely(
-    spec: Replication, session: Session, scope: PlanScope | None = None
-) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
-    """Return the plan of one replication, and the input of its rows by target name; it is not for an apply.
-
-    With a `scope` nothing is listed, and guards that count see only the listings in it. Unlike `make_plan`
-    it does not raise when no place could be listed: the findings say why.
-    """
-    return _plan_replication(spec, session, scope or PlanScope(_list_all([spec], session)))
-
-
 def _list_all(specs: Sequence[Replication], session: Session) -> Listings:
     """List all places at once, each place once, also where several replications use it with other rates."""
-    wanted = sorted(
-        {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))},
-        key=repr,
+    wanted = {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))}
+    # Two accesses that differ in their rates only are one place: it is listed with the first of them.
+    readers = {replace(access, rates=()): access for access in sorted(wanted, key=repr)}
+    listed = session.places.read_each(
+        readers.values(), lambda store, _: observe.list_place(store, session.progress)
     )
-    readers = {replace(access, rates=()): access for access in wanted}
-
-    def one(access: Access) -> Listing | StoreError:
-        store = session.places.opened[access]
-        return store if isinstance(store, StoreError) else observe.list_place(store, session.progress)
-
-    with ReadPool(max_workers=max(1, len(readers))) as pool:
-        listed = dict(zip(readers, pool.map(one, readers.values()), strict=True))
-    return {access: listed[replace(access, rates=())] for access in wanted}
+    return {access: listed[readers[replace(access, rates=())]] for access in wanted}
 
 
-def _plan_replication(
-    spec: Replication, session: Session, scope: PlanScope
-) -> tuple[ReplicationPlan, Mapping[str, TargetInput]]:
-    """Return the plan of one replication with its guards applied, and the input of its rows."""
+def plan_replication(
+    spec: Replication, session: Session, scope: PlanScope | None = None
+) -> tuple[ReplicationPlan, Mapping[str, TargetContext]]:
+    """Return the plan of one replication with its guards applied, and the context of each listed target.
+
+    Without a `scope` all places are listed. Guards that count see the listings only. Unlike `make_plan` it
+    does not raise when no place could be listed: the findings say why.
+    """
+    scope = scope or PlanScope(_list_all([spec], session))
     source = scope.listings[spec.source.access]
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
-        return _unplannable(spec, source, live), {}
+        place = str(source.place) if isinstance(source, Listing) else spec.source.access.region
+        targets = tuple(_target_plan(spec, target, scope, None) for target in spec.targets)
+        findings = tuple(_place_findings(spec, source, live))
+        return ReplicationPlan(spec.name, place, targets, findings=findings, source_complete=False), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
     drafts, state = settle(spec, source, whole, session, scope.addresses)
     changes = tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order))
+    others = sorted((o for one in drafts.values() for o in one.others), key=lambda o: (o.target, o.name))
+    notes = [note for one in drafts.values() for note in one.value_notes]
     part = ReplicationPlan(
         name=spec.name,
         source=str(source.place),
-        targets=tuple(
-            _with_count(
-                _target_plan(target, live[target.name], drafts.get(target.name)), spec.name, scope.replicas
-            )
-            for target in spec.targets
-        ),
+        targets=tuple(_target_plan(spec, target, scope, drafts.get(target.name)) for target in spec.targets),
         changes=changes,
-        others=tuple(
-            sorted((o for one in drafts.values() for o in one.others), key=lambda o: (o.target, o.name))
-        ),
+        others=tuple(others),
         findings=(
             *_place_findings(spec, source, live),
-            *(
-                _selection_findings(spec, state.selected, source, narrowed=bool(session.run.only))
-                if scope.addresses is None
-                else ()
-            ),
+            *_selection_findings(spec, state.selected, source, session.run, scope),
             *find_renamed_spec(spec, source.place, {name: one.others for name, one in drafts.items()}, whole),
             *find_unchecked_keys(spec, state.rings),
             *find_unusable_source_keys(spec, source, state.rings[SOURCE], changes, _unread(state.inputs)),
             *(finding for _, one in sorted(drafts.items()) for finding in one.findings),
-            *value_findings(
-                spec.name, source.place.region, (note for one in drafts.values() for note in one.value_notes)
-            ),
+            *value_findings(spec.name, source.place.region, notes),
         ),
         selected=state.selected,
         in_scope=state.in_scope,
@@ -221,41 +202,21 @@ def _plan_replication(
     return withhold_changes(part, rules), state.inputs
 
 
-def _target_plan(target: Target, live: Listing | StoreError, draft: TargetDiff | None) -> TargetPlan:
+def _target_plan(spec: Replication, target: Target, scope: PlanScope, draft: TargetDiff | None) -> TargetPlan:
+    """Return a target with its counts. Without a draft it could not be listed, or the source could not."""
+    live = scope.listings[target.access]
     place = live.place if isinstance(live, Listing) else target.access.region
-    if draft is None:
-        return TargetPlan(target.name, str(place), complete=False, frozen=target.frozen)
+    known = None if scope.replicas is None else scope.replicas.get((spec.name, target.name))
+    found = draft or TargetDiff((), (), in_sync=0, replicas=0, findings=())
     return TargetPlan(
         target.name,
         str(place),
+        complete=draft is not None,
         frozen=target.frozen,
-        replicas=draft.replicas,
-        in_sync=draft.in_sync,
-        deletes_outside_run=draft.deletes_outside_run,
-    )
-
-
-def _with_count(
-    target: TargetPlan, replication: str, replicas: Mapping[tuple[str, str], int] | None
-) -> TargetPlan:
-    """Return the target with the known number of its replicas, or marked as not counted."""
-    if replicas is None:
-        return target
-    known = replicas.get((replication, target.name))
-    return replace(target, replicas=target.replicas if known is None else known, counted=known is not None)
-
-
-def _unplannable(
-    spec: Replication, source: Listing | StoreError, live: Mapping[str, Listing | StoreError]
-) -> ReplicationPlan:
-    """Return the plan of a replication whose source could not be listed: it has no change."""
-    place = str(source.place) if isinstance(source, Listing) else spec.source.access.region
-    return ReplicationPlan(
-        name=spec.name,
-        source=place,
-        targets=tuple(_target_plan(target, live[target.name], None) for target in spec.targets),
-        findings=tuple(_place_findings(spec, source, live)),
-        source_complete=False,
+        replicas=found.replicas if known is None else known,
+        in_sync=found.in_sync,
+        counted=scope.replicas is None or known is not None,
+        deletes_outside_run=found.deletes_outside_run,
     )
 
 
@@ -278,17 +239,20 @@ def _place_findings(
 
 
 def _selection_findings(
-    spec: Replication, selected: int, source: Listing, *, narrowed: bool
+    spec: Replication, selected: int, source: Listing, run: Run, scope: PlanScope
 ) -> list[Finding]:
-    """Return a warning for rules that select nothing, otherwise one for each pattern without effect."""
-    if not source.complete:
+    """Return a warning for rules that select nothing, otherwise one for each pattern without effect.
+
+    A run for some names (its `scope` has addresses) does not know all parameters and has no such finding.
+    """
+    if not source.complete or scope.addresses is not None:
         return []
     every = f"the {len(source.parameters)} parameters of {source.place}"
     if not selected:
         message = f"{spec.name}: the rules select none of {every}: look at `parameters`"
         where = str(spec.include[0].where or spec.name)
         return [Finding(Severity.WARNING, "nothing-selected", message, where)]
-    if narrowed:
+    if run.only:
         return []
     unused = spec.patterns_without_effect((one.name, one.type) for one in source.parameters.values())
     more = f" ({len(unused)} patterns are like this)" if len(unused) > _PATTERNS_REPORTED else ""
@@ -304,12 +268,12 @@ def _selection_findings(
     ]
 
 
-def _unread(inputs: Mapping[str, TargetInput]) -> set[str]:
+def _unread(inputs: Mapping[str, TargetContext]) -> set[str]:
     """Return the names of the source parameters whose values could not be read."""
     return {
         view.desired[address].source.name
         for view in inputs.values()
-        for address, found in view.context.readings.source.items()
+        for address, found in view.readings.source.items()
         if isinstance(found, UnreadableValue)
     }
 

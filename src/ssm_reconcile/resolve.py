@@ -27,7 +27,6 @@ from ssm_reconcile.model import (
     Place,
     Problem,
     ProblemKind,
-    Substitution,
     Tags,
     canonical,
 )
@@ -51,16 +50,11 @@ def source_keys(replication: Replication, source: Listing) -> frozenset[str]:
         for parameter in source.parameters.values()
         if parameter.is_secret and replication.rule_for(parameter.name, parameter.type)
     }
-    if not used - {MANAGED_KEY} and not _maps_managed(replication):
-        return frozenset(used)
+    if not used - {MANAGED_KEY} and not replication.kms and not any(one.keys for one in replication.targets):
+        return frozenset(used)  # otherwise the spec may map the AWS managed key by an id to be resolved
     mapped = {rule.source for rule in replication.kms}
     mapped |= {reference for target in replication.targets for reference, _ in target.keys}
     return frozenset(used | mapped) if used else frozenset()
-
-
-def _maps_managed(replication: Replication) -> bool:
-    """Whether the spec maps keys, and so may map the AWS managed key by an id that must be resolved."""
-    return bool(replication.kms) or any(target.keys for target in replication.targets)
 
 
 def target_keys(
@@ -145,40 +139,31 @@ def _same_key(arn: str, place: Place) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
-    """The arguments of `resolve`."""
+class Route:
+    """One source and one target of a replication.
+
+    Attributes:
+        replication: The replication.
+        target: The target.
+        source: The parameters of the source.
+        place: The place of the target.
+        source_ring: The keys of the source.
+        target_ring: The keys of the target.
+        now: The time, timezone-aware: Expiration policies before it are problems.
+    """
 
     replication: Replication
     target: Target
     source: Listing
-    live: Listing
+    place: Place
     source_ring: Keyring
     target_ring: Keyring
     now: datetime
 
 
-def resolve(
-    replication: Replication,
-    target: Target,
-    source: Listing,
-    live: Listing,
-    *,
-    source_ring: Keyring,
-    target_ring: Keyring,
-    now: datetime,
-) -> dict[str, DesiredParameter]:
-    """Return the desired parameters of a target by canonical address, sorted.
-
-    Args:
-        replication: The replication.
-        target: The target.
-        source: The parameters of the source.
-        live: The parameters of the target, of which only the place is used.
-        source_ring: The keys of the source.
-        target_ring: The keys of the target.
-        now: The time, timezone-aware: Expiration policies before it are problems.
-    """
-    route = _Route(replication, target, source, live, source_ring, target_ring, now)
+def resolve(route: Route) -> dict[str, DesiredParameter]:
+    """Return the desired parameters of a target by canonical address, sorted."""
+    replication, source = route.replication, route.source
     found: dict[str, list[DesiredParameter]] = {}
     rules = {id(glob): str(glob) for glob in replication.include}  # one text for all parameters of a rule
     for name in sorted(source.parameters):
@@ -190,12 +175,13 @@ def resolve(
     return {address: _settle_collision(every) for address, every in sorted(found.items())}
 
 
-def _desired(route: _Route, parameter: Parameter, rule: str) -> DesiredParameter:
-    replication, target, source, place = route.replication, route.target, route.source, route.live.place
+def _desired(route: Route, parameter: Parameter, rule: str) -> DesiredParameter:
+    replication, target, source, place = route.replication, route.target, route.source, route.place
     address = replication.address(parameter.name, source.place, place, target.name)
     name = canonical(parameter.name)
     tags = source.tags_of(name)
     wanted = _tags(replication, tags)
+    rewrite = replication.rewrite_for(parameter.name, RewriteIn.VALUE)
     key, key_problems = _key(route, parameter)
     return DesiredParameter(
         name=address,
@@ -204,7 +190,7 @@ def _desired(route: _Route, parameter: Parameter, rule: str) -> DesiredParameter
         tier=_TIERS.get(target.tier, parameter.tier),
         key_id=key,
         key_identity=None if key is None else route.target_ring.identity(key),
-        substitutions=_substitutions(replication, target, parameter, source.place, place),
+        substitutions=() if rewrite is None else (rewrite.substitution(source.place, place, target.name),),
         hidden=parameter.is_secret or any(map(replication.hides, {parameter.name, address})),
         skip=replication.skip_sync.applies(tags, target.name),
         chained=is_replica(tags, source.arn(name)),
@@ -241,13 +227,6 @@ def _tags(replication: Replication, tags: Tags) -> Tags:
     return tags if list(wanted.items()) == list(tags.items()) else wanted
 
 
-def _substitutions(
-    replication: Replication, target: Target, parameter: Parameter, source: Place, place: Place
-) -> tuple[Substitution, ...]:
-    rule = replication.rewrite_for(parameter.name, RewriteIn.VALUE)
-    return () if rule is None else (rule.substitution(source, place, target.name),)
-
-
 _STATES = {
     KeyState.MISSING: "does not exist",
     KeyState.DISABLED: "is disabled",
@@ -257,7 +236,7 @@ _STATES = {
 }
 
 
-def _key(route: _Route, parameter: Parameter) -> tuple[str | None, tuple[Problem, ...]]:
+def _key(route: Route, parameter: Parameter) -> tuple[str | None, tuple[Problem, ...]]:
     """Return the key to send, and its problems. All problems of one key have one subject, for one finding."""
     if not parameter.is_secret:
         return None, ()
@@ -268,7 +247,7 @@ def _key(route: _Route, parameter: Parameter) -> tuple[str | None, tuple[Problem
             f" {route.target.name} is unknown: run again, or map this very reference in `kms`"
         )
         return None, (Problem(ProblemKind.KEY, reason, subject=reference),)
-    source, place = route.source.place, route.live.place
+    source, place = route.source.place, route.place
     key = choose_key(route.replication, route.target, parameter, route.source_ring, source, place)
     if key is None:
         name = route.source_ring.name(reference)
@@ -282,7 +261,7 @@ def _key(route: _Route, parameter: Parameter) -> tuple[str | None, tuple[Problem
     if fault is None:
         return key, ()
     name = route.target_ring.name(key)
-    where = f"{route.target.name} ({route.live.place})"
+    where = f"{route.target.name} ({route.place})"
     reason = f"the KMS key {name} {fault} in {where}: fix the key or map another one"
     return key, (Problem(ProblemKind.KEY, reason, subject=name),)
 

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ssm_reconcile.errors import PlaceError, StoreError, UsageError, Where, unknown_name
 from ssm_reconcile.model import Access
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
-from ssm_reconcile.system import Clock, ProgressListener
+from ssm_reconcile.system import Clock, ProgressListener, ReadPool
 
+Answer = TypeVar("Answer")
 Connect: TypeAlias = Callable[[Access], Store]
 """Opens a place and identifies it with GetCallerIdentity of STS; raises StoreError."""
 
@@ -33,6 +34,19 @@ class Places:
         if isinstance(found, StoreError):
             raise found
         return found
+
+    def read_each(
+        self, wanted: Iterable[Access], read: Callable[[Store, Access], Answer]
+    ) -> dict[Access, Answer | StoreError]:
+        """Read places at the same time; a place that could not be opened gives its error."""
+        accesses = sorted(wanted, key=repr)
+
+        def one(access: Access) -> Answer | StoreError:
+            store = self.opened[access]
+            return store if isinstance(store, StoreError) else read(store, access)
+
+        with ReadPool(max_workers=max(1, len(accesses))) as pool:
+            return dict(zip(accesses, pool.map(one, accesses), strict=True))
 
 
 def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:

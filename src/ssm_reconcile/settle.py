@@ -1,7 +1,7 @@
 """Listings of one replication -> the diff of each target, with every tag confirmed that a decision needs.
 
 Bulk reads of tags lag behind writes (aws-facts A2). They can save calls, but no decision against safety may
-depend on them: before a parameter counts as "not ours", and before a delete, a replacement or a retag is
+depend on them: before a parameter counts as "not a replica", and before a delete, a replacement or a retag is
 planned, its tags are read directly. A direct read can change the result, so all rows are computed again
 until no unconfirmed tag matters.
 
@@ -37,7 +37,7 @@ from ssm_reconcile.model import (
     ValueRequest,
 )
 from ssm_reconcile.record import OWNER, Standing, proves_equal, record_of, standing
-from ssm_reconcile.resolve import resolve, source_keys, target_keys
+from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Replication, Run
 from ssm_reconcile.stores.base import Reader
@@ -49,14 +49,6 @@ TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
 """Tags that were read directly, by name (None: the parameter does not exist), and the reads that failed."""
 Addresses: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
 """Canonical addresses by replication and target name."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetInput:
-    """Everything that the rows of one target were made from."""
-
-    context: TargetContext
-    desired: Mapping[str, DesiredParameter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ class ReplicationState:
     in_scope: int | None = None
     matched: frozenset[str] = frozenset()
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    inputs: Mapping[str, TargetInput] = field(default_factory=dict)
+    inputs: Mapping[str, TargetContext] = field(default_factory=dict)
     rings: Mapping[str, Keyring] = field(default_factory=dict)
 
     def with_tags(self, end: str, reads: TagReads) -> ReplicationState:
@@ -118,15 +110,14 @@ def settle(
         session: The session of the run.
         addresses: The addresses that a run for some names may plan for; None in a full run.
     """
+    reads = _ReplicationReads(spec, session, session.clock.now(), addresses)
     state = _selection(spec, ReplicationState(source, live), session.run)
-    state = replace(state, rings=_resolve_keys(spec, state, session))
-    reads = _ReplicationReads(spec, session, session.clock.now(), state.rings, addresses)
-    state = reads.confirm_owners(state)
+    state = reads.confirm_owners(reads.resolve_keys(state))
     # The loop ends: each pass reads the tags of at least one more name, and no name is read twice. Two or
     # three passes are usual; a pass without new reads costs no call.
     while True:
         inputs = reads.inputs(state)
-        diffs = {name: diff(one.context, one.desired) for name, one in inputs.items()}
+        diffs = {name: diff(one) for name, one in inputs.items()}
         wanted = {end: state.not_read(end, names) for end, names in addresses_to_confirm(diffs).items()}
         if not any(wanted.values()):
             return diffs, replace(state, inputs=inputs)
@@ -150,18 +141,6 @@ def _selection(spec: Replication, state: ReplicationState, run: Run) -> Replicat
     return replace(state, selected=len(names), in_scope=in_scope, matched=frozenset(matched))
 
 
-def _resolve_keys(spec: Replication, state: ReplicationState, session: Session) -> dict[str, Keyring]:
-    """Return the KMS keys that matter, resolved in every place."""
-    places = session.places
-    ring = observe.resolve_keys(places.store(spec.source.access), source_keys(spec, state.source))
-    rings = {SOURCE: ring}
-    for name, live in state.live.items():
-        target = spec.target(name)
-        references = target_keys(spec, target, state.source, live, ring)
-        rings[name] = observe.resolve_keys(places.store(target.access), references)
-    return rings
-
-
 def _read_tags(
     state: ReplicationState,
     wanted: Mapping[str, frozenset[str]],
@@ -182,7 +161,6 @@ class _ReplicationReads:
     spec: Replication
     session: Session
     now: datetime
-    rings: Mapping[str, Keyring]
     addresses: Addresses | None
     values: dict[tuple[str, ValueRequest], Reading | UnreadableValue] = field(default_factory=dict)
     resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
@@ -197,12 +175,21 @@ class _ReplicationReads:
         access = self.spec.source.access if end == SOURCE else self.spec.target(end).access
         return self.session.places.store(access)
 
+    def resolve_keys(self, state: ReplicationState) -> ReplicationState:
+        """Return the state with the KMS keys that matter, resolved in every place."""
+        ring = observe.resolve_keys(self.reader(SOURCE), source_keys(self.spec, state.source))
+        rings = {SOURCE: ring}
+        for name, live in state.live.items():
+            references = target_keys(self.spec, self.spec.target(name), state.source, live, ring)
+            rings[name] = observe.resolve_keys(self.reader(name), references)
+        return replace(state, rings=rings)
+
     def tags(self, end: str, names: frozenset[str]) -> TagReads:
         """Read the tags of some names of one end directly."""
         return observe.confirm_tags(self.reader(end), names, self.session.progress)
 
     def confirm_owners(self, state: ReplicationState) -> ReplicationState:
-        """Confirm each parameter that bulk reads call "not ours".
+        """Confirm each parameter that bulk reads call "not a replica".
 
         Up to CONFIRM_EACH names are read one by one. For more, one listing filtered by the owner tag finds
         the few that do carry it, and only those are read.
@@ -229,19 +216,13 @@ class _ReplicationReads:
     def desired(self, state: ReplicationState) -> dict[str, dict[str, DesiredParameter]]:
         """Return what each target should hold, by target name and canonical address."""
         for name, live in state.live.items():
-            # `resolve` takes only the place from the listing of the target, so the result depends on the
-            # listing of the source alone: it is kept until tags of the source are read again.
+            # The result depends on the listing of the source: it is kept until tags of the source are read.
             if name not in self.resolved or self.resolved[name][0] is not state.source:
-                desired = resolve(
-                    self.spec,
-                    self.spec.target(name),
-                    state.source,
-                    live,
-                    source_ring=self.rings[SOURCE],
-                    target_ring=self.rings[name],
-                    now=self.now,
+                target, rings = self.spec.target(name), state.rings
+                route = Route(
+                    self.spec, target, state.source, live.place, rings[SOURCE], rings[name], self.now
                 )
-                self.resolved[name] = (state.source, desired)
+                self.resolved[name] = (state.source, resolve(route))
         return {name: self.resolved[name][1] for name in state.live}
 
     def _addresses_in(self, target: str) -> frozenset[str] | None:
@@ -266,7 +247,7 @@ class _ReplicationReads:
             for name, every in desired.items()
         }
 
-    def inputs(self, state: ReplicationState) -> dict[str, TargetInput]:
+    def inputs(self, state: ReplicationState) -> dict[str, TargetContext]:
         """Return the diff input of each target; reads the values that are not known yet."""
         desired = self.desired(state)
         in_run = self._in_run(desired)
@@ -276,21 +257,20 @@ class _ReplicationReads:
         }
         self._read_values(proofs)
         return {
-            name: TargetInput(
-                TargetContext(
-                    replication=self.spec,
-                    target=self.spec.target(name),
-                    source=state.source,
-                    live=live,
-                    ring=self.rings[name],
-                    run=self.session.run,
-                    settled=proofs[name].equal,
-                    unproven=proofs[name].unproven,
-                    readings=self._readings(name, proofs[name]),
-                    only=self.only,
-                    addresses=self._addresses_in(name),
-                ),
-                desired[name],
+            name: TargetContext(
+                replication=self.spec,
+                target=self.spec.target(name),
+                claim=self.spec.claim(state.source.place),
+                desired=desired[name],
+                source=state.source,
+                live=live,
+                ring=state.rings[name],
+                run=self.session.run,
+                settled=proofs[name].equal,
+                unproven=proofs[name].unproven,
+                readings=self._readings(name, proofs[name]),
+                only=self.only,
+                addresses=self._addresses_in(name),
             )
             for name, live in state.live.items()
         }
@@ -415,7 +395,7 @@ def _value_matters(replication: Replication, target: str, status: Standing, tags
 def unconfirmed_strangers(
     replication: Replication, desired: Mapping[str, DesiredParameter], source: Listing, live: Listing
 ) -> list[str]:
-    """Return the addresses that only bulk reads call "not ours", sorted."""
+    """Return the addresses that only bulk reads call "not a replica", sorted."""
     claim = replication.claim(source.place)
     return sorted(
         address

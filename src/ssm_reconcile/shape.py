@@ -12,7 +12,16 @@ from functools import lru_cache
 
 from ssm_reconcile.aws_limits import ADVANCED_BYTES, PATTERN_LIMIT, STANDARD_BYTES
 from ssm_reconcile.encoding import is_unicode, utf8
-from ssm_reconcile.model import SECURE, STRING_LIST, Reading, RegionTie, SealedText, Substitution, Value
+from ssm_reconcile.model import (
+    SECURE,
+    STRING_LIST,
+    Reading,
+    RegionTie,
+    SealedText,
+    Substitution,
+    Value,
+    ValueRequest,
+)
 from ssm_reconcile.secret_detection import value_looks_secret
 
 EXCERPT = 200
@@ -131,34 +140,22 @@ def _refused(text: str) -> bool:
     return not text or (opening >= 0 and text.find("}}", opening + 2) >= 0)
 
 
-def read(
-    value: Value,
-    substitutions: Iterable[Substitution],
-    key: bytes,
-    *,
-    show: bool,
-    pattern: str = "",
-    lifted: bool = False,
-    region: str = "",
-) -> Reading:
+def read(value: Value, request: ValueRequest, key: bytes) -> Reading:
     """Return the facts that are kept of one value.
 
     A value that is read as a SecureString is never shown, even if its listing had another type.
 
     Args:
         value: The value as it was read.
-        substitutions: The rewrites of the value.
+        request: The treatment of the value.
         key: The key of the digest.
-        show: Whether the name of the parameter allows the value to be shown.
-        pattern: The AllowedPattern that a rewritten value must match.
-        lifted: Whether the value may be shown although it has the form of a secret.
-        region: A region to which references are searched in a plain value; empty for no search.
     """
     plain = value.type != SECURE
-    shaped = shape(value.text, substitutions)
+    shaped = shape(value.text, request.substitutions)
     before, text = value.text.reveal(), shaped.reveal()
-    looks_secret = show and plain and not lifted and any(map(value_looks_secret, {before, text}))
-    show = show and plain and not looks_secret
+    show = request.show and plain
+    looks_secret = show and not request.lifted and any(map(value_looks_secret, {before, text}))
+    show = show and not looks_secret
     size = utf8_size(text)
     return Reading(
         version=value.version,
@@ -166,14 +163,14 @@ def read(
         digest=digest_value(shaped, value.type, key),
         excerpt=text[:EXCERPT] if show else None,
         cut=show and len(text) > EXCERPT,
-        rewritten=text != value.text.reveal(),
+        rewritten=text != before,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,
-        fits_pattern=pattern_accepts(pattern, value.text, shaped, value.type) is not False,
+        fits_pattern=pattern_accepts(request.pattern, value.text, shaped, value.type) is not False,
         is_invalid_rewrite=is_invalid_rewrite(value.text, shaped),
         is_unicode=is_unicode(text),
         looks_secret=looks_secret,
-        tie=remaining_tie(before, text, region) if region and plain else None,
+        tie=remaining_tie(before, text, request.region) if request.region and plain else None,
         type=value.type,
     )
 

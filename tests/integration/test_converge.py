@@ -171,7 +171,7 @@ def converges(
                 if o.result is not Result.APPLIED
             ]
             assert [
-                one for one in left if "a parameter that is not ours is never replaced" not in one[2]
+                one for one in left if "a parameter that is not a replica is never replaced" not in one[2]
             ] == []
             clock.advance(timedelta(minutes=20))
             again = reconcile.make_plan([spec], Session(places, RUN, clock, unwatched))

@@ -102,9 +102,7 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
                 ssm.delete_parameter(Name="single")
                 calls[:] = ours
         request = detach.resolve_request(specs[0], "us-east-2", places, undo=False)
-        detach.detach(
-            request, detach.find_replicas(request.store, request.owners), clock, unwatched, Never(), 1
-        )
+        detach.detach(request, request.find_replicas(), clock, unwatched, Never(), 1)
     (policy,) = policies(specs, PolicyPhase.APPLY)
     assert policy.identity == DEFAULT
     document = policy.document()

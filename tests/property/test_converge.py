@@ -52,7 +52,7 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
     if isinstance(change.effect, Update) and change.effect.takes_over and outcome.result is Result.WITHHELD:
         refused = readings.type_change is InPlace.REFUSED
         return (
-            "a parameter that is not ours is never replaced"
+            "a parameter that is not a replica is never replaced"
             if refused and "HierarchyTypeMismatch" in error
             else ""
         )

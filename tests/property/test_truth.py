@@ -182,7 +182,6 @@ NOT_IN_THE_ID = frozenset(
         "source_modified",
         "record",
         "put",
-        "origin_adopted",
         "origin",
         "skip",
         "chained",

@@ -354,7 +354,7 @@ INCIDENTS = (
     ),
     Incident(
         "a rule excludes what was replicated", rule_excludes, "orphan",
-        "exclude /prod/db/** (replication.yaml:",
+        "/prod/db/** (replication.yaml:",
         "change `parameters.include`, `exclude`", spec(parameters={"include": ["/prod/**"]}),
     ),
     Incident(
@@ -363,7 +363,7 @@ INCIDENTS = (
     ),
     Incident(
         "a name is taken by another writer", taken_by_another, "conflict",
-        "is not ours, and differs in value",
+        "is not a replica, and differs in value",
         "to match its source", in_line_by_hand,
     ),
     Incident(
@@ -395,7 +395,7 @@ INCIDENTS = (
         "renew or remove its Expiration policy", renew_policy,
     ),
     Incident(
-        "nothing may be adopted", adopt_never, "adopt", "`adopt: never` leaves it",
+        "nothing may be adopted", adopt_never, "adopt", "`adopt: never` does not adopt it",
         "`adopt: identical`", spec(adopt="identical"),
     ),
     Incident(

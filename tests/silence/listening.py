@@ -152,8 +152,8 @@ def outputs_of_report(report: Report) -> dict[str, str]:
 def outputs_of_planning(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
     """Return all output about the middle of planning, as `explain` sees it."""
     places = stage.opened([spec], run)
-    part, views = reconcile.look_closely(spec, Session(places, run, stage.clock, lambda _: None))
-    judged = [case for view in views.values() for case in cases(view.context, view.desired)]
+    part, views = reconcile.plan_replication(spec, Session(places, run, stage.clock, lambda _: None))
+    judged = [case for view in views.values() for case in cases(view)]
     said = {
         "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
         # Every case has the whole context in it, which was printed.

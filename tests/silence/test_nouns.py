@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.model import SECURE, Parameter, Reading, SealedText, Value, ValueReadings
+from ssm_reconcile.model import SECURE, Parameter, Reading, SealedText, Value, ValueReadings, ValueRequest
 from ssm_reconcile.shape import digest_value, read, shape
 from ssm_reconcile.stores.base import Answers, Put
 from tests.fake_aws.request import Request, Settled, request_of
@@ -35,8 +35,8 @@ HOLDERS: dict[str, Any] = {
     "request": request_of(PUT),
     "settled": Settled(SECURE, SEALED),
     "a request of its own": Request("/p/a", SEALED),
-    "reading": read(VALUE, (), b"key", show=True),
-    "readings": ValueReadings({"/p/a": read(VALUE, (), b"key", show=True)}),
+    "reading": read(VALUE, ValueRequest("/p/a", show=True), b"key"),
+    "readings": ValueReadings({"/p/a": read(VALUE, ValueRequest("/p/a", show=True), b"key")}),
     "shaped": shape(SEALED, ()),
     "pattern": Parameter("/p/a", SECURE, 1, NOW, allowed_pattern=SECRET.value),
 }
@@ -95,7 +95,7 @@ def test_a_digest_is_of_one_run_only() -> None:
 
 
 def test_a_reading_of_a_secret_has_nothing_to_show() -> None:
-    reading = read(VALUE, (), b"key", show=True)
+    reading = read(VALUE, ValueRequest("/p/a", show=True), b"key")
     assert isinstance(reading, Reading)
     assert reading.excerpt is None
     assert not reading.cut

@@ -200,8 +200,8 @@ def test_another_source_is_refused() -> None:
             plan(others=(Other("prod", "us-east-2", "/app/a", Row.CONFLICT, "conflict", ("not ours",)),)),
             "now conflict; not ours",
         ),
-        (plan(targets=(replace(TARGET, complete=False),)), "its place was not listed to the end"),
-        (plan(source_complete=False), "its place was not listed to the end"),
+        (plan(targets=(replace(TARGET, complete=False),)), "the listing of its place is incomplete"),
+        (plan(source_complete=False), "the listing of its place is incomplete"),
         (plan(targets=()), "no longer in the spec"),
     ],
 )

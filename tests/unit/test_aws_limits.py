@@ -9,7 +9,7 @@ from ssm_reconcile.aws_limits import CALL_CLASSES, CALL_RATES, CallClass, is_res
 from ssm_reconcile.init.survey import Survey
 from ssm_reconcile.load.patterns import pattern_error
 from ssm_reconcile.model import Access, ProblemKind
-from ssm_reconcile.resolve import resolve
+from ssm_reconcile.resolve import Route, resolve
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn
 from tests.builders import HERE, NOW, THERE, listing, parameter, replication, ring
 
@@ -38,15 +38,7 @@ def test_a_name_is_reserved_when_its_first_level_starts_with_aws_or_ssm(name: st
 def test_resolve_init_and_load_agree_on_reserved_names(name: str, reserved: bool) -> None:
     rule = Rewrite(Glob("/p/a"), RewriteIn.NAME, "/p/a", name)
     spec, source, source_ring = replication(rewrites=(rule,)), listing(HERE, parameter()), ring(HERE)
-    (desired,) = resolve(
-        spec,
-        spec.targets[0],
-        source,
-        listing(THERE),
-        source_ring=source_ring,
-        target_ring=ring(THERE),
-        now=NOW,
-    ).values()
+    (desired,) = resolve(Route(spec, spec.targets[0], source, THERE, source_ring, ring(THERE), NOW)).values()
     assert (ProblemKind.NAME in [problem.kind for problem in desired.problems]) is reserved
     found = Survey(Access("us-east-1"), listing(HERE, parameter(name)), {}, {}, source_ring)
     assert (not found.names) is reserved

@@ -33,7 +33,7 @@ def staged(*names: str) -> Stage:
 
 def done(stage: Stage, *, undo: bool = False) -> DetachReport:
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=undo)
-    found = detach.find_replicas(request.store, request.owners)
+    found = request.find_replicas()
     return detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)
 
 
@@ -150,7 +150,7 @@ def test_a_lost_answer_is_looked_into(had_effect: bool) -> None:
 def test_a_replica_that_vanishes_or_changes_hands_right_before_is_left_alone() -> None:
     stage = staged()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    found = detach.find_replicas(request.store, request.owners)
+    found = request.find_replicas()
     stage.world.delete(stage.there, "/p/a")
     stage.world.tag(stage.there, "/p/b", {OWNER: "other@123456789012/us-east-1"})
     report = detach.detach(request, found, stage.clock, unwatched, stage.stop, 2)

@@ -220,7 +220,7 @@ class Firm:
             self.world.tag(place, "/elsewhere/orphan", _moved(tags, place.arn("/elsewhere/orphan")))
             for undo in (False, True):
                 request = detach.resolve_request(self.spec, target, places, undo=undo)
-                names = detach.find_replicas(request.store, request.owners)
+                names = request.find_replicas()
                 done = detach.detach(request, names, self.clock, unwatched, Never(), 1)
                 assert done.exit_code == 0
                 assert "/elsewhere/orphan" in names

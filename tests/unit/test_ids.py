@@ -57,9 +57,7 @@ def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> D
     request = detach.resolve_request(
         stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id
     )
-    return detach.detach(
-        request, detach.find_replicas(request.store, request.owners), stage.clock, unwatched, stage.stop, 1
-    )
+    return detach.detach(request, request.find_replicas(), stage.clock, unwatched, stage.stop, 1)
 
 
 class TestStandingById:

@@ -25,8 +25,8 @@ delete: owned
 def compared(now: Plan, before: Plan) -> tuple[set[str], set[str]]:
     """The names of what is pending, and of what is dropped."""
     plan = mark_pending(now, before.replications)
-    assert plan.against is not None
-    return {c.name for c in plan.changes if c.pending}, {c.name for c in plan.against.dropped}
+    assert plan.dropped is not None
+    return {c.name for c in plan.changes if c.pending}, {c.name for c in plan.dropped}
 
 
 A, B = plans.create("eu-west-1", "/a"), plans.create("eu-west-1", "/b")

@@ -126,7 +126,7 @@ def test_the_previous_version_detaches_nothing_that_has_a_record_of_today(
     create(stage)
     previous()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    names = detach.find_replicas(request.store, request.owners)
+    names = request.find_replicas()
     done = detach.detach(request, names, stage.clock, unwatched, stage.stop, 1)
     assert [one.result.value for one in done.outcomes] == ["withheld"]
     assert (stage.world.tags(stage.there, "/p/a") or {})[previous_reader.OWNER] == OWNED_BY

@@ -22,7 +22,7 @@ from ssm_reconcile.model import (
     ProblemKind,
     Substitution,
 )
-from ssm_reconcile.resolve import choose_key, resolve, source_keys, target_keys
+from ssm_reconcile.resolve import Route, choose_key, resolve, source_keys, target_keys
 from ssm_reconcile.spec import Glob, KeyRule, Replication, Rewrite, RewriteIn, SkipMode, SkipSync, Target
 from tests.builders import HERE, NOW, THERE, key_arn, listing, parameter, replication, ring, target
 
@@ -43,15 +43,7 @@ def settle(
 ) -> dict[str, DesiredParameter]:
     spec = spec or replication()
     source = listing(HERE, *parameters, tags=tags)
-    return resolve(
-        spec,
-        aim or spec.targets[0],
-        source,
-        listing(place),
-        source_ring=source_ring,
-        target_ring=target_ring,
-        now=now,
-    )
+    return resolve(Route(spec, aim or spec.targets[0], source, place, source_ring, target_ring, now))
 
 
 def kinds(found: DesiredParameter) -> list[ProblemKind]:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import pytest
 
-from ssm_reconcile.model import SECURE, STRING_LIST, SealedText, Substitution, Value
+from ssm_reconcile.model import SECURE, STRING_LIST, Reading, SealedText, Substitution, Value, ValueRequest
 from ssm_reconcile.shape import (
     EXCERPT,
     digest_value,
     is_invalid_rewrite,
     normalize_value,
     pattern_accepts,
-    read,
     shape,
     utf8_size,
 )
+from ssm_reconcile.shape import read as read_value
 from tests.builders import MADE
 
 KEY = b"a key of this run"
+
+
+def read(
+    one: Value, substitutions: Iterable[Substitution], key: bytes, *, show: bool, pattern: str = ""
+) -> Reading:
+    return read_value(one, ValueRequest(one.name, tuple(substitutions), show, pattern), key)
 
 
 def value(text: str, kind: str = "String") -> Value:

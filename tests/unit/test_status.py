@@ -91,9 +91,7 @@ def test_detached_parameters_are_no_conflicts_here() -> None:
     stage = staged()
     stage.apply()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    detach.detach(
-        request, detach.find_replicas(request.store, request.owners), stage.clock, unwatched, stage.stop, 1
-    )
+    detach.detach(request, request.find_replicas(), stage.clock, unwatched, stage.stop, 1)
     (one,) = plan_statuses(stage.plan())
     assert counts(one) == {"detached": 3}
     assert one.status == "detached"

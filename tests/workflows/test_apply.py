@@ -62,7 +62,10 @@ def test_target_changed_nothing_is_applied_and_the_existing_value_stays(reviewed
     assert reviewed.holds()["/app/url"] == "https://example.org"
     assert "Applied 2 of 2" in body
     assert "1 reviewed change could not be made any more" in body
-    assert "/shop/limit in us-east-2: it is there already, is not ours, and differs in value" in body
+    assert (
+        "/shop/limit in us-east-2: the parameter already exists, is not a replica, and differs in value"
+        in body
+    )
 
 
 def test_a_target_that_needs_another_change_now_asks_a_reviewer(reviewed: Stage) -> None:

@@ -27,7 +27,6 @@ from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, R
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.record import Origin
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, Stop
@@ -104,7 +103,8 @@ def _apply_target(
     outcomes = [Outcome(change, Result.WITHHELD, _why_withheld(change)) for change in held]
     todo = [change for change in changes if change.fate is Fate.APPLY]
     if work is None:
-        return outcomes + [_not_attempted(change, "its place could not be opened") for change in todo]
+        reason = "its place could not be opened"
+        return outcomes + [Outcome(change, Result.NOT_ATTEMPTED, reason) for change in todo]
     counter = _OutcomeCounter(str(work.place), len(todo), watch)
     for phase in _phases(todo):
         for found in run_queues(phase, lambda batch: _apply_batch(work, batch, counter), workers=parallelism):
@@ -156,8 +156,9 @@ def _batches_of(changes: list[Change]) -> Batches:
 
 def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) -> list[Outcome]:
     """Apply up to ten changes; their source values are read in one call and dropped at the end."""
-    if _stop_reason(work):
-        return counter.count([_not_attempted(change, _stop_reason(work)) for change in changes])
+    reason = _stop_reason(work)
+    if reason:
+        return counter.count([Outcome(change, Result.NOT_ATTEMPTED, reason) for change in changes])
     if isinstance(changes[0].effect, Delete):
         return counter.count(delete.delete_replicas(work, changes))
     with_value = [change for change in changes if _writes_value(change)]
@@ -166,19 +167,14 @@ def _apply_batch(work: Work, changes: list[Change], counter: _OutcomeCounter) ->
 
 
 def _writes_value(change: Change) -> bool:
-    match change.effect:
-        case Create() | Replace():
-            return True
-        case Update(put=writes):
-            return writes
-        case _:
-            return False
+    effect = change.effect
+    return isinstance(effect, Create | Replace) or (isinstance(effect, Update) and effect.put)
 
 
 def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:
     reason = _stop_reason(work)
     if reason:
-        return _not_attempted(change, reason)
+        return Outcome(change, Result.NOT_ATTEMPTED, reason)
     try:
         return Outcome(change, Result.APPLIED, note=_carry_out(work, change, values))
     except ChangeStopped as stopped:
@@ -195,15 +191,15 @@ def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:
 def _carry_out(work: Work, change: Change, values: checks.Values) -> str:
     match change.effect:
         case Create():
-            return put.create(work, change, change.effect, values)
+            return put.create(work, change, values)
         case Update():
             return _update(work, change, change.effect, values)
         case Retag() | Adopt():
             return tag.retag_or_adopt(work, change, change.effect)
         case Release():
             return tag.release(work, change, change.effect)
-        case Replace(desired, adopted):
-            return replace.replace_replica(work, change, desired, _origin(adopted), values)
+        case Replace(origin=origin):
+            return replace.replace_replica(work, change, origin, values)
         case Delete():
             raise AssertionError("deletes are applied in batches, after all other changes")
         case _:
@@ -216,24 +212,13 @@ def _update(work: Work, change: Change, effect: Update, values: checks.Values) -
         return put.update(work, change, effect, values)
     except put.InPlaceRefused as refused:
         if not effect.may_replace:
-            how = (
-                "a parameter that is not ours is never replaced"
-                if effect.takes_over
-                else "only with --allow-replace"
-            )
+            never = "a parameter that is not a replica is never replaced"
+            how = never if effect.takes_over else "only with --allow-replace"
             reason = f"AWS does not change this in place ({refused}): {how}"
             raise ChangeStopped(Result.WITHHELD, reason) from None
-        return replace.replace_replica(work, change, effect.desired, _origin(effect.origin_adopted), values)
-
-
-def _origin(adopted: bool) -> Origin:  # noqa: FBT001 - a fact, not a switch
-    return Origin.ADOPTED if adopted else Origin.CREATED
+        return replace.replace_replica(work, change, effect.origin, values)
 
 
 def _stop_reason(work: Work) -> str:
     """Return why no new change is started in this target; empty while changes are started."""
     return "the run was stopped" if work.stop.is_set() else work.failure_reason
-
-
-def _not_attempted(change: Change, reason: str) -> Outcome:
-    return Outcome(change, Result.NOT_ATTEMPTED, reason)

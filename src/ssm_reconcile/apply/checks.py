@@ -8,7 +8,7 @@ from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_st
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Release, Update
 from ssm_reconcile.encoding import is_unicode
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import SECURE, DesiredParameter, SealedText, Tags, Value, canonical
+from ssm_reconcile.model import SECURE, SealedText, Tags, Value, canonical
 from ssm_reconcile.record import SAME_MOMENT, Standing, is_replica, standing, was_replica_of
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import shape
@@ -17,9 +17,9 @@ Values = Mapping[str, Value | StoreError]
 """Source values by the name of the change, or the error of the read."""
 
 
-def check_source(work: Work, change: Change, desired: DesiredParameter) -> None:
+def check_source(work: Work, change: Change) -> None:
     """Check that the source exists, has no skip_sync tag for this target and is not a replica."""
-    name = desired.source.name
+    name = change.wanted.source.name
     try:
         tags = work.source_tags.of(name)
     except StoreError as failure:
@@ -135,9 +135,9 @@ def source_values(work: Work, changes: list[Change]) -> Values:
     return found
 
 
-def value_to_write(change: Change, desired: DesiredParameter, values: Values) -> SealedText:
+def value_to_write(change: Change, values: Values) -> SealedText:
     """Return the source value with its rewrites; it must be of the version and time that the plan saw."""
-    value = values.get(change.name)
+    value, desired = values.get(change.name), change.wanted
     if value is None:
         raise_stale(f"version {change.expected.source_version} of its source is gone")
     if isinstance(value, StoreError):

@@ -10,9 +10,9 @@ from ssm_reconcile.apply.attempts import attempt, wait
 from ssm_reconcile.apply.tag import was_secret, write_tags
 from ssm_reconcile.apply.work import Work, put_request, raise_failed, raise_stale
 from ssm_reconcile.aws_limits import CallClass
-from ssm_reconcile.change import Change, Create, TagDiff, Update
+from ssm_reconcile.change import Change, TagDiff, Update
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import IMAGE, DesiredParameter, SealedText, Tags, Value, canonical
+from ssm_reconcile.model import IMAGE, SealedText, Tags, Value, canonical
 from ssm_reconcile.record import RECORD, Origin, Record, Standing, mark_former_secret
 from ssm_reconcile.shape import normalize_value
 
@@ -25,24 +25,19 @@ class InPlaceRefused(Exception):  # noqa: N818 - not an error: the update has to
     """AWS does not change this parameter in place; the API reference does not say which types it refuses."""
 
 
-def create(work: Work, change: Change, effect: Create, values: checks.Values) -> str:
+def create(work: Work, change: Change, values: checks.Values) -> str:
     """Create a replica and its tags in one call, without overwriting. Return a note for the report."""
-    desired = effect.desired
-    checks.check_source(work, change, desired)
-    text = checks.value_to_write(change, desired, values)
-    put_new(work, change, desired, text, Origin.CREATED, {})
+    checks.check_source(work, change)
+    put_new(work, change, checks.value_to_write(change, values), Origin.CREATED, {})
     return ""
 
 
-def put_new(
-    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin, kept: Tags
-) -> None:
+def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> None:
     """Send a PutParameter without overwrite.
 
     Args:
         work: the target.
         change: the change.
-        desired: what the parameter is to be.
         text: the value.
         origin: how the parameter became a replica, for the record.
         kept: tags of the parameter that was deleted before, and its record.
@@ -56,11 +51,11 @@ def put_new(
 
     def send() -> int:
         nonlocal lost
-        record = mark_former_secret(work.record(change, desired, 1, origin), kept, secret=was_secret(change))
-        tags = {**kept, **desired.tags, **work.ownership(desired, change.name, record)}
+        record = mark_former_secret(work.record(change, 1, origin), kept, secret=was_secret(change))
+        tags = {**kept, **change.wanted.tags, **work.ownership(change, record)}
         sent.append(tags[RECORD])
         try:
-            return work.store.put(put_request(desired, change.name, text, tags=tags))
+            return work.store.put(put_request(change, text, tags))
         except StoreError as failure:
             lost = lost or failure.kind is Trouble.LOST
             if failure.kind is not Trouble.EXISTS:
@@ -83,7 +78,7 @@ def put_new(
     except StoreError as failure:
         raise_failed(failure)
     work.written[canonical(change.name)] = version
-    _await_image(work, change, desired, version)
+    _await_image(work, change, version)
 
 
 def _tags_of_taken(work: Work, change: Change) -> Tags | None:
@@ -131,49 +126,47 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
         ChangeStopped: stale or failed.
         InPlaceRefused: AWS does not change this parameter in place.
     """
-    desired = effect.desired
-    checks.check_source(work, change, desired)
+    checks.check_source(work, change)
     standing = Standing.FREE if effect.takes_over else Standing.OURS
     live_tags = checks.confirm_target(work, change, standing)
-    origin = Origin.ADOPTED if effect.origin_adopted else Origin.CREATED
     if not effect.put:
         assert effect.record is not None
         check = partial(checks.check_version, work, change)
-        write_tags(
-            work, change, desired, effect.tags, effect.record, live_tags, check=check, standing=standing
-        )
+        write_tags(work, change, effect.tags, effect.record, live_tags, check=check, standing=standing)
         return ""
-    text = checks.value_to_write(change, desired, values)
+    text = checks.value_to_write(change, values)
     if effect.unproven:
-        record = _record_if_equal(work, change, desired, text, origin)
+        record = _record_if_equal(work, change, text, effect.origin)
         if record is not None:
-            write_tags(work, change, desired, effect.tags, record, live_tags)
+            write_tags(work, change, effect.tags, record, live_tags)
             return "its value was equal: only tags were written"
-    version = _overwrite(work, change, desired, text, standing)
+    version = _overwrite(work, change, text, standing)
     work.written[canonical(change.name)] = version
-    _await_image(work, change, desired, version)
+    _await_image(work, change, version)
     note = _note(work, change, version)
     tags, had = effect.tags, live_tags
     if version == 1:  # the parameter was deleted right before the write, and its tags with it
-        tags, had = TagDiff({}, desired.tags), {}
-    write_tags(work, change, desired, tags, work.record(change, desired, version, origin), had)
+        tags, had = TagDiff({}, effect.desired.tags), {}
+    write_tags(work, change, tags, work.record(change, version, effect.origin), had)
     return note
 
 
-def _record_if_equal(
-    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin
-) -> Record | None:
+def _record_if_equal(work: Work, change: Change, text: SealedText, origin: Origin) -> Record | None:
     """Return the record to write when the plan could not compare the value, and it is equal."""
     if any(difference.attribute != "value" for difference in change.differences):
         return None
     value = _decrypted_value(work, change)
     if not checks.is_as_planned(change, value):
         raise_stale(checks.version_moved(change, value))
-    if normalize_value(value.text.reveal(), value.type) != normalize_value(
-        text.reveal(), desired.source.type
-    ):
+    if not _is_equal(change, value, text):
         return None
-    return replace(work.record(change, desired, value.version, origin), written=value.last_modified)
+    return replace(work.record(change, value.version, origin), written=value.last_modified)
+
+
+def _is_equal(change: Change, value: Value, text: SealedText) -> bool:
+    """Whether a live value equals a text to write, as `shape` compares them."""
+    kind = change.wanted.source.type
+    return normalize_value(value.text.reveal(), value.type) == normalize_value(text.reveal(), kind)
 
 
 def _decrypted_value(work: Work, change: Change) -> Value:
@@ -183,22 +176,17 @@ def _decrypted_value(work: Work, change: Change) -> Value:
     return value
 
 
-def _overwrite(
-    work: Work, change: Change, desired: DesiredParameter, text: SealedText, standing: Standing
-) -> int:
+def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing) -> int:
     def recover() -> int | None:
         """Return the version when the live value is the one that was sent; None when nothing was written."""
         value = _decrypted_value(work, change)
         if checks.is_as_planned(change, value):
             return None
-        if normalize_value(value.text.reveal(), value.type) == normalize_value(
-            text.reveal(), desired.source.type
-        ):
+        if _is_equal(change, value, text):
             return value.version
         raise_stale(f"it is at version {value.version}, written by another client")
 
-    clears = not desired.source.policies and any(d.attribute == "policies" for d in change.differences)
-    request = put_request(desired, change.name, text, tags=None, clears=clears)
+    request = put_request(change, text, None)
     try:
         return attempt(
             work,
@@ -230,13 +218,13 @@ def _note(work: Work, change: Change, version: int) -> str:
     return f"version {version - 1} of another client was overwritten"
 
 
-def _await_image(work: Work, change: Change, desired: DesiredParameter, version: int) -> None:
+def _await_image(work: Work, change: Change, version: int) -> None:
     """Wait until AWS has validated an AMI id.
 
     AWS validates after its response, and drops an id that is not valid without an error (PutParameter,
     DataType).
     """
-    if desired.source.data_type != IMAGE:
+    if change.wanted.source.data_type != IMAGE:
         return
     until = work.clock.monotonic() + IMAGE_PATIENCE
     while True:

@@ -31,15 +31,12 @@ PATIENCE = timedelta(minutes=5)
 PAUSE = 10.0
 
 
-def replace_replica(
-    work: Work, change: Change, desired: DesiredParameter, origin: Origin, values: checks.Values
-) -> str:
+def replace_replica(work: Work, change: Change, origin: Origin, values: checks.Values) -> str:
     """Replace a replica.
 
     Args:
         work: the target.
         change: the change.
-        desired: what the parameter is to be.
         origin: how the parameter became a replica, for the record.
         values: source values by the name of the change.
 
@@ -49,26 +46,26 @@ def replace_replica(
     Raises:
         ChangeStopped: withheld or stale before the delete; failed where the delete or the create failed.
     """
-    checks.check_source(work, change, desired)
-    text = checks.value_to_write(change, desired, values)
-    _check_value(change, desired, text, values)
-    moment = desired.source.expiration
+    checks.check_source(work, change)
+    text = checks.value_to_write(change, values)
+    _check_value(change, text, values)
+    moment = change.wanted.source.expiration
     if moment is not None and moment <= work.clock.now() + timedelta(seconds=DELETE_SECONDS):
         raise_withheld("its Expiration policy ends before it is created again: it is not deleted")
-    _check_key(work, desired)
+    _check_key(work, change.wanted)
     live = checks.confirm_target(work, change, Standing.OURS)
     kept = {key: value for key, value in live.items() if work.spec.leaves_tag(key)}
-    _check_tag_count(work, change, desired, kept)
+    _check_tag_count(work, change, kept)
     _delete(work, change)
     work.written[canonical(change.name)] = None
     _sleep(work, DELETE_SECONDS)
-    _create(work, change, desired, text, origin, {**kept, RECORD: live.get(RECORD, "")})
+    _create(work, change, text, origin, {**kept, RECORD: live.get(RECORD, "")})
     return "replaced: deleted and created, its history starts again at version 1"
 
 
-def _check_value(change: Change, desired: DesiredParameter, text: SealedText, values: checks.Values) -> None:
+def _check_value(change: Change, text: SealedText, values: checks.Values) -> None:
     """Withhold a replacement whose create AWS would refuse: the replica would be lost."""
-    value = values[change.name]
+    value, desired = values[change.name], change.wanted
     assert isinstance(value, Value)
     before = value.text
     limit = STANDARD_BYTES if tier_of(desired, text) == STANDARD else ADVANCED_BYTES
@@ -81,10 +78,10 @@ def _check_value(change: Change, desired: DesiredParameter, text: SealedText, va
         raise_withheld("its rewritten value is empty or holds a {{ }}, which AWS refuses: it is not deleted")
 
 
-def _check_tag_count(work: Work, change: Change, desired: DesiredParameter, kept: Tags) -> None:
+def _check_tag_count(work: Work, change: Change, kept: Tags) -> None:
     """Withhold where the new parameter would have too many tags: tags may have been added since the plan."""
-    own = work.ownership(desired, change.name, work.record(change, desired, 1, Origin.CREATED))
-    if len({*kept, *desired.tags, *own}) > TAG_LIMIT:
+    own = work.ownership(change, work.record(change, 1, Origin.CREATED))
+    if len({*kept, *change.wanted.tags, *own}) > TAG_LIMIT:
         raise_withheld(
             f"with the tags that it keeps it would have more than {TAG_LIMIT} tags: it is not deleted"
         )
@@ -118,14 +115,12 @@ def _delete(work: Work, change: Change) -> None:
         raise_stale("AWS did not delete it")
 
 
-def _create(
-    work: Work, change: Change, desired: DesiredParameter, text: SealedText, origin: Origin, kept: Tags
-) -> None:
+def _create(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> None:
     """Create, and repeat for minutes: AWS may refuse a name that was just deleted (DeleteParameters)."""
     until = work.clock.monotonic() + PATIENCE.total_seconds()
     while True:
         try:
-            return put_new(work, change, desired, text, origin, kept)
+            return put_new(work, change, text, origin, kept)
         except ChangeStopped as stopped:
             reason = f"deleted, and not created: {stopped.reason}"
             if stopped.result is Result.STALE:

@@ -13,7 +13,7 @@ from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, CallClass
 from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
 from ssm_reconcile.errors import StoreError, Trouble
-from ssm_reconcile.model import SECURE, DesiredParameter, Tags, canonical
+from ssm_reconcile.model import SECURE, Tags, canonical
 from ssm_reconcile.record import SOURCE, Record, Standing, mark_former_secret
 from ssm_reconcile.report import Result
 
@@ -25,11 +25,11 @@ def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
 
     A retagged parameter must still be ours, an adopted one must still have no owner.
     """
-    checks.check_source(work, change, effect.desired)
+    checks.check_source(work, change)
     standing = Standing.OURS if isinstance(effect, Retag) else Standing.FREE
     live = checks.confirm_target(work, change, standing)
     check = partial(checks.check_version, work, change)
-    write_tags(work, change, effect.desired, effect.tags, effect.record, live, check=check, standing=standing)
+    write_tags(work, change, effect.tags, effect.record, live, check=check, standing=standing)
     work.written[canonical(change.name)] = effect.record.version
     return ""
 
@@ -47,27 +47,21 @@ def release(work: Work, change: Change, effect: Release) -> str:
     return ""
 
 
-def no_check() -> None:
-    """Check nothing: the write follows another write of the same change."""
-
-
 def write_tags(
     work: Work,
     change: Change,
-    desired: DesiredParameter,
     tags: TagDiff,
     record: Record,
     live: Tags,
     *,
-    check: Check = no_check,
+    check: Check = lambda: None,
     standing: Standing | None = None,
 ) -> None:
     """Add and remove tags, our record among them, with at most two calls.
 
     Args:
         work: the target.
-        change: the change, for its name.
-        desired: what the parameter is to be.
+        change: the change.
         tags: the tags to add and to remove.
         record: the record to write. Its time is set to now: tags may move LastModifiedDate (not documented),
             and the replica must not look changed after its record.
@@ -76,7 +70,7 @@ def write_tags(
         standing: confirmed before a repetition of the first call; None where the value was written before.
     """
     record = mark_former_secret(replace(record, written=work.clock.now()), live, secret=was_secret(change))
-    added = {**tags.added, **work.ownership(desired, change.name, record)}
+    added = {**tags.added, **work.ownership(change, record)}
     removed = [key for key in tags.removed if key in live]
     if SOURCE in live and SOURCE not in added:
         removed.append(SOURCE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -138,10 +137,10 @@ class Work:
             if self.unreachable >= UNREACHABLE_LIMIT:
                 self.failure_reason = f"{failure.place} cannot be reached ({failure.code})"
 
-    def record(self, change: Change, desired: DesiredParameter, version: int, origin: Origin) -> Record:
+    def record(self, change: Change, version: int, origin: Origin) -> Record:
         """Return the record for a write: one that is about to happen, or that has returned this version."""
+        desired, expected = change.wanted, change.expected
         source = desired.source
-        expected = change.expected
         return Record(
             source_version=expected.source_version or source.version,
             source_modified=expected.source_modified or source.last_modified,
@@ -154,10 +153,10 @@ class Work:
             rewrite=rewrite_digest(desired.substitutions),
         )
 
-    def ownership(self, desired: DesiredParameter, name: str, record: Record) -> dict[str, str]:
+    def ownership(self, change: Change, record: Record) -> dict[str, str]:
         """Return our own tags for a replica."""
         owner = self.spec.owner(self.source.place)
-        return ownership_tags(owner, record, source_name=desired.source.name, name=name)
+        return ownership_tags(owner, record, source_name=change.wanted.source.name, name=change.name)
 
 
 def tier_of(desired: DesiredParameter, text: SealedText) -> str:
@@ -166,31 +165,24 @@ def tier_of(desired: DesiredParameter, text: SealedText) -> str:
     return ADVANCED if large else desired.tier
 
 
-def put_request(
-    desired: DesiredParameter,
-    name: str,
-    text: SealedText,
-    *,
-    tags: Mapping[str, str] | None,
-    clears: bool = False,
-) -> Put:
+def put_request(change: Change, text: SealedText, tags: Tags | None) -> Put:
     """Return the complete PutParameter.
 
     Args:
-        desired: what the parameter is to be.
-        name: the address in the target.
+        change: the change.
         text: the value.
         tags: the tags of a create; None for an overwrite, which AWS refuses with tags.
-        clears: whether the live parameter has policies and the source has none.
     """
+    desired = change.wanted
     source = desired.source
+    live_has_policies = any(one.attribute == "policies" for one in change.differences)
     return Put(
-        name=name,
+        name=change.name,
         text=text,
         type=source.type,
         overwrite=tags is None,
         tier=tier_of(desired, text),
-        clears_policies=clears,
+        clears_policies=tags is None and not source.policies and live_has_policies,
         **{one.field: getattr(source, one.field) for one in COPIED},
         key_id=desired.key_id if source.is_secret else None,
         tags=tags,

@@ -81,7 +81,7 @@ def command(
         requests = [
             detach.resolve_request(spec, target, places, undo=undo, without_id=without_id) for spec in loaded
         ]
-        found = [(request, detach.find_replicas(request.store, request.owners)) for request in requests]
+        found = [(request, request.find_replicas()) for request in requests]
         count = sum(len(names) for _, names in found)
         if count and not yes and not terminal.confirm(_question(requests, count, undo=undo)):
             terminal.log("Nothing was changed.")

@@ -17,9 +17,9 @@ from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, mat
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address, Finding, Severity
-from ssm_reconcile.model import DesiredParameter, Problem, RegionTie, canonical
+from ssm_reconcile.model import Problem, RegionTie, canonical
 from ssm_reconcile.plan import Other
-from ssm_reconcile.record import OWNER, Standing, source_name, standing, was_replica_of
+from ssm_reconcile.record import OWNER, Standing, source_name, was_replica_of
 from ssm_reconcile.wording import first_of
 
 NAMED = 5
@@ -66,14 +66,10 @@ class TargetDiff:
     value_notes: tuple[tuple[ValueNote, str], ...] = ()
 
 
-def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> TargetDiff:
+def diff(context: TargetContext) -> TargetDiff:
     """Assign each address of one target to its row, and return the changes that follow.
 
     A run with `--only` considers the addresses that match; `replicas` counts all of them.
-
-    Args:
-        context: The target, its source, and all that was read of them.
-        desired: The desired parameters by address.
     """
     changes: list[Change] = []
     others: list[Other] = []
@@ -81,36 +77,41 @@ def diff(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Tar
     notes: list[tuple[ValueNote, str]] = []
     in_sync = replicas = deletes_outside_run = 0
     matched: set[str] = set()
-    for case in cases(context, desired):
+    for case in cases(context):
         replicas += case.standing is Standing.OURS
         if context.addresses is not None and case.address not in context.addresses:
             deletes_outside_run += _would_go(case)
             continue
-        if context.only:
-            patterns = matching_patterns(context.only, _names(case))
-            if not patterns:
-                continue
-            matched |= patterns
+        patterns = matching_patterns(context.only, _names(case))
+        if context.only and not patterns:
+            continue
+        matched |= patterns
         row = row_of(case)
         outcome = result(case, row)
-        if row is Row.INVALID:
-            problems += [(problem, case.name) for problem in case.problems]
-        if outcome is None:
-            in_sync += 1
-        elif isinstance(outcome, Change):
+        problems += [(problem, case.name) for problem in case.problems if row is Row.INVALID]
+        in_sync += outcome is None
+        if isinstance(outcome, Change):
             changes.append(outcome)
             notes += _value_notes(case)
-        else:
+        elif outcome is not None:
             others.append(outcome)
-    left = _unplaced_in_run(context, desired)
+    left = {
+        status: [one for one in unplaced(context, status) if _is_in_run(context, one)]
+        for status in _ID_FINDINGS
+    }
     matched.update(*(_patterns_of(context, one) for every in left.values() for one in every))
     return TargetDiff(
         changes=tuple(changes),
         others=tuple(others),
         in_sync=in_sync,
         replicas=replicas,
-        findings=tuple(_target_findings(context, desired, left, problems, changes)),
-        reversed_roles=_reversed_roles(context, desired),
+        findings=(
+            *_problem_findings(context.target.name, problems),
+            *_copied_findings(context),
+            *_id_findings(context, left),
+            *_warning_findings(changes),
+        ),
+        reversed_roles=_reversed_roles(context),
         deletes_outside_run=deletes_outside_run,
         value_notes=tuple(notes),
         matched=frozenset(matched),
@@ -125,20 +126,18 @@ def _would_go(case: Case) -> bool:
     return isinstance(outcome, Change) and isinstance(outcome.effect, Delete)
 
 
-def _reversed_roles(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> tuple[str, ...]:
+def _reversed_roles(context: TargetContext) -> tuple[str, ...]:
     """Return the source parameters that were detached from this place, except those whose replica is ours.
 
     Where a replica of ours exists already, an earlier run was allowed to reverse the roles.
     """
-    claim = context.replication.claim(context.source.place)
     return tuple(
         sorted(
             wanted.source.name
-            for address, wanted in desired.items()
+            for address, wanted in context.desired.items()
             if not wanted.skip
             and was_replica_of(context.source.tags_of(canonical(wanted.source.name)), context.live.place)
-            and standing(context.live.tags_of(address), context.live.arn(address), claim, placed=True)
-            is not Standing.OURS
+            and context.standing_of(address) is not Standing.OURS
         )
     )
 
@@ -255,9 +254,9 @@ def _problem_findings(target: str, problems: Iterable[tuple[Problem, str]]) -> I
         yield Finding(Severity.ERROR, kind, message, f"{target} {subject}", about)
 
 
-def _copied_findings(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Finding]:
+def _copied_findings(context: TargetContext) -> Iterator[Finding]:
     """Yield a finding for each parameter to which ownership tags were copied from another one."""
-    for address in copied_tags(context, desired):
+    for address in copied_tags(context):
         if _is_in_run(context, address):
             message = (
                 f"{address} carries our owner tag and a record that was written for another parameter:"
@@ -265,16 +264,6 @@ def _copied_findings(context: TargetContext, desired: Mapping[str, DesiredParame
             )
             where = f"{context.target.name} {address}"
             yield Finding(Severity.WARNING, "copied-tags", message, where)
-
-
-def _unplaced_in_run(
-    context: TargetContext, desired: Mapping[str, DesiredParameter]
-) -> Mapping[Standing, Sequence[str]]:
-    """Return the selected replicas without an id, and of another id, on which nothing is placed."""
-    return {
-        status: [one for one in unplaced(context, desired, status) if _is_in_run(context, one)]
-        for status in (Standing.NO_ID, Standing.OTHER_ID)
-    }
 
 
 def _is_in_run(context: TargetContext, address: str) -> bool:
@@ -335,25 +324,3 @@ def _warning_findings(changes: Iterable[Change]) -> Iterator[Finding]:
             about = (Address(change.target, change.name),)
             message = f"{change.name}: {warning}"
             yield Finding(Severity.WARNING, "regional-value", message, where, about)
-
-
-def _target_findings(
-    context: TargetContext,
-    desired: Mapping[str, DesiredParameter],
-    unplaced_replicas: Mapping[Standing, Sequence[str]],
-    problems: Iterable[tuple[Problem, str]],
-    changes: Iterable[Change],
-) -> Iterator[Finding]:
-    """Yield all findings of one target, except those on values, which are of the whole replication.
-
-    Args:
-        context: The target.
-        desired: The desired parameters by address.
-        unplaced_replicas: The result of `unplaced_in_run`.
-        problems: The problems of the parameters that the target cannot take, each with its name.
-        changes: The planned changes.
-    """
-    yield from _problem_findings(context.target.name, problems)
-    yield from _copied_findings(context, desired)
-    yield from _id_findings(context, unplaced_replicas)
-    yield from _warning_findings(changes)

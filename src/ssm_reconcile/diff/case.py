@@ -33,6 +33,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import (
     SAME_MOMENT,
+    Claim,
     Record,
     Standing,
     digest_id,
@@ -52,6 +53,8 @@ class TargetContext:
     Attributes:
         replication: The replication of the spec.
         target: The target of the spec.
+        claim: The owner tags and ids of the replication.
+        desired: The desired parameters by canonical address.
         source: The parameters of the source.
         live: The parameters of the target.
         ring: The KMS keys of the target.
@@ -65,6 +68,8 @@ class TargetContext:
 
     replication: Replication
     target: Target
+    claim: Claim
+    desired: Mapping[str, DesiredParameter]
     source: Listing
     live: Listing
     ring: Keyring
@@ -84,6 +89,11 @@ class TargetContext:
     def id_digest(self) -> str | None:
         """The digest of the id of the spec; None without an id."""
         return None if self.replication.id is None else digest_id(self.replication.id)
+
+    def standing_of(self, address: str) -> Standing:
+        """Return the owner of an existing parameter, as seen by this replication."""
+        tags, arn = self.live.tags_of(address), self.live.arn(address)
+        return standing(tags, arn, self.claim, placed=address in self.desired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +189,13 @@ class Case:
         return not (same_moment and (reading.version, reading.type) == (live.version, live.type))
 
 
-def cases(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> Iterator[Case]:
+def cases(context: TargetContext) -> Iterator[Case]:
     """Yield each address that holds a replica of ours or on which a source parameter is placed, sorted."""
-    claim = context.replication.claim(context.source.place)
-    for address in sorted(desired.keys() | context.live.parameters.keys()):
-        wanted = desired.get(address)
+    for address in sorted(context.desired.keys() | context.live.parameters.keys()):
+        wanted = context.desired.get(address)
         there = context.live.parameters.get(address)
         tags = context.live.tags_of(address) if there is not None else {}
-        status = Standing.FREE
-        if there is not None:
-            status = standing(tags, context.live.arn(address), claim, placed=wanted is not None)
+        status = context.standing_of(address) if there is not None else Standing.FREE
         if wanted is None and status is not Standing.OURS:
             continue
         case = Case(
@@ -217,37 +224,23 @@ def matching_patterns(globs: Iterable[Glob], names: Collection[str]) -> frozense
     return frozenset(glob.text for glob in globs if any(glob.matches(name) for name in names))
 
 
-def copied_tags(context: TargetContext, desired: Mapping[str, DesiredParameter]) -> list[str]:
+def copied_tags(context: TargetContext) -> list[str]:
     """Return the addresses of parameters that carry our tags, copied from another parameter, sorted.
 
     Only addresses on which nothing is placed are returned: on the others the table reports it.
     """
-    owners = context.replication.owners(context.source.place)
-    return sorted(
-        address
-        for address in context.live.tags
-        if address not in desired
-        and address in context.live.parameters
-        and is_copied(context.live.tags_of(address), context.live.arn(address), owners)
-    )
+    live, owners = context.live, context.claim.owners
+    return [one for one in _unplaced(context) if is_copied(live.tags_of(one), live.arn(one), owners)]
 
 
-def unplaced(context: TargetContext, desired: Mapping[str, DesiredParameter], status: Standing) -> list[str]:
-    """Return the addresses with that standing on which nothing is placed, sorted.
+def unplaced(context: TargetContext, status: Standing) -> list[str]:
+    """Return the addresses with that standing on which nothing is placed, sorted."""
+    return [one for one in _unplaced(context) if context.standing_of(one) is status]
 
-    Args:
-        context: The target.
-        desired: The desired parameters by address.
-        status: The standing of the live parameter.
-    """
-    claim = context.replication.claim(context.source.place)
-    return sorted(
-        address
-        for address in context.live.tags
-        if address not in desired
-        and address in context.live.parameters
-        and standing(context.live.tags_of(address), context.live.arn(address), claim, placed=False) is status
-    )
+
+def _unplaced(context: TargetContext) -> list[str]:
+    """Return the addresses of parameters with tags on which nothing is placed, sorted."""
+    return sorted((context.live.tags.keys() & context.live.parameters.keys()) - context.desired.keys())
 
 
 def _left_over(case: Case) -> Case:

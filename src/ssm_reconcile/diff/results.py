@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from ssm_reconcile.change import (
@@ -45,23 +46,22 @@ BILLED = "Advanced is billed, and AWS does not take a parameter back to Standard
 
 def result(case: Case, row: Row) -> Change | Other | None:
     """Return the change or the report of one address in its row; None for an address in sync."""
+    report = partial(_other, case, row)
+    skip_tag = case.context.replication.skip_sync.tag
     match row:
         case Row.FOREIGN:
-            return _other(case, row, "conflict", _foreign_reason(case))
+            return report("conflict", _foreign_reason(case))
         case Row.DETACHED:
-            return _other(case, row, "detached", "it is detached; `detach --undo` takes it back")
+            return report("detached", "it is detached; `detach --undo` reattaches it")
         case Row.COPIED:
             reason = "copied ownership tags: its record was written for another parameter"
-            return _other(case, row, "conflict", f"{reason}; remove its ssm-reconcile:* tags")
+            return report("conflict", f"{reason}; remove its ssm-reconcile:* tags")
         case Row.OPTED_OUT:
-            tag = case.context.replication.skip_sync.tag
-            return _other(case, row, "opted_out", f"it carries {tag} itself: left as it is")
+            return report("opted_out", f"it carries {skip_tag} itself and is not changed")
         case Row.CHAINED:
-            return _other(case, row, "skipped", "its source is itself a replica")
+            return report("skipped", "its source is itself a replica")
         case Row.SKIPPED:
-            return _other(
-                case, row, "skipped", f"its source carries {case.context.replication.skip_sync.tag}"
-            )
+            return report("skipped", f"its source carries {skip_tag}")
         case Row.KEPT_OUT:
             return _kept_out(case)
         case Row.DELETE:
@@ -69,8 +69,7 @@ def result(case: Case, row: Row) -> Change | Other | None:
         case Row.ORPHAN:
             return _orphan(case)
         case Row.INVALID:
-            reasons = tuple(dict.fromkeys(problem.reason for problem in case.problems))
-            return _other(case, row, "invalid", *reasons)
+            return report("invalid", *dict.fromkeys(problem.reason for problem in case.problems))
         case Row.CREATE:
             return _create(case)
         case Row.ADOPT:
@@ -148,33 +147,30 @@ def _foreign_reason(case: Case) -> str:
     return f"it is a replica of {case.tags.get(OWNER, 'another owner')}"
 
 
-def _incomplete(case: Case) -> bool:
-    return not case.context.source.complete
-
-
-_UNSURE = "the source was not listed to the end, so nothing is deleted on its word"
+_UNSURE = "the listing of the source is incomplete, so nothing is deleted"
 
 
 def _kept_out(case: Case) -> Change | Other:
     rules = case.context.replication
+    report = partial(_other, case, Row.KEPT_OUT, "opted_out")
     reason = f"its source carries {rules.skip_sync.tag}"
     if rules.skip_sync.replicas is OnSkip.KEEP:
-        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}: its replica stays as it is")
+        return report(f"{reason}: its replica is not changed")
     if rules.delete is DeleteMode.NEVER:
-        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; `delete: never` keeps its replica")
+        return report(f"{reason}; `delete: never` keeps its replica")
     if rules.id is not None and case.recorded_id is None:
-        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; its replica has no id, so it is kept")
+        return report(f"{reason}; its replica has no id, so it is kept")
     if case.has_doubtful_tag:
-        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {case.problems[-1].reason}")
-    if _incomplete(case):
-        return _other(case, Row.KEPT_OUT, "opted_out", f"{reason}; {_UNSURE}")
+        return report(f"{reason}; {case.problems[-1].reason}")
+    if not case.context.source.complete:
+        return report(f"{reason}; {_UNSURE}")
     return _remove(case, Row.KEPT_OUT, None, f"{reason} and `skip_sync.replicas` says delete")
 
 
 def _delete(case: Case) -> Change | Other:
     if case.context.replication.delete is DeleteMode.NEVER:
         return _other(case, Row.DELETE, "orphaned", "its source is gone; `delete: never` keeps it")
-    if _incomplete(case):
+    if not case.context.source.complete:
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
     return _remove(case, Row.DELETE, case.made_from, f"its source {case.made_from} is gone")
 
@@ -187,7 +183,7 @@ def _orphan(case: Case) -> Change | Other:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
     if rules.delete is DeleteMode.NEVER:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `delete: never` keeps it")
-    if _incomplete(case):
+    if not case.context.source.complete:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; {_UNSURE}")
     # The source may be missing from the listing only: apply confirms its absence before the delete.
     return _remove(case, Row.ORPHAN, case.made_from if case.source_gone else None, reason)
@@ -195,7 +191,7 @@ def _orphan(case: Case) -> Change | Other:
 
 def _remove(case: Case, row: Row, confirm: str | None, reason: str) -> Change:
     """Return a delete or, for an adopted replica under `delete: created`, a release of its tags."""
-    if _is_adopted(case) and case.context.replication.delete is DeleteMode.CREATED:
+    if _origin(case) is Origin.ADOPTED and case.context.replication.delete is DeleteMode.CREATED:
         ours = {key: case.tags[key] for key in (OWNER, RECORD, SOURCE) if key in case.tags}
         effect = Release(confirm, TagDiff(before=ours))
         reasons = (reason, "it was adopted: it stays and loses our tags")
@@ -212,31 +208,32 @@ def _create(case: Case) -> Change:
 def _adopt(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
     if (case.context.run.adopt or case.context.replication.adopt) is AdoptMode.NEVER:
-        return _other(case, Row.ADOPT, "conflict", "it is there already and equal; `adopt: never` leaves it")
+        reason = "the parameter already exists and is equal; `adopt: never` does not adopt it"
+        return _other(case, Row.ADOPT, "conflict", reason)
     effect = Adopt(wanted, case.tag_diff, _comparison_record(case, Origin.ADOPTED))
-    return _change(case, Row.ADOPT, effect, "it is there already, equal in all that is replicated")
+    return _change(case, Row.ADOPT, effect, "the parameter already exists, equal in all that is replicated")
 
 
 def _conflict(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
+    report = partial(_other, case, Row.CONFLICT, "conflict")
     mode = case.context.run.adopt or case.context.replication.adopt
     if case.unproven:
-        reason = "cannot compare: its value is not read without decryption"
-        return _other(case, Row.CONFLICT, "conflict", reason)
+        return report("cannot compare: its value is not read without decryption")
     same = case.value_match is ValueMatch.EQUAL and not any(d.attribute == "type" for d in case.differences)
     differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
-    reason = f"it is there already, is not ours, and differs in {', '.join(differing)}"
+    reason = f"the parameter already exists, is not a replica, and differs in {', '.join(differing)}"
     if case.needs_replace:
         reason += ", which AWS cannot change in place"
-        return _other(case, Row.CONFLICT, "conflict", reason, *_of_downgrade(case))
+        return report(reason, *_of_downgrade(case))
     if not (mode is AdoptMode.OVERWRITE or (mode is AdoptMode.SAME_VALUE and same)):
-        return _other(case, Row.CONFLICT, "conflict", reason)
+        return report(reason)
     effect = Update(
         wanted,
         case.tag_diff,
         put=bool(case.differences),
         takes_over=True,
-        origin_adopted=True,
+        origin=Origin.ADOPTED,
         record=None if case.differences else _comparison_record(case, Origin.ADOPTED),
     )
     change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
@@ -245,7 +242,7 @@ def _conflict(case: Case) -> Change | Other:
 
 def _replace(case: Case) -> Change:
     wanted, _ = _desired_and_live(case)
-    effect = Replace(wanted, origin_adopted=_is_adopted(case))
+    effect = Replace(wanted, origin=_origin(case))
     reasons = ("AWS cannot change this in place", *_of_downgrade(case), *case.uncompared_reasons)
     return _mark_exposure(case, _mark_changed_outside(case, _change(case, Row.REPLACE, effect, *reasons)))
 
@@ -264,7 +261,7 @@ def _update(case: Case) -> Change:
         case.tag_diff,
         unproven=case.unproven,
         may_replace=case.context.run.allow_replace and wanted.source.type != live.type,
-        origin_adopted=_is_adopted(case),
+        origin=_origin(case),
     )
     reasons = [*case.uncompared_reasons]
     if case.unproven:
@@ -293,7 +290,7 @@ def _of_type_change(case: Case) -> list[str]:
 
 def _retag(case: Case) -> Change:
     wanted, _ = _desired_and_live(case)
-    origin = Origin.ADOPTED if _is_adopted(case) else Origin.CREATED
+    origin = _origin(case)
     owner = case.tags.get(OWNER)
     reasons = () if case.tag_diff else ("its record is out of date",)
     if owner != case.context.owner:
@@ -385,9 +382,9 @@ def _identity(arn: str) -> str:
     return head + marker + rest.rsplit("/", 1)[0] if marker else arn
 
 
-def _is_adopted(case: Case) -> bool:
-    """Whether the parameter existed before it became a replica."""
-    return case.record is not None and case.record.origin is Origin.ADOPTED
+def _origin(case: Case) -> Origin:
+    """Return the origin of a replica; of a parameter without a record, that the replica is created."""
+    return Origin.CREATED if case.record is None else case.record.origin
 
 
 def _comparison_record(case: Case, origin: Origin) -> Record:

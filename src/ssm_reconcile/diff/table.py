@@ -6,14 +6,14 @@ detached   live carries a detached mark
 copied     something placed here; live has our owner tag and another parameter's record
 opted_out  live carries the skip_sync tag itself
 chained    the source parameter is itself a replica
-skipped    source carries skip_sync; live is absent or not ours
+skipped    source carries skip_sync; live is absent or not a replica
 kept_out   source carries skip_sync; live is ours
 delete     ours, its source is gone, and today's rules would place that source here
 orphan     ours, and today's rules place nothing here
 invalid    placed, but the target cannot take it; or source or live carries a tag that is almost the skip tag
 create     placed, absent
-adopt      placed, live is not ours, equal in all that we replicate
-conflict   placed, live is not ours, and differs
+adopt      placed, live is not a replica, equal in all that we replicate
+conflict   placed, live is not a replica, and differs
 replace    ours, a difference that AWS cannot change in place
 update     ours, an attribute differs (or its value could not be compared)
 retag      ours, only tags differ, or only the record is out of date

@@ -37,7 +37,7 @@ _A = TypeVar("_A", Change, Other, Remaining)
 
 def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDocument:
     """Return the document of `plan --format json`. `created` is timezone-aware."""
-    budget, against = plan.budget, plan.against
+    budget, dropped = plan.budget, plan.dropped
     return {
         "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
@@ -51,10 +51,10 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         "created": moment(created),
         "summary": plan.summary,
         "against": None
-        if against is None
+        if dropped is None
         else {
             "pending": sum(change.pending for change in plan.changes),
-            "dropped": [{**_address(one), "action": one.action.value} for one in against.dropped],
+            "dropped": [{**_address(one), "action": one.action.value} for one in dropped],
         },
         "replications": [_replication(part, plan) for part in plan.replications],
         "changes": [_change(change) for change in _sorted(plan.changes)],

@@ -155,7 +155,7 @@ def stale_names(planned: NamePlan, requests: Mapping[str, NameRequest], now: dat
             if spec.name not in request.specs or not isinstance(source, Listing):
                 continue
             if not _is_visible(request.operation, source.parameters.get(name), request.at):
-                found[name] = f"it does not show yet what happened at {request.at.isoformat()}"
+                found[name] = f"the read does not show yet the change of {request.at.isoformat()}"
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ssm_reconcile.change import Change, Fate, Row
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.diff.case import Case, cases
+from ssm_reconcile.diff.case import Case, TargetContext, cases
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, remedies
@@ -23,7 +23,6 @@ from ssm_reconcile.explain.facts import Fact, RuledOut
 from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import Replication
 
 LONGEST_LINE = 4000
@@ -60,7 +59,7 @@ def explain(
     name: str,
     spec: Replication,
     part: ReplicationPlan,
-    views: Mapping[str, TargetInput],
+    views: Mapping[str, TargetContext],
     command: CommandLine = CommandLine(),  # noqa: B008 - frozen
     whole: ReplicationPlan | None = None,
 ) -> Iterator[Explanation]:
@@ -80,9 +79,9 @@ def explain(
         if not (target.complete and target.name in views):
             yield _unlisted(begin, part, command)
             continue
-        context, desired = views[target.name].context, views[target.name].desired
-        known = {case.address: case for case in cases(context, desired)}
-        for address in _addresses(name, desired):
+        context = views[target.name]
+        known = {case.address: case for case in cases(context)}
+        for address in _addresses(name, context.desired):
             if address in known:
                 yield _explained(begin, known[address], part, whole or part, command)
                 continue

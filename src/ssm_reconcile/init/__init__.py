@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.diff.case import cases
+from ssm_reconcile.diff.case import TargetContext, cases
 from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.init.survey import Likeness, Survey, likeness_of
 from ssm_reconcile.init.text import spec_text
@@ -26,7 +26,6 @@ from ssm_reconcile.load import load_text
 from ssm_reconcile.model import RegionTie, canonical
 from ssm_reconcile.record import OWNER, is_replica, record_of
 from ssm_reconcile.session import Session
-from ssm_reconcile.settle import TargetInput
 from ssm_reconcile.spec import AdoptMode, Glob, SkipMode, SkipSync
 from ssm_reconcile.wording import counted
 
@@ -140,7 +139,7 @@ def propose_valid(
             (spec,) = load_text(spec_text(proposal, session.clock.now())).replications
         except SpecError as error:
             raise UsageError(f"these choices do not make a valid spec: {error.findings[0].message}") from None
-        part, inputs = reconcile.look_closely(spec, plain, scope)
+        part, inputs = reconcile.plan_replication(spec, plain, scope)
         invalid = {one.name: "; ".join(one.reasons) for one in part.others if one.counted == "invalid"}
         tries += 1
         if not invalid or tries == TRIES:
@@ -149,7 +148,7 @@ def propose_valid(
     if compare_secrets:
         existing = {(spec.name, name): frozenset(_likeness(target)) for name, target in inputs.items()}
         decrypting = replace(plain, run=replace(plain.run, no_decrypt=False))
-        _, inputs = reconcile.look_closely(spec, decrypting, replace(scope, addresses=existing))
+        _, inputs = reconcile.plan_replication(spec, decrypting, replace(scope, addresses=existing))
     return replace(
         proposal,
         skips=sum(one.counted == "skipped" for one in part.others),
@@ -157,11 +156,11 @@ def propose_valid(
     )
 
 
-def _likeness(target: TargetInput) -> dict[str, Likeness]:
+def _likeness(target: TargetContext) -> dict[str, Likeness]:
     """Return the relation of each parameter of a target to its source; for parameters that both have."""
     return {
         case.address: likeness_of(case)
-        for case in cases(target.context, target.desired)
+        for case in cases(target)
         if case.live is not None and case.desired is not None and not case.desired.skip
     }
 

@@ -113,7 +113,7 @@ def advice_for(failure: Failure) -> Advice:
         case Trouble.REFUSED:
             return _of_refusal(failure)
         case _:
-            return Advice(_of_kind(failure))
+            return _of_kind(failure)
 
 
 _WHERE_TO_CHANGE = {
@@ -358,32 +358,21 @@ _REFUSALS = {
 
 
 def _of_refusal(failure: Failure) -> Advice:
-    known = _REFUSALS.get(failure.code)
-    if known is not None:
-        return Advice(known)
-    return Advice(
-        f"AWS refuses the request; the API reference of {failure.operation} explains {failure.code}"
-    )
+    other = f"AWS refuses the request; the API reference of {failure.operation} explains {failure.code}"
+    return Advice(_REFUSALS.get(failure.code, other))
 
 
-def _of_kind(failure: Failure) -> str:
-    match failure.kind:
-        case Trouble.THROTTLED:
-            return f"wait until {failure.place} has fewer calls, or lower `rates` in the spec; then run again"
-        case Trouble.MISSING:
-            return f"run again: the parameter does not exist in {failure.place}"
-        case Trouble.EXISTS:
-            return "run again: another process created it in the meantime"
-        case Trouble.KEY:
-            return (
-                f"check that the KMS key exists in {failure.place}, is enabled and allows its use to"
-                f" {failure.who}"
-            )
-        case Trouble.TYPE:
-            return "AWS does not change this type in place: only a replacement does"
-        case Trouble.DOWNGRADE:
-            return "AWS does not turn Advanced into Standard in place: only a replacement does"
-        case Trouble.TOKEN:
-            return f"run again: the listing of {failure.place} could not be read to its end"
-        case _:
-            return f"run again: {failure.operation} in {failure.place} failed"
+_REMEDIES = {
+    Trouble.THROTTLED: ("wait until {place} has fewer calls, or lower `rates` in the spec; then run again"),
+    Trouble.MISSING: "run again: the parameter does not exist in {place}",
+    Trouble.EXISTS: "run again: another process created it in the meantime",
+    Trouble.KEY: "check that the KMS key exists in {place}, is enabled and allows its use to {who}",
+    Trouble.TYPE: "AWS does not change this type in place: only a replacement does",
+    Trouble.DOWNGRADE: "AWS does not turn Advanced into Standard in place: only a replacement does",
+    Trouble.TOKEN: "run again: the listing of {place} is incomplete",
+}
+
+
+def _of_kind(failure: Failure) -> Advice:
+    text = _REMEDIES.get(failure.kind, "run again: {operation} in {place} failed")
+    return Advice(text.format(place=failure.place, who=failure.who, operation=failure.operation))

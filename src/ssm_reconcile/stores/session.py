@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile import __version__
 from ssm_reconcile.errors import StoreError, Trouble
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from types_boto3_sts.client import STSClient
 
     from ssm_reconcile.system import Clock
-
-Answer = TypeVar("Answer")
 
 SESSION_NAME = "ssm-reconcile"
 """The session name in the ARN of an assumed role, and so in CloudTrail and in `LastModifiedUser`."""
@@ -59,14 +57,8 @@ _LOGS_PAYLOADS = frozenset({"botocore", "botocore.auth", "botocore.endpoint", "b
 """Loggers that write whole requests and responses, parameter values among them, at the level DEBUG."""
 
 
-class _NoDebug(logging.Filter):
-    """Drops records below the level INFO."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.INFO
-
-
-_NO_DEBUG = _NoDebug()
+def _is_above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.INFO
 
 
 def _disable_debug_logs() -> None:
@@ -79,7 +71,7 @@ def _disable_debug_logs() -> None:
     known = {name for name in list(logging.root.manager.loggerDict) if name.startswith("botocore.")}
     for name in known | _LOGS_PAYLOADS:
         logger = logging.getLogger(name)
-        logger.addFilter(_NO_DEBUG)
+        logger.addFilter(_is_above_debug)
         if name in _LOGS_PAYLOADS and logger.level < logging.INFO:
             logger.setLevel(logging.WARNING)
 
@@ -145,10 +137,6 @@ class ClientFactory:
                 profile=self.profile,
             )
 
-        return self.retry(ask)
-
-    def retry(self, ask: Callable[[], Answer | StoreError]) -> Answer:
-        """Return the result of a call that may be repeated; raise its last StoreError."""
         return retrying(ask, self.clock, self.jitter)
 
     def _create(self, access: Access) -> Clients:
@@ -232,7 +220,7 @@ class _RoleProvider:
         return DeferredRefreshableCredentials(self._fetch, "assume-role")
 
     def _fetch(self) -> dict[str, str]:
-        return self.factory.retry(self._assume)
+        return retrying(self._assume, self.factory.clock, self.factory.jitter)
 
     def _assume(self) -> dict[str, str] | StoreError:
         """Assume the role at the first STS endpoint that allows it.

@@ -45,18 +45,18 @@ class TestShaped:
     def ended(self, found: Value | StoreError | None) -> ChangeStopped:
         values = {} if found is None else {"/p/a": found}
         with pytest.raises(ChangeStopped) as end:
-            checks.value_to_write(ONE, desired(), values)
+            checks.value_to_write(ONE, values)
         return end.value
 
     def test_it_is_the_value_with_its_rewrites(self) -> None:
-        wanted = desired(substitutions=(Substitution("v", "w"),))
-        assert checks.value_to_write(ONE, wanted, {"/p/a": value()}).reveal() == "w"
+        rewritten = replace(ONE, effect=Create(desired(substitutions=(Substitution("v", "w"),))))
+        assert checks.value_to_write(rewritten, {"/p/a": value()}).reveal() == "w"
 
     @pytest.mark.parametrize(("seconds", "fine"), [(2, True), (-2, True), (3, False)])
     def test_it_must_be_of_the_moment_that_the_plan_saw(self, seconds: int, *, fine: bool) -> None:
         late = value(last_modified=MADE + timedelta(seconds=seconds))
         if fine:
-            assert checks.value_to_write(ONE, desired(), {"/p/a": late}).reveal() == "v"
+            assert checks.value_to_write(ONE, {"/p/a": late}).reveal() == "v"
         else:
             assert self.ended(late).result is Result.STALE
 

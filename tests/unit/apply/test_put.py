@@ -486,7 +486,7 @@ class TestTypeChange:
         assert counted(plan) == {"update": 1}
         state, error = result(stage.carry_out(plan, run))
         assert (state, "--allow-replace" in error) == ("withheld", False)  # it would change nothing
-        assert "a parameter that is not ours is never replaced" in error
+        assert "a parameter that is not a replica is never replaced" in error
         assert stage.value("/p/a") == "theirs"
 
 

@@ -79,23 +79,23 @@ class TestRecord:
     def test_it_is_of_what_the_plan_expected_not_of_the_listing(self) -> None:
         one = work(Stage())
         wanted = desired(version=9)
-        made = one.record(change(Create(wanted)), wanted, 3, Origin.CREATED)
+        made = one.record(change(Create(wanted)), 3, Origin.CREATED)
         assert (made.source_version, made.source_modified) == (1, MADE)
         assert (made.version, made.written) == (3, NOW)
 
     def test_it_names_both_parameters_and_the_key(self) -> None:
         one = work(Stage())
         wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
-        made = one.record(change(Create(wanted)), wanted, 1, Origin.ADOPTED)
+        made = one.record(change(Create(wanted)), 1, Origin.ADOPTED)
         assert made.own == compose_own(one.place.arn("/p/a"), SECURE, ID)
         assert made.source == digest(one.source.place.arn("/p/a"))
         assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
 
     def test_our_tags_carry_todays_owner(self) -> None:
         one = work(Stage())
-        wanted = desired(source=parameter("/p/a"))
-        made = one.record(change(Create(wanted)), wanted, 1, Origin.CREATED)
-        tags = one.ownership(wanted, "/q/a", made)
+        planned = change(Create(desired(source=parameter("/p/a"))), "/q/a")
+        made = one.record(planned, 1, Origin.CREATED)
+        tags = one.ownership(planned, made)
         assert tags == {OWNER: "prod@123456789012/us-east-1", RECORD: made.text(), SOURCE: "/p/a"}
 
 
@@ -112,7 +112,7 @@ class TestRequest:
 
     def test_it_is_complete(self) -> None:
         wanted = desired(source=self.FULL, key_id="alias/dr")
-        put = put_request(wanted, "/q/a", SealedText("v"), tags={"t": "1"})
+        put = put_request(change(Create(wanted), "/q/a"), SealedText("v"), {"t": "1"})
         assert (put.name, put.type, put.overwrite) == ("/q/a", SECURE, False)
         assert (put.description, put.allowed_pattern, put.tier) == ("d", "p", ADVANCED)
         assert (put.policies, put.data_type, put.key_id, put.tags) == (
@@ -123,15 +123,15 @@ class TestRequest:
         )
 
     def test_an_overwrite_carries_no_tags(self) -> None:
-        put = put_request(desired(source=self.FULL), "/q/a", SealedText("v"), tags=None)
+        put = put_request(change(Create(desired(source=self.FULL))), SealedText("v"), None)
         assert (put.overwrite, put.tags) == (True, None)
 
     def test_a_plain_value_carries_no_key(self) -> None:
         wanted = desired(key_id="alias/dr")
-        assert put_request(wanted, "/p/a", SealedText("v"), tags=None).key_id is None
+        assert put_request(change(Create(wanted)), SealedText("v"), None).key_id is None
 
     def test_it_does_not_show_the_value(self) -> None:
-        assert "hunter2" not in repr(put_request(desired(), "/p/a", SealedText("hunter2"), tags=None))
+        assert "hunter2" not in repr(put_request(change(Create(desired())), SealedText("hunter2"), None))
 
 
 def test_a_note_says_of_which_address_it_is() -> None:

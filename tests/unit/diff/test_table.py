@@ -358,7 +358,7 @@ class TestDelete:
     def test_delete_is_not_planned_when_the_source_is_incomplete(self) -> None:
         found = judge([], replica(held()), source_complete=False)
         assert (found.row, found.other.counted) == ("delete", "orphaned")
-        assert "not listed to the end" in found.reasons
+        assert "is incomplete" in found.reasons
 
     def test_delete_follows_a_rewritten_name_by_its_source_tag(self) -> None:
         spec = replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.NAME, "/p/", "/p/{target.region}/"),))
@@ -723,11 +723,11 @@ class TestConflict:
         found = judge(held(value="new"), native(held(), "old"), run=Run(adopt=AdoptMode.OVERWRITE))
         effect = found.change.effect
         assert isinstance(effect, Update)
-        assert (found.row, effect.takes_over, effect.put, effect.origin_adopted) == (
+        assert (found.row, effect.takes_over, effect.put, effect.origin) == (
             "conflict",
             True,
             True,
-            True,
+            Origin.ADOPTED,
         )
         assert "takes over" in found.reasons
         assert not found.change.changed_outside
@@ -791,7 +791,7 @@ class TestReplace:
     def test_replace_remembers_that_it_was_adopted(self) -> None:
         found = judge(held(), replica(held(), tier=ADVANCED, origin=Origin.ADOPTED))
         assert isinstance(found.change.effect, Replace)
-        assert found.change.effect.origin_adopted
+        assert found.change.effect.origin is Origin.ADOPTED
 
 
 class TestUpdate:

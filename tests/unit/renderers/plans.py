@@ -102,7 +102,7 @@ def delete(target: str, name: str, kind: str = "SecureString", **more: Any) -> C
 
 def adopt(target: str, name: str, kind: str = "String") -> Change:
     effect = Adopt(wanted(name, kind), TagDiff(), record())
-    reasons = ("it is there already, equal in all that is replicated",)
+    reasons = ("the parameter already exists, equal in all that is replicated",)
     return Change("prod", target, name, Row.ADOPT, effect, expected(), reasons=reasons, kind=kind)
 
 
@@ -206,14 +206,14 @@ def twelve() -> Plan:
             "/shop/prod/theirs",
             Row.CONFLICT,
             "conflict",
-            "it is there already, is not ours, and differs in value",
+            "the parameter already exists, is not a replica, and differs in value",
         ),
         other(
             oregon,
             "/shop/prod/theirs",
             Row.CONFLICT,
             "conflict",
-            "it is there already, is not ours, and differs in value",
+            "the parameter already exists, is not a replica, and differs in value",
         ),
         other(oregon, "/shop/prod/stack", Row.FOREIGN, "conflict", "it is managed by CloudFormation"),
         other(dublin, "/shop/prod/big", Row.INVALID, "invalid", "too large for its tier"),
@@ -222,7 +222,7 @@ def twelve() -> Plan:
             "/shop/prod/mine",
             Row.OPTED_OUT,
             "opted_out",
-            "it carries the skip_sync tag itself: left as it is",
+            "it carries the skip_sync tag itself and is not changed",
         ),
     ]
     findings = [

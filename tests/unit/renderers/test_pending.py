@@ -9,7 +9,7 @@ import pytest
 
 from ssm_reconcile.change import Change, Difference, TagDiff
 from ssm_reconcile.documents.decode import read_plan_document
-from ssm_reconcile.plan import Plan, PlanComparison
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.html import plan_html
 from ssm_reconcile.renderers.markdown import plan_comment, plan_summary
@@ -27,7 +27,7 @@ def view_of(plan: Plan) -> PlanView:
     return PlanView(read_plan_document(dumps(plans.document_of(plan))))
 
 
-VIEW = view_of(replace(plans.plan_of([NEW, PENDING, GONE]), against=PlanComparison((DROPPED,))))
+VIEW = view_of(replace(plans.plan_of([NEW, PENDING, GONE]), dropped=(DROPPED,)))
 
 
 def fold(text: str, title: str) -> str:
@@ -61,14 +61,14 @@ def test_changes_that_only_the_previous_spec_makes_are_listed() -> None:
 
 def test_many_pending_changes_are_folded_by_path() -> None:
     many = [replace(plans.create("eu-west-1", f"/shop/many/{i:03}"), pending=True) for i in range(400)]
-    text = plan_comment(view_of(replace(plans.plan_of([NEW, *many]), against=PlanComparison())))
+    text = plan_comment(view_of(replace(plans.plan_of([NEW, *many]), dropped=())))
     assert "/shop/many/* × 400" in fold(text, "Already pending")
     assert text.count("/shop/many/") == text.count("/shop/new") == 1
 
 
 def test_many_dropped_changes_are_folded_by_path() -> None:
     dropped = tuple(plans.create("eu-west-1", f"/shop/many/{i:03}") for i in range(400))
-    text = plan_comment(view_of(replace(plans.plan_of([NEW]), against=PlanComparison(dropped))))
+    text = plan_comment(view_of(replace(plans.plan_of([NEW]), dropped=dropped)))
     assert "/shop/many/* × 400" in fold(text, "No longer made")
     assert text.count("/shop/many/") == text.count("/shop/new") == 1
 
@@ -102,7 +102,7 @@ def test_the_terminal_marks_pending_changes() -> None:
     ],
 )
 def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change) -> None:
-    view = view_of(replace(plans.plan_of([NEW, replace(pending, pending=True)]), against=PlanComparison()))
+    view = view_of(replace(plans.plan_of([NEW, replace(pending, pending=True)]), dropped=()))
     lines = [line for line in plan_text(view).splitlines() if re.search(r"/shop/b\b", line)]
     assert len([line for line in lines if "already pending" in line]) == 1
     assert len(lines) <= 2, "a delete or replacement may stand in the danger section, too"
@@ -114,7 +114,7 @@ def test_each_kind_of_pending_change_is_listed_once(action: str, pending: Change
 
 
 def test_a_saved_plan_has_its_comparison() -> None:
-    document = plans.document_of(replace(plans.plan_of([NEW, PENDING]), against=PlanComparison((DROPPED,))))
+    document = plans.document_of(replace(plans.plan_of([NEW, PENDING]), dropped=(DROPPED,)))
     assert document["against"] == {
         "pending": 1,
         "dropped": [
