@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -77,23 +76,18 @@ def text(diagnosis: Diagnosis) -> str:
     """Return all checks by place, and the verdict."""
     from ssm_reconcile.renderers.escaping import visible
 
-    return "\n".join(visible(line, LONGEST_LINE) for line in _lines(diagnosis))
-
-
-def _lines(diagnosis: Diagnosis) -> Iterator[str]:
+    lines = []
     ordered = sorted(diagnosis.checks, key=lambda one: one.where)
     for where, checks in groupby(ordered, key=lambda one: one.where):
-        yield where or "the spec"
+        lines.append(where or "the spec")
         for one in checks:
-            yield f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}"
+            lines.append(f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}")
             if one.remedy and one.answer.value != "ok":
-                yield f"          what to do: {one.remedy}"
-    yield ""
-    yield f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."
-    if diagnosis.plan_works and diagnosis.apply_works:
-        yield "No check failed that an apply needs; write permissions were not tested."
-    else:
-        yield "An apply will NOT work for all parameters."
+                lines.append(f"          what to do: {one.remedy}")
+    lines += ["", f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."]
+    applies = "No check failed that an apply needs; write permissions were not tested."
+    lines.append(applies if diagnosis.apply_works else "An apply will NOT work for all parameters.")
+    return "\n".join(visible(line, LONGEST_LINE) for line in lines)
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +79,9 @@ def _add_phase(phase: PolicyPhase, help_text: str) -> None:
         if document and output_format != "json":
             raise click.UsageError(f"--document prints JSON: leave out --format {output_format}.")
         found = iam.policies(command_run.load_specs(specs, name), phase, no_decrypt=no_decrypt)
-        if identity is not None:
-            found = _of_identity(found, identity)
+        found = _of_identity(found, identity, single=document)
         notes = iam.too_long(found)
         if document:
-            _check_single(found)
             terminal.write(json.dumps(found[0].document(), indent=2))
             notes.append(iam.WIDER.rstrip("."))
         else:
@@ -94,23 +91,22 @@ def _add_phase(phase: PolicyPhase, help_text: str) -> None:
         return 0
 
 
-def _of_identity(found: Sequence[iam.Policy], identity: str) -> tuple[iam.Policy, ...]:
-    """Return the policies for one identity, given by its ARN or its short name."""
-    chosen = tuple(one for one in found if identity in {one.identity, one.short_name})
-    if not chosen:
-        raise unknown_name("identity", identity, _choices(found))
+def _of_identity(
+    found: tuple[iam.Policy, ...], identity: str | None, *, single: bool
+) -> tuple[iam.Policy, ...]:
+    """Return the policies for an identity, given by its ARN or its short name; None: all policies.
+
+    Raises:
+        UsageError: No policy is for that identity, or `single` and there are several.
+    """
+    chosen = tuple(one for one in found if identity in {None, one.identity, one.short_name})
+    known = [one.short_name if one.identity == iam.DEFAULT else one.identity for one in found]
+    if identity is not None and not chosen:
+        raise unknown_name("identity", identity, known)
+    if single and len(chosen) != 1:
+        message = f"--document prints one policy document, and {len(chosen)} identities need one each"
+        raise UsageError(message, f"choose one with --identity: {', '.join(known) or 'none'}")
     return chosen
-
-
-def _check_single(found: Sequence[iam.Policy]) -> None:
-    """Raise UsageError, with the choices, unless there is exactly one policy."""
-    if len(found) != 1:
-        message = f"--document prints one policy document, and {len(found)} identities need one each"
-        raise UsageError(message, f"choose one with --identity: {', '.join(_choices(found)) or 'none'}")
-
-
-def _choices(found: Sequence[iam.Policy]) -> list[str]:
-    return [one.short_name if one.identity == iam.DEFAULT else one.identity for one in found]
 
 
 _add_phase(PolicyPhase.PLAN, "Permissions for `plan`: read in every place; with --no-decrypt no decryption.")

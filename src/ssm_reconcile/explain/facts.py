@@ -167,36 +167,22 @@ def _time(moment: datetime) -> str:
 
 
 _ROW_IN_WORDS = {
-    Row.FOREIGN: "another owner manages the parameter in the target",
-    Row.DETACHED: "it is detached: no run changes it",
-    Row.COPIED: "it carries ownership tags that were copied from another parameter",
-    Row.OPTED_OUT: "the parameter in the target has the skip tag",
-    Row.CHAINED: "its source is a replica itself, and replicas are not replicated",
-    Row.SKIPPED: "its source has the skip tag",
-    Row.KEPT_OUT: "its source has the skip tag since it was replicated",
-    Row.DELETE: "its source does not exist any more",
-    Row.ORPHAN: "it is a replica, and the rules of the spec place no parameter here",
     Row.INVALID: "the target cannot take it",
     Row.CREATE: "it does not exist yet",
-    Row.ADOPT: "it exists already, is equal, and has no owner",
-    Row.CONFLICT: "it exists already, differs, and is not a replica of this spec",
-    Row.REPLACE: "it differs in an attribute that AWS cannot change in place",
     Row.UPDATE: "it differs from its source",
     Row.RETAG: "only its tags or its record are out of date",
     Row.IN_SYNC: "it is in sync",
 }
+"""The rows whose reasons in a plan say only why, or that have none."""
 
 
 def row_in_words(case: Case, row: Row, outcome: Change | Other | None) -> str:
     """Return the row as a sentence, with the reasons that the plan gives."""
-    words = _ROW_IN_WORDS[row]
+    words, reasons = _ROW_IN_WORDS.get(row, ""), list(outcome.reasons if outcome else ())
     if row is Row.IN_SYNC:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"
         return f"{words} ({how})"
-    reasons = "; ".join(outcome.reasons) if outcome else ""
-    if reasons and row in (Row.INVALID, Row.UPDATE, Row.CREATE):
-        return f"{words}: {reasons}"
-    return reasons or words  # in the other rows the reasons repeat the sentence, with more detail
+    return ": ".join(filter(None, (words, "; ".join(reasons))))
 
 
 def planned_action(outcome: Change | Other | None) -> str:

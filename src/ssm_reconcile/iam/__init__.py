@@ -27,6 +27,7 @@ from typing import Any
 from ssm_reconcile.aws_limits import DEFAULT_PARTITION, dns_suffix, partition_of
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.iam.statements import (
+    DECRYPT,
     PolicyPhase,
     Statement,
     place_of,
@@ -93,16 +94,17 @@ def policies(
 
     for spec in specs:
         source = place_of(spec.source.access, spec.source.account)
-        grant(spec.source, source_statements(spec, source, no_decrypt=no_decrypt))
+        grant(spec.source, source_statements(spec, source))
         for target in spec.targets:
-            grant(target, target_statements(spec, target, source, phase, no_decrypt=no_decrypt))
+            grant(target, target_statements(spec, target, source, phase))
     assumed = tuple(sorted(set(statements) - {DEFAULT}))
     if assumed:
         statements[DEFAULT].append(Statement("AssumeRolesOfTheSpec", ("sts:AssumeRole",), assumed))
     if no_decrypt:
         # Each principal of an account may use its AWS managed key, unless a policy denies it.
-        for granted in statements.values():
-            granted.append(Statement("NeverDecrypt", ("kms:Decrypt",), ("*",), effect="Deny"))
+        never = Statement("NeverDecrypt", DECRYPT, ("*",), effect="Deny")
+        for identity, granted in statements.items():
+            statements[identity] = [*(one for one in granted if one.actions != DECRYPT), never]
     return tuple(
         Policy(identity, accounts[identity], _joined(granted))
         for identity, granted in sorted(statements.items())

@@ -38,6 +38,8 @@ from ssm_reconcile.spec import Glob, Orphans, Replication, RewriteIn, Target
 _MANAGED = "alias/aws/"
 _READ = ("ssm:GetParameters", "ssm:ListTagsForResource")
 _WRITE = ("ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
+DECRYPT = ("kms:Decrypt",)
+_ENCRYPT = ("kms:Encrypt", "kms:GenerateDataKey")
 _LIST = ("kms:ListAliases", "ssm:DescribeParameters", "tag:GetResources")
 """Actions without a resource of their own; they return names, tags and states only."""
 
@@ -92,17 +94,14 @@ def _parameters(place: Place, patterns: Iterable[str]) -> tuple[str, ...]:
     return tuple(_arn(place, "ssm", f"parameter/{pattern}") for pattern in patterns)
 
 
-def source_statements(spec: Replication, source: Place, *, no_decrypt: bool) -> list[Statement]:
+def source_statements(spec: Replication, source: Place) -> list[Statement]:
     """Return the statements for the source, which each phase only reads."""
     names = _parameters(source, source_patterns(spec))
-    found = [*_listing(source), Statement("ReadParameters", _READ, names)]
-    if not no_decrypt:
-        found += _key_statements("DecryptSource", ("kms:Decrypt",), _source_keys(spec), source, names)
-    return found
+    return _read_statements(source, names, "DecryptSource", _source_keys(spec))
 
 
 def target_statements(
-    spec: Replication, target: Target, source: Place, phase: PolicyPhase, *, no_decrypt: bool
+    spec: Replication, target: Target, source: Place, phase: PolicyPhase
 ) -> list[Statement]:
     """Return the statements for one target.
 
@@ -111,28 +110,29 @@ def target_statements(
         target: One of its targets.
         source: The place of its source.
         phase: The command to run.
-        no_decrypt: Leave out kms:Decrypt.
     """
     place = place_of(target.access, target.account)
     names = _parameters(place, _target_patterns(spec, source, place, target.name))
-    found = [*_listing(place), Statement("ReadParameters", _READ, names)]
     keys = _target_keys(spec, target)
-    if not no_decrypt:
-        found += _key_statements("DecryptReplicas", ("kms:Decrypt",), keys, place, names)
+    found = _read_statements(place, names, "DecryptReplicas", keys)
     found += _orphan_statements(spec, source, place, phase)
     if phase is not PolicyPhase.PLAN:
         found.append(Statement("WriteParameters", _WRITE, names))
-        encrypt = ("kms:Encrypt", "kms:GenerateDataKey")
-        found += _key_statements("EncryptReplicas", encrypt, keys, place, names)
+        found += _key_statements("EncryptReplicas", _ENCRYPT, keys, place, names)
     return found
 
 
-def _listing(place: Place) -> list[Statement]:
+def _read_statements(
+    place: Place, names: tuple[str, ...], decrypt: str, keys: Iterable[str]
+) -> list[Statement]:
+    """Return the statements to list a place and to read parameters; `decrypt` is the Sid for their keys."""
     settings = _arn(place, "ssm", "servicesetting/ssm/parameter-store/*")
     return [
         Statement("ListEverything", _LIST, ("*",)),
         Statement("DescribeKeys", ("kms:DescribeKey",), (_arn(place, "kms", "key/*"),)),
         Statement("ReadSettingsForDoctor", ("ssm:GetServiceSetting",), (settings,)),
+        Statement("ReadParameters", _READ, names),
+        *_key_statements(decrypt, DECRYPT, keys, place, names),
     ]
 
 
