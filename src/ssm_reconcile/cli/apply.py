@@ -35,7 +35,7 @@ from ssm_reconcile.errors import (
     UsageError,
 )
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.escaping import dumps, escape
+from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import SystemClock
@@ -399,9 +399,8 @@ class ApplyRun:
         # Set before the first write: if saving fails, `execute` must not write a second report.
         self._reported = True
         try:
-            if self.out is not None:
-                command_run.save_document(self.out, dumps(document), "report", self.common)
-            if self.metrics is not None and self._plan is not None:
+            command_run.save_document(self.out, document, "report", self.common)
+            if self._plan is not None:
                 command_run.save_metrics(self.metrics, report, now)
         finally:
             if show:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
@@ -180,17 +180,21 @@ def saved_document(
     return printable_tree(document)  # a lone surrogate could not be saved as UTF-8
 
 
-def save_metrics(path: Path, result: Plan | Report, now: datetime) -> None:
-    """Write the state of each target to a file in the text format of Prometheus, whole or not at all."""
+def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> None:
+    """Write the state of each target to a file in the text format of Prometheus; None: do nothing."""
     from ssm_reconcile import status
     from ssm_reconcile.report import Report
 
-    every = status.report_statuses(result) if isinstance(result, Report) else status.plan_statuses(result)
-    terminal.save(path, status.metrics(every, now))
+    if path is not None:
+        every = status.report_statuses(result) if isinstance(result, Report) else status.plan_statuses(result)
+        terminal.save(path, status.metrics(every, now))
 
 
-def save_document(path: Path, text: str, what: str, common: CommonOptions) -> None:
-    """Write a plan or report to a file, whole or not at all, and report its path."""
-    terminal.save(path, text)
-    if not common.quiet:
-        terminal.log(f"Saved the {what} to {path}.")
+def save_document(path: Path | None, document: Mapping[str, Any], what: str, common: CommonOptions) -> None:
+    """Write a plan or report to a file, whole or not at all, and report its path; None: do nothing."""
+    from ssm_reconcile.renderers.escaping import dumps
+
+    if path is not None:
+        terminal.save(path, dumps(document))
+        if not common.quiet:
+            terminal.log(f"Saved the {what} to {path}.")

@@ -13,7 +13,7 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.show import render_plan
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import counted, cut
 
 EPILOG = """\
 \b
@@ -82,11 +82,8 @@ def command(
         plan = runner.plan(against, name)
         command_run.check_narrowing(plan)
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
-        if out is not None:
-            text = render_plan("json", document, color=False)
-            command_run.save_document(out, text, "plan", common)
-        if metrics is not None:
-            command_run.save_metrics(metrics, plan, runner.clock.now())
+        command_run.save_document(out, document, "plan", common)
+        command_run.save_metrics(metrics, plan, runner.clock.now())
         apply = options.command_line(specs, name, run, common).apply()
         color = terminal.use_color(sys.stdout, common.color)
         terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
@@ -108,10 +105,10 @@ def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
         return False
     places = "" if plan.complete else "; a place was not listed completely"
     terminal.log(f"Drift: {counted(len(drift), 'address', 'addresses')} not as the spec says{places}.")
-    for one in drift[:DRIFT_LINES]:
+    lines = []
+    for one in drift:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""
         where = f"{one.replication}, {one.target}"
-        terminal.log(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
-    if len(drift) > DRIFT_LINES:
-        terminal.log(f"  ... and {len(drift) - DRIFT_LINES:,} more: the plan lists them all")
+        lines.append(f"  {visible(one.state)}  {visible(one.name)} ({visible(where)}){visible(why, 500)}")
+    terminal.log("\n".join(cut(lines, DRIFT_LINES, "more: the plan lists them all", "  ...")))
     return True
