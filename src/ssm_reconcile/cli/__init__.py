@@ -116,16 +116,14 @@ class CommandGroup(click.Group):
 
     def _run(self, args: Sequence[str] | None) -> int:
         code: object
-        out, err = sys.stdout, sys.stderr
         if COMPLETION_VARIABLE in os.environ:
             importlib.import_module("ssm_reconcile.cli.texts")  # adds PowerShell to the shells of click
         try:
             code = super().main(
                 args, prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, standalone_mode=False
             )
-        except SystemExit as end:  # click's completion, or a closed stdout during --help
-            code = end.code if sys.stdout is out else 0  # click replaces a closed stdout: no error
-            sys.stdout, sys.stderr = out, err
+        except SystemExit as end:  # of the completion of click
+            code = end.code
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every exception becomes a message here
             return terminal.report_error(error, debug=False)
         return code if isinstance(code, int) else 0
