@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import apply, approve, observe
-from ssm_reconcile.apply.work import Endpoints
+from ssm_reconcile.apply.work import SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.model import SOURCE, Access, Listing, UnreadableValue
+from ssm_reconcile.model import SOURCE, Access, Listing, Place, UnreadableValue
 from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import (
     find_renamed_spec,
@@ -132,16 +132,20 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
         session: The session of the run.
         stop: The request to stop: no new change begins after it.
     """
-    ends = {}
-    places = session.places
-    for spec in narrowed(specs, session.run):
+    works: dict[tuple[str, str], Work] = {}
+    tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
+    places, run = session.places, session.run
+    for spec in narrowed(specs, run):
         for target in spec.targets:
             try:
                 source, store = places.store(spec.source.access), places.store(target.access)
             except StoreError:
                 continue  # the plan has nothing to do in a place that could not be opened
-            ends[spec.name, target.name] = Endpoints(spec, target, source, store)
-    return apply.apply(plan, ends, session.run, session.clock, session.progress, stop)
+            source_tags = tags.setdefault((source.place, source.caller), SourceTags(source))
+            works[spec.name, target.name] = Work(
+                spec, target, source, store, run, session.clock, stop, source_tags
+            )
+    return apply.apply(plan, works, run.parallelism, session.progress, stop)
 
 
 def _list_all(specs: Sequence[Replication], session: Session) -> Listings:

@@ -28,7 +28,7 @@ NOTES = {"error": 1, "warn": 1}
 PASSED_ON = {
     "apply/work.py": "the callers of `warn`",
     "cli/apply.py": "`finding_code` of each exception, and `UNEXPECTED`",
-    "diff/__init__.py": "`ProblemKind`, `_VALUE_FINDINGS` and `_ID_FINDINGS`",
+    "diff/__init__.py": "`ProblemKind`, `VALUE_NOTES` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
     "load/messages.py": "the callers of `error`, `warn` and `defer`",
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
@@ -89,7 +89,7 @@ def codes() -> set[str]:
     errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
     found |= {error.finding_code for error in errors}
     found |= set(GUARDS)
-    found |= {code for code, _ in (*diff._VALUE_FINDINGS.values(), *diff._ID_FINDINGS.values())}
+    found |= {note.code for note in diff.VALUE_NOTES} | {code for code, _ in diff._ID_FINDINGS.values()}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))
 
 

@@ -16,29 +16,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from ssm_reconcile.apply import checks, delete, put, replace, tag
 from ssm_reconcile.apply.verify import remaining, verify_target
-from ssm_reconcile.apply.work import ChangeStopped, Endpoints, SourceTags, Work, failed_reason
+from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
 from ssm_reconcile.apply.work_queue import run_queues
 from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.errors import StoreError
-from ssm_reconcile.model import Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
-from ssm_reconcile.spec import Run
-from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, Stop
+from ssm_reconcile.system import Phase, Progress, ProgressListener, Stop
 
 Batches: TypeAlias = list[list[Change]]
 
 
 def apply(
     plan: Plan,
-    endpoints: Mapping[tuple[str, str], Endpoints],
-    run: Run,
-    clock: Clock,
+    works: Mapping[tuple[str, str], Work],
+    parallelism: int,
     watch: ProgressListener,
     stop: Stop,
 ) -> Report:
@@ -46,23 +44,21 @@ def apply(
 
     Args:
         plan: the plan; its withheld changes get the outcome `withheld`.
-        endpoints: source and target by replication and target name; a target that is missing here could not
-            be opened, and its changes are not attempted.
-        run: the options of the run.
-        clock: time, and waiting.
+        works: the targets by replication and target name; a target that is missing here could not be opened,
+            and its changes are not attempted.
+        parallelism: the most workers of one target.
         watch: called with the progress of each target, from several threads.
         stop: set when the run was asked to stop.
 
     Returns:
         One outcome for each change, in the order of the plan, and what remains to be done.
     """
-    works = _works(endpoints, run, clock, stop)
     by_target: dict[tuple[str, str], list[Change]] = {}
     for change in plan.changes:
         by_target.setdefault((change.replication, change.target), []).append(change)
 
     def apply_target(key: tuple[str, str]) -> tuple[list[Outcome], list[Remaining]]:
-        outcomes = _apply_target(works.get(key), by_target[key], run.parallelism, watch)
+        outcomes = _apply_target(works.get(key), by_target[key], parallelism, watch)
         return outcomes, verify_target(works[key], watch) if key in works else []
 
     outcomes: list[Outcome] = []
@@ -82,20 +78,6 @@ def apply(
     )
 
 
-def _works(
-    endpoints: Mapping[tuple[str, str], Endpoints], run: Run, clock: Clock, stop: Stop
-) -> dict[tuple[str, str], Work]:
-    source_tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
-    return {
-        key: Work(
-            *(end.spec, end.target, end.source, end.store),
-            *(run, clock, stop),
-            source_tags.setdefault((end.source.place, end.source.caller), SourceTags(end.source)),
-        )
-        for key, end in endpoints.items()
-    }
-
-
 def _apply_target(
     work: Work | None, changes: list[Change], parallelism: int, watch: ProgressListener
 ) -> list[Outcome]:
@@ -112,21 +94,21 @@ def _apply_target(
     return outcomes
 
 
+@dataclass(slots=True)
 class _OutcomeCounter:
     """Counts the outcomes of one target and reports progress. Thread-safe."""
 
-    def __init__(self, place: str, total: int, watch: ProgressListener) -> None:
-        self._place = place
-        self._total = total
-        self._watch = watch
-        self._lock = threading.Lock()
-        self._done = 0
+    place: str
+    total: int
+    watch: ProgressListener
+    done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Count some outcomes and return them."""
-        with self._lock:
-            self._done += len(outcomes)
-            self._watch(Progress(self._place, Phase.WRITING, self._done, self._total))
+        with self.lock:
+            self.done += len(outcomes)
+            self.watch(Progress(self.place, Phase.WRITING, self.done, self.total))
         return outcomes
 
 

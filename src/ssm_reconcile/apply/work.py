@@ -30,16 +30,6 @@ UNREACHABLE_LIMIT = 3
 """Calls that may not reach the target before it is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Source and target of one replication and target. The source is only read."""
-
-    spec: Replication
-    target: Target
-    source: Reader
-    store: Store
-
-
 class ChangeStopped(Exception):  # noqa: N818 - not an error: it carries the outcome of one change
     """One change was stopped before it was applied. `failure` is the call that failed, if one did."""
 

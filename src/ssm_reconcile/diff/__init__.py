@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
 from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, matching_patterns, unplaced
@@ -30,13 +29,34 @@ CONFIRMED_RETAGS = 50
 """The most retags of a target whose tags the plan confirms; the tags of more are confirmed by apply."""
 
 
-class ValueNote(StrEnum):
-    """A fact about a plain value that a finding reports."""
+@dataclass(frozen=True, slots=True)
+class ValueNote:
+    """A fact about a plain value that a finding reports: its code and its text."""
 
-    SECRET_NAME = "secret name"  # noqa: S105 - not a password
-    SECRET_SHAPE = "secret shape"  # noqa: S105 - not a password
-    ID_OF_REGION = "id of a region"
-    NAME_OF_REGION = "name of a region"
+    code: str
+    text: str
+
+
+SECRET_NAME = ValueNote(
+    "plain-secret",
+    "not a SecureString although the name looks secret; its value is hidden here, but not in AWS",
+)
+SECRET_SHAPE = ValueNote(
+    "plain-secret",
+    "not a SecureString although the value looks like a secret; it is hidden here, but not in AWS:"
+    " make it a SecureString, or list the name under `show`",
+)
+ID_OF_REGION = ValueNote(
+    "regional-value",
+    "the value holds an id of one region (AMI, subnet, security group, ...) that no rewrite changes:"
+    " add a `rewrite` rule, or exclude the parameter",
+)
+NAME_OF_REGION = ValueNote(
+    "regional-value",
+    "the value holds an ARN or a host name of {region} that no rewrite changes:"
+    " add a `rewrite` rule, or exclude the parameter",
+)
+VALUE_NOTES = (SECRET_NAME, SECRET_SHAPE, ID_OF_REGION, NAME_OF_REGION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,35 +190,6 @@ def addresses_to_confirm(drafts: Mapping[str, TargetDiff]) -> dict[str, frozense
     return {end: frozenset(names) for end, names in wanted.items()}
 
 
-_VALUE_FINDINGS = {
-    ValueNote.SECRET_NAME: (
-        "plain-secret",
-        "not a SecureString although the name looks secret; its value is hidden here, but not in AWS",
-    ),
-    ValueNote.SECRET_SHAPE: (
-        "plain-secret",
-        (
-            "not a SecureString although the value looks like a secret; it is hidden here, but not in AWS:"
-            " make it a SecureString, or list the name under `show`"
-        ),
-    ),
-    ValueNote.ID_OF_REGION: (
-        "regional-value",
-        (
-            "the value holds an id of one region (AMI, subnet, security group, ...) that no rewrite changes:"
-            " add a `rewrite` rule, or exclude the parameter"
-        ),
-    ),
-    ValueNote.NAME_OF_REGION: (
-        "regional-value",
-        (
-            "the value holds an ARN or a host name of {region} that no rewrite changes:"
-            " add a `rewrite` rule, or exclude the parameter"
-        ),
-    ),
-}
-
-
 def _value_notes(case: Case) -> Iterator[tuple[ValueNote, str]]:
     """Yield the notes about the values of one address, each with the name of the source parameter."""
     wanted = case.desired
@@ -207,13 +198,13 @@ def _value_notes(case: Case) -> Iterator[tuple[ValueNote, str]]:
     source, live = case.source_reading, case.live_reading
     tie = None if source is None else source.tie
     if wanted.hidden:
-        yield ValueNote.SECRET_NAME, wanted.source.name
+        yield SECRET_NAME, wanted.source.name
     if any(reading is not None and reading.looks_secret for reading in (source, live)):
-        yield ValueNote.SECRET_SHAPE, wanted.source.name
+        yield SECRET_SHAPE, wanted.source.name
     if tie is RegionTie.ID:
-        yield ValueNote.ID_OF_REGION, wanted.source.name
+        yield ID_OF_REGION, wanted.source.name
     if tie is RegionTie.REGION:
-        yield ValueNote.NAME_OF_REGION, wanted.source.name
+        yield NAME_OF_REGION, wanted.source.name
 
 
 def value_findings(
@@ -227,11 +218,11 @@ def value_findings(
         notes: The notes of all targets, as `value_notes` yields them.
     """
     every = set(notes)
-    for kind, (code, text) in _VALUE_FINDINGS.items():
+    for kind in VALUE_NOTES:
         names = sorted(name for note, name in every if note is kind)
         if names:
-            message = f"{first_of(names, NAMED)}: {text.format(region=region)}"
-            yield Finding(Severity.WARNING, code, message, replication)
+            message = f"{first_of(names, NAMED)}: {kind.text.format(region=region)}"
+            yield Finding(Severity.WARNING, kind.code, message, replication)
 
 
 def _problem_findings(target: str, problems: Iterable[tuple[Problem, str]]) -> Iterator[Finding]:

@@ -243,19 +243,16 @@ def _classify(error: Exception) -> tuple[str, Trouble]:
 def _by_status(status: int) -> Trouble:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return Trouble.LOST
-    return {401: Trouble.CREDENTIALS, 403: Trouble.DENIED, 429: Trouble.THROTTLED}.get(
-        status, Trouble.REFUSED
-    )
+    known = {401: Trouble.CREDENTIALS, 403: Trouble.DENIED, 429: Trouble.THROTTLED}
+    return known.get(status, Trouble.REFUSED)
 
 
 def _without_response(error: Exception) -> tuple[str, Trouble]:
     """Return code and kind of a call without a response, by the exception of the SDK or the network."""
     shown = type(error).__name__
     if shown == "RuntimeError" and "credentials" in str(error).lower():
-        return (
-            "ExpiredCredentials",
-            Trouble.CREDENTIALS,
-        )  # the SDK refreshed the credentials, and they are still expired
+        # The SDK refreshed the credentials, and they are still expired.
+        return "ExpiredCredentials", Trouble.CREDENTIALS
     for ancestor in type(error).__mro__:
         if ancestor.__name__ == "SSLError":
             text = str(error).lower()
