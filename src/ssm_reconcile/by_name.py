@@ -228,7 +228,8 @@ class NamePlanner:
         """
         partial = dict(listings)
         self._list_whole(listings, places, chosen)
-        failed = {access for access in places if not _is_complete(listings[access])}
+        found = {access: listings[access] for access in places}
+        failed = {a for a, one in found.items() if isinstance(one, StoreError) or not one.complete}
         if failed and self._drop_removals(plan, failed, chosen):
             without = self._planned(chosen, {**listings, **{access: partial[access] for access in failed}})
             if not self._to_list_whole(without, chosen) & failed:
@@ -376,10 +377,6 @@ def _as_listing(found: PartialListing) -> Listing:
     """Return the listing, as incomplete if the state of a name could not be read."""
     trouble = "; ".join(dict.fromkeys(found.unsure.values()))
     return replace(found.listing, complete=False, trouble=trouble) if trouble else found.listing
-
-
-def _is_complete(found: Listing | StoreError) -> bool:
-    return isinstance(found, Listing) and found.complete
 
 
 def _overlaid(whole: Listing, known: Listing) -> Listing:

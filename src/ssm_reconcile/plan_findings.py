@@ -96,13 +96,10 @@ def find_unusable_source_keys(
 def _names_to_read(changes: Iterable[Change]) -> Iterator[str]:
     """Yield the names of the source parameters whose values are written."""
     for change in changes:
-        match change.effect:
-            case Create(desired=desired) | Replace(desired=desired):
-                yield desired.source.name
-            case Update(desired=desired, put=put, unproven=unproven) if put or unproven:
-                yield desired.source.name
-            case _:
-                pass
+        effect = change.effect
+        is_update = isinstance(effect, Update) and (effect.put or effect.unproven)
+        if is_update or isinstance(effect, Create | Replace):
+            yield change.wanted.source.name
 
 
 def _is_unusable(reference: str, key: Key) -> bool:
