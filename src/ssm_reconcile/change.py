@@ -6,7 +6,6 @@ Change        one address, with its row, the reasons, and the guards that withho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -371,11 +370,3 @@ def outside_change_reason(writer: str) -> str:
     return (
         f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'an unknown identity'}"
     )
-
-
-def sort_by_danger(changes: Iterable[Change]) -> list[Change]:
-    """Return deletes, replacements, updates, then the rest; each sorted by name."""
-    rank = {action: i for i, action in enumerate(
-        (Action.DELETE, Action.REPLACE, Action.UPDATE, Action.CREATE, Action.ADOPT, Action.RETAG)
-    )}  # fmt: skip
-    return sorted(changes, key=lambda c: (rank[c.action], c.name, c.target))

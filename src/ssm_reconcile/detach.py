@@ -22,7 +22,6 @@ from ssm_reconcile.apply.work import (
     ChangeStopped,
     SourceTags,
     Work,
-    raise_failed,
     raise_stale,
     raise_withheld,
 )
@@ -211,11 +210,7 @@ def _one(work: Work, request: DetachRequest, name: str) -> DetachOutcome:
 
     def check() -> None:
         nonlocal owner
-        try:
-            tags = request.store.tags(name)
-        except StoreError as failure:
-            raise_failed(failure, doing="its ownership could not be confirmed")
-        owner = _confirmed(request, name, tags)
+        owner = _confirmed(request, name, work.live_tags(name, "its ownership could not be confirmed"))
 
     def send() -> bool:
         request.store.add_tags(name, {OWNER: request.new_owner(owner)})

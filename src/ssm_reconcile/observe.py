@@ -63,7 +63,9 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     trouble = ""
     if failure is None and tag_failure is not None and tag_failure.kind in REPLACEABLE:
         trouble = explain_slow_tags(reader.place, tag_failure)
-        tags, tag_failure = list_tags_one_by_one(reader, parameters, watch)
+        fresh, failed = confirm_tags(reader, parameters, watch)
+        tags = {name: found for name, found in fresh.items() if found is not None}
+        tag_failure = next(iter(failed.values()), None)
         confirmed = frozenset(tags)
     if tag_failure is not None:
         # Without its tags the owner of a parameter is unknown, so it counts as not listed.
@@ -111,21 +113,6 @@ def explain_slow_tags(place: Place, failure: StoreError) -> str:
         f"{slow}: the endpoint of tag:GetResources cannot be reached ({failure.code}); in a VPC without"
         f" internet access create the interface endpoint com.amazonaws.{place.region}.tagging"
     )
-
-
-def list_tags_one_by_one(
-    reader: Reader, parameters: Mapping[str, Parameter], watch: ProgressListener
-) -> tuple[dict[str, Tags], StoreError | None]:
-    """Return the tags of all parameters of a place by ListTagsForResource, and the first failure, if any.
-
-    Args:
-        reader: The place.
-        parameters: The parameters of the place by canonical name.
-        watch: Receives the progress.
-    """
-    fresh, failed = confirm_tags(reader, parameters, watch)
-    found = {name: tags for name, tags in fresh.items() if tags is not None}
-    return found, next(iter(failed.values()), None)
 
 
 def confirm_tags(

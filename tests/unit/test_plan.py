@@ -26,7 +26,6 @@ from ssm_reconcile.change import (
     TagDiff,
     Update,
     effect_of,
-    sort_by_danger,
 )
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.model import ADVANCED, SECURE, Substitution
@@ -54,7 +53,6 @@ from tests.builders import (
     part,
     plan_of,
     record,
-    replaces,
     retags,
     updates,
 )
@@ -336,17 +334,6 @@ class TestPlanId:
     def test_a_fingerprint_is_over_canonical_json(self) -> None:
         assert fingerprint({"b": 1, "a": "ü"}) == fingerprint({"a": "ü", "b": 1})
         assert fingerprint([1, 2]) != fingerprint([2, 1])
-
-
-def test_danger_comes_first() -> None:
-    mixed = [*retags(1), *creates(1), *updates(1), *replaces(1), *deletes(1)]
-    assert [one.action.value for one in sort_by_danger(mixed)] == [
-        "delete",
-        "replace",
-        "update",
-        "create",
-        "retag",
-    ]
 
 
 def test_writes_of_a_budget_are_the_calls_that_change_something() -> None:

@@ -54,10 +54,7 @@ def confirm_target(work: Work, change: Change, wanted: Standing) -> Tags:
         ChangeStopped: stale where the parameter is gone, has another owner or a skip_sync tag; failed where
             the tags cannot be read.
     """
-    try:
-        tags = work.store.tags(change.name)
-    except StoreError as failure:
-        raise_failed(failure, doing="its ownership could not be confirmed")
+    tags = work.live_tags(change.name, "its ownership could not be confirmed")
     if tags is None:
         raise_stale("it is gone")
     claim = work.spec.claim(work.source.place)

@@ -60,7 +60,7 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
             lost = lost or failure.kind is Trouble.LOST
             if failure.kind is not Trouble.EXISTS:
                 raise
-            live_tags = _tags_of_taken(work, change)
+            live_tags = work.live_tags(change.name, "the name is taken, and its owner could not be read")
             if live_tags is None:
                 raise _still_deleting(failure) from None
             return _version_if_ours(sent, live_tags, lost=lost)
@@ -79,14 +79,6 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
         raise_failed(failure)
     work.written[canonical(change.name)] = version
     _await_image(work, change, version)
-
-
-def _tags_of_taken(work: Work, change: Change) -> Tags | None:
-    """Return the tags of the parameter that has the name; None when no parameter has it."""
-    try:
-        return work.store.tags(change.name)
-    except StoreError as failure:
-        raise_failed(failure, doing="the name is taken, and its owner could not be read")
 
 
 def _still_deleting(taken: StoreError) -> StoreError:

@@ -113,6 +113,13 @@ class Work:
         """The target's account and region."""
         return self.store.place
 
+    def live_tags(self, name: str, doing: str) -> Tags | None:
+        """Return the tags of a parameter of the target; a failed read stops the change."""
+        try:
+            return self.store.tags(name)
+        except StoreError as failure:
+            raise_failed(failure, doing=doing)
+
     def warn(self, code: str, change: Change, message: str) -> None:
         """Add a warning about one change to the report."""
         where = f"{change.target} {change.name}"

@@ -111,7 +111,10 @@ def advice_for(failure: Failure) -> Advice:
         case Trouble.LOST:
             return _of_lost(failure)
         case Trouble.REFUSED:
-            return _of_refusal(failure)
+            other = (
+                f"AWS refuses the request; the API reference of {failure.operation} explains {failure.code}"
+            )
+            return Advice(_REFUSALS.get(failure.code, other))
         case _:
             return _of_kind(failure)
 
@@ -355,11 +358,6 @@ _REFUSALS = {
     "ServiceSettingNotFound": "the setting does not exist in this region",
 }
 """The remedy of each code of PutParameter and AddTagsToResource (API reference, Errors)."""
-
-
-def _of_refusal(failure: Failure) -> Advice:
-    other = f"AWS refuses the request; the API reference of {failure.operation} explains {failure.code}"
-    return Advice(_REFUSALS.get(failure.code, other))
 
 
 _REMEDIES = {
