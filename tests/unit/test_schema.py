@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from ssm_reconcile.errors import UsageError, Where
+from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.load import load_text
-from ssm_reconcile.load.messages import inline
-from ssm_reconcile.load.schema import schema_text, violations
-from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
+from ssm_reconcile.load.messages import SpecFindings, inline
+from ssm_reconcile.load.schema import _MESSAGES, _plain, _validator, schema_text
+from ssm_reconcile.load.tree import NodeBudget, documents
 
+SOURCE = Path(__file__).parents[2] / "src"
 SCHEMA: dict[str, Any] = json.loads(schema_text("replication"))
 
 
@@ -120,12 +123,8 @@ def test_an_unknown_schema_is_wrong_usage(name: str) -> None:
         schema_text(name)
 
 
-KEYWORDS = {
-    "type", "enum", "const", "required", "properties", "additionalProperties", "propertyNames", "items",
-    "uniqueItems", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems",
-    "maxItems", "minProperties", "maxProperties", "if", "then", "else",
-}  # fmt: skip
-"""Keywords that the loader applies."""
+WITHOUT_MESSAGE = {"properties", "propertyNames", "items", "if", "then", "else", "patternProperties"}
+"""Keywords whose violations are those of the schemas below them."""
 ANNOTATIONS = {"$schema", "$id", "title", "description", "examples", "default", "patternErrorMessage"}
 
 
@@ -142,61 +141,70 @@ def keywords(schema: object) -> Iterator[str]:
             yield from keywords(value)
 
 
-def test_the_schema_has_only_keywords_that_the_loader_applies() -> None:
-    assert set(keywords(SCHEMA)) - ANNOTATIONS <= KEYWORDS | {"patternProperties"}
+def test_the_loader_has_a_message_for_each_rule_of_the_schema() -> None:
+    rules = set(keywords(SCHEMA)) - ANNOTATIONS - WITHOUT_MESSAGE
+    assert rules == {*_MESSAGES, "additionalProperties"}
 
 
-def tree(value: object) -> Node:
-    """The nodes of a JSON value."""
-    where = Where("a.yaml")
-    match value:
-        case dict():
-            entries = ((ScalarNode(str(k), ScalarKind.STRING, where), tree(v)) for k, v in value.items())
-            return MappingNode(tuple(entries), where)
-        case list():
-            return ListNode(tuple(map(tree, value)), where)
-        case bool():
-            return ScalarNode(str(value).lower(), ScalarKind.BOOLEAN, where)
-        case int():
-            return ScalarNode(str(value), ScalarKind.INTEGER, where)
-        case float():
-            return ScalarNode(str(value), ScalarKind.NUMBER, where)
-        case None:
-            return ScalarNode("", ScalarKind.NULL, where)
-        case _:
-            return ScalarNode(str(value), ScalarKind.STRING, where)
+def codes(text: str) -> list[str]:
+    """The code and the line of each error."""
+    with pytest.raises(SpecError) as refused:
+        load_text(text)
+    return [f"{one.code} {(one.where or '').split(':')[1]}" for one in refused.value.findings]
 
 
-TEXTS = ["", "prod", "us-east-1", "any", "targets", "alias/app", "String", "/a/**", "owned", "123456789012"]
-VALUES = st.none() | st.booleans() | st.integers(-2, 200) | st.sampled_from([0.5, 1.5, *TEXTS])
+VALID = """\
+version: 1
+name: prod
+source: { region: us-east-1 }
+targets: [{ region: us-east-2 }]
+parameters: { include: ["/prod/**"] }
+delete: owned
+"""
 
 
-def below(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """Values that are often valid for a schema."""
-    examples = st.sampled_from(schema.get("examples", [1]))
-    names = [*schema.get("properties", {"q": {}}), "q"]
-    members: Mapping[str, Any] = schema.get("properties", {})
-    found = examples | VALUES | st.lists(VALUES, max_size=3)
-    if members:
-        some = st.fixed_dictionaries({}, optional={name: below(one) for name, one in members.items()})
-        found |= some | st.dictionaries(st.sampled_from(names), VALUES, max_size=3)
-    if "properties" in schema.get("items", {}):
-        found |= st.lists(below(schema["items"]), max_size=3)
-    return found
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('name: "prod\\n"', "bad-format 2"),  # the `$` of the pattern would match before the line feed
+        ("guards: { max_deletes: 1.0 }", "wrong-type 7"),
+        ("previous_names: [a, b, a]", "duplicate-item 7"),
+        ("id: 0123456", "unquoted 7"),  # YAML reads an octal number
+        ("version: true", "wrong-type 1"),
+    ],
+)
+def test_the_loader_is_stricter_than_the_library_jsonschema(line: str, expected: str) -> None:
+    key = line.split(":", maxsplit=1)[0]
+    lines = VALID.splitlines()
+    kept = [line if one.startswith(f"{key}:") else one for one in lines]
+    assert codes("\n".join(kept if line in kept else [*lines, line])) == [expected]
 
 
-@settings(max_examples=300, deadline=None)
-@given(below(SCHEMA))
-def test_the_loader_refuses_what_the_library_jsonschema_refuses(value: object) -> None:
-    """By path of the value and keyword; the loader compares texts only for `uniqueItems`."""
-    expected = set()
-    for error in Draft7Validator(SCHEMA).iter_errors(value):
-        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-        if "propertyNames" in error.absolute_schema_path:
-            path += f".{error.instance}"
-        if error.validator != "uniqueItems":
-            expected.add((path.removeprefix("."), error.validator))
-    found = {(one.path, one.rule) for one in violations(tree(value), SCHEMA) if one.rule != "uniqueItems"}
-    assert found - {one for one in found if one[1] == "required"} == {
-        one for one in expected if one[1] != "required"
-    }
+def test_an_error_of_the_library_holds_no_text_of_the_spec() -> None:
+    """The library puts the `repr` of the value into its messages, for a list the whole list."""
+    text = VALID + "hide: { planted: [planted, { planted: planted }] }\nplanted: 1\n"
+    document = next(iter(documents(text, "a.yaml", SpecFindings(), NodeBudget())))
+    assert document.root is not None
+    errors = list(_validator().iter_errors(_plain(document.root, {})))
+    assert {one.validator for one in errors} == {"type", "additionalProperties"}
+    assert not [one.message for one in errors if "planted" in one.message]
+
+
+def test_the_first_errors_of_many_are_the_same_in_each_process() -> None:
+    """The library visits free names in the order of a set, which is another one in each process."""
+    program = (
+        "from ssm_reconcile.load import load_text\n"
+        "from ssm_reconcile.errors import SpecError\n"
+        "names = ', '.join(f'k{i}: [1]' for i in range(900))\n"
+        f"try: load_text({VALID!r} + 'tags: {{ add: {{ ' + names + ' }} }}')\n"
+        "except SpecError as error: print([one.where for one in error.findings])\n"
+    )
+    outputs: set[str] = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+    assert "replication.yaml" in outputs.pop()

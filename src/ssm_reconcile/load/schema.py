@@ -1,25 +1,29 @@
 """The tree of one document -> a view of its valid values, and a finding for each violation of the schema.
 
-`schema/replication.schema.json` is the one list of rules, for editors and for this loader. The walk applies
-the keywords that this schema uses (JSON Schema draft 07). A test compares it with the library `jsonschema`.
-It works on the nodes themselves, so each violation has its position, and no message repeats a whole value.
+`schema/replication.schema.json` is the one list of rules, for editors and for this loader. The library
+`jsonschema` applies it to the plain values of the tree. Its errors become findings with positions and with
+messages of our own, because its messages repeat whole values.
 """
 
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ssm_reconcile.errors import UsageError, Where
 from ssm_reconcile.load.messages import SpecFindings, did_you_mean, inline, name_hint, nearest, quoted, shown
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
 
 Schema: TypeAlias = Mapping[str, Any]
 SCHEMAS = ("replication", "plan", "report", "doctor")
@@ -158,16 +162,65 @@ class Violation:
         return shown(self.text) if isinstance(self.node, ScalarNode) else "this"
 
 
-_LIST_CONDITIONS = {"minItems": operator.ge, "maxItems": operator.le}
-_MAPPING_CONDITIONS = {"minProperties": operator.ge, "maxProperties": operator.le}
-_NUMBER_CONDITIONS = {"minimum": operator.ge, "maximum": operator.le, "exclusiveMinimum": operator.gt}
-_TEXT_CONDITIONS: Mapping[str, Callable[[str, Any], bool]] = {
-    "minLength": lambda text, least: len(text) >= least,
-    "maxLength": lambda text, most: len(text) <= most,
-    # The whole text: Python's `$` would let a line feed at the end pass.
-    "pattern": lambda text, pattern: re.fullmatch(pattern, text) is not None,
-}
-"""By keyword of JSON Schema: whether a value of the type satisfies it (value, value of the keyword)."""
+class _Text(str):
+    """Text of a spec. Its `repr` is constant, so that no message of the library holds a value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "text"
+
+
+class _Misread:
+    """A value that YAML misreads, such as `012`: it has no type of the schema, and equals nothing."""
+
+
+def _plain(node: Node, texts: dict[str, _Text]) -> Any:
+    """Return a tree as the values that the library checks. `texts`: equal texts are one object in memory."""
+    match node:
+        case MappingNode():
+            return {_Text(key.text): _plain(value, texts) for key, value in node.entries}
+        case ListNode():
+            return [_plain(item, texts) for item in node.items]
+        case ScalarNode(kind=ScalarKind.STRING):
+            return texts.setdefault(node.text, _Text(node.text))
+        case ScalarNode(kind=ScalarKind.NULL):
+            return None
+        case ScalarNode(kind=ScalarKind.MISREAD):
+            return _Misread()
+        case _:
+            return json.loads(node.text)
+
+
+@lru_cache(maxsize=1)
+def _validator() -> Validator:
+    """Return the validator of a replication, with three rules that are stricter than the library's."""
+    from jsonschema import Draft7Validator, ValidationError, validators
+
+    def is_integer(_checker: object, value: object) -> bool:
+        """Whether a value is written as a whole number; the library takes 1.0 too."""
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def pattern(_: Validator, wanted: str, value: object, _schema: Schema) -> Iterator[ValidationError]:
+        """Compare the whole text: Python's `$` would let a line feed at the end pass."""
+        if isinstance(value, str) and not re.fullmatch(wanted, value):
+            yield ValidationError("pattern")
+
+    def unique(_: Validator, _wanted: Any, value: object, _schema: Schema) -> Iterator[ValidationError]:
+        """Return the second of two equal texts. The library compares all items with each other."""
+        seen: set[str] = set()
+        for i, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, str):
+                if item in seen:
+                    yield ValidationError("uniqueItems", path=[i])
+                seen.add(item)
+
+    types = Draft7Validator.TYPE_CHECKER.redefine("integer", is_integer)
+    keywords = {"pattern": pattern, "uniqueItems": unique}
+    # The type stubs have no type for `extend`.
+    strict: Any = cast("Any", validators).extend(Draft7Validator, keywords, type_checker=types)
+    validator: Validator = strict(replication_schema())
+    return validator
 
 
 def check(root: MappingNode, findings: SpecFindings) -> NodeView:
@@ -177,11 +230,12 @@ def check(root: MappingNode, findings: SpecFindings) -> NodeView:
     checked at the same time. Properties that begin with `x-` are left out.
     """
     free = MappingNode(tuple(one for one in root.entries if not one[0].text.startswith("x-")), root.where)
-    meant = _respelled(free, replication_schema())
+    misspelled: list[Violation] = []
+    meant = _respelled(free, replication_schema(), "", misspelled)
     bad: set[int] = set()
     reported: set[tuple[Where, str]] = set()
     misread = {one.where for one in findings.all if one.code in _MISREAD_CODES}
-    for violation in _every_violation(free, meant):
+    for violation in chain(misspelled, _violations(meant)):
         if findings.full:
             break
         bad.add(violation.about)
@@ -194,123 +248,85 @@ def check(root: MappingNode, findings: SpecFindings) -> NodeView:
     return NodeView(meant, frozenset(bad))
 
 
-def _every_violation(free: MappingNode, meant: MappingNode) -> Iterator[Violation]:
-    """Return the violations of the document as it was meant, after those of its misspelled properties."""
-    schema = replication_schema()
-    if meant is not free:
-        yield from (one for one in violations(free, schema) if one.rule == "additionalProperties")
-    yield from violations(meant, schema)
-
-
-def violations(
-    node: Node, schema: Schema, path: str = "", where: Where | None = None, about: int | None = None
-) -> Iterator[Violation]:
-    """Return each rule of a schema that a node breaks, in the order of the schema.
+def _respelled(node: Node, schema: Schema, path: str, misspelled: list[Violation]) -> Node:
+    """Return a tree with each misspelled property under the name that was meant.
 
     Args:
-        node: The value to check.
-        schema: The schema of that value.
-        path: The path of the value in the document, such as `targets[0].region`.
-        where: The position to report for a missing property: that of the value's key; by default its own.
-        about: The identity of the node that a violation makes unusable; by default the value's own.
+        node: The value to correct.
+        schema: The schema of the value.
+        path: The path of the value in the document.
+        misspelled: Collects the misspelled properties.
     """
-    if "if" in schema:
-        branch = "else" if any(violations(node, schema["if"])) else "then"
-        yield from violations(node, schema[branch], path, where)
-    for rule, wanted in schema.items():
-        if not _satisfies(node, rule, wanted):
-            yield Violation(rule, wanted, schema, node, node.where, path, about or id(node))
-        elif rule == "items" and isinstance(node, ListNode):
-            for i, item in enumerate(node.items):
-                yield from violations(item, wanted, f"{path}[{i}]")
-        elif rule == "uniqueItems" and isinstance(node, ListNode):
-            yield from _repeated(node, schema, path)
-        elif isinstance(node, MappingNode):
-            yield from _property_violations(rule, wanted, schema, node, path, where or node.where)
-
-
-def _satisfies(node: Node, rule: str, wanted: Any) -> bool:
-    """Whether a value satisfies one keyword; it satisfies all that are not about values of its type."""
-    value: str | float | None = None
-    conditions: Mapping[str, Callable[[Any, Any], bool]] = {}
-    match node:
-        case ListNode():
-            kind, value, conditions = "array", len(node.items), _LIST_CONDITIONS
-        case MappingNode():
-            kind, value, conditions = "object", len(node.entries), _MAPPING_CONDITIONS
-        case ScalarNode(kind=ScalarKind.STRING):
-            kind, value, conditions = "string", node.text, _TEXT_CONDITIONS
-        case ScalarNode(kind=ScalarKind.INTEGER | ScalarKind.NUMBER):
-            kind, value, conditions = node.kind.value, float(node.text), _NUMBER_CONDITIONS
-        case _:
-            kind = node.kind.value
-    match rule:
-        case "type":
-            return wanted == kind or (wanted == "number" and kind == "integer")
-        case "enum" | "const":
-            return isinstance(node, ScalarNode) and value in (wanted if rule == "enum" else [wanted])
-        case _:
-            return rule not in conditions or conditions[rule](value, wanted)
-
-
-def _property_violations(
-    rule: str, wanted: Any, schema: Schema, node: MappingNode, path: str, where: Where
-) -> Iterator[Violation]:
+    if isinstance(node, ListNode):
+        below = schema.get("items", {})
+        items = (_respelled(item, below, f"{path}[{i}]", misspelled) for i, item in enumerate(node.items))
+        return replace(node, items=tuple(items))
+    if not isinstance(node, MappingNode):
+        return node
     known = schema.get("properties", {})
-    prefix = f"{path}." if path else ""
-    if rule == "required":
-        here = {key.text for key, _ in node.entries}
-        meant = {nearest(name, known) for name in here if name not in known}
-        for missing in wanted:
-            if missing not in here and missing not in meant:  # a misspelled name is reported as that
-                yield Violation(rule, missing, schema, node, where, path, 0, once=False)
-        return
-    for key, value in node.entries:
-        if rule == "propertyNames":
-            text = replace(key, kind=ScalarKind.STRING)
-            yield from violations(text, wanted, f"{prefix}{key.text}", about=id(key))
-        elif rule == "properties" and key.text in known:
-            yield from violations(value, known[key.text], f"{prefix}{key.text}", key.where)
-        elif rule == "additionalProperties" and key.text not in known:
-            if wanted is False:
-                yield Violation(rule, key.text, schema, node, key.where, path, id(key), once=False)
-            else:
-                yield from violations(value, wanted, f"{prefix}{key.text}", key.where)
-
-
-def _repeated(node: ListNode, schema: Schema, path: str) -> Iterator[Violation]:
-    """Return the second of two equal texts; other items are equal to nothing."""
-    seen: set[str] = set()
-    for i, item in enumerate(node.items):
-        if isinstance(item, ScalarNode) and item.kind is ScalarKind.STRING:
-            if item.text in seen:
-                yield Violation("uniqueItems", None, schema, item, item.where, f"{path}[{i}]", id(item))
-            seen.add(item.text)
-
-
-def _respelled(node: MappingNode, schema: Schema) -> MappingNode:
-    """The mapping with each misspelled property under the name that was meant; itself where none is."""
-    known = schema.get("properties", {})
-    here = {name.text for name, _ in node.entries}
+    names = {key.text for key, _ in node.entries}
     entries: list[tuple[ScalarNode, Node]] = []
     for key, value in node.entries:
-        near = nearest(key.text, known, cutoff=_MISSPELLED) if known and key.text not in known else None
-        name = key if near is None or near in here else replace(key, text=near)
-        here.add(name.text)
-        entries.append((name, _respelled_below(value, known.get(name.text, {}))))
-    same = all(
-        new is old for pair in zip(entries, node.entries, strict=True) for new, old in zip(*pair, strict=True)
+        name = key.text
+        near = nearest(name, known, cutoff=_MISSPELLED) if known and name not in known else None
+        if near is not None and near not in names:
+            misspelled.append(_unknown_property(key, schema, node, path))
+            name = near
+            names.add(near)
+        child = _respelled(value, known.get(name, {}), f"{path}.{name}".removeprefix("."), misspelled)
+        entries.append((key if name == key.text else replace(key, text=name), child))
+    return MappingNode(tuple(entries), node.where)
+
+
+def _unknown_property(key: ScalarNode, schema: Schema, node: MappingNode, path: str) -> Violation:
+    return Violation("additionalProperties", key.text, schema, node, key.where, path, id(key), once=False)
+
+
+def _violations(root: Node) -> Iterator[Violation]:
+    """Return each rule of the schema that a document breaks."""
+    # Sorted, because the library visits the values of free names in the order of a set.
+    errors = sorted(_validator().iter_errors(_plain(root, {})), key=lambda one: list(one.absolute_path))
+    for error in errors:
+        yield from _violations_of(error, root)
+
+
+def _violations_of(error: ValidationError, root: Node) -> Iterator[Violation]:
+    """Return the violations of one error: one for each property that is missing or unknown, else one."""
+    node, where = root, root.where
+    for step in error.absolute_path:
+        if isinstance(node, MappingNode):
+            key, node = next(one for one in node.entries if one[0].text == step)
+            where = key.where
+        elif isinstance(node, ListNode):
+            node = node.items[int(step)]
+            where = node.where
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+    path = "".join(steps).removeprefix(".")
+    rule, wanted, schema = (
+        str(error.validator),
+        cast("Any", error.validator_value),
+        cast("Schema", error.schema),
     )
-    return node if same else MappingNode(tuple(entries), node.where)
-
-
-def _respelled_below(node: Node, schema: Schema) -> Node:
-    if isinstance(node, MappingNode):
-        return _respelled(node, schema)
-    if isinstance(node, ListNode):
-        items = tuple(_respelled_below(item, schema.get("items", {})) for item in node.items)
-        return node if items == node.items else ListNode(items, node.where)
-    return node
+    if not isinstance(node, MappingNode):
+        yield Violation(rule, wanted, schema, node, node.where, path, id(node))
+        return
+    keys = {key.text: key for key, _ in node.entries}
+    known = schema.get("properties", {})
+    if "propertyNames" in error.absolute_schema_path:
+        name = keys[str(error.instance)]
+        yield Violation(rule, wanted, schema, name, name.where, f"{path}.{name.text}", id(name))
+    elif rule == "required":
+        # A misspelled name is reported as that.
+        meant = {nearest(name, known) for name in keys if name not in known}
+        for missing in wanted:
+            if missing not in keys and missing not in meant:
+                yield Violation(rule, missing, schema, node, where, path, 0, once=False)
+    elif rule == "additionalProperties":
+        for text, key in keys.items():
+            if text not in known:
+                yield _unknown_property(key, schema, node, path)
+    else:
+        yield Violation(rule, wanted, schema, node, node.where, path, id(node))
 
 
 def describe(violation: Violation, whole: Schema) -> tuple[str, str]:
