@@ -246,10 +246,6 @@ class SkipSync:
     ignore: tuple[str, ...] = ()
     """Tag keys that resemble `tag` and have another meaning."""
 
-    def is_key(self, key: str) -> bool:
-        """Whether a tag key is that of the skip tag. Letters match exactly."""
-        return key == self.tag
-
     def applies(self, tags: Mapping[str, str], target: str) -> bool:
         """Whether a parameter with these tags is opted out of a target.
 
@@ -271,13 +267,8 @@ class SkipSync:
         Such a key is more often a mistyped skip tag than another tag. `ignore` lists the exceptions.
         """
         wanted = _bare(self.tag)
-        return tuple(
-            sorted(
-                key
-                for key in tags
-                if not self.is_key(key) and wanted and _bare(key) == wanted and key not in self.ignore
-            )
-        )
+        exceptions = {self.tag, *self.ignore}
+        return tuple(sorted(key for key in tags if wanted and _bare(key) == wanted and key not in exceptions))
 
     def almost_applies(self, tags: Mapping[str, str], target: str) -> bool:
         """Whether the tag's value is almost a listed value, or almost names that target."""
@@ -362,7 +353,7 @@ class Replication:
 
     def owner(self, source: Place) -> str:
         """Return the value of the owner tag of this replication's replicas."""
-        return f"{self.name}@{source.account}/{source.region}"
+        return self.owners(source)[0]
 
     def owners(self, source: Place) -> tuple[str, ...]:
         """Return the owner tags of this replication: of the present name, then of earlier names."""
@@ -431,7 +422,7 @@ class Replication:
         Tags of AWS cannot be written, tags of ssm-reconcile hold the record, and the skip tag is about the
         parameter that has it.
         """
-        if key.startswith((RESERVED_TAG_PREFIX, PREFIX)) or self.skip_sync.is_key(key):
+        if key.startswith((RESERVED_TAG_PREFIX, PREFIX)) or key == self.skip_sync.tag:
             return False
         if self.add_tags and any(key == added for added, _ in self.add_tags):
             return True
@@ -453,10 +444,7 @@ class Replication:
 
     def target(self, name: str) -> Target:
         """Return the target of a name; raise KeyError when there is none."""
-        for target in self.targets:
-            if target.name == name:
-                return target
-        raise KeyError(name)
+        return {target.name: target for target in self.targets}[name]
 
 
 @dataclass(frozen=True, slots=True)

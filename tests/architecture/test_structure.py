@@ -87,7 +87,7 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 118
+MOST_FILES = 116
 """Files of the package. The number may only fall: lower it after a merge."""
 SMALL_LINES = 60
 TO_MERGE: set[str] = set()

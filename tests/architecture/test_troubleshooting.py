@@ -21,7 +21,7 @@ from ssm_reconcile.model import ProblemKind
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "ssm_reconcile"
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-EMITTERS = {"Finding": 1, "stop": 1, "_stop": 1}
+EMITTERS = {"Finding": 1, "stop": 1, "_stop": 1, "_UnreadableError": 0}
 """Calls that emit a finding, and which argument is its code."""
 NOTES = {"error": 1, "warn": 1}
 """The same of the loader's `findings`."""
@@ -30,6 +30,7 @@ PASSED_ON = {
     "cli/apply.py": "`finding_code` of each exception, and `UNEXPECTED`",
     "diff/__init__.py": "`ProblemKind`, `VALUE_NOTES` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
+    "load/files.py": "the callers of `_UnreadableError`",
     "load/messages.py": "the callers of `error`, `warn` and `defer`",
     "load/patterns.py": "`*-without-effect`, of two kinds of rules",
     "load/schema.py": "the codes of `_MESSAGES`, and those that its functions return",

@@ -148,7 +148,7 @@ ERRORS = {
             "region: us-east-1", "region: §us-gov-west-1", "region: us-east-2", "region: §eusc-de-east-1"
         ),
         "several-partitions",
-        "the source region us-east-1 is in aws",
+        "and the source in aws:",
     ),
     "a former name that is the name": (plus("previous_names: [old, §prod]"), "previous-name-is-name", "prod"),
     "levels without a leading slash": (include("[§a/b]"), "bad-pattern", "write `/a/b`"),
@@ -248,12 +248,12 @@ ERRORS = {
     "a name rewritten into what no name can be": (
         plus("rewrite: [{match: /prod/*, in: name, from: a, to: §'a b'}]"),
         "bad-name-text",
-        "cannot be part of a name",
+        "cannot be in a name",
     ),
     "a name in which something is looked for that no name has": (
         plus("rewrite: [{match: /prod/*, in: name, from: §'a:b', to: 'c'}]"),
         "bad-name-text",
-        "cannot be part of a name",
+        "cannot be in a name",
     ),
     "a name rewritten into an empty level": (
         plus("rewrite: [{match: /prod/*, in: name, from: a, to: §b//c}]"),

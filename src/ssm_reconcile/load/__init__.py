@@ -15,8 +15,10 @@ message repeats is cut and escaped. No module outside this folder knows YAML or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from typing import TypeAlias
 
+from ssm_reconcile import spec
 from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
 from ssm_reconcile.load.files import SpecText, read_texts
 from ssm_reconcile.load.meaning import check_document, check_documents
@@ -25,25 +27,6 @@ from ssm_reconcile.load.patterns import Comparisons
 from ssm_reconcile.load.schema import NodeView, check
 from ssm_reconcile.load.tree import MappingNode, NodeBudget, YamlDocument, documents
 from ssm_reconcile.model import Access
-from ssm_reconcile.spec import (
-    ALL_TYPES,
-    AdoptMode,
-    ChangedOutside,
-    DeleteMode,
-    Glob,
-    KeyRule,
-    Limits,
-    OnSkip,
-    Orphans,
-    Replication,
-    Rewrite,
-    RewriteIn,
-    SkipMode,
-    SkipSync,
-    Source,
-    Target,
-    TierMode,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,7 @@ class Loaded:
     spec.
     """
 
-    replications: tuple[Replication, ...]
+    replications: tuple[spec.Replication, ...]
     findings: tuple[Finding, ...] = ()
     errors: tuple[Finding, ...] = ()
 
@@ -133,55 +116,54 @@ def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
     where = keys.get("plan_id")
     if where is None:
         return False
-    show = f"show it with `ssm-reconcile show {where.file}`"
+    file = where.file
     if "outcomes" in keys:
-        findings.error(where, "saved-report", f"this is a saved report, not a spec: {show}")
+        message = f"this is a saved report, not a spec: show it with `ssm-reconcile show {file}`"
+        findings.error(where, "saved-report", message)
     else:
-        message = (
-            f"this is a saved plan, not a spec: apply it with `ssm-reconcile apply {where.file}`, or {show}"
-        )
-        findings.error(where, "saved-plan", message)
+        use = f"apply it with `ssm-reconcile apply {file}`, or show it with `ssm-reconcile show {file}`"
+        findings.error(where, "saved-plan", f"this is a saved plan, not a spec: {use}")
     return True
 
 
-Pairs = tuple[tuple[str, str], ...]
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
+Rates: TypeAlias = tuple[tuple[str, float], ...]
 
 
-def _replication(view: NodeView) -> Replication:
+def _replication(view: NodeView) -> spec.Replication:
     """Return the replication of a document without errors; each key of the schema has a field."""
-    rates = tuple(sorted((key.text, float(value.raw or 0)) for key, value in view.at("rates").pairs()))
-    rules, tags = view.at("parameters"), view.at("tags")
+    source, rules, tags = view.at("source"), view.at("parameters"), view.at("tags")
     chosen = {key.text: value.text for key, value in view.pairs() if value.text is not None}
-    return Replication(
+    rates = tuple(sorted((key.text, float(value.raw or 0)) for key, value in view.at("rates").pairs()))
+    home = _access(source, rates)
+    limits, limit_lines = _limits(view)
+    return spec.Replication(
         name=chosen["name"],
-        source=_source(view.at("source"), rates),
-        targets=tuple(
-            _with_sts(_target(one, rates), view.at("source", "region").text)
-            for one in view.at("targets").each()
-        ),
+        source=spec.Source(home, source.at("account").text, source.where),
+        targets=tuple(_target(one, rates, home.region) for one in view.at("targets").each()),
         include=_globs(rules.at("include")),
-        delete=DeleteMode(chosen["delete"]),
+        delete=spec.DeleteMode(chosen["delete"]),
         exclude=_globs(rules.at("exclude")),
-        types=frozenset(_texts(rules.at("types"))) or ALL_TYPES,
+        types=frozenset(_texts(rules.at("types"))) or spec.ALL_TYPES,
         previous_names=_texts(view.at("previous_names")),
         id=chosen.get("id"),
         previous_ids=_texts(view.at("previous_ids")),
         skip_sync=_skip_sync(view.at("skip_sync")),
         kms=tuple(
-            KeyRule(one.at("source").text or "", _pairs(one.at("targets")), one.where)
+            spec.KeyRule(one.at("source").text or "", _pairs(one.at("targets")), one.where)
             for one in view.at("kms").each()
         ),
-        rewrites=tuple(_rewrite(one) for one in view.at("rewrite").each()),
+        rewrites=tuple(map(_rewrite, view.at("rewrite").each())),
         ignore_tags=_texts(tags.at("ignore")),
         add_tags=_pairs(tags.at("add")),
-        adopt=AdoptMode(chosen.get("adopt", AdoptMode.IDENTICAL)),
-        orphans=Orphans(chosen.get("orphans", Orphans.KEEP)),
-        changed_outside=ChangedOutside(chosen.get("changed_outside", ChangedOutside.WITHHOLD)),
-        limits=_limits(view.at("guards")),
+        adopt=spec.AdoptMode(chosen.get("adopt", spec.AdoptMode.IDENTICAL)),
+        orphans=spec.Orphans(chosen.get("orphans", spec.Orphans.KEEP)),
+        changed_outside=spec.ChangedOutside(chosen.get("changed_outside", spec.ChangedOutside.WITHHOLD)),
+        limits=limits,
         hide=_globs(view.at("hide")),
         show=_globs(view.at("show")),
         where=view.at("name").where,
-        limit_lines=_limit_lines(view),
+        limit_lines=limit_lines,
     )
 
 
@@ -189,69 +171,52 @@ def _texts(view: NodeView) -> tuple[str, ...]:
     return tuple(one.text for one in view.texts())
 
 
-def _globs(view: NodeView) -> tuple[Glob, ...]:
-    return tuple(Glob(one.text, one.where) for one in view.texts())
+def _globs(view: NodeView) -> tuple[spec.Glob, ...]:
+    return tuple(spec.Glob(one.text, one.where) for one in view.texts())
 
 
 def _pairs(view: NodeView) -> Pairs:
     return tuple((key.text, value.text or "") for key, value in view.pairs())
 
 
-def _access(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Access:
-    return Access(view.at("region").text or "", view.at("role_arn").text, view.at("external_id").text, rates)
+def _access(view: NodeView, rates: Rates, sts_region: str | None = None) -> Access:
+    region, role, external_id = (view.at(key).text for key in ("region", "role_arn", "external_id"))
+    return Access(region or "", role, external_id, rates, sts_region)
 
 
-def _source(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Source:
-    return Source(_access(view, rates), view.at("account").text, view.where)
-
-
-def _target(view: NodeView, rates: tuple[tuple[str, float], ...]) -> Target:
-    access = _access(view, rates)
-    return Target(
+def _target(view: NodeView, rates: Rates, source_region: str) -> spec.Target:
+    access = _access(view, rates, source_region)
+    return spec.Target(
         name=view.at("name").text or access.region,
         access=access,
         account=view.at("account").text,
         frozen=view.at("frozen").raw == "true",
         default_key=view.at("kms", "default").text,
         keys=_pairs(view.at("kms", "keys")),
-        tier=TierMode(view.at("tier").text or TierMode.SAME),
+        tier=spec.TierMode(view.at("tier").text or spec.TierMode.SAME),
         where=view.where,
     )
 
 
-def _with_sts(target: Target, region: str | None) -> Target:
-    """Return the target with the region in which its role is assumed first."""
-    return replace(target, access=replace(target.access, sts_region=region))
-
-
-def _skip_sync(view: NodeView) -> SkipSync:
-    default = SkipSync()
-    values = view.at("values")
+def _skip_sync(view: NodeView) -> spec.SkipSync:
+    default, values = spec.SkipSync(), view.at("values")
     listed = _texts(values)
-    mode = SkipMode.LISTED if listed else SkipMode(values.text or default.mode)
-    replicas = OnSkip(view.at("replicas").text or default.replicas)
-    ignore = _texts(view.at("ignore"))
-    return SkipSync(view.at("tag").text or default.tag, mode, listed, replicas, ignore)
+    mode = spec.SkipMode.LISTED if listed else spec.SkipMode(values.text or default.mode)
+    replicas = spec.OnSkip(view.at("replicas").text or default.replicas)
+    tag, ignore = view.at("tag").text or default.tag, _texts(view.at("ignore"))
+    return spec.SkipSync(tag, mode, listed, replicas, ignore)
 
 
-def _rewrite(view: NodeView) -> Rewrite:
-    match = view.at("match")
-    scope = RewriteIn(view.at("in").text or RewriteIn.VALUE)
-    return Rewrite(
-        Glob(match.text or "", match.where), scope, view.at("from").text or "", view.at("to").text or ""
-    )
+def _rewrite(view: NodeView) -> spec.Rewrite:
+    match, scope = view.at("match"), spec.RewriteIn(view.at("in").text or spec.RewriteIn.VALUE)
+    old, new = (view.at(key).text or "" for key in ("from", "to"))
+    return spec.Rewrite(spec.Glob(match.text or "", match.where), scope, old, new)
 
 
-def _limits(view: NodeView) -> Limits:
-    default = Limits()
-    deletes = view.at("max_deletes").raw or default.max_deletes
-    percent = view.at("max_change_percent").raw or default.max_change_percent
-    return Limits(int(deletes), int(percent))
-
-
-def _limit_lines(view: NodeView) -> dict[str, Where]:
-    """Return the position of each limit in the spec, or the position to add it."""
+def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:
+    """Return the limits, and the position of each in the spec, or the position to add it."""
     guards = view.at("guards")
-    home = guards or view.at("name")
-    found = {key: guards.at(key) for key in ("max_deletes", "max_change_percent")}
-    return {key: (one or home).where for key, one in found.items()}
+    written = {field.name: guards.at(field.name) for field in fields(spec.Limits)}
+    limits = {key: int(one.raw) for key, one in written.items() if one.raw is not None}
+    lines = {key: (one or guards or view.at("name")).where for key, one in written.items()}
+    return spec.Limits(**limits), lines

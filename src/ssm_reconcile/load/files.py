@@ -33,6 +33,15 @@ class SpecText:
     text: str
 
 
+class _UnreadableError(Exception):
+    """A path that cannot be read: the code and the message of the finding, and the position in the file."""
+
+    def __init__(self, code: str, message: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(code)
+        self.code, self.message = code, message
+        self.line, self.column = line, column
+
+
 def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) -> list[SpecText]:
     """Return the texts of some paths, in order; a path that cannot be read is reported.
 
@@ -44,9 +53,8 @@ def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) 
     found: list[SpecText] = []
     seen: set[str] = set()
     if not paths:
-        findings.error(
-            Where("-"), "no-spec", "no spec is given: name a file, a directory, or `-` for standard input"
-        )
+        message = "no spec is given: name a file, a directory, or `-` for standard input"
+        findings.error(Where("-"), "no-spec", message)
     for path in _files(paths, findings):
         real = _identity(path)
         if real in seen:
@@ -55,9 +63,11 @@ def read_texts(paths: Sequence[str], stdin: str | None, findings: SpecFindings) 
         if len(seen) > FILE_LIMIT:
             findings.error(Where(_name(path)), "too-many-files", f"more than {FILE_LIMIT} files: name fewer")
             break
-        one = _stdin(stdin, findings) if path == "-" else _file(path, findings)
-        if one is not None:
-            found.append(one)
+        name = STDIN if path == "-" else _name(path)
+        try:
+            found.append(SpecText(name, _stdin(stdin) if path == "-" else _decoded(_content(path))))
+        except _UnreadableError as error:
+            findings.error(Where(name, error.line, error.column), error.code, error.message)
     return found
 
 
@@ -82,32 +92,29 @@ def _files(paths: Sequence[str], findings: SpecFindings) -> Iterator[str]:
 
 
 def _directory(path: str, findings: SpecFindings) -> list[str]:
+    """Return the spec files of a directory; report other entries with such a name, and an empty directory."""
     folder = Path(path)
     try:
-        entries = sorted(entry.name for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
+        entries = sorted(entry for entry in folder.iterdir() if entry.suffix in {".yaml", ".yml"})
     except OSError as error:
-        _unreadable(path, error, findings)
+        findings.error(Where(_name(path)), "file-unreadable", _reason(error))
         return []
     root = folder.resolve()
     found: list[str] = []
-    for entry in entries:
-        if entry.startswith("."):
+    for file in entries:
+        where = Where(_name(str(file)))
+        if file.name.startswith("."):
             continue
-        file = folder / entry
         if not _link_target(file).is_relative_to(root):
-            message = (
-                "this link leads out of the directory: put the file here, or name its path in the command"
-            )
-            findings.error(Where(_name(str(file))), "link-out-of-directory", message)
+            message = "this link leads out of the directory: put the file here, or name its path instead"
+            findings.error(where, "link-out-of-directory", message)
         elif file.is_file():
             found.append(str(file))
         elif not file.is_dir():
-            message = "this is not a regular file: remove it, only regular files are read from a directory"
-            findings.error(Where(_name(str(file))), "file-unreadable", message)
+            findings.error(where, "file-unreadable", "this is not a regular file: remove it")
     if not found and not findings.failed:
         message = (
-            "there is no *.yaml or *.yml file directly in this directory: name the files themselves, or write"
-            " a first spec with `ssm-reconcile init`"
+            "the directory has no *.yaml or *.yml file: name files, or write one with `ssm-reconcile init`"
         )
         findings.error(Where(_name(path)), "no-spec", message)
     return found
@@ -121,69 +128,53 @@ def _link_target(path: Path) -> Path:
         return Path("/")
 
 
-def _stdin(text: str | None, findings: SpecFindings) -> SpecText | None:
+def _stdin(text: str | None) -> str:
     if text is None:
-        findings.error(
-            Where(STDIN), "file-unreadable", "standard input was not given: pipe the spec into the command"
-        )
-        return None
-    if len(text.encode(errors="replace")) > SIZE_LIMIT:
-        _too_large(STDIN, findings)
-        return None
-    return SpecText(STDIN, text.removeprefix("\ufeff"))
+        message = "standard input was not given: pipe the spec into the command"
+        raise _UnreadableError("file-unreadable", message)
+    _check_size(len(text.encode(errors="replace")))
+    return text.removeprefix("\ufeff")
 
 
-def _file(path: str, findings: SpecFindings) -> SpecText | None:
-    name = _name(path)
+def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - `Path` would not change what is opened, and `-` is not one
             if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
                 raise IsADirectoryError
             content = file.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        what = (
-            f"check the path; `ssm-reconcile plan --out {shown(Path(path).name)}` saves a plan"
-            if path.endswith(".json")
-            else "check the path, or write a first spec with `ssm-reconcile init`"
-        )
-        findings.error(Where(name), "file-not-found", f"the file does not exist: {what}")
-        return None
+        advice = "write a first spec with `ssm-reconcile init`"
+        if path.endswith(".json"):
+            advice = f"save a plan with `ssm-reconcile plan --out {shown(Path(path).name)}`"
+        message = f"the file does not exist: check the path, or {advice}"
+        raise _UnreadableError("file-not-found", message) from None
     except (OSError, ValueError) as error:
-        _unreadable(path, error, findings)
-        return None
-    if len(content) > SIZE_LIMIT:
-        _too_large(name, findings)
-        return None
-    return _decoded(content, name, findings)
+        raise _UnreadableError("file-unreadable", _reason(error)) from None
+    _check_size(len(content))
+    return content
 
 
-def _decoded(content: bytes, name: str, findings: SpecFindings) -> SpecText | None:
+def _decoded(content: bytes) -> str:
     wrong = wrong_encoding(content)
     if wrong is not None:
-        findings.error(Where(name), "not-utf-8", f"the file is in {wrong.name}: {ADVICE}")
-        return None
+        raise _UnreadableError("not-utf-8", f"the file is in {wrong.name}: {ADVICE}")
     content = without_mark(content)
     try:
-        return SpecText(name, content.decode("utf-8"))
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8", errors="replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"the byte 0x{content[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        findings.error(Where(name, line, column), "not-utf-8", message)
-        return None
+        raise _UnreadableError("not-utf-8", message, line, column) from None
 
 
-def _too_large(name: str, findings: SpecFindings) -> None:
-    message = (
-        f"larger than {SIZE_LIMIT // 1024} KiB: split the spec; for a saved plan use `ssm-reconcile apply`"
-    )
-    findings.error(Where(name), "too-large", message)
+def _check_size(size: int) -> None:
+    if size > SIZE_LIMIT:
+        limit = f"larger than {SIZE_LIMIT // 1024} KiB"
+        advice = "split the spec; for a saved plan use `ssm-reconcile apply`"
+        raise _UnreadableError("too-large", f"{limit}: {advice}")
 
 
-def _unreadable(path: str, error: Exception, findings: SpecFindings) -> None:
+def _reason(error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
-    findings.error(
-        Where(_name(path)),
-        "file-unreadable",
-        f"cannot be read ({reason}): check the path and its permissions",
-    )
+    return f"cannot be read ({reason}): check the path and its permissions"

@@ -42,21 +42,19 @@ def check_document(view: NodeView, findings: SpecFindings, comparisons: Comparis
 
 
 def _check_names(view: NodeView, findings: SpecFindings) -> None:
-    name = view.at("name").text
     for former in view.at("previous_names").texts():
-        if former.text == name:
+        if former.text == view.at("name").text:
             message = f"`previous_names` holds the present name {shown(former.text)}: remove it"
             findings.error(former.where, "previous-name-is-name", message)
-    today = view.at("id").text
     for former in view.at("previous_ids").texts():
-        if former.text == today:
+        if former.text == view.at("id").text:
             message = f"`previous_ids` holds the present id {shown(former.text)}: remove it"
             findings.error(former.where, "previous-id-is-id", message)
     orphans = view.at("orphans")
     if orphans.text == "delete" and view.at("id").node is None:
+        why = "since another spec with the same name may own the orphans"
         message = (
-            "`orphans: delete` needs an `id`, since another spec with the same name may own the orphans."
-            f" Without it their deletes are withheld. {NO_ID_REMEDY}"
+            f"`orphans: delete` needs an `id`, {why}: without it their deletes are withheld. {NO_ID_REMEDY}"
         )
         findings.defer(orphans.where, "no-id", message)
 
@@ -68,10 +66,8 @@ def _is_tag_text(scalar: ScalarNode, what: str, findings: SpecFindings, extra: s
     """
     for char in scalar.text:
         if not (unicodedata.category(char)[0] in "LNZ" or char in _TAG_SIGNS or char in extra):
-            message = (
-                f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not allow in tags: write"
-                " letters, digits, spaces and _ . : / = + - @ only"
-            )
+            wrong = f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not allow in tags"
+            message = f"{wrong}: write letters, digits, spaces and _ . : / = + - @ only"
             findings.error(scalar.where, "bad-tag", message)
             return False
     return True
@@ -104,15 +100,13 @@ def _check_skip_sync(view: NodeView, targets: Iterable[PlaceSpec], findings: Spe
         if not _is_tag_text(value, "the tag value", findings):
             continue
         if value.text in {"any", "targets"}:
+            text = value.text
             message = (
-                f"`values: [{value.text}]` means the tag value {quoted(value.text)}: for the mode write"
-                f" `values: {value.text}`"
+                f"`values: [{text}]` is the tag value {quoted(text)}: for the mode write `values: {text}`"
             )
             findings.warn(value.where, "skip-value-is-mode", message)
         elif value.text in names:
-            message = (
-                f"{shown(value.text)} is the name of a target: to skip single targets write `values: targets`"
-            )
+            message = f"{shown(value.text)} is a target: to skip single targets write `values: targets`"
             findings.warn(value.where, "skip-value-is-target", message)
 
 
@@ -122,8 +116,9 @@ def _check_ignored_keys(view: NodeView, findings: SpecFindings) -> None:
     for key in view.at("skip_sync", "ignore").texts():
         if skip.near_misses([key.text]):
             continue
-        is_key = skip.is_key(key.text)
-        what = "is the skip tag itself" if is_key else f"does not resemble the skip tag {quoted(skip.tag)}"
+        what = f"does not resemble the skip tag {quoted(skip.tag)}"
+        if key.text == skip.tag:
+            what = "is the skip tag itself"
         message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
         findings.warn(key.where, "skip-ignore-without-effect", message)
 
@@ -139,9 +134,7 @@ def _check_rewrites(
             continue
         filled = [(_filled(old, source, target), _filled(new, source, target)) for target in targets]
         if old.text == new.text or (filled and all(a == b for a, b in filled)):
-            message = (
-                f"`to` is the same text as `from`, {quoted(old.text)}: write the new text, or remove the rule"
-            )
+            message = f"`to` is the same text as `from`, {quoted(old.text)}: change it, or remove the rule"
             findings.error(new.where, "rewrite-without-change", message)
         if rule.at("in").text == "name":
             for one in texts:
@@ -170,9 +163,7 @@ def _check_name_text(
     for target in targets or [source]:
         filled = PLACEHOLDER.sub("x", _filled(scalar, source, target))
         if not _NAME_TEXT.fullmatch(filled):
-            message = (
-                f"{quoted(scalar.text)} cannot be part of a name: write letters, digits and _ . - / only"
-            )
+            message = f"{quoted(scalar.text)} cannot be in a name: write letters, digits and _ . - / only"
         elif "//" in filled:
             message = f"{quoted(scalar.text)} has an empty level: write a single slash"
         else:
@@ -191,19 +182,14 @@ def _check_tags(view: NodeView, findings: SpecFindings) -> None:
             _is_tag_text(value.text_node, "the tag value", findings)
         if not _is_tag_text(key, "the tag key", findings) or _is_reserved(key, findings):
             continue
-        if skip.is_key(key.text) or skip.near_misses([key.text]):
-            almost = "" if skip.is_key(key.text) else "almost "
-            message = (
-                f"{quoted(key.text)} is {almost}the skip tag and would opt out every replica: write another"
-                " key"
-            )
+        if key.text == skip.tag or skip.near_misses([key.text]):
+            what = f"is {'' if key.text == skip.tag else 'almost '}the skip tag"
+            message = f"{quoted(key.text)} {what} and would opt out every replica: write another key"
             findings.error(key.where, "added-skip-tag", message)
         rule = next((one for one in ignored if fnmatchcase(key.text, one.text)), None)
         if rule is not None:
-            message = (
-                f"{quoted(key.text)} is also ignored ({quoted(rule.text)}, line {rule.where.line}):"
-                " remove one of them"
-            )
+            ignored_by = f"{quoted(rule.text)}, line {rule.where.line}"
+            message = f"{quoted(key.text)} is also ignored ({ignored_by}): remove one of them"
             findings.error(key.where, "added-tag-ignored", message)
 
 
@@ -215,32 +201,28 @@ class DocumentOutline:
     where: Where
     source: PlaceSpec
     targets: dict[PlaceKey, PlaceSpec]
-    include: tuple[ScalarNode, ...]
-    exclude: tuple[ScalarNode, ...]
+    include: list[ScalarNode]
+    exclude: list[ScalarNode]
     types: frozenset[str]
-    renamed: tuple[ScalarNode, ...]
-    former: tuple[ScalarNode, ...]
+    renamed: list[ScalarNode]
+    former: list[ScalarNode]
 
 
 def _outline(view: NodeView) -> DocumentOutline:
-    rules = view.at("parameters")
-    named = view.at("name")
+    rules, named = view.at("parameters"), view.at("name")
     source, targets = places_of(view)
     listed = frozenset(one.text for one in rules.at("types").texts())
+    renames = [rule for rule in view.at("rewrite").each() if rule.at("in").text == "name"]
     return DocumentOutline(
         name=named.text or "",
         where=named.where if named else view.where,
         source=source,
         targets={one.key: one for one in reversed(targets) if one.key is not None},
-        include=tuple(valid_patterns(rules.at("include"))),
-        exclude=tuple(valid_patterns(rules.at("exclude"))),
+        include=valid_patterns(rules.at("include")),
+        exclude=valid_patterns(rules.at("exclude")),
         types=listed & ALL_TYPES or ALL_TYPES,
-        renamed=tuple(
-            match
-            for rule in view.at("rewrite").each()
-            if rule.at("in").text == "name" and (match := rule.at("match").text_node)
-        ),
-        former=tuple(view.at("previous_names").texts()),
+        renamed=[match for rule in renames if (match := rule.at("match").text_node)],
+        former=list(view.at("previous_names").texts()),
     )
 
 
@@ -266,25 +248,23 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
         return
     if one.name and one.name == other.name:
         message = (
-            f"`{shown(other.name)}` is the name of another replication of this source ({one.where}):"
-            " write another name; if the sources are in two accounts, write `account` in both"
+            f"`{shown(other.name)}` is the name of another replication of this source ({one.where}): write"
+            " another name; if the sources are in two accounts, write `account` in both"
         )
         findings.error(other.where, "duplicate-name", message)
     for mine, their in ((one, other), (other, one)):
         for former in mine.former:
             if former.text == their.name:
+                owner = f"another replication of this source ({their.where})"
                 message = (
-                    f"`{shown(former.text)}` is the name of another replication of this source"
-                    f" ({their.where}): both would own its replicas; remove it"
+                    f"`{shown(former.text)}` is the name of {owner}: both would own its replicas; remove it"
                 )
                 findings.error(former.where, "previous-name-in-use", message)
     shared = {former.text for former in one.former}
     for former in other.former:
         if former.text in shared:
-            message = (
-                f"`{shown(one.name)}` has the previous name `{shown(former.text)}` too: both own its"
-                " replicas, and each reports those of the other as orphans; keep the name in one of them"
-            )
+            shared_name = f"the previous name `{shown(former.text)}` too"
+            message = f"`{shown(one.name)}` has {shared_name}: both own its replicas; keep it in one of them"
             findings.warn(former.where, "previous-name-shared", message, (one.name, other.name))
 
 
@@ -295,27 +275,20 @@ def _check_chain(
 
     Returns whether it is a circle, which is an error of both.
     """
-    if other.source.key not in one.targets:
-        return False
-    shared = _shared(one, other, comparisons)
+    shared = _shared(one, other, comparisons) if other.source.key in one.targets else None
     if shared is None:
         return False
     mine, their = shared
+    is_circle = one.source.key in other.targets
     fed = f"`{shown(one.name)}` writes to {other.source}, the source of `{shown(other.name)}`"
-    both = f"(`{shown(mine.text)}` at {mine.where}, `{shown(their.text)}`)"
-    if one.source.key in other.targets:
-        message = (
-            f"{fed}, and the reverse, and both select the same names {both}: change the patterns so that"
-            " no name matches both"
-        )
+    both = f"both select the same names (`{shown(mine.text)}` at {mine.where}, `{shown(their.text)}`)"
+    if is_circle:
+        message = f"{fed}, and the reverse, and {both}: change the patterns so that no name matches both"
         findings.error(their.where, "feed-each-other", message)
-        return True
-    message = (
-        f"{fed}, and both select the same names {both}: a replica is not replicated again; list all targets"
-        " in one replication"
-    )
-    findings.warn(their.where, "feeds-another", message, (one.name, other.name))
-    return False
+    else:
+        message = f"{fed}, and {both}: replicas are not replicated again; list all targets in one replication"
+        findings.warn(their.where, "feeds-another", message, (one.name, other.name))
+    return is_circle
 
 
 def _check_targets(
@@ -327,12 +300,11 @@ def _check_targets(
     if shared is None:
         return
     mine, their = shared
-    place = other.targets[min(common, key=str)]
-    message = (
+    both = (
         f"`{shown(one.name)}` (`{shown(mine.text)}` at {mine.where}) and `{shown(other.name)}`"
-        f" (`{shown(their.text)}`) write the same names in {place}: the second run reports a conflict;"
-        " change the patterns so that no name matches both"
+        f" (`{shown(their.text)}`) write the same names in {other.targets[min(common, key=str)]}"
     )
+    message = f"{both}: the second run reports a conflict; change the patterns so that no name matches both"
     findings.warn(their.where, "targets-overlap", message, (one.name, other.name))
 
 

@@ -70,9 +70,7 @@ class SpecFindings:
             return
         self.counts[one.severity] = count + 1
         if count == FINDING_LIMIT:
-            message = (
-                f"more than {FINDING_LIMIT} findings of this kind: correct those above, then validate again"
-            )
+            message = f"more than {FINDING_LIMIT} findings: correct those above, then validate again"
             one = SpecFinding(one.where, one.severity, "too-many-findings", message)
         self.all[one] = None
 
@@ -104,17 +102,14 @@ def shown(text: str, limit: int = ECHO_LIMIT) -> str:
     >>> print(shown(chr(0x202E) + "txt"))
     \u202etxt
     """
-    safe = "".join(char if _is_printable(char) else _escape(char) for char in text[:limit])
+    safe = "".join(
+        # Visible is every category but controls (with bidi, surrogates, unassigned) and separators.
+        char
+        if char == " " or unicodedata.category(char)[0] not in "CZ"
+        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text[:limit]
+    )
     return safe + "…" if len(text) > limit else safe
-
-
-def _is_printable(char: str) -> bool:
-    """Whether a character is visible: not a control, bidi, surrogate, unassigned or separator character."""
-    return char == " " or unicodedata.category(char)[0] not in "CZ"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def quoted(text: str) -> str:
@@ -175,12 +170,8 @@ def name_hint(text: str) -> str:
         root = _GIT.match(text)
         name = text[root.end() :].replace("\\", "/") if root else ""
         write = f"write `{shown(name)}`" if name.strip("/") else "write the name again"
-        return (
-            f"; a shell such as Git Bash changed it into a Windows path: {write} and set MSYS_NO_PATHCONV=1"
-        )
+        return f"; a shell such as Git Bash made it a Windows path: {write} and set MSYS_NO_PATHCONV=1"
     selector = _SELECTOR.fullmatch(text)
-    if selector is not None:
-        return (
-            f"; `:{shown(selector[2])}` selects a version or label: write `{shown(selector[1])}` without it"
-        )
-    return ""
+    if selector is None:
+        return ""
+    return f"; `:{shown(selector[2])}` selects a version or label: write `{shown(selector[1])}` without it"

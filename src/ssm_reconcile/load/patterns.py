@@ -192,7 +192,7 @@ def check_patterns(
     matches = [rule.at("match").text_node for rule in view.at("rewrite").each()]
     rewritten = _checked(filter(None, matches), source, findings)
     for key in ("hide", "show"):
-        _check_level_patterns(view.at(key).texts(), source, findings)
+        _checked(view.at(key).texts(), source, findings, any_level=True)
     selecting = _check_duplicates(include, exclude, findings)
     written = rules.at("include").node
     if selecting and isinstance(written, ListNode) and len(selecting) == len(written.items):
@@ -208,11 +208,20 @@ def check_patterns(
     _check_rewrite_order(view, findings)
 
 
-def _checked(patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFindings) -> list[ScalarNode]:
-    """Report patterns that match no possible name; return the others."""
+def _checked(
+    patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFindings, *, any_level: bool = False
+) -> list[ScalarNode]:
+    """Report patterns that match no possible name; return the others.
+
+    `any_level`: a pattern without a slash is compared with each level of a name.
+    """
     valid: list[ScalarNode] = []
     for one in patterns:
-        wrong = pattern_error(one.text) or _too_long(one.text, source.region)
+        if any_level and "/" not in one.text:
+            is_wrong = DEEP in one.text and one.text != DEEP
+            wrong = "has `**` next to other text: write a single `*`" if is_wrong else None
+        else:
+            wrong = pattern_error(one.text) or _too_long(one.text, source.region)
         if wrong is None:
             valid.append(one)
         else:
@@ -220,43 +229,24 @@ def _checked(patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFi
     return valid
 
 
-def _check_level_patterns(patterns: Iterable[ScalarNode], source: PlaceSpec, findings: SpecFindings) -> None:
-    """Report errors in `hide` and `show`: a pattern without a slash is compared with each level of a name."""
-    for one in patterns:
-        wrong = None
-        if "/" in one.text:
-            wrong = pattern_error(one.text) or _too_long(one.text, source.region)
-        elif DEEP in one.text and one.text != DEEP:
-            wrong = "has `**` next to other text: write a single `*`"
-        if wrong is not None:
-            findings.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
-
-
 def _check_duplicates(
     include: Sequence[ScalarNode], exclude: Sequence[ScalarNode], findings: SpecFindings
 ) -> list[ScalarNode]:
     """Warn of an include that is written twice or excluded as a whole; return those that are not excluded."""
-    selecting: list[ScalarNode] = []
     excluded = {levels(one.text): one for one in reversed(exclude)}
     first: dict[tuple[str, ...], ScalarNode] = {}
     for one in include:
         key = levels(one.text)
         if key in excluded:
-            other = excluded[key]
-            message = (
-                f"`{shown(one.text)}` selects nothing: `exclude` has the same pattern in line"
-                f" {other.where.line}; remove one of them"
-            )
+            there = f"`exclude` has the same pattern in line {excluded[key].where.line}"
+            message = f"`{shown(one.text)}` selects nothing: {there}; remove one of them"
             findings.warn(one.where, "include-excluded", message)
-        else:
-            selecting.append(one)
         if key in first:
-            message = (
-                f"`{shown(one.text)}` is already written in line {first[key].where.line}: remove one of them"
-            )
+            line = first[key].where.line
+            message = f"`{shown(one.text)}` is already written in line {line}: remove one of them"
             findings.warn(one.where, "include-covered", message)
         first.setdefault(key, one)
-    return selecting
+    return [one for one in include if levels(one.text) not in excluded]
 
 
 def _check_rewrite_order(view: NodeView, findings: SpecFindings) -> None:
@@ -268,10 +258,8 @@ def _check_rewrite_order(view: NodeView, findings: SpecFindings) -> None:
             continue
         first = earlier.setdefault((scope, levels(match.text)), match)
         if first is not match:
-            message = (
-                f"`{shown(first.text)}` in line {first.where.line} is applied to all of `{shown(match.text)}`"
-                " first: remove one of the two rules"
-            )
+            applied = f"the rule for `{shown(first.text)}` in line {first.where.line} is always applied first"
+            message = f"`{shown(match.text)}`: {applied}: remove one of the two rules"
             findings.warn(match.where, "rewrite-covered", message)
 
 
@@ -327,7 +315,5 @@ def _too_long(pattern: str, region: str | None) -> str | None:
     prefix = len(Place("123456789012", region, partition_of(region)).arn("/")) - 1
     if shortest + prefix <= NAME_LIMIT:
         return None
-    return (
-        f"is too long: a name in {region} has at most {NAME_LIMIT - prefix} characters, and the shortest"
-        f" match has {shortest}; shorten it"
-    )
+    limit = f"a name in {region} has at most {NAME_LIMIT - prefix} characters"
+    return f"is too long: {limit}, and the shortest match has {shortest}; shorten it"

@@ -40,9 +40,8 @@ class PlaceSpec:
 
     def may_be(self, other: PlaceSpec) -> bool:
         """Whether both may be one place, according to the spec."""
-        if self.region is None or self.region != other.region:
-            return False
-        return self.account is None or other.account is None or self.account == other.account
+        same_account = None in {self.account, other.account} or self.account == other.account
+        return self.region is not None and self.region == other.region and same_account
 
     def __str__(self) -> str:
         return f"{self.account}/{self.region}" if self.account else str(self.region)
@@ -53,10 +52,10 @@ def places_of(view: NodeView) -> tuple[PlaceSpec, list[PlaceSpec]]:
 
     Places without a role are all reached with the default credentials, so they share an account.
     """
-    targets = list(view.at("targets").each())
-    account = _default_account([view.at("source"), *targets])
-    default = None if account is None else account.text
-    return _place(view.at("source"), default), [_place(one, default) for one in targets]
+    views = [view.at("source"), *view.at("targets").each()]
+    default = _default_account(views)
+    source, *targets = (_place(one, None if default is None else default.text) for one in views)
+    return source, targets
 
 
 def _default_account(views: Sequence[NodeView]) -> NodeView | None:
@@ -81,8 +80,7 @@ def check_places(view: NodeView, findings: SpecFindings) -> None:
         _check_region(one.at("region"), findings)
     _check_accounts(views, findings)
     _check_partitions(views[0], views[1:], findings)
-    source, targets = places_of(view)
-    _check_targets(views[1:], source, targets, findings)
+    _check_targets(views[1:], *places_of(view), findings)
 
 
 def _check_targets(
@@ -97,24 +95,18 @@ def _check_targets(
         if target.key is None:
             continue
         if target.key == source.key:
-            message = (
-                f"this target is the source ({target}): write another region, or the account of the target"
-            )
+            message = f"this target is the source ({target}): write another region or `account`"
             findings.error(where, "target-is-source", message)
         elif target.key in places:
-            message = (
-                f"this target is the same place as `{shown(places[target.key].name)}` ({target}): remove one"
-                " of them"
-            )
+            other = shown(places[target.key].name)
+            message = f"this target is the same place as `{other}` ({target}): remove one of them"
             findings.error(where, "same-place", message)
         elif one.at("name").node is None and regions.count(target.region) > 1:
             message = f"several targets are in {target.region}: give each a `name`"
             findings.error(where, "target-name-required", message)
         elif target.name in names:
-            message = (
-                f"another target has the name `{shown(target.name)}` (line {names[target.name].line}): write"
-                " another name"
-            )
+            line = names[target.name].line
+            message = f"another target has the name `{shown(target.name)}` (line {line}): write another name"
             findings.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
         names.setdefault(target.name, where)
         places.setdefault(target.key, target)
@@ -123,18 +115,14 @@ def _check_targets(
 def _check_partitions(source: NodeView, targets: Sequence[NodeView], findings: SpecFindings) -> None:
     """Report each target that is in another partition than the source: no identity is valid in both."""
     home = source.at("region").text
-    if home is None:
-        return
-    partition = partition_of(home)
     for one in targets:
         region = one.at("region").text
-        if region is not None and partition_of(region) != partition:
-            message = (
-                f"{region} is in the partition {partition_of(region)}, the source region {home} is in"
-                f" {partition}: credentials, roles and KMS keys are valid in one partition only; write a"
-                f" region of {partition}"
-            )
-            findings.error(one.at("region").where, "several-partitions", message)
+        if home is None or region is None or partition_of(region) == partition_of(home):
+            continue
+        wanted = partition_of(home)
+        both = f"{region} is in the partition {partition_of(region)}, and the source in {wanted}"
+        message = f"{both}: no credentials are valid in both; write a region of {wanted}"
+        findings.error(one.at("region").where, "several-partitions", message)
 
 
 def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
@@ -144,10 +132,10 @@ def _check_accounts(views: Sequence[NodeView], findings: SpecFindings) -> None:
         account = one.at("account")
         if default is None or account.text in {None, default.text} or one.at("role_arn").node is not None:
             continue
-        message = (
-            "without `role_arn` the default credentials are used here, which belong to account"
-            f" {default.text} (line {default.where.line}): write the `role_arn` of a role in {account.text}"
+        used = (
+            f"the default credentials, of account {default.text} (line {default.where.line}), are used here"
         )
+        message = f"without `role_arn` {used}: write the `role_arn` of a role in {account.text}"
         findings.error(account.where, "account-without-role", message)
 
 
@@ -164,9 +152,9 @@ def _check_access(view: NodeView, findings: SpecFindings) -> None:
         message = f"the role is in account {role[2]}, and `account` is {account}: correct one of them"
         findings.error(arn.where, "account-mismatch", message)
     if region is not None and role[1] != partition_of(region):
+        wanted = partition_of(region)
         message = (
-            f"the role is in the partition {role[1]}, and {region} in {partition_of(region)}: write a role in"
-            f" {partition_of(region)}"
+            f"the role is in the partition {role[1]}, and {region} in {wanted}: write a role in {wanted}"
         )
         findings.error(arn.where, "partition-mismatch", message)
 
@@ -209,7 +197,11 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
         node = rule.at("source").text_node
         if node is not None:
             _check_key(node, source, "the source", findings)
-            _check_repeated(node, seen, findings)
+            if node.text in seen:
+                line = seen[node.text].line
+                message = f"{shown(node.text)} is already mapped in line {line}: write all its targets there"
+                findings.error(node.where, "duplicate-kms-source", message)
+            seen.setdefault(node.text, node.where)
         for name, key in rule.at("targets").pairs():
             if name.text in by_name:
                 _check_key(key.text_node, by_name[name.text], "the target", findings)
@@ -223,16 +215,6 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
             _check_key(key.text_node, target, "the target", findings)
 
 
-def _check_repeated(node: ScalarNode, seen: dict[str, Where], findings: SpecFindings) -> None:
-    if node.text in seen:
-        message = (
-            f"the source key {shown(node.text)} is already mapped in line {seen[node.text].line}: write all"
-            " its targets there"
-        )
-        findings.error(node.where, "duplicate-kms-source", message)
-    seen.setdefault(node.text, node.where)
-
-
 def _check_key(node: ScalarNode | None, place: PlaceSpec, whose: str, findings: SpecFindings) -> None:
     """Report a key of another region or partition, and an AWS managed key of another service."""
     if node is None:
@@ -240,20 +222,14 @@ def _check_key(node: ScalarNode | None, place: PlaceSpec, whose: str, findings: 
     arn = _KEY_ARN.fullmatch(node.text)
     name = arn[4] if arn else node.text
     if arn and place.region is not None and arn[2] != place.region:
-        message = (
-            f"this key is in {arn[2]}, and {whose} in {place.region}: a KMS key is valid in its own region"
-            f" only; write a key in {place.region}"
-        )
+        message = f"this key is in {arn[2]}, and {whose} in {place.region}: write a key in {place.region}"
         findings.error(node.where, "key-region", message)
     elif arn and arn[1] != partition_of(arn[2]):
+        wanted = partition_of(arn[2])
         message = (
-            f"this ARN has the partition {arn[1]}, and {arn[2]} is in {partition_of(arn[2])}: write"
-            f" arn:{partition_of(arn[2])}:kms:..."
+            f"this ARN has the partition {arn[1]}, and {arn[2]} is in {wanted}: write arn:{wanted}:kms:..."
         )
         findings.error(node.where, "partition-mismatch", message)
     if name.startswith("alias/aws/") and name != MANAGED_KEY:
-        message = (
-            f"{shown(name)} belongs to another AWS service, and only that service may use it: write"
-            f" {MANAGED_KEY}, or a key of yours"
-        )
+        message = f"only another AWS service may use {shown(name)}: write {MANAGED_KEY}, or a key of yours"
         findings.warn(node.where, "aws-managed-key", message)

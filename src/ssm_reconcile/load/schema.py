@@ -29,6 +29,8 @@ Schema: TypeAlias = Mapping[str, Any]
 SCHEMAS = ("replication", "plan", "report", "doctor")
 _MISSPELLED = 0.8
 """Similarity (difflib, 0 to 1) from which an unknown property is taken for a known one."""
+_PROPERTY_RULES = frozenset({"required", "additionalProperties"})
+"""Keywords about properties of a value: each missing or unknown property is a finding."""
 _MISREAD_CODES = frozenset({"yaml-tag", "yaml-syntax", "unknown-alias"})
 """Codes of errors about a value that was most likely meant as text: the schema adds nothing to them."""
 
@@ -127,8 +129,7 @@ class Violation:
     """A keyword of the schema that a node does not satisfy.
 
     `rule` is the keyword, `wanted` its value (for `required` and `additionalProperties` the one property),
-    `path` the path in the document, such as `targets[0].region`, `about` the identity (`id`) of the node that
-    is wrong. `once`: other violations of the same value are not reported.
+    `node` the value or the key that is wrong, `path` the path in the document, such as `targets[0].region`.
     """
 
     rule: str
@@ -137,8 +138,6 @@ class Violation:
     node: Node
     where: Where
     path: str
-    about: int
-    once: bool = True
 
     @property
     def label(self) -> str:
@@ -238,13 +237,14 @@ def check(root: MappingNode, findings: SpecFindings) -> NodeView:
     for violation in chain(misspelled, _violations(meant)):
         if findings.full:
             break
-        bad.add(violation.about)
+        if violation.rule != "required":
+            bad.add(id(violation.node))
         place = (violation.where, violation.path)
         # One value may break several rules (length and pattern): its first message is enough.
-        if violation.once and (place in reported or violation.where in misread):
-            continue
-        reported.add(place)
-        findings.error(violation.where, *describe(violation, replication_schema()))
+        repeated = place in reported or violation.where in misread
+        if violation.rule in _PROPERTY_RULES or not repeated:
+            reported.add(place)
+            findings.error(violation.where, *_describe(violation))
     return NodeView(meant, frozenset(bad))
 
 
@@ -270,7 +270,7 @@ def _respelled(node: Node, schema: Schema, path: str, misspelled: list[Violation
         name = key.text
         near = nearest(name, known, cutoff=_MISSPELLED) if known and name not in known else None
         if near is not None and near not in names:
-            misspelled.append(_unknown_property(key, schema, node, path))
+            misspelled.append(_unknown_property(key, schema, path))
             name = near
             names.add(near)
         child = _respelled(value, known.get(name, {}), f"{path}.{name}".removeprefix("."), misspelled)
@@ -278,8 +278,8 @@ def _respelled(node: Node, schema: Schema, path: str, misspelled: list[Violation
     return MappingNode(tuple(entries), node.where)
 
 
-def _unknown_property(key: ScalarNode, schema: Schema, node: MappingNode, path: str) -> Violation:
-    return Violation("additionalProperties", key.text, schema, node, key.where, path, id(key), once=False)
+def _unknown_property(key: ScalarNode, schema: Schema, path: str) -> Violation:
+    return Violation("additionalProperties", key.text, schema, key, key.where, path)
 
 
 def _violations(root: Node) -> Iterator[Violation]:
@@ -292,56 +292,50 @@ def _violations(root: Node) -> Iterator[Violation]:
 
 def _violations_of(error: ValidationError, root: Node) -> Iterator[Violation]:
     """Return the violations of one error: one for each property that is missing or unknown, else one."""
-    node, where = root, root.where
+    node, where, path = root, root.where, ""
     for step in error.absolute_path:
         if isinstance(node, MappingNode):
             key, node = next(one for one in node.entries if one[0].text == step)
-            where = key.where
+            where, path = key.where, f"{path}.{step}"
         elif isinstance(node, ListNode):
             node = node.items[int(step)]
-            where = node.where
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-    path = "".join(steps).removeprefix(".")
-    rule, wanted, schema = (
-        str(error.validator),
-        cast("Any", error.validator_value),
-        cast("Schema", error.schema),
-    )
-    if not isinstance(node, MappingNode):
-        yield Violation(rule, wanted, schema, node, node.where, path, id(node))
-        return
-    keys = {key.text: key for key, _ in node.entries}
+            where, path = node.where, f"{path}[{step}]"
+    path = path.removeprefix(".")
+    rule, schema = str(error.validator), cast("Schema", error.schema)
+    wanted: Any = error.validator_value
+    keys = {key.text: key for key, _ in node.entries} if isinstance(node, MappingNode) else {}
     known = schema.get("properties", {})
-    if "propertyNames" in error.absolute_schema_path:
-        name = keys[str(error.instance)]
-        yield Violation(rule, wanted, schema, name, name.where, f"{path}.{name.text}", id(name))
-    elif rule == "required":
-        # A misspelled name is reported as that.
-        meant = {nearest(name, known) for name in keys if name not in known}
-        for missing in wanted:
-            if missing not in keys and missing not in meant:
-                yield Violation(rule, missing, schema, node, where, path, 0, once=False)
-    elif rule == "additionalProperties":
-        for text, key in keys.items():
-            if text not in known:
-                yield _unknown_property(key, schema, node, path)
-    else:
-        yield Violation(rule, wanted, schema, node, node.where, path, id(node))
+    match rule:
+        case "required":
+            # A misspelled name is reported as that.
+            present = {*keys, *(nearest(name, known) for name in keys if name not in known)}
+            for missing in wanted:
+                if missing not in present:
+                    yield Violation(rule, missing, schema, node, where, path)
+        case "additionalProperties":
+            yield from (
+                _unknown_property(key, schema, path) for name, key in keys.items() if name not in known
+            )
+        case _:
+            if "propertyNames" in error.absolute_schema_path:
+                node = keys[str(error.instance)]
+                path = f"{path}.{node.text}"
+            yield Violation(rule, wanted, schema, node, node.where, path)
 
 
-def describe(violation: Violation, whole: Schema) -> tuple[str, str]:
-    """Return the code and the message; `whole` is the schema of the document, to look for better places."""
-    node, rule = violation.node, violation.rule
+def _describe(violation: Violation) -> tuple[str, str]:
+    """Return the code and the message of a violation."""
+    node, rule, wanted = violation.node, violation.rule, violation.wanted
     if rule == "additionalProperties":
-        return "unknown-property", _unknown(violation, whole)
+        return "unknown-property", _unknown(violation)
     if isinstance(node, ScalarNode) and rule in {"type", "enum", "const"}:
         misread = _misread(violation, node)
         if misread is not None:
             return misread
     if rule == "enum" and not isinstance(node, ScalarNode):
-        return "wrong-type", f"{violation.label} must be one of: {', '.join(map(str, violation.wanted))}"
-    if rule == "minLength" and violation.wanted > 1:
-        return "bad-format", f"{violation.label} must have at least {violation.wanted} characters"
+        return "wrong-type", f"{violation.label} must be one of: {', '.join(map(str, wanted))}"
+    if rule == "minLength" and wanted > 1:
+        return "bad-format", f"{violation.label} must have at least {wanted} characters"
     code, message = _MESSAGES[rule]
     return code, f"{violation.label} {message(violation)}"
 
@@ -363,9 +357,9 @@ def _misread(violation: Violation, node: ScalarNode) -> tuple[str, str] | None:
     return "unquoted", message
 
 
-def _unknown(violation: Violation, whole: Schema) -> str:
+def _unknown(violation: Violation) -> str:
     name, known = str(violation.wanted), violation.schema.get("properties", {})
-    elsewhere = [place for place in _places(whole, name) if place != violation.path]
+    elsewhere = [place for place in _places(replication_schema(), name) if place != violation.path]
     if elsewhere and nearest(name, known, cutoff=_MISSPELLED) is None:
         hint = f"it belongs under `{elsewhere[0]}`"
     else:
@@ -388,32 +382,34 @@ def _places(schema: Schema, name: str, path: str = "") -> Iterator[str]:
 def _required(violation: Violation) -> str:
     name = violation.wanted
     schema = violation.schema["properties"][name]
-    others = [one for one in schema.get("enum", []) if one != schema["examples"][0]]
-    message = f"has no `{name}`: write `{name}: {inline(schema['examples'][0])}`"
+    example, *_ = schema["examples"]
+    others = [one for one in schema.get("enum", []) if one != example]
+    message = f"has no `{name}`: write `{name}: {inline(example)}`"
     return message + (f" (or {', '.join(others)})" if others else "")
+
+
+_TYPES = {
+    "integer": "a whole number in plain digits, without quotes, such as",
+    "number": "a number in plain digits, without quotes, such as",
+    "boolean": "`true` or `false`, without quotes:",
+    "object": "a mapping: write for example",
+}
 
 
 def _type(violation: Violation) -> str:
     node, example = violation.node, violation.example
     match violation.wanted:
         case "string":
+            in_list = isinstance(node, ListNode)
             kind, sign = (
-                ("a list", "begins with `[` or `- `")
-                if isinstance(node, ListNode)
-                else ("a mapping", "begins with `{` or holds `: `")
+                ("a list", "begins with `[` or `- `") if in_list else ("a mapping", "has `{` or `: `")
             )
             return f"must be text, not {kind}: quote it if it {sign}, or write for example {example}"
-        case "integer":
-            return f"must be a whole number in plain digits, without quotes, such as {example}"
-        case "number":
-            return f"must be a number in plain digits, without quotes, such as {example}"
-        case "boolean":
-            return "must be `true` or `false`, without quotes"
         case "array":
             is_text = isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING
             return f"must be a list: write {f'[{quoted(violation.text)}]' if is_text else example}"
-        case _:
-            return f"must be a mapping: write for example {example}"
+        case wanted:
+            return f"must be {_TYPES[wanted]} {example}"
 
 
 def _enum(violation: Violation) -> str:
@@ -447,14 +443,11 @@ _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "enum": ("unknown-value", _enum),
     "const": (
         "unsupported-version",
-        lambda one: f"{one.written} is not supported: write `{one.path}: {inline(one.wanted)}`",
+        lambda one: f"cannot be {one.written}: write `{one.path}: {one.wanted}`",
     ),
     "pattern": ("bad-format", _pattern),
     "minLength": ("empty-value", _empty),
-    "maxLength": (
-        "too-long",
-        lambda one: f"has {len(one.text)} characters; {one.wanted} are allowed: shorten it",
-    ),
+    "maxLength": ("too-long", lambda one: f"has {len(one.text)} characters, over {one.wanted}: shorten it"),
     "minimum": ("out-of-range", _range("from")),
     "maximum": ("out-of-range", _range("up to")),
     "exclusiveMinimum": ("out-of-range", _range("above")),

@@ -15,16 +15,6 @@ from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.messages import SpecFindings, quoted, shown
@@ -143,7 +133,7 @@ def documents(text: str, file: str, findings: SpecFindings, budget: NodeBudget) 
     Every error is added to `findings`. The walk stops at the first error of syntax and at the first limit.
     """
     found: list[YamlDocument] = []
-    if not _check_characters(text, file, findings):
+    if _has_unseen_character(text, file, findings):
         return found
     tree = _Tree(file, findings, budget, yaml.parse(text, Loader=_LOADER))
     try:
@@ -156,9 +146,7 @@ def documents(text: str, file: str, findings: SpecFindings, budget: NodeBudget) 
         pass
     else:
         if not any(document.root for document in found):
-            message = (
-                "the file has no replication: write one, or create a first spec with `ssm-reconcile init`"
-            )
+            message = "the file has no replication: write one, or run `ssm-reconcile init`"
             findings.error(Where(file), "empty-file", message)
             return []
     return found
@@ -171,29 +159,22 @@ _UNSEEN = re.compile(
 """Control characters, and characters that break or turn lines without an editor showing it (bidi, U+2028)."""
 
 
-def _check_characters(text: str, file: str, findings: SpecFindings) -> bool:
-    """Report the first character that a reviewer does not see as what it is; return whether there is none."""
+def _has_unseen_character(text: str, file: str, findings: SpecFindings) -> bool:
+    """Whether a text has a character that a reviewer does not see as what it is; reports the first one."""
     found = _UNSEEN.search(text)
-    if found is None:
-        return True
-    at, char = found.start(), found[0]
-    where = Where(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
-    message = f"the invisible character U+{ord(char):04X} is not allowed here: remove it"
-    findings.error(where, "control-character", message)
-    return False
+    if found is not None:
+        at = found.start()
+        where = Where(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+        message = f"the invisible character U+{ord(found[0]):04X} is not allowed here: remove it"
+        findings.error(where, "control-character", message)
+    return found is not None
 
 
 class _StoppedError(Exception):
     """The rest of this file is not read; the reason is in the findings."""
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenNode:
-    """A list or mapping whose end has not been read. `flow`: it is written in brackets."""
-
-    where: Where
-    flow: bool
-    anchor: str | None
+_CollectionStart: TypeAlias = yaml.MappingStartEvent | yaml.SequenceStartEvent
 
 
 @dataclass(slots=True)
@@ -203,16 +184,17 @@ class _Tree:
     file: str
     findings: SpecFindings
     budget: NodeBudget
-    events: Iterator[Event]
+    events: Iterator[yaml.Event]
     left: int = FILE_NODE_LIMIT
-    open: list[_OpenNode] = field(default_factory=list)
+    open: list[_CollectionStart] = field(default_factory=list)
+    """The lists and mappings whose end has not been read."""
     anchors: dict[str, Node] = field(default_factory=dict)
     past_anchors: set[str] = field(default_factory=set)
 
     def documents(self) -> Iterator[YamlDocument]:
         count = 0
         for event in self.events:
-            if not isinstance(event, DocumentStartEvent):
+            if not isinstance(event, yaml.DocumentStartEvent):
                 continue
             count += 1
             if count > DOCUMENT_LIMIT:
@@ -228,32 +210,32 @@ class _Tree:
     @property
     def bracket(self) -> Where | None:
         """The innermost bracket that is open."""
-        return self.open[-1].where if self.open and self.open[-1].flow else None
+        return self._where(self.open[-1]) if self.open and self.open[-1].flow_style else None
 
-    def _node(self, event: Event) -> Node:
+    def _node(self, event: yaml.Event) -> Node:
         node: Node
-        if isinstance(event, AliasEvent):
+        if isinstance(event, yaml.AliasEvent):
             node = self._alias(event)
             self._count(node.size, event)
             return node
-        if isinstance(event, ScalarEvent):
+        if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event)
             self._count(1, event)
         else:
-            assert isinstance(event, MappingStartEvent | SequenceStartEvent)
+            assert isinstance(event, _CollectionStart)
             node = self._collection(event)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
 
-    def _collection(self, event: MappingStartEvent | SequenceStartEvent) -> ListNode | MappingNode:
-        where, mapping = self._where(event), isinstance(event, MappingStartEvent)
+    def _collection(self, event: _CollectionStart) -> ListNode | MappingNode:
+        where, mapping = self._where(event), isinstance(event, yaml.MappingStartEvent)
         self._refuse_tag(event.tag, where)
         if len(self.open) >= DEPTH_LIMIT:
             self._too_deep(where)
         self._count(1, event)
         # Not closed when an error ends the walk: `bracket` is then the position to report.
-        self.open.append(_OpenNode(where, bool(event.flow_style), event.anchor))
+        self.open.append(event)
         children = self._children(CHILD_LIMIT * (1 + mapping))
         self.open.pop()
         size = 1 + sum(child.size for child in children)
@@ -265,13 +247,13 @@ class _Tree:
     def _children(self, limit: int) -> list[Node]:
         """Read nodes to the end of the innermost open collection; in a mapping keys and values take turns."""
         children: list[Node] = []
-        while not isinstance(event := next(self.events), MappingEndEvent | SequenceEndEvent):
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent | yaml.SequenceEndEvent):
             children.append(self._node(event))
             if len(children) > limit:
                 self._too_many(children[-1].where)
         return children
 
-    def _scalar(self, event: ScalarEvent) -> ScalarNode:
+    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         where = self._where(event)
         self._refuse_tag(event.tag, where)
         if len(event.value) > TEXT_LIMIT:
@@ -282,7 +264,7 @@ class _Tree:
             self.findings.error(where, "yaml-syntax", message)
         return scalar(event.value, where, plain=event.implicit[0])
 
-    def _alias(self, event: AliasEvent) -> Node:
+    def _alias(self, event: yaml.AliasEvent) -> Node:
         name, where = str(event.anchor), self._where(event)
         found = self.anchors.get(name)
         if found is not None and len(self.open) + found.height > DEPTH_LIMIT:
@@ -316,11 +298,12 @@ class _Tree:
                 merge_key = key
                 self._merge(value, merged)
             else:
-                self._check_key(key)
-                if key.text in own:
-                    self._duplicate(key, own[key.text][0])
-                else:
-                    own[key.text] = (key, value)
+                if key.kind is not ScalarKind.STRING:
+                    message = f"YAML reads `{shown(key.text)}` as {key.reading}: quote it: {quoted(key.text)}"
+                    self.findings.error(key.where, "unquoted", message)
+                first, _ = own.setdefault(key.text, (key, value))
+                if first is not key:
+                    self._duplicate(key, first)
         entries = tuple({**merged, **own}.values())
         if len(entries) > CHILD_LIMIT:
             self._too_many(where)
@@ -335,48 +318,38 @@ class _Tree:
             for key, node in source.entries:
                 merged.setdefault(key.text, (key, node))
 
-    def _check_key(self, key: ScalarNode) -> None:
-        if key.kind is not ScalarKind.STRING:
-            message = f"YAML reads `{shown(key.text)}` as {key.reading}: quote it: {quoted(key.text)}"
-            self.findings.error(key.where, "unquoted", message)
-
     def _duplicate(self, key: ScalarNode, first: ScalarNode) -> None:
-        message = (
-            f"`{shown(key.text)}` is written twice (first in line {first.where.line}): remove one of them"
-        )
+        message = f"`{shown(key.text)}` is already written in line {first.where.line}: remove one of them"
         self.findings.error(key.where, "duplicate-key", message)
 
     def _refuse_tag(self, tag: str | None, where: Where) -> None:
-        if tag is None:
-            return
-        standard = tag.startswith("tag:")
-        word = "!!" + tag.removeprefix(_TAG) if standard else tag
-        advice = "and write text in quotes" if standard else f"or quote it: {quoted(word)}"
-        self.findings.error(where, "yaml-tag", f"a spec has no YAML tags: remove `{shown(word)}`, {advice}")
+        if tag is not None:
+            standard = tag.startswith("tag:")
+            word = "!!" + tag.removeprefix(_TAG) if standard else tag
+            advice = "and write text in quotes" if standard else f"or quote it: {quoted(word)}"
+            self.findings.error(
+                where, "yaml-tag", f"a spec has no YAML tags: remove `{shown(word)}`, {advice}"
+            )
 
-    def _count(self, size: int, event: Event) -> None:
+    def _count(self, size: int, event: yaml.Event) -> None:
         self.left -= size
         self.budget.nodes -= size
         if self.left < 0 or self.budget.nodes < 0:
-            message = (
-                "too many values (an alias counts as its whole anchor): split the spec, or use fewer aliases"
-            )
+            message = "too many values (an alias counts as its whole anchor): split the spec"
             self._stop(self._where(event), "too-large", message)
 
     def _too_deep(self, where: Where) -> NoReturn:
         self._stop(where, "too-deep", f"nested more than {DEPTH_LIMIT} levels deep: write it flatter")
 
     def _too_many(self, where: Where) -> NoReturn:
-        self._stop(
-            where, "too-many-items", f"more than {CHILD_LIMIT:,} entries: write fewer, or split the spec"
-        )
+        self._stop(where, "too-many-items", f"more than {CHILD_LIMIT:,} entries: write fewer")
 
     def _stop(self, where: Where, code: str, message: str) -> NoReturn:
         """Report an error and read no further."""
         self.findings.error(where, code, message)
         raise _StoppedError
 
-    def _where(self, event: Event) -> Where:
+    def _where(self, event: yaml.Event) -> Where:
         mark = event.start_mark
         return Where(self.file) if mark is None else Where(self.file, mark.line + 1, mark.column + 1)
 
@@ -389,18 +362,12 @@ _PROBLEMS = (
     ("could not find expected ':'", "a `:` is missing after a property name"),
     ("',' or ']'", _BRACKET.format("]")),
     ("',' or '}'", _BRACKET.format("}")),
-    (
-        "unknown escape character",
-        "an unknown escape sequence in double quotes: write `\\\\` for a backslash, or use single quotes",
-    ),
+    ("unknown escape character", "an unknown escape sequence: use single quotes, or write `\\\\` for `\\`"),
     ("entries are not allowed", "a list entry is not expected here: begin it on a line of its own"),
     ("expected key", _INDENT),
     ("<block end>", _INDENT),
     ("'-' indicator", "a list entry with `- ` is expected here, as in the lines before"),
-    (
-        "<document start>",
-        "nothing is expected after the end of the value: remove it, or begin a document with `---`",
-    ),
+    ("<document start>", "a value cannot follow here: remove it, or begin a document with `---`"),
     ("incompatible YAML document", "write YAML 1.1 or 1.2, or remove the %YAML line"),
     ("node content", "a value is missing here"),
 )
