@@ -6,7 +6,7 @@ parameters: N/50 DescribeParameters and N/100 GetResources, in parallel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from sys import intern
 from typing import TypeVar
@@ -133,29 +133,21 @@ def confirm_tags(
     failed: dict[str, StoreError] = {}
     if wanted:
         watch(Progress(place, Phase.CONFIRMING, 0, total))
-    for done, (name, answer) in enumerate(zip(wanted, _each(wanted, reader.tags), strict=True), start=1):
-        if isinstance(answer, StoreError):
-            failed[name] = answer
-        else:
-            fresh[name] = answer
-        watch(Progress(place, Phase.CONFIRMING, done, total))  # a few a second: this may take minutes
-    return fresh, failed
 
-
-Answer = TypeVar("Answer")
-
-
-def _each(names: list[str], ask: Callable[[str], Answer]) -> Iterator[Answer | StoreError]:
-    """Yield the results in the order of the names, each as soon as all earlier ones are complete."""
-
-    def safely(name: str) -> Answer | StoreError:
+    def read_tags(name: str) -> Tags | StoreError | None:
         try:
-            return ask(name)
+            return reader.tags(name)
         except StoreError as failure:
             return failure
 
     with ReadPool(max_workers=AT_ONCE) as pool:
-        yield from pool.map(safely, names)
+        for done, (name, answer) in enumerate(zip(wanted, pool.map(read_tags, wanted), strict=True), start=1):
+            if isinstance(answer, StoreError):
+                failed[name] = answer
+            else:
+                fresh[name] = answer
+            watch(Progress(place, Phase.CONFIRMING, done, total))  # a few a second: this may take minutes
+    return fresh, failed
 
 
 def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:

@@ -100,16 +100,13 @@ class Keys:
         """Return key ids by alias, listed once; empty without permission to list them."""
         if self._targets is None:
             try:
-                self._targets = self._list()
+                pages = self._calls.pages("ListAliases", self._page)
+                self._targets = {alias: target for page in pages for alias, target in page.items()}
             except StoreError as failure:
                 if failure.kind is not Trouble.DENIED:
                     raise
                 self._targets, self._listed = {}, False
         return self._targets
-
-    def _list(self) -> dict[str, str]:
-        pages = self._calls.pages("ListAliases", self._page)
-        return {alias: target for page in pages for alias, target in page.items()}
 
     def _page(self, marker: str | None) -> tuple[dict[str, str], str | None]:
         if marker is None:
