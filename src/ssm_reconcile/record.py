@@ -231,19 +231,10 @@ def parse_record(text: str) -> Record | None:
     found = _PATTERN.fullmatch(text)
     if found is None:
         return None
-    source_version, source_modified, version, written, origin, own, source, key, rewrite = found.groups()
+    source_version, source_modified, version, written, origin, *digests = found.groups()
     try:
-        return Record(
-            source_version=int(source_version),
-            source_modified=_moment(source_modified),
-            version=int(version),
-            written=_moment(written),
-            origin=Origin(origin),
-            own=own,
-            source=source,
-            key=key,
-            rewrite=rewrite,
-        )
+        made_from = int(source_version), _moment(source_modified)
+        return Record(*made_from, int(version), _moment(written), Origin(origin), *digests)
     except (OverflowError, ValueError):
         return None
 
