@@ -1,21 +1,22 @@
 """`${{ ... }}` as GitHub evaluates it, for the parts that our workflows use; any other is an error.
 
-Literals, contexts by dots, `== != && || !`, brackets, and the status functions. Strings compare without
-case, values of different kinds as numbers (GitHub's "Evaluate expressions in workflows and actions").
+Literals, contexts by dots, `== != && || !`, brackets, the status functions, and a few others. Strings compare
+without case, values of different kinds as numbers (GitHub's "Evaluate expressions in workflows and actions").
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 Contexts: TypeAlias = Mapping[str, Any]
-Functions: TypeAlias = Mapping[str, Callable[[], bool]]
+Functions: TypeAlias = Mapping[str, Callable[..., Any]]
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>\d+)|(?P<word>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)"
-    r"|(?P<sign>==|!=|&&|\|\||[!()]))"
+    r"|(?P<sign>==|!=|&&|\|\||[!(),]))"
 )
 _STATUS = re.compile(r"\b(?:success|failure|always|cancelled)\(\)")
 
@@ -83,12 +84,18 @@ class Evaluation:
             case "number":
                 return int(text)
             case "word" if self._take("("):
-                assert self._take(")"), f"{text}() takes no arguments here"
-                return self._functions[text]()
+                return {**BUILT_IN, **self._functions}[text](*self._arguments())
             case "word":
                 return self._named(text)
             case _:
                 raise AssertionError(f"not an expression: {kind} {text}")
+
+    def _arguments(self) -> list[Any]:
+        found: list[Any] = []
+        while not self._take(")"):
+            assert not found or self._take(","), "arguments are separated by commas"
+            found.append(self._either())
+        return found
 
     def _named(self, text: str) -> Any:
         known = {"true": True, "false": False, "null": None}
@@ -137,6 +144,23 @@ def _number(value: Any) -> float:
                 return math.nan
         case _:
             return math.nan
+
+
+def _contains(where: Any, item: Any) -> bool:
+    if isinstance(where, list):
+        return any(equal(one, item) for one in where)
+    return shown(item).lower() in shown(where).lower()
+
+
+BUILT_IN: Functions = {
+    "contains": _contains,
+    "startsWith": lambda text, start: shown(text).lower().startswith(shown(start).lower()),
+    "endsWith": lambda text, end: shown(text).lower().endswith(shown(end).lower()),
+    "fromJSON": json.loads,
+    "toJSON": lambda value: json.dumps(value, indent=2),
+    "format": lambda text, *values: re.sub(r"\{(\d+)\}", lambda found: shown(values[int(found[1])]), text),
+}
+"""The functions of GitHub's expressions that do not depend on the status of a job."""
 
 
 def shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 Every `run:` of a workflow and of a composite action is executed by bash, with the files that a runner
 gives (GITHUB_ENV, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY, GITHUB_PATH), the event's payload, inputs and
 environment as the file says. `uses:` of GitHub's and AWS's own actions are played (`guests`), `./` is
-this project. A job in an environment that is not approved waits.
+this project. `tests.workflows.schedule` decides when a job is executed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(slots=True)
 class Job:
-    """One job while it runs. `permissions` are those of its file; `event` is github.event."""
+    """One job. `github` has its own token; `base` is its name in the file, without a value of its matrix."""
 
     name: str
     spec: Mapping[str, Any]
@@ -50,11 +50,16 @@ class Job:
     guests: Mapping[str, Guest]
     needs: Mapping[str, Any]
     result: str = "success"
+    base: str = ""
+    matrix: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
     _files: int = 0
+
+    def __post_init__(self) -> None:
+        self.base = self.base or self.name
 
     @property
     def workspace(self) -> Path:
@@ -99,6 +104,7 @@ class Job:
             "inputs": self.github["event"].get("inputs") or {},
             "runner": {"temp": str(self.temp), "os": "Linux"},
             "needs": self.needs,
+            "matrix": self.matrix,
             "env": {},
             "steps": answer,
             **more,
@@ -210,11 +216,13 @@ class Job:
         github = self.github
         words = (
             "api_url", "graphql_url", "server_url", "repository", "event_name", "event_path", "sha", "ref",
-            "run_id", "run_number", "workflow", "actor",
+            "run_id", "run_number", "run_attempt", "workflow", "workflow_ref", "actor", "triggering_actor",
+            "ref_name", "head_ref", "base_ref", "repository_id",
         )  # fmt: skip
         return {f"GITHUB_{word.upper()}": str(github[word]) for word in words} | {
             "CI": "true",
             "GITHUB_ACTIONS": "true",
+            "GITHUB_JOB": self.base,
             "GITHUB_WORKSPACE": str(self.workspace),
             "RUNNER_TEMP": str(self.temp),
         }
@@ -254,43 +262,6 @@ def commands(log: str) -> list[str]:
         elif re.match(r"::[a-z-]+( [^:]*)?::", line):
             obeyed.append(line)
     return obeyed
-
-
-def jobs_of(workflow: Path) -> dict[str, Any]:
-    """The jobs of a workflow, in the order in which they can run."""
-    jobs: dict[str, Any] = yaml.safe_load(workflow.read_text())["jobs"]
-    return dict(sorted(jobs.items(), key=lambda item: "needs" in item[1]))
-
-
-def run_jobs(
-    workflow: Path,
-    make: Callable[[str, Mapping[str, Any], Mapping[str, Any]], Job],
-    approved: set[str],
-    meanwhile: Callable[[str], None],
-    only: set[str] | None = None,
-) -> dict[str, Job]:
-    """Run the jobs of a workflow in the approved environments; `meanwhile` is called before each."""
-    done: dict[str, Job] = {}
-    for name, spec in jobs_of(workflow).items():
-        if only is not None and name not in only:
-            continue
-        wanted = [spec["needs"]] if isinstance(spec.get("needs"), str) else spec.get("needs", [])
-        needs = {one: {"result": done[one].result, "outputs": done[one].outputs} for one in wanted}
-        job = make(name, spec, needs)
-        done[name] = job
-        good = all(done[one].result == "success" for one in wanted)
-        functions = {"success": lambda good=good: good}
-        contexts = {
-            key: value for key, value in job.contexts({}).items() if key not in {"steps", "env", "runner"}
-        }
-        if not holds(spec.get("if"), contexts, functions):
-            job.result = "skipped"
-        elif job.environment and job.environment not in approved:
-            job.result = "waiting"
-        else:
-            meanwhile(name)
-            job.run()
-    return done
 
 
 def machine(folder: Path, endpoint: str, command: str) -> dict[str, str]:

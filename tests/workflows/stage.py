@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -19,8 +20,9 @@ from typing import Any
 
 import boto3
 
-from tests.github.content import BOT, REPOSITORY, Comment, Hub
-from tests.workflows.runner import ROOT, Job, Refused, machine, run_jobs
+from tests.github.content import REPOSITORY, Comment, Hub, repository, stamp, user
+from tests.workflows.runner import ROOT, Job, Refused, machine
+from tests.workflows.schedule import Scheduler, StartedRun, default_inputs, event_fits
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 ACCOUNT = "123456789012"
@@ -35,6 +37,7 @@ VARIABLES = {
     "SSM_ACCOUNT": ACCOUNT,
 }
 SOURCE, TARGET = "us-east-1", "us-east-2"
+QUEUE = "github-merge-queue[bot]"
 SECRET = "correct horse battery staple"
 SPEC = """\
 version: 1
@@ -53,7 +56,12 @@ def spec(*globs: str) -> str:
 
 @dataclass(slots=True)
 class Stage:
-    """Everything there is. `assumed` notes which role became whose, `runs` how many there were."""
+    """Everything there is.
+
+    `assumed` has each role with the environment that it was given to, `runs` is the id of the last run,
+    `permissions` has the permissions of a job's token where they are not those of its file,
+    `last_push` the commit that main had in the last push, `pushed_from` the one before each push.
+    """
 
     hub: Hub
     endpoint: str
@@ -62,8 +70,17 @@ class Stage:
     variables: dict[str, str] = field(default_factory=lambda: dict(VARIABLES))
     assumed: list[tuple[str, str]] = field(default_factory=list)
     runs: int = 100
+    permissions: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    scheduler: Scheduler = field(init=False)
+    last_push: str = ""
+    pushed_from: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.scheduler = Scheduler(self.hub)
+        self.hub.environment("ssm-plan")
+        self.hub.environment("ssm-apply").branches = ["main"]
+        changed = self.hub.environment("ssm-apply-changed")
+        changed.branches, changed.reviewers = ["main"], ["bob"]
         self.repository.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
         for name, value in (
@@ -71,7 +88,7 @@ class Stage:
             ("commit.gpgsign", "false"),
         ):  # fmt: skip
             self._git("config", name, value)
-        self.commit(spec("/app/**"))
+        self.last_push = self.commit(spec("/app/**"))
 
     @property
     def repository(self) -> Path:
@@ -122,19 +139,37 @@ class Stage:
         self.hub.branches.setdefault("main", []).append(sha)
         self.hub.files[sha] = files
 
-    def open(self, text: str, number: int = 7, *, author: str = "alice", fork: bool = False) -> None:
-        """A pull request that changes the spec, or one more commit of it."""
+    def open(
+        self, text: str, number: int = 7, *, author: str = "alice", fork: bool = False,
+        files: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """A pull request that changes the spec and further files, or one more commit of it."""
         branch = f"change-{number}"
         known = self._git("branch", "--list", branch)
         self._git("checkout", "--quiet", *([branch] if known else ["-b", branch]))
+        for name, content in (files or {}).items():
+            (self.repository / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.repository / name).write_text(content)
+            self._git("add", name)
         head = self.commit(text)
+        changed = self._git("diff", "--name-only", "main...HEAD").splitlines()
         self._git("checkout", "--quiet", "main")
+        self._git("update-ref", f"refs/pull/{number}/head", head)
+        self.hub.commits[head] = {"sha": head, "author": user(author), "committer": user(author)}
+        self.hub.pull_files[number] = [{"filename": name, "status": "modified"} for name in changed]
         self.hub.pulls[number] = {
             "number": number,
-            "user": {"login": author},
-            "head": {"sha": head, "repo": {"full_name": "mallory/params" if fork else REPOSITORY}},
-            "base": {"ref": "main"},
+            "state": "open",
+            "user": user(author),
+            "head": {
+                "sha": head,
+                "ref": branch,
+                "repo": repository("mallory/params" if fork else REPOSITORY),
+            },
+            "base": {"ref": "main", "sha": self._git("rev-parse", "main"), "repo": repository()},
             "merged_at": None,
+            "changed_files": len(changed),
+            "locked": False,
         }
 
     def _merge(self, number: int) -> str:
@@ -144,69 +179,182 @@ class Stage:
     def merge(self, number: int = 7) -> str:
         """Merges a pull request; gives the commit."""
         sha = self._merge(number)
-        self._pushed(sha, ["replication.yaml"])
-        self.hub.merged_by[sha] = [number]
-        self.hub.pulls[number] |= {"merged_at": f"2026-11-23T10:00:{number:02}Z", "merge_commit_sha": sha}
+        self._merged(number, sha)
         return sha
+
+    def _merged(self, number: int, sha: str) -> None:
+        self._pushed(sha, [file["filename"] for file in self.hub.pull_files[number]])
+        self.hub.merged_by[sha] = [number]
+        self.hub.pulls[number] |= {"state": "closed", "merged_at": stamp(), "merge_commit_sha": sha}
 
     # GitHub, as it starts runs
 
-    def plan(self, number: int = 7, *, jobs: set[str] | None = None) -> dict[str, Job]:
+    def plan(self, number: int = 7, *, jobs: set[str] | None = None, actor: str = "") -> dict[str, Job]:
         """plan.yml for a pull request, on the merge that GitHub tries out; all of its jobs, or some."""
         self._git("checkout", "--quiet", "--detach", "main")
         sha = self._merge(number)
         self._git("checkout", "--quiet", "main")
+        self._git("update-ref", f"refs/pull/{number}/merge", sha)
         pull = self.hub.pulls[number]
         payload = {"action": "synchronize", "number": number, "pull_request": pull}
-        return self.start("plan.yml", "pull_request", payload, sha, f"refs/pull/{number}/merge", jobs=jobs)
+        ref, pusher = f"refs/pull/{number}/merge", actor or pull["user"]["login"]
+        return self.start("plan.yml", "pull_request", payload, sha, ref, jobs=jobs, actor=pusher)
 
     def push(
-        self, sha: str, *, approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None
-    ) -> dict[str, Job]:
+        self, sha: str, *, approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None,
+        actor: str = "alice",
+    ) -> dict[str, Job]:  # fmt: skip
         """Run apply.yml after a push to main; by default nothing is approved, and nothing happens."""
-        return self.start("apply.yml", "push", {"after": sha}, sha, "refs/heads/main", approved, meanwhile)
+        return self.start(
+            "apply.yml",
+            "push",
+            self.push_payload(sha),
+            sha,
+            "refs/heads/main",
+            approved,
+            meanwhile,
+            actor=actor,
+        )
+
+    def push_payload(self, sha: str) -> dict[str, Any]:
+        """Return the payload of a push; the one before it ended at `last_push`."""
+        before = self.pushed_from.setdefault(sha, self.last_push)
+        self.last_push = sha
+        return {"before": before, "after": sha, "ref": "refs/heads/main"}
 
     def later(self, event: str, **inputs: str) -> dict[str, Job]:
         """apply.yml on a schedule, by hand, or by a dispatch, on what main is now."""
         sha = self.hub.branches["main"][-1]
         return self.start("apply.yml", event, {"inputs": inputs} if inputs else {}, sha, "refs/heads/main")
 
+    def by_hand(self, branch: str = "main", *, actor: str = "alice", **inputs: str) -> dict[str, Job]:
+        """apply.yml by hand, on a branch of the repository."""
+        sha = self._git("rev-parse", branch)
+        payload = {"inputs": inputs}
+        return self.start("apply.yml", "workflow_dispatch", payload, sha, f"refs/heads/{branch}", actor=actor)
+
+    def queue(self, *numbers: int) -> tuple[str, dict[str, Job]]:
+        """Put pull requests into the merge queue; return the commit of the group and the jobs of plan.yml."""
+        base = self._git("rev-parse", "main")
+        ref = f"gh-readonly-queue/main/pr-{numbers[-1]}-{base}"
+        self._git("checkout", "--quiet", "-b", ref, "main")
+        group = []
+        for number in numbers:
+            sha = self._merge(number)
+            self.hub.merged_by[sha] = [number]
+            self.hub.files[sha] = [file["filename"] for file in self.hub.pull_files[number]]
+            group.append(sha)
+        self._git("checkout", "--quiet", "main")
+        self.hub.branches[ref] = [*self.hub.branches["main"], *group]
+        payload = {
+            "action": "checks_requested",
+            "merge_group": {
+                "head_sha": group[-1], "head_ref": f"refs/heads/{ref}", "base_sha": base,
+                "base_ref": "refs/heads/main",
+            },
+        }  # fmt: skip
+        jobs = self.start("plan.yml", "merge_group", payload, group[-1], f"refs/heads/{ref}", actor=QUEUE)
+        return group[-1], jobs
+
+    def land(self, sha: str) -> None:
+        """Let the merge queue move main to the commit of a group; `push` starts its run."""
+        known = len(self.hub.branches["main"])
+        ref = next(name for name, shas in self.hub.branches.items() if shas[-1] == sha and name != "main")
+        self._git("merge", "--quiet", "--ff-only", sha)
+        for one in self.hub.branches.pop(ref)[known:]:
+            self._merged(self.hub.merged_by[one][0], one)
+
     def start(
         self, workflow: str, event: str, payload: dict[str, Any], sha: str, ref: str,
         approved: set[str] | None = None, meanwhile: Callable[[str], None] | None = None,
-        jobs: set[str] | None = None,
+        jobs: set[str] | None = None, actor: str = "alice",
     ) -> dict[str, Job]:  # fmt: skip
-        """A run of a workflow. Environments without required reviewers need no approval."""
+        """A run of a workflow, until all of its jobs are finished or wait; none if the event does not fit."""
+        run = self.trigger(workflow, event, payload, sha, ref, actor=actor, jobs=jobs)
+        if run is None:
+            return {}
+        run.approved = approved or set()
+        run.before_job = meanwhile or (lambda _job: None)
+        self.scheduler.settle()
+        return run.jobs
+
+    def trigger(
+        self, workflow: str, event: str, payload: dict[str, Any], sha: str, ref: str, *,
+        actor: str = "alice", jobs: set[str] | None = None,
+    ) -> StartedRun | None:  # fmt: skip
+        """Add a run and execute nothing: that is `scheduler.settle()`. None if the event does not fit."""
+        file = WORKFLOWS / workflow
+        if not event_fits(file, event, self._pushed_files(payload) if event == "push" else None):
+            return None
         self.runs += 1
-        run, folder = str(self.runs), self.folder / f"run-{self.runs}"
-        folder.mkdir()
-        (folder / "event.json").write_text(json.dumps(payload))
-        pull = payload.get("pull_request")
-        self.hub.runs[run] = {"head_sha": pull["head"]["sha"] if pull else sha, "event": event}
-        foreign = bool(pull and pull["head"]["repo"]["full_name"] != REPOSITORY)
+        pull, group = payload.get("pull_request"), payload.get("merge_group")
+        if event == "workflow_dispatch":
+            payload = {**payload, "inputs": default_inputs(file) | payload.get("inputs", {})}
+        payload = {**payload, "repository": repository(), "sender": user(actor)}
+        head: dict[str, Any] = {"sha": sha, "ref": ref.removeprefix("refs/heads/"), "repo": repository()}
+        head = pull["head"] if pull else head
+        run_id, path = str(self.runs), f".github/workflows/{workflow}"
+        self.hub.add_run(
+            run_id, path, event, head["sha"], branch=head["ref"], actor=actor,
+            head_repository=head["repo"]["full_name"],
+        )  # fmt: skip
         github: dict[str, Any] = {
-            "event": payload, "event_name": event, "event_path": str(folder / "event.json"), "sha": sha,
-            "ref": ref, "run_id": run, "run_number": run, "workflow": f"SSM {workflow.removesuffix('.yml')}",
-            "repository": REPOSITORY, "actor": "alice", "api_url": self.hub.api_url,
-            "graphql_url": self.hub.graphql_url, "server_url": "https://github.com", "token": f"ghs-{run}",
+            "event": payload, "event_name": event, "sha": sha, "ref": ref,
+            "ref_name": ref.removeprefix("refs/heads/").removeprefix("refs/"),
+            "head_ref": head["ref"] if pull else "", "base_ref": "main" if pull or group else "",
+            "run_id": run_id, "run_number": run_id, "run_attempt": 1,
+            "workflow": f"SSM {workflow.removesuffix('.yml')}", "workflow_ref": f"{REPOSITORY}/{path}@{ref}",
+            "repository": REPOSITORY, "repository_id": repository()["id"], "actor": actor,
+            "triggering_actor": actor, "api_url": self.hub.api_url, "graphql_url": self.hub.graphql_url,
+            "server_url": "https://github.com",
         }  # fmt: skip
-        self.hub.tokens[github["token"]] = BOT
-        variables = {} if foreign else self.variables
+        run = StartedRun(run_id, file, github, self._job, only=jobs)
+        run.add_jobs()
+        self.scheduler.add(run)
+        return run
 
-        def make(name: str, spec: Mapping[str, Any], needs: Mapping[str, Any]) -> Job:
-            place = folder / name
-            return Job(
-                name, spec, github, variables, place, machine(place / "machine", self.endpoint, self.command),
-                {"actions/checkout": self._checkout, "actions/upload-artifact": self._upload,
-                 "actions/download-artifact": self._download,
-                 "aws-actions/configure-aws-credentials": self._credentials},
-                needs,
-            )  # fmt: skip
+    def _pushed_files(self, payload: Mapping[str, Any]) -> list[str]:
+        """Return the files of a push, by which a path filter decides."""
+        commits = self.hub.branches["main"]
+        first, last = commits.index(payload["before"]) + 1, commits.index(payload["after"]) + 1
+        return [file for sha in commits[first:last] for file in self.hub.files[sha]]
 
-        free = {"ssm-plan", "ssm-apply"}
-        return run_jobs(
-            WORKFLOWS / workflow, make, free | (approved or set()), meanwhile or (lambda _job: None), jobs
-        )
+    def rerun(self, run: StartedRun, *, by: str = "alice", jobs: set[str] | None = None) -> dict[str, Job]:
+        """Run all jobs of a finished run again, or some: the next attempt, of the same commit and payload."""
+        run.github = {**run.github, "run_attempt": run.github["run_attempt"] + 1, "triggering_actor": by}
+        run.passed, run.is_cancelled = {}, False
+        run.jobs = {n: job for n, job in run.jobs.items() if jobs is not None and job.base not in jobs}
+        run.add_jobs(jobs)
+        self.scheduler.add(run)
+        self.scheduler.settle()
+        return run.jobs
+
+    def last_run(self) -> StartedRun:
+        return self.scheduler.runs[-1]
+
+    def _job(self, run: StartedRun, name: str, spec: Mapping[str, Any]) -> Job:
+        """Return a job with a token of its own, which ends with the job."""
+        github = run.github
+        attempt = "" if github["run_attempt"] == 1 else f"-{github['run_attempt']}"
+        place = self.folder / f"run-{run.id}" / f"{name}{attempt}"
+        place.mkdir(parents=True)
+        event = place / "event.json"
+        event.write_text(json.dumps(github["event"]))
+        foreign = self.hub.runs[run.id]["head_repository"]["full_name"] != REPOSITORY
+        token = f"ghs-{run.id}-{github['run_attempt']}-{name}"
+        granted = self.permissions.get(name, spec.get("permissions") or {})
+        if foreign:
+            granted = {key: "read" for key in granted if key != "id-token"}
+        self.hub.restrict(token, granted)
+        return Job(
+            name, spec, {**github, "token": token, "event_path": str(event)},
+            {} if foreign else self.variables, place,
+            machine(place / "machine", self.endpoint, self.command),
+            {"actions/checkout": self._checkout, "actions/upload-artifact": self._upload,
+             "actions/download-artifact": self._download,
+             "aws-actions/configure-aws-credentials": self._credentials},
+            {},
+        )  # fmt: skip
 
     # Actions of others
 
@@ -214,10 +362,14 @@ class Stage:
         if job.permissions.get("contents") != "read" or given.get("persist-credentials") != "false":
             raise Refused("checkout: contents: read, and no credentials left behind")
         depth = given.get("fetch-depth", "1")
-        self._git("init", "--quiet", cwd=job.workspace)
-        origin = f"file://{self.repository}"
-        self._git("fetch", "--quiet", f"--depth={depth}", origin, job.github["sha"], cwd=job.workspace)
-        self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=job.workspace)
+        folder = job.workspace / given.get("path", "")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._git("init", "--quiet", cwd=folder)
+        origin, wanted = f"file://{self.repository}", given.get("ref") or job.github["sha"]
+        self._git(
+            "fetch", "--quiet", *([] if depth == "0" else [f"--depth={depth}"]), origin, wanted, cwd=folder
+        )
+        self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=folder)
         return {}
 
     def _credentials(self, job: Job, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -232,15 +384,20 @@ class Stage:
         return {}
 
     def _upload(self, job: Job, given: Mapping[str, str]) -> Mapping[str, str]:
-        path, run = Path(given["path"]), job.github["run_id"]
-        if not path.is_file():
-            raise Refused(f"No files were found with the provided path: {path}")
+        """Store files, and the files of folders, below the folder that they have in common."""
+        paths, run = [Path(line) for line in given["path"].splitlines() if line], job.github["run_id"]
+        files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
+        files = [file for file in files if file.is_file()]
+        if not files:
+            raise Refused(f"No files were found with the provided path: {given['path']}")
+        root = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in paths]))
         kept = [a for a in self.hub.artifacts if not (a.run == run and a.name == given["name"])]
         if len(kept) < len(self.hub.artifacts) and given.get("overwrite") != "true":
             raise Refused("an artifact of that name is there already")
         self.hub.artifacts = kept
-        self.hub.keep(run, given["name"], {path.name: path.read_bytes()})
-        return {}
+        content = {str(file.relative_to(root)): file.read_bytes() for file in files}
+        artifact = self.hub.keep(run, given["name"], content)
+        return {"artifact-id": str(artifact.id)}
 
     def _download(self, job: Job, given: Mapping[str, str]) -> Mapping[str, str]:
         run = job.github["run_id"]
