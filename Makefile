@@ -7,6 +7,8 @@
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
+# pytest compiles each test module again in each run if it must not keep the result.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?=
 PYTEST ?=
@@ -27,10 +29,10 @@ demo: .venv/demo.stamp ## plan, apply and repair on a simulated AWS on this mach
 	@$(BIN)/ssm-reconcile demo
 
 test: .venv/dev.stamp ## all tests in parallel; PYTEST="-k name" passes options to pytest
-	$(BIN)/python -m pytest -n auto $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 test-fast: .venv/dev.stamp ## unit tests, cases and contract tests only, in a minute or two
-	$(BIN)/python -m pytest -n auto tests/unit tests/cases tests/contract $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/unit tests/cases tests/contract $(PYTEST)
 
 bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESULTS.md; takes some minutes
 	$(BIN)/python -m pytest -m bench tests
