@@ -138,15 +138,15 @@ def _source(spec: Replication, target: Target, places: Places) -> Place:
     found = places.opened[access]
     if not isinstance(found, StoreError):
         return found.place
-    account = spec.source.account or (access.role_arn or "").split(":")[4:5]
-    if not account and target.access.role_arn is None:
+    account = spec.source.account
+    if account is None and access.role_arn is not None:
+        account = access.role_arn.split(":")[4]
+    if account is None and target.access.role_arn is None:
         account = places.store(target.access).place.account  # the same credentials, so the same account
-    if not account:
+    if account is None:
         message = f"{spec.name}: the source cannot be reached ({found.code}), and its account is not known"
         raise PlaceError(message, f"write `source.account` into the spec ({spec.source.where})")
-    return Place(
-        account if isinstance(account, str) else account[0], access.region, partition_of(access.region)
-    )
+    return Place(account, access.region, partition_of(access.region))
 
 
 def detach(
