@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.patterns import Comparisons, PatternIndex, covers, overlaps
+from ssm_reconcile.load.messages import SpecFindings
+from ssm_reconcile.load.patterns import PatternIndex, covers, overlaps
 from ssm_reconcile.load.tree import ScalarKind, ScalarNode
 from ssm_reconcile.spec import Glob
 
@@ -92,8 +93,8 @@ def test_a_pattern_covers_another_or_does_not(wide: str, narrow: str, all_of_it:
 
 
 def test_a_comparison_beyond_the_limit_is_not_made() -> None:
-    comparisons = Comparisons(left=100)
-    index = PatternIndex([ScalarNode("/a*", ScalarKind.STRING, Where("a.yaml"))], comparisons)
+    findings = SpecFindings(comparisons_left=100)
+    index = PatternIndex([ScalarNode("/a*", ScalarKind.STRING, Where("a.yaml"))], findings)
     assert index.overlapping("/*a") is not None
     assert index.overlapping("/*a") is None
-    assert comparisons.exhausted
+    assert findings.comparisons_left < 0

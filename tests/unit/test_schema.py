@@ -17,7 +17,7 @@ from ssm_reconcile.errors import SpecError, UsageError
 from ssm_reconcile.load import load_text
 from ssm_reconcile.load.messages import SpecFindings, inline
 from ssm_reconcile.load.schema import _MESSAGES, _plain, _validator, schema_text
-from ssm_reconcile.load.tree import NodeBudget, documents
+from ssm_reconcile.load.tree import documents
 
 SOURCE = Path(__file__).parents[2] / "src"
 SCHEMA: dict[str, Any] = json.loads(schema_text("replication"))
@@ -183,7 +183,7 @@ def test_the_loader_is_stricter_than_the_library_jsonschema(line: str, expected:
 def test_an_error_of_the_library_holds_no_text_of_the_spec() -> None:
     """The library puts the `repr` of the value into its messages, for a list the whole list."""
     text = VALID + "hide: { planted: [planted, { planted: planted }] }\nplanted: 1\n"
-    document = next(iter(documents(text, "a.yaml", SpecFindings(), NodeBudget())))
+    document = next(iter(documents(text, "a.yaml", SpecFindings())))
     assert document.root is not None
     errors = list(_validator().iter_errors(_plain(document.root, {})))
     assert {one.validator for one in errors} == {"type", "additionalProperties"}

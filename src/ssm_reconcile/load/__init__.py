@@ -23,9 +23,8 @@ from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_na
 from ssm_reconcile.load.files import SpecText, read_texts
 from ssm_reconcile.load.meaning import check_document, check_documents
 from ssm_reconcile.load.messages import SpecFindings
-from ssm_reconcile.load.patterns import Comparisons
 from ssm_reconcile.load.schema import NodeView, check
-from ssm_reconcile.load.tree import MappingNode, NodeBudget, YamlDocument, documents
+from ssm_reconcile.load.tree import MappingNode, YamlDocument, documents
 from ssm_reconcile.model import Access
 
 
@@ -66,14 +65,13 @@ def load_text(text: str, file: str = "replication.yaml", *, name: str | None = N
 
 
 def _load(texts: Sequence[SpecText], findings: SpecFindings, name: str | None) -> Loaded:
-    budget, comparisons = NodeBudget(), Comparisons()
     views = [
         view
         for one in texts
-        for document in documents(one.text, one.file, findings, budget)
-        if (view := _checked(document, findings, comparisons)) is not None
+        for document in documents(one.text, one.file, findings)
+        if (view := _checked(document, findings)) is not None
     ]
-    check_documents(views, findings, comparisons)
+    check_documents(views, findings)
     files = [one.file for one in texts]
     warnings = findings.sorted(Severity.WARNING, files)
     if findings.failed:
@@ -89,7 +87,7 @@ def _load(texts: Sequence[SpecText], findings: SpecFindings, name: str | None) -
     )
 
 
-def _checked(document: YamlDocument, findings: SpecFindings, comparisons: Comparisons) -> NodeView | None:
+def _checked(document: YamlDocument, findings: SpecFindings) -> NodeView | None:
     """Report the errors of one document on its own; return its view, None when it is not a mapping."""
     root = document.root
     if root is None:
@@ -105,7 +103,7 @@ def _checked(document: YamlDocument, findings: SpecFindings, comparisons: Compar
     view = check(root, findings)
     name = view.at("name").text
     findings.about = () if name is None else (name,)
-    check_document(view, findings, comparisons)
+    check_document(view, findings)
     findings.about = ()
     return view
 

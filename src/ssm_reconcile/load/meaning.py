@@ -18,7 +18,7 @@ from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
 from ssm_reconcile.load.messages import SpecFindings, did_you_mean, quoted, shown
-from ssm_reconcile.load.patterns import Comparisons, PatternIndex, check_patterns, valid_patterns
+from ssm_reconcile.load.patterns import PatternIndex, check_patterns, valid_patterns
 from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
@@ -29,11 +29,11 @@ _TAG_SIGNS = frozenset("_.:/=+-@")
 _NAME_TEXT = re.compile(r"[A-Za-z0-9_./-]*")
 
 
-def check_document(view: NodeView, findings: SpecFindings, comparisons: Comparisons) -> None:
+def check_document(view: NodeView, findings: SpecFindings) -> None:
     """Report the errors in the meaning of one document on its own."""
     source, targets = places_of(view)
     check_places(view, findings)
-    check_patterns(view, source, findings, comparisons)
+    check_patterns(view, source, findings)
     check_keys(view, findings)
     _check_names(view, findings)
     _check_skip_sync(view, targets, findings)
@@ -226,18 +226,18 @@ def _outline(view: NodeView) -> DocumentOutline:
     )
 
 
-def check_documents(views: Sequence[NodeView], findings: SpecFindings, comparisons: Comparisons) -> None:
+def check_documents(views: Sequence[NodeView], findings: SpecFindings) -> None:
     """Report conflicts between the documents of one load: names, targets in common, circles of places."""
     outlines = [_outline(view) for view in views]
     for one, other in combinations(outlines, 2):
         _check_owners(one, other, findings)
     circles: set[frozenset[int]] = set()
     for (i, one), (j, other) in permutations(enumerate(outlines), 2):
-        if {i, j} not in circles and _check_chain(one, other, findings, comparisons):
+        if {i, j} not in circles and _check_chain(one, other, findings):
             circles.add(frozenset({i, j}))
     for one, other in combinations(outlines, 2):
-        _check_targets(one, other, findings, comparisons)
-    if comparisons.exhausted and outlines:
+        _check_targets(one, other, findings)
+    if findings.comparisons_left < 0 and outlines:
         message = "too many patterns to compare all pairs: some overlaps may not be reported"
         findings.warn(outlines[0].where, "too-many-to-compare", message)
 
@@ -268,14 +268,12 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
             findings.warn(former.where, "previous-name-shared", message, (one.name, other.name))
 
 
-def _check_chain(
-    one: DocumentOutline, other: DocumentOutline, findings: SpecFindings, comparisons: Comparisons
-) -> bool:
+def _check_chain(one: DocumentOutline, other: DocumentOutline, findings: SpecFindings) -> bool:
     """Report a target of one that is the source of the other: replicas are not replicated further.
 
     Returns whether it is a circle, which is an error of both.
     """
-    shared = _shared(one, other, comparisons) if other.source.key in one.targets else None
+    shared = _shared(one, other, findings) if other.source.key in one.targets else None
     if shared is None:
         return False
     mine, their = shared
@@ -291,12 +289,10 @@ def _check_chain(
     return is_circle
 
 
-def _check_targets(
-    one: DocumentOutline, other: DocumentOutline, findings: SpecFindings, comparisons: Comparisons
-) -> None:
+def _check_targets(one: DocumentOutline, other: DocumentOutline, findings: SpecFindings) -> None:
     """Warn of names that two replications both write in one target."""
     common = one.targets.keys() & other.targets.keys()
-    shared = _shared(one, other, comparisons) if common else None
+    shared = _shared(one, other, findings) if common else None
     if shared is None:
         return
     mine, their = shared
@@ -309,26 +305,26 @@ def _check_targets(
 
 
 def _shared(
-    one: DocumentOutline, other: DocumentOutline, comparisons: Comparisons
+    one: DocumentOutline, other: DocumentOutline, findings: SpecFindings
 ) -> tuple[ScalarNode, ScalarNode] | None:
     """Return two includes that may match the same name, for a type that both replicate.
 
     None also when the limit of comparisons is reached.
     """
-    if comparisons.exhausted or not one.types & other.types:
+    if findings.comparisons_left < 0 or not one.types & other.types:
         return None
-    excluded = PatternIndex((*one.exclude, *other.exclude), comparisons)
-    theirs = PatternIndex(_selecting(other, excluded, comparisons), comparisons)
-    for mine in _selecting(one, excluded, comparisons):
+    excluded = PatternIndex((*one.exclude, *other.exclude), findings)
+    theirs = PatternIndex(_selecting(other, excluded, findings), findings)
+    for mine in _selecting(one, excluded, findings):
         met = theirs.overlapping(mine.text)
         if met is not None:
             return mine, met
     return None
 
 
-def _selecting(one: DocumentOutline, excluded: PatternIndex, comparisons: Comparisons) -> list[ScalarNode]:
+def _selecting(one: DocumentOutline, excluded: PatternIndex, findings: SpecFindings) -> list[ScalarNode]:
     """Return the includes that neither side excludes as a whole and whose names no rewrite changes."""
-    renamed = PatternIndex(one.renamed, comparisons)
+    renamed = PatternIndex(one.renamed, findings)
     return [
         rule
         for rule in one.include

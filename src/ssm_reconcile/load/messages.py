@@ -42,7 +42,7 @@ class SpecFinding:
 
 @dataclass(slots=True)
 class SpecFindings:
-    """Collects findings, each once, up to a limit for each severity."""
+    """Collects findings, each once, up to a limit for each severity; and limits the work of the load."""
 
     all: dict[SpecFinding, None] = field(default_factory=dict)
     counts: dict[Severity, int] = field(default_factory=dict)
@@ -50,6 +50,10 @@ class SpecFindings:
     """The replication that is being checked, for warnings that name no others."""
     deferred: list[SpecFinding] = field(default_factory=list)
     """Errors that `validate` reports, and that do not keep a run from using the spec."""
+    nodes_left: int = 60_000
+    """Values that may still be read, over all files."""
+    comparisons_left: int = 3_000_000
+    """Comparisons of patterns that may still be made; the cheapest counts 1. Below 0: some were left out."""
 
     def error(self, where: Where, code: str, message: str) -> None:
         """Add an error: the spec cannot be used."""

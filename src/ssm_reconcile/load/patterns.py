@@ -1,16 +1,15 @@
 """Patterns of names -> findings about patterns that match nothing; whether two patterns share a name.
 
 Two levels with a star in each always share a text when their beginnings and their ends agree, so comparing
-two patterns needs no search. The number of pairs needs a limit (`Comparisons`): 40 documents of 300 patterns
-are 70 million pairs, which take half a minute. A pattern that another one makes superfluous is a finding of a
-plan, which knows the names; here only a literal duplicate is one.
+two patterns needs no search. The number of pairs needs a limit (`comparisons_left`): 40 documents of 300
+patterns are 70 million pairs, which take half a minute. A pattern that another one makes superfluous is a
+finding of a plan, which knows the names; here only a literal duplicate is one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, takewhile
 
@@ -131,50 +130,37 @@ def _level_covers(wide: str, narrow: str) -> bool:
     return True
 
 
-@dataclass(slots=True)
-class Comparisons:
-    """The comparisons of patterns that one load may still make, in units of the cheapest one."""
-
-    left: int = 3_000_000
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether a comparison was left out. The answer to it was no."""
-        return self.left < 0
-
-    def first(
-        self, among: Iterable[ScalarNode], holds: Callable[[str, str], bool], pattern: str
-    ) -> ScalarNode | None:
-        """Return the first pattern for which `holds(one, pattern)`, one of `overlaps` and `covers`."""
-        start = _literal_start(pattern)
-        for one in among:
-            # Patterns whose literal beginnings differ have no name in common. Most pairs end here.
-            agree = _agree(start, _literal_start(one.text))
-            self.left -= 80 if agree else 1
-            if self.left < 0:
-                return None
-            if agree and holds(one.text, pattern):
-                return one
-        return None
-
-
 class PatternIndex:
     """Patterns, to find one that overlaps or covers another pattern; names without a star are looked up."""
 
-    def __init__(self, patterns: Iterable[ScalarNode], comparisons: Comparisons) -> None:
+    def __init__(self, patterns: Iterable[ScalarNode], findings: SpecFindings) -> None:
         self.all = list(patterns)
-        self._comparisons = comparisons
+        self._findings = findings
         self._names = {canonical(one.text): one for one in reversed(self.all) if "*" not in one.text}
         self._wild = [one for one in self.all if "*" in one.text]
 
     def overlapping(self, pattern: str) -> ScalarNode | None:
-        """Return a pattern that may match a name that `pattern` matches too."""
+        """Return a pattern that may match a name that `pattern` matches too; None beyond the limit."""
         among = self.all if "*" in pattern else self._wild
-        return self._names.get(canonical(pattern)) or self._comparisons.first(among, overlaps, pattern)
+        return self._names.get(canonical(pattern)) or self._first(among, overlaps, pattern)
 
     def covering(self, pattern: str) -> ScalarNode | None:
-        """Return a pattern that matches every name that `pattern` matches."""
-        return self._names.get(canonical(pattern)) or self._comparisons.first(self._wild, covers, pattern)
+        """Return a pattern that matches every name that `pattern` matches; None beyond the limit."""
+        return self._names.get(canonical(pattern)) or self._first(self._wild, covers, pattern)
+
+    def _first(
+        self, among: Iterable[ScalarNode], holds: Callable[[str, str], bool], pattern: str
+    ) -> ScalarNode | None:
+        start = _literal_start(pattern)
+        for one in among:
+            # Patterns whose literal beginnings differ have no name in common. Most pairs end here.
+            agree = _agree(start, _literal_start(one.text))
+            self._findings.comparisons_left -= 80 if agree else 1
+            if self._findings.comparisons_left < 0:
+                return None
+            if agree and holds(one.text, pattern):
+                return one
+        return None
 
 
 def valid_patterns(view: NodeView) -> list[ScalarNode]:
@@ -182,9 +168,7 @@ def valid_patterns(view: NodeView) -> list[ScalarNode]:
     return [one for one in view.texts() if pattern_error(one.text) is None]
 
 
-def check_patterns(
-    view: NodeView, source: PlaceSpec, findings: SpecFindings, comparisons: Comparisons
-) -> None:
+def check_patterns(view: NodeView, source: PlaceSpec, findings: SpecFindings) -> None:
     """Report patterns that match no possible name, that are written twice, or that have no effect."""
     rules = view.at("parameters")
     include = _checked(rules.at("include").texts(), source, findings)
@@ -197,13 +181,13 @@ def check_patterns(
     written = rules.at("include").node
     if selecting and isinstance(written, ListNode) and len(selecting) == len(written.items):
         # Otherwise an include is wrong or excluded, and what it was meant to select is not known.
-        index = PatternIndex(selecting, comparisons)
+        index = PatternIndex(selecting, findings)
         for code, patterns, words in (
             ("exclude-without-effect", exclude, "excludes nothing that `include` selects"),
             ("rewrite-without-effect", rewritten, "matches nothing that `include` selects"),
         ):
             for one in patterns:
-                if index.overlapping(one.text) is None and not comparisons.exhausted:
+                if index.overlapping(one.text) is None and findings.comparisons_left >= 0:
                     findings.warn(one.where, code, f"`{shown(one.text)}` {words}: correct or remove it")
     _check_rewrite_order(view, findings)
 

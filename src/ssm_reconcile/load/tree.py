@@ -112,13 +112,6 @@ def _resolved(text: str) -> str:
     return "str"
 
 
-@dataclass(slots=True)
-class NodeBudget:
-    """The number of values that one load may still read, over all files."""
-
-    nodes: int = 60_000
-
-
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
     """One YAML document. `root` is None when it is empty."""
@@ -127,7 +120,7 @@ class YamlDocument:
     where: Where
 
 
-def documents(text: str, file: str, findings: SpecFindings, budget: NodeBudget) -> list[YamlDocument]:
+def documents(text: str, file: str, findings: SpecFindings) -> list[YamlDocument]:
     """Return the documents of a text, up to the first position where it cannot be read further.
 
     Every error is added to `findings`. The walk stops at the first error of syntax and at the first limit.
@@ -135,7 +128,7 @@ def documents(text: str, file: str, findings: SpecFindings, budget: NodeBudget) 
     found: list[YamlDocument] = []
     if _has_unseen_character(text, file, findings):
         return found
-    tree = _Tree(file, findings, budget, yaml.parse(text, Loader=_LOADER))
+    tree = _Tree(file, findings, yaml.parse(text, Loader=_LOADER))
     try:
         found.extend(tree.documents())  # keeps the documents before an error
     except yaml.MarkedYAMLError as error:
@@ -183,7 +176,6 @@ class _Tree:
 
     file: str
     findings: SpecFindings
-    budget: NodeBudget
     events: Iterator[yaml.Event]
     left: int = FILE_NODE_LIMIT
     open: list[_CollectionStart] = field(default_factory=list)
@@ -333,8 +325,8 @@ class _Tree:
 
     def _count(self, size: int, event: yaml.Event) -> None:
         self.left -= size
-        self.budget.nodes -= size
-        if self.left < 0 or self.budget.nodes < 0:
+        self.findings.nodes_left -= size
+        if self.left < 0 or self.findings.nodes_left < 0:
             message = "too many values (an alias counts as its whole anchor): split the spec"
             self._stop(self._where(event), "too-large", message)
 
