@@ -122,12 +122,9 @@ def _expected(case: Case) -> Preconditions:
     """
     source = case.source_reading or (case.desired.source if case.desired is not None else None)
     live = case.live if case.live_reading is None or _is_unknown(case) else case.live_reading
-    return Preconditions(
-        source_version=None if source is None else source.version,
-        source_modified=None if source is None else source.last_modified,
-        version=None if live is None else live.version,
-        modified=None if live is None else live.last_modified,
-    )
+    of_source = (None, None) if source is None else (source.version, source.last_modified)
+    of_live = (None, None) if live is None else (live.version, live.last_modified)
+    return Preconditions(*of_source, *of_live)
 
 
 def _is_unknown(case: Case) -> bool:
@@ -398,16 +395,11 @@ def _comparison_record(case: Case, origin: Origin) -> Record:
     if source is None or there is None:
         kept = case.record
         assert kept is not None
-        version, written = kept.version, kept.written
-        source_version, source_modified = kept.source_version, kept.source_modified
+        versions = kept.source_version, kept.source_modified, kept.version, kept.written
     else:
-        version, written = there.version, there.last_modified
-        source_version, source_modified = source.version, source.last_modified
+        versions = source.version, source.last_modified, there.version, there.last_modified
     return Record(
-        source_version=source_version,
-        source_modified=source_modified,
-        version=version,
-        written=written,
+        *versions,
         origin=origin,
         own=compose_own(context.live.arn(live.name), wanted.source.type, context.replication.id),
         source=digest(context.source.arn(wanted.source.name)),
