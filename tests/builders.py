@@ -63,15 +63,15 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import Route, resolve
-from ssm_reconcile.session import Places, Session, open_places
+from ssm_reconcile.session import Places
 from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
 from ssm_reconcile.system import Progress
-from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour
-from tests.fake_aws.store import Memory, MemoryStore
-from tests.fake_aws.world import Lag, World
+from tests.fake_aws.store import MemoryStore
+from tests.fake_aws.world import Lag
+from tests.simulated_aws import SimulatedAws
 
 ACCOUNT = "123456789012"
 HERE = Place(ACCOUNT, "us-east-1")
@@ -424,10 +424,6 @@ class Asked:
         self.asked = True
 
 
-def unwatched(progress: Progress) -> None:
-    """Discard progress."""
-
-
 class Watched:
     """Keep all progress."""
 
@@ -438,8 +434,8 @@ class Watched:
         self.all.append(progress)
 
 
-class Stage:
-    """A source and a target in memory, the spine above them, and a clock that only tests turn."""
+class Stage(SimulatedAws):
+    """A source and a target in memory, with the plan and the apply of one spec."""
 
     def __init__(
         self,
@@ -448,10 +444,7 @@ class Stage:
         facts: AwsBehaviour | None = None,
         lag: Lag | None = None,
     ) -> None:
-        self.clock = FakeClock(NOW)
-        self.world = World(self.clock, facts, lag=lag)
-        self.here = self.world.place("us-east-1")
-        self.there = self.world.place("us-east-2")
+        super().__init__(facts, lag=lag)
         self.spec = spec or replication()
         self.stop = Asked()
 
@@ -459,17 +452,14 @@ class Stage:
         self.clock.advance(timedelta(**(by or {"hours": 1})))
 
     def places(self, run: Run | None = None) -> Places:
-        return open_places([self.spec], Memory(self.world).connect, run or Run())
+        return self.opened([self.spec], run or Run())
 
     def plan(self, run: Run | None = None) -> Plan:
-        run = run or Run()
-        return reconcile.make_plan([self.spec], Session(self.places(run), run, self.clock, unwatched))
+        return self.planned_by([self.spec], run or Run())
 
     def carry_out(self, plan: Plan, run: Run | None = None) -> Report:
-        run = run or Run()
-        return reconcile.carry_out(
-            plan, [self.spec], Session(self.places(run), run, self.clock, unwatched), self.stop
-        )
+        session = self.session([self.spec], run or Run())
+        return reconcile.carry_out(plan, [self.spec], session, self.stop)
 
     def apply(self, run: Run | None = None) -> Report:
         """Plans and applies; an hour passes before, so that moments differ, and after."""

@@ -12,11 +12,10 @@ from typing import Any
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState, Place
 from ssm_reconcile.record import RECORD, record_of
-from tests.doubles.clock import FakeClock
 from tests.fake_aws.behaviour import AwsBehaviour, facts
-from tests.fake_aws.store import Memory
 from tests.fake_aws.traffic import Fault, lost, refused
-from tests.fake_aws.world import ACCOUNT, SOMEBODY, Seen, World
+from tests.fake_aws.world import ACCOUNT, SOMEBODY, Seen
+from tests.simulated_aws import SimulatedAws
 
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -25,14 +24,12 @@ _DIGEST = re.compile(r"=[0-9a-f]{16,32}\b")
 """In a record: of ARNs, keys and rules. They are the same in every run, and of no use to a reader."""
 
 
-class Stage:
+class Stage(SimulatedAws):
     """One world. `clock` is the world's and the command line's, so that records carry its time."""
 
     def __init__(self, document: Document) -> None:
+        super().__init__(_readings(document.get("readings") or {}), start=START)
         self.document = document
-        self.clock = FakeClock(START)
-        self.world = World(self.clock, _readings(document.get("readings") or {}))
-        self.memory = Memory(self.world)
         for name, keys in (document.get("keys") or {}).items():
             for key in keys:
                 self._add_key(self.place(name), key if isinstance(key, dict) else {"alias": key})

@@ -39,10 +39,11 @@ from ssm_reconcile.spec import (
 from ssm_reconcile.stores.base import Put, Store
 from ssm_reconcile.stores.session import ClientFactory
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never, unwatched
+from tests.builders import Never
 from tests.doubles.clock import FakeClock
 from tests.doubles.strict_moto import StrictMoto
 from tests.fake_aws.behaviour import AwsBehaviour, Unasked, all_readings, facts, label
+from tests.simulated_aws import unwatched
 
 ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
 FROM, NEAR = Access("us-east-1"), Access("us-east-2")

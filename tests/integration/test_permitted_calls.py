@@ -16,11 +16,12 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never, unwatched
+from tests.builders import Never
 from tests.doubles import iam
 from tests.doubles.clock import FakeClock
 from tests.doubles.iam import Request
 from tests.doubles.strict_moto import StrictMoto
+from tests.simulated_aws import unwatched
 
 SPEC = """\
 version: 1

@@ -10,21 +10,19 @@ source only. Time stands still but for what is slept and what a test lets pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Connect, Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
 from ssm_reconcile.system import Stop
-from tests.builders import Never, unwatched
-from tests.doubles.clock import FakeClock
+from tests.builders import Never
 from tests.fake_aws.behaviour import AwsBehaviour
-from tests.fake_aws.store import Memory
-from tests.fake_aws.world import Lag, World
+from tests.fake_aws.world import Lag
+from tests.simulated_aws import SimulatedAws
 
 SOURCE, NEAR, FAR = "source", "us-east-2", "eu"
 FAR_ACCOUNT = "210987654321"
@@ -46,16 +44,13 @@ LIFTED = Run(
 """A run in whose way no guard stands but a frozen target and what could not be confirmed."""
 
 
-class Stage:
+class Stage(SimulatedAws):
     """One world. `connect` wraps how places are opened, for tests that put something in between."""
 
     def __init__(self, readings: AwsBehaviour | None = None, *, lag: Lag | None = None) -> None:
-        self.clock = FakeClock()
-        self.world = World(self.clock, readings, lag=lag)
-        self.source = self.world.place("us-east-1")
-        self.near = self.world.place("us-east-2")
+        super().__init__(readings, lag=lag)
+        self.source, self.near = self.here, self.there
         self.far = self.world.place("eu-west-1", FAR_ACCOUNT)
-        self.connect: Connect = Memory(self.world).connect
         for place in self.places.values():
             self.world.add_key(place, "alias/app")
             self.world.add_key(place, "alias/two")
@@ -71,13 +66,9 @@ class Stage:
         """Time passes: enough for every listing to have caught up, and for a deleted name to be free."""
         self.clock.advance(timedelta(minutes=minutes))
 
-    def opened(self, specs: Sequence[Replication], run: Run) -> Places:
-        """The places of a run."""
-        return open_places(specs, self.connect, run)
-
     def plan(self, *specs: Replication, run: Run = LIFTED) -> Plan:
         """The plan of a run of its own."""
-        return reconcile.make_plan(specs, Session(self.opened(specs, run), run, self.clock, unwatched))
+        return self.planned_by(specs, run)
 
     def apply(
         self,
@@ -87,7 +78,7 @@ class Stage:
         between: Callable[[], object] = lambda: None,
     ) -> Report:
         """Plan and apply, in one run as the command does it. `between` happens after the plan."""
-        places = self.opened(specs, run)
-        plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
+        session = self.session(specs, run)
+        plan = reconcile.make_plan(specs, session)
         between()
-        return reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), stop or Never())
+        return reconcile.carry_out(plan, specs, session, stop or Never())

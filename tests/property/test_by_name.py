@@ -15,10 +15,11 @@ from ssm_reconcile.event.requests import match_replications, source_places
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
-from tests.builders import Never, unwatched
+from tests.builders import Never
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
 from tests.property.stage import LIFTED, Stage
+from tests.simulated_aws import unwatched
 
 
 def rows(plan: Plan) -> dict[tuple[str, str], Any]:

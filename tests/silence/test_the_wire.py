@@ -14,12 +14,13 @@ from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never, unwatched
+from tests.builders import Never
 from tests.doubles.clock import FakeClock
 from tests.integration.faults import Wire, answer, aws, open_store, refusal
 from tests.property.stage import LIFTED
 from tests.silence.listening import Ear, listening, outputs_of_plan, outputs_of_report, text_of
 from tests.silence.planted import leaks, plant
+from tests.simulated_aws import unwatched
 
 SECRETS = [plant(number) for number in range(10)]
 SPEC = Replication(

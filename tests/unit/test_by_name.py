@@ -20,7 +20,6 @@ from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,
@@ -32,47 +31,32 @@ from ssm_reconcile.spec import (
     Run,
     Source,
 )
-from tests.builders import HERE, NOW, THERE, replication, target, unwatched
+from tests.builders import HERE, NOW, THERE, Never, replication, target
 from tests.doubles.clock import FakeClock
-from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag, World
+from tests.simulated_aws import SimulatedAws, unwatched
 
 EVERYTHING = Limits(max_deletes=1000, max_change_percent=100)
 SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING)
 
 
-class Never:
-    def is_set(self) -> bool:
-        return False
-
-
-class Town:
-    """A world, and both kinds of run in it."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.world = World(self.clock)
-        self.here = self.world.place("us-east-1")
-        self.there = self.world.place("us-east-2")
-
-    def places(self, *specs: Replication) -> Places:
-        return open_places(specs, Memory(self.world).connect, Run())
+class Town(SimulatedAws):
+    """A source and a target, with whole runs and runs for some names."""
 
     def whole(self, *specs: Replication, run: Run | None = None) -> Plan:
-        return reconcile.make_plan(specs, Session(self.places(*specs), run or Run(), self.clock, unwatched))
+        return self.planned_by(specs, run or Run())
 
     def apply(self, *specs: Replication, run: Run | None = None) -> Report:
         run = run or Run(max_deletes=1000, max_change_percent=100)
         plan = self.whole(*specs, run=run)
-        report = reconcile.carry_out(
-            plan, specs, Session(self.places(*specs), run, self.clock, unwatched), Never()
-        )
+        report = reconcile.carry_out(plan, specs, self.session(specs, run), Never())
         self.clock.advance(timedelta(hours=1))
         return report
 
     def planner(self, *specs: Replication, run: Run | None = None) -> NamePlanner:
-        return NamePlanner(specs, self.places(*specs), run or Run(), self.clock, unwatched)
+        return NamePlanner(specs, self.opened(specs, Run()), run or Run(), self.clock, unwatched)
 
     def planned(self, names: Iterable[str], *specs: Replication, run: Run | None = None) -> NamePlan:
         return self.planner(*specs, run=run).plan(selected(names, *specs))

@@ -15,9 +15,10 @@ from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Places
 from ssm_reconcile.spec import AdoptMode, Run, Source
-from tests.builders import OWNED_BY, Stage, counted, replication, store_error, unwatched
+from tests.builders import OWNED_BY, Stage, counted, replication, store_error
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, at_write, lost, refused
+from tests.simulated_aws import unwatched
 
 NAMES = ("/p/a", "/p/b", "/p/c")
 

@@ -18,10 +18,11 @@ from ssm_reconcile.session import Connect
 from ssm_reconcile.spec import KeyRule, Run
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.ssm import moment_in
-from tests.builders import Stage, replication, store_error, unwatched
+from tests.builders import Stage, replication, store_error
 from tests.builders import target as target_of
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.traffic import Fault, FaultPlan, refused
+from tests.simulated_aws import unwatched
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -16,9 +16,10 @@ from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
-from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
+from tests.builders import OWNED_BY, Stage, counted, replication
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import unwatched
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -33,12 +33,13 @@ from ssm_reconcile.record import OWNER
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from tests.builders import Never, unwatched
+from tests.builders import Never
 from tests.doubles import iam
 from tests.doubles.clock import FakeClock
 from tests.doubles.iam import Request
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import World
+from tests.simulated_aws import unwatched
 
 ROLE = "arn:aws:iam::210987654321:role/ssm-reconcile"
 KEY_ID = "arn:aws:kms:us-east-2:123456789012:key/"

@@ -24,8 +24,8 @@ from tests.builders import (
     record,
     replica,
     replication,
-    unwatched,
 )
+from tests.simulated_aws import unwatched
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -23,8 +23,9 @@ from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, RegionTie
 from ssm_reconcile.session import Places, Session
 from ssm_reconcile.shape import region_tie, remaining_tie
 from ssm_reconcile.spec import Glob, Run
-from tests.builders import Stage, unwatched
+from tests.builders import Stage
 from tests.fake_aws.store import Memory
+from tests.simulated_aws import unwatched
 
 HERE = Place("123456789012", "us-east-1")
 LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])

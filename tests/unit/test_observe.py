@@ -13,11 +13,12 @@ from ssm_reconcile.observe import (
     resolve_keys,
 )
 from ssm_reconcile.system import Phase
-from tests.builders import NOW, Watched, unwatched
+from tests.builders import NOW, Watched
 from tests.doubles.clock import FakeClock
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import Fault, at_call, lost, refused
 from tests.fake_aws.world import Pages, World
+from tests.simulated_aws import unwatched
 
 KEY = b"k" * 16
 

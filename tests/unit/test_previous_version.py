@@ -10,8 +10,9 @@ from ssm_reconcile import detach
 from ssm_reconcile.change import Row
 from ssm_reconcile.record import Record, digest
 from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Run, SkipSync
-from tests.builders import OWNED_BY, Stage, counted, replication, unwatched
+from tests.builders import OWNED_BY, Stage, counted, replication
 from tests.doubles import previous_reader
+from tests.simulated_aws import unwatched
 
 Act = Callable[[Stage], None]
 

@@ -36,10 +36,11 @@ from ssm_reconcile.spec import (
     SkipSync,
     Target,
 )
-from tests.builders import Never, Stage, counted, outcome, replication, target, unwatched
+from tests.builders import Never, Stage, counted, outcome, replication, target
 from tests.fake_aws.store import Memory
 from tests.fake_aws.traffic import at_call, lost, refused
 from tests.fake_aws.world import Lag, Seen
+from tests.simulated_aws import unwatched
 
 NATIVE = {"/q/native": "theirs", "/q/secret": "hunter2"}
 

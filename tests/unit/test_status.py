@@ -15,8 +15,9 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.status import STATES, TargetStatus, metrics, plan_statuses, report_statuses
-from tests.builders import Stage, creates, part, plan_of, unwatched
+from tests.builders import Stage, creates, part, plan_of
 from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import unwatched
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]

@@ -15,10 +15,11 @@ from ssm_reconcile.record import OWNER, Origin, record_of
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, KeyRule, Rewrite, RewriteIn, Run
-from tests.builders import Stage, counted, outcome, replication, unwatched
+from tests.builders import Stage, counted, outcome, replication
 from tests.fake_aws import rules
 from tests.fake_aws.behaviour import AwsBehaviour, Match, Recreate
 from tests.fake_aws.traffic import at_call, killed, lost, refused
+from tests.simulated_aws import unwatched
 
 ALLOWED = Run(allow_replace=True)
 Act = Callable[[Stage], object]

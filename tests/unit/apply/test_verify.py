@@ -11,9 +11,10 @@ from ssm_reconcile.model import KeyState
 from ssm_reconcile.plan import Other, Plan
 from ssm_reconcile.report import Outcome, Remaining, Result
 from ssm_reconcile.system import Phase, Progress
-from tests.builders import Stage, Watched, creates, part, unwatched, work
+from tests.builders import Stage, Watched, creates, part, work
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag
+from tests.simulated_aws import unwatched
 
 
 def looked(stage: Stage, written: dict[str, int | None]) -> list[tuple[str, str]]:

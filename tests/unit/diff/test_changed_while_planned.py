@@ -12,8 +12,9 @@ from ssm_reconcile.change import Action
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import AdoptMode, Replication, Run
-from tests.builders import SOMEBODY, US, Stage, outcome, replication, unwatched
+from tests.builders import SOMEBODY, US, Stage, outcome, replication
 from tests.fake_aws.world import Lag
+from tests.simulated_aws import unwatched
 
 LIFTED = Run(overwrite_outside=True)
 
