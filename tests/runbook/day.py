@@ -15,10 +15,9 @@ from ssm_reconcile.cli import root
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.stores.failures import name_failure
-from tests.doubles.clock import FakeClock
-from tests.fake_aws.store import Memory, MemoryStore
+from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import Fault, killed
-from tests.fake_aws.world import World
+from tests.simulated_aws import SimulatedAws
 
 SECRET = "correct horse battery staple"
 MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -40,14 +39,13 @@ def denied(operation: str, place: Place) -> StoreError:
     return name_failure(RefusedError("AccessDeniedException"), operation=operation, place=str(place))
 
 
-class Day:
+class Day(SimulatedAws):
     """A source and a standby region, and a spec in the current directory."""
 
     def __init__(self) -> None:
-        self.clock = FakeClock(MORNING)
-        self.world = World(self.clock)
-        self.memory = Memory(self.world)
-        self.east = self.world.place("us-east-1")
+        super().__init__(start=MORNING)
+        self.connect = self._connect
+        self.east = self.here
         self.west = self.world.place("us-west-2")
         self.down: set[str] = set()
         self.refusals: set[tuple[str, Place]] = set()
@@ -62,7 +60,7 @@ class Day:
         }
         self.write()
 
-    def connect(self, access: Access) -> MemoryStore:
+    def _connect(self, access: Access) -> MemoryStore:
         if access.region in self.down:
             raise name_failure(EndpointConnectionError(), operation="GetCallerIdentity", place=access.region)
         return self.memory.connect(access)

@@ -49,6 +49,17 @@ delete: owned
 """
 
 
+GIT_CONFIG = """\
+[user]
+name = a
+email = a@example.com
+[uploadpack]
+allowAnySHA1InWant = true
+[commit]
+gpgsign = false
+"""
+
+
 def spec(*globs: str) -> str:
     """A spec that selects these."""
     return SPEC % ", ".join(f'"{glob}"' for glob in globs)
@@ -83,11 +94,8 @@ class Stage:
         changed.branches, changed.reviewers = ["main"], ["bob"]
         self.repository.mkdir(parents=True)
         self._git("init", "--quiet", "--initial-branch=main")
-        for name, value in (
-            ("user.name", "a"), ("user.email", "a@example.com"), ("uploadpack.allowAnySHA1InWant", "true"),
-            ("commit.gpgsign", "false"),
-        ):  # fmt: skip
-            self._git("config", name, value)
+        with (self.repository / ".git" / "config").open("a") as file:
+            file.write(GIT_CONFIG)
         self.last_push = self.commit(spec("/app/**"))
 
     @property
