@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -90,13 +90,13 @@ def run_of(document: PlanDocument) -> SavedRun:
     """
     options = document.get("run")
     if not options:
-        raise _damaged("it does not say how it was made")
+        raise _damaged("it has no options of its run")
     adopt = options.get("adopt")
     numbers = (options.get("max_deletes") or 0, options.get("max_change_percent") or 0)
     if min(numbers) < 0 or adopt not in (None, *AdoptMode):
-        raise _damaged("it does not say how it was made")
+        raise _damaged("it has invalid options of its run")
     if any(change.get("effect") is None for change in document["changes"]):
-        raise _damaged("it does not say what its changes assume")
+        raise _damaged("its changes lack their effects")
     if _effects_id(document) != document["plan_id"]:
         raise _damaged("its changes are not those of its plan id")
     run = Run(
@@ -235,27 +235,23 @@ def compare(saved: PlanDocument, plan: Plan) -> Comparison:
     added, altered = [], []
     for change in plan.changes:
         if change.order not in before:
-            added.append(_compared(change.order, change.action.value))
+            added.append(ComparedChange(*change.order, change.action.value))
             continue
         why = differences(before[change.order], _as_saved(effect_of(change)), change)
         old_route, route = routes.get(change.order[:2]), now[change.order[:2]]
         if old_route != route:
             why = (f"from {old_route or 'nowhere'} became from {route}", *why)
         if why:
-            altered.append(_compared(change.order, change.action.value, why))
+            altered.append(ComparedChange(*change.order, change.action.value, why))
     planned = {change.order for change in plan.changes}
     obstacles = _obstacles(plan)
     gone = [
-        _compared(address, str(effect.get("action")), obstacles(address))
+        ComparedChange(*address, str(effect.get("action")), obstacles(address))
         for address, effect in before.items()
         if address not in planned
     ]
     done, dropped = [one for one in gone if not one.why], [one for one in gone if one.why]
     return Comparison(*(tuple(sorted(changes)) for changes in (added, altered, done, dropped)))
-
-
-def _compared(address: ChangeAddress, action: str, why: tuple[str, ...] = ()) -> ComparedChange:
-    return ComparedChange(*address, action, why)
 
 
 def _as_saved(effect: Effect) -> Effect:
@@ -284,14 +280,20 @@ def _obstacles(plan: Plan) -> Callable[[ChangeAddress], tuple[str, ...]]:
     return obstacle
 
 
-_VALUES = {"action": "action", "row": "row", "source": "source"}
-_FACTS = {"takes_over": "takes over", "unproven": "unproven"}
-_TAGS = {"tags_added": "tags to add", "tags_removed": "tags to remove"}
 _EXPECTED = ("source version", "source last modified", "version", "last modified")
-_DESIRED_VALUES = {"type": "type", "tier": "tier", "data_type": "DataType", "key": "KeyId"}
-# These may be long, or hidden: their values are not shown.
-_DESIRED_NAMES = {one.field: one.name for one in COPIED if one.field not in _DESIRED_VALUES}
-_DESIRED_NAMES["shaping"] = "key or rewrite rules"
+_LABELS = {
+    "action": "action",
+    "row": "row",
+    "source": "source",
+    "tags_added": "tags to add",
+    "tags_removed": "tags to remove",
+    "differs": "attributes that differ",
+}
+_DESIRED = {"type": "type", "tier": "tier", "key": "KeyId", "shaping": "key or rewrite rules"}
+_DESIRED |= {one.field: one.name for one in COPIED}
+_NOT_SHOWN = {"tags to add", "tags to remove", "source last modified", "last modified"}
+_NOT_SHOWN |= {"key or rewrite rules", *(one.name for one in COPIED if one.name != "DataType")}
+"""Parts of an effect whose values may be long, or hidden."""
 
 
 def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:
@@ -304,28 +306,27 @@ def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:
     """
     if old == new:
         return ()
-    found = [
-        *_values(old, new, _VALUES),
-        *_fate(old.get("fate"), change),
-        *_expected(old.get("expected"), new["expected"]),
-        *_names(old, new, _TAGS, "other than approved"),
-        *_values(old, new, {"differs": "attributes that differ"}),
-        *_values(dict.fromkeys(_FACTS, False) | dict(old), dict.fromkeys(_FACTS, False) | dict(new), _FACTS),
-        *_desired(old.get("desired"), new.get("desired")),
-    ]
+    before, after = _facts(old), _facts(new)
+    found = [] if old.get("fate") == change.fate.value else [_fate(change)]
+    for label in after:
+        if before.get(label) == after[label]:
+            continue
+        if label in _NOT_SHOWN:
+            found.append(f"{label} other than approved")
+        else:
+            found.append(f"{label} {_shown(before.get(label))} became {_shown(after[label])}")
     return tuple(found) or ("not the change that was approved",)
 
 
-def _values(old: Effect, new: Effect, labels: Mapping[str, str]) -> list[str]:
-    return [
-        f"{label} {_shown(old.get(word))} became {_shown(new.get(word))}"
-        for word, label in labels.items()
-        if old.get(word) != new.get(word)
-    ]
-
-
-def _names(old: Effect, new: Effect, labels: Mapping[str, str], verb: str) -> list[str]:
-    return [f"{label} {verb}" for word, label in labels.items() if old.get(word) != new.get(word)]
+def _facts(effect: Effect) -> dict[str, object]:
+    """Return the parts of an effect by their labels. An effect from a file may have any shape."""
+    expected, desired = effect.get("expected"), effect.get("desired")
+    facts: dict[str, object] = {label: effect.get(key) for key, label in _LABELS.items()}
+    facts |= zip(_EXPECTED, expected if isinstance(expected, list) else (), strict=False)
+    facts |= {"takes over": bool(effect.get("takes_over")), "unproven": bool(effect.get("unproven"))}
+    if isinstance(desired, dict):
+        facts |= {label: desired.get(key) for key, label in _DESIRED.items()}
+    return facts
 
 
 def _shown(value: object) -> str:
@@ -340,50 +341,10 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-def _fate(old: object, change: Change) -> list[str]:
-    if old == change.fate.value:
-        return []
+def _fate(change: Change) -> str:
     if change.fate is Fate.WITHHELD:
-        return [f"withheld now, by {', '.join(change.withheld_by)}"]
-    return ["withheld then, to be applied now"]
-
-
-def _expected(old: object, new: Sequence[object]) -> list[str]:
-    if not isinstance(old, list) or len(old) != len(new):
-        return ["expected versions other than approved"]
-    before, after = dict(zip(_EXPECTED, old, strict=True)), dict(zip(_EXPECTED, new, strict=True))
-    versions = _values(before, after, {word: word for word in _EXPECTED if word.endswith("version")})
-    return versions or _names(before, after, {word: word for word in _EXPECTED}, "other than approved")
-
-
-def _desired(old: object, new: Effect | None) -> list[str]:
-    if old == new:
-        return []
-    if not isinstance(old, dict) or new is None:
-        return ["what it should hold is other than approved"]
-    return _values(old, new, _DESIRED_VALUES) + _names(old, new, _DESIRED_NAMES, "changed")
-
-
-_POSITIONS = frozenset({"where", "limit_lines"})
-"""Fields that hold positions in a file: they do not change the meaning of a spec."""
-
-
-def same(one: Replication, other: Replication) -> bool:
-    """Return whether two replications mean the same, wherever they are in their files."""
-    return bool(_meaning(one) == _meaning(other))
-
-
-def _meaning(value: Any) -> Any:
-    if is_dataclass(value):
-        return (
-            type(value).__name__,
-            [(f.name, _meaning(getattr(value, f.name))) for f in fields(value) if f.name not in _POSITIONS],
-        )
-    if isinstance(value, tuple):
-        return [_meaning(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _meaning(item) for key, item in value.items()}
-    return value
+        return f"withheld now, by {', '.join(change.withheld_by)}"
+    return "withheld then, to be applied now"
 
 
 def narrowed_to(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:

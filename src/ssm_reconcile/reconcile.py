@@ -83,7 +83,7 @@ def make_plan(
     run = session.run
     specs = narrowed(specs, run)
     former = None if base is None else approve.narrowed_to(base, run)
-    altered = [old for old in former or () if not any(approve.same(old, spec) for spec in specs)]
+    altered = [old for old in former or () if old not in specs]
     scope = scope or PlanScope(_list_all((*specs, *altered), session))
     parts = tuple(plan_replication(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):

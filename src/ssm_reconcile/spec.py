@@ -77,7 +77,7 @@ class Glob:
     """
 
     text: str
-    where: Where | None = None
+    where: Where | None = field(default=None, compare=False)
 
     def matches(self, name: str) -> bool:
         """Whether the pattern matches a parameter name, with or without a leading slash."""
@@ -93,7 +93,7 @@ class Source:
 
     access: Access
     account: str | None = None
-    where: Where | None = None
+    where: Where | None = field(default=None, compare=False)
 
 
 class TierMode(StrEnum):
@@ -116,7 +116,7 @@ class Target:
     default_key: str | None = None
     keys: tuple[tuple[str, str], ...] = ()
     tier: TierMode = TierMode.SAME
-    where: Where | None = None
+    where: Where | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class KeyRule:
 
     source: str
     targets: tuple[tuple[str, str], ...]
-    where: Where | None = None
+    where: Where | None = field(default=None, compare=False)
 
 
 class RewriteIn(StrEnum):
@@ -348,8 +348,8 @@ class Replication:
     limits: Limits = Limits()
     hide: tuple[Glob, ...] = ()
     show: tuple[Glob, ...] = ()
-    where: Where | None = None
-    limit_lines: Mapping[str, Where] = field(default_factory=dict)
+    where: Where | None = field(default=None, compare=False)
+    limit_lines: Mapping[str, Where] = field(default_factory=dict, compare=False)
 
     def owner(self, source: Place) -> str:
         """Return the value of the owner tag of this replication's replicas."""

@@ -21,22 +21,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ssm_reconcile.change import Fate, Row
-from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.change import Row
+from ssm_reconcile.plan import UNMET, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Orphans, Replication
 
 STATES = (
-    "in_sync",
-    "pending",
-    "failed",
-    "withheld",
-    "conflict",
-    "invalid",
-    "detached",
-    "skipped",
-    "orphaned",
-)
+    "in_sync", "pending", "failed", "withheld", "conflict", "invalid", "detached", "skipped", "orphaned",
+)  # fmt: skip
 """Keys of the counts of a target: each address is counted once."""
 _SKIPPED = frozenset({"skipped", "opted_out"})
 _RESULTS = {
@@ -63,47 +55,31 @@ class TargetStatus:
         """The status: the worst that applies."""
         if not self.complete:
             return "unknown"
-        counts = self.counts
-        if counts["failed"]:
-            return "failed"
-        if counts["conflict"] or counts["invalid"]:
-            return "conflict"
-        return next((word for word in ("detached", "withheld", "pending") if counts[word]), "in_sync")
+        present = {**self.counts, "conflict": self.counts["conflict"] + self.counts["invalid"]}
+        return next((word for word in reversed(STATUSES) if present.get(word)), "in_sync")
 
 
 STATUSES = ("in_sync", "pending", "withheld", "detached", "conflict", "failed", "unknown")
+"""From best to worst."""
 
 
-def plan_statuses(plan: Plan) -> tuple[TargetStatus, ...]:
-    """Return the status of each target before an apply."""
-    return _statuses(plan, {})
-
-
-def report_statuses(report: Report) -> tuple[TargetStatus, ...]:
-    """Return the status of each target after an apply, from its outcomes."""
-    return _statuses(report.plan, {one.change.order: one for one in report.outcomes})
-
-
-def _statuses(plan: Plan, outcomes: dict[tuple[str, str, str], Outcome]) -> tuple[TargetStatus, ...]:
+def target_statuses(plan: Plan, outcomes: Iterable[Outcome] = ()) -> tuple[TargetStatus, ...]:
+    """Return the status of each target: before an apply, or after it with the outcomes of its report."""
+    results = {one.change.order: _RESULTS[one.result] for one in outcomes}
     return tuple(
-        TargetStatus(part.name, target.name, target.place, target.complete, _counts(part, target, outcomes))
+        TargetStatus(part.name, target.name, target.place, target.complete, _counts(part, target, results))
         for part in plan.replications
         for target in part.targets
     )
 
 
 def _counts(
-    part: ReplicationPlan, target: TargetPlan, outcomes: dict[tuple[str, str, str], Outcome]
+    part: ReplicationPlan, target: TargetPlan, results: dict[tuple[str, str, str], str]
 ) -> dict[str, int]:
     counts: Counter[str] = Counter({"in_sync": target.in_sync})
     for change in part.changes:
-        if change.target != target.name:
-            continue
-        outcome = outcomes.get(change.order)
-        if outcome is not None:
-            counts[_RESULTS[outcome.result]] += 1
-        else:
-            counts["withheld" if change.fate is Fate.WITHHELD else "pending"] += 1
+        if change.target == target.name:
+            counts[results.get(change.order, "withheld" if change.withheld else "pending")] += 1
     for other in part.others:
         if other.target == target.name:
             counts["skipped" if other.counted in _SKIPPED else other.counted] += 1
@@ -129,25 +105,16 @@ def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress
     """
     deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
     found = [
-        DriftedAddress(
-            change.replication,
-            change.target,
-            change.name,
-            f"{change.action.value}{', withheld' if change.fate is Fate.WITHHELD else ''}",
-            change.all_reasons if change.withheld else (),
-        )
+        DriftedAddress(*change.order, f"{change.action}, withheld", change.all_reasons)
+        if change.withheld
+        else DriftedAddress(*change.order, change.action.value)
         for change in plan.changes
     ]
-    found += [
-        DriftedAddress(other.replication, other.target, other.name, _state(other), other.reasons)
-        for other in plan.others
-        if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted)
-    ]
+    for other in plan.others:
+        if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted):
+            state = other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
+            found.append(DriftedAddress(other.replication, other.target, other.name, state, other.reasons))
     return tuple(sorted(found))
-
-
-def _state(other: Other) -> str:
-    return other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
 
 
 def metrics(statuses: Sequence[TargetStatus], now: datetime) -> str:

@@ -119,9 +119,9 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
         (update(), delete("/app/b"), "action update became delete"),
         (create(), create(type="StringList"), "type String became StringList"),
         (create(), create(tier="Advanced"), "tier Standard became Advanced"),
-        (create(), create(description="other"), "description changed"),
-        (create(), create(allowed_pattern="^x$"), "AllowedPattern changed"),
-        (create(), create(policies=("{}",)), "policies changed"),
+        (create(), create(description="other"), "description other than approved"),
+        (create(), create(allowed_pattern="^x$"), "AllowedPattern other than approved"),
+        (create(), create(policies=("{}",)), "policies other than approved"),
         (
             update(),
             update(differences=(Difference("tier", "Standard", "Advanced"),)),

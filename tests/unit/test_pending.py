@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssm_reconcile.approve import mark_pending, narrowed_to, same
+from ssm_reconcile.approve import mark_pending, narrowed_to
 from ssm_reconcile.change import Hold
 from ssm_reconcile.load import load_text
 from ssm_reconcile.plan import Plan
@@ -69,12 +69,12 @@ def test_the_plan_id_does_not_know_of_the_comparison() -> None:
 
 def test_a_spec_is_the_same_wherever_it_stands() -> None:
     (moved,) = load_text(f"# a comment\n\n{SPEC}", "elsewhere.yaml").replications
-    assert same(PROD, moved)
+    assert moved == PROD
 
 
 def test_a_spec_with_another_rule_is_not_the_same() -> None:
     (other,) = load_text(SPEC.replace("/app/**", "/app/*")).replications
-    assert not same(PROD, other)
+    assert other != PROD
 
 
 def test_the_base_is_narrowed_without_a_word_about_targets_that_it_has_not() -> None:

@@ -13,8 +13,8 @@ from ssm_reconcile import detach
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
-from ssm_reconcile.report import Outcome, Report, Result
-from ssm_reconcile.status import STATES, TargetStatus, metrics, plan_statuses, report_statuses
+from ssm_reconcile.report import Outcome, Result
+from ssm_reconcile.status import STATES, TargetStatus, metrics, target_statuses
 from tests.builders import Stage, creates, part, plan_of
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import unwatched
@@ -66,10 +66,10 @@ def counts(one: TargetStatus) -> dict[str, int]:
 def test_a_plan_counts_pending_changes_and_a_report_their_results() -> None:
     stage = staged()
     plan = stage.plan()
-    assert [counts(one) for one in plan_statuses(plan)] == [{"pending": 3}]
+    assert [counts(one) for one in target_statuses(plan)] == [{"pending": 3}]
     stage.world.faults = at_call("PutParameter", refused(Trouble.DENIED), name="/p/b")
     report = stage.carry_out(plan)
-    (after,) = report_statuses(report)
+    (after,) = target_statuses(plan, report.outcomes)
     assert counts(after) == {"in_sync": 2, "failed": 1}
     assert after.status == "failed"
 
@@ -78,14 +78,14 @@ def test_a_withheld_change_is_withheld_before_and_after_an_apply() -> None:
     stage = staged()
     stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
     plan = stage.plan()
-    assert [counts(one) for one in plan_statuses(plan)] == [{"withheld": 3}]
-    assert [counts(one) for one in report_statuses(stage.carry_out(plan))] == [{"withheld": 3}]
+    assert [counts(one) for one in target_statuses(plan)] == [{"withheld": 3}]
+    assert [counts(one) for one in target_statuses(plan, stage.carry_out(plan).outcomes)] == [{"withheld": 3}]
 
 
 def test_a_stale_or_unattempted_change_is_pending() -> None:
     plan = plan_of(*creates(2))
     outcomes = (Outcome(plan.changes[0], Result.STALE), Outcome(plan.changes[1], Result.NOT_ATTEMPTED))
-    assert counts(report_statuses(Report(plan, outcomes))[0]) == {"pending": 2}
+    assert counts(target_statuses(plan, outcomes)[0]) == {"pending": 2}
 
 
 def test_detached_parameters_are_no_conflicts_here() -> None:
@@ -93,7 +93,7 @@ def test_detached_parameters_are_no_conflicts_here() -> None:
     stage.apply()
     request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
     detach.detach(request, request.find_replicas(), stage.clock, unwatched, stage.stop, 1)
-    (one,) = plan_statuses(stage.plan())
+    (one,) = target_statuses(stage.plan())
     assert counts(one) == {"detached": 3}
     assert one.status == "detached"
 
@@ -113,7 +113,7 @@ def test_every_sample_is_a_line_that_prometheus_takes() -> None:
 
 def test_each_metric_is_described_once_whatever_the_number_of_targets() -> None:
     plan = replace(plan_of(*creates(1)), replications=(part(*creates(1)),) * 2)
-    text = metrics(plan_statuses(plan), NOW)
+    text = metrics(target_statuses(plan), NOW)
     described = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     assert len(described) == len(set(described)) == 4
 
@@ -122,7 +122,7 @@ def test_an_incomplete_target_says_so() -> None:
     plan = replace(
         plan_of(), replications=(replace(part(), targets=(TargetPlan("x", "1/eu-west-1", complete=False),)),)
     )
-    text = metrics(plan_statuses(plan), NOW)
+    text = metrics(target_statuses(plan), NOW)
     assert 'ssm_reconcile_target_complete{replication="prod",target="x",place="1/eu-west-1"} 0' in text
     assert 'status="unknown"} 1' in text
 

@@ -186,7 +186,8 @@ def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> Non
     from ssm_reconcile.report import Report
 
     if path is not None:
-        every = status.report_statuses(result) if isinstance(result, Report) else status.plan_statuses(result)
+        plan, outcomes = (result.plan, result.outcomes) if isinstance(result, Report) else (result, ())
+        every = status.target_statuses(plan, outcomes)
         terminal.save(path, status.metrics(every, now))
 
 

@@ -62,8 +62,7 @@ def counts_of(target: TargetEntry) -> dict[str, int]:
 
 
 def _plan(document: dict[str, Any]) -> PlanDocument:
-    _check_version(document, "plan")
-    _check_shape(document, PlanDocument, "plan")
+    _check(document, PlanDocument, "plan")
     plan = cast("PlanDocument", document)
     changes = plan["changes"]
     actions = Counter((change["replication"], change["target"], change["action"]) for change in changes)
@@ -79,8 +78,7 @@ def _plan(document: dict[str, Any]) -> PlanDocument:
 
 
 def _report(document: dict[str, Any]) -> ReportDocument:
-    _check_version(document, "report")
-    _check_shape(document, ReportDocument, "report")
+    _check(document, ReportDocument, "report")
     report = cast("ReportDocument", document)
     totals = Counter({Result.WITHHELD.value: 0})
     totals.update(outcome["outcome"] for outcome in report["outcomes"])
@@ -125,7 +123,8 @@ def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _check_version(document: Mapping[str, Any], what: str) -> None:
+def _check(document: Mapping[str, Any], kind: type, what: str) -> None:
+    """Raise UsageError unless a document is a plan or report of this format and fits its type."""
     version, items = document.get("format_version"), _ITEMS[what]
     if not isinstance(version, str) or "plan_id" not in document or items not in document:
         message = f"this is not a saved {what}: it lacks `format_version`, `plan_id` or `{items}`"
@@ -135,8 +134,6 @@ def _check_version(document: Mapping[str, Any], what: str) -> None:
         message = f"this {what} has another format than {MAJOR}.x, which this version reads"
         raise UsageError(message, f"make a new {what}, or use the version of ssm-reconcile that made it")
 
-
-def _check_shape(document: Mapping[str, Any], kind: type, what: str) -> None:
     place = _misfit(document, _shape_of(kind), "")
     if place is not None:
         message = f"this {what} is damaged: `{place}` is missing or of the wrong type"
