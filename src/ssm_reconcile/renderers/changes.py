@@ -79,15 +79,8 @@ def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
     found: dict[ChangeView, list[ChangeView]] = {}
     for change in changes:
         attributes = change.attributes if change.action in ("update", "retag") else ()
-        key = ChangeView(
-            "",
-            change.name,
-            change.action,
-            change.kind,
-            attributes=attributes,
-            withheld=change.withheld,
-            pending=change.pending,
-        )
+        head = ChangeView("", change.name, change.action, change.kind, attributes=attributes)
+        key = replace(head, withheld=change.withheld, pending=change.pending)
         found.setdefault(key, []).append(change)
     return tuple(
         MergedChange(

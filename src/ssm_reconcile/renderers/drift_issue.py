@@ -82,8 +82,8 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
         " keep this issue up to date, and the first run that finds no difference closes it."
     )
     above = [first, _changed_outside(view), _ways_forward(context)]
-    shown = plan_comment(view, budget=_room(above, budget), context=context)
-    return join_blocks([*above, _without_marker(shown)])
+    room = budget - byte_size(join_blocks(above)) - 2
+    return join_blocks([*above, _without_marker(plan_comment(view, budget=room, context=context))])
 
 
 def report_issue(report: ReportView, *, context: CommentContext, budget: int) -> str:
@@ -101,12 +101,8 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
         " Scheduled runs keep this issue up to date, and the first run after which nothing remains closes it."
     )
     above = [first, _ways_forward(context)]
-    shown = report_comment(report, budget=_room(above, budget), context=context)
-    return join_blocks([*above, _without_marker(shown)])
-
-
-def _room(above: Sequence[str], budget: int) -> int:
-    return budget - byte_size(join_blocks(above)) - 2
+    room = budget - byte_size(join_blocks(above)) - 2
+    return join_blocks([*above, _without_marker(report_comment(report, budget=room, context=context))])
 
 
 def _without_marker(comment: str) -> str:

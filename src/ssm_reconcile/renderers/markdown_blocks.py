@@ -7,7 +7,9 @@ and values appear in fences and code only; sentences of others pass word by word
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -257,9 +259,7 @@ def by_target(view: PlanView, chunk: int = 0) -> list[str]:
 
 def _tally(changes: Iterable[ChangeView]) -> str:
     """Return `2 create, 1 update`."""
-    counts: dict[str, int] = {}
-    for change in changes:
-        counts[change.action] = counts.get(change.action, 0) + 1
+    counts = Counter(change.action for change in changes)
     known = [word for word in ACTIONS if word in counts]
     return ", ".join(f"{counts[word]:,} {word}" for word in (*known, *sorted(set(counts) - set(known))))
 
@@ -293,15 +293,14 @@ def _in_one_line(view: PlanView, merged: MergedChange) -> str:
     return f"{head}{in_targets(view, merged.targets)}"
 
 
-def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: int | None = None) -> str:
+def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: float = math.inf) -> str:
     """Return the dangerous changes, one line each and never folded; as many as fit into `budget` bytes."""
-    lines, left = [], budget
+    lines = []
     for change in changes:
         line = _in_one_line(view, change)
-        if left is not None:
-            left -= byte_size(line) + 1
-            if left < 0:
-                break
+        budget -= byte_size(line) + 1
+        if budget < 0:
+            break
         lines.append(line)
     name = "deletes and replacements"
     if any(merged.change.exposes for merged in changes):
