@@ -242,7 +242,7 @@ def test_a_schedule_that_gets_no_credentials_says_so_in_the_issue(stage: Stage) 
     jobs = stage.later("schedule")
     assert results(jobs) == {"drift": "failure"}, log_of(jobs)
     (issue,) = stage.hub.issues
-    assert issue.title == "SSM drift of prod: it could not be looked at"
+    assert issue.title == "SSM drift of prod: the run made no plan"
 
 
 @pytest.mark.parametrize("event", ["repository_dispatch", "workflow_dispatch"])

@@ -21,18 +21,6 @@ if TYPE_CHECKING:
     from ssm_reconcile.event.events import Message, Rejected
     from ssm_reconcile.plan import Plan
 
-HELP = """\
-Reconcile the parameters that an event names, and no others.
-
-EVENT is a file, or `-` for standard input: an EventBridge event of Parameter Store or about tags, a
-list of events, a batch of SQS records, the payload of a GitHub `repository_dispatch` (the file at
-GITHUB_EVENT_PATH), a JSON list of names or ARNs, or names one a line. A scheduled event reconciles
-everything. An entry that cannot be read is reported and stops no other.
-
-Only these names are read, at the source and at their addresses in the targets. The rules and guards are
-those of `apply`. A delete first lists both places, since guards count all deletes. A name from another
-place than the source, or out of scope, is reported and changes nothing. No confirmation is asked for.
-"""
 EPILOG = """\
 \b
 Examples:
@@ -53,7 +41,7 @@ PAUSE = 2.0
 """Seconds between the plans of names whose reads are older than their event."""
 
 
-@click.command("event", help=HELP, epilog=EPILOG)
+@click.command("event", epilog=EPILOG)
 @click.argument("event", metavar="EVENT", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),
@@ -72,7 +60,17 @@ def command(
     run: Run,
     name: str | None,
 ) -> int:
-    """Reconcile the names of the event, or everything; return the exit code."""
+    """Reconcile the parameters that an event names, and no others.
+
+    EVENT is a file, or `-` for standard input: an EventBridge event of Parameter Store or about tags, a
+    list of events, a batch of SQS records, the payload of a GitHub `repository_dispatch` (the file at
+    GITHUB_EVENT_PATH), a JSON list of names or ARNs, or names one a line. A scheduled event reconciles
+    everything. An entry that cannot be read is reported and stops no other.
+
+    Only these names are read, at the source and at their addresses in the targets. The rules and guards are
+    those of `apply`. A delete first lists both places, since guards count all deletes. A name from another
+    place than the source, or out of scope, is reported and changes nothing. No confirmation is asked for.
+    """
     from ssm_reconcile.cli.apply import ApplyRun
     from ssm_reconcile.cli.terminal import read_text
     from ssm_reconcile.event import events
@@ -103,16 +101,14 @@ def plan_messages(messages: Sequence[Message], runner: Runner) -> Plan:
         batch = merge_requests(messages, runner.specs, source_places(runner.specs, places))
         names = {name: request.specs for name, request in batch.requests.items()}
 
-        def attempt() -> tuple[NamePlan, dict[str, str]]:
+        attempt = 1
+        while True:
             planned = planner.plan(names)
-            return planned, stale_names(planned, batch.requests, runner.clock.now())
-
-        planned, stale = attempt()
-        for _ in range(TRIES - 1):
-            if not (planned.unsure or stale):
+            stale = stale_names(planned, batch.requests, runner.clock.now())
+            if attempt == TRIES or not (planned.unsure or stale):
                 break
+            attempt += 1
             runner.clock.sleep(PAUSE)
-            planned, stale = attempt()
     rejected = dict.fromkeys(why for _, why in batch.rejected)
     findings = [*map(_rejection, rejected), *_unplanned(planned, stale)]
     parts = planned.plan.replications

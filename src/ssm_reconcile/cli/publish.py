@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,22 +27,9 @@ from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.system import SystemClock
 
-UNREADABLE = 1
-"""Exit code when a file to publish cannot be read."""
 UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
 """Webhook events whose plan is not reviewed."""
-HELP = """\
-Publish a saved plan (`plan --out`) or report (`apply --out`) from a workflow of GitHub Actions: one comment
-per replication on the pull request, the job summary, annotations on the lines of the spec, and step outputs.
-For scheduled runs, with --issue: one issue per replication, opened when a target differs from the spec or an
-apply is incomplete, kept up to date, and closed when no difference remains.
-
-A FILE that cannot be read is published as a failed plan, and the exit code is 1. The pull request is that of
-the event or, after a merge, that of the commit. A permission that the token lacks is a warning, not a
-failure.
-
-With --reviewed, the command fetches the plan that the comment on the pull request shows.
-"""
+_FILE = click.Path(path_type=Path)
 EPILOG = """\
 \b
 Environment:
@@ -70,19 +58,14 @@ Exit codes:
 """
 
 
-@click.command("publish", help=HELP, epilog=EPILOG)
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--plan",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="With a report: the plan that was applied.",
-)
+@click.command("publish", epilog=EPILOG)
+@click.argument("file", required=False, type=_FILE)
+@click.option("--plan", metavar="FILE", type=_FILE, help="With a report: the plan that was applied.")
 @click.option("--failed", metavar="TEXT", help="Publish a failed plan, with the reason.")
 @click.option(
     "--refused",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=_FILE,
     help="With a plan: the report of the apply that was refused before it.",
 )
 @click.option("--unreviewed", metavar="TEXT", help="With a plan: the reason why no reviewed plan is applied.")
@@ -129,50 +112,27 @@ Exit codes:
 @click.option("--name", metavar="NAME", help="The replication, as given to `plan`.")
 @options.basic_options
 def command(
-    *,
-    file: Path | None,
-    plan: Path | None,
-    failed: str | None,
-    refused: Path | None,
-    unreviewed: str | None,
-    reviewed: Path | None,
-    artifact: str,
-    current: bool,
-    number: int | None,
-    mode: str,
-    issue: bool,
-    specs: tuple[str, ...],
-    name: str | None,
-    common: CommonOptions,
+    *, reviewed: Path | None, artifact: str, current: bool, specs: tuple[str, ...], **given: Any
 ) -> int:
-    """Check the options, and publish, fetch or check; return the exit code."""
-    if sum(one is not None for one in (file, failed, reviewed, current or None)) != 1:
+    """Publish a saved plan or report from a workflow of GitHub Actions.
+
+    A plan (`plan --out`) or report (`apply --out`) is shown in one comment per replication on the pull
+    request, in the job summary, in annotations on the lines of the spec, and in step outputs. For scheduled
+    runs, with --issue: one issue per replication, opened when a target differs from the spec or an apply is
+    incomplete, kept up to date, and closed when no difference remains.
+
+    A FILE that cannot be read is published as a failed plan, and the exit code is 1. The pull request is
+    that of the event or, after a merge, that of the commit. A permission that the token lacks is a warning,
+    not a failure.
+
+    With --reviewed, the command fetches the plan that the comment on the pull request shows.
+    """
+    if sum(one is not None for one in (given["file"], given["failed"], reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publisher = Publisher(
-        runner.read_workflow_run(os.environ),
-        specs or (DEFAULT_SPEC,),
-        name,
-        number,
-        mode,
-        common,
-        issue=issue,
-    )
+    publisher = Publisher(run=runner.read_workflow_run(os.environ), specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
-    if reviewed is not None:
-        return publisher.fetch_reviewed(reviewed, artifact)
-    return publisher.publish(PublishInput(file, plan, failed, refused, unreviewed))
-
-
-@dataclass(frozen=True, slots=True)
-class PublishInput:
-    """The files and texts of the command line; `file` or `failed` is given."""
-
-    file: Path | None
-    plan: Path | None = None
-    failed: str | None = None
-    refused: Path | None = None
-    unreviewed: str | None = None
+    return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed, artifact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +145,7 @@ class Publication:
         summary: Returns Markdown for the job summary, for a context and a maximum number of bytes.
         outputs: The step outputs.
         findings: The findings for annotations.
-        unreadable: Whether the file could not be read.
+        exit_code: 1 for a file that could not be read.
     """
 
     pages: Callable[[list[str]], Sequence[Page]]
@@ -193,20 +153,30 @@ class Publication:
     summary: Callable[[CommentContext, int], str]
     outputs: dict[str, str]
     findings: tuple[Finding, ...] = ()
-    unreadable: bool = False
+    exit_code: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Publisher:
-    """One call of `publish`. `mode` is the value of `--comment`, `number` that of `--pull-request`."""
+    """One call of `publish`: its run and its options. `file` or `failed` is given.
+
+    Attributes:
+        number: The value of `--pull-request`.
+        mode: The value of `--comment`.
+    """
 
     run: WorkflowRun
     specs: tuple[str, ...]
     name: str | None
     number: int | None
     mode: str
+    issue: bool
     common: CommonOptions
-    issue: bool = False
+    file: Path | None
+    plan: Path | None
+    failed: str | None
+    refused: Path | None
+    unreviewed: str | None
 
     @property
     def spec(self) -> str:
@@ -221,7 +191,7 @@ class Publisher:
             GitHubError: GitHub did not answer.
         """
         root = (runner.workspace(os.environ) or Path.cwd()).resolve()
-        github = self._required_github("to ask with")
+        github = self._required_github()
         try:
             specs = [Path(spec).resolve().relative_to(root).as_posix() for spec in self.specs]
         except ValueError:
@@ -231,7 +201,7 @@ class Publisher:
 
     def fetch_reviewed(self, path: Path, artifact: str) -> int:
         """Save the reviewed plan; raise PlanRefused if there is none."""
-        github = self._required_github("to fetch the plan with")
+        github = self._required_github()
         missing = "found no reviewed plan to apply"
         try:
             number = self.number or find_pull_request(self.run, github)
@@ -246,9 +216,9 @@ class Publisher:
         self._log(f"Fetched the reviewed plan {document['plan_id'][:12]} of pull request {number} to {path}.")
         return 0
 
-    def publish(self, given: PublishInput) -> int:
+    def publish(self) -> int:
         """Publish to every destination; return the exit code."""
-        publication = self._publication(given)
+        publication = self._publication()
         for line in runner.annotation_lines(publication.findings, Path.cwd(), runner.workspace(os.environ)):
             terminal.write(line)
         if self.run.output is not None:
@@ -259,10 +229,15 @@ class Publisher:
             if not runner.write_summary(self.run.summary, text):
                 self._warn("the job summary is full: the plan is not in it")
         if self.mode != "never":
-            self._comment(publication, context)
+            try:
+                self._comment(publication, context)
+            except ReconcileError as error:
+                if self.mode == "required":
+                    raise
+                self._warn(error.message, error.remedy)
         if self.issue:
             self._update_issues(publication, context)
-        return UNREADABLE if publication.unreadable else 0
+        return publication.exit_code
 
     def _comment(self, publication: Publication, context: CommentContext) -> None:
         github = self._github()
@@ -273,21 +248,14 @@ class Publisher:
                 return
             if github is None:
                 message = f"no comment on pull request {number}: there is no GITHUB_TOKEN"
-                self._fail_or_warn(UsageError(message, "give the step `env: GITHUB_TOKEN`"))
-                return
+                raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
             reviews, always = self.run.is_pull_request, self.mode == "always"
-            comments = PullRequestComments(github, self.spec, context, number, reviews, always)
+            comments = PullRequestComments(github, self.spec, context, reviews, number, always)
             known = comments.find()
             results = comments.publish(publication.pages(sorted({one.scope for one in known})), known)
         except GitHubError as error:
-            message = f"no comment on the pull request: {error.message}"
-            self._fail_or_warn(ReconcileError(message, error.remedy))
-            return
-        for scope, result in results:
-            if result is not PageResult.NOTHING:
-                self._log(
-                    f"Comment on pull request {number}{f' for {scope}' if scope else ''}: {result.value}."
-                )
+            raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
+        self._log_results(f"Comment on pull request {number}", results)
 
     def _update_issues(self, publication: Publication, context: CommentContext) -> None:
         """Update the issues on drift. A failure is a warning: the other destinations have the content."""
@@ -296,16 +264,16 @@ class Publisher:
             self._warn("no issue on drift: there is no GITHUB_TOKEN")
             return
         try:
-            results = DriftIssues(github, self.spec, replace(context, promise=False)).publish(
-                publication.issue_pages
-            )
+            issues = DriftIssues(github, self.spec, replace(context, promise=False))
+            self._log_results("Issue on drift", issues.publish(publication.issue_pages))
         except GitHubError as error:
             remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
-            self._warn(f"no issue on drift: {error.message}. {remedy}".rstrip(". "))
-            return
+            self._warn(f"no issue on drift: {error.message}", remedy)
+
+    def _log_results(self, what: str, results: Iterable[tuple[str, PageResult]]) -> None:
         for scope, result in results:
             if result is not PageResult.NOTHING:
-                self._log(f"Issue on drift{f' of {scope}' if scope else ''}: {result.value}.")
+                self._log(f"{what}{f' for {scope}' if scope else ''}: {result.value}.")
 
     def _context(self) -> CommentContext:
         specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
@@ -318,36 +286,31 @@ class Publisher:
             command=CommandLine(specs, self.name).apply(),
         )
 
-    def _publication(self, given: PublishInput) -> Publication:
-        if given.failed is not None:
-            return self._of_failure(given.failed, self._read_plan(given.plan))
-        assert given.file is not None, "the command line gives one of them"
+    def _publication(self) -> Publication:
+        if self.file is None:
+            return self._of_failure(self.failed or "")
         try:
-            document = read_plan_or_report(terminal.read_document(given.file))
+            document = read_plan_or_report(terminal.read_document(self.file))
             if "outcomes" in document:
-                return self._of_report(document, self._read_plan(given.plan))
-            return self._of_plan(document, given, given.file)
+                return self._of_report(document)
+            return self._of_plan(document, self.file)
         except OSError as error:
-            reason = f"{error.filename or given.file} cannot be read"
+            reason = f"{error.filename or self.file} cannot be read"
         except UsageError as error:
-            reason = f"{given.file}: {error.message}"
+            reason = f"{self.file}: {error.message}"
         terminal.log(f"Error: {reason}.")
-        return replace(self._of_failure(f"{reason}.", self._read_plan(given.plan)), unreadable=True)
+        return replace(self._of_failure(f"{reason}."), exit_code=1)
 
-    def _of_plan(self, document: PlanDocument, given: PublishInput, file: Path) -> Publication:
+    def _of_plan(self, document: PlanDocument, file: Path) -> Publication:
         intro = ""
-        if given.unreviewed is not None:
-            intro = pages.unreviewed(given.unreviewed)
-        elif given.refused is not None:
-            intro = pages.refusal(read_report_document(terminal.read_document(given.refused)))
-        is_refused = given.unreviewed is not None or given.refused is not None
-
-        def comments(known: list[str]) -> list[Page]:
-            removed = [scope for scope in known if scope and scope not in pages.names_in(document)]
-            return [*pages.plan_pages(document, intro), *map(pages.gone_page, removed)]
+        if self.unreviewed is not None:
+            intro = pages.unreviewed(self.unreviewed)
+        elif self.refused is not None:
+            intro = pages.refusal(read_report_document(terminal.read_document(self.refused)))
+        is_refused = self.unreviewed is not None or self.refused is not None
 
         return Publication(
-            comments,
+            lambda known: pages.plan_pages(document, intro, known),
             lambda _known: pages.plan_issue_pages(document),
             lambda context, budget: plan_summary(
                 PlanView(document), budget=budget, context=context, intro=intro
@@ -356,10 +319,11 @@ class Publisher:
             tuple(runner.findings_in(document)),
         )
 
-    def _of_report(self, document: ReportDocument, plan: PlanDocument | None) -> Publication:
+    def _of_report(self, document: ReportDocument) -> Publication:
         if not document["replications"]:  # the run stopped before there was a plan
             reason = "\n".join(finding["message"] for finding in document["findings"])
-            return replace(self._of_failure(reason, plan), outputs=runner.report_outputs(document))
+            return replace(self._of_failure(reason), outputs=runner.report_outputs(document))
+        plan = self._read_plan()
         return Publication(
             lambda _known: pages.report_pages(document, plan),
             lambda _known: pages.report_issue_pages(document),
@@ -368,7 +332,8 @@ class Publisher:
             tuple(runner.findings_in(document)),
         )
 
-    def _of_failure(self, reason: str, plan: PlanDocument | None) -> Publication:
+    def _of_failure(self, reason: str) -> Publication:
+        plan = self._read_plan()
         names = pages.names_in(plan) if plan is not None else self._spec_names()
         return Publication(
             lambda known: pages.failure_pages(names or known or [""], reason),
@@ -386,37 +351,32 @@ class Publisher:
         except ReconcileError:
             return []
 
-    def _read_plan(self, path: Path | None) -> PlanDocument | None:
+    def _read_plan(self) -> PlanDocument | None:
         """Return the plan of `--plan`; None, with a warning, if it cannot be read."""
-        if path is None:
+        if self.plan is None:
             return None
         try:
-            return read_plan_document(terminal.read_document(path))
+            return read_plan_document(terminal.read_document(self.plan))
         except OSError:
-            self._warn(f"--plan {path} cannot be read: the comments are written without it")
+            reason = " cannot be read"
         except UsageError as error:
-            self._warn(f"--plan {path}: {error.message}: the comments are written without it")
+            reason = f": {error.message}"
+        self._warn(f"--plan {self.plan}{reason}: the comments are written without it")
         return None
 
     def _github(self) -> GitHub | None:
         return GitHub(self.run, SystemClock()) if self.run.token and self.run.repository else None
 
-    def _required_github(self, purpose: str) -> GitHub:
+    def _required_github(self) -> GitHub:
         github = self._github()
         if github is None:
-            raise UsageError(f"there is no GITHUB_TOKEN or no GITHUB_REPOSITORY {purpose}")
+            raise UsageError("GITHUB_TOKEN or GITHUB_REPOSITORY is not set")
         return github
-
-    def _fail_or_warn(self, error: ReconcileError) -> None:
-        """Raise the error with `--comment required`, and warn otherwise."""
-        if self.mode == "required":
-            raise error
-        self._warn(f"{error.message}. {error.remedy}".rstrip(". "))
 
     def _log(self, text: str) -> None:
         if not self.common.quiet:
             terminal.log(text)
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, text: str, remedy: str = "") -> None:
         """Write a warning as an annotation."""
-        terminal.write(runner.command("warning", text))
+        terminal.write(runner.command("warning", f"{text}. {remedy}".rstrip(". ")))

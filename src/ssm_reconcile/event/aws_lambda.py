@@ -334,9 +334,8 @@ class Function:
             metrics.add_metric("SpecFailed", MetricUnit.Count, 1)
             return self.planner
         counts = self.planner.counts if self.planner is not None and self.planner.specs == specs else {}
-        self.planner = NamePlanner(
-            specs, places, Run(), self.timer, _ignore_progress, counts, self.timer.check_listing
-        )
+        timer = self.timer
+        self.planner = NamePlanner(specs, places, Run(), timer, lambda _: None, counts, timer.check_listing)
         self.loaded_at = self.timer.monotonic()
         return self.planner
 
@@ -345,7 +344,11 @@ class Function:
 
         uri = self.environment.get("SPEC_URI")
         path = self.environment.get("SPEC_PATH") or "replication.yaml"
-        text = self.aws.spec(uri) if uri else _bundled(path, self.environment.get("LAMBDA_TASK_ROOT"))
+        try:
+            file = Path(self.environment.get("LAMBDA_TASK_ROOT") or ".") / path
+            text = self.aws.spec(uri) if uri else file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as failure:
+            raise ReconcileError(f"SPEC_PATH {path} cannot be read ({type(failure).__name__})") from None
         return load_text(text, uri or path, name=self.environment.get("NAME") or None).replications
 
     def _postpone(self, failed: Iterable[Message]) -> None:
@@ -376,18 +379,6 @@ class Function:
             return
         frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
         self.logger.error("stopped", reason=f"unexpected {type(error).__qualname__}", frames=frames)
-
-
-def _bundled(path: str, root: str | None) -> str:
-    file = Path(root or ".") / path
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ReconcileError(f"SPEC_PATH {path} cannot be read ({type(failure).__name__})") from None
-
-
-def _ignore_progress(progress: Progress) -> None:
-    """Ignore progress: a function shows none."""
 
 
 _functions: list[Function] = []

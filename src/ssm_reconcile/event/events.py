@@ -143,7 +143,7 @@ def read_document(document: Any) -> list[Message]:
         return [Message(content) for content in read_content(document)]
     messages: list[Message] = []
     for item in document:
-        messages += _record(item) if isinstance(item, Mapping) else map(Message, names_from(item))
+        messages += _record(item) if isinstance(item, Mapping) else map(Message, names_from([item]))
     return messages
 
 
@@ -171,11 +171,10 @@ def read_content(document: Any, depth: int = 0) -> list[Content]:
     if _is_list_of_objects(document):
         if len(document) > MOST_NAMES:
             return [Rejected(Reason.SIZE, f"more than {MOST_NAMES:,} events")]
-        items = (
-            (read_content(item, depth) if isinstance(item, Mapping) else names_from(item))
-            for item in document
-        )
-        return [content for contents in items for content in contents]
+        contents: list[Content] = []
+        for item in document:
+            contents += read_content(item, depth) if isinstance(item, Mapping) else names_from([item])
+        return contents
     if isinstance(document, str | list):
         return names_from(document)
     if not isinstance(document, Mapping) or depth >= MOST_ENVELOPES:

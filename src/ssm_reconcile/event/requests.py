@@ -58,12 +58,8 @@ class RequestBatch:
 
 def source_places(specs: Iterable[Replication], places: Places) -> dict[str, Place]:
     """Return the source place of each replication, if it could be opened."""
-    opened = {spec.name: places.opened.get(spec.source.access) for spec in specs}
-    return {
-        name: store.place
-        for name, store in opened.items()
-        if store is not None and not isinstance(store, StoreError)
-    }
+    opened = ((spec.name, places.opened.get(spec.source.access)) for spec in specs)
+    return {name: store.place for name, store in opened if not isinstance(store, StoreError | None)}
 
 
 def merge_requests(

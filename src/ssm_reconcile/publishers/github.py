@@ -12,6 +12,7 @@ import json
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -176,14 +177,12 @@ class GitHub:
         """Return the pool for an address, through the proxy of the environment."""
         parts = urlsplit(url)
         proxy = urllib.request.getproxies().get(parts.scheme, "")
-        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        if urllib.request.proxy_bypass(parts.hostname or ""):
             proxy = ""
         if proxy not in self._pools:
+            pool = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
             timeout = urllib3.Timeout(connect=10, read=30)
-            if proxy:
-                self._pools[proxy] = urllib3.ProxyManager(proxy, timeout=timeout, retries=False)
-            else:
-                self._pools[proxy] = urllib3.PoolManager(timeout=timeout, retries=False)
+            self._pools[proxy] = pool(timeout=timeout, retries=False)
         return self._pools[proxy]
 
 
@@ -196,8 +195,8 @@ def _pause(response: urllib3.BaseHTTPResponse | None, attempt: int, now: float) 
     wait = _retry_after(response)
     if wait is not None:
         return wait
+    reset = response.headers.get("x-ratelimit-reset", "")
     if response.headers.get("x-ratelimit-remaining") == "0":
-        reset = response.headers.get("x-ratelimit-reset", "")
         return max(1.0, float(reset) - now + 1) if reset.isdigit() else SECONDARY
     if response.status == _LIMITED or b"secondary rate limit" in response.data[:2000]:
         return SECONDARY
@@ -223,9 +222,8 @@ def _error_of(
 ) -> GitHubError:
     what = f"{method} {urlsplit(url).path}"
     if response is None:
-        return GitHubError(
-            Kind.LOST, f"{what}: no response", "check that the runner can reach the GitHub API"
-        )
+        remedy = "check that the runner can reach the GitHub API"
+        return GitHubError(Kind.LOST, f"{what}: no response", remedy)
     if limited:
         return GitHubError(Kind.LIMITED, f"{what}: rate limit, HTTP {response.status}", "try again later")
     match response.status:
@@ -288,14 +286,8 @@ def check_current(github: GitHub, run: WorkflowRun, specs: Sequence[str]) -> Non
         raise BranchMovedError(f"{run.sha[:7]} is no longer a part of {run.branch}", remedy)
     files = found.get("files") or []
     paths = {path for file in files for path in (file.get("filename"), file.get("previous_filename")) if path}
-    changed = sorted(path for path in paths if any(_is_in_spec(path, spec) for spec in specs))
-    if changed:
-        message = f"{run.branch} has changed {changed[0]} {since}: this run is out of date"
-        raise BranchMovedError(message, remedy)
-    if len(files) >= FILES_IN_COMPARISON:
-        message = f"{run.branch} has changed too much {since} to tell whether the spec did"
-        raise BranchMovedError(message, remedy)
-
-
-def _is_in_spec(path: str, spec: str) -> bool:
-    return spec in {path, "."} or path.startswith(f"{spec}/")
+    changed = [path for path in paths for spec in specs if spec in {path, "."} or path.startswith(f"{spec}/")]
+    if changed or len(files) >= FILES_IN_COMPARISON:
+        known = f"has changed {min(changed)} {since}: this run is out of date" if changed else ""
+        message = known or f"has changed too much {since} to tell whether the spec did"
+        raise BranchMovedError(f"{run.branch} {message}", remedy)

@@ -44,7 +44,7 @@ class PageResult(StrEnum):
     CREATED = "posted"
     EDITED = "updated"
     REPOSTED = "posted again"
-    UNCHANGED = "left as it is"
+    UNCHANGED = "unchanged"
     CLOSED = "closed"
     NOTHING = "not posted: nothing to say"
 
@@ -100,11 +100,16 @@ def _same_text(one: str, other: str) -> bool:
 
 @dataclass(slots=True)
 class _MarkedBodies(ABC):
-    """The bodies of one spec in one place."""
+    """The bodies of one spec in one place.
+
+    `reviews`: people review what this run publishes. Otherwise the marker keeps the facts of what was
+    reviewed, by which a later run finds the plan.
+    """
 
     github: GitHub
     spec: str
     context: CommentContext = NO_CONTEXT
+    reviews: bool = True
 
     @abstractmethod
     def find(self) -> list[MarkedBody]:
@@ -155,24 +160,19 @@ class _MarkedBodies(ABC):
         extra = {"spec": self.spec} if self.spec else {}
         if latest is not None and page.danger is None:
             extra["before"] = str(latest.danger)
-        return replace(self.context, extra=(*extra.items(), *self._more_facts(latest)))
-
-    def _more_facts(self, _latest: MarkedBody | None) -> Iterable[tuple[str, str]]:
-        """Return further facts that the marker keeps from the existing body."""
-        return ()
+        if latest is not None and not self.reviews:
+            extra |= {f"reviewed_{name}": value for name, value in latest.reviewed.items() if value}
+        return replace(self.context, extra=tuple(extra.items()))
 
 
 @dataclass(slots=True)
 class PullRequestComments(_MarkedBodies):
     """The comments on one pull request, one for each replication.
 
-    `reviews`: this run belongs to the pull request, so people review what it publishes. Otherwise the marker
-    keeps the facts of what was reviewed, by which a later run finds the plan. `always`: also post a first
-    comment that has nothing to say.
+    `always`: also post a first comment that has nothing to say.
     """
 
     number: int = 0
-    reviews: bool = False
     always: bool = False
 
     def find(self) -> list[MarkedBody]:
@@ -241,10 +241,6 @@ class PullRequestComments(_MarkedBodies):
         except GitHubError as error:
             return error.status == _NOT_FOUND
         return False
-
-    def _more_facts(self, _latest: MarkedBody | None) -> Iterable[tuple[str, str]]:
-        reviewed = {} if _latest is None or self.reviews else _latest.reviewed
-        return [(f"reviewed_{name}", value) for name, value in reviewed.items() if value]
 
     def _minimize(self, comments: Sequence[MarkedBody]) -> None:
         """Minimize comments as outdated, unless the token may not: they are only untidy."""

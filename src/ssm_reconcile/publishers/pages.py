@@ -10,18 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
-from ssm_reconcile.renderers import drift_issue
+from ssm_reconcile.renderers import drift_issue, markdown
 from ssm_reconcile.renderers.escaping import fence, prose, visible
-from ssm_reconcile.renderers.markdown import (
-    LEVELS,
-    failure_comment,
-    plan_comment,
-    removed_comment,
-    report_comment,
-)
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import counted, cut
 
 REFUSED = ("plan-changed", "plan-refused")
 """Codes of the findings of a report in which an apply explains its refusal."""
@@ -47,7 +40,7 @@ class Page:
     worth: bool
     danger: int | None
     write: Callable[[CommentContext, int, int], str]
-    levels: int = len(LEVELS)
+    levels: int = len(markdown.LEVELS)
     quiet_after: str = ""
     found: str = ""
 
@@ -62,17 +55,26 @@ def names_in(document: PlanDocument | ReportDocument) -> list[str]:
     return [part["name"] for part in document["replications"]]
 
 
-def plan_pages(document: PlanDocument, note: str = "") -> list[Page]:
-    """Return the pages for the comments on a plan; `note` is Markdown under the title."""
+def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()) -> list[Page]:
+    """Return the pages for the comments on a plan.
 
-    def page(view: PlanView, name: str) -> Page:
+    Args:
+        document: The plan.
+        note: Markdown under the title.
+        known: The replications that have a comment; one that is not in the plan was removed from the spec.
+    """
+    names = names_in(document)
+
+    def page(name: str) -> Page:
+        view = PlanView(document, name)
+
         def write(context: CommentContext, level: int, budget: int) -> str:
-            return plan_comment(view, context=context, level=level, budget=budget, intro=note)
+            return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
         worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
         return Page(name, worth, len(view.dangerous), write)
 
-    return [page(PlanView(document, name), name) for name in names_in(document)]
+    return [*map(page, names), *(gone_page(scope) for scope in known if scope and scope not in names)]
 
 
 def report_pages(document: ReportDocument, plan: PlanDocument | None) -> list[Page]:
@@ -88,12 +90,11 @@ def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str)
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         applied = replace(context, extra=(*context.extra, ("state", "applied")))
-        return report_comment(report, view, context=applied, level=level, budget=budget, intro=note)
+        return markdown.report_comment(report, view, context=applied, level=level, budget=budget, intro=note)
 
     worth = bool(sum(report.summary.values()))
-    return Page(
-        name, worth, len(view.dangerous) if view else None, write, quiet_after="" if worth else "applied"
-    )
+    danger = len(view.dangerous) if view else None
+    return Page(name, worth, danger, write, quiet_after="" if worth else "applied")
 
 
 def _since_review(document: ReportDocument, plan: PlanDocument, name: str) -> str:
@@ -117,10 +118,7 @@ def _address(item: AddressKeys) -> tuple[str, str, str]:
 
 
 def _fenced(lines: Sequence[str]) -> str:
-    shown = [visible(line, 300) for line in lines[:LINES]]
-    if len(lines) > LINES:
-        shown.append(f"... and {len(lines) - LINES:,} more")
-    return fence(shown, "text")
+    return fence(cut([visible(line, 300) for line in lines], LINES), "text")
 
 
 def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
@@ -128,7 +126,7 @@ def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
 
     def page(scope: str) -> Page:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
-            return failure_comment((scope,), reason, context=context, danger=_danger_before(context))
+            return markdown.failure_comment((scope,), reason, context=context, danger=_danger_before(context))
 
         return Page(scope, worth=True, danger=None, write=write)
 
@@ -146,20 +144,23 @@ def gone_page(scope: str) -> Page:
         scope,
         worth=False,
         danger=0,
-        write=lambda context, _level, _budget: removed_comment(scope, context=context),
+        write=lambda context, _level, _budget: markdown.removed_comment(scope, context=context),
     )
 
 
 def plan_issue_pages(document: PlanDocument) -> list[Page]:
     """Return the pages for the issues on the drift that a plan shows."""
 
-    def page(view: PlanView, name: str) -> Page:
+    def page(name: str) -> Page:
+        view = PlanView(document, name)
+
         def write(context: CommentContext, _level: int, budget: int) -> str:
             return drift_issue.plan_issue(view, context=context, budget=budget)
 
-        return _issue_page(name, drift_issue.plan_differences(view), drift_issue.drift_weight(view), write)
+        found, weight = drift_issue.plan_differences(view), drift_issue.drift_weight(view)
+        return Page(name, bool(found), weight, write, levels=1, found=found)
 
-    return [page(PlanView(document, name), name) for name in names_in(document)]
+    return [page(name) for name in names_in(document)]
 
 
 def report_issue_pages(document: ReportDocument) -> list[Page]:
@@ -172,7 +173,8 @@ def report_issue_pages(document: ReportDocument) -> list[Page]:
         def write(context: CommentContext, _level: int, budget: int) -> str:
             return drift_issue.report_issue(report, context=context, budget=budget)
 
-        return _issue_page(name, drift_issue.report_differences(report), left, write)
+        found = drift_issue.report_differences(report)
+        return Page(name, bool(found), left, write, levels=1, found=found)
 
     return [page(name) for name in names_in(document)]
 
@@ -184,15 +186,9 @@ def failure_issue_pages(scopes: Sequence[str], reason: str) -> list[Page]:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
             return drift_issue.failure_issue([scope], reason, context=context, danger=_danger_before(context))
 
-        return _issue_page(scope, "it could not be looked at", None, write)
+        return Page(scope, worth=True, danger=None, write=write, levels=1, found="the run made no plan")
 
     return [page(scope) for scope in scopes]
-
-
-def _issue_page(
-    scope: str, found: str, danger: int | None, write: Callable[[CommentContext, int, int], str]
-) -> Page:
-    return Page(scope, bool(found), danger, write, levels=1, found=found)
 
 
 def refusal(document: ReportDocument) -> str:

@@ -210,25 +210,14 @@ def plan_outputs(document: PlanDocument, path: Path) -> dict[str, str]:
 
 
 def report_outputs(document: ReportDocument) -> dict[str, str]:
-    """Return the step outputs of an apply: counts, `plan-id` and `failure-reason`."""
+    """Return the step outputs of an apply: counts, `plan-id` and `failure-reason`, empty for success."""
+    not_approved = "refused" if document["plan_id"] == _NO_PLAN else "plan-changed"
+    reasons = {0: "", 4: not_approved, 5: "refused"}
     return {
         **_counts(document.get("planned") or {}),
         "plan-id": document["plan_id"],
-        "failure-reason": failure_reason(document["exit_code"], document["plan_id"]),
+        "failure-reason": reasons.get(document["exit_code"], "apply-failed"),
     }
-
-
-def failure_reason(exit_code: int, plan_id: str) -> str:
-    """Return the step output `failure-reason`; empty for success."""
-    match exit_code:
-        case 0:
-            return ""
-        case 4 if plan_id != _NO_PLAN:
-            return "plan-changed"
-        case 4 | 5:
-            return "refused"
-        case _:
-            return "apply-failed"
 
 
 def _counts(summary: Mapping[str, int]) -> dict[str, str]:

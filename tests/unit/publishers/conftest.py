@@ -76,7 +76,7 @@ def publish(github: GitHub) -> Publish:
     ) -> list[tuple[str, PageResult]]:
         pages = plan_pages(plans.document_of(what)) if isinstance(what, Plan) else what
         context = CommentContext(head, run)
-        comments = PullRequestComments(github, SPEC, context, NUMBER, reviews, always)
+        comments = PullRequestComments(github, SPEC, context, reviews, NUMBER, always)
         return comments.publish(pages, comments.find())
 
     return run

@@ -89,9 +89,16 @@ def test_a_report_says_why_not_all_was_done(results: list[Result], reason: str) 
 
 
 def test_an_apply_that_refused_had_another_plan_or_none_at_all() -> None:
-    assert runner.failure_reason(4, "1" * 64) == "plan-changed"
-    assert runner.failure_reason(4, "0" * 64) == "refused"
-    assert runner.failure_reason(130, "1" * 64) == "apply-failed"
+    document = plans.report_document_of(plans.reported(plans.plan_of([]), ()))
+    for exit_code, plan_id, reason in (
+        (4, "1" * 64, "plan-changed"),
+        (4, "0" * 64, "refused"),
+        (5, "1" * 64, "refused"),
+        (130, "1" * 64, "apply-failed"),
+    ):
+        document["exit_code"], document["plan_id"] = exit_code, plan_id
+        outputs = runner.report_outputs(document)
+        assert outputs["failure-reason"] == reason
 
 
 def test_a_value_of_several_lines_cannot_forge_another_output(tmp_path: Path) -> None:

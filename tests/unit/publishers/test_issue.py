@@ -170,7 +170,7 @@ def test_a_run_without_a_plan_opens_an_issue_and_closes_none(hub: Hub, github: G
     look(drifting())
     issues(github).publish(lambda known: failure_issue_pages(known or [""], "AccessDenied on `x` @team"))
     (issue,) = hub.issues
-    assert issue.title == "SSM drift of prod: it could not be looked at"
+    assert issue.title == "SSM drift of prod: the run made no plan"
     assert "```text\nAccessDenied on `x` @team\n```" in issue.body
     assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
 
@@ -179,7 +179,7 @@ def test_where_no_name_is_known_it_is_of_the_spec_and_goes_when_names_are_known_
     hub: Hub, github: GitHub, look: Look
 ) -> None:
     issues(github).publish(lambda known: failure_issue_pages(known or [""], "no credentials"))
-    assert hub.issues[0].title == "SSM drift of the spec: it could not be looked at"
+    assert hub.issues[0].title == "SSM drift of the spec: the run made no plan"
     assert look(drifting()) == [("prod", PageResult.CREATED), ("", PageResult.CLOSED)]
     assert [issue.title for issue in opened(hub)] == ["SSM drift of prod: 1 change"]
 
