@@ -16,12 +16,12 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind, check_current, find_pull_request
+from ssm_reconcile.github.reviewed import reviewed_plan
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, workspace
 from ssm_reconcile.publishers import pages, runner
-from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind, check_current, find_pull_request
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
-from ssm_reconcile.publishers.reviewed import reviewed_plan
-from ssm_reconcile.publishers.runner import WorkflowRun
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
@@ -129,7 +129,7 @@ def command(
     """
     if sum(one is not None for one in (given["file"], given["failed"], reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publisher = Publisher(run=runner.read_workflow_run(os.environ), specs=specs or (DEFAULT_SPEC,), **given)
+    publisher = Publisher(run=read_workflow_run(os.environ), specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
     return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed, artifact)
@@ -190,7 +190,7 @@ class Publisher:
             BranchMovedError: The branch has another spec.
             GitHubError: GitHub did not answer.
         """
-        root = (runner.workspace(os.environ) or Path.cwd()).resolve()
+        root = (workspace(os.environ) or Path.cwd()).resolve()
         github = self._required_github()
         try:
             specs = [Path(spec).resolve().relative_to(root).as_posix() for spec in self.specs]
@@ -219,7 +219,7 @@ class Publisher:
     def publish(self) -> int:
         """Publish to every destination; return the exit code."""
         publication = self._publication()
-        for line in runner.annotation_lines(publication.findings, Path.cwd(), runner.workspace(os.environ)):
+        for line in runner.annotation_lines(publication.findings, Path.cwd(), workspace(os.environ)):
             terminal.write(line)
         if self.run.output is not None:
             runner.write_outputs(self.run.output, publication.outputs)

@@ -49,7 +49,8 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
     valid files are listed on stdout. In GitHub Actions the errors are also annotations on the lines of the
     spec; --format github writes these annotations to stdout.
     """
-    from ssm_reconcile.publishers.runner import annotation_lines, workspace
+    from ssm_reconcile.github.workflow_run import workspace
+    from ssm_reconcile.publishers.runner import annotation_lines
 
     found: Sequence[Replication] = ()
     warnings: Sequence[Finding] = ()

@@ -8,33 +8,29 @@ gets a comment.
 
 from __future__ import annotations
 
-import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
-from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.marked import (
+    MarkedBody,
+    comments_path,
+    facts_of,
+    own_bodies,
+    own_comments,
+    same_text,
+)
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK, closing_comment, growth_comment
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
-from ssm_reconcile.renderers.markdown_blocks import COMMENT_MARK, NO_CONTEXT, CommentContext
+from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT, CommentContext
 
-_FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
-_REVIEWED = ("run", "plan", "head")
-_AUTHOR = """query($ids: [ID!]!) {
-  nodes(ids: $ids) {
-    ... on IssueComment { id isMinimized viewerDidAuthor }
-    ... on Issue { id viewerDidAuthor }
-  }
-}"""
 _MINIMIZE = """mutation($id: ID!) {
   minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { minimizedComment { isMinimized } }
 }"""
 _ATTEMPTS = 3
-_IDS_PER_QUERY = 100
 _NOT_FOUND = 404
 
 
@@ -47,55 +43,6 @@ class PageResult(StrEnum):
     UNCHANGED = "unchanged"
     CLOSED = "closed"
     NOTHING = "not posted: nothing to say"
-
-
-@dataclass(frozen=True, slots=True)
-class MarkedBody:
-    """A comment (`id` is its id) or an issue (`id` is its number), with the facts of its marker."""
-
-    id: int
-    node: str
-    body: str
-    facts: Mapping[str, str]
-
-    def fact(self, name: str) -> str:
-        """Return one fact, empty if the marker lacks it."""
-        return self.facts.get(name, "")
-
-    @property
-    def scope(self) -> str:
-        """The replication; empty if no name was known."""
-        return self.fact("scope")
-
-    @property
-    def danger(self) -> int:
-        """The number of dangerous changes that the body shows."""
-        found = self.fact("danger")
-        return int(found) if found.isdigit() else 0
-
-    @property
-    def reviewed(self) -> dict[str, str]:
-        """The run, plan and head that were reviewed: those of the body, until an apply has changed it."""
-        if self.fact("reviewed_run"):
-            return {name: self.fact(f"reviewed_{name}") for name in _REVIEWED}
-        return {} if self.fact("state") else {name: self.fact(name) for name in _REVIEWED}
-
-
-def facts_of(body: str, mark: str = COMMENT_MARK) -> dict[str, str] | None:
-    """Return the facts of a marker as text; None if the first line is not this marker."""
-    first = _FIRST_LINE.fullmatch(body.replace("\r", "").split("\n", 1)[0])
-    if first is None or first[1] != mark:
-        return None
-    try:
-        facts = json.loads(first[2])
-    except (ValueError, RecursionError):
-        return None
-    return {key: str(value) for key, value in facts.items() if isinstance(value, str | int)}
-
-
-def _same_text(one: str, other: str) -> bool:
-    # GitHub stores line ends as CRLF, and drops white space at the end.
-    return one.replace("\r", "").strip() == other.replace("\r", "").strip()
 
 
 @dataclass(slots=True)
@@ -115,19 +62,6 @@ class _MarkedBodies(ABC):
     def find(self) -> list[MarkedBody]:
         """Return the open bodies of this spec that this token wrote, oldest first. Raises GitHubError."""
 
-    def _own(self, items: Iterable[Mapping[str, Any]], mark: str, id_key: str) -> list[MarkedBody]:
-        found = []
-        for item in items:
-            facts = facts_of(item.get("body") or "", mark)
-            if facts is not None and facts.get("spec", "") == self.spec:
-                found.append(MarkedBody(item[id_key], item["node_id"], item["body"], facts))
-        own: set[str] = set()
-        for start in range(0, len(found), _IDS_PER_QUERY):
-            ids = [body.node for body in found[start : start + _IDS_PER_QUERY]]
-            nodes = self.github.graphql(_AUTHOR, {"ids": ids}).get("nodes") or []
-            own |= {n["id"] for n in nodes if n and n.get("viewerDidAuthor") and not n.get("isMinimized")}
-        return sorted((body for body in found if body.node in own), key=lambda body: body.id)
-
     def _create(self, path: str, fields: Mapping[str, str], body: str) -> bool:
         """Create a body. After a lost response it is looked for before it is created again."""
         for attempt in range(1, _ATTEMPTS + 1):
@@ -136,7 +70,7 @@ class _MarkedBodies(ABC):
             except GitHubError as error:
                 if error.kind is not Kind.LOST or attempt == _ATTEMPTS:
                     raise
-                if any(_same_text(one.body, body) for one in self.find()):
+                if any(same_text(one.body, body) for one in self.find()):
                     break
             else:
                 break
@@ -177,7 +111,7 @@ class PullRequestComments(_MarkedBodies):
 
     def find(self) -> list[MarkedBody]:
         """Return the comments of this spec that this token wrote, oldest first. Raises GitHubError."""
-        return self._own(self.github.pages(self._path), COMMENT_MARK, "id")
+        return own_comments(self.github, self.number, self.spec)
 
     def publish(self, pages: Sequence[Page], known: Sequence[MarkedBody]) -> list[tuple[str, PageResult]]:
         """Publish each page and return the results by replication. Raises GitHubError.
@@ -198,7 +132,7 @@ class PullRequestComments(_MarkedBodies):
 
     @property
     def _path(self) -> str:
-        return f"{self.github.repository}/issues/{self.number}/comments"
+        return comments_path(self.github, self.number)
 
     def _publish(self, page: Page, known: Sequence[MarkedBody]) -> PageResult:
         if not known:
@@ -221,7 +155,7 @@ class PullRequestComments(_MarkedBodies):
         path = f"{self.github.repository}/issues/comments/{latest.id}"
 
         def patch(body: str) -> bool:
-            if _same_text(body, latest.body):
+            if same_text(body, latest.body):
                 return False
             self.github.send("PATCH", path, {"body": body})
             return True
@@ -259,7 +193,8 @@ class DriftIssues(_MarkedBodies):
     def find(self) -> list[MarkedBody]:
         """Return the open issues of this spec that this token wrote, oldest first. Raises GitHubError."""
         issues = self.github.pages(self._path, state="open")
-        return self._own((issue for issue in issues if "pull_request" not in issue), ISSUE_MARK, "number")
+        plain = (issue for issue in issues if "pull_request" not in issue)
+        return own_bodies(self.github, plain, self.spec, ISSUE_MARK, "number")
 
     def publish(self, pages: Callable[[list[str]], Sequence[Page]]) -> list[tuple[str, PageResult]]:
         """Open, edit and close the issues, and return the results by replication. Raises GitHubError.

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from ssm_reconcile.publishers.marked_body import facts_of
+from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
 from tests.github.content import REPOSITORY, Hub

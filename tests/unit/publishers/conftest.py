@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.workflow_run import WorkflowRun
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.github import GitHub
 from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page, plan_pages
-from ssm_reconcile.publishers.runner import WorkflowRun
 from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub

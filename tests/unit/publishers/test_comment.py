@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
-from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments, facts_of
+from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
 from ssm_reconcile.renderers.view import PlanView

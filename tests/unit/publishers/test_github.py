@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from ssm_reconcile.publishers.github import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
-from ssm_reconcile.publishers.runner import WorkflowRun
+from ssm_reconcile.github.client import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
+from ssm_reconcile.github.workflow_run import WorkflowRun
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.unit.publishers.conftest import NUMBER, TOKEN

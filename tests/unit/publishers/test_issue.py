@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 import pytest
 
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
-from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, facts_of
+from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult
 from ssm_reconcile.publishers.pages import failure_issue_pages, plan_issue_pages, report_issue_pages
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK
 from ssm_reconcile.renderers.markdown_blocks import CommentContext

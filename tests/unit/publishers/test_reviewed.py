@@ -7,11 +7,11 @@ import json
 import pytest
 
 from ssm_reconcile.errors import PlanRefused
+from ssm_reconcile.github import reviewed
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.publishers import reviewed
-from ssm_reconcile.publishers.github import GitHub, GitHubError, Kind
 from ssm_reconcile.publishers.pages import failure_pages
-from ssm_reconcile.publishers.reviewed import reviewed_plan
 from ssm_reconcile.renderers.escaping import dumps
 from tests.github.content import Artifact, Hub
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.publishers.github import BranchMovedError, GitHub, check_current, find_pull_request
-from ssm_reconcile.publishers.runner import WorkflowRun, read_workflow_run
+from ssm_reconcile.github.client import BranchMovedError, GitHub, check_current, find_pull_request
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 

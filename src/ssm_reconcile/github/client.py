@@ -20,7 +20,7 @@ import urllib3
 
 from ssm_reconcile import __version__
 from ssm_reconcile.errors import ReconcileError
-from ssm_reconcile.publishers.runner import WorkflowRun
+from ssm_reconcile.github.workflow_run import WorkflowRun
 from ssm_reconcile.system import Clock
 
 PAGE = 100

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
-from ssm_reconcile.publishers.github import GitHub
-from ssm_reconcile.publishers.marked_body import MarkedBody, PullRequestComments
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.marked import MarkedBody, own_comments
 
 ZIP_LIMIT = 100_000_000
 """Maximum bytes of an archive: a plan of 100,000 changes has about 10 MB."""
@@ -36,7 +36,7 @@ def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tupl
         PlanRefused: No reviewed plan exists.
         GitHubError: GitHub did not answer.
     """
-    comments = [one for one in PullRequestComments(github, spec, number=number).find() if one.reviewed]
+    comments = [one for one in own_comments(github, number, spec) if one.reviewed]
     if not comments:
         raise _refused(f"pull request {number} has no comment with a plan")
     head = github.get(f"{github.repository}/pulls/{number}")["head"]["sha"]

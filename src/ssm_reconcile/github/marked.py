@@ -1,0 +1,114 @@
+"""Comments and issues -> the bodies that this token wrote, with the facts of their marker.
+
+A marker is the first line of a body. Anyone can copy a marker, so a body counts only if the same token wrote
+it (GraphQL `viewerDidAuthor`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.renderers.markdown_blocks import COMMENT_MARK
+
+_FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
+_REVIEWED = ("run", "plan", "head")
+_AUTHOR = """query($ids: [ID!]!) {
+  nodes(ids: $ids) {
+    ... on IssueComment { id isMinimized viewerDidAuthor }
+    ... on Issue { id viewerDidAuthor }
+  }
+}"""
+_IDS_PER_QUERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedBody:
+    """A comment (`id` is its id) or an issue (`id` is its number), with the facts of its marker."""
+
+    id: int
+    node: str
+    body: str
+    facts: Mapping[str, str]
+
+    def fact(self, name: str) -> str:
+        """Return one fact, empty if the marker lacks it."""
+        return self.facts.get(name, "")
+
+    @property
+    def scope(self) -> str:
+        """The replication; empty if no name was known."""
+        return self.fact("scope")
+
+    @property
+    def danger(self) -> int:
+        """The number of dangerous changes that the body shows."""
+        found = self.fact("danger")
+        return int(found) if found.isdigit() else 0
+
+    @property
+    def reviewed(self) -> dict[str, str]:
+        """The run, plan and head that were reviewed: those of the body, until an apply has changed it."""
+        if self.fact("reviewed_run"):
+            return {name: self.fact(f"reviewed_{name}") for name in _REVIEWED}
+        return {} if self.fact("state") else {name: self.fact(name) for name in _REVIEWED}
+
+
+def facts_of(body: str, mark: str = COMMENT_MARK) -> dict[str, str] | None:
+    """Return the facts of a marker as text; None if the first line is not this marker."""
+    first = _FIRST_LINE.fullmatch(body.replace("\r", "").split("\n", 1)[0])
+    if first is None or first[1] != mark:
+        return None
+    try:
+        facts = json.loads(first[2])
+    except (ValueError, RecursionError):
+        return None
+    return {key: str(value) for key, value in facts.items() if isinstance(value, str | int)}
+
+
+def same_text(one: str, other: str) -> bool:
+    """Return whether two bodies have the same text for GitHub."""
+    # GitHub stores line ends as CRLF, and drops white space at the end.
+    return one.replace("\r", "").strip() == other.replace("\r", "").strip()
+
+
+def own_bodies(
+    github: GitHub, items: Iterable[Mapping[str, Any]], spec: str, mark: str, id_key: str
+) -> list[MarkedBody]:
+    """Return the bodies with this mark and spec that this token wrote, oldest first.
+
+    Args:
+        github: The API.
+        items: Comments or issues, as the REST API lists them.
+        spec: The key of the spec in the marker.
+        mark: The first word of the marker.
+        id_key: The key of the number by which GitHub addresses an item: `id` or `number`.
+
+    Raises:
+        GitHubError: GitHub did not answer.
+    """
+    found = []
+    for item in items:
+        facts = facts_of(item.get("body") or "", mark)
+        if facts is not None and facts.get("spec", "") == spec:
+            found.append(MarkedBody(item[id_key], item["node_id"], item["body"], facts))
+    own: set[str] = set()
+    for start in range(0, len(found), _IDS_PER_QUERY):
+        ids = [body.node for body in found[start : start + _IDS_PER_QUERY]]
+        nodes = github.graphql(_AUTHOR, {"ids": ids}).get("nodes") or []
+        own |= {n["id"] for n in nodes if n and n.get("viewerDidAuthor") and not n.get("isMinimized")}
+    return sorted((body for body in found if body.node in own), key=lambda body: body.id)
+
+
+def comments_path(github: GitHub, number: int) -> str:
+    """Return the path of the comments on a pull request in the API."""
+    return f"{github.repository}/issues/{number}/comments"
+
+
+def own_comments(github: GitHub, number: int, spec: str) -> list[MarkedBody]:
+    """Return the comments on a pull request, for one spec, that this token wrote. Raises GitHubError."""
+    return own_bodies(github, github.pages(comments_path(github, number)), spec, COMMENT_MARK, "id")

@@ -1,0 +1,125 @@
+"""Environment of a GitHub Actions runner -> `WorkflowRun`.
+
+A variable may be missing; then there is less to read and to publish. Source: GitHub docs, "Variables
+reference".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssm_reconcile.errors import UsageError
+
+GITHUB_COM = "https://github.com"
+GITHUB_COM_API = "https://api.github.com"
+_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
+_SHA = re.compile(r"[0-9a-f]{40,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRun:
+    """A run of a workflow. `payload` is the webhook event that started it; no repr shows the token."""
+
+    repository: str = ""
+    api_url: str = GITHUB_COM_API
+    graphql_url: str = f"{GITHUB_COM_API}/graphql"
+    server_url: str = GITHUB_COM
+    event_name: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sha: str = ""
+    ref: str = ""
+    run_id: str = ""
+    label: str = ""
+    summary: Path | None = None
+    output: Path | None = None
+    token: str = field(default="", repr=False)
+
+    @property
+    def is_pull_request(self) -> bool:
+        """Whether a pull request started the run, so that people review the plan of the run."""
+        return isinstance(self.payload.get("pull_request"), dict)
+
+    @property
+    def number(self) -> int | None:
+        """The pull request that the webhook event names."""
+        for key in ("pull_request", "issue"):
+            found = self.payload.get(key)
+            if isinstance(found, dict) and (key == "pull_request" or "pull_request" in found):
+                number = found.get("number")
+                return number if isinstance(number, int) else None
+        return None
+
+    @property
+    def head(self) -> str:
+        """The commit of the plan: the head of the pull request, not the test merge in GITHUB_SHA."""
+        found = self.payload.get("pull_request")
+        head = found.get("head") if isinstance(found, dict) else None
+        sha = head.get("sha") if isinstance(head, dict) else None
+        return sha if isinstance(sha, str) else self.sha
+
+    @property
+    def branch(self) -> str:
+        """The branch of a push; empty for a tag."""
+        return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
+
+    @property
+    def url(self) -> str:
+        """The address of the run; empty if unknown."""
+        known = self.repository and self.run_id
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}" if known else ""
+
+
+def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
+    """Return the workflow run of an environment; raise UsageError for an invalid repository or address."""
+    repository, sha = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SHA", "")
+    if repository and not _REPOSITORY.fullmatch(repository):
+        raise UsageError("GITHUB_REPOSITORY is not of the form OWNER/NAME")
+    api = _url(environment, "GITHUB_API_URL", GITHUB_COM_API)
+    run_id = environment.get("GITHUB_RUN_ID", "")
+    workflow, number = environment.get("GITHUB_WORKFLOW", ""), environment.get("GITHUB_RUN_NUMBER", "")
+    return WorkflowRun(
+        repository=repository,
+        api_url=api,
+        graphql_url=_url(environment, "GITHUB_GRAPHQL_URL", f"{api.removesuffix('/v3')}/graphql"),
+        server_url=_url(environment, "GITHUB_SERVER_URL", GITHUB_COM),
+        event_name=environment.get("GITHUB_EVENT_NAME", ""),
+        payload=_payload(environment.get("GITHUB_EVENT_PATH", "")),
+        sha=sha if _SHA.fullmatch(sha) else "",
+        ref=environment.get("GITHUB_REF", ""),
+        run_id=run_id if run_id.isdigit() else "",
+        label=f"{workflow} #{number}" if workflow and number else "",
+        summary=_path(environment, "GITHUB_STEP_SUMMARY"),
+        output=_path(environment, "GITHUB_OUTPUT"),
+        token=environment.get("GITHUB_TOKEN", ""),
+    )
+
+
+def _url(environment: Mapping[str, str], name: str, default: str) -> str:
+    url = (environment.get(name) or default).rstrip("/")
+    if not re.match(r"https?://[^\s/@]+(/[^\s@]*)?$", url):
+        raise UsageError(f"{name} is not a web address")
+    return url
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "")
+    return Path(text) if text else None
+
+
+def _payload(path: str) -> Mapping[str, Any]:
+    """Return the webhook event; empty if the file is missing or invalid."""
+    try:
+        payload = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def workspace(environment: Mapping[str, str]) -> Path | None:
+    """Return the root of the repository; None outside of GitHub Actions."""
+    return _path(environment, "GITHUB_WORKSPACE")
