@@ -147,6 +147,23 @@ def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[
         yield GuardResult(target.open(), why, message, rules.replication.target(name).where)
 
 
+def _guard_refused_plan(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
+    """Withhold changes of addresses whose plan was refused on GitHub, or waits there for an approval.
+
+    Without this guard, the next scheduled apply would make the changes that a person refused. Nothing lifts
+    it in a run that is given the addresses.
+    """
+    name, addresses = target.target.name, rules.run.leave_out
+    changes = [change for change in target.open() if change.order in addresses]
+    why = "a plan for this address was refused, or waits for an approval"
+    message = (
+        f"{counted(len(changes), 'change')} in {name} withheld: a plan for the same parameters was refused on"
+        " GitHub, or waits there for an approval. Approve that plan, apply it by its id, or merge a change of"
+        " the spec"
+    )
+    yield GuardResult(changes, why, message)
+
+
 def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all that removes replicas or their tags while the spec selects no source parameter."""
     plan, changes = target.plan, target.open(Action.DELETE, Action.RETAG, Action.REPLACE)
@@ -284,6 +301,7 @@ GUARDS: Mapping[str, Guard] = {
     "incomplete-place": _guard_incomplete_place,
     "frozen-target": _guard_frozen_target,
     "roles-reversed": _guard_reversed_roles,
+    "refused-plan": _guard_refused_plan,
     "empty-source": _guard_empty_source,
     "no-id": _guard_no_id,
     "unconfirmed": _guard_unconfirmed,

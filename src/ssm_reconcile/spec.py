@@ -451,7 +451,8 @@ class Replication:
 class Run:
     """The options of one run, which have priority over the spec.
 
-    None and False leave the value of the spec. `targets` and `only` narrow the run.
+    None and False leave the value of the spec. `targets` and `only` narrow the run. `leave_out` has addresses
+    of plans that were refused, or that wait for an approval: replication, target, name.
     """
 
     verify_values: bool = False
@@ -467,3 +468,4 @@ class Run:
     max_deletes: int | None = None
     max_change_percent: int | None = None
     parallelism: int = 8
+    leave_out: frozenset[tuple[str, str, str]] = frozenset()

@@ -125,6 +125,8 @@ def cli(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text((folder / "spec.yaml").read_text())
+    for refused in folder.glob("refused.json"):
+        Path(refused.name).write_text(refused.read_text())
     return Cli(stage, folder)
 
 
@@ -277,5 +279,5 @@ def test_every_folder_has_only_files_that_are_read() -> None:
         world = yaml.safe_load((folder / "world.yaml").read_text())
         before = world.get("replicate")
         others = {one["spec"] for one in before if "spec" in one} if isinstance(before, list) else set()
-        known = {"spec.yaml", "world.yaml", "case.yaml", *GOLDEN, *others}
+        known = {"spec.yaml", "world.yaml", "case.yaml", "refused.json", *GOLDEN, *others}
         assert {file.name for file in folder.iterdir()} <= known, folder.name

@@ -82,6 +82,7 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
 )  # fmt: skip
 @options.plan_options
 @options.exposure_option
+@options.leave_out_option
 @options.format_option()
 @options.out_option("the report")
 @options.metrics_option
@@ -121,6 +122,8 @@ def command(
     elif saved_specs:
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
     options.check_exposure(started.run)
+    if run.leave_out and started.saved is not None:
+        raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
     if started.approval == "answer" and not terminal.can_ask():
         command_run.load_all(specs, name)  # report an unusable spec before the missing flag
         raise click.UsageError(

@@ -8,6 +8,7 @@ plan_options      what to plan, and which guards to lift              -> `run: s
 from __future__ import annotations
 
 import functools
+import json
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -145,6 +146,33 @@ exposure_option = click.option(
     help="Turn SecureStrings of a target into plain text where the source is plain text. Only with --only.",
 )  # fmt: skip
 """Not for events, which never lift that guard."""
+
+
+def _read_leave_out(
+    _: click.Context, __: click.Parameter, path: Path | None
+) -> frozenset[tuple[str, str, str]]:
+    """Return the addresses in a file of `--leave-out`; raise UsageError for a file of another form."""
+    if path is None:
+        return frozenset()
+    fault = f"--leave-out {path} is not a JSON list of objects with replication, target and name"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        found = frozenset((entry["replication"], entry["target"], entry["name"]) for entry in entries)
+    except OSError as error:
+        raise click.UsageError(f"--leave-out {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise click.UsageError(f"{fault}.") from error
+    if not all(isinstance(word, str) for address in found for word in address):
+        raise click.UsageError(f"{fault}.")
+    return found
+
+
+leave_out_option = click.option(
+    "--leave-out", metavar="FILE", type=click.Path(path_type=Path), callback=_read_leave_out,
+    help="Withhold the changes of the addresses in this JSON file: their plan was refused, or waits for an"
+    " approval. Not for a saved plan.",
+)  # fmt: skip
+"""Not for events: the event stack does not know what was refused on GitHub."""
 
 _BASIC = (
     click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to stderr."),

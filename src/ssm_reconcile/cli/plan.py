@@ -43,6 +43,7 @@ CHANGES = 2
 @options.spec_argument
 @options.plan_options
 @options.exposure_option
+@options.leave_out_option
 @options.format_option()
 @options.out_option("the plan")
 @options.metrics_option

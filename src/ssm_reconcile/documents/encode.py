@@ -73,7 +73,8 @@ def saved_plan_document(
         plan: The plan.
         tool_version: The version of this program.
         created: The time of the plan, timezone-aware.
-        run: The options of the run. `parallelism` is not saved: it does not change the plan.
+        run: The options of the run. `parallelism` and `leave_out` are not saved: the first does not change
+            the plan, and the second is true at the time of the run only.
         name: The replication that the command line selects, None for all.
         spec_files: The paths of the spec as given.
     """
@@ -81,7 +82,7 @@ def saved_plan_document(
     for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
         entry["effect"] = effect_of(change)
     options: Any = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
-    del options["parallelism"]
+    del options["parallelism"], options["leave_out"]
     document["run"] = options
     document["spec_files"] = list(spec_files)
     return document
