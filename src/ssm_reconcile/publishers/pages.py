@@ -71,7 +71,7 @@ def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()
         def write(context: CommentContext, level: int, budget: int) -> str:
             return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
-        worth = bool(view.changes or not view.complete or view.summary.get("invalid"))
+        worth = bool(view.changes or not view.complete or view.unresolved)
         return Page(name, worth, len(view.dangerous), write)
 
     return [*map(page, names), *(gone_page(scope) for scope in known if scope and scope not in names)]

@@ -42,6 +42,8 @@ from ssm_reconcile.wording import counted
 
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
+UNRESOLVED = ("conflict", "detached", "invalid", "orphaned")
+"""The kinds of addresses without a change that a reviewer must know about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +240,21 @@ class PlanView(RunView):
         return (*always, *(word for word in if_any if self.summary.get(word)), "in_sync")
 
     def headline(self, *, count_names: bool = False) -> str:
-        """Return `12 changes in 3 regions` or `nothing to do`; an incomplete plan is called INCOMPLETE."""
+        """Return `12 changes in 3 regions`, `no changes, 2 conflicts` or `nothing to do`.
+
+        An incomplete plan is called INCOMPLETE.
+        """
         names = counted(len({change.name for change in self.changes}), "parameter")
         where = counted(len({change.target for change in self.changes}), self.place_word)
         number = f"{counted(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
-        number = number if self.changes else "nothing to do"
+        if not self.changes:
+            number = f"no changes, {self.unresolved}" if self.unresolved else "nothing to do"
         return f"{number}{'' if self.complete else ', and INCOMPLETE'}"
+
+    @property
+    def unresolved(self) -> str:
+        """`2 conflicts, 1 orphaned`: the addresses without a change that a person has to look at."""
+        return kind_counts(self.summary, *UNRESOLVED)
 
     def other_counts(self, *kinds: str) -> str:
         """Return `480 in sync, 3 conflicts`: the addresses without a change, of some kinds or of all."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from ssm_reconcile.change import Row
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
@@ -68,6 +69,31 @@ def test_asked_for_always_a_plan_without_changes_is_posted_too(hub: Hub, publish
 
 def test_an_incomplete_plan_is_worth_a_comment(hub: Hub, publish: Publish) -> None:
     assert publish(plans.plan_of([], incomplete=["eu-west-1"])) == [("prod", PageResult.CREATED)]
+
+
+@pytest.mark.parametrize("counted", ["conflict", "detached", "invalid", "orphaned"])
+def test_an_address_that_a_person_has_to_look_at_is_worth_a_comment(
+    hub: Hub, publish: Publish, counted: str
+) -> None:
+    plan = plans.plan_of([], others=[plans.other("eu-west-1", "/shop/a", Row.CONFLICT, counted, "why")])
+    assert publish(plan) == [("prod", PageResult.CREATED)]
+    assert "## SSM plan for `prod`: no changes, 1 " in hub.comments[0].body
+
+
+@pytest.mark.parametrize("counted", ["skipped", "opted_out"])
+def test_an_address_that_is_left_alone_on_request_is_not_worth_a_comment(
+    publish: Publish, counted: str
+) -> None:
+    plan = plans.plan_of([], others=[plans.other("eu-west-1", "/shop/a", Row.SKIPPED, counted, "why")])
+    assert publish(plan) == [("prod", PageResult.NOTHING)]
+
+
+def test_withheld_changes_and_releases_of_ownership_are_worth_a_comment(hub: Hub, publish: Publish) -> None:
+    held = plans.withheld(plans.delete("eu-west-1", "/shop/a"), "max-deletes", "too many")
+    assert publish(plans.plan_of([held, plans.release("eu-west-1", "/shop/b")])) == [
+        ("prod", PageResult.CREATED)
+    ]
+    assert "/shop/b" in hub.comments[0].body
 
 
 def test_a_marker_that_another_author_planted_is_never_touched(hub: Hub, publish: Publish) -> None:

@@ -15,6 +15,7 @@ from ssm_reconcile.change import (
     Difference,
     Hold,
     Preconditions,
+    Release,
     Replace,
     Retag,
     Row,
@@ -25,7 +26,7 @@ from ssm_reconcile.documents.encode import plan_document, report_document
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import DesiredParameter, Parameter
 from ssm_reconcile.plan import Budget, Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.record import Origin, Record
+from ssm_reconcile.record import OWNER, RECORD, Origin, Record
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 
 NOW = datetime(2026, 11, 23, 9, 30, 0, 123000, tzinfo=UTC)
@@ -110,6 +111,12 @@ def retag(target: str, name: str, tags: TagDiff) -> Change:
     return Change(
         "prod", target, name, Row.RETAG, Retag(wanted(name), tags, record()), expected(), kind="String"
     )
+
+
+def release(target: str, name: str) -> Change:
+    effect = Release(name, TagDiff(before={OWNER: "ssm-reconcile", RECORD: "1"}))
+    reasons = ("its source is gone", "it was adopted: it stays and loses our tags")
+    return Change("prod", target, name, Row.DELETE, effect, expected(None, 4), reasons=reasons, kind="String")
 
 
 def withheld(change: Change, guard: str, why: str) -> Change:
