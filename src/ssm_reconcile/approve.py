@@ -213,22 +213,21 @@ class Comparison:
         return (*added, *((change, f"altered: {change}") for change in self.altered))
 
 
-def compare(saved: PlanDocument, plan: Plan) -> Comparison:
+def compare(saved: Sequence[PlanDocument], plan: Plan) -> Comparison:
     """Compare what the plan id covers, change by change, and the route of each target.
 
     Args:
-        saved: A document that `run_of` accepted.
+        saved: Documents that `run_of` accepted. A change is approved if one of them has it: several pull
+            requests can be merged in one push, each with a plan of its own.
         plan: The plan of the same run, made now.
     """
-    before: dict[ChangeAddress, Effect] = {
-        (change["replication"], change["target"], change["name"]): change.get("effect") or {}
-        for change in saved["changes"]
-    }
-    sources = {part["name"]: part["source"] for part in saved["replications"]}
-    routes = {
-        (target["replication"], target["name"]): f"{sources.get(target['replication'])} to {target['place']}"
-        for target in saved["targets"]
-    }
+    before: dict[ChangeAddress, list[tuple[Effect, str]]] = {}
+    for document in saved:
+        routes = _routes(document)
+        for entry in document["changes"]:
+            address = (entry["replication"], entry["target"], entry["name"])
+            saved_effect = entry.get("effect") or {}
+            before.setdefault(address, []).append((saved_effect, routes.get(address[:2], "nowhere")))
     now = {
         (part.name, t.name): f"{part.source} to {t.place}" for part in plan.replications for t in part.targets
     }
@@ -237,21 +236,34 @@ def compare(saved: PlanDocument, plan: Plan) -> Comparison:
         if change.order not in before:
             added.append(ComparedChange(*change.order, change.action.value))
             continue
-        why = differences(before[change.order], _as_saved(effect_of(change)), change)
-        old_route, route = routes.get(change.order[:2]), now[change.order[:2]]
-        if old_route != route:
-            why = (f"from {old_route or 'nowhere'} became from {route}", *why)
+        effect, route = _as_saved(effect_of(change)), now[change.order[:2]]
+        why: tuple[str, ...] = ()
+        for old_effect, old_route in before[change.order]:
+            why = differences(old_effect, effect, change)
+            if old_route != route:
+                why = (f"from {old_route} became from {route}", *why)
+            if not why:
+                break
         if why:
             altered.append(ComparedChange(*change.order, change.action.value, why))
     planned = {change.order for change in plan.changes}
     obstacles = _obstacles(plan)
     gone = [
-        ComparedChange(*address, str(effect.get("action")), obstacles(address))
-        for address, effect in before.items()
+        ComparedChange(*address, str(effects[-1][0].get("action")), obstacles(address))
+        for address, effects in before.items()
         if address not in planned
     ]
     done, dropped = [one for one in gone if not one.why], [one for one in gone if one.why]
     return Comparison(*(tuple(sorted(changes)) for changes in (added, altered, done, dropped)))
+
+
+def _routes(document: PlanDocument) -> dict[tuple[str, str], str]:
+    """Return source and place of each target, by the names of the replication and of the target."""
+    sources = {part["name"]: part["source"] for part in document["replications"]}
+    return {
+        (target["replication"], target["name"]): f"{sources.get(target['replication'])} to {target['place']}"
+        for target in document["targets"]
+    }
 
 
 def _as_saved(effect: Effect) -> Effect:

@@ -80,27 +80,41 @@ def words(verdict: approve.Comparison) -> str:
 
 
 def test_the_same_plan_is_approved_and_nothing_of_it_is_done() -> None:
-    verdict = approve.compare(saved(plan(create(), update(), delete())), plan(create(), update(), delete()))
+    verdict = approve.compare([saved(plan(create(), update(), delete()))], plan(create(), update(), delete()))
     assert verdict == approve.Comparison()
     assert verdict.approved
 
 
 def test_a_change_that_is_no_longer_planned_is_done() -> None:
-    verdict = approve.compare(saved(plan(create(), update())), plan(update()))
+    verdict = approve.compare([saved(plan(create(), update()))], plan(update()))
     assert verdict.approved
     assert [item.name for item in verdict.done] == ["/app/a"]
 
 
 def test_a_new_change_is_refused_and_named() -> None:
-    verdict = approve.compare(saved(plan(create())), plan(create(), delete()))
+    verdict = approve.compare([saved(plan(create()))], plan(create(), delete()))
     assert not verdict.approved
     assert words(verdict) == "new: delete /app/c in us-east-2 (prod)"
+
+
+def test_a_change_is_approved_if_any_of_the_saved_plans_has_it() -> None:
+    both = [saved(plan(create())), saved(plan(update()))]
+    assert approve.compare(both, plan(create(), update())).approved
+    verdict = approve.compare(both, plan(create(), update(), delete()))
+    assert words(verdict) == "new: delete /app/c in us-east-2 (prod)"
+
+
+def test_one_saved_plan_with_the_same_effect_approves_a_change_of_both_plans() -> None:
+    newer = update(expected=Preconditions(4, NOON, 2, NOON))
+    for both in ([plan(update()), plan(newer)], [plan(newer), plan(update())]):
+        assert approve.compare([saved(one) for one in both], plan(newer)).approved
+        assert not approve.compare([saved(one) for one in both], plan(newer)).altered
 
 
 def test_the_same_change_to_another_target_is_a_new_one() -> None:
     elsewhere = replace(create(), target="eu-west-1")
     targets = (TARGET, TargetPlan("eu-west-1", "123456789012/eu-west-1"))
-    verdict = approve.compare(saved(plan(create())), plan(create(), elsewhere, targets=targets))
+    verdict = approve.compare([saved(plan(create()))], plan(create(), elsewhere, targets=targets))
     assert words(verdict) == "new: create /app/a in eu-west-1 (prod)"
 
 
@@ -175,21 +189,21 @@ def test_the_same_change_to_another_target_is_a_new_one() -> None:
     ],
 )
 def test_an_altered_change_is_refused_in_words(before: Change, after: Change, message: str) -> None:
-    verdict = approve.compare(saved(plan(before)), plan(after))
+    verdict = approve.compare([saved(plan(before))], plan(after))
     assert not verdict.approved
     assert message in words(verdict)
 
 
 def test_a_target_that_is_another_place_now_is_refused_though_its_changes_are_the_same() -> None:
     moved = replace(TARGET, place="123456789012/eu-west-1")
-    verdict = approve.compare(saved(plan(create())), plan(create(), targets=(moved,)))
+    verdict = approve.compare([saved(plan(create()))], plan(create(), targets=(moved,)))
     assert "to 123456789012/us-east-2 became from 123456789012/us-east-1 to 123456789012/eu-west-1" in words(
         verdict
     )
 
 
 def test_another_source_is_refused() -> None:
-    verdict = approve.compare(saved(plan(create())), plan(create(), source="210987654321/us-east-1"))
+    verdict = approve.compare([saved(plan(create()))], plan(create(), source="210987654321/us-east-1"))
     assert not verdict.approved
 
 
@@ -206,7 +220,7 @@ def test_another_source_is_refused() -> None:
     ],
 )
 def test_a_change_that_something_prevents_is_dropped_not_done(now: Plan, message: str) -> None:
-    verdict = approve.compare(saved(plan(create())), now)
+    verdict = approve.compare([saved(plan(create()))], now)
     assert verdict.approved
     assert not verdict.done
     assert message in str(verdict.dropped[0])

@@ -74,6 +74,10 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
     "--spec", "saved_specs", metavar="FILE", multiple=True, type=click.Path(),
     help="With a saved plan: the spec that it was made from (repeat for more).",
 )  # fmt: skip
+@click.option(
+    "--also", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+    help="With a saved plan: another one, whose changes are approved as well (repeat for more).",
+)  # fmt: skip
 @click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -91,6 +95,7 @@ def command(
     *,
     specs: tuple[str, ...],
     saved_specs: tuple[str, ...],
+    also: tuple[Path, ...],
     expect_plan: str | None,
     yes: bool,
     max_plan_age: float,
@@ -118,9 +123,11 @@ def command(
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
     if any(map(_is_saved_plan, specs)):
-        started = _with_saved_plan(started, saved_specs, max_plan_age)
+        started = _with_saved_plan(started, saved_specs, max_plan_age, also)
     elif saved_specs:
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
+    elif also:
+        raise click.UsageError("--also needs a saved plan: give the first one as the argument.")
     options.check_exposure(started.run)
     if run.leave_out and started.saved is not None:
         raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
@@ -157,21 +164,26 @@ class SavedPlan:
         document: The content.
         lifted: The options of the run that made the plan, with the guards that it lifted.
         max_age: The maximum age, in days.
+        also: Further saved plans of the same run; each approves its changes.
     """
 
     file: str
     document: PlanDocument
     lifted: Run
     max_age: float
+    also: tuple[PlanDocument, ...] = ()
 
 
-def _with_saved_plan(given: ApplyRun, specs: tuple[str, ...], max_age: float) -> ApplyRun:
+def _with_saved_plan(
+    given: ApplyRun, specs: tuple[str, ...], max_age: float, also: tuple[Path, ...]
+) -> ApplyRun:
     """Return the apply of a saved plan: with the options of the plan, and the guards that are lifted now.
 
     Args:
         given: The apply with the file of the plan in place of the specs.
         specs: The spec that the plan was made from; empty for the paths that the plan contains.
         max_age: The maximum age of the plan, in days.
+        also: The files of further saved plans, made with the same options.
 
     Raises:
         UsageError: The arguments contradict each other, or the saved plan.
@@ -188,6 +200,11 @@ def _with_saved_plan(given: ApplyRun, specs: tuple[str, ...], max_age: float) ->
     if not specs and not all(Path(path).exists() for path in made_from):
         message = f"{file} was made from {', '.join(made_from)}, which does not exist here"
         raise UsageError(message, f"give its path: {' '.join('--spec FILE' for _ in made_from)}")
+    more = tuple(read_plan_document(terminal.read_document(path)) for path in also)
+    for path, other in zip(also, map(approve.run_of, more), strict=True):
+        if (other.run, other.name) != (made.run, made.name):
+            message = f"{path} was made with other options than {file}: both cannot be applied together"
+            raise UsageError(message, "make both plans with the same options")
     lifted = {flag: getattr(given.run, flag) for flag in approve.GUARD_FLAGS}
     return replace(
         given,
@@ -195,7 +212,7 @@ def _with_saved_plan(given: ApplyRun, specs: tuple[str, ...], max_age: float) ->
         name=made.name,
         run=replace(made.run, **lifted),
         approval="saved-plan",
-        saved=SavedPlan(file, document, made.lifted, max_age),
+        saved=SavedPlan(file, document, made.lifted, max_age, more),
     )
 
 
@@ -299,7 +316,8 @@ class ApplyRun:
                 return f"`{again.apply_saved(saved.file, '--max-plan-age', str(days))}`"
             return f"`{again.plan('--out', saved.file)}`, then `{again.apply_saved(saved.file)}`"
 
-        approve.check_age(saved.document.get("created"), runner.clock.now(), saved.max_age, commands)
+        for document in (saved.document, *saved.also):
+            approve.check_age(document.get("created"), runner.clock.now(), saved.max_age, commands)
 
     def _missing_lifts(self) -> tuple[str, ...]:
         """Return the arguments that lifted a guard when the saved plan was made and were not given again."""
@@ -339,7 +357,7 @@ class ApplyRun:
 
     def _compare(self, saved: SavedPlan, plan: Plan, runner: Runner) -> None:
         """Raise PlanRefused for a change that the saved plan does not have."""
-        comparison = approve.compare(saved.document, plan)
+        comparison = approve.compare((saved.document, *saved.also), plan)
         if not self.common.quiet:
             if comparison.done:
                 terminal.log(f"Done since the plan was made: {len(comparison.done):,}.")

@@ -142,6 +142,49 @@ def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> N
     assert [f["code"] for f in report()["findings"]] == ["plan-changed"] * 3
 
 
+def test_two_saved_plans_approve_their_changes_together(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "first.json")
+    aws.put("/app/fresh", "1")
+    cli("plan", "--out", "second.json")
+    result = cli("apply", "first.json", "--also", "second.json")
+    assert result.exit_code == 0
+    assert aws.names("us-east-2") == sorted([*ALL, "/app/fresh"])
+
+
+def test_a_change_that_none_of_the_saved_plans_has_refuses_all_of_them(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "first.json")
+    cli("plan", "--out", "second.json")
+    aws.put("/app/fresh", "1")
+    result = cli("apply", "first.json", "--also", "second.json")
+    assert result.exit_code == 4
+    assert "new: create /app/fresh" in result.stderr
+    assert aws.names("us-east-2") == []
+
+
+def test_saved_plans_that_were_made_with_other_options_are_not_applied_together(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "first.json")
+    cli("plan", "--out", "second.json", "--target", "us-east-2")
+    result = cli("apply", "first.json", "--also", "second.json")
+    assert result.exit_code == 64
+    assert "second.json was made with other options than first.json" in result.stderr
+    assert aws.names("us-east-2") == []
+
+
+def test_each_of_several_saved_plans_has_to_be_young_enough(aws: Aws, cli: Cli) -> None:
+    cli("plan", "--out", "first.json")
+    old = json.loads(Path("first.json").read_text()) | {"created": "2020-01-01T00:00:00.000Z"}
+    Path("second.json").write_text(json.dumps(old))
+    result = cli("apply", "first.json", "--also", "second.json")
+    assert result.exit_code == 4
+    assert aws.names("us-east-2") == []
+
+
+def test_another_saved_plan_needs_a_first_one(cli: Cli) -> None:
+    result = cli("apply", "--yes", "--also", "second.json")
+    assert result.exit_code == 64
+    assert "--also needs a saved plan" in result.stderr
+
+
 def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     aws.put("/app/url", "https://example.net")
