@@ -12,13 +12,13 @@ from ssm_reconcile.attributes import ATTRIBUTES
 from ssm_reconcile.change import outside_change_reason
 from ssm_reconcile.documents import AttributeEntry, ChangeEntry
 from ssm_reconcile.model import SECURE
-from ssm_reconcile.record import PREFIX
+from ssm_reconcile.record import OWNER, PREFIX
 from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
 
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
 """The actions in the order in which a sentence counts them."""
-BY_DANGER = ("delete", "replace", "update", "create", "adopt", "retag")
+BY_DANGER = ("delete", "replace", "update", "adopt", "create", "retag")
 """The actions in the order in which changes are listed."""
 HARMLESS = ("create", "update", "adopt", "retag")
 """The actions that delete nothing. An action that this version does not know is not among them."""
@@ -37,10 +37,23 @@ class AttributeLine:
     note: str = ""
     wraps: bool = False
 
+    def phrase(self, *, is_new: bool) -> str:
+        """Return the difference in one phrase. Attributes of a new parameter are not called added."""
+        if self.note:
+            return self.note
+        if self.before is None:
+            return f"{self.after}{'' if is_new else ' added'}"
+        if self.after is None:
+            return f"{self.before} removed"
+        return f"{self.before} -> {self.after}"
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """One change in one target. `target` is the target's label, `kind` the type or `old -> new`."""
+    """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
+
+    `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
+    """
 
     target: str
     name: str
@@ -52,7 +65,13 @@ class ChangeView:
     withheld: bool = False
     changed_outside: bool = False
     exposes: bool = False
+    releases: bool = False
     pending: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the change creates the parameter, so that none of its attributes is called added."""
+        return self.action in ("create", "replace")
 
     @property
     def is_dangerous(self) -> bool:
@@ -80,7 +99,7 @@ def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
     for change in changes:
         attributes = change.attributes if change.action in ("update", "retag") else ()
         head = ChangeView("", change.name, change.action, change.kind, attributes=attributes)
-        key = replace(head, withheld=change.withheld, pending=change.pending)
+        key = replace(head, withheld=change.withheld, pending=change.pending, releases=change.releases)
         found.setdefault(key, []).append(change)
     return tuple(
         MergedChange(
@@ -111,6 +130,7 @@ def change_view(change: ChangeEntry, source: str, label: str) -> ChangeView:
         withheld=change["fate"] == "withheld",
         changed_outside=bool(change.get("changed_outside")),
         exposes=bool(change.get("exposes")),
+        releases=OWNER in (change["attributes"].get("tags") or {}).get("removed", ()),
         pending=bool(change.get("pending")),
     )
 

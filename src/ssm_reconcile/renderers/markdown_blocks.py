@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ssm_reconcile.encoding import utf8
-from ssm_reconcile.renderers.changes import ACTIONS, ChangeView, MergedChange, merge_changes
+from ssm_reconcile.renderers.changes import BY_DANGER, ChangeView, MergedChange, merge_changes
 from ssm_reconcile.renderers.escaping import code, escape, fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
@@ -22,8 +22,13 @@ from ssm_reconcile.wording import counted, cut, listed
 
 COMMENT_MARK = "ssm-reconcile:plan"
 """First word of the hidden line of every comment."""
-MARKS = {"delete": "-", "create": "+", "adopt": "="}
-"""First character of a line in a diff block; a change of an existing parameter gets `!`."""
+MARKS = {"delete": "-", "replace": "-", "create": "+", "adopt": "="}
+"""First character of a line in a diff block; a change of an existing parameter gets `!`.
+
+GitHub colours the line by it: red is only a line on a parameter that is deleted.
+"""
+WIDTH = 100
+"""Characters of a line, above which an attribute has its old and its new value on a line each."""
 NAMED = 10
 """Deletes and replacements that the alert at the top names; all of them are listed below."""
 
@@ -239,9 +244,13 @@ def notes(view: PlanView) -> str:
 
 
 def by_target(view: PlanView, chunk: int = 0) -> list[str]:
-    """Return all changes in full, one block a target, or several of at most `chunk` changes."""
+    """Return all changes in full, one block a target, or several of at most `chunk` changes.
+
+    The targets with a dangerous change come first.
+    """
     blocks = []
-    for target in view.targets:
+    dangerous = {change.target for change in view.dangerous}
+    for target in sorted(view.targets, key=lambda one: one.label not in dangerous):
         changes = [
             change
             for change in view.changes
@@ -258,32 +267,36 @@ def by_target(view: PlanView, chunk: int = 0) -> list[str]:
 
 
 def _tally(changes: Iterable[ChangeView]) -> str:
-    """Return `2 create, 1 update`."""
+    """Return `1 delete, 2 create`, the most dangerous action first."""
     counts = Counter(change.action for change in changes)
-    known = [word for word in ACTIONS if word in counts]
-    return ", ".join(f"{counts[word]:,} {word}" for word in (*known, *sorted(set(counts) - set(known))))
+    known = [word for word in BY_DANGER if word in counts]
+    return ", ".join(f"{counts[word]:,} {word}" for word in (*sorted(set(counts) - set(known)), *known))
 
 
-def _head(change: ChangeView) -> str:
+def _head(change: ChangeView, mark: str = "", step: str = "") -> str:
+    """Return the line of a change. `mark` and `step`: those of one step of a replacement."""
     kind = f"  [{change.kind}]" if change.kind else ""
     action = change.action.upper() if change.is_dangerous else change.action
-    notes = f"{', WITHHELD' if change.withheld else ''}{', already pending' if change.pending else ''}"
-    return f"{MARKS.get(change.action, '!')} {change.name}{kind} {action}{notes}"
+    if change.action == "replace":
+        action += f": {step or 'delete and create'}"
+    notes = f"{', releases ownership' if change.releases else ''}{', WITHHELD' if change.withheld else ''}"
+    notes += ", already pending" if change.pending else ""
+    return f"{mark or MARKS.get(change.action, '!')} {change.name}{kind} {action}{notes}"
 
 
 def _in_full(change: ChangeView) -> list[str]:
-    """Return one change with all its attributes, as lines of a diff."""
+    """Return one change with all its attributes, as lines of a diff; the attributes have no colour."""
     lines = [_head(change)]
+    if change.action == "replace":
+        lines = [_head(change, "-", "delete"), _head(change, "+", "create")]
     width = max((len(line.label) for line in change.lines), default=0)
     for line in change.lines:
-        label = f"{line.label:<{width}}"
-        if line.note or (change.action == "create" and line.before is None):
-            lines.append(f"      {label}  {line.note or line.after}")
-            continue
-        if line.before is not None:
-            lines.append(f"-     {label}  {line.before}")
-        if line.after is not None:
-            lines.append(f"+     {label}  {line.after}")
+        start = f"      {line.label:<{width}}  "
+        whole = start + line.phrase(is_new=change.is_new)
+        if line.note or line.before is None or line.after is None or len(whole) <= WIDTH:
+            lines.append(whole)
+        else:
+            lines += [f"{start}{line.before}", f"{' ' * (len(start) - 3)}-> {line.after}"]
     return lines + [f"      {remark}" for remark in change.remarks]
 
 

@@ -174,9 +174,8 @@ def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int
     mark = MARKS.get(change.action, "?")
     name, kind, action = columns
     head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_action(change):<{action}}"
-    is_new = change.action in ("create", "replace")
-    lines = _joined_tags(change.lines, page.width - 6) if is_new else change.lines
-    details = [f"{line.label} {_phrase(line, is_new=is_new)}" for line in lines] + list(change.remarks)
+    lines = _joined_tags(change.lines, page.width - 6) if change.is_new else change.lines
+    details = [f"{line.label} {line.phrase(is_new=change.is_new)}" for line in lines] + list(change.remarks)
     whole = f"{head}   {', '.join(details)}"
     is_narrow = len(head) + 4 > page.width
     if is_narrow:
@@ -189,7 +188,7 @@ def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int
         page.add_marked(mark, head)
     label = 0 if is_narrow else max((len(line.label) for line in lines), default=0)
     for line in lines:
-        _attribute(page, line, label, is_new=is_new)
+        _attribute(page, line, label, is_new=change.is_new)
     for remark in change.remarks:
         page.add(remark, indent=6, hang=2, colour="dim")
 
@@ -204,24 +203,13 @@ def _joined_tags(lines: Sequence[AttributeLine], width: int) -> Sequence[Attribu
     return [*(line for line in lines if line.label != "tags"), AttributeLine("tags", after=joined)]
 
 
-def _phrase(line: AttributeLine, *, is_new: bool) -> str:
-    """Return the difference in one phrase. Attributes of a new parameter are not called added."""
-    if line.note:
-        return line.note
-    if line.before is None:
-        return f"{line.after}{'' if is_new else ' added'}"
-    if line.after is None:
-        return f"{line.before} removed"
-    return f"{line.before} -> {line.after}"
-
-
 def _attribute(page: TerminalText, line: AttributeLine, label: int, *, is_new: bool) -> None:
     """Add one attribute on its own line, or on two where both sides do not fit on one."""
     start = f"      {line.label:<{label}}  "
     if line.wraps:
         page.add(f"{start[6:]}{line.note}", indent=6, hang=2)
         return
-    whole = start + _phrase(line, is_new=is_new)
+    whole = start + line.phrase(is_new=is_new)
     if line.before is None or line.after is None or len(whole) <= page.width:
         page.lines.append(whole)
     else:

@@ -390,9 +390,9 @@ def _by_danger(changes: Iterable[ChangeView]) -> tuple[ChangeView, ...]:
     return tuple(sorted(changes, key=_danger_key))
 
 
-def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, str, str, str]:
-    """Return the sort key: most dangerous action first, an exposed secret among the replacements."""
-    rank = BY_DANGER.index(item.action) if item.action in BY_DANGER else -1
-    if isinstance(item, ChangeView) and item.exposes:
-        rank = min(rank, BY_DANGER.index("replace"))
-    return (rank, item.action, item.name, item.target)
+def _danger_key(item: ChangeView | OutcomeView) -> tuple[int, int, str, str, str]:
+    """Return the sort key: most dangerous action first; exposed secrets, then releases, before updates."""
+    rank, among = BY_DANGER.index(item.action) if item.action in BY_DANGER else -1, 2
+    if isinstance(item, ChangeView) and (item.exposes or item.releases):
+        rank, among = min(rank, BY_DANGER.index("update")), 0 if item.exposes else 1
+    return (rank, among, item.action, item.name, item.target)

@@ -208,7 +208,9 @@ def changes_of(world: dict[tuple[str, str], tuple[str, bool]]) -> list[Change]:
 def changes_in(page: str) -> set[tuple[str, str, str, bool]]:
     """Return the changes in the one-line form of a page: (target, name, action, withheld)."""
     found = set()
-    line = re.compile(r"[-+!] (\S+)  \[\w+\] (\w+)(, WITHHELD)?(?: [\w, ]+?)??(?:  \(([^)]*)\))?")
+    line = re.compile(
+        r"[-+!] (\S+)  \[\w+\] (\w+)(?:: delete and create)?(, WITHHELD)?(?: [\w, ]+?)??(?:  \(([^)]*)\))?"
+    )
     for text in page.splitlines():
         match = line.fullmatch(text)
         if match is None:
@@ -239,7 +241,7 @@ def test_full_detail_has_every_change_in_its_target(world: dict[tuple[str, str],
     for line in plan_comment(view, budget=10**9).splitlines():
         section = re.match(r"<details open><summary><b><code>([\w-]+)</code>", line)
         target = section[1] if section else target
-        change = re.match(r"[-+!] (/\S+)  \[\w+\] (\w+)(, WITHHELD)?$", line)
+        change = re.match(r"[-+!] (/\S+)  \[\w+\] (\w+)(?:: \w+)?(, WITHHELD)?$", line)
         if change:
             found.add((target, change[1], change[2].lower(), change[3] is not None))
     assert found == {(target, name, action, held) for (target, name), (action, held) in world.items()}

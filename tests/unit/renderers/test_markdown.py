@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Row
+from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.markdown import (
@@ -106,6 +106,61 @@ def test_dangerous_changes_come_first_under_their_path() -> None:
     assert comment.index("! /a/b") < comment.index("+ /a/a")
 
 
+def test_the_attributes_of_a_change_have_no_colour() -> None:
+    tags = TagDiff({"old": "1", "same": "1"}, {"same": "2", "team": "a"})
+    changed = plans.update("eu-west-1", "/a", Difference("KeyId", "alias/old", "alias/new"), tags=tags)
+    assert (
+        "! /a  [String] update\n"
+        "      KeyId  alias/old -> alias/new\n"
+        "      tags   old=1 removed\n"
+        "      tags   same=1 -> same=2\n"
+        "      tags   team=a added\n"
+    ) in comment_of(changed)
+
+
+def test_two_long_values_of_an_attribute_are_one_below_the_other() -> None:
+    changed = plans.update("eu-west-1", "/a", Difference("value", "a" * 50, "b" * 50))
+    assert f"      value  {'a' * 50}\n          -> {'b' * 50}\n" in comment_of(changed)
+
+
+def test_a_replacement_is_a_delete_and_a_create() -> None:
+    lines = comment_of(plans.replaced("us-west-2", "/a", Difference("type", "String", "StringList"))).split(
+        "\n"
+    )
+    first = lines.index("- /a  [String -> StringList] REPLACE: delete")
+    assert lines[first + 1 : first + 3] == [
+        "+ /a  [String -> StringList] REPLACE: create",
+        "      type  String -> StringList",
+    ]
+
+
+def test_the_changes_of_a_target_are_in_the_order_of_their_danger() -> None:
+    changes = [
+        plans.create("eu-west-1", "/a/create"),
+        plans.update("eu-west-1", "/b/update", plans.secret()),
+        plans.release("eu-west-1", "/c/release"),
+        replace(plans.update("eu-west-1", "/d/exposed"), exposes=True),
+        plans.replaced("eu-west-1", "/e/replace"),
+        plans.delete("eu-west-1", "/f/delete"),
+    ]
+    names = re.findall(r"^[-!+] /\w/(\w+)", comment_of(*changes), re.MULTILINE)
+    assert names == ["delete", "replace", "replace", "exposed", "release", "update", "create"]
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_release_is_not_mistaken_for_a_change_of_tags(level: int) -> None:
+    retagged = plans.retag("us-west-2", "/a", TagDiff({}, {"team": "a"}))
+    comment = comment_of(plans.release("eu-west-1", "/a"), retagged, level=level)
+    assert "! /a  [String] retag, releases ownership" in comment
+    assert len(re.findall("! /a  .*retag(?! ?,? ?releases)", comment)) == 1
+
+
+def test_targets_with_a_dangerous_change_come_first() -> None:
+    comment = comment_of(plans.create("ap-southeast-2", "/a"), plans.delete("us-west-2", "/b"))
+    titles = re.findall("<details open><summary><b><code>([^<]*)</code>", comment)
+    assert titles == ["us-west-2", "ap-southeast-2"]
+
+
 def test_columns_that_are_zero_are_left_out() -> None:
     assert "Adopt" not in comment_of(plans.create("eu-west-1", "/a"))
     assert "| Adopt |" in comment_of(plans.adopt("eu-west-1", "/a"))
@@ -153,7 +208,8 @@ def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
 def test_deletes_and_replacements_are_never_folded(level: int) -> None:
     comment = plan_comment(view_of(plans.many(80, deletes=40)), level=level)
     assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(40))
-    assert f"! {plans.name_at(40)}  [String] REPLACE" in comment
+    step = ": delete\n+ " if level == 0 else ": delete and create  (all regions)\n"
+    assert f"- {plans.name_at(40)}  [String] REPLACE{step}" in comment
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
