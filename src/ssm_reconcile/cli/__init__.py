@@ -38,6 +38,8 @@ COMMANDS = {
     "completion": "Print a completion script for a shell.",
 }
 """Each command with its line in `--help`; `cli/<name>.py` defines it as `command`."""
+HIDDEN = {"github"}
+"""Commands that the action calls; `--help` does not list them."""
 _SMALL_COMMANDS = {"schema", "completion"}
 """Commands of `cli/texts.py`, which defines each by its name."""
 
@@ -70,7 +72,7 @@ class CommandGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command; None for an unknown name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         file, name = ("texts", cmd_name) if cmd_name in _SMALL_COMMANDS else (cmd_name, "command")
         command: click.Command = getattr(importlib.import_module(f"ssm_reconcile.cli.{file}"), name)

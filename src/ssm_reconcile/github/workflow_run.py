@@ -34,6 +34,7 @@ class WorkflowRun:
     sha: str = ""
     ref: str = ""
     run_id: str = ""
+    attempt: int = 1
     label: str = ""
     summary: Path | None = None
     output: Path | None = None
@@ -68,6 +69,12 @@ class WorkflowRun:
         return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
 
     @property
+    def before(self) -> str:
+        """The commit of the branch before a push; empty for a new branch, and for other events."""
+        sha = self.payload.get("before")
+        return sha if isinstance(sha, str) and _SHA.fullmatch(sha) and set(sha) != {"0"} else ""
+
+    @property
     def url(self) -> str:
         """The address of the run; empty if unknown."""
         known = self.repository and self.run_id
@@ -80,7 +87,7 @@ def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UsageError("GITHUB_REPOSITORY is not of the form OWNER/NAME")
     api = _url(environment, "GITHUB_API_URL", GITHUB_COM_API)
-    run_id = environment.get("GITHUB_RUN_ID", "")
+    run_id, attempt = environment.get("GITHUB_RUN_ID", ""), environment.get("GITHUB_RUN_ATTEMPT", "")
     workflow, number = environment.get("GITHUB_WORKFLOW", ""), environment.get("GITHUB_RUN_NUMBER", "")
     return WorkflowRun(
         repository=repository,
@@ -92,6 +99,7 @@ def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
         sha=sha if _SHA.fullmatch(sha) else "",
         ref=environment.get("GITHUB_REF", ""),
         run_id=run_id if run_id.isdigit() else "",
+        attempt=int(attempt) if attempt.isdecimal() else 1,
         label=f"{workflow} #{number}" if workflow and number else "",
         summary=_path(environment, "GITHUB_STEP_SUMMARY"),
         output=_path(environment, "GITHUB_OUTPUT"),

@@ -1,0 +1,100 @@
+"""`ssm-reconcile github`: what GitHub reports -> the decisions of a workflow; nothing is written to GitHub.
+
+The action calls these commands; they are not in the list of commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.documents.decode import read_plan_document
+from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.github.approval import prove_approval, read_approval_request
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run
+from ssm_reconcile.system import SystemClock
+
+EPILOG = """\
+\b
+Environment:
+  GITHUB_TOKEN    needs actions: read, contents: read and pull-requests: read
+  and the variables of the runner
+
+\b
+Exit codes:
+    0  done
+    1  GitHub did not answer: run it again
+    4  refused; also if a missing permission prevents the proof
+   64  wrong usage
+"""
+NO_ANSWER = frozenset({Kind.LOST, Kind.LIMITED})
+"""Failures after which the same command may succeed."""
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group("github", epilog=EPILOG)
+def command() -> None:
+    """Read what GitHub reports of a workflow run, and decide what the run may apply."""
+
+
+@command.command("approval", epilog=EPILOG)
+@click.option(
+    "--environment", metavar="NAME", required=True, help="The environment whose reviewers approve the plan."
+)
+@click.option("--plan", metavar="FILE", type=_FILE, required=True, help="The plan to apply.")
+@options.out_option("the approval")
+@click.option(
+    "--separate-approver/--no-separate-approver",
+    "separate",
+    default=True,
+    show_default=True,
+    help="Refuse the approval of a person who wrote, pushed or started the change.",
+)
+@options.basic_options
+def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, common: CommonOptions) -> int:
+    """Prove that a person approved this run in its environment.
+
+    The proof needs an environment with required reviewers, an approval in the history of this run, and the
+    first attempt of the run. The approver must not be the author or last pusher of a merged pull request,
+    nor the person who started the run.
+    """
+    run = read_workflow_run(os.environ)
+    github = _github(run)
+    if not run.run_id:
+        raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
+    plan_id = read_plan_document(terminal.read_document(plan))["plan_id"]
+    with _refusing("the approval of this plan cannot be proven"):
+        request = read_approval_request(github, run, environment, plan_id)
+    proven = prove_approval(request, separate=separate)
+    if out is not None:
+        terminal.save(out, json.dumps(proven.document, indent=2) + "\n")
+    if not common.quiet:
+        terminal.log(f"@{proven.approved_by} approved the plan {plan_id[:12]} in {environment}.")
+    return 0
+
+
+def _github(run: WorkflowRun) -> GitHub:
+    if not (run.token and run.repository):
+        raise UsageError("GITHUB_TOKEN or GITHUB_REPOSITORY is not set")
+    return GitHub(run, SystemClock())
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn a failure of GitHub into a refusal, unless the same command may succeed later."""
+    try:
+        yield
+    except GitHubError as error:
+        if error.kind in NO_ANSWER:
+            error.remedy = "GitHub did not answer: run it again"
+            raise
+        remedy = "the token needs `actions: read`, `contents: read` and `pull-requests: read`"
+        raise PlanRefused(f"{what}: {error.message}", remedy) from error
