@@ -9,18 +9,21 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from ssm_reconcile.cli import options, terminal
-from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github.approval import prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
-from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run
+from ssm_reconcile.github.refusals import find_left_out
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
 from ssm_reconcile.system import SystemClock
+from ssm_reconcile.wording import counted
 
 EPILOG = """\
 \b
@@ -78,6 +81,29 @@ def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, 
         terminal.save(out, json.dumps(proven.document, indent=2) + "\n")
     if not common.quiet:
         terminal.log(f"@{proven.approved_by} approved the plan {plan_id[:12]} in {environment}.")
+    return 0
+
+
+@command.command("refused", epilog=EPILOG)
+@click.option("--out", metavar="FILE", type=_FILE, required=True, help="The file for the list, as JSON.")
+@options.spec_option
+@options.basic_options
+def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
+    """Save the addresses of plans that were refused, or that wait for an approval.
+
+    An unreviewed run leaves them out: give the file to `plan` or `apply --yes` with --leave-out. If it
+    cannot be known what was refused, this command fails, and nothing must be applied.
+    """
+    run = read_workflow_run(os.environ)
+    github = _github(run)
+    if not run.run_id:
+        raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
+    paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
+    with _refusing("it is unknown which plans were refused"):
+        found = find_left_out(github, run, paths, SystemClock().now())
+    terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
+    if not common.quiet:
+        terminal.log(f"{counted(len(found), 'address', 'addresses')} of refused or waiting plans, in {out}.")
     return 0
 
 

@@ -18,7 +18,7 @@ from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_repo
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind, check_current, find_pull_request
 from ssm_reconcile.github.reviewed import reviewed_plan
-from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, workspace
+from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
@@ -190,13 +190,8 @@ class Publisher:
             BranchMovedError: The branch has another spec.
             GitHubError: GitHub did not answer.
         """
-        root = (workspace(os.environ) or Path.cwd()).resolve()
         github = self._required_github()
-        try:
-            specs = [Path(spec).resolve().relative_to(root).as_posix() for spec in self.specs]
-        except ValueError:
-            raise UsageError("the spec is not in the repository of this run") from None
-        check_current(github, self.run, specs)
+        check_current(github, self.run, repository_paths(self.specs, os.environ))
         return 0
 
     def fetch_reviewed(self, path: Path, artifact: str) -> int:

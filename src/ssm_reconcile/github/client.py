@@ -66,7 +66,14 @@ class GitHubError(ReconcileError):
 
 
 class BranchMovedError(ReconcileError):
-    """The branch of a run has another spec now."""
+    """The branch of a run has another spec now, or may have.
+
+    `is_spec_changed`: whether a later commit of the branch is known to change the spec.
+    """
+
+    def __init__(self, message: str, remedy: str, *, is_spec_changed: bool = False) -> None:
+        super().__init__(message, remedy)
+        self.is_spec_changed = is_spec_changed
 
 
 class GitHub:
@@ -290,4 +297,4 @@ def check_current(github: GitHub, run: WorkflowRun, specs: Sequence[str]) -> Non
     if changed or len(files) >= FILES_IN_COMPARISON:
         known = f"has changed {min(changed)} {since}: this run is out of date" if changed else ""
         message = known or f"has changed too much {since} to tell whether the spec did"
-        raise BranchMovedError(f"{run.branch} {message}", remedy)
+        raise BranchMovedError(f"{run.branch} {message}", remedy, is_spec_changed=bool(changed))

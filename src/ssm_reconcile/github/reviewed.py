@@ -7,19 +7,15 @@ approval: `apply` makes a new plan and compares both.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Sequence
 
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.marked import MarkedBody, own_comments
 
-ZIP_LIMIT = 100_000_000
-"""Maximum bytes of an archive: a plan of 100,000 changes has about 10 MB."""
-PLAN_LIMIT = 400_000_000
 REMEDY = "approve the plan as it is now, or open a new pull request"
 
 
@@ -68,7 +64,7 @@ def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[MarkedBody]
     for artifact in sorted(kept, reverse=True):  # a run that was repeated has several
         content = github.download(f"{github.repository}/actions/artifacts/{artifact}/zip", ZIP_LIMIT)
         try:
-            text = _only_file(content)
+            text = _plan_in(content)
             document = read_plan_document(text)
         except UsageError as error:
             raise _refused(f"the artifact {name} of run {run} is not a plan: {error.message}") from error
@@ -85,13 +81,9 @@ def _id_of(document: PlanDocument, name: str) -> str:
     return next((part["id"] for part in parts if part["name"] == name), "")
 
 
-def _only_file(content: bytes) -> str:
+def _plan_in(content: bytes) -> str:
     """Return the text of the one file in an archive; raise UsageError for any other archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            (entry,) = [one for one in archive.infolist() if not one.is_dir()]
-            if entry.file_size > PLAN_LIMIT:
-                raise UsageError("the file in the artifact is too large for a plan")
-            return archive.read(entry).decode("utf-8")
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise UsageError("the artifact does not hold one plan") from error
+    files = read_archive(content)
+    if len(files) != 1:
+        raise UsageError("the artifact does not hold one plan")
+    return next(iter(files.values()))

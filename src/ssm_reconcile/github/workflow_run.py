@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,3 +131,20 @@ def _payload(path: str) -> Mapping[str, Any]:
 def workspace(environment: Mapping[str, str]) -> Path | None:
     """Return the root of the repository; None outside of GitHub Actions."""
     return _path(environment, "GITHUB_WORKSPACE")
+
+
+def repository_paths(specs: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the paths of spec files relative to the root of the repository.
+
+    Args:
+        specs: The paths as they were given.
+        environment: The variables of the runner; without GITHUB_WORKSPACE the current directory is the root.
+
+    Raises:
+        UsageError: A file is not in the repository.
+    """
+    root = (workspace(environment) or Path.cwd()).resolve()
+    try:
+        return [Path(spec).resolve().relative_to(root).as_posix() for spec in specs]
+    except ValueError:
+        raise UsageError("the spec is not in the repository of this run") from None

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ssm_reconcile.errors import PlanRefused
-from ssm_reconcile.github import reviewed
+from ssm_reconcile.github import archive, reviewed
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.plan import Plan
@@ -152,10 +152,10 @@ def test_a_plan_may_have_the_most_bytes_and_not_one_more(
     publish(PLAN, run=RUN)
     keep(hub)
     size = len(dumps(plans.document_of(PLAN)).encode())
-    monkeypatch.setattr(reviewed, "PLAN_LIMIT", size)
+    monkeypatch.setattr(archive, "FILE_LIMIT", size)
     assert fetched(github) == PLAN.plan_id
-    monkeypatch.setattr(reviewed, "PLAN_LIMIT", size - 1)
-    assert "too large for a plan" in refused(github)
+    monkeypatch.setattr(archive, "FILE_LIMIT", size - 1)
+    assert "are too large" in refused(github)
 
 
 def test_an_archive_that_is_too_large_is_not_read(
