@@ -2,15 +2,18 @@
 
 A comment has a budget in bytes. A plan that is too long is shown with less detail, not cut:
 
-    0  everything, target by target          2  creates and updates folded to `path/* x N`
+    0  everything, target by target          2  creates and updates grouped to `path/* x N`
     1  one line a parameter, targets merged  3  counts, deletes and replacements
 
-Deletes and replacements are never folded and come first, adoptions are always folded by path. A level
-above 0 says so. The first line of a comment is a hidden marker, by which a later run finds it.
+A comment has a limit of visible lines, too. A comment with many changes shows a line for each of the first
+dangerous changes and a short list of the others; all details are in closed folds. A level above 0 says
+so. The first line of a comment is a hidden marker, by which a later run finds it.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 
 from ssm_reconcile.renderers import markdown_blocks as blocks
@@ -26,6 +29,7 @@ from ssm_reconcile.renderers.markdown_blocks import (
     footer,
     join_blocks,
     marker_line,
+    plan_link,
     scope_names,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView
@@ -35,9 +39,16 @@ COMMENT_BUDGET = 60_000
 """Bytes of UTF-8 (ux.md section 1: GitHub refuses more than 65,536 characters)."""
 SUMMARY_BUDGET = 900_000
 """Bytes of UTF-8: a job summary above 1 MiB is dropped, and the step fails (ux.md section 1)."""
+COMMENT_LINES = 120
+"""Lines of a comment that a reader sees without opening a fold."""
+FOLDED_FROM = 40
+"""Changes from which a comment folds their attributes."""
+_FRAME_LINES = 5
+"""Lines around a list in a fold, and the title of the fold with the rest of the list."""
 LEVELS = (0, 1, 2, 3)
 _LIMITS = {0: (100, 60), 1: (40, 40), 2: (12, 20), 3: (5, 5)}
 """By level: how many lines a list may have before it is folded, how many findings are shown."""
+_OPEN_FOLD = "<details open>"
 _CHUNK = 400
 """Changes in one block of a summary, which is cut between blocks."""
 _REASON_LINES = 40
@@ -47,7 +58,9 @@ _LESS = {
     2: "Too long for a line per parameter: creates and updates are grouped by path. ",
     3: "Too long for details: only the counts, the deletes and the replacements. ",
 }
-_ELSEWHERE = "The attributes of each change are in the run summary and in the saved plan."
+_WARNINGS = 5
+"""Incomplete places, and reasons of withheld changes, that an alert in a comment lists."""
+_ELSEWHERE = "The attributes of each change are in the run summary and in {plan}."
 
 
 def plan_comment(
@@ -74,12 +87,78 @@ def plan_comment(
 def _comment(
     view: PlanView, budget: int, context: CommentContext, level: int, *, above: Sequence[str]
 ) -> str:
+    last = footer(view.short_id, context)
+    if level == 0 and len(view.changes) < FOLDED_FROM:
+        text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, _WARNINGS), last])
+        if byte_size(text) <= budget and visible_lines(text) <= COMMENT_LINES:
+            return text
     for step in LEVELS[level:-1]:
-        first = _first(view, context, step)
-        text = join_blocks([first, *above, *_blocks(view, step), footer(view.short_id, context)])
+        upper = [_first(view, context, step), *above, *_upper(view, step, _WARNINGS)]
+        if step:
+            upper.append(alert("NOTE", [_LESS[step] + _ELSEWHERE.format(plan=plan_link(context))]))
+        text = _arranged(view, upper, [*_folded(view, step), *_lower(view, step), last])
         if byte_size(text) <= budget:
             return text
     return _counts_only(view, budget, context, above=above)
+
+
+def _arranged(
+    view: PlanView,
+    upper: Sequence[str],
+    lower: Sequence[str],
+    *,
+    budget: float = math.inf,
+    plan: str = "the saved plan",
+) -> str:
+    """Return a page within its limit of lines: dangerous changes first, then the other folds in order.
+
+    `budget` and `plan`: those of the list of dangerous changes.
+    """
+    room = COMMENT_LINES - visible_lines(join_blocks(map(closed_fold, (*upper, *lower))))
+    shown = max(1, min(blocks.OPEN_DANGERS, room - _FRAME_LINES))
+    dangers = blocks.danger_list(view, merge_changes(view.dangerous), shown, budget=budget, plan=plan)
+    others = blocks_within_lines([*upper, *lower], COMMENT_LINES - visible_lines(join_blocks(dangers)))
+    return join_blocks([*others[: len(upper)], *dangers, *others[len(upper) :]])
+
+
+def visible_lines(page: str) -> int:
+    """Return the number of lines that a reader sees: those that are not empty and not in a closed fold.
+
+    A closed fold counts as one line, its title.
+    """
+    count, mark = 0, ""
+    closed: list[bool] = []
+    for line in page.split("\n"):
+        text = line.strip()
+        is_hidden = any(closed)
+        if mark:
+            mark = "" if text == mark else mark
+        elif fenced := re.fullmatch(r"(`{3,})\w+", text):
+            mark = fenced[1]
+        elif text.startswith("<details"):
+            closed.append(not text.startswith(_OPEN_FOLD))
+        elif text == "</details>":
+            closed.pop()
+            continue
+        count += bool(text) and not is_hidden
+    return count
+
+
+def closed_fold(block: str) -> str:
+    """Return the block, closed if it is an open fold."""
+    return f"<details>{block.removeprefix(_OPEN_FOLD)}" if block.startswith(_OPEN_FOLD) else block
+
+
+def blocks_within_lines(blocks: Sequence[str], limit: int) -> list[str]:
+    """Return all blocks; an open fold that does not fit into `limit` visible lines is closed."""
+    kept = [closed_fold(block) for block in blocks]
+    limit -= visible_lines("\n".join(kept))
+    for number, block in enumerate(blocks):
+        more = visible_lines(block) - visible_lines(kept[number])
+        if more <= limit:
+            kept[number] = block
+            limit -= more
+    return kept
 
 
 def _first(view: PlanView, context: CommentContext, level: int) -> str:
@@ -109,43 +188,53 @@ def _other_findings(view: PlanView) -> list[FindingView]:
     return [finding for finding in view.findings if finding.code not in view.guards]
 
 
-def _blocks(view: PlanView, level: int) -> list[str]:
-    """Return the blocks of a level from 0 to 2, dangerous changes first."""
-    limit, findings = _LIMITS[level]
-    dangers = merge_changes(view.dangerous)
+def _full_detail(view: PlanView, warnings: int) -> list[str]:
+    """Return all blocks of a page with the attributes of all changes."""
+    return [*_upper(view, 0, warnings), *blocks.by_target(view), *_lower(view, 0)]
+
+
+def _upper(view: PlanView, level: int, warnings: int) -> list[str]:
+    """Return the blocks above the changes."""
     found = [_counts(view)]
     if view.changes or view.targets:
         found.append(blocks.counts_table(view))
-    if dangers:
-        found.append(blocks.danger_alert(view, dangers, named=level < 2))  # noqa: PLR2004 - level 2 folds
-    found += [*blocks.warnings(view, limit), blocks.notes(view)]
-    if level and view.changes:
-        found.append(alert("NOTE", [_LESS[level] + _ELSEWHERE]))
+    if dangers := merge_changes(view.dangerous):
+        found.append(blocks.danger_alert(view, dangers, named=level < 2))  # noqa: PLR2004 - level 2 groups
+    return [*found, *blocks.warnings(view, warnings), blocks.notes(view)]
+
+
+def _folded(view: PlanView, level: int) -> list[str]:
+    """Return an overview of the changes that are not dangerous, and in a closed fold what it leaves out."""
+    overview, is_complete = blocks.overview(view, by_name=level < 2)  # noqa: PLR2004 - level 2 groups
+    parts, title = [], ""
     if level == 0:
-        found += blocks.by_target(view)
-    elif dangers:
-        found.append(blocks.danger_list(view, dangers))
-    if level == 1:
-        found += blocks.by_path(view)
-    elif level:
-        found.append(blocks.by_pattern(view, limit * 3))
-    found += [
+        parts, title = blocks.by_target(view), "Attributes of all changes"
+    elif level == 1 and not is_complete:
+        parts, title = blocks.by_path(view), "One line for each parameter"
+    return [overview, blocks.fold(f"<b>{title}</b>", "\n\n".join(parts)) if parts else ""]
+
+
+def _lower(view: PlanView, level: int) -> list[str]:
+    """Return the blocks below the changes."""
+    limit, findings = _LIMITS[level]
+    return [
         blocks.adoptions(view, limit),
         blocks.pending_changes(view, limit),
         blocks.dropped_changes(view, limit),
+        *blocks.left_alone(view, limit),
+        blocks.findings(_other_findings(view), findings),
     ]
-    found += blocks.left_alone(view, limit)
-    return [*found, blocks.findings(_other_findings(view), findings)]
 
 
 def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above: Sequence[str]) -> str:
-    """Return the last level: the blocks that fit, most important first."""
+    """Return the last level: the blocks that fit, most important first, and a link to the saved plan."""
+    plan = plan_link(context)
     limit, findings = _LIMITS[3]
     dangers = merge_changes(view.dangerous)
     head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
-    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE]))
+    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(plan=plan)]))
     last = footer(view.short_id, context)
-    room = budget - byte_size(join_blocks([*head, last])) - 200
+    room = budget - byte_size(join_blocks([*head, last])) - 500
     kept = blocks_within(
         [
             blocks.danger_alert(view, dangers, named=False) if dangers else "",
@@ -158,9 +247,7 @@ def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above:
         room,
     )
     room -= sum(byte_size(block) + 2 for block in kept)
-    if dangers and room > 0:
-        kept.append(blocks.danger_list(view, dangers, room))
-    return join_blocks([*head, *kept, last])
+    return _arranged(view, [*head, *kept], [last], budget=room, plan=plan)
 
 
 def plan_summary(
@@ -175,14 +262,14 @@ def plan_summary(
         intro: Markdown of the caller for a line under the title.
     """
     last = footer(view.short_id, context)
-    whole = join_blocks([_title(view, 0), intro, *_blocks(view, 0), last])
+    whole = join_blocks([_title(view, 0), intro, *_full_detail(view, 100), last])
     if byte_size(whole) <= budget:
         return whole
     dangers = merge_changes(view.dangerous)
     first = [_title(view, 1), intro, _counts(view), blocks.counts_table(view, 200)]
     room = budget - byte_size(join_blocks([*first, last])) - 300
     found = [
-        blocks.danger_list(view, dangers, room // 2) if dangers else "",
+        *blocks.danger_list(view, dangers, budget=room // 2),
         *blocks.warnings(view, 40),
         blocks.notes(view),
         blocks.findings(_other_findings(view), 40),
@@ -312,7 +399,8 @@ def _report_page(report: ReportView, context: CommentContext, limit: int) -> str
         found += _unapplied(report, limit)
         found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
         found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
-    return join_blocks([*found, footer(report.short_id, context, promise=False)])
+    found.append(footer(report.short_id, context, promise=False))
+    return join_blocks(blocks_within_lines([block for block in found if block], COMMENT_LINES))
 
 
 def failure_comment(

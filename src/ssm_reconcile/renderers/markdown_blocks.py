@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers.changes import BY_DANGER, ChangeView, MergedChange, merge_changes
@@ -31,6 +31,14 @@ WIDTH = 100
 """Characters of a line, above which an attribute has its old and its new value on a line each."""
 NAMED = 10
 """Deletes and replacements that the alert at the top names; all of them are listed below."""
+OPEN_DANGERS = 60
+"""Dangerous changes that are listed open; the others are folded below them."""
+_TABLE_ROWS = 8
+"""Targets whose counts are shown open; the table of more targets is folded."""
+_OVERVIEW_LINES = 30
+"""Lines for the changes that are not dangerous, where their attributes are folded."""
+_OPEN_ITEMS = 10
+"""Addresses or findings with an error that are listed open; more of them are folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +140,19 @@ def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> s
 
 def run_link(context: CommentContext) -> str:
     """Return a link to the run, or nothing unless its URL is a plain web address."""
-    if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", context.run_url):
+    return _link(context.run_label or "this run", context.run_url)
+
+
+def plan_link(context: CommentContext) -> str:
+    """Return words for the saved plan, with a link to the artifacts of the run, where it is kept."""
+    link = _link("artifacts of the run", context.run_url, "#artifacts")
+    return f"the saved plan{' (' + link + ')' if link else ''}"
+
+
+def _link(label: str, url: str, part: str = "") -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", url):
         return ""
-    label = escape(context.run_label or "this run")
-    return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, label)}]({context.run_url})"
+    return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, escape(label))}]({url}{part})"
 
 
 def _entity(found: re.Match[str]) -> str:
@@ -180,7 +197,9 @@ def counts_table(view: PlanView, limit: int = 0) -> str:
         rows.append(f"| {' | '.join([_target(target), *cells])} |")
     if len(shown) < len(view.targets):
         rows.append(f"\n… and {len(view.targets) - len(shown):,} more {view.place_word}s.")
-    return "\n".join(rows)
+    table = "\n".join(rows)
+    title = f"<b>Counts of {counted(len(view.targets), view.place_word)}</b>"
+    return table if len(shown) <= _TABLE_ROWS else fold(title, table)
 
 
 def _target(target: TargetView) -> str:
@@ -231,9 +250,10 @@ def warnings(view: PlanView, limit: int) -> list[str]:
         unstated = view.guards - {finding.code for finding in view.findings}
         reasons += [f"Guard {span(g)}: the reason is at each change." for g in sorted(unstated)]
         title = f"**{counted(view.withheld, 'change')} withheld.** The other changes are not affected."
-        blocks.append(
-            alert("WARNING", [title, "", *(f"* {line}" for line in cut(reasons, limit, "more.", "…"))])
-        )
+        items = [f"* {reason}" for reason in reasons]
+        blocks.append(alert("WARNING", [title, "", *cut(items, limit, "more, all listed below.", "* …")]))
+        if len(items) > limit:
+            blocks.append(fold("<b>All reasons of withheld changes</b>", "\n".join(items)))
     return blocks
 
 
@@ -246,20 +266,24 @@ def notes(view: PlanView) -> str:
 def by_target(view: PlanView, chunk: int = 0) -> list[str]:
     """Return all changes in full, one block a target, or several of at most `chunk` changes.
 
-    The targets with a dangerous change come first.
+    The targets with a dangerous change come first. Targets with exactly the same changes share a block.
     """
     blocks = []
     dangerous = {change.target for change in view.dangerous}
+    merged: dict[tuple[ChangeView, ...], list[str]] = {}
     for target in sorted(view.targets, key=lambda one: one.label not in dangerous):
-        changes = [
-            change
+        shown = (
+            replace(change, target="")
             for change in view.changes
             if change.target == target.label and change.action != "adopt" and not change.is_pending_only
-        ]
+        )
+        merged.setdefault(tuple(shown), []).append(target.label)
+    for changes, targets in merged.items():
         step = chunk or len(changes) or 1
         parts = [changes[i : i + step] for i in range(0, len(changes), step)]
         for number, part in enumerate(parts, 1):
-            title = f"<b>{code(target.label)}</b>: {_tally(part)}"
+            title = f"<b>{listed([code(target) for target in targets], 6)}</b>: {_tally(part)}"
+            title += " in each" if len(targets) > 1 else ""
             title += f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
             lines = [line for change in part for line in _in_full(change)]
             blocks.append(fold(title, fence(lines), is_open=True))
@@ -306,8 +330,18 @@ def _in_one_line(view: PlanView, merged: MergedChange) -> str:
     return f"{head}{in_targets(view, merged.targets)}"
 
 
-def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: float = math.inf) -> str:
-    """Return the dangerous changes, one line each and never folded; as many as fit into `budget` bytes."""
+def danger_list(
+    view: PlanView,
+    changes: Sequence[MergedChange],
+    shown: int = OPEN_DANGERS,
+    *,
+    budget: float = math.inf,
+    plan: str = "the saved plan",
+) -> list[str]:
+    """Return the dangerous changes, one line each: the first `shown` open, the others folded.
+
+    `budget`: bytes for the lines; those that do not fit are counted. `plan`: where all of them are listed.
+    """
     lines = []
     for change in changes:
         line = _in_one_line(view, change)
@@ -315,23 +349,52 @@ def danger_list(view: PlanView, changes: Sequence[MergedChange], budget: float =
         if budget < 0:
             break
         lines.append(line)
-    name = "deletes and replacements"
-    if any(merged.change.exposes for merged in changes):
-        name = "deletes, replacements and exposed secrets"
-    body = fence(lines) if lines else ""
-    if len(lines) < len(changes):
-        body += f"\n\n… and {len(changes) - len(lines):,} more {name}: the saved plan lists them all."
-    title = f"<b>{name.capitalize()}</b> ({counted(len(changes), 'parameter')})"
-    return fold(title, body, is_open=True)
+    left = changes[len(lines) :]
+    uncounted = f"… and {len(left):,} more {_danger_name(left)}: {plan} lists them all." if left else ""
+    if not lines:
+        return [uncounted]
+    name, total = _danger_name(changes), counted(len(changes), "parameter")
+    rest = changes[len(lines[:shown]) :]
+    title = f"<b>{name.capitalize()}</b> ({total}{f', the first {len(lines[:shown])} here' if rest else ''})"
+    blocks = [fold(title, fence(lines[:shown]), is_open=True)]
+    if rest:
+        body = "\n\n".join(filter(None, [fence(lines[shown:]) if lines[shown:] else "", uncounted]))
+        blocks.append(fold(f"<b>{len(rest):,} more {_danger_name(rest)}</b>", body))
+    return blocks
+
+
+def _danger_name(changes: Sequence[MergedChange]) -> str:
+    """Return `deletes and replacements`: the kinds that are among the changes."""
+    actions = {merged.change.action for merged in changes}
+    names = ["deletes"] * ("delete" in actions) + ["replacements"] * ("replace" in actions)
+    names += ["exposed secrets"] * any(merged.change.exposes for merged in changes)
+    return listed(names) or "dangerous changes"
+
+
+def _other_changes(view: PlanView) -> list[ChangeView]:
+    """Return the creates, updates and retags that are not dangerous and not folded as already pending."""
+    return [c for c in view.changes if c.action != "adopt" and not (c.is_dangerous or c.is_pending_only)]
+
+
+def overview(view: PlanView, *, by_name: bool) -> tuple[str, bool]:
+    """Return the changes that are not dangerous, and whether each parameter has a line.
+
+    `by_name`: a line for each parameter is allowed; many parameters are grouped by path.
+    """
+    changes = _other_changes(view)
+    lines = [_in_one_line(view, merged) for merged in merge_changes(changes)] if by_name else []
+    is_complete = by_name and len(lines) <= _OVERVIEW_LINES
+    for limit in () if is_complete else (24, 12, 6, 3, 1):
+        lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
+        if len(lines) <= _OVERVIEW_LINES:
+            break
+    title = f"<b>{'Other changes' if view.dangerous else 'Changes'}</b> ({counted(len(changes), 'change')})"
+    return fold(title, fence(lines), is_open=True) if lines else "", is_complete
 
 
 def by_path(view: PlanView, limit: int = 12) -> list[str]:
     """Return creates, updates and retags by path, one line a parameter, with the targets merged."""
-    changes = [
-        change
-        for change in view.changes
-        if not (change.is_dangerous or change.is_pending_only) and change.action != "adopt"
-    ]
+    changes = _other_changes(view)
     blocks = []
     for path in path_patterns((change.name for change in changes), limit):
         names = set(path.names)
@@ -356,13 +419,6 @@ def _pattern_lines(changes: Iterable[ChangeView], actions: Iterable[str], limit:
             state = ", WITHHELD" if withheld else ""
             lines.append(f"{MARKS.get(action, '!')} {path}  {action}{state}{many}")
     return lines
-
-
-def by_pattern(view: PlanView, limit: int) -> str:
-    """Return creates, updates and retags, with the names of one path on one line."""
-    changes = [c for c in view.changes if not (c.is_dangerous or c.is_pending_only)]
-    lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
-    return fold("<b>Other changes, by path</b>", fence(lines)) if lines else ""
 
 
 def adoptions(view: PlanView, limit: int) -> str:
@@ -405,7 +461,8 @@ def left_alone(view: RunView, limit: int) -> list[str]:
         groups = [group for group in view.groups if group.kind == key]
         if groups:
             title = f"<b>{kind.title(sum(group.size for group in groups))}</b>"
-            blocks.append(fold(title, by_reason(view, groups, limit), is_open=key == "invalid"))
+            is_open = key == "invalid" and sum(group.size for group in groups) <= _OPEN_ITEMS
+            blocks.append(fold(title, by_reason(view, groups, limit), is_open=is_open))
     return blocks
 
 
@@ -435,4 +492,5 @@ def findings(items: Sequence[FindingView], limit: int) -> str:
     if len(items) > limit:
         lines.append(f"* … and {len(items) - limit:,} more.")
     title = f"<b>{counted(len(items), 'finding')}</b>"
-    return fold(title, "\n".join(lines), is_open=any(finding.severity == "error" for finding in items))
+    is_open = len(items) <= _OPEN_ITEMS and any(finding.severity == "error" for finding in items)
+    return fold(title, "\n".join(lines), is_open=is_open)

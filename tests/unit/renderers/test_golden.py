@@ -73,12 +73,18 @@ def report_page(plan: Plan) -> str:
         ("12-changes.applied.txt", plans.twelve(), outcome),
         ("12-changes.applied.md", plans.twelve(), report_page),
         ("12-changes.applied.json", plans.twelve(), reported),
-        ("400-changes.md", plans.many(80), merged),
+        ("40-changes.md", plans.many(8), comment),
+        ("400-changes.md", plans.many(80), comment),
+        ("400-changes.merged.md", plans.many(80), merged),
     ],
 )
 def test_an_output_equals_its_golden_file(name: str, plan: Plan, render: Callable[[Plan], str]) -> None:
+    assert_golden(name, render(plan))
+
+
+def assert_golden(name: str, made: str) -> None:
+    """The text equals the golden file with this name."""
     file = GOLDEN / name
-    made = render(plan)
     if os.environ.get("UPDATE_GOLDEN"):
         file.parent.mkdir(exist_ok=True)
         file.write_text(made, encoding="utf-8")

@@ -95,7 +95,7 @@ def report_of(plan: Plan, text: str) -> Report:
 
 HTML = re.compile(
     r"<!-- ssm-reconcile:(plan|drift) \{[^<>&\n]*\} -->\n?"
-    r"|<details( open)?><summary><b>(<code>)?[^<>`@|]*(</code>)?</b>[^<>`@|]*</summary>\n?"
+    r"|<details( open)?><summary><b>([^<>`@|]|</?code>)*</b>[^<>`@|]*</summary>\n?"
     r"|<details><summary><code>[^<>`@|]*</code>[^<>`@|]*</summary>\n?"
     r"|</details>\n?"
 )
@@ -237,13 +237,13 @@ def test_merged_lines_have_every_change_once(world: dict[tuple[str, str], tuple[
 def test_full_detail_has_every_change_in_its_target(world: dict[tuple[str, str], tuple[str, bool]]) -> None:
     view = PlanView(plans.document_of(plans.plan_of(changes_of(world), targets=plans.REGIONS)))
     found = set()
-    target = ""
-    for line in plan_comment(view, budget=10**9).splitlines():
-        section = re.match(r"<details open><summary><b><code>([\w-]+)</code>", line)
-        target = section[1] if section else target
+    targets: list[str] = []
+    for line in plan_comment(view, budget=10**9).split("Attributes of all changes")[-1].splitlines():
+        if line.startswith("<details open><summary><b><code>"):
+            targets = re.findall(r"<code>([\w-]+)</code>", line)
         change = re.match(r"[-+!] (/\S+)  \[\w+\] (\w+)(?:: \w+)?(, WITHHELD)?$", line)
         if change:
-            found.add((target, change[1], change[2].lower(), change[3] is not None))
+            found |= {(target, change[1], change[2].lower(), change[3] is not None) for target in targets}
     assert found == {(target, name, action, held) for (target, name), (action, held) in world.items()}
 
 
