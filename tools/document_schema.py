@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from ssm_reconcile import documents
-from ssm_reconcile.documents import Keywords, PlanDocument, ReportDocument
+from ssm_reconcile.documents import Keywords, OptionsEntry, PlanDocument, ReportDocument
 
 NAMES = {
     str: "string", int: "integer", bool: "boolean", float: "number", object: "object", type(None): "null",
@@ -24,6 +24,11 @@ TITLES = {
     "plan": ("A plan of ssm-reconcile", PlanDocument),
     "report": ("A report of ssm-reconcile", ReportDocument),
 }
+OPTIONS = (
+    "The options of the run that made a plan. A key is the option of the same name unless described here.",
+    {"targets": "The names given by `--target`."},
+)
+"""Description of `OptionsEntry`, which has no class statement: its keys are the fields of `Run`."""
 Node = dict[str, Any]
 # Before Python 3.12 a TypedDict does not know its bases.
 CLASSES = {
@@ -49,7 +54,7 @@ def schema(title: str, document: type) -> Node:
 
 def members(kind: type, definitions: dict[str, Node]) -> Node:
     """Return the schema of a TypedDict: properties in the order of their declaration."""
-    summary, described = docstring(kind.__name__)
+    summary, described = OPTIONS if kind is OptionsEntry else docstring(kind.__name__)
     total = getattr(kind, "__total__", True)
     properties: dict[str, Node] = {}
     required = []

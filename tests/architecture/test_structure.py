@@ -94,6 +94,11 @@ TO_MERGE: set[str] = set()
 """Small modules that still have to be merged into their only importer."""
 KEPT_APART: dict[str, str] = {}
 """Small modules with one importer that stay files of their own, with the reason."""
+FAMILIES = {"cli", "publishers", "renderers"}
+"""Folders with one file for each member: a command, a publisher, an output.
+
+A new member may start small, and only the command that offers it imports it. So its size does not matter.
+"""
 UNLISTED_FILES = 0
 """Files without a line in docs/architecture.md. The number may only fall."""
 
@@ -103,7 +108,7 @@ def test_the_package_has_at_most_125_files() -> None:
 
 
 def test_a_small_module_has_more_than_one_importer() -> None:
-    """A module under 60 lines with one importer belongs into that importer."""
+    """A module under 60 lines with one importer belongs into that importer, except a member of a family."""
     names = {dotted(path): path for path in MODULES}
     importers: dict[str, set[str]] = {name: set() for name in names}
     for name, path in names.items():
@@ -115,6 +120,7 @@ def test_a_small_module_has_more_than_one_importer() -> None:
         path.relative_to(SOURCE).as_posix()
         for name, path in names.items()
         if not path.name.startswith("__")
+        and path.parent.name not in FAMILIES
         and len(importers[name]) == 1
         and len(path.read_text().splitlines()) < SMALL_LINES
     }

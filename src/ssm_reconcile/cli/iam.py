@@ -32,7 +32,7 @@ Exit codes:
     1  the spec has errors
    64  wrong usage
 """
-EXIT_CODES = "Exit codes: as `ssm-reconcile iam --help` has them."
+EXIT_CODES = "Exit codes: see `ssm-reconcile iam --help`."
 _form = click.option(
     "--format", "output_format", type=click.Choice(list(iam.FORMATS)), default="json", show_default=True,
     help="What to write to stdout.",

@@ -14,12 +14,14 @@ Other minor versions write fewer keys, so the reader accepts a document in which
 from __future__ import annotations
 
 import re
-from typing import Annotated, NotRequired, TypeAlias, TypedDict, TypeVar, final
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeAlias, TypedDict, TypeVar, final
 
 from ssm_reconcile.change import Action, Fate, Row
 from ssm_reconcile.errors import Severity
 from ssm_reconcile.plan import Mode
 from ssm_reconcile.report import Result
+from ssm_reconcile.spec import Run
 
 FORMAT_VERSION = "1.1"
 """`major.minor`: a reader of this major understands every minor of it."""
@@ -391,26 +393,19 @@ class _CommonKeys(TypedDict):
     findings: list[FindingEntry]
 
 
-class OptionsEntry(TypedDict, total=False):
-    """The options of the run that made a plan. A key is the option of the same name unless described here.
-
-    Attributes:
-        targets: The names given by `--target`.
-    """
-
-    verify_values: bool
-    no_decrypt: bool
-    targets: list[str]
-    only: list[str]
-    adopt: str | None
-    name: str | None
-    overwrite_outside: bool
-    allow_replace: bool
-    allow_empty_source: bool
-    allow_reversed: bool
-    allow_exposure: bool
-    max_deletes: Count | None
-    max_change_percent: Count | None
+UNSAVED_OPTIONS = {"parallelism", "leave_out"}
+"""Fields of `Run` that are not saved: the first changes no plan, the second is true during one run only."""
+_OPTIONS = {
+    "bool": bool,
+    "tuple[str, ...]": list[str],
+    "AdoptMode | None": str | None,
+    "int | None": Count | None,
+}
+_SAVED = {one.name: _OPTIONS[str(one.type)] for one in fields(Run) if one.name not in UNSAVED_OPTIONS}
+if TYPE_CHECKING:  # a type checker does not know keys that are computed
+    OptionsEntry: TypeAlias = dict[str, Any]
+else:
+    OptionsEntry = TypedDict("OptionsEntry", _SAVED | {"name": str | None}, total=False)
 
 
 @final

@@ -14,6 +14,7 @@ from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Change, Create, Delete, Difference, Release, Update, effect_of
 from ssm_reconcile.documents import (
     FORMAT_VERSION,
+    UNSAVED_OPTIONS,
     AddressKeys,
     AttributeEntry,
     ChangeEntry,
@@ -73,17 +74,15 @@ def saved_plan_document(
         plan: The plan.
         tool_version: The version of this program.
         created: The time of the plan, timezone-aware.
-        run: The options of the run. `parallelism` and `leave_out` are not saved: the first does not change
-            the plan, and the second is true at the time of the run only.
+        run: The options of the run; those of `UNSAVED_OPTIONS` are not saved.
         name: The replication that the command line selects, None for all.
         spec_files: The paths of the spec as given.
     """
     document = plan_document(plan, tool_version=tool_version, created=created)
     for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
         entry["effect"] = effect_of(change)
-    options: Any = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
-    del options["parallelism"], options["leave_out"]
-    document["run"] = options
+    options = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
+    document["run"] = {key: value for key, value in options.items() if key not in UNSAVED_OPTIONS}
     document["spec_files"] = list(spec_files)
     return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,11 +12,12 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.change import Difference, Row, TagDiff
-from ssm_reconcile.documents.encode import moment
+from ssm_reconcile.documents.encode import moment, saved_plan_document
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import COUNTED
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
+from ssm_reconcile.spec import Run
 from tests.unit.renderers import plans
 
 SCHEMAS = Path(__file__).parents[3] / "schema"
@@ -27,6 +29,16 @@ def schema(name: str) -> Any:
 
 def change_of(*changes: Any) -> Any:
     return plans.document_of(plans.plan_of(changes))["changes"][0]
+
+
+def test_the_saved_options_are_the_fields_of_a_run_and_the_name() -> None:
+    fields = {one.name for one in dataclasses.fields(Run)} - {"parallelism", "leave_out"}
+    assert schema("plan")["definitions"]["options"]["properties"].keys() == fields | {"name"}
+    plan = plans.plan_of([plans.create("t", "/p/a")])
+    saved = saved_plan_document(
+        plan, tool_version="1", created=datetime.now(UTC), run=Run(), name=None, spec_files=()
+    )
+    assert saved["run"].keys() == fields | {"name"}
 
 
 @pytest.mark.parametrize("name", ["plan", "report"])

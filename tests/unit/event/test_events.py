@@ -185,6 +185,12 @@ class TestLists:
             content_of(change()), content_of(tag_change()), Names(("/bar",)),
         ]  # fmt: skip
 
+    def test_a_list_of_names_inside_a_list_of_events_is_rejected(self) -> None:
+        events = [change(), ["/bar", "/baz"]]
+        wanted = [content_of(change()), Rejected(Reason.NAME, "entry 1 of 1")]
+        assert [message.content for message in read_document(events)] == wanted
+        assert [message.content for message in read_document([{"body": json.dumps(events)}])] == wanted
+
     @pytest.mark.parametrize(
         "body",
         [
