@@ -91,8 +91,7 @@ class StartedRun:
 
     def needed(self, job: Job) -> dict[str, list[Job]]:
         """Return the jobs that a job needs, by the name in its file; several for a matrix."""
-        found = job.spec.get("needs", [])
-        names = [found] if isinstance(found, str) else found
+        names = _as_list(job.spec.get("needs", []))
         return {name: [one for one in self.jobs.values() if one.base == name] for name in names}
 
 
@@ -303,3 +302,14 @@ def default_inputs(workflow: Path) -> dict[str, str]:
     triggers = yaml.safe_load(workflow.read_text())[True]
     inputs = (triggers.get("workflow_dispatch") or {}).get("inputs") or {}
     return {name: shown(one.get("default")) for name, one in inputs.items()}
+
+
+def with_needs(workflow: Path, names: set[str]) -> set[str]:
+    """Return jobs and the jobs that they need."""
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    needed = {one for name in names for one in _as_list(jobs[name].get("needs", []))}
+    return names if needed <= names else with_needs(workflow, names | needed)
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -22,13 +22,13 @@ import boto3
 
 from tests.github.content import REPOSITORY, Comment, Hub, repository, stamp, user
 from tests.workflows.runner import ROOT, Job, Refused, machine
-from tests.workflows.schedule import Scheduler, StartedRun, default_inputs, event_fits
+from tests.workflows.schedule import Scheduler, StartedRun, default_inputs, event_fits, with_needs
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 ACCOUNT = "123456789012"
 PLAN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/ssm-plan"
 APPLY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/ssm-apply"
-TRUST = {PLAN_ROLE: {"ssm-plan"}, APPLY_ROLE: {"ssm-apply", "ssm-apply-changed"}}
+TRUST = {PLAN_ROLE: {"ssm-plan"}, APPLY_ROLE: {"ssm-apply"}}
 """Which environments each role trusts, as docs/github-actions.md sets it up."""
 VARIABLES = {
     "SSM_PLAN_ROLE": PLAN_ROLE,
@@ -316,7 +316,9 @@ class Stage:
             "triggering_actor": actor, "api_url": self.hub.api_url, "graphql_url": self.hub.graphql_url,
             "server_url": "https://github.com",
         }  # fmt: skip
-        run = StartedRun(run_id, file, github, self._job, only=jobs)
+        run = StartedRun(
+            run_id, file, github, self._job, only=None if jobs is None else with_needs(file, jobs)
+        )
         run.add_jobs()
         self.scheduler.add(run)
         return run

@@ -13,6 +13,8 @@ from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, log_of, 
 ALL = spec("/app/**", "/shop/**")
 EVERYTHING = {"/app/url": "https://example.org", "/app/key": SECRET, "/shop/limit": "100"}
 CHANGED = {"ssm-apply-changed"}
+WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}
+APPROVED = {"merged": "success", "approval": "success", "changed": "success"}
 
 
 @pytest.fixture
@@ -36,18 +38,18 @@ def test_the_reviewed_plan_is_applied_and_the_comment_says_so(reviewed: Stage) -
 def test_source_changed_nothing_is_applied_and_a_reviewer_is_asked(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert reviewed.holds() == {}
     body = reviewed.comment().body
     assert "**Not applied**" in body
     assert "altered: create /shop/limit in us-east-2 (prod): source version 1 became 2" in body
-    assert "approve it where the run waits" in body
+    assert "If the run waits for its approval, approve it there" in body
 
 
 def test_what_is_approved_then_is_applied_as_it_was_shown(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED)
-    assert results(jobs) == {"merged": "success", "changed": "success"}, log_of(jobs)
+    assert results(jobs) == APPROVED, log_of(jobs)
     assert reviewed.holds() == {**EVERYTHING, "/shop/limit": "999"}
     assert "Applied 3 of 3 as reviewed" in reviewed.comment().body
 
@@ -71,7 +73,7 @@ def test_target_changed_nothing_is_applied_and_the_existing_value_stays(reviewed
 def test_a_target_that_needs_another_change_now_asks_a_reviewer(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "100", region="us-east-2")  # equal: it would be adopted, not created
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert set(reviewed.holds()) == {"/shop/limit"}
     assert "action create became adopt" in reviewed.comment().body
 
@@ -97,7 +99,7 @@ def test_main_moved_before_the_merge_the_difference_is_shown_and_a_reviewer_is_a
     text = spec("/app/**").replace("delete: owned", "delete: owned\ntags: { add: { team: x } }")
     reviewed.commit(text)  # by another pull request
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert reviewed.holds() == {}
     assert "tags to add other than approved" in reviewed.comment().body
 
@@ -113,7 +115,7 @@ def test_main_moved_after_the_merge_the_run_that_is_out_of_date_applies_nothing(
     assert "start the run of the last commit of main" in log_of(jobs)
     assert reviewed.comment().body == before
     jobs = reviewed.push(last, approved=CHANGED)
-    assert results(jobs) == {"merged": "success", "changed": "success"}, log_of(jobs)
+    assert results(jobs) == APPROVED, log_of(jobs)
     assert set(reviewed.holds()) == {"/app/url", "/app/key"}
 
 
@@ -138,7 +140,7 @@ def test_the_job_ran_twice_the_second_has_nothing_to_do_and_says_nothing_else(re
 def test_a_merge_without_a_reviewed_plan_asks_a_reviewer(stage: Stage) -> None:
     stage.open(ALL)  # its plan never ran
     jobs = stage.push(stage.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert stage.holds() == {}
     assert "no reviewed plan to apply" in stage.comment().body
 
@@ -146,7 +148,7 @@ def test_a_merge_without_a_reviewed_plan_asks_a_reviewer(stage: Stage) -> None:
 def test_a_plan_of_an_earlier_commit_is_not_applied(reviewed: Stage) -> None:
     reviewed.open(spec("/app/**", "/shop/*"))  # one more commit, merged before its plan was there
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert "not of its last" in reviewed.comment().body
     assert reviewed.holds() == {}
 
@@ -155,7 +157,7 @@ def test_a_push_without_a_pull_request_asks_a_reviewer_and_shows_the_plan_in_the
     stage: Stage,
 ) -> None:
     jobs = stage.push(stage.commit(ALL))
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert "of no merged pull request" in jobs["merged"].summary
     assert "3 changes" in jobs["merged"].summary
     assert not stage.hub.comments
@@ -177,7 +179,7 @@ def test_another_change_during_the_approval_is_refused_again(reviewed: Stage) ->
             reviewed.put("/shop/limit", "1000")
 
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED, meanwhile=meanwhile)
-    assert results(jobs) == {"merged": "success", "changed": "failure"}, log_of(jobs)
+    assert results(jobs) == {**APPROVED, "changed": "failure"}, log_of(jobs)
     assert reviewed.holds() == {}
     assert "source version 2 became 3" in reviewed.comment().body
 
@@ -190,7 +192,7 @@ def test_a_change_of_main_during_the_approval_is_not_undone(reviewed: Stage) -> 
             reviewed.commit(spec("/app/**"))
 
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED, meanwhile=meanwhile)
-    assert results(jobs) == {"merged": "success", "changed": "failure"}, log_of(jobs)
+    assert results(jobs) == {**APPROVED, "changed": "failure"}, log_of(jobs)
     assert "main has changed replication.yaml" in log_of(jobs)
     assert reviewed.holds() == {}
 
@@ -258,11 +260,11 @@ def test_by_hand_only_the_plan_with_the_id_is_applied(stage: Stage) -> None:
     plan_id = jobs["drift"].step("Plan").outputs["plan-id"]
     stage.put("/app/url", "changed")
     jobs = stage.later("workflow_dispatch", **{"mode": "drift", "plan-id": plan_id[:12]})
-    assert results(jobs) == {"routine": "failure"}, log_of(jobs)
+    assert results(jobs) == {"by-hand": "failure"}, log_of(jobs)
     assert stage.holds() == {}
     plan_id = stage.later("workflow_dispatch", mode="drift")["drift"].step("Plan").outputs["plan-id"]
     jobs = stage.later("workflow_dispatch", **{"mode": "drift", "plan-id": plan_id[:12]})
-    assert results(jobs) == {"routine": "success"}, log_of(jobs)
+    assert results(jobs) == {"by-hand": "success"}, log_of(jobs)
     assert stage.holds()["/app/url"] == "changed"
 
 
@@ -279,5 +281,5 @@ def test_without_permission_to_read_artifacts_an_unreviewed_plan_is_not_applied(
 ) -> None:
     reviewed.hub.denied.add("actions")
     jobs = reviewed.push(reviewed.merge())
-    assert results(jobs) == {"merged": "success", "changed": "waiting"}, log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
     assert reviewed.holds() == {}

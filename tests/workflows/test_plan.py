@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+
 import pytest
 
 from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
+
+SAME = spec("/app/**") + "# the same, in another text\n"
+PLANNED = {"touched": "success", "validate": "success", "plan": "success", "check": "success"}
 
 
 def test_a_pull_request_gets_validation_a_plan_a_comment_and_an_artifact(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "success", "plan": "success"}, log_of(jobs)
+    assert results(jobs) == PLANNED, log_of(jobs)
     body = stage.comment().body
     assert "3 changes" in body
     assert "+ /shop/limit  [String] create" in body
@@ -34,7 +41,7 @@ def test_no_secret_and_no_token_is_anywhere(stage: Stage) -> None:
 def test_the_next_commit_edits_the_comment(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     stage.plan()
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     stage.plan()
     assert "/shop/limit" not in stage.comment().body
     assert stage.comment().edits == 1
@@ -46,7 +53,7 @@ def test_a_fork_and_dependabot_get_validation_and_no_credentials(
 ) -> None:
     stage.open(spec("/app/**").replace("delete:", "delte:"), fork=fork, author=author)
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "failure"}
+    assert results(jobs) == {"touched": "success", "validate": "failure", "check": "failure"}
     (first, *_) = jobs["validate"].annotations
     assert first.startswith("::error file=replication.yaml,line=")
     assert jobs["validate"].permissions == {"contents": "read"}
@@ -56,8 +63,8 @@ def test_a_fork_and_dependabot_get_validation_and_no_credentials(
 
 def test_a_repository_that_is_not_set_up_yet_plans_nothing(stage: Stage) -> None:
     del stage.variables["SSM_PLAN_ROLE"]
-    stage.open(spec("/app/**"))
-    assert results(stage.plan()) == {"validate": "success"}
+    stage.open(SAME)
+    assert results(stage.plan()) == {"touched": "success", "validate": "success", "check": "success"}
 
 
 def test_errors_of_a_spec_are_reported_on_their_lines_and_in_the_comment(stage: Stage) -> None:
@@ -65,7 +72,12 @@ def test_errors_of_a_spec_are_reported_on_their_lines_and_in_the_comment(stage: 
     stage.plan()
     stage.open(spec("/app/**").replace("delete:", "delte:"))
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "failure", "plan": "failure"}
+    assert results(jobs) == {
+        "touched": "success",
+        "validate": "failure",
+        "plan": "failure",
+        "check": "failure",
+    }
     body = stage.comment().body
     assert "This run made no plan" in body
     assert "`delte` is not a property" in body.replace("&#96;", "`")
@@ -77,9 +89,9 @@ def test_missing_credentials_are_reported_in_the_comment(stage: Stage) -> None:
     stage.open(spec("/app/**", "/shop/**"))
     stage.plan()
     stage.variables["SSM_PLAN_ROLE"] = "arn:aws:iam::123456789012:role/another"
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "success", "plan": "failure"}
+    assert results(jobs) == {**PLANNED, "plan": "failure", "check": "failure"}
     assert "such as getting credentials" in stage.comment().body
 
 
@@ -88,14 +100,14 @@ def test_a_spec_that_is_new_is_compared_with_nothing(stage: Stage) -> None:
     stage._git("commit", "--quiet", "--message", "no spec")
     stage.open(spec("/shop/**"))
     jobs = stage.plan()
-    assert results(jobs) == {"validate": "success", "plan": "success"}, log_of(jobs)
+    assert results(jobs) == PLANNED, log_of(jobs)
     assert "pending" not in stage.comment().body
 
 
 def test_a_plan_in_which_something_is_invalid_fails_the_job_and_is_kept_for_the_merge(stage: Stage) -> None:
     """The comment shows it, so it is what was reviewed; the rest of it can be applied."""
     stage.ssm().put_parameter(Name="/app/lonely", Value="x", Type="SecureString", KeyId="alias/lonely")
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     jobs = stage.plan()
     assert results(jobs)["plan"] == "failure"
     assert "no KMS key is mapped for" in stage.comment().body
@@ -104,7 +116,7 @@ def test_a_plan_in_which_something_is_invalid_fails_the_job_and_is_kept_for_the_
 
 def test_values_that_look_like_workflow_commands_are_none(stage: Stage) -> None:
     stage.put("/app/hostile", "::error title=forged::look\n::add-mask::e\n::set-env name=PATH::/tmp")
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     jobs = stage.plan()
     assert results(jobs)["plan"] == "success"
     assert not [line for line in jobs["plan"].annotations if "forged" in line or "mask" in line]
@@ -112,7 +124,7 @@ def test_values_that_look_like_workflow_commands_are_none(stage: Stage) -> None:
 
 def test_a_comment_that_github_does_not_take_is_a_warning_and_the_plan_is_kept(stage: Stage) -> None:
     stage.hub.denied.add("comment")
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     jobs = stage.plan()
     assert results(jobs)["plan"] == "success"
     assert [line for line in jobs["plan"].annotations if line.startswith("::warning::no comment")]
@@ -120,10 +132,57 @@ def test_a_comment_that_github_does_not_take_is_a_warning_and_the_plan_is_kept(s
 
 
 def test_the_install_is_by_hash_and_of_the_code_at_its_own_ref(stage: Stage) -> None:
-    stage.open(spec("/app/**"))
+    stage.open(SAME)
     stage.plan()
     asked = next(stage.folder.glob("run-*/plan/machine/installed")).read_text().splitlines()
     first, second = asked
     assert "--require-hashes --requirement" in first
     assert first.endswith("/requirements/run.txt")
     assert "--no-deps --no-build-isolation" in second
+
+
+def test_a_pull_request_without_the_spec_gets_the_check_and_no_plan(stage: Stage) -> None:
+    stage.open(spec("/app/**"), files={"README.md": "words"})
+    jobs = stage.plan()
+    assert results(jobs) == {"touched": "success", "check": "success"}, log_of(jobs)
+    assert stage.assumed == []
+    assert not stage.hub.comments
+
+
+def test_a_pull_request_that_changes_a_workflow_only_is_planned(stage: Stage) -> None:
+    stage.open(spec("/app/**"), files={".github/workflows/other.yml": "name: other"})
+    assert results(stage.plan()) == PLANNED
+
+
+def test_the_check_fails_when_the_spec_cannot_be_compared(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    payload = {"merge_group": {"base_sha": "f" * 40}}
+    jobs = stage.start("plan.yml", "merge_group", payload, stage.last_push, "refs/heads/main")
+    assert results(jobs) == {"touched": "failure", "check": "failure"}
+
+
+def test_a_merge_queue_gets_the_check_and_no_credentials(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    stage.open(spec("/app/**"), 8, files={"README.md": "words"})
+    sha, jobs = stage.queue(7, 8)
+    expected = {"touched": "success", "validate": "success", "check": "success"}
+    assert results(jobs) == expected, log_of(jobs)
+    assert stage.assumed == [(PLAN_ROLE, "ssm-plan")], "by the plan of the pull request"
+    stage.land(sha)
+    assert stage.hub.branches["main"][-1] == sha
+
+
+@pytest.mark.parametrize(("setting", "notices"), [("false", 1), ("true", 0), (None, 0)])
+def test_a_plan_that_may_decrypt_is_noticed_and_is_not_the_default(
+    stage: Stage, setting: str | None, notices: int
+) -> None:
+    if setting:
+        stage.variables["SSM_NO_DECRYPT"] = setting
+    stage.open(SAME)
+    jobs = stage.plan(jobs={"plan"})
+    found = [line for line in jobs["plan"].annotations if "may decrypt secrets" in line]
+    assert len(found) == notices
+    with zipfile.ZipFile(io.BytesIO(stage.hub.artifacts[-1].content)) as archive:
+        (name,) = archive.namelist()
+        assert json.loads(archive.read(name))["run"]["no_decrypt"] is (notices == 0)

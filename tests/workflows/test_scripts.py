@@ -15,6 +15,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 FILES = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), ROOT / "action.yml"]
 WORKFLOWS = FILES[:-1]
+WITHOUT_CODE = {"Wait for the approval of the current plan", "SSM check"}
+"""Jobs that only wait, or only read results: they run no code of the repository."""
 OURS = {"actions", "aws-actions"}
 """Owners of the actions that are used; aws-actions for credentials, which must not be written twice."""
 
@@ -65,23 +67,30 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
     assert document["permissions"] == {}
     assert "pull_request_target" not in document[True], "`on` is true in YAML 1.1"
     for name, job in document["jobs"].items():
-        assert job["permissions"]["contents"] == "read", name
+        assert (job["permissions"] == {}) == (job["name"] in WITHOUT_CODE), name
+        assert job["permissions"].get("contents", "read") == "read", name
         assert job["timeout-minutes"], name
         writes = {key for key, value in job["permissions"].items() if value == "write"}
         assert writes <= {"id-token", "pull-requests", "issues"}, name
         assert ("issues" in writes) == (name in {"routine", "drift"}), "drift without a reviewer has an issue"
-        assert ("id-token" in writes) == ("environment" in job), "credentials come through an environment"
+        assert ("id-token" in writes) == ("environment" in job and name != "approval"), (
+            "credentials come through an environment; the job that waits for an approval has none"
+        )
 
 
-def test_only_jobs_that_wait_for_their_turn_can_write_to_aws() -> None:
+def test_all_jobs_that_can_write_to_aws_are_in_one_queue_and_no_other_job_is() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/apply.yml").read_text())["jobs"]
-    for name in ("merged", "changed", "routine"):
-        assert jobs[name]["concurrency"] == {
+    for name, job in jobs.items():
+        if job["permissions"].get("id-token") != "write" or job["environment"]["name"] == "ssm-plan":
+            assert job.get("concurrency", {}).get("group") != "ssm-apply-replication.yaml", name
+            continue
+        assert job["concurrency"] == {
             "group": "ssm-apply-replication.yaml",
             "cancel-in-progress": False,
             "queue": "max",
         }
-    assert jobs["changed"]["environment"]["name"] != jobs["merged"]["environment"]["name"]
+        assert job["environment"]["name"] == "ssm-apply", "the one environment that the apply role trusts"
+    assert jobs["approval"]["environment"]["name"] == "ssm-apply-changed"
 
 
 def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> None:

@@ -18,7 +18,10 @@ from typing import Any, TextIO, cast
 
 import click
 
-from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, SpecError, UsageError
+from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, SpecError, UsageError
+
+ERRORS_VARIABLE = "SSM_RECONCILE_ERRORS"
+"""Names a file for the errors of a command; the action shows them in the comment."""
 
 
 class LastingStream:
@@ -216,7 +219,23 @@ def report_error(error: BaseException, *, debug: bool) -> int:
         log(f"Error: {_escaped(message)}")
         if remedy:
             log(f"  What to do: {_escaped(remedy)}.")
+        _save_errors(error)
     return exit_code_of(error)
+
+
+def _save_errors(error: BaseException) -> None:
+    """Write an error to the file of SSM_RECONCILE_ERRORS: problem, remedy, and the errors of a spec."""
+    path = os.environ.get(ERRORS_VARIABLE)
+    if not path:
+        return
+    message, remedy = error_summary(error)
+    lines = [f"{message.rstrip('.')}.", *([f"What to do: {remedy}."] if remedy else [])]
+    if isinstance(error, SpecError):
+        lines += [f"{one.where}: {one.message}" for one in error.findings if one.severity is Severity.ERROR]
+    try:
+        save(Path(path), "".join(f"{_escaped(line)}\n" for line in lines))
+    except ReconcileError as failure:
+        log(f"Warning: {_escaped(failure.message)}")
 
 
 def exit_code_of(error: BaseException) -> int:

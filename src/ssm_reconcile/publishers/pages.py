@@ -204,6 +204,7 @@ def refusal(document: ReportDocument) -> str:
 def unreviewed(reason: str) -> str:
     """Return Markdown with the reason why no reviewed plan can be applied."""
     return (
-        f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan as it is now:"
-        " approve it where the run waits for that, or open a new pull request."
+        f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan as it is now."
+        " If the run waits for its approval, approve it there; otherwise open a new pull request, or apply"
+        " the plan by its id."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ssm_reconcile.cli import terminal
@@ -47,6 +49,29 @@ def test_each_failure_has_its_exit_code_and_no_traceback(
     assert result.out == ""
     assert "Traceback" not in result.err
     assert result.err
+
+
+def test_the_errors_are_saved_where_the_variable_says_and_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "errors"
+    findings = [
+        Finding(Severity.ERROR, "x", "`delte` is\x1b[2J unknown", "replication.yaml:3:1"),
+        Finding(Severity.WARNING, "y", "old", "replication.yaml:4:1"),
+    ]
+    terminal.report_error(SpecError(findings), debug=False)
+    assert not file.exists()
+    monkeypatch.setenv(terminal.ERRORS_VARIABLE, str(file))
+    terminal.report_error(SpecError(findings), debug=False)
+    first, *_, last = file.read_text().splitlines()
+    assert first == "the spec has 1 error."
+    assert last.startswith("replication.yaml:3:1: `delte` is")
+    assert "\x1b" not in last
+    terminal.report_error(PlanRefused("no plan", "make one"), debug=False)
+    assert file.read_text() == "no plan.\nWhat to do: make one.\n"
+    monkeypatch.setenv(terminal.ERRORS_VARIABLE, str(tmp_path / "none" / "errors"))
+    assert terminal.report_error(PlanRefused("no plan"), debug=False) == PlanRefused("").exit_code
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_a_failure_says_what_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
