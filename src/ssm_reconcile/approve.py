@@ -24,9 +24,10 @@ from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Change, Fate, effect_of
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.encoding import printable
-from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
 from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
+from ssm_reconcile.wording import counted, first_of
 
 Effect: TypeAlias = Mapping[str, Any]
 """The result of `change.effect_of`."""
@@ -37,6 +38,8 @@ SHORTEST_ID = 12
 LONGEST_ID = 64
 CLOCK_SKEW = timedelta(minutes=5)
 """Maximum time that the clock of the machine that made the plan may be ahead."""
+REST_SHOWN = 20
+"""Changes that a finding names one by one."""
 MAX_AGE_DAYS = 7
 """Default maximum age of a saved plan."""
 GUARD_FLAGS = (
@@ -193,13 +196,16 @@ class Comparison:
     """The difference between a saved plan and a new one.
 
     `added` and `altered` changes of the new plan were not approved. `done` and `dropped` changes of the saved
-    plan are not in the new one: they were made since, or something prevents them now.
+    plan are not in the new one: they were made since, or something prevents them now. `rest` was not approved
+    either, but the spec before makes the same changes (`pending`): the reviewed change of the spec did not
+    cause them.
     """
 
     added: tuple[ComparedChange, ...] = ()
     altered: tuple[ComparedChange, ...] = ()
     done: tuple[ComparedChange, ...] = ()
     dropped: tuple[ComparedChange, ...] = ()
+    rest: tuple[ComparedChange, ...] = ()
 
     @property
     def approved(self) -> bool:
@@ -231,10 +237,12 @@ def compare(saved: Sequence[PlanDocument], plan: Plan) -> Comparison:
     now = {
         (part.name, t.name): f"{part.source} to {t.place}" for part in plan.replications for t in part.targets
     }
-    added, altered = [], []
+    added: list[ComparedChange] = []
+    altered: list[ComparedChange] = []
+    rest: list[ComparedChange] = []
     for change in plan.changes:
         if change.order not in before:
-            added.append(ComparedChange(*change.order, change.action.value))
+            (rest if change.pending else added).append(ComparedChange(*change.order, change.action.value))
             continue
         effect, route = _as_saved(effect_of(change)), now[change.order[:2]]
         why: tuple[str, ...] = ()
@@ -245,7 +253,8 @@ def compare(saved: Sequence[PlanDocument], plan: Plan) -> Comparison:
             if not why:
                 break
         if why:
-            altered.append(ComparedChange(*change.order, change.action.value, why))
+            compared = ComparedChange(*change.order, change.action.value, why)
+            (rest if change.pending else altered).append(compared)
     planned = {change.order for change in plan.changes}
     obstacles = _obstacles(plan)
     gone = [
@@ -254,7 +263,7 @@ def compare(saved: Sequence[PlanDocument], plan: Plan) -> Comparison:
         if address not in planned
     ]
     done, dropped = [one for one in gone if not one.why], [one for one in gone if one.why]
-    return Comparison(*(tuple(sorted(changes)) for changes in (added, altered, done, dropped)))
+    return Comparison(*(tuple(sorted(changes)) for changes in (added, altered, done, dropped, rest)))
 
 
 def _routes(document: PlanDocument) -> dict[tuple[str, str], str]:
@@ -357,6 +366,24 @@ def _fate(change: Change) -> str:
     if change.fate is Fate.WITHHELD:
         return f"withheld now, by {', '.join(change.withheld_by)}"
     return "withheld then, to be applied now"
+
+
+def leave_rest(plan: Plan, rest: Sequence[ComparedChange]) -> Plan:
+    """Return the plan without the changes of `Comparison.rest`, and with a finding that names them."""
+    if not rest:
+        return plan
+    left = {(one.replication, one.target, one.name) for one in rest}
+    parts = tuple(
+        replace(part, changes=tuple(change for change in part.changes if change.order not in left))
+        for part in plan.replications
+    )
+    message = (
+        f"{counted(len(rest), 'change')} left: not reviewed, and not caused by this change of the spec, since"
+        f" the former spec makes the same: {first_of([str(one) for one in rest], REST_SHOWN)}"
+    )
+    about = tuple(Address(one.target, one.name) for one in rest)
+    finding = Finding(Severity.WARNING, "not-reviewed", message, about=about)
+    return replace(plan, replications=parts, findings=(*plan.findings, finding))
 
 
 def narrowed_to(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:

@@ -78,6 +78,16 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
     "--also", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
     help="With a saved plan: another one, whose changes are approved as well (repeat for more).",
 )  # fmt: skip
+@click.option(
+    "--against", metavar="SPEC", multiple=True, type=click.Path(),
+    help="With a saved plan: the former spec. A change that it makes as well needs no review (repeat for"
+    " more).",
+)  # fmt: skip
+@click.option(
+    "--rest", type=click.Choice(("leave", "apply")), default="leave", show_default=True,
+    help="With --against: leave or apply the changes that were not reviewed and that the former spec makes as"
+    " well.",
+)  # fmt: skip
 @click.option("--expect-plan", metavar="ID", help="Apply only this plan: at least 12 digits of its id.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -96,6 +106,8 @@ def command(
     specs: tuple[str, ...],
     saved_specs: tuple[str, ...],
     also: tuple[Path, ...],
+    against: tuple[str, ...],
+    rest: str,
     expect_plan: str | None,
     yes: bool,
     max_plan_age: float,
@@ -123,11 +135,11 @@ def command(
         approval = "expect-plan"
     started = ApplyRun(specs, name, run, common, approval, output_format, out, metrics, expect=expect_plan)
     if any(map(_is_saved_plan, specs)):
-        started = _with_saved_plan(started, saved_specs, max_plan_age, also)
+        started = _with_saved_plan(replace(started, rest=rest), saved_specs, max_plan_age, also, against)
     elif saved_specs:
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
-    elif also:
-        raise click.UsageError("--also needs a saved plan: give the first one as the argument.")
+    elif also or against:
+        raise click.UsageError("--also and --against need a saved plan: give the first one as the argument.")
     options.check_exposure(started.run)
     if run.leave_out and started.saved is not None:
         raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
@@ -175,7 +187,11 @@ class SavedPlan:
 
 
 def _with_saved_plan(
-    given: ApplyRun, specs: tuple[str, ...], max_age: float, also: tuple[Path, ...]
+    given: ApplyRun,
+    specs: tuple[str, ...],
+    max_age: float,
+    also: tuple[Path, ...],
+    against: tuple[str, ...],
 ) -> ApplyRun:
     """Return the apply of a saved plan: with the options of the plan, and the guards that are lifted now.
 
@@ -184,6 +200,7 @@ def _with_saved_plan(
         specs: The spec that the plan was made from; empty for the paths that the plan contains.
         max_age: The maximum age of the plan, in days.
         also: The files of further saved plans, made with the same options.
+        against: The files of the former spec.
 
     Raises:
         UsageError: The arguments contradict each other, or the saved plan.
@@ -213,6 +230,7 @@ def _with_saved_plan(
         run=replace(made.run, **lifted),
         approval="saved-plan",
         saved=SavedPlan(file, document, made.lifted, max_age, more),
+        planner=lambda runner: runner.plan(against, made.name),
     )
 
 
@@ -250,6 +268,8 @@ class ApplyRun:
         expect: The id that the plan must have.
         saved: The plan with the changes that are approved.
         planner: Makes the plan.
+        rest: Whether changes that were not reviewed, and that the former spec makes as well, are applied or
+            left: `apply` or `leave`.
     """
 
     specs: tuple[str, ...]
@@ -263,6 +283,7 @@ class ApplyRun:
     expect: str | None = None
     saved: SavedPlan | None = None
     planner: Callable[[Runner], Plan] = Runner.plan
+    rest: str = "leave"
     _plan: Plan | None = None
     _writing: bool = False
     _reported: bool = False
@@ -297,7 +318,7 @@ class ApplyRun:
                 if runner.stop.is_set():
                     raise KeyboardInterrupt
                 self._writing = True
-                report = runner.carry_out(plan)
+                report = runner.carry_out(self._plan)
                 self._report(report, report.exit_code)
         return report.exit_code
 
@@ -365,6 +386,8 @@ class ApplyRun:
                 terminal.log(f"No longer planned: {escape(str(item))}.")
         unapproved = comparison.unapproved
         if not unapproved:
+            if self.rest == "leave":
+                self._plan = approve.leave_rest(plan, comparison.rest)
             return
         self._show(plan, runner)
         for line in cut([line for _, line in unapproved], DIFFERENCES_SHOWN):

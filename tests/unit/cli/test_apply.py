@@ -182,7 +182,7 @@ def test_each_of_several_saved_plans_has_to_be_young_enough(aws: Aws, cli: Cli) 
 def test_another_saved_plan_needs_a_first_one(cli: Cli) -> None:
     result = cli("apply", "--yes", "--also", "second.json")
     assert result.exit_code == 64
-    assert "--also needs a saved plan" in result.stderr
+    assert "--also and --against need a saved plan" in result.stderr
 
 
 def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> None:
