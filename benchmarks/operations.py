@@ -1,8 +1,8 @@
 """The operations that a replicator calls: JSON in, JSON out, on a `World`.
 
 What AWS rules and no benchmark needs is not ruled here (names, sizes, patterns): that is what the
-strict doubles of the test suite are for. Paging, versions, tags, filters after the page (aws-facts
-A1.1) and batches are as in AWS.
+strict doubles of the test suite are for. Paging, versions, tags, filters after the page (issue
+boto/boto3#1079) and batches are as in AWS.
 """
 
 from __future__ import annotations

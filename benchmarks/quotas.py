@@ -1,6 +1,6 @@
 """AWS's quotas as a server enforces them: a token bucket for each account, region and class of operation.
 
-The numbers of `AWS` are those of aws-facts A4 where one is known (GetParameters 40, GetResources 15,
+The numbers of `AWS` are those of AWS where one is known (GetParameters 40, GetResources 15,
 PutParameter 3 as AWS Support named it) and the careful defaults of `ssm_reconcile.aws_limits` where
 none is public. The burst is a second's worth, at least one, unless it is given.
 """

@@ -179,10 +179,10 @@ def _paces(paces: list[Pace]) -> str:
     rates = ", ".join(f"{kind} {rate:g}/s" for kind, rate in AWS.items())
     return (
         f"## Under AWS's quotas\n\nOne target, {1000 * LATENCY:.0f} ms of latency, and these quotas with"
-        f" bursts of a second's worth: {rates} (aws-facts A4; where none is public, our own careful"
-        " default). The rates are those that we take without being told. *Necessary* is what the slowest"
-        " class of the calls made needs at its rate, with no burst; the process's own start is in the wall"
-        " time. The target is 1.15, and 1% throttled.\n\n" + _table(head, body)
+        f" bursts of a second's worth: {rates} (where none is public, the default of"
+        " `aws_limits.py`). The rates are those that we take without being told. *Necessary* is what the"
+        " slowest class of the calls made needs at its rate, with no burst; the process's own start is in"
+        " the wall time. The target is 1.15, and 1% throttled.\n\n" + _table(head, body)
     )
 
 

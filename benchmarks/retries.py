@@ -1,7 +1,8 @@
 """150 PutParameter against ten a second: botocore's retry modes and a token bucket, side by side.
 
-The experiment of aws-facts A6. Each way has a region, and so a quota, of its own, and all run at the
-same time: the server allows ten calls a second with a burst of ten, so the least is fourteen seconds.
+Parallel writes with each retry mode of botocore. Each way has a region, and so a quota,
+of its own, and all run at the same time: the server allows ten calls a second with a burst of ten, so the
+least is fourteen seconds.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ counts every request by operation. It checks no signatures; account and region a
 credential that signed: an access key that ends in twelve digits belongs to that account.
 
 Why not moto: its DescribeParameters pages by ten whatever is asked and walks all parameters for every
-page, so that a scan of 10,000 takes 1,001 pages and over a minute of the server's CPU (aws-facts E,
-E2); it neither throttles nor delays. What would be measured is moto. This server takes some 0.1 ms a
+page, so that a scan of 10,000 takes 1,001 pages and over a minute of the server's CPU; it
+neither throttles nor delays. What would be measured is moto. This server takes some 0.1 ms a
 request, so a client's own costs can be seen behind it.
 
 Bounded: loopback only, bodies up to a megabyte, so many connections, an hour of life.

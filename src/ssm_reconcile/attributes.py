@@ -58,7 +58,7 @@ ATTRIBUTES = (
     Attribute("AllowedPattern", "allowed_pattern", "AllowedPattern", is_private=True),
     Attribute("tier"),
     Attribute("policies", "policies", "Policies", default=()),
-    # Some partitions refuse the default `text` in a request (aws-facts B8).
+    # Some partitions refuse `text` (issue kubernetes-sigs/cluster-api-provider-aws#2636).
     Attribute("DataType", "data_type", "DataType", default=TEXT, in_place=False),
     Attribute("KeyId"),
     Attribute("tags"),

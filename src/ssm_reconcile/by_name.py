@@ -341,7 +341,8 @@ def list_names(
         names: Names in any form; they are read as canonical names.
         progress: Gets the tags, which are read a few a second.
         check_versions: Compare the version of each value with that of its description. Reads lag behind
-            writes (aws-facts B14), so different versions make a name unsure. Without, no value is read.
+            writes (issue aws/aws-sdk-js#4349), so different versions make a name unsure. Without, no
+            value is read.
     """
     wanted = frozenset(canonical(name) for name in names)
     versions: dict[str, int] = {}

@@ -25,7 +25,7 @@ INTELLIGENT = "Intelligent-Tiering"
 TEXT = "text"
 IMAGE = "aws:ec2:image"
 MANAGED_KEY = "alias/aws/ssm"
-"""The AWS managed key: what DescribeParameters reports when no KeyId was given (aws-facts B7)."""
+"""The AWS managed key, as DescribeParameters reports it when no KeyId was given. Not documented by AWS."""
 
 
 SOURCE = ""
@@ -33,7 +33,7 @@ SOURCE = ""
 
 
 def canonical(name: str) -> str:
-    """Return a name with a leading slash: `foo` and `/foo` are the same parameter in AWS (aws-facts B6)."""
+    """Return a name with a leading slash: `foo` and `/foo` are one parameter (user guide, names)."""
     return name if name.startswith("/") else f"/{name}"
 
 
@@ -49,7 +49,7 @@ class Place:
         return f"{self.account}/{self.region}"
 
     def arn(self, name: str) -> str:
-        """Return the ARN of a parameter in this place. It has one slash before the name (aws-facts A2)."""
+        """Return the ARN of a parameter: one slash before its name (Service Authorization Reference)."""
         return f"arn:{self.partition}:ssm:{self.region}:{self.account}:parameter{canonical(name)}"
 
 
@@ -94,9 +94,10 @@ class Parameter:
 
     @property
     def expiration(self) -> datetime | None:
-        """The earliest time of its Expiration policies, at which AWS deletes it (aws-facts B4); or None.
+        """The earliest time of its Expiration policies, at which AWS deletes it; or None.
 
-        A time without an offset is UTC. A policy that cannot be read is ignored.
+        Source: user guide, "Assigning parameter policies". A time without an offset is UTC. A policy
+        that cannot be read is ignored.
         """
         moments = []
         for text in self.policies:
@@ -118,8 +119,8 @@ class Listing:
         caller: The ARN of the identity that listed them.
         parameters: The parameters by canonical name.
         tags: The tags by canonical name; a name without tags may be absent.
-        confirmed: Names whose tags were read directly. GetResources lags behind writes (aws-facts A2), so
-            risky changes need these.
+        confirmed: Names whose tags were read directly. GetResources lags behind writes (issue
+            aws/aws-sdk#302), so risky changes need these.
         complete: Whether all pages were read. If not, `parameters` has those of the earlier pages.
         trouble: Why the listing is incomplete or slow.
     """

@@ -213,8 +213,8 @@ class Record:
         """Whether the replica still has the version that was written or compared.
 
         The version alone is not enough: a parameter that was deleted and created again starts at version 1
-        (aws-facts F), and is then younger than the record. It may be older than the record, because a
-        comparison does not change its date.
+        (user guide, "Working with parameter versions"), and is then younger than the record. It may
+        be older than the record, because a comparison does not change its date.
         """
         return live.version == self.version and live.last_modified - self.written <= WRITE_WINDOW
 

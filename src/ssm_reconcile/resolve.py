@@ -35,7 +35,7 @@ from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
-"""The data type of a webhook, and the only path where AWS allows it (aws-facts B8)."""
+"""The data type of a webhook, and the only path where AWS allows it. Not documented by AWS."""
 _NAME = re.compile(r"(?:/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+")
 
 
@@ -267,7 +267,7 @@ def _key(route: Route, parameter: Parameter) -> tuple[str | None, tuple[Problem,
 
 
 def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Problem, ...]:
-    """Return the problem of a name that AWS refuses in that place (aws-facts B6)."""
+    """Return the problem of a name that AWS refuses in that place (API reference, PutParameter)."""
     fault = ""
     levels = canonical(name)[1:].split("/")
     if not _NAME.fullmatch(name):
@@ -284,7 +284,7 @@ def _name_problems(parameter: Parameter, name: str, place: Place) -> tuple[Probl
 
 
 def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]:
-    """Return the problem of a past Expiration: AWS would delete the replica, or refuse it (aws-facts B4)."""
+    """Return the problem of a past Expiration. AWS does not document whether it refuses or deletes."""
     moment = parameter.expiration
     if moment is None or moment > now:
         return ()

@@ -1,9 +1,9 @@
 """Listings of one replication -> the diff of each target, with every tag confirmed that a decision needs.
 
-Bulk reads of tags lag behind writes (aws-facts A2). They can save calls, but no decision against safety may
-depend on them: before a parameter counts as "not a replica", and before a delete, a replacement or a retag is
-planned, its tags are read directly. A direct read can change the result, so all rows are computed again
-until no unconfirmed tag matters.
+Bulk reads of tags lag behind writes (issue aws/aws-sdk#302). They can save calls, but no decision against
+safety may depend on them: before a parameter counts as "not a replica", and before a delete, a replacement
+or a retag is planned, its tags are read directly. A direct read can change the result, so all rows are
+computed again until no unconfirmed tag matters.
 
 Values are compared by versions first. The record of a replica names the source version that it was made
 from and the version that the replica had then. Where both still hold, the values are equal and are not

@@ -45,7 +45,8 @@ def shape(text: SealedText, substitutions: Iterable[Substitution]) -> SealedText
 def normalize_value(text: str, kind: str) -> str:
     """Return a value as it is compared: a StringList without spaces around its commas.
 
-    AWS removes these spaces on write (aws-facts B10). All other text is compared byte for byte.
+    AWS removes these spaces on write (API reference, GetParameters). All other text is compared
+    byte for byte.
     """
     if kind != STRING_LIST:
         return text
@@ -73,7 +74,7 @@ def utf8_size(text: str) -> int:
 def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: str = "") -> bool | None:
     """Return whether AWS accepts a rewritten value under an AllowedPattern; None if this is unknown.
 
-    The regular expression engine of AWS and its anchoring are unknown (aws-facts B10). An interpretation of
+    AWS does not document its regular expression engine and its anchoring. An interpretation of
     the pattern counts only if it accepts `before`, which AWS has accepted at the source. The result is
     known if all such interpretations agree.
 
@@ -127,9 +128,10 @@ def _readings(pattern: str, kind: str) -> list[Callable[[str], bool]]:
 
 
 def is_invalid_rewrite(before: SealedText, after: SealedText) -> bool:
-    """Whether a rewrite made a value that AWS refuses: an empty one, or one with `{{ }}` (aws-facts B10).
+    """Whether a rewrite made a value that AWS refuses: an empty one, or one with `{{ }}`.
 
-    A value that has `{{ }}` at the source was accepted by AWS, so the rewrite is not the cause.
+    Source: API reference, PutParameter. A value that has `{{ }}` at the source was accepted by AWS,
+    so the rewrite is not the cause.
     """
     return _refused(after.reveal()) and not _refused(before.reveal())
 

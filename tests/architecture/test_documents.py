@@ -152,3 +152,15 @@ def test_no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() -> 
         if banned.search(line) and path != Path(__file__)
     ]
     assert found == []
+
+
+def test_no_file_cites_a_document_that_a_reader_does_not_have() -> None:
+    """A fact about AWS names its page, an issue, or "not documented", never a note outside of the project."""
+    notes = re.compile(r"aws-" + r"facts|github-" + r"facts|\bux" + r"\.md|\((?:[A-G]\d+(?:\.\d)?(?:, )?)+\)")
+    found = [
+        f"{named(path)}:{number}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if notes.search(line)
+    ]
+    assert found == []

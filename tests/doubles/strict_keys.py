@@ -39,12 +39,12 @@ def state_of(place: Place, key_id: str) -> KeyState:
     if key is None:
         return KeyState.MISSING
     if key.key_spec != "SYMMETRIC_DEFAULT" or key.key_usage not in (None, "ENCRYPT_DECRYPT"):
-        return KeyState.UNSUITABLE  # symmetric keys only (aws-facts B7); moto's None is the usual usage
+        return KeyState.UNSUITABLE  # symmetric keys only (KMS guide); moto's None is the usual usage
     return _STATES.get(key.key_state, KeyState.DISABLED)
 
 
 def reported(place: Place, reference: str, readings: AwsBehaviour) -> str:
-    """Return the name that DescribeParameters shows for this key reference (aws-facts B7)."""
+    """Return the name that DescribeParameters shows for this key reference."""
     key_id = key_id_of(place, reference)
     if key_id is None or "alias/" in reference or readings.key_form is KeyForm.AS_GIVEN:
         return reference

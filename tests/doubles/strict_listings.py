@@ -21,7 +21,7 @@ from tests.fake_aws.rules import PAGE, RESOURCES_PAGE, admit_page
 
 
 def current(backend: Any) -> dict[str, Any]:
-    """The latest version of each parameter by canonical name; public ones are not listed (B50)."""
+    """The latest version of each parameter by canonical name; public ones are not listed."""
     found = {}
     for name, versions in list(backend._parameters.items()):
         if versions and not name.startswith("/aws/"):
@@ -30,7 +30,7 @@ def current(backend: Any) -> dict[str, Any]:
 
 
 def versions_of(backend: Any, name: str) -> list[Any]:
-    """All versions of a parameter, without making an empty entry as a look into moto does (B46)."""
+    """All versions of a parameter, without making an empty entry as a look into moto does."""
     key = backend._parameters.normalize_name(name)
     return list(dict.get(backend._parameters, key) or ())
 
@@ -51,7 +51,7 @@ def tags_of(backend: Any, name: str) -> dict[str, str]:
 
 
 def value(place: Place, asked: str, parameter: Any, *, decrypt: bool) -> dict[str, Any]:
-    """One item of GetParameters; a key that cannot decrypt fails the whole call (B7)."""
+    """One item of GetParameters; a key that cannot decrypt fails the whole call."""
     text = parameter.value
     if parameter.parameter_type == SECURE:
         text = _decrypted(place, parameter) if decrypt else _ciphertext(parameter)
@@ -81,7 +81,7 @@ def _ciphertext(parameter: Any) -> str:
 
 
 def describe(response: Any, place: Place, sizes: Sequence[int]) -> dict[str, Any]:
-    """One page of DescribeParameters. Filters are applied to the page, not before it (A1.1)."""
+    """One page of DescribeParameters. Filters come after the page (issue boto/boto3#1079)."""
     backend, size = response.ssm_backend, response._get_param("MaxResults") or PAGE
     filters = response._get_param("ParameterFilters")
     admit_page(size, PAGE)
@@ -119,7 +119,7 @@ def metadata(place: Place, parameter: Any) -> dict[str, Any]:
 
 
 def resources(response: Any, place: Place, names: Iterable[str], sizes: Sequence[int]) -> str:
-    """One page of tag:GetResources, with what was tagged once and has no tags any more (A2)."""
+    """One page of tag:GetResources, with what was tagged once and has no tags any more."""
     size = int(response._get_param("ResourcesPerPage") or RESOURCES_PAGE)
     admit_page(size, RESOURCES_PAGE)
     backend = response.backend.ssm_backend

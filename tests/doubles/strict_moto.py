@@ -6,17 +6,16 @@
 moto keeps the parameters; this stands between its endpoint and its store, so it works for clients of
 this process and for a ThreadedMotoServer in it (`serving=True`: whoever runs the server starts moto).
 
-Rows of aws-facts E that it closes: A4 ARN and LastModifiedUser; A6, A8 Selector; A12 eleven names;
-A14 MaxResults and its limit; A16 no empty last page; A27-29 tag limit, `aws:` keys, charset; B4, B5
-AllowedPattern; B6 type change, KeyId gone from a String; B7, B8 sizes in bytes; B9 Intelligent-Tiering
-resolved; B10 downgrade; B12 policies need Advanced; B13 policy texts are strings; B15 `[{}]` clears;
-B16-20 bad policies; B22 ciphertext without the plaintext; B23, B27, B28 keys that are unknown, of
-another region, disabled or going, on writes and on decryption; B25, B32 omitted fields by `AwsBehaviour`;
-B31 integrations; B33-35 names; B39 thirty seconds after a delete; B46 a label on nothing; B47 tags gone
-after a delete; B50 public parameters not listed; C4 previously tagged; C5 a hundred a page; C6, C8
-listings while others write; the quadratic scan. A1.1: a filter shortens pages, not their number.
+Differences between moto and AWS that it closes: the ARN and LastModifiedUser of a description, the Selector
+of a value; limits on names, pages, tags, sizes and policies; AllowedPattern; a change of type, after which a
+String has no KeyId; Intelligent-Tiering resolved, no downgrade of a tier; policy texts as strings, `[{}]`
+clears them; omitted fields by `AwsBehaviour`; keys that are unknown, of another region, disabled or going;
+ciphertext without the plaintext; integrations; thirty seconds after a delete, tags gone after it; public
+parameters and previously tagged ones; a hundred a page; listings while others write; the quadratic scan.
+A filter shortens pages, not their number (issue boto/boto3#1079).
 
-Not closed: A10b, A21, A22, A30, ByPath, B29 (image ids), C7, C9, C10; lags and throttling (fault hooks).
+Not closed: GetParameters by ARN, filters by DataType, Shared, GetServiceSetting, ByPath, image ids, events;
+lags and throttling (fault hooks).
 
 Its refusals of writes quote the value, as AWS's do, so that a test for silence has something to find.
 """

@@ -579,7 +579,7 @@ def test_the_lag_of_each_change_is_measured_from_its_event(
 
 
 def tag_event(account: Account, place: Place, name: str) -> dict[str, Any]:
-    """An event of `aws.tag` about one parameter (aws-facts C2)."""
+    """An event of `aws.tag` about one parameter."""
     return account.event(place, name, "") | {
         "source": "aws.tag",
         "detail-type": "Tag Change on Resource",

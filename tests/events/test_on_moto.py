@@ -1,6 +1,6 @@
 """The same on moto's SSM, SQS, S3 and EventBridge, through boto3 and the function's own entry.
 
-moto sends no event of its own for a parameter (aws-facts E, C9), so the test puts it on the bus, under a
+moto sends no event of its own for a parameter, so the test puts it on the bus, under a
 source that AWS keeps to itself. moto's events do not say their account; AWS's do, so the pump adds it.
 """
 

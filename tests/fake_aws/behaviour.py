@@ -1,6 +1,6 @@
 """Unconfirmed facts about AWS, each with the possible readings.
 
-Where `aws-facts.md` says CONFLICT, UNKNOWN or UNVERIFIED, the product must be right either way. A
+Where the documents of AWS are silent or contradict each other, the product must be right either way. A
 `AwsBehaviour` names one reading of every such fact; the memory store and the strict double of SSM behave
 by it, so that a test can run the same law in a world of each kind.
 
@@ -17,14 +17,14 @@ from typing import Any, get_type_hints
 
 
 class Omitted(StrEnum):
-    """Effect of an overwrite on a field that it omits (B5)."""
+    """Effect of an overwrite on a field that it omits."""
 
     KEPT = "kept"
     RESET = "reset"
 
 
 class OmittedKey(StrEnum):
-    """Effect of an overwrite of a SecureString without a KeyId (B5, G2)."""
+    """Effect of an overwrite of a SecureString without a KeyId."""
 
     MANAGED = "falls back to alias/aws/ssm"
     KEPT = "kept"
@@ -45,7 +45,7 @@ class Unasked(StrEnum):
 
 
 class KeyForm(StrEnum):
-    """Form in which a key given by id or ARN is reported; an alias is reported as itself (B7, G4)."""
+    """Form in which a key given by id or ARN is reported; an alias is reported as itself."""
 
     AS_GIVEN = "as given"
     ALIAS = "by an alias of the key"
@@ -53,35 +53,35 @@ class KeyForm(StrEnum):
 
 
 class Expired(StrEnum):
-    """Effect of a put whose Expiration is already past (B4, G6)."""
+    """Effect of a put whose Expiration is already past."""
 
     REFUSED = "refused"
     DELETED = "accepted, and deleted at once"
 
 
 class PolicyText(StrEnum):
-    """Whether AWS rewrites the text of a policy (B4, G7)."""
+    """Whether AWS rewrites the text of a policy."""
 
     KEPT = "kept"
     NORMALISED = "keys sorted, times in UTC with milliseconds"
 
 
 class ListSpaces(StrEnum):
-    """Effect on spaces around the commas of a StringList (B10, G8)."""
+    """Effect on spaces around the commas of a StringList."""
 
     STRIPPED = "stripped"
     KEPT = "kept"
 
 
 class Moves(StrEnum):
-    """Whether a change of tags or labels moves LastModifiedDate (B9, G10)."""
+    """Whether a change of tags or labels moves LastModifiedDate."""
 
     NO = "no"
     YES = "yes"
 
 
 class Recreate(StrEnum):
-    """Response of AWS to a create within 30 seconds of the delete (B9, G12)."""
+    """Response of AWS to a create within 30 seconds of the delete."""
 
     BUSY = "TooManyUpdates"
     EXISTS = "ParameterAlreadyExists"
@@ -89,14 +89,14 @@ class Recreate(StrEnum):
 
 
 class Match(StrEnum):
-    """Match of AllowedPattern against a value (B10)."""
+    """Match of AllowedPattern against a value."""
 
     WHOLE = "the whole value"
     ANYWHERE = "anywhere in the value"
 
 
 class Duplicates(StrEnum):
-    """Response of GetParameters to a name that is given twice (G11)."""
+    """Response of GetParameters to a name that is given twice."""
 
     REFUSED = "refused"
     ONCE = "answered once"
@@ -107,39 +107,30 @@ class AwsBehaviour:
     """One possible AWS: a reading of each fact that is in conflict or unknown."""
 
     type_change: InPlace = InPlace.ALLOWED
-    """B2: the type, by an overwrite; refused is HierarchyTypeMismatchException."""
+    """The type, by an overwrite; refused is HierarchyTypeMismatchException."""
     data_type_change: InPlace = InPlace.REFUSED
-    """B5: the data type, by an overwrite that names another one."""
+    """The data type, by an overwrite that names another one."""
     tier_omitted: Omitted = Omitted.KEPT
-    """B3, G3: reset is the default tier of the region, Standard."""
+    """Reset is the default tier of the region, Standard."""
     pattern_omitted: Omitted = Omitted.KEPT
-    """B5, G3."""
     data_type_omitted: Omitted = Omitted.KEPT
-    """B5, G3: reset is `text`."""
+    """`RESET` is `text`."""
     key_omitted: OmittedKey = OmittedKey.MANAGED
-    """B5, G2: a SecureString overwritten without KeyId."""
+    """A SecureString overwritten without KeyId."""
     key_form: KeyForm = KeyForm.AS_GIVEN
-    """B7, G4."""
     key_on_plain: Unasked = Unasked.REFUSED
-    """B2, G13: KeyId with a String; accepted means ignored."""
+    """KeyId with a String; accepted means ignored."""
     clear_on_standard: Unasked = Unasked.REFUSED
-    """B4: Policies `[{}]` where the tier is Standard, so that there is nothing to clear."""
+    """Policies `[{}]` where the tier is Standard, so that there is nothing to clear."""
     text_with_secret: Unasked = Unasked.REFUSED
-    """B8: DataType `text` sent with a SecureString, which some partitions refuse."""
+    """DataType `text` sent with a SecureString, which some partitions refuse."""
     past_expiration: Expired = Expired.REFUSED
-    """B4, G6."""
     policy_text: PolicyText = PolicyText.KEPT
-    """B4, G7."""
     list_spaces: ListSpaces = ListSpaces.STRIPPED
-    """B10, G8."""
     pattern_match: Match = Match.WHOLE
-    """B10."""
     tags_move_modified: Moves = Moves.NO
-    """B9, G10."""
     recreate: Recreate = Recreate.BUSY
-    """B9, G12."""
     duplicate_names: Duplicates = Duplicates.REFUSED
-    """G11."""
 
 
 def facts() -> Mapping[str, tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from tests.fake_aws.traffic import Call
 from tests.fake_aws.world import World
 
 ALIASES_PAGE = 100
-"""Limit of ListAliases (aws-facts A3)."""
+"""Limit of ListAliases (KMS API reference)."""
 _MANAGED = "alias/aws/"
 
 

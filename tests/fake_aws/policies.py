@@ -1,4 +1,7 @@
-"""Parameter policies that AWS refuses (aws-facts B4): Policies + the tier -> nothing, or a refusal."""
+"""Parameter policies that AWS refuses: Policies + the tier -> nothing, or a refusal.
+
+Source: user guide, "Assigning parameter policies".
+"""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Region:
         return KeyState.MISSING if key is None else key.state
 
     def _reported(self, reference: str) -> str:
-        """Return the form in which DescribeParameters shows the given key (B7)."""
+        """Return the form in which DescribeParameters shows the given key."""
         key = self.key(reference)
         if key is None or "alias/" in reference:
             return reference
@@ -187,7 +187,7 @@ class Region:
         if self.images is not None and settled.data_type == "aws:ec2:image":
             known = settled.value.reveal() in self.images
             if not known:
-                return number  # AWS answers with a version and drops it in silence (B8)
+                return number  # AWS answers with a version and drops it in silence
         shown = before.latest.parameter.name if before else name
         version = self._version(shown, settled, number, now, user)
         tags = before.tags if before else MappingProxyType(dict(request.tags or ()))
@@ -250,7 +250,7 @@ class Region:
         self._set(canonical(name), self._touched(tagged, now), now)
 
     def _touched(self, stored: Stored, now: datetime) -> Stored:
-        """Whether tags and labels move LastModifiedDate is open (B9)."""
+        """Whether tags and labels move LastModifiedDate is open."""
         if self.readings.tags_move_modified is Moves.NO:
             return stored
         parameter = replace(stored.latest.parameter, last_modified=_to_millis(now))
@@ -268,7 +268,7 @@ class Region:
 
 
 def _counts(stored: Stored | None) -> bool:
-    """Whether it is one of the Standard parameters, of which a region holds so many (B3)."""
+    """Whether it is one of the Standard parameters, of which a region holds so many."""
     return stored is not None and stored.latest.settled.tier == STANDARD
 
 

@@ -28,11 +28,11 @@ from ssm_reconcile.stores.base import Put
 from tests.fake_aws.behaviour import AwsBehaviour, ListSpaces, Omitted, OmittedKey, PolicyText
 
 STANDARD_BYTES = 4096
-"""The size limit of a Standard value, in bytes (aws-facts B3)."""
+"""The size limit of a Standard value, in bytes (user guide, tiers)."""
 ADVANCED_BYTES = 8192
-"""The size limit of an Advanced value, in bytes (aws-facts B3)."""
+"""The size limit of an Advanced value, in bytes (user guide, tiers)."""
 CLEAR = "[{}]"
-"""The Policies text that removes all policies (aws-facts B4)."""
+"""The Policies text that removes all policies (user guide, policies)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Settled:
 def request_of(put: Put) -> Request:
     """The request that a `Put` becomes: complete, and nothing that AWS might stumble over.
 
-    `text` is never sent as DataType (B8). An empty set of policies is sent as `[{}]` only where
+    `text` is never sent as DataType. An empty set of policies is sent as `[{}]` only where
     there can be any (`Put.is_clearing`).
     """
     policies: str | None = None
@@ -96,7 +96,7 @@ def settle(request: Request, present: Settled | None, readings: AwsBehaviour, *,
     """The attributes after the write, if it is accepted.
 
     `present` is what was there (None: nothing), `crowded` that the region holds all the Standard
-    parameters it may, which makes Intelligent-Tiering choose Advanced (B3).
+    parameters it may, which makes Intelligent-Tiering choose Advanced.
     """
     kind = request.type or (present.type if present else "")
     value = SealedText(_value(request.value.reveal(), kind, readings))
@@ -150,7 +150,7 @@ def _tier(
     *,
     crowded: bool,
 ) -> str:
-    """Intelligent-Tiering is a request, never a state, and never downgrades (B3)."""
+    """Intelligent-Tiering is a request, never a state, and never downgrades."""
     before = present.tier if present else STANDARD
     asked = _omittable(request.tier, before, STANDARD, readings.tier_omitted)
     if asked != INTELLIGENT:
@@ -161,7 +161,7 @@ def _tier(
 
 
 def _policies(text: str | None, present: Settled | None, readings: AwsBehaviour) -> tuple[str, ...]:
-    """Omitted policies are kept, `[{}]` clears, a new set replaces all (B4). Bad JSON settles to none."""
+    """Omitted policies are kept, `[{}]` clears, a new set replaces all. Bad JSON settles to none."""
     if text is None:
         return present.policies if present else ()
     found = parse_policies(text) or []

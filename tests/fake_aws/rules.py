@@ -1,7 +1,7 @@
 """Refusals of AWS: a request + the existing parameter -> the attributes after the write, or a `Refusal`.
 
-Pure. Used by the memory store, and put in front of moto for the tests, which enforces little of this
-(aws-facts E). Sections in brackets are of aws-facts; where a fact is open, `readings` decides.
+Pure. Used by the memory store, and put in front of moto for the tests, which enforces little of this.
+Source: API reference of SSM and of the Tagging API. Where a fact is open, `readings` decides.
 
     admit                PutParameter
     admit_tags           AddTagsToResource; also the tags of a create
@@ -42,24 +42,24 @@ from tests.fake_aws.refusal import Refusal, invalid
 from tests.fake_aws.request import ADVANCED_BYTES, CLEAR, STANDARD_BYTES, Request, Settled, settle
 
 NAME_CHARACTERS = 1011
-"""Of a name, including the ARN prefix of its place (B6)."""
+"""Of a name, including the ARN prefix of its place."""
 NAME_LEVELS = 15
 TEXT_CHARACTERS = 1024
-"""Of a description, and of an AllowedPattern (A1.3)."""
+"""Of a description, and of an AllowedPattern."""
 USER_TAGS = 50
-"""Tags of one parameter, those of AWS not counted (B11)."""
+"""Tags of one parameter, those of AWS not counted."""
 VERSIONS = 100
-"""Number of versions that are kept (B9)."""
+"""Number of versions that are kept."""
 STANDARD_PARAMETERS = PARAMETER_LIMITS[STANDARD]
-"""Number of Standard parameters that a region of an account may hold (B3)."""
+"""Number of Standard parameters that a region of an account may hold."""
 PAGE = 50
-"""MaxResults of DescribeParameters (A1)."""
+"""MaxResults of DescribeParameters."""
 BATCH = 10
-"""Names of one GetParameters or DeleteParameters (A1)."""
+"""Names of one GetParameters or DeleteParameters."""
 RESOURCES_PAGE = 100
-"""ResourcesPerPage of tag:GetResources (A2)."""
+"""ResourcesPerPage of tag:GetResources."""
 REST = timedelta(seconds=30)
-"""Time after a delete before the name can be created again (A1)."""
+"""Time after a delete before the name can be created again."""
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
 
@@ -84,7 +84,7 @@ class Ground:
 
 
 def admit(request: Request, present: Settled | None, ground: Ground) -> Settled:
-    """Return the attributes after a PutParameter, or raise the refusal. Outer spaces are legal (B6)."""
+    """Return the attributes after a PutParameter, or raise the refusal. Outer spaces are legal."""
     check_name(request.name, ground.place)
     _check_shape(request, present)
     if present is not None and not request.overwrite:
@@ -108,7 +108,7 @@ def admit(request: Request, present: Settled | None, ground: Ground) -> Settled:
 
 
 def check_name(name: str, place: Place) -> None:
-    """Refuses a name that AWS does not take in that place (B6)."""
+    """Refuses a name that AWS does not take in that place."""
     name = name.strip(" ")
     if not re.fullmatch(r"[A-Za-z0-9_./-]+", name):
         raise invalid("a name takes letters, digits, and the characters _ . - /")
@@ -191,7 +191,7 @@ def _check_size(settled: Settled) -> None:
 
 
 def _check_data_type(request: Request, settled: Settled, readings: AwsBehaviour) -> None:
-    """Data types and where they may stand (B8); an image id is checked after the write, not here."""
+    """Data types and where they may stand; an image id is checked after the write, not here."""
     refuses = readings.text_with_secret is Unasked.REFUSED
     if request.data_type == TEXT and settled.type == SECURE and refuses:
         raise invalid("DataType text is not supported with SecureString here")
@@ -230,7 +230,7 @@ def _compiled(text: str) -> Any:
 
 
 def _check_key(request: Request, settled: Settled, ground: Ground) -> None:
-    """Keys are of one region; a SecureString cannot be written under one that is not usable (B7)."""
+    """Keys are of one region; a SecureString cannot be written under one that is not usable."""
     if settled.type != SECURE:
         if request.key_id is not None and ground.readings.key_on_plain is Unasked.REFUSED:
             raise invalid(f"KeyId can't be given with the type {settled.type}")
@@ -242,7 +242,7 @@ def _check_key(request: Request, settled: Settled, ground: Ground) -> None:
 
 
 def admit_tags(present: Mapping[str, str], added: Mapping[str, str]) -> None:
-    """Refuses tags that AWS does not take beside those that are there (B11, A1.3)."""
+    """Refuses tags that AWS does not take beside those that are there."""
     for key, value in added.items():
         if not 1 <= len(key) <= 128 or not _taggable(key):
             raise invalid("a tag key has characters that tags do not take, or not 1 to 128 of them")
@@ -262,12 +262,12 @@ def admit_untag(keys: Iterable[str]) -> None:
 
 
 def _taggable(text: str) -> bool:
-    r"""Whether a text is `[\p{L}\p{Z}\p{N}_.:/=+\-@]*` (A1.3)."""
+    r"""Whether a text is `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`."""
     return all(char in "_.:/=+-@" or unicodedata.category(char)[0] in "LZN" for char in text)
 
 
 def admit_names(names: Sequence[str], readings: AwsBehaviour) -> None:
-    """Refuses a batch that is empty, larger than ten, or names one thing twice (A1, G11)."""
+    """Refuses a batch that is empty, larger than ten, or names one thing twice."""
     if not 1 <= len(names) <= BATCH:
         raise invalid(f"one call takes 1 to {BATCH} names")
     twice = len({canonical(name).partition(":")[0] for name in names}) < len(names)

@@ -2,7 +2,7 @@
 
 It keeps the promises of `base` and refuses what AWS refuses (`rules`), and each method costs the calls
 that it would cost at AWS: pages of fifty and a hundred, batches of ten, filters that still walk every
-page (aws-facts A1.1). Nothing is retried in here: a fault that a world plans is the last word.
+page (issue boto/boto3#1079). Nothing is retried in here: a fault that a world plans is the last word.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class MemoryStore:
         return known[1]
 
     def _scan(self, names: tuple[str, ...]) -> Iterator[Sequence[Stored]]:
-        """One DescribeParameters to the end. A filter shortens its pages, not their number (A1.1)."""
+        """One DescribeParameters to the end. A filter shortens its pages, not their number."""
         pages = self.world.pages.describe or (PAGE,)
         for page in self._pages("DescribeParameters", names, pages, self.world.lag.describe):
             yield [stored for _, stored in page]

@@ -37,7 +37,7 @@ _SALT = secrets.token_bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """Time until a write is visible (aws-facts A2, B14).
+    """Time until a write is visible. AWS documents no limit of it.
 
     `describe`: DescribeParameters; `resources`: tag:GetResources; `values`: GetParameters.
     """
@@ -172,7 +172,7 @@ class World:
             self.region(place).label(name, version, label, self.clock.now())
 
     def expire(self, place: Place) -> frozenset[str]:
-        """AWS deletes what has expired: the names. It does so now and then; here when asked (B4)."""
+        """AWS deletes what has expired: the names. It does so now and then; here when asked."""
         with self.traffic.lock:
             now, region = self.clock.now(), self.region(place)
             due = frozenset(name for name, stored in region.parameters.items() if _is_due(stored, now))

@@ -89,7 +89,7 @@ LAGS = (
     Lag(describe=timedelta(hours=1), resources=timedelta(hours=1)),
     Lag(describe=timedelta(seconds=20), resources=timedelta(minutes=15)),
 )
-"""Lag of listings; reads of one parameter have none (aws-facts B14)."""
+"""Lag of listings; reads of one parameter have none (not documented by AWS)."""
 
 
 @given(scenario=scenarios(), lag=st.sampled_from(LAGS), pause=st.integers(0, 3))

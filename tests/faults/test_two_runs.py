@@ -85,7 +85,7 @@ def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
 
 @pytest.mark.parametrize("recreate", list(Recreate))
 def test_a_create_right_after_a_delete_whatever_aws_answers(recreate: Recreate) -> None:
-    """One run may replace while the other one looks (aws-facts G12)."""
+    """One run may replace while the other one looks: not documented by AWS."""
     world = mixed(AwsBehaviour(recreate=recreate))
     for number in range(20, calls_of_a_run(world) + 1, 5):
         stage = world.again()

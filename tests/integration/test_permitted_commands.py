@@ -1,7 +1,7 @@
 """The commands themselves, two accounts and keys of one's own, against the policies that `iam` prints.
 
 What SSM asks of KMS on our behalf goes over no wire that a test could watch, so it is worked out from the
-calls that cause it: a value decrypted, a SecureString written under a key (aws-facts B7, D).
+calls that cause it: a value decrypted, a SecureString written under a key (KMS developer guide).
 """
 
 from __future__ import annotations

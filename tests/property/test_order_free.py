@@ -78,7 +78,7 @@ sizes = st.lists(st.integers(0, 7), min_size=1, max_size=4).filter(any).map(tupl
 def test_the_size_of_pages_makes_no_difference(
     scenario: Scenario, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
-    """Short pages, and empty ones with more to come, as AWS has them (aws-facts A1)."""
+    """Short pages, and empty ones with more to come, as the API reference says."""
     stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)
     stage.world.pages = Pages(describe, resources)

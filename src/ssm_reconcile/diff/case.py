@@ -297,7 +297,7 @@ def _with_tier(
     """Return the desired parameter with the tier that a write requests.
 
     With `keep`, a create requests the source's tier and an update the live tier, or Advanced if Standard
-    cannot hold the value or its policies. AWS never changes Advanced back to Standard (aws-facts B3).
+    cannot hold the value or its policies. AWS never changes Advanced back to Standard (user guide, tiers).
 
     Args:
         mode: The tier mode of the target.

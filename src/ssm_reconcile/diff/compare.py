@@ -75,7 +75,7 @@ def attribute_differences(
     before = {"type": live.type, "tier": live.tier} | {one.name: one.text_of(live) for one in COPIED}
     after = {"type": source.type, "tier": desired.tier} | {one.name: one.text_of(source) for one in COPIED}
     if INTELLIGENT in (desired.tier, live.tier):
-        # Intelligent-Tiering is requested, never reported: either tier may result from it (aws-facts B3).
+        # Intelligent-Tiering is requested, never reported: either tier may result (user guide, tiers).
         before["tier"] = after["tier"]
     hidden = {one.name for one in COPIED if one.is_private and (source.is_secret or live.is_secret)}
     found = [
@@ -134,7 +134,7 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
 def cannot_change_in_place(
     desired: DesiredParameter, live: Parameter, differences: tuple[Difference, ...]
 ) -> bool:
-    """Whether a difference needs a replacement: the data type, or Advanced to Standard (aws-facts B3).
+    """Whether a difference needs a replacement: the data type, or Advanced to Standard.
 
     Args:
         desired: The desired parameter.

@@ -273,7 +273,7 @@ def _update(case: Case) -> Change:
 
 
 def _of_type_change(case: Case) -> list[str]:
-    """Return the consequences of a change of type. Whether AWS does it in place is unknown (aws-facts B2)."""
+    """Return the consequences of a change of type. AWS does not document whether it is done in place."""
     wanted, live = _desired_and_live(case)
     if wanted.source.type == live.type:
         return []

@@ -1,9 +1,9 @@
 """A document or text with events, in any envelope -> messages with names, or a `Rejected`. Pure.
 
     EventBridge   one event, or a list of events
-                  Parameter Store Change, Parameter Store Policy Action      (aws-facts C)
+                  Parameter Store Change, Parameter Store Policy Action
                   Tag Change on Resource, from aws.tag                       best effort; coverage of
-                  Parameter Store is not confirmed (aws-facts C2)
+                  Parameter Store is not documented
                   AddTagsToResource, RemoveTagsFromResource, by CloudTrail
                   Scheduled Event                                            a full run
     SQS           a batch under `Records`, or the bare list of records that EventBridge Pipes delivers
@@ -53,7 +53,7 @@ class Operation(StrEnum):
     LABEL = "LabelParameterVersion"
     POLICY = "Policy"
     TAGS = "Tags"
-    """Tags were added or removed, which does not change the date of the parameter (aws-facts C2)."""
+    """Tags were added or removed. AWS documents no change of LastModifiedDate for it."""
     UNKNOWN = ""
     """A request without an event."""
 
@@ -272,7 +272,7 @@ def _event(event: Mapping[str, Any]) -> list[Content]:
             if operation not in _CHANGES:
                 return [Rejected(Reason.OPERATION)]
             return _named(event, detail.get("name"), operation)
-        case "Parameter Store Policy Action":  # its keys have hyphens (aws-facts C)
+        case "Parameter Store Policy Action":  # its keys have hyphens
             return _named(event, detail.get("parameter-name"), Operation.POLICY)
         case "AWS API Call via CloudTrail":
             return _api_call(event, detail)

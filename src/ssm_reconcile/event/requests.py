@@ -22,7 +22,7 @@ from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication
 
 READ_LAG = timedelta(seconds=60)
-"""Longest time for which a read may still miss a change that an event reports (aws-facts B14)."""
+"""Longest time for which a read may miss a change that an event reports. Not documented by AWS."""
 VISIBLE = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
 """Operations that a read of the parameter shows."""
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -26,7 +26,7 @@ from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.spec import Replication
 
 LONGEST_LINE = 4000
-"""Characters of a line; names and tags of AWS are shorter (aws-facts A1.3)."""
+"""Characters of a line; names and tags of AWS are shorter (API reference, PutParameter and Tag)."""
 
 
 @dataclass(frozen=True, slots=True)

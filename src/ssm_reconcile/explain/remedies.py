@@ -270,7 +270,10 @@ def _judged_alone(change: Change, part: ReplicationPlan, spec: Replication) -> R
 
 
 def may_need_replacement(change: Change) -> bool:
-    """Whether a change alters the type of a replica, which AWS may refuse in place (aws-facts B2)."""
+    """Whether a change alters the type of a replica, which AWS may refuse in place.
+
+    Source: API reference, PutParameter: HierarchyTypeMismatchException.
+    """
     return change.row is Row.UPDATE and any(one.attribute == "type" for one in change.differences)
 
 

@@ -2,11 +2,13 @@
 
     statements.py  the statements that one phase needs in one place
 
-An identity is a role of the spec, or the default credentials. Facts: aws-facts D. A star in IAM matches any
-text, slashes included, so the policies are wider than the path rules: IAM may allow what the rules exclude.
+An identity is a role of the spec, or the default credentials. Source: Service Authorization Reference.
+A star in IAM matches any text, slashes included, so the policies are wider than the path rules: IAM
+may allow what the rules exclude.
 
 Also: a repository on GitHub -> the trust policy of a role that its workflows may assume. The subject of a
-token names the repository in one of two forms (aws-facts D). A policy that lists both is valid for either:
+token names the repository in one of two forms (github/docs#45221). A policy that lists both
+is valid for either:
 
     repo:OWNER/REPO:...                      before 2026-07-15
     repo:OWNER@OWNER_ID/REPO@REPO_ID:...     repositories created or renamed since, and those that opted in
@@ -43,7 +45,7 @@ WIDER = (
     " ssm-reconcile leaves out the excluded parameters, IAM does not."
 )
 MANAGED, INLINE = 6_144, 10_240
-"""Characters, blanks not counted, of a managed policy, and of the inline policies of a role (aws-facts D)."""
+"""Characters, blanks not counted, of a managed policy, and of the inline policies of a role (IAM quotas)."""
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 """The default of aws-actions/configure-aws-credentials, in every partition."""

@@ -13,13 +13,15 @@ Path rules become ARNs of parameters, in which a star of IAM matches slashes too
     /shared/*    parameter/shared/*       (wider than the rule)
     foo          parameter/foo
 
-The ARN of a parameter has one slash after `parameter`, also when its name begins with one (aws-facts A2, D).
+The ARN of a parameter has one slash after `parameter`, also when its name begins with one
+(Service Authorization Reference).
 
 A KMS key by ARN or id is a resource. A key by alias is any key of the place that has the alias
 (`kms:ResourceAliases`), since IAM cannot name it otherwise. Where a rule allows keys that the spec does not
 name (a multi-Region key without a rule, any source key where a target has a default), the resource is wide.
-In each case the encryption context that SSM sends, PARAMETER_ARN, limits the use to the parameters (aws-facts
-D). The AWS managed key needs no statement: each principal of its account may use it.
+In each case the encryption context that SSM sends, PARAMETER_ARN, limits the use to the parameters (KMS
+developer guide, Parameter Store). The AWS managed key needs no statement: each principal of its
+account may use it.
 """
 
 from __future__ import annotations

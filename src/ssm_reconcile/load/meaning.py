@@ -60,7 +60,7 @@ def _check_names(view: NodeView, findings: SpecFindings) -> None:
 
 
 def _is_tag_text(scalar: ScalarNode, what: str, findings: SpecFindings, extra: str = "") -> bool:
-    """Whether AWS takes a text as the key or the value of a tag (aws-facts A1.3); otherwise reports it.
+    """Whether AWS takes a text as the key or the value of a tag (API reference, Tag); otherwise reports it.
 
     `extra` holds the characters that are allowed in addition.
     """

@@ -275,7 +275,10 @@ def impossible_name(name: str) -> str | None:
 
 
 def pattern_error(pattern: str) -> str | None:
-    """Return why AWS has no name that matches a pattern, with advice; None when it may (aws-facts B6)."""
+    """Return why AWS has no name that matches a pattern, with advice; None when it may.
+
+    Source: user guide, "Requirements and constraints for parameter names".
+    """
     if "//" in pattern or pattern == "/":
         return "has an empty level: write a single slash between two levels"
     if pattern.endswith("/"):

@@ -36,9 +36,12 @@ from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import counted, cut, listed
 
 COMMENT_BUDGET = 60_000
-"""Bytes of UTF-8 (ux.md section 1: GitHub refuses more than 65,536 characters)."""
+"""Bytes of UTF-8. GitHub refuses more than 65,536 characters, by its error message; not documented."""
 SUMMARY_BUDGET = 900_000
-"""Bytes of UTF-8: a job summary above 1 MiB is dropped, and the step fails (ux.md section 1)."""
+"""Bytes of UTF-8: a job summary above 1 MiB is dropped, and the step fails.
+
+Source: issues prefix-dev/rattler-build#2738, actions/dependency-review-action#867.
+"""
 COMMENT_LINES = 120
 """Lines of a comment that a reader sees without opening a fold."""
 FOLDED_FROM = 40

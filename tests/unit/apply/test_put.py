@@ -578,7 +578,7 @@ class TestImages:
 
 
 def test_a_create_is_retried_when_aws_reports_a_name_that_does_not_exist_as_taken() -> None:
-    """AWS may say so within the half minute after a delete (aws-facts A1)."""
+    """AWS may say so within the half minute after a delete (API reference, DeleteParameter)."""
     stage = Stage()
     stage.world.put(stage.here, "/p/a", "v")
     stage.pass_time()

@@ -146,7 +146,7 @@ def test_an_adoption_is_stale_when_another_client_adopted_it_first() -> None:
 
 
 def test_a_record_stays_true_when_tags_move_the_date_and_time_passes() -> None:
-    """Whether tags move LastModifiedDate is open (aws-facts B9); plans come to rest either way."""
+    """AWS does not document whether tags move LastModifiedDate; plans come to rest either way."""
     for moves in Moves:
         stage = Stage(facts=AwsBehaviour(tags_move_modified=moves))
         stage.world.put(stage.here, "/p/a", "v", tags={"t": "1"})

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 
 def changed(name: str, operation: str = "Update", **more: Any) -> str:
-    """An event of EventBridge as AWS documents it (aws-facts C)."""
+    """An event of EventBridge as the user guide shows it."""
     return json.dumps(
         {
             "version": "0", "id": "x", "detail-type": "Parameter Store Change", "source": "aws.ssm",
@@ -133,7 +133,7 @@ def test_an_unknown_document_is_wrong_usage(text: str, aws: Aws, cli: Cli) -> No
 
 
 def tags_changed(name: str, kind: str, **detail: Any) -> str:
-    """An event about tags, as `aws.tag` or CloudTrail sends it (aws-facts C2)."""
+    """An event about tags, as `aws.tag` or CloudTrail sends it."""
     arn = f"arn:aws:ssm:us-east-1:123456789012:parameter{name}"
     if kind == "aws.tag":
         more: dict[str, Any] = {

@@ -36,7 +36,7 @@ def content_of(document: Any) -> Content:
 
 
 def change(**more: Any) -> dict[str, Any]:
-    """The example of the user guide (aws-facts C)."""
+    """The example of the user guide, "Monitoring Systems Manager events"."""
     return {
         "version": "0",
         "id": "6a7e4feb-b491-4cf7-a9f1-bf3703497718",
@@ -66,7 +66,7 @@ def policy_action() -> dict[str, Any]:
 
 
 def tag_change(**more: Any) -> dict[str, Any]:
-    """An event of `aws.tag` as the tag editor guide shows it (aws-facts C2)."""
+    """An event of `aws.tag` as the tag editor user guide shows it."""
     detail = {
         "changed-tag-keys": ["skip_sync"], "service": "ssm", "resource-type": "parameter", "version": 3,
         "tags": {"skip_sync": "true"},
@@ -75,7 +75,7 @@ def tag_change(**more: Any) -> dict[str, Any]:
 
 
 def tag_call(**more: Any) -> dict[str, Any]:
-    """A call that changes tags, as CloudTrail hands it to EventBridge (aws-facts C2)."""
+    """A call that changes tags, as CloudTrail hands it to EventBridge."""
     detail = {
         "eventSource": "ssm.amazonaws.com", "eventName": "AddTagsToResource", "awsRegion": "us-east-1",
         "requestParameters": {"resourceType": "Parameter", "resourceId": "/foo", "tags": []},
