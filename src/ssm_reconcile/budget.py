@@ -27,7 +27,7 @@ ONE_DELETE = "DeleteParameters (one)"
 class EndPlace:
     """The place of one end of a replication; replications that share a place share its quotas.
 
-    Args:
+    Attributes:
         place: Account and region, or another text that identifies the place.
         rates: Calls per second by rate class; a class that is missing has its default of CALL_RATES.
     """

@@ -58,7 +58,13 @@ class NamePlan:
     listings: Mapping[Access, Listing | StoreError] = field(default_factory=dict)
 
     def names_of(self, replication: str, target: str, address: str) -> frozenset[str]:
-        """Return the source names that an address of a target is about."""
+        """Return the source names that an address of a target belongs to; empty for an unknown address.
+
+        Args:
+            replication: The name of the replication.
+            target: The name of the target.
+            address: The name of a parameter in the target.
+        """
         return self.addresses.get((replication, target), {}).get(canonical(address), frozenset())
 
 
@@ -408,6 +414,13 @@ def source_candidates(
 
     If two of them exist they collide, and a replica made from one of them must not be deleted while it
     exists. None if a rewrite cannot be reversed; without rewrites of names, the address itself.
+
+    Args:
+        spec: The replication.
+        target: The target.
+        source: The place of the source.
+        place: The place of the target.
+        address: The canonical name of a parameter in the target.
     """
     candidates = {canonical(address)}
     for rule in spec.rewrites:

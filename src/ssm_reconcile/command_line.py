@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 class CommandLine:
     """The arguments that another command must repeat.
 
-    Args:
+    Attributes:
         specs: The spec files; empty for the default file.
         name: The value of `--name`.
         targets: The values of `--target`.

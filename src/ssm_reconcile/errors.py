@@ -59,7 +59,7 @@ class Address(NamedTuple):
 class Finding:
     """A problem or a notice that does not stop the run.
 
-    Args:
+    Attributes:
         severity: An error is a part of the spec that is not fulfilled.
         code: A stable kebab-case word; docs/troubleshooting.md explains each.
         message: What is wrong and what to do.

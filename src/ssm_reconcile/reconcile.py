@@ -47,7 +47,7 @@ Listings: TypeAlias = Mapping[Access, Listing | StoreError]
 class PlanScope:
     """The listings of a run, and for a run for some names its selection.
 
-    Args:
+    Attributes:
         listings: The listing of each place by access, or the error of a place that could not be opened.
         names: The source names that the run is about; empty in a full run.
         addresses: The canonical addresses that the run may plan for, by replication and target name;
@@ -166,6 +166,11 @@ def plan_replication(
 
     Without a `scope` all places are listed. Guards that count see the listings only. Unlike `make_plan` it
     does not raise when no place could be listed: the findings say why.
+
+    Args:
+        spec: The replication.
+        session: The session of the run.
+        scope: The listings and addresses of a run for some names; None for a full run.
     """
     scope = scope or PlanScope(_list_all([spec], session))
     source = scope.listings[spec.source.access]

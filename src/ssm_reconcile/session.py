@@ -29,7 +29,11 @@ class Places:
     opened: Mapping[Access, Store | StoreError]
 
     def store(self, access: Access) -> Store:
-        """Return the store of a place; raise the error with which it could not be opened."""
+        """Return the store of a place.
+
+        Raises:
+            StoreError: The place could not be opened.
+        """
         found = self.opened[access]
         if isinstance(found, StoreError):
             raise found
@@ -50,7 +54,11 @@ class Places:
 
 
 def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
-    """Return the replications with only the targets of the run; raise UsageError for an unknown target."""
+    """Return the replications with only the targets of the run.
+
+    Raises:
+        UsageError: A target is unknown.
+    """
     if not run.targets:
         return tuple(specs)
     known = {target.name for spec in specs for target in spec.targets}
@@ -108,7 +116,16 @@ def _check_names(specs: Sequence[Replication]) -> None:
 
 
 def open_more(places: Places, specs: Sequence[Replication], connect: Connect) -> Places:
-    """Return the same places and those of some more specs; raise as `open_places` does."""
+    """Return the open places and those of further replications.
+
+    Args:
+        places: The open places.
+        specs: The further replications.
+        connect: Opens the store of a place.
+
+    Raises:
+        ReconcileError: As in `open_places`.
+    """
 
     def known_or_new(access: Access) -> Store:
         return places.store(access) if access in places.opened else connect(access)

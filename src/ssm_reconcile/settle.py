@@ -55,7 +55,7 @@ Addresses: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
 class ReplicationState:
     """State of one replication that the table of cases uses.
 
-    Args:
+    Attributes:
         source: The listing of the source.
         live: The listing of each target that was listed completely, by target name.
         selected: Number of source parameters that the rules select.
@@ -312,7 +312,7 @@ def _hidden(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
 class Proof:
     """Result of the version proof for one target, and the values that must be read; by canonical address.
 
-    Args:
+    Attributes:
         equal: Addresses whose values are equal, as their versions prove.
         source: Source values to read.
         live: Values of the target to read.
@@ -395,7 +395,14 @@ def _value_matters(replication: Replication, target: str, status: Standing, tags
 def unconfirmed_strangers(
     replication: Replication, desired: Mapping[str, DesiredParameter], source: Listing, live: Listing
 ) -> list[str]:
-    """Return the addresses that only bulk reads call "not a replica", sorted."""
+    """Return the addresses that only bulk reads call "not a replica", sorted.
+
+    Args:
+        replication: The replication.
+        desired: The desired parameters by address.
+        source: The listing of the source.
+        live: The listing of the target.
+    """
     claim = replication.claim(source.place)
     return sorted(
         address

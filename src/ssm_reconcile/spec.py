@@ -160,7 +160,13 @@ class Rewrite:
     new: str
 
     def substitution(self, source: Place, place: Place, target: str) -> Substitution:
-        """Return the replacement for one target, with the placeholders of both texts filled in."""
+        """Return the replacement for one target, with the placeholders of both texts filled in.
+
+        Args:
+            source: The place of the source.
+            place: The place of the target.
+            target: The name of the target.
+        """
         values = (source.region, source.account, place.region, place.account, target)
         return Substitution(fill_placeholders(self.old, values), fill_placeholders(self.new, values))
 
@@ -409,7 +415,14 @@ class Replication:
         return next((r for r in self.rewrites if r.scope is scope and r.match.matches(name)), None)
 
     def address(self, name: str, source: Place, place: Place, target: str) -> str:
-        """Return the name of a replica in a target: the name of its source, unless a rewrite changes it."""
+        """Return the name of a replica in a target: the name of its source, unless a rewrite changes it.
+
+        Args:
+            name: The name of the source parameter.
+            source: The place of the source.
+            place: The place of the target.
+            target: The name of the target.
+        """
         rule = self.rewrite_for(name, RewriteIn.NAME)
         if rule is None:
             return name

@@ -85,7 +85,17 @@ def check_version(work: Work, change: Change) -> None:
 
 
 def live_value(work: Work, change: Change, *, decrypt: bool, doing: str) -> Value | None:
-    """Read the live parameter; None when it is gone. A failed read stops the change; `doing` says why."""
+    """Return the live value of a parameter; None if the parameter does not exist.
+
+    Args:
+        work: the target.
+        change: the change.
+        decrypt: whether a SecureString is decrypted.
+        doing: the step that fails without this read, for the message.
+
+    Raises:
+        ChangeStopped: failed where the parameter cannot be read.
+    """
     try:
         answers = work.store.values([change.name], decrypt=decrypt)
     except StoreError as failure:
@@ -133,7 +143,12 @@ def source_values(work: Work, changes: list[Change]) -> Values:
 
 
 def value_to_write(change: Change, values: Values) -> SealedText:
-    """Return the source value with its rewrites; it must be of the version and time that the plan saw."""
+    """Return the source value with its rewrites, after a check that it is the value that the plan saw.
+
+    Raises:
+        ChangeStopped: stale where the source has another version, time or type than the plan saw; failed
+            where its value cannot be read or written.
+    """
     value, desired = values.get(change.name), change.wanted
     if value is None:
         raise_stale(f"version {change.expected.source_version} of its source is gone")

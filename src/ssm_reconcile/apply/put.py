@@ -26,7 +26,19 @@ class InPlaceRefused(Exception):  # noqa: N818 - not an error: the update has to
 
 
 def create(work: Work, change: Change, values: checks.Values) -> str:
-    """Create a replica and its tags in one call, without overwriting. Return a note for the report."""
+    """Create a replica and its tags in one call, without overwriting.
+
+    Args:
+        work: the target.
+        change: the change.
+        values: source values by the name of the change.
+
+    Returns:
+        A note for the report.
+
+    Raises:
+        ChangeStopped: stale where the source has changed or the name is taken; failed where a call failed.
+    """
     checks.check_source(work, change)
     put_new(work, change, checks.value_to_write(change, values), Origin.CREATED, {})
     return ""

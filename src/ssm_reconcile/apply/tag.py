@@ -24,6 +24,14 @@ def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
     """Bring tags and record up to date, or take ownership of an equal parameter; the version stays.
 
     A retagged parameter must still be ours, an adopted one must still have no owner.
+
+    Args:
+        work: the target.
+        change: the change.
+        effect: the tags to add and to remove, and the new record.
+
+    Raises:
+        ChangeStopped: stale where source or target have changed; failed where a call failed.
     """
     checks.check_source(work, change)
     standing = Standing.OURS if isinstance(effect, Retag) else Standing.FREE
@@ -35,7 +43,17 @@ def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
 
 
 def release(work: Work, change: Change, effect: Release) -> str:
-    """Remove our tags from an adopted replica whose source is gone; its value stays."""
+    """Remove our tags from an adopted replica whose source is gone; its value stays.
+
+    Args:
+        work: the target.
+        change: the change.
+        effect: the tags to remove.
+
+    Raises:
+        ChangeStopped: stale where the source exists again or the target has changed; failed where a call
+            failed.
+    """
     checks.confirm_target(work, change, Standing.OURS)
 
     def check() -> None:

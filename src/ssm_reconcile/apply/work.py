@@ -41,17 +41,29 @@ class ChangeStopped(Exception):  # noqa: N818 - not an error: it carries the out
 
 
 def raise_stale(reason: str) -> NoReturn:
-    """Stop a change: nothing was written, because source or target changed since the plan."""
+    """Stop a change: nothing was written, because source or target changed since the plan.
+
+    Raises:
+        ChangeStopped: always, with the result `stale`.
+    """
     raise ChangeStopped(Result.STALE, reason)
 
 
 def raise_withheld(reason: str) -> NoReturn:
-    """Stop a change that would be risky now."""
+    """Stop a change that would be risky now.
+
+    Raises:
+        ChangeStopped: always, with the result `withheld`.
+    """
     raise ChangeStopped(Result.WITHHELD, reason)
 
 
 def raise_failed(failure: StoreError, *, doing: str = "") -> NoReturn:
-    """Stop a change because a call failed. `doing` says what could not be done."""
+    """Stop a change because a call failed. `doing` says what could not be done.
+
+    Raises:
+        ChangeStopped: always, with the result `failed`.
+    """
     raise ChangeStopped(Result.FAILED, failed_reason(failure, doing), failure)
 
 
@@ -71,7 +83,11 @@ class SourceTags:
     name_locks: dict[str, threading.Lock] = field(default_factory=dict)
 
     def of(self, name: str) -> Tags | None:
-        """Return the tags of a source parameter, None when it is gone. Raises the StoreError of the read."""
+        """Return the tags of a source parameter; None if the parameter does not exist.
+
+        Raises:
+            StoreError: the read failed.
+        """
         key = canonical(name)
         with self.lock:
             name_lock = self.name_locks.setdefault(key, threading.Lock())
@@ -121,7 +137,13 @@ class Work:
             raise_failed(failure, doing=doing)
 
     def warn(self, code: str, change: Change, message: str) -> None:
-        """Add a warning about one change to the report."""
+        """Add a warning about one change to the report.
+
+        Args:
+            code: the message code of the finding.
+            change: the change.
+            message: the text after the name of the parameter.
+        """
         where = f"{change.target} {change.name}"
         self.findings.append(Finding(Severity.WARNING, code, f"{change.name}: {message}", where))
 
@@ -135,7 +157,13 @@ class Work:
                 self.failure_reason = f"{failure.place} cannot be reached ({failure.code})"
 
     def record(self, change: Change, version: int, origin: Origin) -> Record:
-        """Return the record for a write: one that is about to happen, or that has returned this version."""
+        """Return the record for a write.
+
+        Args:
+            change: the change.
+            version: the version of the replica that the write makes or has made.
+            origin: how the parameter became a replica.
+        """
         desired, expected = change.wanted, change.expected
         source = desired.source
         return Record(

@@ -86,7 +86,11 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a name as click does; for an unknown name, suggest the most similar one."""
+        """Resolve a name as click does; for an unknown name, suggest the most similar one.
+
+        Raises:
+            click.UsageError: No command has that name.
+        """
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -171,7 +171,7 @@ def _is_saved_plan(path: str) -> bool:
 class SavedPlan:
     """A saved plan, which approves its changes.
 
-    Args:
+    Attributes:
         file: The path of the file.
         document: The content.
         lifted: The options of the run that made the plan, with the guards that it lifted.
@@ -256,7 +256,7 @@ def _refuse_contradictions(name: str | None, run: Run, saved: approve.SavedRun) 
 class ApplyRun:
     """One apply, with a report in every case.
 
-    Args:
+    Attributes:
         specs: The spec files as they were given; empty for the default file.
         name: The only replication to apply; None for all.
         run: The plan options.

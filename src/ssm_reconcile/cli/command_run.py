@@ -143,13 +143,23 @@ class Runner:
 
 @contextmanager
 def start_runner(specs: tuple[Replication, ...], run: Run, common: CommonOptions) -> Iterator[Runner]:
-    """Yield a runner that signals can stop; `--parallelism` applies to its run."""
+    """Yield a runner that a signal can stop.
+
+    Args:
+        specs: The replications of the run.
+        run: The options of the run.
+        common: The options of all commands; `--parallelism` applies to the run.
+    """
     with SignalStop() as stop:
         yield Runner(specs, replace(run, parallelism=common.parallelism), common, stop, SystemClock(stop))
 
 
 def check_narrowing(plan: Plan) -> None:
-    """Raise UsageError when no pattern of `--only` matches a parameter and every place was listed."""
+    """Check that a pattern of `--only` matches a parameter.
+
+    Raises:
+        UsageError: No pattern matches, and every place was listed.
+    """
     from ssm_reconcile.plan_findings import UNMATCHED
 
     unmatched = plan.narrowing.unmatched
@@ -181,7 +191,16 @@ def saved_document(
 
 
 def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> None:
-    """Write the state of each target to a file in the text format of Prometheus; None: do nothing."""
+    """Write the state of each target to a file in the text format of Prometheus.
+
+    Args:
+        path: The file; None writes nothing.
+        result: The plan, or the report of its apply.
+        now: The time of the run, timezone-aware.
+
+    Raises:
+        ReconcileError: The file cannot be written.
+    """
     from ssm_reconcile import status
     from ssm_reconcile.report import Report
 
@@ -192,7 +211,17 @@ def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> Non
 
 
 def save_document(path: Path | None, document: Mapping[str, Any], what: str, common: CommonOptions) -> None:
-    """Write a plan or report to a file, whole or not at all, and report its path; None: do nothing."""
+    """Write a plan or report to a file in one step, and log its path.
+
+    Args:
+        path: The file; None writes nothing.
+        document: The document of the plan or report.
+        what: `plan` or `report`, for the message.
+        common: The options of all commands; `--quiet` omits the message.
+
+    Raises:
+        ReconcileError: The file cannot be written.
+    """
     from ssm_reconcile.renderers.escaping import dumps
 
     if path is not None:

@@ -61,7 +61,11 @@ class InitOptions:
         return Access(_check_region(self.region), self.source_role)
 
     def target_accesses(self) -> dict[str, Access]:
-        """Return the places of the targets by name; raises UsageError for an invalid or repeated one."""
+        """Return the places of the targets by name.
+
+        Raises:
+            UsageError: A target is invalid, or two have the same name.
+        """
         roles = dict(_pair(role) for role in self.roles)
         found: dict[str, Access] = {}
         for text in self.targets:
@@ -78,7 +82,11 @@ class InitOptions:
         return found
 
     def choices(self) -> InitChoices:
-        """Return the choices that the options make; raises UsageError for an incomplete `--key`."""
+        """Return the choices that the options make.
+
+        Raises:
+            UsageError: A `--key` is incomplete.
+        """
         from ssm_reconcile.init import InitChoices
 
         keys = dict(_pair(text) for text in self.keys)

@@ -105,7 +105,11 @@ def _run_of(given: dict[str, Any]) -> Run:
 
 
 def check_patterns(flag: str, patterns: Iterable[str]) -> None:
-    """Raise UsageError for a pattern that no parameter name can match."""
+    """Check that each pattern of a flag can match a parameter name.
+
+    Raises:
+        click.UsageError: A pattern matches no possible name.
+    """
     from ssm_reconcile.load.patterns import impossible
 
     for pattern in patterns:
@@ -115,7 +119,11 @@ def check_patterns(flag: str, patterns: Iterable[str]) -> None:
 
 
 def check_exposure(run: Run) -> None:
-    """Raise UsageError for `--allow-exposure` in a run that names no parameters."""
+    """Check that `--allow-exposure` is used with named parameters only.
+
+    Raises:
+        click.UsageError: The run has `--allow-exposure` and names no parameters.
+    """
     if run.allow_exposure and not run.only:
         raise click.UsageError(
             "--allow-exposure is for named parameters only: name them with --only GLOB in the same command."

@@ -48,7 +48,14 @@ class CallRates:
         self._slowed: dict[tuple[str, str], float] = {}
 
     def note(self, place: str, operation: str, rate: float, *, throttled: bool) -> None:
-        """Record a rate, in calls per second; `throttled`: AWS has just throttled the operation."""
+        """Record the rate of an operation in a place.
+
+        Args:
+            place: The place as text.
+            operation: The name of the AWS operation.
+            rate: Calls per second.
+            throttled: Whether AWS has just throttled the operation.
+        """
         # In this order: `text` reads without a lock, and reads `_slowed` for each key of `_rates`.
         self._slowed[place, operation] = self._monotonic() if throttled else -SLOWED
         self._rates[place, operation] = rate
@@ -118,7 +125,13 @@ def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
 
 
 def is_bar_wanted(common: CommonOptions, stderr: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether stderr can show bars. FORCE_COLOR does not count: CI logs set it."""
+    """Whether stderr can show bars. FORCE_COLOR does not count: CI logs set it.
+
+    Args:
+        common: The options of all commands.
+        stderr: The stream of the bars.
+        environment: The environment variables.
+    """
     if common.no_progress or environment.get("CI") or environment.get("TERM") == "dumb":
         return False
     return stderr.isatty()

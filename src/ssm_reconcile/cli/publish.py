@@ -195,7 +195,11 @@ class Publisher:
         return 0
 
     def fetch_reviewed(self, path: Path, artifact: str) -> int:
-        """Save the reviewed plan; raise PlanRefused if there is none."""
+        """Save the reviewed plan.
+
+        Raises:
+            PlanRefused: No reviewed plan was found.
+        """
         github = self._required_github()
         missing = "found no reviewed plan to apply"
         try:

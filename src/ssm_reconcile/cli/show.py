@@ -95,7 +95,13 @@ def render_plan(
 
 
 def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
-    """Return a report in one of the formats; `color`: whether text gets terminal colours."""
+    """Return a report in one of the formats.
+
+    Args:
+        output_format: `json`, `markdown`, `html` or `text`.
+        document: The document of the report.
+        color: Whether text gets terminal colours.
+    """
     from ssm_reconcile.renderers import escaping, html, markdown, text, view
 
     match output_format:

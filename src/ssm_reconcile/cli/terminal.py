@@ -125,6 +125,11 @@ def use_color(stream: TextIO, choice: str, environment: Mapping[str, str] | None
     """Whether to write colour: `--color` decides, then NO_COLOR, FORCE_COLOR, then the terminal.
 
     NO_COLOR and FORCE_COLOR count when they are not empty (no-color.org, force-color.org).
+
+    Args:
+        stream: The stream that is written to.
+        choice: The value of `--color`: `auto`, `always` or `never`.
+        environment: The environment variables; None for those of the process.
     """
     known = os.environ if environment is None else environment
     if choice != "auto":
@@ -152,11 +157,18 @@ def confirm(question: str) -> bool:
 
 
 def check_writable(path: Path, flag: str = "--out") -> None:
-    """Raise UsageError when a file cannot be written at `path`; called before any work.
+    """Check that a file can be written, before any work.
 
     Args:
         path: The file.
         flag: The option that names it, for the message.
+
+    Args:
+        path: The file.
+        flag: The option that names it, for the message.
+
+    Raises:
+        UsageError: The file cannot be written.
     """
     parent = path.absolute().parent
     if path.is_dir():
@@ -170,9 +182,12 @@ def check_writable(path: Path, flag: str = "--out") -> None:
 
 
 def save(path: Path, text: str) -> None:
-    """Write a file completely or not at all, with mode 0644; raise ReconcileError when that fails.
+    """Write a file completely or not at all, with mode 0644.
 
     A symbolic link stays a link. A file that is not regular (a pipe, /dev/null) is written in place.
+
+    Raises:
+        ReconcileError: The file could not be written.
     """
     place = type(path)(os.path.realpath(path))  # `Path.resolve` raises for a loop of links
     try:

@@ -37,7 +37,13 @@ _A = TypeVar("_A", Change, Other, Remaining)
 
 
 def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDocument:
-    """Return the document of `plan --format json`. `created` is timezone-aware."""
+    """Return the document of `plan --format json` and `plan --out`.
+
+    Args:
+        plan: The plan.
+        tool_version: The version of ssm-reconcile that goes into the document.
+        created: The time of the document, timezone-aware.
+    """
     budget, dropped = plan.budget, plan.dropped
     return {
         "format_version": FORMAT_VERSION,
@@ -88,7 +94,13 @@ def saved_plan_document(
 
 
 def report_document(report: Report, *, tool_version: str, created: datetime) -> ReportDocument:
-    """Return the document of `apply --format json` and `--out`, complete also for an interrupted run."""
+    """Return the document of `apply --format json` and `apply --out`.
+
+    Args:
+        report: The report; it may be that of an interrupted run.
+        tool_version: The version of ssm-reconcile that goes into the document.
+        created: The time of the document, timezone-aware.
+    """
     plan = report.plan
     return {
         "format_version": FORMAT_VERSION,

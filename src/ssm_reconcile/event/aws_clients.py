@@ -31,7 +31,11 @@ class AwsClients:
         self._clients: dict[str, Any] = {}
 
     def spec(self, uri: str) -> str:
-        """Return the text at `s3://bucket/key` or `ssm:/name`; raises ReconcileError."""
+        """Return the text at `s3://bucket/key` or `ssm:/name`.
+
+        Raises:
+            ReconcileError: The URI is invalid, or the text could not be read.
+        """
         if uri.startswith("s3://"):
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             if bucket and key:

@@ -99,10 +99,13 @@ class Timer:
         return self.left() <= 0
 
     def check_listing(self, progress: Progress) -> None:
-        """Raise StoreError when a listing uses the time that is reserved for the rest of the invocation.
+        """Check that a listing may continue.
 
         Lambda kills a function at its timeout: nothing is logged, and its messages stay hidden until the
         visibility timeout of the queue ends.
+
+        Raises:
+            StoreError: The time that is left is reserved for the rest of the invocation.
         """
         if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._reserved:
             raise StoreError(

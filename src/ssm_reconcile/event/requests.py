@@ -65,7 +65,13 @@ def source_places(specs: Iterable[Replication], places: Places) -> dict[str, Pla
 def merge_requests(
     messages: Iterable[Message], specs: Sequence[Replication], sources: Mapping[str, Place]
 ) -> RequestBatch:
-    """Return one request for each name; `sources` as for `match_replications`."""
+    """Return one request for each name, and the entries that were rejected.
+
+    Args:
+        messages: The messages of one batch, in any order.
+        specs: The replications.
+        sources: The place of each source, by the name of its replication.
+    """
     requests: dict[str, NameRequest] = {}
     named: list[tuple[Message, frozenset[str]]] = []
     rejected: list[tuple[Message, Rejected]] = []
@@ -141,6 +147,11 @@ def stale_names(planned: NamePlan, requests: Mapping[str, NameRequest], now: dat
 
     An event may arrive before the reads show its change. Trusting such a read would lose the change until
     the next full run, so the name is retried for a minute, also when an older change was just applied.
+
+    Args:
+        planned: The plan for the names.
+        requests: The requests by name.
+        now: The current time, timezone-aware.
     """
     found: dict[str, str] = {}
     for name, request in requests.items():

@@ -55,7 +55,13 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
 
 
 def facts_of_unselected(address: str, spec: Replication, context: TargetContext) -> Iterator[Fact]:
-    """Yield the facts of a name that no rule selects, at the source if it exists there, and in the target."""
+    """Yield the facts of a name that no rule selects, at the source if it exists there, and in the target.
+
+    Args:
+        address: The canonical name of the parameter.
+        spec: The replication.
+        context: The listings of source and target.
+    """
     source = context.source.parameters.get(address)
     if source is not None:
         yield Fact("source", _parameter(source, str(context.source.place)))
@@ -177,7 +183,13 @@ _ROW_IN_WORDS = {
 
 
 def row_in_words(case: Case, row: Row, outcome: Change | Other | None) -> str:
-    """Return the row as a sentence, with the reasons that the plan gives."""
+    """Return the row as a sentence, with the reasons that the plan gives.
+
+    Args:
+        case: The case of the parameter.
+        row: Its row in the table of cases.
+        outcome: The change or the other result that the plan has for it; None if the plan has none.
+    """
     words, reasons = _ROW_IN_WORDS.get(row, ""), list(outcome.reasons if outcome else ())
     if row is Row.IN_SYNC:
         how = "compared" if case.live_reading is not None else "proven by versions, without reading it"

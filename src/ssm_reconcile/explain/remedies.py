@@ -65,7 +65,14 @@ _BY_PROBLEM = {
 def remedies_for_row(
     case: Case, row: Row, outcome: Change | Other | None, command: CommandLine
 ) -> Iterator[str]:
-    """Yield each way to another result, one sentence each; none for an address that is in sync."""
+    """Yield each way to another result, one sentence each; none for an address that is in sync.
+
+    Args:
+        case: The case of the parameter.
+        row: Its row in the table of cases.
+        outcome: The change or the other result that the plan has for it; None if the plan has none.
+        command: The command line of the spec, for the commands in the sentences.
+    """
     source, target = case.context.source, case.context.target.name
     values = {
         "name": case.name,

@@ -105,11 +105,26 @@ class GitHub:
                 url = None  # the token goes to the API only
 
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """Send a change. After a lost response a POST is not repeated, since it may have been done."""
+        """Send a change, and return the JSON of the response.
+
+        After a lost response a POST is not repeated, since GitHub may have done it.
+
+        Args:
+            method: The HTTP method.
+            path: The path below the URL of the API.
+            body: The JSON body.
+
+        Raises:
+            GitHubError: GitHub refused the request or could not be reached.
+        """
         return self._json(self._request(method, self._url(path, {}), body, again=method != "POST"))
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
-        """Return the data of a GraphQL response, complete or partial; raise GitHubError without any data."""
+        """Return the data of a GraphQL response, complete or partial.
+
+        Raises:
+            GitHubError: The response has no data.
+        """
         body = {"query": query, "variables": variables}
         response = self._json(self._request("POST", self._run.graphql_url, body))
         errors = response.get("errors") or []
@@ -121,7 +136,11 @@ class GitHub:
         return data or {}
 
     def download(self, url: str, most: int) -> bytes:
-        """Return a file of at most `most` bytes that the API redirects to; the token is not sent there."""
+        """Return a file of at most `most` bytes that the API redirects to; the token is not sent there.
+
+        Raises:
+            GitHubError: The request failed, the redirect is not encrypted, or the file is too large.
+        """
         response = self._request("GET", self._url(url, {}), redirects=True)
         target = response.headers.get("location")
         if target:

@@ -110,5 +110,14 @@ def comments_path(github: GitHub, number: int) -> str:
 
 
 def own_comments(github: GitHub, number: int, spec: str) -> list[MarkedBody]:
-    """Return the comments on a pull request, for one spec, that this token wrote. Raises GitHubError."""
+    """Return the comments on a pull request, for one spec, that this token wrote.
+
+    Args:
+        github: The client.
+        number: The number of the pull request.
+        spec: The key of the spec in the marker.
+
+    Raises:
+        GitHubError: The comments could not be listed.
+    """
     return own_bodies(github, github.pages(comments_path(github, number)), spec, COMMENT_MARK, "id")

@@ -82,7 +82,11 @@ class WorkflowRun:
 
 
 def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
-    """Return the workflow run of an environment; raise UsageError for an invalid repository or address."""
+    """Return the workflow run of an environment.
+
+    Raises:
+        UsageError: The repository or an address is invalid.
+    """
     repository, sha = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_SHA", "")
     if repository and not _REPOSITORY.fullmatch(repository):
         raise UsageError("GITHUB_REPOSITORY is not of the form OWNER/NAME")

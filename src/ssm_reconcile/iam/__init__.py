@@ -79,6 +79,11 @@ def policies(
 ) -> tuple[Policy, ...]:
     """Return the policies of a phase, sorted by identity; statements of several replications are joined.
 
+    Args:
+        specs: The replications.
+        phase: The command that the policies are for.
+        no_decrypt: Whether plans run with `--no-decrypt`.
+
     Raises:
         UsageError: `no_decrypt` in a phase that writes: a SecureString is decrypted to be written.
     """

@@ -347,7 +347,13 @@ def cover(chosen: Iterable[str], every: Iterable[str]) -> Patterns:
 
 
 def cover_within(chosen: Iterable[str], every: Iterable[str], limit: int) -> Patterns | None:
-    """Return patterns as `cover` does, or by last levels if these are fewer; None if all are too many."""
+    """Return patterns as `cover` does, or by last levels if these are fewer; None if all are too many.
+
+    Args:
+        chosen: The names that the patterns must match.
+        every: All names of the place; the patterns match none of them that is not chosen.
+        limit: The most patterns.
+    """
     names, everything = {canonical(name) for name in chosen}, {canonical(name) for name in every}
     exact = cover(names, everything)
     if len(exact) <= limit // 4:

@@ -60,7 +60,17 @@ def load(paths: Sequence[str], *, stdin: str | None = None, name: str | None = N
 
 
 def load_text(text: str, file: str = "replication.yaml", *, name: str | None = None) -> Loaded:
-    """Read and check the replications of one text; `file` is its name in positions. Raises as `load` does."""
+    """Read and check the replications of one text.
+
+    Args:
+        text: YAML with one or more documents.
+        file: The name of the file in positions.
+        name: The replication to keep; None for all.
+
+    Raises:
+        SpecError: The spec has errors.
+        UsageError: No replication has that name.
+    """
     return _load([SpecText(file, text.removeprefix("\ufeff"))], SpecFindings(), name)
 
 

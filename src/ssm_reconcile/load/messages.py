@@ -56,16 +56,35 @@ class SpecFindings:
     """Comparisons of patterns that may still be made; the cheapest counts 1. Below 0: some were left out."""
 
     def error(self, where: Where, code: str, message: str) -> None:
-        """Add an error: the spec cannot be used."""
+        """Add an error: the spec cannot be used.
+
+        Args:
+            where: The position in the spec.
+            code: The message code.
+            message: The text of the finding.
+        """
         self._add(SpecFinding(where, Severity.ERROR, code, message))
 
     def defer(self, where: Where, code: str, message: str) -> None:
-        """Add an error with which the spec can be used: a run withholds the changes that depend on it."""
+        """Add an error with which the spec can be used: a run withholds the changes that depend on it.
+
+        Args:
+            where: The position in the spec.
+            code: The message code.
+            message: The text of the finding.
+        """
         if len(self.deferred) < FINDING_LIMIT:
             self.deferred.append(SpecFinding(where, Severity.ERROR, code, message, self.about))
 
     def warn(self, where: Where, code: str, message: str, about: Iterable[str] = ()) -> None:
-        """Add a warning: the spec can be used, and is probably not what was meant."""
+        """Add a warning: the spec can be used, and is probably not what was meant.
+
+        Args:
+            where: The position in the spec.
+            code: The message code.
+            message: The text of the finding.
+            about: The names of the replications; empty for those that are being checked.
+        """
         self._add(SpecFinding(where, Severity.WARNING, code, message, tuple(about) or self.about))
 
     def _add(self, one: SpecFinding) -> None:
@@ -122,7 +141,13 @@ def quoted(text: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known name that was probably meant; None when no similarity reaches `cutoff` (0 to 1)."""
+    """Return the known name that was probably meant; None if no name is similar enough.
+
+    Args:
+        name: The name as written.
+        known: The valid names.
+        cutoff: The least similarity of a result, from 0 to 1.
+    """
     by_form = {_form(one): one for one in sorted(known, reverse=True)}
     found = get_close_matches(_form(name[:_COMPARED]), by_form, n=1, cutoff=cutoff)
     return by_form[found[0]] if found else None

@@ -169,7 +169,13 @@ def valid_patterns(view: NodeView) -> list[ScalarNode]:
 
 
 def check_patterns(view: NodeView, source: PlaceSpec, findings: SpecFindings) -> None:
-    """Report patterns that match no possible name, that are written twice, or that have no effect."""
+    """Report patterns that match no possible name, that are written twice, or that have no effect.
+
+    Args:
+        view: The node of the replication.
+        source: The place of the source.
+        findings: The list that the findings are added to.
+    """
     rules = view.at("parameters")
     include = _checked(rules.at("include").texts(), source, findings)
     exclude = _checked(rules.at("exclude").texts(), source, findings)

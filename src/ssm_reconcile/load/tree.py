@@ -88,7 +88,13 @@ _TRUE = frozenset({"yes", "on", "true"})
 
 
 def scalar(text: str, where: Where, *, plain: bool) -> ScalarNode:
-    """Return a scalar with its YAML 1.1 type; a quoted one (not `plain`) is always text."""
+    """Return a scalar with its YAML 1.1 type.
+
+    Args:
+        text: The text of the scalar, without quotes.
+        where: Its position.
+        plain: Whether it is written without quotes; a quoted scalar is always text.
+    """
     tag = _resolved(text) if plain else "str"
     if tag == "str":
         return ScalarNode(text, ScalarKind.STRING, where)
@@ -124,6 +130,11 @@ def documents(text: str, file: str, findings: SpecFindings) -> list[YamlDocument
     """Return the documents of a text, up to the first position where it cannot be read further.
 
     Every error is added to `findings`. The walk stops at the first error of syntax and at the first limit.
+
+    Args:
+        text: The text of a file.
+        file: The name of the file in positions.
+        findings: The list that the findings are added to.
     """
     found: list[YamlDocument] = []
     if _has_unseen_character(text, file, findings):
@@ -381,9 +392,14 @@ _INDICATORS = {
 def explain(
     error: yaml.MarkedYAMLError, text: str, file: str, bracket: Where | None, findings: SpecFindings
 ) -> None:
-    """Report an error of syntax where a person would look for it.
+    """Report a syntax error at the position where a reader looks for it.
 
-    `bracket` is the innermost bracket that is open, None outside of brackets.
+    Args:
+        error: The error of the YAML parser.
+        text: The text of the file.
+        file: The name of the file in positions.
+        bracket: The position of the innermost open bracket; None outside of brackets.
+        findings: The list that the finding is added to.
     """
     problem, context = error.problem or "", error.context or ""
     mark = error.problem_mark or error.context_mark

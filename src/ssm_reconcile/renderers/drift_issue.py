@@ -68,7 +68,13 @@ def drift_weight(view: PlanView) -> int:
 
 
 def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
-    """Return the body for a plan with differences, of at most `budget` bytes."""
+    """Return the body of the drift issue for a plan with differences.
+
+    Args:
+        view: The view of the plan.
+        context: The repository, run and commit.
+        budget: The most bytes of the body.
+    """
     head = marker_line(
         view.scope,
         view.plan_id,
@@ -87,7 +93,13 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
 
 
 def report_issue(report: ReportView, *, context: CommentContext, budget: int) -> str:
-    """Return the body for an apply that left changes undone, of at most `budget` bytes."""
+    """Return the body of the drift issue for an apply that left changes undone.
+
+    Args:
+        report: The view of the report.
+        context: The repository, run and commit.
+        budget: The most bytes of the body.
+    """
     head = marker_line(
         report.scope,
         report.plan_id,

@@ -328,7 +328,13 @@ def report_comment(
 def report_summary(
     report: ReportView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT
 ) -> str:
-    """Return the outcomes of an apply as a job summary of at most `budget` bytes."""
+    """Return the outcomes of an apply as a job summary.
+
+    Args:
+        report: The view of the report.
+        budget: The most bytes of the summary.
+        context: The repository, run and commit.
+    """
     return report_comment(report, budget=budget, context=context)
 
 
@@ -422,7 +428,13 @@ def failure_comment(
 
 
 def failure_summary(scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT) -> str:
-    """Return the text of `failure_comment` without its marker, for a job summary."""
+    """Return the text of `failure_comment` without its marker, for a job summary.
+
+    Args:
+        scope: The names of the replications.
+        reason: The error message of the run.
+        context: The repository, run and commit.
+    """
     of = f" for {scope_names(scope)}" if any(scope) else ""
     at = f" at {span(context.head[:7])}" if context.head else ""
     warning = alert("CAUTION", ["**This run made no plan.** An older plan in this comment is out of date."])

@@ -128,7 +128,10 @@ def scope_names(names: Sequence[str]) -> str:
 def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:
     """Return the line with the plan id, the run and the promise on what is applied.
 
-    `promise`: the plan is not applied yet, and only this plan will be.
+    Args:
+        short_id: The first digits of the plan id.
+        context: The repository, run and commit.
+        promise: Whether the text says that only this plan will be applied.
     """
     made = f" for {span(context.head[:7])}" if context.head else ""
     where = run_link(context)
@@ -160,7 +163,13 @@ def _entity(found: re.Match[str]) -> str:
 
 
 def fold(summary: str, body: str, *, is_open: bool = False) -> str:
-    """Return a part that a reader can fold. `summary` is HTML, `body` Markdown."""
+    """Return a collapsible section.
+
+    Args:
+        summary: HTML that is always visible.
+        body: Markdown that is visible after a click.
+        is_open: Whether the body is visible at first.
+    """
     return f"<details{' open' if is_open else ''}><summary>{summary}</summary>\n\n{body}\n</details>"
 
 
@@ -213,7 +222,13 @@ def _cell(word: str, number: int) -> str:
 
 
 def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool) -> str:
-    """Return the alert on deletes, replacements and exposed secrets, with their names where these are few."""
+    """Return the alert on deletes, replacements and exposed secrets.
+
+    Args:
+        view: The view of the plan.
+        changes: The dangerous changes.
+        named: Whether the alert names the parameters, if there are few.
+    """
     sentences = [f"**{listed(view.danger_counts)}.**"]
     if named and len(changes) <= NAMED:
         sentences.append("; ".join(_danger(view, change) for change in changes) + ".")
@@ -338,9 +353,14 @@ def danger_list(
     budget: float = math.inf,
     plan: str = "the saved plan",
 ) -> list[str]:
-    """Return the dangerous changes, one line each: the first `shown` open, the others folded.
+    """Return the dangerous changes, one line each: the first `shown` open, the others collapsed.
 
-    `budget`: bytes for the lines; those that do not fit are counted. `plan`: where all of them are listed.
+    Args:
+        view: The view of the plan.
+        changes: The dangerous changes.
+        shown: The most lines outside the collapsed section.
+        budget: The most bytes of the lines; the changes that do not fit are counted.
+        plan: The words for the document that lists all of them.
     """
     lines = []
     for change in changes:
@@ -467,7 +487,14 @@ def left_alone(view: RunView, limit: int) -> list[str]:
 
 
 def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labelled: bool = False) -> str:
-    """Return one item a reason with its names. `labelled`: each item begins with its kind."""
+    """Return one item for each reason, with its names.
+
+    Args:
+        view: The view of the plan or report.
+        groups: The addresses, grouped by reason.
+        limit: The most reasons, and the most names of a reason.
+        labelled: Whether each item begins with its kind.
+    """
     parts = []
     for group in groups[:limit]:
         label = f"{prose(group.kind)}: " if labelled else ""

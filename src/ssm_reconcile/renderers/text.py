@@ -46,7 +46,14 @@ class TerminalText:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.color and colour in COLOURS else text
 
     def add(self, text: str = "", *, indent: int = 0, hang: int = 0, colour: str = "") -> None:
-        """Add one sentence, wrapped at spaces; without a text, an empty line."""
+        """Add one sentence, wrapped at spaces.
+
+        Args:
+            text: The sentence; empty for an empty line.
+            indent: The spaces before each line.
+            hang: The further spaces before each line but the first.
+            colour: A key of the colours; empty for none.
+        """
         if not text:
             self.lines.append("")
             return
@@ -65,11 +72,24 @@ class TerminalText:
         self.lines += ["", self.paint(label, "bold") + note]
 
     def add_marked(self, mark: str, text: str, colour: str | None = None) -> None:
-        """Add a line that is not wrapped, after a mark in its colour."""
+        """Add a line that is not wrapped, after a mark.
+
+        Args:
+            mark: The mark before the text.
+            text: The text of the line.
+            colour: The colour of the mark; None for the colour that belongs to it.
+        """
         self.lines.append(f"  {self.paint(mark, mark if colour is None else colour)} {text}")
 
     def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
-        """Add names folded by path, each line with the same mark and note."""
+        """Add names as path patterns, one line each.
+
+        Args:
+            mark: The mark before each line.
+            names: The names of parameters.
+            note: The text after each pattern.
+            limit: The most lines.
+        """
         for pattern in path_patterns(names, limit):
             self.add_marked(mark, f"{pattern}   {note}", "+" if mark == "·" else mark)
 
@@ -268,7 +288,13 @@ def _apply_command(page: TerminalText, view: PlanView, command: str | None) -> N
 
 
 def report_text(view: ReportView, *, width: int = 120, color: bool = False) -> str:
-    """Return the outcomes of a plan for a terminal of `width` columns; problems are last."""
+    """Return the outcomes of an apply for a terminal; problems are last.
+
+    Args:
+        view: The view of the report.
+        width: The columns of the terminal.
+        color: Whether the text has terminal colours.
+    """
     page = TerminalText(width, color=color)
     _incomplete(page, view)
     for target in view.targets:

@@ -257,7 +257,16 @@ class Calls:
     profile: str = ""
 
     def read(self, operation: str, call: Callable[[], Answer], *, replaceable: bool = False) -> Answer:
-        """Return the result of a read, with retries; each attempt takes a token. Raise StoreError."""
+        """Return the result of a read, with retries; each attempt takes a token.
+
+        Args:
+            operation: the name of the AWS operation.
+            call: sends one request.
+            replaceable: as in `retrying`.
+
+        Raises:
+            StoreError: the read failed after its retries.
+        """
 
         def once() -> Answer | StoreError:
             self._bucket(operation).take()
@@ -271,14 +280,25 @@ class Calls:
         return self.write(operation, call)
 
     def write(self, operation: str, call: Callable[[], Answer]) -> Answer:
-        """Return the result of a write: one request. The caller has awaited its turn before."""
+        """Return the result of a write: one request. The caller has awaited its turn before.
+
+        Raises:
+            StoreError: the write failed, or its response was lost.
+        """
         answer = self._attempt(operation, call)
         if isinstance(answer, StoreError):
             raise answer
         return answer
 
     def error(self, kind: Trouble, operation: str, code: str, remedy: str) -> StoreError:
-        """Return an error for a response that AWS should not give."""
+        """Return an error for a response that AWS should not give.
+
+        Args:
+            kind: the kind of failure.
+            operation: the name of the AWS operation.
+            code: the code of the error.
+            remedy: the advice to the reader.
+        """
         return StoreError(kind, place=self.place, operation=operation, code=code, remedy=remedy)
 
     def pages(

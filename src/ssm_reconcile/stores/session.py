@@ -80,7 +80,7 @@ def _disable_debug_logs() -> None:
 class ClientFactory:
     """Creates the clients of places, and identifies the credentials in use.
 
-    Args:
+    Attributes:
         profile_option: the profile of the AWS configuration; None leaves the choice to boto3.
         endpoint_url: the endpoint of every service; None leaves it to boto3.
         clock: for the pauses between retries.

@@ -216,7 +216,12 @@ class SsmStore:
         self._calls.rates[kind].take()
 
     def put(self, request: Put) -> int:
-        """Write a parameter and return its version (PutParameter)."""
+        """Write a parameter and return its version (PutParameter).
+
+        Raises:
+            StoreError: the write failed; at the limit of parameters, the remedy has the counts of the last
+                listing.
+        """
         try:
             return self._calls.write("PutParameter", lambda: self._put(request)["Version"])
         except StoreError as failure:
