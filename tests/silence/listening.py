@@ -21,10 +21,10 @@ from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.explain import explain, explanation_text
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers import pages, runner
+from ssm_reconcile.renderers.comment_context import NO_CONTEXT
 from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET, plan_comment
-from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Report

@@ -22,8 +22,8 @@ from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, re
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.system import SystemClock
 

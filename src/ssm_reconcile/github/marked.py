@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssm_reconcile.github.client import GitHub
-from ssm_reconcile.renderers.markdown_blocks import COMMENT_MARK
+from ssm_reconcile.renderers.comment_context import COMMENT_MARK
 
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _REVIEWED = ("run", "plan", "head")

@@ -23,9 +23,9 @@ from ssm_reconcile.github.marked import (
     same_text,
 )
 from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.renderers.comment_context import NO_CONTEXT, CommentContext
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK, closing_comment, growth_comment
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
-from ssm_reconcile.renderers.markdown_blocks import NO_CONTEXT, CommentContext
 
 _MINIMIZE = """mutation($id: ID!) {
   minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { minimizedComment { isMinimized } }

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
 from ssm_reconcile.renderers import drift_issue, markdown
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.escaping import fence, prose, visible
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import counted, cut
 

@@ -6,6 +6,7 @@
 
     text              a terminal
     markdown          pull request comment, job summary, failed run      markdown_blocks   its blocks
+    comment_context   hidden marker, footer and links of a comment or issue
     drift_issue       the issue on drift
     html              one page, with its template, style and script
 

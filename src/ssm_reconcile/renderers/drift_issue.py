@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.renderers.comment_context import CommentContext, marker_line, run_link
 from ssm_reconcile.renderers.escaping import fence, span, visible
 from ssm_reconcile.renderers.groups import kind_counts
 from ssm_reconcile.renderers.markdown import plan_comment, reason_block, report_comment
 from ssm_reconcile.renderers.markdown_blocks import (
-    CommentContext,
     byte_size,
     in_targets,
     join_blocks,
-    marker_line,
-    run_link,
     scope_names,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView

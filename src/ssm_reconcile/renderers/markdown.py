@@ -18,18 +18,20 @@ from collections.abc import Sequence
 
 from ssm_reconcile.renderers import markdown_blocks as blocks
 from ssm_reconcile.renderers.changes import merge_changes
+from ssm_reconcile.renderers.comment_context import (
+    NO_CONTEXT,
+    CommentContext,
+    footer,
+    marker_line,
+    plan_link,
+)
 from ssm_reconcile.renderers.escaping import fence, prose, span, visible
 from ssm_reconcile.renderers.groups import AddressGroup, FindingView, group_addresses
 from ssm_reconcile.renderers.markdown_blocks import (
-    NO_CONTEXT,
-    CommentContext,
     alert,
     blocks_within,
     byte_size,
-    footer,
     join_blocks,
-    marker_line,
-    plan_link,
     scope_names,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView

@@ -189,8 +189,8 @@ def test_the_commands_of_doctor_are_about_the_same_spec(
 
 
 def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
+    from ssm_reconcile.renderers.comment_context import CommentContext
     from ssm_reconcile.renderers.drift_issue import plan_issue
-    from ssm_reconcile.renderers.markdown_blocks import CommentContext
     from ssm_reconcile.renderers.view import PlanView
     from tests.unit.renderers import plans
 

@@ -14,7 +14,7 @@ from ssm_reconcile.github.workflow_run import WorkflowRun
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page, plan_pages
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
+from ssm_reconcile.renderers.comment_context import CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.github.server import serving

@@ -13,8 +13,8 @@ from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult
 from ssm_reconcile.publishers.pages import failure_issue_pages, plan_issue_pages, report_issue_pages
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.report import Result
 from tests.github.content import Hub, Issue
 from tests.unit.publishers.conftest import HEAD, SPEC, renamed

@@ -17,6 +17,7 @@ from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.escaping import UNSAFE, dumps, visible
 from ssm_reconcile.renderers.markdown import (
@@ -25,7 +26,6 @@ from ssm_reconcile.renderers.markdown import (
     plan_summary,
     report_comment,
 )
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.text import plan_text, report_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Remaining, Report, Result

@@ -12,6 +12,7 @@ import pytest
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     SUMMARY_BUDGET,
@@ -19,7 +20,6 @@ from ssm_reconcile.renderers.markdown import (
     plan_summary,
     report_comment,
 )
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans

@@ -13,6 +13,7 @@ from ssm_reconcile.change import Change, Difference, Row
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.changes import merge_changes
+from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     COMMENT_LINES,
@@ -21,7 +22,6 @@ from ssm_reconcile.renderers.markdown import (
     report_comment,
     visible_lines,
 )
-from ssm_reconcile.renderers.markdown_blocks import CommentContext
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans

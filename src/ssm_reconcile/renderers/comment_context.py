@@ -1,0 +1,109 @@
+"""The origin of a comment or issue -> its hidden marker, its footer and its links."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssm_reconcile.renderers.escaping import escape, span
+
+COMMENT_MARK = "ssm-reconcile:plan"
+"""First word of the hidden line of every comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommentContext:
+    """The origin of a comment. All fields may be empty.
+
+    `run_label` is the text of the link to the run. `extra` are further facts for the marker. `promise`:
+    the plan is under review, and only this plan is applied. `command` applies the spec by hand.
+    """
+
+    head: str = ""
+    run: str = ""
+    run_url: str = ""
+    run_label: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+    promise: bool = True
+    command: str = ""
+
+
+NO_CONTEXT = CommentContext()
+
+
+def marker_line(
+    scope: Sequence[str],
+    plan_id: str,
+    context: CommentContext,
+    *,
+    level: int = 0,
+    danger: int = 0,
+    state: str = "",
+    mark: str = COMMENT_MARK,
+) -> str:
+    """Return the hidden first line, by which a later run finds the comment.
+
+    Args:
+        scope: The names of the replications.
+        plan_id: The full plan id.
+        context: The origin of the comment.
+        level: The level of detail, 0 to 3.
+        danger: Number of dangerous changes; a publisher compares it with the number of the next run.
+        state: The state that a publisher compares; empty leaves it out.
+        mark: The first word.
+    """
+    facts: dict[str, object] = {
+        "v": 1,
+        "scope": ",".join(scope),
+        "plan": f"sha256:{plan_id}",
+        "head": context.head,
+        "run": context.run,
+        "level": level,
+        "danger": danger,
+        **dict(context.extra),
+    }
+    if state:
+        facts["state"] = state
+    text = json.dumps(facts, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f"<!-- {mark} {text} -->"
+
+
+def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:
+    """Return the line with the plan id, the run and the promise on what is applied.
+
+    Args:
+        short_id: The first digits of the plan id.
+        context: The repository, run and commit.
+        promise: Whether the text says that only this plan will be applied.
+    """
+    made = f" for {span(context.head[:7])}" if context.head else ""
+    where = run_link(context)
+    made += f", made in {where}" if where else ""
+    rule = " Applied on merge only if a new plan has the same id." if promise and context.promise else ""
+    secrets = "`SecureString` values are never shown, nor their length or hash."
+    return f"<sub>Plan {span(short_id)}{made}. {secrets}{rule}</sub>"
+
+
+def run_link(context: CommentContext) -> str:
+    """Return a link to the run, or nothing unless its URL is a plain web address."""
+    return _link(context.run_label or "this run", context.run_url)
+
+
+def plan_link(context: CommentContext) -> str:
+    """Return words for the saved plan, with a link to the artifacts of the run, where it is kept."""
+    link = _link("artifacts of the run", context.run_url, "#artifacts")
+    return f"the saved plan{' (' + link + ')' if link else ''}"
+
+
+def _link(label: str, url: str, part: str = "") -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", url):
+        return ""
+    return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, escape(label))}]({url}{part})"
+
+
+def _entity(found: re.Match[str]) -> str:
+    return f"&#{ord(found[1])};"
