@@ -84,7 +84,7 @@ def plan_comment(
         context: The origin of the comment.
         level: The first level of detail to try, 0 to 3. The marker has the level that was taken, so that a
             publisher whose comment is refused asks for the next one.
-        intro: Markdown of the caller for a line under the title.
+        intro: Markdown under the title on an apply that was refused: the page promises nothing on a merge.
     """
     return _comment(view, budget, context, level, above=(intro,))
 
@@ -92,7 +92,7 @@ def plan_comment(
 def _comment(
     view: PlanView, budget: int, context: CommentContext, level: int, *, above: Sequence[str]
 ) -> str:
-    last = footer(view.short_id, context)
+    last = footer(view.short_id, context, promise=not any(above))
     if level == 0 and len(view.changes) < FOLDED_FROM:
         text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, _WARNINGS), last])
         if byte_size(text) <= budget and visible_lines(text) <= COMMENT_LINES:
@@ -238,7 +238,7 @@ def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above:
     dangers = merge_changes(view.dangerous)
     head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
     head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(plan=plan)]))
-    last = footer(view.short_id, context)
+    last = footer(view.short_id, context, promise=not any(above))
     room = budget - byte_size(join_blocks([*head, last])) - 500
     kept = blocks_within(
         [
@@ -264,9 +264,9 @@ def plan_summary(
         view: The plan.
         budget: The largest size, in bytes of UTF-8.
         context: The origin of the summary.
-        intro: Markdown of the caller for a line under the title.
+        intro: Markdown under the title on an apply that was refused: the page promises nothing on a merge.
     """
-    last = footer(view.short_id, context)
+    last = footer(view.short_id, context, promise=not intro)
     whole = join_blocks([_title(view, 0), intro, *_full_detail(view, 100), last])
     if byte_size(whole) <= budget:
         return whole

@@ -310,6 +310,21 @@ def test_the_page_of_a_report_has_no_promise_on_the_next_apply() -> None:
     assert "Applied on merge" in plan_comment(view_of(plans.twelve()))
 
 
+@pytest.mark.parametrize("level", [0, 1, 3])
+def test_a_plan_that_is_shown_after_a_merge_has_no_promise_on_the_merge(level: int) -> None:
+    view = view_of(plans.twelve())
+    applied = report_of(Result.APPLIED)
+    for page in (
+        plan_comment(view, intro="**Not applied.**", level=level),
+        report_comment(applied, view, level=level),
+        plan_summary(view, intro="**Not applied.**"),
+    ):
+        assert "Applied on merge" not in page
+        assert f"<sub>Plan `{view.short_id}`." in page
+    assert "Applied on merge" in plan_comment(view, level=level)
+    assert "Applied on merge" in plan_summary(view)
+
+
 def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
