@@ -420,7 +420,14 @@ class Stage:
     # What can be seen of it
 
     def comment(self, number: int = 7) -> Comment:
-        (comment,) = self.hub.shown(number)
+        """Return the comment with the result; before the first result, the one with the plan."""
+        marked = {comment.body.split(" ")[1]: comment for comment in self.hub.shown(number)}
+        assert len(marked) == len(self.hub.shown(number)), "one comment of each kind"
+        return marked.get("ssm-reconcile:result") or marked["ssm-reconcile:plan"]
+
+    def plan_comment(self, number: int = 7) -> Comment:
+        """Return the comment with the plan."""
+        (comment,) = (c for c in self.hub.shown(number) if c.body.startswith("<!-- ssm-reconcile:plan "))
         return comment
 
     def all_output(self) -> str:

@@ -17,6 +17,7 @@ from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind, check_current, find_pull_request
+from ssm_reconcile.github.marked import RESULT_MARK
 from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
 from ssm_reconcile.publishers import pages, runner
@@ -117,9 +118,11 @@ def command(
     """Publish a saved plan or report from a workflow of GitHub Actions.
 
     A plan (`plan --out`) or report (`apply --out`) is shown in one comment per replication on the pull
-    request, in the job summary, in annotations on the lines of the spec, and in step outputs. For scheduled
-    runs, with --issue: one issue per replication, opened when a target differs from the spec or an apply is
-    incomplete, kept up to date, and closed when no difference remains.
+    request, in the job summary, in annotations on the lines of the spec, and in step outputs. Only a run of
+    the pull request writes the comment with its plan; any other run writes a second one, its result.
+
+    For scheduled runs, with --issue: one issue per replication, opened when a target differs from the spec
+    or an apply is incomplete, kept up to date, and closed when no difference remains.
 
     A FILE that cannot be read is published as a failed plan, and the exit code is 1. The pull request is
     that of the event or, after a merge, that of the commit. A permission that the token lacks is a warning,
@@ -248,8 +251,8 @@ class Publisher:
             if github is None:
                 message = f"no comment on pull request {number}: there is no GITHUB_TOKEN"
                 raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
-            reviews, always = self.run.is_pull_request, self.mode == "always"
-            comments = PullRequestComments(github, self.spec, context, reviews, number, always)
+            context = context if self.run.is_pull_request else replace(context, mark=RESULT_MARK)
+            comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
             known = comments.find()
             results = comments.publish(publication.pages(sorted({one.scope for one in known})), known)
         except GitHubError as error:

@@ -15,6 +15,8 @@ from typing import Any
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK
 
+RESULT_MARK = "ssm-reconcile:result"
+"""The first word of the marker of a comment with the result of an apply."""
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _REVIEWED = ("run", "plan", "head")
 _AUTHOR = """query($ids: [ID!]!) {
@@ -52,9 +54,7 @@ class MarkedBody:
 
     @property
     def reviewed(self) -> dict[str, str]:
-        """The run, plan and head that were reviewed: those of the body, until an apply has changed it."""
-        if self.fact("reviewed_run"):
-            return {name: self.fact(f"reviewed_{name}") for name in _REVIEWED}
+        """The run, plan and head that people review; empty for a body without a plan."""
         return {} if self.fact("state") else {name: self.fact(name) for name in _REVIEWED}
 
 
@@ -109,15 +109,16 @@ def comments_path(github: GitHub, number: int) -> str:
     return f"{github.repository}/issues/{number}/comments"
 
 
-def own_comments(github: GitHub, number: int, spec: str) -> list[MarkedBody]:
+def own_comments(github: GitHub, number: int, spec: str, mark: str = COMMENT_MARK) -> list[MarkedBody]:
     """Return the comments on a pull request, for one spec, that this token wrote.
 
     Args:
         github: The client.
         number: The number of the pull request.
         spec: The key of the spec in the marker.
+        mark: The first word of the marker.
 
     Raises:
         GitHubError: The comments could not be listed.
     """
-    return own_bodies(github, github.pages(comments_path(github, number)), spec, COMMENT_MARK, "id")
+    return own_bodies(github, github.pages(comments_path(github, number)), spec, mark, "id")

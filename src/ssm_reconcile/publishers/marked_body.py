@@ -4,6 +4,9 @@ A body is found by its marker, created, edited, and closed. It is used only if t
 (GraphQL `viewerDidAuthor`): anyone can copy a marker. GitHub sends no notification for an edit, so a comment
 that gains deletes or replacements is posted again and the old one minimized, and an issue that gets worse
 gets a comment.
+
+Only a run that plans a pull request writes the comment with its plan, so that the merge can compare it with
+what that run posted. The result of an apply is a second comment, with a mark of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from ssm_reconcile.github.marked import (
     same_text,
 )
 from ssm_reconcile.publishers.pages import Page
-from ssm_reconcile.renderers.comment_context import NO_CONTEXT, CommentContext
+from ssm_reconcile.renderers.comment_context import COMMENT_MARK, NO_CONTEXT, CommentContext
 from ssm_reconcile.renderers.drift_issue import ISSUE_MARK, closing_comment, growth_comment
 from ssm_reconcile.renderers.markdown import COMMENT_BUDGET
 
@@ -47,16 +50,11 @@ class PageResult(StrEnum):
 
 @dataclass(slots=True)
 class _MarkedBodies(ABC):
-    """The bodies of one spec in one place.
-
-    `reviews`: people review what this run publishes. Otherwise the marker keeps the facts of what was
-    reviewed, by which a later run finds the plan.
-    """
+    """The bodies of one spec in one place."""
 
     github: GitHub
     spec: str
     context: CommentContext = NO_CONTEXT
-    reviews: bool = True
 
     @abstractmethod
     def find(self) -> list[MarkedBody]:
@@ -85,7 +83,7 @@ class _MarkedBodies(ABC):
         except GitHubError as error:
             if error.kind is not Kind.TOO_LONG:
                 raise
-        level = int((facts_of(body) or {}).get("level", "0")) + 1
+        level = int((facts_of(body, context.mark) or {}).get("level", "0")) + 1
         budget = COMMENT_BUDGET if level < page.levels else COMMENT_BUDGET // 2
         return send(page.write(context, min(level, page.levels - 1), budget))
 
@@ -94,14 +92,12 @@ class _MarkedBodies(ABC):
         extra = {"spec": self.spec} if self.spec else {}
         if latest is not None and page.danger is None:
             extra["before"] = str(latest.danger)
-        if latest is not None and not self.reviews:
-            extra |= {f"reviewed_{name}": value for name, value in latest.reviewed.items() if value}
         return replace(self.context, extra=tuple(extra.items()))
 
 
 @dataclass(slots=True)
 class PullRequestComments(_MarkedBodies):
-    """The comments on one pull request, one for each replication.
+    """The comments on one pull request with one mark, one for each replication.
 
     `always`: also post a first comment that has nothing to say.
     """
@@ -111,7 +107,7 @@ class PullRequestComments(_MarkedBodies):
 
     def find(self) -> list[MarkedBody]:
         """Return the comments of this spec that this token wrote, oldest first. Raises GitHubError."""
-        return own_comments(self.github, self.number, self.spec)
+        return own_comments(self.github, self.number, self.spec, self.context.mark)
 
     def publish(self, pages: Sequence[Page], known: Sequence[MarkedBody]) -> list[tuple[str, PageResult]]:
         """Publish each page and return the results by replication. Raises GitHubError.
@@ -119,6 +115,7 @@ class PullRequestComments(_MarkedBodies):
         A comment without a replication was made when no name was known: the first page without a comment
         takes it over, and the others are minimized.
         """
+        shown = self._scopes_with_a_plan()
         named = {page.scope for page in pages}
         unnamed = [one for one in known if not one.scope] if "" not in named else []
         results = []
@@ -126,7 +123,8 @@ class PullRequestComments(_MarkedBodies):
             existing = [one for one in known if one.scope == page.scope]
             if not existing:
                 existing, unnamed = unnamed, []
-            results.append((page.scope, self._publish(page, existing)))
+            first = page.worth or self.always or page.scope in shown
+            results.append((page.scope, self._publish(page, existing, first=first)))
         self._minimize(unnamed)
         return results
 
@@ -134,9 +132,15 @@ class PullRequestComments(_MarkedBodies):
     def _path(self) -> str:
         return comments_path(self.github, self.number)
 
-    def _publish(self, page: Page, known: Sequence[MarkedBody]) -> PageResult:
+    def _scopes_with_a_plan(self) -> set[str]:
+        """For results, return the replications whose plan was shown: each of them gets a result."""
+        if self.context.mark == COMMENT_MARK:
+            return set()
+        return {one.scope for one in own_comments(self.github, self.number, self.spec)}
+
+    def _publish(self, page: Page, known: Sequence[MarkedBody], *, first: bool) -> PageResult:
         if not known:
-            return self._post(page, None) if page.worth or self.always else PageResult.NOTHING
+            return self._post(page, None) if first else PageResult.NOTHING
         *older, latest = known
         self._minimize(older)
         if page.quiet_after and latest.fact("state") == page.quiet_after:

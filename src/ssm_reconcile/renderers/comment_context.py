@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ssm_reconcile.renderers.escaping import escape, span
 
 COMMENT_MARK = "ssm-reconcile:plan"
-"""First word of the hidden line of every comment."""
+"""First word of the hidden line of a comment with the plan of a pull request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class CommentContext:
     """The origin of a comment. All fields may be empty.
 
     `run_label` is the text of the link to the run. `extra` are further facts for the marker. `promise`:
-    the plan is under review, and only this plan is applied. `command` applies the spec by hand.
+    the plan is under review, and only this plan is applied. `command` applies the spec by hand. `mark` is
+    the first word of the marker.
     """
 
     head: str = ""
@@ -28,6 +29,7 @@ class CommentContext:
     extra: tuple[tuple[str, str], ...] = ()
     promise: bool = True
     command: str = ""
+    mark: str = COMMENT_MARK
 
 
 NO_CONTEXT = CommentContext()
@@ -41,7 +43,7 @@ def marker_line(
     level: int = 0,
     danger: int = 0,
     state: str = "",
-    mark: str = COMMENT_MARK,
+    mark: str = "",
 ) -> str:
     """Return the hidden first line, by which a later run finds the comment.
 
@@ -52,7 +54,7 @@ def marker_line(
         level: The level of detail, 0 to 3.
         danger: Number of dangerous changes; a publisher compares it with the number of the next run.
         state: The state that a publisher compares; empty leaves it out.
-        mark: The first word.
+        mark: The first word; empty takes that of the context.
     """
     facts: dict[str, object] = {
         "v": 1,
@@ -69,7 +71,7 @@ def marker_line(
     text = json.dumps(facts, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return f"<!-- {mark} {text} -->"
+    return f"<!-- {mark or context.mark} {text} -->"
 
 
 def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:

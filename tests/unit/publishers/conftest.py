@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.marked import RESULT_MARK
 from ssm_reconcile.github.workflow_run import WorkflowRun
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page, plan_pages
-from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.comment_context import COMMENT_MARK, CommentContext
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.github.server import serving
@@ -75,8 +76,8 @@ def publish(github: GitHub) -> Publish:
         always: bool = False,
     ) -> list[tuple[str, PageResult]]:
         pages = plan_pages(plans.document_of(what)) if isinstance(what, Plan) else what
-        context = CommentContext(head, run)
-        comments = PullRequestComments(github, SPEC, context, reviews, NUMBER, always)
+        context = CommentContext(head, run, mark=COMMENT_MARK if reviews else RESULT_MARK)
+        comments = PullRequestComments(github, SPEC, context, NUMBER, always)
         return comments.publish(pages, comments.find())
 
     return run

@@ -10,10 +10,10 @@ import pytest
 
 from ssm_reconcile.change import Row
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
-from ssm_reconcile.github.marked import facts_of
+from ssm_reconcile.github.marked import RESULT_MARK, facts_of
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
-from ssm_reconcile.publishers.pages import failure_pages, gone_page, report_pages
+from ssm_reconcile.publishers.pages import failure_pages, gone_page, plan_pages, report_pages
 from ssm_reconcile.renderers.markdown import SUMMARY_BUDGET, plan_summary
 from ssm_reconcile.renderers.view import PlanView
 from tests.github.content import Comment, Hub
@@ -297,23 +297,24 @@ def test_a_token_without_the_permission_to_comment_is_an_error(hub: Hub, publish
     assert "pull-requests: write" in caught.value.remedy
 
 
-def test_after_the_merge_the_same_comment_has_the_report_and_keeps_the_reviewed_facts(
+def test_after_the_merge_a_second_comment_has_the_report_and_the_plan_stays_as_it_was_posted(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:
     plan = plans.twelve()
     publish(plan, run="11")
     document = plans.report_document_of(plans.reported(plan))
     done = publish(report_pages(document, plans.document_of(plan)), run="22", head="f" * 40, reviews=False)
-    assert done == [("prod", PageResult.EDITED)]
-    (comment,) = hub.comments
-    assert "Applied 12 of 12 as reviewed" in comment.body
+    assert done == [("prod", PageResult.CREATED)]
+    shown, result = hub.comments
+    assert (shown.edits, shown.minimized) == (0, "")
+    assert result.body.startswith("<!-- ssm-reconcile:result ")
+    assert "Applied 12 of 12 as reviewed" in result.body
     (ours_now,) = PullRequestComments(github, SPEC, number=NUMBER).find()
     assert ours_now.reviewed == {
         "run": "11",
         "plan": f"sha256:{plan.plan_id}",
         "head": HEAD,
     }
-    assert facts(comment)["state"] == "applied"
 
 
 def test_a_second_apply_without_changes_does_not_overwrite_the_first_report(
@@ -323,12 +324,38 @@ def test_a_second_apply_without_changes_does_not_overwrite_the_first_report(
     publish(plan)
     first = report_pages(plans.report_document_of(plans.reported(plan)), plans.document_of(plan))
     publish(first, run="22", reviews=False)
-    before = hub.comments[0].body
+    before = hub.comments[1].body
     again = plans.report_document_of(plans.reported(plans.in_sync()))
     assert publish(report_pages(again, plans.document_of(plan)), run="23", reviews=False) == [
         ("prod", PageResult.UNCHANGED)
     ]
-    assert hub.comments[0].body == before
+    assert hub.comments[1].body == before
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_an_apply_that_had_nothing_to_do_is_a_result_where_a_plan_was_shown(
+    hub: Hub, publish: Publish, reviewed: bool
+) -> None:
+    if reviewed:
+        publish(plans.twelve())
+    report = plans.report_document_of(plans.reported(plans.in_sync()))
+    publish(report_pages(report, plans.document_of(plans.twelve())), run="22", reviews=False)
+    results = [c.body for c in hub.comments if c.body.startswith("<!-- ssm-reconcile:result ")]
+    assert len(results) == reviewed
+    assert all("12 reviewed changes had been done before" in body for body in results)
+
+
+def test_a_result_that_github_finds_too_long_is_sent_with_less_detail(hub: Hub, publish: Publish) -> None:
+    pages = plan_pages(plans.document_of(plans.many(80)), "**Not applied**")
+    publish(pages, reviews=False)
+    comment = hub.comments.pop()
+    whole = facts_of(comment.body, RESULT_MARK)
+    assert whole is not None
+    hub.longest = len(comment.body) - 1
+    publish(pages, reviews=False)
+    shorter = facts_of(hub.comments[0].body, RESULT_MARK)
+    assert shorter is not None
+    assert int(shorter["level"]) == int(whole["level"]) + 1
 
 
 def test_a_plan_that_failed_in_its_pull_request_was_not_reviewed(
@@ -340,14 +367,14 @@ def test_a_plan_that_failed_in_its_pull_request_was_not_reviewed(
     assert comment.reviewed == {}
 
 
-def test_a_run_that_fails_after_the_merge_keeps_the_reviewed_facts(
-    hub: Hub, github: GitHub, publish: Publish
-) -> None:
+def test_runs_that_fail_after_the_merge_share_one_result(hub: Hub, publish: Publish) -> None:
     publish(harmless(), run="11")
+    before = hub.comments[0].body
     publish(failure_pages(["prod"], "no"), run="22", reviews=False)
     publish(failure_pages(["prod"], "no, again"), run="23", reviews=False)
-    (comment,) = PullRequestComments(github, SPEC, number=NUMBER).find()
-    assert comment.reviewed["run"] == "11"
+    shown, result = hub.comments
+    assert shown.body == before
+    assert "no, again" in result.body
 
 
 @pytest.mark.parametrize(
