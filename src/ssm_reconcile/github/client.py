@@ -174,9 +174,10 @@ class GitHub:
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
             response = self._once(method, url, body, secret=secret)
-            if response is not None and response.status < (400 if redirects else 300):
+            limited = response is not None and url == self._run.graphql_url and _is_limited(response)
+            if response is not None and response.status < (400 if redirects else 300) and not limited:
                 return response
-            pause = _pause(response, attempt, self._clock.now().timestamp())
+            pause = _pause(response, attempt, self._clock.now().timestamp(), limited=limited)
             lost = response is None or response.status >= 500  # noqa: PLR2004 - the first status of a server error
             if pause is None or (lost and not again) or attempt == ATTEMPTS or waited + pause > PATIENCE:
                 raise _error_of(method, url, response, limited=pause is not None and not lost)
@@ -212,11 +213,32 @@ class GitHub:
         return self._pools[proxy]
 
 
-def _pause(response: urllib3.BaseHTTPResponse | None, attempt: int, now: float) -> float | None:
+def _is_limited(response: urllib3.BaseHTTPResponse) -> bool:
+    """Return whether a GraphQL response reports a rate limit, which GitHub may do with status 200.
+
+    Source: GraphQL docs, "Rate limits and query limits for the GraphQL API".
+    """
+    try:
+        document = json.loads(response.data)
+    except ValueError:
+        return False
+    errors = document.get("errors") or []
+    if not errors or any((document.get("data") or {}).values()):
+        return False
+    return (
+        any(error.get("type") == "RATE_LIMITED" for error in errors)
+        or _retry_after(response) is not None
+        or b"secondary rate limit" in response.data[:2000]
+    )
+
+
+def _pause(
+    response: urllib3.BaseHTTPResponse | None, attempt: int, now: float, *, limited: bool
+) -> float | None:
     """Return the seconds to wait before the next attempt; None if a retry is useless."""
     if response is None or response.status >= 500:  # noqa: PLR2004 - the first status of a server error
         return _retry_after(response) or float(2 ** (attempt - 1))
-    if response.status not in {403, _LIMITED}:
+    if response.status not in {403, _LIMITED} and not limited:
         return None
     wait = _retry_after(response)
     if wait is not None:
@@ -224,7 +246,7 @@ def _pause(response: urllib3.BaseHTTPResponse | None, attempt: int, now: float) 
     reset = response.headers.get("x-ratelimit-reset", "")
     if response.headers.get("x-ratelimit-remaining") == "0":
         return max(1.0, float(reset) - now + 1) if reset.isdigit() else SECONDARY
-    if response.status == _LIMITED or b"secondary rate limit" in response.data[:2000]:
+    if limited or response.status == _LIMITED or b"secondary rate limit" in response.data[:2000]:
         return SECONDARY
     return None
 

@@ -56,6 +56,47 @@ def test_a_limit_that_lasts_longer_than_anybody_wants_to_wait_is_given_up(
     assert clock.slept == []
 
 
+_WHO = "query($ids: [ID!]!) { nodes(ids: $ids) { id viewerDidAuthor } }"
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "seconds"),
+    [
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, '"type": "RATE_LIMITED"', 1),
+        ({"Retry-After": "7"}, '"message": "wait"', 7),
+        ({}, '"message": "You have exceeded a secondary rate limit"', 60),
+    ],
+)
+def test_a_rate_limit_of_graphql_that_has_status_200_is_waited_for(
+    hub: Hub, github: GitHub, clock: FakeClock, headers: dict[str, str], error: str, seconds: float
+) -> None:
+    body = f'{{"data": null, "errors": [{{{error}}}]}}'.encode()
+    hub.fail("POST", "/graphql$", 200, headers=headers, body=body)
+    assert github.graphql(_WHO, {"ids": []}) == {"nodes": []}
+    assert clock.slept == [seconds]
+
+
+def test_a_rate_limit_of_graphql_that_does_not_end_is_named(hub: Hub, github: GitHub) -> None:
+    hub.limit_graphql(times=ATTEMPTS)
+    with pytest.raises(GitHubError) as caught:
+        github.graphql(_WHO, {"ids": []})
+    assert caught.value.kind is Kind.LIMITED
+    assert caught.value.remedy == "try again later"
+
+
+@pytest.mark.parametrize("data", ['"data": {"nodes": [1]}, ', ""])
+def test_another_error_of_graphql_is_not_retried(
+    hub: Hub, github: GitHub, clock: FakeClock, data: str
+) -> None:
+    hub.fail("POST", "/graphql$", 200, body=f'{{{data}"errors": [{{"type": "NOT_FOUND"}}]}}'.encode())
+    if data:
+        assert github.graphql(_WHO, {"ids": []}) == {"nodes": [1]}
+    else:
+        with pytest.raises(GitHubError):
+            github.graphql(_WHO, {"ids": []})
+    assert clock.slept == []
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_server_trouble_is_asked_again_and_given_up_at_last(
     hub: Hub, github: GitHub, clock: FakeClock, status: int
