@@ -274,6 +274,8 @@ def standing(tags: Tags, arn: str, claim: Claim, *, placed: bool) -> Standing:
     detached = owner.startswith(DETACHED)
     record = record_of(tags)
     ours = owner in claim.owners
+    # A valid record decides first: it proves a write by its owner. A CloudFormation tag is next, because the
+    # stack would undo our writes. The detached mark and a copied record are last: they describe the past.
     if owner and not detached and record is not None and record.is_for(arn):
         return _of_id(record.id_digest(arn), claim, placed=placed) if ours else Standing.FOREIGN
     if owner and not detached and record is None and not ours and RECORD in tags:

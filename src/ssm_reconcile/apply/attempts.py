@@ -55,7 +55,7 @@ def attempt(
         # Many changes wait here for their turn, so this is where a request to stop takes effect.
         if work.stop.is_set() and not has_begun:
             raise ChangeStopped(Result.NOT_ATTEMPTED, "the run was stopped")
-        if any(tried.values()):
+        if any(tried.values()):  # the wait before a repetition may be long enough for another client to write
             confirm()
         check()
         try:
@@ -69,7 +69,7 @@ def attempt(
                 if answer is not None:
                     return answer
             tried[failure.kind] += 1
-            if work.failure_reason or tried[failure.kind] >= TRIES[failure.kind]:
+            if work.failure_reason or tried[failure.kind] >= TRIES[failure.kind]:  # a failed target: no retry
                 raise
             if not pause(work, tried[failure.kind]):
                 reason = "stopped while waiting for the next attempt"

@@ -69,6 +69,7 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
         try:
             return work.store.put(put_request(change, text, tags))
         except StoreError as failure:
+            # Kept over all tries: a later try that finds the name taken may find the write of the lost one.
             lost = lost or failure.kind is Trouble.LOST
             if failure.kind is not Trouble.EXISTS:
                 raise

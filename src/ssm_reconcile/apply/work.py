@@ -89,9 +89,9 @@ class SourceTags:
             StoreError: the read failed.
         """
         key = canonical(name)
-        with self.lock:
+        with self.lock:  # for the dictionary only, so that no thread waits for the read of another name
             name_lock = self.name_locks.setdefault(key, threading.Lock())
-        with name_lock:  # one read for each name, while reads of other names go on
+        with name_lock:  # a second thread waits here, and then finds the answer of the first
             if key not in self.known:
                 try:
                     self.known[key] = self.source.tags(name)

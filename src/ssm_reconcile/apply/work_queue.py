@@ -41,7 +41,7 @@ def _run_worker(left: _WorkQueues[Batch], do: Callable[[Batch], Found]) -> list[
             found.append(do(batch))
             left.release(number)
     except BaseException:
-        left.close()
+        left.close()  # otherwise the other workers take all batches that are left before the error is raised
         raise
     return found
 
@@ -64,6 +64,7 @@ class _WorkQueues(Generic[Batch]):
             open_queues = [number for number, left in enumerate(self._left) if left]
             if not open_queues:
                 return None
+            # A worker on a busy queue waits for its quota, and a second one would wait with it.
             number = min(open_queues, key=self._busy.__getitem__)
             self._busy[number] += 1
             return number, self._left[number].popleft()
