@@ -130,7 +130,7 @@ def _guard_frozen_target(target: TargetChanges, rules: GuardRules) -> Iterator[G
 
 
 def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
-    """Withhold all changes of a target whose replicas were in today's source until they were detached.
+    """Withhold all changes of a target of which the source has detached replicas.
 
     After a failover the standby region is independent. A spec that names the two regions the wrong way
     round, or that fails back too early, would overwrite the region that the standby was made from.
@@ -139,9 +139,9 @@ def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[
     sources = rules.reversed_roles.get(name, ())
     if sources and not rules.run.allow_reversed:
         message = (
-            f"the source {target.plan.source} holds what was replicated from {target.target.place} until it"
-            f" was detached ({first_of(sources, 3)}): source and target look reversed, nothing is written to"
-            f" {name}. If they have changed roles for good: --allow-reversed"
+            f"source and target of {name} look reversed: the source {target.plan.source} has replicas that"
+            f" were detached from {target.target.place} ({first_of(sources, 3)}). If the roles have changed"
+            " for good, use --allow-reversed"
         )
         why = "the source was detached from this target"
         yield GuardResult(target.open(), why, message, rules.replication.target(name).where)

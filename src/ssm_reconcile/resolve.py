@@ -308,7 +308,7 @@ def _tag_problems(wanted: Tags, source_name: str, address: str) -> tuple[Problem
     ours = 2 + has_source_tag(source_name, address)
     if len(wanted) + ours <= TAG_LIMIT:
         return ()
-    reason = f"it has {len(wanted)} tags, and ours need {ours} of the {TAG_LIMIT}: name some in `tags.ignore`"
+    reason = f"its {len(wanted)} tags and {ours} ownership tags exceed {TAG_LIMIT}: add some to `tags.ignore`"
     return (Problem(ProblemKind.TAGS, reason),)
 
 

@@ -28,12 +28,13 @@ Examples:
   echo /prod/db/url | ssm-reconcile event - --spec prod.yaml
 
 \b
-Exit codes, the first that fits:
-  130  interrupted: what was in flight was finished
-   64  wrong usage, or nothing in EVENT that could be understood
+Exit codes, the first that applies:
+  130  interrupted: changes in flight were finished
+   64  wrong usage, or EVENT has no event or parameter name
     1  error: nothing could be planned
-    5  a guard withheld something (the rest was applied)
-    3  not all that the spec asks for holds: failed, stale, conflict, invalid, not to be seen yet
+    5  a guard withheld a change (the rest was applied)
+    3  something does not match the spec: failed, stale, conflict, detached, invalid,
+       incomplete
     0  done
 """
 TRIES = 4
@@ -82,7 +83,8 @@ def command(
     unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.understood]
     if len(unclear) == len(messages):
         raise UsageError(
-            f"{event}: not an event that ssm-reconcile understands: {unclear[0] if unclear else 'empty'}",
+            f"{'standard input' if event == '-' else event} has no event or parameter name:"
+            f" {unclear[0] if unclear else 'it is empty'}",
             "give an event of Parameter Store, a batch of records, or names",
         )
     is_full_run = any(isinstance(one, events.FullRun) for one in contents)

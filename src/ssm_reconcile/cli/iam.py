@@ -35,7 +35,7 @@ Exit codes:
 EXIT_CODES = "Exit codes: see `ssm-reconcile iam --help`."
 _form = click.option(
     "--format", "output_format", type=click.Choice(list(iam.FORMATS)), default="json", show_default=True,
-    help="What to write to stdout.",
+    help="Format of the result on stdout.",
 )  # fmt: skip
 
 

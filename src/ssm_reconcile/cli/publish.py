@@ -297,7 +297,7 @@ class Publisher:
                 return self._of_report(document)
             return self._of_plan(document, self.file)
         except OSError as error:
-            reason = f"{error.filename or self.file} cannot be read"
+            reason = f"{error.filename or self.file} cannot be read: check that an earlier step wrote it"
         except UsageError as error:
             reason = f"{self.file}: {error.message}"
         terminal.log(f"Error: {reason}.")
@@ -360,7 +360,7 @@ class Publisher:
         try:
             return read_plan_document(terminal.read_document(self.plan))
         except OSError:
-            reason = " cannot be read"
+            reason = " cannot be read (check that an earlier step wrote it)"
         except UsageError as error:
             reason = f": {error.message}"
         self._warn(f"--plan {self.plan}{reason}: the comments are written without it")

@@ -38,7 +38,7 @@ NOT_VALID = 1
 @click.option("--name", metavar="NAME", help="List only the replication of that name; all are checked.")
 @click.option(
     "--format", "output_format", type=click.Choice(("text", "json", "github")), default="text",
-    show_default=True, help="What to write to stdout.",
+    show_default=True, help="Format of the result on stdout.",
 )  # fmt: skip
 @options.basic_options
 def command(specs: tuple[str, ...], name: str | None, output_format: str, common: CommonOptions) -> int:

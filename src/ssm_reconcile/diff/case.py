@@ -380,6 +380,7 @@ def _tag_room(case: Case) -> tuple[Problem, ...]:
     if not staying or len(staying) + len(wanted.tags) + ours <= TAG_LIMIT:
         return ()
     reason = (
-        f"the {len(staying)} tags that stay on it leave too little room for its tags and ours ({TAG_LIMIT})"
+        f"it would have more than {TAG_LIMIT} tags: {len(staying)} of its own, those of its source, and the"
+        " ownership tags; remove some of its own"
     )
     return (Problem(ProblemKind.TAGS, reason),)

@@ -175,7 +175,7 @@ def _delete(case: Case) -> Change | Other:
 def _orphan(case: Case) -> Change | Other:
     rules = case.context.replication
     gone = case.source_gone or case.made_from is None
-    reason = "nothing is placed here by today's rules" + (", and its source is gone" if gone else "")
+    reason = "the spec places no source parameter here" + (", and its source is gone" if gone else "")
     if rules.orphans is Orphans.KEEP:
         return _other(case, Row.ORPHAN, "orphaned", f"{reason}; `orphans: delete` would delete it")
     if rules.delete is DeleteMode.NEVER:
@@ -362,7 +362,7 @@ def _mark_exposure(case: Case, change: Change) -> Change:
 
 
 def _was_made_plain(case: Case, wanted: DesiredParameter, live: Parameter) -> bool:
-    """Whether the recorded source is today's source, and was a SecureString at the last write."""
+    """Whether the recorded source is the current source, and was a SecureString at the last write."""
     context, record = case.context, case.record
     if record is None or record.source != digest(context.source.arn(wanted.source.name)):
         return False

@@ -8,8 +8,8 @@ opted_out  live carries the skip_sync tag itself
 chained    the source parameter is itself a replica
 skipped    source carries skip_sync; live is absent or not a replica
 kept_out   source carries skip_sync; live is ours
-delete     ours, its source is gone, and today's rules would place that source here
-orphan     ours, and today's rules place nothing here
+delete     ours, its source is gone, and the spec would place that source here
+orphan     ours, and the spec places nothing here
 invalid    placed, but the target cannot take it; or source or live carries a tag that is almost the skip tag
 create     placed, absent
 adopt      placed, live is not a replica, equal in all that we replicate

@@ -61,7 +61,7 @@ class Operation(StrEnum):
 class Reason(StrEnum):
     """Why an event is rejected."""
 
-    SHAPE = "unknown shape"
+    SHAPE = "unknown format"
     OPERATION = "unknown operation"
     NAME = "no parameter name"
     ELSEWHERE = "not from the source of any replication"

@@ -410,9 +410,9 @@ def explain(
     lines = text.split("\n", line + 1)
     before, rest = (lines[line][:column], lines[line][column:]) if line < len(lines) else ("", "")
     if "quoted scalar" in context and "end of" in problem:
-        message = "the quote that begins here is not closed"
+        message = "the quote that begins here is not closed: add the closing quote"
     elif bracket is not None and line >= len(text.splitlines()):
-        where, message = bracket, "the bracket that opens here is not closed"
+        where, message = bracket, "the bracket that opens here is not closed: add the closing bracket"
     elif "cannot start any token" in problem or (
         context not in _INDICATORS and "node content" in problem and rest[:1] in {",", "]", "}"}
     ):

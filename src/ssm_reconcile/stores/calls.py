@@ -345,7 +345,7 @@ class Calls:
             if not token:
                 return
             if token in seen:
-                remedy = f"run again: the pages of {operation} in {self.place} lead in a circle"
+                remedy = f"run again: {operation} in {self.place} returned a page token twice"
                 raise self.error(Trouble.TOKEN, operation, "RepeatedToken", remedy)
             seen.add(token)
 
