@@ -1,4 +1,4 @@
-"""Runs the benchmarks and writes RESULTS.md and growth.svg beside itself: `python -m benchmarks`.
+"""Run the benchmarks and writes RESULTS.md and growth.svg beside itself: `python -m benchmarks`.
 
 --quick    only 1,000 parameters, and writes nothing: a look at the tables on stdout
 """
@@ -24,7 +24,7 @@ PACED_PLAN, PACED_APPLY, PACED_UPDATES = 10_000, 240, 480
 
 
 def main() -> None:
-    """Measures everything, in a few minutes."""
+    """Measure everything, in a few minutes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="1,000 parameters only, to stdout")
     quick: bool = parser.parse_args().quick

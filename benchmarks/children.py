@@ -1,4 +1,4 @@
-"""A command in a process of its own -> what it cost: seconds, CPU, memory, and the calls that it made."""
+"""A command in a process of its own -> its cost: seconds, CPU, memory, and calls."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _KILOBYTE = 1024 if sys.platform != "darwin" else 1
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run took. `cpu` and `wall` in seconds, `memory` (peak RSS) in bytes; `said`: its stdout."""
+    """The cost of one run: `cpu` and `wall` in seconds, `memory` (peak RSS) in bytes; `output`: stdout."""
 
     wall: float
     cpu: float
     memory: int
     code: int
     counts: Counts
-    said: str = ""
+    output: str = ""
 
     @property
     def megabytes(self) -> float:
@@ -45,7 +45,7 @@ def cost(
     extra: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Cost:
-    """Runs a command against the server; raises RuntimeError for an exit code that is not allowed.
+    """Run a command against the server; raise RuntimeError for an exit code that is not allowed.
 
     CPU and memory are those of the child and of its own children that it waited for, as the system
     counts them. It is killed when it takes longer than TIMEOUT.
@@ -61,11 +61,11 @@ def cost(
         wall = time.monotonic() - began
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        said = out.read().decode(errors="replace")
+        output = out.read().decode(errors="replace")
         if child.returncode not in allowed:
             err.seek(0)
-            told = err.read().decode(errors="replace")[-2000:]
-            message = f"{' '.join(command[:6])} ...: exit code {child.returncode}\n{told}\n{said[-2000:]}"
+            errors = err.read().decode(errors="replace")[-2000:]
+            message = f"{' '.join(command[:6])} ...: exit code {child.returncode}\n{errors}\n{output[-2000:]}"
             raise RuntimeError(message)
     return Cost(
         wall=wall,
@@ -73,7 +73,7 @@ def cost(
         memory=usage[1],
         code=child.returncode,
         counts=server.counts(),
-        said=said,
+        output=output,
     )
 
 
@@ -98,7 +98,7 @@ def _waited(pid: int, began: float) -> tuple[tuple[float, int], int]:
 
 
 def _family(pid: int) -> list[int]:
-    """A process and its descendants, as far as the system says."""
+    """Return the ids of a process and its descendants, according to /proc."""
     found = [pid]
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _bytes_of(pid: int, what: str) -> int:
-    """What a running process has in memory, or has had at most; 0 where nobody says."""
+    """Return the current or peak memory of a running process in bytes; 0 if it is unknown."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

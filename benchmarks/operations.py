@@ -22,7 +22,7 @@ class Refused(Exception):  # noqa: N818 - an answer of AWS, not a fault of ours
 
 
 class Service:
-    """Serves one region. `now` gives seconds since the epoch; `sparse`: each so-manieth page is empty."""
+    """Serve one region. `now` returns seconds since the epoch; `sparse`: every n-th page is empty."""
 
     def __init__(
         self, region: Region, caller: str, now: Callable[[], float], decrypted: Counter[str], sparse: int
@@ -58,8 +58,8 @@ class Service:
         found, after = self._region.page(start, size)
         for wanted in body.get("ParameterFilters", ()):
             found = [entry for entry in found if _matches(entry, wanted)]
-        told = [entry.describe(self._region.arn(entry.name)) for entry in found]
-        return _listed("Parameters", told, "NextToken", after and _token(after, number + 1))
+        items = [entry.describe(self._region.arn(entry.name)) for entry in found]
+        return _listed("Parameters", items, "NextToken", after and _token(after, number + 1))
 
     def resources(self, body: Body) -> str:
         """GetResources: up to 100 a page; everything here is tagged, or is not listed."""
@@ -68,8 +68,10 @@ class Service:
             raise Refused("InvalidParameterException")
         start, number = _opened(body.get("PaginationToken"))
         found, after = self._region.page(start, size)
-        told = [entry.mapping(self._region.arn(entry.name)) for entry in found if entry.tags]
-        return _listed("ResourceTagMappingList", told, "PaginationToken", after and _token(after, number + 1))
+        items = [entry.mapping(self._region.arn(entry.name)) for entry in found if entry.tags]
+        return _listed(
+            "ResourceTagMappingList", items, "PaginationToken", after and _token(after, number + 1)
+        )
 
     def values(self, body: Body) -> str:
         """GetParameters: up to ten names, each with a version or without."""
@@ -78,20 +80,20 @@ class Service:
             raise Refused("ValidationException")
         found, missing = [], []
         for name in names:
-            told = self._value(name, decrypt=body.get("WithDecryption", False))
-            if told is None:
+            items = self._value(name, decrypt=body.get("WithDecryption", False))
+            if items is None:
                 missing.append(name)
             else:
-                found.append(told)
-        found.sort(key=lambda told: str(told["Name"]))
+                found.append(items)
+        found.sort(key=lambda items: str(items["Name"]))
         return json.dumps({"Parameters": found, "InvalidParameters": missing})
 
     def value(self, body: Body) -> str:
         """GetParameter."""
-        told = self._value(body["Name"], decrypt=body.get("WithDecryption", False))
-        if told is None:
+        items = self._value(body["Name"], decrypt=body.get("WithDecryption", False))
+        if items is None:
             raise Refused("ParameterNotFound")
-        return json.dumps({"Parameter": told})
+        return json.dumps({"Parameter": items})
 
     def _value(self, asked: str, *, decrypt: bool) -> dict[str, Any] | None:
         name, _, selector = asked.partition(":")
@@ -103,11 +105,11 @@ class Service:
             self._decrypted["Decrypt"] += 1
         elif entry.type == SECURE:
             value = "AQICAHj-ciphertext"
-        told = {
+        items = {
             "Name": entry.name, "Type": entry.type, "Value": value, "Version": entry.version,
             "LastModifiedDate": entry.modified, "ARN": self._region.arn(entry.name), "DataType": "text",
         }  # fmt: skip
-        return told | ({"Selector": f":{selector}"} if selector else {})
+        return items | ({"Selector": f":{selector}"} if selector else {})
 
     def put(self, body: Body) -> str:
         """PutParameter: a create with its tags, or an overwrite without."""
@@ -180,27 +182,27 @@ class Service:
 
     def aliases(self, _: Body) -> str:
         """ListAliases, all on one page."""
-        told = [
+        items = [
             {"AliasName": alias, "TargetKeyId": key, "AliasArn": self._region.key_arn(key)}
             for alias, key in self._region.aliases.items()
         ]
-        return json.dumps({"Aliases": told, "Truncated": False})
+        return json.dumps({"Aliases": items, "Truncated": False})
 
     def key(self, body: Body) -> str:
         """DescribeKey, of keys that an alias points to."""
         key = body["KeyId"].rpartition("/")[2]
         if key not in self._region.aliases.values():
             raise Refused("NotFoundException")
-        told = {
+        items = {
             "KeyId": key, "Arn": self._region.key_arn(key), "KeyState": "Enabled", "KeyManager": "CUSTOMER",
             "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": False,
         }  # fmt: skip
-        return json.dumps({"KeyMetadata": told})
+        return json.dumps({"KeyMetadata": items})
 
 
-def _listed(field: str, told: list[str], token_field: str, token: str | None) -> str:
+def _listed(field: str, items: list[str], token_field: str, token: str | None) -> str:
     after = f',"{token_field}":{json.dumps(token)}' if token else ""
-    return f'{{"{field}":[{",".join(told)}]{after}}}'
+    return f'{{"{field}":[{",".join(items)}]{after}}}'
 
 
 def _token(start: str | None, number: int) -> str:
@@ -239,4 +241,4 @@ _OPERATIONS: Mapping[str, Callable[[Service, Body], str]] = {
     "DescribeKey": Service.key,
 }
 KNOWN = frozenset(_OPERATIONS)
-"""What is served, STS apart."""
+"""The operations that are served, without STS."""

@@ -21,7 +21,7 @@ class Axis:
     length: float
 
     def at(self, value: float) -> float:
-        """Where a value is."""
+        """Return the position of a value in pixels."""
         return self.start + (math.log10(value) - self.low) / (self.high - self.low) * self.length
 
 
@@ -67,9 +67,9 @@ def _grid(across: Axis, up: Axis) -> list[str]:
         )
     for power in range(up.low, up.high + 1):
         y = up.at(10.0**power)
-        told = f"{10.0**power:,.{max(0, -power)}f}"
+        label = f"{10.0**power:,.{max(0, -power)}f}"
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#d1d9e0"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="#59636e">{told}</text>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="#59636e">{label}</text>')
     return parts
 
 

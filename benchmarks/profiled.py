@@ -1,4 +1,4 @@
-"""Where the CPU of a run goes: the command line under cProfile, in one thread.
+"""The CPU time of a run by function: the command line under cProfile, in one thread.
 
     python -m benchmarks.profiled plan --endpoint-url URL SPEC
 
@@ -29,26 +29,26 @@ Function = tuple[str, int, str]
 
 
 class Serial:
-    """A pool that does at once what it is given."""
+    """A pool that runs each function at once."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
     def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
-        """Does it."""
+        """Run the function."""
         done: Future[Any] = Future()
         try:
             done.set_result(work(*given))
-        except Exception as error:  # noqa: BLE001 - as a pool: whoever asks for the result is told
+        except Exception as error:  # noqa: BLE001 - as in a pool: the caller gets it with the result
             done.set_exception(error)
         return done
 
     def map(self, work: Callable[..., Any], *given: Iterable[Any]) -> Iterator[Any]:
-        """Does it for each."""
+        """Run the function for each item."""
         return iter([work(*each) for each in zip(*given, strict=False)])
 
     def shutdown(self, **_: Any) -> None:
-        """Nothing is left."""
+        """Return; all functions have run."""
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +57,7 @@ class Serial:
         pass
 
 
-def told(profile: cProfile.Profile) -> str:
+def profile_tables(profile: cProfile.Profile) -> str:
     """Two tables in Markdown; what C functions take is counted to who calls them."""
     rooms: Counter[str] = Counter()
     functions: Counter[str] = Counter()
@@ -96,7 +96,7 @@ def _table(head: str, counts: Counter[str]) -> list[str]:
 
 
 def main() -> None:
-    """Runs the command line under the profiler."""
+    """Run the command line under the profiler."""
     concurrent.futures.ThreadPoolExecutor = Serial  # type: ignore[misc, assignment]  # before ours import it
     from ssm_reconcile.cli import main as command_line
 
@@ -106,7 +106,7 @@ def main() -> None:
         command_line()
     finally:
         profile.disable()
-        sys.stderr.write(told(profile))
+        sys.stderr.write(profile_tables(profile))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ CLASS_OF: Mapping[str, str] = {
 AWS: Mapping[str, float] = {
     "describe": 5, "get": 40, "put": 3, "delete": 5, "tags": 5, "list_tags": 5, "resources": 15, "kms": 500,
 }  # fmt: skip
-"""Calls per second by class, as an account has them that nobody has raised a quota for."""
+"""Calls per second by class, the default quotas of an account."""
 
 
 @dataclass(slots=True)

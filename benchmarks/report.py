@@ -10,7 +10,7 @@ from datetime import date
 from importlib.metadata import version
 
 from benchmarks.quotas import AWS
-from benchmarks.retries import IDEAL, PUTS, RATE, Told
+from benchmarks.retries import IDEAL, PUTS, RATE, RetryResult
 from benchmarks.scenes import LATENCY, Pace, Row
 from benchmarks.startup import LIMIT, Start
 
@@ -28,7 +28,7 @@ class Figures:
     rows: list[Row] = field(default_factory=list)
     growth: list[Row] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
-    ways: list[Told] = field(default_factory=list)
+    ways: list[RetryResult] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     profile: str = ""
@@ -64,7 +64,7 @@ Written by `make bench` on {today.isoformat()} in {figures.minutes:.0f} minutes:
 Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. Everything here was
 measured in that one run, on one machine that had other things to do as well, so ratios and CPU tell more
 than wall times. The other side is our own server (`server.py`, and why it is not moto): full pages,
-loopback, no latency unless it is said. CPU and memory are those of the whole process, from its start, and
+loopback, no latency unless stated. CPU and memory are those of the whole process, from its start, and
 of its children; memory is its peak."""
 
 
@@ -78,8 +78,8 @@ def calls_of(row: Row) -> str:
     """The calls by operation, the most frequent first; what is asked once or twice a place left out."""
     counts = row.cost.counts.calls
     few = sum(n for name, n in counts.items() if name not in _SHORT and name != "Decrypt")
-    told = [f"{n:,} {_SHORT[name]}" for name, n in counts.most_common() if name in _SHORT]
-    return ", ".join(told) + (f", {few} others" if few else "")
+    text = [f"{n:,} {_SHORT[name]}" for name, n in counts.most_common() if name in _SHORT]
+    return ", ".join(text) + (f", {few} others" if few else "")
 
 
 def _scenes(rows: list[Row]) -> str:
@@ -125,13 +125,13 @@ def _ratios(figures: Figures) -> str:
                 f"{row.who}, {row.scene}: {calls:,} calls against our {larger.cost.counts.requests:,},"
                 f" {calls / larger.cost.counts.requests:.0f} ×"
             )
-    told = "\n".join(f"- {line}" for line in extrapolated)
+    text = "\n".join(f"- {line}" for line in extrapolated)
     notes = "\n".join(f"{note}." for note in figures.notes)
     return (
         "## Against others\n\nWhat they take, as a multiple of what we take for the same.\n\n"
         + _table(head, body, left=2)
         + "\n\nAt ten times as many parameters, by counting (their calls grow with the number; not run):"
-        f"\n\n{told}" + f"\n\n{notes}"
+        f"\n\n{text}" + f"\n\n{notes}"
     )
 
 
@@ -180,13 +180,13 @@ def _paces(paces: list[Pace]) -> str:
     return (
         f"## Under AWS's quotas\n\nOne target, {1000 * LATENCY:.0f} ms of latency, and these quotas with"
         f" bursts of a second's worth: {rates} (where none is public, the default of"
-        " `aws_limits.py`). The rates are those that we take without being told. *Necessary* is what the"
+        " `aws_limits.py`). The rates are the default rates. *Necessary* is what the"
         " slowest class of the calls made needs at its rate, with no burst; the process's own start is in"
         " the wall time. The target is 1.15, and 1% throttled.\n\n" + _table(head, body)
     )
 
 
-def _ways(ways: list[Told]) -> str:
+def _ways(ways: list[RetryResult]) -> str:
     head = ("way", "threads", "seconds", "lost", "requests")
     body = [
         (one.way.label, str(one.way.threads), f"{one.seconds:.1f}", str(one.lost), str(one.requests))

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.served import CREDENTIALS, Server
+from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, SealedText
-from ssm_reconcile.stores.base import Put, Step
+from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.system import SystemClock
 
@@ -37,7 +38,7 @@ class Way:
 
     @property
     def label(self) -> str:
-        """What it is called in the table."""
+        """The name in the table."""
         name = "own token bucket" if self.mode == "bucket" else f"`{self.mode}`"
         return name if self.attempts is None else f"{name}, {self.attempts} attempts"
 
@@ -52,8 +53,8 @@ WAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What became of one way: seconds, puts that were lost, requests that were sent."""
+class RetryResult:
+    """The result of one way: seconds, lost puts, sent requests."""
 
     way: Way
     seconds: float
@@ -61,7 +62,7 @@ class Told:
     requests: int
 
 
-def compare(server: Server) -> list[Told]:
+def compare(server: Server) -> list[RetryResult]:
     """All ways at once, each on a region of its own."""
     server.weather(rates={"put": RATE}, bursts={"put": RATE})
     server.counts()
@@ -72,7 +73,7 @@ def compare(server: Server) -> list[Told]:
     sent = server.counts().places
     account = CREDENTIALS["AWS_ACCESS_KEY_ID"][-12:]
     return [
-        Told(way, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"])
+        RetryResult(way, ended[way][0], ended[way][1], sent[f"{account}/{regions[way]} PutParameter"])
         for way in WAYS
     ]
 
@@ -85,7 +86,7 @@ def _run(way: Way, put: Callable[[int], bool]) -> tuple[float, int]:
 
 
 def _putter(way: Way, region: str, url: str) -> Callable[[int], bool]:
-    """What writes parameter number n, and says whether it is there."""
+    """Return a function that writes parameter number n and returns whether it exists."""
     return _ours(region, url) if way.mode == "bucket" else _botocores(way, region, url)
 
 
@@ -117,7 +118,7 @@ def _ours(region: str, url: str) -> Callable[[int], bool]:
 
     def put(number: int) -> bool:
         for _ in range(_TRIES):
-            store.await_turn(Step.PUT)
+            store.await_turn(CallClass.PUT)
             try:
                 store.put(Put(f"/bench/{number}", SealedText("x"), "String", overwrite=False))
             except StoreError as failure:

@@ -1,4 +1,4 @@
-"""What is measured: each scene makes a world, runs commands against it, and says what they cost."""
+"""The scenes that are measured: each makes a world, runs commands against it, and returns their cost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def spec_of(seed: Seed, rates: dict[str, float]) -> Iterator[str]:
 
 
 def ours(server: Server, verb: str, spec: str, *options: str) -> Cost:
-    """What one of our commands costs."""
+    """Return the cost of one ssm-reconcile command."""
     return cost(server, [*PRODUCT, verb, "-q", "--endpoint-url", server.url, spec, *options], allowed=WORKING)
 
 
@@ -81,15 +81,15 @@ def the_seeds_way(server: Server, count: int) -> Iterator[Row]:
         yield Row("the seed's way", scene, count, 1, cost(server, command))
 
 
-def terraforms_way(server: Server, count: int, said: list[str]) -> Iterator[Row]:
+def terraforms_way(server: Server, count: int, notes: list[str]) -> Iterator[Row]:
     """A resource a parameter: create all, then plan with nothing to do. Nothing where it cannot run."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server.world(Seed(0))
         try:
-            said.append(terraform.prepare(folder, server, count))
+            notes.append(terraform.prepare(folder, server, count))
         except terraform.Skipped as why:
-            said.append(f"Terraform: skipped, {why}")
+            notes.append(f"Terraform: skipped, {why}")
             return
         made = terraform.run(folder, server, "apply", "-auto-approve")
         yield Row("Terraform", "bootstrap", count, 1, made)
@@ -107,7 +107,7 @@ class Pace:
 
     @property
     def ratio(self) -> float:
-        """How much longer than necessary."""
+        """The time as a multiple of the necessary time."""
         return self.cost.wall / self.necessary
 
     @property
@@ -117,7 +117,7 @@ class Pace:
 
 
 def paced_plan(server: Server, count: int) -> Pace:
-    """An in-sync plan under quotas and latency, at the rates that we take without being told."""
+    """An in-sync plan under quotas and latency, at the default rates."""
     seed = Seed(count, replicas=True)
     server.world(seed)
     server.weather(rates=AWS, latency=LATENCY)
@@ -150,7 +150,7 @@ def _paced(scene: str, count: int, taken: Cost) -> Pace:
 
 
 def profile(server: Server, count: int) -> str:
-    """Where the CPU of an in-sync plan with one target goes, as two tables in Markdown."""
+    """Return the CPU time of an in-sync plan with one target, as two tables in Markdown."""
     import subprocess
 
     from benchmarks.served import ROOT, environment
@@ -169,7 +169,7 @@ def profile(server: Server, count: int) -> str:
             server.url,
             spec,
         ]
-        told = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment()
         )
-    return told.stderr
+    return result.stderr

@@ -3,7 +3,7 @@
     python -m benchmarks.seed_way ENDPOINT SOURCE TARGET [TARGET ...]
 
 As the blog post's Ruby does it, a full replication lists the source, and for each name reads the value,
-reads the tags, puts the value with Overwrite, and adds the tags. It knows nothing of what is there.
+reads the tags, puts the value with Overwrite, and adds the tags. It does not read the targets first.
 (In the post a queue and a Lambda stand between listing and copying; they are left out, to its favour.)
 """
 
@@ -17,7 +17,7 @@ SKIP = "skip_sync"
 
 
 def replicate(source: Any, target: Any) -> int:
-    """Copies every parameter from one SSM client's region to the other's; says how many."""
+    """Copy every parameter from one SSM client's region to the other's; says how many."""
     copied = 0
     for page in source.get_paginator("describe_parameters").paginate(MaxResults=50):
         for item in page["Parameters"]:
@@ -36,7 +36,7 @@ def _copy(name: str, source: Any, target: Any) -> bool:
 
 
 def main(endpoint: str, source: str, *targets: str) -> None:
-    """Replicates to each target, one after the other."""
+    """Replicate to each target, one after the other."""
     from boto3.session import Session
 
     def client(region: str) -> Any:

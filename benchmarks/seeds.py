@@ -26,7 +26,7 @@ TEAMS = ("payments", "search", "identity", "logistics", "platform")
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a world begins with. `replicas`: the targets hold them already; `owned`: with our tags.
+    """The first state of a world. `replicas`: the targets hold them already; `owned`: with our tags.
 
     `drift` of the replicas (a share from 0 to 1) are behind: their source has a newer version.
     """
@@ -42,7 +42,7 @@ class Seed:
 
 
 def sow(world: World, seed: Seed) -> None:
-    """Makes the regions of a seed anew."""
+    """Make the regions of a seed again."""
     for name in (seed.source, *seed.targets):
         world.regions.pop((seed.account, name), None)
     source = world.region(seed.account, seed.source)
@@ -101,7 +101,7 @@ def _replica(entry: Entry, source: Region, target: Region, *, owned: bool) -> En
 
 
 def _drift(source: Region, seed: Seed) -> None:
-    """Gives a share of the sources a new version, evenly over the names."""
+    """Give a share of the sources a new version, evenly over the names."""
     if seed.drift <= 0:
         return
     for name in source.order[:: max(1, round(1 / seed.drift))]:

@@ -25,7 +25,7 @@ CREDENTIALS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
-"""What a client of the server signs with; nobody checks it."""
+"""The credentials of a client; the server does not check them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def world(self, seed: Seed) -> None:
-        """Makes the regions of a seed anew, and forgets the counts."""
+        """Make the regions of a seed again, and clear the counts."""
         self._ask("world", asdict(seed))
         self.counts()
 
@@ -93,10 +93,10 @@ class Server:
         self._ask("weather", asked | {"sparse": sparse, "tracing": tracing})
 
     def counts(self) -> Counts:
-        """What was asked since the last look."""
-        told = self._ask("counts", {})
-        seen = tuple((when, what) for when, what in told["seen"])
-        return Counts(Counter(told["calls"]), Counter(told["throttled"]), Counter(told["places"]), seen)
+        """Return the requests since the last call of this function."""
+        counts = self._ask("counts", {})
+        seen = tuple((when, what) for when, what in counts["seen"])
+        return Counts(Counter(counts["calls"]), Counter(counts["throttled"]), Counter(counts["places"]), seen)
 
     def _ask(self, verb: str, body: Mapping[str, Any]) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)

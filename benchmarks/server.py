@@ -1,4 +1,4 @@
-"""An AWS for benchmarks: SSM, GetResources, KMS and STS as far as a replicator calls them, on loopback.
+"""An AWS for benchmarks: the calls of a replicator to SSM, GetResources, KMS and STS, on loopback.
 
     python -m benchmarks.server [--port N]      prints its port, and ends when its standard input does
 
@@ -82,15 +82,15 @@ class Cloud:
         action = asked.get("Action", "")
         self.calls[action] += 1
         if action == "AssumeRole":
-            told = _assumed(asked["RoleArn"])
+            answer = _assumed(asked["RoleArn"])
         else:
             arn = f"arn:aws:iam::{account}:user/bench"
-            told = f"<Arn>{arn}</Arn><UserId>AIDABENCH</UserId><Account>{account}</Account>"
-        text = f"<{action}Response><{action}Result>{told}</{action}Result></{action}Response>"
+            answer = f"<Arn>{arn}</Arn><UserId>AIDABENCH</UserId><Account>{account}</Account>"
+        text = f"<{action}Response><{action}Result>{answer}</{action}Result></{action}Response>"
         return 200, "text/xml", text
 
     def control(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        """What the runner asks of the server itself."""
+        """Return the response to a control request of the runner."""
         match verb:
             case "world":
                 sow(self.world, Seed(**{**body, "targets": tuple(body["targets"])}))
@@ -100,14 +100,14 @@ class Cloud:
                 self.sparse = body.get("sparse", 0)
                 self.tracing = body.get("tracing", False)
             case "counts":
-                told = {
+                answer = {
                     "calls": self.calls,
                     "throttled": self.throttled,
                     "places": self.places,
                     "seen": self.seen,
                 }
                 self.calls, self.throttled, self.places, self.seen = Counter(), Counter(), Counter(), []
-                return told
+                return answer
             case _:
                 return {"error": f"unknown: {verb}"}
         return {}
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the connection, unless there are too many."""
+        """Take the connection, unless there are too many."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._open.add(self)
@@ -143,12 +143,12 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Forgets it."""
+        """Forget it."""
         self._open.discard(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
-        """Answers once a request is complete."""
+        """Answer once a request is complete."""
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
         if not found:
@@ -164,8 +164,8 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, path: str, headers: dict[str, str], body: bytes) -> None:
         if path.startswith(CONTROL):
-            told = json.dumps(self._cloud.control(path.removeprefix(CONTROL), json.loads(body or b"{}")))
-            self._write(_response(200, "application/json", told))
+            counts = json.dumps(self._cloud.control(path.removeprefix(CONTROL), json.loads(body or b"{}")))
+            self._write(_response(200, "application/json", counts))
             return
         credential = _credential(headers.get("authorization", ""))
         answer = _response(*self._cloud.answer(headers.get("x-amz-target", ""), credential, body))
@@ -213,7 +213,7 @@ async def _serve(port: int, say: Callable[[int], None]) -> None:
 
 
 def main() -> None:
-    """Serves until standard input ends."""
+    """Serve until standard input ends."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     asked = parser.parse_args()

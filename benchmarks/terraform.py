@@ -52,14 +52,14 @@ class Skipped(Exception):  # noqa: N818 - not an error: this machine has no Terr
 
 
 def prepare(folder: Path, server: Server, count: int) -> str:
-    """Makes a module of so many parameters and initialises it; the version. Raises Skipped."""
+    """Make a module of so many parameters and initialise it; return the version, or raise Skipped."""
     if shutil.which("terraform") is None:
         raise Skipped("no `terraform` on the path")
     (folder / "main.tf").write_text(_MAIN % {"url": server.url})
     (folder / "parameters.json").write_text(json.dumps(dict(map(_parameter, range(count)))))
     plugins = os.environ.get(PLUGINS)
-    told = _terraform(folder, "init", *([f"-plugin-dir={plugins}"] if plugins else []))
-    if told.returncode:
+    result = _terraform(folder, "init", *([f"-plugin-dir={plugins}"] if plugins else []))
+    if result.returncode:
         raise Skipped(f"`terraform init` could not get the aws provider (set {PLUGINS} to a folder with it)")
     version = json.loads(_terraform(folder, "version", "-json").stdout)
     providers = version["provider_selections"].values()
@@ -67,7 +67,7 @@ def prepare(folder: Path, server: Server, count: int) -> str:
 
 
 def run(folder: Path, server: Server, verb: str, *options: str) -> Cost:
-    """What one `terraform plan` or `apply` costs."""
+    """Return the cost of one `terraform plan` or `apply`."""
     command = ["terraform", f"-chdir={folder}", verb, "-no-color", "-input=false", *options]
     return cost(server, command, extra=_settings())
 
@@ -75,8 +75,8 @@ def run(folder: Path, server: Server, verb: str, *options: str) -> Cost:
 def _parameter(number: int) -> tuple[str, dict[str, object]]:
     kind = "SecureString" if number % 10 in {3, 6, 9} else "String"
     tags = {"team": "payments", "stage": "prod"}
-    told = {"type": kind, "value": f"value {number} " + "x" * 50, "description": f"setting {number}"}
-    return f"/bench/service-{number // 40:03d}/setting-{number:06d}", {**told, "tags": tags}
+    result = {"type": kind, "value": f"value {number} " + "x" * 50, "description": f"setting {number}"}
+    return f"/bench/service-{number // 40:03d}/setting-{number:06d}", {**result, "tags": tags}
 
 
 def _settings() -> dict[str, str]:

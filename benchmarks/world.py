@@ -36,18 +36,18 @@ class Entry:
     def describe(self, arn: str) -> str:
         """The entry as DescribeParameters has it."""
         if not self.shown:
-            told: dict[str, object] = {
+            fields: dict[str, object] = {
                 "Name": self.name, "ARN": arn, "Type": self.type, "LastModifiedDate": self.modified,
                 "LastModifiedUser": self.user, "Version": self.version, "Tier": self.tier,
                 "Policies": [], "DataType": "text",
             }  # fmt: skip
             if self.key_id is not None:
-                told["KeyId"] = self.key_id
+                fields["KeyId"] = self.key_id
             if self.description:
-                told["Description"] = self.description
+                fields["Description"] = self.description
             if self.pattern:
-                told["AllowedPattern"] = self.pattern
-            self.shown = json.dumps(told, separators=(",", ":"))
+                fields["AllowedPattern"] = self.pattern
+            self.shown = json.dumps(fields, separators=(",", ":"))
         return self.shown
 
     def mapping(self, arn: str) -> str:
@@ -57,7 +57,7 @@ class Entry:
         return self.mapped
 
     def touch(self, *, tags_only: bool = False) -> None:
-        """Forgets the ready answers: something has changed."""
+        """Forget the ready answers: something has changed."""
         self.mapped = ""
         if not tags_only:
             self.shown = ""
@@ -97,19 +97,19 @@ class Region:
         return self.entries.get(canonical(name))
 
     def put(self, entry: Entry) -> None:
-        """Adds a new entry, or takes one for another."""
+        """Add a new entry, or takes one for another."""
         key = canonical(entry.name)
         if key not in self.entries:
             insort(self.order, key)
         self.entries[key] = entry
 
     def fill(self, entries: Iterable[Entry]) -> None:
-        """Takes many new entries at once."""
+        """Take many new entries at once."""
         self.entries.update((canonical(entry.name), entry) for entry in entries)
         self.order = sorted(self.entries)
 
     def remove(self, name: str) -> bool:
-        """Takes an entry out; says whether it was there."""
+        """Take an entry out; says whether it was there."""
         key = canonical(name)
         if self.entries.pop(key, None) is None:
             return False

@@ -1,9 +1,9 @@
-"""A comment in Markdown -> a picture of it, as it looks on a pull request: docs/pictures/comment.png.
+"""A comment in Markdown -> a picture of the comment on a pull request: docs/pictures/comment.png.
 
 python tools/picture.py                          of the golden case with twelve changes
-python tools/picture.py comment.md picture.png   of any other
+python tools/picture.py comment.md picture.png   of another comment
 
-Needs Chromium (Debian's package `chromium`). GitHub's own style sheet is not used: this is near to it.
+Needs Chromium (Debian's package `chromium`). The style is similar to GitHub's style sheet, which is not used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMMENT = ROOT / "tests" / "unit" / "renderers" / "golden" / "12-changes.md"
 PICTURE = ROOT / "docs" / "pictures" / "comment.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH, HEIGHT = 860, 1100
-"""What is shown at the most: the picture stands in a README."""
+"""Largest size of the picture in pixels."""
 STYLE = """
 body { margin: 0; padding: 16px; background: #fff; color: #1f2328;
   font: 14px/1.5 -apple-system, "Segoe UI", "Noto Sans", "Liberation Sans", Helvetica, Arial, sans-serif }
@@ -57,7 +57,7 @@ KINDS = {"+": "plus", "-": "minus", "!": "bang"}
 
 
 def page(markdown: str) -> str:
-    """The whole page for one comment."""
+    """Return the HTML page for one comment."""
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
@@ -71,7 +71,7 @@ def page(markdown: str) -> str:
 
 
 def _coloured(block: re.Match[str]) -> str:
-    """A diff, its lines coloured by their first character."""
+    """Return a diff with lines coloured by their first character."""
     lines = [
         f'<span class="{KINDS[line[0]]}">{line}</span>' if line[:1] in KINDS else line
         for line in block[1].split("\n")
@@ -80,18 +80,18 @@ def _coloured(block: re.Match[str]) -> str:
 
 
 def _alert(start: re.Match[str]) -> str:
-    """An alert, in its colour and with its title."""
+    """Return an alert with its colour and title."""
     kind = html.escape(start[1].capitalize())
     return f'<blockquote style="--tone: {TONES.get(start[1], "#59636e")}"><p><span class="kind">{kind}</span>'
 
 
 def shoot(markdown: str, picture: Path) -> None:
-    """Writes the picture; raises SystemExit where there is no browser."""
+    """Write the picture; raise SystemExit if Chromium is missing."""
     from playwright.sync_api import sync_playwright
 
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        raise SystemExit("there is no Chromium on this machine: apt-get install chromium")
+        raise SystemExit("Chromium is missing: apt-get install chromium")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder, "comment.html")
@@ -107,7 +107,7 @@ def shoot(markdown: str, picture: Path) -> None:
 
 
 def main() -> None:
-    """One picture."""
+    """Write one picture."""
     given = [Path(one) for one in sys.argv[1:]]
     comment, picture = given or (COMMENT, PICTURE)
     shoot(comment.read_text(encoding="utf-8"), picture)

@@ -1,7 +1,7 @@
-"""The schemas and the command line -> docs/reference/*.md, so that they cannot say something else.
+"""The schemas and the command line -> docs/reference/*.md, so that they always agree.
 
-python tools/reference.py            writes them (`make fix` does, too)
-python tools/reference.py --check    says which are not what they should be, and ends with 1 (`make check`)
+python tools/reference.py            writes the pages (`make fix` does the same)
+python tools/reference.py --check    lists the pages that are not current, exit code 1 (`make check`)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Schema = Mapping[str, Any]
 
 
 def pages() -> dict[str, str]:
-    """Every page by its file name."""
+    """Return the text of each page by its file name."""
     return {
         "commands.md": commands(),
         "spec.md": spec(),
@@ -35,7 +35,7 @@ def pages() -> dict[str, str]:
 
 
 def commands() -> str:
-    """The help of the program and of each command, as it is printed."""
+    """Return the page with the help of the program and of each command."""
     import click
 
     from ssm_reconcile.cli import PROGRAM, root
@@ -44,26 +44,26 @@ def commands() -> str:
         lines = context.get_help().splitlines()
         return "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```"
 
-    def told(group: click.Group, context: click.Context, level: str) -> Iterator[str]:
+    def help_of(group: click.Group, context: click.Context, level: str) -> Iterator[str]:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
-            assert command is not None, f"{name} is listed and is not there"
+            assert command is not None, f"{name} is listed but does not exist"
             below = opened(command, name, context)
             yield f"{level} {' '.join(below.command_path.split()[1:])}"
             yield helped(below)
             if isinstance(command, click.Group):
-                yield from told(command, below, level + "#")
+                yield from help_of(command, below, level + "#")
 
     top = opened(root, PROGRAM)
-    parts = ["# The command line", NOTE, helped(top), *told(root, top, "##")]
+    parts = ["# The command line", NOTE, helped(top), *help_of(root, top, "##")]
     return "\n\n".join(parts) + "\n"
 
 
 def opened(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
-    """A command's context with its settings, as the program itself opens it.
+    """Return the context of a command with its settings, as the program opens it.
 
-    Without them a page would depend on what has run in this process before: click keeps the help
-    option that it made first, and only the settings say that it is `-h`, too.
+    Without the settings a page would depend on the commands that ran before in this process: click keeps
+    the first help option, and the settings add `-h` to it.
     """
     import click
 
@@ -72,7 +72,7 @@ def opened(command: click.Command, name: str, parent: click.Context | None = Non
 
 
 def spec() -> str:
-    """Every key of a spec, section by section."""
+    """Return the page with all keys of a spec."""
     schema = read("replication")
     parts = [
         "# The spec",
@@ -91,30 +91,30 @@ def spec() -> str:
 
 
 def facts(key: Schema) -> list[str]:
-    """Type, default and example of one key on a line."""
-    said = [f"Type: {kind(key)}."]
+    """Return type, default and example of a key in one line."""
+    text = [f"Type: {kind(key)}."]
     if "default" in key:
-        said.append(f"Default: {code(key['default'])}.")
+        text.append(f"Default: {code(key['default'])}.")
     if key.get("examples"):
-        said.append(f"Example: {code(key['examples'][0])}.")
-    return [" ".join(said)]
+        text.append(f"Example: {code(key['examples'][0])}.")
+    return [" ".join(text)]
 
 
 def below(key: Schema, path: str) -> Iterator[str]:
-    """A row for each key inside of one, at any depth."""
+    """Yield a row for each key inside another key, at any depth."""
     if isinstance(key.get("items"), Mapping) and key["items"].get("type") == "object":
         yield from below(key["items"], path + "[]")
     required = set(key.get("required", ()))
     for name, one in (key.get("properties") or {}).items():
-        said = one["description"] + (" **Required.**" if name in required else "")
+        text = one["description"] + (" **Required.**" if name in required else "")
         default = code(one["default"]) if "default" in one else ""
         example = code(one["examples"][0]) if one.get("examples") else ""
-        yield f"| `{path}.{name}` | {cell(said)} | {cell(default)} | {cell(example)} |"
+        yield f"| `{path}.{name}` | {cell(text)} | {cell(default)} | {cell(example)} |"
         yield from below(one, f"{path}.{name}")
 
 
 def kind(key: Schema) -> str:
-    """What a value has to be."""
+    """Return the type of a value in words."""
     if "const" in key:
         return f"the number {key['const']}"
     if "enum" in key:
@@ -126,7 +126,7 @@ def kind(key: Schema) -> str:
 
 
 def document(name: str, lead: str, *, schema: str = "") -> str:
-    """The keys of a document, with what each holds. `schema` names its schema where that differs."""
+    """Return the page with the keys of a document. `schema`: the name of its schema if it differs."""
     rules = read(schema or name)
     parts = [f"# The {name}", NOTE, lead, rules.get("description", "")]
     parts.append("Readers ignore keys that they do not know, and refuse another major `format_version`.")
@@ -135,53 +135,53 @@ def document(name: str, lead: str, *, schema: str = "") -> str:
 
 
 def members(schema: Schema, key: Schema, path: str) -> Iterator[str]:
-    """A row for each key of a document, at any depth, each definition where it is used first."""
+    """Yield a row for each key of a document, at any depth."""
     for name, one in key.get("properties", {}).items():
         here = f"{path}.{name}".lstrip(".")
-        said, inner = resolved(schema, one)
-        yield f"| `{here}` | {cell(said)} |"
+        text, inner = resolved(schema, one)
+        yield f"| `{here}` | {cell(text)} |"
         item = inner
         if isinstance(inner.get("items"), Mapping):
             more, item = resolved(schema, inner["items"])
             here += "[]"
-            if more and not said:
+            if more and not text:
                 yield f"| `{here}` | {cell(more)} |"
         yield from members(schema, item, here)
 
 
 def resolved(schema: Schema, key: Schema) -> tuple[str, Schema]:
-    """What is said of a key, and the schema that it refers to."""
-    said = key.get("description", "")
+    """Return the description of a key, and the schema that it refers to."""
+    text = key.get("description", "")
     while "$ref" in key:
         key = schema["definitions"][key["$ref"].rsplit("/", 1)[-1]]
-        said = said or key.get("description", "")
-    return said, key
+        text = text or key.get("description", "")
+    return text, key
 
 
 def read(name: str) -> Schema:
-    """A schema of this repository."""
+    """Return a schema of this repository."""
     found: Schema = json.loads((ROOT / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
     return found
 
 
 def listed(words: list[Any]) -> str:
-    """`a`, `b`, `c`."""
+    """Return the words as `a`, `b`, `c`."""
     return ", ".join(code(word) for word in words)
 
 
 def code(value: object) -> str:
-    """A value as one writes it in YAML."""
+    """Return a value as it is written in YAML."""
     plain = isinstance(value, str) and not value.isdecimal()
     return f"`{value if plain else json.dumps(value, ensure_ascii=False)}`"
 
 
 def cell(text: str) -> str:
-    """Text that does not end a cell of a table."""
+    """Return text with the characters escaped that would end a cell of a table."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 
 def main(words: list[str]) -> int:
-    """Writes or checks; returns the exit code."""
+    """Write or check the pages, and return the exit code."""
     files = {SCHEMAS / name: text for name, text in schemas().items()}
     if "--check" not in words:
         write(files)  # first: the pages are made of the schemas

@@ -28,6 +28,10 @@ PROSE = sorted(
         *(ROOT / ".github").rglob("*.yml"),
         ROOT / "action.yml",
         ROOT / "replication.yaml",
+        ROOT / "pyproject.toml",
+        *(ROOT / "benchmarks").glob("*.md"),
+        *(ROOT / "tests" / "cases").glob("*.md"),
+        *(ROOT / "tests" / "cases").rglob("case.yaml"),
         ROOT / "Makefile",
         *(ROOT / "deploy").glob("*.yaml"),
         *(ROOT / "examples").rglob("*.yaml"),
@@ -37,7 +41,8 @@ PROSE = sorted(
 CODE = sorted(SOURCE.rglob("*.py"))
 OLD_READER = ROOT / "tests" / "property" / "previous_reader.py"
 """A reader of an earlier version, kept word for word as the oracle of a property test."""
-TESTS = sorted({*(ROOT / "tests").rglob("*.py")} - {Path(__file__), OLD_READER})
+SCRIPTS = [*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+TESTS = sorted({*(ROOT / "tests").rglob("*.py"), *SCRIPTS} - {Path(__file__), OLD_READER})
 BANNED = re.compile(
     r"\b(?:told|tells? of|said|nobody|somebody|mend(?:s|ed|ing)?|anew|by now|besides|as far as"
     r"|(?:do|does|may) hurt|comes? again|what is there|the word of|has to come|is no (?!longer\b)[a-z]+)\b",
@@ -88,7 +93,7 @@ def faulty_names(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", TESTS, ids=named)
-def test_language_of_a_test_module_follows_the_rules(path: Path) -> None:
+def test_language_of_a_test_or_script_follows_the_rules(path: Path) -> None:
     assert faults_of(path) + faulty_names(path) == []
 
 

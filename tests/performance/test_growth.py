@@ -24,7 +24,7 @@ def planned(server: Server, folder: Path, count: int, *options: str) -> Cost:
 
 def test_ten_thousand_parameters_in_three_places_fit_into_200_mb(server: Server, tmp_path: Path) -> None:
     many = planned(server, tmp_path, 10_000)
-    assert "20,000 in sync" in many.said
+    assert "20,000 in sync" in many.output
     assert many.megabytes < 200
 
 
@@ -38,7 +38,7 @@ def test_cpu_grows_with_the_number_of_parameters_and_no_faster(server: Server, t
 @pytest.mark.parametrize("options", [(), ("--verify-values",)])
 def test_a_hundred_thousand_fit_into_600_mb(server: Server, tmp_path: Path, options: tuple[str, ...]) -> None:
     few, many = planned(server, tmp_path, 1_000, *options), planned(server, tmp_path, 100_000, *options)
-    assert "200,000 in sync" in many.said
+    assert "200,000 in sync" in many.output
     assert many.megabytes < 600
     assert many.cpu / 100_000 <= 1.3 * few.cpu / 1_000
 
