@@ -29,7 +29,7 @@ from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 from ssm_reconcile.wording import counted, first_of
 
-Effect: TypeAlias = Mapping[str, Any]
+SavedEffect: TypeAlias = Mapping[str, Any]
 """The result of `change.effect_of`."""
 ChangeAddress: TypeAlias = tuple[str, str, str]
 """Replication, target, name."""
@@ -227,7 +227,7 @@ def compare(saved: Sequence[PlanDocument], plan: Plan) -> Comparison:
             requests can be merged in one push, each with a plan of its own.
         plan: The plan of the same run, made now.
     """
-    before: dict[ChangeAddress, list[tuple[Effect, str]]] = {}
+    before: dict[ChangeAddress, list[tuple[SavedEffect, str]]] = {}
     for document in saved:
         routes = _routes(document)
         for entry in document["changes"]:
@@ -275,9 +275,9 @@ def _routes(document: PlanDocument) -> dict[tuple[str, str], str]:
     }
 
 
-def _as_saved(effect: Effect) -> Effect:
+def _as_saved(effect: SavedEffect) -> SavedEffect:
     """Return an effect as a file holds it: lists for tuples, no half characters."""
-    saved: Effect = json.loads(printable(json.dumps(effect, ensure_ascii=False)))
+    saved: SavedEffect = json.loads(printable(json.dumps(effect, ensure_ascii=False)))
     return saved
 
 
@@ -317,7 +317,7 @@ _NOT_SHOWN |= {"key or rewrite rules", *(one.name for one in COPIED if one.name 
 """Parts of an effect whose values may be long, or hidden."""
 
 
-def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:
+def differences(old: SavedEffect, new: SavedEffect, change: Change) -> tuple[str, ...]:
     """Return the differences of two effects as phrases; none if they are equal.
 
     Args:
@@ -339,7 +339,7 @@ def differences(old: Effect, new: Effect, change: Change) -> tuple[str, ...]:
     return tuple(found) or ("not the change that was approved",)
 
 
-def _facts(effect: Effect) -> dict[str, object]:
+def _facts(effect: SavedEffect) -> dict[str, object]:
     """Return the parts of an effect by their labels. An effect from a file may have any shape."""
     expected, desired = effect.get("expected"), effect.get("desired")
     facts: dict[str, object] = {label: effect.get(key) for key, label in _LABELS.items()}

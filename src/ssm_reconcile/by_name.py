@@ -38,7 +38,7 @@ MOST_OCCURRENCES = 8
 
 Pair: TypeAlias = tuple[str, str]
 """A replication and one of its targets, by name."""
-Listings: TypeAlias = dict[Access, Listing | StoreError]
+ListingsOfNames: TypeAlias = dict[Access, Listing | StoreError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class NamePlanner:
                 chosen.names[target.access].add(address)
         return chosen
 
-    def _read(self, chosen: _Selection) -> Listings:
+    def _read(self, chosen: _Selection) -> ListingsOfNames:
         """Read the names in all places at the same time, and drop each address that is unsure."""
 
         def read(store: Store, access: Access) -> PartialListing:
@@ -197,7 +197,7 @@ class NamePlanner:
             access: one.listing if isinstance(one, PartialListing) else one for access, one in found.items()
         }
 
-    def _planned(self, chosen: _Selection, listings: Listings) -> Plan:
+    def _planned(self, chosen: _Selection, listings: ListingsOfNames) -> Plan:
         addresses = {pair: frozenset(every) for pair, every in chosen.addresses.items()}
         oldest = self.clock.now() - COUNT_LASTS
         counts = {pair: count for pair, (at, count) in self.counts.items() if at >= oldest}
@@ -226,7 +226,9 @@ class NamePlanner:
             isinstance(effect, Replace) and self.run.allow_replace
         )
 
-    def _planned_whole(self, plan: Plan, places: set[Access], chosen: _Selection, listings: Listings) -> Plan:
+    def _planned_whole(
+        self, plan: Plan, places: set[Access], chosen: _Selection, listings: ListingsOfNames
+    ) -> Plan:
         """Return the plan over whole listings. A place that cannot be listed costs only its deletes.
 
         A delete that cannot be counted is unsure, and the other names of the batch are planned without it.
@@ -252,7 +254,7 @@ class NamePlanner:
                         chosen.drop(pair, canonical(change.name), why)
         return any(chosen.addresses.values())
 
-    def _list_whole(self, listings: Listings, places: set[Access], chosen: _Selection) -> None:
+    def _list_whole(self, listings: ListingsOfNames, places: set[Access], chosen: _Selection) -> None:
         """List places whole. What was read by name stays: those reads are younger than a listing's pages."""
         chosen.listed_whole = chosen.listed_whole or bool(places)
         listener = self.listing_progress or self.progress

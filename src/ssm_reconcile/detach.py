@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.attempts import send_write
 from ssm_reconcile.apply.work import (
     ChangeStopped,
     SourceTags,
@@ -217,7 +217,7 @@ def _one(work: Work, request: DetachRequest, name: str) -> DetachOutcome:
         return True
 
     try:
-        attempt(work, CallClass.TAGS, check=check, send=send, recover=lambda: None)
+        send_write(work, CallClass.TAGS, check=check, send=send, recover=lambda: None)
     except ChangeStopped as stopped:
         if stopped.failure is not None:
             work.record_failure(stopped.failure)

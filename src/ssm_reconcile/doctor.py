@@ -138,7 +138,7 @@ def diagnose(
         All checks.
     """
     checks = [_of_finding(one) for one in findings]
-    places = _Places(connect, clock, watch, command_line)
+    places = _CheckedPlaces(connect, clock, watch, command_line)
     for spec in narrowed(specs, run):
         for label, access, *_ in endpoints(spec):
             if access not in places.opened:
@@ -153,7 +153,7 @@ def _of_finding(finding: Finding) -> Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class _CheckedPlaces:
     """The places of all replications: each opened one, or the error, and the listings."""
 
     connect: Connect
@@ -220,7 +220,7 @@ def _settings(label: str, settings: Settings) -> Iterator[Check]:
     yield Check(label, "higher throughput", Answer.OK, throughput)
 
 
-def _of_replication(spec: Replication, places: _Places, *, decrypt: bool) -> Iterator[Check]:
+def _of_replication(spec: Replication, places: _CheckedPlaces, *, decrypt: bool) -> Iterator[Check]:
     """Yield the checks that depend on the spec: accounts, selection, permissions, contents of targets."""
     for label, error in place_errors(spec, places.opened):
         yield Check(label, "account", Answer.FAILED, error.message, error.remedy, Needed.PLAN)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-_Tree = TypeVar("_Tree")
+_T = TypeVar("_T")
 _LONE = re.compile("[\ud800-\udfff]")
 _MARKS = (  # UTF-32 first: its little-endian mark begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "UTF-32", "utf-32"),
@@ -63,11 +63,11 @@ def printable(text: str) -> str:
     return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
-def printable_tree(document: _Tree) -> _Tree:
+def printable_tree(document: _T) -> _T:
     """Return a JSON document with printable texts only; the same object where all texts are printable."""
     if _is_unicode(document):
         return document
-    found: _Tree = _printable(document)
+    found: _T = _printable(document)
     return found
 
 

@@ -29,8 +29,8 @@ from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Answers, Reader
 from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
 
-Key = TypeVar("Key")
-Item = TypeVar("Item")
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 CHUNK = 400
 """The most values in memory at a time."""
 REPLACEABLE = frozenset({Trouble.DENIED, Trouble.UNREACHABLE})
@@ -90,10 +90,10 @@ def trouble_of(failure: StoreError) -> str:
 
 
 def _read_pages(
-    pages: Iterator[Mapping[str, Item]], place: Place, phase: Phase, watch: ProgressListener
-) -> tuple[dict[str, Item], StoreError | None]:
+    pages: Iterator[Mapping[str, _T]], place: Place, phase: Phase, watch: ProgressListener
+) -> tuple[dict[str, _T], StoreError | None]:
     """Return the items of all pages by canonical name, and the failure that ended the listing, if any."""
-    found: dict[str, Item] = {}
+    found: dict[str, _T] = {}
     try:
         for page in pages:
             found.update(page)
@@ -165,12 +165,12 @@ def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
 
 def read(
     reader: Reader,
-    questions: Mapping[Key, ValueRequest],
+    questions: Mapping[_K, ValueRequest],
     key: bytes,
     watch: ProgressListener,
     *,
     decrypt: bool,
-) -> dict[Key, Reading | UnreadableValue]:
+) -> dict[_K, Reading | UnreadableValue]:
     """Return the facts about the values of one place. Each name is read once.
 
     A value that cannot be read affects that parameter only. Values are not kept.
@@ -182,11 +182,11 @@ def read(
         watch: Receives the progress.
         decrypt: Whether SecureStrings are decrypted.
     """
-    asked: dict[str, list[Key]] = {}
+    asked: dict[str, list[_K]] = {}
     for who, question in questions.items():
         asked.setdefault(canonical(question.name), []).append(who)
     names = sorted(asked)
-    answers: dict[Key, Reading | UnreadableValue] = {}
+    answers: dict[_K, Reading | UnreadableValue] = {}
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         wanted = [questions[asked[name][0]].name for name in chunk]

@@ -17,7 +17,7 @@ from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 from ssm_reconcile.system import Clock, ProgressListener, ReadPool
 
-Answer = TypeVar("Answer")
+_T = TypeVar("_T")
 Connect: TypeAlias = Callable[[Access], Store]
 """Opens a place and identifies it with GetCallerIdentity of STS; raises StoreError."""
 
@@ -40,12 +40,12 @@ class Places:
         return found
 
     def read_each(
-        self, wanted: Iterable[Access], read: Callable[[Store, Access], Answer]
-    ) -> dict[Access, Answer | StoreError]:
+        self, wanted: Iterable[Access], read: Callable[[Store, Access], _T]
+    ) -> dict[Access, _T | StoreError]:
         """Read places at the same time; a place that could not be opened gives its error."""
         accesses = sorted(wanted, key=repr)
 
-        def one(access: Access) -> Answer | StoreError:
+        def one(access: Access) -> _T | StoreError:
             store = self.opened[access]
             return store if isinstance(store, StoreError) else read(store, access)
 

@@ -109,15 +109,28 @@ def test_the_list_names_only_files_that_exist() -> None:
     assert set(DEBT) - {"homonyms"} <= {named(path) for path in (*CODE, *PROSE)}
 
 
-def test_a_class_name_has_one_meaning() -> None:
+def type_names(path: Path) -> list[str]:
+    """Return the names of classes, type aliases and type variables of a module, without leading underscores.
+
+    `_T` is the usual name of a type variable, and free.
+    """
+    found = []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+            found.append(ast.unparse(node.target))
+        elif isinstance(node, ast.Assign) and re.match(r"TypeVar\(|ParamSpec\(", ast.unparse(node.value)):
+            found.append(ast.unparse(node.targets[0]))
+    return [name.lstrip("_") for name in found if name != "_T"]
+
+
+def test_the_name_of_a_type_has_one_meaning() -> None:
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for path in CODE:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes[node.name].append(named(path))
-    double = {name: places for name, places in homes.items() if len(places) > 1}
-    assert len(double) <= DEBT["homonyms"], double
-    assert len(double) == DEBT["homonyms"], f"style_debt.json: lower homonyms to {len(double)}"
+        for name in type_names(path):
+            homes[name].append(named(path))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
 
 
 def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
@@ -128,3 +141,6 @@ def test_the_rules_find_what_they_forbid(tmp_path: Path) -> None:
     page.write_text("It is said again.\nThe plan is applied.\n")
     assert Counter(fault.split(": ")[0] for fault in faults_of(module)) == {"1": 1, "3": 1, "4": 1}
     assert len(faults_of(page)) == 1
+    types = tmp_path / "types.py"
+    types.write_text("class _Row: ...\nKey: TypeAlias = str\nItem = TypeVar('Item')\n_T = TypeVar('_T')\n")
+    assert type_names(types) == ["Row", "Key", "Item"]

@@ -16,7 +16,7 @@ from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.report import Result
 
-Answer = TypeVar("Answer")
+_T = TypeVar("_T")
 TRIES = {Trouble.THROTTLED: 12, Trouble.LOST: 6, Trouble.UNREACHABLE: 3}
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 20.0
@@ -24,16 +24,16 @@ INSTANT = 0.001
 """Seconds that count as no time: a clock may not be able to measure less."""
 
 
-def attempt(
+def send_write(
     work: Work,
     kind: CallClass,
     *,
     check: Callable[[], None],
-    send: Callable[[], Answer],
-    recover: Callable[[], Answer | None],
+    send: Callable[[], _T],
+    recover: Callable[[], _T | None],
     confirm: Callable[[], object] = lambda: None,
     has_begun: bool = False,
-) -> Answer:
+) -> _T:
     """Wait for a turn, check, and write; repeat where that is safe. Return the result of the write.
 
     Args:
@@ -76,7 +76,7 @@ def attempt(
                 raise ChangeStopped(Result.NOT_ATTEMPTED, reason) from None
 
 
-def _recover(work: Work, lost: StoreError, recover: Callable[[], Answer | None]) -> Answer | None:
+def _recover(work: Work, lost: StoreError, recover: Callable[[], _T | None]) -> _T | None:
     """Read whether a write with a lost response was done. The change fails when the reads fail too."""
     for tried in range(1, TRIES[Trouble.LOST]):
         try:

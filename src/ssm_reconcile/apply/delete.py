@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.attempts import send_write
 from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.change import Change
@@ -76,7 +76,7 @@ def _delete_now(work: Work, owned: list[Change], outcomes: list[Outcome]) -> Non
         gone = frozenset(canonical(change.name) for change in left) & answers.missing
         return gone or None
 
-    gone = attempt(work, CallClass.DELETE, check=check, send=send, recover=recover, confirm=confirm)
+    gone = send_write(work, CallClass.DELETE, check=check, send=send, recover=recover, confirm=confirm)
     for change in left:
         if canonical(change.name) in gone:
             work.written[canonical(change.name)] = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.attempts import attempt, wait
+from ssm_reconcile.apply.attempts import send_write, wait
 from ssm_reconcile.apply.tag import was_secret, write_tags
 from ssm_reconcile.apply.work import Work, put_request, raise_failed, raise_stale
 from ssm_reconcile.aws_limits import CallClass
@@ -85,7 +85,7 @@ def put_new(work: Work, change: Change, text: SealedText, origin: Origin, kept: 
     # A replacement has deleted the name before: then the create is finished even when the run is stopped.
     has_begun = canonical(change.name) in work.written
     try:
-        version = attempt(
+        version = send_write(
             work, CallClass.PUT, check=lambda: None, send=send, recover=recover, has_begun=has_begun
         )
     except StoreError as failure:
@@ -193,7 +193,7 @@ def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing)
 
     request = put_request(change, text, None)
     try:
-        return attempt(
+        return send_write(
             work,
             CallClass.PUT,
             check=lambda: checks.check_version(work, change),

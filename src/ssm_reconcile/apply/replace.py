@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.attempts import INSTANT, attempt
+from ssm_reconcile.apply.attempts import INSTANT, send_write
 from ssm_reconcile.apply.put import put_new
 from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed, raise_stale, raise_withheld, tier_of
 from ssm_reconcile.aws_limits import (
@@ -26,7 +26,7 @@ from ssm_reconcile.record import RECORD, Origin, Standing
 from ssm_reconcile.report import Result
 from ssm_reconcile.shape import is_invalid_rewrite, pattern_accepts, utf8_size
 
-PATIENCE = timedelta(minutes=5)
+CREATE_LIMIT = timedelta(minutes=5)
 """Time in which the create is repeated: AWS may refuse a name that was just deleted."""
 PAUSE = 10.0
 
@@ -101,7 +101,7 @@ def _delete(work: Work, change: Change) -> None:
         return answers.missing or None
 
     try:
-        gone = attempt(
+        gone = send_write(
             work,
             CallClass.DELETE,
             check=lambda: checks.check_version(work, change),
@@ -117,7 +117,7 @@ def _delete(work: Work, change: Change) -> None:
 
 def _create(work: Work, change: Change, text: SealedText, origin: Origin, kept: Tags) -> None:
     """Create, and repeat for minutes: AWS may refuse a name that was just deleted (DeleteParameters)."""
-    until = work.clock.monotonic() + PATIENCE.total_seconds()
+    until = work.clock.monotonic() + CREATE_LIMIT.total_seconds()
     while True:
         try:
             return put_new(work, change, text, origin, kept)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ssm_reconcile.apply import checks
-from ssm_reconcile.apply.attempts import attempt
+from ssm_reconcile.apply.attempts import send_write
 from ssm_reconcile.apply.work import ChangeStopped, Work, raise_failed
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX, TAG_LIMIT, CallClass
 from ssm_reconcile.change import Adopt, Change, Release, Retag, TagDiff
@@ -17,7 +17,7 @@ from ssm_reconcile.model import SECURE, Tags, canonical
 from ssm_reconcile.record import SOURCE, Record, Standing, mark_former_secret
 from ssm_reconcile.report import Result
 
-Check: TypeAlias = Callable[[], None]
+WriteCheck: TypeAlias = Callable[[], None]
 
 
 def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
@@ -72,7 +72,7 @@ def write_tags(
     record: Record,
     live: Tags,
     *,
-    check: Check = lambda: None,
+    check: WriteCheck = lambda: None,
     standing: Standing | None = None,
 ) -> None:
     """Add and remove tags, our record among them, with at most two calls.
@@ -108,7 +108,7 @@ def was_secret(change: Change) -> bool:
 
 
 def _send(
-    work: Work, change: Change, write: Callable[[], None], check: Check, standing: Standing | None
+    work: Work, change: Change, write: Callable[[], None], check: WriteCheck, standing: Standing | None
 ) -> None:
     """Write tags. After a lost response the call is repeated: the result is the same."""
     name = canonical(change.name)
@@ -134,7 +134,7 @@ def _send(
         return True
 
     try:
-        attempt(
+        send_write(
             work,
             CallClass.TAGS,
             check=check_before_first,

@@ -16,7 +16,7 @@ from ssm_reconcile.system import Phase, Progress, ProgressListener
 
 CHUNK = 400
 """Names between two reports of progress; ten names are one call."""
-PATIENCE = (1.0, 3.0)
+VERIFY_WAITS = (1.0, 3.0)
 """Seconds before each repetition: a read may lag behind the write that it follows."""
 
 
@@ -30,7 +30,7 @@ def verify_target(work: Work, watch: ProgressListener) -> list[Remaining]:
         wrong |= _wrong(work, names[start : start + CHUNK])
     if names:
         watch(Progress(str(work.place), Phase.CHECKING, len(names), len(names)))
-    for seconds in PATIENCE:
+    for seconds in VERIFY_WAITS:
         if not wrong or not wait(work, seconds):
             break
         wrong = _wrong(work, sorted(wrong))

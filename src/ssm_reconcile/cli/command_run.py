@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.cli.progress import CALL_RATES, show_progress
+from ssm_reconcile.cli.progress import SHOWN_RATES, show_progress
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, UsageError
 from ssm_reconcile.system import Clock, SystemClock
@@ -38,7 +38,7 @@ def connect_factory(common: CommonOptions, clock: Clock) -> Connect:
         endpoint_url=common.endpoint_url,
         clock=clock,
         parallelism=common.parallelism,
-        on_rate=CALL_RATES.note,
+        on_rate=SHOWN_RATES.note,
     )
     return aws.connect
 

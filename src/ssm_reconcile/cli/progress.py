@@ -73,7 +73,7 @@ class CallRates:
         return "" if rate is None or short else f"{operations[0]} at {rate:.3g}/s"
 
 
-CALL_RATES = CallRates()
+SHOWN_RATES = CallRates()
 """The rates of this process: places share them, too."""
 
 
@@ -119,7 +119,7 @@ def show_progress(common: CommonOptions) -> Iterator[ProgressListener]:
         with _bars(color=terminal.use_color(sys.stderr, common.color)) as listener:
             yield listener
     else:
-        lines = ProgressLines(terminal.log, time.monotonic, CALL_RATES, every_phase=common.verbose > 0)
+        lines = ProgressLines(terminal.log, time.monotonic, SHOWN_RATES, every_phase=common.verbose > 0)
         with _repeating(lines.beat):
             yield lines
 
@@ -233,7 +233,7 @@ def _bars(*, color: bool) -> Iterator[ProgressListener]:
                 texts: dict[str, Any] = {
                     "count": _count(progress),
                     "speed": speeds.text(progress),
-                    "rate": "" if over else CALL_RATES.text(progress, short=not wide),
+                    "rate": "" if over else SHOWN_RATES.text(progress, short=not wide),
                 }
                 if key not in tasks:
                     title = escape(f"{progress.place} {progress.phase.value}")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ssm_reconcile.errors import ReconcileError
 
-Answer = TypeVar("Answer")
+_T = TypeVar("_T")
 
 NAMES_A_MESSAGE = 10
 """Names of one GetParameters call; one invocation reconciles so many in a small part of its time."""
@@ -108,7 +108,7 @@ class AwsClients:
             self._clients[service] = client(service, config=config)
         return self._clients[service]
 
-    def _call(self, operation: str, call: Callable[[], Answer]) -> Answer:
+    def _call(self, operation: str, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except Exception as error:  # noqa: BLE001 - reported below by its code, without the message of AWS

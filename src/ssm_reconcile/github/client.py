@@ -27,7 +27,7 @@ PAGE = 100
 """Items a page: the maximum of the REST API."""
 ATTEMPTS = 5
 """Maximum attempts for one request."""
-PATIENCE = 240.0
+WAIT_LIMIT = 240.0
 """Maximum seconds of waiting for one request: a plan without a comment is better than a job that hangs."""
 SECONDARY = 60.0
 """Seconds to wait after a secondary rate limit without `retry-after`, as the REST docs advise."""
@@ -48,7 +48,7 @@ class Kind(StrEnum):
     LOST = "lost"
     """No response, or an error of the server (5xx): the change may have been made."""
     LIMITED = "limited"
-    """A rate limit, with a longer wait than `PATIENCE`."""
+    """A rate limit, with a longer wait than `WAIT_LIMIT`."""
     REFUSED = "refused"
     """Any other failure."""
 
@@ -179,7 +179,7 @@ class GitHub:
                 return response
             pause = _pause(response, attempt, self._clock.now().timestamp(), limited=limited)
             lost = response is None or response.status >= 500  # noqa: PLR2004 - the first status of a server error
-            if pause is None or (lost and not again) or attempt == ATTEMPTS or waited + pause > PATIENCE:
+            if pause is None or (lost and not again) or attempt == ATTEMPTS or waited + pause > WAIT_LIMIT:
                 raise _error_of(method, url, response, limited=pause is not None and not lost)
             self._clock.sleep(pause)
             waited += pause

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
+from ssm_reconcile.approve import ChangeAddress
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import ReconcileError, UsageError
@@ -33,8 +34,6 @@ LONGEST_WAIT = timedelta(days=7)
 _BY_HAND = "expect-plan"
 """The `approval` in the report of an apply that named a plan id."""
 _REVIEWED = frozenset({_BY_HAND, "saved-plan"})
-Address: TypeAlias = tuple[str, str, str]
-"""Replication, target, name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,7 +62,7 @@ class StoredPlan:
     created: datetime
     is_waiting: bool
     is_approved: bool
-    addresses: frozenset[Address]
+    addresses: frozenset[ChangeAddress]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class ReviewedApply:
 
     created: datetime
     is_by_hand: bool
-    applied: frozenset[Address]
+    applied: frozenset[ChangeAddress]
 
 
 def left_out(
@@ -85,7 +84,7 @@ def left_out(
         applies: The reviewed applies.
         now: The current time, with a time zone.
     """
-    found: dict[Address, str] = {}
+    found: dict[ChangeAddress, str] = {}
     for plan in plans:
         if plan.is_approved:
             continue
@@ -93,7 +92,7 @@ def left_out(
         if any(one.is_by_hand for one in later):
             continue
         is_waiting = plan.is_waiting and now - plan.created <= LONGEST_WAIT
-        applied = frozenset[Address]().union(*(one.applied for one in later))
+        applied = frozenset[ChangeAddress]().union(*(one.applied for one in later))
         for address in plan.addresses - applied:
             if not is_waiting:
                 found[address] = "refused"

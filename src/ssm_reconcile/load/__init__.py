@@ -135,7 +135,7 @@ def _is_saved(root: MappingNode, findings: SpecFindings) -> bool:
 
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-Rates: TypeAlias = tuple[tuple[str, float], ...]
+RateOverrides: TypeAlias = tuple[tuple[str, float], ...]
 
 
 def _replication(view: NodeView) -> spec.Replication:
@@ -187,12 +187,12 @@ def _pairs(view: NodeView) -> Pairs:
     return tuple((key.text, value.text or "") for key, value in view.pairs())
 
 
-def _access(view: NodeView, rates: Rates, sts_region: str | None = None) -> Access:
+def _access(view: NodeView, rates: RateOverrides, sts_region: str | None = None) -> Access:
     region, role, external_id = (view.at(key).text for key in ("region", "role_arn", "external_id"))
     return Access(region or "", role, external_id, rates, sts_region)
 
 
-def _target(view: NodeView, rates: Rates, source_region: str) -> spec.Target:
+def _target(view: NodeView, rates: RateOverrides, source_region: str) -> spec.Target:
     access = _access(view, rates, source_region)
     return spec.Target(
         name=view.at("name").text or access.region,

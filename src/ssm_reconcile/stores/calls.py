@@ -177,7 +177,7 @@ class Rates:
         return partial(self._listener, str(place), OPERATIONS[kind], throttled=True)
 
 
-Answer = TypeVar("Answer")
+_T = TypeVar("_T")
 
 ATTEMPTS: Mapping[Trouble, int] = {Trouble.THROTTLED: 10, Trouble.LOST: 5, Trouble.UNREACHABLE: 3}
 """Attempts of a read by the kind of its failure; other failures are final."""
@@ -191,8 +191,8 @@ RESTARTS = 1
 
 
 def attempt(
-    call: Callable[[], Answer], *, operation: str, place: str, who: str = "", profile: str = ""
-) -> Answer | StoreError:
+    call: Callable[[], _T], *, operation: str, place: str, who: str = "", profile: str = ""
+) -> _T | StoreError:
     """Make a call once. Return its failure as a value.
 
     The failure is not raised here: inside of `except`, Python would chain the original exception to it, and
@@ -214,12 +214,12 @@ def attempt(
 
 
 def retrying(
-    call: Callable[[], Answer | StoreError],
+    call: Callable[[], _T | StoreError],
     clock: Clock,
     jitter: Callable[[], float],
     *,
     replaceable: bool = False,
-) -> Answer:
+) -> _T:
     """Return the result of a call that may be repeated.
 
     Args:
@@ -256,7 +256,7 @@ class Calls:
     jitter: Callable[[], float] = random.random
     profile: str = ""
 
-    def read(self, operation: str, call: Callable[[], Answer], *, replaceable: bool = False) -> Answer:
+    def read(self, operation: str, call: Callable[[], _T], *, replaceable: bool = False) -> _T:
         """Return the result of a read, with retries; each attempt takes a token.
 
         Args:
@@ -268,18 +268,18 @@ class Calls:
             StoreError: the read failed after its retries.
         """
 
-        def once() -> Answer | StoreError:
+        def once() -> _T | StoreError:
             self._bucket(operation).take()
             return self._attempt(operation, call)
 
         return retrying(once, self.clock, self.jitter, replaceable=replaceable)
 
-    def once(self, operation: str, call: Callable[[], Answer]) -> Answer:
+    def once(self, operation: str, call: Callable[[], _T]) -> _T:
         """Return the result of an optional read: one attempt, so that the run does not wait for it."""
         self._bucket(operation).take()
         return self.write(operation, call)
 
-    def write(self, operation: str, call: Callable[[], Answer]) -> Answer:
+    def write(self, operation: str, call: Callable[[], _T]) -> _T:
         """Return the result of a write: one request. The caller has awaited its turn before.
 
         Raises:
@@ -304,10 +304,10 @@ class Calls:
     def pages(
         self,
         operation: str,
-        call: Callable[[str | None], tuple[Answer, str | None]],
+        call: Callable[[str | None], tuple[_T, str | None]],
         *,
         replaceable: bool = False,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[_T]:
         """Yield all pages of a listing. Only a missing token ends it; a page may be short or empty.
 
         When the token has expired, or comes twice, the listing restarts once: pages are then repeated, and
@@ -333,10 +333,10 @@ class Calls:
     def _pass(
         self,
         operation: str,
-        call: Callable[[str | None], tuple[Answer, str | None]],
+        call: Callable[[str | None], tuple[_T, str | None]],
         *,
         replaceable: bool,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[_T]:
         token: str | None = None
         seen: set[str] = set()
         while True:
@@ -349,7 +349,7 @@ class Calls:
                 raise self.error(Trouble.TOKEN, operation, "RepeatedToken", remedy)
             seen.add(token)
 
-    def _attempt(self, operation: str, call: Callable[[], Answer]) -> Answer | StoreError:
+    def _attempt(self, operation: str, call: Callable[[], _T]) -> _T | StoreError:
         answer = attempt(call, operation=operation, place=self.place, who=self.who, profile=self.profile)
         if isinstance(answer, StoreError) and answer.kind is Trouble.THROTTLED:
             self._bucket(operation).reduce()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ssm_reconcile.apply.attempts import FIRST_WAIT, LONGEST_WAIT, TRIES, attempt, pause, wait
+from ssm_reconcile.apply.attempts import FIRST_WAIT, LONGEST_WAIT, TRIES, pause, send_write, wait
 from ssm_reconcile.apply.work import ChangeStopped, Work
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
@@ -38,7 +38,7 @@ class Write:
         return found
 
     def go(self, *, has_begun: bool = False) -> str:
-        return attempt(
+        return send_write(
             self.work,
             CallClass.PUT,
             check=lambda: self.log.append("check"),
@@ -172,7 +172,7 @@ class TestGivingUp:
             raise ChangeStopped(Result.STALE, "it has moved")
 
         with pytest.raises(ChangeStopped, match="it has moved"):
-            attempt(one.work, CallClass.PUT, check=moved, send=one.send, recover=one.recover)
+            send_write(one.work, CallClass.PUT, check=moved, send=one.send, recover=one.recover)
         assert one.log == []
 
 

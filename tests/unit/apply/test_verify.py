@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ssm_reconcile.apply.verify import CHUNK, PATIENCE, remaining, verify_target
+from ssm_reconcile.apply.verify import CHUNK, VERIFY_WAITS, remaining, verify_target
 from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
@@ -58,7 +58,7 @@ def test_parameters_that_are_not_as_written_are_reported() -> None:
         ("/p/lost", "written, but it does not exist any more"),
         ("/p/moved", "written as version 1, but it is at version 2"),
     ]
-    assert sum(stage.clock.slept) == sum(PATIENCE)
+    assert sum(stage.clock.slept) == sum(VERIFY_WAITS)
 
 
 def test_reads_that_lag_are_given_time() -> None:

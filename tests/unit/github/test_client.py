@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from ssm_reconcile.github.client import ATTEMPTS, PATIENCE, GitHub, GitHubError, Kind
+from ssm_reconcile.github.client import ATTEMPTS, WAIT_LIMIT, GitHub, GitHubError, Kind
 from ssm_reconcile.github.workflow_run import WorkflowRun
 from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
@@ -216,7 +216,7 @@ def test_pauses_add_up_and_end_before_the_patience_does(
     with pytest.raises(GitHubError) as caught:
         list(github.pages(COMMENTS))
     assert caught.value.kind is Kind.LIMITED
-    assert clock.slept == [seconds] * int(PATIENCE // seconds)
+    assert clock.slept == [seconds] * int(WAIT_LIMIT // seconds)
 
 
 @pytest.mark.parametrize(

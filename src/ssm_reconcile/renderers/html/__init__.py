@@ -38,7 +38,7 @@ _Item = TypeVar("_Item", ChangeView, OutcomeView)
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _TableRow:
     """One row: the filter selects by `name`, `kind`, `state` and the labels of its `targets`."""
 
     name: str
@@ -195,7 +195,7 @@ def _counts(view: RunView, columns: Sequence[str], numbers: Sequence[Sequence[in
     )
 
 
-def _tables(view: RunView, rows: Sequence[_Row], left: Sequence[_Row]) -> Iterable[str]:
+def _tables(view: RunView, rows: Sequence[_TableRow], left: Sequence[_TableRow]) -> Iterable[str]:
     """Yield the filter and the tables of changes and of addresses left as they are."""
     if rows or left:
         yield '<span id="rows"></span>'
@@ -208,7 +208,7 @@ def _tables(view: RunView, rows: Sequence[_Row], left: Sequence[_Row]) -> Iterab
         yield _table(left, "addresses left as they are", ("what", "name", "where", "why"))
 
 
-def _table(rows: Sequence[_Row], what: str, columns: Sequence[str]) -> str:
+def _table(rows: Sequence[_TableRow], what: str, columns: Sequence[str]) -> str:
     """Return the rows, a caption that counts them, and a sentence for when none matches the filter."""
     head = "".join(
         f'<th role="columnheader" scope="col" class="c-{column}">{column.capitalize()}</th>'
@@ -228,7 +228,7 @@ def _table(rows: Sequence[_Row], what: str, columns: Sequence[str]) -> str:
     )
 
 
-def _filters(view: RunView, rows: Sequence[_Row]) -> str:
+def _filters(view: RunView, rows: Sequence[_TableRow]) -> str:
     """Return the controls of the filter; the script makes them visible."""
     kinds, states = _counted((r.kind, r) for r in rows), _counted((r.state, r) for r in rows)
     targets = {str(number): target.label for number, target in enumerate(view.targets)}
@@ -250,7 +250,7 @@ def _filters(view: RunView, rows: Sequence[_Row]) -> str:
     )
 
 
-def _counted(rows: Iterable[tuple[str, _Row]]) -> dict[str, str]:
+def _counted(rows: Iterable[tuple[str, _TableRow]]) -> dict[str, str]:
     """Return each word with the number of its addresses, in the order of the rows."""
     found: dict[str, int] = {}
     for word, row in rows:
@@ -270,7 +270,7 @@ def _text(raw: str) -> str:
     return html.escape(raw, quote=True)
 
 
-def _change_rows(view: PlanView) -> list[_Row]:
+def _change_rows(view: PlanView) -> list[_TableRow]:
     """Return the rows of a plan's changes, in the order of the view."""
     rows = []
     for change, targets in _merged(view.changes):
@@ -282,7 +282,7 @@ def _change_rows(view: PlanView) -> list[_Row]:
     return rows
 
 
-def _outcome_rows(report: ReportView) -> list[_Row]:
+def _outcome_rows(report: ReportView) -> list[_TableRow]:
     """Return the rows of a report's outcomes; changes that were not applied come first."""
     rows = []
     for outcome, targets in sorted(_merged(report.outcomes), key=lambda item: item[0].result == "applied"):
@@ -294,7 +294,7 @@ def _outcome_rows(report: ReportView) -> list[_Row]:
     return rows
 
 
-def _group_rows(view: RunView, groups: Iterable[AddressGroup]) -> list[_Row]:
+def _group_rows(view: RunView, groups: Iterable[AddressGroup]) -> list[_TableRow]:
     """Return the rows of addresses that are left as they are, by kind. Skipped ones are only counted."""
     words = {**{key: kind.one for key, kind in KINDS.items()}, "remaining": "remaining"}
     rows = []
@@ -321,7 +321,7 @@ def _row(
     state: str,
     targets: Sequence[str],
     cells: tuple[str, str | None, str],
-) -> _Row:
+) -> _TableRow:
     """Return a row. `cells`: HTML of its first cell, its type (None: no such column) and its last cell."""
     numbers = {target.label: number for number, target in enumerate(view.targets)}
     where = listed([f"<code>{_text(label)}</code>" for label in targets], _TARGETS)
@@ -335,7 +335,7 @@ def _row(
         f'<td role="cell">{first}</td><th role="rowheader" scope="row"><code>{_text(name)}</code></th>'
         f'{middle}<td role="cell">{where}</td><td role="cell">{last}</td></tr>'
     )
-    return _Row(name, kind, state, tuple(targets), markup)
+    return _TableRow(name, kind, state, tuple(targets), markup)
 
 
 def _action(action: str) -> str:
