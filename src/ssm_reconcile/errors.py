@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import counted, did_you_mean, nearest
 
 _LISTED = 30
 """Known names that a message lists."""
-_COMPARED = 64
-"""Characters of an unknown name that are compared with the known ones."""
 
 
 class Severity(StrEnum):
@@ -117,13 +115,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
         name: The name that was given.
         known: The names of the spec.
     """
-    from difflib import get_close_matches
-
     names = sorted(set(known))
-    near = get_close_matches(name[:_COMPARED], names, n=1)
     listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    hint = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"no {kind} is named {name!r}", f"{hint}the spec has: {listed or 'none'}")
+    hint = did_you_mean(nearest(name, names))
+    return UsageError(f"no {kind} is named {name!r}", f"{hint} the spec has: {listed or 'none'}".lstrip())
 
 
 class PlaceError(ReconcileError):

@@ -20,7 +20,7 @@ from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Pl
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.spec import Glob, Replication
-from ssm_reconcile.wording import first_of
+from ssm_reconcile.wording import did_you_mean, first_of
 
 NAMED = 5
 """The number of names that a finding lists; the others are counted."""
@@ -161,9 +161,8 @@ def report_unmatched(plan: Plan, parts: Iterable[ReplicationPlan], names: Iterab
 
 def _message_of(pattern: str, names: Sequence[str]) -> str:
     near = nearest_pattern(pattern, names)
-    advice = (
-        f"did you mean {shlex.quote(near)}?" if near else "check its spelling, and `parameters` in the spec"
-    )
+    quoted = None if near is None else shlex.quote(near)
+    advice = did_you_mean(quoted, "check its spelling, and `parameters` in the spec")
     return f"--only {shlex.quote(pattern)} matches no selected parameter and no replica: {advice}"
 
 

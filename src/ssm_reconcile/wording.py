@@ -1,8 +1,11 @@
-"""Counts and lists in English, for messages and outputs: `1 change`, `1,050 changes`, `a, b and 7 more`."""
+"""Counts, lists and suggestions in English: `1 change`, `a, b and 7 more`, ``did you mean `a`?``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+COMPARED = 64
+"""Characters of a name that are compared with known names: difflib takes quadratic time."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -42,3 +45,27 @@ def cut(lines: Sequence[str], most: int, rest: str = "more", mark: str = "...") 
     """
     left = len(lines) - most
     return [*lines[:most], f"{mark} and {left:,} {rest}"] if left > 0 else list(lines)
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that was probably meant; None if no name is similar enough.
+
+    Args:
+        name: The name as written.
+        known: The valid names.
+        cutoff: The least similarity of a result, from 0 to 1.
+    """
+    from difflib import get_close_matches
+
+    by_form = {_form(one): one for one in sorted(known, reverse=True)}
+    found = get_close_matches(_form(name[:COMPARED]), by_form, n=1, cutoff=cutoff)
+    return by_form[found[0]] if found else None
+
+
+def _form(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def did_you_mean(near: str | None, otherwise: str = "") -> str:
+    """Return the suggestion of a similar name, or other advice when there is none."""
+    return otherwise if near is None else f"did you mean `{near}`?"

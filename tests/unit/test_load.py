@@ -427,7 +427,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one_and_the_known_ones() -
     with pytest.raises(UsageError) as refused:
         load(["-"], stdin=SMALL.format(name="prod"), name="prd")
     assert refused.value.message == "no replication is named 'prd'"
-    assert refused.value.remedy == "did you mean prod? the spec has: prod"
+    assert refused.value.remedy == "did you mean `prod`? the spec has: prod"
 
 
 def test_other_documents_are_checked_even_when_one_is_named() -> None:

@@ -14,7 +14,7 @@ from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Outcome, Remaining, Result
 from ssm_reconcile.system import Phase, Progress, ProgressListener
 
-CHUNK = 400
+NAMES_PER_REPORT = 400
 """Names between two reports of progress; ten names are one call."""
 VERIFY_WAITS = (1.0, 3.0)
 """Seconds before each repetition: a read may lag behind the write that it follows."""
@@ -23,11 +23,11 @@ VERIFY_WAITS = (1.0, 3.0)
 def verify_target(work: Work, watch: ProgressListener) -> list[Remaining]:
     """Return the parameters of one target that are not as they were written, by canonical name."""
     names, wrong = sorted(work.written), dict[str, str]()
-    for start in range(0, len(names), CHUNK):
+    for start in range(0, len(names), NAMES_PER_REPORT):
         if work.stop.is_set():
             return []  # the outcomes already report what was written
         watch(Progress(str(work.place), Phase.CHECKING, start, len(names)))
-        wrong |= _wrong(work, names[start : start + CHUNK])
+        wrong |= _wrong(work, names[start : start + NAMES_PER_REPORT])
     if names:
         watch(Progress(str(work.place), Phase.CHECKING, len(names), len(names)))
     for seconds in VERIFY_WAITS:

@@ -18,6 +18,7 @@ import click
 from ssm_reconcile import __version__
 from ssm_reconcile.cli import terminal
 from ssm_reconcile.errors import Interrupted
+from ssm_reconcile.wording import did_you_mean, nearest
 
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
@@ -94,12 +95,10 @@ class CommandGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if not near:
+            near = nearest(args[0], COMMANDS)
+            if near is None:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
+            raise click.UsageError(f"{error.message} {did_you_mean(near).capitalize()}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn an exception into a message and an exit code."""

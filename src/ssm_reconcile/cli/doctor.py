@@ -17,7 +17,6 @@ from ssm_reconcile.spec import Run
 if TYPE_CHECKING:
     from ssm_reconcile.doctor import Diagnosis
 
-LONGEST_LINE = 4000
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
 EPILOG = """\
@@ -74,7 +73,7 @@ def command(
 
 def text(diagnosis: Diagnosis) -> str:
     """Return all checks by place, and the verdict."""
-    from ssm_reconcile.renderers.escaping import visible
+    from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 
     lines = []
     ordered = sorted(diagnosis.checks, key=lambda one: one.where)
@@ -87,7 +86,7 @@ def text(diagnosis: Diagnosis) -> str:
     lines += ["", f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."]
     applies = "No check failed that an apply needs; write permissions were not tested."
     lines.append(applies if diagnosis.apply_works else "An apply will NOT work for all parameters.")
-    return "\n".join(visible(line, LONGEST_LINE) for line in lines)
+    return "\n".join(visible(line, LINE_LIMIT) for line in lines)
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

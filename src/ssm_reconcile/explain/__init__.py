@@ -22,11 +22,8 @@ from ssm_reconcile.explain import facts, remedies
 from ssm_reconcile.explain.facts import Fact, RuledOut
 from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
-from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 from ssm_reconcile.spec import Replication
-
-LONGEST_LINE = 4000
-"""Characters of a line; names and tags of AWS are shorter (API reference, PutParameter and Tag)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,7 @@ def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:
         lines += ["  rows that do not fit:", *(f"    {row:<9}  {why}" for row, why in one.ruled_out)]
     if one.remedies:
         lines += ["  what to do:", *(f"    - {text}" for text in one.remedies)]
-    yield from (visible(line, LONGEST_LINE) for line in lines)
+    yield from (visible(line, LINE_LIMIT) for line in lines)
 
 
 def explanation_document(explanations: Sequence[Explanation]) -> dict[str, Any]:

@@ -32,9 +32,6 @@ from ssm_reconcile.shape import region_tie
 from ssm_reconcile.stores.base import Reader, Store
 from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
 
-CHUNK = 400
-"""Most values in memory at a time."""
-
 
 class Likeness(StrEnum):
     """The relation of a parameter in a target to the source parameter of the same name."""
@@ -153,8 +150,8 @@ def _region_ties(reader: Reader, listing: Listing, progress: ProgressListener) -
         name for name, one in listing.parameters.items() if not one.is_secret and not is_reserved_name(name)
     ]
     ties: dict[str, RegionTie] = {}
-    for start in range(0, len(names), CHUNK):
-        chunk = names[start : start + CHUNK]
+    for start in range(0, len(names), observe.CHUNK):
+        chunk = names[start : start + observe.CHUNK]
         for name, value in reader.values(chunk, decrypt=False).found.items():
             if value.type == SECURE:
                 continue  # it became a SecureString after it was listed
@@ -162,7 +159,7 @@ def _region_ties(reader: Reader, listing: Listing, progress: ProgressListener) -
             tie = RegionTie.ID if is_image else region_tie(value.text.reveal(), place.region)
             if tie is not None:
                 ties[name] = tie
-        progress(Progress(str(place), Phase.READING, min(start + CHUNK, len(names)), len(names)))
+        progress(Progress(str(place), Phase.READING, min(start + observe.CHUNK, len(names)), len(names)))
     return ties
 
 

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, did_you_mean, quoted, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, quoted, shown
 from ssm_reconcile.load.patterns import PatternIndex, check_patterns, valid_patterns
 from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
 from ssm_reconcile.load.schema import NodeView
@@ -145,7 +145,7 @@ def _has_known_placeholders(scalar: ScalarNode, findings: SpecFindings) -> bool:
     """Whether a text has no unknown placeholder; reports the first five."""
     unknown = [found for found in PLACEHOLDER.findall(scalar.text) if found not in PLACEHOLDERS]
     for found in unknown[:5]:
-        message = f"{quoted(found)} is not a placeholder: {did_you_mean(found, PLACEHOLDERS)}"
+        message = f"{quoted(found)} is not a placeholder: {advise_name(found, PLACEHOLDERS)}"
         findings.error(scalar.where, "unknown-placeholder", message)
     return not unknown
 

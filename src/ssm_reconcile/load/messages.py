@@ -11,9 +11,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from ssm_reconcile.errors import Finding, Severity, Where
+from ssm_reconcile.wording import did_you_mean, nearest
 
 ECHO_LIMIT = 60
 """Characters of a spec's text that a message repeats."""
@@ -21,8 +21,6 @@ FINDING_LIMIT = 200
 """Errors, and warnings, that one load reports: a hostile file could have tens of thousands."""
 NAMES_LISTED = 30
 """Known names that a message lists when none is near."""
-_COMPARED = 64
-"""Characters of a name that are compared with known names: difflib takes quadratic time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,31 +138,13 @@ def quoted(text: str) -> str:
     return '"' + shown(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known name that was probably meant; None if no name is similar enough.
-
-    Args:
-        name: The name as written.
-        known: The valid names.
-        cutoff: The least similarity of a result, from 0 to 1.
-    """
-    by_form = {_form(one): one for one in sorted(known, reverse=True)}
-    found = get_close_matches(_form(name[:_COMPARED]), by_form, n=1, cutoff=cutoff)
-    return by_form[found[0]] if found else None
-
-
-def _form(name: str) -> str:
-    return name.lower().replace("-", "_")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def advise_name(name: str, known: Iterable[str]) -> str:
     """Return the advice for an unknown name: the nearest known name, or all of them."""
     names = list(known)
     near = nearest(name, names)
-    if near is not None:
-        return f"did you mean `{shown(near)}`?"
     listed = ", ".join(shown(one) for one in names[:NAMES_LISTED])
-    return f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")
+    every = f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")
+    return did_you_mean(None if near is None else shown(near), every)
 
 
 _UNQUOTED = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import partition_of, partitions
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, did_you_mean, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, shown
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.model import MANAGED_KEY
+from ssm_reconcile.wording import did_you_mean
 
 PlaceKey: TypeAlias = tuple[str, str | None]
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::([0-9]{12}):role/.*")
@@ -166,7 +167,7 @@ def _check_region(view: NodeView, findings: SpecFindings) -> None:
     if region is None or region in known:
         return
     distance, near = min((_typing_errors(region, one), one) for one in sorted(known))
-    hint = f"did you mean `{near}`?" if distance <= _NEAR else "check the spelling"
+    hint = did_you_mean(near if distance <= _NEAR else None, "check the spelling")
     message = f"`{shown(region)}` is not a region that this version knows: {hint}"
     findings.warn(view.where, "unknown-region", message)
 
@@ -206,7 +207,7 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
             if name.text in by_name:
                 _check_key(key.text_node, by_name[name.text], "the target", findings)
             elif all_known:
-                message = f"no target has the name `{shown(name.text)}`: {did_you_mean(name.text, by_name)}"
+                message = f"no target has the name `{shown(name.text)}`: {advise_name(name.text, by_name)}"
                 findings.error(name.where, "kms-unknown-target", message)
     for one, target in zip(views, targets, strict=True):
         _check_key(one.at("kms", "default").text_node, target, "the target", findings)

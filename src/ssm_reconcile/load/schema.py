@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ssm_reconcile.errors import UsageError, Where
-from ssm_reconcile.load.messages import SpecFindings, did_you_mean, inline, name_hint, nearest, quoted, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, inline, name_hint, quoted, shown
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
+from ssm_reconcile.wording import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -363,7 +364,7 @@ def _unknown(violation: Violation) -> str:
     if elsewhere and nearest(name, known, cutoff=_MISSPELLED) is None:
         hint = f"it belongs under `{elsewhere[0]}`"
     else:
-        hint = did_you_mean(name, known)
+        hint = advise_name(name, known)
     return f"`{shown(name)}` is not a property of {violation.label}: {hint}"
 
 
@@ -415,7 +416,7 @@ def _type(violation: Violation) -> str:
 def _enum(violation: Violation) -> str:
     known = [str(one) for one in violation.wanted]
     near = nearest(violation.text, known)
-    hint = f"did you mean `{near}`? Allowed" if near else "write one of"
+    hint = f"{did_you_mean(near)} Allowed" if near else "write one of"
     more = " (or a list of texts)" if violation.path == "skip_sync.values" else ""
     return f"cannot be {quoted(violation.text)}: {hint}: {', '.join(known)}{more}"
 

@@ -26,6 +26,8 @@ from ssm_reconcile.shape import EXCERPT
 
 TEXT_LIMIT = 1100
 """Characters of a text that are shown. No name in AWS is longer, but one in a forged file can be."""
+LINE_LIMIT = 4000
+"""Characters of a line with several texts; names and tags of AWS are shorter (API reference)."""
 
 UNSAFE = re.compile(
     "["

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ssm_reconcile.apply.verify import CHUNK, VERIFY_WAITS, remaining, verify_target
+from ssm_reconcile.apply.verify import NAMES_PER_REPORT, VERIFY_WAITS, remaining, verify_target
 from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import KeyState
@@ -39,13 +39,14 @@ def test_nothing_written_reads_nothing() -> None:
 def test_a_long_last_look_says_how_far_it_is_and_still_asks_by_ten() -> None:
     stage, watched = Stage(), Watched()
     one = work(stage)
-    one.written.update((f"/p/{number:04}", None) for number in range(CHUNK + 10))
+    one.written.update((f"/p/{number:04}", None) for number in range(NAMES_PER_REPORT + 10))
     assert verify_target(one, watched) == []
     place = str(stage.there)
+    total = NAMES_PER_REPORT + 10
     assert watched.all == [
-        Progress(place, Phase.CHECKING, done, CHUNK + 10) for done in (0, CHUNK, CHUNK + 10)
+        Progress(place, Phase.CHECKING, done, total) for done in (0, NAMES_PER_REPORT, total)
     ]
-    assert stage.world.traffic.count("GetParameters") == CHUNK // 10 + 1
+    assert stage.world.traffic.count("GetParameters") == NAMES_PER_REPORT // 10 + 1
 
 
 def test_parameters_that_are_not_as_written_are_reported() -> None:

@@ -117,7 +117,7 @@ def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
     result = cli(*words, "--target", "us-esat-2", stdin="/app/url")
     assert result.exit_code == 64
     assert "no target is named 'us-esat-2'" in result.stderr
-    assert "did you mean us-east-2? the spec has: eu-west-1, us-east-2" in result.stderr
+    assert "did you mean `us-east-2`? the spec has: eu-west-1, us-east-2" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones(
     result = cli(*words, "--name", "prd", stdin="/app/url")
     assert result.exit_code == 64
     assert "no replication is named 'prd'" in result.stderr
-    assert "did you mean prod? the spec has: prod" in result.stderr
+    assert "did you mean `prod`? the spec has: prod" in result.stderr
 
 
 def test_an_event_in_utf_8_with_a_mark_is_read(aws: Aws, cli: Cli) -> None:

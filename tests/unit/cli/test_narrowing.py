@@ -72,7 +72,7 @@ def test_patterns_that_match_nothing_at_all_are_wrong_usage(
     result = cli(*command, "--only", "/ap/**", "--only", "/other/x")
     assert result.exit_code == 64
     assert "--only '/ap/**' matches no selected parameter and no replica" in result.stderr
-    assert "did you mean '/app/**'?" in result.stderr
+    assert "did you mean `'/app/**'`?" in result.stderr
     assert "--only /other/x matches no selected parameter" in result.stderr
     assert aws.names("us-east-2") == []
 
@@ -92,13 +92,13 @@ def test_one_pattern_of_several_that_matches_nothing_is_a_warning(cli: Cli, aws:
     (finding,) = [one for one in document["findings"] if one["code"] == "only-matches-nothing"]
     assert finding["severity"] == "warning"
     assert "/app/ulr" in finding["message"]
-    assert "did you mean /app/url?" in finding["message"]
+    assert "did you mean `/app/url`?" in finding["message"]
     assert {change["name"] for change in document["changes"]} == {"/app/url"}
 
 
 def test_a_path_without_stars_is_offered_with_them(cli: Cli, aws: Aws) -> None:
     assert aws.names("us-east-1")
-    assert "did you mean '/app/**'?" in cli("plan", "--only", "/app").stderr
+    assert "did you mean `'/app/**'`?" in cli("plan", "--only", "/app").stderr
 
 
 def test_a_replica_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:

@@ -146,7 +146,7 @@ def test_each_command_has_help_with_an_example(cli: Cli, name: str) -> None:
 def test_a_typo_is_wrong_usage_with_the_nearest_command(cli: Cli) -> None:
     result = cli("aply")
     assert result.exit_code == 64
-    assert "Did you mean 'apply'?" in result.stderr
+    assert "Did you mean `apply`?" in result.stderr
     assert result.stdout == ""
 
 
