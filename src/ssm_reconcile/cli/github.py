@@ -21,6 +21,7 @@ from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github.approval import prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.refusals import find_left_out
+from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, reviewed_push
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
 from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import counted
@@ -104,6 +105,57 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
     if not common.quiet:
         terminal.log(f"{counted(len(found), 'address', 'addresses')} of refused or waiting plans, in {out}.")
+    return 0
+
+
+@command.command("reviewed", epilog=EPILOG)
+@click.option(
+    "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="The folder for the plans, NUMBER.json for each pull request, and reviewed.json.",
+)  # fmt: skip
+@click.option(
+    "--artifact", metavar="NAME", default="ssm-plan", show_default=True,
+    help="The artifact with the plan of a pull request.",
+)  # fmt: skip
+@click.option(
+    "--workflow", metavar="FILE", default=".github/workflows/plan.yml", show_default=True,
+    help="The workflow that plans pull requests.",
+)  # fmt: skip
+@click.option(
+    "--review", type=click.Choice([mode.value for mode in ReviewMode]), default=ReviewMode.IF_ANY.value,
+    show_default=True,
+    help="required: an approving review of the plan is needed. if-any: if there is an approving review, one"
+    " must be of the plan.",
+)  # fmt: skip
+@click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
+@options.spec_option
+@options.name_option
+@options.basic_options
+def reviewed(
+    *, out: Path, artifact: str, workflow: str, review: str, number: int | None, specs: tuple[str, ...],
+    name: str | None, common: CommonOptions,
+) -> int:  # fmt: skip
+    """Fetch the reviewed plans of all pull requests of this push or merge group.
+
+    Each pull request that touches the spec needs a reviewed plan: one without it refuses all.
+    """
+    run = read_workflow_run(os.environ)
+    github = _github(run)
+    specs = specs or (DEFAULT_SPEC,)
+    key = ",".join(specs) + (f"#{name}" if name else "")
+    rules = ReviewRules(
+        key, tuple(repository_paths(specs, os.environ)), artifact, workflow, ReviewMode(review)
+    )
+    with _refusing("whether the plans were reviewed cannot be proven"):
+        found = reviewed_push(github, run, rules, number)
+    out.mkdir(parents=True, exist_ok=True)
+    for plan in found.plans:
+        terminal.save(out / plan.file, plan.text)
+    terminal.save(out / "reviewed.json", json.dumps(found.document, indent=2) + "\n")
+    if not common.quiet:
+        for plan in found.plans:
+            by = f", approved by @{', @'.join(plan.reviewed_by)}" if plan.reviewed_by else ""
+            terminal.log(f"Reviewed plan {plan.plan_id[:12]} of pull request {plan.pull_request}{by}.")
     return 0
 
 

@@ -183,6 +183,6 @@ def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: 
                 facts.read_pushers(github, pull.head),
                 facts.read_committers(github, pull.head),
             )
-            for pull in facts.read_merged_pulls(github, run)
+            for pull in facts.read_pulls(github, run.base_sha, run.sha, run.target_branch)
         ),
     )

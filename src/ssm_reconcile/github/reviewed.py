@@ -1,22 +1,343 @@
-"""Pull request -> the plan that its comment shows, as the file that the reviewed run saved.
+"""Pull requests of a push -> the plans that people reviewed, from the artifacts of the runs that made them.
 
-A plan counts as reviewed if the comment is from this token, the plan is of the last commit of the pull
-request, a run of that pull request made it, and the file has the plan id of the comment. The file alone is no
-approval: `apply` makes a new plan and compares both.
+A plan counts as reviewed if all of this holds. Its comment is from this token, and is word for word the one
+that the run stored beside the plan. The run is one of the plan workflow in this repository, for the last
+commit of the pull request, and stored the plan before the merge. The pull request changes no workflow. An
+approving review is of the last commit, and not older than the plan.
+
+The file alone is not an approval: `apply` makes a new plan and compares both. Cost: about ten requests for
+each pull request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any
 
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
+from ssm_reconcile.github import facts
 from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.facts import ArtifactFacts, PlanArtifact, PullFacts, ReviewFacts, RunFacts
 from ssm_reconcile.github.marked import MarkedBody, own_comments
+from ssm_reconcile.github.workflow_run import WorkflowRun
 
 REMEDY = "approve the plan as it is now, or open a new pull request"
+RESULTS = frozenset({"ssm-report", "ssm-plan-changed"})
+"""Artifacts of a push whose plans were applied, or shown for an approval."""
+EARLIER_RUNS = 20
+"""Maximum earlier pushes in which an artifact of `RESULTS` is looked for."""
+REPLAN_EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
+"""Events of the default branch that plan open pull requests again."""
+_NO_PULL = "this commit is of no merged pull request"
+CODE_FOLDER, CODE_FILE = ".github/", "action.yml"
+
+
+class ReviewMode(StrEnum):
+    """The value of the input `review`."""
+
+    REQUIRED = "required"
+    IF_ANY = "if-any"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRules:
+    """The rules by which plans count as reviewed.
+
+    Attributes:
+        spec: The key of the spec in the markers of comments.
+        paths: The spec files and directories, relative to the root of the repository.
+        artifact: The name of the artifact with the plan of a pull request.
+        workflow: The file of the plan workflow, relative to the root of the repository.
+        review: Whether an approving review is needed.
+    """
+
+    spec: str
+    paths: tuple[str, ...]
+    artifact: str
+    workflow: str
+    review: ReviewMode
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPlan:
+    """The reviewed plan of one pull request. `reviewed_by` is empty if no review was needed."""
+
+    pull_request: int
+    text: str
+    plan_id: str
+    reviewed_by: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The name of the saved plan."""
+        return f"{self.pull_request}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPush:
+    """The reviewed plans of a push or merge group; `base` is the commit before it, empty if unknown."""
+
+    plans: tuple[ReviewedPlan, ...]
+    base: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The content of `reviewed.json`."""
+        plans = [
+            {
+                "pull_request": plan.pull_request,
+                "file": plan.file,
+                "plan_id": plan.plan_id,
+                "reviewed_by": list(plan.reviewed_by),
+            }
+            for plan in self.plans
+        ]
+        return {"plans": plans, "base": self.base}
+
+
+def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: int | None) -> ReviewedPush:
+    """Return the reviewed plans of all pull requests of a run that touch the spec.
+
+    Args:
+        github: The API.
+        run: A push, or a merge group, whose pull requests are not merged yet.
+        rules: The rules.
+        number: Only this pull request; None for those of the commits.
+
+    Raises:
+        PlanRefused: A pull request has no reviewed plan, or no pull request touches the spec.
+        GitHubError: GitHub did not answer.
+    """
+    queued = run.event_name == "merge_group"
+    base = run.base_sha
+    if number is not None:
+        numbers = [number]
+    else:
+        if not queued:
+            base = _last_result(github, run) or base
+        pulls = facts.read_pulls(github, base, run.sha, run.target_branch, merged=not queued)
+        numbers = [pull.number for pull in pulls]
+    plans = [_reviewed(github, run, rules, one, queued=queued) for one in numbers]
+    found = tuple(plan for plan in plans if plan is not None)
+    if not found:
+        missing = "no pull request of this commit touches the spec" if numbers else _NO_PULL
+        raise _refused(missing)
+    return ReviewedPush(found, base)
+
+
+def _last_result(github: GitHub, run: WorkflowRun) -> str:
+    """Return the commit of the last push whose plans were applied or shown; empty if there is none.
+
+    The pull requests of a push that another one overtook are in neither, so the next push takes them over.
+    """
+    if not run.run_id:
+        return ""
+    this = facts.read_run(github, run.run_id)
+    for run_id, sha in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
+        if any(one.name in RESULTS for one in facts.read_artifacts(github, run_id)):
+            return sha
+    return ""
+
+
+def _reviewed(
+    github: GitHub, run: WorkflowRun, rules: ReviewRules, number: int, *, queued: bool
+) -> ReviewedPlan | None:
+    """Return the reviewed plan of one pull request; None if it does not touch the spec."""
+    pull, count = facts.read_pull(github, number)
+    if pull.merged_at is None and not queued:
+        raise _refused(f"pull request {number} is not merged")
+    names, listed = facts.read_changed_files(github, number)
+    if listed < count:
+        raise _refused(f"pull request {number} changes {count:,} files, more than GitHub lists")
+    if not touches(names, rules.paths):
+        return None
+    _check_code(pull, names)
+    comments = _shown_comments(pull, own_comments(github, number, rules.spec))
+    made_by = facts.read_run(github, str(int(comments[0].fact("run"))))
+    default_branch = facts.read_default_branch(github) if made_by.event in REPLAN_EVENTS else ""
+    _check_origin(made_by, pull, rules.workflow, run.repository, default_branch)
+    name = rules.artifact if made_by.event == "pull_request" else f"{rules.artifact}-{number}"
+    artifact = _artifact(github, made_by, pull, name)
+    _check_comments(artifact, pull, rules.spec, comments)
+    reviewers = _reviewers(github, rules.review, pull, artifact)
+    return ReviewedPlan(number, artifact.text, artifact.document["plan_id"], reviewers)
+
+
+def touches(names: Iterable[str], paths: Iterable[str]) -> bool:
+    """Return whether a file is one of some paths, or below one of them."""
+    known = tuple(paths)
+    return any(path in {name, "."} or name.startswith(f"{path}/") for name in names for path in known)
+
+
+def is_code(name: str) -> bool:
+    """Return whether a file can change how a plan is made: a workflow, an action."""
+    return name.startswith(CODE_FOLDER) or name == CODE_FILE
+
+
+def _check_code(pull: PullFacts, names: Iterable[str]) -> None:
+    """Refuse the plan of a pull request that changes a workflow: its own code made that plan."""
+    code = sorted(name for name in names if is_code(name))
+    if code:
+        raise _refused(f"pull request {pull.number} changes {code[0]}, so its plan may be made by other code")
+
+
+def _shown_comments(pull: PullFacts, comments: Sequence[MarkedBody]) -> list[MarkedBody]:
+    """Return the comments of the last run that planned the last commit; refuse if there is none."""
+    planned = [one for one in comments if one.fact("plan") and one.fact("run").isdecimal()]
+    if not planned:
+        raise _refused(f"pull request {pull.number} has no comment with a plan")
+    current = [one for one in planned if one.fact("head") == pull.head]
+    if not current:
+        shown = planned[-1].fact("head")[:7] or "another commit"
+        raise _refused(
+            f"the plan in pull request {pull.number} is of {shown}, not of its last, {pull.head[:7]}"
+        )
+    last = max(int(one.fact("run")) for one in current)
+    return [one for one in current if int(one.fact("run")) == last]
+
+
+def _check_origin(
+    run: RunFacts, pull: PullFacts, workflow: str, repository: str, default_branch: str
+) -> None:
+    """Refuse a run that is neither the plan of this pull request nor a re-plan on the default branch."""
+    what = f"run {run.id}, which the comment in pull request {pull.number} names, is"
+    if run.repositories != {repository.lower()}:
+        raise _refused(f"{what} of another repository")
+    if run.path != workflow:
+        raise _refused(f"{what} of the workflow {run.path or 'unknown'}, not of {workflow}")
+    if run.event == "pull_request":
+        if run.head_sha != pull.head:
+            raise _refused(f"{what} of another commit than the last one, {pull.head[:7]}")
+    elif run.event not in REPLAN_EVENTS or run.head_branch != default_branch:
+        raise _refused(f"{what} neither of a pull request nor of the default branch")
+
+
+def _artifact(github: GitHub, run: RunFacts, pull: PullFacts, name: str) -> PlanArtifact:
+    listed = facts.read_artifacts(github, run.id)
+    chosen = _choose_artifact(listed, run, pull, name)
+    try:
+        return facts.read_plan_artifact(github, chosen.id)
+    except UsageError as error:
+        message = f"the artifact {name} of run {run.id} does not hold a reviewed plan: {error.message}"
+        raise _refused(message) from error
+
+
+def _choose_artifact(
+    artifacts: Sequence[ArtifactFacts], run: RunFacts, pull: PullFacts, name: str
+) -> ArtifactFacts:
+    """Return the newest artifact of a run that was stored before the merge; refuse if there is none.
+
+    A re-run after the merge could otherwise replace what was reviewed.
+    """
+    mine = [one for one in artifacts if one.name == name and one.run == run.id]
+    if not mine:
+        raise _refused(f"run {run.id} has no artifact {name}")
+    early = [
+        one
+        for one in mine
+        if one.created_at is not None and (pull.merged_at is None or one.created_at <= pull.merged_at)
+    ]
+    if not early:
+        raise _refused(f"the artifact {name} of run {run.id} was stored after the merge")
+    if early[0].expired:
+        raise _refused(f"the artifact {name} of run {run.id} has expired")
+    return early[0]
+
+
+def _check_comments(
+    artifact: PlanArtifact, pull: PullFacts, spec: str, comments: Sequence[MarkedBody]
+) -> None:
+    """Refuse an artifact whose comments are not the ones on the pull request, word for word."""
+    if (artifact.spec, artifact.pull_request, artifact.head) != (spec, pull.number, pull.head):
+        raise _refused(f"the stored plan is not that of the last commit of pull request {pull.number}")
+    posted = {one.comment: one for one in artifact.comments}
+    if posted.keys() != {one.id for one in comments}:
+        raise _refused(f"the stored plan is not the one that the comments in pull request {pull.number} show")
+    for comment in comments:
+        one = posted[comment.id]
+        plan = f"sha256:{_id_of(artifact.document, one.scope)}"
+        if {plan} != {one.plan, comment.fact("plan")} or one.scope != comment.scope:
+            raise _refused(
+                f"the stored plan is not the one that the comment in pull request {pull.number} shows"
+            )
+        if _normal(one.body) != _normal(comment.body):
+            message = f"the comment in pull request {pull.number} was edited after the plan was posted"
+            raise _refused(message)
+    hidden = {change["replication"] for change in artifact.document["changes"]} - {
+        one.scope for one in comments
+    }
+    if hidden:
+        message = f"no comment in pull request {pull.number} shows the changes of {min(hidden)}"
+        raise _refused(message)
+
+
+def _normal(text: str) -> str:
+    """Return a text as GitHub may store it: with other line ends, and without trailing white space."""
+    return "\n".join(line.rstrip() for line in text.split("\n")).rstrip()
+
+
+def _reviewers(github: GitHub, mode: ReviewMode, pull: PullFacts, artifact: PlanArtifact) -> tuple[str, ...]:
+    if mode is ReviewMode.IGNORE:
+        return ()
+    first_posted = max(one.first_posted for one in artifact.comments)
+    reviews = facts.read_reviews(github, pull.number)
+    return _approving_reviewers(
+        mode, pull, reviews, first_posted, lambda login: facts.read_may_write(github, login)
+    )
+
+
+def _approving_reviewers(
+    mode: ReviewMode,
+    pull: PullFacts,
+    reviews: Sequence[ReviewFacts],
+    first_posted: datetime,
+    may_write: Callable[[str], bool],
+) -> tuple[str, ...]:
+    """Return the people whose approving review counts; refuse if none does and the mode needs one.
+
+    The last review of a person counts, without those that only comment. A review by a person who may not
+    write to the repository is ignored: in a public repository, anyone can approve.
+
+    Args:
+        mode: `required`: one must count. `if-any`: one must count if there is any.
+        pull: The pull request.
+        reviews: All reviews, oldest first.
+        first_posted: The time when the plan was shown for the first time.
+        may_write: Returns whether a person may write to the repository.
+    """
+    last = {one.reviewer: one for one in reviews if one.state not in {"COMMENTED", "PENDING"}}
+    approvals = [
+        one for one in last.values() if one.state == "APPROVED" and one.reviewer and may_write(one.reviewer)
+    ]
+    faults = {one.reviewer: _review_fault(one, pull, first_posted) for one in approvals}
+    counting = tuple(sorted(reviewer for reviewer, fault in faults.items() if not fault))
+    if counting or (mode is ReviewMode.IF_ANY and not faults):
+        return counting
+    if not faults:
+        raise _refused(f"pull request {pull.number} has no approving review")
+    listed = ", ".join(f"@{reviewer} {fault}" for reviewer, fault in sorted(faults.items()))
+    raise _refused(
+        f"no approving review of pull request {pull.number} is of the plan that it shows: {listed}"
+    )
+
+
+def _review_fault(review: ReviewFacts, pull: PullFacts, first_posted: datetime) -> str:
+    """Return the reason why an approval does not count; empty if it counts."""
+    if review.reviewer == pull.author:
+        return "is the author"
+    if review.commit != pull.head:
+        return f"approved {review.commit[:7] or 'another commit'}, not {pull.head[:7]}"
+    if review.submitted_at is None or review.submitted_at < first_posted:
+        return "approved before this plan was posted"
+    return ""
 
 
 def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tuple[str, PlanDocument]:

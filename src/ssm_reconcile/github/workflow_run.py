@@ -69,10 +69,19 @@ class WorkflowRun:
         return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""
 
     @property
-    def before(self) -> str:
-        """The commit of the branch before a push; empty for a new branch, and for other events."""
-        sha = self.payload.get("before")
+    def base_sha(self) -> str:
+        """The commit before a push or a merge group; empty for a new branch, and for other events."""
+        group = self.payload.get("merge_group")
+        sha = group.get("base_sha") if isinstance(group, dict) else self.payload.get("before")
         return sha if isinstance(sha, str) and _SHA.fullmatch(sha) and set(sha) != {"0"} else ""
+
+    @property
+    def target_branch(self) -> str:
+        """The branch that pull requests of this run are merged into; empty if unknown."""
+        group = self.payload.get("merge_group")
+        ref = group.get("base_ref") if isinstance(group, dict) else self.ref
+        prefix = "refs/heads/"
+        return ref.removeprefix(prefix) if isinstance(ref, str) and ref.startswith(prefix) else ""
 
     @property
     def url(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.content import REPOSITORY, Hub
+from tests.github.content import REPOSITORY, Hub, stamp
 from tests.unit.cli.conftest import cli  # noqa: F401 - a fixture of all tests of this folder
 from tests.unit.publishers.conftest import (  # noqa: F401 - fixtures of all tests of this folder
     HEAD,
@@ -27,8 +27,9 @@ MERGE, BEFORE = "abcdef0" + "0" * 33, "b" * 40
 def merged(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:  # noqa: F811 - the fixture above
     """A push that merges the pull request of alice, whose last commit carol pushed."""
     hub.pulls[NUMBER] |= {
-        "user": {"login": "alice"}, "merged_at": "2026-11-23T10:00:00Z", "merge_commit_sha": MERGE,
+        "user": {"login": "alice"}, "merged_at": stamp(-3600), "merge_commit_sha": MERGE, "changed_files": 1,
     }  # fmt: skip
+    hub.pull_files[NUMBER] = [{"filename": "replication.yaml", "status": "modified"}]
     hub.merged_by[MERGE] = [NUMBER]
     hub.branches["main"] = [BEFORE, MERGE]
     hub.files[MERGE] = ["replication.yaml"]
