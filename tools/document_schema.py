@@ -15,7 +15,8 @@ from types import UnionType
 from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from ssm_reconcile import documents
-from ssm_reconcile.documents import Keywords, OptionsEntry, PlanDocument, ReportDocument
+from ssm_reconcile.documents import OptionsEntry, PlanDocument, ReportDocument, counts
+from ssm_reconcile.documents.counts import Keywords
 
 NAMES = {
     str: "string", int: "integer", bool: "boolean", float: "number", object: "object", type(None): "null",
@@ -32,7 +33,10 @@ OPTIONS = (
 Node = dict[str, Any]
 # Before Python 3.12 a TypedDict does not know its bases.
 CLASSES = {
-    one.name: one for one in ast.parse(inspect.getsource(documents)).body if isinstance(one, ast.ClassDef)
+    one.name: one
+    for module in (documents, counts)
+    for one in ast.parse(inspect.getsource(module)).body
+    if isinstance(one, ast.ClassDef)
 }
 
 

@@ -1,6 +1,7 @@
 """Two plans of the same addresses -> the difference: a saved plan and a new one, or two specs.
 
     run_of        document of a saved plan -> the options of the run to repeat
+    saved_lifts   documents of saved plans -> the sets of changes that lifts let through
     check_age     an old approval does not count, even if its plan id is valid again
     compare       saved plan and new plan -> the changes that were not approved
     matches       beginning of a plan id, as people type it -> whether it names a plan
@@ -25,6 +26,7 @@ from ssm_reconcile.change import Change, Fate, effect_of
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageError
+from ssm_reconcile.lift import Lift, Member, read_lift
 from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 from ssm_reconcile.wording import counted, first_of
@@ -110,9 +112,31 @@ def run_of(document: PlanDocument) -> SavedRun:
         adopt=None if adopt is None else AdoptMode(adopt),
     )
     given: Mapping[str, Any] = options
-    lifts = {flag: given[flag] for flag in GUARD_FLAGS if given.get(flag) is not None}
+    flags = {flag: given[flag] for flag in GUARD_FLAGS if given.get(flag) is not None}
+    lifts = [read_lift(text) for text in options.get("lift") or ()]
+    if None in lifts:
+        raise _damaged("it has invalid options of its run")
     files = tuple(document.get("spec_files") or ())
-    return SavedRun(run, replace(run, **lifts), options.get("name"), files)
+    given_lifts = tuple(lift for lift in lifts if lift)
+    return SavedRun(run, replace(run, lift=given_lifts, **flags), options.get("name"), files)
+
+
+def saved_lifts(documents: Iterable[PlanDocument]) -> dict[tuple[str, str], frozenset[Member]]:
+    """Return the sets of changes that saved plans lifted, by replication and lift (`str(lift)`).
+
+    The guards take a set only if its digest is the one that a present lift names: a saved plan cannot lift
+    what the spec, or `--lift`, does not.
+    """
+    found: dict[tuple[str, str], set[Member]] = {}
+    for document in documents:
+        for change in document["changes"]:
+            for entry in change.get("lifted") or ():
+                key = str(Lift(entry["guard"], change["target"], entry["changes"]))
+                expected = (change.get("effect") or {}).get("expected")
+                versions = tuple(expected) if isinstance(expected, list) else ()
+                member = (change["name"], change["action"], versions)
+                found.setdefault((change["replication"], key), set()).add(member)
+    return {key: frozenset(members) for key, members in found.items()}
 
 
 def _damaged(why: str) -> UsageError:

@@ -233,6 +233,8 @@ class Change:
         exposes: Whether a SecureString becomes plain text.
         source_made_plain: Whether the source was a SecureString at the last write.
         withheld: One entry for each guard that withholds the change. Without an entry, it is applied.
+        lifted: The guards that would withhold the change without a lift, each with the digest of the lift.
+            Not part of the plan id.
         pending: Whether the spec of `plan --against` makes the same change. Not part of the plan id.
     """
 
@@ -252,6 +254,7 @@ class Change:
     exposes: bool = False
     source_made_plain: bool = False
     withheld: tuple[Hold, ...] = ()
+    lifted: tuple[tuple[str, str], ...] = ()
     pending: bool = False
 
     @property
@@ -315,7 +318,7 @@ def effect_of(change: Change) -> dict[str, Any]:
         "action": change.action.value,
         "row": change.row.value,
         "fate": change.fate.value,
-        "expected": _expected_of(change.expected),
+        "expected": versions_of(change.expected),
         "tags_added": change.tags.added,
         "tags_removed": list(change.tags.removed),
         "differs": sorted(difference.attribute for difference in change.differences),
@@ -351,7 +354,7 @@ def _of_a_secret(change: Change) -> bool:
     return SECURE in kinds or (change.desired is not None and change.desired.source.is_secret)
 
 
-def _expected_of(expected: Preconditions) -> list[int | None]:
+def versions_of(expected: Preconditions) -> list[int | None]:
     """Return versions, and times in milliseconds."""
     return [
         expected.source_version,

@@ -16,7 +16,7 @@ in `cli`:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -53,6 +53,25 @@ class Address(NamedTuple):
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """The ways to let the changes of a finding through: a flag, or a lift in the spec.
+
+    Attributes:
+        flag: The arguments that lift the guard, such as `--max-deletes 12`.
+        guard: The guard.
+        target: The target.
+        count: The number of changes that are withheld.
+        changes: The digest of these changes.
+    """
+
+    flag: str
+    guard: str
+    target: str
+    count: int
+    changes: str
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """A problem or a notice that does not stop the run.
@@ -64,6 +83,8 @@ class Finding:
         where: A position in a spec (`file:line:column`), or `target /name`.
         about: The parameters or the place that the finding is about. An output that shows all of these
             addresses with their reasons leaves the finding out.
+        remedy: For the finding of a guard that can be lifted, the ways to lift it. The message does not
+            have them: an output shows the one that fits.
     """
 
     severity: Severity
@@ -71,6 +92,7 @@ class Finding:
     message: str
     where: str = ""
     about: tuple[Address, ...] = ()
+    remedy: Remedy | None = field(default=None, compare=False)
 
     def is_about(self, target: str, name: str = "") -> bool:
         """Whether this finding is about a parameter of a target, or about the whole target or source."""

@@ -7,12 +7,15 @@ count only what the others leave. To add a guard, write its function and add it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import TypeAlias
 
 from ssm_reconcile.change import Action, Change, Fate, Hold, Row, Update
-from ssm_reconcile.errors import Address, Finding, Severity, Where
+from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
+from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
@@ -28,13 +31,15 @@ class GuardRules:
 
     `unconfirmed`: by target and canonical name, why the tags of a parameter could not be read directly;
     the target is empty for parameters of the source. `reversed_roles`: by target, the source parameters
-    that were replicas of parameters in the target's place until they were detached.
+    that were replicas of parameters in the target's place until they were detached. `today`: the day in UTC,
+    for the lifts of the spec; without it, they have ended.
     """
 
     replication: Replication
     run: Run = Run()
     unconfirmed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     reversed_roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    today: date = date.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class GuardResult:
         limit: The limit of a guard that counts.
         count: The number that exceeds the limit.
         remedy: A sentence that says what lets the changes through.
+        flag: The arguments that lift the guard. Only such a guard can be lifted by the spec.
     """
 
     changes: Sequence[Change]
@@ -75,6 +81,7 @@ class GuardResult:
     limit: int | None = None
     count: int | None = None
     remedy: str = ""
+    flag: str = ""
 
 
 Guard: TypeAlias = Callable[[TargetChanges, GuardRules], Iterator[GuardResult]]
@@ -92,20 +99,130 @@ def withhold_changes(
 
     Cost: one pass over the changes of each target for each guard.
     """
+    lifts = [lift for lift in (*rules.replication.lifts, *rules.run.lift) if _counts(lift, rules)]
+    lifted = _saved_sets(plan, rules, lifts)
+    while True:
+        judged, withheld = _judge(plan, rules, names, lifted)
+        found = [
+            lift
+            for lift in lifts
+            if (members := withheld.get((lift.guard, lift.target))) and lift.is_of(plan.name, members)
+        ]
+        if not found:  # each turn withholds fewer changes, so there is a last one
+            break
+        for lift in found:
+            lifted |= dict.fromkeys(
+                ((lift.guard, lift.target, one) for one in withheld[lift.guard, lift.target]), lift
+            )
+    findings = (*judged.findings, *_lift_findings(judged, rules, withheld, lifted))
+    return replace(judged, findings=findings)
+
+
+Lifted: TypeAlias = dict[tuple[str, str, Member], Lift]
+"""The changes that a guard does not withhold in a target, each with its lift."""
+Withheld: TypeAlias = dict[tuple[str, str], list[Member]]
+"""The changes that a guard withholds in a target."""
+
+
+def _counts(lift: Lift, rules: GuardRules) -> bool:
+    """Whether a lift lifts something in this run."""
+    return rules.run.lifts_allowed and not _has_ended(lift, rules)
+
+
+def _has_ended(lift: Lift, rules: GuardRules) -> bool:
+    return lift.until is not None and lift.until < rules.today
+
+
+def _saved_sets(plan: ReplicationPlan, rules: GuardRules, lifts: Iterable[Lift]) -> Lifted:
+    """Return the sets of a saved plan that are those of present lifts: a part of them may be done already."""
+    return {
+        (lift.guard, lift.target, member): lift
+        for lift in lifts
+        if (members := rules.run.saved_lifts.get((plan.name, str(lift)))) and lift.is_of(plan.name, members)
+        for member in members
+    }
+
+
+def _judge(
+    plan: ReplicationPlan, rules: GuardRules, names: Collection[str] | None, lifted: Lifted
+) -> tuple[ReplicationPlan, Withheld]:
+    """Return the plan as the guards judge it, and the changes that each guard withholds in each target.
+
+    A change that one guard lets through by a lift counts for the guards after it.
+    """
     changes = {change.order: change for change in plan.changes}
-    findings = list(plan.findings)
+    findings, withheld = list(plan.findings), Withheld()
     for name, guard in GUARDS.items():
         for target in plan.targets if names is None or name in names else ():
             of_target = [change for change in changes.values() if change.target == target.name]
             for found in guard(TargetChanges(plan, target, of_target), rules):
                 hold = Hold(name, found.why, found.limit, found.count, found.remedy)
+                held: list[Member] = []
                 for change in found.changes:
-                    changes[change.order] = replace(change, withheld=(*change.withheld, hold))
-                if found.changes and found.message:
-                    where = str(found.where or target.name)
-                    about = (Address(target.name),)
-                    findings.append(Finding(Severity.WARNING, name, found.message, where, about))
-    return replace(plan, changes=tuple(changes.values()), findings=tuple(findings))
+                    member = member_of(change)
+                    lift = lifted.get((name, target.name, member))
+                    if lift is None:
+                        changes[change.order] = replace(change, withheld=(*change.withheld, hold))
+                        held.append(member)
+                    else:
+                        used = (*change.lifted, (name, lift.changes))
+                        changes[change.order] = replace(change, lifted=used)
+                if held and found.flag:
+                    withheld[name, target.name] = held
+                if held and found.message:
+                    findings.append(_finding(plan, target, name, found, held))
+    return replace(plan, changes=tuple(changes.values()), findings=tuple(findings)), withheld
+
+
+def _finding(
+    plan: ReplicationPlan, target: TargetPlan, guard: str, found: GuardResult, held: Sequence[Member]
+) -> Finding:
+    """Return the finding that a guard withholds changes."""
+    message, lifted = found.message, len(found.changes) - len(held)
+    if lifted:
+        message += f". {counted(lifted, 'change')} of these {'is' if lifted == 1 else 'are'} lifted"
+    remedy = None
+    if found.flag:
+        digest = digest_of(plan.name, guard, target.name, held)
+        remedy = Remedy(found.flag, guard, target.name, len(held), digest)
+    where = str(found.where or target.name)
+    return Finding(Severity.WARNING, guard, message, where, (Address(target.name),), remedy)
+
+
+def _lift_findings(
+    plan: ReplicationPlan, rules: GuardRules, withheld: Withheld, lifted: Lifted
+) -> Iterator[Finding]:
+    """Return the findings on lifts: ended, used, for other changes, or in a run that is not reviewed."""
+    used = Counter(
+        lifted[guard, change.target, member_of(change)]
+        for change in plan.changes
+        for guard, _ in change.lifted
+    )
+    targets = {target.name for target in plan.targets}
+    for lift in (*rules.replication.lifts, *rules.run.lift):
+        held = withheld.get((lift.guard, lift.target), ())
+        what = f"the lift of {lift.guard} in {lift.target}"
+        where, about = str(lift.where or lift.target), (Address(lift.target),)
+        if lift.target not in targets:
+            continue
+        if _has_ended(lift, rules):
+            text = f"{what} ended on {lift.until} (UTC) and lifts nothing: remove it, or make a new one"
+            yield Finding(Severity.WARNING, "lift-expired", text, where, about)
+        elif lift in used:
+            text = f"{counted(used[lift], 'change')} in {lift.target} not withheld by {lift.guard}"
+            text += f": {lift.reason}" if lift.reason else ""
+            yield Finding(Severity.NOTICE, "lifted", text, where, about)
+        elif held and not rules.run.lifts_allowed:
+            text = f"{what} counts only for a plan that is reviewed, or named by its id: nothing is lifted"
+            yield Finding(Severity.NOTICE, "lift-not-reviewed", text, where, about)
+        elif held:
+            digest = digest_of(plan.name, lift.guard, lift.target, held)
+            named = f"{lift.changes} with count {lift.count}" if lift.count else lift.changes
+            text = (
+                f"{what} is for other changes ({named}): {digest} with count {len(held)} are withheld now."
+                " If these are meant, correct `count` and `changes`"
+            )
+            yield Finding(Severity.WARNING, "lift-other-changes", text, where, about)
 
 
 def _guard_incomplete_place(target: TargetChanges, _: GuardRules) -> Iterator[GuardResult]:
@@ -140,11 +257,12 @@ def _guard_reversed_roles(target: TargetChanges, rules: GuardRules) -> Iterator[
     if sources and not rules.run.allow_reversed:
         message = (
             f"source and target of {name} look reversed: the source {target.plan.source} has replicas that"
-            f" were detached from {target.target.place} ({first_of(sources, 3)}). If the roles have changed"
-            " for good, use --allow-reversed"
+            f" were detached from {target.target.place} ({first_of(sources, 3)}). Nothing is written unless"
+            " the roles have changed for good"
         )
         why = "the source was detached from this target"
-        yield GuardResult(target.open(), why, message, rules.replication.target(name).where)
+        where = rules.replication.target(name).where
+        yield GuardResult(target.open(), why, message, where, flag="--allow-reversed")
 
 
 def _guard_refused_plan(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -173,11 +291,11 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
     message = (
         f"the source {plan.source} holds nothing that the spec selects, and {target.target.name} has"
-        f" {counted(target.target.replicas, 'replica')}: nothing is deleted."
-        f" If that is meant: --allow-empty-source{also}"
+        f" {counted(target.target.replicas, 'replica')}: nothing is deleted"
     )
     where = rules.replication.source.where or plan.source
-    yield GuardResult(changes, "the source holds nothing that the spec selects", message, where)
+    why = "the source holds nothing that the spec selects"
+    yield GuardResult(changes, why, message, where, flag=f"--allow-empty-source{also}")
 
 
 def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -209,12 +327,9 @@ def _guard_unconfirmed(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
 def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold replacements: between delete and create, readers fail, and the history is lost."""
     changes = target.open(Action.REPLACE)
-    message = (
-        f"{len(changes)} to replace (delete, wait, create) in {target.target.name}:"
-        " withheld without --allow-replace"
-    )
+    message = f"{len(changes)} to replace (delete, wait, create) in {target.target.name}: withheld"
     if not rules.run.allow_replace:
-        yield GuardResult(changes, "only with --allow-replace", message)
+        yield GuardResult(changes, "only with --allow-replace", message, flag="--allow-replace")
 
 
 def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -223,10 +338,10 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
     message = (
         f"{counted(len(changes), 'replica')} in {target.target.name}"
         f" {'was' if len(changes) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
-        " change to the source, or give --overwrite-outside (or `changed_outside: overwrite`)"
+        " change to the source, or overwrite it (`changed_outside: overwrite` always does)"
     )
     if not rules.run.overwrite_outside and rules.replication.changed_outside is not ChangedOutside.OVERWRITE:
-        yield GuardResult(changes, "only with --overwrite-outside", message)
+        yield GuardResult(changes, "only with --overwrite-outside", message, flag="--overwrite-outside")
 
 
 def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -238,11 +353,11 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardR
     names = first_of([change.name for change in changes], 5)
     message = (
         f"{counted(len(changes), 'SecureString')} in {target.target.name} would become plain"
-        f" text ({names}): withheld. Make the source a SecureString, or, if plain text is meant,"
-        " name it with --only and give --allow-exposure"
+        f" text ({names}): withheld. Make the source a SecureString"
     )
     if not rules.run.allow_exposure:
-        yield GuardResult(changes, "only with --only and --allow-exposure", message)
+        flag = "--only NAME --allow-exposure"
+        yield GuardResult(changes, "only with --only and --allow-exposure", message, flag=flag)
 
 
 def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -261,12 +376,9 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
         why = f"over half of its {replicas} replicas"
     else:
         return
-    message = (
-        f"{count} to delete or replace in {target.target.name} are {why}: all withheld."
-        f" If meant: --max-deletes {count}"
-    )
-    where = rules.replication.limit_lines.get("max_deletes")
-    yield GuardResult(changes, f"{count} deletes are {why}", message, where, limit, count)
+    message = f"{count} to delete or replace in {target.target.name} are {why}: all withheld"
+    where, flag = rules.replication.limit_lines.get("max_deletes"), f"--max-deletes {count}"
+    yield GuardResult(changes, f"{count} deletes are {why}", message, where, limit, count, flag=flag)
 
 
 def _may_delete(change: Change) -> bool:
@@ -291,10 +403,10 @@ def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Itera
     why = f"{percent}% of the replicas would change, the limit is {limit}%"
     message = (
         f"{percent}% of the {replicas} replicas in {target.target.name} would change (limit {limit}%):"
-        f" withheld. If meant: --max-change-percent {percent}, or raise guards.max_change_percent"
+        " withheld"
     )
-    where = rules.replication.limit_lines.get("max_change_percent")
-    yield GuardResult(changes, why, message, where, limit, percent)
+    where, flag = rules.replication.limit_lines.get("max_change_percent"), f"--max-change-percent {percent}"
+    yield GuardResult(changes, why, message, where, limit, percent, flag=flag)
 
 
 GUARDS: Mapping[str, Guard] = {

@@ -207,7 +207,7 @@ def plan_replication(
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    rules = GuardRules(spec, session.run, state.unconfirmed, reversed_roles)
+    rules = GuardRules(spec, session.run, state.unconfirmed, reversed_roles, session.today)
     return withhold_changes(part, rules), state.inputs
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -59,12 +60,12 @@ def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
     Raises:
         UsageError: A target is unknown.
     """
-    if not run.targets:
-        return tuple(specs)
     known = {target.name for spec in specs for target in spec.targets}
-    for name in run.targets:
+    for name in (*run.targets, *(lift.target for lift in run.lift)):
         if name not in known:
             raise unknown_name("target", name, known)
+    if not run.targets:
+        return tuple(specs)
     kept = [
         replace(spec, targets=tuple(target for target in spec.targets if target.name in run.targets))
         for spec in specs
@@ -175,3 +176,8 @@ class Session:
     clock: Clock
     progress: ProgressListener
     key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)
+
+    @property
+    def today(self) -> date:
+        """The day in UTC."""
+        return self.clock.now().astimezone(UTC).date()

@@ -15,6 +15,7 @@ from itertools import groupby
 
 from ssm_reconcile.aws_limits import RESERVED_TAG_PREFIX
 from ssm_reconcile.errors import Where
+from ssm_reconcile.lift import Lift, Member
 from ssm_reconcile.model import (
     SECURE,
     STRING_LIST,
@@ -352,6 +353,7 @@ class Replication:
     orphans: Orphans = Orphans.KEEP
     changed_outside: ChangedOutside = ChangedOutside.WITHHOLD
     limits: Limits = Limits()
+    lifts: tuple[Lift, ...] = ()
     hide: tuple[Glob, ...] = ()
     show: tuple[Glob, ...] = ()
     where: Where | None = field(default=None, compare=False)
@@ -465,7 +467,9 @@ class Run:
     """The options of one run, which have priority over the spec.
 
     None and False leave the value of the spec. `targets` and `only` narrow the run. `leave_out` has addresses
-    of plans that were refused, or that wait for an approval: replication, target, name.
+    of plans that were refused, or that wait for an approval: replication, target, name. `lift` adds lifts to
+    those of the spec; both count with `lifts_allowed` only. `saved_lifts` has the sets that a saved plan
+    lifted, by replication and lift (`str(lift)`).
     """
 
     verify_values: bool = False
@@ -482,3 +486,6 @@ class Run:
     max_change_percent: int | None = None
     parallelism: int = 8
     leave_out: frozenset[tuple[str, str, str]] = frozenset()
+    lift: tuple[Lift, ...] = ()
+    lifts_allowed: bool = False
+    saved_lifts: Mapping[tuple[str, str], frozenset[Member]] = field(default_factory=dict)

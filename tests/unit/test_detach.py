@@ -260,7 +260,8 @@ class TestRolesReversed:
         assert {change.withheld_by for change in plan.changes} == {("roles-reversed",)}
         assert {change.name for change in plan.changes} == {"/p/b", "/p/c", "/p/new"}
         (finding,) = [one for one in plan.all_findings if one.code == "roles-reversed"]
-        assert "--allow-reversed" in finding.message
+        assert finding.remedy is not None
+        assert finding.remedy.flag == "--allow-reversed"
         assert stage.carry_out(plan).exit_code == 5
 
     def test_the_flag_lifts_it_and_is_needed_once(self) -> None:

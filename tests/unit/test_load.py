@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ssm_reconcile.errors import Finding, SpecError, UsageError, Where
+from ssm_reconcile.lift import Lift
 from ssm_reconcile.load import load, load_text
 from ssm_reconcile.model import Access
 from ssm_reconcile.spec import (
@@ -91,6 +93,9 @@ show: ["/prod/token_lifetime"]
 id: k3v9x2m7qa
 previous_ids: [h5t8w4p2zc]
 rates: { put: 10, get: 0.5 }
+lifts:
+  - { guard: max-deletes, target: dr-eu, count: 12, changes: "3f9a0c2b7d11", until: "2026-12-24",
+      reason: gone }
 """
 
 
@@ -153,6 +158,7 @@ def test_every_key_of_a_spec_is_read() -> None:
         orphans=Orphans.DELETE,
         changed_outside=ChangedOutside.OVERWRITE,
         limits=Limits(7, 55),
+        lifts=(Lift("max-deletes", "dr-eu", "3f9a0c2b7d11", 12, date(2026, 12, 24), "gone", at(51, 5)),),
         hide=(Glob("*pin*", at(45, 8)),),
         show=(Glob("/prod/token_lifetime", at(46, 8)),),
         where=at(2, 7),

@@ -72,7 +72,18 @@ def check(text: str, severity: Severity, code: str, piece: str) -> None:
     assert piece in found[0].message
 
 
+LIFT = 'guard: replace, count: 1, changes: "3f9a0c2b7d11", reason: gone'
 ERRORS = {
+    "a lift of an unknown target": (
+        plus(f"lifts: [{{target: §us-east-3, until: '2026-12-24', {LIFT}}}]"),
+        "lift-unknown-target",
+        "no target has the name `us-east-3`: did you mean `us-east-2`?",
+    ),
+    "a lift until a day that the calendar does not have": (
+        plus(f"lifts: [{{target: us-east-2, until: §'2026-02-30', {LIFT}}}]"),
+        "bad-date",
+        "write year, month and day",
+    ),
     "the source as a target": (
         places_of("region: us-east-1", "region: §us-east-1"),
         "target-is-source",

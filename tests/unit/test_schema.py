@@ -90,9 +90,10 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "rewrite[]": "match in from to",
         "tags": "ignore add",
         "guards": "max_deletes max_change_percent",
+        "lifts[]": "guard target count changes until reason",
         "rates": "describe get put delete tags list_tags resources kms",
     }
-    keys = {*above.split(), *(path.removesuffix("[]") for path in below)}
+    keys = {*above.split(), "lifts", *(path.removesuffix("[]") for path in below)}
     keys |= {f"{path}.{key}" for path, names in below.items() for key in names.split()}
     named = {path for path in EVERY if not path.endswith("[]")}
     assert named == keys

@@ -97,6 +97,7 @@ INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan
 @options.plan_options
 @options.exposure_option
 @options.leave_out_option
+@options.lift_option
 @options.format_option()
 @options.out_option("the report")
 @options.metrics_option
@@ -126,8 +127,8 @@ def command(
     saved plan (only its changes; a change that was made since then counts as done).
 
     A saved plan contains its --target, --only, --name, mode and --adopt; you may repeat the same values.
-    It contains no flag that lifts a guard: give those flags again. Each change gets an outcome. The report
-    goes to stdout, and to --out also after an error.
+    It contains no flag that lifts a guard: give those flags again. `lifts` of the spec do not count with
+    --yes. Each change gets an outcome. The report goes to stdout, and to --out also after an error.
     """
     approval = "yes" if yes else "answer"
     if expect_plan is not None:
@@ -140,9 +141,7 @@ def command(
         raise click.UsageError("--spec needs a saved plan; give the specs themselves as SPEC.")
     elif also or against:
         raise click.UsageError("--also and --against need a saved plan: give the first one as the argument.")
-    options.check_exposure(started.run)
-    if run.leave_out and started.saved is not None:
-        raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
+    started.run = _with_lifts(started, run)
     if started.approval == "answer" and not terminal.can_ask():
         command_run.load_all(specs, name)  # report an unusable spec before the missing flag
         raise click.UsageError(
@@ -150,6 +149,27 @@ def command(
             " plan that `plan --out` saved."
         )
     return started.execute()
+
+
+def _with_lifts(started: ApplyRun, given: Run) -> Run:
+    """Return the options of an apply, in which lifts count if its plan is reviewed, named or answered.
+
+    Args:
+        started: The apply, with the options of its saved plan.
+        given: The options of the command line.
+
+    Raises:
+        UsageError: An option lifts a guard, or leaves changes out, and has no place in this apply.
+    """
+    options.check_exposure(started.run)
+    if started.run.lift and started.approval == "yes":
+        raise click.UsageError(
+            "--lift does not count with --yes, since that plan is not reviewed: give --expect-plan ID or a"
+            " saved plan in place of --yes."
+        )
+    if given.leave_out and started.saved is not None:
+        raise click.UsageError("--leave-out is not for a saved plan, which says itself what is applied.")
+    return replace(started.run, lifts_allowed=started.approval != "yes")
 
 
 def _is_saved_plan(path: str) -> bool:
@@ -222,12 +242,12 @@ def _with_saved_plan(
         if (other.run, other.name) != (made.run, made.name):
             message = f"{path} was made with other options than {file}: both cannot be applied together"
             raise UsageError(message, "make both plans with the same options")
-    lifted = {flag: getattr(given.run, flag) for flag in approve.GUARD_FLAGS}
+    lifted = {flag: getattr(given.run, flag) for flag in (*approve.GUARD_FLAGS, "lift")}
     return replace(
         given,
         specs=specs or made_from,
         name=made.name,
-        run=replace(made.run, **lifted),
+        run=replace(made.run, **lifted, saved_lifts=approve.saved_lifts((document, *more))),
         approval="saved-plan",
         saved=SavedPlan(file, document, made.lifted, max_age, more),
         planner=lambda runner: runner.plan(against, made.name),

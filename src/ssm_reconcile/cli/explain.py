@@ -75,7 +75,7 @@ def command(
     fault = impossible_name(parameter)
     if fault is not None:
         raise click.UsageError(f"{shlex.quote(parameter)} {fault}.")
-    run = Run(targets=targets, no_decrypt=no_decrypt)
+    run = Run(targets=targets, no_decrypt=no_decrypt, lifts_allowed=True)
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
         places = runner.open_places()

@@ -19,6 +19,7 @@ import click
 
 from ssm_reconcile.cli.terminal import check_writable
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.lift import Lift
 from ssm_reconcile.spec import AdoptMode, Run
 
 Command: TypeAlias = Callable[..., Any]
@@ -75,7 +76,8 @@ def lift_flags(run: Run) -> list[str]:
     """Return the flags that lift a guard, such as `--max-deletes 5`."""
     from ssm_reconcile.approve import GUARD_FLAGS
 
-    return [flag for field in GUARD_FLAGS if (flag := _flag(field, run))]
+    flags = [flag for field in GUARD_FLAGS if (flag := _flag(field, run))]
+    return [*flags, *(f"--lift {lift}" for lift in run.lift)]
 
 
 def _flag(field: str, run: Run) -> str:
@@ -181,6 +183,29 @@ leave_out_option = click.option(
     " approval. Not for a saved plan.",
 )  # fmt: skip
 """Not for events: the event stack does not know what was refused on GitHub."""
+
+
+def _read_lifts(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[Lift, ...]:
+    """Return the lifts of `--lift`; raise UsageError for a text of another form, or an unknown guard."""
+    from ssm_reconcile.lift import LIFTABLE, read_lift
+
+    found = dict.fromkeys(map(read_lift, texts))
+    for text in texts:
+        if read_lift(text) is None:
+            raise click.UsageError(
+                f"--lift {shlex.quote(text)} is not GUARD@TARGET=DIGEST, such as"
+                f" max-deletes@us-east-2=3f9a0c2b7d11: GUARD is one of {', '.join(LIFTABLE)}, and DIGEST the"
+                " 12 hex digits in the comment or in the JSON of the plan."
+            )
+    return tuple(lift for lift in found if lift is not None)
+
+
+lift_option = click.option(
+    "--lift", metavar="GUARD@TARGET=DIGEST", multiple=True, callback=_read_lifts,
+    help="Let exactly the changes through that this guard withholds in this target, as `lifts` in the spec"
+    " does (repeat for more). The digest is in the comment and in the JSON of the plan. Not with --yes.",
+)  # fmt: skip
+"""Not for events, which never lift a guard by the spec."""
 
 _BASIC = (
     click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to stderr."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -44,12 +45,17 @@ CHANGES = 2
 @options.plan_options
 @options.exposure_option
 @options.leave_out_option
+@options.lift_option
 @options.format_option()
 @options.out_option("the plan")
 @options.metrics_option
 @click.option(
     "--against", metavar="SPEC", multiple=True, type=click.Path(),
     help="The former spec: changes that it would make as well are marked as pending (repeat for more).",
+)  # fmt: skip
+@click.option(
+    "--unreviewed", is_flag=True, hidden=True,
+    help="Plan as a run without a review does (apply --yes, an event): `lifts` of the spec do not count.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @click.option(
@@ -67,6 +73,7 @@ def command(
     out: Path | None,
     metrics: Path | None,
     against: tuple[str, ...],
+    unreviewed: bool,
     detailed_exitcode: bool,
     fail_on_drift: bool,
     common: CommonOptions,
@@ -78,6 +85,9 @@ def command(
     changes: `apply --expect-plan` applies only the plan with that id.
     """
     options.check_exposure(run)
+    if unreviewed and run.lift:
+        raise click.UsageError("--lift does not count in a run that is not reviewed: leave out --unreviewed.")
+    run = replace(run, lifts_allowed=not unreviewed)
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
         plan = runner.plan(against, name)

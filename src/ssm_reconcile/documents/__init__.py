@@ -1,5 +1,6 @@
 """Types of the JSON documents of a plan and of a report: the only declaration of their keys.
 
+    counts    numbers of addresses and of results; the keywords of a type
     encode    Plan or Report -> document
     decode    text of a file -> document, checked against these types
 
@@ -15,9 +16,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeAlias, TypedDict, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeAlias, TypedDict, final
 
 from ssm_reconcile.change import Action, Fate, Row
+from ssm_reconcile.documents.counts import Count, CountsEntry, Keywords, Lenient, PlanCounts, ResultCounts
 from ssm_reconcile.errors import Severity
 from ssm_reconcile.plan import Mode
 from ssm_reconcile.report import Result
@@ -25,25 +27,13 @@ from ssm_reconcile.spec import Run
 
 FORMAT_VERSION = "1.1"
 """`major.minor`: a reader of this major understands every minor of it."""
-LENIENT = "lenient"
-_T = TypeVar("_T")
-
-
-class Keywords:
-    """Keywords of JSON Schema for a type. A dict cannot be hashed, and so not be a part of a union."""
-
-    def __init__(self, **values: object) -> None:
-        self.values = values
-
-
-Lenient: TypeAlias = Annotated[_T, LENIENT]
-Count: TypeAlias = Annotated[int, Keywords(minimum=0)]
 Version: TypeAlias = Annotated[int, Keywords(minimum=1)]
 PlanId: TypeAlias = Annotated[str, re.compile("[0-9a-f]{64}")]
 Moment: TypeAlias = Annotated[
     str,
     Keywords(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", examples=["2026-11-23T21:40:00.123Z"]),
 ]
+Digest: TypeAlias = Annotated[str, Keywords(pattern="^[0-9a-f]{12}$", examples=["3f9a0c2b7d11"])]
 RowName: TypeAlias = Annotated[str, Keywords(examples=[row.value for row in Row])]
 
 
@@ -61,65 +51,6 @@ class AddressKeys(TypedDict):
     name: str
 
 
-class CountsEntry(TypedDict):
-    """Number of addresses by word; each address is counted once. `withheld` counts changes.
-
-    Attributes:
-        create: Addresses where a parameter is created.
-        update: Addresses where a new version is written.
-        retag: Addresses where only tags or the record change.
-        replace: Addresses where a parameter is deleted and created again.
-        adopt: Addresses where an equal parameter is adopted by its tags.
-        delete: Addresses where a replica is deleted.
-        in_sync: Addresses without a change.
-        skipped: Addresses in the rows `skipped` and `chained`.
-        opted_out: Addresses in the rows `opted_out` and `kept_out`.
-        orphaned: Addresses in the row `orphan`, and replicas that `delete: never` keeps.
-        conflict: Addresses in the rows `foreign`, `copied`, `conflict`, and parameters that `adopt: never`
-            leaves. Before 1.1 also those in the row `detached`.
-        detached: Addresses in the row `detached`. Since 1.1.
-        invalid: Addresses whose parameter the target cannot hold.
-        withheld: Changes that a guard withholds.
-    """
-
-    create: Lenient[Count]
-    update: Lenient[Count]
-    retag: Lenient[Count]
-    replace: Lenient[Count]
-    adopt: Lenient[Count]
-    delete: Lenient[Count]
-    in_sync: Lenient[Count]
-    skipped: Lenient[Count]
-    opted_out: Lenient[Count]
-    orphaned: Lenient[Count]
-    conflict: Lenient[Count]
-    detached: NotRequired[Count]
-    invalid: Lenient[Count]
-    withheld: Lenient[Count]
-
-
-class ResultsEntry(TypedDict):
-    """Number of changes by result.
-
-    Attributes:
-        applied: Changes that were made.
-        failed: Changes that AWS refused, or whose response was lost.
-        stale: Changes that were not made because the parameter had changed since the plan.
-        withheld: Changes that a guard withheld.
-        not_attempted: Changes that the run did not start.
-    """
-
-    applied: Count
-    failed: Count
-    stale: Count
-    withheld: Count
-    not_attempted: Count
-
-
-PlanCounts: TypeAlias = Annotated[dict[str, int], CountsEntry]
-ResultCounts: TypeAlias = Annotated[dict[str, int], ResultsEntry]
-
-
 class AboutEntry(TypedDict):
     """A parameter or a place that a finding is about.
 
@@ -132,6 +63,38 @@ class AboutEntry(TypedDict):
     name: str
 
 
+class RemedyEntry(TypedDict):
+    """The ways to let the changes through that a guard withholds.
+
+    Attributes:
+        flag: The arguments of the command line that lift the guard.
+        guard: The guard, for `lifts` of the spec.
+        target: The target.
+        count: The number of changes that are withheld.
+        changes: The digest of these changes: names, actions, expected versions.
+    """
+
+    flag: str
+    guard: str
+    target: str
+    count: Count
+    changes: Digest
+
+
+class LiftedEntry(TypedDict):
+    """A lift that lets a change through.
+
+    Attributes:
+        guard: The guard that would withhold the change.
+        target: The target of the change.
+        changes: The digest of the lift.
+    """
+
+    guard: str
+    target: str
+    changes: Digest
+
+
 class FindingEntry(TypedDict):
     """A problem or a fact that a person should know.
 
@@ -142,6 +105,7 @@ class FindingEntry(TypedDict):
         where: A position in the spec (`file:line:column`), `target /name`, or empty.
         replication: The replication that the finding belongs to; empty for the whole run.
         about: The parameters or places that the finding is about, if any. Since 1.1.
+        remedy: For a guard that can be lifted, the ways to lift it; `message` does not have them. Since 1.1.
     """
 
     severity: Annotated[str, Severity]
@@ -150,6 +114,7 @@ class FindingEntry(TypedDict):
     where: str
     replication: NotRequired[str]
     about: NotRequired[list[AboutEntry]]
+    remedy: NotRequired[RemedyEntry]
 
 
 class OtherEntry(AddressKeys):
@@ -260,6 +225,7 @@ class ChangeEntry(AddressKeys):
         expected: The conditions under which the change is made.
         fate: Whether the change is to be applied, or a guard withholds it.
         withheld_by: The names of the guards that withhold the change.
+        lifted: The lifts that let the change through, each of a guard that would withhold it. Since 1.1.
         changed_outside: Whether the replica was changed outside: its version is not the recorded one, its
             last writer is another identity, and its value or another attribute than the tags differs.
         exposes: Whether the change turns a SecureString into plain text.
@@ -280,6 +246,7 @@ class ChangeEntry(AddressKeys):
     expected: ExpectedEntry
     fate: Annotated[str, Fate]
     withheld_by: NotRequired[list[str]]
+    lifted: NotRequired[list[LiftedEntry]]
     changed_outside: NotRequired[bool]
     exposes: NotRequired[bool]
     writer: NotRequired[str]
@@ -316,7 +283,7 @@ class ReplicationEntry(ReplicationKeys):
         summary: The counts of this replication.
     """
 
-    spec_id: NotRequired[Annotated[str, Keywords(pattern="^[0-9a-f]{12}$")]]
+    spec_id: NotRequired[Digest]
     selected: NotRequired[Count]
     summary: PlanCounts
 
@@ -393,13 +360,14 @@ class _CommonKeys(TypedDict):
     findings: list[FindingEntry]
 
 
-UNSAVED_OPTIONS = {"parallelism", "leave_out"}
-"""Fields of `Run` that are not saved: the first changes no plan, the second is true during one run only."""
+UNSAVED_OPTIONS = {"parallelism", "leave_out", "lifts_allowed", "saved_lifts"}
+"""Fields of `Run` that are not saved: the first changes no plan, the others are true during one run only."""
 _OPTIONS = {
     "bool": bool,
     "tuple[str, ...]": list[str],
     "AdoptMode | None": str | None,
     "int | None": Count | None,
+    "tuple[Lift, ...]": list[str],
 }
 _SAVED = {one.name: _OPTIONS[str(one.type)] for one in fields(Run) if one.name not in UNSAVED_OPTIONS}
 if TYPE_CHECKING:  # a type checker does not know keys that are computed

@@ -16,13 +16,13 @@ from typing import Annotated, Any, NotRequired, TypeAlias, Union, cast, get_args
 from ssm_reconcile.change import Action
 from ssm_reconcile.documents import (
     FORMAT_VERSION,
-    LENIENT,
     ChangeEntry,
     OutcomeEntry,
     PlanDocument,
     ReportDocument,
     TargetEntry,
 )
+from ssm_reconcile.documents.counts import LENIENT
 from ssm_reconcile.errors import UsageError
 from ssm_reconcile.plan import COUNTED
 from ssm_reconcile.report import Result

@@ -88,6 +88,7 @@ def saved_plan_document(
     for entry, change in zip(document["changes"], _sorted(plan.changes), strict=True):
         entry["effect"] = effect_of(change)
     options = asdict(run) | {"targets": list(run.targets), "only": list(run.only), "name": name}
+    options["lift"] = [str(lift) for lift in run.lift]
     document["run"] = {key: value for key, value in options.items() if key not in UNSAVED_OPTIONS}
     document["spec_files"] = list(spec_files)
     return document
@@ -205,7 +206,7 @@ def _targets(plan: Plan) -> list[TargetEntry]:
 def _change(change: Change) -> ChangeEntry:
     update = change.effect if isinstance(change.effect, Update) else None
     expected = change.expected
-    return {
+    entry: ChangeEntry = {
         "replication": change.replication,
         "target": change.target,
         "name": change.name,
@@ -230,6 +231,11 @@ def _change(change: Change) -> ChangeEntry:
         "takes_over": bool(update and update.takes_over),
         "unproven": bool(update and update.unproven),
     }
+    if change.lifted:
+        entry["lifted"] = [
+            {"guard": guard, "target": change.target, "changes": digest} for guard, digest in change.lifted
+        ]
+    return entry
 
 
 def _source_of(change: Change) -> str | None:
@@ -296,6 +302,9 @@ def _finding(finding: Finding, replication: str) -> FindingEntry:
     }
     if finding.about:
         entry["about"] = [{"target": one.target, "name": one.name} for one in finding.about]
+    if finding.remedy is not None:
+        remedy: Any = asdict(finding.remedy)
+        entry["remedy"] = remedy
     return entry
 
 

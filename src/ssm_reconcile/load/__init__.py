@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import TypeAlias
 
 from ssm_reconcile import spec
 from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
+from ssm_reconcile.lift import Lift
 from ssm_reconcile.load.files import SpecText, read_texts
 from ssm_reconcile.load.meaning import check_document, check_documents
 from ssm_reconcile.load.messages import SpecFindings
@@ -168,6 +170,7 @@ def _replication(view: NodeView) -> spec.Replication:
         orphans=spec.Orphans(chosen.get("orphans", spec.Orphans.KEEP)),
         changed_outside=spec.ChangedOutside(chosen.get("changed_outside", spec.ChangedOutside.WITHHOLD)),
         limits=limits,
+        lifts=tuple(map(_lift, view.at("lifts").each())),
         hide=_globs(view.at("hide")),
         show=_globs(view.at("show")),
         where=view.at("name").where,
@@ -219,6 +222,14 @@ def _rewrite(view: NodeView) -> spec.Rewrite:
     match, scope = view.at("match"), spec.RewriteIn(view.at("in").text or spec.RewriteIn.VALUE)
     old, new = (view.at(key).text or "" for key in ("from", "to"))
     return spec.Rewrite(spec.Glob(match.text or "", match.where), scope, old, new)
+
+
+def _lift(view: NodeView) -> Lift:
+    guard, target, changes, until, reason = (
+        view.at(key).text or "" for key in ("guard", "target", "changes", "until", "reason")
+    )
+    count = int(view.at("count").raw or 0)
+    return Lift(guard, target, changes, count, date.fromisoformat(until), reason, view.where)
 
 
 def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:

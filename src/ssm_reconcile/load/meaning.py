@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatchcase
 from itertools import combinations, permutations
 
@@ -39,6 +40,27 @@ def check_document(view: NodeView, findings: SpecFindings) -> None:
     _check_skip_sync(view, targets, findings)
     _check_rewrites(view.at("rewrite"), source, targets, findings)
     _check_tags(view, findings)
+    _check_lifts(view.at("lifts"), targets, findings)
+
+
+def _check_lifts(view: NodeView, targets: Sequence[PlaceSpec], findings: SpecFindings) -> None:
+    names = [target.name for target in targets]
+    for lift in view.each():
+        target, until = lift.at("target").text_node, lift.at("until").text_node
+        if target is not None and all(names) and target.text not in names:
+            message = f"no target has the name `{shown(target.text)}`: {advise_name(target.text, names)}"
+            findings.error(target.where, "lift-unknown-target", message)
+        if until is not None and not _is_date(until.text):
+            message = f"{quoted(until.text)} is not a date: write year, month and day, such as 2026-12-24"
+            findings.error(until.where, "bad-date", message)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_names(view: NodeView, findings: SpecFindings) -> None:

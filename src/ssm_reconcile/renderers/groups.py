@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ssm_reconcile.documents import AddressKeys, FindingEntry
+from ssm_reconcile.documents import AddressKeys, FindingEntry, RemedyEntry
 from ssm_reconcile.model import canonical
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import counted
@@ -86,12 +86,22 @@ def group_addresses(items: Iterable[tuple[str, Iterable[str], str, str]]) -> tup
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
-    """One finding, with all positions that have it."""
+    """One finding, with all positions that have it.
+
+    `message` has the flag that lifts a guard. `problem` does not, for outputs that show `remedy` as YAML.
+    """
 
     severity: str
     code: str
-    message: str
+    problem: str
+    flag: str
     where: tuple[str, ...]
+    remedy: RemedyEntry | None = None
+
+    @property
+    def message(self) -> str:
+        """The problem and, for the finding of a guard, the flag that lifts it."""
+        return f"{self.problem}. If meant: {self.flag}" if self.flag else self.problem
 
 
 def merge_findings(
@@ -102,19 +112,23 @@ def merge_findings(
     A finding is left out where `addresses` has all parameters that it is about: their reasons say the same.
     """
     shown = {(item["replication"], item["target"], item["name"]) for item in addresses}
-    found: dict[tuple[str, str, str], list[str]] = {}
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    remedies: dict[tuple[str, str, str, str], RemedyEntry | None] = {}
     for finding in findings:
         part = finding.get("replication")
         about = {(part, one["target"], one["name"]) for one in finding.get("about") or ()}
         if about and about <= shown:
             continue
-        key = (visible(finding["severity"]), visible(finding["code"]), visible(finding["message"]))
+        remedy = finding.get("remedy")
+        words = (finding["severity"], finding["code"], finding["message"], remedy["flag"] if remedy else "")
+        key = (visible(words[0]), visible(words[1]), visible(words[2]), visible(words[3]))
+        remedies.setdefault(key, remedy)
         where = found.setdefault(key, [])
         if finding["where"]:
             where.append(visible(finding["where"]))
     rank = {severity: i for i, severity in enumerate(_SEVERITIES)}
     ordered = sorted(found.items(), key=lambda item: (rank.get(item[0][0], -1), item[0]))
-    return tuple(FindingView(*key, tuple(dict.fromkeys(where))) for key, where in ordered)
+    return tuple(FindingView(*key, tuple(dict.fromkeys(at)), remedies[key]) for key, at in ordered)
 
 
 @dataclass(frozen=True, slots=True)

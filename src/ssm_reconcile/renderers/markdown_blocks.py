@@ -6,11 +6,15 @@ and values appear in fences and code only; sentences of others pass word by word
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 
+from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.encoding import utf8
 from ssm_reconcile.renderers.changes import BY_DANGER, ChangeView, MergedChange, merge_changes
 from ssm_reconcile.renderers.escaping import code, fence, prose, span
@@ -25,6 +29,8 @@ GitHub colours the line by it: red is only a line on a parameter that is deleted
 """
 WIDTH = 100
 """Characters of a line, above which an attribute has its old and its new value on a line each."""
+LIFT_DAYS = 7
+"""Days of a lift as the comment proposes it."""
 NAMED = 10
 """Deletes and replacements that the alert at the top names; all of them are listed below."""
 OPEN_DANGERS = 60
@@ -161,7 +167,8 @@ def warnings(view: PlanView, limit: int) -> list[str]:
     if incomplete:
         blocks.append(alert("WARNING", ["\n\n".join(cut(incomplete, limit, "more.", "…"))]))
     if view.withheld:
-        reasons = [prose(finding.message) for finding in view.findings if finding.code in view.guards]
+        stated = [finding for finding in view.findings if finding.code in view.guards]
+        reasons = [prose(finding.problem) for finding in stated]
         unstated = view.guards - {finding.code for finding in view.findings}
         reasons += [f"Guard {span(g)}: the reason is at each change." for g in sorted(unstated)]
         title = f"**{counted(view.withheld, 'change')} withheld.** The other changes are not affected."
@@ -169,7 +176,25 @@ def warnings(view: PlanView, limit: int) -> list[str]:
         blocks.append(alert("WARNING", [title, "", *cut(items, limit, "more, all listed below.", "* …")]))
         if len(items) > limit:
             blocks.append(fold("<b>All reasons of withheld changes</b>", "\n".join(items)))
+        blocks += _lifts([finding.remedy for finding in stated if finding.remedy], view.created, limit)
     return blocks
+
+
+def _lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str]:
+    """Return the YAML that lifts guards. Its reason is empty, so that a person has to write it."""
+    if not remedies:
+        return []
+    until = "YYYY-MM-DD"
+    with suppress(ValueError, OverflowError):
+        until = str(datetime.fromisoformat(created).date() + timedelta(days=LIFT_DAYS))
+    lines = [
+        f"  - {{guard: {json.dumps(one['guard'])}, target: {json.dumps(one['target'])},"
+        f" count: {one['count']}, changes: {json.dumps(one['changes'])}, until: {json.dumps(until)},"
+        ' reason: ""}'
+        for one in remedies[:limit]
+    ]
+    intro = "To let withheld changes through, add to the spec, with a reason, and have the new plan reviewed:"
+    return [f"{intro}\n\n{fence(['lifts:', *lines], 'yaml')}"]
 
 
 def notes(view: PlanView) -> str:

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.change import Difference, Row, TagDiff
+from ssm_reconcile.documents import UNSAVED_OPTIONS
 from ssm_reconcile.documents.encode import moment, saved_plan_document
 from ssm_reconcile.errors import Finding, Severity
 from ssm_reconcile.plan import COUNTED
@@ -32,7 +33,7 @@ def change_of(*changes: Any) -> Any:
 
 
 def test_the_saved_options_are_the_fields_of_a_run_and_the_name() -> None:
-    fields = {one.name for one in dataclasses.fields(Run)} - {"parallelism", "leave_out"}
+    fields = {one.name for one in dataclasses.fields(Run)} - UNSAVED_OPTIONS
     assert schema("plan")["definitions"]["options"]["properties"].keys() == fields | {"name"}
     plan = plans.plan_of([plans.create("t", "/p/a")])
     saved = saved_plan_document(

@@ -24,7 +24,8 @@ def test_the_finding_says_where_how_many_and_what_lifts_it() -> None:
     (finding,) = guard(PLAN, GuardRules(replication())).findings
     assert finding.where == "us-east-2"
     assert "2 replicas in us-east-2 were changed outside" in finding.message
-    assert "--overwrite-outside" in finding.message
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--overwrite-outside"
 
 
 def test_the_flag_lifts_it() -> None:

@@ -39,9 +39,11 @@ def test_the_finding_says_where_what_is_at_stake_and_what_lifts_it() -> None:
     (finding,) = guard(part(*deletes(1), selected=0), RULES).findings
     assert finding.where == str(HERE)
     assert "100 replicas" in finding.message
-    assert finding.message.endswith("--allow-empty-source"), "a single delete is under no other guard"
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--allow-empty-source", "a single delete is under no other guard"
     (finding,) = guard(part(*deletes(2), selected=0), RULES).findings
-    assert finding.message.endswith("--allow-empty-source --max-deletes 2")
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--allow-empty-source --max-deletes 2"
     spec = replication(source=Source(Access("us-east-1"), where=Where("replication.yaml", 4, 3)))
     (finding,) = guard(part(*deletes(1), selected=0), GuardRules(spec)).findings
     assert finding.where == "replication.yaml:4:3"

@@ -26,8 +26,8 @@ def test_the_finding_names_the_parameters_and_both_flags() -> None:
     assert (finding.code, finding.where) == ("exposure", "us-east-2")
     assert "7 SecureStrings in us-east-2 would become plain text (/p/secret000, " in finding.message
     assert "/p/secret004 and 2 more)" in finding.message
-    assert "--only" in finding.message
-    assert "--allow-exposure" in finding.message
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--only NAME --allow-exposure"
 
 
 def test_a_source_that_was_made_plain_is_not_withheld() -> None:

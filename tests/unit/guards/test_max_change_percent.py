@@ -71,7 +71,8 @@ def test_the_flag_that_the_finding_names_lifts_it(count: int) -> None:
     plan = part(*updates(count), replicas=101)
     found = guard(plan, rules())
     (finding,) = found.findings
-    named = int(finding.message.split("--max-change-percent ")[1].split(",")[0])
+    assert finding.remedy is not None
+    named = int(finding.remedy.flag.removeprefix("--max-change-percent "))
     assert fates(guard(plan, rules(given=named))) == {"apply": count}
     assert fates(guard(plan, rules(given=named - 1))) == {"withheld": count}
 

@@ -90,7 +90,8 @@ def test_the_finding_names_the_number_the_flag_and_the_line_of_the_spec() -> Non
     (finding,) = guard(part(*deletes(11)), GuardRules(spec)).findings
     assert finding.where == "replication.yaml:40:3"
     assert "11 to delete or replace in us-east-2 are more than 10" in finding.message
-    assert "--max-deletes 11" in finding.message
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--max-deletes 11"
     (finding,) = guard(part(*deletes(11)), rules()).findings
     assert finding.where == "us-east-2"
 

@@ -27,7 +27,8 @@ def test_the_finding_says_where_and_what_lifts_it() -> None:
     (finding,) = guard(part(*replaces(3)), GuardRules(replication())).findings
     assert finding.where == "us-east-2"
     assert "3 to replace" in finding.message
-    assert "--allow-replace" in finding.message
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--allow-replace"
 
 
 def test_with_nothing_to_replace_it_says_nothing() -> None:

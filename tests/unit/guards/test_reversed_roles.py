@@ -21,7 +21,8 @@ def test_everything_is_withheld_from_a_target_that_the_source_was_detached_from(
     (finding,) = found.findings
     assert finding.code == "roles-reversed"
     assert "(/p/a, /p/b, /p/c and 1 more)" in finding.message
-    assert "--allow-reversed" in finding.message
+    assert finding.remedy is not None
+    assert finding.remedy.flag == "--allow-reversed"
 
 
 def test_another_target_is_written() -> None:

@@ -1,0 +1,237 @@
+"""Lifts on the command line: reviewed, interrupted and resumed, outside of their set, ended, not reviewed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.cli import terminal
+from tests.unit.cli.conftest import SPEC, Aws, Cli
+
+GONE = [f"/app/p{i:02}" for i in range(24)]
+ONE_TARGET = SPEC.replace("  - region: eu-west-1\n", "")
+ENTRY = (
+    '{{guard: max-deletes, target: us-east-2, count: {count}, changes: "{changes}", until: "{until}",'
+    " reason: gone}}"
+)
+
+
+@pytest.fixture
+def withheld(aws: Aws, cli: Cli) -> Aws:
+    """Thirty replicas whose source has lost 24: more deletes than the limit."""
+    Path("replication.yaml").write_text(ONE_TARGET)
+    for name in (*GONE, *(f"/app/k{i}" for i in range(6))):
+        aws.put(name, "x")
+    assert cli("apply", "--yes", "-q").exit_code == 0
+    for name in GONE:
+        aws.delete(name)
+    return aws
+
+
+def planned(cli: Cli, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(cli("plan", "--format", "json", *words).stdout)
+    return found
+
+
+def remedy(cli: Cli) -> dict[str, Any]:
+    (found,) = [one["remedy"] for one in planned(cli)["findings"] if one["code"] == "max-deletes"]
+    assert isinstance(found, dict)
+    return found
+
+
+def write_lift(cli: Cli, *, until: str = "2099-12-31", **more: object) -> None:
+    entry = ENTRY.format(**{**remedy(cli), "until": until, **more})
+    Path("replication.yaml").write_text(f"{ONE_TARGET}lifts: [{entry}]\n")
+
+
+def flag(cli: Cli) -> str:
+    return f"max-deletes@us-east-2={remedy(cli)['changes']}"
+
+
+def codes(document: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in document["findings"]}
+
+
+def test_the_plan_names_the_flag_on_the_terminal_and_both_ways_in_its_json(withheld: Aws, cli: Cli) -> None:
+    assert "all withheld. If meant: --max-deletes 24" in " ".join(cli("plan").stdout.split())
+    found = remedy(cli)
+    assert (found["flag"], found["guard"], found["target"]) == (
+        "--max-deletes 24",
+        "max-deletes",
+        "us-east-2",
+    )
+    assert (found["count"], len(found["changes"])) == (24, 12)
+
+
+def test_a_lift_of_the_spec_is_applied_with_the_saved_plan(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    document = planned(cli, "--out", "plan.json")
+    assert document["summary"]["withheld"] == 0
+    digest = document["changes"][0]["lifted"][0]["changes"]
+    assert document["changes"][0]["lifted"] == [
+        {"guard": "max-deletes", "target": "us-east-2", "changes": digest}
+    ]
+    assert cli("apply", "plan.json").exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_a_lift_is_applied_by_the_id_of_its_plan(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    assert cli("apply", "--expect-plan", planned(cli)["plan_id"]).exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_a_lift_is_applied_after_the_question(
+    withheld: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    write_lift(cli)
+    assert cli("apply", stdin="y\n").exit_code == 0
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_an_apply_without_a_review_does_not_lift(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    result = cli("apply", "--yes", "--format", "json")
+    assert result.exit_code == 5
+    assert "lift-not-reviewed" in codes(json.loads(result.stdout))
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+def test_an_event_does_not_lift(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    result = cli("event", "-", "--format", "json", stdin="\n".join(GONE))
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+    assert "lift-not-reviewed" in codes(json.loads(result.stdout))
+
+
+def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    assert planned(cli, "--unreviewed")["summary"]["withheld"] == 24
+    result = cli("plan", "--unreviewed", "--lift", "max-deletes@us-east-2=0123456789ab")
+    assert result.exit_code == 64
+    assert "leave out --unreviewed" in result.stderr
+
+
+def test_an_interrupted_apply_is_resumed_by_the_same_saved_plan(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    planned(cli, "--out", "plan.json")
+    for name in GONE[:8]:
+        withheld.delete(name, region="us-east-2")
+    assert planned(cli)["summary"]["withheld"] == 16, "the digest alone does not show that it is a subset"
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 0
+    assert "Done since the plan was made: 8." in result.stderr
+    assert not set(GONE) & set(withheld.names("us-east-2"))
+
+
+def test_an_interrupted_apply_by_its_id_needs_the_new_digest(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    for name in GONE[:8]:
+        withheld.delete(name, region="us-east-2")
+    assert "lift-other-changes" in codes(planned(cli))
+    Path("replication.yaml").write_text(ONE_TARGET)
+    given = flag(cli)
+    plan_id = planned(cli, "--lift", given)["plan_id"]
+    assert cli("apply", "--expect-plan", plan_id, "--lift", given).exit_code == 0
+
+
+def test_a_change_outside_of_the_set_refuses_the_saved_plan(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli)
+    planned(cli, "--out", "plan.json")
+    withheld.delete("/app/k0")
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert "new: delete /app/k0" in result.stderr
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+@pytest.mark.parametrize("late", ["until", "count", "removed"])
+def test_a_lift_that_ended_or_was_altered_after_the_review_refuses_the_saved_plan(
+    withheld: Aws, cli: Cli, late: str
+) -> None:
+    write_lift(cli)
+    planned(cli, "--out", "plan.json")
+    Path("replication.yaml").write_text(ONE_TARGET)
+    if late != "removed":
+        write_lift(cli, **{"until": "2020-01-01"} if late == "until" else {"count": 23})
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert "withheld now, by max-deletes" in result.stderr
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+def test_an_expired_lift_is_a_warning_and_stops_no_run(withheld: Aws, cli: Cli) -> None:
+    write_lift(cli, until="2020-01-01")
+    result = cli("plan")
+    assert result.exit_code == 0
+    assert "[lift-expired] (replication.yaml:8:9)" in " ".join(result.stdout.split())
+
+
+def test_the_flag_of_a_saved_plan_is_given_again(withheld: Aws, cli: Cli) -> None:
+    given = flag(cli)
+    assert planned(cli, "--lift", given, "--out", "plan.json")["run"]["lift"] == [given]
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 4
+    assert f"--lift {given}" in result.stderr
+    for name in GONE[:8]:
+        withheld.delete(name, region="us-east-2")
+    assert cli("apply", "plan.json", "--lift", given).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("max-deletes@us-east-2", "is not GUARD@TARGET=DIGEST"),
+        ("no-id@us-east-2=0123456789ab", "GUARD is one of roles-reversed"),
+        ("max-deletes@us-east-9=0123456789ab", "no target is named 'us-east-9'"),
+    ],
+)
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--expect-plan", "0123456789ab")])
+def test_a_wrong_lift_is_wrong_usage(
+    withheld: Aws, cli: Cli, command: tuple[str, ...], word: str, message: str
+) -> None:
+    result = cli(*command, "--lift", word)
+    assert result.exit_code == 64
+    assert message in result.stderr
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+def test_a_lift_does_not_go_with_yes(withheld: Aws, cli: Cli) -> None:
+    result = cli("apply", "--yes", "--lift", flag(cli))
+    assert result.exit_code == 64
+    assert "--lift does not count with --yes" in result.stderr
+    assert set(GONE) <= set(withheld.names("us-east-2"))
+
+
+@pytest.mark.parametrize("text", ["max-deletes", "no-id@a=0123456789ab"])
+def test_a_damaged_lift_in_a_saved_plan_is_refused(withheld: Aws, cli: Cli, text: str) -> None:
+    document = planned(cli, "--out", "plan.json")
+    document["run"]["lift"] = [text]
+    Path("plan.json").write_text(json.dumps(document))
+    result = cli("apply", "plan.json")
+    assert result.exit_code == 64
+    assert "it has invalid options of its run" in result.stderr
+
+
+def test_explain_shows_a_lifted_change_as_the_plan_does(withheld: Aws, cli: Cli) -> None:
+    assert "withheld" in cli("explain", GONE[0]).stdout
+    write_lift(cli)
+    assert "withheld" not in cli("explain", GONE[0]).stdout
+
+
+def test_the_yaml_of_the_comment_can_be_pasted_and_lacks_a_reason_only(withheld: Aws, cli: Cli) -> None:
+    text = cli("plan", "--format", "markdown").stdout
+    assert "--max-deletes" not in text.split("```yaml")[0]
+    block = text.split("```yaml\n")[1].split("\n```")[0]
+    assert len(block.split("\n")) == 2
+    Path("replication.yaml").write_text(f"{ONE_TARGET}{block}\n")
+    result = cli("validate")
+    assert result.exit_code == 1
+    assert "lifts[0].reason` is empty" in result.stderr + result.stdout
+    Path("replication.yaml").write_text(f"{ONE_TARGET}{block}\n".replace('reason: ""', 'reason: "gone"'))
+    assert cli("validate").exit_code == 0
+    assert planned(cli)["summary"]["withheld"] == 0
