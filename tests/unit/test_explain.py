@@ -47,6 +47,7 @@ def test_what_is_in_sync_is_proven_without_reading_a_value() -> None:
     assert found.remedies == ()
     assert stage.world.traffic.count("GetParameters") == 0
     assert facts(found)["record"].startswith("created; made from source version 1")
+    assert facts(found)["source"].startswith("/p/a, SecureString")
     assert facts(found)["versions"] == "source as recorded; replica as recorded"
 
 

@@ -58,6 +58,7 @@ YAML = {
     "an open mapping": ("a: §{b: c", "yaml-syntax", "not closed"),
     "a wrong indentation": ("a:\n  b: 1\n §c: 2", "yaml-syntax", "indentation"),
     "an unquoted sign": ("a: §@b", "yaml-syntax", 'cannot begin with `@`: quote it: "@b"'),
+    "an unquoted sign in braces": ("a: {b: §@c, d: e}", "yaml-syntax", 'quote it: "@c"'),
     "a bracket too many": ("{a: 1}§}", "yaml-syntax", "a value cannot follow here"),
     "an escape without its digits": ('a: "\\x§ZZ"', "yaml-syntax", "this is not valid YAML: "),
     "a second key": ("a: 1\nb: 2\n§a: 3", "duplicate-key", "`a` is already written in line 1"),

@@ -41,6 +41,7 @@ def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: 
     assert document == report()
     assert document["summary"]["applied"] == 6
     assert "6 to create" in result.stderr
+    assert "Saved the report to report.json." in result.stderr
     assert SECRET not in result.output
 
 
@@ -223,6 +224,16 @@ def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> Non
     assert cli(*apply.split()).exit_code == 0
 
 
+@pytest.mark.parametrize(("hours", "code"), [(7 * 24 - 1, 0), (7 * 24 + 1, 4)])
+def test_a_saved_plan_is_accepted_for_seven_days(aws: Aws, cli: Cli, hours: int, code: int) -> None:
+    cli("plan", "--out", "plan.json")
+    document = report("plan.json")
+    document["created"] = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    Path("plan.json").write_text(json.dumps(document))
+    assert cli("apply", "plan.json").exit_code == code
+    assert bool(aws.names("us-east-2")) is (code == 0)
+
+
 def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: Aws, cli: Cli) -> None:
     cli("apply", "--yes")
     for name in ("/app/url", "/app/hosts"):
@@ -328,6 +339,16 @@ def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -
 def test_a_conflict_is_three(aws: Aws, cli: Cli) -> None:
     aws.put("/app/url", "theirs", region="us-east-2")
     assert cli("apply", "--yes").exit_code == 3
+
+
+def test_an_account_that_is_not_that_of_the_spec_is_a_finding_of_the_report(aws: Aws, cli: Cli) -> None:
+    spec = Path("replication.yaml")
+    wrong = 'source: { region: us-east-1, account: "999999999999" }'
+    spec.write_text(spec.read_text().replace("source: { region: us-east-1 }", wrong))
+    result = cli("apply", "--yes", "--format", "json")
+    assert result.exit_code == 1
+    assert [one["code"] for one in json.loads(result.stdout)["findings"]] == ["wrong-place"]
+    assert aws.names("us-east-2") == []
 
 
 def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: Cli) -> None:

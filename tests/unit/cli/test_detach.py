@@ -49,6 +49,7 @@ def test_what_failed_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli)
     result = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
     assert result.exit_code == 3
     (part,) = json.loads(result.stdout)["replications"]
+    assert part["place"] == str(WEST)
     assert part["summary"]["applied"] == 2
     (failed,) = [one for one in part["outcomes"] if one["outcome"] == "failed"]
     assert failed["name"] == "/app/url"

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ssm_reconcile.errors import Trouble
+from tests.fake_aws.traffic import at_call, refused
 from tests.unit.cli.conftest import SECRET, Aws, Cli
 
 
@@ -206,6 +208,18 @@ def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: Aws, cli: Cli) -
     assert "the rules select none" not in result.output
 
 
+def test_a_name_that_cannot_be_read_is_an_error_of_the_report(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssm_reconcile.cli.event.PAUSE", 0.0)
+    aws.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/app/url")
+    result = cli("event", "-", "--format", "json", stdin="/app/url")
+    assert result.exit_code == 3
+    found = [one for one in json.loads(result.stdout)["findings"] if one["severity"] == "error"]
+    assert "not-judged" in {one["code"] for one in found}
+    assert aws.names("us-east-2") == []
+
+
 def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
     assert cli("event", "nope.json").exit_code == 64
     assert cli("event", "-", "--spec", "-", stdin="/app/url").exit_code == 64
@@ -213,8 +227,14 @@ def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
     assert cli("event", "latin").exit_code == 64
 
 
-def test_a_change_that_is_not_visible_yet_is_reported(aws: Aws, cli: Cli) -> None:
+def test_a_change_that_is_not_visible_after_four_reads_is_reported(
+    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ssm_reconcile.cli.event.PAUSE", 0.0)
     assert cli("apply", "--yes").exit_code == 0
+    aws.world.traffic.forget()
     later = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
     result = cli("event", "-", stdin=changed("/app/url", time=later))
     assert "does not show yet" in result.stdout
+    reads = [call for call in aws.world.calls if call.operation == "DescribeParameters"]
+    assert len([call for call in reads if call.place.region == "us-east-1"]) == 4

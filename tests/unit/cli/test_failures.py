@@ -117,6 +117,7 @@ def test_debug_shows_places_and_kinds_but_neither_locals_nor_foreign_messages(
     except ReconcileError as error:
         terminal.report_error(error, debug=True)
     result = capsys.readouterr().err
+    assert result.count("Traceback (most recent call last):\n") == 2
     assert "in _fail" in result
     assert "in _find" in result
     assert "KeyError\n" in result

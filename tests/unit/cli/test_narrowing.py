@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def test_a_pattern_that_no_name_can_match_is_wrong_usage(
     result = cli(*command, "--only", "/app/**", "--only", pattern)
     assert result.exit_code == 64
     assert advice in result.stderr
+    assert f" --only {shlex.quote(pattern)} " in result.stderr
     assert result.stdout == ""
     assert aws.names("us-east-2") == []
 
@@ -110,6 +112,18 @@ def test_a_replica_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:
     assert document["summary"]["delete"] == 2
     assert document["replications"][0]["selected"] == 0
     assert {change["fate"] for change in document["changes"]} == {"apply"}
+
+
+def test_a_replica_without_an_id_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:
+    assert cli("apply", "--yes").exit_code == 0
+    aws.delete("/app/url")
+    spec = Path("replication.yaml")
+    spec.write_text(f"{spec.read_text()}id: abcdef123456\n")
+    result = cli("plan", "--only", "/app/url", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    codes = {one["code"] for one in json.loads(result.stdout)["findings"]}
+    assert "replica-without-id" in codes
+    assert "only-matches-nothing" not in codes
 
 
 def test_a_saved_plan_is_applied_although_its_narrowing_matches_nothing_any_more(cli: Cli, aws: Aws) -> None:

@@ -39,13 +39,14 @@ def test_the_first_signal_lets_writing_finish(number: int) -> None:
         assert stop.is_set()
 
 
-def test_the_second_ctrl_c_leaves_at_once_with_130() -> None:
+def test_the_second_ctrl_c_leaves_at_once_with_130(capfd: pytest.CaptureFixture[str]) -> None:
     left: list[int] = []
     with SignalStop(left.append) as stop, stop.finish_gently():
         send(signal.SIGINT)
         assert left == []
         send(signal.SIGINT)
     assert left == [130]
+    assert "\x1b" not in capfd.readouterr().err, "stderr is not a terminal"
 
 
 def test_a_second_sigterm_does_not_cut_a_write_short() -> None:

@@ -325,6 +325,12 @@ def test_a_plan_that_is_shown_after_a_merge_has_no_promise_on_the_merge(level: i
     assert "Applied on merge" in plan_summary(view)
 
 
+def test_a_withheld_change_of_a_report_needs_its_flag() -> None:
+    needs = "A withheld change needs the flag that its guard names."
+    assert needs in report_comment(report_of(Result.WITHHELD, Result.APPLIED))
+    assert needs not in report_comment(report_of(Result.FAILED, Result.APPLIED))
+
+
 def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (

@@ -115,6 +115,14 @@ def test_a_withheld_change_has_a_reason() -> None:
     assert seen(kept).remarks == ("withheld: the target is frozen",)
 
 
+def test_a_withheld_change_without_a_reason_names_its_guard() -> None:
+    kept = plans.withheld(plans.create("eu-west-1", "/a"), "frozen-target", "")
+    document = plans.document_of(plans.plan_of([kept]))
+    document["changes"][0]["reasons"] = []
+    (change,) = PlanView(document).changes
+    assert change.remarks == ("withheld by frozen-target",)
+
+
 def test_addresses_left_alone_are_grouped_by_their_reason() -> None:
     conflict = ("conflict", "differs in value")
     view = view_of(
