@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, re
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.publishers.publication import publication_files
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
 from ssm_reconcile.renderers.view import PlanView, ReportView
@@ -88,6 +89,13 @@ Exit codes:
     is_flag=True,
     help="Only check that the branch of this run still has the same spec; publish nothing.",
 )
+@click.option(
+    "--save",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="In a run of a pull request: save the posted comments, and publication.json with their ids.",
+)
 @click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
 @click.option(
     "--comment",
@@ -132,7 +140,10 @@ def command(
     """
     if sum(one is not None for one in (given["file"], given["failed"], reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
-    publisher = Publisher(run=read_workflow_run(os.environ), specs=specs or (DEFAULT_SPEC,), **given)
+    run = read_workflow_run(os.environ)
+    if given["folder"] is not None and not run.is_pull_request:
+        raise UsageError("--save: this is not a run of a pull request", "remove --save")
+    publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
     return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed, artifact)
@@ -180,6 +191,7 @@ class Publisher:
     failed: str | None
     refused: Path | None
     unreviewed: str | None
+    folder: Path | None
 
     @property
     def spec(self) -> str:
@@ -255,6 +267,9 @@ class Publisher:
             comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
             known = comments.find()
             results = comments.publish(publication.pages(sorted({one.scope for one in known})), known)
+            if self.folder is not None:
+                files = publication_files(github, self.run, number, self.spec, comments.posted)
+                _save(self.folder, files)
         except GitHubError as error:
             raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
         self._log_results(f"Comment on pull request {number}", results)
@@ -382,3 +397,9 @@ class Publisher:
     def _warn(self, text: str, remedy: str = "") -> None:
         """Write a warning as an annotation."""
         terminal.write(runner.command("warning", f"{text}. {remedy}".rstrip(". ")))
+
+
+def _save(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        terminal.save(folder / name, text)

@@ -64,6 +64,14 @@ class WorkflowRun:
         return sha if isinstance(sha, str) else self.sha
 
     @property
+    def pull_request_base(self) -> str:
+        """The commit that the pull request is compared with; empty if unknown."""
+        found = self.payload.get("pull_request")
+        base = found.get("base") if isinstance(found, dict) else None
+        sha = base.get("sha") if isinstance(base, dict) else None
+        return sha if isinstance(sha, str) else ""
+
+    @property
     def branch(self) -> str:
         """The branch of a push; empty for a tag."""
         return self.ref.removeprefix("refs/heads/") if self.ref.startswith("refs/heads/") else ""

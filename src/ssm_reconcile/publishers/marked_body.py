@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.marked import (
@@ -34,6 +35,7 @@ _MINIMIZE = """mutation($id: ID!) {
   minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { minimizedComment { isMinimized } }
 }"""
 _ATTEMPTS = 3
+_T = TypeVar("_T")
 _NOT_FOUND = 404
 
 
@@ -48,6 +50,15 @@ class PageResult(StrEnum):
     NOTHING = "not posted: nothing to say"
 
 
+@dataclass(frozen=True, slots=True)
+class PostedComment:
+    """A comment as this run posted or found it. `body` is the text that was sent."""
+
+    scope: str
+    id: int
+    body: str
+
+
 @dataclass(slots=True)
 class _MarkedBodies(ABC):
     """The bodies of one spec in one place."""
@@ -60,21 +71,20 @@ class _MarkedBodies(ABC):
     def find(self) -> list[MarkedBody]:
         """Return the open bodies of this spec that this token wrote, oldest first. Raises GitHubError."""
 
-    def _create(self, path: str, fields: Mapping[str, str], body: str) -> bool:
-        """Create a body. After a lost response it is looked for before it is created again."""
+    def _create(self, path: str, fields: Mapping[str, str], body: str) -> int:
+        """Create a body and return its id. After a lost response it is looked for before a new attempt."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self.github.send("POST", path, {**fields, "body": body})
+                return int(self.github.send("POST", path, {**fields, "body": body}).get("id", 0))
             except GitHubError as error:
                 if error.kind is not Kind.LOST or attempt == _ATTEMPTS:
                     raise
-                if any(same_text(one.body, body) for one in self.find()):
-                    break
-            else:
-                break
-        return True
+                found = [one.id for one in self.find() if same_text(one.body, body)]
+                if found:
+                    return found[-1]
+        raise AssertionError("the last attempt returns or raises")
 
-    def _write(self, page: Page, latest: MarkedBody | None, send: Callable[[str], bool]) -> bool:
+    def _write(self, page: Page, latest: MarkedBody | None, send: Callable[[str], _T]) -> _T:
         """Send a page; a page that GitHub refuses as too long is sent once more with less detail."""
         context = self._context(page, latest)
         body = page.write(context, 0, COMMENT_BUDGET)
@@ -99,11 +109,12 @@ class _MarkedBodies(ABC):
 class PullRequestComments(_MarkedBodies):
     """The comments on one pull request with one mark, one for each replication.
 
-    `always`: also post a first comment that has nothing to say.
+    `always`: also post a first comment that has nothing to say. `posted`: the comments that show the pages.
     """
 
     number: int = 0
     always: bool = False
+    posted: list[PostedComment] = field(default_factory=list)
 
     def find(self) -> list[MarkedBody]:
         """Return the comments of this spec that this token wrote, oldest first. Raises GitHubError."""
@@ -152,17 +163,21 @@ class PullRequestComments(_MarkedBodies):
         return self._edit(page, latest)
 
     def _post(self, page: Page, latest: MarkedBody | None) -> PageResult:
-        self._write(page, latest, lambda body: self._create(self._path, {}, body))
+        def post(body: str) -> None:
+            self.posted.append(PostedComment(page.scope, self._create(self._path, {}, body), body))
+
+        self._write(page, latest, post)
         return PageResult.CREATED
 
     def _edit(self, page: Page, latest: MarkedBody) -> PageResult:
         path = f"{self.github.repository}/issues/comments/{latest.id}"
 
         def patch(body: str) -> bool:
-            if same_text(body, latest.body):
-                return False
-            self.github.send("PATCH", path, {"body": body})
-            return True
+            changed = not same_text(body, latest.body)
+            if changed:
+                self.github.send("PATCH", path, {"body": body})
+            self.posted.append(PostedComment(page.scope, latest.id, body))
+            return changed
 
         try:
             changed = self._write(page, latest, patch)

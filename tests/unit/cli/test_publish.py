@@ -270,6 +270,67 @@ def test_an_apply_that_stopped_before_the_plan_is_published_as_a_failure(
     assert outputs()["failure-reason"] == "apply-failed"
 
 
+def publication(folder: str = "plan") -> dict[str, Any]:
+    return dict(json.loads((Path(folder) / "publication.json").read_text()))
+
+
+def test_the_posted_comment_is_saved_word_for_word_with_its_id_and_time(hub: Hub, cli: Cli) -> None:
+    document = plans.document_of(plans.twelve())
+    payload = {"pull_request": {"number": NUMBER, "head": {"sha": HEAD}, "base": {"sha": MERGE}}}
+    Path("event.json").write_text(json.dumps(payload))
+    result = cli("publish", save(document), "--save", "plan")
+    assert result.exit_code == 0, result.stderr
+    (comment,) = hub.comments
+    assert (Path("plan") / "comment.md").read_text() == comment.body
+    assert publication() == {
+        "format_version": "1.0",
+        "spec": "replication.yaml",
+        "pull_request": NUMBER,
+        "head": HEAD,
+        "base": MERGE,
+        "comments": [
+            {
+                "scope": "prod",
+                "file": "comment.md",
+                "comment": comment.id,
+                "plan": f"sha256:{document['plan_id']}",
+                "first_posted": comment.updated,
+            }
+        ],
+    }
+
+
+def test_a_comment_that_shows_this_plan_of_this_run_already_is_saved_as_it_is(hub: Hub, cli: Cli) -> None:
+    plan = save(plans.document_of(plans.twelve()))
+    cli("publish", plan)
+    (comment,) = hub.comments
+    comment.updated = "2026-11-20T10:00:00Z"
+    cli("publish", plan, "--save", "plan")
+    assert comment.edits == 0
+    assert publication()["comments"][0]["comment"] == comment.id
+    assert publication()["comments"][0]["first_posted"] == "2026-11-20T10:00:00Z"
+
+
+def test_a_comment_whose_post_had_no_answer_is_saved_with_its_id(hub: Hub, cli: Cli) -> None:
+    hub.fail("POST", "comments$", 502, done=True)
+    cli("publish", save(plans.document_of(plans.twelve())), "--save", "plan")
+    (comment,) = hub.comments
+    assert publication()["comments"][0]["comment"] == comment.id
+
+
+def test_without_the_permission_to_comment_nothing_is_saved(hub: Hub, cli: Cli) -> None:
+    hub.denied.add("comment")
+    assert cli("publish", save(plans.document_of(plans.twelve())), "--save", "plan").exit_code == 0
+    assert not Path("plan").exists()
+
+
+def test_only_a_run_of_a_pull_request_saves_what_it_posts(hub: Hub, cli: Cli, push: None) -> None:
+    result = cli("publish", save(plans.document_of(plans.twelve())), "--save", "plan")
+    assert result.exit_code == 64
+    assert "not a run of a pull request" in result.stderr
+    assert hub.comments == []
+
+
 def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: pytest.FixtureRequest) -> None:
     document = plans.document_of(plans.twelve())
     cli("publish", save(document))

@@ -1,0 +1,59 @@
+"""Posted comments -> the files that are kept beside a plan: the text of each comment, and `publication.json`.
+
+At the merge, a comment is compared with the text that was posted. `first_posted` is the time of the last
+change of the comment according to GitHub, whose clock also stamps reviews. An edit after this run can only
+make it later, so an older review does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.marked import facts_of
+from ssm_reconcile.github.workflow_run import WorkflowRun
+from ssm_reconcile.publishers.marked_body import PostedComment
+from ssm_reconcile.renderers.escaping import dumps
+
+FORMAT = "1.0"
+
+
+def publication_files(
+    github: GitHub, run: WorkflowRun, number: int, spec: str, posted: Sequence[PostedComment]
+) -> dict[str, str]:
+    """Return the texts to save by their file name.
+
+    Args:
+        github: The API.
+        run: The run of the pull request.
+        number: The number of the pull request.
+        spec: The key of the spec in the markers of comments.
+        posted: The comments with the plan.
+
+    Raises:
+        GitHubError: GitHub did not answer.
+    """
+    files, comments = {}, []
+    for one in posted:
+        file = "comment.md" if len(posted) == 1 else f"comment.{quote(one.scope, safe='')}.md"
+        files[file] = one.body
+        comment = github.get(f"{github.repository}/issues/comments/{one.id}")
+        comments.append(
+            {
+                "scope": one.scope,
+                "file": file,
+                "comment": one.id,
+                "plan": (facts_of(one.body) or {}).get("plan", ""),
+                "first_posted": str(comment["updated_at"]),
+            }
+        )
+    document = {
+        "format_version": FORMAT,
+        "spec": spec,
+        "pull_request": number,
+        "head": run.head,
+        "base": run.pull_request_base,
+        "comments": comments,
+    }
+    return {**files, "publication.json": dumps(document)}
