@@ -137,6 +137,15 @@ def test_the_job_ran_twice_the_second_has_nothing_to_do_and_says_nothing_else(re
     assert "Applied 3 of 3 as reviewed" in body
 
 
+def test_a_comment_that_a_person_edited_is_not_what_was_reviewed(reviewed: Stage) -> None:
+    comment = reviewed.plan_comment()
+    reviewed.hub.edit(comment, comment.body.replace("/shop/limit", "/shop/other"), by="mallory")
+    jobs = reviewed.push(reviewed.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert reviewed.holds() == {}
+    assert "was edited after the plan was posted" in reviewed.comment().body
+
+
 def test_a_merge_without_a_reviewed_plan_asks_a_reviewer(stage: Stage) -> None:
     stage.open(ALL)  # its plan never ran
     jobs = stage.push(stage.merge())

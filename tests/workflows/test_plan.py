@@ -184,5 +184,4 @@ def test_a_plan_that_may_decrypt_is_noticed_and_is_not_the_default(
     found = [line for line in jobs["plan"].annotations if "may decrypt secrets" in line]
     assert len(found) == notices
     with zipfile.ZipFile(io.BytesIO(stage.hub.artifacts[-1].content)) as archive:
-        (name,) = archive.namelist()
-        assert json.loads(archive.read(name))["run"]["no_decrypt"] is (notices == 0)
+        assert json.loads(archive.read("plan.json"))["run"]["no_decrypt"] is (notices == 0)

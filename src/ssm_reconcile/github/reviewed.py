@@ -11,7 +11,7 @@ each pull request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -25,7 +25,7 @@ from ssm_reconcile.github import facts
 from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.facts import ArtifactFacts, PlanArtifact, PullFacts, ReviewFacts, RunFacts
-from ssm_reconcile.github.marked import MarkedBody, own_comments
+from ssm_reconcile.github.marked import MarkedBody, own_comments, same_text
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 REMEDY = "approve the plan as it is now, or open a new pull request"
@@ -385,11 +385,13 @@ def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[MarkedBody]
     for artifact in sorted(kept, reverse=True):  # a run that was repeated has several
         content = github.download(f"{github.repository}/actions/artifacts/{artifact}/zip", ZIP_LIMIT)
         try:
-            text = _plan_in(content)
+            texts = read_archive(content)
+            text = _plan_in(texts)
             document = read_plan_document(text)
         except UsageError as error:
             raise _refused(f"the artifact {name} of run {run} is not a plan: {error.message}") from error
         if all(one.reviewed["plan"] == f"sha256:{_id_of(document, one.scope)}" for one in comments):
+            _check_as_posted(texts, comments)
             return text, document
     raise _refused(f"the plan in the artifact {name} of run {run} is not the one that the comment shows")
 
@@ -402,9 +404,28 @@ def _id_of(document: PlanDocument, name: str) -> str:
     return next((part["id"] for part in parts if part["name"] == name), "")
 
 
-def _plan_in(content: bytes) -> str:
-    """Return the text of the one file in an archive; raise UsageError for any other archive."""
-    files = read_archive(content)
-    if len(files) != 1:
+def _plan_in(texts: Mapping[str, str]) -> str:
+    """Return the plan in an archive: its one file, or plan.json beside the files of `publish --save`.
+
+    Raises:
+        UsageError: The archive has other files.
+    """
+    plans = [name for name in texts if name != "publication.json" and not _is_comment(name)]
+    if len(plans) != 1 or (len(texts) > 1 and plans != ["plan.json"]):
         raise UsageError("the artifact does not hold one plan")
-    return next(iter(files.values()))
+    return texts[plans[0]]
+
+
+def _is_comment(name: str) -> bool:
+    return name.startswith("comment.") and name.endswith(".md")
+
+
+def _check_as_posted(texts: Mapping[str, str], comments: Sequence[MarkedBody]) -> None:
+    """Refuse a comment that differs from the text that its run posted, if the run saved that text.
+
+    Everyone who may write to the repository can edit a comment, and its author stays the same.
+    """
+    posted = [text for name, text in texts.items() if _is_comment(name)]
+    edited = [one for one in comments if not any(same_text(one.body, text) for text in posted)]
+    if posted and edited:
+        raise _refused("the comment on the pull request was edited after the plan was posted")

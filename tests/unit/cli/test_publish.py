@@ -318,6 +318,19 @@ def test_a_comment_whose_post_had_no_answer_is_saved_with_its_id(hub: Hub, cli: 
     assert publication()["comments"][0]["comment"] == comment.id
 
 
+def test_each_replication_has_its_saved_comment_in_a_file_with_a_safe_name(hub: Hub, cli: Cli) -> None:
+    document = plans.document_of(plans.twelve())
+    (part,) = document["replications"]
+    document["replications"] = [{**part, "name": name} for name in ("prod", "a/../b")]
+    result = cli("publish", save(document), "--comment", "always", "--save", "plan")
+    assert result.exit_code == 0, result.stderr
+    bodies = {comment.body for comment in hub.comments}
+    assert sorted(path.name for path in Path("plan").iterdir()) == [
+        "comment.a%2F..%2Fb.md", "comment.prod.md", "publication.json",
+    ]  # fmt: skip
+    assert {path.read_text() for path in Path("plan").glob("*.md")} == bodies
+
+
 def test_without_the_permission_to_comment_nothing_is_saved(hub: Hub, cli: Cli) -> None:
     hub.denied.add("comment")
     assert cli("publish", save(plans.document_of(plans.twelve())), "--save", "plan").exit_code == 0

@@ -45,6 +45,54 @@ def test_the_plan_that_the_comment_shows_is_fetched(hub: Hub, github: GitHub, pu
     assert fetched(github) == PLAN.plan_id
 
 
+def beside_the_plan(hub: Hub, **files: str) -> None:
+    """The artifact of a run that saved what it posted."""
+    hub.runs[RUN] = {"id": int(RUN), "head_sha": HEAD, "event": "pull_request"}
+    texts = {"plan.json": dumps(plans.document_of(PLAN)), "publication.json": "{}", **files}
+    hub.keep(RUN, "ssm-plan", {name: text.encode() for name, text in texts.items()})
+
+
+@pytest.mark.parametrize("name", ["comment.md", "comment.prod.md"])
+def test_a_comment_that_is_still_as_it_was_posted_shows_the_reviewed_plan(
+    hub: Hub, github: GitHub, publish: Publish, name: str
+) -> None:
+    publish(PLAN, run=RUN)
+    (comment,) = hub.comments
+    beside_the_plan(hub, **{name: comment.body})
+    comment.body = comment.body.rstrip().replace("\n", "\r\n")  # as GitHub may store it
+    assert fetched(github) == PLAN.plan_id
+
+
+def test_a_comment_that_was_edited_does_not_show_what_was_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    (comment,) = hub.comments
+    beside_the_plan(hub, **{"comment.md": comment.body})
+    hub.edit(comment, comment.body.replace("DELETE", "create"), by="mallory")
+    assert "was edited after the plan was posted" in refused(github)
+
+
+@pytest.mark.parametrize("name", ["other.json", "comment.txt", "a.md"])
+def test_an_archive_with_a_file_of_unknown_purpose_is_refused(
+    hub: Hub, github: GitHub, publish: Publish, name: str
+) -> None:
+    publish(PLAN, run=RUN)
+    beside_the_plan(hub, **{name: "{}"})
+    assert "does not hold one plan" in refused(github)
+
+
+def test_a_plan_of_another_name_beside_a_comment_is_refused(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.artifacts.clear()
+    texts = {"other.json": dumps(plans.document_of(PLAN)), "comment.md": hub.comments[0].body}
+    hub.keep(RUN, "ssm-plan", {name: text.encode() for name, text in texts.items()})
+    assert "does not hold one plan" in refused(github)
+
+
 def test_it_is_fetched_again_after_an_apply_has_written_into_the_comment(
     hub: Hub, github: GitHub, publish: Publish
 ) -> None:
