@@ -160,6 +160,7 @@ class Publication:
         outputs: The step outputs.
         findings: The findings for annotations.
         exit_code: 1 for a file that could not be read.
+        narrowed: Whether the run had only a part of the targets or names.
     """
 
     pages: Callable[[list[str]], Sequence[Page]]
@@ -168,6 +169,7 @@ class Publication:
     outputs: dict[str, str]
     findings: tuple[Finding, ...] = ()
     exit_code: int = 0
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,9 @@ class Publisher:
             self._warn("no issue on drift: there is no GITHUB_TOKEN")
             return
         try:
-            issues = DriftIssues(github, self.spec, replace(context, promise=False))
+            default = github.get(github.repository).get("default_branch")
+            closes = self.run.branch == default and not publication.narrowed
+            issues = DriftIssues(github, self.spec, replace(context, promise=False), closes)
             self._log_results("Issue on drift", issues.publish(publication.issue_pages))
         except GitHubError as error:
             remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
@@ -334,6 +338,7 @@ class Publisher:
             ),
             {**runner.plan_outputs(document, file), "failure-reason": "plan-changed" if is_refused else ""},
             tuple(runner.findings_in(document)),
+            narrowed=any(document["narrowed"].values()),
         )
 
     def _of_report(self, document: ReportDocument) -> Publication:
@@ -347,6 +352,7 @@ class Publisher:
             lambda context, budget: report_summary(ReportView(document), budget=budget, context=context),
             runner.report_outputs(document),
             tuple(runner.findings_in(document)),
+            narrowed=any(document["narrowed"].values()),
         )
 
     def _of_failure(self, reason: str) -> Publication:

@@ -207,7 +207,13 @@ class PullRequestComments(_MarkedBodies):
 
 @dataclass(slots=True)
 class DriftIssues(_MarkedBodies):
-    """The open issues on drift, one for each replication. A closed issue is never opened again."""
+    """The open issues on drift, one for each replication. A closed issue is never opened again.
+
+    `closes`: whether a run without drift closes issues. A run of another branch, or of a part of the targets
+    or names, cannot know that no drift is left.
+    """
+
+    closes: bool = True
 
     def find(self) -> list[MarkedBody]:
         """Return the open issues of this spec that this token wrote, oldest first. Raises GitHubError."""
@@ -230,7 +236,7 @@ class DriftIssues(_MarkedBodies):
         ]
         scopes = {page.scope for page in current}
         # no longer in the spec, or opened when no name was known
-        left = [one for one in known if one.scope not in scopes]
+        left = [one for one in known if one.scope not in scopes and self.closes]
         return results + [(one.scope, self._close(one, gone=bool(one.scope))) for one in left]
 
     @property
@@ -239,6 +245,8 @@ class DriftIssues(_MarkedBodies):
 
     def _publish(self, page: Page, known: Sequence[MarkedBody]) -> PageResult:
         if not page.worth:
+            if known and not self.closes:
+                return PageResult.UNCHANGED
             for one in known:
                 self._close(one, gone=False)
             return PageResult.CLOSED if known else PageResult.NOTHING

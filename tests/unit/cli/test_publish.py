@@ -423,3 +423,37 @@ def test_validate_annotates_the_lines_of_the_spec_in_a_runner_and_on_demand(
 def test_validate_keeps_its_json_clean_in_a_runner(hub: Hub, cli: Cli) -> None:
     Path("replication.yaml").write_text("version: 2\n")
     assert json.loads(cli("validate", "--format", "json").stdout)["valid"] is False
+
+
+@pytest.mark.parametrize(
+    ("ref", "narrowed", "state"),
+    [
+        ("refs/heads/main", {}, "closed"),
+        ("refs/heads/topic", {}, "open"),
+        ("refs/tags/main", {}, "open"),
+        ("refs/heads/main", {"targets": ["eu-west-1"]}, "open"),
+        ("refs/heads/main", {"only": ["/shop/*"]}, "open"),
+    ],
+)
+def test_only_a_whole_run_of_the_default_branch_closes_an_issue_on_drift(
+    hub: Hub, cli: Cli, push: None, monkeypatch: pytest.MonkeyPatch, ref: str, narrowed: Any, state: str
+) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never", "--issue")
+    monkeypatch.setenv("GITHUB_REF", ref)
+    clean = plans.document_of(plans.in_sync())
+    clean["narrowed"] |= narrowed
+    assert cli("publish", save(clean), "--comment", "never", "--issue").exit_code == 0
+    (issue,) = hub.issues
+    assert issue.state == state
+    assert len(hub.comments) == (state == "closed")
+
+
+def test_a_replication_that_the_spec_of_another_branch_lacks_keeps_its_issue(
+    hub: Hub, cli: Cli, push: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never", "--issue")
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/topic")
+    other = plans.document_of(plans.in_sync())
+    other["replications"][0]["name"] = "staging"
+    cli("publish", save(other), "--comment", "never", "--issue")
+    assert [issue.state for issue in hub.issues] == ["open"]
