@@ -51,7 +51,7 @@ class PageResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PostedComment:
+class SentComment:
     """A comment as this run posted or found it. `body` is the text that was sent."""
 
     scope: str
@@ -114,7 +114,7 @@ class PullRequestComments(_MarkedBodies):
 
     number: int = 0
     always: bool = False
-    posted: list[PostedComment] = field(default_factory=list)
+    posted: list[SentComment] = field(default_factory=list)
 
     def find(self) -> list[MarkedBody]:
         """Return the comments of this spec that this token wrote, oldest first. Raises GitHubError."""
@@ -164,7 +164,7 @@ class PullRequestComments(_MarkedBodies):
 
     def _post(self, page: Page, latest: MarkedBody | None) -> PageResult:
         def post(body: str) -> None:
-            self.posted.append(PostedComment(page.scope, self._create(self._path, {}, body), body))
+            self.posted.append(SentComment(page.scope, self._create(self._path, {}, body), body))
 
         self._write(page, latest, post)
         return PageResult.CREATED
@@ -176,7 +176,7 @@ class PullRequestComments(_MarkedBodies):
             changed = not same_text(body, latest.body)
             if changed:
                 self.github.send("PATCH", path, {"body": body})
-            self.posted.append(PostedComment(page.scope, latest.id, body))
+            self.posted.append(SentComment(page.scope, latest.id, body))
             return changed
 
         try:

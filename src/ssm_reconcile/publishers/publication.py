@@ -13,14 +13,14 @@ from urllib.parse import quote
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.github.workflow_run import WorkflowRun
-from ssm_reconcile.publishers.marked_body import PostedComment
+from ssm_reconcile.publishers.marked_body import SentComment
 from ssm_reconcile.renderers.escaping import dumps
 
 FORMAT = "1.0"
 
 
 def publication_files(
-    github: GitHub, run: WorkflowRun, number: int, spec: str, posted: Sequence[PostedComment]
+    github: GitHub, run: WorkflowRun, number: int, spec: str, posted: Sequence[SentComment]
 ) -> dict[str, str]:
     """Return the texts to save by their file name.
 
