@@ -154,9 +154,7 @@ def _reviewed(
     pull, count = facts.read_pull(github, number)
     if pull.merged_at is None and not queued:
         raise _refused(f"pull request {number} is not merged")
-    names, listed = facts.read_changed_files(github, number)
-    if listed < count:
-        raise _refused(f"pull request {number} changes {count:,} files, more than GitHub lists")
+    names = _changed_files(github, number, count)
     if not touches(names, rules.paths):
         return None
     _check_code(pull, names)
@@ -169,6 +167,14 @@ def _reviewed(
     _check_comments(artifact, pull, rules.spec, comments)
     reviewers = _reviewers(github, rules.review, pull, artifact)
     return ReviewedPlan(number, artifact.text, artifact.document["plan_id"], reviewers)
+
+
+def _changed_files(github: GitHub, number: int, count: int) -> frozenset[str]:
+    """Return the names of all files of a pull request; refuse if GitHub does not list all of them."""
+    names, listed = facts.read_changed_files(github, number)
+    if listed < count:
+        raise _refused(f"pull request {number} changes {count:,} files, more than GitHub lists")
+    return names
 
 
 def touches(names: Iterable[str], paths: Iterable[str]) -> bool:
@@ -222,18 +228,18 @@ def _check_origin(
 
 def _artifact(github: GitHub, run: RunFacts, pull: PullFacts, name: str) -> PlanArtifact:
     listed = facts.read_artifacts(github, run.id)
-    chosen = _choose_artifact(listed, run, pull, name)
+    newest, *_ = _early_artifacts(listed, run, pull, name)
     try:
-        return facts.read_plan_artifact(github, chosen.id)
+        return facts.read_plan_artifact(github, newest.id)
     except UsageError as error:
         message = f"the artifact {name} of run {run.id} does not hold a reviewed plan: {error.message}"
         raise _refused(message) from error
 
 
-def _choose_artifact(
+def _early_artifacts(
     artifacts: Sequence[ArtifactFacts], run: RunFacts, pull: PullFacts, name: str
-) -> ArtifactFacts:
-    """Return the newest artifact of a run that was stored before the merge; refuse if there is none.
+) -> list[ArtifactFacts]:
+    """Return the artifacts of a run that were stored before the merge, newest first; refuse without any.
 
     A re-run after the merge could otherwise replace what was reviewed.
     """
@@ -249,7 +255,7 @@ def _choose_artifact(
         raise _refused(f"the artifact {name} of run {run.id} was stored after the merge")
     if early[0].expired:
         raise _refused(f"the artifact {name} of run {run.id} has expired")
-    return early[0]
+    return early
 
 
 def _check_comments(
@@ -356,44 +362,40 @@ def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tupl
     comments = [one for one in own_comments(github, number, spec) if one.reviewed]
     if not comments:
         raise _refused(f"pull request {number} has no comment with a plan")
-    head = github.get(f"{github.repository}/pulls/{number}")["head"]["sha"]
-    current = [one for one in comments if one.reviewed["head"] == head]
+    pull, count = facts.read_pull(github, number)
+    current = [one for one in comments if one.reviewed["head"] == pull.head]
     if not current:
         shown = comments[-1].reviewed["head"][:7] or "another commit"
-        raise _refused(f"the plan in pull request {number} is of {shown}, not of its last, {head[:7]}")
+        raise _refused(f"the plan in pull request {number} is of {shown}, not of its last, {pull.head[:7]}")
     run = max((one.reviewed["run"] for one in current), key=lambda text: int(text) if text.isdigit() else 0)
     if not run.isdigit():
         raise _refused(f"the comment in pull request {number} does not say which run made its plan")
-    found = github.get(f"{github.repository}/actions/runs/{run}")
-    if found.get("head_sha") != head or found.get("event") != "pull_request":
-        raise _refused(f"run {run}, which the comment names, is not one of this pull request's last commit")
-    return _plan_of(github, run, artifact, [one for one in current if one.reviewed["run"] == run])
+    _check_code(pull, _changed_files(github, number, count))
+    made_by = facts.read_run(github, run)
+    _check_origin(made_by, pull, made_by.path, github.repository.removeprefix("/repos/"), "")
+    return _plan_of(github, made_by, pull, artifact, [one for one in current if one.reviewed["run"] == run])
 
 
 def _refused(reason: str) -> PlanRefused:
     return PlanRefused(f"found no reviewed plan to apply: {reason}", REMEDY)
 
 
-def _plan_of(github: GitHub, run: str, name: str, comments: Sequence[MarkedBody]) -> tuple[str, PlanDocument]:
-    path = f"{github.repository}/actions/runs/{run}/artifacts"
-    artifacts = [one for one in github.pages(path, "artifacts", name=name) if one.get("name") == name]
-    if not artifacts:
-        raise _refused(f"run {run} has no artifact {name}")
-    kept = [int(one["id"]) for one in artifacts if not one.get("expired")]
-    if not kept:
-        raise _refused(f"the artifact {name} of run {run} has expired")
-    for artifact in sorted(kept, reverse=True):  # a run that was repeated has several
-        content = github.download(f"{github.repository}/actions/artifacts/{artifact}/zip", ZIP_LIMIT)
+def _plan_of(
+    github: GitHub, run: RunFacts, pull: PullFacts, name: str, comments: Sequence[MarkedBody]
+) -> tuple[str, PlanDocument]:
+    listed = facts.read_artifacts(github, run.id)
+    for artifact in _early_artifacts(listed, run, pull, name):  # a run that was repeated has several
+        content = github.download(f"{github.repository}/actions/artifacts/{artifact.id}/zip", ZIP_LIMIT)
         try:
             texts = read_archive(content)
             text = _plan_in(texts)
             document = read_plan_document(text)
         except UsageError as error:
-            raise _refused(f"the artifact {name} of run {run} is not a plan: {error.message}") from error
+            raise _refused(f"the artifact {name} of run {run.id} is not a plan: {error.message}") from error
         if all(one.reviewed["plan"] == f"sha256:{_id_of(document, one.scope)}" for one in comments):
             _check_as_posted(texts, comments)
             return text, document
-    raise _refused(f"the plan in the artifact {name} of run {run} is not the one that the comment shows")
+    raise _refused(f"the plan in the artifact {name} of run {run.id} is not the one that the comment shows")
 
 
 def _id_of(document: PlanDocument, name: str) -> str:

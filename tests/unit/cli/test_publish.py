@@ -12,7 +12,7 @@ import pytest
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
-from tests.github.content import REPOSITORY, Hub
+from tests.github.content import REPOSITORY, Hub, stamp
 from tests.github.server import serving
 from tests.unit.cli.conftest import SPEC, Cli
 from tests.unit.renderers import plans
@@ -347,7 +347,8 @@ def test_only_a_run_of_a_pull_request_saves_what_it_posts(hub: Hub, cli: Cli, pu
 def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: pytest.FixtureRequest) -> None:
     document = plans.document_of(plans.twelve())
     cli("publish", save(document))
-    hub.runs["19822345678"] = {"head_sha": HEAD, "event": "pull_request"}
+    hub.add_run("19822345678", ".github/workflows/plan.yml", "pull_request", HEAD, branch="change")
+    hub.pulls[NUMBER]["merged_at"] = stamp(-60)
     hub.keep("19822345678", "ssm-plan", {"plan.json": dumps(document).encode()})
     request.getfixturevalue("push")
     result = cli("publish", "--reviewed", "reviewed.json")

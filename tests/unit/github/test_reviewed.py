@@ -13,7 +13,7 @@ from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.publishers.pages import failure_pages
 from ssm_reconcile.renderers.escaping import dumps
-from tests.github.content import Artifact, Hub
+from tests.github.content import Artifact, Hub, repository, stamp
 from tests.unit.publishers.conftest import HEAD, NUMBER, SPEC, Publish, marker
 from tests.unit.renderers import plans
 
@@ -24,7 +24,7 @@ PLAN = plans.twelve()
 def keep(
     hub: Hub, plan: Plan = PLAN, *, name: str = "ssm-plan", head: str = HEAD, event: str = "pull_request"
 ) -> Artifact:
-    hub.runs[RUN] = {"id": int(RUN), "head_sha": head, "event": event}
+    hub.add_run(RUN, ".github/workflows/plan.yml", event, head, branch="change")
     return hub.keep(RUN, name, {"plan.json": dumps(plans.document_of(plan)).encode()})
 
 
@@ -47,7 +47,7 @@ def test_the_plan_that_the_comment_shows_is_fetched(hub: Hub, github: GitHub, pu
 
 def beside_the_plan(hub: Hub, **files: str) -> None:
     """The artifact of a run that saved what it posted."""
-    hub.runs[RUN] = {"id": int(RUN), "head_sha": HEAD, "event": "pull_request"}
+    hub.add_run(RUN, ".github/workflows/plan.yml", "pull_request", HEAD, branch="change")
     texts = {"plan.json": dumps(plans.document_of(PLAN)), "publication.json": "{}", **files}
     hub.keep(RUN, "ssm-plan", {name: text.encode() for name, text in texts.items()})
 
@@ -142,7 +142,7 @@ def test_a_run_that_is_not_the_pull_requests_makes_no_reviewed_plan(
 ) -> None:
     publish(PLAN, run=RUN)
     keep(hub, head=head, event=by)
-    assert "is not one of this pull request's last commit" in refused(github)
+    assert f"run {RUN}, which the comment in pull request 7 names, is" in refused(github)
 
 
 def test_an_artifact_with_another_plan_is_not_the_one_that_was_reviewed(
@@ -217,3 +217,39 @@ def test_an_archive_that_is_too_large_is_not_read(
     with pytest.raises(GitHubError) as caught:
         fetched(github)
     assert caught.value.kind is Kind.REFUSED
+
+
+def test_a_run_of_a_fork_makes_no_reviewed_plan(hub: Hub, github: GitHub, publish: Publish) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.runs[RUN]["head_repository"] = repository("mallory/params")
+    assert "of another repository" in refused(github)
+
+
+@pytest.mark.parametrize("name", [".github/workflows/plan.yml", "action.yml"])
+def test_a_pull_request_that_changes_a_workflow_has_no_reviewed_plan(
+    hub: Hub, github: GitHub, publish: Publish, name: str
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.pull_files[NUMBER] = [{"filename": "replication.yaml"}, {"filename": name}]
+    assert f"changes {name}" in refused(github)
+
+
+def test_a_pull_request_with_more_files_than_github_lists_has_no_reviewed_plan(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.pulls[NUMBER]["changed_files"] = 3001
+    assert "changes 3,001 files" in refused(github)
+
+
+def test_a_plan_that_was_stored_after_the_merge_was_not_reviewed(
+    hub: Hub, github: GitHub, publish: Publish
+) -> None:
+    """A re-run after the merge replaces the comment and the plan."""
+    publish(PLAN, run=RUN)
+    keep(hub)
+    hub.pulls[NUMBER]["merged_at"] = stamp(60)
+    assert "was stored after the merge" in refused(github)
