@@ -29,7 +29,7 @@ from ssm_reconcile.errors import Address, Finding, PlanRefused, Severity, UsageE
 from ssm_reconcile.lift import Lift, Member, read_lift
 from ssm_reconcile.plan import Plan, ReplicationPlan, fingerprint
 from ssm_reconcile.spec import AdoptMode, Replication, Run
-from ssm_reconcile.wording import counted, first_of
+from ssm_reconcile.wording import first_of, plural
 
 SavedEffect: TypeAlias = Mapping[str, Any]
 """The result of `change.effect_of`."""
@@ -95,15 +95,15 @@ def run_of(document: PlanDocument) -> SavedRun:
     """
     options = document.get("run")
     if not options:
-        raise _damaged("it has no options of its run")
+        raise _damage_error("it has no options of its run")
     adopt = options.get("adopt")
     numbers = (options.get("max_deletes") or 0, options.get("max_change_percent") or 0)
     if min(numbers) < 0 or adopt not in (None, *AdoptMode):
-        raise _damaged("it has invalid options of its run")
+        raise _damage_error("it has invalid options of its run")
     if any(change.get("effect") is None for change in document["changes"]):
-        raise _damaged("its changes lack their effects")
+        raise _damage_error("its changes lack their effects")
     if _effects_id(document) != document["plan_id"]:
-        raise _damaged("its changes are not those of its plan id")
+        raise _damage_error("its changes are not those of its plan id")
     run = Run(
         verify_values=options.get("verify_values") or False,
         no_decrypt=options.get("no_decrypt") or False,
@@ -115,7 +115,7 @@ def run_of(document: PlanDocument) -> SavedRun:
     flags = {flag: given[flag] for flag in GUARD_FLAGS if given.get(flag) is not None}
     lifts = [read_lift(text) for text in options.get("lift") or ()]
     if None in lifts:
-        raise _damaged("it has invalid options of its run")
+        raise _damage_error("it has invalid options of its run")
     files = tuple(document.get("spec_files") or ())
     given_lifts = tuple(lift for lift in lifts if lift)
     return SavedRun(run, replace(run, lift=given_lifts, **flags), options.get("name"), files)
@@ -139,7 +139,7 @@ def saved_lifts(documents: Iterable[PlanDocument]) -> dict[tuple[str, str], froz
     return {key: frozenset(members) for key, members in found.items()}
 
 
-def _damaged(why: str) -> UsageError:
+def _damage_error(why: str) -> UsageError:
     return UsageError(
         f"this saved plan cannot be applied: {why}", "make a new one with `ssm-reconcile plan --out FILE`"
     )
@@ -359,7 +359,7 @@ def differences(old: SavedEffect, new: SavedEffect, change: Change) -> tuple[str
         if label in _NOT_SHOWN:
             found.append(f"{label} other than approved")
         else:
-            found.append(f"{label} {_shown(before.get(label))} became {_shown(after[label])}")
+            found.append(f"{label} {_format_value(before.get(label))} became {_format_value(after[label])}")
     return tuple(found) or ("not the change that was approved",)
 
 
@@ -374,7 +374,7 @@ def _facts(effect: SavedEffect) -> dict[str, object]:
     return facts
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     match value:
         case None:
             return "none"
@@ -402,7 +402,7 @@ def leave_rest(plan: Plan, rest: Sequence[ComparedChange]) -> Plan:
         for part in plan.replications
     )
     message = (
-        f"{counted(len(rest), 'change')} left: not reviewed, and not caused by this change of the spec, since"
+        f"{plural(len(rest), 'change')} left: not reviewed, and not caused by this change of the spec, since"
         f" the former spec makes the same: {first_of([str(one) for one in rest], REST_SHOWN)}"
     )
     about = tuple(Address(one.target, one.name) for one in rest)
@@ -425,14 +425,14 @@ def mark_pending(plan: Plan, base: Iterable[ReplicationPlan]) -> Plan:
     `pending` and `dropped` are for people; neither is part of the plan id.
     """
     before = {part.name: part for part in base}
-    parts = tuple(_marked(part, before.get(part.name)) for part in plan.replications)
+    parts = tuple(_mark_pending(part, before.get(part.name)) for part in plan.replications)
     planned = {change.order for change in plan.changes}
     dropped = [change for part in before.values() for change in part.changes if change.order not in planned]
     dropped.sort(key=lambda change: change.order)
     return replace(plan, replications=parts, dropped=tuple(dropped))
 
 
-def _marked(part: ReplicationPlan, base: ReplicationPlan | None) -> ReplicationPlan:
+def _mark_pending(part: ReplicationPlan, base: ReplicationPlan | None) -> ReplicationPlan:
     if base is None:
         return part
     effects = {change.order: effect_of(change) for change in base.changes}

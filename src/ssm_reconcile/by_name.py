@@ -24,7 +24,7 @@ from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonic
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import Standing, source_name, standing
-from ssm_reconcile.session import Places, Session, narrowed
+from ssm_reconcile.session import Places, Session, narrow_specs
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
 from ssm_reconcile.system import Clock, ProgressListener
@@ -133,7 +133,7 @@ class NamePlanner:
             NothingPlanned: No place of these names could be read.
         """
         concerned = {spec for specs in names.values() for spec in specs}
-        specs = narrowed([spec for spec in self.specs if spec.name in concerned], self.run)
+        specs = narrow_specs([spec for spec in self.specs if spec.name in concerned], self.run)
         if not specs:
             return NamePlan(Plan((), narrowing=Narrowing(self.run.targets, tuple(sorted(names)))))
         chosen = self._select(_Selection(specs, names, counts_known))
@@ -308,10 +308,10 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
         addresses[spec.name, target.name] = frozenset(found)
         wanted.setdefault(target.access, set()).update(found)
 
-    def listed(store: Reader, access: Access) -> Listing:
+    def read_listing(store: Reader, access: Access) -> Listing:
         return _as_listing(list_names(store, wanted[access], session.progress, check_versions=False))
 
-    listings = places.read_each(wanted, listed)
+    listings = places.read_each(wanted, read_listing)
     if isinstance(source, StoreError):
         return PlanScope({**listings, spec.source.access: source}, (name,), addresses)
     if at_source is None:
@@ -323,7 +323,7 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
             origins = (source_name(replicas.tags_of(address), address, source.place) for address in every)
             at_source |= {canonical(origin) for origin in origins if origin is not None}
     wanted[spec.source.access] = {*at_source}
-    listings |= places.read_each([spec.source.access], listed)
+    listings |= places.read_each([spec.source.access], read_listing)
     return PlanScope(listings, (name,), addresses)
 
 

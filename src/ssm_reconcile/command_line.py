@@ -33,7 +33,7 @@ class CommandLine:
     lifts: tuple[str, ...] = ()
     access: tuple[str, ...] = ()
 
-    def narrowed(self, target: str, *only: str) -> CommandLine:
+    def narrow(self, target: str, *only: str) -> CommandLine:
         """Return the arguments for one target, and for some names in it."""
         return replace(self, targets=(target,), only=only)
 

@@ -37,7 +37,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import Standing, standing
 from ssm_reconcile.resolve import Route, resolve, source_keys, target_keys
-from ssm_reconcile.session import Connect, endpoints, narrowed, place_errors
+from ssm_reconcile.session import Connect, endpoints, narrow_specs, place_errors
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Answers, Reader, Settings, Store
 from ssm_reconcile.system import Clock, ProgressListener
@@ -139,7 +139,7 @@ def diagnose(
     """
     checks = [_of_finding(one) for one in findings]
     places = _CheckedPlaces(connect, clock, watch, command_line)
-    for spec in narrowed(specs, run):
+    for spec in narrow_specs(specs, run):
         for label, access, *_ in endpoints(spec):
             if access not in places.opened:
                 checks += places.open(access, label)
@@ -163,7 +163,7 @@ class _CheckedPlaces:
     opened: dict[Access, Store | StoreError] = field(default_factory=dict)
     listings: dict[Access, Listing] = field(default_factory=dict)
 
-    def listed(self, access: Access) -> tuple[Reader, Listing] | None:
+    def complete_listing(self, access: Access) -> tuple[Reader, Listing] | None:
         """Return a place with its listing; None if it could not be opened or listed completely."""
         reader = self.opened[access]
         if isinstance(reader, StoreError) or not self.listings[access].complete:
@@ -224,7 +224,7 @@ def _of_replication(spec: Replication, places: _CheckedPlaces, *, decrypt: bool)
     """Yield the checks that depend on the spec: accounts, selection, permissions, contents of targets."""
     for label, error in place_errors(spec, places.opened):
         yield Check(label, "account", Answer.FAILED, error.message, error.remedy, Needed.PLAN)
-    source = places.listed(spec.source.access)
+    source = places.complete_listing(spec.source.access)
     if source is None:
         return
     reader, listing = source
@@ -237,7 +237,7 @@ def _of_replication(spec: Replication, places: _CheckedPlaces, *, decrypt: bool)
         message = f"{spec.name}: its rules select none of {len(every):,} parameters"
         yield Check(THE_SOURCE, "selection", Answer.WARNING, message, "check `parameters` in the spec")
     for target in spec.targets:
-        place = places.listed(target.access)
+        place = places.complete_listing(target.access)
         if place is not None:
             check = _TargetCheck(spec, target, *source, *place, places.command_line)
             yield from check.permissions(selected, decrypt=decrypt)

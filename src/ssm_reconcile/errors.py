@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ssm_reconcile.wording import counted, did_you_mean, nearest
+from ssm_reconcile.wording import did_you_mean, nearest, plural
 
 _LISTED = 30
 """Known names that a message lists."""
@@ -119,7 +119,7 @@ class SpecError(ReconcileError):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         count = sum(finding.severity is Severity.ERROR for finding in findings)
-        super().__init__(f"the spec has {counted(count, 'error')}")
+        super().__init__(f"the spec has {plural(count, 'error')}")
         self.findings = tuple(findings)
 
 

@@ -19,7 +19,7 @@ from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
-from ssm_reconcile.wording import counted, first_of
+from ssm_reconcile.wording import first_of, plural
 
 MIN_REPLICAS = 10
 """The fewest replicas of a target for which a percentage is a useful limit."""
@@ -180,7 +180,7 @@ def _finding(
     """Return the finding that a guard withholds changes."""
     message, lifted = found.message, len(found.changes) - len(held)
     if lifted:
-        message += f". {counted(lifted, 'change')} of these {'is' if lifted == 1 else 'are'} lifted"
+        message += f". {plural(lifted, 'change')} of these {'is' if lifted == 1 else 'are'} lifted"
     remedy = None
     if found.flag:
         digest = digest_of(plan.name, guard, target.name, held)
@@ -209,7 +209,7 @@ def _lift_findings(
             text = f"{what} ended on {lift.until} (UTC) and lifts nothing: remove it, or make a new one"
             yield Finding(Severity.WARNING, "lift-expired", text, where, about)
         elif lift in used:
-            text = f"{counted(used[lift], 'change')} in {lift.target} not withheld by {lift.guard}"
+            text = f"{plural(used[lift], 'change')} in {lift.target} not withheld by {lift.guard}"
             text += f": {lift.reason}" if lift.reason else ""
             yield Finding(Severity.NOTICE, "lifted", text, where, about)
         elif held and not rules.run.lifts_allowed:
@@ -241,7 +241,7 @@ def _guard_frozen_target(target: TargetChanges, rules: GuardRules) -> Iterator[G
     """Withhold all changes of a target that the spec freezes."""
     name, changes = target.target.name, target.open()
     if target.target.frozen:
-        held = counted(len(changes), "change")
+        held = plural(len(changes), "change")
         message = f"{name} is frozen: {held} withheld; `frozen: false` lifts it"
         yield GuardResult(changes, "the target is frozen", message, rules.replication.target(name).where)
 
@@ -275,7 +275,7 @@ def _guard_refused_plan(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
     changes = [change for change in target.open() if change.order in addresses]
     why = "a plan for this address was refused, or waits for an approval"
     message = (
-        f"{counted(len(changes), 'change')} in {name} withheld: a plan for the same parameters was refused on"
+        f"{plural(len(changes), 'change')} in {name} withheld: a plan for the same parameters was refused on"
         " GitHub, or waits there for an approval. Approve that plan, apply it by its id, or merge a change of"
         " the spec"
     )
@@ -291,7 +291,7 @@ def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
     message = (
         f"the source {plan.source} holds nothing that the spec selects, and {target.target.name} has"
-        f" {counted(target.target.replicas, 'replica')}: nothing is deleted"
+        f" {plural(target.target.replicas, 'replica')}: nothing is deleted"
     )
     where = rules.replication.source.where or plan.source
     why = "the source holds nothing that the spec selects"
@@ -307,7 +307,7 @@ def _guard_no_id(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResu
         return
     changes = [change for change in target.open() if change.row is Row.ORPHAN]
     message = (
-        f"{counted(len(changes), 'orphan')} to remove in {target.target.name}: withheld, since the"
+        f"{plural(len(changes), 'orphan')} to remove in {target.target.name}: withheld, since the"
         f" spec has no `id` and another spec with the same name may own them. {NO_ID_REMEDY}"
     )
     why, where = "`orphans: delete` needs an `id` in the spec", rules.replication.where
@@ -336,7 +336,7 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
     """Withhold updates and replacements of replicas that another writer has changed."""
     changes = [change for change in target.open() if change.changed_outside]
     message = (
-        f"{counted(len(changes), 'replica')} in {target.target.name}"
+        f"{plural(len(changes), 'replica')} in {target.target.name}"
         f" {'was' if len(changes) == 1 else 'were'} changed outside ssm-reconcile: withheld. Bring the"
         " change to the source, or overwrite it (`changed_outside: overwrite` always does)"
     )
@@ -352,7 +352,7 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardR
     changes = [change for change in target.changes if change.exposes and not change.source_made_plain]
     names = first_of([change.name for change in changes], 5)
     message = (
-        f"{counted(len(changes), 'SecureString')} in {target.target.name} would become plain"
+        f"{plural(len(changes), 'SecureString')} in {target.target.name} would become plain"
         f" text ({names}): withheld. Make the source a SecureString"
     )
     if not rules.run.allow_exposure:

@@ -46,17 +46,17 @@ def list_place(reader: Reader, watch: ProgressListener) -> Listing:
     has the reason.
     """
 
-    def described() -> Iterator[Mapping[str, Parameter]]:
+    def parameter_pages() -> Iterator[Mapping[str, Parameter]]:
         for page in reader.describe():
             yield {canonical(one.name): one for one in page}
 
-    def tagged() -> Iterator[Mapping[str, Tags]]:
+    def tag_pages() -> Iterator[Mapping[str, Tags]]:
         for page in reader.tagged():
             yield {name: tags for name, tags in page.items() if tags}
 
     with ReadPool(max_workers=2) as pool:
-        describing = pool.submit(_read_pages, described(), reader.place, Phase.LISTING, watch)
-        tagging = pool.submit(_read_pages, tagged(), reader.place, Phase.TAGS, watch)
+        describing = pool.submit(_read_pages, parameter_pages(), reader.place, Phase.LISTING, watch)
+        tagging = pool.submit(_read_pages, tag_pages(), reader.place, Phase.TAGS, watch)
         parameters, failure = describing.result()
         tags, tag_failure = tagging.result()
     confirmed: frozenset[str] = frozenset()

@@ -32,7 +32,7 @@ from ssm_reconcile.plan_findings import (
 )
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
-from ssm_reconcile.session import Session, narrowed
+from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.settle import settle
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.system import Stop
@@ -81,7 +81,7 @@ def make_plan(
         NothingPlanned: No source could be listed, or no target.
     """
     run = session.run
-    specs = narrowed(specs, run)
+    specs = narrow_specs(specs, run)
     former = None if base is None else approve.narrowed_to(base, run)
     altered = [old for old in former or () if old not in specs]
     scope = scope or PlanScope(_list_all((*specs, *altered), session))
@@ -135,7 +135,7 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
     works: dict[tuple[str, str], Work] = {}
     tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
     places, run = session.places, session.run
-    for spec in narrowed(specs, run):
+    for spec in narrow_specs(specs, run):
         for target in spec.targets:
             try:
                 source, store = places.store(spec.source.access), places.store(target.access)

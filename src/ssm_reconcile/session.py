@@ -54,7 +54,7 @@ class Places:
             return dict(zip(accesses, pool.map(one, accesses), strict=True))
 
 
-def narrowed(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
+def narrow_specs(specs: Sequence[Replication], run: Run) -> tuple[Replication, ...]:
     """Return the replications with only the targets of the run.
 
     Raises:
@@ -86,7 +86,7 @@ def open_places(specs: Sequence[Replication], connect: Connect, run: Run) -> Pla
         StoreError: No place can be opened; a single one becomes a finding of the plan.
         UsageError: Two replications have the same name, or a target of the run is unknown.
     """
-    specs = narrowed(specs, run)
+    specs = narrow_specs(specs, run)
     _check_names(specs)
     opened: dict[Access, Store | StoreError] = {}
     for spec in specs:

@@ -194,7 +194,7 @@ class _ReplicationReads:
         Up to CONFIRM_EACH names are read one by one. For more, one listing filtered by the owner tag finds
         the few that do carry it, and only those are read.
         """
-        desired = self._in_run(self.desired(state))
+        desired = self._in_run(self.desired_parameters(state))
         owners = self.spec.owners(state.source.place)
 
         def read(name: str, suspects: frozenset[str]) -> TagReads:
@@ -213,7 +213,7 @@ class _ReplicationReads:
         }
         return _read_tags(state, suspects, read)
 
-    def desired(self, state: ReplicationState) -> dict[str, dict[str, DesiredParameter]]:
+    def desired_parameters(self, state: ReplicationState) -> dict[str, dict[str, DesiredParameter]]:
         """Return what each target should hold, by target name and canonical address."""
         for name, live in state.live.items():
             # The result depends on the listing of the source: it is kept until tags of the source are read.
@@ -249,7 +249,7 @@ class _ReplicationReads:
 
     def inputs(self, state: ReplicationState) -> dict[str, TargetContext]:
         """Return the diff input of each target; reads the values that are not known yet."""
-        desired = self.desired(state)
+        desired = self.desired_parameters(state)
         in_run = self._in_run(desired)
         proofs = {
             name: prove(self.spec, name, in_run[name], state.source, live, self.session.run)

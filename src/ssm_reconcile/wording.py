@@ -8,18 +8,18 @@ COMPARED = 64
 """Characters of a name that are compared with known names: difflib takes quadratic time."""
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
+def plural(number: int, noun: str, form: str = "") -> str:
     """Return a number with its noun: `1 change`, `1,050 changes`.
 
     Args:
         number: how many.
         noun: the singular.
-        plural: the plural where it is not the singular with an `s`.
+        form: the plural of the noun; empty for the singular with an `s`.
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else form or noun + 's'}"
 
 
-def listed(items: Sequence[str], most: int = 0) -> str:
+def join(items: Sequence[str], most: int = 0) -> str:
     """Return the items as one text: `a`, `a and b`, `a, b and c`; with `most`, `a, b and 7 more`."""
     if most and len(items) > most:
         return first_of(items, most)

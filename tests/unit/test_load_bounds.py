@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load, load_text
-from ssm_reconcile.load.messages import shown
+from ssm_reconcile.load.messages import echo
 
 HEAD = """\
 version: 1
@@ -158,12 +158,12 @@ def test_the_last_size_that_fits_is_read_and_the_next_one_is_refused(
     ],
 )
 def test_an_unprintable_character_is_escaped_in_a_message(char: str, expected: str) -> None:
-    assert shown(f"a{char}b") == f"a{expected}b"
+    assert echo(f"a{char}b") == f"a{expected}b"
 
 
 def test_a_text_longer_than_the_limit_is_cut() -> None:
-    assert shown("a" * 60) == "a" * 60
-    assert shown("a" * 61) == "a" * 60 + "…"
+    assert echo("a" * 60) == "a" * 60
+    assert echo("a" * 61) == "a" * 60 + "…"
 
 
 DEAR: dict[str, Callable[[], str]] = {

@@ -8,7 +8,7 @@ import pytest
 
 from ssm_reconcile.errors import PlaceError, StoreError, Trouble, UsageError, Where
 from ssm_reconcile.model import Access
-from ssm_reconcile.session import narrowed, open_places
+from ssm_reconcile.session import narrow_specs, open_places
 from ssm_reconcile.spec import Replication, Run, Source, Target
 from tests.builders import NOW, replication, target
 from tests.doubles.clock import FakeClock
@@ -30,19 +30,19 @@ def two(role_arn: str | None = None) -> Replication:
 
 class TestNarrowing:
     def test_without_targets_named_all_are_meant(self) -> None:
-        assert narrowed([two()], Run()) == (two(),)
+        assert narrow_specs([two()], Run()) == (two(),)
 
     def test_named_targets_alone_are_left(self) -> None:
-        (found,) = narrowed([two()], Run(targets=("dr",)))
+        (found,) = narrow_specs([two()], Run(targets=("dr",)))
         assert [one.name for one in found.targets] == ["dr"]
 
     def test_a_replication_without_any_of_them_drops_out(self) -> None:
         one = replace(two(), name="dev", targets=(target(),))
-        assert [found.name for found in narrowed([one, two()], Run(targets=("dr",)))] == ["prod"]
+        assert [found.name for found in narrow_specs([one, two()], Run(targets=("dr",)))] == ["prod"]
 
     def test_a_name_that_no_target_has_is_an_error_that_offers_the_others(self) -> None:
         with pytest.raises(UsageError, match="no target is named 'dr-eu'") as refused:
-            narrowed([two()], Run(targets=("dr", "dr-eu")))
+            narrow_specs([two()], Run(targets=("dr", "dr-eu")))
         assert refused.value.remedy == "the spec has: dr, us-east-2"
 
 

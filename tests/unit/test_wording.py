@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.wording import counted, cut, first_of, listed
+from ssm_reconcile.wording import cut, first_of, join, plural
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 changes"), (1, "1 change"), (2, "2 changes"), (1050, "1,050 changes")]
 )
 def test_a_number_has_its_noun_in_the_right_form(number: int, text: str) -> None:
-    assert counted(number, "change") == text
+    assert plural(number, "change") == text
 
 
 def test_an_irregular_plural_is_given() -> None:
-    assert counted(2, "address", "addresses") == "2 addresses"
+    assert plural(2, "address", "addresses") == "2 addresses"
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_an_irregular_plural_is_given() -> None:
     [("", ""), ("a", "a"), ("ab", "a and b"), ("abc", "a, b and c"), ("abcd", "a, b, c and d")],
 )
 def test_items_are_joined_by_commas_and_one_and(items: str, text: str) -> None:
-    assert listed(list(items)) == text
+    assert join(list(items)) == text
 
 
 @pytest.mark.parametrize(("items", "text"), [("ab", "a, b"), ("abc", "a, b and 1 more"), ("", "")])
@@ -32,8 +32,8 @@ def test_the_first_items_are_followed_by_the_number_of_the_others(items: str, te
 
 
 def test_a_long_list_is_cut_as_the_first_items_are() -> None:
-    assert listed(["a", "b", "c"], most=2) == first_of(["a", "b", "c"], 2)
-    assert listed(["a", "b"], most=2) == "a and b"
+    assert join(["a", "b", "c"], most=2) == first_of(["a", "b", "c"], 2)
+    assert join(["a", "b"], most=2) == "a and b"
 
 
 def test_lines_that_are_left_out_are_counted_in_one_line() -> None:

@@ -39,7 +39,7 @@ from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import SystemClock
-from ssm_reconcile.wording import counted, cut
+from ssm_reconcile.wording import cut, plural
 
 EPILOG = """\
 \b
@@ -394,7 +394,7 @@ class ApplyRun:
         if not ask or not count:
             return True
         these = "this" if count == 1 else "these"
-        return terminal.confirm(f"Apply {these} {counted(count, 'change')}? [y/N] ")
+        return terminal.confirm(f"Apply {these} {plural(count, 'change')}? [y/N] ")
 
     def _compare(self, saved: SavedPlan, plan: Plan, runner: Runner) -> None:
         """Raise PlanRefused for a change that the saved plan does not have."""
@@ -478,7 +478,7 @@ class _PlanChanged(PlanRefused):
     finding_code = "plan-changed"
 
     def __init__(self, unapproved: Sequence[tuple[approve.ComparedChange, str]], remedy: str) -> None:
-        changes = counted(len(unapproved), "change")
+        changes = plural(len(unapproved), "change")
         super().__init__(f"the saved plan does not cover {changes} of the current plan", remedy)
         self.findings = [
             Finding(Severity.ERROR, self.finding_code, line, about=(Address(change.target, change.name),))

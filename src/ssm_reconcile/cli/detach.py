@@ -13,7 +13,7 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.errors import unknown_name
 from ssm_reconcile.spec import Run
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 if TYPE_CHECKING:
     from ssm_reconcile.detach import DetachReport, DetachRequest
@@ -97,7 +97,7 @@ def command(
 
 def _question(requests: Sequence[DetachRequest], count: int, *, undo: bool) -> str:
     place, owners = requests[0].store.place, ", ".join(request.spec.name for request in requests)
-    these = f"{'this' if count == 1 else 'these'} {counted(count, 'replica')}"
+    these = f"{'this' if count == 1 else 'these'} {plural(count, 'replica')}"
     verb = "Reattach" if undo else "Detach"
     return f"{verb} {these} of {owners} in {requests[0].target.name} ({place})? [y/N] "
 
@@ -109,7 +109,7 @@ def _text(every: Sequence[DetachReport]) -> str:
     lines: list[str] = []
     for one in every:
         verb, count = "reattached" if one.undo else "detached", one.summary["applied"]
-        kept = counted(one.of_another_spec, "replica")
+        kept = plural(one.of_another_spec, "replica")
         others = f"; {kept} of another spec with the same name left alone" if one.of_another_spec else ""
         nothing = "" if one.outcomes else ": there was nothing to do"
         lines.append(f"{one.replication}: {count:,} {verb} in {one.target} ({one.place}){others}{nothing}")

@@ -80,7 +80,7 @@ def command(
         raise click.UsageError("standard input can be the event or the spec, not both.")
     messages = events.read_text(read_text(event, events.LONGEST_TEXT + 1))
     contents = [message.content for message in messages]
-    unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.understood]
+    unclear = [one for one in contents if isinstance(one, events.Rejected) and not one.reason.is_understood]
     if len(unclear) == len(messages):
         raise UsageError(
             f"{'standard input' if event == '-' else event} has no event or parameter name:"
@@ -120,7 +120,7 @@ def plan_messages(messages: Sequence[Message], runner: Runner) -> Plan:
 
 
 def _rejection(rejected: Rejected) -> Finding:
-    if rejected.reason.understood:
+    if rejected.reason.is_understood:
         return Finding(Severity.NOTICE, "not-for-us", f"nothing is done: {rejected}")
     return Finding(Severity.WARNING, "event-not-understood", f"not reconciled: {rejected}")
 

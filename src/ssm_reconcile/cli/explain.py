@@ -70,7 +70,7 @@ def command(
     """
     from ssm_reconcile.explain import explanation_document, explanation_text
     from ssm_reconcile.load.patterns import impossible_name
-    from ssm_reconcile.session import narrowed
+    from ssm_reconcile.session import narrow_specs
 
     fault = impossible_name(parameter)
     if fault is not None:
@@ -81,7 +81,7 @@ def command(
         places = runner.open_places()
         line = options.command_line(specs, name, run, common)
         explanations: list[Explanation] = []
-        for spec in narrowed(loaded, run):
+        for spec in narrow_specs(loaded, run):
             line = replace(line, name=spec.name if len(loaded) > 1 else name)
             explanations += _explained(parameter, spec, places, runner, line, quick=quick)
     if output_format == "json":

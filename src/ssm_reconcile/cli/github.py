@@ -24,7 +24,7 @@ from ssm_reconcile.github.refusals import find_left_out
 from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, reviewed_push
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
 from ssm_reconcile.system import SystemClock
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 EPILOG = """\
 \b
@@ -104,7 +104,7 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
         found = find_left_out(github, run, paths, SystemClock().now())
     terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
     if not common.quiet:
-        terminal.log(f"{counted(len(found), 'address', 'addresses')} of refused or waiting plans, in {out}.")
+        terminal.log(f"{plural(len(found), 'address', 'addresses')} of refused or waiting plans, in {out}.")
     return 0
 
 

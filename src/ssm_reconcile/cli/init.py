@@ -20,7 +20,7 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.model import Access
 from ssm_reconcile.system import SystemClock
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 if TYPE_CHECKING:
     from ssm_reconcile.init import InitChoices, Proposal
@@ -248,21 +248,21 @@ def _log_summary(proposal: Proposal) -> None:
 
     found = proposal.survey
     excluded = sum(one.count for one in proposal.excluded if one.paths)
-    numbers = [counted(len(found.listing.parameters), "parameter")]
+    numbers = [plural(len(found.listing.parameters), "parameter")]
     numbers += [f"{proposal.selected + proposal.skipped:,} selected"]
     numbers += [f"{excluded:,} excluded (the file says why)"] if excluded else []
     numbers += [f"{proposal.skips:,} skipped by skip_sync"] if proposal.skips else []
     terminal.log(f"{found.listing.place}: {', '.join(numbers)}")
     for key, count in proposal.near_misses.items():
         almost = f"with the tag {visible(key)}, which is almost skip_sync: left out"
-        terminal.log(f"{counted(count, 'parameter')} {almost}")
+        terminal.log(f"{plural(count, 'parameter')} {almost}")
     for warning in proposal.foreign:
         terminal.log(f"warning: {visible(warning)}")
     for one in found.targets:
         relations = proposal.numbers(one.name)
         of_each = ", ".join(f"{number:,} {relation.value}" for relation, number in relations.items())
         existing = f"{relations.total():,} of the selected: {of_each}" if of_each else "none of the selected"
-        terminal.log(f"{one.name}: {counted(len(one.listing.parameters), 'parameter')}, {existing}")
+        terminal.log(f"{one.name}: {plural(len(one.listing.parameters), 'parameter')}, {existing}")
 
 
 DEFAULT_NAME = "main"

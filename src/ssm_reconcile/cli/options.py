@@ -277,10 +277,10 @@ def _packed(argument: str, take: Callable[[dict[str, Any]], Any], *options: Deco
 
     def add(command: Command) -> Command:
         @functools.wraps(command)
-        def packing(**given: Any) -> Any:
+        def call_with_packed(**given: Any) -> Any:
             return command(**{argument: take(given), **given})
 
-        packed: Command = packing
+        packed: Command = call_with_packed
         for option in reversed(options):
             packed = option(packed)
         return packed

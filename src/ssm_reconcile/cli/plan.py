@@ -14,7 +14,7 @@ from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.show import render_plan
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.wording import counted, cut
+from ssm_reconcile.wording import cut, plural
 
 EPILOG = """\
 \b
@@ -115,7 +115,7 @@ def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     if not drift and plan.complete:
         return False
     places = "" if plan.complete else "; a place was not listed completely"
-    terminal.log(f"Drift: {counted(len(drift), 'address', 'addresses')} not as the spec says{places}.")
+    terminal.log(f"Drift: {plural(len(drift), 'address', 'addresses')} not as the spec says{places}.")
     lines = []
     for one in drift:
         why = f": {'; '.join(one.reasons)}" if one.reasons else ""

@@ -325,7 +325,7 @@ class Publisher:
     def _of_plan(self, document: PlanDocument, file: Path) -> Publication:
         intro = ""
         if self.unreviewed is not None:
-            intro = pages.unreviewed(self.unreviewed)
+            intro = pages.unreviewed_notice(self.unreviewed)
         elif self.refused is not None:
             intro = pages.refusal(read_report_document(terminal.read_document(self.refused)))
         is_refused = self.unreviewed is not None or self.refused is not None

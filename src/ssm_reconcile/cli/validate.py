@@ -15,7 +15,7 @@ from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.spec import Replication
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 EPILOG = """\
 \b
@@ -75,9 +75,9 @@ def command(specs: tuple[str, ...], name: str | None, output_format: str, common
         terminal.log("\n".join(lines))
     if errors:
         count = sum(one.severity is Severity.ERROR for one in errors)
-        terminal.write(f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {counted(count, 'error')}")
+        terminal.write(f"{', '.join(specs) or DEFAULT_SPEC}: not valid, {plural(count, 'error')}")
     for file, count in Counter(one.where.file if one.where else DEFAULT_SPEC for one in found).items():
-        terminal.write(f"{file}: {counted(count, 'replication')}, valid")
+        terminal.write(f"{file}: {plural(count, 'replication')}, valid")
     return code
 
 

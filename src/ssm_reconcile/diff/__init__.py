@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ssm_reconcile.change import Change, Delete, Release, Replace, Retag, Row
-from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, matching_patterns, unplaced
+from ssm_reconcile.diff.case import Case, TargetContext, cases, copied_tags, matching_patterns, unplaced_names
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address, Finding, Severity
@@ -116,7 +116,7 @@ def diff(context: TargetContext) -> TargetDiff:
         elif outcome is not None:
             others.append(outcome)
     left = {
-        status: [one for one in unplaced(context, status) if _is_in_run(context, one)]
+        status: [one for one in unplaced_names(context, status) if _is_in_run(context, one)]
         for status in _ID_FINDINGS
     }
     matched.update(*(_patterns_of(context, one) for every in left.values() for one in every))

@@ -230,15 +230,15 @@ def copied_tags(context: TargetContext) -> list[str]:
     Only addresses on which nothing is placed are returned: on the others the table reports it.
     """
     live, owners = context.live, context.claim.owners
-    return [one for one in _unplaced(context) if is_copied(live.tags_of(one), live.arn(one), owners)]
+    return [one for one in _unplaced_names(context) if is_copied(live.tags_of(one), live.arn(one), owners)]
 
 
-def unplaced(context: TargetContext, status: Standing) -> list[str]:
+def unplaced_names(context: TargetContext, status: Standing) -> list[str]:
     """Return the addresses with that standing on which nothing is placed, sorted."""
-    return [one for one in _unplaced(context) if context.standing_of(one) is status]
+    return [one for one in _unplaced_names(context) if context.standing_of(one) is status]
 
 
-def _unplaced(context: TargetContext) -> list[str]:
+def _unplaced_names(context: TargetContext) -> list[str]:
     """Return the addresses of parameters with tags on which nothing is placed, sorted."""
     return sorted((context.live.tags.keys() & context.live.parameters.keys()) - context.desired.keys())
 

@@ -71,7 +71,7 @@ class Reason(StrEnum):
     RESOURCE = "not about a parameter of Parameter Store"
 
     @property
-    def understood(self) -> bool:
+    def is_understood(self) -> bool:
         """Whether the event is valid and needs no action."""
         return self in {Reason.ELSEWHERE, Reason.SCOPE, Reason.CALL, Reason.RESOURCE}
 

@@ -153,7 +153,7 @@ def _remedies(
         # Keeping a value secret is better than lifting the guard against its exposure.
         yield from (*others, *lifts) if "exposure" in outcome.withheld_by else (*lifts, *others)
         return
-    yield f"to {outcome.action.value} it now: `{command.narrowed(outcome.target, outcome.name).apply()}`"
+    yield f"to {outcome.action.value} it now: `{command.narrow(outcome.target, outcome.name).apply()}`"
     if remedies.may_need_replacement(outcome):
         yield from remedies.lift_guards(outcome, whole, case.context.replication, command)
     yield from others

@@ -98,7 +98,7 @@ def remedies_for_row(
         case Row.INVALID:
             yield from dict.fromkeys(_for_problem(case, problem) for problem in case.problems)
         case Row.ADOPT if not isinstance(outcome, Change):
-            alone = replace(command.narrowed(target, case.name), mode=())
+            alone = replace(command.narrow(target, case.name), mode=())
             line = alone.apply("--adopt", "identical")
             yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays"
         case Row.CONFLICT if not isinstance(outcome, Change):
@@ -251,7 +251,7 @@ def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, comman
             value = True if hold.count is None else hold.count
             too_high = hold.guard == "max-change-percent" and value > MOST_PERCENT
             if too_high or lifts.get(hold.guard) == value:
-                line = command.narrowed(change.target, change.name).apply(*_flags(lifts))
+                line = command.narrow(change.target, change.name).apply(*_flags(lifts))
                 first = f"; first {_thaw(spec, change)}" if _FROZEN in lifts else ""
                 why = "no flag lifts the limit for that many changes; a single change is not withheld"
                 return [f"{why}{first}: `{line}`"]
@@ -261,7 +261,7 @@ def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, comman
         judged = withhold_changes(opened, GuardRules(spec, Run(**given)))
     flags = [*_flags(lifts), *(["--allow-replace"] if alone and may_need_replacement(change) else [])]
     alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in judged.changes)
-    line = command.narrowed(change.target, *([change.name] if alone else [])).apply(*flags)
+    line = command.narrow(change.target, *([change.name] if alone else [])).apply(*flags)
     if _FROZEN in lifts:
         return [f"{_thaw(spec, change)}, then `{line}`"]
     why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"

@@ -27,7 +27,7 @@ from ssm_reconcile.model import RegionTie, canonical
 from ssm_reconcile.record import OWNER, is_replica, record_of
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import AdoptMode, Glob, SkipMode, SkipSync
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 Patterns: TypeAlias = Mapping[str, int]
 """Patterns of names, each with the number of names that it matches."""
@@ -279,7 +279,7 @@ def foreign_replicas(found: Survey, name: str) -> Iterator[str]:
     for owner, count in sorted(counts.items()):
         earlier = "" if owner == name else f", or list {owner} in `previous_names`"
         yield (
-            f"The targets hold {counted(count, 'replica')} of {owner} from this source. With this `name` and"
+            f"The targets hold {plural(count, 'replica')} of {owner} from this source. With this `name` and"
             f" `id`, a plan reports them as conflicts (`foreign`). To take over from the spec that wrote"
             f" them: write its `name: {owner}`{earlier}; write its `id`, or list that in"
             " `previous_ids`. The id is in that spec only; it cannot be read from the"

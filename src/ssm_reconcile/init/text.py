@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ssm_reconcile.init.survey import Likeness, Survey, SurveyedTarget
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.spec import AdoptMode, SkipMode
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 if TYPE_CHECKING:
     from ssm_reconcile.init import Proposal
@@ -92,7 +92,7 @@ def _places(proposal: Proposal) -> Iterator[str]:
 def _place(end: Survey | SurveyedTarget, indent: str) -> Iterator[str]:
     access, listing = end.access, end.listing
     yield _beside(
-        f"{indent}region: {access.region}", f"holds {counted(len(listing.parameters), 'parameter')} now"
+        f"{indent}region: {access.region}", f"holds {plural(len(listing.parameters), 'parameter')} now"
     )
     yield _beside(f'{indent}account: "{listing.place.account}"', "refuse to work in any other account")
     if access.role_arn:
@@ -121,7 +121,7 @@ def _parameters(proposal: Proposal) -> Iterator[str]:
 
 def _skip_sync(proposal: Proposal) -> Iterator[str]:
     carry = "carries" if proposal.skipped == 1 else "carry"
-    found = f"{counted(proposal.skipped, 'parameter')} {carry} this tag and"
+    found = f"{plural(proposal.skipped, 'parameter')} {carry} this tag and"
     yield _beside("skip_sync:", f"{found} will not be replicated")
     yield "  tag: skip_sync"
     by_target = proposal.skip_mode is SkipMode.TARGETS
@@ -145,7 +145,7 @@ def _kms(proposal: Proposal) -> Iterator[str]:
     yield _beside("kms:" if known else "# kms:", "the key of each target for each key of the source")
     for entry in proposal.keys:
         mark = "  " if entry.targets else "  # "
-        yield _beside(f"{mark}- source: {_quoted(entry.source)}", counted(entry.count, "SecureString"))
+        yield _beside(f"{mark}- source: {_quoted(entry.source)}", plural(entry.count, "SecureString"))
         note = entry.note or "has the same name there"
         yield f"{mark}  targets:"
         for one in proposal.survey.targets:
@@ -161,7 +161,7 @@ def _rewrite(proposal: Proposal) -> Iterator[str]:
     targets, total = proposal.survey.targets, sum(proposal.rewrites.values())
     rewritten = {one.name: proposal.numbers(one.name)[Likeness.SHAPED] for one in targets}
     yield from _comment(
-        f"{counted(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
+        f"{plural(total, 'plain value')} {'holds' if total == 1 else 'hold'} the name of the region: in a"
         " target it becomes the name of the target's region. Exclude values that must not change."
         " SecureString values were not read."
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ssm_reconcile.encoding import ADVICE, without_mark, wrong_encoding
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, shown
+from ssm_reconcile.load.messages import SpecFindings, echo
 
 SIZE_LIMIT = 1024 * 1024
 """Bytes of one file."""
@@ -80,7 +80,7 @@ def _identity(path: str) -> str:
 
 
 def _name(path: str) -> str:
-    return shown(path, 300)
+    return echo(path, 300)
 
 
 def _files(paths: Sequence[str], findings: SpecFindings) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _content(path: str) -> bytes:
     except FileNotFoundError:
         advice = "write a first spec with `ssm-reconcile init`"
         if path.endswith(".json"):
-            advice = f"save a plan with `ssm-reconcile plan --out {shown(Path(path).name)}`"
+            advice = f"save a plan with `ssm-reconcile plan --out {echo(Path(path).name)}`"
         message = f"the file does not exist: check the path, or {advice}"
         raise _UnreadableError("file-not-found", message) from None
     except (OSError, ValueError) as error:

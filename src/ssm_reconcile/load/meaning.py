@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from itertools import combinations, permutations
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, quoted, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, quote
 from ssm_reconcile.load.patterns import PatternIndex, check_patterns, valid_patterns
 from ssm_reconcile.load.places import PlaceKey, PlaceSpec, check_keys, check_places, places_of
 from ssm_reconcile.load.schema import NodeView
@@ -48,10 +48,10 @@ def _check_lifts(view: NodeView, targets: Sequence[PlaceSpec], findings: SpecFin
     for lift in view.each():
         target, until = lift.at("target").text_node, lift.at("until").text_node
         if target is not None and all(names) and target.text not in names:
-            message = f"no target has the name `{shown(target.text)}`: {advise_name(target.text, names)}"
+            message = f"no target has the name `{echo(target.text)}`: {advise_name(target.text, names)}"
             findings.error(target.where, "lift-unknown-target", message)
         if until is not None and not _is_date(until.text):
-            message = f"{quoted(until.text)} is not a date: write year, month and day, such as 2026-12-24"
+            message = f"{quote(until.text)} is not a date: write year, month and day, such as 2026-12-24"
             findings.error(until.where, "bad-date", message)
 
 
@@ -66,11 +66,11 @@ def _is_date(text: str) -> bool:
 def _check_names(view: NodeView, findings: SpecFindings) -> None:
     for former in view.at("previous_names").texts():
         if former.text == view.at("name").text:
-            message = f"`previous_names` holds the present name {shown(former.text)}: remove it"
+            message = f"`previous_names` holds the present name {echo(former.text)}: remove it"
             findings.error(former.where, "previous-name-is-name", message)
     for former in view.at("previous_ids").texts():
         if former.text == view.at("id").text:
-            message = f"`previous_ids` holds the present id {shown(former.text)}: remove it"
+            message = f"`previous_ids` holds the present id {echo(former.text)}: remove it"
             findings.error(former.where, "previous-id-is-id", message)
     orphans = view.at("orphans")
     if orphans.text == "delete" and view.at("id").node is None:
@@ -88,7 +88,7 @@ def _is_tag_text(scalar: ScalarNode, what: str, findings: SpecFindings, extra: s
     """
     for char in scalar.text:
         if not (unicodedata.category(char)[0] in "LNZ" or char in _TAG_SIGNS or char in extra):
-            wrong = f"{what} {quoted(scalar.text)} has `{shown(char)}`, which AWS does not allow in tags"
+            wrong = f"{what} {quote(scalar.text)} has `{echo(char)}`, which AWS does not allow in tags"
             message = f"{wrong}: write letters, digits, spaces and _ . : / = + - @ only"
             findings.error(scalar.where, "bad-tag", message)
             return False
@@ -99,7 +99,7 @@ def _is_reserved(scalar: ScalarNode, findings: SpecFindings) -> bool:
     """Whether a tag key belongs to AWS or to ssm-reconcile; reports it if so."""
     for prefix, whose in (("aws:", "AWS"), (PREFIX, "ssm-reconcile itself")):
         if scalar.text.lower().startswith(prefix):
-            message = f"the tag key {quoted(scalar.text)} is reserved for {whose}: write another key"
+            message = f"the tag key {quote(scalar.text)} is reserved for {whose}: write another key"
             findings.error(scalar.where, "reserved-tag", message)
             return True
     return False
@@ -124,11 +124,11 @@ def _check_skip_sync(view: NodeView, targets: Iterable[PlaceSpec], findings: Spe
         if value.text in {"any", "targets"}:
             text = value.text
             message = (
-                f"`values: [{text}]` is the tag value {quoted(text)}: for the mode write `values: {text}`"
+                f"`values: [{text}]` is the tag value {quote(text)}: for the mode write `values: {text}`"
             )
             findings.warn(value.where, "skip-value-is-mode", message)
         elif value.text in names:
-            message = f"{shown(value.text)} is a target: to skip single targets write `values: targets`"
+            message = f"{echo(value.text)} is a target: to skip single targets write `values: targets`"
             findings.warn(value.where, "skip-value-is-target", message)
 
 
@@ -138,10 +138,10 @@ def _check_ignored_keys(view: NodeView, findings: SpecFindings) -> None:
     for key in view.at("skip_sync", "ignore").texts():
         if skip.near_misses([key.text]):
             continue
-        what = f"does not resemble the skip tag {quoted(skip.tag)}"
+        what = f"does not resemble the skip tag {quote(skip.tag)}"
         if key.text == skip.tag:
             what = "is the skip tag itself"
-        message = f"{quoted(key.text)} {what}, so ignoring it has no effect: remove it"
+        message = f"{quote(key.text)} {what}, so ignoring it has no effect: remove it"
         findings.warn(key.where, "skip-ignore-without-effect", message)
 
 
@@ -156,7 +156,7 @@ def _check_rewrites(
             continue
         filled = [(_filled(old, source, target), _filled(new, source, target)) for target in targets]
         if old.text == new.text or (filled and all(a == b for a, b in filled)):
-            message = f"`to` is the same text as `from`, {quoted(old.text)}: change it, or remove the rule"
+            message = f"`to` is the same text as `from`, {quote(old.text)}: change it, or remove the rule"
             findings.error(new.where, "rewrite-without-change", message)
         if rule.at("in").text == "name":
             for one in texts:
@@ -167,7 +167,7 @@ def _has_known_placeholders(scalar: ScalarNode, findings: SpecFindings) -> bool:
     """Whether a text has no unknown placeholder; reports the first five."""
     unknown = [found for found in PLACEHOLDER.findall(scalar.text) if found not in PLACEHOLDERS]
     for found in unknown[:5]:
-        message = f"{quoted(found)} is not a placeholder: {advise_name(found, PLACEHOLDERS)}"
+        message = f"{quote(found)} is not a placeholder: {advise_name(found, PLACEHOLDERS)}"
         findings.error(scalar.where, "unknown-placeholder", message)
     return not unknown
 
@@ -185,9 +185,9 @@ def _check_name_text(
     for target in targets or [source]:
         filled = PLACEHOLDER.sub("x", _filled(scalar, source, target))
         if not _NAME_TEXT.fullmatch(filled):
-            message = f"{quoted(scalar.text)} cannot be in a name: write letters, digits and _ . - / only"
+            message = f"{quote(scalar.text)} cannot be in a name: write letters, digits and _ . - / only"
         elif "//" in filled:
-            message = f"{quoted(scalar.text)} has an empty level: write a single slash"
+            message = f"{quote(scalar.text)} has an empty level: write a single slash"
         else:
             continue
         findings.error(scalar.where, "bad-name-text", message)
@@ -206,12 +206,12 @@ def _check_tags(view: NodeView, findings: SpecFindings) -> None:
             continue
         if key.text == skip.tag or skip.near_misses([key.text]):
             what = f"is {'' if key.text == skip.tag else 'almost '}the skip tag"
-            message = f"{quoted(key.text)} {what} and would opt out every replica: write another key"
+            message = f"{quote(key.text)} {what} and would opt out every replica: write another key"
             findings.error(key.where, "added-skip-tag", message)
         rule = next((one for one in ignored if fnmatchcase(key.text, one.text)), None)
         if rule is not None:
-            ignored_by = f"{quoted(rule.text)}, line {rule.where.line}"
-            message = f"{quoted(key.text)} is also ignored ({ignored_by}): remove one of them"
+            ignored_by = f"{quote(rule.text)}, line {rule.where.line}"
+            message = f"{quote(key.text)} is also ignored ({ignored_by}): remove one of them"
             findings.error(key.where, "added-tag-ignored", message)
 
 
@@ -270,7 +270,7 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
         return
     if one.name and one.name == other.name:
         message = (
-            f"`{shown(other.name)}` is the name of another replication of this source ({one.where}): write"
+            f"`{echo(other.name)}` is the name of another replication of this source ({one.where}): write"
             " another name; if the sources are in two accounts, write `account` in both"
         )
         findings.error(other.where, "duplicate-name", message)
@@ -279,14 +279,14 @@ def _check_owners(one: DocumentOutline, other: DocumentOutline, findings: SpecFi
             if former.text == their.name:
                 owner = f"another replication of this source ({their.where})"
                 message = (
-                    f"`{shown(former.text)}` is the name of {owner}: both would own its replicas; remove it"
+                    f"`{echo(former.text)}` is the name of {owner}: both would own its replicas; remove it"
                 )
                 findings.error(former.where, "previous-name-in-use", message)
     shared = {former.text for former in one.former}
     for former in other.former:
         if former.text in shared:
-            shared_name = f"the previous name `{shown(former.text)}` too"
-            message = f"`{shown(one.name)}` has {shared_name}: both own its replicas; keep it in one of them"
+            shared_name = f"the previous name `{echo(former.text)}` too"
+            message = f"`{echo(one.name)}` has {shared_name}: both own its replicas; keep it in one of them"
             findings.warn(former.where, "previous-name-shared", message, (one.name, other.name))
 
 
@@ -300,8 +300,8 @@ def _check_chain(one: DocumentOutline, other: DocumentOutline, findings: SpecFin
         return False
     mine, their = shared
     is_circle = one.source.key in other.targets
-    fed = f"`{shown(one.name)}` writes to {other.source}, the source of `{shown(other.name)}`"
-    both = f"both select the same names (`{shown(mine.text)}` at {mine.where}, `{shown(their.text)}`)"
+    fed = f"`{echo(one.name)}` writes to {other.source}, the source of `{echo(other.name)}`"
+    both = f"both select the same names (`{echo(mine.text)}` at {mine.where}, `{echo(their.text)}`)"
     if is_circle:
         message = f"{fed}, and the reverse, and {both}: change the patterns so that no name matches both"
         findings.error(their.where, "feed-each-other", message)
@@ -319,8 +319,8 @@ def _check_targets(one: DocumentOutline, other: DocumentOutline, findings: SpecF
         return
     mine, their = shared
     both = (
-        f"`{shown(one.name)}` (`{shown(mine.text)}` at {mine.where}) and `{shown(other.name)}`"
-        f" (`{shown(their.text)}`) write the same names in {other.targets[min(common, key=str)]}"
+        f"`{echo(one.name)}` (`{echo(mine.text)}` at {mine.where}) and `{echo(other.name)}`"
+        f" (`{echo(their.text)}`) write the same names in {other.targets[min(common, key=str)]}"
     )
     message = f"{both}: the second run reports a conflict; change the patterns so that no name matches both"
     findings.warn(their.where, "targets-overlap", message, (one.name, other.name))

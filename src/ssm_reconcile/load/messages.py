@@ -1,6 +1,6 @@
 """The findings of one load, collected with their positions; and text of a spec made safe for messages.
 
-A spec from a pull request is untrusted. Every text of it that a message repeats passes through `shown`, so
+A spec from a pull request is untrusted. Every text of it that a message repeats passes through `echo`, so
 that it reaches a terminal or a comment as text and nothing else.
 """
 
@@ -117,10 +117,10 @@ class SpecFindings:
         return tuple(sorted((one for one in self.all if one.severity is severity), key=rank))
 
 
-def shown(text: str, limit: int = ECHO_LIMIT) -> str:
+def echo(text: str, limit: int = ECHO_LIMIT) -> str:
     r"""Return untrusted text on one line: unprintable characters are escaped, long text is cut.
 
-    >>> print(shown(chr(0x202E) + "txt"))
+    >>> print(echo(chr(0x202E) + "txt"))
     \u202etxt
     """
     safe = "".join(
@@ -133,18 +133,18 @@ def shown(text: str, limit: int = ECHO_LIMIT) -> str:
     return safe + "…" if len(text) > limit else safe
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return untrusted text between double quotes, as in YAML."""
-    return '"' + shown(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    return '"' + echo(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def advise_name(name: str, known: Iterable[str]) -> str:
     """Return the advice for an unknown name: the nearest known name, or all of them."""
     names = list(known)
     near = nearest(name, names)
-    listed = ", ".join(shown(one) for one in names[:NAMES_LISTED])
+    listed = ", ".join(echo(one) for one in names[:NAMES_LISTED])
     every = f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")
-    return did_you_mean(None if near is None else shown(near), every)
+    return did_you_mean(None if near is None else echo(near), every)
 
 
 _UNQUOTED = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
@@ -172,15 +172,15 @@ def name_hint(text: str) -> str:
     """Return the advice for an ARN, a Windows path or a name with a selector; for any other text nothing."""
     arn = _ARN.fullmatch(text)
     if arn is not None:
-        return f"; this is an ARN: write the name in it, `{shown(arn[1])}`"
+        return f"; this is an ARN: write the name in it, `{echo(arn[1])}`"
     if text.startswith("arn:"):
         return "; this is an ARN: write the name of the parameter"
     if _DRIVE.match(text):
         root = _GIT.match(text)
         name = text[root.end() :].replace("\\", "/") if root else ""
-        write = f"write `{shown(name)}`" if name.strip("/") else "write the name again"
+        write = f"write `{echo(name)}`" if name.strip("/") else "write the name again"
         return f"; a shell such as Git Bash made it a Windows path: {write} and set MSYS_NO_PATHCONV=1"
     selector = _SELECTOR.fullmatch(text)
     if selector is None:
         return ""
-    return f"; `:{shown(selector[2])}` selects a version or label: write `{shown(selector[1])}` without it"
+    return f"; `:{echo(selector[2])}` selects a version or label: write `{echo(selector[1])}` without it"

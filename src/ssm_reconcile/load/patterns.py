@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import groupby, takewhile
 
 from ssm_reconcile.aws_limits import LEVEL_LIMIT, NAME_LIMIT, is_reserved_name, partition_of
-from ssm_reconcile.load.messages import SpecFindings, inline, name_hint, shown
+from ssm_reconcile.load.messages import SpecFindings, echo, inline, name_hint
 from ssm_reconcile.load.places import PlaceSpec
 from ssm_reconcile.load.schema import NodeView, replication_schema
 from ssm_reconcile.load.tree import ListNode, ScalarNode
@@ -194,7 +194,7 @@ def check_patterns(view: NodeView, source: PlaceSpec, findings: SpecFindings) ->
         ):
             for one in patterns:
                 if index.overlapping(one.text) is None and findings.comparisons_left >= 0:
-                    findings.warn(one.where, code, f"`{shown(one.text)}` {words}: correct or remove it")
+                    findings.warn(one.where, code, f"`{echo(one.text)}` {words}: correct or remove it")
     _check_rewrite_order(view, findings)
 
 
@@ -215,7 +215,7 @@ def _checked(
         if wrong is None:
             valid.append(one)
         else:
-            findings.error(one.where, "bad-pattern", f"`{shown(one.text)}` {wrong}")
+            findings.error(one.where, "bad-pattern", f"`{echo(one.text)}` {wrong}")
     return valid
 
 
@@ -229,11 +229,11 @@ def _check_duplicates(
         key = levels(one.text)
         if key in excluded:
             there = f"`exclude` has the same pattern in line {excluded[key].where.line}"
-            message = f"`{shown(one.text)}` selects nothing: {there}; remove one of them"
+            message = f"`{echo(one.text)}` selects nothing: {there}; remove one of them"
             findings.warn(one.where, "include-excluded", message)
         if key in first:
             line = first[key].where.line
-            message = f"`{shown(one.text)}` is already written in line {line}: remove one of them"
+            message = f"`{echo(one.text)}` is already written in line {line}: remove one of them"
             findings.warn(one.where, "include-covered", message)
         first.setdefault(key, one)
     return [one for one in include if levels(one.text) not in excluded]
@@ -248,8 +248,8 @@ def _check_rewrite_order(view: NodeView, findings: SpecFindings) -> None:
             continue
         first = earlier.setdefault((scope, levels(match.text)), match)
         if first is not match:
-            applied = f"the rule for `{shown(first.text)}` in line {first.where.line} is always applied first"
-            message = f"`{shown(match.text)}`: {applied}: remove one of the two rules"
+            applied = f"the rule for `{echo(first.text)}` in line {first.where.line} is always applied first"
+            message = f"`{echo(match.text)}`: {applied}: remove one of the two rules"
             findings.warn(match.where, "rewrite-covered", message)
 
 
@@ -271,7 +271,7 @@ def impossible_name(name: str) -> str | None:
     if "*" in name:
         return "is a pattern: write the name of one parameter"
     if name.endswith("/") and "//" not in name and name != "/":
-        return f"ends with a slash, as no name does: write `{shown(name.rstrip('/'))}`"
+        return f"ends with a slash, as no name does: write `{echo(name.rstrip('/'))}`"
     hint = name_hint(name)
     if hint:
         return f"is not a parameter name{hint}"
@@ -288,9 +288,9 @@ def pattern_error(pattern: str) -> str | None:
     if "//" in pattern or pattern == "/":
         return "has an empty level: write a single slash between two levels"
     if pattern.endswith("/"):
-        return f"ends with a slash, as no name does: write `{shown(pattern)}**` for all names below it"
+        return f"ends with a slash, as no name does: write `{echo(pattern)}**` for all names below it"
     if "/" in pattern and not pattern.startswith("/"):
-        return f"has levels but no leading slash: write `/{shown(pattern)}`"
+        return f"has levels but no leading slash: write `/{echo(pattern)}`"
     parts = levels(pattern)
     if any(DEEP in level and level != DEEP for level in parts):
         return "has `**` next to other text: write it as a level of its own, as in `/a/**/b`, or a single `*`"

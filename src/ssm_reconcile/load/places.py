@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ssm_reconcile.aws_limits import partition_of, partitions
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, echo
 from ssm_reconcile.load.schema import NodeView
 from ssm_reconcile.load.tree import ScalarNode
 from ssm_reconcile.model import MANAGED_KEY
@@ -99,7 +99,7 @@ def _check_targets(
             message = f"this target is the source ({target}): write another region or `account`"
             findings.error(where, "target-is-source", message)
         elif target.key in places:
-            other = shown(places[target.key].name)
+            other = echo(places[target.key].name)
             message = f"this target is the same place as `{other}` ({target}): remove one of them"
             findings.error(where, "same-place", message)
         elif one.at("name").node is None and regions.count(target.region) > 1:
@@ -107,7 +107,7 @@ def _check_targets(
             findings.error(where, "target-name-required", message)
         elif target.name in names:
             line = names[target.name].line
-            message = f"another target has the name `{shown(target.name)}` (line {line}): write another name"
+            message = f"another target has the name `{echo(target.name)}` (line {line}): write another name"
             findings.error(one.at("name").where if one.at("name") else where, "duplicate-target", message)
         names.setdefault(target.name, where)
         places.setdefault(target.key, target)
@@ -168,7 +168,7 @@ def _check_region(view: NodeView, findings: SpecFindings) -> None:
         return
     distance, near = min((_typing_errors(region, one), one) for one in sorted(known))
     hint = did_you_mean(near if distance <= _NEAR else None, "check the spelling")
-    message = f"`{shown(region)}` is not a region that this version knows: {hint}"
+    message = f"`{echo(region)}` is not a region that this version knows: {hint}"
     findings.warn(view.where, "unknown-region", message)
 
 
@@ -200,14 +200,14 @@ def check_keys(view: NodeView, findings: SpecFindings) -> None:
             _check_key(node, source, "the source", findings)
             if node.text in seen:
                 line = seen[node.text].line
-                message = f"{shown(node.text)} is already mapped in line {line}: write all its targets there"
+                message = f"{echo(node.text)} is already mapped in line {line}: write all its targets there"
                 findings.error(node.where, "duplicate-kms-source", message)
             seen.setdefault(node.text, node.where)
         for name, key in rule.at("targets").pairs():
             if name.text in by_name:
                 _check_key(key.text_node, by_name[name.text], "the target", findings)
             elif all_known:
-                message = f"no target has the name `{shown(name.text)}`: {advise_name(name.text, by_name)}"
+                message = f"no target has the name `{echo(name.text)}`: {advise_name(name.text, by_name)}"
                 findings.error(name.where, "kms-unknown-target", message)
     for one, target in zip(views, targets, strict=True):
         _check_key(one.at("kms", "default").text_node, target, "the target", findings)
@@ -232,5 +232,5 @@ def _check_key(node: ScalarNode | None, place: PlaceSpec, whose: str, findings: 
         )
         findings.error(node.where, "partition-mismatch", message)
     if name.startswith("alias/aws/") and name != MANAGED_KEY:
-        message = f"only another AWS service may use {shown(name)}: write {MANAGED_KEY}, or a key of yours"
+        message = f"only another AWS service may use {echo(name)}: write {MANAGED_KEY}, or a key of yours"
         findings.warn(node.where, "aws-managed-key", message)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ssm_reconcile.errors import UsageError, Where
-from ssm_reconcile.load.messages import SpecFindings, advise_name, inline, name_hint, quoted, shown
+from ssm_reconcile.load.messages import SpecFindings, advise_name, echo, inline, name_hint, quote
 from ssm_reconcile.load.tree import ListNode, MappingNode, Node, ScalarKind, ScalarNode
 from ssm_reconcile.wording import did_you_mean, nearest
 
@@ -143,7 +143,7 @@ class Violation:
     @property
     def label(self) -> str:
         """The path in backticks, or `the document`."""
-        return f"`{shown(self.path, 80)}`" if self.path else "the document"
+        return f"`{echo(self.path, 80)}`" if self.path else "the document"
 
     @property
     def example(self) -> str:
@@ -159,7 +159,7 @@ class Violation:
     @property
     def written(self) -> str:
         """The text of a scalar, safe to show."""
-        return shown(self.text) if isinstance(self.node, ScalarNode) else "this"
+        return echo(self.text) if isinstance(self.node, ScalarNode) else "this"
 
 
 class _Text(str):
@@ -352,7 +352,7 @@ def _misread(violation: Violation, node: ScalarNode) -> tuple[str, str] | None:
         return "unknown-value", f"{label} {_enum(replace(violation, wanted=schema['enum']))}"
     if schema.get("type") != "string":
         return None
-    message = f"{label}: YAML reads `{shown(node.text)}` as {node.reading}: quote it: {quoted(node.text)}"
+    message = f"{label}: YAML reads `{echo(node.text)}` as {node.reading}: quote it: {quote(node.text)}"
     if "pattern" in schema and not re.fullmatch(schema["pattern"], node.text):
         message += f"; and it must be {schema['patternErrorMessage']}"
     return "unquoted", message
@@ -365,7 +365,7 @@ def _unknown(violation: Violation) -> str:
         hint = f"it belongs under `{elsewhere[0]}`"
     else:
         hint = advise_name(name, known)
-    return f"`{shown(name)}` is not a property of {violation.label}: {hint}"
+    return f"`{echo(name)}` is not a property of {violation.label}: {hint}"
 
 
 def _places(schema: Schema, name: str, path: str = "") -> Iterator[str]:
@@ -408,7 +408,7 @@ def _type(violation: Violation) -> str:
             return f"must be text, not {kind}: quote it if it {sign}, or write for example {example}"
         case "array":
             is_text = isinstance(node, ScalarNode) and node.kind is ScalarKind.STRING
-            return f"must be a list: write {f'[{quoted(violation.text)}]' if is_text else example}"
+            return f"must be a list: write {f'[{quote(violation.text)}]' if is_text else example}"
         case wanted:
             return f"must be {_TYPES[wanted]} {example}"
 
@@ -418,12 +418,12 @@ def _enum(violation: Violation) -> str:
     near = nearest(violation.text, known)
     hint = f"{did_you_mean(near)} Allowed" if near else "write one of"
     more = " (or a list of texts)" if violation.path == "skip_sync.values" else ""
-    return f"cannot be {quoted(violation.text)}: {hint}: {', '.join(known)}{more}"
+    return f"cannot be {quote(violation.text)}: {hint}: {', '.join(known)}{more}"
 
 
 def _pattern(violation: Violation) -> str:
     hint = name_hint(violation.text) if violation.path.startswith("parameters.") else ""
-    return f"cannot be {quoted(violation.text)}: it must be {violation.schema['patternErrorMessage']}{hint}"
+    return f"cannot be {quote(violation.text)}: it must be {violation.schema['patternErrorMessage']}{hint}"
 
 
 def _empty(violation: Violation) -> str:
@@ -456,6 +456,6 @@ _MESSAGES: Mapping[str, tuple[str, Callable[[Violation], str]]] = {
     "minProperties": ("empty-value", _empty),
     "maxItems": ("too-many-items", _many),
     "maxProperties": ("too-many-items", _many),
-    "uniqueItems": ("duplicate-item", lambda one: f"repeats {quoted(one.text)}: remove one of them"),
+    "uniqueItems": ("duplicate-item", lambda one: f"repeats {quote(one.text)}: remove one of them"),
 }
 """By keyword of JSON Schema: the code of a violation, and the message after the label."""

@@ -17,7 +17,7 @@ from typing import NoReturn, TypeAlias
 import yaml
 
 from ssm_reconcile.errors import Where
-from ssm_reconcile.load.messages import SpecFindings, quoted, shown
+from ssm_reconcile.load.messages import SpecFindings, echo, quote
 
 DOCUMENT_LIMIT = 50
 """Documents in one file."""
@@ -263,7 +263,7 @@ class _Tree:
             self._stop(where, "too-long", f"a value of more than {TEXT_LIMIT:,} characters: shorten it")
         if event.anchor is not None and not event.value and event.implicit[0]:
             word = f"&{event.anchor}"
-            message = f"YAML reads `{shown(word)}` as an anchor without a value: quote it: {quoted(word)}"
+            message = f"YAML reads `{echo(word)}` as an anchor without a value: quote it: {quote(word)}"
             self.findings.error(where, "yaml-syntax", message)
         return scalar(event.value, where, plain=event.implicit[0])
 
@@ -273,16 +273,16 @@ class _Tree:
         if found is not None and len(self.open) + found.height > DEPTH_LIMIT:
             self._too_deep(where)
         if any(one.anchor == name for one in self.open):
-            message = f"the alias *{shown(name)} is inside its own anchor: write the value out"
+            message = f"the alias *{echo(name)} is inside its own anchor: write the value out"
             self._stop(where, "recursive-alias", message)
         if found is not None:
             return found
         hint = (
             "an anchor is valid up to the end of its document (`---`): repeat it here"
             if name in self.past_anchors
-            else f"quote it if it is text: {quoted('*' + name)}; an alias needs &{shown(name)} before it"
+            else f"quote it if it is text: {quote('*' + name)}; an alias needs &{echo(name)} before it"
         )
-        message = f"the anchor &{shown(name)} is missing before *{shown(name)}: {hint}"
+        message = f"the anchor &{echo(name)} is missing before *{echo(name)}: {hint}"
         self.findings.error(where, "unknown-alias", message)
         return ScalarNode("", ScalarKind.NULL, where)
 
@@ -302,7 +302,7 @@ class _Tree:
                 self._merge(value, merged)
             else:
                 if key.kind is not ScalarKind.STRING:
-                    message = f"YAML reads `{shown(key.text)}` as {key.reading}: quote it: {quoted(key.text)}"
+                    message = f"YAML reads `{echo(key.text)}` as {key.reading}: quote it: {quote(key.text)}"
                     self.findings.error(key.where, "unquoted", message)
                 first, _ = own.setdefault(key.text, (key, value))
                 if first is not key:
@@ -322,16 +322,16 @@ class _Tree:
                 merged.setdefault(key.text, (key, node))
 
     def _duplicate(self, key: ScalarNode, first: ScalarNode) -> None:
-        message = f"`{shown(key.text)}` is already written in line {first.where.line}: remove one of them"
+        message = f"`{echo(key.text)}` is already written in line {first.where.line}: remove one of them"
         self.findings.error(key.where, "duplicate-key", message)
 
     def _refuse_tag(self, tag: str | None, where: Where) -> None:
         if tag is not None:
             standard = tag.startswith("tag:")
             word = "!!" + tag.removeprefix(_TAG) if standard else tag
-            advice = "and write text in quotes" if standard else f"or quote it: {quoted(word)}"
+            advice = "and write text in quotes" if standard else f"or quote it: {quote(word)}"
             self.findings.error(
-                where, "yaml-tag", f"a spec has no YAML tags: remove `{shown(word)}`, {advice}"
+                where, "yaml-tag", f"a spec has no YAML tags: remove `{echo(word)}`, {advice}"
             )
 
     def _count(self, size: int, event: yaml.Event) -> None:
@@ -420,17 +420,17 @@ def explain(
     elif context in _INDICATORS:
         token = _token(before, rest)
         reading = _INDICATORS[context]
-        message = f"YAML reads `{shown(token)}` as the start of {reading}: quote it: {quoted(token)}"
+        message = f"YAML reads `{echo(token)}` as the start of {reading}: quote it: {quote(token)}"
     else:
         known = (ours for part, ours in _PROBLEMS if part in problem)
-        message = next(known, f"this is not valid YAML: {shown(problem, 120)}")
+        message = next(known, f"this is not valid YAML: {echo(problem, 120)}")
     findings.error(where, "yaml-syntax", message)
 
 
 def _bad_start(token: str) -> str:
     if token.startswith("\t"):
         return "YAML does not allow tabs in the indentation: use spaces"
-    return f"a value cannot begin with `{shown(token[:1])}`: quote it: {quoted(token)}"
+    return f"a value cannot begin with `{echo(token[:1])}`: quote it: {quote(token)}"
 
 
 def _token(before: str, rest: str) -> str:

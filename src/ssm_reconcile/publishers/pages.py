@@ -14,7 +14,7 @@ from ssm_reconcile.renderers import drift_issue, markdown
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.escaping import fence, prose, visible
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import counted, cut
+from ssm_reconcile.wording import cut, plural
 
 REFUSED = ("plan-changed", "plan-refused")
 """Codes of the findings of a report in which an apply explains its refusal."""
@@ -105,9 +105,9 @@ def _since_review(document: ReportDocument, plan: PlanDocument, name: str) -> st
     blocked = [others[_address(change)] for change in left if _address(change) in others]
     blocks = []
     if len(left) > len(blocked):
-        blocks.append(f"{counted(len(left) - len(blocked), 'reviewed change')} had been done before.")
+        blocks.append(f"{plural(len(left) - len(blocked), 'reviewed change')} had been done before.")
     if blocked:
-        total = counted(len(blocked), "reviewed change")
+        total = plural(len(blocked), "reviewed change")
         lines = [f"{one['name']} in {one['target']}: {'; '.join(one['reasons'])}" for one in blocked]
         blocks += [f"**{total} could not be made any more:**", _fenced(lines)]
     return "\n\n".join(blocks)
@@ -198,10 +198,10 @@ def refusal(document: ReportDocument) -> str:
     reasons = [f["message"] for f in found if not f.get("about")]
     if not reasons:
         return ""
-    return "\n\n".join([unreviewed(reasons[0]), *([_fenced(lines)] if lines else [])])
+    return "\n\n".join([unreviewed_notice(reasons[0]), *([_fenced(lines)] if lines else [])])
 
 
-def unreviewed(reason: str) -> str:
+def unreviewed_notice(reason: str) -> str:
     """Return Markdown with the reason why no reviewed plan can be applied."""
     return (
         f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan as it is now."

@@ -20,7 +20,7 @@ from ssm_reconcile.renderers.markdown_blocks import (
     scope_names,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import counted, cut, listed
+from ssm_reconcile.wording import cut, join, plural
 
 ISSUE_MARK = "ssm-reconcile:drift"
 """First word of the hidden line of every issue."""
@@ -42,13 +42,13 @@ _RESTORE = (
 
 def issue_title(scope: Sequence[str], found: str) -> str:
     """Return the title of the issue, plain text on one line."""
-    return visible(f"SSM drift of {listed(scope, 3) or 'the spec'}: {found}", _TITLE)
+    return visible(f"SSM drift of {join(scope, 3) or 'the spec'}: {found}", _TITLE)
 
 
 def plan_differences(view: PlanView) -> str:
     """Return the differences of a plan in a few words; empty where the targets agree with the spec."""
     incomplete = "" if view.complete else "a place could not be listed"
-    changes = counted(len(view.changes), "change") if view.changes else ""
+    changes = plural(len(view.changes), "change") if view.changes else ""
     return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ssm_reconcile.documents import AddressKeys, FindingEntry, RemedyEntry
 from ssm_reconcile.model import canonical
 from ssm_reconcile.renderers.escaping import visible
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 _SEVERITIES = ("error", "warning", "notice")
 
@@ -29,7 +29,7 @@ class AddressKind:
     def title(self, number: int) -> str:
         """Return `1 conflict, not written` or `2 conflicts, not written`."""
         state = self.state_of_one if number == 1 else self.state_of_many
-        return f"{counted(number, self.one, self.many)}, {state}"
+        return f"{plural(number, self.one, self.many)}, {state}"
 
 
 _NOT_WRITTEN = ("not written", "not written")
@@ -49,7 +49,7 @@ def kind_counts(summary: Mapping[str, int], *words: str) -> str:
     """Return `2 conflicts, 1 invalid`: the numbers of a summary under KINDS, or under `words` only."""
     known = {**KINDS, "skipped": _SKIPPED}
     return ", ".join(
-        counted(summary[word], known[word].one, known[word].many)
+        plural(summary[word], known[word].one, known[word].many)
         for word in words or known
         if summary.get(word)
     )

@@ -35,7 +35,7 @@ from ssm_reconcile.renderers.markdown_blocks import (
     scope_names,
 )
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import counted, cut, listed
+from ssm_reconcile.wording import cut, join, plural
 
 COMMENT_BUDGET = 60_000
 """Bytes of UTF-8. GitHub refuses more than 65,536 characters, by its error message; not documented."""
@@ -291,7 +291,7 @@ def plan_summary(
         if room < 0:
             break
         kept.append(block)
-    left = counted(len(found) - len(kept), "more section", "more sections")
+    left = plural(len(found) - len(kept), "more section", "more sections")
     cut = alert("NOTE", [f"{left} did not fit here. The saved plan has all of them."])
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
 
@@ -358,7 +358,7 @@ def _headline(report: ReportView, *, is_reviewed: bool = False) -> str:
         ending = "The next run retries the rest."
     if report.summary.get("withheld"):
         ending += " A withheld change needs the flag that its guard names."
-    rest = listed([*report.unapplied_counts, *filter(None, [report.unmet])])
+    rest = join([*report.unapplied_counts, *filter(None, [report.unmet])])
     return f"{applied}**, {rest}. {ending.strip()}"
 
 

@@ -20,7 +20,7 @@ from ssm_reconcile.renderers.changes import BY_DANGER, ChangeView, MergedChange,
 from ssm_reconcile.renderers.escaping import code, fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
-from ssm_reconcile.wording import counted, cut, listed
+from ssm_reconcile.wording import cut, join, plural
 
 MARKS = {"delete": "-", "replace": "-", "create": "+", "adopt": "="}
 """First character of a line in a diff block; a change of an existing parameter gets `!`.
@@ -65,7 +65,7 @@ def blocks_within(blocks: Iterable[str], budget: int) -> list[str]:
 
 def scope_names(names: Sequence[str]) -> str:
     """Return the names of the replications."""
-    return listed([span(name) for name in names], 10)
+    return join([span(name) for name in names], 10)
 
 
 def fold(summary: str, body: str, *, is_open: bool = False) -> str:
@@ -98,7 +98,7 @@ def in_targets(view: RunView, targets: Sequence[str]) -> str:
 
 
 def _spans(targets: Sequence[str]) -> str:
-    return listed([span(target) for target in targets], 6)
+    return join([span(target) for target in targets], 6)
 
 
 def counts_table(view: PlanView, limit: int = 0) -> str:
@@ -113,7 +113,7 @@ def counts_table(view: PlanView, limit: int = 0) -> str:
     if len(shown) < len(view.targets):
         rows.append(f"\n… and {len(view.targets) - len(shown):,} more {view.place_word}s.")
     table = "\n".join(rows)
-    title = f"<b>Counts of {counted(len(view.targets), view.place_word)}</b>"
+    title = f"<b>Counts of {plural(len(view.targets), view.place_word)}</b>"
     return table if len(shown) <= _TABLE_ROWS else fold(title, table)
 
 
@@ -135,7 +135,7 @@ def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool
         changes: The dangerous changes.
         named: Whether the alert names the parameters, if there are few.
     """
-    sentences = [f"**{listed(view.danger_counts)}.**"]
+    sentences = [f"**{join(view.danger_counts)}.**"]
     if named and len(changes) <= NAMED:
         sentences.append("; ".join(_danger(view, change) for change in changes) + ".")
         sentences += [
@@ -171,7 +171,7 @@ def warnings(view: PlanView, limit: int) -> list[str]:
         reasons = [prose(finding.problem) for finding in stated]
         unstated = view.guards - {finding.code for finding in view.findings}
         reasons += [f"Guard {span(g)}: the reason is at each change." for g in sorted(unstated)]
-        title = f"**{counted(view.withheld, 'change')} withheld.** The other changes are not affected."
+        title = f"**{plural(view.withheld, 'change')} withheld.** The other changes are not affected."
         items = [f"* {reason}" for reason in reasons]
         blocks.append(alert("WARNING", [title, "", *cut(items, limit, "more, all listed below.", "* …")]))
         if len(items) > limit:
@@ -200,7 +200,7 @@ def _lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[st
 def notes(view: PlanView) -> str:
     """Return the notices on how the plan was made."""
     notices = view.notices_of("narrowed", "no-decrypt")
-    return " ".join(n.sentence(lambda names: listed([span(name) for name in names], 20)) for n in notices)
+    return " ".join(n.sentence(lambda names: join([span(name) for name in names], 20)) for n in notices)
 
 
 def by_target(view: PlanView, chunk: int = 0) -> list[str]:
@@ -222,7 +222,7 @@ def by_target(view: PlanView, chunk: int = 0) -> list[str]:
         step = chunk or len(changes) or 1
         parts = [changes[i : i + step] for i in range(0, len(changes), step)]
         for number, part in enumerate(parts, 1):
-            title = f"<b>{listed([code(target) for target in targets], 6)}</b>: {_tally(part)}"
+            title = f"<b>{join([code(target) for target in targets], 6)}</b>: {_tally(part)}"
             title += " in each" if len(targets) > 1 else ""
             title += f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
             lines = [line for change in part for line in _in_full(change)]
@@ -298,7 +298,7 @@ def danger_list(
     uncounted = f"… and {len(left):,} more {_danger_name(left)}: {plan} lists them all." if left else ""
     if not lines:
         return [uncounted]
-    name, total = _danger_name(changes), counted(len(changes), "parameter")
+    name, total = _danger_name(changes), plural(len(changes), "parameter")
     rest = changes[len(lines[:shown]) :]
     title = f"<b>{name.capitalize()}</b> ({total}{f', the first {len(lines[:shown])} here' if rest else ''})"
     blocks = [fold(title, fence(lines[:shown]), is_open=True)]
@@ -313,7 +313,7 @@ def _danger_name(changes: Sequence[MergedChange]) -> str:
     actions = {merged.change.action for merged in changes}
     names = ["deletes"] * ("delete" in actions) + ["replacements"] * ("replace" in actions)
     names += ["exposed secrets"] * any(merged.change.exposes for merged in changes)
-    return listed(names) or "dangerous changes"
+    return join(names) or "dangerous changes"
 
 
 def _other_changes(view: PlanView) -> list[ChangeView]:
@@ -333,7 +333,7 @@ def overview(view: PlanView, *, by_name: bool) -> tuple[str, bool]:
         lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
         if len(lines) <= _OVERVIEW_LINES:
             break
-    title = f"<b>{'Other changes' if view.dangerous else 'Changes'}</b> ({counted(len(changes), 'change')})"
+    title = f"<b>{'Other changes' if view.dangerous else 'Changes'}</b> ({plural(len(changes), 'change')})"
     return fold(title, fence(lines), is_open=True) if lines else "", is_complete
 
 
@@ -360,7 +360,7 @@ def _pattern_lines(changes: Iterable[ChangeView], actions: Iterable[str], limit:
         for path in path_patterns(names, limit):
             inside = set(path.names)
             total = sum(name in inside for name in names)
-            many = f"  ({counted(total, 'change')})" if total != len(inside) else ""
+            many = f"  ({plural(total, 'change')})" if total != len(inside) else ""
             state = ", WITHHELD" if withheld else ""
             lines.append(f"{MARKS.get(action, '!')} {path}  {action}{state}{many}")
     return lines
@@ -371,7 +371,7 @@ def adoptions(view: PlanView, limit: int) -> str:
     changes = [c for c in view.changes if c.action == "adopt" and not (c.is_dangerous or c.is_pending_only)]
     if not changes:
         return ""
-    names = counted(len({change.name for change in changes}), "parameter")
+    names = plural(len({change.name for change in changes}), "parameter")
     title = f"<b>Adoptions</b> ({names}, already equal: only tags are written)"
     return fold(title, fence(_pattern_lines(changes, ("adopt",), limit)))
 
@@ -384,7 +384,7 @@ def pending_changes(view: PlanView, limit: int) -> str:
     lines = [_in_one_line(view, merged) for merged in merge_changes(changes)]
     if len(lines) > limit:
         lines = _pattern_lines(changes, ("update", "create", "retag", "adopt"), limit)
-    title = f"<b>Already pending</b> ({counted(len(changes), 'change')} that the previous spec makes too)"
+    title = f"<b>Already pending</b> ({plural(len(changes), 'change')} that the previous spec makes too)"
     return fold(title, fence(lines))
 
 
@@ -395,7 +395,7 @@ def dropped_changes(view: PlanView, limit: int) -> str:
     lines = [_in_one_line(view, merged) for merged in merge_changes(view.dropped)]
     if len(lines) > limit:
         lines = _pattern_lines(view.dropped, dict.fromkeys(c.action for c in view.dropped), limit)
-    total = counted(len(view.dropped), "change")
+    total = plural(len(view.dropped), "change")
     return fold(f"<b>No longer made</b> ({total} that only the previous spec makes)", fence(lines))
 
 
@@ -429,7 +429,7 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
         block = fence(lines, "text").replace("\n", "\n  ")
         parts.append(f"* {label}{prose(group.reason) or 'no reason stated'}\n\n  {block}")
     if len(groups) > limit:
-        parts.append(f"… and {counted(len(groups) - limit, 'more reason', 'more reasons')}.")
+        parts.append(f"… and {plural(len(groups) - limit, 'more reason', 'more reasons')}.")
     return "\n\n".join(parts)
 
 
@@ -443,6 +443,6 @@ def findings(items: Sequence[FindingView], limit: int) -> str:
         lines.append(f"* **{prose(finding.severity)}** {span(finding.code)}: {prose(finding.message)}{where}")
     if len(items) > limit:
         lines.append(f"* … and {len(items) - limit:,} more.")
-    title = f"<b>{counted(len(items), 'finding')}</b>"
+    title = f"<b>{plural(len(items), 'finding')}</b>"
     is_open = len(items) <= _OPEN_ITEMS and any(finding.severity == "error" for finding in items)
     return fold(title, "\n".join(lines), is_open=is_open)

@@ -21,7 +21,7 @@ from ssm_reconcile.renderers.view import (
     RunView,
     TargetView,
 )
-from ssm_reconcile.wording import counted, listed
+from ssm_reconcile.wording import join, plural
 
 MARKS = {"delete": "-", "replace": "!", "update": "~", "create": "+", "adopt": "=", "retag": "~"}
 COLOURS = {"-": "31", "!": "31", "~": "33", "+": "32", "=": "36", "bold": "1", "loud": "1;31", "dim": "2"}
@@ -156,7 +156,7 @@ def _exposed(page: TerminalText, view: PlanView) -> None:
     if not exposed:
         return
     page.add()
-    count = counted(len(exposed), "SecureString becomes", "SecureStrings become")
+    count = plural(len(exposed), "SecureString becomes", "SecureStrings become")
     page.add(f"DANGER: {count} plain text:", hang=2, colour="loud")
     for change in exposed:
         page.add(f"{change.name}   {change.target}{'   WITHHELD' if change.withheld else ''}", indent=2)
@@ -250,7 +250,7 @@ def _sums(page: TerminalText, view: PlanView) -> None:
     line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
     cost = ""
     if view.budget:
-        writes, duration = counted(view.budget["writes"], "write"), _duration(view.budget["seconds"])
+        writes, duration = plural(view.budget["writes"], "write"), _duration(view.budget["seconds"])
         cost = f"apply: {writes}, at least {duration}"
     if cost and len(f"{line}   {cost}") <= page.width:
         page.lines.append(f"{line}   {cost}")
@@ -261,7 +261,7 @@ def _sums(page: TerminalText, view: PlanView) -> None:
     if view.pending:
         page.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
     if view.dropped:
-        page.add(f"{counted(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
+        page.add(f"{plural(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
     if view.withheld:
         guards = ", ".join(sorted(view.guards))
         page.add(f"{view.withheld:,} of them WITHHELD by a guard: {guards}.", hang=2, colour="~")
@@ -368,5 +368,5 @@ def _findings(page: TerminalText, findings: Sequence[FindingView]) -> None:
         page.add()
     for finding in findings:
         colour = {"error": "loud", "warning": "~"}.get(finding.severity, "")
-        where = f" ({listed(finding.where, 3)})" if finding.where else ""
+        where = f" ({join(finding.where, 3)})" if finding.where else ""
         page.add(f"{finding.severity}: {finding.message} [{finding.code}]{where}", hang=2, colour=colour)

@@ -38,7 +38,7 @@ from ssm_reconcile.renderers.groups import (
     kind_counts,
     merge_findings,
 )
-from ssm_reconcile.wording import counted
+from ssm_reconcile.wording import plural
 
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
@@ -230,7 +230,7 @@ class PlanView(RunView):
             (exposed, "SecureString made plain", "SecureStrings made plain"),
             (unknown, "change of an unknown action", "changes of an unknown action"),
         )
-        return [counted(number, one, many) for number, one, many in counts if number]
+        return [plural(number, one, many) for number, one, many in counts if number]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -244,9 +244,9 @@ class PlanView(RunView):
 
         An incomplete plan is called INCOMPLETE.
         """
-        names = counted(len({change.name for change in self.changes}), "parameter")
-        where = counted(len({change.target for change in self.changes}), self.place_word)
-        number = f"{counted(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
+        names = plural(len({change.name for change in self.changes}), "parameter")
+        where = plural(len({change.target for change in self.changes}), self.place_word)
+        number = f"{plural(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
         if not self.changes:
             number = f"no changes, {self.unresolved}" if self.unresolved else "nothing to do"
         return f"{number}{'' if self.complete else ', and INCOMPLETE'}"
@@ -311,7 +311,7 @@ class ReportView(RunView):
     @property
     def applied_of_total(self) -> str:
         """`9 of 12 changes`."""
-        return f"{self.applied:,} of {counted(self.total, 'change')}"
+        return f"{self.applied:,} of {plural(self.total, 'change')}"
 
     @property
     def unapplied_counts(self) -> list[str]:

@@ -22,7 +22,7 @@ from typing import TypeVar
 from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView, ReportView, RunView
-from ssm_reconcile.wording import counted, listed
+from ssm_reconcile.wording import join, plural
 
 _FILES = resources.files(__package__)
 _PAGE, _STYLE, _SCRIPT = (
@@ -52,7 +52,7 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
     """Return a plan as a page. `apply_command` applies it, without `--expect-plan`; empty names none."""
     return _page(
         view,
-        f"SSM plan for {listed(view.scope, 5)}: {view.headline()}",
+        f"SSM plan for {join(view.scope, 5)}: {view.headline()}",
         _sums(view),
         [
             *map(_replication, view.replications),
@@ -69,7 +69,7 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
 def report_html(report: ReportView) -> str:
     """Return the outcomes of a plan as a page."""
     applied = f"applied {report.applied_of_total}" if report.total else "nothing to do"
-    title = f"SSM apply for {listed(report.scope, 5)}: {applied}"
+    title = f"SSM apply for {join(report.scope, 5)}: {applied}"
     return _page(
         report,
         title,
@@ -117,7 +117,7 @@ def _sums(view: PlanView) -> str:
 
 
 def _replication(replication: ReplicationView) -> str:
-    targets = listed([f"<code>{_text(target)}</code>" for target in replication.targets], 8) or "no target"
+    targets = join([f"<code>{_text(target)}</code>" for target in replication.targets], 8) or "no target"
     selected = f": {replication.selected:,} parameters selected" if replication.selected else ""
     source = f"<code>{_text(replication.source)}</code>"
     return f"<p>{_text(replication.name)}: {source} to {targets}{selected}.</p>"
@@ -137,15 +137,15 @@ def _facts(view: PlanView, apply_command: str) -> str:
 def _alerts(view: PlanView) -> Iterable[str]:
     """Yield the notes on dangerous changes and on changes that guards withhold."""
     if view.dangerous:
-        names = listed(list(dict.fromkeys(change.name for change in view.dangerous)), _NAMED)
-        sentence = f"{listed(view.danger_counts)} ({names}), first in the list below."
+        names = join(list(dict.fromkeys(change.name for change in view.dangerous)), _NAMED)
+        sentence = f"{join(view.danger_counts)} ({names}), first in the list below."
         outside = sum(change.changed_outside for change in view.dangerous)
         if outside:
-            were = counted(outside, "of them was", "of them were")
+            were = plural(outside, "of them was", "of them were")
             sentence += f" {were} last changed outside ssm-reconcile."
         yield _note("error", sentence)
     if view.withheld:
-        number, guards = counted(view.withheld, "change"), ", ".join(sorted(view.guards))
+        number, guards = plural(view.withheld, "change"), ", ".join(sorted(view.guards))
         yield _note("warning", f"{number} withheld by a guard: {guards}. The other changes are not affected.")
 
 
@@ -155,11 +155,11 @@ def _findings(findings: Sequence[FindingView]) -> str:
     items = "".join(
         f"<li><strong>{_text(finding.severity)}</strong> {_text(finding.message)}"
         f' <span class="dim">[{_text(finding.code)}]'
-        f"{' ' + _text(listed(finding.where, 3)) if finding.where else ''}</span></li>"
+        f"{' ' + _text(join(finding.where, 3)) if finding.where else ''}</span></li>"
         for finding in findings
     )
     kind = "error" if any(finding.severity == "error" for finding in findings) else ""
-    title = f"<p><strong>{counted(len(findings), 'finding')}</strong></p>"
+    title = f"<p><strong>{plural(len(findings), 'finding')}</strong></p>"
     return f'<section class="note {kind}">{title}<ul>{items}</ul></section>'
 
 
@@ -217,7 +217,7 @@ def _table(rows: Sequence[_TableRow], what: str, columns: Sequence[str]) -> str:
     total = sum(len(row.targets) for row in rows)
     caption = f"{total:,} {what}"
     if len(rows) != total:
-        caption += f" in {counted(len(rows), 'row')}: targets with equal details share a row"
+        caption += f" in {plural(len(rows), 'row')}: targets with equal details share a row"
     left = "" if "type" in columns else " left"
     body = "\n".join(row.markup for row in rows)
     return (
@@ -324,7 +324,7 @@ def _row(
 ) -> _TableRow:
     """Return a row. `cells`: HTML of its first cell, its type (None: no such column) and its last cell."""
     numbers = {target.label: number for number, target in enumerate(view.targets)}
-    where = listed([f"<code>{_text(label)}</code>" for label in targets], _TARGETS)
+    where = join([f"<code>{_text(label)}</code>" for label in targets], _TARGETS)
     if len(targets) > 1 and len(targets) == len(numbers):
         where = f"all {len(targets)} {view.place_word}s"
     first, type_, last = cells
