@@ -143,7 +143,7 @@ def test_only_files_of_the_project_are_looked_through(tmp_path: Path) -> None:
     assert set(files(tmp_path)) == {tmp_path / name for name in (*kept, ".gitignore")}
 
 
-def test_no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() -> None:
+def test_no_file_names_a_package_registry_or_a_local_folder() -> None:
     banned = re.compile(r"py" + r"pi\.org|python" + r"hosted|(?<![\w.])/(?:root|work|home/\w+|Users/\w+)/")
     found = [
         f"{named(path)}:{number}"

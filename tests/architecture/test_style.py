@@ -84,11 +84,14 @@ def faults_of(path: Path) -> list[str]:
 
 
 def faulty_names(path: Path) -> list[str]:
-    """Return each name of a function or class that contains a banned word."""
+    """Return each name with a banned word, and each test whose name begins with what, who, where or how."""
     return [
         f"{node.lineno}: {node.name}"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and BANNED.search(node.name.replace("_", " "))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and (
+            BANNED.search(node.name.replace("_", " ")) or re.match("test_(what|whose?|where|how)_", node.name)
+        )
     ]
 
 

@@ -94,7 +94,7 @@ def test_policies_are_shown_as_canonical_json_in_order(store: Store) -> None:
     )
 
 
-def test_what_was_not_given_is_shown_as_empty(store: Store) -> None:
+def test_an_attribute_that_was_not_set_is_empty(store: Store) -> None:
     store.put(plain("/bare"))
     found = listed(store)["/bare"]
     assert (found.description, found.allowed_pattern, found.policies, found.key_id) == ("", "", (), None)

@@ -162,7 +162,7 @@ def test_fifty_tags_fit(store: Store) -> None:
         store.add_tags("/a", {"one more": "v"})
 
 
-def test_what_is_deleted_is_gone_with_its_tags_and_history(bench: Bench) -> None:
+def test_a_delete_removes_tags_and_history(bench: Bench) -> None:
     store = bench.store()
     for name in ("/a", "/a/b", "/c"):
         store.put(plain(name, tags={"k": "v"}))
@@ -225,7 +225,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fields", REFUSED.values(), ids=REFUSED)
-def test_what_aws_refuses_is_refused(store: Store, fields: dict[str, Any]) -> None:
+def test_requests_that_aws_refuses_are_refused(store: Store, fields: dict[str, Any]) -> None:
     assert refusal(store, replace(plain("/a"), **fields)) == (Trouble.REFUSED, "ValidationException")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.e2e.conftest import HERE, SECRET, SOURCE, THERE, Shell
 
 
-def test_what_the_aws_cli_made_appears_in_the_other_region_and_a_second_plan_has_nothing_to_do(
+def test_parameters_of_the_aws_cli_are_replicated_and_a_second_plan_is_empty(
     shell: Shell,
 ) -> None:
     put = ("ssm", "put-parameter", "--region", HERE, "--name")

@@ -134,7 +134,7 @@ class TestAFullRun:
         stack.invoke(SCHEDULED, LONG)
         assert counts(FULL) == {"Stale": 1, "Remaining": 1}
 
-    def test_what_a_guard_withholds_and_a_conflict_remain(
+    def test_withheld_changes_and_conflicts_remain(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         _replicate_and_change(account, stack, 12)
@@ -163,7 +163,7 @@ class TestAFullRun:
             stack.invoke(SCHEDULED, LONG)
         assert counts(("Failed",)) == {"Failed": 1}
 
-    def test_what_the_end_of_time_leaves_is_handed_on_and_does_not_remain(
+    def test_changes_after_the_deadline_are_handed_on_and_do_not_remain(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         put(account, *(f"/prod/{i:02}" for i in range(40)))
@@ -215,7 +215,7 @@ class TestAFullRun:
 
 
 class TestARunThatIsHandedOn:
-    def test_what_is_withheld_invalid_or_in_conflict_remains_and_the_rest_is_handed_on(
+    def test_withheld_invalid_and_conflicting_names_remain_and_the_others_are_handed_on(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         _replicate_and_change(account, stack, 60)
@@ -227,7 +227,7 @@ class TestARunThatIsHandedOn:
         stack.invoke(SCHEDULED, SHORT)
         assert counts(FULL) == {"Withheld": 60, "Remaining": 62, "HandedOn": 100}
 
-    def test_what_a_guard_withheld_is_not_handed_on_and_not_written(
+    def test_withheld_changes_are_not_handed_on_and_not_written(
         self, account: Account, stack: Deployed
     ) -> None:
         changed = _replicate_and_change(account, stack, 60)

@@ -173,7 +173,7 @@ def test_the_rules_take_parameter_events_and_no_others(template: str, rule: str)
     assert not matches(pattern, change(**{"detail-type": "EC2 State Manager Association State Change"}))
 
 
-def test_what_github_is_sent_is_what_the_command_understands() -> None:
+def test_the_payload_of_github_is_valid_for_the_command() -> None:
     from ssm_reconcile.event.events import EventOrigin, Names, Operation, read_content
 
     (target,) = loaded("github-dispatch.yaml")["Resources"]["ChangeRule"]["Properties"]["Targets"]

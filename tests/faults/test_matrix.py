@@ -172,7 +172,7 @@ def test_nothing_is_planned_from_a_listing_that_failed(world: Mixed, operation: 
         assert {change.target for change in plan.changes} == {"us-east-2", "eu"} - {where}
 
 
-def test_where_kms_cannot_be_asked_nothing_is_encrypted_under_another_key() -> None:
+def test_unreadable_kms_does_not_encrypt_under_another_key() -> None:
     """A `default` is for keys that are not mapped, not for keys that could not be read."""
     stage = Stage()
     spec = replace(SPEC, targets=(replace(TO_NEAR, default_key="alias/two"),), kms=())

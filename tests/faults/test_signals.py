@@ -79,7 +79,7 @@ def test_stopped_at_every_write_in_turn(world: Mixed, fault: str, lasting: bool)
         assert_converges(stage)
 
 
-def test_what_was_deleted_to_be_replaced_is_created_before_the_run_ends(world: Mixed) -> None:
+def test_a_parameter_deleted_for_a_replacement_is_created_before_the_run_ends(world: Mixed) -> None:
     stage = world.again()
     number = 0
 

@@ -221,7 +221,7 @@ def unused(wire: Wire, documents: dict[str, dict[str, Any]]) -> list[str]:
     ]
 
 
-def test_what_the_commands_call_is_what_the_policy_of_an_apply_allows(wire: Wire) -> None:
+def test_calls_of_the_commands_equal_the_policy_of_an_apply(wire: Wire) -> None:
     ssm = arrange(wire)
     run(wire, "doctor", "-q")
     run(wire, "apply", "--yes", "-q")
@@ -239,7 +239,7 @@ def test_what_the_commands_call_is_what_the_policy_of_an_apply_allows(wire: Wire
     assert unused(wire, documents) == []
 
 
-def test_what_a_run_by_event_calls_is_allowed_by_its_policy(wire: Wire) -> None:
+def test_calls_of_a_run_by_event_are_allowed_by_its_policy(wire: Wire) -> None:
     ssm = arrange(wire)
     for name in ("/prod/url", "/prod/key", "/prod/large"):
         event(name)
@@ -253,7 +253,7 @@ def test_what_a_run_by_event_calls_is_allowed_by_its_policy(wire: Wire) -> None:
     assert {"ssm:PutParameter", "kms:Encrypt", "kms:GenerateDataKey", "ssm:GetParameters"} <= made
 
 
-def test_what_a_plan_calls_is_what_its_policy_allows_and_nothing_writes(wire: Wire) -> None:
+def test_calls_of_a_plan_equal_its_policy_and_do_not_write(wire: Wire) -> None:
     ssm = arrange(wire)
     run(wire, "apply", "--yes", "-q")
     change(ssm)

@@ -406,7 +406,7 @@ def test_a_place_that_is_full_says_how_many_there_are(store: SsmStore) -> None:
     assert_silent(caught.value)
 
 
-def test_where_there_are_no_tiers_the_write_goes_without(store: SsmStore) -> None:
+def test_a_partition_without_tiers_gets_a_write_without_a_tier(store: SsmStore) -> None:
     wire = Wire(store._ssm, "PutParameter")
     wire.answers(
         lambda body: refusal("ValidationException", "Tier is not supported") if "Tier" in body else None
@@ -416,7 +416,7 @@ def test_where_there_are_no_tiers_the_write_goes_without(store: SsmStore) -> Non
     assert ["Tier" in body for body in wire.bodies] == [True, False, False]
 
 
-def test_where_there_are_no_tiers_a_write_that_needs_advanced_is_refused(store: SsmStore) -> None:
+def test_a_partition_without_tiers_refuses_a_write_that_needs_advanced(store: SsmStore) -> None:
     wire = Wire(store._ssm, "PutParameter")
     wire.answers(
         lambda body: refusal("ValidationException", "Tier is not supported") if "Tier" in body else None
@@ -554,7 +554,7 @@ def test_a_source_with_a_role_asks_the_sts_of_its_own_region(there: Aws) -> None
         raising(EndpointConnectionError(endpoint_url=URL)),
     ],
 )
-def test_where_the_sts_of_the_source_does_not_give_the_role_that_of_the_target_is_asked(
+def test_sts_of_the_target_is_used_if_sts_of_the_source_refuses_the_role(
     there: Aws, hook: Callable[[], AWSResponse]
 ) -> None:
     roles = Roles(there)

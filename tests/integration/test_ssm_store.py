@@ -287,7 +287,7 @@ def test_a_managed_key_is_its_alias_and_is_never_asked_for(store: SsmStore, kms:
     assert describing.bodies == []
 
 
-def test_what_does_not_exist_or_is_elsewhere_is_missing(store: SsmStore, kms: Any) -> None:
+def test_a_key_that_does_not_exist_or_is_elsewhere_is_missing(store: SsmStore, kms: Any) -> None:
     _, arn = new_key(kms)
     elsewhere = arn.replace(REGION, OTHER)
     absent = "00000000-0000-0000-0000-000000000000"
@@ -420,7 +420,7 @@ def test_tags_of_what_is_not_there_are_missing(store: SsmStore) -> None:
     assert caught.value.kind is Trouble.MISSING
 
 
-def test_what_was_not_there_counts_as_deleted(store: SsmStore) -> None:
+def test_a_missing_parameter_counts_as_deleted(store: SsmStore) -> None:
     create(store, "/a")
     create(store, "bare")
     assert store.delete(["/a", "bare", "/absent"]) == {"/a", "/bare", "/absent"}

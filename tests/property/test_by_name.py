@@ -77,7 +77,7 @@ def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataOb
 
 @given(scenario=scenarios())
 @examples(25)
-def test_what_is_applied_by_name_is_done_for_a_whole_run_too(scenario: Scenario) -> None:
+def test_changes_applied_by_name_are_in_sync_for_a_full_run(scenario: Scenario) -> None:
     stage = scenario.play()
     found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
     session = planner_for(stage, scenario).session()

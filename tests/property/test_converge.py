@@ -100,7 +100,7 @@ def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
 
 @given(scenario=scenarios())
 @examples(40)
-def test_what_one_mode_settled_is_settled_for_every_other(scenario: Scenario) -> None:
+def test_a_plan_is_in_sync_in_every_mode_after_an_apply_in_one(scenario: Scenario) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
     stage = scenario.play()
     report = stage.apply(scenario.spec, run=scenario.run)

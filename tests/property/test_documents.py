@@ -95,7 +95,7 @@ def _has(node: Any, step: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_what_is_damaged_in_one_place_is_refused_by_that_place(kind: str) -> None:
+def test_damage_in_one_place_is_refused_with_that_place(kind: str) -> None:
     valid, read, read_before = READERS[kind]
     for way in places(valid):
         document = copy.deepcopy(valid)

@@ -23,7 +23,7 @@ STRANGERS = ("/elsewhere/by-the-team", "/p2/close-by", "/P/a", "/p", "standalone
 
 @given(scenario=scenarios())
 @examples(40)
-def test_what_is_neither_ours_nor_placed_is_not_mentioned(scenario: Scenario) -> None:
+def test_unowned_and_unplaced_parameters_are_not_mentioned(scenario: Scenario) -> None:
     stage = scenario.play()
     for place in stage.places.values():
         for name in STRANGERS:
@@ -39,7 +39,7 @@ def test_what_is_neither_ours_nor_placed_is_not_mentioned(scenario: Scenario) ->
 
 @given(scenario=scenarios())
 @examples(30)
-def test_no_output_has_the_name_of_what_is_nobodys_business(scenario: Scenario) -> None:
+def test_no_output_has_the_name_of_an_unrelated_parameter(scenario: Scenario) -> None:
     stage = scenario.play()
     assume(all(glob.text != "/**" for glob in scenario.spec.include))
     for place in stage.places.values():
@@ -82,7 +82,7 @@ def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
 
 @given(scenario=scenarios())
 @examples(30)
-def test_what_a_guard_withholds_is_not_moved_either(scenario: Scenario) -> None:
+def test_withheld_parameters_are_not_changed(scenario: Scenario) -> None:
     """The same without any flag that lifts a guard."""
     stage = scenario.play()
     before = stage.world.state()

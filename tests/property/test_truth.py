@@ -66,7 +66,7 @@ def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -
 
 @given(scenario=scenarios())
 @examples(60)
-def test_what_is_not_changed_does_not_differ(scenario: Scenario) -> None:
+def test_parameters_in_sync_do_not_differ(scenario: Scenario) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
     stage = scenario.play()
     plan = stage.plan(scenario.spec, run=scenario.run)

@@ -255,7 +255,7 @@ def test_a_secret_that_is_too_large_is_reported_without_its_size() -> None:
     ("source", "target"),
     [("String", SECURE), (SECURE, "String"), (SECURE, STRING_LIST), (STRING_LIST, SECURE), (SECURE, SECURE)],
 )
-def test_where_either_side_is_a_secure_string_neither_is_shown(source: str, target: str) -> None:
+def test_neither_side_is_shown_if_one_is_a_secure_string(source: str, target: str) -> None:
     stage, one, other = Stage(), plant(1), plant(2)
     actions.perform(
         stage,
@@ -352,7 +352,7 @@ def test_the_pattern_of_a_secret_is_reported_as_different_and_not_shown(source: 
     assert leaks({where: text for where, text in said.items() if where not in KEPT}, hidden) == []
 
 
-def test_what_becomes_a_secure_string_while_the_plan_is_made_is_hidden() -> None:
+def test_a_value_that_becomes_a_secure_string_during_the_plan_is_hidden() -> None:
     for where, operation in ((SOURCE, "GetParameters"), (NEAR, "GetParameters")):
         stage, one, other, third = Stage(), plant(1), plant(2), plant(3)
         actions.perform(
@@ -395,7 +395,7 @@ def test_a_plain_value_with_the_shape_of_a_secret_is_in_no_output(shape: str, si
     assert leaks(said, [secret, other]) == [], "the harmless side is hidden, too"
 
 
-def test_what_is_plain_on_both_sides_is_shown() -> None:
+def test_plain_values_on_both_sides_are_shown() -> None:
     """Or else the laws above would hold of a tool that shows nothing at all."""
     stage, one, other = Stage(), plant(0), plant(10)
     actions.perform(

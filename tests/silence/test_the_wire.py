@@ -101,7 +101,7 @@ def test_nor_does_one_that_turns_up_the_loggers_of_botocore_one_by_one_and_late(
 
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("operation", ["PutParameter", "GetParameters", "AddTagsToResource"])
-def test_what_aws_says_of_a_failed_call_is_not_repeated(there: Aws, operation: str, status: int) -> None:
+def test_the_message_of_aws_on_a_failed_call_is_not_repeated(there: Aws, operation: str, status: int) -> None:
     store = open_store(there, region="us-east-2")
     quoting = " ".join(f"1 validation error detected: Value '{one.value}' failed" for one in SECRETS)
     Wire(store._ssm, operation).answers(lambda _: refusal("ValidationException", quoting, status))

@@ -79,7 +79,7 @@ def test_deletes_go_by_ten_and_replacements_one_by_one() -> None:
     assert (found.calls["DeleteParameters"], found.calls["PutParameter"]) == (3, 3)
 
 
-def test_what_is_withheld_costs_nothing() -> None:
+def test_withheld_changes_cost_no_calls() -> None:
     held = [replace(one, withheld=(Hold("replace", ""),)) for one in creates(5)]
     assert budget([*held, *creates(1, "/p/x")], {}) == budget(creates(1, "/p/x"), {})
 
@@ -114,7 +114,7 @@ def test_two_replications_into_one_place_wait_for_the_same_quota() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(("prod", "other", "idle"))))
-def test_where_two_replications_ask_for_different_rates_the_lower_one_counts(order: tuple[str, ...]) -> None:
+def test_the_lower_rate_of_two_replications_counts(order: tuple[str, ...]) -> None:
     rates = {"prod": 10.0, "other": 2.0, "idle": 0.1}
     there = {(name, "us-east-2"): EndPlace("there", {"put": rates[name]}) for name in order}
     there["prod", "eu-west-1"] = EndPlace("elsewhere", {"put": 1.0})

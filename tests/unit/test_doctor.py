@@ -157,7 +157,7 @@ def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None
     assert [line.partition(" is ")[0] for line in message] == ["alias/app", "alias/aws/ssm"]
 
 
-def test_what_a_target_cannot_take_is_reported_once_with_the_number_of_parameters() -> None:
+def test_invalid_parameters_of_a_target_are_reported_once_with_their_number() -> None:
     stage = staged()
     stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
     assert check(examined(stage), "target us-east-2", "key").message.endswith("(needed by /p/secret)")

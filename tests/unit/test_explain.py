@@ -37,7 +37,7 @@ def facts(found: Explanation) -> dict[str, str]:
     return dict(found.facts)
 
 
-def test_what_is_in_sync_is_proven_without_reading_a_value() -> None:
+def test_in_sync_is_proven_without_reading_a_value() -> None:
     stage = Stage()
     stage.replicate(value=SECRET, kind="SecureString")
     stage.world.traffic.forget()

@@ -89,7 +89,7 @@ def test_an_answer_of_aws_has_a_kind(code: str, status: int, kind: Trouble) -> N
         (IndexError(SECRET), Trouble.LOST),
     ],
 )  # fmt: skip
-def test_what_came_instead_of_an_answer_has_a_kind(error: Exception, kind: Trouble) -> None:
+def test_a_failure_instead_of_a_response_has_a_kind(error: Exception, kind: Trouble) -> None:
     failure = named(error)
     assert failure.kind is kind
     assert SECRET not in f"{failure!r} {failure} {failure.args} {failure.remedy} {failure.code}"

@@ -168,7 +168,7 @@ def test_a_plan_is_not_applied_under_another_id_than_it_was_approved_with() -> N
 
 
 class TestWithoutAnId:
-    def test_where_something_is_placed_it_is_retagged_once(self) -> None:
+    def test_a_replica_at_a_placed_address_is_retagged_once(self) -> None:
         stage = of_team(None)
         stage.spec = spec(ID)
         assert counted(stage.plan()) == {"retag": 1}
@@ -176,7 +176,7 @@ class TestWithoutAnId:
         assert counted(stage.plan()) == {"in_sync": 1}
         assert stage.version("/p/a") == 1
 
-    def test_where_nothing_is_placed_it_is_kept_and_a_finding_names_it(self) -> None:
+    def test_a_replica_at_an_unplaced_address_is_kept_and_reported(self) -> None:
         stage = of_team(None, "/p/orphan", "/p/gone", "/p/a")
         stage.world.delete(stage.here, "/p/gone")
         stage.pass_time()

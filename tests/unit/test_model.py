@@ -119,7 +119,7 @@ class TestListing:
         assert set(after.parameters) == {"/p/b"}
         assert after.confirmed == {"/p/a"}
 
-    def test_what_is_known_adds_up(self) -> None:
+    def test_with_tags_adds_confirmed_names_and_keeps_the_other_fields(self) -> None:
         found = listing(HERE, parameter(), complete=False, trouble="t")
         after = found.with_tags({"/p/a": {}}).with_tags({"/p/b": {}})
         assert after.confirmed == {"/p/a", "/p/b"}

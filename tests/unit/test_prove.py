@@ -47,12 +47,12 @@ def test_verify_values_reads_both_sides_of_what_is_settled_too() -> None:
 
 
 @pytest.mark.parametrize("changed", [{"version": 2}, {"source_version": 2}, {"rewrite": "0" * 16}])
-def test_what_versions_do_not_settle_is_read_on_both_sides(changed: dict[str, Any]) -> None:
+def test_values_that_versions_do_not_prove_are_read_on_both_sides(changed: dict[str, Any]) -> None:
     found = proof(desired(kind=SECURE), replica(SECRET, record=changed))
     assert (found.equal, asked(found)) == (frozenset(), (QUESTIONS, QUESTIONS))
 
 
-def test_what_is_not_ours_is_read_on_both_sides() -> None:
+def test_parameters_without_ownership_are_read_on_both_sides() -> None:
     assert asked(proof(desired(), replica(held(), own_tags=False))) == (QUESTIONS, QUESTIONS)
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_ours_is_read_on_both_sides() -> None:
         replace(replica(SECRET), tags={"ssm-reconcile:owner": "detached:x"}),
     ],
 )
-def test_what_is_left_alone_is_not_read(live: Held) -> None:
+def test_parameters_that_are_left_alone_are_not_read(live: Held) -> None:
     assert proof(desired(kind=SECURE), live) == Proof()
 
 
@@ -78,7 +78,7 @@ def test_what_is_left_alone_is_not_read(live: Held) -> None:
         {"problems": (Problem(ProblemKind.KEY, "no key"),)},
     ],
 )
-def test_what_is_not_placed_is_not_read(left_out: dict[str, Any]) -> None:
+def test_unplaced_parameters_are_not_read(left_out: dict[str, Any]) -> None:
     wanted = replace(desired(kind=SECURE), **left_out)
     assert proof(wanted, replica(SECRET, record={"version": 2})) == Proof()
 
@@ -156,15 +156,15 @@ class TestDoubts:
         wanted = {"/p/a": desired(), "/p/absent": desired("/p/absent")}
         return unconfirmed_strangers(replication(), wanted, listing(HERE), there)
 
-    def test_what_would_be_called_not_ours_is_doubted(self) -> None:
+    def test_a_parameter_that_seems_unowned_is_unconfirmed(self) -> None:
         assert self.found(replica(held(), own_tags=False)) == ["/p/a"]
 
-    def test_what_was_read_directly_is_not(self) -> None:
+    def test_directly_read_tags_are_confirmed(self) -> None:
         assert self.found(replica(held(), own_tags=False), confirmed=True) == []
 
-    def test_what_is_known_to_be_somebodys_is_not(self) -> None:
+    def test_a_parameter_of_another_owner_is_confirmed(self) -> None:
         assert self.found(replica(held())) == []
         assert self.found(replica(held(), owner="staging@123456789012/us-east-1")) == []
 
-    def test_what_is_absent_or_not_placed_is_not(self) -> None:
+    def test_absent_and_unplaced_parameters_are_confirmed(self) -> None:
         assert self.found(replica(held("/q/a"), own_tags=False)) == []

@@ -202,7 +202,7 @@ def test_the_spec_sets_the_rate_of_a_class_over_the_default() -> None:
     assert buckets[CallClass.DESCRIBE].rate == CALL_RATES[CallClass.DESCRIBE]
 
 
-def test_where_two_specs_disagree_the_lower_rate_holds() -> None:
+def test_the_lower_rate_of_two_specs_applies() -> None:
     shared = Rates(FakeClock())
     first = shared.of(HERE, (("put", 2.0),))
     shared.of(HERE, (("put", 9.0),))

@@ -174,7 +174,7 @@ class TestConflicts:
         assert made is not None
         assert (made.origin, made.version) == (Origin.ADOPTED, 2)
 
-    def test_conflict_with_the_same_value_burns_no_version_when_only_tags_differ(self) -> None:
+    def test_conflict_with_the_same_value_makes_no_version_when_only_tags_differ(self) -> None:
         stage = Stage(replication(adopt=AdoptMode.SAME_VALUE))
         stage.world.put(stage.here, "/p/a", "v", tags={"team": "a"})
         stage.world.put(stage.there, "/p/a", "v", tags={"mine": "1"})
@@ -465,7 +465,7 @@ class TestUpdates:
 
 
 class TestRetag:
-    def test_retag_equalises_tags_and_burns_no_version(self) -> None:
+    def test_retag_equalises_tags_and_makes_no_version(self) -> None:
         stage = Stage(replication(ignore_tags=("cost:*",)))
         stage.replicate(tags={"team": "a", "old": "1"})
         stage.world.untag(stage.here, "/p/a", "old")
@@ -687,7 +687,7 @@ class TestPlanId:
         act(stage)
         assert stage.plan().plan_id != before
 
-    def test_what_changes_nothing_does_not_change_it(self) -> None:
+    def test_unrelated_parameters_keep_the_plan_id(self) -> None:
         stage = self.arranged()
         before = stage.plan().plan_id
         stage.world.put(stage.there, "/q/x", "stranger")

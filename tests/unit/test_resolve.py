@@ -51,7 +51,7 @@ def kinds(found: DesiredParameter) -> list[ProblemKind]:
 
 
 class TestSelection:
-    def test_what_is_included_and_not_excluded_is_placed_under_its_name(self) -> None:
+    def test_an_included_parameter_is_placed_under_its_name(self) -> None:
         spec = replication(include=(Glob("/p/**"), Glob("/shared/*")), exclude=(Glob("/p/x/**"),))
         names = ("/p/a", "/p/b/c", "/p/x/y", "/shared/a", "/shared/a/b", "/q")
         assert list(settle(*map(parameter, names), spec=spec)) == ["/p/a", "/p/b/c", "/shared/a"]
@@ -336,7 +336,7 @@ class TestKeysToAsk:
     def test_without_a_map_the_managed_key_alone_is_not_looked_up_further(self) -> None:
         assert source_keys(replication(), listing(HERE, parameter(kind=SECURE))) == {MANAGED_KEY}
 
-    def test_what_the_rules_do_not_select_is_not_asked_about(self) -> None:
+    def test_unselected_parameters_are_not_read(self) -> None:
         assert source_keys(self.SPEC, listing(HERE, parameter("/q", SECURE, key_id="alias/x"))) == frozenset()
 
     def test_the_target_is_asked_about_chosen_keys_and_those_in_use(self) -> None:

@@ -84,7 +84,7 @@ def test_a_value_hidden_by_its_name_is_reported_once() -> None:
     assert "although the name looks secret" in message
 
 
-def test_what_versions_prove_is_not_read_to_be_judged() -> None:
+def test_values_that_versions_prove_are_not_read() -> None:
     stage = Stage()
     stage.replicate("/p/a", URL)
     stage.world.traffic.calls.clear()
@@ -123,7 +123,7 @@ def test_other_values_are_not_reported_as_regional(value: str) -> None:
     assert findings(stage.plan(), "regional-value") == []
 
 
-def test_what_a_rewrite_changes_is_not_reported_as_regional() -> None:
+def test_a_rewritten_value_is_not_reported_as_regional() -> None:
     rewrites = (
         Rewrite(Glob("/p/ami"), RewriteIn.VALUE, "ami-0123456789abcdef0", "ami-0123456789abcdef1"),
         Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}"),
@@ -162,7 +162,7 @@ def test_an_image_has_its_own_finding_only() -> None:
     assert "AMI ids are regional and AWS checks them after the write" in message
 
 
-def test_what_was_ever_a_secret_stays_hidden_however_often_its_plain_value_changes() -> None:
+def test_a_former_secret_is_hidden_after_any_number_of_changes() -> None:
     stage = Stage()
     stage.replicate("/p/a", "PLANTED", SECURE)
     stage.world.put(stage.here, "/p/a", "PLANTED", "String")

@@ -30,7 +30,7 @@ def put(**changed: Any) -> dict[str, Any]:
     return dict(put_arguments(Put(**{**fields, **changed})))
 
 
-def test_what_aws_leaves_out_has_its_plain_meaning() -> None:
+def test_fields_that_aws_omits_have_their_default() -> None:
     found = parameter_of(LEAST)
     assert (found.tier, found.data_type, found.description, found.allowed_pattern) == (
         "Standard",

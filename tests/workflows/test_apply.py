@@ -46,7 +46,7 @@ def test_source_changed_nothing_is_applied_and_a_reviewer_is_asked(reviewed: Sta
     assert "If the run waits for its approval, approve it there" in body
 
 
-def test_what_is_approved_then_is_applied_as_it_was_shown(reviewed: Stage) -> None:
+def test_an_approved_plan_is_applied_as_it_was_shown(reviewed: Stage) -> None:
     reviewed.put("/shop/limit", "999")
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED)
     assert results(jobs) == APPROVED, log_of(jobs)

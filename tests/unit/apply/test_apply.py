@@ -97,7 +97,7 @@ def test_each_failure_is_of_one_change_and_the_rest_goes_on() -> None:
     assert counted(stage.plan()) == {"update": 1, "create": 1, "in_sync": 30}
 
 
-def test_what_is_withheld_is_an_outcome_and_nothing_of_it_is_touched() -> None:
+def test_a_withheld_change_is_an_outcome_and_writes_nothing() -> None:
     stage = mixed()
     stage.spec = replication(targets=(target(frozen=True),))
     before = stage.world.state()

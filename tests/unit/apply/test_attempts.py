@@ -115,7 +115,7 @@ class TestLostAnswers:
         assert one.go() == "done before"
         assert one.log == ["check", "send", "look"]
 
-    def test_what_was_not_done_is_checked_and_sent_again(self) -> None:
+    def test_a_write_that_was_not_done_is_checked_and_sent_again(self) -> None:
         one = written(Trouble.LOST, landings=[None])
         assert one.go() == "done"
         assert one.log == ["check", "send", "look", "confirm", "check", "send"]

@@ -36,7 +36,7 @@ def test_a_replica_is_as_expected_by_version_and_moment(version: int, seconds: f
     assert checks.is_as_planned(ONE, live) is so
 
 
-def test_what_was_to_be_absent_is_not_as_expected() -> None:
+def test_an_existing_parameter_differs_from_an_expected_absence() -> None:
     absent = replace(ONE, expected=Preconditions(1, MADE))
     assert not checks.is_as_planned(absent, value(last_modified=COPIED_AT))
 

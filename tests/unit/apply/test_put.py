@@ -476,7 +476,7 @@ class TestTypeChange:
         assert stage.plain_tags("/p/a") == {"team": "a"}
         assert counted(stage.plan()) == {"in_sync": 1}
 
-    def test_what_is_not_ours_is_never_replaced(self) -> None:
+    def test_a_parameter_without_ownership_is_never_replaced(self) -> None:
         run = Run(allow_replace=True, adopt=AdoptMode.OVERWRITE)
         stage = Stage()
         stage.world.put(stage.here, "/p/a", "new", SECURE)

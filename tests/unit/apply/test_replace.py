@@ -266,7 +266,7 @@ def test_a_request_to_stop_shortens_no_wait_before_a_create(
     assert stage.clock.slept[:2] == [2, 28]
 
 
-def test_a_create_is_not_hammered_when_the_process_has_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_create_is_not_repeated_without_pause_when_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, plan = downgraded(facts=AwsBehaviour(recreate=Recreate.EXISTS))
     monkeypatch.setattr(stage.clock, "sleep", lambda _seconds: stage.stop.set())
     state, error = result(stage.carry_out(plan, ALLOWED))

@@ -87,7 +87,7 @@ def test_secrets_are_looked_at_without_decryption() -> None:
     assert looked(stage, {"/p/a": 1}) == []
 
 
-def test_what_was_not_applied_remains_with_its_reason() -> None:
+def test_a_change_that_was_not_applied_remains_with_its_reason() -> None:
     one, two, three = creates(3)
     outcomes = [
         Outcome(one, Result.APPLIED),

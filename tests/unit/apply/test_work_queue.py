@@ -53,7 +53,7 @@ def test_when_a_lane_is_empty_all_workers_go_on_with_the_other() -> None:
     assert len(list(run_queues([["put"], ["tag"] * 4], work, workers=4))) == 5
 
 
-def test_what_a_batch_raises_is_raised_and_no_further_one_is_begun() -> None:
+def test_an_exception_of_a_batch_is_raised_and_no_further_batch_starts() -> None:
     has_begun: list[int] = []
 
     def work(batch: int) -> int:

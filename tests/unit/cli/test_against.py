@@ -54,7 +54,7 @@ def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return listed
 
 
-def test_what_the_base_would_do_is_pending_and_the_rest_is_of_this_change(aws: Aws, cli: Cli) -> None:
+def test_changes_of_the_base_are_pending(aws: Aws, cli: Cli) -> None:
     document = planned(cli, "--against", BASE)
     names = {change["name"] for change in document["changes"]}
     assert pending(document) == {"/app/url", "/app/hosts", "/app/key"}
@@ -79,7 +79,7 @@ def test_both_are_planned_over_one_listing_of_each_place(
     assert len(listed) == 3
 
 
-def test_what_only_the_base_would_do_is_dropped(aws: Aws, cli: Cli) -> None:
+def test_changes_of_the_base_only_are_dropped(aws: Aws, cli: Cli) -> None:
     head, base = Path("replication.yaml"), Path(BASE)
     result, before = head.read_text(), base.read_text()
     head.write_text(before)

@@ -124,7 +124,7 @@ def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
     assert aws.names("eu-west-1") == []
 
 
-def test_what_was_done_since_counts_as_done(aws: Aws, cli: Cli) -> None:
+def test_changes_that_were_made_since_count_as_applied(aws: Aws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     cli("apply", "--yes", "--target", "us-east-2")
     result = cli("apply", "plan.json", "--format", "json")
@@ -287,7 +287,7 @@ def test_a_saved_plan_whose_spec_was_moved_asks_for_its_path(aws: Aws, cli: Cli)
         ("report.json",),
     ],
 )
-def test_what_does_not_go_with_a_saved_plan_is_wrong_usage(
+def test_options_that_contradict_a_saved_plan_are_wrong_usage(
     aws: Aws, cli: Cli, words: tuple[str, ...]
 ) -> None:
     cli("plan", "--out", "plan.json")

@@ -43,7 +43,7 @@ def test_other_targets_stay_as_they_are(aws: Aws, cli: Cli) -> None:
     assert {call.place for call in aws.world.traffic.writes()} == {WEST}
 
 
-def test_what_failed_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -> None:
+def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -> None:
     replicated(aws, cli)
     aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/app/url")
     result = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")

@@ -69,7 +69,7 @@ def test_a_conflict_is_drift_without_a_change(flag: str, cli: Cli, aws: Aws) -> 
     assert "  conflict  /app/key (prod, us-east-2)" in result.stderr
 
 
-def test_what_another_owner_replicates_is_drift(cli: Cli, settled: Aws) -> None:
+def test_replicas_of_another_owner_are_drift(cli: Cli, settled: Aws) -> None:
     settled.store("us-east-2").add_tags("/app/url", {OWNER: "other@123456789012/us-east-1"})
     result = cli(*DRIFT)
     assert result.exit_code == 3

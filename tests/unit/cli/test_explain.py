@@ -173,7 +173,7 @@ def test_an_empty_source_needs_two_flags(many: Aws, cli: Cli) -> None:
     assert many.names("us-east-2") == []
 
 
-def test_what_nothing_withholds_is_applied_alone_while_others_are_withheld(many: Aws, cli: Cli) -> None:
+def test_changes_without_a_guard_are_applied_while_others_are_withheld(many: Aws, cli: Cli) -> None:
     change(many, 9)
     many.put("/app/new one".replace(" ", "-"), "v")
     line = advice(cli, "/app/new-one")[0]

@@ -74,7 +74,7 @@ def spec() -> Replication:
     return one
 
 
-def test_what_is_written_validates_and_plans_without_an_error(years: Aws, cli: Cli) -> None:
+def test_the_written_spec_validates_and_plans_without_an_error(years: Aws, cli: Cli) -> None:
     result = cli(*LOOK)
     assert result.exit_code == 0, result.output
     assert cli("validate").exit_code == 0
@@ -127,7 +127,9 @@ def test_a_secret_whose_key_has_no_namesake_is_left_out_until_one_is_named(years
     assert cli("plan").exit_code == 0
 
 
-def test_what_belongs_to_one_region_is_left_out_and_what_names_it_is_rewritten(years: Aws, cli: Cli) -> None:
+def test_regional_parameters_are_excluded_and_names_with_the_region_are_rewritten(
+    years: Aws, cli: Cli
+) -> None:
     cli(*LOOK)
     for name in ("/prod/net/vpc", "/prod/net/subnets", "/prod/cert", "/prod/us-east-1/edge"):
         assert spec().rule_for(name, "String") is None, name
@@ -157,7 +159,7 @@ def test_secrets_are_compared_only_where_that_is_asked_for(years: Aws, cli: Cli)
     assert "not compared" not in text
 
 
-def test_what_is_identical_needs_no_wider_mode(aws: Aws, cli: Cli) -> None:
+def test_identical_parameters_need_no_wider_mode(aws: Aws, cli: Cli) -> None:
     aws.put("/app/url", "https://example.org", region="us-east-2")
     cli(*LOOK)
     assert spec().adopt is AdoptMode.IDENTICAL
@@ -184,7 +186,9 @@ def test_tags_that_are_almost_the_skip_tag_are_reported_and_left_out(
     assert cli("plan").exit_code == 0
 
 
-def test_what_a_target_cannot_take_is_left_out_with_the_reason(aws: Aws, cli: Cli, source: Place) -> None:
+def test_invalid_parameters_of_a_target_are_excluded_with_the_reason(
+    aws: Aws, cli: Cli, source: Place
+) -> None:
     tags = {f"tag-{number}": "x" for number in range(50)}
     aws.world.put(source, "/app/many-tags", "x", tags=tags)
     assert cli(*LOOK).exit_code == 0

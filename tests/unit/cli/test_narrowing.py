@@ -135,7 +135,7 @@ def test_a_saved_plan_is_applied_although_its_narrowing_matches_nothing_any_more
     assert "Nothing to do" in result.stdout
 
 
-def test_what_a_narrowing_matches_is_not_known_where_a_place_was_not_listed(
+def test_matches_of_a_narrowing_are_unknown_after_an_incomplete_listing(
     cli: Cli, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ssm_reconcile.errors import StoreError, Trouble

@@ -58,7 +58,7 @@ def test_a_line_when_a_place_begins_and_one_every_ten_seconds() -> None:
     assert printed[-1] == f"{PLACE}: writing, 12 of 12"
 
 
-def test_who_waits_says_so_although_nothing_happens() -> None:
+def test_a_waiting_run_logs_that_it_waits() -> None:
     printed: list[str] = []
     now = [0.0]
     lines = ProgressLines(printed.append, lambda: now[0])

@@ -103,7 +103,7 @@ def test_a_missing_permission_is_a_warning_and_the_summary_is_written(hub: Hub, 
     assert "12 changes" in Path("summary.md").read_text()
 
 
-def test_where_the_comment_is_required_it_is_an_error(hub: Hub, cli: Cli) -> None:
+def test_a_missing_required_comment_is_an_error(hub: Hub, cli: Cli) -> None:
     hub.denied.add("comment")
     result = cli("publish", save(plans.document_of(plans.twelve())), "--comment", "required")
     assert result.exit_code == 1

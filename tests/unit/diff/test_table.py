@@ -176,7 +176,7 @@ class TestCopied:
     def test_copied_ends_where_the_record_names_this_very_parameter(self) -> None:
         assert judge(held(), replica(held())).row == "in_sync"
 
-    def test_copied_needs_a_record_an_owner_tag_alone_is_nobodys(self) -> None:
+    def test_copied_needs_a_record_an_owner_tag_alone_has_no_owner(self) -> None:
         half = replace(replica(held()), tags={OWNER: OWNED_BY})
         assert judge(held(), half).row == "adopt"
 
@@ -737,7 +737,7 @@ class TestConflict:
         found = judge(held(), native(held(), description="d"), spec=spec)
         assert [d.attribute for d in found.change.differences] == ["description"]
 
-    def test_conflict_over_tags_alone_burns_no_version(self) -> None:
+    def test_conflict_over_tags_alone_makes_no_version(self) -> None:
         spec = replication(adopt=AdoptMode.SAME_VALUE)
         effect = judge(held(tags={"team": "a"}), native(held(), tags={}), spec=spec).change.effect
         assert isinstance(effect, Update)
@@ -1128,7 +1128,7 @@ class TestInSync:
         assert (found.diff.in_sync, found.diff.replicas) == (1, 5)
 
 
-def test_what_is_not_ours_and_not_placed_never_appears() -> None:
+def test_unowned_and_unplaced_parameters_never_appear() -> None:
     strangers = [
         native(held("/q/a")),
         foreign(held("/q/b")),

@@ -75,7 +75,7 @@ def test_a_type_is_required_to_create_and_kept_by_an_overwrite() -> None:
     assert admit(put(type=None, overwrite=True), PRESENT, ground()).type == "String"
 
 
-def test_what_is_always_kept_or_cleared() -> None:
+def test_attributes_that_are_always_kept_or_cleared() -> None:
     bare = admit(put(overwrite=True), PRESENT, ground())
     assert (bare.description, bare.policies) == (PRESENT.description, PRESENT.policies)
     cleared = admit(put(overwrite=True, description="", policies="[{}]"), PRESENT, ground())

@@ -203,7 +203,7 @@ def test_a_lost_answer_hides_a_refusal_too(world: World, store: MemoryStore) -> 
     assert caught.value.kind is Trouble.LOST
 
 
-def test_what_may_not_be_read_fails_alone(world: World, store: MemoryStore) -> None:
+def test_an_unreadable_parameter_fails_alone(world: World, store: MemoryStore) -> None:
     names = fill(world, store, 10)
     world.faults = at_call("GetParameters", refused(Trouble.DENIED), name=names[3])
     answers = store.values(names, decrypt=True)
@@ -313,7 +313,7 @@ def test_an_image_that_is_not_in_the_region_is_dropped_in_silence(world: World, 
     assert world.names(store.place) == []
 
 
-def test_what_has_expired_is_deleted_when_aws_comes_round(
+def test_expire_deletes_parameters_after_their_expiration(
     world: World, store: MemoryStore, clock: FakeClock
 ) -> None:
     due = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T13:00:00Z"}}'

@@ -25,7 +25,7 @@ def test_replacements_that_are_not_allowed_do_not_hold_back_deletes() -> None:
     assert fates(found) == {"withheld": 15}
 
 
-def test_what_was_changed_outside_does_not_count_towards_the_percentage() -> None:
+def test_replicas_changed_outside_do_not_count_towards_the_percentage() -> None:
     plan = part(*updates(20), *updates(20, "/p/hand", changed_outside=True))
     assert fates(withhold_changes(plan, RULES)) == {"apply": 20, "withheld": 20}
     over = GuardRules(replication(), Run(overwrite_outside=True))

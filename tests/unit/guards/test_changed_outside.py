@@ -13,7 +13,7 @@ guard = partial(withhold_changes, names=["changed-outside"])
 PLAN = part(*updates(3), *updates(2, "/p/hand", changed_outside=True))
 
 
-def test_what_was_changed_outside_is_withheld_and_the_rest_goes_on() -> None:
+def test_a_replica_changed_outside_is_withheld_and_the_others_are_applied() -> None:
     found = guard(PLAN, GuardRules(replication()))
     assert fates(found) == {"apply": 3, "withheld": 2}
     assert found.summary()["withheld"] == 2

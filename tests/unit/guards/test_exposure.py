@@ -15,7 +15,7 @@ EXPOSING = updates(7, "/p/secret", exposes=True)
 PLAN = part(*updates(3), *EXPOSING)
 
 
-def test_what_would_become_plain_text_is_withheld_and_the_rest_is_not() -> None:
+def test_a_change_to_plain_text_is_withheld_and_the_others_are_not() -> None:
     found = guard(PLAN, GuardRules(replication()))
     assert fates(found) == {"apply": 3, "withheld": 7}
     assert all(one.exposes == (one.withheld_by == ("exposure",)) for one in found.changes)

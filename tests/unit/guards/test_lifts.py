@@ -162,7 +162,7 @@ def test_a_run_without_a_review_lifts_nothing_and_says_so() -> None:
     assert codes(found) == ["max-deletes", "lift-not-reviewed"]
 
 
-def test_what_one_lift_lets_through_counts_for_the_guards_after_it() -> None:
+def test_changes_that_a_lift_lets_through_count_for_later_guards() -> None:
     plan = part(*replaces(12), *deletes(9))
     lift = lift_of(plan, "replace")
     found = withhold_changes(plan, rules(lift))

@@ -83,7 +83,7 @@ def test_the_spec_lifts_it_too_and_the_flag_may_be_stricter() -> None:
     assert fates(guard(part(*updates(1)), rules(limit=0))) == {"withheld": 1}
 
 
-def test_what_is_withheld_already_does_not_count() -> None:
+def test_withheld_changes_do_not_count() -> None:
     held = [replace(one, withheld=(Hold("replace", ""),)) for one in replaces(20)]
     assert fates(guard(part(*updates(30), *held), rules())) == {"apply": 30, "withheld": 20}
 

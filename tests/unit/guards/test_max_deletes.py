@@ -68,7 +68,7 @@ def test_a_limit_of_nought_withholds_the_first() -> None:
     assert fates(guard(part(*deletes(1)), rules(limit=0))) == {"withheld": 1}
 
 
-def test_what_is_withheld_already_does_not_count() -> None:
+def test_withheld_changes_do_not_count() -> None:
     held = [replace(one, withheld=(Hold("replace", ""),)) for one in replaces(5)]
     assert fates(guard(part(*deletes(10), *held), rules())) == {"apply": 10, "withheld": 5}
 

@@ -44,5 +44,5 @@ def test_a_removal_for_skip_sync_rests_on_the_source_too() -> None:
     assert fates(guard(part(gone), at_source)) == {"apply": 1}
 
 
-def test_what_is_not_asked_about_goes_on() -> None:
+def test_changes_with_confirmed_tags_are_applied() -> None:
     assert fates(guard(part(*creates(3)), rules())) == {"apply": 3}

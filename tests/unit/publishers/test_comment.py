@@ -156,9 +156,7 @@ def test_a_plan_that_loses_a_delete_is_an_edit(hub: Hub, publish: Publish) -> No
     assert publish(harmful(1)) == [("prod", PageResult.EDITED)]
 
 
-def test_where_minimising_is_not_allowed_the_new_comment_is_posted_all_the_same(
-    hub: Hub, publish: Publish
-) -> None:
+def test_the_new_comment_is_posted_if_minimising_is_refused(hub: Hub, publish: Publish) -> None:
     hub.denied.add("minimize")
     publish(harmless())
     assert publish(harmful()) == [("prod", PageResult.REPOSTED)]

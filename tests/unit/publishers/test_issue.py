@@ -176,9 +176,7 @@ def test_a_run_without_a_plan_opens_an_issue_and_closes_none(hub: Hub, github: G
     assert look(plans.in_sync()) == [("prod", PageResult.CLOSED)]
 
 
-def test_where_no_name_is_known_it_is_of_the_spec_and_goes_when_names_are_known_again(
-    hub: Hub, github: GitHub, look: Look
-) -> None:
+def test_an_issue_without_names_is_closed_when_names_are_known(hub: Hub, github: GitHub, look: Look) -> None:
     issues(github).publish(lambda known: failure_issue_pages(known or [""], "no credentials"))
     assert hub.issues[0].title == "SSM drift of the spec: the run made no plan"
     assert look(drifting()) == [("prod", PageResult.CREATED), ("", PageResult.CLOSED)]
