@@ -15,6 +15,7 @@ from ssm_reconcile.report import Result
 from tests.github.content import REPOSITORY, Hub, stamp
 from tests.github.server import serving
 from tests.unit.cli.conftest import SPEC, Cli
+from tests.unit.publishers.conftest import renamed
 from tests.unit.renderers import plans
 
 NUMBER = 7
@@ -454,7 +455,7 @@ def test_a_replication_that_the_spec_of_another_branch_lacks_keeps_its_issue(
 ) -> None:
     cli("publish", save(plans.document_of(plans.twelve())), "--comment", "never", "--issue")
     monkeypatch.setenv("GITHUB_REF", "refs/heads/topic")
-    other = plans.document_of(plans.in_sync())
-    other["replications"][0]["name"] = "staging"
-    cli("publish", save(other), "--comment", "never", "--issue")
+    other = plans.document_of(renamed(plans.in_sync(), "staging"))
+    result = cli("publish", save(other), "--comment", "never", "--issue")
+    assert result.exit_code == 0, result.stderr
     assert [issue.state for issue in hub.issues] == ["open"]
