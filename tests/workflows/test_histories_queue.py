@@ -39,9 +39,11 @@ def test_twenty_dispatches_and_a_waiting_approval_take_two_runs_and_block_no_mer
     old = waiting.last_run()
     runs = [dispatch(waiting) for _ in range(20)]
     waiting.scheduler.settle()
-    assert [run.conclusion for run in runs] == ["success", *["cancelled"] * 18, "success"]
+    ran = "failure"  # exit code 5: the plan that waits is withheld
+    assert [run.conclusion for run in runs] == [ran, *["cancelled"] * 18, ran]
     assert old.jobs["approval"].result == "waiting"
-    assert [run.jobs["routine"].result for run in (runs[0], runs[-1])] == ["success", "success"]
+    assert [run.jobs["routine"].result for run in (runs[0], runs[-1])] == [ran, ran]
+    assert waiting.holds() == {}
 
 
 def test_merges_are_not_cancelled_by_dispatches(stage: Stage) -> None:

@@ -3,9 +3,9 @@
 After a merge, a plan that was not reviewed is stored as an artifact, and its run waits for the approval of an
 environment. Until a person approves, and after a person rejects, a scheduled apply must not make the same
 changes. A refusal ends when a later merge touches the spec, when an apply by hand names a plan id, or when a
-later reviewed run applies the same address.
+later reviewed run applies the same address. An approval alone ends none: its proof may fail.
 
-Cost: one listing of artifacts; for each plan that is not expired at most four calls; and one download for
+Cost: one listing of artifacts; for each plan that is not expired at most three calls; and one download for
 each reviewed apply that is newer than the oldest of these plans.
 Sources: GitHub REST reference, "Workflow runs", "Artifacts", "Compare two commits".
 """
@@ -54,14 +54,12 @@ class StoredPlan:
         run_id: The run.
         created: The time at which the plan was stored, with a time zone.
         is_waiting: Whether the run still waits for the approval.
-        is_approved: Whether a person has approved a deployment of the run, and none was rejected.
         addresses: The addresses of its changes.
     """
 
     run_id: str
     created: datetime
     is_waiting: bool
-    is_approved: bool
     addresses: frozenset[ChangeAddress]
 
 
@@ -86,8 +84,6 @@ def left_out(
     """
     found: dict[ChangeAddress, str] = {}
     for plan in plans:
-        if plan.is_approved:
-            continue
         later = [one for one in applies if one.created > plan.created]
         if any(one.is_by_hand for one in later):
             continue
@@ -124,17 +120,12 @@ def find_left_out(
         found = _run_of(github, artifact, workflow, branch)
         if found is None or found.get("event") != "push" or _is_replaced(github, found, branch, specs):
             continue
-        approvals = [
-            str(one.get("state"))
-            for one in github.get(f"{github.repository}/actions/runs/{found['id']}/approvals")
-        ]
         document = _plan_in(github, artifact)
         plans.append(
             StoredPlan(
                 run_id=str(found["id"]),
                 created=_moment(artifact),
                 is_waiting=found.get("status") == "waiting",
-                is_approved="approved" in approvals and "rejected" not in approvals,
                 addresses=frozenset((c["replication"], c["target"], c["name"]) for c in document["changes"]),
             )
         )

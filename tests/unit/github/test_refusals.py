@@ -30,7 +30,7 @@ OWN, RUN = "900", "100"
 
 
 def stored(hours: float = 1, **given: Any) -> StoredPlan:
-    usual = StoredPlan("1", NOW - timedelta(hours=hours), False, False, frozenset({A, B}))
+    usual = StoredPlan("1", NOW - timedelta(hours=hours), False, frozenset({A, B}))
     return replace(usual, **given)
 
 
@@ -48,10 +48,6 @@ def test_after_seven_days_a_waiting_plan_counts_as_refused(hours: float, why: st
 
 def test_a_plan_whose_run_ended_without_an_approval_counts_as_refused() -> None:
     assert {one.why for one in left_out([stored()], [], NOW)} == {"refused"}
-
-
-def test_an_approved_plan_leaves_out_nothing() -> None:
-    assert left_out([stored(is_approved=True)], [], NOW) == ()
 
 
 def test_a_refusal_has_priority_over_a_plan_that_waits() -> None:
@@ -116,11 +112,12 @@ def test_a_rejection_is_found(hub: Hub, github: GitHub, routine: WorkflowRun) ->
     assert found(github, routine) == {"/a": "refused"}
 
 
-def test_a_rejection_after_an_approval_counts(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:
+def test_an_approval_without_its_apply_ends_no_refusal(
+    hub: Hub, github: GitHub, routine: WorkflowRun
+) -> None:
     leave(hub)
     hub.judge(RUN, "ssm-apply-changed", "bob", "approved")
-    assert found(github, routine) == {}
-    hub.judge(RUN, "ssm-apply-changed", "bob", "rejected")
+    hub.runs[RUN] |= {"status": "completed", "conclusion": "failure"}
     assert found(github, routine) == {"/a": "refused"}
 
 
