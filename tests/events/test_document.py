@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import urllib3
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +26,13 @@ def test_every_piece_runs(programs: Path, tmp_path: Path, monkeypatch: pytest.Mo
     here = tmp_path / "try"
     here.mkdir()
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}".replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - what moto calls itself
+        url = f"http://{host}:{port}"
+        # The server shares the parameters of all tests in this process.
+        urllib3.request("POST", f"{url}/moto-api/reset", timeout=60, retries=3)
         script = "set -eu\n" + "\n".join(commands()).replace("http://127.0.0.1:5000", url)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
