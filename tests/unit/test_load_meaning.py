@@ -9,6 +9,7 @@ import pytest
 
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.load import load_text
+from ssm_reconcile.load.messages import advise_name
 
 BASE = """\
 version: 1
@@ -70,6 +71,11 @@ def check(text: str, severity: Severity, code: str, piece: str) -> None:
     assert [one.where for one in found] == places(text)
     assert {one.severity for one in found} == {severity}
     assert piece in found[0].message
+
+
+def test_the_advice_for_a_name_where_none_is_defined_lists_none() -> None:
+    assert advise_name("us-east-3", []) == "none is defined"
+    assert advise_name("us-east-3", ["us-east-2"]) == "did you mean `us-east-2`?"
 
 
 LIFT = 'guard: replace, count: 1, changes: "3f9a0c2b7d11", reason: gone'

@@ -33,6 +33,8 @@ LONGEST_WAIT = timedelta(days=7)
 """A plan that waits longer than this for its approval counts as refused."""
 _BY_HAND = "expect-plan"
 """The `approval` in the report of an apply that named a plan id."""
+_ATTEMPTED = frozenset({"applied", "failed", "stale"})
+"""Outcomes of changes that an apply has begun."""
 _REVIEWED = frozenset({_BY_HAND, "saved-plan"})
 
 
@@ -195,7 +197,9 @@ def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Ite
             for one in report["outcomes"]
             if one["outcome"] == "applied"
         )
-        yield ReviewedApply(created, report.get("approval") == _BY_HAND, applied)
+        # An apply that refused has a report as well: another plan id than the current one ends no refusal.
+        has_written = any(one["outcome"] in _ATTEMPTED for one in report["outcomes"])
+        yield ReviewedApply(created, has_written and report.get("approval") == _BY_HAND, applied)
 
 
 def _file_in(github: GitHub, artifact: Mapping[str, Any], name: str) -> str:

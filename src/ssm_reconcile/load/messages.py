@@ -141,6 +141,8 @@ def quote(text: str) -> str:
 def advise_name(name: str, known: Iterable[str]) -> str:
     """Return the advice for an unknown name: the nearest known name, or all of them."""
     names = list(known)
+    if not names:
+        return "none is defined"
     near = nearest(name, names)
     listed = ", ".join(echo(one) for one in names[:NAMES_LISTED])
     every = f"write one of: {listed}" + (", …" if len(names) > NAMES_LISTED else "")

@@ -163,6 +163,8 @@ def test_a_plan_of_another_origin_leaves_out_nothing(
     ("approval", "outcome", "left"),
     [
         ("expect-plan", "failed", {}),
+        ("expect-plan", "not_attempted", {"/a": "refused"}),
+        ("expect-plan", "withheld", {"/a": "refused"}),
         ("saved-plan", "applied", {}),
         ("saved-plan", "failed", {"/a": "refused"}),
         ("yes", "applied", {"/a": "refused"}),
