@@ -20,7 +20,7 @@ class CommandLine:
         name: The value of `--name`.
         targets: The values of `--target`.
         only: The values of `--only`.
-        mode: The arguments that say which values are read and what is adopted.
+        mode: The arguments that say which values are read, what is adopted and what is left out.
         lifts: The arguments that lift a guard.
         access: The arguments that say how AWS is reached.
     """

@@ -19,7 +19,7 @@ from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
-from ssm_reconcile.cli.show import render_plan, render_report
+from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.encode import report_document
@@ -421,7 +421,8 @@ class ApplyRun:
     def _show(self, plan: Plan, runner: Runner) -> None:
         """Write the plan to stderr: stdout is for the report."""
         document = command_run.saved_document(plan, self.run, self.name, self.specs, runner.clock.now())
-        again = "" if self._missing_lifts() else self._command_line().apply()
+        hidden = self._missing_lifts() or is_unreviewed(document)
+        again = "" if hidden else self._command_line().apply()
         color = terminal.use_color(sys.stderr, self.common.color)
         terminal.log(render_plan("text", document, color=color, apply_command=again))
         command_run.note_standard_input(self.specs, self.common)

@@ -50,6 +50,12 @@ class CommonOptions:
         return tuple(word for flag, value in given if value is not None for word in (flag, value))
 
 
+class LeaveOut(frozenset[tuple[str, str, str]]):
+    """The addresses of `--leave-out`, with the path of their file."""
+
+    file: str
+
+
 def command_line(
     specs: Sequence[str], name: str | None, run: Run, common: CommonOptions | None = None
 ) -> CommandLine:
@@ -61,12 +67,14 @@ def command_line(
         run: The plan options.
         common: Access to AWS; None: leave it out.
     """
+    mode = tuple(" ".join(_flag(field, run) for field in _MODE).split())
+    left_out = ("--leave-out", run.leave_out.file) if isinstance(run.leave_out, LeaveOut) else ()
     return CommandLine(
         specs=tuple(specs),
         name=name,
         targets=run.targets,
         only=run.only,
-        mode=tuple(" ".join(_flag(field, run) for field in _MODE).split()),
+        mode=(*mode, *left_out),
         lifts=tuple(" ".join(lift_flags(run)).split()),
         access=() if common is None else common.access,
     )
@@ -164,6 +172,12 @@ def _read_leave_out(
     """Return the addresses in a file of `--leave-out`; raise UsageError for a file of another form."""
     if path is None:
         return frozenset()
+    found = LeaveOut(_left_out_addresses(path))
+    found.file = str(path)
+    return found
+
+
+def _left_out_addresses(path: Path) -> frozenset[tuple[str, str, str]]:
     fault = f"--leave-out {path} is not a JSON list of objects with replication, target and name"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))

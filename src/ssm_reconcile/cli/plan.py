@@ -11,7 +11,7 @@ import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
-from ssm_reconcile.cli.show import render_plan
+from ssm_reconcile.cli.show import is_unreviewed, render_plan
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.wording import cut, plural
@@ -95,7 +95,7 @@ def command(
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
         command_run.save_document(out, document, "plan", common)
         command_run.save_metrics(metrics, plan, runner.clock.now())
-        apply = options.command_line(specs, name, run, common).apply()
+        apply = "" if is_unreviewed(document) else options.command_line(specs, name, run, common).apply()
         color = terminal.use_color(sys.stdout, common.color)
         terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
         if output_format in ("text", "html"):

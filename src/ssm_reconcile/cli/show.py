@@ -59,13 +59,23 @@ def command(file: Any, output_format: str, common: CommonOptions) -> int:
 
 
 def _apply_command(document: PlanDocument) -> str | None:
-    """Return the command that applies a plan by its id; None when the plan does not say how it was made."""
+    """Return the command that applies a plan by its id; empty when no command makes the same plan again.
+
+    None when the plan does not say how it was made.
+    """
     try:
         saved = approve.run_of(document)
     except UsageError:
         return None
+    if is_unreviewed(document) or any("refused-plan" in c.get("withheld_by", ()) for c in document["changes"]):
+        return ""  # the file does not have the addresses of --leave-out
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
     return options.command_line(files, saved.name, saved.lifted).apply()
+
+
+def is_unreviewed(document: PlanDocument) -> bool:
+    """Return whether a lift does not count in a plan, and would count in an apply by the id of the plan."""
+    return any(finding["code"] == "lift-not-reviewed" for finding in document["findings"])
 
 
 def render_plan(

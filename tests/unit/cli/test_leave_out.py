@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def test_an_unreviewed_apply_leaves_out_the_addresses_of_the_file(aws: Aws, cli:
     (held,) = [one for one in document["outcomes"] if one["outcome"] == "withheld"]
     assert (held["target"], held["name"]) == ("us-east-2", "/app/url")
     assert any(one["code"] == "refused-plan" for one in document["findings"])
+
+
+def test_the_command_after_a_plan_applies_exactly_that_plan(aws: Aws, cli: Cli) -> None:
+    write_list({**REFUSED, "replication": name_of(cli)})
+    Path("refused.json").rename("refused plans.json")
+    shown = cli("plan", "--leave-out", "refused plans.json", "--out", "plan.json").stdout
+    words = shlex.split(shown.split("Apply exactly this:")[1].strip().splitlines()[0])
+    assert words[0] == "ssm-reconcile"
+    result = cli(*words[1:])
+    assert result.exit_code == 5, result.stderr  # the rest was applied
+    assert "/app/url" not in aws.names("us-east-2")
+    assert "/app/url" in aws.names("eu-west-1")
+    assert "Apply exactly this" not in cli("show", "plan.json").stdout, "the file does not have the list"
 
 
 def test_a_plan_shows_what_would_be_left_out(aws: Aws, cli: Cli) -> None:

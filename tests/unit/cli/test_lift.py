@@ -111,6 +111,9 @@ def test_an_event_does_not_lift(withheld: Aws, cli: Cli) -> None:
 def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: Aws, cli: Cli) -> None:
     write_lift(cli)
     assert planned(cli, "--unreviewed")["summary"]["withheld"] == 24
+    withheld.put("/app/new", "x")
+    assert "Apply exactly this" in cli("plan").stdout
+    assert "Apply exactly this" not in cli("plan", "--unreviewed").stdout, "the lift would count there"
     result = cli("plan", "--unreviewed", "--lift", "max-deletes@us-east-2=0123456789ab")
     assert result.exit_code == 64
     assert "leave out --unreviewed" in result.stderr
