@@ -67,7 +67,8 @@ def _apply_command(document: PlanDocument) -> str | None:
         saved = approve.run_of(document)
     except UsageError:
         return None
-    if is_unreviewed(document) or any("refused-plan" in c.get("withheld_by", ()) for c in document["changes"]):
+    left_out = any("refused-plan" in change.get("withheld_by", ()) for change in document["changes"])
+    if left_out or is_unreviewed(document):
         return ""  # the file does not have the addresses of --leave-out
     files = () if saved.spec_files == (DEFAULT_SPEC,) else saved.spec_files
     return options.command_line(files, saved.name, saved.lifted).apply()
