@@ -20,6 +20,7 @@ from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github.approval import prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.current import BranchMovedError, check_current
 from ssm_reconcile.github.refusals import find_left_out
 from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, reviewed_push
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
@@ -82,6 +83,31 @@ def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, 
         terminal.save(out, json.dumps(proven.document, indent=2) + "\n")
     if not common.quiet:
         terminal.log(f"@{proven.approved_by} approved the plan {plan_id[:12]} in {environment}.")
+    return 0
+
+
+@command.command("current", epilog=EPILOG)
+@options.spec_option
+@options.basic_options
+def current(*, specs: tuple[str, ...], common: CommonOptions) -> int:
+    """Check that the branch of this run still has the spec of its commit.
+
+    A run that waited, or was started again, must not apply an old spec: that would revert newer changes.
+    """
+    run = read_workflow_run(os.environ)
+    github = _github(run)
+    if not (run.branch and run.sha):
+        raise UsageError(
+            "GITHUB_REF is not a branch, or GITHUB_SHA is not set", "call this command in a run of a branch"
+        )
+    paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
+    with _refusing("it is unknown whether the spec is current"):
+        try:
+            check_current(github, run, paths)
+        except BranchMovedError as moved:
+            raise PlanRefused(moved.message, moved.remedy) from moved
+    if not common.quiet:
+        terminal.log(f"{run.branch} has the spec of {run.sha[:7]}.")
     return 0
 
 

@@ -16,7 +16,9 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
 from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
-from ssm_reconcile.github.client import GitHub, GitHubError, Kind, check_current, find_pull_request
+from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.current import check_current
+from ssm_reconcile.github.facts import find_pull_request
 from ssm_reconcile.github.marked import RESULT_MARK
 from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace

@@ -2,19 +2,18 @@
 
 Rate limits are retried after the time that GitHub asks for. Lost responses (5xx, a broken connection) are
 retried where a second request is safe. The token goes to the API only: no message, repr, log or redirect has
-it. Sources: GitHub REST docs, "Rate limits for the REST API", "Compare two commits", "List pull requests
-associated with a commit".
+it. Source: GitHub REST docs, "Rate limits for the REST API".
 """
 
 from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 
@@ -31,8 +30,6 @@ WAIT_LIMIT = 240.0
 """Maximum seconds of waiting for one request: a plan without a comment is better than a job that hangs."""
 SECONDARY = 60.0
 """Seconds to wait after a secondary rate limit without `retry-after`, as the REST docs advise."""
-FILES_IN_COMPARISON = 300
-"""Maximum files that the comparison of two commits lists."""
 _ACCEPT = "application/vnd.github+json"
 _VERSION = "2022-11-28"
 _LIMITED = 429
@@ -63,17 +60,6 @@ class GitHubError(ReconcileError):
         super().__init__(message, remedy)
         self.kind = kind
         self.status = status
-
-
-class BranchMovedError(ReconcileError):
-    """The branch of a run has another spec now, or may have.
-
-    `is_spec_changed`: whether a later commit of the branch is known to change the spec.
-    """
-
-    def __init__(self, message: str, remedy: str, *, is_spec_changed: bool = False) -> None:
-        super().__init__(message, remedy)
-        self.is_spec_changed = is_spec_changed
 
 
 class GitHub:
@@ -284,58 +270,3 @@ def _error_of(
             return GitHubError(Kind.LOST, f"{what}: HTTP {status}", "check the status of GitHub")
         case status:
             return GitHubError(Kind.REFUSED, f"{what}: HTTP {status}")
-
-
-def find_pull_request(run: WorkflowRun, github: GitHub | None) -> int | None:
-    """Return the pull request of a run: that of its event, or the one that was merged with its commit.
-
-    Of several merged ones the last counts, but one with this very `merge_commit_sha` comes before the others;
-    GitHub does not set it to the pushed commit for every way to merge.
-
-    Args:
-        run: The workflow run.
-        github: The API; None without a token.
-    """
-    if run.number is not None:
-        return run.number
-    if github is None or run.event_name != "push" or not run.sha:
-        return None
-    merged = [
-        pull
-        for pull in github.pages(f"{github.repository}/commits/{run.sha}/pulls")
-        if pull.get("merged_at") and (not run.branch or (pull.get("base") or {}).get("ref") == run.branch)
-    ]
-    merged.sort(key=lambda pull: (pull.get("merge_commit_sha") == run.sha, str(pull["merged_at"])))
-    return int(merged[-1]["number"]) if merged else None
-
-
-def check_current(github: GitHub, run: WorkflowRun, specs: Sequence[str]) -> None:
-    """Check that the branch of a run still has the spec of its commit.
-
-    A run can wait for days for an approval: applying its old spec would revert newer changes.
-
-    Args:
-        github: The API.
-        run: The workflow run. A run without a branch or a commit is not checked.
-        specs: Paths of spec files and directories, relative to the root of the repository.
-
-    Raises:
-        BranchMovedError: The branch has another spec, or too many changes to know.
-        GitHubError: GitHub did not answer.
-    """
-    if not (run.branch and run.sha):
-        return
-    found = github.get(f"{github.repository}/compare/{run.sha}...{quote(run.branch, safe='')}", per_page=1)
-    remedy = f"start the run of the last commit of {run.branch}, not this one"
-    since = f"since {run.sha[:7]}"
-    if found.get("status") == "identical":
-        return
-    if found.get("status") != "ahead":
-        raise BranchMovedError(f"{run.sha[:7]} is no longer a part of {run.branch}", remedy)
-    files = found.get("files") or []
-    paths = {path for file in files for path in (file.get("filename"), file.get("previous_filename")) if path}
-    changed = [path for path in paths for spec in specs if spec in {path, "."} or path.startswith(f"{spec}/")]
-    if changed or len(files) >= FILES_IN_COMPARISON:
-        known = f"has changed {min(changed)} {since}: this run is out of date" if changed else ""
-        message = known or f"has changed too much {since} to tell whether the spec did"
-        raise BranchMovedError(f"{run.branch} {message}", remedy, is_spec_changed=bool(changed))

@@ -1,29 +1,22 @@
-"""Responses of the GitHub API, and archives of plans -> typed facts; no decision is made here.
+"""Responses of the GitHub API -> typed facts of runs, environments, pull requests and reviews.
 
-Logins are in lower case, since GitHub ignores their case. Sources: REST reference, "Workflow runs",
-"Deployment environments", "Commits", "Pull requests", "Pull request reviews", "Artifacts", "Collaborators".
+No decision is made here. Logins are in lower case, since GitHub ignores their case. Sources: REST reference,
+"Workflow runs", "Deployment environments", "Commits", "Pull requests", "Pull request reviews",
+"Collaborators".
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from ssm_reconcile.documents import PlanDocument
-from ssm_reconcile.documents.decode import read_plan_document
-from ssm_reconcile.errors import UsageError
-from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
 from ssm_reconcile.github.client import GitHub, GitHubError
+from ssm_reconcile.github.workflow_run import WorkflowRun
 
-PLAN_FILE, PUBLICATION_FILE = "plan.json", "publication.json"
-_COMMENT_FILE = re.compile(r"comment(\.[^/\\]+)?\.md")
-_T = TypeVar("_T")
 _NOT_FOUND = 404
 _WEBSITE = "web-flow"
 """The account that commits what people edit or merge on the website."""
@@ -36,6 +29,7 @@ class RunFacts:
     Attributes:
         path: The file of the workflow, without the ref behind it.
         repositories: The repository of the run, and that of its commit: another one for a fork.
+        status: `completed`, `in_progress`, `waiting` for an approval, and others.
     """
 
     id: int
@@ -47,6 +41,7 @@ class RunFacts:
     event: str
     head_branch: str
     head_sha: str
+    status: str
 
 
 def read_run(github: GitHub, run_id: str) -> RunFacts:
@@ -65,6 +60,7 @@ def read_run(github: GitHub, run_id: str) -> RunFacts:
         event=str(found.get("event") or ""),
         head_branch=str(found.get("head_branch") or ""),
         head_sha=str(found.get("head_sha") or ""),
+        status=str(found.get("status") or ""),
     )
 
 
@@ -133,13 +129,18 @@ def read_deployment_reviews(github: GitHub, run_id: str) -> tuple[DeploymentRevi
 
 @dataclass(frozen=True, slots=True)
 class PullFacts:
-    """A pull request, with the last commit of its branch; `merged_at` is None before the merge."""
+    """A pull request, with the last commit of its branch; `merged_at` is None before the merge.
+
+    `merge_commit` is the commit of the merge. GitHub does not set it to the pushed commit for every way to
+    merge, and before the merge it is that of a test merge.
+    """
 
     number: int
     author: str
     head: str
     base: str
     merged_at: datetime | None
+    merge_commit: str
 
 
 def _pull_of(found: Mapping[str, Any]) -> PullFacts:
@@ -149,6 +150,7 @@ def _pull_of(found: Mapping[str, Any]) -> PullFacts:
         head=str(found["head"]["sha"]),
         base=str((found.get("base") or {}).get("ref") or ""),
         merged_at=moment(found.get("merged_at")),
+        merge_commit=str(found.get("merge_commit_sha") or ""),
     )
 
 
@@ -197,6 +199,27 @@ def read_pulls(
     return tuple(found.values())
 
 
+def find_pull_request(run: WorkflowRun, github: GitHub | None) -> int | None:
+    """Return the pull request of a run: that of its event, or the one that was merged with its commit.
+
+    Of several merged ones the last counts, but one whose merge commit is this commit comes before the others.
+
+    Args:
+        run: The workflow run.
+        github: The API; None without a token.
+
+    Raises:
+        GitHubError: GitHub did not answer.
+    """
+    if run.number is not None:
+        return run.number
+    if github is None or run.event_name != "push" or not run.sha:
+        return None
+    merged = read_pulls(github, "", run.sha, run.branch)
+    last = max(merged, key=lambda one: (one.merge_commit == run.sha, str(one.merged_at)), default=None)
+    return None if last is None else last.number
+
+
 def read_pushers(github: GitHub, head: str) -> frozenset[str]:
     """Return the people who started a run of a pull request with this last commit. Raises GitHubError.
 
@@ -212,113 +235,6 @@ def read_committers(github: GitHub, head: str) -> frozenset[str]:
     """Return author and committer of a commit. Anyone can forge both. Raises GitHubError."""
     found = github.get(f"{github.repository}/commits/{head}")
     return frozenset({login_in(found, "author"), login_in(found, "committer")}) - {"", _WEBSITE}
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactFacts:
-    """An artifact of a run."""
-
-    id: int
-    name: str
-    run: int
-    expired: bool
-    created_at: datetime | None
-
-
-def read_artifacts(github: GitHub, run_id: int) -> tuple[ArtifactFacts, ...]:
-    """Return the artifacts of a run, newest first. Raises GitHubError."""
-    found = [
-        ArtifactFacts(
-            id=int(one["id"]),
-            name=str(one.get("name") or ""),
-            run=int((one.get("workflow_run") or {}).get("id") or 0),
-            expired=bool(one.get("expired")),
-            created_at=moment(one.get("created_at")),
-        )
-        for one in github.pages(f"{github.repository}/actions/runs/{run_id}/artifacts", "artifacts")
-    ]
-    return tuple(sorted(found, key=lambda one: one.id, reverse=True))
-
-
-@dataclass(frozen=True, slots=True)
-class PostedComment:
-    """A comment as the plan run posted it. `body` is its text, `first_posted` the time of its plan id."""
-
-    scope: str
-    comment: int
-    plan: str
-    first_posted: datetime
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlanArtifact:
-    """The content of an artifact: a plan, and the comments that showed it."""
-
-    text: str
-    document: PlanDocument
-    spec: str
-    pull_request: int
-    head: str
-    comments: tuple[PostedComment, ...]
-
-
-def read_plan_artifact(github: GitHub, artifact: int) -> PlanArtifact:
-    """Return the content of an artifact: a plan, its publication, and the comments.
-
-    Raises:
-        UsageError: The archive has other files, or a file in it is damaged or too large.
-        GitHubError: GitHub did not answer.
-    """
-    content = github.download(f"{github.repository}/actions/artifacts/{artifact}/zip", ZIP_LIMIT)
-    texts = read_archive(content)
-    if not {PLAN_FILE, PUBLICATION_FILE} <= texts.keys():
-        raise UsageError(f"it needs {PLAN_FILE} and {PUBLICATION_FILE}")
-    return _published(texts.pop(PLAN_FILE), texts.pop(PUBLICATION_FILE), texts)
-
-
-def _published(plan: str, publication: str, texts: dict[str, str]) -> PlanArtifact:
-    document = read_plan_document(plan)
-    try:
-        found = json.loads(publication)
-        major = _typed(found, "format_version", str).partition(".")[0]
-        comments = tuple(_posted(one, texts) for one in _typed(found, "comments", list))
-        artifact = PlanArtifact(
-            text=plan,
-            document=document,
-            spec=_typed(found, "spec", str),
-            pull_request=_typed(found, "pull_request", int),
-            head=_typed(found, "head", str),
-            comments=comments,
-        )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{PUBLICATION_FILE} is damaged") from error
-    if major != "1":
-        raise UsageError(f"{PUBLICATION_FILE} has a format that this version does not know")
-    if texts:
-        raise UsageError(f"it has a file that {PUBLICATION_FILE} does not name")
-    return artifact
-
-
-def _posted(found: Mapping[str, Any], texts: dict[str, str]) -> PostedComment:
-    """Return a comment of a publication, and take its text out of `texts`."""
-    file, first_posted = _typed(found, "file", str), moment(found["first_posted"])
-    if first_posted is None or not _COMMENT_FILE.fullmatch(file):
-        raise ValueError
-    return PostedComment(
-        scope=_typed(found, "scope", str),
-        comment=_typed(found, "comment", int),
-        plan=_typed(found, "plan", str),
-        first_posted=first_posted,
-        body=texts.pop(file),
-    )
-
-
-def _typed(document: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
-    found = document[key]
-    if not isinstance(found, kind):
-        raise TypeError
-    return found
 
 
 @dataclass(frozen=True, slots=True)

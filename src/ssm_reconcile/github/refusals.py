@@ -7,22 +7,22 @@ later reviewed run applies the same address. An approval alone ends none: its pr
 
 Cost: one listing of artifacts; for each plan that is not expired at most three calls; and one download for
 each reviewed apply that is newer than the oldest of these plans.
-Sources: GitHub REST reference, "Workflow runs", "Artifacts", "Compare two commits".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from ssm_reconcile.approve import ChangeAddress
-from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import ReconcileError, UsageError
-from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
-from ssm_reconcile.github.client import BranchMovedError, GitHub, check_current
+from ssm_reconcile.github.artifacts import ArtifactFacts, read_artifacts_named, read_file
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.current import BranchMovedError, check_current
+from ssm_reconcile.github.facts import RunFacts, read_default_branch, read_run
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 PLAN_ARTIFACT = "ssm-plan-changed"
@@ -36,6 +36,7 @@ _BY_HAND = "expect-plan"
 _ATTEMPTED = frozenset({"applied", "failed", "stale"})
 """Outcomes of changes that an apply has begun."""
 _REVIEWED = frozenset({_BY_HAND, "saved-plan"})
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,58 +115,44 @@ def find_left_out(
         GitHubError: GitHub did not answer, or the token lacks a permission.
         ReconcileError: An artifact cannot be read, so it is unknown what was refused.
     """
-    own = github.get(f"{github.repository}/actions/runs/{run.run_id}")
-    repository = github.get(github.repository)
-    workflow, branch = _workflow(own), str(repository["default_branch"])
-    plans = []
-    for artifact in _artifacts(github, PLAN_ARTIFACT):
-        found = _run_of(github, artifact, workflow, branch)
-        if found is None or found.get("event") != "push" or _is_replaced(github, found, branch, specs):
-            continue
-        document = _plan_in(github, artifact)
-        plans.append(
-            StoredPlan(
-                run_id=str(found["id"]),
-                created=_moment(artifact),
-                is_waiting=found.get("status") == "waiting",
-                addresses=frozenset((c["replication"], c["target"], c["name"]) for c in document["changes"]),
-            )
-        )
+    workflow = read_run(github, run.run_id).path
+    branch = read_default_branch(github)
+    plans = list(_stored_plans(github, workflow, branch, specs))
     if not plans:
         return ()
     oldest = min(plan.created for plan in plans)
     return left_out(plans, list(_applies(github, workflow, branch, oldest)), now)
 
 
-def _workflow(run: Mapping[str, Any]) -> str:
-    """Return the path of the workflow file of a run, without the ref that may follow it."""
-    return str(run.get("path", "")).partition("@")[0]
+def _stored_plans(github: GitHub, workflow: str, branch: str, specs: Sequence[str]) -> Iterator[StoredPlan]:
+    """Yield the plans of pushes to the default branch that no later merge of the spec has replaced."""
+    for artifact in read_artifacts_named(github, PLAN_ARTIFACT):
+        run = _run_of(github, artifact, workflow, branch)
+        if run is None or run.event != "push" or _is_replaced(github, run, specs):
+            continue
+        document = _decoded(github, artifact, PLAN_FILE, read_plan_document)
+        yield StoredPlan(
+            run_id=str(run.id),
+            created=_moment(artifact),
+            is_waiting=run.status == "waiting",
+            addresses=frozenset((c["replication"], c["target"], c["name"]) for c in document["changes"]),
+        )
 
 
-def _artifacts(github: GitHub, name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the artifacts with this name that have not expired, of all runs of the repository."""
-    for one in github.pages(f"{github.repository}/actions/artifacts", "artifacts", name=name):
-        if one.get("name") == name and not one.get("expired"):
-            yield one
-
-
-def _run_of(
-    github: GitHub, artifact: Mapping[str, Any], workflow: str, branch: str
-) -> Mapping[str, Any] | None:
-    """Return the run of an artifact, if it is one of this workflow on the default branch here."""
-    owner = artifact.get("workflow_run") or {}
-    if owner.get("head_branch") != branch or owner.get("repository_id") != owner.get("head_repository_id"):
+def _run_of(github: GitHub, artifact: ArtifactFacts, workflow: str, branch: str) -> RunFacts | None:
+    """Return the run of an artifact that can be read, if it is one of this workflow on the default branch."""
+    if artifact.expired or artifact.of_fork or artifact.head_branch != branch:
         return None
-    found: Mapping[str, Any] = github.get(f"{github.repository}/actions/runs/{owner.get('id')}")
-    return found if _workflow(found) == workflow and found.get("head_branch") == branch else None
+    found = read_run(github, str(artifact.run))
+    return found if (found.path, found.head_branch) == (workflow, branch) else None
 
 
-def _is_replaced(github: GitHub, found: Mapping[str, Any], branch: str, specs: Sequence[str]) -> bool:
+def _is_replaced(github: GitHub, run: RunFacts, specs: Sequence[str]) -> bool:
     """Return whether a later merge touched the spec: its own plan was made and reviewed since.
 
     A branch whose history was rewritten, or that has changed too much to know, ends no refusal.
     """
-    ended = WorkflowRun(sha=str(found["head_sha"]), ref=f"refs/heads/{branch}")
+    ended = WorkflowRun(sha=run.head_sha, ref=f"refs/heads/{run.head_branch}")
     try:
         check_current(github, ended, specs)
     except BranchMovedError as moved:
@@ -173,23 +160,13 @@ def _is_replaced(github: GitHub, found: Mapping[str, Any], branch: str, specs: S
     return False
 
 
-def _plan_in(github: GitHub, artifact: Mapping[str, Any]) -> PlanDocument:
-    try:
-        return read_plan_document(_file_in(github, artifact, PLAN_FILE))
-    except UsageError as error:
-        raise _unreadable(artifact, error) from error
-
-
 def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Iterator[ReviewedApply]:
     """Yield the reviewed applies after a time."""
-    for artifact in _artifacts(github, REPORT_ARTIFACT):
+    for artifact in read_artifacts_named(github, REPORT_ARTIFACT):
         created = _moment(artifact)
         if created <= since or _run_of(github, artifact, workflow, branch) is None:
             continue
-        try:
-            report: ReportDocument = read_report_document(_file_in(github, artifact, REPORT_FILE))
-        except UsageError as error:
-            raise _unreadable(artifact, error) from error
+        report = _decoded(github, artifact, REPORT_FILE, read_report_document)
         if report.get("approval") not in _REVIEWED:
             continue
         applied = frozenset(
@@ -202,20 +179,22 @@ def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Ite
         yield ReviewedApply(created, has_written and report.get("approval") == _BY_HAND, applied)
 
 
-def _file_in(github: GitHub, artifact: Mapping[str, Any], name: str) -> str:
-    path = f"{github.repository}/actions/artifacts/{int(artifact['id'])}/zip"
-    files = read_archive(github.download(path, ZIP_LIMIT))
-    if name not in files:
-        raise UsageError(f"it has no {name}")
-    return files[name]
+def _decoded(github: GitHub, artifact: ArtifactFacts, name: str, decode: Callable[[str], _T]) -> _T:
+    """Return the document in a file of an artifact; an artifact that cannot be read stops the run."""
+    try:
+        return decode(read_file(github, artifact.id, name))
+    except UsageError as error:
+        raise _unreadable(artifact, error.message) from error
 
 
-def _unreadable(artifact: Mapping[str, Any], error: UsageError) -> ReconcileError:
+def _moment(artifact: ArtifactFacts) -> datetime:
+    if artifact.created_at is None:
+        raise _unreadable(artifact, "it has no time")
+    return artifact.created_at
+
+
+def _unreadable(artifact: ArtifactFacts, reason: str) -> ReconcileError:
     return ReconcileError(
-        f"artifact {int(artifact['id'])} cannot be read, so it is unknown what was refused: {error.message}",
+        f"artifact {artifact.id} cannot be read, so it is unknown what was refused: {reason}",
         "merge a change of the spec, apply a plan by its id, or delete the artifact",
     )
-
-
-def _moment(artifact: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(str(artifact["created_at"])).astimezone(UTC)

@@ -22,11 +22,18 @@ from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github import facts
-from ssm_reconcile.github.archive import ZIP_LIMIT, read_archive
+from ssm_reconcile.github.artifacts import (
+    ZIP_LIMIT,
+    ArtifactFacts,
+    PlanArtifact,
+    read_archive,
+    read_artifacts,
+    read_plan_artifact,
+)
 from ssm_reconcile.github.client import GitHub
-from ssm_reconcile.github.facts import ArtifactFacts, PlanArtifact, PullFacts, ReviewFacts, RunFacts
+from ssm_reconcile.github.facts import PullFacts, ReviewFacts, RunFacts
 from ssm_reconcile.github.marked import MarkedBody, own_comments, same_text
-from ssm_reconcile.github.workflow_run import WorkflowRun
+from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
 REMEDY = "approve the plan as it is now, or open a new pull request"
 RESULTS = frozenset({"ssm-report", "ssm-plan-changed"})
@@ -36,7 +43,8 @@ EARLIER_RUNS = 20
 REPLAN_EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
 """Events of the default branch that plan open pull requests again."""
 _NO_PULL = "this commit is of no merged pull request"
-CODE_FOLDER, CODE_FILE = ".github/", "action.yml"
+CODE = (".github", "action.yml")
+"""Files that can change how a plan is made: workflows, an action."""
 
 
 class ReviewMode(StrEnum):
@@ -142,7 +150,7 @@ def _last_result(github: GitHub, run: WorkflowRun) -> str:
         return ""
     this = facts.read_run(github, run.run_id)
     for run_id, sha in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
-        if any(one.name in RESULTS for one in facts.read_artifacts(github, run_id)):
+        if any(one.name in RESULTS for one in read_artifacts(github, run_id)):
             return sha
     return ""
 
@@ -155,7 +163,7 @@ def _reviewed(
     if pull.merged_at is None and not queued:
         raise _refused(f"pull request {number} is not merged")
     names = _changed_files(github, number, count)
-    if not touches(names, rules.paths):
+    if not paths_below(names, rules.paths):
         return None
     _check_code(pull, names)
     comments = _shown_comments(pull, own_comments(github, number, rules.spec))
@@ -177,20 +185,9 @@ def _changed_files(github: GitHub, number: int, count: int) -> frozenset[str]:
     return names
 
 
-def touches(names: Iterable[str], paths: Iterable[str]) -> bool:
-    """Return whether a file is one of some paths, or below one of them."""
-    known = tuple(paths)
-    return any(path in {name, "."} or name.startswith(f"{path}/") for name in names for path in known)
-
-
-def is_code(name: str) -> bool:
-    """Return whether a file can change how a plan is made: a workflow, an action."""
-    return name.startswith(CODE_FOLDER) or name == CODE_FILE
-
-
 def _check_code(pull: PullFacts, names: Iterable[str]) -> None:
     """Refuse the plan of a pull request that changes a workflow: its own code made that plan."""
-    code = sorted(name for name in names if is_code(name))
+    code = paths_below(names, CODE)
     if code:
         raise _refused(f"pull request {pull.number} changes {code[0]}, so its plan may be made by other code")
 
@@ -227,10 +224,10 @@ def _check_origin(
 
 
 def _artifact(github: GitHub, run: RunFacts, pull: PullFacts, name: str) -> PlanArtifact:
-    listed = facts.read_artifacts(github, run.id)
+    listed = read_artifacts(github, run.id)
     newest, *_ = _early_artifacts(listed, run, pull, name)
     try:
-        return facts.read_plan_artifact(github, newest.id)
+        return read_plan_artifact(github, newest.id)
     except UsageError as error:
         message = f"the artifact {name} of run {run.id} does not hold a reviewed plan: {error.message}"
         raise _refused(message) from error
@@ -383,7 +380,7 @@ def _refused(reason: str) -> PlanRefused:
 def _plan_of(
     github: GitHub, run: RunFacts, pull: PullFacts, name: str, comments: Sequence[MarkedBody]
 ) -> tuple[str, PlanDocument]:
-    listed = facts.read_artifacts(github, run.id)
+    listed = read_artifacts(github, run.id)
     for artifact in _early_artifacts(listed, run, pull, name):  # a run that was repeated has several
         content = github.download(f"{github.repository}/actions/artifacts/{artifact.id}/zip", ZIP_LIMIT)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,3 +169,11 @@ def repository_paths(specs: Sequence[str], environment: Mapping[str, str]) -> li
         return [Path(spec).resolve().relative_to(root).as_posix() for spec in specs]
     except ValueError:
         raise UsageError("the spec is not in the repository of this run") from None
+
+
+def paths_below(paths: Iterable[str], specs: Iterable[str]) -> list[str]:
+    """Return the paths that are one of some files and directories, or below one of them, sorted."""
+    known = tuple(specs)
+    return sorted(
+        path for path in paths if any(spec in {path, "."} or path.startswith(f"{spec}/") for spec in known)
+    )

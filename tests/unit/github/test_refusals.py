@@ -201,6 +201,13 @@ def test_an_archive_without_the_plan_stops_the_run(hub: Hub, github: GitHub, rou
         found(github, routine)
 
 
+def test_an_artifact_without_a_time_stops_the_run(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:
+    leave(hub)
+    hub.artifacts[0].created = ""
+    with pytest.raises(ReconcileError, match="it has no time"):
+        found(github, routine)
+
+
 def test_a_missing_permission_stops_the_run(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:
     leave(hub)
     hub.denied.add("actions")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ssm_reconcile.errors import PlanRefused
-from ssm_reconcile.github import archive, reviewed
+from ssm_reconcile.github import artifacts, reviewed
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.reviewed import reviewed_plan
 from ssm_reconcile.plan import Plan
@@ -200,9 +200,9 @@ def test_a_plan_may_have_the_most_bytes_and_not_one_more(
     publish(PLAN, run=RUN)
     keep(hub)
     size = len(dumps(plans.document_of(PLAN)).encode())
-    monkeypatch.setattr(archive, "FILE_LIMIT", size)
+    monkeypatch.setattr(artifacts, "FILE_LIMIT", size)
     assert fetched(github) == PLAN.plan_id
-    monkeypatch.setattr(archive, "FILE_LIMIT", size - 1)
+    monkeypatch.setattr(artifacts, "FILE_LIMIT", size - 1)
     assert "are too large" in refused(github)
 
 

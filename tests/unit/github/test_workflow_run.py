@@ -1,4 +1,4 @@
-"""The context of a run: its environment, its pull request, and newer commits on its branch."""
+"""A run of a workflow: the variables of its runner, and its pull request."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.errors import UsageError
-from ssm_reconcile.github.client import BranchMovedError, GitHub, check_current, find_pull_request
+from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.facts import find_pull_request
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run
 from tests.doubles.clock import FakeClock
-from tests.github.content import REPOSITORY, Hub
+from tests.github.content import Hub
 
-SHA = "abcdef0" + "1" * 33
+SHA, HEAD = "abcdef0" + "1" * 33, "7" * 40
 
 
 def test_nothing_is_known_outside_of_a_runner() -> None:
@@ -77,7 +78,10 @@ def test_the_head_is_the_pull_requests_own_commit_not_the_merge_that_github_trie
 
 
 def merged(hub: Hub, number: int, at: str | None, base: str = "main", by: str = "") -> None:
-    hub.pulls[number] = {"number": number, "merged_at": at, "base": {"ref": base}, "merge_commit_sha": by}
+    hub.pulls[number] = {
+        "number": number, "head": {"sha": HEAD}, "base": {"ref": base}, "merged_at": at,
+        "merge_commit_sha": by,
+    }  # fmt: skip
     hub.merged_by.setdefault(SHA, []).append(number)
 
 
@@ -115,67 +119,3 @@ def test_a_commit_without_a_pull_request_has_none(push: WorkflowRun, github: Git
     assert find_pull_request(push, github) is None
     assert find_pull_request(push, None) is None
     assert find_pull_request(replace(push, event_name="schedule"), github) is None
-
-
-OLD, NEW = SHA, "f" * 40
-SPECS = ["params/replication.yaml", "specs"]
-
-
-def check(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
-    check_current(GitHub(push, clock), push, SPECS)
-
-
-def test_the_tip_of_the_branch_is_current(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
-    hub.branches["main"] = [OLD]
-    check(hub, push, clock)
-    assert hub.asked("GET", rf"/compare/{OLD}\.\.\.main$")
-
-
-@pytest.mark.parametrize("file", ["README.md", "replication.yaml", "params/replication.yaml.bak", "specs.md"])
-def test_a_branch_that_moved_on_without_the_spec_is_current(
-    hub: Hub, push: WorkflowRun, clock: FakeClock, file: str
-) -> None:
-    hub.branches["main"] = [OLD, NEW]
-    hub.files[NEW] = [file]
-    check(hub, push, clock)
-    hub.files[NEW] = [file, "specs/prod.yaml"]
-    with pytest.raises(BranchMovedError):
-        check(hub, push, clock)
-
-
-@pytest.mark.parametrize("file", ["params/replication.yaml", "specs/prod.yaml"])
-def test_a_branch_that_changed_the_spec_is_not(
-    hub: Hub, push: WorkflowRun, clock: FakeClock, file: str
-) -> None:
-    hub.branches["main"] = [OLD, NEW]
-    hub.files[NEW] = [file]
-    with pytest.raises(BranchMovedError) as caught:
-        check(hub, push, clock)
-    assert file in caught.value.message
-    assert "the run of the last commit of main" in caught.value.remedy
-
-
-def test_a_branch_with_too_many_changes_is_not_current(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
-    hub.branches["main"] = [OLD, NEW]
-    hub.files[NEW] = [f"file-{i}" for i in range(300)]
-    with pytest.raises(BranchMovedError, match="too much"):
-        check(hub, push, clock)
-
-
-def test_a_commit_that_left_the_branch_is_not_applied(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
-    hub.branches["main"] = [NEW]
-    with pytest.raises(BranchMovedError, match="no longer a part of main"):
-        check(hub, push, clock)
-
-
-def test_a_branch_name_with_slashes_is_one_name(hub: Hub, push: WorkflowRun, clock: FakeClock) -> None:
-    hub.branches["release/1.x"] = [OLD]
-    check_current(GitHub(push, clock), replace(push, ref="refs/heads/release/1.x"), SPECS)
-    assert hub.asked("GET", rf"^/repos/{REPOSITORY}/compare/{OLD}\.\.\.release%2F1\.x$")
-
-
-def test_without_a_branch_there_is_nothing_to_compare_with(
-    hub: Hub, push: WorkflowRun, clock: FakeClock
-) -> None:
-    check_current(GitHub(push, clock), replace(push, ref="refs/tags/v1"), SPECS)
-    assert not hub.requests
