@@ -27,7 +27,8 @@ from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRe
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.publishers.publication import publication_files
 from ssm_reconcile.renderers.comment_context import CommentContext
-from ssm_reconcile.renderers.markdown import failure_summary, plan_summary, report_summary
+from ssm_reconcile.renderers.markdown import failure_summary, plan_summary
+from ssm_reconcile.renderers.report_markdown import report_summary
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.system import SystemClock
 

@@ -113,13 +113,13 @@ def render_report(output_format: str, document: ReportDocument, *, color: bool) 
         document: The document of the report.
         color: Whether text gets terminal colours.
     """
-    from ssm_reconcile.renderers import escaping, html, markdown, text, view
+    from ssm_reconcile.renderers import escaping, html, report_markdown, text, view
 
     match output_format:
         case "json":
             return escaping.dumps(document)
         case "markdown":
-            return markdown.report_summary(view.ReportView(document))
+            return report_markdown.report_summary(view.ReportView(document))
         case "html":
             return html.report_html(view.ReportView(document))
         case _:

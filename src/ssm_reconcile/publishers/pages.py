@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
-from ssm_reconcile.renderers import drift_issue, markdown
+from ssm_reconcile.renderers import drift_issue, markdown, report_markdown
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.escaping import fence, prose, visible
 from ssm_reconcile.renderers.view import PlanView, ReportView
@@ -90,7 +90,9 @@ def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str)
 
     def write(context: CommentContext, level: int, budget: int) -> str:
         applied = replace(context, extra=(*context.extra, ("state", "applied")))
-        return markdown.report_comment(report, view, context=applied, level=level, budget=budget, intro=note)
+        return report_markdown.report_comment(
+            report, view, context=applied, level=level, budget=budget, intro=note
+        )
 
     worth = bool(sum(report.summary.values()))
     danger = len(view.dangerous) if view else None

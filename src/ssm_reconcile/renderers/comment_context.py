@@ -6,11 +6,37 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from ssm_reconcile.renderers.escaping import escape, span
+from ssm_reconcile.wording import join
 
 COMMENT_MARK = "ssm-reconcile:plan"
 """First word of the hidden line of a comment with the plan of a pull request."""
+
+
+class ApprovalKind(StrEnum):
+    """The way in which people let an apply happen."""
+
+    APPROVED = "approved"
+    REVIEWED = "reviewed"
+    PLAN_ID = "plan-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The people behind an apply. `logins` are those who approved, reviewed or started it."""
+
+    kind: ApprovalKind
+    logins: tuple[str, ...]
+
+    @property
+    def phrase(self) -> str:
+        """Return `, as approved by @bob` after the number of changes; GitHub notifies no one of it."""
+        people = join([span(f"@{login}") for login in self.logins])
+        if self.kind is ApprovalKind.PLAN_ID:
+            return f" by plan id, started by {people}"
+        return f", as {self.kind.value} by {people}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +45,8 @@ class CommentContext:
 
     `run_label` is the text of the link to the run. `extra` are further facts for the marker. `promise`:
     the plan is under review, and only this plan is applied. `command` applies the spec by hand. `mark` is
-    the first word of the marker.
+    the first word of the marker. `approval`: the people behind the apply that a page shows, if they are
+    known.
     """
 
     head: str = ""
@@ -30,6 +57,7 @@ class CommentContext:
     promise: bool = True
     command: str = ""
     mark: str = COMMENT_MARK
+    approval: Approval | None = None
 
 
 NO_CONTEXT = CommentContext()

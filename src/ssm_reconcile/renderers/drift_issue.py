@@ -12,13 +12,14 @@ from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers.comment_context import CommentContext, marker_line, run_link
 from ssm_reconcile.renderers.escaping import fence, span, visible
 from ssm_reconcile.renderers.groups import kind_counts
-from ssm_reconcile.renderers.markdown import plan_comment, reason_block, report_comment
+from ssm_reconcile.renderers.markdown import plan_comment, reason_block
 from ssm_reconcile.renderers.markdown_blocks import (
     byte_size,
     in_targets,
     join_blocks,
     scope_names,
 )
+from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import cut, join, plural
 
@@ -36,7 +37,7 @@ _KEEP = (
 _RESTORE = (
     "**Restore the values of the spec.** Run the workflow by hand with mode `apply`, or run {command}."
     " A parameter that was changed outside ssm-reconcile is overwritten only with `--overwrite-outside`. A"
-    " change that a guard withholds needs the flag that the guard names."
+    " change that a guard withholds stays as it is: its reason is below."
 )
 
 

@@ -26,7 +26,7 @@ from ssm_reconcile.renderers.comment_context import (
     plan_link,
 )
 from ssm_reconcile.renderers.escaping import fence, prose, span, visible
-from ssm_reconcile.renderers.groups import AddressGroup, FindingView, group_addresses
+from ssm_reconcile.renderers.groups import FindingView
 from ssm_reconcile.renderers.markdown_blocks import (
     alert,
     blocks_within,
@@ -34,8 +34,8 @@ from ssm_reconcile.renderers.markdown_blocks import (
     join_blocks,
     scope_names,
 )
-from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import cut, join, plural
+from ssm_reconcile.renderers.view import PlanView
+from ssm_reconcile.wording import cut, plural
 
 COMMENT_BUDGET = 60_000
 """Bytes of UTF-8. GitHub refuses more than 65,536 characters, by its error message; not documented."""
@@ -86,12 +86,21 @@ def plan_comment(
             publisher whose comment is refused asks for the next one.
         intro: Markdown under the title on an apply that was refused: the page promises nothing on a merge.
     """
-    return _comment(view, budget, context, level, above=(intro,))
+    return plan_page(view, budget, context, level, above=(intro,))
 
 
-def _comment(
+def plan_page(
     view: PlanView, budget: int, context: CommentContext, level: int, *, above: Sequence[str]
 ) -> str:
+    """Return a plan as a comment of at most `budget` bytes.
+
+    Args:
+        view: The plan.
+        budget: The largest size, in bytes of UTF-8.
+        context: The origin of the comment.
+        level: The first level of detail to try.
+        above: Blocks of Markdown under the title; with one, the page promises nothing on a merge.
+    """
     last = footer(view.short_id, context, promise=not any(above))
     if level == 0 and len(view.changes) < FOLDED_FROM:
         text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, _WARNINGS), last])
@@ -294,124 +303,6 @@ def plan_summary(
     left = plural(len(found) - len(kept), "more section", "more sections")
     cut = alert("NOTE", [f"{left} did not fit here. The saved plan has all of them."])
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
-
-
-def report_comment(
-    report: ReportView,
-    plan: PlanView | None = None,
-    *,
-    budget: int = COMMENT_BUDGET,
-    context: CommentContext = NO_CONTEXT,
-    level: int = 0,
-    intro: str = "",
-) -> str:
-    """Return the outcomes of an apply, with the plan where there is one.
-
-    Args:
-        report: The report.
-        plan: The plan that was applied. Without it, the comment shows the report only.
-        budget: The largest size, in bytes of UTF-8.
-        context: The origin of the comment.
-        level: The first level of detail to try, 0 to 3.
-        intro: Markdown of the caller after the line under the title.
-    """
-    if plan is not None:
-        # A report of format 1.0 has no approval: the plan that it is shown with was reviewed.
-        headline = _headline(report, is_reviewed=not report.approval)
-        above = ("\n\n".join(filter(None, (headline, intro))), *_unapplied(report, 40))
-        return _comment(plan, budget, context, level, above=above)
-    for limit in (100, 40, 10, 3):
-        text = _report_page(report, context, limit)
-        if byte_size(text) <= budget:
-            return text
-    return _report_page(report, context, 0)
-
-
-def report_summary(
-    report: ReportView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT
-) -> str:
-    """Return the outcomes of an apply as a job summary.
-
-    Args:
-        report: The view of the report.
-        budget: The most bytes of the summary.
-        context: The repository, run and commit.
-    """
-    return report_comment(report, budget=budget, context=context)
-
-
-def _headline(report: ReportView, *, is_reviewed: bool = False) -> str:
-    """Return the line with the result. `is_reviewed`: its changes were approved before."""
-    applied = f"**Applied {report.applied:,} of {report.total:,}"
-    if not report.total:
-        state = (
-            "Nothing to apply"
-            if report.complete
-            else "A place was not listed completely: nothing was applied"
-        )
-        return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
-    if report.applied == report.total:
-        applied += " as reviewed" if is_reviewed or report.is_reviewed else ""
-        return f"{applied}**, {report.unmet}." if report.unmet else f"{applied}.**"
-    ending = "Interrupted: the next run applies the rest." if report.interrupted else ""
-    if not ending and any(n and word not in ("applied", "withheld") for word, n in report.summary.items()):
-        ending = "The next run retries the rest."
-    if report.summary.get("withheld"):
-        ending += " A withheld change needs the flag that its guard names."
-    rest = join([*report.unapplied_counts, *filter(None, [report.unmet])])
-    return f"{applied}**, {rest}. {ending.strip()}"
-
-
-def _unapplied(report: ReportView, limit: int) -> list[str]:
-    """Return the changes that were not applied, by result and reason; then those applied with a note."""
-
-    def groups(*, applied: bool) -> tuple[AddressGroup, ...]:
-        return group_addresses(
-            (
-                f"{o.action} {o.result.replace('_', ' ')}",
-                [text for text in (o.error, o.note) if text],
-                o.name,
-                o.target,
-            )
-            for o in report.outcomes
-            if (o.result == "applied") is applied and (o.note or not applied)
-        )
-
-    return [
-        *_reasons("Not applied", report, groups(applied=False), limit, labelled=True, is_open=True),
-        *_reasons("Applied, with a note", report, groups(applied=True), limit, labelled=True),
-    ]
-
-
-def _reasons(
-    title: str,
-    report: ReportView,
-    groups: tuple[AddressGroup, ...],
-    limit: int,
-    *,
-    labelled: bool = False,
-    is_open: bool = False,
-) -> list[str]:
-    if not groups:
-        return []
-    total = sum(group.size for group in groups)
-    body = blocks.by_reason(report, groups, limit, labelled=labelled)
-    return [blocks.fold(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
-
-
-def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
-    """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
-    head = marker_line(report.scope, report.plan_id, context, state="applied")
-    found = [
-        f"{head}\n## SSM apply for {scope_names(report.scope)}: applied {report.applied_of_total}",
-        _headline(report),
-    ]
-    if limit:
-        found += _unapplied(report, limit)
-        found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
-        found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
-    found.append(footer(report.short_id, context, promise=False))
-    return join_blocks(blocks_within_lines([block for block in found if block], COMMENT_LINES))
 
 
 def failure_comment(

@@ -176,12 +176,18 @@ def warnings(view: PlanView, limit: int) -> list[str]:
         blocks.append(alert("WARNING", [title, "", *cut(items, limit, "more, all listed below.", "* …")]))
         if len(items) > limit:
             blocks.append(fold("<b>All reasons of withheld changes</b>", "\n".join(items)))
-        blocks += _lifts([finding.remedy for finding in stated if finding.remedy], view.created, limit)
+        blocks += lifts([finding.remedy for finding in stated if finding.remedy], view.created, limit)
     return blocks
 
 
-def _lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str]:
-    """Return the YAML that lifts guards. Its reason is empty, so that a person has to write it."""
+def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str]:
+    """Return the YAML that lifts guards. Its reason is empty, so that a person has to write it.
+
+    Args:
+        remedies: The remedies of the findings of guards.
+        created: The time of the plan or report, from which the last day of a lift is counted.
+        limit: The most entries.
+    """
     if not remedies:
         return []
     until = "YYYY-MM-DD"
@@ -434,13 +440,13 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
 
 
 def findings(items: Sequence[FindingView], limit: int) -> str:
-    """Return the findings, errors first."""
+    """Return the findings, errors first. The flag that lifts a guard is not for a comment: see `lifts`."""
     if not items:
         return ""
     lines = []
     for finding in items[:limit]:
         where = f" ({_spans(finding.where)})" if finding.where else ""
-        lines.append(f"* **{prose(finding.severity)}** {span(finding.code)}: {prose(finding.message)}{where}")
+        lines.append(f"* **{prose(finding.severity)}** {span(finding.code)}: {prose(finding.problem)}{where}")
     if len(items) > limit:
         lines.append(f"* … and {len(items) - limit:,} more.")
     title = f"<b>{plural(len(items), 'finding')}</b>"

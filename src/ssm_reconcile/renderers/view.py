@@ -288,6 +288,7 @@ class ReportView(RunView):
             for entry in self._of(document["remaining"])
             if _address(entry) not in shown
         )
+        self.created = visible(document.get("created") or "")
         self.interrupted = document["interrupted"]
         self.approval = document.get("approval") or ""
         if self.interrupted:

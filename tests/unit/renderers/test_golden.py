@@ -15,7 +15,8 @@ from ssm_reconcile.documents.decode import read_plan_document, read_report_docum
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.escaping import dumps
-from ssm_reconcile.renderers.markdown import plan_comment, report_comment
+from ssm_reconcile.renderers.markdown import plan_comment
+from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.text import plan_text, report_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result

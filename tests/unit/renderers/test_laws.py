@@ -24,8 +24,8 @@ from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     plan_comment,
     plan_summary,
-    report_comment,
 )
+from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.text import plan_text, report_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Remaining, Report, Result

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
-from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.errors import Finding, Remedy, Severity
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.comment_context import Approval, ApprovalKind, CommentContext
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     SUMMARY_BUDGET,
     plan_comment,
     plan_summary,
-    report_comment,
 )
+from ssm_reconcile.renderers.report_markdown import report_comment, report_summary
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
@@ -325,16 +325,75 @@ def test_a_plan_that_is_shown_after_a_merge_has_no_promise_on_the_merge(level: i
     assert "Applied on merge" in plan_summary(view)
 
 
-def test_a_withheld_change_of_a_report_needs_its_flag() -> None:
-    needs = "A withheld change needs the flag that its guard names."
-    assert needs in report_comment(report_of(Result.WITHHELD, Result.APPLIED))
-    assert needs not in report_comment(report_of(Result.FAILED, Result.APPLIED))
+def guarded() -> Plan:
+    """Return a plan whose deletes are withheld, with the remedy of the guard."""
+    changes = [plans.withheld(plans.delete("eu-west-1", f"/a/{i}"), "max-deletes", "many") for i in range(3)]
+    remedy = Remedy("--max-deletes 3", "max-deletes", "eu-west-1", 3, "0123456789ab")
+    finding = Finding(Severity.WARNING, "max-deletes", "3 to delete: all withheld", remedy=remedy)
+    return plans.plan_of([*changes, plans.create("eu-west-1", "/b")], findings=[finding])
+
+
+LIFT = (
+    '  - {guard: "max-deletes", target: "eu-west-1", count: 3, changes: "0123456789ab", until: "2026-11-30",'
+    ' reason: ""}'
+)
+
+
+@pytest.mark.parametrize("with_plan", [False, True])
+def test_a_result_shows_the_lift_of_a_guard_once_and_not_its_flag(with_plan: bool) -> None:
+    plan = guarded()
+    report = report_of(Result.APPLIED, Result.WITHHELD, plan=plan)
+    page = report_comment(report, view_of(plan) if with_plan else None)
+    assert page.count(LIFT) == 1
+    assert "--max-deletes" not in page
+    assert "If meant" not in page
+    assert "3 to delete: all withheld" in page
+
+
+def test_a_result_shows_the_lift_of_a_guard_that_the_reviewed_plan_does_not_have() -> None:
+    report = report_of(Result.WITHHELD, plan=guarded())
+    assert report_comment(report, view_of(plans.twelve())).count(LIFT) == 1
+
+
+@pytest.mark.parametrize(
+    ("approval", "headline"),
+    [
+        (Approval(ApprovalKind.APPROVED, ("bob",)), "6 of 12 changes, as approved by `@bob`**, 6 failed"),
+        (
+            Approval(ApprovalKind.REVIEWED, ("a-b", "carol")),
+            "6 of 12 changes, as reviewed by `@a-b` and `@carol`**, 6 failed",
+        ),
+        (
+            Approval(ApprovalKind.PLAN_ID, ("carol",)),
+            "6 of 12 changes by plan id, started by `@carol`**, 6 failed",
+        ),
+        (None, "6 of 12**, 6 failed"),
+    ],
+)
+def test_a_result_names_the_people_behind_it_and_notifies_no_one(
+    approval: Approval | None, headline: str
+) -> None:
+    context, report = replace(CONTEXT, approval=approval), report_of(Result.APPLIED, Result.FAILED)
+    for page in (
+        report_comment(report, context=context),
+        report_comment(report, view_of(plans.twelve()), context=context),
+        report_summary(report, context=context),
+    ):
+        assert f"**Applied {headline}" in page
+        assert not re.search(r"(?<!`)@[a-z]", page)
+
+
+def test_a_login_cannot_leave_its_code_span() -> None:
+    hostile = Approval(ApprovalKind.APPROVED, ("x` @team `\n<b>",))
+    page = report_comment(report_of(Result.APPLIED), context=replace(CONTEXT, approval=hostile))
+    assert "as approved by ``@x` @team `\\n<b>``" in page
 
 
 def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
-        "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next run retries the rest." in comment
+        "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next apply retries the rest."
+        in comment
     )
     assert "* update failed: PutParameter in `eu-west-1` failed: TooManyUpdates" in comment
     assert "/shop/prod/db/password  (ap-southeast-2, eu-west-1)" in comment
@@ -350,6 +409,6 @@ def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is
 
 
 def test_the_page_of_an_interrupted_apply_names_the_next_run() -> None:
-    assert "Interrupted: the next run applies the rest." in report_comment(
+    assert "Interrupted: the next apply makes the rest." in report_comment(
         report_of(Result.NOT_ATTEMPTED, interrupted=True)
     )

@@ -19,9 +19,9 @@ from ssm_reconcile.renderers.markdown import (
     COMMENT_LINES,
     plan_comment,
     plan_summary,
-    report_comment,
     visible_lines,
 )
+from ssm_reconcile.renderers.report_markdown import report_comment
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans

@@ -1,0 +1,162 @@
+"""Report -> the comment with the result of an apply, and its job summary; a run that another one overtook.
+
+With the plan that was applied, a comment shows the result above it. The people who approved, reviewed or
+started the apply are named in code spans, so that GitHub notifies no one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssm_reconcile.documents import RemedyEntry
+from ssm_reconcile.renderers import markdown_blocks as blocks
+from ssm_reconcile.renderers.comment_context import (
+    NO_CONTEXT,
+    CommentContext,
+    footer,
+    marker_line,
+)
+from ssm_reconcile.renderers.groups import AddressGroup, group_addresses
+from ssm_reconcile.renderers.markdown import (
+    COMMENT_BUDGET,
+    COMMENT_LINES,
+    SUMMARY_BUDGET,
+    blocks_within_lines,
+    plan_page,
+)
+from ssm_reconcile.renderers.markdown_blocks import byte_size, join_blocks, scope_names
+from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.wording import join
+
+
+def report_comment(
+    report: ReportView,
+    plan: PlanView | None = None,
+    *,
+    budget: int = COMMENT_BUDGET,
+    context: CommentContext = NO_CONTEXT,
+    level: int = 0,
+    intro: str = "",
+) -> str:
+    """Return the outcomes of an apply, with the plan where there is one.
+
+    Args:
+        report: The report.
+        plan: The plan that was applied. Without it, the comment shows the report only.
+        budget: The largest size, in bytes of UTF-8.
+        context: The origin of the comment.
+        level: The first level of detail to try, 0 to 3.
+        intro: Markdown of the caller after the line under the title.
+    """
+    if plan is not None:
+        # A report of format 1.0 has no approval: the plan that it is shown with was reviewed.
+        headline = _headline(report, context, is_reviewed=not report.approval)
+        shown = [finding.remedy for finding in plan.findings]
+        lifts = _lifts(report, 40, shown)
+        above = ("\n\n".join(filter(None, (headline, intro))), *_unapplied(report, 40), *lifts)
+        return plan_page(plan, budget, context, level, above=above)
+    for limit in (100, 40, 10, 3):
+        text = _report_page(report, context, limit)
+        if byte_size(text) <= budget:
+            return text
+    return _report_page(report, context, 0)
+
+
+def report_summary(
+    report: ReportView, *, budget: int = SUMMARY_BUDGET, context: CommentContext = NO_CONTEXT
+) -> str:
+    """Return the outcomes of an apply as a job summary.
+
+    Args:
+        report: The view of the report.
+        budget: The most bytes of the summary.
+        context: The repository, run and commit.
+    """
+    return report_comment(report, budget=budget, context=context)
+
+
+def _headline(report: ReportView, context: CommentContext, *, is_reviewed: bool = False) -> str:
+    """Return the line with the result, and the people behind it.
+
+    Args:
+        report: The view of the report.
+        context: The origin of the page, with the approval.
+        is_reviewed: Whether the changes were approved before, if no person is known.
+    """
+    applied = f"**Applied {report.applied:,} of {report.total:,}"
+    if context.approval is not None:
+        applied = f"**Applied {report.applied_of_total}{context.approval.phrase}"
+    if not report.total:
+        state = (
+            "Nothing to apply"
+            if report.complete
+            else "A place was not listed completely: nothing was applied"
+        )
+        return f"**{state}**, {report.unmet}." if report.unmet else f"**{state}.**"
+    if report.applied == report.total:
+        reviewed = context.approval is None and (is_reviewed or report.is_reviewed)
+        applied += " as reviewed" if reviewed else ""
+        return f"{applied}**, {report.unmet}." if report.unmet else f"{applied}.**"
+    ending = "Interrupted: the next apply makes the rest." if report.interrupted else ""
+    if not ending and any(n and word not in ("applied", "withheld") for word, n in report.summary.items()):
+        ending = "The next apply retries the rest."
+    rest = join([*report.unapplied_counts, *filter(None, [report.unmet])])
+    return f"{applied}**, {rest}. {ending}".rstrip()
+
+
+def _lifts(report: ReportView, limit: int, shown: Sequence[RemedyEntry | None] = ()) -> list[str]:
+    """Return the YAML that lifts the guards of a report, without what the page shows already."""
+    remedies = [finding.remedy for finding in report.findings if finding.remedy]
+    return blocks.lifts([one for one in remedies if one not in shown], report.created, limit)
+
+
+def _unapplied(report: ReportView, limit: int) -> list[str]:
+    """Return the changes that were not applied, by result and reason; then those applied with a note."""
+
+    def groups(*, applied: bool) -> tuple[AddressGroup, ...]:
+        return group_addresses(
+            (
+                f"{o.action} {o.result.replace('_', ' ')}",
+                [text for text in (o.error, o.note) if text],
+                o.name,
+                o.target,
+            )
+            for o in report.outcomes
+            if (o.result == "applied") is applied and (o.note or not applied)
+        )
+
+    return [
+        *_reasons("Not applied", report, groups(applied=False), limit, labelled=True, is_open=True),
+        *_reasons("Applied, with a note", report, groups(applied=True), limit, labelled=True),
+    ]
+
+
+def _reasons(
+    title: str,
+    report: ReportView,
+    groups: tuple[AddressGroup, ...],
+    limit: int,
+    *,
+    labelled: bool = False,
+    is_open: bool = False,
+) -> list[str]:
+    if not groups:
+        return []
+    total = sum(group.size for group in groups)
+    body = blocks.by_reason(report, groups, limit, labelled=labelled)
+    return [blocks.fold(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
+
+
+def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
+    """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
+    head = marker_line(report.scope, report.plan_id, context, state="applied")
+    found = [
+        f"{head}\n## SSM apply for {scope_names(report.scope)}: applied {report.applied_of_total}",
+        _headline(report, context),
+    ]
+    if limit:
+        found += [*_unapplied(report, limit), *_lifts(report, limit)]
+        found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
+        found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
+    found.append(footer(report.short_id, context, promise=False))
+    return join_blocks(blocks_within_lines([block for block in found if block], COMMENT_LINES))
