@@ -386,7 +386,7 @@ def test_a_result_names_the_people_behind_it_and_notifies_no_one(
 def test_a_login_cannot_leave_its_code_span() -> None:
     hostile = Approval(ApprovalKind.APPROVED, ("x` @team `\n<b>",))
     page = report_comment(report_of(Result.APPLIED), context=replace(CONTEXT, approval=hostile))
-    assert "as approved by ``@x` @team `\\n<b>``" in page
+    assert "as approved by ``@x` @team `\\u000a<b>``" in page
 
 
 def test_failed_changes_are_listed_with_their_errors() -> None:
