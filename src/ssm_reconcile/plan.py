@@ -21,6 +21,7 @@ from enum import StrEnum
 from ssm_reconcile.change import Change, Fate, Row, effect_of
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
+from ssm_reconcile.model import ProblemKind
 
 
 class Mode(StrEnum):
@@ -33,7 +34,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """One address where nothing is done, with the reasons. `counted` is its key in a summary."""
+    """One address where nothing is done, with the reasons.
+
+    `counted` is its key in a summary. `problems` are the kinds of its problems in the row `invalid`.
+    """
 
     replication: str
     target: str
@@ -41,6 +45,7 @@ class Other:
     row: Row
     counted: str
     reasons: tuple[str, ...] = ()
+    problems: frozenset[ProblemKind] = frozenset()
 
 
 COUNTED = (

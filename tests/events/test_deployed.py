@@ -13,7 +13,7 @@ import pytest
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.load import load_text
-from ssm_reconcile.model import Place
+from ssm_reconcile.model import KeyState, Place
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
@@ -21,7 +21,7 @@ from ssm_reconcile.system import Progress
 from tests.doubles.clock import FakeClock
 from tests.events.pump import SCHEDULED, TIMEOUT, Account, Deployed, metrics
 from tests.fake_aws.store import Memory
-from tests.fake_aws.traffic import Call, Fault, refused
+from tests.fake_aws.traffic import Call, Fault, lost, refused
 from tests.fake_aws.world import Lag, World
 
 SPEC = """\
@@ -440,6 +440,67 @@ class TestBadInput:
         account.world.faults = None
         account.drain()
         assert_converged(account)
+
+
+class TestReadsThatFailForAMinute:
+    """A change is acknowledged only when it is done, or when only a person can remove the reason."""
+
+    @pytest.mark.parametrize(
+        "fault",
+        [refused(Trouble.THROTTLED), refused(Trouble.DENIED), refused(Trouble.KEY), lost(done=False)],
+        ids=["throttled", "denied", "disabled-key", "server-error"],
+    )
+    def test_values_of_the_source_that_cannot_be_read_are_read_again(
+        self, account: Account, stack: Deployed, fault: Fault, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        account.put(account.here, "/prod/a", "v", type="SecureString")
+        account.drain()
+        account.put(account.here, "/prod/a", "w", type="SecureString")
+        until = account.clock.now() + timedelta(seconds=60)
+        checked = {"/prod/a": 0}
+
+        def fails(operation: str, place: Place, names: tuple[str, ...], _nth: int) -> Fault | None:
+            if (operation, place) != ("GetParameters", account.here) or account.clock.now() >= until:
+                return None
+            checked["/prod/a"] += 1  # each invocation first reads which of the names exist
+            return fault if checked["/prod/a"] % 2 == 0 else None
+
+        account.world.faults = fails
+        stack.poll()
+        assert stack.queue.messages
+        assert metrics(capsys.readouterr().out)["Again"] == 1
+        account.world.faults = fails
+        account.drain()
+        assert not stack.queue.dead
+        assert_converged(account)
+
+    def test_a_key_that_is_enabled_again_is_used_by_the_next_event(self, account: Account) -> None:
+        stack = self.with_a_disabled_key(account)
+        account.put(account.here, "/prod/a", "v", type="SecureString", key_id="alias/app")
+        account.drain()
+        account.world.set_key(account.there, "alias/app", KeyState.USABLE)
+        account.put(account.here, "/prod/a", "w", type="SecureString", key_id="alias/app")
+        account.drain()
+        assert not stack.queue.dead
+        assert account.world.value(account.there, "/prod/a") == "w"
+
+    def test_a_key_that_stays_disabled_is_refused_and_counted(
+        self, account: Account, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stack = self.with_a_disabled_key(account)
+        account.put(account.here, "/prod/a", "v", type="SecureString", key_id="alias/app")
+        account.drain()
+        assert not stack.queue.dead
+        assert metrics(capsys.readouterr().out)["Refused"] == 1
+        (entry,) = (one for one in map(json.loads, stack.log.getvalue().splitlines()) if "result" in one)
+        assert (entry["parameter"], entry["result"]) == ("/prod/a", "refused")
+
+    def with_a_disabled_key(self, account: Account) -> Deployed:
+        for place in (account.here, account.there):
+            account.world.add_key(place, "alias/app")
+        account.world.set_key(account.there, "alias/app", KeyState.DISABLED)
+        kms = 'kms: [{ source: "alias/app", targets: { us-east-2: "alias/app" } }]\n'
+        return account.deploy(SPEC + kms)
 
 
 class TestManyDeletes:

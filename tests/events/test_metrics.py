@@ -22,7 +22,7 @@ delete: owned
 guards: { max_deletes: 1000, max_change_percent: 30 }
 """
 OUTCOMES = ("Applied", "Failed", "Stale", "Withheld")
-EVENT = (*OUTCOMES, "Again", "Rejected")
+EVENT = (*OUTCOMES, "Refused", "Again", "Rejected")
 FULL = (*OUTCOMES, "Remaining", "HandedOn")
 SHORT, LONG = 30, 900
 """Seconds of an invocation in which a hundred creates do not fit, and do."""

@@ -72,6 +72,16 @@ def test_everything_that_eventbridge_delivers_to_has_a_dead_letter_queue() -> No
             assert all("DeadLetterConfig" in target for target in rule["Targets"]), path
 
 
+@pytest.mark.parametrize("metric", ["Failed", "Withheld", "Refused", "SpecFailed", "Remaining"])
+def test_each_result_that_needs_a_person_has_an_alarm(translated: dict[str, Any], metric: str) -> None:
+    (alarm,) = (
+        one for one in of_type(translated, "AWS::CloudWatch::Alarm") if one.get("MetricName") == metric
+    )
+    assert (alarm["Namespace"], alarm["Threshold"]) == ("ssm-reconcile", 0)
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "Stage"}}]
+    assert alarm["AlarmActions"]
+
+
 def test_both_functions_are_the_one_that_is_tested(translated: dict[str, Any]) -> None:
     functions = of_type(translated, "AWS::Lambda::Function")
     assert len(functions) == 2

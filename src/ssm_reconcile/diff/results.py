@@ -69,7 +69,8 @@ def result(case: Case, row: Row) -> Change | Other | None:
         case Row.ORPHAN:
             return _orphan(case)
         case Row.INVALID:
-            return report("invalid", *dict.fromkeys(problem.reason for problem in case.problems))
+            reported = report("invalid", *dict.fromkeys(problem.reason for problem in case.problems))
+            return replace(reported, problems=frozenset(problem.kind for problem in case.problems))
         case Row.CREATE:
             return _create(case)
         case Row.ADOPT:

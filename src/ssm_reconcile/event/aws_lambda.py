@@ -43,7 +43,7 @@ from ssm_reconcile.event.requests import (
     source_places,
     stale_names,
 )
-from ssm_reconcile.model import canonical
+from ssm_reconcile.model import ProblemKind, canonical
 from ssm_reconcile.plan import UNMET, Plan
 from ssm_reconcile.report import Result
 from ssm_reconcile.session import Connect, open_places
@@ -203,6 +203,8 @@ class Function:
     logger: Logger = field(default_factory=lambda: Logger(service=NAMESPACE))
     planner: NamePlanner | None = None
     loaded_at: float = 0.0
+    reopens: bool = False
+    """Whether the next invocation opens the places again."""
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
         """Do what an event asks for, and return the messages to retry.
@@ -272,6 +274,8 @@ class Function:
         stale = stale_names(planned, requests, self.timer.now())
         report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), self.timer)
         self._log_findings((*planned.plan.all_findings, *report.findings))
+        # A key may be enabled again at any time, and places keep the states of their keys.
+        self.reopens |= any(ProblemKind.KEY in other.problems for other in planned.plan.others)
         return results_of(planned, report, requests, stale)
 
     def _log_results(self, results: list[NameResult], broken: int, metrics: Metrics) -> None:
@@ -289,6 +293,8 @@ class Function:
         for name, counted in _COUNTS.items():
             metrics.add_metric(name, MetricUnit.Count, sum(result.count(counted) for result in results))
         metrics.add_metric("Failed", MetricUnit.Count, broken)
+        refused = sum(result.status == "refused" for result in results)
+        metrics.add_metric("Refused", MetricUnit.Count, refused)
         retried = sum(bool(result.retry) for result in results)
         metrics.add_metric("Again", MetricUnit.Count, retried + broken)
 
@@ -321,7 +327,8 @@ class Function:
         If the spec cannot be loaded again, the last one that could stays in use; None without any.
         """
         ttl = float(self.environment.get("SPEC_TTL") or 300)
-        if self.planner is not None and self.timer.monotonic() - self.loaded_at < ttl:
+        is_recent = self.timer.monotonic() - self.loaded_at < ttl and not self.reopens
+        if self.planner is not None and is_recent:
             opened = self.planner.places.opened.values()
             if not any(isinstance(store, StoreError) for store in opened):
                 return self.planner
@@ -339,7 +346,7 @@ class Function:
         counts = self.planner.counts if self.planner is not None and self.planner.specs == specs else {}
         timer = self.timer
         self.planner = NamePlanner(specs, places, Run(), timer, lambda _: None, counts, timer.check_listing)
-        self.loaded_at = self.timer.monotonic()
+        self.loaded_at, self.reopens = self.timer.monotonic(), False
         return self.planner
 
     def _specs(self) -> tuple[Replication, ...]:

@@ -14,7 +14,7 @@ from ssm_reconcile.by_name import NamePlan
 from ssm_reconcile.change import Delete, Fate, Release
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
-from ssm_reconcile.model import Listing, Parameter, Place, canonical
+from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
 from ssm_reconcile.plan import UNMET, Other
 from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Outcome, Report, Result
@@ -185,7 +185,7 @@ class NameResult:
     Attributes:
         retry: Why the name must be retried; empty when not. A withheld change, a conflict and an invalid
             parameter are not retried: the result would be the same each time. They are logged and
-            counted, and every full run finds them again.
+            counted, and every full run finds them again. A value that could not be read is retried.
         at: The time of the event.
     """
 
@@ -245,7 +245,10 @@ def results_of(
             name=name,
             outcomes=tuple(outcomes.get(name, ())),
             others=tuple(others.get(name, ())),
-            retry=planned.unsure.get(name) or _retry_of(outcomes.get(name, [])) or stale.get(name, ""),
+            retry=planned.unsure.get(name)
+            or _retry_of(outcomes.get(name, []))
+            or _unreadable(others.get(name, []))
+            or stale.get(name, ""),
             at=requests[name].at,
         )
         for name in sorted(requests)
@@ -257,6 +260,11 @@ def _retry_of(outcomes: Iterable[Outcome]) -> str:
         if outcome.result in _RETRIED or _is_unconfirmed(outcome):
             return f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
     return ""
+
+
+def _unreadable(others: Iterable[Other]) -> str:
+    """Return the reasons of an address whose value could not be read: the next read may succeed."""
+    return next(("; ".join(one.reasons) for one in others if ProblemKind.UNREADABLE in one.problems), "")
 
 
 def _is_unconfirmed(outcome: Outcome) -> bool:
