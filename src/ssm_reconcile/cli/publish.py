@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, re
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.publishers.precedence import publish_comments
 from ssm_reconcile.publishers.publication import publication_files
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.markdown import failure_summary, plan_summary
@@ -35,11 +37,12 @@ from ssm_reconcile.system import SystemClock
 UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
 """Webhook events whose plan is not reviewed."""
 _FILE = click.Path(path_type=Path)
+_COMMIT = re.compile("[0-9a-f]{40,64}")
 EPILOG = """\
 \b
 Environment:
-  GITHUB_TOKEN    needs pull-requests: write; for --reviewed also actions: read,
-                  for --issue also issues: write
+  GITHUB_TOKEN    needs pull-requests: write; for --reviewed and --replan also
+                  actions: read, for --issue also issues: write
   and the variables of the runner: GITHUB_API_URL, GITHUB_GRAPHQL_URL,
   GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF,
   GITHUB_RUN_ID, GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
@@ -51,6 +54,7 @@ Examples:
   ssm-reconcile publish plan.json --comment never --issue
   ssm-reconcile publish --failed "no credentials for the plan role"
   ssm-reconcile publish --reviewed plan.json
+  ssm-reconcile publish plan.json --replan --pull-request 7 --head COMMIT
 
 \b
 Exit codes:
@@ -85,7 +89,7 @@ Exit codes:
     metavar="NAME",
     default="ssm-plan",
     show_default=True,
-    help="With --reviewed: the name of the artifact with the plan.",
+    help="The name of the artifact in which the run of a pull request stores its plan.",
 )
 @click.option(
     "--current",
@@ -97,8 +101,14 @@ Exit codes:
     "folder",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="In a run of a pull request: save the posted comments, and publication.json with their ids.",
+    help="Save the posted comments with the plan, and publication.json with their ids.",
 )
+@click.option(
+    "--replan",
+    is_flag=True,
+    help="In a run of the default branch: post the plan of the open pull request N again if it changed.",
+)
+@click.option("--head", metavar="SHA", help="With --replan: the last commit of the pull request.")
 @click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
 @click.option(
     "--comment",
@@ -140,16 +150,31 @@ def command(
     not a failure.
 
     With --reviewed, the command fetches the plan that the comment on the pull request shows.
+
+    With --replan, a run of the default branch posts the plan of an open pull request again, unless the
+    comment shows this plan and its run still has it. The step output `replanned` is true or false.
     """
     if sum(one is not None for one in (given["file"], given["failed"], reviewed, current or None)) != 1:
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
     run = read_workflow_run(os.environ)
-    if given["folder"] is not None and not run.is_pull_request:
-        raise UsageError("--save: this is not a run of a pull request", "remove --save")
-    publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), **given)
+    _check_options(run, given)
+    publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), artifact=artifact, **given)
     if current:
         return publisher.check_current()
-    return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed, artifact)
+    return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed)
+
+
+def _check_options(run: WorkflowRun, given: Mapping[str, Any]) -> None:
+    """Check the options that depend on the run and on each other. Raises UsageError."""
+    if given["replan"]:
+        if run.is_pull_request:
+            raise UsageError("--replan: this is a run of a pull request", "remove --replan")
+        if given["file"] is None or given["number"] is None or not _COMMIT.fullmatch(given["head"] or ""):
+            raise UsageError("--replan needs a plan, --pull-request N and --head with the id of a commit")
+    elif given["head"] is not None:
+        raise UsageError("--head is only used with --replan", "remove --head")
+    elif given["folder"] is not None and not run.is_pull_request:
+        raise UsageError("--save: this is not a run of a pull request", "remove --save")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +205,15 @@ class Publisher:
     """One call of `publish`: its run and its options. `file` or `failed` is given.
 
     Attributes:
+        artifact: The name of the artifact with the plan of a pull request.
         number: The value of `--pull-request`.
         mode: The value of `--comment`.
+        replan: Whether a run of the default branch plans the pull request, whose last commit is `head`.
     """
 
     run: WorkflowRun
     specs: tuple[str, ...]
+    artifact: str
     name: str | None
     number: int | None
     mode: str
@@ -197,6 +225,8 @@ class Publisher:
     refused: Path | None
     unreviewed: str | None
     folder: Path | None
+    replan: bool
+    head: str | None
 
     @property
     def spec(self) -> str:
@@ -214,7 +244,7 @@ class Publisher:
         check_current(github, self.run, repository_paths(self.specs, os.environ))
         return 0
 
-    def fetch_reviewed(self, path: Path, artifact: str) -> int:
+    def fetch_reviewed(self, path: Path) -> int:
         """Save the reviewed plan.
 
         Raises:
@@ -226,7 +256,7 @@ class Publisher:
             number = self.number or find_pull_request(self.run, github)
             if number is None:
                 raise PlanRefused(f"{missing}: this commit is of no merged pull request")
-            text, document = reviewed_plan(github, number, self.spec, artifact)
+            text, document = reviewed_plan(github, number, self.spec, self.artifact)
         except GitHubError as error:
             raise PlanRefused(f"{missing}: {error.message}", error.remedy) from error
         terminal.save(path, text)
@@ -251,7 +281,7 @@ class Publisher:
             try:
                 self._comment(publication, context)
             except ReconcileError as error:
-                if self.mode == "required":
+                if self.mode == "required" or self.replan:
                     raise
                 self._warn(error.message, error.remedy)
         if self.issue:
@@ -268,16 +298,21 @@ class Publisher:
             if github is None:
                 message = f"no comment on pull request {number}: there is no GITHUB_TOKEN"
                 raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
-            context = context if self.run.is_pull_request else replace(context, mark=RESULT_MARK)
+            is_plan = self.run.is_pull_request or self.replan
+            context = context if is_plan else replace(context, mark=RESULT_MARK)
             comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
-            known = comments.find()
-            results = comments.publish(publication.pages(sorted({one.scope for one in known})), known)
-            if self.folder is not None:
-                files = publication_files(github, self.run, number, self.spec, comments.posted)
-                _save(self.folder, files)
+            artifact = self.artifact if self.replan else None
+            reason, results = publish_comments(comments, publication.pages, artifact)
+            if self.folder is not None and comments.posted:
+                base = self.run.sha if self.replan else self.run.pull_request_base
+                _save(self.folder, publication_files(github, comments, base))
         except GitHubError as error:
             raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
+        if reason:
+            self._log(f"Pull request {number} {reason}: the comment is left as it is.")
         self._log_results(f"Comment on pull request {number}", results)
+        if self.replan and self.run.output is not None:
+            runner.write_outputs(self.run.output, {"replanned": str(bool(comments.posted)).lower()})
 
     def _update_issues(self, publication: Publication, context: CommentContext) -> None:
         """Update the issues on drift. A failure is a warning: the other destinations have the content."""
@@ -302,17 +337,19 @@ class Publisher:
     def _context(self) -> CommentContext:
         specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
         return CommentContext(
-            self.run.head,
+            self.head or self.run.head,
             self.run.run_id,
             self.run.url,
             self.run.label,
-            promise=self.run.event_name not in UNREVIEWED,
+            promise=self.replan or self.run.event_name not in UNREVIEWED,
             command=CommandLine(specs, self.name).apply(),
         )
 
     def _publication(self) -> Publication:
         if self.file is None:
             return self._of_failure(self.failed or "")
+        if self.replan:  # the comment keeps its plan if this one cannot be read
+            return self._of_plan(read_plan_document(terminal.read_document(self.file)), self.file)
         try:
             document = read_plan_or_report(terminal.read_document(self.file))
             if "outcomes" in document:

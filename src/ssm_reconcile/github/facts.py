@@ -132,7 +132,8 @@ class PullFacts:
     """A pull request, with the last commit of its branch; `merged_at` is None before the merge.
 
     `merge_commit` is the commit of the merge. GitHub does not set it to the pushed commit for every way to
-    merge, and before the merge it is that of a test merge.
+    merge, and before the merge it is that of a test merge. `is_locked`: people without
+    write access cannot comment, and neither can the token of a job.
     """
 
     number: int
@@ -141,6 +142,8 @@ class PullFacts:
     base: str
     merged_at: datetime | None
     merge_commit: str
+    is_open: bool = True
+    is_locked: bool = False
 
 
 def _pull_of(found: Mapping[str, Any]) -> PullFacts:
@@ -151,6 +154,8 @@ def _pull_of(found: Mapping[str, Any]) -> PullFacts:
         base=str((found.get("base") or {}).get("ref") or ""),
         merged_at=moment(found.get("merged_at")),
         merge_commit=str(found.get("merge_commit_sha") or ""),
+        is_open=found.get("state") != "closed" and not found.get("merged_at"),
+        is_locked=bool(found.get("locked")),
     )
 
 

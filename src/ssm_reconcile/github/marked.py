@@ -18,6 +18,7 @@ from ssm_reconcile.renderers.comment_context import COMMENT_MARK
 RESULT_MARK = "ssm-reconcile:result"
 """The first word of the marker of a comment with the result of an apply."""
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
+_ID = re.compile("[0-9]{1,18}")
 _REVIEWED = ("run", "plan", "head")
 _AUTHOR = """query($ids: [ID!]!) {
   nodes(ids: $ids) {
@@ -41,6 +42,11 @@ class MarkedBody:
         """Return one fact, empty if the marker lacks it."""
         return self.facts.get(name, "")
 
+    def number(self, name: str) -> int:
+        """Return one fact as a number; 0 if it is not a number of the size of an id."""
+        found = self.fact(name)
+        return int(found) if _ID.fullmatch(found) else 0
+
     @property
     def scope(self) -> str:
         """The replication; empty if no name was known."""
@@ -49,8 +55,7 @@ class MarkedBody:
     @property
     def danger(self) -> int:
         """The number of dangerous changes that the body shows."""
-        found = self.fact("danger")
-        return int(found) if found.isdigit() else 0
+        return self.number("danger")
 
     @property
     def reviewed(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
 from ssm_reconcile.renderers import drift_issue, markdown, report_markdown
-from ssm_reconcile.renderers.comment_context import CommentContext
+from ssm_reconcile.renderers.comment_context import CommentContext, plan_fact
 from ssm_reconcile.renderers.escaping import fence, prose, visible
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import cut, plural
@@ -34,6 +34,7 @@ class Page:
         levels: The number of levels of detail.
         quiet_after: The state of an existing comment to which the page adds nothing.
         found: For an issue, a few words for its title.
+        plan: For a plan, its id as in the marker.
     """
 
     scope: str
@@ -43,6 +44,7 @@ class Page:
     levels: int = len(markdown.LEVELS)
     quiet_after: str = ""
     found: str = ""
+    plan: str = ""
 
     @property
     def title(self) -> str:
@@ -72,7 +74,7 @@ def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()
             return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
         worth = bool(view.changes or not view.complete or view.unresolved)
-        return Page(name, worth, len(view.dangerous), write)
+        return Page(name, worth, len(view.dangerous), write, plan=plan_fact(view.plan_id))
 
     return [*map(page, names), *(gone_page(scope) for scope in known if scope and scope not in names)]
 

@@ -7,39 +7,33 @@ make it later, so an older review does not count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from urllib.parse import quote
 
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.marked import facts_of
-from ssm_reconcile.github.workflow_run import WorkflowRun
-from ssm_reconcile.publishers.marked_body import SentComment
+from ssm_reconcile.publishers.marked_body import PullRequestComments
 from ssm_reconcile.renderers.escaping import dumps
 
 FORMAT = "1.0"
 
 
-def publication_files(
-    github: GitHub, run: WorkflowRun, number: int, spec: str, posted: Sequence[SentComment]
-) -> dict[str, str]:
+def publication_files(github: GitHub, comments: PullRequestComments, base: str) -> dict[str, str]:
     """Return the texts to save by their file name.
 
     Args:
         github: The API.
-        run: The run of the pull request.
-        number: The number of the pull request.
-        spec: The key of the spec in the markers of comments.
-        posted: The comments with the plan.
+        comments: The comments with the plan, after they were published.
+        base: The commit that the pull request is compared with.
 
     Raises:
         GitHubError: GitHub did not answer.
     """
-    files, comments = {}, []
-    for one in posted:
-        file = "comment.md" if len(posted) == 1 else f"comment.{quote(one.scope, safe='')}.md"
+    files, entries = {}, []
+    for one in comments.posted:
+        file = "comment.md" if len(comments.posted) == 1 else f"comment.{quote(one.scope, safe='')}.md"
         files[file] = one.body
         comment = github.get(f"{github.repository}/issues/comments/{one.id}")
-        comments.append(
+        entries.append(
             {
                 "scope": one.scope,
                 "file": file,
@@ -50,10 +44,10 @@ def publication_files(
         )
     document = {
         "format_version": FORMAT,
-        "spec": spec,
-        "pull_request": number,
-        "head": run.head,
-        "base": run.pull_request_base,
-        "comments": comments,
+        "spec": comments.spec,
+        "pull_request": comments.number,
+        "head": comments.context.head,
+        "base": base,
+        "comments": entries,
     }
     return {**files, "publication.json": dumps(document)}

@@ -87,7 +87,7 @@ def marker_line(
     facts: dict[str, object] = {
         "v": 1,
         "scope": ",".join(scope),
-        "plan": f"sha256:{plan_id}",
+        "plan": plan_fact(plan_id),
         "head": context.head,
         "run": context.run,
         "level": level,
@@ -100,6 +100,11 @@ def marker_line(
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return f"<!-- {mark or context.mark} {text} -->"
+
+
+def plan_fact(plan_id: str) -> str:
+    """Return a plan id as it is in a marker."""
+    return f"sha256:{plan_id}"
 
 
 def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ssm_reconcile.cli import command_run, root
 from ssm_reconcile.model import Access, SealedText
+from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.system import SystemClock
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import World
+from tests.github.content import REPOSITORY, Hub
+from tests.github.server import serving
 
 SPEC = """\
 version: 1
@@ -28,6 +32,10 @@ parameters: { include: ["/app/**"] }
 delete: owned
 """
 SECRET = "correct horse battery staple"
+NUMBER = 7
+HEAD = "3f9c2ab" + "0" * 33
+MERGE = "abcdef0" + "0" * 33
+TOKEN = "ghs-of-the-run"
 Cli: TypeAlias = Callable[..., Result]
 
 
@@ -77,3 +85,63 @@ def cli() -> Cli:
         return CliRunner().invoke(root, list(words), input=stdin)
 
     return run
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A run on a pull request, in an empty directory."""
+    (tmp_path / "event.json").write_text(
+        json.dumps({"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}})
+    )
+    monkeypatch.chdir(tmp_path)
+    with serving() as hub:
+        hub.pulls[NUMBER] = {
+            "number": NUMBER, "head": {"sha": HEAD}, "base": {"ref": "main"},
+            "merged_at": None, "merge_commit_sha": MERGE,
+        }  # fmt: skip
+        hub.merged_by[MERGE] = [NUMBER]
+        hub.branches["main"] = [MERGE]
+        result = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_TOKEN": TOKEN,
+            "GITHUB_API_URL": hub.api_url,
+            "GITHUB_GRAPHQL_URL": hub.graphql_url,
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+            "GITHUB_SHA": "1" * 40,
+            "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
+            "GITHUB_RUN_ID": "19822345678",
+            "GITHUB_RUN_NUMBER": "214",
+            "GITHUB_WORKFLOW": "SSM plan",
+            "GITHUB_WORKSPACE": str(tmp_path),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "GITHUB_OUTPUT": str(tmp_path / "output"),
+        }
+        for name, value in result.items():
+            monkeypatch.setenv(name, value)
+        yield hub
+
+
+@pytest.fixture
+def push(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The merge of that pull request."""
+    hub.pulls[NUMBER]["state"] = "closed"
+    hub.pulls[NUMBER]["merged_at"] = hub.pulls[NUMBER]["merged_at"] or "2026-11-23T10:00:00Z"
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
+    monkeypatch.setenv("GITHUB_SHA", MERGE)
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    monkeypatch.setenv("GITHUB_WORKFLOW", "SSM apply")
+    Path("event.json").write_text("{}")
+
+
+def outputs() -> dict[str, str]:
+    """Return the step outputs."""
+    return dict(line.split("=", 1) for line in Path("output").read_text().splitlines())
+
+
+def save(document: dict[str, Any], name: str = "plan.json") -> str:
+    """Save a document and return the name of the file."""
+    Path(name).write_text(dumps(document))
+    return name

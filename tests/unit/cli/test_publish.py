@@ -3,82 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
 from ssm_reconcile.github.marked import facts_of
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
-from tests.github.content import REPOSITORY, Hub, stamp
-from tests.github.server import serving
-from tests.unit.cli.conftest import SPEC, Cli
+from tests.github.content import Hub, stamp
+from tests.unit.cli.conftest import HEAD, MERGE, NUMBER, SPEC, TOKEN, Cli, outputs, save
 from tests.unit.publishers.conftest import renamed
 from tests.unit.renderers import plans
-
-NUMBER = 7
-HEAD = "3f9c2ab" + "0" * 33
-MERGE = "abcdef0" + "0" * 33
-TOKEN = "ghs-of-the-run"
-Files: TypeAlias = Callable[..., str]
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A run on a pull request, in an empty directory."""
-    (tmp_path / "event.json").write_text(
-        json.dumps({"pull_request": {"number": NUMBER, "head": {"sha": HEAD}}})
-    )
-    monkeypatch.chdir(tmp_path)
-    with serving() as hub:
-        hub.pulls[NUMBER] = {
-            "number": NUMBER, "head": {"sha": HEAD}, "base": {"ref": "main"},
-            "merged_at": "2026-11-23T10:00:00Z", "merge_commit_sha": MERGE,
-        }  # fmt: skip
-        hub.merged_by[MERGE] = [NUMBER]
-        hub.branches["main"] = [MERGE]
-        result = {
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_TOKEN": TOKEN,
-            "GITHUB_API_URL": hub.api_url,
-            "GITHUB_GRAPHQL_URL": hub.graphql_url,
-            "GITHUB_REPOSITORY": REPOSITORY,
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_EVENT_NAME": "pull_request",
-            "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
-            "GITHUB_SHA": "1" * 40,
-            "GITHUB_REF": f"refs/pull/{NUMBER}/merge",
-            "GITHUB_RUN_ID": "19822345678",
-            "GITHUB_RUN_NUMBER": "214",
-            "GITHUB_WORKFLOW": "SSM plan",
-            "GITHUB_WORKSPACE": str(tmp_path),
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-            "GITHUB_OUTPUT": str(tmp_path / "output"),
-        }
-        for name, value in result.items():
-            monkeypatch.setenv(name, value)
-        yield hub
-
-
-@pytest.fixture
-def push(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The merge of that pull request."""
-    monkeypatch.setenv("GITHUB_EVENT_NAME", "push")
-    monkeypatch.setenv("GITHUB_SHA", MERGE)
-    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
-    monkeypatch.setenv("GITHUB_WORKFLOW", "SSM apply")
-    Path("event.json").write_text("{}")
-
-
-def outputs() -> dict[str, str]:
-    return dict(line.split("=", 1) for line in Path("output").read_text().splitlines())
-
-
-def save(document: dict[str, Any], name: str = "plan.json") -> str:
-    Path(name).write_text(dumps(document))
-    return name
 
 
 def test_a_plan_is_in_the_comment_the_summary_the_outputs_and_on_the_lines(hub: Hub, cli: Cli) -> None:
@@ -144,6 +80,7 @@ def test_outside_of_github_there_is_nothing_to_publish_to(
 
 
 def test_another_pull_request_can_be_named(hub: Hub, cli: Cli) -> None:
+    hub.pulls[99] = hub.pulls[NUMBER] | {"number": 99}
     cli("publish", save(plans.document_of(plans.twelve())), "--pull-request", "99")
     assert [comment.number for comment in hub.comments] == [99]
 

@@ -1,0 +1,90 @@
+"""Pages -> the comments on a pull request, unless a newer run or commit takes precedence.
+
+A run can be old: it waited, or a person ran it again. It must not overwrite what a newer run wrote, and no
+run writes the comment with the plan after the merge. The marker names the run that wrote a comment. A person
+who edits a marker can stop a run from writing, but nothing else: facts are read from the run itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ssm_reconcile.github.artifacts import read_artifacts
+from ssm_reconcile.github.client import GitHub, GitHubError
+from ssm_reconcile.github.facts import RunFacts, read_pull, read_run
+from ssm_reconcile.github.marked import MarkedBody
+from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
+from ssm_reconcile.publishers.pages import Page
+from ssm_reconcile.renderers.comment_context import COMMENT_MARK
+
+_NOT_FOUND = 404
+
+
+def publish_comments(
+    comments: PullRequestComments, pages: Callable[[list[str]], Sequence[Page]], artifact: str | None = None
+) -> tuple[str, list[tuple[str, PageResult]]]:
+    """Publish pages; return the reason why nothing was written, or the results by replication.
+
+    Args:
+        comments: The comments with one mark.
+        pages: Returns the pages, given the replications that have a comment.
+        artifact: For a plan of the default branch: nothing is written while the comments show the same plan,
+            and the run that they name still has it in the artifact with this name.
+
+    Raises:
+        GitHubError: GitHub did not answer, or refused a comment.
+    """
+    known = comments.find()
+    reason = _precedence(comments, known)
+    if reason:
+        return reason, []
+    current = pages(sorted({one.scope for one in known}))
+    if artifact is not None and _is_shown(comments, known, current, artifact):
+        return "shows this plan", []
+    return "", comments.publish(current, known)
+
+
+def _precedence(comments: PullRequestComments, known: Sequence[MarkedBody]) -> str:
+    """Return the reason why the run must not write, as a phrase about the pull request; empty if it may."""
+    context = comments.context
+    if context.mark == COMMENT_MARK:
+        pull, _files = read_pull(comments.github, comments.number)
+        if not pull.is_open:
+            return "is merged" if pull.merged_at else "is closed"
+        if context.head and pull.head != context.head:
+            return "has a newer commit"
+    newest = max((one.number("run") for one in known), default=0)
+    return (
+        f"has a comment of run {newest}, which is newer" if context.run and newest > int(context.run) else ""
+    )
+
+
+def _is_shown(
+    comments: PullRequestComments, known: Sequence[MarkedBody], pages: Sequence[Page], artifact: str
+) -> bool:
+    """Return whether comments of one run show these plans for this commit, and the run still has them."""
+    shown = {
+        one.scope: one.fact("plan") for one in known if one.reviewed.get("head") == comments.context.head
+    }
+    wanted = {page.scope: page.plan for page in pages if page.worth or comments.always or page.scope in shown}
+    runs = {one.number("run") for one in known}
+    if shown != wanted or len(shown) < len(known) or len(runs) > 1:
+        return False
+    return not known or _has_plan(comments.github, runs.pop(), artifact, comments.number)
+
+
+def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
+    """Return whether a run has an artifact with the plan of a pull request that has not expired."""
+    try:
+        name = _artifact_name(read_run(github, str(run_id)), artifact, number)
+        found = read_artifacts(github, run_id)
+    except GitHubError as error:
+        if error.status == _NOT_FOUND:
+            return False
+        raise
+    return any(one.name == name and one.run == run_id and not one.expired for one in found)
+
+
+def _artifact_name(run: RunFacts, artifact: str, number: int) -> str:
+    """Return the name of an artifact; a run of the default branch, which plans several, adds the number."""
+    return artifact if run.event == "pull_request" else f"{artifact}-{number}"
