@@ -133,9 +133,7 @@ Exit codes:
 )
 @click.option("--name", metavar="NAME", help="The replication, as given to `plan`.")
 @options.basic_options
-def command(
-    *, reviewed: Path | None, artifact: str, current: bool, specs: tuple[str, ...], **given: Any
-) -> int:
+def command(*, reviewed: Path | None, current: bool, specs: tuple[str, ...], **given: Any) -> int:
     """Publish a saved plan or report from a workflow of GitHub Actions.
 
     A plan (`plan --out`) or report (`apply --out`) is shown in one comment per replication on the pull
@@ -158,7 +156,7 @@ def command(
         raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
     run = read_workflow_run(os.environ)
     _check_options(run, given)
-    publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), artifact=artifact, **given)
+    publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
     return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed)
