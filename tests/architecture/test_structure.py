@@ -87,7 +87,7 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
     assert {package: size for package, size in sizes.items() if size * 5 > whole} == {}
 
 
-MOST_FILES = 93
+MOST_FILES = 95
 """Maximum files of the package outside of `FAMILIES`, whose members are added as files of their own."""
 SMALL_LINES = 60
 TO_MERGE: set[str] = set()
@@ -103,7 +103,7 @@ UNLISTED_FILES = 0
 """Files without a line in docs/architecture.md. The number may only fall."""
 
 
-def test_the_package_has_at_most_93_files_outside_of_families() -> None:
+def test_the_package_has_a_limited_number_of_files_outside_of_families() -> None:
     assert sum(FAMILIES.isdisjoint(path.relative_to(SOURCE).parts) for path in MODULES) <= MOST_FILES
 
 

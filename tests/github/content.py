@@ -117,7 +117,10 @@ class Review:
 
 @dataclass(slots=True)
 class Environment:
-    """An environment with its protection rules; `branches` is None without a rule on branches."""
+    """An environment with its protection rules; `branches` is None without a rule on branches.
+
+    `branches` has `tag NAME` for a tag. `protected_branches`: the rule admits protected branches instead.
+    """
 
     name: str
     id: int
@@ -125,6 +128,7 @@ class Environment:
     branches: list[str] | None = None
     prevent_self_review: bool = False
     can_admins_bypass: bool = True
+    protected_branches: bool = False
 
     @property
     def document(self) -> dict[str, Any]:
@@ -138,7 +142,10 @@ class Environment:
         custom = None
         if self.branches is not None:
             rules.append({"id": 2, "type": "branch_policy"})
-            custom = {"protected_branches": False, "custom_branch_policies": True}
+            custom = {
+                "protected_branches": self.protected_branches,
+                "custom_branch_policies": not self.protected_branches,
+            }
         return {
             "id": self.id, "name": self.name, "protection_rules": rules, "deployment_branch_policy": custom,
             "can_admins_bypass": self.can_admins_bypass,
@@ -181,7 +188,8 @@ class Hub:
 
     `tokens` has the account of each token, `permissions` the permissions of a token that is restricted.
     `denied` has operations that are refused for every token. `roles` has the permission of each person on
-    the repository; a person without an entry may write.
+    the repository; a person without an entry may write. `variables` has those of `repository`, `organization`
+    and each environment; `protection` is the classic protection of the default branch.
     """
 
     url: str = ""
@@ -201,6 +209,10 @@ class Hub:
     contents: dict[str, bytes] = field(default_factory=dict)
     environments: dict[str, Environment] = field(default_factory=dict)
     branch_rules: list[dict[str, Any]] = field(default_factory=list)
+    protection: dict[str, Any] | None = None
+    codeowners_errors: list[dict[str, Any]] = field(default_factory=list)
+    variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    visibility: str = "private"
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     approvals: dict[str, list[dict[str, Any]]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Requests to the API -> the permissions of a token, one of which a request needs.
 
 The table follows the REST reference (version 2022-11-28), for a private repository. `write` includes `read`.
-A job's token has no `administration` permission at all.
+A job's token has none of the permissions `administration`, `variables` and `environments`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ _READS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"commits/[^/]+/pulls", ("pull-requests",)),
     (r"commits/[^/]+/check-runs|check-runs/\d+", ("checks",)),
     (r"(commits|compare|contents|activity|codeowners)(/.*)?", ("contents",)),
+    (r"actions/(organization-)?variables", ("variables",)),
+    (r"environments/[^/]+/variables", ("environments",)),
     (r"(actions|environments)(/.*)?", ("actions",)),
-    (r"branches/.+/protection", ("administration",)),
+    (r"branches/[^/]+/protection", ("administration",)),
+    (r"branches/[^/]+", ("contents",)),
     (r"(rules/branches/.+|collaborators/[^/]+/permission)?", ()),
 )
 _WRITES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -59,10 +59,6 @@ class _Answer(Exception):  # noqa: N818 - an answer, and an error only sometimes
 _NOT_ACCESSIBLE = _Answer(403, {"message": "Resource not accessible by integration"})
 
 
-def _listing(key: str, items: list[Any]) -> dict[str, Any]:
-    return {"total_count": len(items), key: items}
-
-
 def _checked(body: dict[str, Any], *, needed: set[str]) -> dict[str, Any]:
     """Return the fields of a check run; raise the answer 422 for what GitHub refuses."""
     output = body.get("output")
@@ -163,7 +159,9 @@ class _Door(BaseHTTPRequestHandler):
         hub = self.hub
         match method, *path.split("/"):
             case "GET", "":
-                return repository()
+                private = hub.visibility != "public"
+                owner = {"login": "acme", "type": "Organization"}
+                return repository() | {"visibility": hub.visibility, "private": private, "owner": owner}
             case "GET", "issues", number, "comments":
                 mine = [c for c in hub.comments if c.number == int(number)]
                 return self._page([c.document for c in mine], asked, path)
@@ -209,9 +207,21 @@ class _Door(BaseHTTPRequestHandler):
                 return self._found(hub.commits.get(sha))
             case "GET", "compare", between:
                 return self._compare(*unquote(between).split("..."))
+            case "GET", "contents", *names if "/".join(names) not in hub.contents:
+                folder = "/".join([*names, ""]) if names else ""
+                inside = [name.removeprefix(folder) for name in hub.contents if name.startswith(folder)]
+                listed = sorted({name.partition("/")[0] for name in inside})
+                return self._found([{"name": name, "type": "file"} for name in listed] or None)
             case "GET", "contents", *names:
-                content = self._found(hub.contents.get("/".join(names)))
+                content = hub.contents["/".join(names)]
                 return {"type": "file", "encoding": "base64", "content": base64.b64encode(content).decode()}
+            case "GET", "codeowners", "errors":
+                self._found(hub.contents.get(".github/CODEOWNERS"))
+                return {"errors": hub.codeowners_errors}
+            case "GET", "branches", name:
+                return {"name": unquote(name), "protected": hub.protection is not None}
+            case "GET", "branches", _, "protection":
+                return self._found(hub.protection)
             case "GET", "rules", "branches", _:
                 return self._page(hub.branch_rules, asked, path)
             case "GET", "collaborators", login, "permission":
@@ -225,14 +235,26 @@ class _Door(BaseHTTPRequestHandler):
         hub = self.hub
         match method, *path.split("/"):
             case "GET", "environments":
-                return _listing("environments", [one.document for one in hub.environments.values()])
+                every_environment = [one.document for one in hub.environments.values()]
+                return self._list("environments", every_environment, asked, path)
             case "GET", "environments", name:
                 return self._found(hub.environments.get(unquote(name))).document
             case "GET", "environments", name, "deployment-branch-policies":
                 branches = self._found(hub.environments.get(unquote(name))).branches or []
-                return _listing(
-                    "branch_policies", [{"name": branch, "type": "branch"} for branch in branches]
-                )
+                policies = [
+                    {
+                        "name": name.removeprefix("tag "),
+                        "type": "tag" if name.startswith("tag ") else "branch",
+                    }
+                    for name in branches
+                ]
+                return self._list("branch_policies", policies, asked, path)
+            case "GET", "environments", name, "variables":
+                return self._variables(self._found(hub.environments.get(unquote(name))).name, asked, path)
+            case "GET", "actions", "variables":
+                return self._variables("repository", asked, path)
+            case "GET", "actions", "organization-variables":
+                return self._variables("organization", asked, path)
             case "GET", "actions", "runs":
                 return self._list("workflow_runs", self._runs(asked), asked, path)
             case "GET", "actions", "workflows", name, "runs":
@@ -297,6 +319,11 @@ class _Door(BaseHTTPRequestHandler):
                 return found
             case _:
                 raise _Answer(404, {"message": "Not Found"})
+
+    def _variables(self, scope: str, asked: dict[str, str], path: str) -> _Answer:
+        """Return variables; a page has at most 30, whatever the request says."""
+        values = [{"name": name, "value": value} for name, value in self.hub.variables.get(scope, {}).items()]
+        return self._list("variables", values, asked | {"per_page": "30"}, path)
 
     def _found(self, one: Any) -> Any:
         if one is None:

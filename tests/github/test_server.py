@@ -159,3 +159,33 @@ def test_a_check_run_needs_a_title_and_a_summary(hub: Hub, ask: Ask) -> None:
     assert (status, check["status"]) == (201, "completed")
     assert ask("PATCH", f"check-runs/{check['id']}", {"conclusion": "failure"})[1]["conclusion"] == "failure"
     assert ask("GET", f"commits/{HEAD}/check-runs?check_name=SSM")[1]["total_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "permission"),
+    [
+        ("actions/variables", "variables"),
+        ("actions/organization-variables", "variables"),
+        ("environments/ssm-plan/variables", "environments"),
+        ("environments/ssm-plan/deployment-branch-policies", "actions"),
+        ("branches/main", "contents"),
+        ("branches/main/protection", "administration"),
+        ("codeowners/errors", "contents"),
+        ("contents", "contents"),
+    ],
+)
+def test_a_setting_needs_a_permission_of_its_own(hub: Hub, ask: Ask, path: str, permission: str) -> None:
+    hub.environment("ssm-plan").branches = ["main", "tag v1"]
+    hub.protection, hub.contents = {}, {".github/CODEOWNERS": b"* @acme/ops"}
+    everything = dict.fromkeys(("actions", "contents", "variables", "environments", "administration"), "read")
+    hub.restrict("ghs-all-but-one", {name: "read" for name in everything if name != permission})
+    hub.restrict("ghs-one", {permission: "read"})
+    assert ask("GET", path, token="ghs-all-but-one")[0] == 403
+    assert ask("GET", path, token="ghs-one")[0] == 200
+
+
+def test_a_folder_lists_its_names_and_a_missing_one_is_not_found(hub: Hub, ask: Ask) -> None:
+    hub.contents = {"README.md": b"x", ".github/workflows/plan.yml": b"y"}
+    assert [one["name"] for one in ask("GET", "contents")[1]] == [".github", "README.md"]
+    assert [one["name"] for one in ask("GET", "contents/.github")[1]] == ["workflows"]
+    assert ask("GET", "contents/docs")[0] == 404

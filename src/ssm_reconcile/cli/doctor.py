@@ -1,21 +1,29 @@
-"""`ssm-reconcile doctor`: check everything that a plan and an apply need."""
+"""`ssm-reconcile doctor`: check everything that a plan and an apply need; with --github, its settings."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
-from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.errors import UsageError
 from ssm_reconcile.spec import Run
+from ssm_reconcile.wording import plural
 
 if TYPE_CHECKING:
-    from ssm_reconcile.doctor import Diagnosis
+    from ssm_reconcile.doctor import Check, Diagnosis
 
 MARKS = {"ok": "ok", "warning": "!", "failed": "FAILED", "unknown": "?"}
 
@@ -24,12 +32,20 @@ EPILOG = """\
 Examples:
   ssm-reconcile doctor
   ssm-reconcile doctor prod.yaml --no-decrypt --format json
+  ssm-reconcile doctor --github
+
+\b
+Environment of --github:
+  GITHUB_TOKEN       or GH_TOKEN: export GITHUB_TOKEN="$(gh auth token)"
+  GITHUB_REPOSITORY  OWNER/NAME; default: the remote `origin`
+  GITHUB_SERVER_URL  and GITHUB_API_URL: the addresses of an Enterprise Server
 
 \b
 Exit codes:
-    0  a plan will work, and no check failed that an apply needs
-    1  a plan will not work
-    3  a plan will work; an apply will not work for all parameters
+    0  a plan will work, and no check failed that an apply needs; --github: nothing is missing
+    1  a plan will not work; --github: GitHub did not answer
+    3  a plan will work; an apply will not work for all parameters; --github: a setting is missing, or could
+       not be read
    64  wrong usage
   130  interrupted
 """
@@ -40,6 +56,11 @@ Exit codes:
 @options.name_option
 @options.target_option
 @options.no_decrypt_option
+@click.option(
+    "--github", "is_github", is_flag=True,
+    help="Check what protects an apply on GitHub, and nothing in AWS: environments, rules of the default"
+    " branch, CODEOWNERS, variables and workflows.",
+)  # fmt: skip
 @options.format_option("text", "json")
 @options.aws_options
 def command(
@@ -48,6 +69,7 @@ def command(
     name: str | None,
     targets: tuple[str, ...],
     no_decrypt: bool,
+    is_github: bool,
     output_format: str,
     common: CommonOptions,
 ) -> int:
@@ -56,7 +78,16 @@ def command(
     Checks the identity in each place; read permissions, by real calls, with the IAM action that is missing;
     KMS keys in every target; settings, limits and clocks; warnings about the spec; the duration of a first
     apply. Write permissions cannot be tested without writing; they are reported as unknown.
+
+    With --github, reads the settings of the repository that protect an apply, and lists what is missing and
+    what the token may not read.
     """
+    if is_github:
+        if name or targets or no_decrypt:
+            raise click.UsageError(
+                "--github checks no replication: leave out --name, --target, --no-decrypt."
+            )
+        return _check_github(specs, output_format)
     from ssm_reconcile import doctor
 
     run = Run(targets=targets, no_decrypt=no_decrypt)
@@ -73,20 +104,25 @@ def command(
 
 def text(diagnosis: Diagnosis) -> str:
     """Return all checks by place, and the verdict."""
+    works = f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."
+    applies = "No check failed that an apply needs; write permissions were not tested."
+    return _text(
+        diagnosis.checks,
+        [works, applies if diagnosis.apply_works else "An apply will NOT work for all parameters."],
+    )
+
+
+def _text(checks: Iterable[Check], verdict: Iterable[str]) -> str:
     from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
 
     lines = []
-    ordered = sorted(diagnosis.checks, key=lambda one: one.where)
-    for where, checks in groupby(ordered, key=lambda one: one.where):
+    for where, some in groupby(sorted(checks, key=lambda one: one.where), key=lambda one: one.where):
         lines.append(where or "the spec")
-        for one in checks:
+        for one in some:
             lines.append(f"  {MARKS[one.answer.value]:<6}  {one.subject}: {one.message}")
             if one.remedy and one.answer.value != "ok":
                 lines.append(f"          what to do: {one.remedy}")
-    lines += ["", f"A plan will {'' if diagnosis.plan_works else 'NOT '}work."]
-    applies = "No check failed that an apply needs; write permissions were not tested."
-    lines.append(applies if diagnosis.apply_works else "An apply will NOT work for all parameters.")
-    return "\n".join(visible(line, LINE_LIMIT) for line in lines)
+    return "\n".join(visible(line, LINE_LIMIT) for line in [*lines, "", *verdict])
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -97,3 +133,111 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "apply_works": diagnosis.apply_works,
         "checks": [asdict(one) for one in diagnosis.checks],
     }
+
+
+def _check_github(specs: tuple[str, ...], output_format: str) -> int:
+    """Check the settings of the repository on GitHub, and return the exit code.
+
+    Raises:
+        UsageError: The repository, the token or the path of the spec is not known.
+        GitHubError: GitHub did not answer.
+    """
+    from ssm_reconcile.doctor import Answer, Diagnosis
+    from ssm_reconcile.github.client import GitHub
+    from ssm_reconcile.github.settings import judge, read_settings
+    from ssm_reconcile.github.workflow_run import read_workflow_run
+    from ssm_reconcile.system import SystemClock
+
+    environment = _github_environment(os.environ)
+    run = read_workflow_run(environment)
+    paths = list(_spec_paths(specs, environment))
+    checks = judge(read_settings(GitHub(run, SystemClock()), run.server_url), paths)
+    counts = {answer: sum(one.answer is answer for one in checks) for answer in Answer}
+    missing, unread = counts[Answer.FAILED], counts[Answer.UNKNOWN]
+    warnings = plural(counts[Answer.WARNING], "warning")
+    verdict = f"{run.repository}: {missing} missing, {unread} could not be read, {warnings}."
+    found = Diagnosis(checks)
+    terminal.write(
+        json.dumps(document(found), indent=2) if output_format == "json" else _text(checks, [verdict])
+    )
+    return 3 if missing or unread else 0
+
+
+def _github_environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment with GITHUB_TOKEN and GITHUB_REPOSITORY.
+
+    Raises:
+        UsageError: One of them is not known, or the two addresses of a server do not belong together.
+    """
+    from ssm_reconcile.github.workflow_run import read_workflow_run
+
+    found, server = dict(given), read_workflow_run(given).server_url
+    if bool(given.get("GITHUB_API_URL")) != bool(given.get("GITHUB_SERVER_URL")):
+        message = "only one of GITHUB_SERVER_URL and GITHUB_API_URL is set"
+        remedy = "set both, such as https://HOSTNAME and https://HOSTNAME/api/v3, or none for github.com"
+        raise UsageError(message, remedy)
+    token = given.get("GITHUB_TOKEN") or given.get("GH_TOKEN")
+    if not token:
+        remedy = f'export GITHUB_TOKEN="$(gh auth token)", or a token of {server}/settings/tokens'
+        raise UsageError("no token for GitHub is set: GITHUB_TOKEN or GH_TOKEN", remedy)
+    found["GITHUB_TOKEN"] = token
+    found["GITHUB_REPOSITORY"] = given.get("GITHUB_REPOSITORY") or repository_of(
+        _git("remote", "get-url", "origin"), server
+    )
+    found["GITHUB_WORKSPACE"] = given.get("GITHUB_WORKSPACE") or _git("rev-parse", "--show-toplevel")
+    return found
+
+
+def _git(*words: str) -> str:
+    """Return the output of git; empty if git is missing or fails."""
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words, no shell
+            ["git", *words],  # noqa: S607 - the git of the user
+            capture_output=True, text=True, errors="replace", check=False, timeout=30,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def repository_of(remote: str, server: str) -> str:
+    """Return OWNER/NAME of the URL of a remote.
+
+    The remote must be on the server that gets the token: a cloned repository must not choose that server.
+
+    Args:
+        remote: The URL, as https, ssh, or `git@HOST:OWNER/NAME`.
+        server: The address of the server.
+
+    Raises:
+        UsageError: The remote is empty, on another server, or of another form.
+    """
+    remedy = "export GITHUB_REPOSITORY=OWNER/NAME"
+    if not remote:
+        raise UsageError("the repository is not known: git has no remote `origin` here", remedy)
+    scheme, _, rest = remote.partition("://") if "://" in remote else ("ssh", "", remote.replace(":", "/", 1))
+    authority, _, path = rest.partition("/")
+    host = authority.rpartition("@")[2].partition(":")[0].lower().removeprefix("ssh.")
+    if scheme not in {"https", "ssh", "git", "http"} or not re.fullmatch(r"[\w.-]+/[\w.-]+", _trimmed(path)):
+        raise UsageError("the remote `origin` is not of the form https://HOST/OWNER/NAME", remedy)
+    if host != urlsplit(server).hostname:
+        message = f"the remote `origin` is on {host}, and the token is for {urlsplit(server).hostname}"
+        others = "; for an Enterprise Server, also export GITHUB_SERVER_URL and GITHUB_API_URL"
+        raise UsageError(message, remedy + others)
+    return _trimmed(path)
+
+
+def _trimmed(path: str) -> str:
+    return path.strip("/").removesuffix(".git")
+
+
+def _spec_paths(specs: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the path of each spec in the repository; that of a folder ends with `/`."""
+    from ssm_reconcile.github.workflow_run import repository_paths
+
+    for spec in specs or (DEFAULT_SPEC,):
+        if spec == "-":
+            raise UsageError("--github needs the path of the spec in the repository, not `-`")
+        (path,) = repository_paths([spec], environment)
+        yield ("" if path == "." else f"{path}/") if Path(spec).is_dir() else path

@@ -1,0 +1,512 @@
+"""`doctor --github`: each check in each of its states, on a local GitHub with the permissions of a token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jsonschema
+import pytest
+
+from ssm_reconcile.cli.doctor import repository_of
+from ssm_reconcile.errors import UsageError
+from ssm_reconcile.github.code_owners import is_owned, read_entries
+from tests.github.content import REPOSITORY, Hub
+from tests.unit.cli.conftest import Cli
+
+ROOT = Path(__file__).parents[3]
+TOKEN = "ghs-secret-token-of-the-user"
+CHECK = "check `SSM check`"
+MERGES = ["pull request", "approving review", "last push", "code owners", CHECK]
+PULL_REQUEST = {
+    "type": "pull_request",
+    "parameters": {
+        "required_approving_review_count": 1, "require_last_push_approval": True,
+        "require_code_owner_review": True,
+    },
+}  # fmt: skip
+STATUS = {
+    "type": "required_status_checks",
+    "parameters": {"required_status_checks": [{"context": "SSM check"}]},
+}
+OWNERS = b"* @acme/all\n/replication.yaml @acme/ops\n/.github/ @acme/ops # all workflows\n"
+ALL = {
+    "actions": "read", "contents": "read", "variables": "read", "environments": "read",
+    "administration": "read",
+}  # fmt: skip
+States: TypeAlias = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def complete(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A public repository with every setting, and the variables of a terminal in its folder."""
+    hub.visibility = "public"
+    for name in ("ssm-plan", "ssm-apply", "SSM-apply-changed"):
+        hub.environment(name).branches = None if name == "ssm-plan" else ["main"]
+    hub.environment("SSM-apply-changed").reviewers = ["bob"]
+    hub.branch_rules = [PULL_REQUEST, STATUS]
+    hub.contents = {
+        path: (ROOT / path).read_bytes()
+        for path in (".github/workflows/plan.yml", ".github/workflows/apply.yml")
+    } | {".github/CODEOWNERS": OWNERS, "replication.yaml": b"version: 1\n"}
+    hub.variables["repository"] = {
+        "SSM_PLAN_ROLE": "arn:1", "SSM_APPLY_ROLE": "arn:2", "SSM_REGION": "us-east-1", "SSM_ACCOUNT": "123",
+    }  # fmt: skip
+    hub.restrict(TOKEN, ALL, "alice")
+    monkeypatch.chdir(tmp_path)
+    for name in ("GH_TOKEN", "GITHUB_WORKSPACE", "GITHUB_EVENT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "GITHUB_TOKEN": TOKEN, "GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": hub.api_url,
+        "GITHUB_SERVER_URL": "https://github.example.com",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return hub
+
+
+@pytest.fixture
+def states(complete: Hub, cli: Cli) -> States:
+    """Return a function: options -> the state of each check that is not ok, with the exit code checked."""
+
+    def run(*words: str) -> dict[str, str]:
+        result = cli("doctor", "--github", "--format", "json", *words)
+        assert TOKEN not in result.output
+        found = json.loads(result.stdout)
+        jsonschema.validate(found, json.loads((ROOT / "schema" / "doctor.schema.json").read_text()))
+        bad = {(one["where"], one["subject"]): one for one in found["checks"] if one["answer"] != "ok"}
+        assert all(one["remedy"] for one in bad.values()), bad
+        exact = {one["answer"] for one in bad.values()}
+        assert result.exit_code == (3 if exact & {"failed", "unknown"} else 0), result.output
+        return {f"{where}: {subject}": one["answer"] for (where, subject), one in bad.items()}
+
+    return run
+
+
+def branch(*subjects: str, state: str = "failed") -> dict[str, str]:
+    return {f"branch main: {subject}": state for subject in subjects}
+
+
+def test_a_complete_repository_passes_every_check(complete: Hub, cli: Cli) -> None:
+    result = cli("doctor", "--github")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "acme/params: 0 missing, 0 could not be read, 0 warnings."
+    assert result.stdout.count("  ok      ") == 20
+    assert [request.method for request in complete.requests] == ["GET"] * len(complete.requests)
+
+
+def test_a_token_without_any_permission_leaves_every_check_unknown(complete: Hub, states: States) -> None:
+    complete.permissions[TOKEN] = {}
+    complete.fail("GET", "rules/branches", 403)
+    found = states()
+    assert set(found.values()) == {"unknown"}
+    assert set(found) == {
+        *(f"environment {name}: environment" for name in ("ssm-plan", "ssm-apply", "ssm-apply-changed")),
+        *branch(*MERGES),
+        "CODEOWNERS: file",
+        *(
+            f"variables: SSM_{name}"
+            for name in ("PLAN_ROLE", "APPLY_ROLE", "REGION", "ACCOUNT", "NO_DECRYPT")
+        ),
+        "workflows: .github/workflows/plan.yml",
+        "workflows: .github/workflows/apply.yml",
+    }
+
+
+@pytest.mark.parametrize(
+    ("permission", "unknown"),
+    [
+        ("actions", "environment ssm-apply: environment"),
+        ("contents", "workflows: .github/workflows/plan.yml"),
+        ("contents", "CODEOWNERS: file"),
+        ("variables", "variables: SSM_PLAN_ROLE"),
+        ("environments", "variables: SSM_NO_DECRYPT"),
+    ],
+)
+def test_a_read_that_is_denied_names_the_permission(
+    complete: Hub, states: States, cli: Cli, permission: str, unknown: str
+) -> None:
+    complete.permissions[TOKEN] = {name: level for name, level in ALL.items() if name != permission}
+    assert states()[unknown] == "unknown"
+    assert f"the token needs `{permission}: read`" in cli("doctor", "--github").stdout
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_repository_that_cannot_be_read_is_one_unknown_check(
+    complete: Hub, states: States, status: int
+) -> None:
+    complete.fail("GET", f"repos/{REPOSITORY}$", status)
+    assert states() == {"repository: access": "unknown"}
+
+
+def test_a_file_that_is_absent_counts_as_missing_only_if_the_root_could_be_read(
+    complete: Hub, states: States
+) -> None:
+    complete.fail("GET", "contents$", 404)
+    assert states()["CODEOWNERS: file"] == "unknown"
+    del complete.contents[".github/CODEOWNERS"]
+    assert states()["CODEOWNERS: file"] == "failed"
+
+
+def test_github_that_does_not_answer_is_exit_code_1(complete: Hub, cli: Cli) -> None:
+    complete.fail("GET", "actions/variables", 502, times=9, headers={"Retry-After": "1000"})
+    result = cli("doctor", "--github")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert TOKEN not in result.output
+
+
+def test_a_response_of_another_form_is_exit_code_1_and_no_traceback(complete: Hub, cli: Cli) -> None:
+    complete.fail("GET", "environments$", 200, body=b'{"environments": [{"name": null}, 7]}')
+    result = cli("doctor", "--github")
+    assert result.exit_code == 1
+    assert "a form that this version does not know" in result.output
+
+
+class TestEnvironments:
+    @pytest.mark.parametrize("name", ["ssm-plan", "ssm-apply", "SSM-apply-changed"])
+    def test_one_that_does_not_exist_is_missing(self, complete: Hub, states: States, name: str) -> None:
+        del complete.environments[name]
+        assert states() == {f"environment {name.lower()}: environment": "failed"}
+
+    @pytest.mark.parametrize(
+        ("visibility", "state"), [("public", "failed"), ("internal", "failed"), ("private", "warning")]
+    )
+    def test_a_private_repository_without_reviewers_is_a_warning(
+        self, complete: Hub, states: States, cli: Cli, visibility: str, state: str
+    ) -> None:
+        complete.visibility = visibility
+        complete.environment("SSM-apply-changed").reviewers.clear()
+        assert states() == {"environment ssm-apply-changed: required reviewers": state}
+        hint = "has required reviewers on GitHub Enterprise only"
+        assert (hint in cli("doctor", "--github").stdout) == (visibility == "private")
+
+    @pytest.mark.parametrize(
+        ("branches", "message"),
+        [
+            (None, "every branch may use it"),
+            ([], "its rule is not a list of selected branches"),
+            (["main", "release/*"], "it also admits release/*"),
+            (["main", "tag v1"], "it also admits tag v1"),
+            (["tag main"], "it does not admit main: an apply cannot run"),
+            (["master"], "it does not admit main: an apply cannot run"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["ssm-apply", "SSM-apply-changed"])
+    def test_a_rule_that_admits_anything_but_the_default_branch_fails(
+        self, complete: Hub, states: States, cli: Cli, name: str, branches: list[str] | None, message: str
+    ) -> None:
+        complete.environment(name).branches = branches
+        assert states() == {f"environment {name.lower()}: branches": "failed"}
+        assert f"FAILED  branches: {message}" in cli("doctor", "--github").stdout
+
+    def test_a_rule_that_admits_all_protected_branches_fails(self, complete: Hub, states: States) -> None:
+        complete.environment("ssm-apply").protected_branches = True
+        assert states() == {"environment ssm-apply: branches": "failed"}
+
+    def test_branches_that_cannot_be_read_are_unknown(self, complete: Hub, states: States) -> None:
+        complete.fail("GET", "environments/ssm-apply/deployment-branch-policies", 404)
+        assert states() == {"environment ssm-apply: branches": "unknown"}
+
+
+class TestRulesOfTheDefaultBranch:
+    def test_a_branch_without_any_rule_lacks_all(self, complete: Hub, states: States) -> None:
+        complete.branch_rules.clear()
+        assert states() == branch(*MERGES)
+
+    @pytest.mark.parametrize(
+        ("parameter", "value", "subject"),
+        [
+            ("required_approving_review_count", 0, "approving review"),
+            ("require_last_push_approval", False, "last push"),
+            ("require_code_owner_review", False, "code owners"),
+        ],
+    )
+    def test_each_parameter_of_the_pull_request_rule_is_a_check(
+        self, complete: Hub, states: States, parameter: str, value: Any, subject: str
+    ) -> None:
+        parameters = PULL_REQUEST["parameters"]
+        assert isinstance(parameters, dict)
+        complete.branch_rules = [{**PULL_REQUEST, "parameters": {**parameters, parameter: value}}, STATUS]
+        assert states() == branch(subject)
+
+    def test_another_required_check_is_not_ours(self, complete: Hub, states: States) -> None:
+        other = {"required_status_checks": [{"context": "lint"}]}
+        complete.branch_rules = [PULL_REQUEST, {**STATUS, "parameters": other}]
+        assert states() == branch(CHECK)
+
+    def test_requirements_of_several_rulesets_and_the_classic_protection_add_up(
+        self, complete: Hub, states: States
+    ) -> None:
+        complete.branch_rules = [{"type": "deletion"}, STATUS]
+        reviews = {"required_approving_review_count": 2, "require_code_owner_reviews": True}
+        complete.protection = {"required_pull_request_reviews": reviews}
+        assert states() == branch("last push")
+        complete.branch_rules = []
+        reviews["require_last_push_approval"] = True
+        complete.protection["required_status_checks"] = {"contexts": [], "checks": [{"context": "SSM check"}]}
+        assert states() == {}
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_a_classic_protection_that_cannot_be_read_leaves_the_rest_unknown(
+        self, complete: Hub, states: States, cli: Cli, status: int
+    ) -> None:
+        complete.branch_rules = [PULL_REQUEST]
+        complete.protection = {}
+        complete.fail("GET", "branches/main/protection", status)
+        assert states() == branch(CHECK, state="unknown")
+        complete.permissions[TOKEN] = {name: "read" for name in ALL if name != "administration"}
+        assert "the token needs `administration: read`" in cli("doctor", "--github").stdout
+
+    def test_rules_that_cannot_be_read_leave_all_unknown_and_name_the_paid_plan(
+        self, complete: Hub, states: States, cli: Cli
+    ) -> None:
+        complete.fail("GET", "rules/branches", 403, times=2)
+        assert states() == branch(*MERGES, state="unknown")
+        assert "a private repository has rules on a paid plan only" in cli("doctor", "--github").stdout
+
+
+class TestCodeOwners:
+    def test_a_repository_without_the_file(self, complete: Hub, states: States) -> None:
+        del complete.contents[".github/CODEOWNERS"]
+        assert states() == {"CODEOWNERS: file": "failed"}
+
+    @pytest.mark.parametrize(
+        ("text", "missing"),
+        [
+            ("/.github/ @o\n", ["replication.yaml", "action.yml"]),
+            ("* @o\n/.github/workflows/\n", [".github/"]),
+            ("* @o\n/.github/*\n", [".github/"]),
+            ("* @o\naction.yml\n", ["action.yml"]),
+            ("* @o\n*.yaml\n", ["replication.yaml"]),
+            ("# * @o\n", ["replication.yaml", ".github/", "action.yml"]),
+        ],
+    )
+    def test_each_file_that_decides_on_an_apply_needs_an_owner(
+        self, complete: Hub, states: States, text: str, missing: list[str]
+    ) -> None:
+        complete.contents |= {".github/CODEOWNERS": text.encode(), "action.yml": b""}
+        assert states() == {f"CODEOWNERS: {subject}": "failed" for subject in missing}
+
+    def test_the_first_file_in_the_order_of_github_counts_and_must_be_owned_itself(
+        self, complete: Hub, states: States
+    ) -> None:
+        del complete.contents[".github/CODEOWNERS"]
+        complete.contents |= {"docs/CODEOWNERS": OWNERS, "CODEOWNERS": b"*.yaml @o\n.github/ @o\n"}
+        assert states() == {"CODEOWNERS: CODEOWNERS": "failed"}
+        del complete.contents["CODEOWNERS"]
+        assert states() == {}
+
+    def test_a_pattern_that_is_not_understood_is_unknown_unless_a_later_line_decides(
+        self, complete: Hub, states: States
+    ) -> None:
+        complete.contents[".github/CODEOWNERS"] = b"* @o\n/[r]eplication.yaml\n/.github/ @o\n"
+        assert states() == {"CODEOWNERS: replication.yaml": "unknown"}
+
+    def test_a_line_with_an_error_is_missing_and_decides_nothing(self, complete: Hub, states: States) -> None:
+        complete.codeowners_errors = [{"line": 2, "kind": "Unknown owner"}]
+        assert states() == {"CODEOWNERS: lines": "failed", "CODEOWNERS: replication.yaml": "unknown"}
+
+    def test_errors_of_lines_that_cannot_be_read_are_unknown(self, complete: Hub, states: States) -> None:
+        complete.fail("GET", "codeowners/errors", 403)
+        assert states() == {"CODEOWNERS: lines": "unknown"}
+
+    def test_a_file_without_a_text_in_the_response_is_unknown(self, complete: Hub, states: States) -> None:
+        large = b'{"type": "file", "encoding": "none", "content": ""}'
+        complete.fail("GET", "contents/.github/CODEOWNERS", 200, body=large)
+        assert states() == {"CODEOWNERS: file": "unknown"}
+
+    def test_the_spec_of_the_command_line_is_checked(
+        self, complete: Hub, states: States, tmp_path: Path
+    ) -> None:
+        complete.contents[".github/CODEOWNERS"] = b"/.github/ @o\n/specs/*.yaml @o\n"
+        (tmp_path / "specs").mkdir()
+        assert states("specs/prod.yaml") == {}
+        assert states("specs") == {}
+        assert states("other.yaml") == {"CODEOWNERS: other.yaml": "failed"}
+
+    @pytest.mark.parametrize(
+        ("pattern", "matching", "other"),
+        [
+            ("*", ["a", "a/b/c.txt"], []),
+            ("*.js", ["a.js", "x/a.js"], ["a.jsx"]),
+            ("/build/logs/", ["build/logs/a", "build/logs/b/c"], ["build/logs", "x/build/logs/a"]),
+            ("docs/*", ["docs/a.md"], ["docs/b/a.md", "x/docs/a.md"]),
+            ("apps/", ["apps/a", "x/apps/b/c"], ["apps"]),
+            ("/apps/github", ["apps/github", "apps/github/a"], ["x/apps/github"]),
+            ("**/logs", ["logs", "build/logs", "deep/build/logs/a"], ["logs2"]),
+            ("a/**/b", ["a/b", "a/x/y/b"], ["a/xb"]),
+            ("/a/**", ["a/b", "a/b/c"], ["b/a/c"]),
+            ("fil?.txt", ["file.txt", "x/fil1.txt"], ["fil/.txt"]),
+        ],
+    )
+    def test_a_pattern_matches_as_github_documents(
+        self, pattern: str, matching: list[str], other: list[str]
+    ) -> None:
+        entries = read_entries(f"{pattern} @owner", frozenset())
+        assert [name for name in (*matching, *other) if is_owned(entries, name)] == matching
+
+    @pytest.mark.parametrize("pattern", ["!a", "[ab]", "a\\ b", "a**b", "*a*a*a*a*a*a"])
+    def test_a_pattern_that_is_not_understood_is_reported(self, pattern: str) -> None:
+        assert is_owned(read_entries(f"{pattern} @owner", frozenset()), "a") is None
+
+    def test_an_owner_in_a_comment_does_not_count_and_an_address_does(self) -> None:
+        assert is_owned(read_entries("* # @owner", frozenset()), "a") is False
+        assert is_owned(read_entries("* ops@example.com", frozenset()), "a") is True
+
+
+class TestVariables:
+    @pytest.mark.parametrize("name", ["SSM_PLAN_ROLE", "SSM_APPLY_ROLE", "SSM_REGION", "SSM_ACCOUNT"])
+    def test_one_that_is_not_set_is_missing(self, complete: Hub, states: States, name: str) -> None:
+        value = complete.variables["repository"].pop(name)
+        assert states() == {f"variables: {name}": "failed"}
+        complete.variables["organization"] = {name: value}
+        assert states() == {}
+        complete.variables["organization"] = {name: ""}
+        assert states() == {f"variables: {name}": "failed"}
+
+    def test_one_of_an_environment_counts_for_its_jobs_and_not_for_their_conditions(
+        self, complete: Hub, states: States
+    ) -> None:
+        here = complete.variables["repository"]
+        moved = {name: here.pop(name) for name in ("SSM_REGION", "SSM_PLAN_ROLE")}
+        complete.variables["ssm-plan"] = moved
+        assert states() == {"variables: SSM_REGION": "failed", "variables: SSM_PLAN_ROLE": "failed"}
+        complete.variables["ssm-apply"] = moved
+        assert states() == {"variables: SSM_PLAN_ROLE": "failed"}
+
+    def test_one_that_another_scope_may_have_is_unknown(self, complete: Hub, states: States) -> None:
+        del complete.variables["repository"]["SSM_PLAN_ROLE"]
+        complete.fail("GET", "organization-variables", 403)
+        assert states() == {"variables: SSM_PLAN_ROLE": "unknown", "variables: SSM_NO_DECRYPT": "unknown"}
+
+    @pytest.mark.parametrize(
+        ("value", "state"), [("true", None), ("", None), ("false", "warning"), ("no", "failed")]
+    )
+    def test_plans_that_decrypt_are_a_warning(
+        self, complete: Hub, states: States, value: str, state: str | None
+    ) -> None:
+        complete.variables["repository"]["SSM_NO_DECRYPT"] = value
+        assert states() == ({"variables: SSM_NO_DECRYPT": state} if state else {})
+
+    def test_the_variable_of_the_environment_has_precedence(self, complete: Hub, states: States) -> None:
+        complete.variables["repository"]["SSM_NO_DECRYPT"] = "true"
+        complete.variables["ssm-plan"] = {"SSM_NO_DECRYPT": "false"}
+        assert states() == {"variables: SSM_NO_DECRYPT": "warning"}
+        complete.fail("GET", "environments/ssm-plan/variables", 403)
+        assert states() == {"variables: SSM_NO_DECRYPT": "unknown"}
+
+    def test_all_pages_of_variables_are_read(self, complete: Hub, states: States) -> None:
+        here = complete.variables["repository"]
+        complete.variables["repository"] = {f"A{number}": "x" for number in range(65)} | here
+        assert states() == {}
+
+
+class TestWorkflows:
+    @pytest.mark.parametrize("name", ["plan.yml", "apply.yml"])
+    def test_one_that_does_not_exist_is_missing(self, complete: Hub, states: States, name: str) -> None:
+        del complete.contents[f".github/workflows/{name}"]
+        assert states() == {f"workflows: .github/workflows/{name}": "failed"}
+
+    @pytest.mark.parametrize("text", ["# name: SSM check", "    name: SSM checks", "name: SSM check"])
+    def test_a_plan_workflow_without_the_required_job_fails(
+        self, complete: Hub, states: States, text: str
+    ) -> None:
+        complete.contents[".github/workflows/plan.yml"] = text.encode()
+        assert states() == {"workflows: .github/workflows/plan.yml": "failed"}
+
+    @pytest.mark.parametrize("text", ["  name: 'SSM check'", '    name: "SSM check" # required'])
+    def test_the_name_of_the_job_may_have_quotes(self, complete: Hub, states: States, text: str) -> None:
+        complete.contents[".github/workflows/plan.yml"] = text.encode()
+        assert states() == {}
+
+
+def test_hostile_names_in_responses_are_escaped(complete: Hub, cli: Cli) -> None:
+    hostile = "x\x1b[31m\u202e\n::error::"
+    complete.environment("ssm-apply").branches = ["main", hostile]
+    text = cli("doctor", "--github").stdout
+    assert "it also admits x" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert not any(line.startswith("::") for line in text.splitlines())
+    assert not {"\x1b", "\u202e"} & set(cli("doctor", "--github", "--format", "json").stdout)
+
+
+class TestUsage:
+    def test_a_token_that_is_not_set_is_a_usage_error_with_the_command(
+        self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("GITHUB_TOKEN")
+        result = cli("doctor", "--github")
+        assert result.exit_code == 64
+        assert 'export GITHUB_TOKEN="$(gh auth token)"' in result.output
+        monkeypatch.setenv("GH_TOKEN", TOKEN)
+        assert cli("doctor", "--github").exit_code == 0
+
+    def test_the_repository_is_that_of_the_remote_and_works_without_git(
+        self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("GITHUB_REPOSITORY")
+        result = cli("doctor", "--github")
+        assert result.exit_code == 64
+        assert "export GITHUB_REPOSITORY=OWNER/NAME" in result.output
+        git = tmp_path / "bin" / "git"
+        git.parent.mkdir()
+        git.write_text(
+            '#!/bin/sh\n[ "$1" = rev-parse ] && exec pwd\n'
+            "[ \"$*\" = 'remote get-url origin' ] && echo git@github.example.com:acme/params.git\n"
+        )
+        git.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{git.parent}:/bin:/usr/bin")
+        assert cli("doctor", "--github").exit_code == 0
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert cli("doctor", "--github").exit_code == 64
+
+    @pytest.mark.parametrize(
+        "words", [("--name", "prod"), ("--target", "x"), ("--no-decrypt",), ("-",), ("../elsewhere.yaml",)]
+    )
+    def test_options_of_a_plan_and_specs_outside_are_usage_errors(
+        self, complete: Hub, cli: Cli, words: tuple[str, ...]
+    ) -> None:
+        assert cli("doctor", "--github", *words).exit_code == 64
+        assert complete.requests == []
+
+    @pytest.mark.parametrize("name", ["GITHUB_API_URL", "GITHUB_SERVER_URL"])
+    def test_a_server_with_one_of_its_two_addresses_gets_no_token(
+        self, complete: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.delenv(name)
+        assert cli("doctor", "--github").exit_code == 64
+        assert complete.requests == []
+
+    @pytest.mark.parametrize(
+        ("remote", "server"),
+        [
+            ("https://github.com/acme/params", "https://github.com"),
+            ("https://alice:secret@github.com/acme/params.git", "https://github.com"),
+            ("git@github.com:acme/params.git", "https://github.com"),
+            ("ssh://git@github.com:22/acme/params.git/", "https://github.com"),
+            ("ssh://git@ssh.github.com:443/acme/params.git", "https://github.com"),
+            ("git@ghe.example.com:acme/params.git", "https://ghe.example.com"),
+            ("https://GHE.example.com/acme/params", "https://ghe.example.com"),
+        ],
+    )
+    def test_the_url_of_a_remote_names_the_repository(self, remote: str, server: str) -> None:
+        assert repository_of(remote, server) == "acme/params"
+
+    @pytest.mark.parametrize(
+        "remote",
+        [
+            "", "/srv/git/params.git", "https://github.com/acme", "https://evil.example/acme/params",
+            "https://evil.example/@github.com/acme/params", "git@work:acme/params.git",
+            "https://github.com@evil.example/acme/params", "https://github.com/a/b/c", "file:///acme/params",
+        ],
+    )  # fmt: skip
+    def test_a_remote_on_another_server_is_refused(self, remote: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            repository_of(remote, "https://github.com")
+        assert "GITHUB_REPOSITORY" in caught.value.remedy
+
+    def test_a_password_in_the_url_of_a_remote_is_not_shown(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            repository_of("https://alice:hunter2@evil.example/acme/params", "https://github.com")
+        assert "hunter2" not in f"{caught.value.message} {caught.value.remedy}"
