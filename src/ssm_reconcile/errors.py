@@ -105,6 +105,8 @@ class ReconcileError(Exception):
     exit_code = 1
     finding_code = "error"
     """The code of the finding in the report of a run that this error stopped."""
+    findings: tuple[Finding, ...] = ()
+    """The single faults, for an error that has several."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssm_reconcile import diff
-from ssm_reconcile.cli import EPILOG, apply
+from ssm_reconcile.cli import EPILOG, apply, saved_plan
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns, schema
@@ -28,6 +28,7 @@ NOTES = {"error": 1, "warn": 1}
 PASSED_ON = {
     "apply/work.py": "the callers of `warn`",
     "cli/apply.py": "`finding_code` of each exception, and `UNEXPECTED`",
+    "cli/saved_plan.py": "`finding_code` of `PlanChanged`",
     "diff/__init__.py": "`ProblemKind`, `VALUE_NOTES` and `_ID_FINDINGS`",
     "guards.py": "the callers of `noted`",
     "load/files.py": "the callers of `_UnreadableError`",
@@ -86,7 +87,7 @@ def returned(path: Path) -> Iterator[str]:
 def codes() -> set[str]:
     found = {code for path in SOURCE.rglob("*.py") for code in emitted(path) if code is not None}
     found |= set(returned(SOURCE / "load" / "schema.py")) | {code for code, _ in schema._MESSAGES.values()}
-    found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, apply._PlanChanged.finding_code}
+    found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, saved_plan.PlanChanged.finding_code}
     errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
     found |= {error.finding_code for error in errors}
     found |= set(GUARDS)

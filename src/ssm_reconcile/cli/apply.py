@@ -19,27 +19,30 @@ from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.saved_plan import (
+    PlanChanged,
+    SavedPlan,
+    compare_plans,
+    log_unapproved,
+    read_saved_plan,
+)
 from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import (
-    Address,
     Finding,
     Interrupted,
     PlanRefused,
     ReconcileError,
     Severity,
-    SpecError,
     UsageError,
 )
 from ssm_reconcile.plan import Mode, Narrowing, Plan
-from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import SystemClock
-from ssm_reconcile.wording import cut, plural
+from ssm_reconcile.wording import plural
 
 EPILOG = """\
 \b
@@ -59,8 +62,6 @@ Exit codes, the first that applies:
        incomplete
     0  done
 """
-DIFFERENCES_SHOWN = 50
-"""Differences to a saved plan that are listed one by one."""
 NO_PLAN = "0" * 64
 """Placeholder id for a run that produced no plan; the id of an empty plan would look like a real one."""
 UNEXPECTED = "unexpected"
@@ -187,25 +188,6 @@ def _is_saved_plan(path: str) -> bool:
         return False  # the loader reports why it cannot be read
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlan:
-    """A saved plan, which approves its changes.
-
-    Attributes:
-        file: The path of the file.
-        document: The content.
-        lifted: The options of the run that made the plan, with the guards that it lifted.
-        max_age: The maximum age, in days.
-        also: Further saved plans of the same run; each approves its changes.
-    """
-
-    file: str
-    document: PlanDocument
-    lifted: Run
-    max_age: float
-    also: tuple[PlanDocument, ...] = ()
-
-
 def _with_saved_plan(
     given: ApplyRun,
     specs: tuple[str, ...],
@@ -225,51 +207,22 @@ def _with_saved_plan(
     Raises:
         UsageError: The arguments contradict each other, or the saved plan.
     """
-    from ssm_reconcile.documents.decode import read_plan_document
-
     if len(given.specs) > 1:
         raise click.UsageError("a saved plan must be the only argument: give its specs with --spec FILE.")
-    file = given.specs[0]
-    document = read_plan_document(terminal.read_document(Path(file)))
-    made = approve.run_of(document)
-    _refuse_contradictions(given.name, given.run, made)
-    made_from = made.spec_files or (DEFAULT_SPEC,)
+    saved = read_saved_plan((Path(given.specs[0]), *also), given.name, given.run, max_age)
+    made_from = saved.made.spec_files or (DEFAULT_SPEC,)
     if not specs and not all(Path(path).exists() for path in made_from):
-        message = f"{file} was made from {', '.join(made_from)}, which does not exist here"
+        message = f"{saved.file} was made from {', '.join(made_from)}, which does not exist here"
         raise UsageError(message, f"give its path: {' '.join('--spec FILE' for _ in made_from)}")
-    more = tuple(read_plan_document(terminal.read_document(path)) for path in also)
-    for path, other in zip(also, map(approve.run_of, more), strict=True):
-        if (other.run, other.name) != (made.run, made.name):
-            message = f"{path} was made with other options than {file}: both cannot be applied together"
-            raise UsageError(message, "make both plans with the same options")
-    lifted = {flag: getattr(given.run, flag) for flag in (*approve.GUARD_FLAGS, "lift")}
     return replace(
         given,
         specs=specs or made_from,
-        name=made.name,
-        run=replace(made.run, **lifted, saved_lifts=approve.saved_lifts((document, *more))),
+        name=saved.made.name,
+        run=saved.options(given.run),
         approval="saved-plan",
-        saved=SavedPlan(file, document, made.lifted, max_age, more),
-        planner=lambda runner: runner.plan(against, made.name),
+        saved=saved,
+        planner=lambda runner: runner.plan(against, saved.made.name),
     )
-
-
-def _refuse_contradictions(name: str | None, run: Run, saved: approve.SavedRun) -> None:
-    """Raise UsageError for an option that was given and differs from the one of the saved plan."""
-    pairs = {
-        "name": (name, saved.name),
-        "target": (set(run.targets), set(saved.run.targets)),
-        "only": (set(run.only), set(saved.run.only)),
-        "verify-values": (run.verify_values, saved.run.verify_values),
-        "no-decrypt": (run.no_decrypt, saved.run.no_decrypt),
-        "adopt": (run.adopt, saved.run.adopt),
-    }
-    different = [f"--{flag}" for flag, (now, then) in pairs.items() if now and now != then]
-    if different:
-        raise click.UsageError(
-            f"a saved plan says what was planned, and this one was made with other values: leave out"
-            f" {', '.join(different)}."
-        )
 
 
 @dataclass(slots=True)
@@ -344,10 +297,9 @@ class ApplyRun:
 
     def _check_saved(self, saved: SavedPlan, runner: Runner) -> None:
         """Raise PlanRefused for what can be refused without a call to AWS."""
-        plan_id = saved.document["plan_id"]
-        if self.expect is not None and not approve.matches(plan_id, self.expect):
+        if self.expect is not None and not approve.matches(saved.plan_id, self.expect):
             raise PlanRefused(
-                f"the saved plan is {plan_id[:12]}, not the expected {self.expect}",
+                f"the saved plan is {saved.plan_id[:12]}, not the expected {self.expect}",
                 "take the file of the plan that was approved, or have this one approved",
             )
         again = self._command_line()
@@ -357,14 +309,11 @@ class ApplyRun:
                 return f"`{again.apply_saved(saved.file, '--max-plan-age', str(days))}`"
             return f"`{again.plan('--out', saved.file)}`, then `{again.apply_saved(saved.file)}`"
 
-        for document in (saved.document, *saved.also):
-            approve.check_age(document.get("created"), runner.clock.now(), saved.max_age, commands)
+        saved.check_age(runner.clock.now(), commands)
 
     def _missing_lifts(self) -> tuple[str, ...]:
         """Return the arguments that lifted a guard when the saved plan was made and were not given again."""
-        lifted = [] if self.saved is None else options.lift_flags(self.saved.lifted)
-        missing = [flag for flag in lifted if flag not in options.lift_flags(self.run)]
-        return tuple(" ".join(missing).split())
+        return () if self.saved is None else self.saved.missing_lifts(self.run)
 
     def _command_line(self) -> CommandLine:
         """Return the arguments of a command that plans the same again, with the same guards lifted."""
@@ -398,25 +347,19 @@ class ApplyRun:
 
     def _compare(self, saved: SavedPlan, plan: Plan, runner: Runner) -> None:
         """Raise PlanRefused for a change that the saved plan does not have."""
-        comparison = approve.compare((saved.document, *saved.also), plan)
-        if not self.common.quiet:
-            if comparison.done:
-                terminal.log(f"Done since the plan was made: {len(comparison.done):,}.")
-            for item in comparison.dropped[:DIFFERENCES_SHOWN]:
-                terminal.log(f"No longer planned: {escape(str(item))}.")
+        comparison = compare_plans(saved, plan, quiet=self.common.quiet)
         unapproved = comparison.unapproved
         if not unapproved:
             if self.rest == "leave":
                 self._plan = approve.leave_rest(plan, comparison.rest)
             return
         self._show(plan, runner)
-        for line in cut([line for _, line in unapproved], DIFFERENCES_SHOWN):
-            terminal.log(escape(line))
+        log_unapproved(comparison)
         remedy, missing = "read the new plan above, and have it approved", " ".join(self._missing_lifts())
         if missing:
             again = self._command_line().apply_saved(saved.file)
             remedy = f"give {missing} again, since a saved plan lifts no guard: `{again}`"
-        raise _PlanChanged(unapproved, remedy)
+        raise PlanChanged(unapproved, remedy)
 
     def _show(self, plan: Plan, runner: Runner) -> None:
         """Write the plan to stderr: stdout is for the report."""
@@ -436,7 +379,7 @@ class ApplyRun:
         code = error.finding_code if isinstance(error, ReconcileError) else UNEXPECTED
         message, remedy = terminal.error_summary(error)
         finding = Finding(Severity.ERROR, code, f"{message}: {remedy}" if remedy else message)
-        more = error.findings if isinstance(error, SpecError | _PlanChanged) else ()
+        more = error.findings if isinstance(error, ReconcileError) else ()
         return self._unfinished([finding, *more])
 
     def _unfinished(self, findings: Sequence[Finding], *, interrupted: bool = False) -> Report:
@@ -471,17 +414,3 @@ class ApplyRun:
             if show:
                 color = terminal.use_color(sys.stdout, self.common.color)
                 terminal.write(render_report(self.output_format, document, color=color))
-
-
-class _PlanChanged(PlanRefused):
-    """The plan has changes that the saved plan does not have; each is a finding."""
-
-    finding_code = "plan-changed"
-
-    def __init__(self, unapproved: Sequence[tuple[approve.ComparedChange, str]], remedy: str) -> None:
-        changes = plural(len(unapproved), "change")
-        super().__init__(f"the saved plan does not cover {changes} of the current plan", remedy)
-        self.findings = [
-            Finding(Severity.ERROR, self.finding_code, line, about=(Address(change.target, change.name),))
-            for change, line in unapproved[:DIFFERENCES_SHOWN]
-        ]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from ssm_reconcile import approve
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.options import CommonOptions
+from ssm_reconcile.cli.saved_plan import (
+    PlanChanged,
+    SavedPlan,
+    compare_plans,
+    log_unapproved,
+    read_saved_plan,
+)
 from ssm_reconcile.cli.show import is_unreviewed, render_plan
+from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.wording import cut, plural
@@ -22,6 +31,7 @@ Examples:
   ssm-reconcile plan
   ssm-reconcile plan --no-decrypt --out plan.json
   ssm-reconcile plan --against base/replication.yaml
+  ssm-reconcile plan --reviewed plan.json --against base/replication.yaml
   ssm-reconcile plan --verify-values --fail-on-drift
   ssm-reconcile plan prod.yaml --target eu-west-1 --only '/prod/db/**'
 
@@ -31,6 +41,7 @@ Exit codes:
     1  error: nothing could be planned
     2  with --detailed-exitcode: there are changes, withheld ones included
     3  a place is incomplete, or something is invalid; with --fail-on-drift also any drift
+    4  with --reviewed: a change that was not reviewed, or a saved plan that is too old
    64  wrong usage
   130  interrupted
 """
@@ -54,6 +65,15 @@ CHANGES = 2
     help="The former spec: changes that it would make as well are marked as pending (repeat for more).",
 )  # fmt: skip
 @click.option(
+    "--reviewed", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+    help="A saved plan, whose options are used: exit 4 if a change is in none of these plans and is not"
+    " pending (repeat for more).",
+)  # fmt: skip
+@click.option(
+    "--max-plan-age", metavar="DAYS", type=click.FloatRange(min=0), default=approve.MAX_AGE_DAYS,
+    show_default=True, help="With --reviewed: refuse a saved plan that is older.",
+)  # fmt: skip
+@click.option(
     "--unreviewed", is_flag=True, hidden=True,
     help="Plan as a run without a review does (apply --yes, an event): `lifts` of the spec do not count.",
 )  # fmt: skip
@@ -73,6 +93,8 @@ def command(
     out: Path | None,
     metrics: Path | None,
     against: tuple[str, ...],
+    reviewed: tuple[Path, ...],
+    max_plan_age: float,
     unreviewed: bool,
     detailed_exitcode: bool,
     fail_on_drift: bool,
@@ -83,13 +105,16 @@ def command(
     SPEC are files or directories, replication.yaml if none is given; `-` is standard input. The plan is
     written to stdout and contains no SecureString value. The id of a plan covers each effect of its
     changes: `apply --expect-plan` applies only the plan with that id.
+
+    With --reviewed, the plan is compared with saved plans as `apply PLAN` does it, before a merge.
     """
-    options.check_exposure(run)
-    if unreviewed and run.lift:
-        raise click.UsageError("--lift does not count in a run that is not reviewed: leave out --unreviewed.")
-    run = replace(run, lifts_allowed=not unreviewed)
+    saved = read_saved_plan(reviewed, name, run, max_plan_age) if reviewed else None
+    run = _checked(run, saved, unreviewed=unreviewed)
+    name = name if saved is None else saved.made.name
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
+        if saved is not None:
+            saved.check_age(runner.clock.now(), _commands(saved, options.command_line(specs, name, run)))
         plan = runner.plan(against, name)
         command_run.check_narrowing(plan)
         document = command_run.saved_document(plan, run, name, specs, runner.clock.now())
@@ -101,9 +126,56 @@ def command(
         if output_format in ("text", "html"):
             command_run.note_standard_input(specs, common)
         drifted = fail_on_drift and _log_drift(plan, loaded)
+    if saved is not None:
+        _check_reviewed(saved, plan, run, common)
     if not plan.complete or plan.summary["invalid"] or drifted:
         return INCOMPLETE
     return CHANGES if detailed_exitcode and plan.changes else 0
+
+
+def _checked(given: Run, saved: SavedPlan | None, *, unreviewed: bool) -> Run:
+    """Return the options of a plan, in which lifts count unless it is planned as without a review.
+
+    Args:
+        given: The options of the command line.
+        saved: The plans to compare with, whose options are used; None without any.
+        unreviewed: The value of `--unreviewed`.
+
+    Raises:
+        click.UsageError: An option contradicts another one.
+    """
+    run = given if saved is None else saved.options(given)
+    options.check_exposure(run)
+    if unreviewed and run.lift:
+        raise click.UsageError("--lift does not count in a run that is not reviewed: leave out --unreviewed.")
+    if unreviewed and saved is not None:
+        raise click.UsageError("--unreviewed and --reviewed contradict each other: give one of them.")
+    if given.leave_out and saved is not None:
+        raise click.UsageError("--leave-out is for a plan without a review: leave out --reviewed.")
+    return replace(run, lifts_allowed=not unreviewed)
+
+
+def _commands(saved: SavedPlan, again: CommandLine) -> Callable[[int | None], str]:
+    """Return a function to the commands for a saved plan that is too old, as `approve.check_age` needs it."""
+
+    def commands(days: int | None) -> str:
+        if days is None:
+            return f"`{again.plan('--out', saved.file)}`"
+        return f"`{again.plan('--reviewed', saved.file, '--max-plan-age', str(days))}`"
+
+    return commands
+
+
+def _check_reviewed(saved: SavedPlan, plan: Plan, run: Run, common: CommonOptions) -> None:
+    """Write the differences to the saved plans to stderr; raise PlanChanged if a change was not reviewed."""
+    comparison = compare_plans(saved, plan, quiet=common.quiet)
+    if comparison.approved:
+        return
+    log_unapproved(comparison)
+    remedy, missing = "have the new plan reviewed", " ".join(saved.missing_lifts(run))
+    if missing:
+        remedy = f"give {missing} again, since a saved plan lifts no guard"
+    raise PlanChanged(comparison.unapproved, remedy)
 
 
 def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:

@@ -239,14 +239,15 @@ def report_error(error: BaseException, *, debug: bool) -> int:
 
 
 def _save_errors(error: BaseException) -> None:
-    """Write an error to the file of SSM_RECONCILE_ERRORS: problem, remedy, and the errors of a spec."""
+    """Write an error to the file of SSM_RECONCILE_ERRORS: problem, remedy, and its single faults."""
     path = os.environ.get(ERRORS_VARIABLE)
     if not path:
         return
     message, remedy = error_summary(error)
     lines = [f"{message.rstrip('.')}.", *([f"What to do: {remedy}."] if remedy else [])]
-    if isinstance(error, SpecError):
-        lines += [f"{one.where}: {one.message}" for one in error.findings if one.severity is Severity.ERROR]
+    if isinstance(error, ReconcileError):
+        faults = [one for one in error.findings if one.severity is Severity.ERROR]
+        lines += [f"{one.where}: {one.message}" if one.where else one.message for one in faults]
     try:
         save(Path(path), "".join(f"{_escaped(line)}\n" for line in lines))
     except ReconcileError as failure:
