@@ -69,9 +69,13 @@ class CommandLine:
         targets = _repeated("--target", self.targets)
         return _joined(["doctor", *self._specs, *self._name, *targets, *self.access])
 
-    def iam(self, phase: str) -> str:
+    def doctor_github(self) -> str:
+        """Return the command that checks the settings of the repository on GitHub."""
+        return _joined(["doctor", "--github", *self._specs])
+
+    def iam(self, phase: str, *words: str) -> str:
         """Return the command that prints the IAM policies of a phase; it does not call AWS."""
-        return _joined(["iam", phase, *self._specs, *self._name])
+        return _joined(["iam", phase, *words, *self._specs, *self._name])
 
     @property
     def _specs(self) -> list[str]:

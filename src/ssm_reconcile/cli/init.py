@@ -40,6 +40,16 @@ Exit codes:
     1  error: a place cannot be read
    64  wrong usage, or the file exists already
 """
+GITHUB_STEPS = """\
+To plan pull requests and apply merges on GitHub (docs/github-actions.md):
+  1. Copy the workflows .github/workflows/plan.yml and apply.yml. They do not decrypt secrets to plan.
+  2. Create two roles. The plan role needs no kms:Decrypt: {plan_policy}
+     The apply role: {apply_policy}
+  3. Create the environments ssm-plan, ssm-apply and ssm-apply-changed. Only the default branch may use the
+     last two, and ssm-apply-changed needs required reviewers.
+  4. Require the check `SSM check` for the default branch.
+  5. Check the setup: {check}"""
+"""The steps after the spec; `doctor --github` checks them."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -162,8 +172,12 @@ def command(*, output: str, force: bool, yes: bool, common: CommonOptions, **giv
         return 0
     terminal.save(Path(output), text)
     if not common.quiet:
-        specs = () if output == DEFAULT_SPEC else (output,)
-        terminal.log(f"Wrote {output}. Read it, then: {CommandLine(specs, access=common.access).plan()}")
+        again = CommandLine(() if output == DEFAULT_SPEC else (output,), access=common.access)
+        terminal.log(f"Wrote {output}. Read it, then: {again.plan()}")
+        terminal.log(GITHUB_STEPS.format(
+            plan_policy=again.iam("plan", "--no-decrypt"), apply_policy=again.iam("apply"),
+            check=again.doctor_github(),
+        ))  # fmt: skip
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,34 @@ def test_the_written_spec_validates_and_plans_without_an_error(years: Aws, cli: 
     planned = cli("plan")
     assert planned.exit_code == 0, planned.output
     assert "Invalid" not in planned.stdout
+
+
+def test_the_steps_on_github_name_every_part_of_the_setup_and_commands_for_this_spec(
+    years: Aws, cli: Cli
+) -> None:
+    steps = cli(*LOOK, "--output", "a b.yaml").stderr.split("on GitHub", 1)[1]
+    parts = [
+        "plan.yml",
+        "apply.yml",
+        "ssm-plan",
+        "ssm-apply",
+        "ssm-apply-changed",
+        "reviewers",
+        "`SSM check`",
+    ]
+    assert [part for part in parts if part not in steps] == []
+    assert shlex.split(steps.splitlines()[-1].partition(": ")[2]) == [
+        "ssm-reconcile", "doctor", "--github", "a b.yaml",
+    ]  # fmt: skip
+    policies = [shlex.split(words) for words in re.findall(r": ssm-reconcile (iam .*)", steps)]
+    assert policies == [["iam", "plan", "--no-decrypt", "a b.yaml"], ["iam", "apply", "a b.yaml"]]
+    plan, apply = (cli(*words) for words in policies)
+    assert (plan.exit_code, apply.exit_code) == (0, 0)
+    (policy,) = json.loads(plan.stdout)["policies"]
+    decrypting = [one for one in policy["document"]["Statement"] if "kms:Decrypt" in one["Action"]]
+    assert [one["Effect"] for one in decrypting] == ["Deny"]
+    assert "GitHub" not in cli(*LOOK, "--quiet").output
+    assert "GitHub" not in cli(*LOOK, "--output", "-").stdout
 
 
 def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: Aws, cli: Cli) -> None:
