@@ -71,7 +71,8 @@ class Stage:
 
     `assumed` has each role with the environment that it was given to, `runs` is the id of the last run,
     `permissions` has the permissions of a job's token where they are not those of its file,
-    `last_push` the commit that main had in the last push, `pushed_from` the one before each push.
+    `last_push` the commit that main had in the last push, `pushed_from` the one before each push, `shallow`
+    makes every checkout one without history.
     """
 
     hub: Hub
@@ -85,6 +86,7 @@ class Stage:
     scheduler: Scheduler = field(init=False)
     last_push: str = ""
     pushed_from: dict[str, str] = field(default_factory=dict)
+    shallow: bool = False
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.hub)
@@ -371,7 +373,7 @@ class Stage:
     def _checkout(self, job: Job, given: Mapping[str, str]) -> Mapping[str, str]:
         if job.permissions.get("contents") != "read" or given.get("persist-credentials") != "false":
             raise Refused("checkout: contents: read, and no credentials left behind")
-        depth = given.get("fetch-depth", "1")
+        depth = "1" if self.shallow else given.get("fetch-depth", "1")
         folder = job.workspace / given.get("path", "")
         folder.mkdir(parents=True, exist_ok=True)
         self._git("init", "--quiet", cwd=folder)

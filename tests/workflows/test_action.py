@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,9 +112,64 @@ def test_a_saved_plan_gets_the_flags_of_guards_and_none_that_it_brings_along(scr
     assert publish[-3:-1] == ["--plan", "plan.json"]
 
 
+@pytest.fixture
+def repository(script: Path) -> str:
+    """A repository whose former commit has one of two specs; the tool reports that commit as the base."""
+    tool = script.parent / "ssm-reconcile" / "bin" / "ssm-reconcile"
+    (script.parent / "specs").mkdir()
+    (script.parent / "specs" / "a.yaml").touch()
+    git(script, "init", "--quiet")
+    git(script, "add", "specs")
+    git(script, *AUTHOR, "commit", "--quiet", "--message", "former")
+    base = git(script, "rev-parse", "HEAD")
+    (script.parent / "specs" / "b.yaml").touch()
+    files = f'mkdir -p "$4" && echo {{}} > "$4/7.json" && echo {base} > "$4/base"'
+    fetch = f'if [ "$1 $2" = "github reviewed" ]; then {files}; exit 0; fi\n'
+    tool.write_text(TOOL.replace("for word", f"{fetch}for word", 1))
+    return base
+
+
+AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+
+
+def git(script: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=script.parent, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def against(apply: list[str]) -> list[str]:
+    return [value for flag, value in pairwise(apply) if flag == "--against"]
+
+
+@pytest.mark.parametrize("folder", ["specs", "./specs", "{here}/specs"])
+def test_each_spec_is_compared_with_its_version_before_the_merge(
+    script: Path, repository: str, folder: str
+) -> None:
+    folder = folder.format(here=script.parent)
+    spec = f"{folder}/a.yaml\n{folder}/b.yaml\n"
+    code, log, calls = run(script, command="apply", reviewed="true", spec=spec, rest="apply")
+    assert code == 0, log
+    (apply,) = [call for call in calls if call[0] == "apply"]
+    (former,) = against(apply)
+    assert former.endswith("/base/specs/a.yaml"), "b.yaml is new"
+    assert Path(former).is_file()
+    assert apply[apply.index("--rest") + 1] == "apply"
+
+
+def test_a_folder_of_specs_is_compared_with_the_folder_before_the_merge(
+    script: Path, repository: str
+) -> None:
+    _, _, calls = run(script, command="apply", reviewed="true", spec="specs")
+    (apply,) = [call for call in calls if call[0] == "apply"]
+    (former,) = against(apply)
+    assert [file.name for file in Path(former).iterdir()] == ["a.yaml"]
+    assert apply[apply.index("--rest") + 1] == "leave"
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
+        ({"command": "apply", "unreviewed": "true", "rest": "all"}, "rest must be leave or apply"),
         ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
         ({"command": "destroy"}, "validate, plan, apply or failed"),
         ({"command": "plan", "allow_replace": "yes"}, "--allow-replace must be true or false"),

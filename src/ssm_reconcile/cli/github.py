@@ -137,7 +137,8 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
 @command.command("reviewed", epilog=EPILOG)
 @click.option(
     "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), required=True,
-    help="The folder for the plans, NUMBER.json for each pull request, and reviewed.json.",
+    help="The folder for the plans, NUMBER.json for each pull request, reviewed.json, and base: the commit"
+    " before the first merged one, if it is known.",
 )  # fmt: skip
 @click.option(
     "--artifact", metavar="NAME", default="ssm-plan", show_default=True,
@@ -178,6 +179,8 @@ def reviewed(
     for plan in found.plans:
         terminal.save(out / plan.file, plan.text)
     terminal.save(out / "reviewed.json", json.dumps(found.document, indent=2) + "\n")
+    if found.base:
+        terminal.save(out / "base", f"{found.base}\n")
     if not common.quiet:
         for plan in found.plans:
             by = f", approved by @{', @'.join(plan.reviewed_by)}" if plan.reviewed_by else ""

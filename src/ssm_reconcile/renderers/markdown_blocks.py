@@ -439,8 +439,14 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
     return "\n\n".join(parts)
 
 
-def findings(items: Sequence[FindingView], limit: int) -> str:
-    """Return the findings, errors first. The flag that lifts a guard is not for a comment: see `lifts`."""
+def findings(items: Sequence[FindingView], limit: int, *, is_open: bool = False) -> str:
+    """Return the findings, errors first. The flag that lifts a guard is not for a comment: see `lifts`.
+
+    Args:
+        items: The findings.
+        limit: The most findings that are shown.
+        is_open: Whether they are open also if there is no error.
+    """
     if not items:
         return ""
     lines = []
@@ -450,5 +456,5 @@ def findings(items: Sequence[FindingView], limit: int) -> str:
     if len(items) > limit:
         lines.append(f"* … and {len(items) - limit:,} more.")
     title = f"<b>{plural(len(items), 'finding')}</b>"
-    is_open = len(items) <= _OPEN_ITEMS and any(finding.severity == "error" for finding in items)
+    is_open |= len(items) <= _OPEN_ITEMS and any(finding.severity == "error" for finding in items)
     return fold(title, "\n".join(lines), is_open=is_open)

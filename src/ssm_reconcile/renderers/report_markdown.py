@@ -28,6 +28,9 @@ from ssm_reconcile.renderers.markdown_blocks import byte_size, join_blocks, scop
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import join
 
+_NEW_FINDINGS = 10
+"""Findings of an apply that its plan does not have; they are open."""
+
 
 def report_comment(
     report: ReportView,
@@ -38,7 +41,7 @@ def report_comment(
     level: int = 0,
     intro: str = "",
 ) -> str:
-    """Return the outcomes of an apply, with the plan where there is one.
+    """Return the outcomes of an apply, with the plan where there is one, and the findings that it lacks.
 
     Args:
         report: The report.
@@ -53,7 +56,14 @@ def report_comment(
         headline = _headline(report, context, is_reviewed=not report.approval)
         shown = [finding.remedy for finding in plan.findings]
         lifts = _lifts(report, 40, shown)
-        above = ("\n\n".join(filter(None, (headline, intro))), *_unapplied(report, 40), *lifts)
+        # The guards of withheld changes are in their reasons.
+        new = [one for one in report.findings if one not in plan.findings and one.remedy is None]
+        above = (
+            "\n\n".join(filter(None, (headline, intro))),
+            *_unapplied(report, 40),
+            *lifts,
+            blocks.findings(new, _NEW_FINDINGS, is_open=True),
+        )
         return plan_page(plan, budget, context, level, above=above)
     for limit in (100, 40, 10, 3):
         text = _report_page(report, context, limit)

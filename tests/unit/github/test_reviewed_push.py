@@ -87,6 +87,7 @@ def test_the_reviewed_plan_is_saved_with_its_index(shown: Hub, cli: Cli) -> None
         "plans": [{"pull_request": 7, "file": "7.json", "plan_id": PLAN.plan_id, "reviewed_by": []}],
         "base": BEFORE,
     }
+    assert Path("reviewed/base").read_text() == f"{BEFORE}\n"
     assert "pull request 7" in result.stderr
     assert fetch(cli, "--quiet").stderr == ""
 

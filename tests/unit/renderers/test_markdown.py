@@ -389,6 +389,16 @@ def test_a_login_cannot_leave_its_code_span() -> None:
     assert "as approved by ``@x` @team `\\u000a<b>``" in page
 
 
+def test_findings_that_the_plan_lacks_are_open_beside_the_result() -> None:
+    report = plans.report_document_of(plans.reported(plans.twelve(), [Result.APPLIED]))
+    left = {"severity": "warning", "code": "not-reviewed", "message": "1 change left: update /app/url"}
+    report["findings"].append({**left, "where": "", "replication": "", "about": []})
+    comment = report_comment(ReportView(report), view_of(plans.twelve()))
+    head, _, rest = comment.partition("<details open><summary><b>1 finding</b></summary>")
+    assert "as reviewed" in head
+    assert rest.strip().startswith("* **warning** `not-reviewed`: 1 change left: update `/app/url`")
+
+
 def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
