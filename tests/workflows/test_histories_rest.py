@@ -36,7 +36,7 @@ def test_a_value_that_was_rotated_before_the_merge_is_left_and_named(reviewed: S
     assert "/app/url" in issue.body
 
 
-def test_where_schedules_apply_a_rotated_value_is_applied_in_the_run_of_the_merge(reviewed: Stage) -> None:
+def test_a_rotated_value_is_applied_in_the_run_of_the_merge_if_schedules_apply(reviewed: Stage) -> None:
     reviewed.variables["SSM_SCHEDULE"] = "apply"
     reviewed.put("/app/url", ROTATED)
     jobs = reviewed.push(reviewed.merge())
