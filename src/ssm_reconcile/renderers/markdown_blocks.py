@@ -445,7 +445,7 @@ def findings(items: Sequence[FindingView], limit: int, *, is_open: bool = False)
     Args:
         items: The findings.
         limit: The most findings that are shown.
-        is_open: Whether they are open also if there is no error.
+        is_open: Whether they are open also without an error.
     """
     if not items:
         return ""
