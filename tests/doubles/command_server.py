@@ -4,22 +4,23 @@
         process = server.start("ssm-reconcile", ["plan"], cwd=folder, env=environment)
         server.write_stub(folder, "ssm-reconcile")      a file for PATH that does the same
 
-A fork has its own process id, streams, environment, working directory and exit code, and ends as any Python
-process does. Only the import of the libraries is not repeated, which is most of the time of a short command.
+A fork has its own process id, streams, environment, working directory and exit code. It joins its threads,
+runs its exit functions and flushes its streams as any Python process does. Two things are left out, which are
+most of the time of a short command: the import of the libraries, and the release of their memory at the end.
 Tests of the start itself (`e2e/test_startup.py`, `e2e/test_installed.py`) and of streams that are closed from
 the start do not use it.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
-import json
+import marshal
 import os
 import shlex
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -30,9 +31,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from tests.doubles import command_stub
+from tests.doubles.command_stub import LENGTH, send
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
-_LENGTH = struct.Struct("!I")
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
@@ -108,7 +111,7 @@ class ForkedProcess:
         if self.returncode is None:
             self._connection.settimeout(timeout)
             try:
-                (status,) = _LENGTH.unpack(_receive(self._connection, _LENGTH.size))
+                (status,) = LENGTH.unpack(_receive(self._connection, LENGTH.size))
             except (TimeoutError, BlockingIOError):
                 return None
             self.returncode = os.waitstatus_to_exitcode(status)
@@ -154,10 +157,10 @@ class CommandServer:
         connection.connect(self.path)
         request = {"program": program, "words": list(words), "cwd": str(cwd), "env": dict(env),
                    "session": start_new_session}  # fmt: skip
-        send(connection, request, theirs)
+        send(connection, request, tuple(theirs))
         for other in opened:
             os.close(other)
-        (pid,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
+        (pid,) = LENGTH.unpack(_receive(connection, LENGTH.size))
         process = ForkedProcess(connection, [program, *words], pid)
         for name, mine in ours:
             setattr(process, name, open(mine, "w" if name == "stdin" else "r", encoding="utf-8"))  # noqa: PTH123, SIM115 - a descriptor, closed by its user
@@ -172,14 +175,7 @@ class CommandServer:
 
     def stub(self, program: str) -> str:
         """Return the words of a shell command that runs a program of the server."""
-        return shlex.join([sys.executable, "-I", "-S", __file__, self.path, program])
-
-
-def send(connection: socket.socket, request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-    """Send a request and three descriptors over a Unix socket."""
-    body = json.dumps(request).encode()
-    socket.send_fds(connection, [_LENGTH.pack(len(body))], descriptors)
-    connection.sendall(body)
+        return shlex.join([sys.executable, "-I", "-S", command_stub.__file__, self.path, program])
 
 
 @contextmanager
@@ -205,28 +201,6 @@ def command_server() -> Iterator[CommandServer]:
             process.wait()
 
 
-# In the stub
-
-
-def run_stub(path: str, program: str, words: Sequence[str]) -> NoReturn:
-    """Run a program with the streams, environment and folder of this process, and exit with its code."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(path)
-    environment = dict(os.environ)
-    request = {
-        "program": program,
-        "words": list(words),
-        "cwd": os.getcwd(),  # noqa: PTH109 - pathlib is slow to import
-        "env": environment,
-        "session": False,
-    }
-    send(connection, request, (0, 1, 2))
-    _receive(connection, _LENGTH.size)
-    (status,) = _LENGTH.unpack(_receive(connection, _LENGTH.size))
-    code = os.waitstatus_to_exitcode(status)
-    sys.exit(code if code >= 0 else 128 - code)
-
-
 # In the warm interpreter
 
 
@@ -234,24 +208,30 @@ _AWSCLI_DATA: dict[str, str] = {}
 
 
 def _warm_up() -> None:
-    """Import what commands import, and create each client once: botocore loads parts of itself late."""
+    """Import what commands import, and use once what loads parts of itself late: clients, schemas, the AWS CLI."""
     import importlib
     import pkgutil
+    from contextlib import redirect_stdout
 
     import boto3
 
     import ssm_reconcile
+    from ssm_reconcile.load import load
     from tests.doubles.botocore_data import share_loader
 
     share_loader()
     for module in pkgutil.walk_packages(ssm_reconcile.__path__, "ssm_reconcile."):
         if not module.name.endswith(("__main__", "aws_lambda")):
             importlib.import_module(module.name)
+    load([str(ROOT / "replication.yaml")])
     session = boto3.Session("warm", "up", region_name="us-east-1")
     for service in ("ssm", "kms", "sts", "resourcegroupstaggingapi"):
         session.client(service)
-    importlib.import_module("awscli.clidriver")
-    _AWSCLI_DATA["AWS_DATA_PATH"] = os.environ.pop("AWS_DATA_PATH")  # its import has set this
+    clidriver = importlib.import_module("awscli.clidriver")
+    _AWSCLI_DATA["AWS_DATA_PATH"] = os.environ["AWS_DATA_PATH"]  # its import has set this
+    with redirect_stdout(io.StringIO()):
+        clidriver.create_clidriver().main(["ssm", "get-parameter", "--generate-cli-skeleton"])
+    del os.environ["AWS_DATA_PATH"]
 
 
 def _serve(path: str) -> None:
@@ -265,9 +245,7 @@ def _serve(path: str) -> None:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            request = _supervise(connection)
-            _run(request)
-            return
+            _run_and_end(_supervise(connection))
         connection.close()
         _reap()
 
@@ -283,20 +261,41 @@ def _reap() -> None:
 
 def _supervise(connection: socket.socket) -> dict[str, Any]:
     """Fork the command, report its id and its end. Returns the request in the forked process only."""
-    head, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 3)
-    request: dict[str, Any] = json.loads(_receive(connection, _LENGTH.unpack(head)[0]))
+    head, descriptors, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+    request: dict[str, Any] = marshal.loads(_receive(connection, LENGTH.unpack(head)[0]))  # noqa: S302 - of our own stub
     pid = os.fork()
     if pid == 0:
         connection.close()
         return {**request, "descriptors": descriptors}
     for descriptor in descriptors:
         os.close(descriptor)
-    connection.sendall(_LENGTH.pack(pid))
+    connection.sendall(LENGTH.pack(pid))
     _, status = os.waitpid(pid, 0)
     try:
-        connection.sendall(_LENGTH.pack(status))
+        connection.sendall(LENGTH.pack(status))
     finally:
         os._exit(0)
+
+
+def _run_and_end(request: Mapping[str, Any]) -> NoReturn:
+    """Run the command and end as Python does, but keep its memory: a fork copies each page that it releases."""
+    try:
+        _run(request)
+    except SystemExit as end:
+        if not isinstance(end.code, int):
+            raise
+        code = end.code
+    else:
+        code = 0
+    threading._shutdown()  # type: ignore[attr-defined] # what Python calls at its end
+    atexit._run_exitfuncs()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except OSError:
+        sys.exit(code)  # Python reports it, with an exit code of its own
+    os._exit(code)
 
 
 def _run(request: Mapping[str, Any]) -> None:
@@ -342,7 +341,4 @@ def _reseed() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        _serve(sys.argv[1])
-    else:
-        run_stub(sys.argv[1], sys.argv[2], sys.argv[3:])
+    _serve(sys.argv[1])
