@@ -1,9 +1,10 @@
-"""Settings and fixtures for all tests: no GitHub environment, one copy of botocore's data, warm commands."""
+"""Settings and fixtures for all tests: order and workers, no GitHub environment, warm commands."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,38 @@ import pytest
 
 from tests.doubles.botocore_data import share_loader
 from tests.doubles.command_server import CommandServer, command_server
+
+TESTS = Path(__file__).parent
+QUICK = {"architecture", "cases", "contract", "examples", "github", "unit"}
+"""Folders whose tests take milliseconds and wait for nothing."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return three workers for two processors: about a quarter of the time, a test waits.
+
+    A server answers, a rate limit passes, a signal arrives. None leaves the choice to xdist.
+    """
+    if config.option.numprocesses != "auto" or "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return processors + (processors + 1) // 2
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each worker an equal part of the long tests first: a run then ends with tests of milliseconds.
+
+    `--dist worksteal` cuts the list into as many equal parts as there are workers, in its order.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    quick = [item for item in items if item.path.relative_to(TESTS).parts[0] in QUICK]
+    long = [item for item in items if item.path.relative_to(TESTS).parts[0] not in QUICK]
+    items[:] = [
+        item
+        for n in range(workers)
+        for part in (long, quick)
+        for item in part[len(part) * n // workers : len(part) * (n + 1) // workers]
+    ]
 
 
 def pytest_configure() -> None:

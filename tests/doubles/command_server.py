@@ -208,7 +208,7 @@ _AWSCLI_DATA: dict[str, str] = {}
 
 
 def _warm_up() -> None:
-    """Import what commands import, and use once what loads parts of itself late: clients, schemas, the AWS CLI."""
+    """Import what commands import; use clients, the schema and the AWS CLI once, which load parts late."""
     import importlib
     import pkgutil
     from contextlib import redirect_stdout
@@ -278,7 +278,7 @@ def _supervise(connection: socket.socket) -> dict[str, Any]:
 
 
 def _run_and_end(request: Mapping[str, Any]) -> NoReturn:
-    """Run the command and end as Python does, but keep its memory: a fork copies each page that it releases."""
+    """Run the command and end as Python does, except for its memory: a fork copies a page to release it."""
     try:
         _run(request)
     except SystemExit as end:
