@@ -7,18 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.architecture.trees import ROOT, named, nodes_of
 
-ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 FILES = sorted(TESTS.rglob("*.py"))
 CHECKS = {"raises", "warns", "fail"}
 """Functions of pytest that fail a test."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def named(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def called(function: ast.AST) -> Iterator[str]:
@@ -47,18 +42,18 @@ def checking_functions(path: Path) -> frozenset[str]:
     """Return the names of the functions and methods of a module that assert something, tests apart."""
     return frozenset(
         node.name
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, Function) and not node.name.startswith("test") and checks(node)
     )
 
 
-def known_helpers(path: Path, tree: ast.Module) -> set[str]:
+def known_helpers(path: Path) -> set[str]:
     """Return the asserting helpers of a module, of its conftest files and of what it imports from tests."""
     modules = {
         path,
         *(folder / "conftest.py" for folder in path.parents if TESTS in (folder, *folder.parents)),
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests"):
             modules.add(ROOT / f"{node.module.replace('.', '/')}.py")
             modules |= {ROOT / node.module.replace(".", "/") / f"{one.name}.py" for one in node.names}
@@ -67,11 +62,10 @@ def known_helpers(path: Path, tree: ast.Module) -> set[str]:
 
 def unasserted_tests(path: Path) -> list[str]:
     """Return each test of a module that neither asserts nor calls a helper that asserts."""
-    tree = ast.parse(path.read_text())
-    helpers = known_helpers(path, tree)
+    helpers = known_helpers(path)
     return [
         f"{node.lineno}: {node.name}"
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, Function)
         and node.name.startswith("test")
         and not checks(node)
@@ -79,9 +73,10 @@ def unasserted_tests(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.name.startswith("test_")], ids=named)
-def test_every_test_asserts_something(path: Path) -> None:
-    assert unasserted_tests(path) == []
+def test_every_test_asserts_something() -> None:
+    modules = [path for path in FILES if path.name.startswith("test_")]
+    found = [f"{named(path)}:{test}" for path in modules for test in unasserted_tests(path)]
+    assert not found, "\n".join(found)
 
 
 def test_the_check_finds_a_test_without_assertion(tmp_path: Path) -> None:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
+from tests.architecture.trees import ROOT, named, tree_of
 
-ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "src" / "ssm_reconcile").rglob("*.py"))
 ARGUMENTS_WITHOUT_SECTION = 2
 """The most arguments that a summary describes without an `Args:` section."""
-
-
-def path_in_repository(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
 
 
 def public_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -88,12 +82,14 @@ def dataclasses_with_arguments(tree: ast.Module) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", CODE, ids=path_in_repository)
-def test_docstrings_describe_arguments_and_exceptions(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert undescribed_arguments(tree) == []
-    assert undescribed_exceptions(tree) == []
-    assert dataclasses_with_arguments(tree) == []
+def test_docstrings_describe_arguments_and_exceptions() -> None:
+    found = [
+        f"{named(path)}:{fault}"
+        for path in CODE
+        for rule in (undescribed_arguments, undescribed_exceptions, dataclasses_with_arguments)
+        for fault in rule(tree_of(path))
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_rules_find_each_kind_of_fault() -> None:
