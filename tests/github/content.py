@@ -201,6 +201,7 @@ class Hub:
     issues: list[Issue] = field(default_factory=list)
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     pull_files: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    timelines: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     reviews: list[Review] = field(default_factory=list)
     merged_by: dict[str, list[int]] = field(default_factory=dict)
     branches: dict[str, list[str]] = field(default_factory=dict)
@@ -260,6 +261,12 @@ class Hub:
         review = Review(self.next_id(), number, by, state, head, stamp(ago))
         self.reviews.append(review)
         return review
+
+    def retarget(self, number: int, base: str, *, ago: float = 0) -> None:
+        """Change the base branch of a pull request."""
+        self.pulls[number]["base"] = {**self.pulls[number]["base"], "ref": base}
+        event = {"event": "base_ref_changed", "actor": user("mallory"), "created_at": stamp(ago)}
+        self.timelines.setdefault(number, []).append(event)
 
     def dismiss(self, review: Review) -> None:
         review.state = "DISMISSED"

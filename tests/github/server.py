@@ -5,7 +5,8 @@
         hub.comments, hub.pulls, ...            the content: see `tests.github.content`
         hub.fail("POST", "/comments$", 502)     a fault, and how often
 
-It knows issues, comments in pages with authors and editors, locked conversations, reviews, check runs,
+It knows issues, comments in pages with authors and editors, locked conversations, timelines of pull requests,
+lists of pull requests by their branch, reviews, check runs,
 GraphQL's viewerDidAuthor, editor, isMinimized and minimizeComment, 422 for a comment that is too long, the
 permissions of a token, pulls of a commit, the comparison of commits, environments, runs with their jobs and
 approvals, and artifacts whose archive is at another host, to which no token may go.
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from tests.github.content import REPOSITORY, Comment, Hub, Issue, Request, repository, stamp, user
 from tests.github.permissions import permitted
@@ -57,6 +58,12 @@ class _Answer(Exception):  # noqa: N818 - an answer, and an error only sometimes
 
 
 _NOT_ACCESSIBLE = _Answer(403, {"message": "Resource not accessible by integration"})
+
+
+def _label(pull: dict[str, Any]) -> str:
+    """Return the head of a pull request as OWNER:BRANCH."""
+    repository = (pull["head"].get("repo") or {}).get("full_name", REPOSITORY)
+    return f"{repository.partition('/')[0]}:{pull['head'].get('ref')}"
 
 
 def _checked(body: dict[str, Any], *, needed: set[str]) -> dict[str, Any]:
@@ -181,19 +188,14 @@ class _Door(BaseHTTPRequestHandler):
                     comment.body, comment.edits = self._fitting(body["body"]), comment.edits + 1
                     comment.editor, comment.updated = who, stamp()
                 return comment.document
+            case "GET", "issues", number, "timeline":
+                return self._page(hub.timelines.get(int(number), []), asked, path)
             case "GET", "issues", number:
                 return self._issue(int(number))
             case (_, "issues") | ("PATCH", "issues", _):
                 return self._issues(method, path, asked, who, body)
             case "GET", "pulls":
-                state, base = asked.get("state", "open"), asked.get("base")
-                every = [
-                    pull
-                    for pull in hub.pulls.values()
-                    if state in (pull.get("state", "open"), "all")
-                    and base in (None, (pull.get("base") or {}).get("ref"))
-                ]
-                return self._page(every, asked, path)
+                return self._page(self._pulls(asked), asked, path)
             case "GET", "pulls", number:
                 return self._found(hub.pulls.get(int(number)))
             case "GET", "pulls", number, "files":
@@ -229,6 +231,17 @@ class _Door(BaseHTTPRequestHandler):
                 return {"permission": role, "role_name": role, "user": user(login)}
             case _:
                 raise _Answer(404, {"message": "Not Found"})
+
+    def _pulls(self, asked: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the pull requests that fit the filters; `head` has the form OWNER:BRANCH."""
+        state, base, head = asked.get("state", "open"), asked.get("base"), asked.get("head")
+        return [
+            pull
+            for pull in self.hub.pulls.values()
+            if state in (pull.get("state", "open"), "all")
+            and base in (None, (pull.get("base") or {}).get("ref"))
+            and head in (None, _label(pull))
+        ]
 
     def _actions(self, method: str, path: str, asked: dict[str, str]) -> Any:
         """Answer for runs, their jobs, approvals and artifacts, and for environments."""
@@ -375,8 +388,11 @@ class _Door(BaseHTTPRequestHandler):
         shown = items[(page - 1) * size : page * size]
         headers: dict[str, str] = {}
         if page * size < len(items):
-            further = f"{self.hub.url}/repos/{REPOSITORY}/{path}?per_page={size}&page={page + 1}"
-            last = f"{self.hub.url}/repos/{REPOSITORY}/{path}?per_page={size}&page={-(-len(items) // size)}"
+            url = f"{self.hub.url}/repos/{REPOSITORY}/{path}?"
+            further, last = (
+                url + urlencode(asked | {"per_page": size, "page": number})
+                for number in (page + 1, -(-len(items) // size))
+            )
             headers["Link"] = f'<{further}>; rel="next", <{last}>; rel="last"'
         return _Answer(200, shown, headers)
 

@@ -189,3 +189,44 @@ def test_a_folder_lists_its_names_and_a_missing_one_is_not_found(hub: Hub, ask: 
     assert [one["name"] for one in ask("GET", "contents")[1]] == [".github", "README.md"]
     assert [one["name"] for one in ask("GET", "contents/.github")[1]] == ["workflows"]
     assert ask("GET", "contents/docs")[0] == 404
+
+
+def test_pull_requests_are_listed_by_their_branch_and_their_state(hub: Hub, ask: Ask) -> None:
+    def pull(number: int, branch: str, state: str, owner: str = "acme") -> dict[str, Any]:
+        head = {"sha": HEAD, "ref": branch, "repo": {"full_name": f"{owner}/params"}}
+        return {"number": number, "head": head, "base": {"ref": "main"}, "state": state}
+
+    every = [
+        pull(7, "change", "open"), pull(8, "other", "open"), pull(9, "change", "closed"),
+        pull(10, "change", "open", "mallory"),
+    ]  # fmt: skip
+    hub.pulls = {one["number"]: one for one in every}
+    listed = {
+        query: [one["number"] for one in ask("GET", f"pulls?{query}")[1]]
+        for query in ("head=acme:change", "head=acme:change&state=all", "head=acme%3Achange&state=closed")
+    }
+    assert list(listed.values()) == [[7], [7, 9], [9]]
+
+
+def test_the_next_page_of_a_list_has_the_same_filters(hub: Hub) -> None:
+    for number in range(20, 24):
+        head = {"sha": HEAD, "ref": "change" if number % 2 else "other"}
+        hub.pulls[number] = {"number": number, "head": head, "state": "closed"}
+    url = f"{hub.api_url}/repos/{REPOSITORY}/pulls?head=acme:change&state=all&per_page=1"
+    numbers = []
+    while url:
+        response = urllib3.request("GET", url, headers={"Authorization": f"Bearer {TOKEN}"})
+        numbers += [one["number"] for one in json.loads(response.data)]
+        link = response.headers.get("Link", "")
+        url = link.partition(">")[0].removeprefix("<") if 'rel="next"' in link else ""
+    assert numbers == [21, 23]
+
+
+def test_a_change_of_the_base_is_in_the_timeline_of_a_pull_request(hub: Hub, ask: Ask) -> None:
+    hub.pulls[7]["base"] = {"ref": "main"}
+    hub.retarget(7, "release")
+    assert ask("GET", "pulls/7")[1]["base"] == {"ref": "release"}
+    hub.restrict("ghs-job", {"pull-requests": "read"})
+    (event,) = ask("GET", "issues/7/timeline", token="ghs-job")[1]
+    assert event["event"] == "base_ref_changed"
+    assert event["created_at"]

@@ -177,6 +177,8 @@ class Stage:
                 "repo": repository("mallory/params" if fork else REPOSITORY),
             },
             "base": {"ref": "main", "sha": self._git("rev-parse", "main"), "repo": repository()},
+            "created_at": self.hub.pulls.get(number, {}).get("created_at", stamp()),
+            "closed_at": None,
             "merged_at": None,
             "changed_files": len(changed),
             "locked": False,
@@ -195,7 +197,9 @@ class Stage:
     def _merged(self, number: int, sha: str) -> None:
         self._pushed(sha, [file["filename"] for file in self.hub.pull_files[number]])
         self.hub.merged_by[sha] = [number]
-        self.hub.pulls[number] |= {"state": "closed", "merged_at": stamp(), "merge_commit_sha": sha}
+        self.hub.pulls[number] |= {
+            "state": "closed", "closed_at": stamp(), "merged_at": stamp(), "merge_commit_sha": sha,
+        }  # fmt: skip
 
     # GitHub, as it starts runs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.github.content import stamp
 from tests.workflows.stage import Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
@@ -56,6 +57,40 @@ def test_a_pull_request_that_changes_a_workflow_is_asked_for_an_approval(stage: 
     jobs = stage.push(stage.merge())
     assert results(jobs) == WAITING, log_of(jobs)
     assert "changes .github/workflows/other.yml" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def test_a_second_pull_request_to_a_base_with_another_workflow_approves_nothing(stage: Stage) -> None:
+    """Its run has the workflow file of that base, but the same path, branch and commit as the first one."""
+    stage.open(ALL)
+    stage.hub.pulls[9] = {
+        **stage.hub.pulls[7], "number": 9, "user": {"login": "mallory"}, "base": {"ref": "release"},
+    }  # fmt: skip
+    stage.plan(jobs={"plan"})
+    stage.hub.pulls[9] |= {"state": "closed", "closed_at": stamp()}
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "pull request 9 has the same last commit and another base: release" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def test_a_pull_request_whose_base_was_changed_after_its_plan_approves_nothing(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan(jobs={"plan"})
+    stage.hub.retarget(7, "main")
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "the base of pull request 7 was changed" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def test_an_approving_review_by_the_author_approves_nothing(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan(jobs={"plan"})
+    stage.hub.review(7, "alice", ago=-5)
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "@alice is the author" in log_of(jobs)
     assert stage.holds() == {}
 
 

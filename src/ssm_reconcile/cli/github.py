@@ -22,7 +22,7 @@ from ssm_reconcile.github.approval import prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import BranchMovedError, check_current
 from ssm_reconcile.github.refusals import find_left_out
-from ssm_reconcile.github.reviewed import ReviewMode, ReviewRules, reviewed_push
+from ssm_reconcile.github.reviewed import PLAN_WORKFLOW, ReviewMode, ReviewRules, reviewed_push
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
 from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import plural
@@ -76,7 +76,7 @@ def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, 
     if not run.run_id:
         raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
     plan_id = read_plan_document(terminal.read_document(plan))["plan_id"]
-    with _refusing("the approval of this plan cannot be proven"):
+    with refusing("the approval of this plan cannot be proven"):
         request = read_approval_request(github, run, environment, plan_id)
     proven = prove_approval(request, separate=separate)
     if out is not None:
@@ -101,7 +101,7 @@ def current(*, specs: tuple[str, ...], common: CommonOptions) -> int:
             "GITHUB_REF is not a branch, or GITHUB_SHA is not set", "call this command in a run of a branch"
         )
     paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
-    with _refusing("it is unknown whether the spec is current"):
+    with refusing("it is unknown whether the spec is current"):
         try:
             check_current(github, run, paths)
         except BranchMovedError as moved:
@@ -126,7 +126,7 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     if not run.run_id:
         raise UsageError("GITHUB_RUN_ID is not set", "call this command in a workflow of GitHub Actions")
     paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
-    with _refusing("it is unknown which plans were refused"):
+    with refusing("it is unknown which plans were refused"):
         found = find_left_out(github, run, paths, SystemClock().now())
     terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
     if not common.quiet:
@@ -145,7 +145,7 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     help="The artifact with the plan of a pull request.",
 )  # fmt: skip
 @click.option(
-    "--workflow", metavar="FILE", default=".github/workflows/plan.yml", show_default=True,
+    "--workflow", metavar="FILE", default=PLAN_WORKFLOW, show_default=True,
     help="The workflow that plans pull requests.",
 )  # fmt: skip
 @click.option(
@@ -173,7 +173,7 @@ def reviewed(
     rules = ReviewRules(
         key, tuple(repository_paths(specs, os.environ)), artifact, workflow, ReviewMode(review)
     )
-    with _refusing("whether the plans were reviewed cannot be proven"):
+    with refusing("whether the plans were reviewed cannot be proven"):
         found = reviewed_push(github, run, rules, number)
     out.mkdir(parents=True, exist_ok=True)
     for plan in found.plans:
@@ -195,8 +195,13 @@ def _github(run: WorkflowRun) -> GitHub:
 
 
 @contextmanager
-def _refusing(what: str) -> Iterator[None]:
-    """Turn a failure of GitHub into a refusal, unless the same command may succeed later."""
+def refusing(what: str) -> Iterator[None]:
+    """Turn a failure of GitHub into a refusal, unless the same command may succeed later.
+
+    Raises:
+        PlanRefused: The token lacks a permission, or GitHub refused a request.
+        GitHubError: GitHub did not answer.
+    """
     try:
         yield
     except GitHubError as error:

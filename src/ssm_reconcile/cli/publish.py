@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli.github import refusing
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents import PlanDocument, ReportDocument
@@ -21,7 +22,15 @@ from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import check_current
 from ssm_reconcile.github.facts import find_pull_request
 from ssm_reconcile.github.marked import RESULT_MARK
-from ssm_reconcile.github.reviewed import reviewed_plan
+from ssm_reconcile.github.reviewed import (
+    NO_PULL,
+    NOT_FOUND,
+    PLAN_WORKFLOW,
+    REMEDY,
+    ReviewMode,
+    ReviewRules,
+    reviewed_push,
+)
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
 from ssm_reconcile.publishers import pages, runner
 from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
@@ -59,7 +68,7 @@ Examples:
 \b
 Exit codes:
     0  done, with a warning for each missing permission
-    1  a file could not be read;
+    1  a file could not be read; with --reviewed: GitHub did not answer;
        with --comment required: the comment could not be posted;
        with --current: the spec on the branch has changed
     4  with --reviewed: no reviewed plan exists
@@ -147,7 +156,8 @@ def command(*, reviewed: Path | None, current: bool, specs: tuple[str, ...], **g
     that of the event or, after a merge, that of the commit. A permission that the token lacks is a warning,
     not a failure.
 
-    With --reviewed, the command fetches the plan that the comment on the pull request shows.
+    With --reviewed, the command fetches the plan that the comment on the pull request shows, if it counts as
+    reviewed by the rules of `github reviewed`.
 
     With --replan, a run of the default branch posts the plan of an open pull request again, unless the
     comment shows this plan and its run still has it. The step output `replanned` is true or false.
@@ -243,21 +253,22 @@ class Publisher:
         return 0
 
     def fetch_reviewed(self, path: Path) -> int:
-        """Save the reviewed plan.
+        """Save the reviewed plan, by the rules of `github reviewed`.
 
         Raises:
             PlanRefused: No reviewed plan was found.
+            GitHubError: GitHub did not answer.
         """
         github = self._required_github()
-        missing = "found no reviewed plan to apply"
-        try:
+        paths = tuple(repository_paths(self.specs, os.environ))
+        rules = ReviewRules(self.spec, paths, self.artifact, PLAN_WORKFLOW, ReviewMode.IF_ANY)
+        with refusing(NOT_FOUND):
             number = self.number or find_pull_request(self.run, github)
             if number is None:
-                raise PlanRefused(f"{missing}: this commit is of no merged pull request")
-            text, document = reviewed_plan(github, number, self.spec, self.artifact)
-        except GitHubError as error:
-            raise PlanRefused(f"{missing}: {error.message}", error.remedy) from error
-        terminal.save(path, text)
+                raise PlanRefused(f"{NOT_FOUND}: {NO_PULL}", REMEDY)
+            (plan,) = reviewed_push(github, self.run, rules, number).plans
+        terminal.save(path, plan.text)
+        document = read_plan_document(plan.text)
         if self.run.output is not None:
             runner.write_outputs(self.run.output, runner.plan_outputs(document, path))
         self._log(f"Fetched the reviewed plan {document['plan_id'][:12]} of pull request {number} to {path}.")

@@ -27,6 +27,10 @@ FILE_LIMIT = 400_000_000
 MOST_FILES = 50
 """Maximum files: a plan, its publication, and a comment for each replication."""
 PLAN_FILE, PUBLICATION_FILE = "plan.json", "publication.json"
+RUN_PLAN_AGAIN = (
+    "run the plan again before a merge, in a workflow that stores the output `plan-folder`; after a merge,"
+    " approve the plan as it is now, or open a new pull request"
+)
 _COMMENT_FILE = re.compile(r"comment(\.[^/\\]+)?\.md")
 _T = TypeVar("_T")
 
@@ -125,8 +129,10 @@ def read_plan_artifact(github: GitHub, artifact: int) -> PlanArtifact:
         GitHubError: GitHub did not answer.
     """
     texts = _download(github, artifact)
-    if not {PLAN_FILE, PUBLICATION_FILE} <= texts.keys():
-        raise UsageError(f"it needs {PLAN_FILE} and {PUBLICATION_FILE}")
+    if PUBLICATION_FILE not in texts:
+        raise UsageError(f"it has no {PUBLICATION_FILE}, which older versions did not store", RUN_PLAN_AGAIN)
+    if PLAN_FILE not in texts:
+        raise UsageError(f"it has no {PLAN_FILE}")
     return _published(texts.pop(PLAN_FILE), texts.pop(PUBLICATION_FILE), texts)
 
 

@@ -18,6 +18,7 @@ from ssm_reconcile.github.client import GitHub, GitHubError
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 _NOT_FOUND = 404
+_BASE_CHANGES = frozenset({"base_ref_changed", "automatic_base_change_succeeded"})
 _WEBSITE = "web-flow"
 """The account that commits what people edit or merge on the website."""
 
@@ -42,6 +43,7 @@ class RunFacts:
     head_branch: str
     head_sha: str
     status: str
+    created_at: datetime | None
 
 
 def read_run(github: GitHub, run_id: str) -> RunFacts:
@@ -61,6 +63,7 @@ def read_run(github: GitHub, run_id: str) -> RunFacts:
         head_branch=str(found.get("head_branch") or ""),
         head_sha=str(found.get("head_sha") or ""),
         status=str(found.get("status") or ""),
+        created_at=moment(found.get("created_at")),
     )
 
 
@@ -129,17 +132,26 @@ def read_deployment_reviews(github: GitHub, run_id: str) -> tuple[DeploymentRevi
 
 @dataclass(frozen=True, slots=True)
 class PullFacts:
-    """A pull request, with the last commit of its branch; `merged_at` is None before the merge.
+    """A pull request.
 
-    `merge_commit` is the commit of the merge. GitHub does not set it to the pushed commit for every way to
-    merge, and before the merge it is that of a test merge. `is_locked`: people without
-    write access cannot comment, and neither can the token of a job.
+    Attributes:
+        head: The last commit of its branch.
+        head_branch: The branch.
+        base: The branch that it is to be merged into.
+        closed_at: The time at which it was last closed or merged; None if it is open.
+        merged_at: None before the merge.
+        merge_commit: The commit of the merge. GitHub does not set it to the pushed commit for every way to
+            merge, and before the merge it is that of a test merge.
+        is_locked: People without write access cannot comment, and neither can the token of a job.
     """
 
     number: int
     author: str
     head: str
+    head_branch: str
     base: str
+    created_at: datetime | None
+    closed_at: datetime | None
     merged_at: datetime | None
     merge_commit: str
     is_open: bool = True
@@ -151,7 +163,10 @@ def _pull_of(found: Mapping[str, Any]) -> PullFacts:
         number=int(found["number"]),
         author=login_in(found, "user"),
         head=str(found["head"]["sha"]),
+        head_branch=str(found["head"].get("ref") or ""),
         base=str((found.get("base") or {}).get("ref") or ""),
+        created_at=moment(found.get("created_at")),
+        closed_at=moment(found.get("closed_at")),
         merged_at=moment(found.get("merged_at")),
         merge_commit=str(found.get("merge_commit_sha") or ""),
         is_open=found.get("state") != "closed" and not found.get("merged_at"),
@@ -202,6 +217,30 @@ def read_pulls(
             if branch in ("", pull.base) and (pull.merged_at or not merged):
                 found[pull.number] = pull
     return tuple(found.values())
+
+
+def read_pulls_of_branch(github: GitHub, owner: str, branch: str) -> tuple[PullFacts, ...]:
+    """Return all pull requests from a branch: open, closed and merged ones.
+
+    Args:
+        github: The API.
+        owner: The owner of the repository that has the branch.
+        branch: The branch.
+
+    Raises:
+        GitHubError: GitHub did not answer.
+    """
+    listed = github.pages(f"{github.repository}/pulls", head=f"{owner}:{branch}", state="all")
+    return tuple(pull for pull in map(_pull_of, listed) if pull.head_branch == branch)
+
+
+def read_base_changes(github: GitHub, number: int) -> tuple[datetime | None, ...]:
+    """Return the time of each change of the base branch of a pull request; None for an unknown time.
+
+    Sources: REST reference, "Timeline events"; "Issue event types". Raises GitHubError.
+    """
+    events = github.pages(f"{github.repository}/issues/{number}/timeline")
+    return tuple(moment(one.get("created_at")) for one in events if one.get("event") in _BASE_CHANGES)
 
 
 def find_pull_request(run: WorkflowRun, github: GitHub | None) -> int | None:

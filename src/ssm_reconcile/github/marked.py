@@ -19,7 +19,6 @@ RESULT_MARK = "ssm-reconcile:result"
 """The first word of the marker of a comment with the result of an apply."""
 _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _ID = re.compile("[0-9]{1,18}")
-_REVIEWED = ("run", "plan", "head")
 _AUTHOR = """query($ids: [ID!]!) {
   nodes(ids: $ids) {
     ... on IssueComment { id isMinimized viewerDidAuthor }
@@ -58,9 +57,9 @@ class MarkedBody:
         return self.number("danger")
 
     @property
-    def reviewed(self) -> dict[str, str]:
-        """The run, plan and head that people review; empty for a body without a plan."""
-        return {} if self.fact("state") else {name: self.fact(name) for name in _REVIEWED}
+    def shows_plan(self) -> bool:
+        """Whether the body shows a plan, and neither a failure nor the result of an apply."""
+        return bool(self.fact("plan")) and not self.fact("state")
 
 
 def facts_of(body: str, mark: str = COMMENT_MARK) -> dict[str, str] | None:

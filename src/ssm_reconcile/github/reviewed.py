@@ -2,39 +2,38 @@
 
 A plan counts as reviewed if all of this holds. Its comment is from this token, and is word for word the one
 that the run stored beside the plan. The run is one of the plan workflow in this repository, for the last
-commit of the pull request, and stored the plan before the merge. The pull request changes no workflow. An
-approving review is of the last commit, and not older than the plan.
+commit of the pull request, and stored the plan before the merge. Neither the pull request nor another base
+branch changes the workflow of that run. An approving review is of the last commit, and not older than the
+plan.
 
-The file alone is not an approval: `apply` makes a new plan and compares both. Cost: about ten requests for
-each pull request.
+The file alone is not an approval: `apply` makes a new plan and compares both. Cost: about twelve requests
+for each pull request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 from ssm_reconcile.documents import PlanDocument
-from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github import facts
 from ssm_reconcile.github.artifacts import (
-    ZIP_LIMIT,
     ArtifactFacts,
     PlanArtifact,
-    read_archive,
     read_artifacts,
     read_plan_artifact,
 )
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.facts import PullFacts, ReviewFacts, RunFacts
-from ssm_reconcile.github.marked import MarkedBody, own_comments, same_text
+from ssm_reconcile.github.marked import MarkedBody, own_comments
 from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
+PLAN_WORKFLOW = ".github/workflows/plan.yml"
 REMEDY = "approve the plan as it is now, or open a new pull request"
 RESULTS = frozenset({"ssm-report", "ssm-plan-changed"})
 """Artifacts of a push whose plans were applied, or shown for an approval."""
@@ -42,7 +41,10 @@ EARLIER_RUNS = 20
 """Maximum earlier pushes in which an artifact of `RESULTS` is looked for."""
 REPLAN_EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
 """Events of the default branch that plan open pull requests again."""
-_NO_PULL = "this commit is of no merged pull request"
+EVENT_DELAY = timedelta(minutes=10)
+"""Maximum time from an event to the creation of its run that is allowed for: GitHub documents no limit."""
+NOT_FOUND = "found no reviewed plan to apply"
+NO_PULL = "this commit is of no merged pull request"
 CODE = (".github", "action.yml")
 """Files that can change how a plan is made: workflows, an action."""
 
@@ -136,7 +138,7 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
     plans = [_reviewed(github, run, rules, one, queued=queued) for one in numbers]
     found = tuple(plan for plan in plans if plan is not None)
     if not found:
-        missing = "no pull request of this commit touches the spec" if numbers else _NO_PULL
+        missing = "no pull request of this commit touches the spec" if numbers else NO_PULL
         raise _refused(missing)
     return ReviewedPush(found, base)
 
@@ -167,9 +169,11 @@ def _reviewed(
         return None
     _check_code(pull, names)
     comments = _shown_comments(pull, own_comments(github, number, rules.spec))
-    made_by = facts.read_run(github, str(int(comments[0].fact("run"))))
+    made_by = facts.read_run(github, str(comments[0].number("run")))
     default_branch = facts.read_default_branch(github) if made_by.event in REPLAN_EVENTS else ""
     _check_origin(made_by, pull, rules.workflow, run.repository, default_branch)
+    if made_by.event == "pull_request":
+        _check_base(github, made_by, pull, run.repository.partition("/")[0])
     name = rules.artifact if made_by.event == "pull_request" else f"{rules.artifact}-{number}"
     artifact = _artifact(github, made_by, pull, name)
     _check_comments(artifact, pull, rules.spec, comments)
@@ -194,7 +198,7 @@ def _check_code(pull: PullFacts, names: Iterable[str]) -> None:
 
 def _shown_comments(pull: PullFacts, comments: Sequence[MarkedBody]) -> list[MarkedBody]:
     """Return the comments of the last run that planned the last commit; refuse if there is none."""
-    planned = [one for one in comments if one.fact("plan") and one.fact("run").isdecimal()]
+    planned = [one for one in comments if one.shows_plan and one.number("run")]
     if not planned:
         raise _refused(f"pull request {pull.number} has no comment with a plan")
     current = [one for one in planned if one.fact("head") == pull.head]
@@ -203,8 +207,8 @@ def _shown_comments(pull: PullFacts, comments: Sequence[MarkedBody]) -> list[Mar
         raise _refused(
             f"the plan in pull request {pull.number} is of {shown}, not of its last, {pull.head[:7]}"
         )
-    last = max(int(one.fact("run")) for one in current)
-    return [one for one in current if int(one.fact("run")) == last]
+    last = max(one.number("run") for one in current)
+    return [one for one in current if one.number("run") == last]
 
 
 def _check_origin(
@@ -219,24 +223,60 @@ def _check_origin(
     if run.event == "pull_request":
         if run.head_sha != pull.head:
             raise _refused(f"{what} of another commit than the last one, {pull.head[:7]}")
+        if run.head_branch != pull.head_branch:
+            raise _refused(f"{what} of the branch {run.head_branch}, not of {pull.head_branch}")
     elif run.event not in REPLAN_EVENTS or run.head_branch != default_branch:
         raise _refused(f"{what} neither of a pull request nor of the default branch")
 
 
+def _check_base(github: GitHub, run: RunFacts, pull: PullFacts, owner: str) -> None:
+    """Refuse a run that may have executed the workflow of another base branch.
+
+    A run of a pull request executes the workflow file as merged into the base branch. It names its file, its
+    commit and its branch, but not its base. A second pull request from the same branch to another base starts
+    runs that look the same, and so does this pull request while it has another base.
+    """
+    _check_base_changes(github, run, pull.number)
+    for other in facts.read_pulls_of_branch(github, owner, pull.head_branch):
+        is_same_commit = other.head == pull.head
+        if other.number == pull.number or not (is_same_commit or _was_open(other, run)):
+            continue
+        if other.base != pull.base:
+            shared = "same last commit" if is_same_commit else f"same branch, was open at run {run.id},"
+            raise _refused(f"pull request {other.number} has the {shared} and another base: {other.base}")
+        _check_base_changes(github, run, other.number)
+
+
+def _was_open(pull: PullFacts, run: RunFacts) -> bool:
+    """Return whether a pull request may have been open at the event that started a run."""
+    if run.created_at is None:
+        return True
+    is_later = pull.created_at is not None and pull.created_at > run.created_at
+    is_earlier = pull.closed_at is not None and pull.closed_at < run.created_at - EVENT_DELAY
+    return not (is_later or is_earlier)
+
+
+def _check_base_changes(github: GitHub, run: RunFacts, number: int) -> None:
+    """Refuse a run if the base of a pull request may have changed after the event that started the run."""
+    changes = facts.read_base_changes(github, number)
+    if any(run.created_at is None or one is None or one > run.created_at - EVENT_DELAY for one in changes):
+        raise _refused(f"the base of pull request {number} was changed at the start of run {run.id} or later")
+
+
 def _artifact(github: GitHub, run: RunFacts, pull: PullFacts, name: str) -> PlanArtifact:
     listed = read_artifacts(github, run.id)
-    newest, *_ = _early_artifacts(listed, run, pull, name)
+    newest = _early_artifact(listed, run, pull, name)
     try:
         return read_plan_artifact(github, newest.id)
     except UsageError as error:
         message = f"the artifact {name} of run {run.id} does not hold a reviewed plan: {error.message}"
-        raise _refused(message) from error
+        raise _refused(message, error.remedy or REMEDY) from error
 
 
-def _early_artifacts(
+def _early_artifact(
     artifacts: Sequence[ArtifactFacts], run: RunFacts, pull: PullFacts, name: str
-) -> list[ArtifactFacts]:
-    """Return the artifacts of a run that were stored before the merge, newest first; refuse without any.
+) -> ArtifactFacts:
+    """Return the newest artifact of a run that was stored before the merge; refuse without one.
 
     A re-run after the merge could otherwise replace what was reviewed.
     """
@@ -252,7 +292,7 @@ def _early_artifacts(
         raise _refused(f"the artifact {name} of run {run.id} was stored after the merge")
     if early[0].expired:
         raise _refused(f"the artifact {name} of run {run.id} has expired")
-    return early
+    return early[0]
 
 
 def _check_comments(
@@ -343,56 +383,8 @@ def _review_fault(review: ReviewFacts, pull: PullFacts, first_posted: datetime) 
     return ""
 
 
-def reviewed_plan(github: GitHub, number: int, spec: str, artifact: str) -> tuple[str, PlanDocument]:
-    """Return the text and the document of the reviewed plan.
-
-    Args:
-        github: The API.
-        number: The number of the pull request.
-        spec: The key of the spec in the markers of comments.
-        artifact: The name of the artifact that holds the plan.
-
-    Raises:
-        PlanRefused: No reviewed plan exists.
-        GitHubError: GitHub did not answer.
-    """
-    comments = [one for one in own_comments(github, number, spec) if one.reviewed]
-    if not comments:
-        raise _refused(f"pull request {number} has no comment with a plan")
-    pull, count = facts.read_pull(github, number)
-    current = [one for one in comments if one.reviewed["head"] == pull.head]
-    if not current:
-        shown = comments[-1].reviewed["head"][:7] or "another commit"
-        raise _refused(f"the plan in pull request {number} is of {shown}, not of its last, {pull.head[:7]}")
-    run = max((one.reviewed["run"] for one in current), key=lambda text: int(text) if text.isdigit() else 0)
-    if not run.isdigit():
-        raise _refused(f"the comment in pull request {number} does not say which run made its plan")
-    _check_code(pull, _changed_files(github, number, count))
-    made_by = facts.read_run(github, run)
-    _check_origin(made_by, pull, made_by.path, github.repository.removeprefix("/repos/"), "")
-    return _plan_of(github, made_by, pull, artifact, [one for one in current if one.reviewed["run"] == run])
-
-
-def _refused(reason: str) -> PlanRefused:
-    return PlanRefused(f"found no reviewed plan to apply: {reason}", REMEDY)
-
-
-def _plan_of(
-    github: GitHub, run: RunFacts, pull: PullFacts, name: str, comments: Sequence[MarkedBody]
-) -> tuple[str, PlanDocument]:
-    listed = read_artifacts(github, run.id)
-    for artifact in _early_artifacts(listed, run, pull, name):  # a run that was repeated has several
-        content = github.download(f"{github.repository}/actions/artifacts/{artifact.id}/zip", ZIP_LIMIT)
-        try:
-            texts = read_archive(content)
-            text = _plan_in(texts)
-            document = read_plan_document(text)
-        except UsageError as error:
-            raise _refused(f"the artifact {name} of run {run.id} is not a plan: {error.message}") from error
-        if all(one.reviewed["plan"] == f"sha256:{_id_of(document, one.scope)}" for one in comments):
-            _check_as_posted(texts, comments)
-            return text, document
-    raise _refused(f"the plan in the artifact {name} of run {run.id} is not the one that the comment shows")
+def _refused(reason: str, remedy: str = REMEDY) -> PlanRefused:
+    return PlanRefused(f"{NOT_FOUND}: {reason}", remedy)
 
 
 def _id_of(document: PlanDocument, name: str) -> str:
@@ -401,30 +393,3 @@ def _id_of(document: PlanDocument, name: str) -> str:
     if len(parts) == 1:
         return document["plan_id"] if parts[0]["name"] == name else ""
     return next((part["id"] for part in parts if part["name"] == name), "")
-
-
-def _plan_in(texts: Mapping[str, str]) -> str:
-    """Return the plan in an archive: its one file, or plan.json beside the files of `publish --save`.
-
-    Raises:
-        UsageError: The archive has other files.
-    """
-    plans = [name for name in texts if name != "publication.json" and not _is_comment(name)]
-    if len(plans) != 1 or (len(texts) > 1 and plans != ["plan.json"]):
-        raise UsageError("the artifact does not hold one plan")
-    return texts[plans[0]]
-
-
-def _is_comment(name: str) -> bool:
-    return name.startswith("comment.") and name.endswith(".md")
-
-
-def _check_as_posted(texts: Mapping[str, str], comments: Sequence[MarkedBody]) -> None:
-    """Refuse a comment that differs from the text that its run posted, if the run saved that text.
-
-    Everyone who may write to the repository can edit a comment, and its author stays the same.
-    """
-    posted = [text for name, text in texts.items() if _is_comment(name)]
-    edited = [one for one in comments if not any(same_text(one.body, text) for text in posted)]
-    if posted and edited:
-        raise _refused("the comment on the pull request was edited after the plan was posted")

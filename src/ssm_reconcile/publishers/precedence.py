@@ -64,7 +64,9 @@ def _is_shown(
 ) -> bool:
     """Return whether comments of one run show these plans for this commit, and the run still has them."""
     shown = {
-        one.scope: one.fact("plan") for one in known if one.reviewed.get("head") == comments.context.head
+        one.scope: one.fact("plan")
+        for one in known
+        if one.shows_plan and one.fact("head") == comments.context.head
     }
     wanted = {page.scope: page.plan for page in pages if page.worth or comments.always or page.scope in shown}
     runs = {one.number("run") for one in known}

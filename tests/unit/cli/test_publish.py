@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.github.marked import facts_of
-from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.report import Result
-from tests.github.content import Hub, stamp
+from tests.github.content import Hub
 from tests.unit.cli.conftest import HEAD, MERGE, NUMBER, SPEC, TOKEN, Cli, outputs, save
 from tests.unit.publishers.conftest import renamed
 from tests.unit.renderers import plans
@@ -280,45 +279,6 @@ def test_only_a_run_of_a_pull_request_saves_what_it_posts(hub: Hub, cli: Cli, pu
     assert result.exit_code == 64
     assert "not a run of a pull request" in result.stderr
     assert hub.comments == []
-
-
-def test_the_reviewed_plan_is_fetched_into_a_file(hub: Hub, cli: Cli, request: pytest.FixtureRequest) -> None:
-    document = plans.document_of(plans.twelve())
-    cli("publish", save(document))
-    hub.add_run("19822345678", ".github/workflows/plan.yml", "pull_request", HEAD, branch="change")
-    hub.pulls[NUMBER]["merged_at"] = stamp(-60)
-    hub.keep("19822345678", "ssm-plan", {"plan.json": dumps(document).encode()})
-    request.getfixturevalue("push")
-    result = cli("publish", "--reviewed", "reviewed.json")
-    assert result.exit_code == 0, result.stderr
-    assert Path("reviewed.json").read_text() == dumps(document)
-    assert outputs()["plan-id"] == document["plan_id"]
-
-
-def test_without_a_reviewed_plan_the_exit_code_is_4_with_a_remedy(hub: Hub, cli: Cli, push: None) -> None:
-    result = cli("publish", "--reviewed", "reviewed.json")
-    assert result.exit_code == 4
-    assert "no comment with a plan" in result.stderr
-    assert "What to do" in result.stderr
-    assert not Path("reviewed.json").exists()
-
-
-def test_a_push_without_a_pull_request_has_no_reviewed_plan(hub: Hub, cli: Cli, push: None) -> None:
-    hub.merged_by.clear()
-    result = cli("publish", "--reviewed", "reviewed.json")
-    assert result.exit_code == 4
-    assert "of no merged pull request" in result.stderr
-
-
-def test_a_token_without_access_to_artifacts_finds_no_reviewed_plan(
-    hub: Hub, cli: Cli, request: pytest.FixtureRequest
-) -> None:
-    cli("publish", save(plans.document_of(plans.twelve())))
-    request.getfixturevalue("push")
-    hub.denied.add("actions")
-    result = cli("publish", "--reviewed", "reviewed.json")
-    assert result.exit_code == 4
-    assert "actions: read" in result.stderr
 
 
 def test_a_run_whose_branch_has_a_newer_spec_fails(hub: Hub, cli: Cli, push: None) -> None:

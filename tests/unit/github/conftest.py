@@ -27,7 +27,8 @@ MERGE, BEFORE = "abcdef0" + "0" * 33, "b" * 40
 def merged(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:  # noqa: F811 - the fixture above
     """A push that merges the pull request of alice, whose last commit carol pushed."""
     hub.pulls[NUMBER] |= {
-        "user": {"login": "alice"}, "merged_at": stamp(-3600), "merge_commit_sha": MERGE, "changed_files": 1,
+        "user": {"login": "alice"}, "state": "closed", "created_at": stamp(7200), "closed_at": stamp(-3600),
+        "merged_at": stamp(-3600), "merge_commit_sha": MERGE, "changed_files": 1,
     }  # fmt: skip
     hub.pull_files[NUMBER] = [{"filename": "replication.yaml", "status": "modified"}]
     hub.merged_by[MERGE] = [NUMBER]

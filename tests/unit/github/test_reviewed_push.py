@@ -311,8 +311,8 @@ def _texts(artifact: Artifact) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("plan.json", None, "it needs plan.json and publication.json"),
-        ("publication.json", None, "it needs plan.json and publication.json"),
+        ("plan.json", None, "it has no plan.json"),
+        ("publication.json", None, "it has no publication.json, which older versions did not store"),
         ("comment.md", None, "publication.json is damaged"),
         ("other.json", b"{}", "a file that publication.json does not name"),
         ("../comment.md", b"{}", "the artifact has directories"),
@@ -501,7 +501,7 @@ def two(shown: Hub) -> Hub:
     """A push that merges pull request 6 before pull request 7."""
     shown.branches["main"] = [BEFORE, MIDDLE, MERGE]
     shown.merged_by[MIDDLE] = [6]
-    shown.pulls[6] = shown.pulls[NUMBER] | {"number": 6, "head": {"sha": OTHER_HEAD}}
+    shown.pulls[6] = shown.pulls[NUMBER] | {"number": 6, "head": {"sha": OTHER_HEAD, "ref": "other"}}
     shown.pull_files[6] = list(shown.pull_files[NUMBER])
     shown.add_run("390", ".github/workflows/plan.yml", "pull_request", OTHER_HEAD, branch="other")
     return shown

@@ -33,7 +33,7 @@ def hub() -> Iterator[Hub]:
     with serving() as hub:
         hub.pulls[NUMBER] = {
             "number": NUMBER,
-            "head": {"sha": HEAD},
+            "head": {"sha": HEAD, "ref": "change"},
             "base": {"ref": "main"},
             "merged_at": None,
         }
