@@ -31,17 +31,20 @@ StorePlan: TypeAlias = Callable[..., Artifact]
 
 @pytest.fixture
 def publish_plan(merged: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that calls `publish` in a run of the pull request."""
+    """Return a function that calls `publish` in a run of the pull request, before its merge."""
     pull = {"number": NUMBER, "head": {"sha": HEAD}, "base": {"sha": BEFORE}}
     Path("pull.json").write_text(json.dumps({"pull_request": pull}))
 
     def run(*words: str) -> None:
+        after = dict(merged.pulls[NUMBER])
+        merged.pulls[NUMBER] |= {"state": "open", "closed_at": None, "merged_at": None}
         with monkeypatch.context() as plan_run:
             plan_run.setenv("GITHUB_EVENT_NAME", "pull_request")
             plan_run.setenv("GITHUB_EVENT_PATH", "pull.json")
             plan_run.setenv("GITHUB_RUN_ID", PLAN_RUN)
             result = cli("publish", *words)
         assert result.exit_code == 0, result.stderr
+        merged.pulls[NUMBER] = after
 
     return run
 
