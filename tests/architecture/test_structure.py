@@ -97,17 +97,11 @@ def test_no_package_has_more_than_a_fifth_of_the_lines() -> None:
 MOST_FILES = 95
 """Maximum files of the package outside of `FAMILIES`, whose members are added as files of their own."""
 SMALL_LINES = 60
-TO_MERGE: set[str] = set()
-"""Small modules that still have to be merged into their only importer."""
-KEPT_APART: dict[str, str] = {}
-"""Small modules with one importer that stay files of their own, with the reason."""
 FAMILIES = {"cli", "publishers", "renderers"}
 """Folders with one file for each member: a command, a publisher, an output.
 
 A new member may start small, and only the command that offers it imports it. So its size does not matter.
 """
-UNLISTED_FILES = 0
-"""Files without a line in docs/architecture.md. The number may only fall."""
 
 
 def test_the_package_has_a_limited_number_of_files_outside_of_families() -> None:
@@ -131,7 +125,7 @@ def test_a_small_module_has_more_than_one_importer() -> None:
         and len(importers[name]) == 1
         and len(text_of(path).splitlines()) < SMALL_LINES
     }
-    assert small - KEPT_APART.keys() <= TO_MERGE
+    assert small == set()
 
 
 def dotted(path: Path) -> str:
@@ -169,7 +163,7 @@ def test_the_architecture_page_lists_the_files_of_the_package() -> None:
     files = {path.relative_to(SOURCE).as_posix() for path in MODULES} - {"__init__.py", "__main__.py"}
     listed = listed_files()
     assert {path for path in listed if path.endswith(".py")} <= files, "a line without a file"
-    assert len(files - listed) <= UNLISTED_FILES, sorted(files - listed)
+    assert files - listed == set(), "a file without a line"
 
 
 BREACHES = {

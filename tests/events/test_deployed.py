@@ -398,6 +398,14 @@ class TestBadInput:
         account.drain()
         assert_converged(account)
 
+    def test_without_a_spec_only_messages_that_can_succeed_later_are_retried(self, stack: Deployed) -> None:
+        stack.spec = "version: 2"
+        bodies = {"valid": "/prod/a", "rejected": "not a name!", "also valid": "/prod/b"}
+        records = [{"messageId": key, "receiptHandle": key, "body": body} for key, body in bodies.items()]
+        assert stack.invoke(records) == {
+            "batchItemFailures": [{"itemIdentifier": "valid"}, {"itemIdentifier": "also valid"}]
+        }
+
     def test_a_spec_that_breaks_later_leaves_the_last_good_one_in_force(
         self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
     ) -> None:
