@@ -1,8 +1,7 @@
-"""Small builders of the nouns, a pure judge (resolve, prove, diff on parameters made up here), and a stage.
+"""Builders of specs, parameters, changes and plans, and a pure judge (resolve, prove, diff).
 
 `Held` is a parameter with its value and tags, as a test makes it up. `judge` puts a source and a target
-of them through the pure steps, with no store in between. `Stage` is two regions of a memory world with
-the spine above them.
+of them through the pure steps, with no store in between.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ssm_reconcile import reconcile
-from ssm_reconcile.apply.work import SourceTags, Work
 from ssm_reconcile.change import (
     Change,
     Create,
@@ -63,15 +60,10 @@ from ssm_reconcile.record import (
 )
 from ssm_reconcile.report import Outcome, Report
 from ssm_reconcile.resolve import Route, resolve
-from ssm_reconcile.session import Places
 from ssm_reconcile.settle import Proof, prove
 from ssm_reconcile.shape import read
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run, Source, Target
 from ssm_reconcile.system import Progress
-from tests.fake_aws.behaviour import AwsBehaviour
-from tests.fake_aws.store import MemoryStore
-from tests.fake_aws.world import Lag
-from tests.simulated_aws import SimulatedAws
 
 ACCOUNT = "123456789012"
 HERE = Place(ACCOUNT, "us-east-1")
@@ -326,13 +318,6 @@ def judge(
     return Judged(diff(context), proof, wanted)
 
 
-def work(stage: Stage, run: Run | None = None) -> Work:
-    """Return the context of an apply to the first target of the stage."""
-    source = MemoryStore(stage.world, stage.here)
-    endpoints = stage.spec, stage.spec.targets[0], source, stage.store()
-    return Work(*endpoints, run or Run(), stage.clock, stage.stop, SourceTags(source))
-
-
 # Changes and plans for guards
 
 
@@ -401,29 +386,6 @@ def fates(plan: ReplicationPlan) -> dict[str, int]:
     }
 
 
-# The spine on a memory world
-
-
-class Never:
-    """A stop flag that is never set."""
-
-    def is_set(self) -> bool:
-        return False
-
-
-class Asked:
-    """A stop flag that a test sets."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def is_set(self) -> bool:
-        return self.asked
-
-    def set(self) -> None:
-        self.asked = True
-
-
 class Watched:
     """Keep all progress."""
 
@@ -432,67 +394,6 @@ class Watched:
 
     def __call__(self, progress: Progress) -> None:
         self.all.append(progress)
-
-
-class Stage(SimulatedAws):
-    """A source and a target in memory, with the plan and the apply of one spec."""
-
-    def __init__(
-        self,
-        spec: Replication | None = None,
-        *,
-        facts: AwsBehaviour | None = None,
-        lag: Lag | None = None,
-    ) -> None:
-        super().__init__(facts, lag=lag)
-        self.spec = spec or replication()
-        self.stop = Asked()
-
-    def pass_time(self, **by: float) -> None:
-        self.clock.advance(timedelta(**(by or {"hours": 1})))
-
-    def places(self, run: Run | None = None) -> Places:
-        return self.opened([self.spec], run or Run())
-
-    def plan(self, run: Run | None = None) -> Plan:
-        return self.planned_by([self.spec], run or Run())
-
-    def carry_out(self, plan: Plan, run: Run | None = None) -> Report:
-        session = self.session([self.spec], run or Run())
-        return reconcile.carry_out(plan, [self.spec], session, self.stop)
-
-    def apply(self, run: Run | None = None) -> Report:
-        """Plans and applies; an hour passes before, so that moments differ, and after."""
-        self.pass_time()
-        report = self.carry_out(self.plan(run), run)
-        self.pass_time()
-        return report
-
-    def store(self) -> MemoryStore:
-        return MemoryStore(self.world, self.there)
-
-    def value(self, name: str) -> str | None:
-        return self.world.value(self.there, name)
-
-    def version(self, name: str) -> int | None:
-        found = self.world.peek(self.there, name)
-        return None if found is None else found.latest.parameter.version
-
-    def live(self, name: str) -> Parameter:
-        found = self.world.peek(self.there, name)
-        assert found is not None, name
-        return found.latest.parameter
-
-    def plain_tags(self, name: str) -> dict[str, str] | None:
-        """The tags of a parameter in the target but for ours."""
-        tags = self.world.tags(self.there, name)
-        return None if tags is None else {k: v for k, v in tags.items() if not k.startswith("ssm-reconcile:")}
-
-    def replicate(self, name: str = "/p/a", value: str = "v", kind: str = "String", **more: Any) -> None:
-        """A source parameter and its replica, as an apply leaves them; an hour ago."""
-        self.world.put(self.here, name, value, kind, **more)
-        report = self.apply()
-        assert report.summary["applied"] == 1, report.outcomes
 
 
 def outcome(report: Report, name: str = "/p/a") -> Outcome:

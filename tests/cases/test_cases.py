@@ -16,13 +16,12 @@ import yaml
 from click.testing import CliRunner
 
 from ssm_reconcile.change import Row
-from ssm_reconcile.cli import command_run, root
+from ssm_reconcile.cli import root
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.model import Place
 from ssm_reconcile.renderers.escaping import dumps
-from tests.cases import golden
-from tests.cases.stage import Stage
+from tests.cases import golden, steps
 
 FOLDERS = sorted(folder for folder in Path(__file__).parent.glob("[0-9]*-*") if folder.is_dir())
 WITH_JSON = {
@@ -83,11 +82,12 @@ class Ran:
 
 
 class Cli:
-    """The command line over one stage; everything that it ever wrote is kept, to be searched for secrets."""
+    """The command line over the AWS of a case. All its output is kept, to be searched for secrets."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self.stage = stage
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.content = yaml.safe_load((folder / "world.yaml").read_text())
+        self.aws = steps.arrange(self.content)
         self.wrote: list[str] = []
 
     def run(self, *words: str) -> Ran:
@@ -102,32 +102,29 @@ class Cli:
 
     def arrange(self, spec: Path) -> None:
         """Arrange the world: earlier applies, and actions of people since."""
-        before = self.stage.document.get("replicate") or ()
+        before = self.content.get("replicate") or ()
         for one in [{}] if before is True else before:
             other = self.folder / one["spec"] if "spec" in one else spec
             ran = self.run("apply", str(other), "--yes", "-q", *one.get("flags", ()))
             assert ran.code == 0, f"the world could not be arranged:\n{ran.out}{ran.err}"
-            self.stage.pass_time()
-        for step in self.stage.document.get("then") or ():
-            self.stage.do(step)
-        self.stage.pass_time()
+            self.aws.pass_time()
+        for step in self.content.get("then") or ():
+            steps.do(self.aws, step)
+        self.aws.pass_time()
 
 
 @pytest.fixture
 def cli(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
     """The command line over the world of a case, in a folder where only its spec is."""
     folder: Path = request.param
-    for word in ("CI", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(word, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
-    stage = Stage(yaml.safe_load((folder / "world.yaml").read_text()))
-    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: stage.memory.connect)
-    monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
+    cli = Cli(folder)
+    cli.aws.connect_command_line(monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text((folder / "spec.yaml").read_text())
     for refused in folder.glob("refused.json"):
         Path(refused.name).write_text(refused.read_text())
-    return Cli(stage, folder)
+    return cli
 
 
 @pytest.mark.parametrize("cli", FOLDERS, indirect=True, ids=lambda folder: folder.name)
@@ -135,33 +132,35 @@ def test_plan_apply_and_plan_again(cli: Cli) -> None:
     case = case_of(cli.folder)
     cli.arrange(Path("replication.yaml"))
     sources = _sources_of(cli)
-    before = cli.stage.state()
+    before = steps.state(cli.aws)
     plan = _planned(cli, case)
-    assert cli.stage.state() == before, "a plan wrote something"
+    assert steps.state(cli.aws) == before, "a plan wrote something"
     if plan is not None:
         assert _rows(plan) >= set(case.rows), f"the case promises the rows {case.rows}, it has {_rows(plan)}"
         assert _guards(plan) == set(case.withheld_by)
         assert {name for change in plan["changes"] for name in change["attributes"]} >= set(case.attributes)
         _applied(cli, case, plan)
-    written = [call for call in cli.stage.world.traffic.writes() if call.place in sources]
+    written = [call for call in cli.aws.world.traffic.writes() if call.place in sources]
     assert written == [], "an apply wrote to the source"
-    if "meanwhile" not in cli.stage.document:
-        assert [cli.stage.state().get(source) for source in sources] == [before.get(one) for one in sources]
+    if "meanwhile" not in cli.content:
+        assert [steps.state(cli.aws).get(source) for source in sources] == [
+            before.get(one) for one in sources
+        ]
     _hold_silence(cli)
 
 
 def _sources_of(cli: Cli) -> list[Place]:
     """The source of each document of the spec, that of the first one first."""
     specs = yaml.safe_load_all(Path("replication.yaml").read_text())
-    return [cli.stage.place(spec["source"]["region"]) for spec in specs]
+    return [cli.aws.place(spec["source"]["region"]) for spec in specs]
 
 
 def _planned(cli: Cli, case: Case) -> dict[str, Any] | None:
     """The plan in all its forms; None where there is none."""
-    cli.stage.break_down("plan")
+    steps.break_down(cli.aws, cli.content, "plan")
     every = {}
     for form in ("json", "text", "markdown"):
-        cli.stage.world.traffic.forget()
+        cli.aws.world.traffic.forget()
         every[form] = cli.run("plan", "-q", "--format", form, *case.flags)
         assert every[form].code == case.plan, every[form].err
     if not every["json"].out:
@@ -195,9 +194,11 @@ def _schema(name: str) -> jsonschema.Draft7Validator:
 
 def _applied(cli: Cli, case: Case, plan: dict[str, Any]) -> None:
     """Exactly this plan is applied, which proves too that its id is the same an hour later."""
-    cli.stage.pass_time()
-    cli.stage.break_down("apply" if "apply" in (cli.stage.document.get("faults") or {}) else "plan")
-    cli.stage.interfere()
+    cli.aws.pass_time()
+    steps.break_down(
+        cli.aws, cli.content, "apply" if "apply" in (cli.content.get("faults") or {}) else "plan"
+    )
+    steps.interfere(cli.aws, cli.content)
     words = ["--expect-plan", plan["plan_id"], *case.flags, *case.apply_flags]
     ran = cli.run("apply", "-q", "--out", "report.json", *words)
     assert ran.code == case.apply, f"{ran.out}{ran.err}"
@@ -205,11 +206,11 @@ def _applied(cli: Cli, case: Case, plan: dict[str, Any]) -> None:
     golden.compare(cli.folder / "report.txt", ran.out)
     assert dumps(read_report_document(report)) == report
     _compare_json(cli.folder / "report.json", report)
-    held = cli.stage.held(but=_sources_of(cli)[0])
+    held = steps.held(cli.aws, but=_sources_of(cli)[0])
     golden.compare(cli.folder / "state-after.yaml", golden.as_yaml(held))
     cli.wrote.append(report)
-    cli.stage.pass_time()
-    cli.stage.break_down("")
+    cli.aws.pass_time()
+    steps.break_down(cli.aws, cli.content, "")
     again = cli.run("plan", "-q", "--format", "json", *case.flags)
     summary = cli.document(again)["summary"]
     left = {word: number for word, number in summary.items() if number and word != "in_sync"}
@@ -226,7 +227,7 @@ def _guards(plan: dict[str, Any]) -> set[str]:
 
 
 def _hold_silence(cli: Cli) -> None:
-    secrets = cli.stage.secrets
+    secrets = steps.secrets(cli.aws)
     for text in cli.wrote:
         assert "Traceback" not in text
         for secret in secrets:

@@ -1,4 +1,4 @@
-"""A clock that only tests turn: sleeping takes no time and moves it on."""
+"""A clock that only tests turn (sleeping takes no time and moves it on), and a stop request."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ class FakeClock:
         """Lets time pass without anybody having slept."""
         with self._lock:
             self._passed += by
+
+
+class StopFlag:
+    """A stop request that a test makes with `set`."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from ssm_reconcile.cli import command_run, root
-from tests.cases.stage import Stage
+from ssm_reconcile.cli import root
+from tests.cases.steps import arrange, secrets
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WORLDS: Mapping[str, Any] = yaml.safe_load((Path(__file__).parent / "worlds.yaml").read_text())
@@ -35,9 +35,8 @@ def test_each_example_has_a_world_and_a_line_in_the_list() -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_an_example_plans_applies_and_comes_to_rest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = WORLDS[name]
-    stage = Stage(said)
-    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: stage.memory.connect)
-    monkeypatch.setattr(command_run, "SystemClock", lambda *_: stage.clock)
+    aws = arrange(said)
+    aws.connect_command_line(monkeypatch)
     monkeypatch.chdir(EXAMPLES / name)
     paths = said.get("paths", [])
     valid = CliRunner().invoke(root, ["validate", *paths])
@@ -45,8 +44,8 @@ def test_an_example_plans_applies_and_comes_to_rest(name: str, monkeypatch: pyte
     assert counts(*paths) == said["summary"]
     applied = CliRunner().invoke(root, ["apply", "--yes", *paths])
     assert applied.exit_code == said.get("apply", 0), applied.output
-    assert not any(secret in applied.output for secret in stage.secrets)
-    stage.pass_time()
+    assert not any(secret in applied.output for secret in secrets(aws))
+    aws.pass_time()
     rest = counts(*paths)
     rest.pop("skipped", None)
     written = sum(number for word, number in said["summary"].items() if word not in ("skipped", "withheld"))

@@ -22,7 +22,8 @@ from tests.fake_aws.region import Region
 from tests.fake_aws.world import Seen
 from tests.property import actions
 from tests.property.expected import View
-from tests.property.stage import FAR, FROM, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
+from tests.property.places import FAR, FROM, NEAR, PLACES, SOURCE, TO_FAR, TO_NEAR, three_places
+from tests.simulated_aws import SimulatedAws
 
 SPEC = Replication(
     "prod",
@@ -77,62 +78,64 @@ State = Mapping[Place, Mapping[str, Seen]]
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """A stage with its initial world. `plan` and `state` are those of the initial world, computed once."""
+    """An AWS with its initial world. `plan` and `state` are those of the initial world, computed once."""
 
-    stage: Stage
+    aws: SimulatedAws
     beginning: Mapping[Place, Region]
     plan: Plan
     state: State
 
-    def again(self) -> Stage:
+    def again(self) -> SimulatedAws:
         """Restore the initial world, later in the day and without faults."""
-        world = self.stage.world
+        world = self.aws.world
         world.faults = None
         world.restore(self.beginning)
         world.traffic.forget()
-        self.stage.later()
-        return self.stage
+        self.aws.pass_time(minutes=20)
+        return self.aws
 
 
 def mixed(readings: AwsBehaviour | None = None) -> Mixed:
     """A fresh one."""
-    stage = Stage(readings)
-    actions.perform(stage, FIRST)
-    stage.later()
-    stage.apply(SPEC)
-    stage.later()
-    actions.perform(stage, SINCE)
-    stage.later()
-    return Mixed(stage, stage.world.snapshot(), stage.plan(SPEC), stage.world.state())
+    aws = three_places(readings)
+    actions.perform(aws, FIRST)
+    aws.pass_time(minutes=20)
+    aws.apply(SPEC)
+    aws.pass_time(minutes=20)
+    actions.perform(aws, SINCE)
+    aws.pass_time(minutes=20)
+    return Mixed(aws, aws.world.snapshot(), aws.plan(SPEC), aws.world.state())
 
 
-def assert_untouched(stage: Stage, before: State, plan: Plan | None, *, spec: Replication = SPEC) -> None:
+def assert_untouched(
+    aws: SimulatedAws, before: State, plan: Plan | None, *, spec: Replication = SPEC
+) -> None:
     """Whatever happened: the source and what no change of the plan names is as it was, byte for byte."""
-    after = stage.world.state()
+    after = aws.world.state()
     changed = (
         set()
         if plan is None
         else {(change.target, canonical(change.name)) for change in plan.changes if change.fate is Fate.APPLY}
     )
-    assert after[stage.source] == before[stage.source]
-    for target, place in stage.places.items():
+    assert after[aws.here] == before[aws.here]
+    for target, place in PLACES.items():
         for name in before[place].keys() | after[place].keys():
             if (target, name) not in changed:
                 assert before[place].get(name) == after[place].get(name), f"{target} {name} was touched"
 
 
-def assert_reported(stage: Stage, before: State, report: Report, *, spec: Replication = SPEC) -> None:
+def assert_reported(aws: SimulatedAws, before: State, report: Report, *, spec: Replication = SPEC) -> None:
     """Every change has one outcome, and each outcome is true of the world."""
     assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
-    after = stage.world.state()
+    after = aws.world.state()
     for outcome in report.outcomes:
-        change, place = outcome.change, stage.places[outcome.change.target]
+        change, place = outcome.change, PLACES[outcome.change.target]
         name = canonical(change.name)
         was, there = before[place].get(name), after[place].get(name)
         said = f"{outcome.result} {change.action} {change.target} {name}: {outcome.error}"
         if outcome.result is Result.APPLIED:
             assert not outcome.error, said
-            assert_done(stage, spec, report, change.target, name)
+            assert_done(aws, spec, report, change.target, name)
         else:
             assert outcome.error, "an outcome without a reason"
         if outcome.result in (Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED):
@@ -143,15 +146,15 @@ def assert_reported(stage: Stage, before: State, report: Report, *, spec: Replic
     assert report.exit_code in (0, 3, 5, 130)
 
 
-def assert_done(stage: Stage, spec: Replication, report: Report, target: str, name: str) -> None:
+def assert_done(aws: SimulatedAws, spec: Replication, report: Report, target: str, name: str) -> None:
     """One applied change is done: the address holds what was asked for."""
     change = next(c for c in report.plan.changes if c.target == target and canonical(c.name) == name)
-    view = View(stage, spec, spec.target(target))
-    live = stage.world.peek(view.place, name)
+    view = View(aws, spec, spec.target(target))
+    live = aws.world.peek(view.place, name)
     if change.desired is None:
         assert live is None or not actions.has_ownership_tags(dict(live.tags))
         return
-    source = stage.world.peek(stage.source, change.desired.source.name)
+    source = aws.world.peek(aws.here, change.desired.source.name)
     assert live is not None
     assert source is not None
     assert view.differing(source, live) == set()
@@ -159,19 +162,19 @@ def assert_done(stage: Stage, spec: Replication, report: Report, target: str, na
     assert name in view.ours()
 
 
-def assert_converges(stage: Stage, *, spec: Replication = SPEC) -> None:
+def assert_converges(aws: SimulatedAws, *, spec: Replication = SPEC) -> None:
     """The next run, in which nothing goes wrong, does all that is left; and what there was is still there."""
-    stage.world.faults = None
-    stage.later()
-    report = stage.apply(spec)
+    aws.world.faults = None
+    aws.pass_time(minutes=20)
+    report = aws.apply(spec)
     assert [f"{o.change.name}: {o.error}" for o in report.outcomes if o.result is not Result.APPLIED] == []
-    stage.later()
-    assert stage.plan(spec).changes == ()
+    aws.pass_time(minutes=20)
+    assert aws.plan(spec).changes == ()
     for target in spec.targets:
-        view = View(stage, spec, target)
+        view = View(aws, spec, target)
         for name, placed in view.placed().items():
             source = placed[0]
-            live = stage.world.peek(view.place, name)
+            live = aws.world.peek(view.place, name)
             if "skip_sync" in source.tags:
                 assert live is None
             elif name != "/p/foreign" or target.name != NEAR:

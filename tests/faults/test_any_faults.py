@@ -42,22 +42,22 @@ class Storm:
 def test_any_fault_is_reported_changes_nothing_else_and_the_next_run_converges(
     scenario: Scenario, failing: dict[tuple[str, int], str], death: tuple[int, bool] | None
 ) -> None:
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
-    before = stage.world.state()
-    stage.world.traffic.forget()
-    stage.world.faults = Storm(failing, death)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
+    before = aws.world.state()
+    aws.world.traffic.forget()
+    aws.world.faults = Storm(failing, death)
     try:
-        report = stage.apply(scenario.spec, run=scenario.run)
+        report = aws.apply(scenario.spec, run=scenario.run)
     except Killed:
-        assert_untouched(stage, before, plan)
+        assert_untouched(aws, before, plan)
     except ReconcileError:
-        assert stage.world.state() == before
+        assert aws.world.state() == before
     else:
-        assert_reported(stage, before, report, spec=scenario.spec)
-        assert_untouched(stage, before, report.plan)
-    stage.world.faults = None
-    stage.later()
-    besides = held_back(stage, scenario.run, stage.apply(scenario.spec, run=scenario.run))
-    stage.later()
-    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []
+        assert_reported(aws, before, report, spec=scenario.spec)
+        assert_untouched(aws, before, report.plan)
+    aws.world.faults = None
+    aws.pass_time(minutes=20)
+    besides = held_back(aws, scenario.run, aws.apply(scenario.spec, run=scenario.run))
+    aws.pass_time(minutes=20)
+    assert unsettled(aws.plan(scenario.spec, run=scenario.run), besides) == []

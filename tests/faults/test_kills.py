@@ -50,20 +50,20 @@ def world() -> Mixed:
 
 def calls_of_a_run(world: Mixed, *, writes: bool) -> int:
     """Return the number of calls of a run without faults."""
-    stage = world.again()
-    stage.apply(SPEC)
-    return len(stage.world.traffic.writes() if writes else stage.world.calls)
+    aws = world.again()
+    aws.apply(SPEC)
+    return len(aws.world.traffic.writes() if writes else aws.world.calls)
 
 
 def dies(world: Mixed, dying: Dying) -> None:
     """A run that is killed, and all that holds after it."""
-    stage = world.again()
-    stage.world.faults = dying
+    aws = world.again()
+    aws.world.faults = dying
     with pytest.raises(Killed):
-        stage.apply(SPEC)
+        aws.apply(SPEC)
     assert dying.dead
-    assert_untouched(stage, world.state, world.plan)
-    assert_converges(stage)
+    assert_untouched(aws, world.state, world.plan)
+    assert_converges(aws)
 
 
 def test_the_mixed_plan_has_a_change_of_every_kind(world: Mixed) -> None:
@@ -98,47 +98,47 @@ def test_killed_at_every_call_in_turn(world: Mixed) -> None:
 
 def test_killed_again_and_again_it_gets_there_in_the_end(world: Mixed) -> None:
     """Each run is killed at its third write; every one brings the end nearer, and none does harm."""
-    stage = world.again()
-    plan = stage.plan(SPEC)
-    before = stage.world.state()
+    aws = world.again()
+    plan = aws.plan(SPEC)
+    before = aws.world.state()
     left = [len(plan.changes)]
     for _ in range(3 * len(plan.changes)):
-        stage.world.faults = Dying(3, done=True, writes=True)
+        aws.world.faults = Dying(3, done=True, writes=True)
         try:
-            stage.apply(SPEC)
+            aws.apply(SPEC)
         except Killed:
-            assert_untouched(stage, before, plan)
+            assert_untouched(aws, before, plan)
         else:
             break
         finally:
-            stage.world.faults = None
-            stage.later()
-        left.append(len(stage.plan(SPEC).changes))
+            aws.world.faults = None
+            aws.pass_time(minutes=20)
+        left.append(len(aws.plan(SPEC).changes))
     assert left == sorted(left, reverse=True)
-    assert stage.plan(SPEC).changes == ()
-    assert_untouched(stage, before, plan)
+    assert aws.plan(SPEC).changes == ()
+    assert_untouched(aws, before, plan)
 
 
 def test_a_bootstrap_killed_half_way_resumes_without_a_guard_in_its_way() -> None:
     """With the guards as they come: creates, adopts and retags are never counted by a limit."""
     from ssm_reconcile.spec import Run
-    from tests.property.stage import Stage
+    from tests.property.places import three_places
     from tests.property.test_budget import spec_for
 
-    stage, spec = Stage(), spec_for(2)
+    aws, spec = three_places(), spec_for(2)
     for i in range(60):
-        stage.world.put(stage.source, f"/p/{i:03}", f"value {i}", tags={"team": "a"})
+        aws.put(f"/p/{i:03}", f"value {i}", tags={"team": "a"})
         if i % 3 == 0:
-            stage.world.put(stage.near, f"/p/{i:03}", f"value {i}", tags={"team": "a"})
-    stage.later()
+            aws.world.put(aws.there, f"/p/{i:03}", f"value {i}", tags={"team": "a"})
+    aws.pass_time(minutes=20)
     for number in (1, 20, 30, 40):
-        stage.world.faults = Dying(number, done=bool(number % 20), writes=True)
+        aws.world.faults = Dying(number, done=bool(number % 20), writes=True)
         with pytest.raises(Killed):
-            stage.apply(spec, run=Run(parallelism=1))
-        stage.world.faults = None
-        stage.later()
-    report = stage.apply(spec, run=Run())
+            aws.apply(spec, run=Run(parallelism=1))
+        aws.world.faults = None
+        aws.pass_time(minutes=20)
+    report = aws.apply(spec, run=Run())
     assert report.summary["withheld"] == 0
     assert report.exit_code == 0
-    stage.later()
-    assert stage.plan(spec).changes == ()
+    aws.pass_time(minutes=20)
+    assert aws.plan(spec).changes == ()

@@ -16,10 +16,11 @@ from ssm_reconcile.spec import Orphans
 from tests.fake_aws.traffic import Fault, skipped
 from tests.fake_aws.world import Lag, Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, mixed
+from tests.property.places import FAR, NEAR, PLACES, SOURCE, three_places
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
-from tests.property.stage import FAR, NEAR, SOURCE, Stage
 from tests.property.test_converge import held_back, unsettled
+from tests.simulated_aws import SimulatedAws
 
 
 class Skipping:
@@ -41,9 +42,9 @@ def world() -> Mixed:
     return mixed()
 
 
-def truth(stage: Stage) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def truth(aws: SimulatedAws) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     """The addresses that a plan on true listings changes, and those of them that it removes."""
-    plan = stage.plan(SPEC)
+    plan = aws.plan(SPEC)
     changed = {(c.target, canonical(c.name)) for c in plan.changes if c.fate is Fate.APPLY}
     gone = {(c.target, canonical(c.name)) for c in plan.changes if c.action in ("delete", "replace")}
     return changed, gone
@@ -60,17 +61,17 @@ def test_a_page_that_is_skipped_deletes_nothing_wrongly(world: Mixed, operation:
 
 def skips(world: Mixed, operation: str, where: str, page: int) -> bool:
     """One run in which one page is skipped, and what holds after it; False when the page does not exist."""
-    stage = world.again()
-    stage.world.pages = Pages(describe=(2,), resources=(2,))
-    changed, gone = truth(stage)
-    before = stage.world.state()
-    faults = Skipping(operation, stage.places[where], page)
-    stage.world.traffic.forget()
-    stage.world.faults = faults
-    stage.apply(SPEC)
-    after = stage.world.state()
+    aws = world.again()
+    aws.world.pages = Pages(describe=(2,), resources=(2,))
+    changed, gone = truth(aws)
+    before = aws.world.state()
+    faults = Skipping(operation, PLACES[where], page)
+    aws.world.traffic.forget()
+    aws.world.faults = faults
+    aws.apply(SPEC)
+    after = aws.world.state()
     for target in (NEAR, FAR):
-        place = stage.places[target]
+        place = PLACES[target]
         for name, was in before[place].items():
             there = after[place].get(name)
             if (target, name) not in gone:
@@ -79,7 +80,7 @@ def skips(world: Mixed, operation: str, where: str, page: int) -> bool:
                 assert there is not None
                 assert there.value == was.value
                 assert there.parameter == was.parameter
-    assert_converges(stage)
+    assert_converges(aws)
     return faults.struck
 
 
@@ -97,39 +98,39 @@ LAGS = (
 def test_listings_that_lag_do_no_harm_and_the_next_run_after_them_converges(
     scenario: Scenario, lag: Lag, pause: int
 ) -> None:
-    stage = scenario.play()
-    true_plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    true_plan = aws.plan(scenario.spec, run=scenario.run)
     leaving = {
         (change.target, canonical(change.name))
         for change in true_plan.changes
         if change.action in ("delete", "replace")
     }
-    deeds_before = stage.world.state()
-    stage.clock.sleep(float(pause))
-    stage.world.lag = lag
-    report = stage.apply(scenario.spec, run=scenario.run)
-    after = stage.world.state()
+    deeds_before = aws.world.state()
+    aws.clock.sleep(float(pause))
+    aws.world.lag = lag
+    report = aws.apply(scenario.spec, run=scenario.run)
+    after = aws.world.state()
     for target in scenario.spec.targets:
-        place = stage.places[target.name]
+        place = PLACES[target.name]
         for name in deeds_before[place].keys() - after[place].keys():
             assert (target.name, name) in leaving, (
                 f"{target.name} {name} was deleted although only a listing missed it"
             )
     for outcome in report.outcomes:
-        place, name = stage.places[outcome.change.target], canonical(outcome.change.name)
+        place, name = PLACES[outcome.change.target], canonical(outcome.change.name)
         if outcome.result in (Result.STALE, Result.WITHHELD):
             assert deeds_before[place].get(name) == after[place].get(name)
-    stage.world.lag = Lag()
-    stage.later(minutes=90)
-    besides = held_back(stage, scenario.run, stage.apply(scenario.spec, run=scenario.run))
-    stage.later()
-    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []
+    aws.world.lag = Lag()
+    aws.pass_time(minutes=90)
+    besides = held_back(aws, scenario.run, aws.apply(scenario.spec, run=scenario.run))
+    aws.pass_time(minutes=20)
+    assert unsettled(aws.plan(scenario.spec, run=scenario.run), besides) == []
 
 
 def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
     """Its type was changed by hand to one that the rules leave out, so that it looks like an orphan."""
     from ssm_reconcile.spec import DeleteMode, Glob, Replication
-    from tests.property.stage import FROM, TO_NEAR
+    from tests.property.places import FROM, TO_NEAR
 
     spec = Replication(
         "prod",
@@ -141,32 +142,32 @@ def test_an_orphan_whose_source_a_listing_leaves_out_is_not_deleted() -> None:
         orphans=Orphans.DELETE,
         id="k3v9x2m7qa",
     )
-    stage = Stage()
-    stage.world.put(stage.source, "/p/a", "one")
-    stage.world.put(stage.source, "/p/b", "two")
-    stage.apply(spec)
-    stage.later()
-    stage.world.put(stage.near, "/p/a", "one", "SecureString")
-    stage.later()
-    stage.world.pages = Pages(describe=(1,))
-    stage.world.traffic.forget()
-    stage.world.faults = Skipping("DescribeParameters", stage.source, 1)
-    stage.apply(spec)
-    assert stage.world.value(stage.near, "/p/a") == "one"
+    aws = three_places()
+    aws.put("/p/a", "one")
+    aws.put("/p/b", "two")
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
+    aws.world.put(aws.there, "/p/a", "one", "SecureString")
+    aws.pass_time(minutes=20)
+    aws.world.pages = Pages(describe=(1,))
+    aws.world.traffic.forget()
+    aws.world.faults = Skipping("DescribeParameters", aws.here, 1)
+    aws.apply(spec)
+    assert aws.world.value(aws.there, "/p/a") == "one"
 
 
 def test_tags_that_a_bulk_read_of_the_source_leaves_out_are_not_taken_from_a_replica() -> None:
     """A retag is confirmed on both sides when it is planned (section 4)."""
     spec = replace(SPEC, targets=SPEC.targets[:1])
-    stage = Stage()
+    aws = three_places()
     for name in ("/p/a", "/p/b"):
-        stage.world.put(stage.source, name, "one", tags={"team": "a"})
-    stage.apply(spec)
-    stage.later()
-    before = stage.world.state()
-    stage.world.traffic.forget()
-    stage.world.pages = Pages(resources=(1,))
-    stage.world.faults = Skipping("GetResources", stage.source, 1)
-    plan = stage.plan(spec)
+        aws.put(name, "one", tags={"team": "a"})
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
+    before = aws.world.state()
+    aws.world.traffic.forget()
+    aws.world.pages = Pages(resources=(1,))
+    aws.world.faults = Skipping("GetResources", aws.here, 1)
+    plan = aws.plan(spec)
     assert plan.changes == ()
-    assert stage.world.state() == before
+    assert aws.world.state() == before

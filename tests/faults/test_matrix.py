@@ -18,7 +18,7 @@ from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
 from tests.fake_aws.world import Pages
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_reported, assert_untouched, mixed
-from tests.property.stage import TO_NEAR, Stage
+from tests.property.places import FAR, PLACES, TO_NEAR, three_places
 
 KINDS: Mapping[str, Fault] = {
     "throttled": refused(Trouble.THROTTLED, "ThrottlingException"),
@@ -80,20 +80,20 @@ def world() -> Mixed:
 
 def goes_wrong(world: Mixed, faults: FaultPlan) -> None:
     """One run with faults, and all that holds after it."""
-    stage = world.again()
-    before = stage.world.state()
-    stage.world.faults = faults
+    aws = world.again()
+    before = aws.world.state()
+    aws.world.faults = faults
     try:
-        report = stage.apply(SPEC)
+        report = aws.apply(SPEC)
     except ReconcileError as failure:
         # No plan, no apply: reported in one sentence, and nothing was written.
         if not str(failure):
             pytest.fail("an error without a word")
-        assert stage.world.state() == before
+        assert aws.world.state() == before
     else:
-        assert_reported(stage, before, report)
-        assert_untouched(stage, before, report.plan)
-    assert_converges(stage)
+        assert_reported(aws, before, report)
+        assert_untouched(aws, before, report.plan)
+    assert_converges(aws)
 
 
 def cells() -> Iterator[tuple[str, str]]:
@@ -136,15 +136,15 @@ def test_the_matrix_has_the_size_that_is_promised() -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_one_region_that_is_down_does_not_hold_up_the_other(world: Mixed, operation: str) -> None:
-    stage = world.again()
-    stage.world.faults = Striking(operation, refused(Trouble.UNREACHABLE), lambda _: True, where=stage.far)
-    report = stage.apply(SPEC)
+    aws = world.again()
+    aws.world.faults = Striking(operation, refused(Trouble.UNREACHABLE), lambda _: True, where=PLACES[FAR])
+    report = aws.apply(SPEC)
     here = [outcome for outcome in report.outcomes if outcome.change.target == "us-east-2"]
     assert here
     assert {outcome.result.value for outcome in here} == {"applied"}
     if operation != "GetResources":  # ListTagsForResource takes its place
         assert report.exit_code in (3, 5), "not all that the spec asks for holds, or is withheld there"
-    assert_converges(stage)
+    assert_converges(aws)
 
 
 def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
@@ -158,11 +158,11 @@ def test_trouble_says_operation_and_code_and_nothing_of_the_answer() -> None:
 @pytest.mark.parametrize("where", ["source", "us-east-2", "eu"])
 def test_nothing_is_planned_from_a_listing_that_failed(world: Mixed, operation: str, where: str) -> None:
     """No change at all in an incomplete target, and no removal anywhere when it was the source."""
-    stage = world.again()
-    stage.world.pages = Pages(describe=(3,), resources=(3,))
-    stage.world.faults = Striking(operation, lost(done=True), lambda n: n == 2, where=stage.places[where])
-    plan = stage.plan(SPEC)
-    stage.world.pages = Pages()
+    aws = world.again()
+    aws.world.pages = Pages(describe=(3,), resources=(3,))
+    aws.world.faults = Striking(operation, lost(done=True), lambda n: n == 2, where=PLACES[where])
+    plan = aws.plan(SPEC)
+    aws.world.pages = Pages()
     assert not plan.complete
     assert "incomplete-place" in {finding.code for finding in plan.all_findings}
     if where == "source":
@@ -174,19 +174,19 @@ def test_nothing_is_planned_from_a_listing_that_failed(world: Mixed, operation: 
 
 def test_unreadable_kms_does_not_encrypt_under_another_key() -> None:
     """A `default` is for keys that are not mapped, not for keys that could not be read."""
-    stage = Stage()
+    aws = three_places()
     spec = replace(SPEC, targets=(replace(TO_NEAR, default_key="alias/two"),), kms=())
-    stage.world.put(stage.source, "/p/a", "hush", "SecureString", key_id="alias/many")
-    stage.world.put(stage.source, "/p/b", "hush", "SecureString")
-    stage.later()
-    stage.world.faults = Striking("ListAliases", lost(done=True), lambda _: True, where=stage.source)
-    report = stage.apply(spec)
+    aws.put("/p/a", "hush", "SecureString", key_id="alias/many")
+    aws.put("/p/b", "hush", "SecureString")
+    aws.pass_time(minutes=20)
+    aws.world.faults = Striking("ListAliases", lost(done=True), lambda _: True, where=aws.here)
+    report = aws.apply(spec)
     assert [outcome.change.name for outcome in report.outcomes] == ["/p/b"]
     assert [(other.name, other.row) for other in report.plan.others] == [("/p/a", "invalid")]
     assert report.exit_code == 3
-    stage.world.faults = None
-    stage.later()
-    stage.apply(spec)
-    written = stage.world.peek(stage.near, "/p/a")
+    aws.world.faults = None
+    aws.pass_time(minutes=20)
+    aws.apply(spec)
+    written = aws.world.peek(aws.there, "/p/a")
     assert written is not None
     assert "key/mrk-" in str(written.latest.key_arn)

@@ -6,13 +6,16 @@ import threading
 
 import pytest
 
+from ssm_reconcile import reconcile
 from ssm_reconcile.change import Replace
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.plan import WRITES
-from ssm_reconcile.report import Result
+from ssm_reconcile.report import Report, Result
+from ssm_reconcile.system import Stop
 from tests.fake_aws.traffic import Fault, lost, refused
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_reported, assert_untouched, mixed
+from tests.simulated_aws import SimulatedAws
 
 
 class Flag:
@@ -53,10 +56,16 @@ def world() -> Mixed:
     return mixed()
 
 
+def apply(aws: SimulatedAws, stop: Stop) -> Report:
+    """Plan and apply in one run that is asked to stop."""
+    session = aws.session(SPEC)
+    return reconcile.carry_out(reconcile.make_plan([SPEC], session), [SPEC], session, stop)
+
+
 def writes_of_a_run(world: Mixed) -> int:
-    stage = world.again()
-    stage.apply(SPEC)
-    return len(stage.world.traffic.writes())
+    aws = world.again()
+    aws.apply(SPEC)
+    return len(aws.world.traffic.writes())
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
@@ -65,22 +74,22 @@ def test_stopped_at_every_write_in_turn(world: Mixed, fault: str, lasting: bool)
     """Also while that very write, or every one since, goes wrong."""
     total = writes_of_a_run(world)
     for number in range(1, total + 1):
-        stage = world.again()
+        aws = world.again()
         flag = Flag(number, FAULTS[fault], lasting=lasting)
-        stage.world.faults = flag
-        report = stage.apply(SPEC, stop=flag)
+        aws.world.faults = flag
+        report = apply(aws, flag)
         assert report.interrupted
         assert report.exit_code == 130
-        assert_reported(stage, world.state, report)
-        assert_untouched(stage, world.state, report.plan)
+        assert_reported(aws, world.state, report)
+        assert_untouched(aws, world.state, report.plan)
         if FAULTS[fault] is None:
             assert {outcome.result for outcome in report.outcomes} <= {Result.APPLIED, Result.NOT_ATTEMPTED}
-            assert len(stage.world.traffic.writes()) <= number + 4, "no new work was begun"
-        assert_converges(stage)
+            assert len(aws.world.traffic.writes()) <= number + 4, "no new work was begun"
+        assert_converges(aws)
 
 
 def test_a_parameter_deleted_for_a_replacement_is_created_before_the_run_ends(world: Mixed) -> None:
-    stage = world.again()
+    aws = world.again()
     number = 0
 
     class AtTheDelete(Flag):
@@ -90,20 +99,20 @@ def test_a_parameter_deleted_for_a_replacement_is_created_before_the_run_ends(wo
             return None
 
     flag = AtTheDelete(number)
-    stage.world.faults = flag
-    report = stage.apply(SPEC, stop=flag)
+    aws.world.faults = flag
+    report = apply(aws, flag)
     replaced = [o for o in report.outcomes if isinstance(o.change.effect, Replace)]
     assert [outcome.result for outcome in replaced] == [Result.APPLIED]
-    assert stage.world.value(stage.near, "/p/wide") == "narrow"
+    assert aws.world.value(aws.there, "/p/wide") == "narrow"
     assert report.interrupted
 
 
 def test_stopped_before_the_first_write_nothing_is_written(world: Mixed) -> None:
-    stage = world.again()
+    aws = world.again()
     flag = Flag(0)
     flag.event.set()
-    before = stage.world.state()
-    report = stage.apply(SPEC, stop=flag)
-    assert stage.world.state() == before
+    before = aws.world.state()
+    report = apply(aws, flag)
+    assert aws.world.state() == before
     assert {outcome.result for outcome in report.outcomes} == {Result.NOT_ATTEMPTED}
     assert report.exit_code == 130

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ssm_reconcile import reconcile
 from ssm_reconcile.change import Replace, Update
 from ssm_reconcile.model import Place, canonical
 from ssm_reconcile.report import Report, Result
@@ -17,7 +18,8 @@ from tests.fake_aws.behaviour import AwsBehaviour, Recreate
 from tests.fake_aws.traffic import Fault
 from tests.faults.mixed import SPEC, Mixed, assert_converges, assert_untouched, mixed
 from tests.property import actions
-from tests.property.stage import NEAR, SOURCE, Stage
+from tests.property.places import NEAR, PLACES, SOURCE
+from tests.simulated_aws import SimulatedAws
 
 
 class AtCall:
@@ -43,21 +45,21 @@ def world() -> Mixed:
 
 
 def calls_of_a_run(world: Mixed) -> int:
-    stage = world.again()
-    stage.apply(SPEC)
-    return len(stage.world.calls)
+    aws = world.again()
+    aws.apply(SPEC)
+    return len(aws.world.calls)
 
 
-def crossed(stage: Stage, number: int) -> tuple[Report, Report]:
+def crossed(aws: SimulatedAws, number: int) -> tuple[Report, Report]:
     """Both reports: of the run that was crossed, and of the one that crossed it."""
     second: list[Report] = []
-    stage.world.faults = AtCall(number, lambda: second.append(stage.apply(SPEC)))
-    first = stage.apply(SPEC)
-    stage.world.faults = None
+    aws.world.faults = AtCall(number, lambda: second.append(aws.apply(SPEC)))
+    first = aws.apply(SPEC)
+    aws.world.faults = None
     return first, second[0]
 
 
-def assert_both_reported(stage: Stage, first: Report, second: Report) -> None:
+def assert_both_reported(aws: SimulatedAws, first: Report, second: Report) -> None:
     """Each run says what it did, and what it did not do because the other had."""
     for report in (first, second):
         assert [outcome.change for outcome in report.outcomes] == list(report.plan.changes)
@@ -71,16 +73,16 @@ def assert_both_reported(stage: Stage, first: Report, second: Report) -> None:
 
 def test_a_second_run_at_every_call_of_the_first(world: Mixed) -> None:
     for number in range(1, calls_of_a_run(world) + 1):
-        stage = world.again()
-        first, second = crossed(stage, number)
-        assert_both_reported(stage, first, second)
-        assert_untouched(stage, world.state, world.plan)
+        aws = world.again()
+        first, second = crossed(aws, number)
+        assert_both_reported(aws, first, second)
+        assert_untouched(aws, world.state, world.plan)
         for target in SPEC.targets:
             for change in world.plan.changes:
                 if change.target == target.name and change.desired is not None:
-                    value = stage.world.value(stage.places[target.name], change.name)
-                    assert value == stage.world.value(stage.source, change.name), "both meant the same"
-        assert_converges(stage)
+                    value = aws.world.value(PLACES[target.name], change.name)
+                    assert value == aws.world.value(aws.here, change.name), "both meant the same"
+        assert_converges(aws)
 
 
 @pytest.mark.parametrize("recreate", list(Recreate))
@@ -88,10 +90,10 @@ def test_a_create_right_after_a_delete_whatever_aws_answers(recreate: Recreate) 
     """One run may replace while the other one looks: not documented by AWS."""
     world = mixed(AwsBehaviour(recreate=recreate))
     for number in range(20, calls_of_a_run(world) + 1, 5):
-        stage = world.again()
-        first, second = crossed(stage, number)
-        assert_both_reported(stage, first, second)
-        assert_converges(stage)
+        aws = world.again()
+        first, second = crossed(aws, number)
+        assert_both_reported(aws, first, second)
+        assert_converges(aws)
 
 
 CROSSINGS: dict[str, actions.UserAction] = {
@@ -116,41 +118,47 @@ CROSSINGS: dict[str, actions.UserAction] = {
 }
 
 
+def apply(aws: SimulatedAws, between: Callable[[], object]) -> Report:
+    """Plan and apply in one run. `between` happens after the plan."""
+    session = aws.session(SPEC)
+    plan = reconcile.make_plan([SPEC], session)
+    between()
+    return reconcile.carry_out(plan, [SPEC], session, aws.stop)
+
+
 @pytest.mark.parametrize("crossing", CROSSINGS)
 def test_a_change_of_another_writer_between_plan_and_apply_is_never_lost(world: Mixed, crossing: str) -> None:
     """The change is stale, withheld or done; it never overwrites the other change."""
     action = CROSSINGS[crossing]
-    stage = world.again()
+    aws = world.again()
     seen: list[object] = []
 
     def between() -> None:
-        actions.perform(stage, [action])
-        seen.append(stage.world.state())
+        actions.perform(aws, [action])
+        seen.append(aws.world.state())
 
-    report = stage.apply(SPEC, between=between)
+    report = apply(aws, between)
     name = canonical(getattr(action, "name"))  # noqa: B009 - every crossing has one
     touched = [o for o in report.outcomes if canonical(o.change.name) == name and o.change.target == NEAR]
     assert [outcome.result for outcome in touched] in ([Result.STALE], [Result.WITHHELD])
-    state = stage.world.state()
+    state = aws.world.state()
     after = seen[0]
     assert isinstance(after, dict)
-    assert state[stage.near].get(name) == after[stage.near].get(name)
-    assert state[stage.source] == after[stage.source]
+    assert state[aws.there].get(name) == after[aws.there].get(name)
+    assert state[aws.here] == after[aws.here]
     others = [o for o in report.outcomes if canonical(o.change.name) != name]
     assert {outcome.result for outcome in others} == {Result.APPLIED}
 
 
 def test_a_source_that_moves_on_is_applied_as_it_was_planned(world: Mixed) -> None:
     """An approval is of a version, and AWS still has that version; the next run applies the next one."""
-    stage = world.again()
-    report = stage.apply(
-        SPEC, between=lambda: actions.perform(stage, [actions.Write(SOURCE, "/p/moved", "even newer")])
-    )
+    aws = world.again()
+    report = apply(aws, lambda: actions.perform(aws, [actions.Write(SOURCE, "/p/moved", "even newer")]))
     assert {outcome.result for outcome in report.outcomes} == {Result.APPLIED}
-    assert stage.world.value(stage.near, "/p/moved") == "as it is now"
-    stage.later()
-    assert [(c.name, c.action) for c in stage.plan(SPEC).changes] == [("/p/moved", "update")] * 2
-    assert_converges(stage)
+    assert aws.world.value(aws.there, "/p/moved") == "as it is now"
+    aws.pass_time(minutes=20)
+    assert [(c.name, c.action) for c in aws.plan(SPEC).changes] == [("/p/moved", "update")] * 2
+    assert_converges(aws)
 
 
 class RightBefore:
@@ -170,23 +178,21 @@ def test_an_overwritten_write_in_the_last_milliseconds_is_detected_and_reported(
     world: Mixed, operation: str
 ) -> None:
     """SSM has no conditional write: another write may come between our check and our write."""
-    stage = world.again()
+    aws = world.again()
     by_hand = actions.Write(NEAR, "/p/moved", "by hand")
-    stage.world.faults = RightBefore(
-        operation, stage.near, "/p/moved", lambda: actions.perform(stage, [by_hand])
-    )
-    report = stage.apply(SPEC)
+    aws.world.faults = RightBefore(operation, aws.there, "/p/moved", lambda: actions.perform(aws, [by_hand]))
+    report = aws.apply(SPEC)
     mine = [o for o in report.outcomes if o.change.name == "/p/moved" and o.change.target == NEAR]
     assert isinstance(mine[0].change.effect, Update)
     if operation == "PutParameter":
         assert mine[0].result is Result.APPLIED
         assert "overwritten" in mine[0].note
         assert any(finding.code == "version-overwritten" for finding in report.findings)
-        moved = stage.world.peek(stage.near, "/p/moved")
+        moved = aws.world.peek(aws.there, "/p/moved")
         assert moved is not None
         assert "by hand" in [version.settled.value.reveal() for version in moved.versions]
     else:
         # Its write came after ours, so it stands, and the last look says so.
-        assert stage.world.value(stage.near, "/p/moved") == "by hand"
+        assert aws.world.value(aws.there, "/p/moved") == "by hand"
         assert any(left.name == "/p/moved" for left in report.remaining)
         assert report.exit_code == 3

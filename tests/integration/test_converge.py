@@ -39,8 +39,7 @@ from ssm_reconcile.spec import (
 from ssm_reconcile.stores.base import Put, Store
 from ssm_reconcile.stores.session import ClientFactory
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never
-from tests.doubles.clock import FakeClock
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.doubles.strict_moto import StrictMoto
 from tests.fake_aws.behaviour import AwsBehaviour, Unasked, all_readings, facts, label
 from tests.simulated_aws import unwatched
@@ -186,7 +185,7 @@ def converges(
             clock.advance(timedelta(minutes=20))
             places = open_places([spec], Aws(clock=clock, parallelism=1).connect, RUN)
             plan = reconcile.make_plan([spec], Session(places, RUN, clock, unwatched))
-            report = reconcile.carry_out(plan, [spec], Session(places, RUN, clock, unwatched), Never())
+            report = reconcile.carry_out(plan, [spec], Session(places, RUN, clock, unwatched), StopFlag())
             left = [
                 (o.change.target, o.change.name, o.error)
                 for o in report.outcomes

@@ -16,9 +16,8 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Run
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never
 from tests.doubles import iam
-from tests.doubles.clock import FakeClock
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.doubles.iam import Request
 from tests.doubles.strict_moto import StrictMoto
 from tests.simulated_aws import unwatched
@@ -93,7 +92,7 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
         for step in range(2):
             clock.sleep(3600)
             plan = reconcile.make_plan(specs, Session(places, run, clock, unwatched))
-            report = reconcile.carry_out(plan, specs, Session(places, run, clock, unwatched), Never())
+            report = reconcile.carry_out(plan, specs, Session(places, run, clock, unwatched), StopFlag())
             assert report.exit_code == 0, report.outcomes
             clock.sleep(3600)
             if step == 0:
@@ -103,7 +102,7 @@ def test_every_call_of_a_doctor_two_applies_and_a_detach_is_allowed(
                 ssm.delete_parameter(Name="single")
                 calls[:] = ours
         request = detach.resolve_request(specs[0], "us-east-2", places, undo=False)
-        detach.detach(request, request.find_replicas(), clock, unwatched, Never(), 1)
+        detach.detach(request, request.find_replicas(), clock, unwatched, StopFlag(), 1)
     (policy,) = policies(specs, PolicyPhase.APPLY)
     assert policy.identity == DEFAULT
     document = policy.document()

@@ -1,6 +1,6 @@
 """Actions of other people in a world, as data, so that hypothesis can print and shrink a scenario.
 
-`where` is a place of the stage. An action that AWS refuses changes nothing.
+`where` is a name of `PLACES`. An action that AWS refuses changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ssm_reconcile.record import DETACHED, OWNER, RECORD, Origin, Record, compos
 from tests.fake_aws.refusal import Refusal
 from tests.fake_aws.region import Stored
 from tests.fake_aws.world import SOMEBODY
-from tests.property.stage import Stage
+from tests.property.places import PLACES
+from tests.simulated_aws import SimulatedAws
 
 US = "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/another-run"
 STRANGER = "stranger@999999999999/ap-south-1"
@@ -152,27 +153,27 @@ UserAction: TypeAlias = (
 )
 
 
-def perform(stage: Stage, actions: Sequence[UserAction]) -> None:
+def perform(aws: SimulatedAws, actions: Sequence[UserAction]) -> None:
     """Perform the actions in order, with seven seconds between them."""
     for action in actions:
         with suppress(Refusal):
-            _do(stage, action)
-        stage.clock.advance(timedelta(seconds=7))
+            _do(aws, action)
+        aws.clock.advance(timedelta(seconds=7))
 
 
-def _do(stage: Stage, action: UserAction) -> None:
-    world, place = stage.world, stage.places[action.where]
+def _do(aws: SimulatedAws, action: UserAction) -> None:
+    world, place = aws.world, PLACES[action.where]
     match action:
         case Write():
-            _write(stage, action)
+            _write(aws, action)
         case Edit(where=where, name=name, changed=changed):
             found = world.peek(place, name)
             if found is not None:
-                _write(stage, replace(as_written(found, where), tags=(), **changed))
+                _write(aws, replace(as_written(found, where), tags=(), **changed))
         case Delete(name=name):
             world.delete(place, name)
         case Recreate(name=name, value=value):
-            _recreate(stage, action, world.peek(place, name), value)
+            _recreate(aws, action, world.peek(place, name), value)
         case AddTags(name=name, tags=tags):
             world.tag(place, name, dict(tags))
         case RemoveTags(name=name, keys=keys):
@@ -180,13 +181,13 @@ def _do(stage: Stage, action: UserAction) -> None:
         case CopyTags(name=name, to=to):
             world.tag(place, to, world.tags(place, name) or {})
         case Clone():
-            _clone(stage, action)
+            _clone(aws, action)
         case Detach(name=name):
             owner = (world.tags(place, name) or {}).get(OWNER, "prod@123456789012/us-east-1")
             world.tag(place, name, {OWNER: DETACHED + owner.removeprefix(DETACHED)})
         case Claim(name=name, owner=owner):
             found = world.region(place).find(name)
-            world.tag(place, name, claim(stage, action.where, found, owner))
+            world.tag(place, name, claim(aws, action.where, found, owner))
         case TagAsStack(name=name):
             world.tag(place, name, {"aws:cloudformation:stack-name": "another-team"})
         case RepointAlias(alias=alias, to=to):
@@ -195,16 +196,16 @@ def _do(stage: Stage, action: UserAction) -> None:
             world.set_key(place, alias, KeyState.DISABLED)
 
 
-def _write(stage: Stage, action: Write) -> None:
+def _write(aws: SimulatedAws, action: Write) -> None:
     fields = {
         "description": action.description,
         "allowed_pattern": action.pattern,
         "tier": action.tier,
         "data_type": action.data_type,
-        "key_id": key_reference(stage, action.where, action.key) if action.type == SECURE else None,
+        "key_id": key_reference(aws, action.where, action.key) if action.type == SECURE else None,
     }
-    stage.world.put(
-        stage.places[action.where],
+    aws.world.put(
+        PLACES[action.where],
         action.name,
         action.value,
         action.type,
@@ -215,27 +216,27 @@ def _write(stage: Stage, action: Write) -> None:
     )
 
 
-def _recreate(stage: Stage, action: Recreate, before: Stored | None, value: str) -> None:
+def _recreate(aws: SimulatedAws, action: Recreate, before: Stored | None, value: str) -> None:
     if before is None:
         return
-    place, shown = stage.places[action.where], before.latest.parameter
-    stage.world.delete(place, action.name)
-    stage.clock.advance(timedelta(seconds=40))
+    place, shown = PLACES[action.where], before.latest.parameter
+    aws.world.delete(place, action.name)
+    aws.clock.advance(timedelta(seconds=40))
     key: dict[str, Any] = {} if shown.key_id is None else {"key_id": shown.key_id}
-    stage.world.put(
+    aws.world.put(
         place, action.name, value, shown.type, tier=shown.tier, description=shown.description, **key
     )
-    stage.world.tag(place, action.name, before.tags)
+    aws.world.tag(place, action.name, before.tags)
 
 
-def _clone(stage: Stage, action: Clone) -> None:
-    found = stage.world.peek(stage.source, action.name)
+def _clone(aws: SimulatedAws, action: Clone) -> None:
+    found = aws.world.peek(aws.here, action.name)
     if found is None:
         return
     copied = as_written(found, action.where)
     if not (copied.key or "").startswith("alias/"):
         copied = replace(copied, key=None)  # what is reported by id or ARN means nothing in another region
-    _write(stage, copied if action.with_tags else replace(copied, tags=()))
+    _write(aws, copied if action.with_tags else replace(copied, tags=()))
 
 
 def as_written(found: Stored, where: str) -> Write:
@@ -256,9 +257,9 @@ def as_written(found: Stored, where: str) -> Write:
     )
 
 
-def claim(stage: Stage, where: str, found: Stored, owner: str) -> dict[str, str]:
+def claim(aws: SimulatedAws, where: str, found: Stored, owner: str) -> dict[str, str]:
     """Return the tags that a run of this owner writes on a replica."""
-    shown, place = found.latest.parameter, stage.places[where]
+    shown, place = found.latest.parameter, PLACES[where]
     record = Record(
         source_version=1,
         source_modified=shown.last_modified,
@@ -271,11 +272,11 @@ def claim(stage: Stage, where: str, found: Stored, owner: str) -> dict[str, str]
     return ownership_tags(owner, record, source_name=shown.name, name=shown.name)
 
 
-def key_reference(stage: Stage, where: str, key: str | None) -> str | None:
+def key_reference(aws: SimulatedAws, where: str, key: str | None) -> str | None:
     """Return the key reference for `alias/app` (as is), `alias/app#` (ARN) or `alias/app@` (key id)."""
     if key is None or key[-1] not in "#@":
         return key
-    found = stage.world.region(stage.places[where]).key(key[:-1])
+    found = aws.world.region(PLACES[where]).key(key[:-1])
     if found is None:
         return None
     return found.arn if key.endswith("#") else found.key_id

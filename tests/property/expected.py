@@ -16,7 +16,8 @@ from ssm_reconcile.model import ADVANCED, MANAGED_KEY, SECURE, STRING_LIST, Plac
 from ssm_reconcile.record import OWNER, RECORD, digest
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
 from tests.fake_aws.region import Stored
-from tests.property.stage import Stage
+from tests.property.places import PLACES
+from tests.simulated_aws import SimulatedAws
 
 
 def recorded_id(stored: Stored) -> str | None:
@@ -29,22 +30,22 @@ def recorded_id(stored: Stored) -> str | None:
 class View:
     """One replication and one of its targets, in a world."""
 
-    stage: Stage
+    aws: SimulatedAws
     spec: Replication
     target: Target
 
     @property
     def source(self) -> Place:
-        return self.stage.source
+        return self.aws.here
 
     @property
     def place(self) -> Place:
-        return self.stage.places[self.target.name]
+        return PLACES[self.target.name]
 
     def placed(self) -> dict[str, list[Stored]]:
         """Return the parameters that the source places in the target, by address."""
         found: dict[str, list[Stored]] = {}
-        for stored in self.stage.world.region(self.source).parameters.values():
+        for stored in self.aws.world.region(self.source).parameters.values():
             shown = stored.latest.parameter
             if self.spec.rule_for(shown.name, shown.type) is not None:
                 address = self.spec.address(shown.name, self.source, self.place, self.target.name)
@@ -61,7 +62,7 @@ class View:
         mine = {f"{name}@{self.source}" for name in (self.spec.name, *self.spec.previous_names)}
         return {
             name
-            for name, stored in self.stage.world.region(self.place).parameters.items()
+            for name, stored in self.aws.world.region(self.place).parameters.items()
             if stored.tags.get(OWNER) in mine
             and f" own={digest(self.place.arn(name))[:19]}" in stored.tags.get(RECORD, "")
             and ((found := recorded_id(stored)) in ids or (found is None and name in placed))
@@ -78,7 +79,7 @@ class View:
         mine = {f"{name}@{self.source}" for name in (self.spec.name, *self.spec.previous_names)}
         return {
             name
-            for name, stored in self.stage.world.region(self.place).parameters.items()
+            for name, stored in self.aws.world.region(self.place).parameters.items()
             if stored.tags.get(OWNER) in mine
             and f" own={digest(self.place.arn(name))[:19]}" in stored.tags.get(RECORD, "")
             and recorded_id(stored) not in {None, *ids}
@@ -114,7 +115,7 @@ class View:
 
     def identity(self, place: Place, reference: str) -> str:
         """Return the identity of a key reference in a place."""
-        key = self.stage.world.region(place).key(reference)
+        key = self.aws.world.region(place).key(reference)
         if key is None:
             return reference
         return MANAGED_KEY if key.managed else key.arn

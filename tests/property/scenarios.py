@@ -30,7 +30,8 @@ from ssm_reconcile.spec import (
 from tests.fake_aws.behaviour import AwsBehaviour, Expired, facts
 from tests.property import actions
 from tests.property.actions import UserAction
-from tests.property.stage import FAR, FROM, LIFTED, NEAR, SOURCE, TO_FAR, TO_NEAR, Stage
+from tests.property.places import FAR, FROM, LIFTED, NEAR, PLACES, SOURCE, TO_FAR, TO_NEAR, three_places
+from tests.simulated_aws import SimulatedAws
 
 NAMES = (
     "/p/a",
@@ -284,22 +285,22 @@ class Scenario:
         result += [f"since: {departures(action)}" for action in self.since]
         return "\n  ".join(("", *result))
 
-    def play(self) -> Stage:
-        """Return a stage after all actions, with listings up to date."""
-        stage = Stage(self.readings)
-        actions.perform(stage, self.before)
-        stage.later()
+    def play(self) -> SimulatedAws:
+        """Return the AWS after all actions, with listings up to date."""
+        aws = three_places(self.readings)
+        actions.perform(aws, self.before)
+        aws.pass_time(minutes=20)
         if self.first is not None:
-            stage.apply(self.first)
-            stage.later()
-        actions.perform(stage, self.since)
-        stage.later()
+            aws.apply(self.first)
+            aws.pass_time(minutes=20)
+        actions.perform(aws, self.since)
+        aws.pass_time(minutes=20)
         if self.readings.past_expiration is Expired.DELETED:
             # Such an AWS is deleting what has expired all the time; here before the run, not during it.
-            for place in stage.places.values():
-                stage.world.expire(place)
-            stage.later()
-        return stage
+            for place in PLACES.values():
+                aws.world.expire(place)
+            aws.pass_time(minutes=20)
+        return aws
 
 
 @st.composite

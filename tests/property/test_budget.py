@@ -13,7 +13,8 @@ from math import ceil
 import pytest
 
 from ssm_reconcile.spec import DeleteMode, Glob, KeyRule, Replication, Run
-from tests.property.stage import FAR, FROM, NEAR, TO_FAR, TO_NEAR, Stage
+from tests.property.places import FAR, FROM, NEAR, TO_FAR, TO_NEAR, three_places
+from tests.simulated_aws import SimulatedAws
 
 SIZES = (0, 1, 9, 10, 11, 49, 50, 51, 100, 101, 499, 1000)
 WRITES = ("PutParameter", "AddTagsToResource", "RemoveTagsFromResource", "DeleteParameters")
@@ -31,21 +32,21 @@ def spec_for(targets: int) -> Replication:
     )
 
 
-def stage_of(size: int) -> Stage:
+def aws_with(size: int) -> SimulatedAws:
     """So many parameters in the source: tagged ones, secrets under two keys, lists."""
-    stage = Stage()
+    aws = three_places()
     for i in range(size):
         kind = ("String", "SecureString", "StringList")[i % 3]
         key = {"key_id": "alias/app"} if kind == "SecureString" and i % 2 else {}
         tags = {"team": "a"} if i % 2 else None
-        stage.world.put(stage.source, f"/p/{i:05}", f"value {i}", kind, tags=tags, **key)
-    stage.later()
-    return stage
+        aws.put(f"/p/{i:05}", f"value {i}", kind, tags=tags, **key)
+    aws.pass_time(minutes=20)
+    return aws
 
 
-def counted(stage: Stage) -> Counter[str]:
+def counted(aws: SimulatedAws) -> Counter[str]:
     """The calls since the log was emptied, without STS, which is called once a place."""
-    return Counter(call.operation for call in stage.world.calls if call.operation != "GetCallerIdentity")
+    return Counter(call.operation for call in aws.world.calls if call.operation != "GetCallerIdentity")
 
 
 def most(size: int, targets: int) -> int:
@@ -56,24 +57,24 @@ def most(size: int, targets: int) -> int:
 @pytest.mark.parametrize("targets", [1, 2])
 @pytest.mark.parametrize("size", SIZES)
 def test_calls_stay_under_the_formula(size: int, targets: int) -> None:
-    stage, spec = stage_of(size), spec_for(targets)
-    stage.world.traffic.forget()
-    report = stage.apply(spec)
-    calls = counted(stage)
+    aws, spec = aws_with(size), spec_for(targets)
+    aws.world.traffic.forget()
+    report = aws.apply(spec)
+    calls = counted(aws)
     assert report.summary["applied"] == size * targets
     assert sum(calls[name] for name in WRITES) <= 1.05 * size * targets
 
-    stage.later()
-    stage.world.traffic.forget()
-    assert stage.plan(spec).changes == ()
-    calls = counted(stage)
+    aws.pass_time(minutes=20)
+    aws.world.traffic.forget()
+    assert aws.plan(spec).changes == ()
+    calls = counted(aws)
     assert calls.total() < most(size, targets)
     assert calls["GetParameters"] == 0
     in_sync = calls.total()
 
-    stage.world.traffic.forget()
-    assert stage.plan(spec, run=Run(verify_values=True)).changes == ()
-    calls = counted(stage)
+    aws.world.traffic.forget()
+    assert aws.plan(spec, run=Run(verify_values=True)).changes == ()
+    calls = counted(aws)
     assert calls.total() <= in_sync + (targets + 1) * ceil(size / 10)
     assert calls["GetParameters"] == (targets + 1) * ceil(size / 10)
 
@@ -81,17 +82,17 @@ def test_calls_stay_under_the_formula(size: int, targets: int) -> None:
 @pytest.mark.parametrize("targets", [1, 2])
 def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
     """Ten changed of a thousand: the listings, and one batch of values a place."""
-    stage, spec = stage_of(1000), spec_for(targets)
-    stage.apply(spec)
-    stage.later()
+    aws, spec = aws_with(1000), spec_for(targets)
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
     for i in range(0, 1000, 100):
-        there = stage.world.peek(stage.source, f"/p/{i:05}")
+        there = aws.world.peek(aws.here, f"/p/{i:05}")
         assert there is not None
-        stage.world.put(stage.source, f"/p/{i:05}", "changed", there.latest.parameter.type)
-    stage.later()
-    stage.world.traffic.forget()
-    assert len(stage.plan(spec).changes) == 10 * targets
-    calls = counted(stage)
+        aws.put(f"/p/{i:05}", "changed", there.latest.parameter.type)
+    aws.pass_time(minutes=20)
+    aws.world.traffic.forget()
+    assert len(aws.plan(spec).changes) == 10 * targets
+    calls = counted(aws)
     assert calls["GetParameters"] == targets + 1
     assert calls.total() < most(1000, targets)
 
@@ -99,30 +100,30 @@ def test_a_plan_reads_only_what_has_changed(targets: int) -> None:
 @pytest.mark.parametrize("size", [10, 101, 1000])
 def test_a_foreign_listing_costs_one_scan_and_not_a_read_each(size: int) -> None:
     """Everything is there already and untagged, so bulk reads of tags say nothing about it (section 4)."""
-    stage, spec = Stage(), spec_for(1)
+    aws, spec = three_places(), spec_for(1)
     for i in range(size):
-        stage.world.put(stage.source, f"/p/{i:05}", "same")
-        stage.world.put(stage.near, f"/p/{i:05}", "same")
-    stage.later()
-    stage.world.traffic.forget()
-    assert stage.plan(spec).summary["adopt"] == size
-    calls = counted(stage)
+        aws.put(f"/p/{i:05}", "same")
+        aws.world.put(aws.there, f"/p/{i:05}", "same")
+    aws.pass_time(minutes=20)
+    aws.world.traffic.forget()
+    assert aws.plan(spec).summary["adopt"] == size
+    calls = counted(aws)
     assert calls["ListTagsForResource"] <= 50
     assert calls.total() < most(size, 1) + ceil(size / 50) + 50 + 2 * ceil(size / 10)
 
 
 def test_the_stated_budget_of_an_apply_is_what_it_costs() -> None:
     """The writes that a plan announces are those of its apply, when nothing fails."""
-    stage, spec = stage_of(120), spec_for(2)
+    aws, spec = aws_with(120), spec_for(2)
     for changes in (0, 1, 2):
         for i in range(0, 30 * changes, 3):
-            stage.world.put(stage.source, f"/p/{i:05}", f"changed {changes}")
-        stage.later()
-        stage.world.traffic.forget()
-        report = stage.apply(spec)
+            aws.put(f"/p/{i:05}", f"changed {changes}")
+        aws.pass_time(minutes=20)
+        aws.world.traffic.forget()
+        report = aws.apply(spec)
         budget = report.plan.budget
         assert budget is not None
-        calls = counted(stage)
+        calls = counted(aws)
         written = {name: calls[name] for name in WRITES if calls[name]}
         said = {name: budget.calls[name] for name in WRITES if name in budget.calls}
         assert written == said

@@ -15,11 +15,11 @@ from ssm_reconcile.event.requests import match_replications, source_places
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
-from tests.builders import Never
+from tests.doubles.clock import StopFlag
+from tests.property.places import LIFTED
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
-from tests.property.stage import LIFTED, Stage
-from tests.simulated_aws import unwatched
+from tests.simulated_aws import SimulatedAws, unwatched
 
 
 def rows(plan: Plan) -> dict[tuple[str, str], Any]:
@@ -29,19 +29,18 @@ def rows(plan: Plan) -> dict[tuple[str, str], Any]:
     return found
 
 
-def names_of(stage: Stage, whole: Plan) -> set[str]:
+def names_of(aws: SimulatedAws, whole: Plan) -> set[str]:
     """Every name at the source, and those that something was made from and that are gone."""
     gone = {change.source_name for change in whole.changes if change.source_name is not None}
-    return {canonical(name) for name in (*stage.world.names(stage.source), *gone)}
+    return {canonical(name) for name in (*aws.world.names(aws.here), *gone)}
 
 
-def planner_for(stage: Stage, scenario: Scenario) -> NamePlanner:
-    places = stage.opened([scenario.spec], LIFTED)
-    return NamePlanner((scenario.spec,), places, LIFTED, stage.clock, unwatched)
+def planner_for(aws: SimulatedAws, scenario: Scenario) -> NamePlanner:
+    return NamePlanner((scenario.spec,), aws.places(scenario.spec), LIFTED, aws.clock, unwatched)
 
 
-def planned(stage: Stage, scenario: Scenario, names: set[str]) -> NamePlan:
-    planner = planner_for(stage, scenario)
+def planned(aws: SimulatedAws, scenario: Scenario, names: set[str]) -> NamePlan:
+    planner = planner_for(aws, scenario)
     sources = source_places(planner.specs, planner.places)
     wanted, _ = match_replications([scenario.spec], sources, Names(tuple(sorted(names))))
     return planner.plan(wanted)
@@ -56,9 +55,9 @@ def at_addresses(found: NamePlan, whole: Plan) -> dict[tuple[str, str], Any]:
 @given(scenario=scenarios())
 @examples(40)
 def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
-    stage = scenario.play()
-    whole = stage.plan(scenario.spec)
-    found = planned(stage, scenario, names_of(stage, whole))
+    aws = scenario.play()
+    whole = aws.plan(scenario.spec)
+    found = planned(aws, scenario, names_of(aws, whole))
     assert rows(found.plan) == at_addresses(found, whole)
     assert not found.unsure
 
@@ -66,23 +65,23 @@ def test_all_names_at_once_are_as_in_a_whole_run(scenario: Scenario) -> None:
 @given(scenario=scenarios(), data=st.data())
 @examples(40)
 def test_one_name_alone_is_as_in_a_whole_run(scenario: Scenario, data: st.DataObject) -> None:
-    stage = scenario.play()
-    whole = stage.plan(scenario.spec)
-    names = sorted(names_of(stage, whole))
+    aws = scenario.play()
+    whole = aws.plan(scenario.spec)
+    names = sorted(names_of(aws, whole))
     if not names:
         return
-    found = planned(stage, scenario, {data.draw(st.sampled_from(names))})
+    found = planned(aws, scenario, {data.draw(st.sampled_from(names))})
     assert rows(found.plan) == at_addresses(found, whole)
 
 
 @given(scenario=scenarios())
 @examples(25)
 def test_changes_applied_by_name_are_in_sync_for_a_full_run(scenario: Scenario) -> None:
-    stage = scenario.play()
-    found = planned(stage, scenario, names_of(stage, stage.plan(scenario.spec)))
-    session = planner_for(stage, scenario).session()
-    report = reconcile.carry_out(found.plan, found.specs, session, Never())
-    stage.later()
+    aws = scenario.play()
+    found = planned(aws, scenario, names_of(aws, aws.plan(scenario.spec)))
+    session = planner_for(aws, scenario).session()
+    report = reconcile.carry_out(found.plan, found.specs, session, StopFlag())
+    aws.pass_time(minutes=20)
     done = {(o.change.target, o.change.name) for o in report.outcomes if o.result is Result.APPLIED}
-    left = {(change.target, change.name) for change in stage.plan(scenario.spec).changes}
+    left = {(change.target, change.name) for change in aws.plan(scenario.spec).changes}
     assert done & left == set()

@@ -12,9 +12,10 @@ from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Replication, Run
 from tests.fake_aws.behaviour import AwsBehaviour, InPlace, all_readings, label
 from tests.property import actions
+from tests.property.places import FAR, NEAR, SOURCE, three_places
 from tests.property.profiles import examples
 from tests.property.scenarios import BIG, FAR_OFF, QUIET, Scenario, scenarios
-from tests.property.stage import FAR, NEAR, SOURCE, Stage
+from tests.simulated_aws import SimulatedAws
 
 
 def address(change: Change) -> tuple[str, str]:
@@ -22,7 +23,7 @@ def address(change: Change) -> tuple[str, str]:
     return (change.target, change.name)
 
 
-def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
+def excused(aws: SimulatedAws, run: Run, outcome: Outcome) -> str:
     """Why AWS itself keeps this change from being made, though no plan could know; empty when nothing does.
 
     These are all there are. Each is a fact that shows in the answer to the write or to the read of a
@@ -33,8 +34,8 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
     desired = change.desired
     if desired is None:
         return ""
-    readings = stage.world.readings
-    source = stage.world.peek(stage.source, desired.source.name)
+    readings = aws.world.readings
+    source = aws.world.peek(aws.here, desired.source.name)
     assert source is not None
     unmatched = "ParameterPatternMismatch" in error or "may not match its AllowedPattern" in error
     if unmatched and desired.substitutions and desired.source.allowed_pattern:
@@ -47,7 +48,7 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
         return "the rewritten value does not fit into the lower tier" if len(text.encode()) > 4096 else ""
     key = source.latest.key_arn
     if "InvalidKeyId" in error and key is not None:
-        usable = stage.world.region(stage.source).key_state(key) is KeyState.USABLE
+        usable = aws.world.region(aws.here).key_state(key) is KeyState.USABLE
         return "" if usable else "the source value cannot be decrypted"
     if isinstance(change.effect, Update) and change.effect.takes_over and outcome.result is Result.WITHHELD:
         refused = readings.type_change is InPlace.REFUSED
@@ -62,13 +63,13 @@ def excused(stage: Stage, run: Run, outcome: Outcome) -> str:
     return ""
 
 
-def held_back(stage: Stage, run: Run, report: Report) -> set[tuple[str, str]]:
+def held_back(aws: SimulatedAws, run: Run, report: Report) -> set[tuple[str, str]]:
     """The addresses that AWS keeps from converging; anything else that was not applied is a failure."""
     found = set()
     for outcome in report.outcomes:
         if outcome.result is Result.APPLIED:
             continue
-        assert excused(stage, run, outcome), f"{outcome.result}: {outcome.error}\n{outcome.change}"
+        assert excused(aws, run, outcome), f"{outcome.result}: {outcome.error}\n{outcome.change}"
         found.add(address(outcome.change))
     return found
 
@@ -91,24 +92,24 @@ def unsettled(plan: Plan, besides: set[tuple[str, str]]) -> list[Change]:
 @given(scenario=scenarios())
 @examples(150)
 def test_after_an_apply_the_next_plan_is_empty(scenario: Scenario) -> None:
-    stage = scenario.play()
-    report = stage.apply(scenario.spec, run=scenario.run)
-    besides = held_back(stage, scenario.run, report)
-    stage.later()
-    assert unsettled(stage.plan(scenario.spec, run=scenario.run), besides) == []
+    aws = scenario.play()
+    report = aws.apply(scenario.spec, run=scenario.run)
+    besides = held_back(aws, scenario.run, report)
+    aws.pass_time(minutes=20)
+    assert unsettled(aws.plan(scenario.spec, run=scenario.run), besides) == []
 
 
 @given(scenario=scenarios())
 @examples(40)
 def test_a_plan_is_in_sync_in_every_mode_after_an_apply_in_one(scenario: Scenario) -> None:
     """In particular: a plan that trusts versions and a plan that reads every value agree."""
-    stage = scenario.play()
-    report = stage.apply(scenario.spec, run=scenario.run)
-    besides = held_back(stage, scenario.run, report) | unreadable(report.plan)
-    stage.later()
+    aws = scenario.play()
+    report = aws.apply(scenario.spec, run=scenario.run)
+    besides = held_back(aws, scenario.run, report) | unreadable(report.plan)
+    aws.pass_time(minutes=20)
     for run in (Run(), Run(verify_values=True), Run(no_decrypt=True)):
         asked = Run(verify_values=run.verify_values, no_decrypt=run.no_decrypt, adopt=scenario.run.adopt)
-        plan = stage.plan(scenario.spec, run=asked)
+        plan = aws.plan(scenario.spec, run=asked)
         # Without decryption foreign parameters cannot be compared, so they are unchanged either way; what
         # that mode left as "cannot compare" another mode may well adopt or take over.
         left = unsettled(plan, besides)
@@ -145,8 +146,8 @@ def full_spec() -> Replication:
     from dataclasses import replace
 
     from ssm_reconcile.spec import AdoptMode, DeleteMode, Glob
+    from tests.property.places import FROM, TO_FAR, TO_NEAR
     from tests.property.scenarios import REGION, RULES
-    from tests.property.stage import FROM, TO_FAR, TO_NEAR
 
     return Replication(
         "prod",
@@ -162,28 +163,28 @@ def full_spec() -> Replication:
 
 @pytest.mark.parametrize("readings", list(all_readings()), ids=label)
 def test_every_reading_of_every_open_fact_converges_in_one_apply(readings: AwsBehaviour) -> None:
-    stage, spec = Stage(readings), full_spec()
+    aws, spec = three_places(readings), full_spec()
     for happens in (EVERYTHING, TROUBLES):
-        actions.perform(stage, happens)
-        stage.later()
-        report = stage.apply(spec)
+        actions.perform(aws, happens)
+        aws.pass_time(minutes=20)
+        report = aws.apply(spec)
         assert [f"{o.change.name} {o.error}" for o in report.outcomes if o.result is not Result.APPLIED] == []
         assert report.outcomes
-        stage.later()
-        assert stage.plan(spec).changes == ()
+        aws.pass_time(minutes=20)
+        assert aws.plan(spec).changes == ()
 
 
 def test_the_troubles_above_ask_for_every_kind_of_write() -> None:
     """Or else the law over all readings would try less than it says."""
-    stage, spec = Stage(), full_spec()
-    actions.perform(stage, EVERYTHING)
-    stage.later()
-    planned = {change.action.value for change in stage.plan(spec).changes}
-    stage.apply(spec)
-    stage.later()
-    actions.perform(stage, TROUBLES)
-    stage.later()
-    plan = stage.plan(spec)
+    aws, spec = three_places(), full_spec()
+    actions.perform(aws, EVERYTHING)
+    aws.pass_time(minutes=20)
+    planned = {change.action.value for change in aws.plan(spec).changes}
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
+    actions.perform(aws, TROUBLES)
+    aws.pass_time(minutes=20)
+    plan = aws.plan(spec)
     planned |= {change.action.value for change in plan.changes}
     assert planned == {"create", "adopt", "update", "replace", "retag"}
     assert any(isinstance(change.effect, Replace) for change in plan.changes)

@@ -58,14 +58,14 @@ def as_bytes(plan: Plan) -> str:
 @given(scenario=scenarios(), salt=st.integers(0, 99))
 @examples(35)
 def test_the_order_of_listings_and_answers_makes_no_difference(scenario: Scenario, salt: int) -> None:
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
 
     def connect(access: Access) -> MemoryStore:
-        return Shuffled(stage.world, Memory(stage.world).connect(access).place, salt)
+        return Shuffled(aws.world, Memory(aws.world).connect(access).place, salt)
 
-    stage.connect = connect
-    mixed = stage.plan(scenario.spec, run=scenario.run)
+    aws.connect = connect
+    mixed = aws.plan(scenario.spec, run=scenario.run)
     assert mixed.plan_id == plan.plan_id
     assert as_bytes(mixed) == as_bytes(plan)
 
@@ -79,10 +79,10 @@ def test_the_size_of_pages_makes_no_difference(
     scenario: Scenario, describe: tuple[int, ...], resources: tuple[int, ...]
 ) -> None:
     """Short pages, and empty ones with more to come, as the API reference says."""
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
-    stage.world.pages = Pages(describe, resources)
-    paged = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
+    aws.world.pages = Pages(describe, resources)
+    paged = aws.plan(scenario.spec, run=scenario.run)
     assert paged.plan_id == plan.plan_id
     assert as_bytes(paged) == as_bytes(plan)
 
@@ -91,7 +91,7 @@ def test_the_size_of_pages_makes_no_difference(
 @examples(20)
 def test_the_same_world_gives_the_same_bytes_twice(scenario: Scenario) -> None:
     """Although the key of the digests, the clock and the threads are other ones each time."""
-    stage = scenario.play()
-    first = stage.plan(scenario.spec, run=scenario.run)
-    stage.clock.sleep(1.5)
-    assert as_bytes(stage.plan(scenario.spec, run=scenario.run)) == as_bytes(first)
+    aws = scenario.play()
+    first = aws.plan(scenario.spec, run=scenario.run)
+    aws.clock.sleep(1.5)
+    assert as_bytes(aws.plan(scenario.spec, run=scenario.run)) == as_bytes(first)

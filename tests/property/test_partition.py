@@ -13,7 +13,7 @@ from ssm_reconcile.spec import Replication
 from tests.property.expected import View
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
-from tests.property.stage import Stage
+from tests.simulated_aws import SimulatedAws
 
 COUNTED_AS = {
     Row.FOREIGN: {"conflict"},
@@ -36,9 +36,9 @@ COUNTED_AS = {
 """Design, section 7: how each row is counted. A release (`delete: created`) counts as a retag."""
 
 
-def addresses(stage: Stage, spec: Replication) -> dict[str, set[str]]:
+def addresses(aws: SimulatedAws, spec: Replication) -> dict[str, set[str]]:
     """The addresses of each target that are ours or on which something is placed."""
-    views = {target.name: View(stage, spec, target) for target in spec.targets}
+    views = {target.name: View(aws, spec, target) for target in spec.targets}
     return {name: set(view.placed()) | view.ours() for name, view in views.items()}
 
 
@@ -53,25 +53,25 @@ def named(plan: Plan) -> dict[str, list[str]]:
 @given(scenario=scenarios())
 @examples(60)
 def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
     said = named(plan)
     for target in plan.replications[0].targets:
-        known = addresses(stage, scenario.spec)[target.name]
+        known = addresses(aws, scenario.spec)[target.name]
         mentioned = said.get(target.name, [])
         assert len(mentioned) == len(set(mentioned))
         assert set(mentioned) <= known
         assert target.in_sync == len(known) - len(mentioned), "what is not mentioned is in sync"
-        assert target.replicas == len(View(stage, scenario.spec, scenario.spec.target(target.name)).ours())
+        assert target.replicas == len(View(aws, scenario.spec, scenario.spec.target(target.name)).ours())
 
 
 @given(scenario=scenarios())
 @examples(40)
 def test_the_summary_adds_up(scenario: Scenario) -> None:
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
     part = plan.replications[0]
-    every = sum(len(names) for names in addresses(stage, scenario.spec).values())
+    every = sum(len(names) for names in addresses(aws, scenario.spec).values())
     assert sum(plan.summary[word] for word in COUNTED) == every
     assert plan.summary["withheld"] == sum(change.fate == "withheld" for change in plan.changes)
     by_target = Counter[str]()

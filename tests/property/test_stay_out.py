@@ -14,6 +14,7 @@ from ssm_reconcile.model import canonical
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.spec import Run
 from tests.property.expected import View
+from tests.property.places import PLACES
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
 
@@ -24,28 +25,28 @@ STRANGERS = ("/elsewhere/by-the-team", "/p2/close-by", "/P/a", "/p", "standalone
 @given(scenario=scenarios())
 @examples(40)
 def test_unowned_and_unplaced_parameters_are_not_mentioned(scenario: Scenario) -> None:
-    stage = scenario.play()
-    for place in stage.places.values():
+    aws = scenario.play()
+    for place in PLACES.values():
         for name in STRANGERS:
-            stage.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
-    plan = stage.plan(scenario.spec, run=scenario.run)
+            aws.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
+    plan = aws.plan(scenario.spec, run=scenario.run)
     mentioned = {(item.target, canonical(item.name)) for item in plan.named}
     for target in scenario.spec.targets:
-        view = View(stage, scenario.spec, target)
+        view = View(aws, scenario.spec, target)
         known = set(view.placed()) | view.ours()
-        for name in stage.world.names(view.place):
+        for name in aws.world.names(view.place):
             assert name in known or (target.name, name) not in mentioned
 
 
 @given(scenario=scenarios())
 @examples(30)
 def test_no_output_has_the_name_of_an_unrelated_parameter(scenario: Scenario) -> None:
-    stage = scenario.play()
+    aws = scenario.play()
     assume(all(glob.text != "/**" for glob in scenario.spec.include))
-    for place in stage.places.values():
+    for place in PLACES.values():
         for name in STRANGERS:
-            stage.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
-    plan = stage.plan(scenario.spec, run=scenario.run)
+            aws.world.put(place, name, "none of our business", tags={"team": "elsewhere"})
+    plan = aws.plan(scenario.spec, run=scenario.run)
     document = dumps(plan_document(plan, tool_version="0", created=datetime(2026, 11, 23, tzinfo=UTC)))
     assert "none of our business" not in document
     assert [name for name in STRANGERS if re.search(rf"(?<![\w/-]){name}(?![\w/-])", document)] == []
@@ -54,13 +55,13 @@ def test_no_output_has_the_name_of_an_unrelated_parameter(scenario: Scenario) ->
 @given(scenario=scenarios())
 @examples(70)
 def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) -> None:
-    stage = scenario.play()
-    before = stage.world.state()
-    report = stage.apply(scenario.spec, run=scenario.run)
-    after = stage.world.state()
+    aws = scenario.play()
+    before = aws.world.state()
+    report = aws.apply(scenario.spec, run=scenario.run)
+    after = aws.world.state()
     changed = {(c.target, canonical(c.name)) for c in report.plan.changes if c.fate is Fate.APPLY}
-    assert after[stage.source] == before[stage.source], "the source is only ever read"
-    for target, place in stage.places.items():
+    assert after[aws.here] == before[aws.here], "the source is only ever read"
+    for target, place in PLACES.items():
         for name in before[place].keys() | after[place].keys():
             if (target, name) not in changed:
                 assert before[place].get(name) == after[place].get(name)
@@ -70,26 +71,26 @@ def test_an_apply_moves_nothing_but_what_its_plan_changes(scenario: Scenario) ->
 @examples(60)
 def test_replicas_of_another_id_are_never_changed(scenario: Scenario) -> None:
     stranger = replace(scenario.spec, id="stranger", previous_ids=())
-    stage = replace(scenario, first=stranger).play()
-    others = {target.name: View(stage, scenario.spec, target).of_others() for target in scenario.spec.targets}
-    before = stage.world.state()
-    stage.apply(scenario.spec, run=scenario.run)
-    after = stage.world.state()
+    aws = replace(scenario, first=stranger).play()
+    others = {target.name: View(aws, scenario.spec, target).of_others() for target in scenario.spec.targets}
+    before = aws.world.state()
+    aws.apply(scenario.spec, run=scenario.run)
+    after = aws.world.state()
     for target, names in others.items():
         for name in names:
-            assert before[stage.places[target]].get(name) == after[stage.places[target]].get(name)
+            assert before[PLACES[target]].get(name) == after[PLACES[target]].get(name)
 
 
 @given(scenario=scenarios())
 @examples(30)
 def test_withheld_parameters_are_not_changed(scenario: Scenario) -> None:
     """The same without any flag that lifts a guard."""
-    stage = scenario.play()
-    before = stage.world.state()
-    report = stage.apply(scenario.spec, run=Run(adopt=scenario.run.adopt))
-    after = stage.world.state()
+    aws = scenario.play()
+    before = aws.world.state()
+    report = aws.apply(scenario.spec, run=Run(adopt=scenario.run.adopt))
+    after = aws.world.state()
     changed = {(c.target, canonical(c.name)) for c in report.plan.changes if c.fate is Fate.APPLY}
-    for target, place in stage.places.items():
+    for target, place in PLACES.items():
         for name in before[place].keys() | after[place].keys():
             if (target, name) not in changed:
                 assert before[place].get(name) == after[place].get(name)

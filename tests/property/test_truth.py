@@ -17,16 +17,17 @@ from ssm_reconcile.spec import DeleteMode, Glob, Replication, Run
 from tests.fake_aws.region import Stored
 from tests.property import actions
 from tests.property.expected import View
+from tests.property.places import FAR_ACCOUNT, FROM, NEAR, SOURCE, TO_NEAR, three_places
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, disturbances, scenarios
-from tests.property.stage import FAR_ACCOUNT, FROM, NEAR, SOURCE, TO_NEAR, Stage
+from tests.simulated_aws import SimulatedAws
 
 
-def sides(stage: Stage, spec: Replication, change: Change) -> tuple[View, Stored | None, Stored | None]:
+def sides(aws: SimulatedAws, spec: Replication, change: Change) -> tuple[View, Stored | None, Stored | None]:
     """The source and the live parameter that a change is about."""
-    view = View(stage, spec, spec.target(change.target))
-    source = None if change.source_name is None else stage.world.peek(stage.source, change.source_name)
-    return view, source, stage.world.peek(view.place, change.name)
+    view = View(aws, spec, spec.target(change.target))
+    source = None if change.source_name is None else aws.world.peek(aws.here, change.source_name)
+    return view, source, aws.world.peek(view.place, change.name)
 
 
 def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
@@ -41,11 +42,11 @@ def repointed(view: View, change: Change, source: Stored, live: Stored) -> bool:
 @given(scenario=scenarios())
 @examples(80)
 def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -> None:
-    stage = scenario.play()
-    for change in stage.plan(scenario.spec, run=scenario.run).changes:
+    aws = scenario.play()
+    for change in aws.plan(scenario.spec, run=scenario.run).changes:
         if not isinstance(change.effect, Update | Replace | Retag | Adopt):
             continue
-        view, source, live = sides(stage, scenario.spec, change)
+        view, source, live = sides(aws, scenario.spec, change)
         assert source is not None
         assert live is not None
         differing = view.differing(source, live)
@@ -68,15 +69,15 @@ def test_a_change_names_exactly_the_attributes_that_differ(scenario: Scenario) -
 @examples(60)
 def test_parameters_in_sync_do_not_differ(scenario: Scenario) -> None:
     """The other half: no difference of a replica goes unsaid because it is called in sync."""
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
     said = {(item.target, canonical(item.name)) for item in plan.named}
     for target in scenario.spec.targets:
-        view = View(stage, scenario.spec, target)
+        view = View(aws, scenario.spec, target)
         for address, placed in view.placed().items():
             if (target.name, address) in said:
                 continue
-            live = stage.world.peek(view.place, address)
+            live = aws.world.peek(view.place, address)
             assert live is not None
             assert address in view.ours()
             # A source that opts out leaves the address to another one that a rewrite maps to it.
@@ -89,11 +90,11 @@ def test_parameters_in_sync_do_not_differ(scenario: Scenario) -> None:
 @given(scenario=scenarios())
 @examples(60)
 def test_the_values_before_and_after_are_the_existing_and_the_desired_ones(scenario: Scenario) -> None:
-    stage = scenario.play()
-    plan = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    plan = aws.plan(scenario.spec, run=scenario.run)
     shown = {}
     for change in plan.changes:
-        view, source, live = sides(stage, scenario.spec, change)
+        view, source, live = sides(aws, scenario.spec, change)
         shown[change.target, change.name] = (change, view, source, live)
     for change, view, source, live in shown.values():
         if source is None or live is None or not isinstance(change.effect, Update | Replace):
@@ -116,9 +117,9 @@ def test_the_values_before_and_after_are_the_existing_and_the_desired_ones(scena
 @given(scenario=scenarios())
 @examples(60)
 def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
-    stage = scenario.play()
-    for change in stage.plan(scenario.spec, run=scenario.run).changes:
-        view, source, live = sides(stage, scenario.spec, change)
+    aws = scenario.play()
+    for change in aws.plan(scenario.spec, run=scenario.run).changes:
+        view, source, live = sides(aws, scenario.spec, change)
         if isinstance(change.effect, Release) or source is None or change.desired is None:
             continue
         wanted = view.tags(source)
@@ -134,11 +135,11 @@ def test_tags_are_added_and_removed_as_they_differ(scenario: Scenario) -> None:
 @given(scenario=scenarios())
 @examples(60)
 def test_after_an_apply_every_applied_change_is_as_planned(scenario: Scenario) -> None:
-    stage = scenario.play()
-    report = stage.apply(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    report = aws.apply(scenario.spec, run=scenario.run)
     for outcome in report.outcomes:
         change = outcome.change
-        view, source, live = sides(stage, scenario.spec, change)
+        view, source, live = sides(aws, scenario.spec, change)
         if outcome.result != "applied":
             continue
         if change.desired is None:
@@ -238,11 +239,11 @@ def twists(draw: st.DrawFn) -> tuple[Scenario, actions.UserAction]:
 @examples(100)
 def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, actions.UserAction]) -> None:
     scenario, action = twist
-    stage = scenario.play()
-    before = stage.plan(scenario.spec, run=scenario.run)
-    actions.perform(stage, [action])
-    stage.later()
-    after = stage.plan(scenario.spec, run=scenario.run)
+    aws = scenario.play()
+    before = aws.plan(scenario.spec, run=scenario.run)
+    actions.perform(aws, [action])
+    aws.pass_time(minutes=20)
+    after = aws.plan(scenario.spec, run=scenario.run)
     assert (before.plan_id == after.plan_id) == (effects(before) == effects(after))
 
 
@@ -250,9 +251,9 @@ def test_the_id_differs_exactly_when_an_effect_differs(twist: tuple[Scenario, ac
 @examples(30)
 def test_a_lifted_guard_changes_the_id_exactly_when_it_changes_what_may_happen(scenario: Scenario) -> None:
     """A fate, or whether an update may become a replacement where AWS refuses it in place."""
-    stage = scenario.play()
+    aws = scenario.play()
     plans = [
-        stage.plan(scenario.spec, run=_lifting(scenario.run, guard, lifted))
+        aws.plan(scenario.spec, run=_lifting(scenario.run, guard, lifted))
         for guard, lifted in (
             ("allow_replace", True),
             ("allow_replace", False),
@@ -298,16 +299,16 @@ def _lifting(run: Run, guard: str, lifted: int) -> Run:
     return replace(run, **given)
 
 
-def one_update() -> tuple[Stage, Replication]:
-    """A stage on which one replica is to be updated, whatever else happens to it."""
+def one_update() -> tuple[SimulatedAws, Replication]:
+    """An AWS on which one replica is to be updated, whatever else happens to it."""
     spec = Replication("prod", FROM, (TO_NEAR,), (Glob("/p/**"),), DeleteMode.OWNED)
-    stage = Stage()
-    stage.world.put(stage.source, "/p/a", "one", tags={"team": "a"})
-    stage.apply(spec)
-    stage.later()
-    stage.world.put(stage.source, "/p/a", "two")
-    stage.later()
-    return stage, spec
+    aws = three_places()
+    aws.put("/p/a", "one", tags={"team": "a"})
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
+    aws.put("/p/a", "two")
+    aws.pass_time(minutes=20)
+    return aws, spec
 
 
 @pytest.mark.parametrize(
@@ -327,21 +328,21 @@ def one_update() -> tuple[Stage, Replication]:
 )
 def test_whatever_alters_a_pending_update_alters_the_id(action: actions.UserAction) -> None:
     """Also tags, which move no version."""
-    stage, spec = one_update()
-    before = stage.plan(spec)
-    actions.perform(stage, [action])
-    stage.later()
-    after = stage.plan(spec)
+    aws, spec = one_update()
+    before = aws.plan(spec)
+    actions.perform(aws, [action])
+    aws.pass_time(minutes=20)
+    after = aws.plan(spec)
     assert [change.action for change in after.changes] == ["update"]
     assert after.plan_id != before.plan_id
 
 
 def test_the_same_change_in_another_account_has_another_id() -> None:
     """A role that leads elsewhere is not what was approved, though every name and version is the same."""
-    stage, spec = one_update()
-    stage.world.delete(stage.near, "/p/a")
-    stage.later()
+    aws, spec = one_update()
+    aws.world.delete(aws.there, "/p/a")
+    aws.pass_time(minutes=20)
     role = f"arn:aws:iam::{FAR_ACCOUNT}:role/ssm-reconcile"
     elsewhere = replace(TO_NEAR, access=replace(TO_NEAR.access, role_arn=role))
-    ids = {stage.plan(replace(spec, targets=(target,))).plan_id for target in (TO_NEAR, elsewhere)}
+    ids = {aws.plan(replace(spec, targets=(target,))).plan_id for target in (TO_NEAR, elsewhere)}
     assert len(ids) == 2

@@ -1,21 +1,23 @@
-"""The day behind the one seam of the command line."""
+"""The simulated AWS of an incident, with the command line on it and a spec in the current directory."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ssm_reconcile.cli import command_run
-from tests.runbook.day import Day
+from tests.doubles.clock import FakeClock
+from tests.runbook.commands import write_spec
+from tests.simulated_aws import SimulatedAws
+
+MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def day(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Day:
-    for word in ("CI", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(word, raising=False)
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedAws:
     monkeypatch.chdir(tmp_path)
-    found = Day()
-    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: found.connect)
-    monkeypatch.setattr(command_run, "SystemClock", lambda *_: found.clock)
+    found = SimulatedAws(clock=FakeClock(MORNING))
+    found.connect_command_line(monkeypatch)
+    write_spec()
     return found

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ssm_reconcile.model import KeyState
-from tests.runbook.day import SECRET, Act, Day
+from tests.fake_aws.store import Memory
+from tests.runbook.commands import SECRET, WEST, Act, deny, replicate, run, shut_down, write_spec
+from tests.simulated_aws import SimulatedAws
 
 NAME = "/prod/db/url"
-_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -34,197 +34,197 @@ class Incident:
         return self.mend is nothing and not self.flags
 
 
-def nothing(_: Day) -> None:
+def nothing(_: SimulatedAws) -> None:
     """The flag is the whole remedy."""
 
 
 def spec(**changes: Any) -> Act:
-    return lambda day: day.write(**changes)
+    return lambda _: write_spec(**changes)
 
 
-def key_disabled(day: Day) -> None:
-    day.world.add_key(day.east, "alias/app")
-    day.world.add_key(day.west, "alias/app")
-    day.write(kms=[{"source": "alias/app", "targets": {"us-west-2": "alias/app"}}])
-    day.replicate(NAME, value=SECRET, kind="SecureString", key_id="alias/app")
-    day.put(NAME, SECRET + "!", "SecureString", key_id="alias/app")
-    day.world.set_key(day.west, "alias/app", KeyState.DISABLED)
+def key_disabled(aws: SimulatedAws) -> None:
+    aws.world.add_key(aws.here, "alias/app")
+    aws.world.add_key(WEST, "alias/app")
+    write_spec(kms=[{"source": "alias/app", "targets": {"us-west-2": "alias/app"}}])
+    replicate(aws, NAME, value=SECRET, kind="SecureString", key_id="alias/app")
+    aws.put(NAME, SECRET + "!", "SecureString", key_id="alias/app")
+    aws.world.set_key(WEST, "alias/app", KeyState.DISABLED)
 
 
-def enable_key(day: Day) -> None:
-    day.world.set_key(day.west, "alias/app", KeyState.USABLE)
+def enable_key(aws: SimulatedAws) -> None:
+    aws.world.set_key(WEST, "alias/app", KeyState.USABLE)
 
 
-def key_unmapped(day: Day) -> None:
-    day.world.add_key(day.east, "alias/app")
-    day.world.add_key(day.west, "alias/app")
-    day.put(NAME, SECRET, "SecureString", key_id="alias/app")
+def key_unmapped(aws: SimulatedAws) -> None:
+    aws.world.add_key(aws.here, "alias/app")
+    aws.world.add_key(WEST, "alias/app")
+    aws.put(NAME, SECRET, "SecureString", key_id="alias/app")
 
 
-def map_key(day: Day) -> None:
-    day.write(kms=[{"source": "alias/app", "targets": {"us-west-2": "alias/app"}}])
+def map_key(_: SimulatedAws) -> None:
+    write_spec(kms=[{"source": "alias/app", "targets": {"us-west-2": "alias/app"}}])
 
 
-def alias_repointed(day: Day) -> None:
-    key_disabled(day)
-    day.world.set_key(day.west, "alias/app", KeyState.USABLE)
-    day.run("apply", "--yes", "-q")
-    day.pass_time()
-    day.world.add_key(day.west, "alias/new")
-    day.world.point_alias(day.west, "alias/app", "alias/new")
+def alias_repointed(aws: SimulatedAws) -> None:
+    key_disabled(aws)
+    aws.world.set_key(WEST, "alias/app", KeyState.USABLE)
+    run("apply", "--yes", "-q")
+    aws.pass_time()
+    aws.world.add_key(WEST, "alias/new")
+    aws.world.point_alias(WEST, "alias/app", "alias/new")
 
 
-def two_targets(day: Day) -> None:
+def two_targets(aws: SimulatedAws) -> None:
     """With one target only, nothing at all could be planned when it fails."""
-    day.write(targets=[{"region": "us-west-2"}, {"region": "eu-west-1"}])
-    day.replicate(NAME)
+    write_spec(targets=[{"region": "us-west-2"}, {"region": "eu-west-1"}])
+    replicate(aws, NAME)
 
 
-def listing_denied(day: Day) -> None:
-    two_targets(day)
-    day.put(NAME, "changed")
-    day.refusals.add(("DescribeParameters", day.west))
+def listing_denied(aws: SimulatedAws) -> None:
+    two_targets(aws)
+    aws.put(NAME, "changed")
+    deny(aws, "DescribeParameters", WEST)
 
 
-def values_denied(day: Day) -> None:
-    day.replicate(NAME)
-    day.put(NAME, "changed")
-    day.refusals.add(("GetParameters", day.west))
+def values_denied(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    aws.put(NAME, "changed")
+    deny(aws, "GetParameters", WEST)
 
 
-def allow(day: Day) -> None:
-    day.refusals.clear()
+def allow(aws: SimulatedAws) -> None:
+    aws.world.faults = None
 
 
-def region_down(day: Day) -> None:
-    two_targets(day)
-    day.put(NAME, "changed")
-    day.down.add("us-west-2")
+def region_down(aws: SimulatedAws) -> None:
+    two_targets(aws)
+    aws.put(NAME, "changed")
+    shut_down(aws, "us-west-2")
 
 
-def region_up(day: Day) -> None:
-    day.down.clear()
+def region_up(aws: SimulatedAws) -> None:
+    aws.connect = Memory(aws.world).connect
 
 
-def edited_by_hand(day: Day) -> None:
-    day.replicate(NAME)
-    day.put(NAME, "by hand", place=day.west)
+def edited_by_hand(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    aws.put(NAME, "by hand", region="us-west-2")
 
 
-def by_cloudformation(day: Day) -> None:
-    day.put(NAME)
-    day.put(NAME, "v", place=day.west)
-    day.world.tag(day.west, NAME, {"aws:cloudformation:stack-name": "database"})
+def by_cloudformation(aws: SimulatedAws) -> None:
+    aws.put(NAME)
+    aws.put(NAME, "v", region="us-west-2")
+    aws.world.tag(WEST, NAME, {"aws:cloudformation:stack-name": "database"})
 
 
-def out_of_the_stack(day: Day) -> None:
-    day.world.delete(day.west, NAME)
-    day.clock.advance(_MINUTE)
+def out_of_the_stack(aws: SimulatedAws) -> None:
+    aws.world.delete(WEST, NAME)
+    aws.pass_time(minutes=1)
 
 
-def spec_renamed(day: Day) -> None:
-    day.replicate(NAME)
-    day.write(name="production")
+def spec_renamed(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    write_spec(name="production")
 
 
-def tags_copied(day: Day) -> None:
-    day.replicate("/prod/db/other")
-    day.put(NAME)
-    tags = day.world.tags(day.west, "/prod/db/other") or {}
-    day.put(NAME, "v", place=day.west, tags=tags)
+def tags_copied(aws: SimulatedAws) -> None:
+    replicate(aws, "/prod/db/other")
+    aws.put(NAME)
+    tags = aws.world.tags(WEST, "/prod/db/other") or {}
+    aws.put(NAME, "v", region="us-west-2", tags=tags)
 
 
-def remove_copied_tags(day: Day) -> None:
-    day.world.untag(day.west, NAME, "ssm-reconcile:owner", "ssm-reconcile:record", "ssm-reconcile:source")
+def remove_copied_tags(aws: SimulatedAws) -> None:
+    aws.world.untag(WEST, NAME, "ssm-reconcile:owner", "ssm-reconcile:record", "ssm-reconcile:source")
 
 
-def source_emptied(day: Day) -> None:
-    day.replicate(NAME, "/prod/db/user")
-    day.world.delete(day.east, NAME, "/prod/db/user")
+def source_emptied(aws: SimulatedAws) -> None:
+    replicate(aws, NAME, "/prod/db/user")
+    aws.delete(NAME, "/prod/db/user")
 
 
-def fill_source(day: Day) -> None:
-    day.clock.advance(_MINUTE)
-    day.put(NAME)
-    day.put("/prod/db/user")
+def fill_source(aws: SimulatedAws) -> None:
+    aws.pass_time(minutes=1)
+    aws.put(NAME)
+    aws.put("/prod/db/user")
 
 
-def too_many_deletes(day: Day) -> None:
+def too_many_deletes(aws: SimulatedAws) -> None:
     names = [f"/prod/many/{i:02}" for i in range(12)]
-    day.replicate(NAME, *names, *(f"/prod/stay/{i:02}" for i in range(30)))
-    day.world.delete(day.east, *names)
+    replicate(aws, NAME, *names, *(f"/prod/stay/{i:02}" for i in range(30)))
+    aws.delete(*names)
 
 
-def too_many_changes(day: Day) -> None:
+def too_many_changes(aws: SimulatedAws) -> None:
     names = [NAME, *(f"/prod/many/{i:02}" for i in range(11))]
-    day.replicate(*names)
+    replicate(aws, *names)
     for name in names[:8]:
-        day.put(name, "changed")
+        aws.put(name, "changed")
 
 
-def opted_out(day: Day) -> None:
-    day.put(NAME, tags={"skip_sync": "yes"})
+def opted_out(aws: SimulatedAws) -> None:
+    aws.put(NAME, tags={"skip_sync": "yes"})
 
 
-def remove_skip_at_source(day: Day) -> None:
-    day.world.untag(day.east, NAME, "skip_sync")
+def remove_skip_at_source(aws: SimulatedAws) -> None:
+    aws.world.untag(aws.here, NAME, "skip_sync")
 
 
-def target_opted_out(day: Day) -> None:
-    day.replicate(NAME)
-    day.put(NAME, "changed")
-    day.world.tag(day.west, NAME, {"skip_sync": "yes"})
+def target_opted_out(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    aws.put(NAME, "changed")
+    aws.world.tag(WEST, NAME, {"skip_sync": "yes"})
 
 
-def remove_skip_in_target(day: Day) -> None:
-    day.world.untag(day.west, NAME, "skip_sync")
+def remove_skip_in_target(aws: SimulatedAws) -> None:
+    aws.world.untag(WEST, NAME, "skip_sync")
 
 
-def rule_excludes(day: Day) -> None:
-    day.replicate(NAME)
-    day.write(parameters={"include": ["/prod/**"], "exclude": ["/prod/db/**"]})
+def rule_excludes(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    write_spec(parameters={"include": ["/prod/**"], "exclude": ["/prod/db/**"]})
 
 
-def data_type_changed(day: Day) -> None:
-    day.replicate(NAME, value="ami-12345678")
-    day.world.delete(day.east, NAME)
-    day.clock.advance(_MINUTE)
-    day.put(NAME, "ami-12345678", data_type="aws:ec2:image")
+def data_type_changed(aws: SimulatedAws) -> None:
+    replicate(aws, NAME, value="ami-12345678")
+    aws.delete(NAME)
+    aws.pass_time(minutes=1)
+    aws.put(NAME, "ami-12345678", data_type="aws:ec2:image")
 
 
-def taken_by_another(day: Day) -> None:
-    day.put(NAME)
-    day.put(NAME, "something else", place=day.west)
+def taken_by_another(aws: SimulatedAws) -> None:
+    aws.put(NAME)
+    aws.put(NAME, "something else", region="us-west-2")
 
 
-def in_line_by_hand(day: Day) -> None:
-    day.put(NAME, "v", place=day.west)
+def in_line_by_hand(aws: SimulatedAws) -> None:
+    aws.put(NAME, "v", region="us-west-2")
 
 
-def addresses_collide(day: Day) -> None:
-    day.put("/prod/east/url", "one")
-    day.put("/prod/west/url", "two")
-    day.write(rewrite=[{"match": "/prod/**", "in": "name", "from": "/east/", "to": "/west/"}])
+def addresses_collide(aws: SimulatedAws) -> None:
+    aws.put("/prod/east/url", "one")
+    aws.put("/prod/west/url", "two")
+    write_spec(rewrite=[{"match": "/prod/**", "in": "name", "from": "/east/", "to": "/west/"}])
 
 
-def tell_apart(day: Day) -> None:
-    day.write(rewrite=[{"match": "/prod/**", "in": "name", "from": "/east/", "to": "/east-copy/"}])
+def tell_apart(_: SimulatedAws) -> None:
+    write_spec(rewrite=[{"match": "/prod/**", "in": "name", "from": "/east/", "to": "/east-copy/"}])
 
 
-def grown_too_large(day: Day) -> None:
-    day.put(NAME, "us-east-1," * 409)
-    day.write(
+def grown_too_large(aws: SimulatedAws) -> None:
+    aws.put(NAME, "us-east-1," * 409)
+    write_spec(
         rewrite=[{"match": "/prod/**", "in": "value", "from": "us-east-1", "to": "{target.region}-standby"}]
     )
 
 
-def shorten(day: Day) -> None:
-    day.put(NAME, "us-east-1")
+def shorten(aws: SimulatedAws) -> None:
+    aws.put(NAME, "us-east-1")
 
 
-def replica_of_a_replica(day: Day) -> None:
-    day.replicate(NAME)
-    day.write(
+def replica_of_a_replica(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    write_spec(
         {
             "version": 1,
             "name": "onward",
@@ -236,8 +236,8 @@ def replica_of_a_replica(day: Day) -> None:
     )
 
 
-def replicate_from_the_origin(day: Day) -> None:
-    day.write(
+def replicate_from_the_origin(_: SimulatedAws) -> None:
+    write_spec(
         {
             "version": 1,
             "name": "onward",
@@ -249,50 +249,50 @@ def replicate_from_the_origin(day: Day) -> None:
     )
 
 
-def detached(day: Day) -> None:
-    day.replicate(NAME)
-    assert day.run("detach", "--target", "us-west-2", "--yes", "-q").exit_code == 0
-    day.put(NAME, "changed")
+def detached(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    assert run("detach", "--target", "us-west-2", "--yes", "-q").exit_code == 0
+    aws.put(NAME, "changed")
 
 
-def undo_detach(day: Day) -> None:
-    assert day.run("detach", "--target", "us-west-2", "--undo", "--yes", "-q").exit_code == 0
+def undo_detach(_: SimulatedAws) -> None:
+    assert run("detach", "--target", "us-west-2", "--undo", "--yes", "-q").exit_code == 0
 
 
-def roles_reversed(day: Day) -> None:
-    detached(day)
-    day.pass_time()
-    day.write(
+def roles_reversed(aws: SimulatedAws) -> None:
+    detached(aws)
+    aws.pass_time()
+    write_spec(
         name="back", source={"region": "us-west-2"}, targets=[{"region": "us-east-1"}], adopt="overwrite"
     )
 
 
-def frozen(day: Day) -> None:
-    day.replicate(NAME)
-    day.put(NAME, "changed")
-    day.write(targets=[{"region": "us-west-2", "frozen": True}])
+def frozen(aws: SimulatedAws) -> None:
+    replicate(aws, NAME)
+    aws.put(NAME, "changed")
+    write_spec(targets=[{"region": "us-west-2", "frozen": True}])
 
 
-def expired_policy(day: Day) -> None:
+def expired_policy(aws: SimulatedAws) -> None:
     policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T08:30:00.000Z"}}'
-    day.put(NAME, tier="Advanced", policies=[policy])
-    day.pass_time()
+    aws.put(NAME, tier="Advanced", policies=[policy])
+    aws.pass_time()
 
 
-def renew_policy(day: Day) -> None:
+def renew_policy(aws: SimulatedAws) -> None:
     policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2027-11-23T08:30:00.000Z"}}'
-    day.put(NAME, tier="Advanced", policies=[policy])
+    aws.put(NAME, tier="Advanced", policies=[policy])
 
 
-def adopt_never(day: Day) -> None:
-    day.put(NAME)
-    day.put(NAME, place=day.west)
-    day.write(adopt="never")
+def adopt_never(aws: SimulatedAws) -> None:
+    aws.put(NAME)
+    aws.put(NAME, region="us-west-2")
+    write_spec(adopt="never")
 
 
-def wrongly_named(day: Day) -> None:
-    day.put(NAME)
-    day.write(rewrite=[{"match": "/prod/**", "in": "name", "from": "/prod/", "to": "/ssm/"}])
+def wrongly_named(aws: SimulatedAws) -> None:
+    aws.put(NAME)
+    write_spec(rewrite=[{"match": "/prod/**", "in": "name", "from": "/prod/", "to": "/ssm/"}])
 
 
 INCIDENTS = (

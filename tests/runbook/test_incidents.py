@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.runbook.day import SECRET, Day
+from tests.runbook.commands import SECRET, explain, plan, run
 from tests.runbook.incidents import INCIDENTS, Incident
+from tests.simulated_aws import SimulatedAws
 
 
 def codes_of(document: dict[str, Any]) -> set[str]:
@@ -27,39 +28,39 @@ def test_there_are_twenty_at_least_and_no_two_alike() -> None:
 
 
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda one: one.title.replace(" ", "-"))
-def test_an_incident_is_found_explained_and_fixed(day: Day, incident: Incident) -> None:
-    incident.happen(day)
-    day.pass_time()
-    assert incident.found in codes_of(day.plan(*incident.words))
+def test_an_incident_is_found_explained_and_fixed(aws: SimulatedAws, incident: Incident) -> None:
+    incident.happen(aws)
+    aws.pass_time()
+    assert incident.found in codes_of(plan(*incident.words))
 
-    said = plain(day.explain(incident.name, *incident.words))
+    said = plain(explain(incident.name, *incident.words))
     assert incident.cause in said
     assert incident.remedy in said
     assert SECRET not in said
 
-    incident.mend(day)
-    day.pass_time()
-    done = day.run("apply", "--yes", "-q", *incident.words, *incident.flags)
+    incident.mend(aws)
+    aws.pass_time()
+    done = run("apply", "--yes", "-q", *incident.words, *incident.flags)
     assert done.exit_code == 0, done.output
-    day.pass_time()
-    after = day.plan(*incident.words)
+    aws.pass_time()
+    after = plan(*incident.words)
     assert after["changes"] == []
     left = {word for word, count in after["summary"].items() if count} - {"in_sync"}
     assert left == set(), after["others"]
     assert incident.found not in codes_of(after)
-    again = plain(day.explain(incident.name, *incident.words))
+    again = plain(explain(incident.name, *incident.words))
     assert incident.cause not in again
 
 
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda one: one.title.replace(" ", "-"))
-def test_without_the_way_out_the_incident_stays(day: Day, incident: Incident) -> None:
+def test_without_the_way_out_the_incident_stays(aws: SimulatedAws, incident: Incident) -> None:
     """The remedy fixes the incident, and an apply alone does not, unless it is the remedy."""
-    incident.happen(day)
-    day.pass_time()
-    assert incident.found in codes_of(day.plan(*incident.words))
-    day.run("apply", "--yes", "-q", *incident.words)
-    day.pass_time()
-    still = incident.found in codes_of(day.plan(*incident.words))
+    incident.happen(aws)
+    aws.pass_time()
+    assert incident.found in codes_of(plan(*incident.words))
+    run("apply", "--yes", "-q", *incident.words)
+    aws.pass_time()
+    still = incident.found in codes_of(plan(*incident.words))
     assert still is not incident.by_apply_alone
 
 

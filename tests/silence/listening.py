@@ -30,11 +30,10 @@ from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication, Run
-from tests.builders import Never
-from tests.doubles.clock import FakeClock
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.world import World
-from tests.property.stage import Stage
+from tests.simulated_aws import SimulatedAws
 
 WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FORMATS = ("text", "json", "markdown", "html")
@@ -149,10 +148,10 @@ def outputs_of_report(report: Report) -> dict[str, str]:
     return said
 
 
-def outputs_of_planning(stage: Stage, spec: Replication, run: Run) -> dict[str, str]:
+def outputs_of_planning(aws: SimulatedAws, spec: Replication, run: Run) -> dict[str, str]:
     """Return all output about the middle of planning, as `explain` sees it."""
-    places = stage.opened([spec], run)
-    part, views = reconcile.plan_replication(spec, Session(places, run, stage.clock, lambda _: None))
+    places = aws.places(spec, run=run)
+    part, views = reconcile.plan_replication(spec, Session(places, run, aws.clock, lambda _: None))
     judged = [case for view in views.values() for case in cases(view)]
     said = {
         "repr of the judged": repr(part) + repr(views) + repr(judged[:1]),
@@ -171,17 +170,17 @@ def outputs_of_planning(stage: Stage, spec: Replication, run: Run) -> dict[str, 
     return {**said, "explanations": explanation_text(explained), "repr of the explanations": repr(explained)}
 
 
-def everything(stage: Stage, spec: Replication, run: Run, ear: Ear) -> dict[str, str]:
+def everything(aws: SimulatedAws, spec: Replication, run: Run, ear: Ear) -> dict[str, str]:
     """Plan, explain and apply; return all output, and the error that stops the run."""
     said: dict[str, str] = {}
     progress: list[str] = []
     try:
-        places = stage.opened([spec], run)
+        places = aws.places(spec, run=run)
         watch = lambda one: progress.append(repr(one))  # noqa: E731 - what a command line would show
-        plan = reconcile.make_plan([spec], Session(places, run, stage.clock, watch))
+        plan = reconcile.make_plan([spec], Session(places, run, aws.clock, watch))
         said |= outputs_of_plan(plan, run)
-        said |= outputs_of_planning(stage, spec, run)
-        report = reconcile.carry_out(plan, [spec], Session(places, run, stage.clock, watch), Never())
+        said |= outputs_of_planning(aws, spec, run)
+        report = reconcile.carry_out(plan, [spec], Session(places, run, aws.clock, watch), StopFlag())
         said |= outputs_of_report(report)
         said["what the places keep"] = kept(places)
     except ReconcileError as error:

@@ -28,12 +28,13 @@ from tests.fake_aws.behaviour import AwsBehaviour
 from tests.fake_aws.traffic import Fault, killed, lost, refused
 from tests.property import actions
 from tests.property.expected import View
+from tests.property.places import FAR, LIFTED, NEAR, PLACES, SOURCE, three_places
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
-from tests.property.stage import FAR, LIFTED, NEAR, SOURCE, Stage
 from tests.property.test_converge import full_spec
 from tests.silence.listening import everything, kept, listening
 from tests.silence.planted import LONG, Planted, leaks, plant, token
+from tests.simulated_aws import SimulatedAws
 
 
 def planted(scenario: Scenario) -> tuple[Scenario, list[Planted]]:
@@ -63,11 +64,11 @@ def _next(made: list[Planted], *, long: bool) -> Planted:
     return made[-1]
 
 
-def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
+def secret_tokens(aws: SimulatedAws, spec: Replication) -> set[str]:
     """The tokens that nothing may say, as the world is now."""
     hidden, shown, plain = set[str](), set[str](), set[str]()
-    for place in stage.places.values():
-        for stored in stage.world.region(place).parameters.values():
+    for place in PLACES.values():
+        for stored in aws.world.region(place).parameters.values():
             for version in stored.versions:
                 held = tokens(version.settled.value.reveal())
                 if version.parameter.type == SECURE:
@@ -75,7 +76,7 @@ def secret_tokens(stage: Stage, spec: Replication) -> set[str]:
                 elif version is stored.latest and not has_shape(version.settled.value.reveal()):
                     shown |= held | tokens(version.parameter.allowed_pattern)
     for target in spec.targets:
-        for texts, secret in pairs(View(stage, spec, target)):
+        for texts, secret in pairs(View(aws, spec, target)):
             if secret:
                 hidden |= texts
                 shown -= texts
@@ -88,7 +89,7 @@ def pairs(view: View) -> list[tuple[set[str], bool]]:
     """Return the values on both sides of each address, and whether they must be hidden there."""
     found = []
     for address, placed in view.placed().items():
-        live = view.stage.world.peek(view.place, address)
+        live = view.aws.world.peek(view.place, address)
         sides = [*placed, *([live] if live is not None else [])]
         texts = set[str]()
         for side in sides:
@@ -141,10 +142,10 @@ KEPT = frozenset(
 @examples(30)
 def test_no_output_says_a_secret(scenario: Scenario) -> None:
     scenario, made = planted(scenario)
-    stage = scenario.play()
-    secrets = secret_tokens(stage, scenario.spec)
+    aws = scenario.play()
+    secrets = secret_tokens(aws, scenario.spec)
     with listening() as ear:
-        said = everything(stage, scenario.spec, scenario.run, ear)
+        said = everything(aws, scenario.spec, scenario.run, ear)
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
@@ -173,32 +174,32 @@ def test_no_failure_says_a_secret(
     scenario: Scenario, fault: str, operation: str, nth: int, lasting: bool
 ) -> None:
     scenario, made = planted(scenario)
-    stage = scenario.play()
-    secrets = secret_tokens(stage, scenario.spec)
+    aws = scenario.play()
+    secrets = secret_tokens(aws, scenario.spec)
 
     def plan(called: str, place: Place, names: tuple[str, ...], count: int) -> Fault | None:
         struck = called == operation and (count >= nth if lasting else count == nth)
         return FAULTS[fault]() if struck else None
 
-    stage.world.traffic.forget()
-    stage.world.faults = plan
+    aws.world.traffic.forget()
+    aws.world.faults = plan
     with listening() as ear:
-        said = everything(stage, scenario.spec, scenario.run, ear)
+        said = everything(aws, scenario.spec, scenario.run, ear)
     assert_silent(said, [one for one in made if one.token in secrets])
 
 
-def secret_stage(readings: AwsBehaviour | None = None) -> tuple[Stage, list[Planted]]:
+def secret_aws(readings: AwsBehaviour | None = None) -> tuple[SimulatedAws, list[Planted]]:
     """Secrets of every shape, short and long, at the source; every second one another at the target."""
-    stage, made = Stage(readings), []
+    aws, made = three_places(readings), []
     for number in range(20):
         made.append(plant(number, long=number >= 10))
         key = "alias/app" if number % 3 else None
-        actions.perform(stage, [actions.Write(SOURCE, f"/p/{number}", made[-1].value, SECURE, key=key)])
+        actions.perform(aws, [actions.Write(SOURCE, f"/p/{number}", made[-1].value, SECURE, key=key)])
         if number % 2:
             made.append(plant(number + 40))
-            actions.perform(stage, [actions.Write(NEAR, f"/p/{number}", made[-1].value, SECURE, key=key)])
-    stage.later()
-    return stage, made
+            actions.perform(aws, [actions.Write(NEAR, f"/p/{number}", made[-1].value, SECURE, key=key)])
+    aws.pass_time(minutes=20)
+    return aws, made
 
 
 MODES = {
@@ -212,7 +213,7 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 def test_secrets_of_every_shape_through_a_whole_life(mode: str) -> None:
     """Created, taken over, in sync, updated, changed outside, re-created, deleted."""
-    stage, made = secret_stage()
+    aws, made = secret_aws()
     spec = full_spec()
     changes: list[list[actions.UserAction]] = [
         [],
@@ -223,12 +224,12 @@ def test_secrets_of_every_shape_through_a_whole_life(mode: str) -> None:
         [actions.Delete(SOURCE, f"/p/{n}") for n in range(4)],
     ]
     for happens in changes:
-        actions.perform(stage, happens)
-        stage.later()
+        actions.perform(aws, happens)
+        aws.pass_time(minutes=20)
         with listening() as ear:
-            said = everything(stage, spec, MODES[mode], ear)
+            said = everything(aws, spec, MODES[mode], ear)
         assert leaks(said, made) == []
-        stage.later()
+        aws.pass_time(minutes=20)
 
 
 def _next_of(made: list[Planted], number: int) -> str:
@@ -237,16 +238,16 @@ def _next_of(made: list[Planted], number: int) -> str:
 
 
 def test_a_secret_that_is_too_large_is_reported_without_its_size() -> None:
-    stage, spec = Stage(), full_spec()
+    aws, spec = three_places(), full_spec()
     value = f"us-east-1{token(1)}" + "us-east-1" * 450
     assert LONG < len(value) <= 4096
-    actions.perform(stage, [actions.Write(SOURCE, "/p/a", value, SECURE)])
-    stage.later()
+    actions.perform(aws, [actions.Write(SOURCE, "/p/a", value, SECURE)])
+    aws.pass_time(minutes=20)
     grows = replace(spec.rewrites[0], new="{target.account}-{target.region}")
     spec = replace(spec, rewrites=(grows,))
     grown = value.replace("us-east-1", "123456789012-us-east-2")
     with listening() as ear:
-        said = everything(stage, spec, LIFTED, ear)
+        said = everything(aws, spec, LIFTED, ear)
     assert "too large for its tier" in said["plan as text"]
     assert leaks(said, [Planted(token(1), value), Planted(token(1), grown)]) == []
 
@@ -256,71 +257,71 @@ def test_a_secret_that_is_too_large_is_reported_without_its_size() -> None:
     [("String", SECURE), (SECURE, "String"), (SECURE, STRING_LIST), (STRING_LIST, SECURE), (SECURE, SECURE)],
 )
 def test_neither_side_is_shown_if_one_is_a_secure_string(source: str, target: str) -> None:
-    stage, one, other = Stage(), plant(1), plant(2)
+    aws, one, other = three_places(), plant(1), plant(2)
     actions.perform(
-        stage,
+        aws,
         [actions.Write(SOURCE, "/p/a", one.value, source), actions.Write(NEAR, "/p/a", other.value, target)],
     )
-    stage.later()
+    aws.pass_time(minutes=20)
     with listening() as ear:
-        said = everything(stage, full_spec(), LIFTED, ear)
+        said = everything(aws, full_spec(), LIFTED, ear)
     # The other target has nothing yet: what is plain at the source is created there, and shown.
-    said = {where: text for where, text in said.items() if source == SECURE} or only(NEAR, stage, ear)
+    said = {where: text for where, text in said.items() if source == SECURE} or only(NEAR, aws, ear)
     assert leaks(said, [one, other]) == []
 
 
 def test_a_plain_source_value_is_hidden_in_the_target_that_holds_a_secure_string_and_nowhere_else() -> None:
-    stage, one, near, far = Stage(), plant(0), plant(1), plant(4)
+    aws, one, near, far = three_places(), plant(0), plant(1), plant(4)
     actions.perform(
-        stage,
+        aws,
         [
             actions.Write(SOURCE, "/p/a", one.value),
             actions.Write(NEAR, "/p/a", near.value, SECURE),
             actions.Write(FAR, "/p/a", far.value),
         ],
     )
-    stage.later()
+    aws.pass_time(minutes=20)
     run = replace(LIFTED, adopt=AdoptMode.OVERWRITE)
-    assert secret_tokens(stage, full_spec()) == {near.token}
+    assert secret_tokens(aws, full_spec()) == {near.token}
     with listening() as ear:
-        said = everything(stage, full_spec(), replace(run, targets=(NEAR,)), ear)
+        said = everything(aws, full_spec(), replace(run, targets=(NEAR,)), ear)
     assert leaks(said, [one, near]) == []
     with listening() as ear:
-        said = everything(stage, full_spec(), run, ear)
+        said = everything(aws, full_spec(), run, ear)
     assert leaks(said, [near]) == []
     assert one.token in said["plan as text"]
 
 
-def only(target: str, stage: Stage, ear: object) -> dict[str, str]:
+def only(target: str, aws: SimulatedAws, ear: object) -> dict[str, str]:
     """Return the output about one target, of a run that is narrowed to it."""
-    fresh = Stage()
-    for place in (fresh.source, fresh.near):
-        for stored in stage.world.region(place).parameters.values():
+    fresh = three_places()
+    for place in (fresh.here, fresh.there):
+        for stored in aws.world.region(place).parameters.values():
             version = stored.versions[0]
             fresh.world.put(
                 place, version.parameter.name, version.settled.value.reveal(), version.parameter.type
             )
-    fresh.later()
+    fresh.pass_time(minutes=20)
     with listening() as heard:
         return everything(fresh, full_spec(), replace(LIFTED, targets=(target,)), heard)
 
 
 def test_a_value_that_was_a_secure_string_at_our_write_is_hidden_although_it_is_plain_now() -> None:
-    stage, spec, one, other = Stage(), full_spec(), plant(1), plant(2)
-    actions.perform(stage, [actions.Write(SOURCE, "/p/a", one.value, SECURE)])
-    stage.apply(spec)
-    stage.later()
+    aws, spec, one, other = three_places(), full_spec(), plant(1), plant(2)
+    actions.perform(aws, [actions.Write(SOURCE, "/p/a", one.value, SECURE)])
+    aws.apply(spec)
+    aws.pass_time(minutes=20)
     actions.perform(
-        stage,
+        aws,
         [
             actions.Edit(NEAR, "/p/a", {"type": "String"}),
             actions.Edit(FAR, "/p/a", {"type": "String"}),
             actions.Write(SOURCE, "/p/a", other.value, "String"),
         ],
     )
-    stage.later()
+    aws.pass_time(minutes=20)
     with listening() as ear:
-        said = everything(stage, spec, LIFTED, ear)
+        said = everything(aws, spec, LIFTED, ear)
     assert leaks(said, [one, other]) == []
 
 
@@ -328,24 +329,24 @@ def test_a_value_that_was_a_secure_string_at_our_write_is_hidden_although_it_is_
     "name", ["/p/db/password", "/p/ACCESS_KEY", "/p/api-token/x", "/p/my.Passphrase", "/p/url"]
 )
 def test_a_plain_value_of_a_name_that_looks_secret_is_hidden_on_both_sides(name: str) -> None:
-    stage, one, other = Stage(), plant(1), plant(2)
-    actions.perform(stage, [actions.Write(SOURCE, name, one.value), actions.Write(NEAR, name, other.value)])
-    stage.later()
+    aws, one, other = three_places(), plant(1), plant(2)
+    actions.perform(aws, [actions.Write(SOURCE, name, one.value), actions.Write(NEAR, name, other.value)])
+    aws.pass_time(minutes=20)
     spec = replace(full_spec(), hide=(Glob("*url*"),))
     with listening() as ear:
-        said = everything(stage, spec, LIFTED, ear)
+        said = everything(aws, spec, LIFTED, ear)
     assert leaks(said, [one, other]) == []
 
 
 @pytest.mark.parametrize(("source", "target"), [(SECURE, SECURE), (SECURE, "String"), ("String", SECURE)])
 def test_the_pattern_of_a_secret_is_reported_as_different_and_not_shown(source: str, target: str) -> None:
-    stage, one, other = Stage(), plant(1), plant(2)
+    aws, one, other = three_places(), plant(1), plant(2)
     for where, kind, secret in ((SOURCE, source, one), (NEAR, target, other)):
         pattern = f"(?s).*|{secret.token}"
-        actions.perform(stage, [actions.Write(where, "/p/a", "value", kind, pattern=pattern)])
-    stage.later()
+        actions.perform(aws, [actions.Write(where, "/p/a", "value", kind, pattern=pattern)])
+    aws.pass_time(minutes=20)
     with listening() as ear:
-        said = everything(stage, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
+        said = everything(aws, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
     assert "AllowedPattern" in said["plan as text"]
     # The pattern of what is plain is metadata, and part of what is approved; that of a secret is not shown.
     hidden = [secret for secret, kind in ((one, source), (other, target)) if kind == SECURE]
@@ -354,16 +355,16 @@ def test_the_pattern_of_a_secret_is_reported_as_different_and_not_shown(source: 
 
 def test_a_value_that_becomes_a_secure_string_during_the_plan_is_hidden() -> None:
     for where, operation in ((SOURCE, "GetParameters"), (NEAR, "GetParameters")):
-        stage, one, other, third = Stage(), plant(1), plant(2), plant(3)
+        aws, one, other, third = three_places(), plant(1), plant(2), plant(3)
         actions.perform(
-            stage, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)]
+            aws, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)]
         )
-        stage.later()
+        aws.pass_time(minutes=20)
         turns = actions.Write(where, "/p/a", third.value, SECURE)
-        stage.world.before(operation, partial(actions.perform, stage, [turns]))
+        aws.world.before(operation, partial(actions.perform, aws, [turns]))
         run = replace(LIFTED, targets=(NEAR,))
         with listening() as ear:
-            said = everything(stage, full_spec(), run, ear)
+            said = everything(aws, full_spec(), run, ear)
         assert leaks(said, [third]) == []
 
 
@@ -381,29 +382,27 @@ BY_SHAPE = {
 @pytest.mark.parametrize("shape", BY_SHAPE.values(), ids=BY_SHAPE)
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_plain_value_with_the_shape_of_a_secret_is_in_no_output(shape: str, side: str) -> None:
-    stage = Stage()
+    aws = three_places()
     secret = Planted(token(1), shape.format(t=token(1)))
     other = Planted(token(2), f"harmless {token(2)}")
     mine, theirs = (secret, other) if side == "source" else (other, secret)
     actions.perform(
-        stage, [actions.Write(place, "/p/a", held.value) for place, held in ((SOURCE, mine), (NEAR, theirs))]
+        aws, [actions.Write(place, "/p/a", held.value) for place, held in ((SOURCE, mine), (NEAR, theirs))]
     )
-    stage.later()
+    aws.pass_time(minutes=20)
     with listening() as ear:
-        said = everything(stage, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
+        said = everything(aws, full_spec(), replace(LIFTED, targets=(NEAR,)), ear)
     assert "/p/a: not a SecureString although the value looks like a secret" in said["plan as json"]
     assert leaks(said, [secret, other]) == [], "the harmless side is hidden, too"
 
 
 def test_plain_values_on_both_sides_are_shown() -> None:
     """Or else the laws above would hold of a tool that shows nothing at all."""
-    stage, one, other = Stage(), plant(0), plant(10)
-    actions.perform(
-        stage, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)]
-    )
-    stage.later()
+    aws, one, other = three_places(), plant(0), plant(10)
+    actions.perform(aws, [actions.Write(SOURCE, "/p/a", one.value), actions.Write(NEAR, "/p/a", other.value)])
+    aws.pass_time(minutes=20)
     with listening() as ear:
-        said = everything(stage, full_spec(), LIFTED, ear)
+        said = everything(aws, full_spec(), LIFTED, ear)
     for form in ("text", "json", "markdown", "html"):
         assert one.token in said[f"plan as {form}"]
         assert other.token in said[f"plan as {form}"]
@@ -415,10 +414,10 @@ def test_nothing_of_a_value_is_kept_when_a_run_is_over() -> None:
     """Not even sealed: values are compared as keyed digests and read again when they are written."""
     from ssm_reconcile import reconcile
 
-    stage, made = secret_stage()
+    aws, made = secret_aws()
     spec = full_spec()
-    places = stage.opened([spec], LIFTED)
-    plan = reconcile.make_plan([spec], Session(places, LIFTED, stage.clock, lambda _: None))
+    places = aws.places(spec)
+    plan = reconcile.make_plan([spec], Session(places, LIFTED, aws.clock, lambda _: None))
     texts = kept([plan, places])
     assert "/p/1" in texts
     assert leaks({"what is kept": texts}, made) == []

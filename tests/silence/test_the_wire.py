@@ -14,10 +14,9 @@ from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import DeleteMode, Glob, Replication, Source, Target
 from ssm_reconcile.stores.base import Put
 from ssm_reconcile.stores.ssm import Aws
-from tests.builders import Never
-from tests.doubles.clock import FakeClock
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.integration.faults import Wire, answer, aws, open_store, refusal
-from tests.property.stage import LIFTED
+from tests.property.places import LIFTED
 from tests.silence.listening import Ear, listening, outputs_of_plan, outputs_of_report, text_of
 from tests.silence.planted import leaks, plant
 from tests.simulated_aws import unwatched
@@ -54,7 +53,7 @@ def run(there: Aws, ear: Ear) -> dict[str, str]:
     """Return all output of a plan and an apply against moto."""
     places = open_places([SPEC], there.connect, LIFTED)
     plan = reconcile.make_plan([SPEC], Session(places, LIFTED, FakeClock(), unwatched))
-    report = reconcile.carry_out(plan, [SPEC], Session(places, LIFTED, FakeClock(), unwatched), Never())
+    report = reconcile.carry_out(plan, [SPEC], Session(places, LIFTED, FakeClock(), unwatched), StopFlag())
     assert len(plan.changes) + len(plan.others) == len(SECRETS)
     return {**outputs_of_plan(plan, LIFTED), **outputs_of_report(report), "log": "\n".join(ear.heard)}
 

@@ -12,18 +12,8 @@ from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.change import Change, Hold, Release, TagDiff, Update
 from ssm_reconcile.model import SOURCE
 from ssm_reconcile.spec import AdoptMode, DeleteMode, OnSkip, Run, SkipSync
-from tests.builders import (
-    Stage,
-    change,
-    creates,
-    deletes,
-    desired,
-    releases,
-    replaces,
-    replication,
-    retags,
-    updates,
-)
+from tests.builders import change, creates, deletes, desired, releases, replaces, replication, retags, updates
+from tests.simulated_aws import SimulatedAws
 
 
 def test_nothing_to_do_costs_nothing() -> None:
@@ -134,12 +124,12 @@ def test_an_apply_of_everything_at_once_makes_exactly_the_calls_that_its_plan_na
         delete=DeleteMode.CREATED, skip_sync=SkipSync(replicas=OnSkip.DELETE), adopt=AdoptMode.SAME_VALUE
     )
     run = Run(max_deletes=100, max_change_percent=100, allow_replace=True)
-    stage = Stage(spec)
-    _before(stage)
-    assert stage.apply(run).summary["applied"] == 64
-    _after(stage)
-    stage.pass_time()
-    plan = stage.plan(run)
+    aws = SimulatedAws(spec)
+    _before(aws)
+    assert aws.apply(run=run).summary["applied"] == 64
+    _after(aws)
+    aws.pass_time()
+    plan = aws.plan(run=run)
     kinds = Counter(type(one.effect).__name__ for one in plan.changes)
     assert kinds == {
         "Create": 13,
@@ -150,27 +140,27 @@ def test_an_apply_of_everything_at_once_makes_exactly_the_calls_that_its_plan_na
         "Delete": 16,
         "Release": 2,
     }
-    stage.world.calls.clear()
-    report = stage.carry_out(plan, run)
+    aws.world.calls.clear()
+    report = aws.carry_out(plan, run=run)
     assert report.summary["applied"] == len(plan.changes)
     assert plan.budget is not None
-    made = Counter(call.operation for call in stage.world.calls)
-    assert made.pop("GetCallerIdentity") == 2, "the stage opens both places again"
+    made = Counter(call.operation for call in aws.world.calls)
+    assert made.pop("GetCallerIdentity") == 2, "the apply opens both places again"
     assert plan.budget.calls == made
 
 
-def _before(stage: Stage) -> None:
+def _before(aws: SimulatedAws) -> None:
     for number in range(62):
         tier = "Advanced" if number in {40, 41} else "Standard"
         kind = "SecureString" if number % 3 == 0 else "String"
-        stage.world.put(stage.here, f"/p/{number:02}", f"value {number}", kind, tags={"t": "1"}, tier=tier)
+        aws.put(f"/p/{number:02}", f"value {number}", kind, tags={"t": "1"}, tier=tier)
     for number in (90, 91):
-        for place in (stage.here, stage.there):
-            stage.world.put(place, f"/p/{number}", "there before", tags={"t": "1"})
+        for place in (aws.here, aws.there):
+            aws.world.put(place, f"/p/{number}", "there before", tags={"t": "1"})
 
 
-def _after(stage: Stage) -> None:
-    world, here = stage.world, stage.here
+def _after(aws: SimulatedAws) -> None:
+    world, here = aws.world, aws.here
     for number in range(12):
         world.put(here, f"/p/{number:02}", f"new value {number}")
     for number in range(12, 24):
@@ -181,7 +171,7 @@ def _after(stage: Stage) -> None:
         world.tag(here, f"/p/{number:02}", {"skip_sync": "1"})
     for number in (40, 41):
         world.delete(here, f"/p/{number}")
-    stage.pass_time()
+    aws.pass_time()
     for number in (40, 41):
         world.put(here, f"/p/{number}", f"value {number}", tags={"t": "1"})
     for number in (90, 91):
@@ -189,7 +179,7 @@ def _after(stage: Stage) -> None:
     for number in range(13):
         world.put(here, f"/p/new-{number:02}", "new", tags={"t": "1"})
     for number in range(3):
-        for place in (here, stage.there):
+        for place in (here, aws.there):
             world.put(place, f"/p/same-{number}", "same", tags={"t": "1"})
     world.put(here, "/p/alike", "same", tags={"t": "1"}, description="this one")
-    world.put(stage.there, "/p/alike", "same", tags={"t": "1"}, description="another one")
+    world.put(aws.there, "/p/alike", "same", tags={"t": "1"}, description="another one")

@@ -19,7 +19,6 @@ from ssm_reconcile.event.requests import NameRequest, NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
-from ssm_reconcile.report import Report
 from ssm_reconcile.spec import (
     AdoptMode,
     DeleteMode,
@@ -31,8 +30,8 @@ from ssm_reconcile.spec import (
     Run,
     Source,
 )
-from tests.builders import HERE, NOW, THERE, Never, replication, target
-from tests.doubles.clock import FakeClock
+from tests.builders import HERE, NOW, THERE, replication, target
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import at_call, refused
 from tests.fake_aws.world import Lag, World
@@ -42,30 +41,20 @@ EVERYTHING = Limits(max_deletes=1000, max_change_percent=100)
 SPEC = replication(include=(Glob("/p/**"),), limits=EVERYTHING)
 
 
-class Town(SimulatedAws):
-    """A source and a target, with whole runs and runs for some names."""
+def planner_for(aws: SimulatedAws, *specs: Replication, run: Run | None = None) -> NamePlanner:
+    return NamePlanner(specs, aws.places(*specs), run or Run(), aws.clock, unwatched)
 
-    def whole(self, *specs: Replication, run: Run | None = None) -> Plan:
-        return self.planned_by(specs, run or Run())
 
-    def apply(self, *specs: Replication, run: Run | None = None) -> Report:
-        run = run or Run(max_deletes=1000, max_change_percent=100)
-        plan = self.whole(*specs, run=run)
-        report = reconcile.carry_out(plan, specs, self.session(specs, run), Never())
-        self.clock.advance(timedelta(hours=1))
-        return report
+def planned_for(
+    aws: SimulatedAws, names: Iterable[str], *specs: Replication, run: Run | None = None
+) -> NamePlan:
+    """Return the plan of a run for some names."""
+    return planner_for(aws, *specs, run=run).plan(selected(names, *specs))
 
-    def planner(self, *specs: Replication, run: Run | None = None) -> NamePlanner:
-        return NamePlanner(specs, self.opened(specs, Run()), run or Run(), self.clock, unwatched)
 
-    def planned(self, names: Iterable[str], *specs: Replication, run: Run | None = None) -> NamePlan:
-        return self.planner(*specs, run=run).plan(selected(names, *specs))
-
-    def put(self, *names: str, **more: Any) -> None:
-        for name in names:
-            self.world.put(
-                self.here, name, more.get("value", "v"), **{k: v for k, v in more.items() if k != "value"}
-            )
+def put_all(aws: SimulatedAws, *names: str, **more: Any) -> None:
+    for name in names:
+        aws.put(name, **more)
 
 
 def selected(names: Iterable[str], *specs: Replication) -> dict[str, frozenset[str]]:
@@ -74,7 +63,7 @@ def selected(names: Iterable[str], *specs: Replication) -> dict[str, frozenset[s
 
 def result(planner: NamePlanner, planned: NamePlan, names: dict[str, frozenset[str]]) -> NameResult:
     """Apply the plan for one name and return its result."""
-    report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), Never())
+    report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), StopFlag())
     requests = {name: NameRequest(name, specs) for name, specs in names.items()}
     (found,) = results_of(planned, report, requests, {})
     return found
@@ -88,62 +77,64 @@ def rows(plan: Plan) -> dict[tuple[str, str], Any]:
 
 
 @pytest.fixture
-def town() -> Town:
+def aws() -> SimulatedAws:
     """One address in every row but `orphan`, and what it takes to get there."""
-    town = Town()
-    world, here, there = town.world, town.here, town.there
+    aws = SimulatedAws()
+    world, here, there = aws.world, aws.here, aws.there
     other = replication(name="other", include=(Glob("/p/foreign"),))
     back = replication(
         name="back", source=Source(Access("us-east-2")), include=(Glob("/p/chained"),),
         targets=(target("us-east-1", region="us-east-1"),),
     )  # fmt: skip
     world.add_key(here, "alias/lonely")
-    town.put("/p/foreign", "/p/kept_out", "/p/opted_out", "/p/delete", "/p/retag", "/p/update", "/p/in_sync")
-    town.put("/p/detached", "/p/copied", "/p/adopt", "/p/conflict")
+    put_all(
+        aws, "/p/foreign", "/p/kept_out", "/p/opted_out", "/p/delete", "/p/retag", "/p/update", "/p/in_sync"
+    )
+    put_all(aws, "/p/detached", "/p/copied", "/p/adopt", "/p/conflict")
     world.put(here, "/p/replace", "v", tier="Standard")
     world.put(there, "/p/chained", "theirs")
-    town.apply(other)
-    town.apply(back)
+    aws.apply(other)
+    aws.apply(back)
     for name in ("/p/detached", "/p/copied", "/p/adopt", "/p/conflict"):
         world.put(there, name, "w" if name == "/p/conflict" else "v")
-    town.apply(SPEC)
+    aws.apply(SPEC)
     world.tag(there, "/p/detached", {OWNER: f"{DETACHED}prod@{here.account}/us-east-1"})
     tags = world.tags(there, "/p/in_sync")
     assert tags is not None
     for name in ("/p/copied", "/p/adopt"):
         world.delete(there, name)
-        town.clock.advance(timedelta(minutes=1))
+        aws.clock.advance(timedelta(minutes=1))
         world.put(there, name, "v", tags=tags if name == "/p/copied" else None)
     world.tag(there, "/p/opted_out", {"skip_sync": "1"})
     world.tag(here, "/p/kept_out", {"skip_sync": "1"})
     world.tag(here, "/p/retag", {"team": "a"})
     world.put(there, "/p/replace", "v", tier="Advanced")
-    town.put("/p/skipped", tags={"skip_sync": "1"})
-    town.put("/p/create")
-    town.put("/p/update", value="w")
-    town.put("/p/invalid", type=SECURE, key_id="alias/lonely")
+    aws.put("/p/skipped", tags={"skip_sync": "1"})
+    aws.put("/p/create")
+    aws.put("/p/update", value="w")
+    aws.put("/p/invalid", kind=SECURE, key_id="alias/lonely")
     world.delete(here, "/p/delete")
-    town.clock.advance(timedelta(hours=1))
-    return town
+    aws.clock.advance(timedelta(hours=1))
+    return aws
 
 
 RUNS = [Run(), Run(allow_replace=True, overwrite_outside=True), Run(verify_values=True), Run(no_decrypt=True)]
 
 
 @pytest.mark.parametrize("run", RUNS, ids=["plain", "lifted", "verify", "no-decrypt"])
-def test_the_plan_of_each_name_is_its_part_of_a_full_run(town: Town, run: Run) -> None:
-    whole = rows(town.whole(SPEC, run=run))
+def test_the_plan_of_each_name_is_its_part_of_a_full_run(aws: SimulatedAws, run: Run) -> None:
+    whole = rows(aws.plan(SPEC, run=run))
     kinds = {value["row"] if isinstance(value, dict) else str(value[0]) for value in whole.values()}
     assert kinds == {str(row) for row in Row} - {"orphan", "in_sync"}
-    for name in (*town.world.names(town.here), "/p/delete", "/p/never"):
-        planned = town.planned([name], SPEC, run=run)
+    for name in (*aws.world.names(aws.here), "/p/delete", "/p/never"):
+        planned = planned_for(aws, [name], SPEC, run=run)
         assert rows(planned.plan) == {end: row for end, row in whole.items() if end[1] == name}, name
         assert not planned.unsure
 
 
-def test_many_names_in_one_plan_are_planned_as_in_a_full_run(town: Town) -> None:
-    names = [*town.world.names(town.here), "/p/delete"]
-    assert rows(town.planned(names, SPEC).plan) == rows(town.whole(SPEC))
+def test_many_names_in_one_plan_are_planned_as_in_a_full_run(aws: SimulatedAws) -> None:
+    names = [*aws.world.names(aws.here), "/p/delete"]
+    assert rows(planned_for(aws, names, SPEC).plan) == rows(aws.plan(SPEC))
 
 
 @pytest.mark.parametrize(
@@ -158,11 +149,13 @@ def test_many_names_in_one_plan_are_planned_as_in_a_full_run(town: Town) -> None
     ids=["never", "created", "overwrite", "orphans", "tags"],
 )
 def test_the_plan_of_each_name_is_its_part_of_a_full_run_under_other_rules(
-    town: Town, spec: Replication
+    aws: SimulatedAws, spec: Replication
 ) -> None:
-    whole = rows(town.whole(spec))
-    for name in (*town.world.names(town.here), "/p/delete"):
-        assert rows(town.planned([name], spec).plan) == {e: row for e, row in whole.items() if e[1] == name}
+    whole = rows(aws.plan(spec))
+    for name in (*aws.world.names(aws.here), "/p/delete"):
+        assert rows(planned_for(aws, [name], spec).plan) == {
+            e: row for e, row in whole.items() if e[1] == name
+        }
 
 
 class TestRewrittenNames:
@@ -170,75 +163,77 @@ class TestRewrittenNames:
     SPEC = replication(rewrites=(REGION,), limits=EVERYTHING)
 
     def test_a_change_and_a_delete_are_made_at_the_address(self) -> None:
-        town = Town()
-        town.put("/p/us-east-1/a", "/p/stays")
-        planned = town.planned(["/p/us-east-1/a"], self.SPEC)
+        aws = SimulatedAws()
+        put_all(aws, "/p/us-east-1/a", "/p/stays")
+        planned = planned_for(aws, ["/p/us-east-1/a"], self.SPEC)
         assert [(c.name, c.action) for c in planned.plan.changes] == [("/p/us-east-2/a", "create")]
-        town.apply(self.SPEC)
-        town.world.delete(town.here, "/p/us-east-1/a")
-        planned = town.planned(["/p/us-east-1/a"], self.SPEC)
+        aws.apply(self.SPEC)
+        aws.delete("/p/us-east-1/a")
+        planned = planned_for(aws, ["/p/us-east-1/a"], self.SPEC)
         assert [(c.name, c.row, c.fate) for c in planned.plan.changes] == [
             ("/p/us-east-2/a", Row.DELETE, Fate.APPLY)
         ]
         assert planned.names_of("prod", "us-east-2", "/p/us-east-2/a") == {"/p/us-east-1/a"}
 
     def test_two_names_at_one_address_are_found_if_only_one_is_requested(self) -> None:
-        town = Town()
-        town.put("/p/us-east-1/a", "/p/us-east-2/a")
+        aws = SimulatedAws()
+        put_all(aws, "/p/us-east-1/a", "/p/us-east-2/a")
         for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
-            planned = town.planned([name], self.SPEC)
+            planned = planned_for(aws, [name], self.SPEC)
             assert [other.row for other in planned.plan.others] == [Row.INVALID]
 
     def test_a_replica_of_another_source_name_is_not_deleted(self) -> None:
-        town = Town()
-        town.put("/p/us-east-1/a", "/p/stays")
-        town.apply(self.SPEC)
-        planned = town.planned(["/p/us-east-2/a"], self.SPEC)  # never was, and lands where a replica is
+        aws = SimulatedAws()
+        put_all(aws, "/p/us-east-1/a", "/p/stays")
+        aws.apply(self.SPEC)
+        planned = planned_for(aws, ["/p/us-east-2/a"], self.SPEC)  # never was, and lands where a replica is
         assert not planned.plan.changes
 
 
 class TestGuards:
-    def deleted(self, count: int, limit: int = 10) -> tuple[Town, Replication]:
-        town, spec = Town(), replace(SPEC, limits=Limits(max_deletes=limit))
-        town.put(*(f"/p/{i:02}" for i in range(30)))
-        town.apply(spec)
-        town.world.delete(town.here, *(f"/p/{i:02}" for i in range(count)))
-        return town, spec
+    def deleted(self, count: int, limit: int = 10) -> tuple[SimulatedAws, Replication]:
+        aws, spec = SimulatedAws(), replace(SPEC, limits=Limits(max_deletes=limit))
+        put_all(aws, *(f"/p/{i:02}" for i in range(30)))
+        aws.apply(spec)
+        aws.delete(*(f"/p/{i:02}" for i in range(count)))
+        return aws, spec
 
     def test_a_delete_counts_the_deletes_at_other_names(self) -> None:
-        town, spec = self.deleted(11)
-        (change,) = town.planned(["/p/00"], spec).plan.changes
+        aws, spec = self.deleted(11)
+        (change,) = planned_for(aws, ["/p/00"], spec).plan.changes
         assert change.withheld_by == ("max-deletes",)
-        town, spec = self.deleted(10)
-        (change,) = town.planned(["/p/00"], spec).plan.changes
+        aws, spec = self.deleted(10)
+        (change,) = planned_for(aws, ["/p/00"], spec).plan.changes
         assert change.fate is Fate.APPLY
 
     def test_a_limit_that_covers_the_deletes_lifts_the_guard(self) -> None:
-        town, spec = self.deleted(11)
-        assert town.planned(["/p/00"], spec, run=Run(max_deletes=10)).plan.changes[0].fate is Fate.WITHHELD
-        assert town.planned(["/p/00"], spec, run=Run(max_deletes=11)).plan.changes[0].fate is Fate.APPLY
+        aws, spec = self.deleted(11)
+        assert (
+            planned_for(aws, ["/p/00"], spec, run=Run(max_deletes=10)).plan.changes[0].fate is Fate.WITHHELD
+        )
+        assert planned_for(aws, ["/p/00"], spec, run=Run(max_deletes=11)).plan.changes[0].fate is Fate.APPLY
 
     def test_half_of_the_replicas_is_half_of_all_replicas(self) -> None:
-        town, spec = self.deleted(16, limit=20)
-        assert town.planned(["/p/00"], spec).plan.changes[0].fate is Fate.WITHHELD
-        town, spec = self.deleted(15, limit=20)
-        assert town.planned(["/p/00"], spec).plan.changes[0].fate is Fate.APPLY
+        aws, spec = self.deleted(16, limit=20)
+        assert planned_for(aws, ["/p/00"], spec).plan.changes[0].fate is Fate.WITHHELD
+        aws, spec = self.deleted(15, limit=20)
+        assert planned_for(aws, ["/p/00"], spec).plan.changes[0].fate is Fate.APPLY
 
     def test_an_empty_source_deletes_nothing(self) -> None:
-        town, spec = self.deleted(30, limit=100)
-        assert town.planned(["/p/00"], spec).plan.changes[0].withheld_by[0] == "empty-source"
+        aws, spec = self.deleted(30, limit=100)
+        assert planned_for(aws, ["/p/00"], spec).plan.changes[0].withheld_by[0] == "empty-source"
 
     def test_a_failed_listing_deletes_nothing(self) -> None:
         for operation in ("GetResources", "DescribeParameters"):
-            town, spec = self.deleted(1)
-            town.world.faults = lambda called, place, names, nth, operation=operation: (
+            aws, spec = self.deleted(1)
+            aws.world.faults = lambda called, place, names, nth, operation=operation: (
                 refused(Trouble.THROTTLED) if called == operation and not names else None
             )
             with pytest.raises(NothingPlanned):
-                town.planned(["/p/00"], spec)
+                planned_for(aws, ["/p/00"], spec)
 
-    def unlistable(self, town: Town, where: Place) -> None:
-        town.world.faults = lambda operation, place, names, nth: (
+    def unlistable(self, aws: SimulatedAws, where: Place) -> None:
+        aws.world.faults = lambda operation, place, names, nth: (
             refused(Trouble.THROTTLED)
             if operation == "DescribeParameters" and not names and place == where
             else None
@@ -246,11 +241,11 @@ class TestGuards:
 
     @pytest.mark.parametrize("end", ["here", "there"])
     def test_a_delete_that_cannot_be_counted_does_not_stop_other_names(self, end: str) -> None:
-        town, spec = self.deleted(1)
-        town.put("/p/01", value="w")
-        town.put("/p/new")
-        self.unlistable(town, getattr(town, end))
-        planned = town.planned(["/p/00", "/p/01", "/p/new"], spec)
+        aws, spec = self.deleted(1)
+        aws.put("/p/01", value="w")
+        aws.put("/p/new")
+        self.unlistable(aws, getattr(aws, end))
+        planned = planned_for(aws, ["/p/00", "/p/01", "/p/new"], spec)
         assert {c.name: (c.action, c.fate) for c in planned.plan.changes} == {
             "/p/01": ("update", Fate.APPLY),
             "/p/new": ("create", Fate.APPLY),
@@ -258,156 +253,156 @@ class TestGuards:
         assert set(planned.unsure) == {"/p/00"}
 
     def test_a_target_that_cannot_be_listed_does_not_stop_a_delete_in_another(self) -> None:
-        town, spec = Town(), replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
-        town.put("/p/a", "/p/b")
-        town.apply(spec)
-        town.world.delete(town.here, "/p/a")
-        self.unlistable(town, town.there)
-        planned = town.planned(["/p/a", "/p/b"], spec)
+        aws, spec = SimulatedAws(), replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
+        put_all(aws, "/p/a", "/p/b")
+        aws.apply(spec)
+        aws.delete("/p/a")
+        self.unlistable(aws, aws.there)
+        planned = planned_for(aws, ["/p/a", "/p/b"], spec)
         assert [(c.target, c.name, c.action) for c in planned.plan.changes] == [
             ("us-west-2", "/p/a", "delete")
         ]
         assert set(planned.unsure) == {"/p/a"}
 
     def test_updates_that_need_the_same_listing_fail_with_it(self) -> None:
-        town, spec = self.deleted(1)
-        town.put(*(f"/p/{i:02}" for i in range(1, 1 + MANY_UPDATES)), value="w")
-        self.unlistable(town, town.there)
+        aws, spec = self.deleted(1)
+        put_all(aws, *(f"/p/{i:02}" for i in range(1, 1 + MANY_UPDATES)), value="w")
+        self.unlistable(aws, aws.there)
         with pytest.raises(NothingPlanned):
-            town.planned([f"/p/{i:02}" for i in range(1 + MANY_UPDATES)], spec)
+            planned_for(aws, [f"/p/{i:02}" for i in range(1 + MANY_UPDATES)], spec)
 
-    def changed(self, count: int) -> tuple[Town, Replication]:
-        town, spec = Town(), replace(SPEC, limits=Limits(max_change_percent=30))
-        town.put(*(f"/p/{i:02}" for i in range(40)))
-        town.apply(spec)
-        town.put(*(f"/p/{i:02}" for i in range(count)), value="w")
-        return town, spec
+    def changed(self, count: int) -> tuple[SimulatedAws, Replication]:
+        aws, spec = SimulatedAws(), replace(SPEC, limits=Limits(max_change_percent=30))
+        put_all(aws, *(f"/p/{i:02}" for i in range(40)))
+        aws.apply(spec)
+        put_all(aws, *(f"/p/{i:02}" for i in range(count)), value="w")
+        return aws, spec
 
     def test_many_updates_are_a_percentage_of_all_replicas(self) -> None:
-        town, spec = self.changed(13)
-        planned = town.planned([f"/p/{i:02}" for i in range(13)], spec)
+        aws, spec = self.changed(13)
+        planned = planned_for(aws, [f"/p/{i:02}" for i in range(13)], spec)
         assert {change.fate for change in planned.plan.changes} == {Fate.WITHHELD}
-        town, spec = self.changed(12)
-        planned = town.planned([f"/p/{i:02}" for i in range(12)], spec)
+        aws, spec = self.changed(12)
+        planned = planned_for(aws, [f"/p/{i:02}" for i in range(12)], spec)
         assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
 
     def test_a_few_updates_list_nothing(self) -> None:
-        town, spec = self.changed(MANY_UPDATES - 1)
-        town.world.traffic.forget()
-        planned = town.planned([f"/p/{i:02}" for i in range(MANY_UPDATES - 1)], spec)
+        aws, spec = self.changed(MANY_UPDATES - 1)
+        aws.world.traffic.forget()
+        planned = planned_for(aws, [f"/p/{i:02}" for i in range(MANY_UPDATES - 1)], spec)
         assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
-        assert town.world.traffic.count("GetResources") == 0
+        assert aws.world.traffic.count("GetResources") == 0
 
     def test_a_count_of_replicas_is_kept_for_ten_minutes(self) -> None:
-        town, spec = self.changed(12)
-        planner = town.planner(spec)
+        aws, spec = self.changed(12)
+        planner = planner_for(aws, spec)
         names = selected([f"/p/{i:02}" for i in range(12)], spec)
-        town.world.traffic.forget()
+        aws.world.traffic.forget()
         planner.plan(names)
         planner.plan(names)
-        assert town.world.traffic.count("GetResources") == 1
-        town.clock.advance(timedelta(minutes=11))
+        assert aws.world.traffic.count("GetResources") == 1
+        aws.clock.advance(timedelta(minutes=11))
         planner.plan(names)
-        assert town.world.traffic.count("GetResources") == 2
+        assert aws.world.traffic.count("GetResources") == 2
 
     def test_an_incomplete_listing_gives_no_count(self) -> None:
         """Of sixteen updates a listing that broke off must not make too large a share later."""
-        town, spec = Town(), replace(SPEC, limits=Limits(max_change_percent=30))
-        town.put(*(f"/p/{i:02}" for i in range(60)))
-        town.apply(spec)
-        town.put(*(f"/p/{i:02}" for i in range(16)), value="w")
-        planner, names = town.planner(spec), selected([f"/p/{i:02}" for i in range(16)], spec)
+        aws, spec = SimulatedAws(), replace(SPEC, limits=Limits(max_change_percent=30))
+        put_all(aws, *(f"/p/{i:02}" for i in range(60)))
+        aws.apply(spec)
+        put_all(aws, *(f"/p/{i:02}" for i in range(16)), value="w")
+        planner, names = planner_for(aws, spec), selected([f"/p/{i:02}" for i in range(16)], spec)
         pages = iter(range(100))
-        town.world.faults = lambda operation, place, names, nth: (
+        aws.world.faults = lambda operation, place, names, nth: (
             refused(Trouble.THROTTLED)
             if operation == "DescribeParameters" and not names and next(pages) > 0
             else None
         )
         with pytest.raises(NothingPlanned):
             planner.plan(names)
-        town.world.faults = None
+        aws.world.faults = None
         assert {change.fate for change in planner.plan(names).plan.changes} == {Fate.APPLY}
 
     def test_a_frozen_target_is_planned_and_not_written(self) -> None:
-        town = Town()
-        town.put("/p/a")
+        aws = SimulatedAws()
+        aws.put("/p/a")
         spec = replace(SPEC, targets=(target(frozen=True),))
-        assert town.planned(["/p/a"], spec).plan.changes[0].withheld_by == ("frozen-target",)
+        assert planned_for(aws, ["/p/a"], spec).plan.changes[0].withheld_by == ("frozen-target",)
 
 
 class TestRetries:
-    def result(self, town: Town, *specs: Replication) -> NameResult:
+    def result(self, aws: SimulatedAws, *specs: Replication) -> NameResult:
         names = selected(["/p/a"], *specs)
-        planner = town.planner(*specs)
+        planner = planner_for(aws, *specs)
         return result(planner, planner.plan(names), names)
 
     @pytest.mark.parametrize("operation", ["GetParameters", "ListTagsForResource"])
     def test_a_name_that_cannot_be_read_is_retried(self, operation: str) -> None:
-        town = Town()
-        town.put("/p/a")
-        town.world.faults = at_call(operation, refused(Trouble.DENIED))
-        assert self.result(town, SPEC).status == "again"
+        aws = SimulatedAws()
+        aws.put("/p/a")
+        aws.world.faults = at_call(operation, refused(Trouble.DENIED))
+        assert self.result(aws, SPEC).status == "again"
 
     def test_a_target_that_cannot_be_read_does_not_stop_the_other(self) -> None:
-        town = Town()
-        west = town.world.place("us-west-2")
+        aws = SimulatedAws()
+        west = aws.world.place("us-west-2")
         spec = replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
-        town.put("/p/a")
-        town.world.faults = lambda operation, place, *_: (
-            refused(Trouble.UNREACHABLE) if place == town.there and operation == "GetParameters" else None
+        aws.put("/p/a")
+        aws.world.faults = lambda operation, place, *_: (
+            refused(Trouble.UNREACHABLE) if place == aws.there and operation == "GetParameters" else None
         )
-        assert self.result(town, spec).status == "again"
-        assert town.world.names(west) == ["/p/a"]
+        assert self.result(aws, spec).status == "again"
+        assert aws.world.names(west) == ["/p/a"]
 
     def test_a_conflict_is_not_retried(self) -> None:
-        town = Town()
-        town.put("/p/a")
-        town.world.put(town.there, "/p/a", "w")
-        result = self.result(town, SPEC)
+        aws = SimulatedAws()
+        aws.put("/p/a")
+        aws.world.put(aws.there, "/p/a", "w")
+        result = self.result(aws, SPEC)
         assert (result.status, result.retry) == ("refused", "")
         assert any("differs" in reason or "not ours" in reason for reason in result.reasons)
 
     def test_a_failed_write_is_retried(self) -> None:
-        town = Town()
-        town.put("/p/a")
-        town.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
-        assert self.result(town, SPEC).retry.startswith("failed")
+        aws = SimulatedAws()
+        aws.put("/p/a")
+        aws.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
+        assert self.result(aws, SPEC).retry.startswith("failed")
 
     def test_a_delete_that_could_not_be_confirmed_is_retried(self) -> None:
-        town = Town()
-        town.put("/p/a", "/p/b")
-        town.apply(SPEC)
-        town.world.delete(town.here, "/p/a")
-        town.world.before(
+        aws = SimulatedAws()
+        put_all(aws, "/p/a", "/p/b")
+        aws.apply(SPEC)
+        aws.delete("/p/a")
+        aws.world.before(
             "GetParameters",
             lambda: setattr(
-                town.world, "faults", at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
+                aws.world, "faults", at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
             ),
             times=0,
         )
-        planner, names = town.planner(SPEC), selected(["/p/a"], SPEC)
+        planner, names = planner_for(aws, SPEC), selected(["/p/a"], SPEC)
         planned = planner.plan(names)
-        town.world.faults = at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
+        aws.world.faults = at_call("GetParameters", refused(Trouble.DENIED), name="/p/a")
         assert result(planner, planned, names).status == "again"
-        assert town.world.names(town.there) == ["/p/a", "/p/b"]
+        assert aws.world.names(aws.there) == ["/p/a", "/p/b"]
 
 
 def test_two_replications_of_one_source_share_its_reads() -> None:
-    town = Town()
+    aws = SimulatedAws()
     first = replication(name="one", targets=(target("us-east-2"),))
     second = replication(name="two", targets=(target("us-west-2", region="us-west-2"),))
-    town.put("/p/a")
-    town.world.traffic.forget()
-    planned = town.planned(["/p/a"], first, second)
+    aws.put("/p/a")
+    aws.world.traffic.forget()
+    planned = planned_for(aws, ["/p/a"], first, second)
     assert len(planned.plan.changes) == 2
-    here = [call for call in town.world.calls if call.place == town.here]
+    here = [call for call in aws.world.calls if call.place == aws.here]
     assert [call.operation for call in here].count("DescribeParameters") == 1
 
 
 def test_without_names_nothing_is_read() -> None:
-    town = Town()
-    assert not town.planned([], SPEC).plan.replications
-    assert {call.operation for call in town.world.calls} == {"GetCallerIdentity"}
+    aws = SimulatedAws()
+    assert not planned_for(aws, [], SPEC).plan.replications
+    assert {call.operation for call in aws.world.calls} == {"GetCallerIdentity"}
 
 
 @pytest.mark.parametrize("mine", ["k3v9x2m7qa", None])
@@ -415,27 +410,27 @@ def test_without_names_nothing_is_read() -> None:
 def test_an_event_for_a_name_whose_replica_has_another_id_writes_nothing(
     happens: str, mine: str | None
 ) -> None:
-    town = Town()
-    town.put("/p/a", "/p/b", "/p/c")
-    town.apply(replace(SPEC, id="h5t8w4p2zc"))
+    aws = SimulatedAws()
+    put_all(aws, "/p/a", "/p/b", "/p/c")
+    aws.apply(replace(SPEC, id="h5t8w4p2zc"))
     if happens == "update":
-        town.put("/p/a", value="w")
+        aws.put("/p/a", value="w")
     else:
-        town.world.delete(town.here, "/p/a")
-    town.clock.advance(timedelta(hours=1))
-    planned = town.planned(["/p/a"], replace(SPEC, id=mine))
+        aws.delete("/p/a")
+    aws.clock.advance(timedelta(hours=1))
+    planned = planned_for(aws, ["/p/a"], replace(SPEC, id=mine))
     assert not planned.plan.changes
     assert [other.row for other in planned.plan.others] == ([Row.FOREIGN] if happens == "update" else [])
 
 
 def test_an_event_for_a_deleted_source_keeps_a_replica_without_an_id() -> None:
-    town = Town()
-    town.put("/p/a", "/p/b", "/p/c")
-    town.apply(replace(SPEC, id=None))
-    town.world.delete(town.here, "/p/a")
-    town.clock.advance(timedelta(hours=1))
-    assert not town.planned(["/p/a"], replace(SPEC, id="k3v9x2m7qa")).plan.changes
-    assert [change.row for change in town.planned(["/p/a"], replace(SPEC, id=None)).plan.changes] == [
+    aws = SimulatedAws()
+    put_all(aws, "/p/a", "/p/b", "/p/c")
+    aws.apply(replace(SPEC, id=None))
+    aws.delete("/p/a")
+    aws.clock.advance(timedelta(hours=1))
+    assert not planned_for(aws, ["/p/a"], replace(SPEC, id="k3v9x2m7qa")).plan.changes
+    assert [change.row for change in planned_for(aws, ["/p/a"], replace(SPEC, id=None)).plan.changes] == [
         Row.DELETE
     ]
 

@@ -18,28 +18,28 @@ from ssm_reconcile.session import Connect
 from ssm_reconcile.spec import KeyRule, Run
 from ssm_reconcile.stores.base import Settings
 from ssm_reconcile.stores.ssm import moment_in
-from tests.builders import Stage, replication, store_error
+from tests.builders import replication, store_error
 from tests.builders import target as target_of
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.traffic import Fault, FaultPlan, refused
-from tests.simulated_aws import unwatched
+from tests.simulated_aws import SimulatedAws, unwatched
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
 
-def staged() -> Stage:
-    stage = Stage(replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),)))
-    stage.world.add_key(stage.here, "alias/app")
-    stage.world.add_key(stage.there, "alias/app")
-    stage.world.put(stage.here, "/p/a", "v", tags={"team": "a"})
-    stage.world.put(stage.here, "/p/secret", SECRET, "SecureString", key_id="alias/app")
-    return stage
+def staged() -> SimulatedAws:
+    aws = SimulatedAws(replication(kms=(KeyRule("alias/app", (("us-east-2", "alias/app"),)),)))
+    aws.world.add_key(aws.here, "alias/app")
+    aws.world.add_key(aws.there, "alias/app")
+    aws.put("/p/a", "v", tags={"team": "a"})
+    aws.put("/p/secret", SECRET, "SecureString", key_id="alias/app")
+    return aws
 
 
-def examined(stage: Stage, run: Run | None = None, connect: Connect | None = None) -> Diagnosis:
-    connect = connect or Memory(stage.world).connect
-    return doctor.diagnose([stage.spec], connect, run or Run(), stage.clock, unwatched)
+def examined(aws: SimulatedAws, run: Run | None = None, connect: Connect | None = None) -> Diagnosis:
+    connect = connect or Memory(aws.world).connect
+    return doctor.diagnose([aws.spec], connect, run or Run(), aws.clock, unwatched)
 
 
 def check(found: Diagnosis, where: str, subject: str) -> Check:
@@ -51,12 +51,12 @@ def failed(found: Diagnosis) -> list[tuple[str, str]]:
     return [(one.where, one.subject) for one in found.checks if one.answer is Answer.FAILED]
 
 
-def strike(stage: Stage, operation: str, region: str, kind: Trouble = Trouble.DENIED) -> None:
+def strike(aws: SimulatedAws, operation: str, region: str, kind: Trouble = Trouble.DENIED) -> None:
     def plan(called: str, place: object, names: tuple[str, ...], nth: int) -> Fault | None:
         return refused(kind) if (called, str(place).split("/")[1]) == (operation, region) else None
 
     faults: FaultPlan = plan
-    stage.world.faults = faults
+    aws.world.faults = faults
 
 
 def test_a_working_setup_has_no_failed_check() -> None:
@@ -70,9 +70,9 @@ def test_a_working_setup_has_no_failed_check() -> None:
 
 
 def test_nothing_is_written_and_no_secret_is_shown() -> None:
-    stage = staged()
-    found = examined(stage)
-    assert stage.world.traffic.writes() == []
+    aws = staged()
+    found = examined(aws)
+    assert aws.world.traffic.writes() == []
     assert SECRET not in text(found) + json.dumps(document(found))
 
 
@@ -96,9 +96,9 @@ def test_write_permissions_are_reported_as_unknown() -> None:
 def test_a_right_that_is_missing_stops_a_plan_and_is_named(
     operation: str, region: str, where: str, subject: str, action: str
 ) -> None:
-    stage = staged()
-    strike(stage, operation, region)
-    found = examined(stage)
+    aws = staged()
+    strike(aws, operation, region)
+    found = examined(aws)
     one = check(found, where, subject)
     assert one.answer is Answer.FAILED
     assert action in one.message
@@ -108,36 +108,36 @@ def test_a_right_that_is_missing_stops_a_plan_and_is_named(
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
 def test_tags_one_by_one_are_slow_and_no_failure(kind: Trouble) -> None:
-    stage = staged()
-    strike(stage, "GetResources", "us-east-1", kind)
-    found = examined(stage)
+    aws = staged()
+    strike(aws, "GetResources", "us-east-1", kind)
+    found = examined(aws)
     assert check(found, "the source", "listing").answer is Answer.WARNING
     assert found.exit_code == 0
 
 
 def test_a_key_that_does_not_decrypt_stops_a_plan_but_not_one_without_decryption() -> None:
-    stage = staged()
-    stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
-    found = examined(stage)
+    aws = staged()
+    aws.world.set_key(aws.here, "alias/app", KeyState.DISABLED)
+    found = examined(aws)
     assert check(found, "the source", "kms:Decrypt").answer is Answer.FAILED
     assert found.exit_code == 1
-    found = examined(stage, Run(no_decrypt=True))
+    found = examined(aws, Run(no_decrypt=True))
     assert check(found, "the source", "kms:Decrypt").answer is Answer.UNKNOWN
     assert found.exit_code == 0
 
 
 def test_a_target_key_that_is_disabled_stops_an_apply_only() -> None:
-    stage = staged()
-    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
-    found = examined(stage)
+    aws = staged()
+    aws.world.set_key(aws.there, "alias/app", KeyState.DISABLED)
+    found = examined(aws)
     assert ("target us-east-2", "key") in failed(found)
     assert (found.plan_works, found.apply_works, found.exit_code) == (True, False, 3)
 
 
 def test_a_target_key_whose_state_may_not_be_read_is_unknown_and_stops_nothing() -> None:
-    stage = staged()
-    strike(stage, "DescribeKey", "us-east-2")
-    found = examined(stage)
+    aws = staged()
+    strike(aws, "DescribeKey", "us-east-2")
+    found = examined(aws)
     one = check(found, "target us-east-2", "key")
     assert one.answer is Answer.UNKNOWN
     assert one.message.startswith("alias/app: ")
@@ -146,60 +146,58 @@ def test_a_target_key_whose_state_may_not_be_read_is_unknown_and_stops_nothing()
 
 
 def test_each_target_key_has_one_check_however_many_parameters_need_it() -> None:
-    stage = staged()
-    stage.world.put(stage.here, "/p/secret2", SECRET, "SecureString", key_id="alias/app")
-    stage.world.put(stage.here, "/p/managed", SECRET, "SecureString")
+    aws = staged()
+    aws.put("/p/secret2", SECRET, "SecureString", key_id="alias/app")
+    aws.put("/p/managed", SECRET, "SecureString")
     message = [
-        one.message
-        for one in examined(stage).checks
-        if (one.where, one.subject) == ("target us-east-2", "key")
+        one.message for one in examined(aws).checks if (one.where, one.subject) == ("target us-east-2", "key")
     ]
     assert [line.partition(" is ")[0] for line in message] == ["alias/app", "alias/aws/ssm"]
 
 
 def test_invalid_parameters_of_a_target_are_reported_once_with_their_number() -> None:
-    stage = staged()
-    stage.world.set_key(stage.there, "alias/app", KeyState.DISABLED)
-    assert check(examined(stage), "target us-east-2", "key").message.endswith("(needed by /p/secret)")
+    aws = staged()
+    aws.world.set_key(aws.there, "alias/app", KeyState.DISABLED)
+    assert check(examined(aws), "target us-east-2", "key").message.endswith("(needed by /p/secret)")
     for name in ("/p/secret2", "/p/secret3"):
-        stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
-    assert check(examined(stage), "target us-east-2", "key").message.endswith(
+        aws.put(name, SECRET, "SecureString", key_id="alias/app")
+    assert check(examined(aws), "target us-east-2", "key").message.endswith(
         "(needed by /p/secret and 2 more)"
     )
 
 
 def test_a_name_that_the_target_cannot_take_stops_an_apply_and_leads_to_explain() -> None:
-    stage = staged()
+    aws = staged()
     policy = '{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2026-11-23T12:30:00Z"}}'
-    stage.world.put(stage.here, "/p/old", "v", tier="Advanced", policies=[policy])
-    stage.pass_time()
-    found = examined(stage)
+    aws.put("/p/old", "v", tier="Advanced", policies=[policy])
+    aws.pass_time()
+    found = examined(aws)
     one = check(found, "target us-east-2", "cannot take it: policy")
     assert "explain /p/old" in one.remedy
     assert found.exit_code == 3
 
 
 def test_a_place_that_does_not_answer_stops_a_plan() -> None:
-    stage = staged()
+    aws = staged()
 
     def connect(access: Access) -> MemoryStore:
         if access.region == "us-east-2":
             raise store_error(Trouble.UNREACHABLE, "GetCallerIdentity")
-        return Memory(stage.world).connect(access)
+        return Memory(aws.world).connect(access)
 
-    found = examined(stage, connect=connect)
+    found = examined(aws, connect=connect)
     assert check(found, "target us-east-2", "identity").answer is Answer.FAILED
     assert found.exit_code == 1
 
 
 def test_another_account_and_one_place_twice_are_found() -> None:
-    stage = staged()
-    stage.spec = replace(
-        stage.spec,
-        source=replace(stage.spec.source, account="999999999999"),
+    aws = staged()
+    aws.spec = replace(
+        aws.spec,
+        source=replace(aws.spec.source, account="999999999999"),
         targets=(target_of(), target_of("again", access=Access("us-east-2", rates=(("put", 1.0),)))),
     )
-    found = examined(stage)
+    found = examined(aws)
     assert "should be account 999999999999" in check(found, "the source", "account").message
     assert "target us-east-2 are the same place" in check(found, "target again", "account").message
     assert found.exit_code == 1
@@ -210,24 +208,24 @@ def test_another_account_and_one_place_twice_are_found() -> None:
     [(2, Answer.OK), (-2, Answer.OK), (120, Answer.WARNING), (-120, Answer.WARNING), (600, Answer.FAILED)],
 )
 def test_the_difference_of_clocks_is_reported(behind: int, answer: Answer) -> None:
-    stage = staged()
+    aws = staged()
 
     class Skewed(MemoryStore):
         def settings(self) -> Settings:
-            return Settings(moment=stage.clock.now() + timedelta(seconds=behind))
+            return Settings(moment=aws.clock.now() + timedelta(seconds=behind))
 
     def connect(access: Access) -> MemoryStore:
-        return Skewed(stage.world, stage.world.place(access.region))
+        return Skewed(aws.world, aws.world.place(access.region))
 
-    one = check(examined(stage, connect=connect), "the source", "clock")
+    one = check(examined(aws, connect=connect), "the source", "clock")
     assert one.answer is answer
     assert f"{abs(behind)} s apart" in one.message
 
 
 def test_settings_that_cannot_be_read_are_no_failure() -> None:
-    stage = staged()
-    strike(stage, "GetServiceSetting", "us-east-1")
-    found = examined(stage)
+    aws = staged()
+    strike(aws, "GetServiceSetting", "us-east-1")
+    found = examined(aws)
     one = check(found, "the source", "settings")
     assert one.answer is Answer.UNKNOWN
     assert one.message.startswith("not readable, and neither plan nor apply needs them")
@@ -236,27 +234,27 @@ def test_settings_that_cannot_be_read_are_no_failure() -> None:
 
 
 def test_settings_that_no_right_would_make_readable_name_no_right() -> None:
-    stage = staged()
+    aws = staged()
 
     class Silent(MemoryStore):
         def settings(self) -> Settings:
-            return Settings(moment=stage.clock.now(), trouble="GetServiceSetting failed: 500. run again")
+            return Settings(moment=aws.clock.now(), trouble="GetServiceSetting failed: 500. run again")
 
     def connect(access: Access) -> MemoryStore:
-        return Silent(stage.world, stage.world.place(access.region))
+        return Silent(aws.world, aws.world.place(access.region))
 
-    one = check(examined(stage, connect=connect), "the source", "settings")
+    one = check(examined(aws, connect=connect), "the source", "settings")
     assert (one.answer, one.remedy) == (Answer.UNKNOWN, "")
 
 
 def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = staged()
-    stage.world.put(stage.there, "/other", "v")
-    assert "Standard: 1 exist, 2 to create" in check(examined(stage), "target us-east-2", "room").message
+    aws = staged()
+    aws.world.put(aws.there, "/other", "v")
+    assert "Standard: 1 exist, 2 to create" in check(examined(aws), "target us-east-2", "room").message
     monkeypatch.setattr(doctor, "PARAMETER_LIMITS", {"Standard": 3, "Advanced": 9})
-    assert check(examined(stage), "target us-east-2", "room").answer is Answer.WARNING
+    assert check(examined(aws), "target us-east-2", "room").answer is Answer.WARNING
     monkeypatch.setattr(doctor, "PARAMETER_LIMITS", {"Standard": 2, "Advanced": 9})
-    found = examined(stage)
+    found = examined(aws)
     assert check(found, "target us-east-2", "room").answer is Answer.FAILED
     assert found.exit_code == 3
 
@@ -268,39 +266,39 @@ def test_room_is_counted_with_what_is_still_to_come(monkeypatch: pytest.MonkeyPa
 def test_the_time_of_a_first_apply_follows_from_the_rate(
     rates: tuple[tuple[str, float], ...], message: str
 ) -> None:
-    stage = staged()
+    aws = staged()
     aim = target_of(access=Access("us-east-2", rates=rates))
-    stage.spec = replace(stage.spec, targets=(aim,))
-    assert message in check(examined(stage), "target us-east-2", "first apply").message
+    aws.spec = replace(aws.spec, targets=(aim,))
+    assert message in check(examined(aws), "target us-east-2", "first apply").message
 
 
 def test_rules_that_select_nothing_and_a_frozen_target_are_warnings() -> None:
-    stage = staged()
-    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
-    assert check(examined(stage), "target us-east-2", "frozen").answer is Answer.WARNING
-    stage.world.delete(stage.here, "/p/a", "/p/secret")
-    assert check(examined(stage), "the source", "selection").answer is Answer.WARNING
+    aws = staged()
+    aws.spec = replace(aws.spec, targets=(replace(aws.spec.targets[0], frozen=True),))
+    assert check(examined(aws), "target us-east-2", "frozen").answer is Answer.WARNING
+    aws.delete("/p/a", "/p/secret")
+    assert check(examined(aws), "the source", "selection").answer is Answer.WARNING
 
 
 def test_the_warnings_of_the_spec_are_among_the_checks() -> None:
-    stage = staged()
+    aws = staged()
     warning = Finding(Severity.WARNING, "include-covered", "remove one", "r.yaml:3:5")
-    connect = Memory(stage.world).connect
-    found = doctor.diagnose([stage.spec], connect, Run(), stage.clock, unwatched, [warning])
+    connect = Memory(aws.world).connect
+    found = doctor.diagnose([aws.spec], connect, Run(), aws.clock, unwatched, [warning])
     assert check(found, "r.yaml:3:5", "spec: include-covered").answer is Answer.WARNING
     assert found.exit_code == 0
 
 
 def test_a_place_is_looked_at_once_however_many_replications_use_it() -> None:
-    stage = staged()
+    aws = staged()
     connected: list[Access] = []
 
     def connect(access: Access) -> MemoryStore:
         connected.append(access)
-        return Memory(stage.world).connect(access)
+        return Memory(aws.world).connect(access)
 
-    both = [stage.spec, replace(stage.spec, name="other")]
-    doctor.diagnose(both, connect, Run(), stage.clock, unwatched)
+    both = [aws.spec, replace(aws.spec, name="other")]
+    doctor.diagnose(both, connect, Run(), aws.clock, unwatched)
     assert len(connected) == len(set(connected)) == 2
 
 

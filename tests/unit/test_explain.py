@@ -16,20 +16,20 @@ from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Glob, Orphans, Rewrite, RewriteIn, Run
-from tests.builders import OWNED_BY, Stage, counted, replication
+from tests.builders import OWNED_BY, counted, replication
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, refused
-from tests.simulated_aws import unwatched
+from tests.simulated_aws import SimulatedAws, unwatched
 from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
 
-def explained(stage: Stage, name: str = "/p/a", run: Run | None = None) -> Explanation:
+def explained(aws: SimulatedAws, name: str = "/p/a", run: Run | None = None) -> Explanation:
     """Explain one name of one target; only that name is read."""
     run = run or Run()
-    session = Session(stage.places(run), run, stage.clock, unwatched)
-    (found,) = explain(name, stage.spec, *plan_one_name(stage.spec, session, name))
+    session = Session(aws.places(run=run), run, aws.clock, unwatched)
+    (found,) = explain(name, aws.spec, *plan_one_name(aws.spec, session, name))
     return found
 
 
@@ -38,102 +38,102 @@ def facts(found: Explanation) -> dict[str, str]:
 
 
 def test_in_sync_is_proven_without_reading_a_value() -> None:
-    stage = Stage()
-    stage.replicate(value=SECRET, kind="SecureString")
-    stage.world.traffic.forget()
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate(value=SECRET, kind="SecureString")
+    aws.world.traffic.forget()
+    found = explained(aws)
     assert found.row is Row.IN_SYNC
     assert found.plan == ("nothing",)
     assert found.remedies == ()
-    assert stage.world.traffic.count("GetParameters") == 0
+    assert aws.world.traffic.count("GetParameters") == 0
     assert facts(found)["record"].startswith("created; made from source version 1")
     assert facts(found)["source"].startswith("/p/a, SecureString")
     assert facts(found)["versions"] == "source as recorded; replica as recorded"
 
 
 def test_only_the_name_is_read_however_many_there_are() -> None:
-    stage = Stage()
+    aws = SimulatedAws()
     for number in range(200):
-        stage.world.put(stage.here, f"/p/many/{number:03}", "v")
-    stage.world.put(stage.here, "/p/a", "v")
-    stage.apply()
-    stage.world.put(stage.here, "/p/a", "changed")
-    stage.world.traffic.forget()
-    assert explained(stage).row is Row.UPDATE
-    named = {name for call in stage.world.calls for name in call.names}
+        aws.put(f"/p/many/{number:03}", "v")
+    aws.put("/p/a", "v")
+    aws.apply()
+    aws.put("/p/a", "changed")
+    aws.world.traffic.forget()
+    assert explained(aws).row is Row.UPDATE
+    named = {name for call in aws.world.calls for name in call.names}
     assert {name.partition(":")[0] for name in named} == {"/p/a"}
-    assert stage.world.traffic.count("GetResources") == 0
-    assert not stage.world.traffic.writes()
+    assert aws.world.traffic.count("GetResources") == 0
+    assert not aws.world.traffic.writes()
 
 
 def test_every_row_before_the_one_that_fits_is_ruled_out_in_words() -> None:
-    stage = Stage()
-    stage.replicate()
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate()
+    found = explained(aws)
     order = [row.value for row in Row]
     assert [row for row, _ in found.ruled_out] == order[: order.index("in_sync")]
     assert all(why for _, why in found.ruled_out)
 
 
 def test_the_rule_that_selects_and_the_one_that_excludes_are_named_with_their_lines() -> None:
-    stage = Stage(
+    aws = SimulatedAws(
         replication(
             include=(Glob("/p/**", Where("r.yaml", 7, 5)),), exclude=(Glob("/p/x/**", Where("r.yaml", 9, 5)),)
         )
     )
-    stage.world.put(stage.here, "/p/a", "v")
-    stage.world.put(stage.here, "/p/x/a", "v")
-    assert facts(explained(stage))["selected by"] == "include /p/** (r.yaml:7:5)"
-    found = explained(stage, "/p/x/a")
+    aws.put("/p/a", "v")
+    aws.put("/p/x/a", "v")
+    assert facts(explained(aws))["selected by"] == "include /p/** (r.yaml:7:5)"
+    found = explained(aws, "/p/x/a")
     assert found.row is None
     assert found.answer == "excluded by /p/x/** (r.yaml:9:5)"
     assert "parameters.exclude" in found.remedies[0]
 
 
 def test_a_name_that_no_rule_selects_or_that_does_not_exist_is_explained() -> None:
-    stage = Stage(replication(types=frozenset({"String"})))
-    stage.world.put(stage.here, "/q/a", "v")
-    stage.world.put(stage.here, "/p/list", "a,b", "StringList")
-    stage.world.put(stage.here, "/p/a", "v")
-    assert explained(stage, "/q/a").answer == "selected by no include rule"
-    assert "which does not list StringList" in explained(stage, "/p/list").answer
-    assert "/p/nowhere does not exist" in explained(stage, "/p/nowhere").answer
+    aws = SimulatedAws(replication(types=frozenset({"String"})))
+    aws.put("/q/a", "v")
+    aws.put("/p/list", "a,b", "StringList")
+    aws.put("/p/a", "v")
+    assert explained(aws, "/q/a").answer == "selected by no include rule"
+    assert "which does not list StringList" in explained(aws, "/p/list").answer
+    assert "/p/nowhere does not exist" in explained(aws, "/p/nowhere").answer
 
 
 def test_a_name_that_a_rewrite_changes_is_found_from_either_side() -> None:
     rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "{target.region}")
-    stage = Stage(replication(rewrites=(rule,)))
-    stage.replicate("/p/us-east-1/a")
+    aws = SimulatedAws(replication(rewrites=(rule,)))
+    aws.replicate("/p/us-east-1/a")
     for name in ("/p/us-east-1/a", "/p/us-east-2/a"):
-        found = explained(stage, name)
+        found = explained(aws, name)
         assert (found.name, found.row) == ("/p/us-east-2/a", Row.IN_SYNC)
         assert facts(found)["lands at"].startswith("/p/us-east-2/a")
 
 
 def test_the_deleted_source_of_a_replica_is_known_by_its_record() -> None:
     rule = Rewrite(Glob("/p/**"), RewriteIn.NAME, "us-east-1", "{target.region}")
-    stage = Stage(replication(rewrites=(rule,)))
-    stage.replicate("/p/us-east-1/a")
-    stage.world.delete(stage.here, "/p/us-east-1/a")
-    found = explained(stage, "/p/us-east-2/a")
+    aws = SimulatedAws(replication(rewrites=(rule,)))
+    aws.replicate("/p/us-east-1/a")
+    aws.delete("/p/us-east-1/a")
+    found = explained(aws, "/p/us-east-2/a")
     assert found.row is Row.DELETE
     assert "create /p/us-east-1/a in 123456789012/us-east-1 again" in " ".join(found.remedies)
 
 
 def test_a_value_rewrite_and_a_key_are_facts() -> None:
     rule = Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}")
-    stage = Stage(replication(rewrites=(rule,)))
-    stage.replicate(value=f"us-east-1 {SECRET}", kind="SecureString")
-    found = facts(explained(stage))
+    aws = SimulatedAws(replication(rewrites=(rule,)))
+    aws.replicate(value=f"us-east-1 {SECRET}", kind="SecureString")
+    found = facts(explained(aws))
     assert "'us-east-1' becomes 'us-east-2'" in found["rewrite"]
     assert found["key"] == "alias/aws/ssm at the source, alias/aws/ssm in us-east-2"
 
 
 def test_the_last_writer_and_the_versions_are_facts() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.put(stage.there, "/p/a", "by hand", user="arn:aws:iam::123456789012:user/eve")
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.world.put(aws.there, "/p/a", "by hand", user="arn:aws:iam::123456789012:user/eve")
+    found = explained(aws)
     assert "user/eve" in facts(found)["live"]
     assert "replica now 2, so it was written after the last apply" in facts(found)["versions"]
     assert found.plan == ("update, withheld by a guard",)
@@ -142,27 +142,27 @@ def test_the_last_writer_and_the_versions_are_facts() -> None:
 
 @pytest.mark.parametrize("end", ["here", "there"])
 def test_a_tag_that_is_almost_the_skip_tag_is_named_with_both_ways_out(end: str) -> None:
-    stage = Stage()
-    stage.replicate(value="one")
-    stage.world.tag(getattr(stage, end), "/p/a", {"Skip-Sync": ""})
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate(value="one")
+    aws.world.tag(getattr(aws, end), "/p/a", {"Skip-Sync": ""})
+    found = explained(aws)
     assert found.row is Row.INVALID
     assert "carries the tag `Skip-Sync`, which is almost the skip tag `skip_sync`" in found.answer
     assert "`skip_sync.ignore`" in found.remedies[0]
-    stage.world.delete(stage.here, "/p/a")
-    found = explained(stage)
+    aws.delete("/p/a")
+    found = explained(aws)
     expected = (Row.DELETE, None) if end == "here" else (Row.INVALID, "its own tags may exclude it")
     assert (found.row, dict(found.ruled_out).get("delete")) == expected
 
 
 def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
-    stage = Stage()
-    stage.replicate(value="one")
-    stage.replicate("/p/secret", SECRET, "SecureString")
-    stage.world.put(stage.here, "/p/secret", SECRET + "!", "SecureString", allowed_pattern="correct.*")
-    stage.world.put(stage.here, "/p/a", "two")
-    assert ("differs", "value: 'one' -> 'two'") in explained(stage).facts
-    both = [explained(stage, "/p/secret")]
+    aws = SimulatedAws()
+    aws.replicate(value="one")
+    aws.replicate("/p/secret", SECRET, "SecureString")
+    aws.put("/p/secret", SECRET + "!", "SecureString", allowed_pattern="correct.*")
+    aws.put("/p/a", "two")
+    assert ("differs", "value: 'one' -> 'two'") in explained(aws).facts
+    both = [explained(aws, "/p/secret")]
     shown = explanation_text(both) + json.dumps(explanation_document(both))
     assert "value (secret)" in shown
     assert SECRET not in shown
@@ -170,110 +170,110 @@ def test_plain_values_are_shown_as_in_a_plan_and_secrets_never() -> None:
 
 
 def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -> None:
-    stage = Stage()
-    stage.replicate()
-    found = facts(explained(stage))
+    aws = SimulatedAws()
+    aws.replicate()
+    found = facts(explained(aws))
     assert (found["source tags"], found["live tags"]) == ("none", "none")
-    stage.world.tag(stage.here, "/p/a", {"team": "a", "app": "shop"})
-    assert ("differs", "tags: none -> app=shop, team=a") in explained(stage).facts
-    stage.apply()
-    stage.world.untag(stage.here, "/p/a", "team", "app")
-    found = facts(explained(stage))
+    aws.world.tag(aws.here, "/p/a", {"team": "a", "app": "shop"})
+    assert ("differs", "tags: none -> app=shop, team=a") in explained(aws).facts
+    aws.apply()
+    aws.world.untag(aws.here, "/p/a", "team", "app")
+    found = facts(explained(aws))
     assert (found["source tags"], found["live tags"]) == ("none", "app=shop, team=a")
-    assert ("differs", "tags: app=shop, team=a -> none") in explained(stage).facts
+    assert ("differs", "tags: app=shop, team=a -> none") in explained(aws).facts
 
 
 def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "v")
-    assert [fact for fact in explained(stage).facts if fact[0] == "differs"] == [
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    assert [fact for fact in explained(aws).facts if fact[0] == "differs"] == [
         ("differs", "value: nothing -> 'v'")
     ]
 
 
 def test_the_source_of_a_replica_that_is_not_placed_any_more_is_a_fact() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.replicate("/p/b")
-    stage.spec = replace(stage.spec, exclude=(Glob("/p/b"),))
-    found = facts(explained(stage, "/p/b"))
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.replicate("/p/b")
+    aws.spec = replace(aws.spec, exclude=(Glob("/p/b"),))
+    found = facts(explained(aws, "/p/b"))
     assert found["source"] == "/p/b, it exists"
     assert found["excluded by"] == "/p/b"
-    stage.world.delete(stage.here, "/p/a")
-    found = facts(explained(stage))
+    aws.delete("/p/a")
+    found = facts(explained(aws))
     assert found["source"] == "/p/a, it does not exist in 123456789012/us-east-1"
     assert found["selected by"] == "include /p/**"
 
 
 def test_at_a_name_that_is_not_selected_both_ends_are_shown() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/q/a", "v", tags={"team": "a"})
-    found = facts(explained(stage, "/q/a"))
+    aws = SimulatedAws()
+    aws.put("/q/a", "v", tags={"team": "a"})
+    found = facts(explained(aws, "/q/a"))
     assert found["source"].startswith("String (Standard) in 123456789012/us-east-1, version 1")
     assert found["selected by"] == "no include rule"
     assert found["source tags"] == "team=a"
     assert found["live"].startswith("no parameter in")
-    stage.world.put(stage.there, "/q/a", "w")
-    assert facts(explained(stage, "/q/a"))["owner"] == "none"
+    aws.world.put(aws.there, "/q/a", "w")
+    assert facts(explained(aws, "/q/a"))["owner"] == "none"
 
 
 def test_a_place_that_cannot_be_listed_is_reported_with_the_cause() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.world.faults = at_call("DescribeParameters", refused(Trouble.DENIED))
+    found = explained(aws)
     assert found.row is None
     assert "AccessDeniedException" in facts(found)["cause"]
 
 
 def test_hostile_text_does_nothing_to_a_terminal() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "v", description="a\u202eb\x1b[2J")
-    shown = explanation_text([explained(stage)])
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.put("/p/a", "v", description="a\u202eb\x1b[2J")
+    shown = explanation_text([explained(aws)])
     assert "description" in shown
     assert not {"\u202e", "\x1b"} & set(shown)
 
 
 @pytest.mark.parametrize("mode", [Run(), Run(no_decrypt=True)])
 def test_the_row_is_always_the_one_of_the_plan(mode: Run) -> None:
-    stage = Stage(replication(orphans=Orphans.KEEP))
+    aws = SimulatedAws(replication(orphans=Orphans.KEEP))
     names = [f"/p/{word}" for word in "abcdefgh"]
     for name in names:
-        stage.world.put(stage.here, name, f"v {name}", "SecureString" if name < "/p/d" else "String")
-    stage.apply()
-    stage.world.put(stage.here, "/p/a", "changed", "SecureString")
-    stage.world.put(stage.here, "/p/d", "changed")
-    stage.world.delete(stage.here, "/p/e")
-    stage.world.tag(stage.here, "/p/f", {"skip_sync": "x"})
-    stage.world.tag(stage.there, "/p/g", {OWNER: f"detached:{OWNED_BY}"})
-    stage.world.untag(stage.there, "/p/h", OWNER, RECORD)
-    stage.pass_time()
-    plan = stage.plan(mode)
+        aws.put(name, f"v {name}", "SecureString" if name < "/p/d" else "String")
+    aws.apply()
+    aws.put("/p/a", "changed", "SecureString")
+    aws.put("/p/d", "changed")
+    aws.delete("/p/e")
+    aws.world.tag(aws.here, "/p/f", {"skip_sync": "x"})
+    aws.world.tag(aws.there, "/p/g", {OWNER: f"detached:{OWNED_BY}"})
+    aws.world.untag(aws.there, "/p/h", OWNER, RECORD)
+    aws.pass_time()
+    plan = aws.plan(run=mode)
     rows = {change.name: change.row for change in plan.changes}
     rows |= {other.name: other.row for other in plan.others}
     assert len(set(rows.values())) >= 5
     for name in names:
-        found = explained(stage, name, mode)
+        found = explained(aws, name, mode)
         assert found.row is rows.get(name, Row.IN_SYNC), name
         change = next((one for one in plan.changes if one.name == name), None)
         assert found.plan[0].split(",")[0].split(":")[0] == (change.action.value if change else "nothing")
 
 
 def test_two_targets_have_an_explanation_each() -> None:
-    stage = Stage(replication(targets=(target_of(), target_of("eu", region="eu-west-1"))))
-    stage.world.put(stage.here, "/p/a", "v")
-    session = Session(stage.places(), Run(), stage.clock, unwatched)
-    found = list(explain("/p/a", stage.spec, *plan_one_name(stage.spec, session, "/p/a")))
+    aws = SimulatedAws(replication(targets=(target_of(), target_of("eu", region="eu-west-1"))))
+    aws.put("/p/a", "v")
+    session = Session(aws.places(), Run(), aws.clock, unwatched)
+    found = list(explain("/p/a", aws.spec, *plan_one_name(aws.spec, session, "/p/a")))
     assert [(one.target, one.row) for one in found] == [("us-east-2", Row.CREATE), ("eu", Row.CREATE)]
-    assert counted(stage.plan()) == {"create": 2}
+    assert counted(aws.plan()) == {"create": 2}
 
 
 def test_tags_that_cannot_be_read_leave_the_target_unexplained() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED))
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED))
+    found = explained(aws)
     assert found.row is None
     assert "ListTagsForResource" in facts(found)["cause"]
 
@@ -291,10 +291,10 @@ def test_a_target_does_not_get_the_message_on_a_target_whose_name_begins_like_it
 
 
 def test_a_frozen_target_withholds_and_the_remedy_is_to_thaw_it() -> None:
-    stage = Stage()
-    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
-    stage.world.put(stage.here, "/p/a", "v")
-    found = explained(stage)
+    aws = SimulatedAws()
+    aws.spec = replace(aws.spec, targets=(replace(aws.spec.targets[0], frozen=True),))
+    aws.put("/p/a", "v")
+    found = explained(aws)
     assert found.plan == ("create, withheld by a guard",)
     assert found.withheld_by == ("frozen-target: the target is frozen",)
     assert found.remedies[0].startswith("set `frozen: false` at target ")
@@ -342,14 +342,14 @@ class TestTheCommand:
 
 
 def test_a_disabled_source_key_comes_before_the_command_that_applies() -> None:
-    stage = Stage(replication(targets=(target_of(default_key="alias/app"),)))
-    for place in (stage.here, stage.there):
-        stage.world.add_key(place, "alias/app")
+    aws = SimulatedAws(replication(targets=(target_of(default_key="alias/app"),)))
+    for place in (aws.here, aws.there):
+        aws.world.add_key(place, "alias/app")
     for name in ("/p/a", "/p/b"):
-        stage.world.put(stage.here, name, SECRET, "SecureString", key_id="alias/app")
-    stage.world.put(stage.here, "/p/plain", "v")
-    stage.world.set_key(stage.here, "alias/app", KeyState.DISABLED)
-    key, *others = explained(stage, run=Run(no_decrypt=True)).remedies
+        aws.put(name, SECRET, "SecureString", key_id="alias/app")
+    aws.put("/p/plain", "v")
+    aws.world.set_key(aws.here, "alias/app", KeyState.DISABLED)
+    key, *others = explained(aws, run=Run(no_decrypt=True)).remedies
     assert "enable-key" in key
     assert "ssm-reconcile apply" in others[0]
-    assert not any("enable-key" in one for one in explained(stage, "/p/plain").remedies)
+    assert not any("enable-key" in one for one in explained(aws, "/p/plain").remedies)

@@ -9,7 +9,8 @@ import pytest
 from ssm_reconcile.model import ADVANCED, SECURE, STRING_LIST
 from ssm_reconcile.record import digest
 from ssm_reconcile.spec import AdoptMode, Glob, Rewrite, RewriteIn, Run
-from tests.builders import SOMEBODY, THERE, US, Stage, held, judge, outcome, replica, replication
+from tests.builders import SOMEBODY, THERE, US, held, judge, outcome, replica, replication
+from tests.simulated_aws import SimulatedAws
 
 OLD_OWN = {"own": digest(THERE.arn("/p/a"))}
 """The record of an earlier version: it does not show the type of the source."""
@@ -33,13 +34,13 @@ def test_a_secret_that_is_not_ours_would_be_exposed() -> None:
 
 @pytest.mark.parametrize("tier", ["Standard", ADVANCED])
 def test_a_source_that_was_made_plain_on_purpose_is_known_by_the_record(tier: str) -> None:
-    stage = Stage()
-    stage.replicate("/p/a", "hidden", SECURE, tier=tier)
-    stage.world.put(stage.here, "/p/a", "shown", tier=tier)
-    report = stage.apply()
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "hidden", SECURE, tier=tier)
+    aws.put("/p/a", "shown", tier=tier)
+    report = aws.apply()
     change = outcome(report).change
     assert (change.exposes, change.source_made_plain, change.withheld_by) == (True, True, ())
-    assert (outcome(report).result.value, stage.live("/p/a").type) == ("applied", "String")
+    assert (outcome(report).result.value, aws.live("/p/a").type) == ("applied", "String")
 
 
 def test_an_old_record_shows_a_secret_source_by_its_key_only() -> None:
@@ -58,29 +59,29 @@ def test_a_secret_source_and_a_plain_replica_expose_nothing() -> None:
 
 @pytest.mark.parametrize("user", [SOMEBODY, US])
 def test_a_replica_that_was_made_secret_stays_secret_until_the_flag(user: str) -> None:
-    stage = Stage()
-    stage.replicate("/p/a", "v")
-    stage.world.put(stage.there, "/p/a", "v", SECURE, user=user)
-    stage.apply(Run(overwrite_outside=True, allow_replace=True, adopt=AdoptMode.OVERWRITE))
-    assert stage.live("/p/a").type == SECURE
-    stage.apply(Run(overwrite_outside=True, allow_exposure=True, only=("/p/a",)))
-    assert stage.live("/p/a").type == "String"
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "v")
+    aws.world.put(aws.there, "/p/a", "v", SECURE, user=user)
+    aws.apply(run=Run(overwrite_outside=True, allow_replace=True, adopt=AdoptMode.OVERWRITE))
+    assert aws.live("/p/a").type == SECURE
+    aws.apply(run=Run(overwrite_outside=True, allow_exposure=True, only=("/p/a",)))
+    assert aws.live("/p/a").type == "String"
 
 
 @pytest.mark.parametrize("mode", list(AdoptMode))
 def test_no_adopt_mode_takes_over_a_secret_as_plain_text(mode: AdoptMode) -> None:
-    stage = Stage(replication(adopt=mode))
-    stage.world.put(stage.here, "/p/a", "v")
-    stage.world.put(stage.there, "/p/a", "v", SECURE)
-    stage.apply(Run(adopt=mode))
-    assert (stage.live("/p/a").type, stage.live("/p/a").version) == (SECURE, 1)
+    aws = SimulatedAws(replication(adopt=mode))
+    aws.put("/p/a", "v")
+    aws.world.put(aws.there, "/p/a", "v", SECURE)
+    aws.apply(run=Run(adopt=mode))
+    assert (aws.live("/p/a").type, aws.live("/p/a").version) == (SECURE, 1)
 
 
 def test_without_decryption_it_is_withheld_as_well() -> None:
-    stage = Stage()
-    stage.replicate("/p/a", "v")
-    stage.world.put(stage.there, "/p/a", "other", SECURE)
-    (change,) = stage.plan(Run(no_decrypt=True, overwrite_outside=True)).changes
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "v")
+    aws.world.put(aws.there, "/p/a", "other", SECURE)
+    (change,) = aws.plan(run=Run(no_decrypt=True, overwrite_outside=True)).changes
     assert change.withheld_by == ("exposure",)
 
 
@@ -90,12 +91,12 @@ def from_source(name: str) -> Any:
 
 
 def test_the_record_of_another_secret_source_does_not_show_that_this_source_was_made_plain() -> None:
-    stage = Stage(from_source("/p/x"))
-    stage.world.put(stage.here, "/p/x", "hidden", SECURE)
-    stage.world.put(stage.here, "/p/y", "plain")
-    stage.apply()
-    stage.spec = from_source("/p/y")
-    stage.pass_time()
-    change = outcome(stage.apply(), "/p/dr").change
+    aws = SimulatedAws(from_source("/p/x"))
+    aws.put("/p/x", "hidden", SECURE)
+    aws.put("/p/y", "plain")
+    aws.apply()
+    aws.spec = from_source("/p/y")
+    aws.pass_time()
+    change = outcome(aws.apply(), "/p/dr").change
     assert (change.exposes, change.source_made_plain, change.withheld_by) == (True, False, ("exposure",))
-    assert (stage.live("/p/dr").type, stage.value("/p/dr")) == (SECURE, "hidden")
+    assert (aws.live("/p/dr").type, aws.value("/p/dr")) == (SECURE, "hidden")

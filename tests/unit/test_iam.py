@@ -33,9 +33,8 @@ from ssm_reconcile.record import OWNER
 from ssm_reconcile.session import Session, open_places
 from ssm_reconcile.spec import Glob, Orphans, Replication, Run
 from ssm_reconcile.stores.base import Answers, Put, Settings
-from tests.builders import Never
 from tests.doubles import iam
-from tests.doubles.clock import FakeClock
+from tests.doubles.clock import FakeClock, StopFlag
 from tests.doubles.iam import Request
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.world import World
@@ -202,7 +201,7 @@ class Firm:
         places = open_places(specs, self.connect, run)
         plan = reconcile.make_plan(specs, Session(places, run, self.clock, unwatched))
         if write:
-            report = reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), Never())
+            report = reconcile.carry_out(plan, specs, Session(places, run, self.clock, unwatched), StopFlag())
             assert report.exit_code == 0, report.outcomes
         self.clock.sleep(3600)
 
@@ -222,7 +221,7 @@ class Firm:
             for undo in (False, True):
                 request = detach.resolve_request(self.spec, target, places, undo=undo)
                 names = request.find_replicas()
-                done = detach.detach(request, names, self.clock, unwatched, Never(), 1)
+                done = detach.detach(request, names, self.clock, unwatched, StopFlag(), 1)
                 assert done.exit_code == 0
                 assert "/elsewhere/orphan" in names
 

@@ -12,20 +12,8 @@ from ssm_reconcile.change import Row
 from ssm_reconcile.detach import DetachReport
 from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_id, standing
 from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Replication, Run, SkipSync
-from tests.builders import (
-    ID,
-    OWNED_BY,
-    THERE,
-    Stage,
-    counted,
-    held,
-    judge,
-    outcome,
-    record,
-    replica,
-    replication,
-)
-from tests.simulated_aws import unwatched
+from tests.builders import ID, OWNED_BY, THERE, counted, held, judge, outcome, record, replica, replication
+from tests.simulated_aws import SimulatedAws, unwatched
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
@@ -38,14 +26,14 @@ def spec(spec_id: str | None, **more: object) -> Replication:
     return replication(id=spec_id, **more)
 
 
-def of_team(spec_id: str | None, *names: str) -> Stage:
+def of_team(spec_id: str | None, *names: str) -> SimulatedAws:
     """A target with replicas of a spec with that id."""
-    stage = Stage(spec(spec_id))
+    aws = SimulatedAws(spec(spec_id))
     for name in names or ("/p/a",):
-        stage.world.put(stage.here, name, "v")
-    stage.apply()
-    stage.world.traffic.forget()
-    return stage
+        aws.put(name, "v")
+    aws.apply()
+    aws.world.traffic.forget()
+    return aws
 
 
 def findings(document: str, code: str) -> list[dict[str, str]]:
@@ -53,11 +41,9 @@ def findings(document: str, code: str) -> list[dict[str, str]]:
     return [one for one in json.loads(document)["findings"] if one["code"] == code]
 
 
-def detached(stage: Stage, *, without_id: bool = False, undo: bool = False) -> DetachReport:
-    request = detach.resolve_request(
-        stage.spec, "us-east-2", stage.places(), undo=undo, without_id=without_id
-    )
-    return detach.detach(request, request.find_replicas(), stage.clock, unwatched, stage.stop, 1)
+def detached(aws: SimulatedAws, *, without_id: bool = False, undo: bool = False) -> DetachReport:
+    request = detach.resolve_request(aws.spec, "us-east-2", aws.places(), undo=undo, without_id=without_id)
+    return detach.detach(request, request.find_replicas(), aws.clock, unwatched, aws.stop, 1)
 
 
 class TestStandingById:
@@ -99,89 +85,89 @@ class TestAnotherId:
 
     @pytest.mark.parametrize("mine", [OTHER, None])
     def test_it_is_not_an_orphan_and_not_deleted_after_its_source_is_deleted(self, mine: str | None) -> None:
-        stage = of_team(ID, "/p/a", "/p/gone")
-        stage.world.delete(stage.here, "/p/gone")
-        stage.spec = spec(mine, orphans=Orphans.DELETE, exclude=(Glob("/p/a"),))
-        assert counted(stage.plan(Run(max_deletes=9))) == {}
+        aws = of_team(ID, "/p/a", "/p/gone")
+        aws.delete("/p/gone")
+        aws.spec = spec(mine, orphans=Orphans.DELETE, exclude=(Glob("/p/a"),))
+        assert counted(aws.plan(run=Run(max_deletes=9))) == {}
 
     @pytest.mark.parametrize("mine", [OTHER, None])
     def test_detach_leaves_it_alone_and_names_it(self, mine: str | None) -> None:
-        stage = of_team(ID)
-        stage.spec = spec(mine)
-        (one,) = detached(stage, without_id=True).outcomes
+        aws = of_team(ID)
+        aws.spec = spec(mine)
+        (one,) = detached(aws, without_id=True).outcomes
         assert (one.result.value, "another spec with the same name" in one.reason) == ("withheld", True)
-        assert detached(stage, without_id=True).exit_code == 5
-        assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == OWNED_BY
-        assert not stage.world.traffic.writes()
+        assert detached(aws, without_id=True).exit_code == 5
+        assert (aws.world.tags(aws.there, "/p/a") or {})[OWNER] == OWNED_BY
+        assert not aws.world.traffic.writes()
 
     def test_detach_undo_leaves_what_another_spec_detached(self) -> None:
-        stage = of_team(ID)
-        detached(stage)
-        stage.spec = spec(OTHER)
-        assert [one.result.value for one in detached(stage, undo=True).outcomes] == ["withheld"]
+        aws = of_team(ID)
+        detached(aws)
+        aws.spec = spec(OTHER)
+        assert [one.result.value for one in detached(aws, undo=True).outcomes] == ["withheld"]
 
     def test_a_source_that_is_a_replica_of_another_id_stays_chained(self) -> None:
-        stage = of_team(ID)
-        tags = {OWNER: OWNED_BY, RECORD: record(own=digest(stage.here.arn("/p/a"))).text()}
-        stage.world.tag(stage.here, "/p/a", tags)
-        assert [one.row for one in stage.plan().others] == [Row.CHAINED]
+        aws = of_team(ID)
+        tags = {OWNER: OWNED_BY, RECORD: record(own=digest(aws.here.arn("/p/a"))).text()}
+        aws.world.tag(aws.here, "/p/a", tags)
+        assert [one.row for one in aws.plan().others] == [Row.CHAINED]
 
 
 @pytest.mark.parametrize("act", ["update", "retag", "delete", "replace"])
 @pytest.mark.parametrize("then", [OTHER, None])
 def test_a_replica_that_gets_another_id_after_the_plan_is_not_written(act: str, then: str | None) -> None:
     """Ownership is read again right before each write."""
-    stage = of_team(ID, "/p/a", "/p/b")
+    aws = of_team(ID, "/p/a", "/p/b")
     if act == "update":
-        stage.world.put(stage.here, "/p/a", "new")
+        aws.put("/p/a", "new")
     elif act == "retag":
-        stage.world.tag(stage.here, "/p/a", {"team": "b"})
+        aws.world.tag(aws.here, "/p/a", {"team": "b"})
     else:
-        stage.world.put(stage.here, "/p/a", "v", tier="Advanced")
-        stage.apply()
-        stage.world.delete(stage.here, "/p/a")
-        stage.pass_time()
+        aws.put("/p/a", "v", tier="Advanced")
+        aws.apply()
+        aws.delete("/p/a")
+        aws.pass_time()
     if act == "replace":
-        stage.world.put(stage.here, "/p/a", "v")
-    stage.pass_time()
+        aws.put("/p/a", "v")
+    aws.pass_time()
     run = Run(allow_replace=True, max_deletes=2)
-    plan = stage.plan(run)
+    plan = aws.plan(run=run)
     assert [one.action.value for one in plan.changes] == [act]
-    stage.world.tag(stage.there, "/p/a", {RECORD: record(spec_id=then).text()})
-    stage.world.traffic.forget()
-    report = stage.carry_out(plan, run)
+    aws.world.tag(aws.there, "/p/a", {RECORD: record(spec_id=then).text()})
+    aws.world.traffic.forget()
+    report = aws.carry_out(plan, run=run)
     if then is None and act != "delete":  # placed, so it is ours still
         assert outcome(report).result.value == "applied"
     else:
         assert outcome(report).result.value == "stale"
-        assert not stage.world.traffic.writes()
+        assert not aws.world.traffic.writes()
 
 
 def test_a_plan_is_not_applied_under_another_id_than_it_was_approved_with() -> None:
     """A create would write a record with an id that was not approved."""
     found = []
     for one in (ID, OTHER, None):
-        stage = Stage(spec(one))
-        stage.world.put(stage.here, "/p/a", "v")
-        found.append(stage.plan().plan_id)
+        aws = SimulatedAws(spec(one))
+        aws.put("/p/a", "v")
+        found.append(aws.plan().plan_id)
     assert len(set(found)) == 3
 
 
 class TestWithoutAnId:
     def test_a_replica_at_a_placed_address_is_retagged_once(self) -> None:
-        stage = of_team(None)
-        stage.spec = spec(ID)
-        assert counted(stage.plan()) == {"retag": 1}
-        stage.apply()
-        assert counted(stage.plan()) == {"in_sync": 1}
-        assert stage.version("/p/a") == 1
+        aws = of_team(None)
+        aws.spec = spec(ID)
+        assert counted(aws.plan()) == {"retag": 1}
+        aws.apply()
+        assert counted(aws.plan()) == {"in_sync": 1}
+        assert aws.version("/p/a") == 1
 
     def test_a_replica_at_an_unplaced_address_is_kept_and_reported(self) -> None:
-        stage = of_team(None, "/p/orphan", "/p/gone", "/p/a")
-        stage.world.delete(stage.here, "/p/gone")
-        stage.pass_time()
-        stage.spec = spec(ID, orphans=Orphans.DELETE, exclude=(Glob("/p/orphan"),))
-        plan = stage.plan()
+        aws = of_team(None, "/p/orphan", "/p/gone", "/p/a")
+        aws.delete("/p/gone")
+        aws.pass_time()
+        aws.spec = spec(ID, orphans=Orphans.DELETE, exclude=(Glob("/p/orphan"),))
+        plan = aws.plan()
         assert counted(plan) == {"retag": 1}
         (finding,) = [
             one for part in plan.replications for one in part.findings if one.code == "replica-without-id"
@@ -189,23 +175,23 @@ class TestWithoutAnId:
         assert "/p/gone, /p/orphan" in finding.message
 
     def test_it_is_not_deleted_when_its_source_opts_out(self) -> None:
-        stage = of_team(None)
-        stage.world.tag(stage.here, "/p/a", {"skip_sync": "true"})
-        stage.pass_time()
-        stage.spec = spec(ID, skip_sync=SkipSync(replicas=OnSkip.DELETE))
-        (other,) = stage.plan().others
+        aws = of_team(None)
+        aws.world.tag(aws.here, "/p/a", {"skip_sync": "true"})
+        aws.pass_time()
+        aws.spec = spec(ID, skip_sync=SkipSync(replicas=OnSkip.DELETE))
+        (other,) = aws.plan().others
         assert other.row is Row.KEPT_OUT
         assert "has no id" in other.reasons[0]
 
     def test_detach_leaves_it_alone_unless_it_is_asked_for(self) -> None:
-        stage = of_team(None)
-        stage.spec = spec(ID)
-        left = detached(stage)
+        aws = of_team(None)
+        aws.spec = spec(ID)
+        left = detached(aws)
         assert left.exit_code == 3
         assert "--without-id" in left.outcomes[0].reason
-        assert not stage.world.traffic.writes()
-        assert detached(stage, without_id=True).exit_code == 0
-        assert (stage.world.tags(stage.there, "/p/a") or {})[OWNER] == f"detached:{OWNED_BY}"
+        assert not aws.world.traffic.writes()
+        assert detached(aws, without_id=True).exit_code == 0
+        assert (aws.world.tags(aws.there, "/p/a") or {})[OWNER] == f"detached:{OWNED_BY}"
 
 
 class TestPreviousIds:
@@ -213,14 +199,14 @@ class TestPreviousIds:
     def test_an_earlier_id_is_ours_and_is_rewritten_to_todays_or_to_none(
         self, before: str, after: str | None
     ) -> None:
-        stage = of_team(before, "/p/a", "/p/gone")
-        stage.world.delete(stage.here, "/p/gone")
-        stage.pass_time()
-        stage.spec = spec(after, previous_ids=(before,))
-        assert counted(stage.plan()) == {"retag": 1, "delete": 1}
-        stage.apply(Run(max_deletes=1))
-        stage.spec = spec(after)
-        assert counted(stage.plan()) == {"in_sync": 1}
+        aws = of_team(before, "/p/a", "/p/gone")
+        aws.delete("/p/gone")
+        aws.pass_time()
+        aws.spec = spec(after, previous_ids=(before,))
+        assert counted(aws.plan()) == {"retag": 1, "delete": 1}
+        aws.apply(run=Run(max_deletes=1))
+        aws.spec = spec(after)
+        assert counted(aws.plan()) == {"in_sync": 1}
 
 
 class TestCommands:

@@ -23,9 +23,8 @@ from ssm_reconcile.model import MANAGED_KEY, SECURE, Access, Place, RegionTie
 from ssm_reconcile.session import Places, Session
 from ssm_reconcile.shape import region_tie, remaining_tie
 from ssm_reconcile.spec import Glob, Run
-from tests.builders import Stage
 from tests.fake_aws.store import Memory
-from tests.simulated_aws import unwatched
+from tests.simulated_aws import SimulatedAws, unwatched
 
 HERE = Place("123456789012", "us-east-1")
 LEVEL = st.sampled_from(["a", "b", "c", "prod", "us-east-1"])
@@ -175,10 +174,10 @@ class TestExistingSecrets:
     def test_the_key_counts(
         self, source_key: str | None, target_key: str | None, likeness: Likeness | None
     ) -> None:
-        stage = self.staged()
-        stage.world.put(stage.here, "/p/a", "s", SECURE, key_id=source_key or MANAGED_KEY)
-        stage.world.put(stage.there, "/p/a", "s", SECURE, key_id=target_key or MANAGED_KEY)
-        assert self.compared(stage) is likeness
+        aws = self.staged()
+        aws.put("/p/a", "s", SECURE, key_id=source_key or MANAGED_KEY)
+        aws.world.put(aws.there, "/p/a", "s", SECURE, key_id=target_key or MANAGED_KEY)
+        assert self.compared(aws) is likeness
 
     @pytest.mark.parametrize(
         ("here", "there", "likeness"),
@@ -197,50 +196,50 @@ class TestExistingSecrets:
     def test_all_that_is_replicated_counts(
         self, here: dict[str, Any], there: dict[str, Any], likeness: Likeness | None
     ) -> None:
-        stage = self.staged()
-        stage.world.put(stage.here, "/p/a", "s", SECURE, **here)
-        stage.world.put(stage.there, "/p/a", "s", SECURE, **there)
-        assert self.compared(stage) is likeness
+        aws = self.staged()
+        aws.put("/p/a", "s", SECURE, **here)
+        aws.world.put(aws.there, "/p/a", "s", SECURE, **there)
+        assert self.compared(aws) is likeness
 
     def test_another_value_or_type_differs(self) -> None:
-        stage = self.staged()
-        stage.world.put(stage.here, "/p/a", "s", SECURE)
-        stage.world.put(stage.there, "/p/a", "t", SECURE)
-        assert self.compared(stage) is Likeness.DIFFERENT
-        stage.world.put(stage.there, "/p/b", "s")
-        stage.world.put(stage.here, "/p/b", "s", SECURE)
-        assert self.compared(stage, "/p/b") is Likeness.DIFFERENT
+        aws = self.staged()
+        aws.put("/p/a", "s", SECURE)
+        aws.world.put(aws.there, "/p/a", "t", SECURE)
+        assert self.compared(aws) is Likeness.DIFFERENT
+        aws.world.put(aws.there, "/p/b", "s")
+        aws.put("/p/b", "s", SECURE)
+        assert self.compared(aws, "/p/b") is Likeness.DIFFERENT
 
     def test_without_decryption_nothing_is_known_of_a_secret(self) -> None:
-        stage = self.staged()
-        for place in (stage.here, stage.there):
-            stage.world.put(place, "/p/a", "s", SECURE)
-        assert self.compared(stage, decrypt=False) is Likeness.UNKNOWN
+        aws = self.staged()
+        for place in (aws.here, aws.there):
+            aws.world.put(place, "/p/a", "s", SECURE)
+        assert self.compared(aws, decrypt=False) is Likeness.UNKNOWN
 
-    def staged(self) -> Stage:
-        stage = Stage()
+    def staged(self) -> SimulatedAws:
+        aws = SimulatedAws()
         for alias in ("alias/app", "alias/other"):
-            stage.world.add_key(stage.here, alias)
-            stage.world.add_key(stage.there, alias)
-        stage.world.add_key(stage.here, "alias/only-here")
-        return stage
+            aws.world.add_key(aws.here, alias)
+            aws.world.add_key(aws.there, alias)
+        aws.world.add_key(aws.here, "alias/only-here")
+        return aws
 
-    def compared(self, stage: Stage, name: str = "/p/a", *, decrypt: bool = True) -> Likeness | None:
-        stage.world.put(stage.here, "/p/other", "v")
-        memory = Memory(stage.world)
+    def compared(self, aws: SimulatedAws, name: str = "/p/a", *, decrypt: bool = True) -> Likeness | None:
+        aws.put("/p/other", "v")
+        memory = Memory(aws.world)
         here, there = Access("us-east-1"), Access("us-east-2")
         places = Places({access: memory.connect(access) for access in (here, there)})
         found = survey(here, {"us-east-2": there}, places, unwatched)
-        session = Session(places, Run(), stage.clock, unwatched)
+        session = Session(places, Run(), aws.clock, unwatched)
         proposal = propose_valid(found, InitChoices(), session, compare_secrets=decrypt)
         return proposal.likeness["us-east-2"].get(name)
 
 
 def test_secrets_that_a_target_has_not_are_not_decrypted() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/both", "s", SECURE)
-    stage.world.put(stage.there, "/p/both", "s", SECURE)
-    stage.world.put(stage.here, "/p/new", "s", SECURE)
-    assert TestExistingSecrets().compared(stage, "/p/both") is Likeness.IDENTICAL
-    reads = [call for call in stage.world.calls if call.operation == "GetParameters"]
+    aws = SimulatedAws()
+    aws.put("/p/both", "s", SECURE)
+    aws.world.put(aws.there, "/p/both", "s", SECURE)
+    aws.put("/p/new", "s", SECURE)
+    assert TestExistingSecrets().compared(aws, "/p/both") is Likeness.IDENTICAL
+    reads = [call for call in aws.world.calls if call.operation == "GetParameters"]
     assert "/p/new" not in {name for call in reads for name in call.names}

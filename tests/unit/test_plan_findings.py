@@ -9,7 +9,8 @@ from ssm_reconcile.errors import Severity
 from ssm_reconcile.model import MANAGED_KEY, SECURE, Key, Keyring, KeyState, Listing
 from ssm_reconcile.plan_findings import find_unusable_source_keys
 from ssm_reconcile.spec import Run
-from tests.builders import HERE, Stage, change, desired, parameter, record, replication, target
+from tests.builders import HERE, change, desired, parameter, record, replication, target
+from tests.simulated_aws import SimulatedAws
 
 ALIAS = "alias/app"
 ARN = "arn:aws:kms:us-east-1:123456789012:key/0f3c1c52-6a3e-4d0b-9d0e-1a2b3c4d5e03"
@@ -76,17 +77,17 @@ def test_a_value_that_could_not_be_read_is_named_and_many_are_counted() -> None:
 
 @pytest.mark.parametrize("run", [Run(), Run(no_decrypt=True)])
 def test_a_plan_names_what_is_to_be_created_and_not_what_is_in_sync(run: Run) -> None:
-    stage = Stage(replication(targets=(target(default_key=ALIAS),)))
-    stage.world.add_key(stage.here, ALIAS)
-    stage.world.add_key(stage.there, ALIAS)
-    stage.replicate("/p/a", "hush", SECURE, key_id=ALIAS)
-    stage.world.put(stage.here, "/p/b", "hush", SECURE, key_id=ALIAS)
-    assert "source-key" not in {one.code for one in stage.plan(run).all_findings}
-    stage.world.set_key(stage.here, ALIAS, KeyState.DISABLED)
-    (finding,) = [one for one in stage.plan(run).all_findings if one.code == "source-key"]
+    aws = SimulatedAws(replication(targets=(target(default_key=ALIAS),)))
+    aws.world.add_key(aws.here, ALIAS)
+    aws.world.add_key(aws.there, ALIAS)
+    aws.replicate("/p/a", "hush", SECURE, key_id=ALIAS)
+    aws.put("/p/b", "hush", SECURE, key_id=ALIAS)
+    assert "source-key" not in {one.code for one in aws.plan(run=run).all_findings}
+    aws.world.set_key(aws.here, ALIAS, KeyState.DISABLED)
+    (finding,) = [one for one in aws.plan(run=run).all_findings if one.code == "source-key"]
     assert "cannot be decrypted: /p/b;" in finding.message
-    stage.world.delete(stage.here, "/p/b")
-    assert "source-key" not in {one.code for one in stage.plan(run).all_findings}
+    aws.delete("/p/b")
+    assert "source-key" not in {one.code for one in aws.plan(run=run).all_findings}
 
 
 def test_a_plain_parameter_needs_no_key_even_where_the_managed_key_is_disabled() -> None:

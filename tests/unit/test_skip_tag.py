@@ -9,7 +9,8 @@ import pytest
 from ssm_reconcile.change import Change
 from ssm_reconcile.plan import Other, Plan
 from ssm_reconcile.spec import DeleteMode, OnSkip, Orphans, Run, SkipMode, SkipSync
-from tests.builders import Stage, replication
+from tests.builders import replication
+from tests.simulated_aws import SimulatedAws
 
 CODE = "skip-tag-near-miss"
 
@@ -46,104 +47,104 @@ def codes(plan: Plan) -> list[str]:
     return [one.code for one in plan.all_findings]
 
 
-def writes(stage: Stage) -> int:
-    return len(stage.world.traffic.writes())
+def writes(aws: SimulatedAws) -> int:
+    return len(aws.world.traffic.writes())
 
 
 def test_a_mistyped_skip_tag_at_the_source_withholds_a_create() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "v", tags={"Skip-Sync": "yes"})
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.put("/p/a", "v", tags={"Skip-Sync": "yes"})
+    plan = aws.plan()
     assert (row(plan), codes(plan)) == ("invalid", [CODE])
-    assert stage.carry_out(plan).exit_code == 3
-    assert stage.value("/p/a") is None
+    assert aws.carry_out(plan).exit_code == 3
+    assert aws.value("/p/a") is None
 
 
 def test_a_replica_of_a_source_with_a_mistyped_skip_tag_stays_as_it_is() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "new")
-    stage.world.tag(stage.here, "/p/a", {"SKIPSYNC": ""})
-    before, version = stage.value("/p/a"), stage.version("/p/a")
-    plan = stage.plan()
-    stage.carry_out(plan)
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.put("/p/a", "new")
+    aws.world.tag(aws.here, "/p/a", {"SKIPSYNC": ""})
+    before, version = aws.value("/p/a"), aws.version("/p/a")
+    plan = aws.plan()
+    aws.carry_out(plan)
     assert row(plan) == "invalid"
-    assert (stage.value("/p/a"), stage.version("/p/a")) == (before, version)
-    assert stage.plain_tags("/p/a") == {}
+    assert (aws.value("/p/a"), aws.version("/p/a")) == (before, version)
+    assert aws.plain_tags("/p/a") == {}
 
 
 def test_a_key_under_ignore_is_copied_as_any_other_tag() -> None:
-    stage = Stage(replication(skip_sync=SkipSync(ignore=("Skip-Sync",))))
-    stage.world.put(stage.here, "/p/a", "v", tags={"Skip-Sync": "yes"})
-    stage.carry_out(stage.plan())
-    assert stage.plain_tags("/p/a") == {"Skip-Sync": "yes"}
-    assert row(stage.plan()) == "in_sync"
+    aws = SimulatedAws(replication(skip_sync=SkipSync(ignore=("Skip-Sync",))))
+    aws.put("/p/a", "v", tags={"Skip-Sync": "yes"})
+    aws.carry_out(aws.plan())
+    assert aws.plain_tags("/p/a") == {"Skip-Sync": "yes"}
+    assert row(aws.plan()) == "in_sync"
 
 
 def test_the_skip_tag_beside_a_near_miss_skips_as_usual() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "v", tags={"Skip-Sync": "yes", "skip_sync": ""})
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.put("/p/a", "v", tags={"Skip-Sync": "yes", "skip_sync": ""})
+    plan = aws.plan()
     assert (row(plan), codes(plan)) == ("skipped", [])
 
 
 def test_a_mistyped_skip_tag_on_a_replica_withholds_its_update() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "new")
-    stage.world.tag(stage.there, "/p/a", {"skip-sync": ""})
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.put("/p/a", "new")
+    aws.world.tag(aws.there, "/p/a", {"skip-sync": ""})
+    plan = aws.plan()
     assert (row(plan), codes(plan)) == ("invalid", [CODE])
-    stage.carry_out(plan)
-    assert stage.plain_tags("/p/a") == {"skip-sync": ""}
-    assert stage.value("/p/a") != "new"
+    aws.carry_out(plan)
+    assert aws.plain_tags("/p/a") == {"skip-sync": ""}
+    assert aws.value("/p/a") != "new"
 
 
 @pytest.mark.parametrize("excluded", [False, True])
 def test_a_mistyped_skip_tag_on_a_replica_withholds_its_delete(excluded: bool) -> None:
-    stage = Stage(replication(orphans=Orphans.DELETE, delete=DeleteMode.OWNED))
-    stage.replicate("/p/a")
-    stage.replicate("/p/b")
-    stage.world.tag(stage.there, "/p/a", {"skip-sync": ""})
+    aws = SimulatedAws(replication(orphans=Orphans.DELETE, delete=DeleteMode.OWNED))
+    aws.replicate("/p/a")
+    aws.replicate("/p/b")
+    aws.world.tag(aws.there, "/p/a", {"skip-sync": ""})
     if excluded:
-        stage.spec = replace(stage.spec, exclude=stage.spec.include)
+        aws.spec = replace(aws.spec, exclude=aws.spec.include)
     else:
-        stage.world.delete(stage.here, "/p/a")
-    plan = stage.plan(Run(allow_empty_source=True))
+        aws.delete("/p/a")
+    plan = aws.plan(run=Run(allow_empty_source=True))
     assert (row(plan), codes(plan).count(CODE)) == ("invalid", 1)
-    stage.carry_out(plan)
-    assert stage.value("/p/a") is not None
+    aws.carry_out(plan)
+    assert aws.value("/p/a") is not None
 
 
 def test_a_mistyped_skip_tag_on_a_replica_keeps_it_where_skipped_replicas_are_deleted() -> None:
-    stage = Stage(replication(skip_sync=SkipSync(replicas=OnSkip.DELETE)))
-    stage.replicate()
-    stage.world.tag(stage.here, "/p/a", {"skip_sync": ""})
-    stage.world.tag(stage.there, "/p/a", {"skip-sync": ""})
-    plan = stage.plan()
+    aws = SimulatedAws(replication(skip_sync=SkipSync(replicas=OnSkip.DELETE)))
+    aws.replicate()
+    aws.world.tag(aws.here, "/p/a", {"skip_sync": ""})
+    aws.world.tag(aws.there, "/p/a", {"skip-sync": ""})
+    plan = aws.plan()
     assert (row(plan), plan.changes) == ("kept_out", ())
 
 
 def test_a_mistyped_skip_tag_in_the_target_withholds_an_adoption() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "v")
-    stage.world.put(stage.there, "/p/a", "v", tags={"skipSync": "yes"})
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.put("/p/a", "v")
+    aws.world.put(aws.there, "/p/a", "v", tags={"skipSync": "yes"})
+    plan = aws.plan()
     assert row(plan) == "invalid"
-    stage.carry_out(plan)
-    assert stage.world.tags(stage.there, "/p/a") == {"skipSync": "yes"}
+    aws.carry_out(plan)
+    assert aws.world.tags(aws.there, "/p/a") == {"skipSync": "yes"}
 
 
 @pytest.mark.parametrize("end", ["here", "there"])
 def test_a_mistyped_skip_tag_that_comes_between_plan_and_apply_stops_the_write(end: str) -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "new")
-    plan = stage.plan()
-    stage.world.tag(getattr(stage, end), "/p/a", {"Skip-Sync": ""})
-    before = writes(stage)
-    (outcome,) = stage.carry_out(plan).outcomes
-    assert (outcome.result.value, writes(stage)) == ("stale", before)
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.put("/p/a", "new")
+    plan = aws.plan()
+    aws.world.tag(getattr(aws, end), "/p/a", {"Skip-Sync": ""})
+    before = writes(aws)
+    (outcome,) = aws.carry_out(plan).outcomes
+    assert (outcome.result.value, writes(aws)) == ("stale", before)
     assert "`Skip-Sync`, which is almost the skip tag `skip_sync`" in outcome.error
 
 
@@ -179,31 +180,31 @@ def test_any_value_of_the_skip_tag_counts_so_none_is_a_near_miss() -> None:
 @pytest.mark.parametrize("end", ["here", "there"])
 @pytest.mark.parametrize(("skip", "value"), [(TARGETS, "US_EAST_2"), (LISTED, "True")])
 def test_a_mistyped_value_of_the_skip_tag_withholds_an_update(end: str, skip: SkipSync, value: str) -> None:
-    stage = Stage(replication(skip_sync=skip))
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "new")
-    stage.world.tag(getattr(stage, end), "/p/a", {"skip_sync": value})
-    before = stage.value("/p/a")
-    plan = stage.plan()
-    stage.carry_out(plan)
-    assert (row(plan), codes(plan), stage.value("/p/a")) == ("invalid", [CODE], before)
+    aws = SimulatedAws(replication(skip_sync=skip))
+    aws.replicate()
+    aws.put("/p/a", "new")
+    aws.world.tag(getattr(aws, end), "/p/a", {"skip_sync": value})
+    before = aws.value("/p/a")
+    plan = aws.plan()
+    aws.carry_out(plan)
+    assert (row(plan), codes(plan), aws.value("/p/a")) == ("invalid", [CODE], before)
     assert "with a value that is almost" in plan.all_findings[0].message
 
 
 def test_a_mistyped_value_that_comes_between_plan_and_apply_stops_the_write() -> None:
-    stage = Stage(replication(skip_sync=LISTED))
-    stage.replicate()
-    stage.world.put(stage.here, "/p/a", "new")
-    plan = stage.plan()
-    stage.world.tag(stage.here, "/p/a", {"skip_sync": "True"})
-    (outcome,) = stage.carry_out(plan).outcomes
+    aws = SimulatedAws(replication(skip_sync=LISTED))
+    aws.replicate()
+    aws.put("/p/a", "new")
+    plan = aws.plan()
+    aws.world.tag(aws.here, "/p/a", {"skip_sync": "True"})
+    (outcome,) = aws.carry_out(plan).outcomes
     assert outcome.result.value == "stale"
 
 
 def test_a_near_miss_in_the_target_is_to_be_removed_there_and_not_renamed() -> None:
-    stage = Stage()
-    stage.replicate()
-    stage.world.tag(stage.there, "/p/a", {"skip-sync": ""})
-    (finding,) = [one for one in stage.plan().all_findings if one.code == CODE]
+    aws = SimulatedAws()
+    aws.replicate()
+    aws.world.tag(aws.there, "/p/a", {"skip-sync": ""})
+    (finding,) = [one for one in aws.plan().all_findings if one.code == CODE]
     assert "remove the tag there, or list its key under `skip_sync.ignore`" in finding.message
     assert "rename" not in finding.message

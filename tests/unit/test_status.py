@@ -15,9 +15,9 @@ from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.status import STATES, TargetStatus, metrics, target_statuses
-from tests.builders import Stage, creates, part, plan_of
+from tests.builders import creates, part, plan_of
 from tests.fake_aws.traffic import at_call, refused
-from tests.simulated_aws import unwatched
+from tests.simulated_aws import SimulatedAws, unwatched
 from tests.unit.cli.conftest import Aws, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
@@ -52,11 +52,11 @@ def test_a_target_that_was_not_seen_to_its_end_is_unknown() -> None:
     assert replace(status(in_sync=3), complete=False).status == "unknown"
 
 
-def staged() -> Stage:
-    stage = Stage()
+def staged() -> SimulatedAws:
+    aws = SimulatedAws()
     for name in ("/p/a", "/p/b", "/p/c"):
-        stage.world.put(stage.here, name, "v")
-    return stage
+        aws.put(name, "v")
+    return aws
 
 
 def counts(one: TargetStatus) -> dict[str, int]:
@@ -64,22 +64,22 @@ def counts(one: TargetStatus) -> dict[str, int]:
 
 
 def test_a_plan_counts_pending_changes_and_a_report_their_results() -> None:
-    stage = staged()
-    plan = stage.plan()
+    aws = staged()
+    plan = aws.plan()
     assert [counts(one) for one in target_statuses(plan)] == [{"pending": 3}]
-    stage.world.faults = at_call("PutParameter", refused(Trouble.DENIED), name="/p/b")
-    report = stage.carry_out(plan)
+    aws.world.faults = at_call("PutParameter", refused(Trouble.DENIED), name="/p/b")
+    report = aws.carry_out(plan)
     (after,) = target_statuses(plan, report.outcomes)
     assert counts(after) == {"in_sync": 2, "failed": 1}
     assert after.status == "failed"
 
 
 def test_a_withheld_change_is_withheld_before_and_after_an_apply() -> None:
-    stage = staged()
-    stage.spec = replace(stage.spec, targets=(replace(stage.spec.targets[0], frozen=True),))
-    plan = stage.plan()
+    aws = staged()
+    aws.spec = replace(aws.spec, targets=(replace(aws.spec.targets[0], frozen=True),))
+    plan = aws.plan()
     assert [counts(one) for one in target_statuses(plan)] == [{"withheld": 3}]
-    assert [counts(one) for one in target_statuses(plan, stage.carry_out(plan).outcomes)] == [{"withheld": 3}]
+    assert [counts(one) for one in target_statuses(plan, aws.carry_out(plan).outcomes)] == [{"withheld": 3}]
 
 
 def test_a_stale_or_unattempted_change_is_pending() -> None:
@@ -89,11 +89,11 @@ def test_a_stale_or_unattempted_change_is_pending() -> None:
 
 
 def test_detached_parameters_are_no_conflicts_here() -> None:
-    stage = staged()
-    stage.apply()
-    request = detach.resolve_request(stage.spec, "us-east-2", stage.places(), undo=False)
-    detach.detach(request, request.find_replicas(), stage.clock, unwatched, stage.stop, 1)
-    (one,) = target_statuses(stage.plan())
+    aws = staged()
+    aws.apply()
+    request = detach.resolve_request(aws.spec, "us-east-2", aws.places(), undo=False)
+    detach.detach(request, request.find_replicas(), aws.clock, unwatched, aws.stop, 1)
+    (one,) = target_statuses(aws.plan())
     assert counts(one) == {"detached": 3}
     assert one.status == "detached"
 

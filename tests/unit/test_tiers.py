@@ -9,7 +9,8 @@ import pytest
 from ssm_reconcile.change import Change, Update
 from ssm_reconcile.model import ADVANCED, INTELLIGENT, SECURE, STANDARD
 from ssm_reconcile.spec import AdoptMode, Glob, Replication, Rewrite, RewriteIn, Run, TierMode
-from tests.builders import Judged, Stage, counted, held, judge, replica, replication, target
+from tests.builders import Judged, counted, held, judge, replica, replication, target
+from tests.simulated_aws import SimulatedAws
 
 POLICY = '{"Attributes":{"After":"20","Unit":"Days"},"Type":"NoChangeNotification","Version":"1.0"}'
 STALE = {"version": 7}
@@ -21,8 +22,8 @@ def spec_of(tier: TierMode, **more: object) -> Replication:
     return replication(targets=(target(tier=tier),), **more)
 
 
-def stage_of(tier: TierMode, **more: object) -> Stage:
-    return Stage(spec_of(tier, **more))
+def aws_with_tier(tier: TierMode, **more: object) -> SimulatedAws:
+    return SimulatedAws(spec_of(tier, **more))
 
 
 def tiers(found: Judged) -> tuple[str, str | None]:
@@ -178,13 +179,13 @@ def test_keep_without_decryption_says_that_the_tier_may_change() -> None:
 
 @pytest.mark.parametrize(("size", "tier"), [(4096, STANDARD), (4097, ADVANCED)])
 def test_an_apply_without_decryption_requests_advanced_where_the_value_needs_it(size: int, tier: str) -> None:
-    stage = stage_of(TierMode.KEEP)
-    stage.replicate("/p/a", "old", SECURE)
-    stage.world.put(stage.here, "/p/a", "x" * size, SECURE, tier=ADVANCED)
-    report = stage.apply(Run(no_decrypt=True))
+    aws = aws_with_tier(TierMode.KEEP)
+    aws.replicate("/p/a", "old", SECURE)
+    aws.put("/p/a", "x" * size, SECURE, tier=ADVANCED)
+    report = aws.apply(run=Run(no_decrypt=True))
     assert report.summary["applied"] == 1, report.outcomes
-    assert (stage.live("/p/a").tier, stage.value("/p/a")) == (tier, "x" * size)
-    assert counted(stage.plan(Run(verify_values=True))) == {"in_sync": 1}
+    assert (aws.live("/p/a").tier, aws.value("/p/a")) == (tier, "x" * size)
+    assert counted(aws.plan(run=Run(verify_values=True))) == {"in_sync": 1}
 
 
 # Rest and cost
@@ -193,30 +194,30 @@ def test_an_apply_without_decryption_requests_advanced_where_the_value_needs_it(
 @pytest.mark.parametrize("mode", list(TierMode))
 @pytest.mark.parametrize("source", [STANDARD, ADVANCED])
 def test_a_replica_comes_to_rest_in_every_mode_when_the_mode_changes(mode: TierMode, source: str) -> None:
-    stage = stage_of(TierMode.SAME)
-    stage.replicate("/p/a", tier=source)
+    aws = aws_with_tier(TierMode.SAME)
+    aws.replicate("/p/a", tier=source)
     for step in (mode, TierMode.KEEP, mode):
-        stage.spec = replace(stage.spec, targets=(target(tier=step),))
-        stage.apply(Run(allow_replace=True))
-        assert counted(stage.plan()) == {"in_sync": 1}
+        aws.spec = replace(aws.spec, targets=(target(tier=step),))
+        aws.apply(run=Run(allow_replace=True))
+        assert counted(aws.plan()) == {"in_sync": 1}
 
 
 def test_a_policy_that_the_source_drops_is_dropped_with_intelligent_tiering() -> None:
-    stage = stage_of(TierMode.INTELLIGENT)
-    stage.replicate("/p/a", tier=ADVANCED, policies=[POLICY])
-    assert stage.live("/p/a").policies
-    stage.world.put(stage.here, "/p/a", "v", tier=ADVANCED, policies=["{}"])
-    assert stage.apply().summary["applied"] == 1
-    assert (stage.live("/p/a").policies, counted(stage.plan())) == ((), {"in_sync": 1})
+    aws = aws_with_tier(TierMode.INTELLIGENT)
+    aws.replicate("/p/a", tier=ADVANCED, policies=[POLICY])
+    assert aws.live("/p/a").policies
+    aws.put("/p/a", "v", tier=ADVANCED, policies=["{}"])
+    assert aws.apply().summary["applied"] == 1
+    assert (aws.live("/p/a").policies, counted(aws.plan())) == ((), {"in_sync": 1})
 
 
 def test_the_requested_tier_is_in_the_plan_id() -> None:
-    stage = stage_of(TierMode.SAME)
-    stage.world.put(stage.here, "/p/a", "v")
+    aws = aws_with_tier(TierMode.SAME)
+    aws.put("/p/a", "v")
     ids = set()
     for mode in (TierMode.SAME, TierMode.ADVANCED, TierMode.INTELLIGENT):
-        stage.spec = spec_of(mode)
-        ids.add(stage.plan().plan_id)
+        aws.spec = spec_of(mode)
+        ids.add(aws.plan().plan_id)
     assert len(ids) == 3
 
 

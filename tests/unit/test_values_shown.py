@@ -9,7 +9,8 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.settle import prove
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
-from tests.builders import Stage, desired, listing, parameter, replication, target
+from tests.builders import desired, listing, parameter, replication, target
+from tests.simulated_aws import SimulatedAws
 
 URL = "postgres://app:hunter2@db/x"
 
@@ -29,9 +30,9 @@ def findings(plan: Plan, code: str) -> list[str]:
 
 
 def test_a_new_plain_value_that_looks_like_a_secret_is_hidden_and_its_parameter_named() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", URL)
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.put("/p/a", URL)
+    plan = aws.plan()
     assert value_of(plan) == HIDDEN
     (message,) = findings(plan, "plain-secret")
     assert message.startswith("/p/a: not a SecureString although the value looks like a secret")
@@ -40,57 +41,57 @@ def test_a_new_plain_value_that_looks_like_a_secret_is_hidden_and_its_parameter_
 
 @pytest.mark.parametrize(("before", "after"), [(URL, "none"), ("none", URL), (URL, URL + "y")])
 def test_both_sides_are_hidden_when_either_looks_like_a_secret(before: str, after: str) -> None:
-    stage = Stage()
-    stage.replicate("/p/a", before)
-    stage.world.put(stage.here, "/p/a", after)
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.replicate("/p/a", before)
+    aws.put("/p/a", after)
+    plan = aws.plan()
     assert value_of(plan) == HIDDEN
     assert len(findings(plan, "plain-secret")) == 1
 
 
 def test_a_secret_beyond_what_is_shown_of_a_value_hides_all_of_it() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "x=1\n" * 900 + "db_password=hunter2")
-    assert value_of(stage.plan()) == HIDDEN
+    aws = SimulatedAws()
+    aws.put("/p/a", "x=1\n" * 900 + "db_password=hunter2")
+    assert value_of(aws.plan()) == HIDDEN
 
 
 def test_an_item_of_a_string_list_that_looks_like_a_secret_hides_the_list() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", f"one,two,{URL}", "StringList")
-    assert value_of(stage.plan()) == HIDDEN
+    aws = SimulatedAws()
+    aws.put("/p/a", f"one,two,{URL}", "StringList")
+    assert value_of(aws.plan()) == HIDDEN
 
 
 @pytest.mark.parametrize(
     ("value", "old", "new"), [("db: hole", "hole", URL), (URL, "hunter2@", "@"), (f"{URL} db", URL, "hole")]
 )
 def test_a_value_is_judged_before_and_after_its_rewrite(value: str, old: str, new: str) -> None:
-    stage = Stage(replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.VALUE, old, new),)))
-    stage.world.put(stage.here, "/p/a", value)
-    assert value_of(stage.plan()) == HIDDEN
+    aws = SimulatedAws(replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.VALUE, old, new),)))
+    aws.put("/p/a", value)
+    assert value_of(aws.plan()) == HIDDEN
 
 
 def test_a_name_under_show_lifts_what_its_name_and_its_value_say() -> None:
-    stage = Stage(replication(show=(Glob("/p/*token"),)))
-    stage.world.put(stage.here, "/p/a-token", URL)
-    plan = stage.plan()
+    aws = SimulatedAws(replication(show=(Glob("/p/*token"),)))
+    aws.put("/p/a-token", URL)
+    plan = aws.plan()
     assert value_of(plan, "/p/a-token")["after"] == URL
     assert findings(plan, "plain-secret") == []
 
 
 def test_a_value_hidden_by_its_name_is_reported_once() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/token", URL)
-    (message,) = findings(stage.plan(), "plain-secret")
+    aws = SimulatedAws()
+    aws.put("/p/token", URL)
+    (message,) = findings(aws.plan(), "plain-secret")
     assert "although the name looks secret" in message
 
 
 def test_values_that_versions_prove_are_not_read() -> None:
-    stage = Stage()
-    stage.replicate("/p/a", URL)
-    stage.world.traffic.calls.clear()
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.replicate("/p/a", URL)
+    aws.world.traffic.calls.clear()
+    plan = aws.plan()
     assert plan.changes == ()
-    assert "GetParameters" not in {call.operation for call in stage.world.traffic.calls}
+    assert "GetParameters" not in {call.operation for call in aws.world.traffic.calls}
 
 
 REGIONAL = {
@@ -105,22 +106,22 @@ REGIONAL = {
 
 @pytest.mark.parametrize(("value", "expected"), REGIONAL.items())
 def test_a_value_of_the_source_region_is_reported_and_replicated(value: str, expected: str) -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", value, "StringList" if "," in value else "String")
-    plan = stage.plan()
+    aws = SimulatedAws()
+    aws.put("/p/a", value, "StringList" if "," in value else "String")
+    plan = aws.plan()
     (message,) = findings(plan, "regional-value")
     assert message.startswith("/p/a: the value holds " + expected)
     assert value not in message
-    assert stage.carry_out(plan).exit_code == 0
+    assert aws.carry_out(plan).exit_code == 0
 
 
 @pytest.mark.parametrize(
     "value", ["us-east-1", "eu-west-1.example.org", "arn:aws:iam::123456789012:role/x", "vpc-production"]
 )
 def test_other_values_are_not_reported_as_regional(value: str) -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", value)
-    assert findings(stage.plan(), "regional-value") == []
+    aws = SimulatedAws()
+    aws.put("/p/a", value)
+    assert findings(aws.plan(), "regional-value") == []
 
 
 def test_a_rewritten_value_is_not_reported_as_regional() -> None:
@@ -128,19 +129,19 @@ def test_a_rewritten_value_is_not_reported_as_regional() -> None:
         Rewrite(Glob("/p/ami"), RewriteIn.VALUE, "ami-0123456789abcdef0", "ami-0123456789abcdef1"),
         Rewrite(Glob("/p/**"), RewriteIn.VALUE, "us-east-1", "{target.region}"),
     )
-    stage = Stage(replication(rewrites=rewrites))
-    stage.world.put(stage.here, "/p/ami", "ami-0123456789abcdef0")
-    stage.world.put(stage.here, "/p/host", "db.us-east-1.example.org")
-    stage.world.put(stage.here, "/p/kept", "subnet-0a1b2c3d.us-east-1.example.org")
-    (message,) = findings(stage.plan(), "regional-value")
+    aws = SimulatedAws(replication(rewrites=rewrites))
+    aws.put("/p/ami", "ami-0123456789abcdef0")
+    aws.put("/p/host", "db.us-east-1.example.org")
+    aws.put("/p/kept", "subnet-0a1b2c3d.us-east-1.example.org")
+    (message,) = findings(aws.plan(), "regional-value")
     assert message.startswith("/p/kept: the value holds an id")
 
 
 def test_many_regional_values_in_many_targets_are_one_finding() -> None:
-    stage = Stage(replication(targets=(target(), target("eu-west-1", region="eu-west-1"))))
+    aws = SimulatedAws(replication(targets=(target(), target("eu-west-1", region="eu-west-1"))))
     for number in range(8):
-        stage.world.put(stage.here, f"/p/{number}", "sg-0123456789abcdef0")
-    (message,) = findings(stage.plan(), "regional-value")
+        aws.put(f"/p/{number}", "sg-0123456789abcdef0")
+    (message,) = findings(aws.plan(), "regional-value")
     assert message.startswith("/p/0, /p/1, /p/2, /p/3, /p/4 and 3 more: ")
 
 
@@ -156,26 +157,26 @@ def test_a_target_in_the_same_region_has_no_regional_values() -> None:
 
 
 def test_an_image_has_its_own_finding_only() -> None:
-    stage = Stage()
-    stage.world.put(stage.here, "/p/a", "ami-0123456789abcdef0", data_type=IMAGE)
-    (message,) = findings(stage.plan(Run()), "regional-value")
+    aws = SimulatedAws()
+    aws.put("/p/a", "ami-0123456789abcdef0", data_type=IMAGE)
+    (message,) = findings(aws.plan(run=Run()), "regional-value")
     assert "AMI ids are regional and AWS checks them after the write" in message
 
 
 def test_a_former_secret_is_hidden_after_any_number_of_changes() -> None:
-    stage = Stage()
-    stage.replicate("/p/a", "PLANTED", SECURE)
-    stage.world.put(stage.here, "/p/a", "PLANTED", "String")
-    assert stage.apply(Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
-    assert stage.live("/p/a").type == "String"
+    aws = SimulatedAws()
+    aws.replicate("/p/a", "PLANTED", SECURE)
+    aws.put("/p/a", "PLANTED", "String")
+    assert aws.apply(run=Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
+    assert aws.live("/p/a").type == "String"
     for value in ("second", "third"):
-        stage.world.put(stage.here, "/p/a", value, "String")
-        (change,) = stage.plan(Run(max_deletes=100, max_change_percent=1000)).changes
+        aws.put("/p/a", value, "String")
+        (change,) = aws.plan(run=Run(max_deletes=100, max_change_percent=1000)).changes
         assert [(d.attribute, d.secret, d.before, d.after) for d in change.differences] == [
             ("value", True, None, None)
         ]
-        assert stage.apply(Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
-        record = parse_record((stage.world.tags(stage.there, "/p/a") or {})[RECORD])
+        assert aws.apply(run=Run(max_deletes=100, max_change_percent=1000)).summary["applied"] == 1
+        record = parse_record((aws.world.tags(aws.there, "/p/a") or {})[RECORD])
         assert record is not None
         assert record.key == WAS_SECRET
-    assert stage.plan().changes == ()
+    assert aws.plan().changes == ()

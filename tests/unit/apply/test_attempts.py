@@ -11,8 +11,10 @@ from ssm_reconcile.apply.work import ChangeStopped, Work
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.report import Result
-from tests.builders import Stage, store_error, work
+from tests.builders import store_error
 from tests.fake_aws.traffic import AWAIT_TURN
+from tests.simulated_aws import SimulatedAws
+from tests.unit.apply.context import work
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Write:
 
 
 def written(*troubles: Trouble, landings: list[str | StoreError | None] | None = None) -> Write:
-    return Write(work(Stage()), list(troubles), landings or [])
+    return Write(work(SimulatedAws()), list(troubles), landings or [])
 
 
 def test_a_write_that_works_is_made_once_right_after_its_check() -> None:
@@ -60,10 +62,10 @@ def test_a_write_that_works_is_made_once_right_after_its_check() -> None:
 
 
 def test_a_turn_is_awaited_before_every_check() -> None:
-    stage = Stage()
-    one = Write(work(stage), [Trouble.THROTTLED])
+    aws = SimulatedAws()
+    one = Write(work(aws), [Trouble.THROTTLED])
     for _ in range(2):
-        stage.world.before(AWAIT_TURN, lambda: one.log.append("turn"), name="put")
+        aws.world.before(AWAIT_TURN, lambda: one.log.append("turn"), name="put")
     one.go()
     assert [word for word in one.log if word != "turn"] == ["check", "send", "confirm", "check", "send"]
     assert one.log[0] == "turn"
@@ -74,9 +76,9 @@ def test_a_turn_is_awaited_before_every_check() -> None:
 def test_a_change_that_waits_for_its_turn_when_the_run_is_asked_to_stop_is_not_started(
     has_begun: bool,
 ) -> None:
-    stage = Stage()
-    one = Write(work(stage))
-    stage.world.before(AWAIT_TURN, stage.stop.set, name="put")
+    aws = SimulatedAws()
+    one = Write(work(aws))
+    aws.world.before(AWAIT_TURN, aws.stop.set, name="put")
     if has_begun:
         assert one.go(has_begun=True) == "done"
         return
@@ -158,9 +160,9 @@ class TestGivingUp:
         assert one.log.count("send") == 1
 
     def test_a_stop_ends_the_waiting(self) -> None:
-        stage = Stage()
-        one = Write(work(stage), [Trouble.THROTTLED])
-        stage.stop.set()
+        aws = SimulatedAws()
+        one = Write(work(aws), [Trouble.THROTTLED])
+        aws.stop.set()
         with pytest.raises(ChangeStopped) as end:
             one.go()
         assert end.value.result is Result.NOT_ATTEMPTED
@@ -178,26 +180,26 @@ class TestGivingUp:
 
 class TestWaiting:
     def test_it_takes_the_time_it_is_given_in_small_pieces(self) -> None:
-        stage = Stage()
-        assert wait(work(stage), 3.2)
-        assert sum(stage.clock.slept) == pytest.approx(3.2, abs=0.001)
-        assert max(stage.clock.slept) <= 0.5
+        aws = SimulatedAws()
+        assert wait(work(aws), 3.2)
+        assert sum(aws.clock.slept) == pytest.approx(3.2, abs=0.001)
+        assert max(aws.clock.slept) <= 0.5
 
     def test_it_ends_as_soon_as_the_run_is_asked_to_stop(self) -> None:
-        stage = Stage()
-        stage.stop.set()
-        assert not wait(work(stage), 60)
-        assert stage.clock.slept == []
+        aws = SimulatedAws()
+        aws.stop.set()
+        assert not wait(work(aws), 60)
+        assert aws.clock.slept == []
 
     def test_without_a_delay_nothing_waits(self) -> None:
-        stage = Stage()
-        assert wait(work(stage), 0)
-        assert wait(work(stage), 0.0000004)
-        assert stage.clock.slept == []
+        aws = SimulatedAws()
+        assert wait(work(aws), 0)
+        assert wait(work(aws), 0.0000004)
+        assert aws.clock.slept == []
 
     @pytest.mark.parametrize("tried", [1, 3, 12, 60])
     def test_pauses_grow_and_have_a_limit(self, tried: int) -> None:
         for _ in range(20):
-            stage = Stage()
-            assert pause(work(stage), tried)
-            assert 0.09 <= sum(stage.clock.slept) <= min(LONGEST_WAIT, FIRST_WAIT * 2.0**tried)
+            aws = SimulatedAws()
+            assert pause(work(aws), tried)
+            assert 0.09 <= sum(aws.clock.slept) <= min(LONGEST_WAIT, FIRST_WAIT * 2.0**tried)

@@ -14,8 +14,10 @@ from ssm_reconcile.change import Create, Delete, Preconditions, Release, TagDiff
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import SECURE, SealedText, Substitution, Value
 from ssm_reconcile.report import Result
-from tests.builders import COPIED_AT, MADE, Stage, change, deletes, desired, store_error, work
+from tests.builders import COPIED_AT, MADE, change, deletes, desired, store_error
 from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import SimulatedAws
+from tests.unit.apply.context import work
 
 
 def value(version: int = 1, **more: Any) -> Value:
@@ -77,80 +79,80 @@ class TestShaped:
 
 class TestSourceValues:
     def test_they_are_read_by_name_and_version_in_one_call(self) -> None:
-        stage = Stage()
+        aws = SimulatedAws()
         names = [f"/p/{i}" for i in range(10)]
         for name in names:
-            stage.world.put(stage.here, name, f"old {name}")
-            stage.world.put(stage.here, name, f"new {name}")
-        found = checks.source_values(work(stage), [change(Create(desired(name)), name) for name in names])
+            aws.put(name, f"old {name}")
+            aws.put(name, f"new {name}")
+        found = checks.source_values(work(aws), [change(Create(desired(name)), name) for name in names])
         assert {name: one.text.reveal() for name, one in found.items() if isinstance(one, Value)} == {
             name: f"old {name}" for name in names
         }
-        (call,) = stage.world.calls
+        (call,) = aws.world.calls
         assert call.names == tuple(f"{name}:1" for name in names)
 
     def test_they_are_found_by_the_name_of_the_change(self) -> None:
-        stage = Stage()
-        stage.world.put(stage.here, "foo", "v")
+        aws = SimulatedAws()
+        aws.put("foo", "v")
         renamed = change(Create(desired("/q/foo", source=desired("foo").source)), "/q/foo")
-        assert set(checks.source_values(work(stage), [renamed])) == {"/q/foo"}
+        assert set(checks.source_values(work(aws), [renamed])) == {"/q/foo"}
 
     def test_one_that_cannot_be_read_has_its_own_error(self) -> None:
-        stage = Stage()
+        aws = SimulatedAws()
         for name in ("/p/a", "/p/b"):
-            stage.world.put(stage.here, name, "v")
-        stage.world.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/b:1")
+            aws.put(name, "v")
+        aws.world.faults = at_call("GetParameters", refused(Trouble.KEY), name="/p/b:1")
         both = [change(Create(desired(name)), name) for name in ("/p/a", "/p/b", "/p/gone")]
-        found = checks.source_values(work(stage), both)
+        found = checks.source_values(work(aws), both)
         assert {name: type(one) for name, one in found.items()} == {"/p/a": Value, "/p/b": StoreError}
 
     def test_a_place_that_does_not_answer_fails_them_all(self) -> None:
-        stage = Stage()
-        stage.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
-        found = checks.source_values(work(stage), [ONE])
+        aws = SimulatedAws()
+        aws.world.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
+        found = checks.source_values(work(aws), [ONE])
         assert isinstance(found["/p/a"], StoreError)
 
 
 class TestSourceGone:
     def test_only_what_aws_calls_invalid_is_gone(self) -> None:
-        stage = Stage()
-        stage.world.put(stage.here, "/p/d001", "v")
-        assert checks.reasons_to_keep(work(stage), deletes(2)) == {"/p/d001": "its source exists"}
+        aws = SimulatedAws()
+        aws.put("/p/d001", "v")
+        assert checks.reasons_to_keep(work(aws), deletes(2)) == {"/p/d001": "its source exists"}
 
     def test_an_error_does_not_prove_absence(self) -> None:
-        stage = Stage()
-        stage.world.faults = at_call("GetParameters", refused(Trouble.DENIED))
-        found = checks.reasons_to_keep(work(stage), deletes(2))
+        aws = SimulatedAws()
+        aws.world.faults = at_call("GetParameters", refused(Trouble.DENIED))
+        found = checks.reasons_to_keep(work(aws), deletes(2))
         assert set(found) == {"/p/d000", "/p/d001"}
         assert "AccessDeniedException" in found["/p/d000"]
 
     def test_nothing_is_read_where_the_source_may_exist(self) -> None:
-        stage = Stage()
+        aws = SimulatedAws()
         orphan = change(Delete(None), source_name="/p/a")
         released = change(Release(None, TagDiff()))
-        assert checks.reasons_to_keep(work(stage), [orphan, released, ONE]) == {}
-        assert stage.world.traffic.count() == 0
+        assert checks.reasons_to_keep(work(aws), [orphan, released, ONE]) == {}
+        assert aws.world.traffic.count() == 0
 
     def test_a_name_that_is_asked_without_its_slash_is_understood(self) -> None:
-        stage = Stage()
-        stage.world.put(stage.here, "foo", "v")
+        aws = SimulatedAws()
+        aws.put("foo", "v")
         gone = change(Delete("foo"), "foo")
-        assert checks.reasons_to_keep(work(stage), [gone]) == {"foo": "its source exists"}
+        assert checks.reasons_to_keep(work(aws), [gone]) == {"foo": "its source exists"}
 
 
 @pytest.mark.parametrize(("shown", "refused"), [(False, True), (True, False)])
 def test_a_secret_is_not_overwritten_by_plain_text_that_the_plan_did_not_show(
     *, shown: bool, refused: bool
 ) -> None:
-    stage = Stage()
-    stage.world.put(stage.there, "/p/a", "hidden", SECURE)
-    live = stage.live("/p/a")
+    aws = SimulatedAws()
+    aws.world.put(aws.there, "/p/a", "hidden", SECURE)
+    live = aws.live("/p/a")
     effect = Update(desired(), TagDiff(), put=True)
     expected = Preconditions(1, live.last_modified, live.version, live.last_modified)
     planned = replace(change(effect), expected=expected, exposes=shown)
     if refused:
         with pytest.raises(ChangeStopped, match="it has become a SecureString") as ended:
-            checks.check_version(work(stage), planned)
+            checks.check_version(work(aws), planned)
         assert ended.value.result is Result.STALE
     else:
-        checks.check_version(work(stage), planned)
+        checks.check_version(work(aws), planned)

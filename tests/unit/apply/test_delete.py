@@ -12,25 +12,26 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import OWNER
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import Glob, Orphans, Run
-from tests.builders import Stage, counted, outcome, replication
+from tests.builders import counted, outcome, replication
 from tests.fake_aws.traffic import AWAIT_TURN, Fault, at_call, lost, refused
+from tests.simulated_aws import SimulatedAws
 
-Act = Callable[[Stage], object]
+Act = Callable[[SimulatedAws], object]
 MANY = Run(max_deletes=100)
 
 
-def going(count: int = 1, kept: int = 2) -> tuple[Stage, Plan]:
-    """A stage on which deletes are planned; `kept` other parameters stay."""
-    stage = Stage()
+def going(count: int = 1, kept: int = 2) -> tuple[SimulatedAws, Plan]:
+    """An AWS on which deletes are planned; `kept` other parameters stay."""
+    aws = SimulatedAws()
     for i in range(count + kept):
-        stage.world.put(stage.here, f"/p/{i:02}", f"v{i}")
-    stage.apply()
-    stage.world.delete(stage.here, *(f"/p/{i:02}" for i in range(count)))
-    stage.pass_time()
-    plan = stage.plan(MANY)
+        aws.put(f"/p/{i:02}", f"v{i}")
+    aws.apply()
+    aws.delete(*(f"/p/{i:02}" for i in range(count)))
+    aws.pass_time()
+    plan = aws.plan(run=MANY)
     assert counted(plan) == {"delete": count, "in_sync": kept}
-    stage.world.traffic.forget()
-    return stage, plan
+    aws.world.traffic.forget()
+    return aws, plan
 
 
 def result(report: Report, name: str = "/p/00") -> tuple[str, str]:
@@ -38,8 +39,8 @@ def result(report: Report, name: str = "/p/00") -> tuple[str, str]:
     return one.result.value, one.error
 
 
-def deletes(stage: Stage) -> list[tuple[str, ...]]:
-    return [call.names for call in stage.world.calls if call.operation == "DeleteParameters"]
+def deletes(aws: SimulatedAws) -> list[tuple[str, ...]]:
+    return [call.names for call in aws.world.calls if call.operation == "DeleteParameters"]
 
 
 def struck(operation: str, place: Any, fault: Fault, name: str = "") -> Callable[..., Fault | None]:
@@ -49,30 +50,30 @@ def struck(operation: str, place: Any, fault: Fault, name: str = "") -> Callable
 
 
 def test_they_go_by_ten_and_what_is_kept_stays() -> None:
-    stage, plan = going(23)
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(23)
+    report = aws.carry_out(plan, run=MANY)
     assert report.summary["applied"] == 23
-    assert sorted(map(len, deletes(stage))) == [3, 10, 10]
-    assert stage.world.names(stage.there) == ["/p/23", "/p/24"]
+    assert sorted(map(len, deletes(aws))) == [3, 10, 10]
+    assert aws.world.names(aws.there) == ["/p/23", "/p/24"]
     assert (report.exit_code, report.remaining) == (0, ())
 
 
 def test_they_come_after_everything_else() -> None:
-    stage, _ = going(3)
+    aws, _ = going(3)
     for i in range(12):
-        stage.world.put(stage.here, f"/p/x{i}", "v")
-    stage.world.put(stage.here, "/p/03", "new")
-    plan = stage.plan(MANY)
-    stage.world.traffic.forget()
-    stage.carry_out(plan, MANY)
-    operations = [call.operation for call in stage.world.traffic.writes()]
+        aws.put(f"/p/x{i}", "v")
+    aws.put("/p/03", "new")
+    plan = aws.plan(run=MANY)
+    aws.world.traffic.forget()
+    aws.carry_out(plan, run=MANY)
+    operations = [call.operation for call in aws.world.traffic.writes()]
     assert operations.index("DeleteParameters") == len(operations) - 1
 
 
 def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
-    stage, plan = going(4)
-    stage.carry_out(plan, MANY)
-    operations = [(c.operation, c.place == stage.there, len(c.names)) for c in stage.world.calls][1 + 1 :]
+    aws, plan = going(4)
+    aws.carry_out(plan, run=MANY)
+    operations = [(c.operation, c.place == aws.there, len(c.names)) for c in aws.world.calls][1 + 1 :]
     assert operations[:7] == [
         ("ListTagsForResource", True, 1),
         ("ListTagsForResource", True, 1),
@@ -112,14 +113,14 @@ def test_each_is_confirmed_by_its_own_tags_right_before() -> None:
     ],
 )
 def test_a_changed_replica_is_kept_and_the_others_are_deleted(act: Act, state: str, message: str) -> None:
-    stage, plan = going(3)
-    act(stage)
-    before = stage.world.state()[stage.there].get("/p/00")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(3)
+    act(aws)
+    before = aws.world.state()[aws.there].get("/p/00")
+    report = aws.carry_out(plan, run=MANY)
     assert result(report) == (state, message)
     assert report.summary["applied"] == 2
-    assert stage.world.state()[stage.there].get("/p/00") == before
-    assert deletes(stage) == [("/p/01", "/p/02")]
+    assert aws.world.state()[aws.there].get("/p/00") == before
+    assert deletes(aws) == [("/p/01", "/p/02")]
 
 
 @pytest.mark.parametrize(
@@ -131,18 +132,18 @@ def test_a_changed_replica_is_kept_and_the_others_are_deleted(act: Act, state: s
     ],
 )
 def test_the_last_look_comes_after_the_wait_for_a_turn(act: Act, state: str) -> None:
-    stage, plan = going(2)
-    stage.world.before(AWAIT_TURN, lambda: act(stage), name="delete")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(2)
+    aws.world.before(AWAIT_TURN, lambda: act(aws), name="delete")
+    report = aws.carry_out(plan, run=MANY)
     assert (result(report)[0], result(report, "/p/01")[0]) == (state, "applied")
-    assert deletes(stage) == [("/p/01",)]
+    assert deletes(aws) == [("/p/01",)]
 
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.LOST, Trouble.THROTTLED])
 def test_a_delete_without_confirmed_tags_is_not_made(kind: Trouble) -> None:
-    stage, plan = going(2)
-    stage.world.faults = struck("ListTagsForResource", stage.there, refused(kind), "/p/00")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(2)
+    aws.world.faults = struck("ListTagsForResource", aws.there, refused(kind), "/p/00")
+    report = aws.carry_out(plan, run=MANY)
     state, error = result(report)
     assert state == "withheld"
     assert "its ownership could not be confirmed" in error
@@ -152,76 +153,76 @@ def test_a_delete_without_confirmed_tags_is_not_made(kind: Trouble) -> None:
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE, Trouble.LOST])
 def test_a_source_that_cannot_be_read_is_not_gone(kind: Trouble) -> None:
-    stage, plan = going(3)
-    stage.world.faults = struck("GetParameters", stage.here, refused(kind))
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(3)
+    aws.world.faults = struck("GetParameters", aws.here, refused(kind))
+    report = aws.carry_out(plan, run=MANY)
     assert report.summary["withheld"] == 3
     assert "whether its source is gone could not be confirmed" in result(report)[1]
-    assert deletes(stage) == []
+    assert deletes(aws) == []
 
 
 def test_a_replica_whose_version_cannot_be_read_is_kept() -> None:
-    stage, plan = going(2)
-    stage.world.faults = struck("GetParameters", stage.there, refused(Trouble.DENIED), "/p/00")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(2)
+    aws.world.faults = struck("GetParameters", aws.there, refused(Trouble.DENIED), "/p/00")
+    report = aws.carry_out(plan, run=MANY)
     assert (result(report)[0], result(report, "/p/01")[0]) == ("withheld", "applied")
 
 
 def test_an_orphan_needs_no_absence_of_its_source() -> None:
-    stage = Stage()
-    stage.replicate("/p/a")
-    stage.replicate("/p/b")
-    stage.spec = replication(include=(Glob("/p/b"),), orphans=Orphans.DELETE)
-    assert stage.apply().summary["applied"] == 1
-    assert stage.world.names(stage.there) == ["/p/b"]
+    aws = SimulatedAws()
+    aws.replicate("/p/a")
+    aws.replicate("/p/b")
+    aws.spec = replication(include=(Glob("/p/b"),), orphans=Orphans.DELETE)
+    assert aws.apply().summary["applied"] == 1
+    assert aws.world.names(aws.there) == ["/p/b"]
 
 
 def test_one_that_we_may_not_delete_does_not_keep_the_other_nine() -> None:
-    stage, plan = going(10)
-    stage.world.faults = struck("DeleteParameters", stage.there, refused(Trouble.DENIED), "/p/04")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(10)
+    aws.world.faults = struck("DeleteParameters", aws.there, refused(Trouble.DENIED), "/p/04")
+    report = aws.carry_out(plan, run=MANY)
     assert result(report, "/p/04") == ("failed", "DeleteParameters: AccessDeniedException")
     assert report.summary["applied"] == 9
-    assert stage.world.names(stage.there) == ["/p/04", "/p/10", "/p/11"]
+    assert aws.world.names(aws.there) == ["/p/04", "/p/10", "/p/11"]
     assert report.exit_code == 3
 
 
 def test_of_two_one_that_we_may_not_delete_does_not_keep_the_other() -> None:
-    stage, plan = going(2)
-    stage.world.faults = struck("DeleteParameters", stage.there, refused(Trouble.DENIED), "/p/00")
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(2)
+    aws.world.faults = struck("DeleteParameters", aws.there, refused(Trouble.DENIED), "/p/00")
+    report = aws.carry_out(plan, run=MANY)
     assert (result(report)[0], result(report, "/p/01")[0]) == ("failed", "applied")
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_lost_answer_is_looked_into(*, done: bool) -> None:
-    stage, plan = going(3)
-    stage.world.faults = at_call("DeleteParameters", lost(done=done), nth=1)
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(3)
+    aws.world.faults = at_call("DeleteParameters", lost(done=done), nth=1)
+    report = aws.carry_out(plan, run=MANY)
     assert report.summary["applied"] == 3
-    assert len(deletes(stage)) == (1 if done else 2)
+    assert len(deletes(aws)) == (1 if done else 2)
     assert report.remaining == ()
 
 
 def test_throttling_is_waited_out() -> None:
-    stage, plan = going(3)
-    stage.world.faults = lambda operation, _place, _names, nth: (
+    aws, plan = going(3)
+    aws.world.faults = lambda operation, _place, _names, nth: (
         refused(Trouble.THROTTLED) if operation == "DeleteParameters" and nth < 4 else None
     )
-    assert stage.carry_out(plan, MANY).summary["applied"] == 3
+    assert aws.carry_out(plan, run=MANY).summary["applied"] == 3
 
 
 def test_before_another_try_everything_is_looked_at_again() -> None:
-    stage, plan = going(3)
-    stage.world.faults = at_call("DeleteParameters", refused(Trouble.THROTTLED), nth=1)
-    stage.world.before("DeleteParameters", lambda: stage.world.put(stage.here, "/p/01", "back"))
-    report = stage.carry_out(plan, MANY)
+    aws, plan = going(3)
+    aws.world.faults = at_call("DeleteParameters", refused(Trouble.THROTTLED), nth=1)
+    aws.world.before("DeleteParameters", lambda: aws.put("/p/01", "back"))
+    report = aws.carry_out(plan, run=MANY)
     assert result(report, "/p/01") == ("withheld", "its source exists")
-    assert deletes(stage)[-1] == ("/p/00", "/p/02")
-    assert stage.value("/p/01") == "v1"
+    assert deletes(aws)[-1] == ("/p/00", "/p/02")
+    assert aws.value("/p/01") == "v1"
 
 
 def test_a_refusal_fails_them_with_operation_and_code() -> None:
-    stage, plan = going(1)
-    stage.world.faults = at_call("DeleteParameters", refused(Trouble.REFUSED, "InternalRefusal"))
-    assert result(stage.carry_out(plan, MANY)) == ("failed", "DeleteParameters: InternalRefusal")
+    aws, plan = going(1)
+    aws.world.faults = at_call("DeleteParameters", refused(Trouble.REFUSED, "InternalRefusal"))
+    assert result(aws.carry_out(plan, run=MANY)) == ("failed", "DeleteParameters: InternalRefusal")

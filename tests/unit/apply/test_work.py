@@ -10,47 +10,49 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import ADVANCED, SECURE, SealedText
 from ssm_reconcile.record import OWNER, RECORD, SOURCE, Origin, compose_own, digest, key_digest
 from ssm_reconcile.report import Result
-from tests.builders import COPIED_AT, ID, MADE, NOW, Stage, change, desired, parameter, store_error, work
+from tests.builders import COPIED_AT, ID, MADE, NOW, change, desired, parameter, store_error
 from tests.fake_aws.store import MemoryStore
 from tests.fake_aws.traffic import at_call, refused
+from tests.simulated_aws import SimulatedAws
+from tests.unit.apply.context import work
 
 
-def source_tags(stage: Stage) -> SourceTags:
-    return SourceTags(MemoryStore(stage.world, stage.here))
+def source_tags(aws: SimulatedAws) -> SourceTags:
+    return SourceTags(MemoryStore(aws.world, aws.here))
 
 
 class TestSourceTags:
     def test_each_name_is_read_once_whatever_its_slash(self) -> None:
-        stage = Stage()
-        stage.world.put(stage.here, "foo", "v", tags={"t": "1"})
-        tags = source_tags(stage)
+        aws = SimulatedAws()
+        aws.put("foo", "v", tags={"t": "1"})
+        tags = source_tags(aws)
         assert [dict(tags.of(name) or {}) for name in ("foo", "/foo", "foo")] == [{"t": "1"}] * 3
-        assert stage.world.traffic.count("ListTagsForResource") == 1
+        assert aws.world.traffic.count("ListTagsForResource") == 1
 
     def test_a_name_that_is_gone_has_none_and_is_read_once(self) -> None:
-        stage = Stage()
-        tags = source_tags(stage)
+        aws = SimulatedAws()
+        tags = source_tags(aws)
         assert (tags.of("/p/x"), tags.of("/p/x")) == (None, None)
-        assert stage.world.traffic.count() == 1
+        assert aws.world.traffic.count() == 1
 
     def test_an_error_is_raised_to_every_caller(self) -> None:
-        stage = Stage()
-        stage.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), nth=1)
-        tags = source_tags(stage)
+        aws = SimulatedAws()
+        aws.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), nth=1)
+        tags = source_tags(aws)
         for _ in range(2):
             with pytest.raises(StoreError, match="AccessDenied"):
                 tags.of("/p/a")
-        assert stage.world.traffic.count() == 1
+        assert aws.world.traffic.count() == 1
 
 
 class TestLearning:
     def test_credentials_that_are_gone_end_the_target_at_once(self) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         one.record_failure(store_error(Trouble.CREDENTIALS, code="ExpiredTokenException"))
         assert one.failure_reason == "PutParameter: ExpiredTokenException. do that"
 
     def test_an_endpoint_that_is_not_reached_ends_it_after_a_few_times(self) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         for _ in range(UNREACHABLE_LIMIT - 1):
             one.record_failure(store_error(Trouble.UNREACHABLE))
         assert one.failure_reason == ""
@@ -61,7 +63,7 @@ class TestLearning:
         "kind", [kind for kind in Trouble if kind not in (Trouble.CREDENTIALS, Trouble.UNREACHABLE)]
     )
     def test_other_trouble_is_that_of_one_change(self, kind: Trouble) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         for _ in range(10):
             one.record_failure(store_error(kind))
         assert one.failure_reason == ""
@@ -77,14 +79,14 @@ def test_a_failure_is_reported_with_operation_code_and_remedy() -> None:
 
 class TestRecord:
     def test_it_is_of_what_the_plan_expected_not_of_the_listing(self) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         wanted = desired(version=9)
         made = one.record(change(Create(wanted)), 3, Origin.CREATED)
         assert (made.source_version, made.source_modified) == (1, MADE)
         assert (made.version, made.written) == (3, NOW)
 
     def test_it_names_both_parameters_and_the_key(self) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         wanted = desired(kind=SECURE, key_id="alias/app", key_identity="arn:k")
         made = one.record(change(Create(wanted)), 1, Origin.ADOPTED)
         assert made.own == compose_own(one.place.arn("/p/a"), SECURE, ID)
@@ -92,7 +94,7 @@ class TestRecord:
         assert (made.key, made.origin) == (key_digest("arn:k"), Origin.ADOPTED)
 
     def test_our_tags_carry_todays_owner(self) -> None:
-        one = work(Stage())
+        one = work(SimulatedAws())
         planned = change(Create(desired(source=parameter("/p/a"))), "/q/a")
         made = one.record(planned, 1, Origin.CREATED)
         tags = one.ownership(planned, made)
@@ -135,7 +137,7 @@ class TestRequest:
 
 
 def test_a_note_says_of_which_address_it_is() -> None:
-    one = work(Stage())
+    one = work(SimulatedAws())
     one.warn("some-code", change(Create(desired())), "something")
     (finding,) = one.findings
     assert (finding.code, finding.where, finding.message) == (
