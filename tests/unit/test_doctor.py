@@ -23,7 +23,7 @@ from tests.builders import target as target_of
 from tests.fake_aws.store import Memory, MemoryStore
 from tests.fake_aws.traffic import Fault, FaultPlan, refused
 from tests.simulated_aws import SimulatedAws, unwatched
-from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
+from tests.unit.cli.conftest import SECRET, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -326,24 +326,24 @@ def test_the_time_of_an_answer_is_its_date_header() -> None:
     assert moment_in({"date": "yesterday"}) is None
 
 
-Strike = Callable[[Aws], None]
+Strike = Callable[[SimulatedAws], None]
 
 
 class TestTheCommand:
-    def test_it_says_what_will_work_and_ends_so(self, aws: Aws, cli: Cli) -> None:
+    def test_it_says_what_will_work_and_ends_so(self, aws: SimulatedAws, cli: Cli) -> None:
         expected = cli("doctor")
         assert expected.exit_code == 0, expected.output
         assert "A plan will work." in expected.stdout
         assert "target eu-west-1" in expected.stdout
         assert SECRET not in expected.output
 
-    def test_as_json_it_is_alone_on_stdout(self, aws: Aws, cli: Cli) -> None:
+    def test_as_json_it_is_alone_on_stdout(self, aws: SimulatedAws, cli: Cli) -> None:
         expected = json.loads(cli("doctor", "--format", "json", "--target", "us-east-2").stdout)
         assert (expected["plan_works"], expected["apply_works"]) == (True, True)
         assert {one["where"] for one in expected["checks"]} == {"the source", "target us-east-2"}
 
     def test_a_place_that_does_not_answer_is_1(
-        self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+        self, aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from ssm_reconcile.cli import command_run
 

@@ -16,7 +16,8 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access
 from tests.fake_aws import traffic
 from tests.fake_aws.store import MemoryStore
-from tests.unit.cli.conftest import Aws, Cli, aws, cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -138,21 +139,23 @@ class TestTheCommand:
         jsonschema.validate(found, closed(SCHEMA))
         return found["plan_works"], found["apply_works"]
 
-    def test_all_is_well(self, aws: Aws, cli: Cli) -> None:
+    def test_all_is_well(self, aws: SimulatedAws, cli: Cli) -> None:
         assert self.answered(cli, 0) == (True, True)
 
-    def test_a_secret_without_a_key_in_the_target_fails_at_an_apply_only(self, aws: Aws, cli: Cli) -> None:
+    def test_a_secret_without_a_key_in_the_target_fails_at_an_apply_only(
+        self, aws: SimulatedAws, cli: Cli
+    ) -> None:
         here = aws.world.place("us-east-1")
         aws.world.add_key(here, "alias/app")
         aws.world.put(here, "/app/secret", "s", "SecureString", key_id="alias/app")
         assert self.answered(cli, 3) == (True, False)
 
-    def test_a_listing_that_is_denied_fails_at_a_plan(self, aws: Aws, cli: Cli) -> None:
+    def test_a_listing_that_is_denied_fails_at_a_plan(self, aws: SimulatedAws, cli: Cli) -> None:
         aws.world.faults = traffic.at_call("DescribeParameters", traffic.refused(Trouble.DENIED))
         assert self.answered(cli, 1) == (False, False)
 
     def test_no_place_that_answers_fails_at_a_plan(
-        self, aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+        self, aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: refuse)
         assert self.answered(cli, 1) == (False, False)

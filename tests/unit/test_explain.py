@@ -20,7 +20,7 @@ from tests.builders import OWNED_BY, counted, replication
 from tests.builders import target as target_of
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws, unwatched
-from tests.unit.cli.conftest import SECRET, Aws, Cli, aws, cli
+from tests.unit.cli.conftest import SECRET, Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -301,20 +301,20 @@ def test_a_frozen_target_withholds_and_the_remedy_is_to_thaw_it() -> None:
 
 
 class TestTheCommand:
-    def test_it_explains_every_target_and_ends_with_0(self, aws: Aws, cli: Cli) -> None:
+    def test_it_explains_every_target_and_ends_with_0(self, aws: SimulatedAws, cli: Cli) -> None:
         message = cli("explain", "/app/url")
         assert message.exit_code == 0
         assert "/app/url in us-east-2" in message.stdout
         assert "/app/url in eu-west-1" in message.stdout
         assert "[create]" in message.stdout
 
-    def test_a_target_and_a_format_can_be_chosen(self, aws: Aws, cli: Cli) -> None:
+    def test_a_target_and_a_format_can_be_chosen(self, aws: SimulatedAws, cli: Cli) -> None:
         message = json.loads(cli("explain", "app/url", "--target", "eu-west-1", "--format", "json").stdout)
         (one,) = message["explanations"]
         assert (one["target"], one["row"], one["plan"]) == ("eu-west-1", "create", ["create"])
         assert message["format_version"] == "1.0"
 
-    def test_counting_guards_are_applied_unless_quick_is_given(self, aws: Aws, cli: Cli) -> None:
+    def test_counting_guards_are_applied_unless_quick_is_given(self, aws: SimulatedAws, cli: Cli) -> None:
         assert cli("apply", "--yes").exit_code == 0
         for name in ("/app/url", "/app/hosts", "/app/key"):
             aws.delete(name)
@@ -324,7 +324,9 @@ class TestTheCommand:
         assert "withheld by empty-source" not in quick.stdout
         assert "were not applied (--quick)" in quick.stderr
 
-    def test_no_secret_is_shown_and_without_decryption_none_is_read(self, aws: Aws, cli: Cli) -> None:
+    def test_no_secret_is_shown_and_without_decryption_none_is_read(
+        self, aws: SimulatedAws, cli: Cli
+    ) -> None:
         aws.put("/app/key", SECRET, region="us-east-2", kind="SecureString")
         for words in ((), ("--no-decrypt",), ("--format", "json"), ("--debug",)):
             message = cli("explain", "/app/key", *words)
@@ -332,12 +334,12 @@ class TestTheCommand:
             assert SECRET not in message.output
         assert "cannot compare" in cli("explain", "/app/key", "--no-decrypt").stdout
 
-    def test_it_writes_nothing(self, aws: Aws, cli: Cli) -> None:
+    def test_it_writes_nothing(self, aws: SimulatedAws, cli: Cli) -> None:
         aws.world.traffic.forget()
         cli("explain", "/app/url")
         assert aws.world.traffic.writes() == []
 
-    def test_an_unknown_target_is_wrong_usage(self, aws: Aws, cli: Cli) -> None:
+    def test_an_unknown_target_is_wrong_usage(self, aws: SimulatedAws, cli: Cli) -> None:
         assert cli("explain", "/app/url", "--target", "nowhere").exit_code == 64
 
 

@@ -14,7 +14,7 @@ from ssm_reconcile.record import OWNER, RECORD, Claim, Standing, digest, digest_
 from ssm_reconcile.spec import AdoptMode, Glob, OnSkip, Orphans, Replication, Run, SkipSync
 from tests.builders import ID, OWNED_BY, THERE, counted, held, judge, outcome, record, replica, replication
 from tests.simulated_aws import SimulatedAws, unwatched
-from tests.unit.cli.conftest import Aws, Cli, aws, cli
+from tests.unit.cli.conftest import Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 
@@ -211,7 +211,7 @@ class TestPreviousIds:
 
 class TestCommands:
     @pytest.fixture
-    def shared(self, aws: Aws, cli: Cli) -> Aws:
+    def shared(self, aws: SimulatedAws, cli: Cli) -> SimulatedAws:
         """Replicas of a spec with the same name and another id."""
         path = Path("replication.yaml")
         text = path.read_text()
@@ -220,7 +220,7 @@ class TestCommands:
         path.write_text(f"{text}\nid: {ID}\n")
         return aws
 
-    def test_plan_explain_doctor_and_detach_name_it(self, shared: Aws, cli: Cli) -> None:
+    def test_plan_explain_doctor_and_detach_name_it(self, shared: SimulatedAws, cli: Cli) -> None:
         name = "/app/url"
         words = "another spec"
         assert words in cli("plan").stdout
@@ -232,7 +232,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("spec_id", [f"\nid: {ID}\n", ""])
     def test_plan_and_explain_name_a_replica_of_another_id_whose_source_is_gone(
-        self, shared: Aws, cli: Cli, spec_id: str
+        self, shared: SimulatedAws, cli: Cli, spec_id: str
     ) -> None:
         path = Path("replication.yaml")
         path.write_text(path.read_text().replace(f"\nid: {ID}\n", spec_id))
@@ -247,7 +247,7 @@ class TestCommands:
         assert "spelling" not in explained
 
     def test_a_narrowed_plan_names_replicas_of_another_id_only_inside_the_narrowing(
-        self, shared: Aws, cli: Cli
+        self, shared: SimulatedAws, cli: Cli
     ) -> None:
         shared.delete("/app/url")
         inside, outside = (
@@ -257,7 +257,7 @@ class TestCommands:
         assert not findings(outside.stdout, "replica-of-another-id")
 
     def test_explain_and_doctor_keep_a_replica_without_an_id_on_which_nothing_is_placed(
-        self, aws: Aws, cli: Cli
+        self, aws: SimulatedAws, cli: Cli
     ) -> None:
         path = Path("replication.yaml")
         assert cli("apply", "--yes", "-q").exit_code == 0
@@ -271,14 +271,14 @@ class TestCommands:
         assert "They may belong to another spec with the same name, so they are kept" in examined
 
     def test_detach_of_another_specs_replicas_ends_5_and_says_that_they_stay(
-        self, shared: Aws, cli: Cli
+        self, shared: SimulatedAws, cli: Cli
     ) -> None:
         expected = cli("detach", "--target", "us-east-2", "--yes")
         assert expected.exit_code == 5
         assert "3 replicas of another spec with the same name left alone" in expected.stdout.splitlines()[0]
 
     def test_the_finding_about_replicas_without_an_id_names_the_earlier_name(
-        self, aws: Aws, cli: Cli
+        self, aws: SimulatedAws, cli: Cli
     ) -> None:
         path = Path("replication.yaml")
         assert cli("apply", "--yes", "-q").exit_code == 0
@@ -290,7 +290,7 @@ class TestCommands:
         assert f"detaches every replica in {finding['where']}," in finding["message"]
 
     def test_orphan_deletes_without_an_id_are_withheld_and_validate_reports_an_error(
-        self, aws: Aws, cli: Cli
+        self, aws: SimulatedAws, cli: Cli
     ) -> None:
         path = Path("replication.yaml")
         assert cli("apply", "--yes", "-q").exit_code == 0
@@ -308,7 +308,7 @@ class TestCommands:
             assert words in finding["message"]
             assert words in " ".join(expected.output.split())
 
-    def test_init_writes_an_id_that_differs_each_time(self, aws: Aws, cli: Cli) -> None:
+    def test_init_writes_an_id_that_differs_each_time(self, aws: SimulatedAws, cli: Cli) -> None:
         found = {
             cli(
                 "init", "--source-region", "us-east-1", "--target", "us-east-2", "--output", "-"

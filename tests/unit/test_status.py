@@ -18,7 +18,7 @@ from ssm_reconcile.status import STATES, TargetStatus, metrics, target_statuses
 from tests.builders import creates, part, plan_of
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws, unwatched
-from tests.unit.cli.conftest import Aws, Cli, aws, cli
+from tests.unit.cli.conftest import Cli, aws, cli
 
 __all__ = ["aws", "cli"]
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -128,7 +128,7 @@ def test_an_incomplete_target_says_so() -> None:
 
 
 class TestTheFlag:
-    def test_plan_and_apply_write_the_file_as_a_whole(self, aws: Aws, cli: Cli) -> None:
+    def test_plan_and_apply_write_the_file_as_a_whole(self, aws: SimulatedAws, cli: Cli) -> None:
         assert cli("plan", "--metrics", "now.prom").exit_code == 0
         assert 'state="pending"} 3' in Path("now.prom").read_text()
         assert cli("apply", "--yes", "--metrics", "now.prom").exit_code == 0
@@ -137,7 +137,7 @@ class TestTheFlag:
         assert 'state="pending"} 0' in text
         assert sorted(path.name for path in Path().iterdir()) == ["now.prom", "replication.yaml"]
 
-    def test_a_place_to_write_it_is_wanted_before_anything_is_done(self, aws: Aws, cli: Cli) -> None:
+    def test_a_place_to_write_it_is_wanted_before_anything_is_done(self, aws: SimulatedAws, cli: Cli) -> None:
         result = cli("apply", "--yes", "--metrics", "nowhere/now.prom")
         assert result.exit_code == 64
         assert "--metrics" in result.stderr

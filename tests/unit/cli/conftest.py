@@ -1,25 +1,22 @@
-"""A world in memory behind the one seam of the command line, and the command line itself."""
+"""The simulated AWS of a command, and the command line in this process."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from click.testing import CliRunner, Result
 
-from ssm_reconcile.cli import command_run, root
-from ssm_reconcile.model import Access, SealedText
+from ssm_reconcile.cli import root
 from ssm_reconcile.renderers.escaping import dumps
-from ssm_reconcile.stores.base import Put
-from ssm_reconcile.system import SystemClock
-from tests.fake_aws.store import Memory, MemoryStore
-from tests.fake_aws.world import World
+from tests.doubles.clock import FakeClock
 from tests.github.content import REPOSITORY, Hub
 from tests.github.server import serving
+from tests.simulated_aws import SimulatedAws
 
 SPEC = """\
 version: 1
@@ -39,42 +36,20 @@ TOKEN = "ghs-of-the-run"
 Cli: TypeAlias = Callable[..., Result]
 
 
-class Aws:
-    """Changes of other people to the simulated AWS between two commands."""
-
-    def __init__(self) -> None:
-        self.world = World(SystemClock(threading.Event()))
-        self.memory = Memory(self.world)
-
-    def store(self, region: str) -> MemoryStore:
-        return self.memory.connect(Access(region))
-
-    def put(self, name: str, text: str, *, region: str = "us-east-1", kind: str = "String") -> None:
-        store = self.store(region)
-        there = name in store.describe_names([name])
-        key = "alias/aws/ssm" if kind == "SecureString" else None
-        store.put(Put(name, SealedText(text), kind, overwrite=there, key_id=key))
-
-    def delete(self, name: str, *, region: str = "us-east-1") -> None:
-        self.store(region).delete([name])
-
-    def names(self, region: str) -> list[str]:
-        return sorted(p.name for page in self.store(region).describe() for p in page)
-
-
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
-    """Three parameters at the source, nothing in the targets, and the spec in the current directory."""
-    for word in ("CI", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(word, raising=False)
-    world = Aws()
-    world.put("/app/url", "https://example.org")
-    world.put("/app/hosts", "a,b", kind="StringList")
-    world.put("/app/key", SECRET, kind="SecureString")
-    monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: world.memory.connect)
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedAws:
+    """Three parameters at the source, nothing in the targets, and the spec in the current directory.
+
+    The clock starts now, since the age of a saved plan follows from the time of day.
+    """
+    found = SimulatedAws(clock=FakeClock(datetime.now(UTC), tick=timedelta(milliseconds=1)))
+    found.put("/app/url", "https://example.org")
+    found.put("/app/hosts", "a,b", "StringList")
+    found.put("/app/key", SECRET, "SecureString")
+    found.connect_command_line(monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("replication.yaml").write_text(SPEC)
-    return world
+    return found
 
 
 @pytest.fixture

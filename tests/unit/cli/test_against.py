@@ -13,13 +13,14 @@ from ssm_reconcile.cli import command_run
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter
 from tests.fake_aws.store import MemoryStore
-from tests.unit.cli.conftest import SPEC, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SPEC, Cli
 
 BASE = "base.yaml"
 
 
 @pytest.fixture(autouse=True)
-def base(aws: Aws) -> None:
+def base(aws: SimulatedAws) -> None:
     """The base selects less than the head: /app/new is of this change."""
     rules = 'parameters: { include: ["/app/**"], exclude: ["/app/new"] }'
     Path(BASE).write_text(SPEC.replace('parameters: { include: ["/app/**"] }', rules))
@@ -54,7 +55,7 @@ def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return listed
 
 
-def test_changes_of_the_base_are_pending(aws: Aws, cli: Cli) -> None:
+def test_changes_of_the_base_are_pending(aws: SimulatedAws, cli: Cli) -> None:
     document = planned(cli, "--against", BASE)
     names = {change["name"] for change in document["changes"]}
     assert pending(document) == {"/app/url", "/app/hosts", "/app/key"}
@@ -63,7 +64,7 @@ def test_changes_of_the_base_are_pending(aws: Aws, cli: Cli) -> None:
 
 
 def test_an_unaltered_spec_has_everything_pending_and_lists_nothing_twice(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = listings(monkeypatch)
     document = planned(cli, "--against", "replication.yaml")
@@ -72,14 +73,14 @@ def test_an_unaltered_spec_has_everything_pending_and_lists_nothing_twice(
 
 
 def test_both_are_planned_over_one_listing_of_each_place(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = listings(monkeypatch)
     planned(cli, "--against", BASE)
     assert len(listed) == 3
 
 
-def test_changes_of_the_base_only_are_dropped(aws: Aws, cli: Cli) -> None:
+def test_changes_of_the_base_only_are_dropped(aws: SimulatedAws, cli: Cli) -> None:
     head, base = Path("replication.yaml"), Path(BASE)
     result, before = head.read_text(), base.read_text()
     head.write_text(before)
@@ -91,14 +92,16 @@ def test_changes_of_the_base_only_are_dropped(aws: Aws, cli: Cli) -> None:
     }
 
 
-def test_the_plan_id_is_that_of_a_plan_without_the_comparison_and_apply_takes_it(aws: Aws, cli: Cli) -> None:
+def test_the_plan_id_is_that_of_a_plan_without_the_comparison_and_apply_takes_it(
+    aws: SimulatedAws, cli: Cli
+) -> None:
     plain = planned(cli)["plan_id"]
     assert planned(cli, "--against", BASE, "--out", "plan.json")["plan_id"] == plain
     assert cli("apply", "plan.json").exit_code == 0
     assert "/app/new" in aws.names("us-east-2")
 
 
-def test_an_invalid_base_is_a_warning_and_the_plan_is_made(aws: Aws, cli: Cli) -> None:
+def test_an_invalid_base_is_a_warning_and_the_plan_is_made(aws: SimulatedAws, cli: Cli) -> None:
     Path(BASE).write_text("version: [")
     document = planned(cli, "--against", BASE)
     assert document["against"] is None
@@ -106,7 +109,7 @@ def test_an_invalid_base_is_a_warning_and_the_plan_is_made(aws: Aws, cli: Cli) -
     assert len(warnings(document)) == 1
 
 
-def test_a_base_whose_account_is_wrong_is_a_warning(aws: Aws, cli: Cli) -> None:
+def test_a_base_whose_account_is_wrong_is_a_warning(aws: SimulatedAws, cli: Cli) -> None:
     Path(BASE).write_text(
         SPEC.replace("{ region: us-east-1 }", '{ region: us-east-1, account: "999999999999" }')
     )
@@ -116,12 +119,12 @@ def test_a_base_whose_account_is_wrong_is_a_warning(aws: Aws, cli: Cli) -> None:
 
 
 def test_a_place_of_the_base_that_cannot_be_reached_spoils_nothing(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(access: Access) -> MemoryStore:
         if access.region == "eu-north-1":
             raise StoreError(Trouble.DENIED, place="eu-north-1", operation="GetCallerIdentity", code="no")
-        return aws.memory.connect(access)
+        return aws.connect(access)
 
     monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
     Path(BASE).write_text(SPEC.replace("eu-west-1", "eu-north-1"))
@@ -130,18 +133,18 @@ def test_a_place_of_the_base_that_cannot_be_reached_spoils_nothing(
     assert document["complete"]
 
 
-def test_a_replication_that_is_new_has_nothing_pending(aws: Aws, cli: Cli) -> None:
+def test_a_replication_that_is_new_has_nothing_pending(aws: SimulatedAws, cli: Cli) -> None:
     Path(BASE).write_text(SPEC.replace("name: prod", "name: other"))
     document = planned(cli, "--against", BASE)
     assert pending(document) == set()
     assert {one["replication"] for one in document["against"]["dropped"]} == {"other"}
 
 
-def test_a_narrowed_run_compares_only_the_selected_names(aws: Aws, cli: Cli) -> None:
+def test_a_narrowed_run_compares_only_the_selected_names(aws: SimulatedAws, cli: Cli) -> None:
     document = planned(cli, "--against", BASE, "--target", "us-east-2", "--only", "/app/n*")
     assert [change["name"] for change in document["changes"]] == ["/app/new"]
     assert document["against"] == {"pending": 0, "dropped": []}
 
 
-def test_a_base_that_is_not_there_is_a_warning(aws: Aws, cli: Cli) -> None:
+def test_a_base_that_is_not_there_is_a_warning(aws: SimulatedAws, cli: Cli) -> None:
     assert len(warnings(planned(cli, "--against", "nowhere.yaml"))) == 1

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.cli import terminal
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 ALL = ["/app/hosts", "/app/key", "/app/url"]
 
@@ -33,7 +34,7 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda: True)
 
 
-def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: Cli) -> None:
+def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--format", "json", "--out", "report.json")
     assert result.exit_code == 0
     assert aws.names("us-east-2") == aws.names("eu-west-1") == ALL
@@ -45,7 +46,7 @@ def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: Aws, cli: 
     assert SECRET not in result.output
 
 
-def test_without_a_terminal_an_apply_needs_yes(aws: Aws, cli: Cli) -> None:
+def test_without_a_terminal_an_apply_needs_yes(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply")
     assert result.exit_code == 64
     assert "--expect-plan" in result.stderr
@@ -54,7 +55,7 @@ def test_without_a_terminal_an_apply_needs_yes(aws: Aws, cli: Cli) -> None:
 
 @pytest.mark.parametrize("answer", ["y\n", "yes\n", " YES \n", "y"])
 def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     at_a_terminal(monkeypatch)
     result = cli("apply", stdin=answer)
@@ -65,7 +66,7 @@ def test_yes_on_a_terminal_applies_the_plan_that_was_shown(
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "yep\n"])
 def test_another_answer_changes_nothing_and_exits_0(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
     at_a_terminal(monkeypatch)
     result = cli("apply", "--out", "report.json", stdin=answer)
@@ -77,7 +78,7 @@ def test_another_answer_changes_nothing_and_exits_0(
 
 
 def test_nothing_is_asked_when_there_is_nothing_to_do(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("apply", "--yes")
     at_a_terminal(monkeypatch)
@@ -86,13 +87,13 @@ def test_nothing_is_asked_when_there_is_nothing_to_do(
     assert "[y/N]" not in result.stderr
 
 
-def test_the_expected_plan_is_applied(aws: Aws, cli: Cli) -> None:
+def test_the_expected_plan_is_applied(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--expect-plan", f"sha256:{plan_id(cli)[:12]}")
     assert result.exit_code == 0
     assert aws.names("us-east-2") == ALL
 
 
-def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: Aws, cli: Cli) -> None:
+def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: SimulatedAws, cli: Cli) -> None:
     expected = plan_id(cli)[:12]
     aws.put("/app/url", "https://example.net")
     result = cli("apply", "--expect-plan", expected, "--format", "json", "--out", "report.json")
@@ -109,14 +110,14 @@ def test_another_plan_than_the_expected_one_is_shown_and_refused(aws: Aws, cli: 
 
 
 @pytest.mark.parametrize("given", ["1234", "not-an-id", ""])
-def test_an_invalid_id_is_reported_before_any_call(aws: Aws, cli: Cli, given: str) -> None:
+def test_an_invalid_id_is_reported_before_any_call(aws: SimulatedAws, cli: Cli, given: str) -> None:
     before = len(aws.world.calls)
     result = cli("apply", "--expect-plan", given)
     assert result.exit_code == 64
     assert len(aws.world.calls) == before
 
 
-def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_is_applied_without_a_question(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json", "--target", "us-east-2")
     result = cli("apply", "plan.json")
     assert result.exit_code == 0
@@ -124,7 +125,7 @@ def test_a_saved_plan_is_applied_without_a_question(aws: Aws, cli: Cli) -> None:
     assert aws.names("eu-west-1") == []
 
 
-def test_changes_that_were_made_since_count_as_applied(aws: Aws, cli: Cli) -> None:
+def test_changes_that_were_made_since_count_as_applied(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     cli("apply", "--yes", "--target", "us-east-2")
     result = cli("apply", "plan.json", "--format", "json")
@@ -133,7 +134,7 @@ def test_changes_that_were_made_since_count_as_applied(aws: Aws, cli: Cli) -> No
     assert json.loads(result.stdout)["summary"]["applied"] == 3
 
 
-def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> None:
+def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     aws.put("/app/fresh", "1")
     result = cli("apply", "plan.json", "--out", "report.json")
@@ -143,7 +144,7 @@ def test_a_new_change_refuses_a_saved_plan_and_is_named(aws: Aws, cli: Cli) -> N
     assert [f["code"] for f in report()["findings"]] == ["plan-changed"] * 3
 
 
-def test_two_saved_plans_approve_their_changes_together(aws: Aws, cli: Cli) -> None:
+def test_two_saved_plans_approve_their_changes_together(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "first.json")
     aws.put("/app/fresh", "1")
     cli("plan", "--out", "second.json")
@@ -152,7 +153,7 @@ def test_two_saved_plans_approve_their_changes_together(aws: Aws, cli: Cli) -> N
     assert aws.names("us-east-2") == sorted([*ALL, "/app/fresh"])
 
 
-def test_a_change_that_none_of_the_saved_plans_has_refuses_all_of_them(aws: Aws, cli: Cli) -> None:
+def test_a_change_that_none_of_the_saved_plans_has_refuses_all_of_them(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "first.json")
     cli("plan", "--out", "second.json")
     aws.put("/app/fresh", "1")
@@ -162,7 +163,9 @@ def test_a_change_that_none_of_the_saved_plans_has_refuses_all_of_them(aws: Aws,
     assert aws.names("us-east-2") == []
 
 
-def test_saved_plans_that_were_made_with_other_options_are_not_applied_together(aws: Aws, cli: Cli) -> None:
+def test_saved_plans_that_were_made_with_other_options_are_not_applied_together(
+    aws: SimulatedAws, cli: Cli
+) -> None:
     cli("plan", "--out", "first.json")
     cli("plan", "--out", "second.json", "--target", "us-east-2")
     result = cli("apply", "first.json", "--also", "second.json")
@@ -171,7 +174,7 @@ def test_saved_plans_that_were_made_with_other_options_are_not_applied_together(
     assert aws.names("us-east-2") == []
 
 
-def test_each_of_several_saved_plans_has_to_be_young_enough(aws: Aws, cli: Cli) -> None:
+def test_each_of_several_saved_plans_has_to_be_young_enough(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "first.json")
     old = json.loads(Path("first.json").read_text()) | {"created": "2020-01-01T00:00:00.000Z"}
     Path("second.json").write_text(json.dumps(old))
@@ -186,7 +189,7 @@ def test_another_saved_plan_needs_a_first_one(cli: Cli) -> None:
     assert "--also and --against need a saved plan" in result.stderr
 
 
-def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> None:
+def test_an_altered_change_refuses_a_saved_plan_in_words(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     aws.put("/app/url", "https://example.net")
     result = cli("apply", "plan.json")
@@ -194,7 +197,7 @@ def test_an_altered_change_refuses_a_saved_plan_in_words(aws: Aws, cli: Cli) -> 
     assert "altered: create /app/url in eu-west-1 (prod): source version 1 became 2" in result.stderr
 
 
-def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cli: Cli) -> None:
+def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: SimulatedAws, cli: Cli) -> None:
     cli("apply", "--yes")
     for name in ("/app/url", "/app/hosts"):
         aws.delete(name)
@@ -207,10 +210,10 @@ def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Aws, cl
     assert aws.names("us-east-2") == ["/app/key"]
 
 
-def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> None:
+def test_an_old_saved_plan_is_refused_before_any_call(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     document = report("plan.json")
-    document["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    document["created"] = (aws.clock.now() - timedelta(days=8)).isoformat()
     Path("plan.json").write_text(json.dumps(document))
     before = len(aws.world.calls)
     result = cli("apply", "plan.json")
@@ -225,22 +228,22 @@ def test_an_old_saved_plan_is_refused_before_any_call(aws: Aws, cli: Cli) -> Non
 
 
 @pytest.mark.parametrize(("hours", "code"), [(7 * 24 - 1, 0), (7 * 24 + 1, 4)])
-def test_a_saved_plan_is_accepted_for_seven_days(aws: Aws, cli: Cli, hours: int, code: int) -> None:
+def test_a_saved_plan_is_accepted_for_seven_days(aws: SimulatedAws, cli: Cli, hours: int, code: int) -> None:
     cli("plan", "--out", "plan.json")
     document = report("plan.json")
-    document["created"] = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    document["created"] = (aws.clock.now() - timedelta(hours=hours)).isoformat()
     Path("plan.json").write_text(json.dumps(document))
     assert cli("apply", "plan.json").exit_code == code
     assert bool(aws.names("us-east-2")) is (code == 0)
 
 
-def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: Aws, cli: Cli) -> None:
+def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: SimulatedAws, cli: Cli) -> None:
     cli("apply", "--yes")
     for name in ("/app/url", "/app/hosts"):
         aws.delete(name)
     cli("plan", "--target", "us-east-2", "--max-deletes", "5", "--out", "plan.json")
     document = report("plan.json")
-    document["created"] = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    document["created"] = (aws.clock.now() - timedelta(days=8)).isoformat()
     Path("plan.json").write_text(json.dumps(document))
     plan, apply, old = re.findall(r"`ssm-reconcile ([^`]*)`", cli("apply", "plan.json").stderr)
     assert plan == "plan --target us-east-2 --max-deletes 5 --out plan.json"
@@ -249,20 +252,20 @@ def test_the_commands_for_an_old_plan_lift_the_guards_that_it_lifted(aws: Aws, c
     assert aws.names("us-east-2") == ["/app/key"]
 
 
-def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_and_an_id_have_to_be_the_same(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     result = cli("apply", "plan.json", "--expect-plan", "0" * 12)
     assert result.exit_code == 4
     assert cli("apply", "plan.json", "--expect-plan", report("plan.json")["plan_id"]).exit_code == 0
 
 
-def test_a_saved_plan_knows_the_spec_that_it_was_made_from(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_knows_the_spec_that_it_was_made_from(aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").rename("prod.yaml")
     cli("plan", "prod.yaml", "--out", "plan.json")
     assert cli("apply", "plan.json").exit_code == 0
 
 
-def test_a_saved_plan_whose_spec_was_moved_asks_for_its_path(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_whose_spec_was_moved_asks_for_its_path(aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").rename("prod.yaml")
     cli("plan", "prod.yaml", "--out", "plan.json")
     Path("prod.yaml").rename("moved.yaml")
@@ -288,7 +291,7 @@ def test_a_saved_plan_whose_spec_was_moved_asks_for_its_path(aws: Aws, cli: Cli)
     ],
 )
 def test_options_that_contradict_a_saved_plan_are_wrong_usage(
-    aws: Aws, cli: Cli, words: tuple[str, ...]
+    aws: SimulatedAws, cli: Cli, words: tuple[str, ...]
 ) -> None:
     cli("plan", "--out", "plan.json")
     cli("plan", "--target", "us-east-2", "--out", "narrow.json")
@@ -311,7 +314,7 @@ def test_options_that_contradict_a_saved_plan_are_wrong_usage(
     ],
 )
 def test_the_options_of_a_saved_plan_can_be_repeated(
-    aws: Aws, cli: Cli, words: tuple[str, ...], created: int
+    aws: SimulatedAws, cli: Cli, words: tuple[str, ...], created: int
 ) -> None:
     cli("plan", *words, "--out", "plan.json")
     result = cli("apply", "plan.json", *reversed_targets(words), "--format", "json")
@@ -325,7 +328,7 @@ def reversed_targets(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for pair in reversed(pairs) for word in pair)
 
 
-def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -> None:
+def test_withheld_changes_are_five_and_the_rest_is_applied(aws: SimulatedAws, cli: Cli) -> None:
     text = Path("replication.yaml").read_text()
     Path("replication.yaml").write_text(
         text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
@@ -336,12 +339,14 @@ def test_withheld_changes_are_five_and_the_rest_is_applied(aws: Aws, cli: Cli) -
     assert json.loads(result.stdout)["summary"]["withheld"] == 3
 
 
-def test_a_conflict_is_three(aws: Aws, cli: Cli) -> None:
+def test_a_conflict_is_three(aws: SimulatedAws, cli: Cli) -> None:
     aws.put("/app/url", "theirs", region="us-east-2")
     assert cli("apply", "--yes").exit_code == 3
 
 
-def test_an_account_that_is_not_that_of_the_spec_is_a_finding_of_the_report(aws: Aws, cli: Cli) -> None:
+def test_an_account_that_is_not_that_of_the_spec_is_a_finding_of_the_report(
+    aws: SimulatedAws, cli: Cli
+) -> None:
     spec = Path("replication.yaml")
     wrong = 'source: { region: us-east-1, account: "999999999999" }'
     spec.write_text(spec.read_text().replace("source: { region: us-east-1 }", wrong))
@@ -351,7 +356,7 @@ def test_an_account_that_is_not_that_of_the_spec_is_a_finding_of_the_report(aws:
     assert aws.names("us-east-2") == []
 
 
-def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: Cli) -> None:
+def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").write_text("version: 1\n")
     result = cli("apply", "--yes", "--format", "json", "--out", "report.json")
     assert result.exit_code == 1
@@ -365,7 +370,7 @@ def test_a_report_is_complete_even_when_nothing_could_be_planned(aws: Aws, cli: 
 
 
 def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_done(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError(SECRET)
@@ -380,7 +385,7 @@ def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_don
 
 
 def test_a_signal_while_writing_ends_in_order_with_130(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws.world.before("PutParameter", lambda: os.kill(os.getpid(), signal.SIGTERM))
     result = cli("apply", "--yes", "--out", "report.json", "--parallelism", "1")
@@ -394,7 +399,7 @@ def test_a_signal_while_writing_ends_in_order_with_130(
     assert aws.names("us-east-2") == aws.names("eu-west-1") == ALL
 
 
-def test_a_signal_while_planning_ends_with_130_and_nothing_written(aws: Aws, cli: Cli) -> None:
+def test_a_signal_while_planning_ends_with_130_and_nothing_written(aws: SimulatedAws, cli: Cli) -> None:
     aws.world.before("DescribeParameters", lambda: os.kill(os.getpid(), signal.SIGINT))
     result = cli("apply", "--yes", "--out", "report.json")
     assert result.exit_code == 130
@@ -404,7 +409,7 @@ def test_a_signal_while_planning_ends_with_130_and_nothing_written(aws: Aws, cli
     assert aws.names("us-east-2") == []
 
 
-def test_a_report_that_cannot_be_written_is_found_before_anything_is(aws: Aws, cli: Cli) -> None:
+def test_a_report_that_cannot_be_written_is_found_before_anything_is(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--out", "no/such/folder/report.json")
     assert result.exit_code == 64
     assert aws.names("us-east-2") == []

@@ -7,17 +7,18 @@ import json
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
 from tests.fake_aws.traffic import at_call, refused
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 WEST = Place("123456789012", "us-east-2")
 
 
-def replicated(aws: Aws, cli: Cli) -> None:
+def replicated(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes", "-q").exit_code == 0
     aws.world.traffic.forget()
 
 
-def test_without_a_terminal_it_needs_yes(aws: Aws, cli: Cli) -> None:
+def test_without_a_terminal_it_needs_yes(aws: SimulatedAws, cli: Cli) -> None:
     replicated(aws, cli)
     result = cli("detach", "--target", "us-east-2")
     assert result.exit_code == 64
@@ -25,7 +26,7 @@ def test_without_a_terminal_it_needs_yes(aws: Aws, cli: Cli) -> None:
     assert aws.world.traffic.writes() == []
 
 
-def test_it_says_how_many_and_where(aws: Aws, cli: Cli) -> None:
+def test_it_says_how_many_and_where(aws: SimulatedAws, cli: Cli) -> None:
     replicated(aws, cli)
     result = cli("detach", "--target", "us-east-2", "--yes")
     assert result.exit_code == 0
@@ -37,13 +38,13 @@ def test_it_says_how_many_and_where(aws: Aws, cli: Cli) -> None:
     assert "3 reattached" in cli("detach", "--target", "us-east-2", "--undo", "--yes").stdout
 
 
-def test_other_targets_stay_as_they_are(aws: Aws, cli: Cli) -> None:
+def test_other_targets_stay_as_they_are(aws: SimulatedAws, cli: Cli) -> None:
     replicated(aws, cli)
     cli("detach", "--target", "us-east-2", "--yes")
     assert {call.place for call in aws.world.traffic.writes()} == {WEST}
 
 
-def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -> None:
+def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: SimulatedAws, cli: Cli) -> None:
     replicated(aws, cli)
     aws.world.faults = at_call("AddTagsToResource", refused(Trouble.DENIED), name="/app/url")
     result = cli("detach", "--target", "us-east-2", "--yes", "--format", "json")
@@ -56,5 +57,5 @@ def test_a_failure_is_in_the_document_and_in_the_exit_code(aws: Aws, cli: Cli) -
     assert "AccessDenied" in failed["error"]
 
 
-def test_an_unknown_target_is_wrong_usage(aws: Aws, cli: Cli) -> None:
+def test_an_unknown_target_is_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("detach", "--target", "nowhere", "--yes").exit_code == 64

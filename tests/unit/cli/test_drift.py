@@ -11,13 +11,14 @@ import pytest
 from ssm_reconcile.record import DETACHED, OWNER
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Aws, Cli
+    from tests.simulated_aws import SimulatedAws
+    from tests.unit.cli.conftest import Cli
 
 DRIFT = ("plan", "--fail-on-drift", "--target", "us-east-2")
 
 
 @pytest.fixture
-def settled(aws: Aws, cli: Cli) -> Aws:
+def settled(aws: SimulatedAws, cli: Cli) -> SimulatedAws:
     """Two targets that hold what the spec says."""
     assert cli("apply", "--yes").exit_code == 0
     return aws
@@ -34,13 +35,13 @@ def saved_plan() -> dict[str, Any]:
     return document
 
 
-def test_targets_that_hold_what_the_spec_says_are_no_drift(cli: Cli, settled: Aws) -> None:
+def test_targets_that_hold_what_the_spec_says_are_no_drift(cli: Cli, settled: SimulatedAws) -> None:
     assert settled.names("us-east-2")
     result = cli(*DRIFT, "--verify-values")
     assert (result.exit_code, "Drift" in result.stderr) == (0, False)
 
 
-def test_a_change_is_drift_and_is_listed(cli: Cli, settled: Aws) -> None:
+def test_a_change_is_drift_and_is_listed(cli: Cli, settled: SimulatedAws) -> None:
     settled.put("/app/url", "https://example.net")
     result = cli(*DRIFT, "--format", "json", "-q")
     assert result.exit_code == 3
@@ -49,7 +50,7 @@ def test_a_change_is_drift_and_is_listed(cli: Cli, settled: Aws) -> None:
     assert json.loads(result.stdout)["summary"]["update"] == 1
 
 
-def test_a_withheld_change_is_drift(cli: Cli, settled: Aws) -> None:
+def test_a_withheld_change_is_drift(cli: Cli, settled: SimulatedAws) -> None:
     settled.put("/app/url", "https://example.net")
     spec = Path("replication.yaml")
     spec.write_text(spec.read_text().replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
@@ -59,7 +60,7 @@ def test_a_withheld_change_is_drift(cli: Cli, settled: Aws) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--verify-values", "--no-decrypt"])
-def test_a_conflict_is_drift_without_a_change(flag: str, cli: Cli, aws: Aws) -> None:
+def test_a_conflict_is_drift_without_a_change(flag: str, cli: Cli, aws: SimulatedAws) -> None:
     aws.put("/app/key", "another secret", region="us-east-2", kind="SecureString")
     cli("apply", "--yes", "--target", "us-east-2")
     detailed = cli("plan", "--target", "us-east-2", flag, "--detailed-exitcode")
@@ -69,14 +70,14 @@ def test_a_conflict_is_drift_without_a_change(flag: str, cli: Cli, aws: Aws) -> 
     assert "  conflict  /app/key (prod, us-east-2)" in result.stderr
 
 
-def test_replicas_of_another_owner_are_drift(cli: Cli, settled: Aws) -> None:
+def test_replicas_of_another_owner_are_drift(cli: Cli, settled: SimulatedAws) -> None:
     settled.store("us-east-2").add_tags("/app/url", {OWNER: "other@123456789012/us-east-1"})
     result = cli(*DRIFT)
     assert result.exit_code == 3
     assert "  foreign  /app/url (prod, us-east-2)" in result.stderr
 
 
-def test_copied_ownership_tags_are_drift(cli: Cli, settled: Aws) -> None:
+def test_copied_ownership_tags_are_drift(cli: Cli, settled: SimulatedAws) -> None:
     store = settled.store("us-east-2")
     tags = dict(store.tags("/app/hosts") or {})
     settled.put("/app/new", "x")
@@ -87,7 +88,7 @@ def test_copied_ownership_tags_are_drift(cli: Cli, settled: Aws) -> None:
     assert "  copied  /app/new (prod, us-east-2)" in result.stderr
 
 
-def test_a_detached_replica_is_drift_and_a_count_of_its_own(cli: Cli, settled: Aws) -> None:
+def test_a_detached_replica_is_drift_and_a_count_of_its_own(cli: Cli, settled: SimulatedAws) -> None:
     assert cli("detach", "--target", "us-east-2", "--yes").exit_code == 0
     assert (settled.store("us-east-2").tags("/app/url") or {})[OWNER].startswith(DETACHED)
     result = cli(*DRIFT, "--format", "json")
@@ -101,7 +102,7 @@ def test_a_detached_replica_is_drift_and_a_count_of_its_own(cli: Cli, settled: A
     assert "3 detached" in cli("plan", "--target", "us-east-2").stdout
 
 
-def test_an_apply_that_leaves_a_detached_replica_does_not_end_well(cli: Cli, settled: Aws) -> None:
+def test_an_apply_that_leaves_a_detached_replica_does_not_end_well(cli: Cli, settled: SimulatedAws) -> None:
     assert cli("detach", "--target", "us-east-2", "--yes").exit_code == 0
     before = settled.store("us-east-2").tags("/app/url")
     result = cli("apply", "--yes", "--target", "us-east-2", "--format", "json")
@@ -110,7 +111,7 @@ def test_an_apply_that_leaves_a_detached_replica_does_not_end_well(cli: Cli, set
     assert settled.store("us-east-2").tags("/app/url") == before
 
 
-def test_an_invalid_parameter_is_drift(cli: Cli, settled: Aws) -> None:
+def test_an_invalid_parameter_is_drift(cli: Cli, settled: SimulatedAws) -> None:
     settled.store("us-east-1").add_tags("/app/url", {f"t{n}": "" for n in range(49)})
     result = cli(*DRIFT)
     assert result.exit_code == 3
@@ -118,7 +119,7 @@ def test_an_invalid_parameter_is_drift(cli: Cli, settled: Aws) -> None:
 
 
 def test_a_place_that_was_not_listed_is_drift(
-    cli: Cli, settled: Aws, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, settled: SimulatedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ssm_reconcile.errors import StoreError, Trouble
     from tests.fake_aws.store import MemoryStore
@@ -142,7 +143,7 @@ def test_a_place_that_was_not_listed_is_drift(
     [("owned", "keep", 0), ("never", "keep", 0), ("owned", "delete", 3), ("never", "delete", 3)],
 )
 def test_an_orphan_is_drift_where_the_spec_would_delete_it(
-    delete: str, orphans: str, code: int, cli: Cli, settled: Aws
+    delete: str, orphans: str, code: int, cli: Cli, settled: SimulatedAws
 ) -> None:
     assert settled.names("us-east-2")
     spec = Path("replication.yaml")
@@ -152,7 +153,7 @@ def test_an_orphan_is_drift_where_the_spec_would_delete_it(
 
 
 def test_a_kept_replica_without_a_source_is_not_drift_when_orphans_are_deleted(
-    cli: Cli, settled: Aws
+    cli: Cli, settled: SimulatedAws
 ) -> None:
     spec = Path("replication.yaml")
     spec.write_text(
@@ -165,7 +166,7 @@ def test_a_kept_replica_without_a_source_is_not_drift_when_orphans_are_deleted(
     assert result.exit_code == 0
 
 
-def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settled: Aws) -> None:
+def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settled: SimulatedAws) -> None:
     assert settled.names("us-east-2")
     spec = Path("replication.yaml")
     text = spec.read_text()
@@ -177,7 +178,7 @@ def test_an_orphan_is_judged_by_the_document_that_it_belongs_to(cli: Cli, settle
     assert result.exit_code == 0
 
 
-def test_opted_out_and_skipped_parameters_are_not_drift(cli: Cli, settled: Aws) -> None:
+def test_opted_out_and_skipped_parameters_are_not_drift(cli: Cli, settled: SimulatedAws) -> None:
     settled.store("us-east-2").add_tags("/app/url", {"skip_sync": ""})
     settled.store("us-east-1").add_tags("/app/hosts", {"skip_sync": ""})
     settled.put("/app/new", "x")
@@ -188,7 +189,7 @@ def test_opted_out_and_skipped_parameters_are_not_drift(cli: Cli, settled: Aws) 
     assert (result.exit_code, "Drift" in result.stderr) == (0, False)
 
 
-def test_a_chained_parameter_is_not_drift(cli: Cli, settled: Aws) -> None:
+def test_a_chained_parameter_is_not_drift(cli: Cli, settled: SimulatedAws) -> None:
     assert settled.names("us-east-2")
     Path("chain.yaml").write_text(
         "version: 1\nname: chain\nsource: { region: us-east-2 }\ntargets: [{ region: ap-south-1 }]\n"
@@ -199,7 +200,7 @@ def test_a_chained_parameter_is_not_drift(cli: Cli, settled: Aws) -> None:
     assert result.exit_code == 0
 
 
-def test_a_plan_of_the_version_before_is_shown_and_applied(cli: Cli, aws: Aws) -> None:
+def test_a_plan_of_the_version_before_is_shown_and_applied(cli: Cli, aws: SimulatedAws) -> None:
     assert cli("plan", "--target", "us-east-2", "--out", "plan.json").exit_code == 0
     document = saved_plan() | {"format_version": "1.0"}
     for counts in (
@@ -215,7 +216,9 @@ def test_a_plan_of_the_version_before_is_shown_and_applied(cli: Cli, aws: Aws) -
     assert len(aws.names("us-east-2")) == 3
 
 
-def test_a_detached_replica_of_a_plan_of_the_version_before_is_still_shown(cli: Cli, settled: Aws) -> None:
+def test_a_detached_replica_of_a_plan_of_the_version_before_is_still_shown(
+    cli: Cli, settled: SimulatedAws
+) -> None:
     assert settled.names("us-east-2")
     cli("detach", "--target", "us-east-2", "--yes")
     cli("plan", "--target", "us-east-2", "--out", "plan.json")
@@ -235,7 +238,7 @@ def test_a_detached_replica_of_a_plan_of_the_version_before_is_still_shown(cli: 
 
 
 def test_the_outputs_of_a_plan_count_what_is_not_a_change(
-    cli: Cli, settled: Aws, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, settled: SimulatedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert settled.names("us-east-2")
     assert cli("detach", "--target", "us-east-2", "--yes").exit_code == 0

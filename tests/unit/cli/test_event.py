@@ -11,7 +11,8 @@ import pytest
 
 from ssm_reconcile.errors import Trouble
 from tests.fake_aws.traffic import at_call, refused
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 
 def changed(name: str, operation: str = "Update", **more: Any) -> str:
@@ -26,7 +27,7 @@ def changed(name: str, operation: str = "Update", **more: Any) -> str:
     )  # fmt: skip
 
 
-def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None:
+def test_only_the_parameter_that_is_named_is_written(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin=changed("/app/url"))
     assert result.exit_code == 0, result.stderr
     assert aws.names("us-east-2") == aws.names("eu-west-1") == ["/app/url"]
@@ -61,14 +62,14 @@ def test_only_the_parameter_that_is_named_is_written(aws: Aws, cli: Cli) -> None
         "ARN",
     ],
 )
-def test_an_event_may_come_in_any_of_its_envelopes(text: str, aws: Aws, cli: Cli) -> None:
+def test_an_event_may_come_in_any_of_its_envelopes(text: str, aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin=text)
     assert result.exit_code == 0, result.stderr
     assert aws.names("us-east-2") == ["/app/key"]
     assert SECRET not in result.output
 
 
-def test_an_event_may_be_a_file_and_the_spec_another(aws: Aws, cli: Cli) -> None:
+def test_an_event_may_be_a_file_and_the_spec_another(aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").rename("other.yaml")
     Path("event.json").write_text(changed("/app/url"))
     result = cli("event", "event.json", "--spec", "other.yaml", "--format", "json", "--target", "us-east-2")
@@ -80,13 +81,13 @@ def test_an_event_may_be_a_file_and_the_spec_another(aws: Aws, cli: Cli) -> None
     assert aws.names("eu-west-1") == []
 
 
-def test_a_scheduled_event_reconciles_everything(aws: Aws, cli: Cli) -> None:
+def test_a_scheduled_event_reconciles_everything(aws: SimulatedAws, cli: Cli) -> None:
     event = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
     assert cli("event", "-", stdin=json.dumps(event)).exit_code == 0
     assert aws.names("us-east-2") == aws.names("us-east-1")
 
 
-def test_a_deleted_parameter_is_deleted_in_the_targets(aws: Aws, cli: Cli) -> None:
+def test_a_deleted_parameter_is_deleted_in_the_targets(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     result = cli("event", "-", stdin=changed("/app/url", "Delete"))
@@ -94,7 +95,7 @@ def test_a_deleted_parameter_is_deleted_in_the_targets(aws: Aws, cli: Cli) -> No
     assert aws.names("us-east-2") == ["/app/hosts", "/app/key"]
 
 
-def test_guards_count_what_a_whole_run_would_delete(aws: Aws, cli: Cli) -> None:
+def test_guards_count_what_a_whole_run_would_delete(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     aws.delete("/app/hosts")  # two of three: more than one, and over half
@@ -116,7 +117,7 @@ def test_guards_count_what_a_whole_run_would_delete(aws: Aws, cli: Cli) -> None:
     ids=["out of scope", "a target's own event", "another account"],
 )
 def test_an_event_for_another_spec_is_reported_and_changes_nothing(
-    text: str, why: str, aws: Aws, cli: Cli
+    text: str, why: str, aws: SimulatedAws, cli: Cli
 ) -> None:
     result = cli("event", "-", stdin=text)
     assert result.exit_code == 0, result.stderr
@@ -127,7 +128,7 @@ def test_an_event_for_another_spec_is_reported_and_changes_nothing(
 @pytest.mark.parametrize(
     "text", ["", "{", "{}", "[]", "[1]", '{"detail-type": "EC2 Instance State-change"}', "a b$c"]
 )
-def test_an_unknown_document_is_wrong_usage(text: str, aws: Aws, cli: Cli) -> None:
+def test_an_unknown_document_is_wrong_usage(text: str, aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin=text)
     assert result.exit_code == 64
     assert result.stdout == ""
@@ -151,7 +152,7 @@ def tags_changed(name: str, kind: str, **detail: Any) -> str:
 
 @pytest.mark.parametrize("kind", ["aws.tag", "CloudTrail"])
 def test_a_change_of_tags_reconciles_its_parameter_and_waits_for_no_date(
-    kind: str, aws: Aws, cli: Cli
+    kind: str, aws: SimulatedAws, cli: Cli
 ) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.store("us-east-1").add_tags("/app/url", {"team": "a"})
@@ -166,7 +167,7 @@ def test_a_change_of_tags_reconciles_its_parameter_and_waits_for_no_date(
 
 
 @pytest.mark.parametrize("kind", ["aws.tag", "CloudTrail"])
-def test_an_event_about_our_own_tags_writes_nothing(kind: str, aws: Aws, cli: Cli) -> None:
+def test_an_event_about_our_own_tags_writes_nothing(kind: str, aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     keys = {"changed-tag-keys": ["ssm-reconcile:record"]}
     result = cli("event", "-", "--format", "json", stdin=tags_changed("/app/url", kind, **keys))
@@ -174,21 +175,21 @@ def test_an_event_about_our_own_tags_writes_nothing(kind: str, aws: Aws, cli: Cl
     assert json.loads(result.stdout)["outcomes"] == []
 
 
-def test_a_tag_call_that_failed_is_ignored(aws: Aws, cli: Cli) -> None:
+def test_a_tag_call_that_failed_is_ignored(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin=tags_changed("/app/url", "CloudTrail", errorCode="AccessDenied"))
     assert result.exit_code == 0, result.output
     assert "the API call failed" in result.stdout
     assert aws.names("us-east-2") == []
 
 
-def test_an_arn_of_another_place_changes_nothing(aws: Aws, cli: Cli) -> None:
+def test_an_arn_of_another_place_changes_nothing(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin="arn:aws:ssm:eu-west-1:123456789012:parameter/app/url")
     assert result.exit_code == 0, result.output
     assert "123456789012/eu-west-1" in result.stdout
     assert aws.names("us-east-2") == []
 
 
-def test_one_bad_name_in_a_list_is_named_and_the_others_are_reconciled(aws: Aws, cli: Cli) -> None:
+def test_one_bad_name_in_a_list_is_named_and_the_others_are_reconciled(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("event", "-", stdin='{"names": ["/app/url", "/app/k ey"]}')
     assert result.exit_code == 0, result.output
     assert '"/app/k ey"' in result.stdout
@@ -199,7 +200,7 @@ def test_one_bad_name_in_a_list_is_named_and_the_others_are_reconciled(aws: Aws,
     assert aws.names("us-east-2") == ["/app/url"]
 
 
-def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: Aws, cli: Cli) -> None:
+def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     assert cli("event", "-", stdin=changed("/app/url", "Delete")).exit_code == 0
@@ -209,7 +210,7 @@ def test_a_repeated_delete_event_says_nothing_of_the_rules(aws: Aws, cli: Cli) -
 
 
 def test_a_name_that_cannot_be_read_is_an_error_of_the_report(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssm_reconcile.cli.event.PAUSE", 0.0)
     aws.world.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/app/url")
@@ -220,7 +221,7 @@ def test_a_name_that_cannot_be_read_is_an_error_of_the_report(
     assert aws.names("us-east-2") == []
 
 
-def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
+def test_wrong_arguments_are_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("event", "nope.json").exit_code == 64
     assert cli("event", "-", "--spec", "-", stdin="/app/url").exit_code == 64
     Path("latin").write_bytes(b"/app/\xe9")
@@ -228,7 +229,7 @@ def test_wrong_arguments_are_wrong_usage(aws: Aws, cli: Cli) -> None:
 
 
 def test_a_change_that_is_not_visible_after_four_reads_is_reported(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ssm_reconcile.cli.event.PAUSE", 0.0)
     assert cli("apply", "--yes").exit_code == 0

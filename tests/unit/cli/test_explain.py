@@ -11,14 +11,15 @@ import pytest
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.errors import Interrupted
+from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Aws, Cli
+    from tests.unit.cli.conftest import Cli
 
 
 @pytest.fixture
-def many(aws: Aws, cli: Cli) -> Aws:
+def many(aws: SimulatedAws, cli: Cli) -> SimulatedAws:
     """Two targets with twenty replicas each."""
     for name in ("url", "hosts", "key"):
         aws.delete(f"/app/{name}")
@@ -41,12 +42,14 @@ def run_printed(cli: Cli, line: str) -> int:
     return cli(*shlex.split(command), "--yes").exit_code
 
 
-def change(aws: Aws, count: int) -> None:
+def change(aws: SimulatedAws, count: int) -> None:
     for number in range(count):
         aws.put(f"/app/{number:02}", "changed")
 
 
-def test_too_many_updates_are_applied_with_the_percentage_that_covers_them(many: Aws, cli: Cli) -> None:
+def test_too_many_updates_are_applied_with_the_percentage_that_covers_them(
+    many: SimulatedAws, cli: Cli
+) -> None:
     change(many, 7)
     first = advice(cli, "/app/03")[0]
     assert first == ("to apply it: `ssm-reconcile apply --target us-east-2 --max-change-percent 35`")
@@ -54,14 +57,14 @@ def test_too_many_updates_are_applied_with_the_percentage_that_covers_them(many:
     assert run_printed(cli, first) == 0
 
 
-def test_changes_of_all_replicas_are_applied_with_a_hundred_percent(many: Aws, cli: Cli) -> None:
+def test_changes_of_all_replicas_are_applied_with_a_hundred_percent(many: SimulatedAws, cli: Cli) -> None:
     change(many, 20)
     first = advice(cli, "/app/03")[0]
     assert first == "to apply it: `ssm-reconcile apply --target us-east-2 --max-change-percent 100`"
     assert run_printed(cli, first) == 0
 
 
-def test_more_changes_than_replicas_are_applied_one_at_a_time(many: Aws, cli: Cli) -> None:
+def test_more_changes_than_replicas_are_applied_one_at_a_time(many: SimulatedAws, cli: Cli) -> None:
     spec = Path("replication.yaml")
     spec.write_text(f"{spec.read_text()}adopt: overwrite\n")
     change(many, 20)
@@ -75,14 +78,14 @@ def test_more_changes_than_replicas_are_applied_one_at_a_time(many: Aws, cli: Cl
     assert run_printed(cli, first) == 0
 
 
-def test_a_percentage_counts_the_changes_of_its_own_target(many: Aws, cli: Cli) -> None:
+def test_a_percentage_counts_the_changes_of_its_own_target(many: SimulatedAws, cli: Cli) -> None:
     change(many, 7)
     result = cli("explain", "/app/03").stdout
     for target in ("us-east-2", "eu-west-1"):
         assert f"`ssm-reconcile apply --target {target} --max-change-percent 35`" in result
 
 
-def test_too_many_deletes_are_applied_with_the_number_that_covers_them(many: Aws, cli: Cli) -> None:
+def test_too_many_deletes_are_applied_with_the_number_that_covers_them(many: SimulatedAws, cli: Cli) -> None:
     for number in range(12):
         many.delete(f"/app/{number:02}")
     lines = advice(cli, "/app/03")
@@ -92,7 +95,7 @@ def test_too_many_deletes_are_applied_with_the_number_that_covers_them(many: Aws
     assert len(many.names("us-east-2")) == 8
 
 
-def test_a_frozen_target_is_to_be_thawed_in_the_spec(many: Aws, cli: Cli) -> None:
+def test_a_frozen_target_is_to_be_thawed_in_the_spec(many: SimulatedAws, cli: Cli) -> None:
     spec = Path("replication.yaml")
     thawed = spec.read_text()
     spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
@@ -106,7 +109,7 @@ def test_a_frozen_target_is_to_be_thawed_in_the_spec(many: Aws, cli: Cli) -> Non
     assert cli("apply", "--target", "us-east-2", "--only", "/app/00", "--yes").exit_code == 0
 
 
-def test_a_limit_that_one_change_of_a_frozen_target_keeps_is_not_lifted(many: Aws, cli: Cli) -> None:
+def test_a_limit_that_one_change_of_a_frozen_target_keeps_is_not_lifted(many: SimulatedAws, cli: Cli) -> None:
     spec = Path("replication.yaml")
     thawed = spec.read_text()
     spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
@@ -117,7 +120,9 @@ def test_a_limit_that_one_change_of_a_frozen_target_keeps_is_not_lifted(many: Aw
     assert run_printed(cli, line) == 0
 
 
-def test_a_limit_that_one_change_of_a_frozen_target_exceeds_is_lifted_with_it(many: Aws, cli: Cli) -> None:
+def test_a_limit_that_one_change_of_a_frozen_target_exceeds_is_lifted_with_it(
+    many: SimulatedAws, cli: Cli
+) -> None:
     spec = Path("replication.yaml")
     thawed = f"{spec.read_text()}guards: {{ max_change_percent: 4 }}\n"
     spec.write_text(thawed.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))
@@ -128,7 +133,7 @@ def test_a_limit_that_one_change_of_a_frozen_target_exceeds_is_lifted_with_it(ma
     assert run_printed(cli, line) == 0
 
 
-def test_many_replicas_that_were_changed_outside_are_overwritten_alone(many: Aws, cli: Cli) -> None:
+def test_many_replicas_that_were_changed_outside_are_overwritten_alone(many: SimulatedAws, cli: Cli) -> None:
     place = many.store("us-east-2").place
     for number in range(9):
         many.world.put(place, f"/app/{number:02}", "by hand", user="arn:aws:iam::123456789012:user/eve")
@@ -137,7 +142,9 @@ def test_many_replicas_that_were_changed_outside_are_overwritten_alone(many: Aws
     assert run_printed(cli, line) == 0
 
 
-def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed(many: Aws, cli: Cli) -> None:
+def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed(
+    many: SimulatedAws, cli: Cli
+) -> None:
     spec = Path("replication.yaml")
     selected = f"{spec.read_text()}orphans: delete\n"
     excluded = selected.replace('"/app/**"]', '"/app/**"], exclude: ["/app/00"]')
@@ -152,7 +159,7 @@ def test_an_orphan_of_a_spec_without_an_id_is_deleted_on_the_way_that_is_printed
     assert "/app/00" not in many.names("us-east-2")
 
 
-def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: Aws, cli: Cli) -> None:
+def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: SimulatedAws, cli: Cli) -> None:
     store = many.store("us-east-2")
     for name in ("/app/00", "/app/01"):
         many.world.put(store.place, name, "by hand", user="arn:aws:iam::123456789012:user/eve")
@@ -164,7 +171,7 @@ def test_a_replica_that_was_changed_outside_is_overwritten_alone(many: Aws, cli:
     assert store.describe_names(["/app/01"])["/app/01"].version == 2
 
 
-def test_an_empty_source_needs_two_flags(many: Aws, cli: Cli) -> None:
+def test_an_empty_source_needs_two_flags(many: SimulatedAws, cli: Cli) -> None:
     for number in range(20):
         many.delete(f"/app/{number:02}")
     first = advice(cli, "/app/03")[0]
@@ -173,7 +180,7 @@ def test_an_empty_source_needs_two_flags(many: Aws, cli: Cli) -> None:
     assert many.names("us-east-2") == []
 
 
-def test_changes_without_a_guard_are_applied_while_others_are_withheld(many: Aws, cli: Cli) -> None:
+def test_changes_without_a_guard_are_applied_while_others_are_withheld(many: SimulatedAws, cli: Cli) -> None:
     change(many, 9)
     many.put("/app/new one".replace(" ", "-"), "v")
     line = advice(cli, "/app/new-one")[0]
@@ -182,7 +189,7 @@ def test_changes_without_a_guard_are_applied_while_others_are_withheld(many: Aws
     assert cli("apply", "--target", "us-east-2", "--yes").exit_code == 5
 
 
-def test_the_command_names_spec_replication_and_access(many: Aws, cli: Cli) -> None:
+def test_the_command_names_spec_replication_and_access(many: SimulatedAws, cli: Cli) -> None:
     file = "the spec.yaml"
     Path(file).write_text(f"{SPEC}---\n{SPEC.replace('prod', 'stage').replace('/app/', '/stage/')}")
     change(many, 1)
@@ -196,7 +203,9 @@ def test_the_command_names_spec_replication_and_access(many: Aws, cli: Cli) -> N
     assert cli(*shlex.split(expected)[1:], "--yes").exit_code == 0
 
 
-def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(many: Aws, cli: Cli) -> None:
+def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(
+    many: SimulatedAws, cli: Cli
+) -> None:
     assert cli("detach", "--target", "us-east-2", "--yes").exit_code == 0
     Path("replication.yaml").rename("other.yaml")
     line = next(line for line in advice(cli, "/app/00", "--spec", "other.yaml") if "`ssm" in line)
@@ -217,7 +226,9 @@ def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(many: A
         ("", "`/prod/db/url`"),
     ],
 )
-def test_a_name_that_no_parameter_can_have_is_wrong_usage(name: str, write: str, cli: Cli, aws: Aws) -> None:
+def test_a_name_that_no_parameter_can_have_is_wrong_usage(
+    name: str, write: str, cli: Cli, aws: SimulatedAws
+) -> None:
     before = len(aws.world.calls)
     result = cli("explain", name)
     assert result.exit_code == 64
@@ -230,7 +241,7 @@ def test_a_name_that_no_parameter_can_have_is_wrong_usage(name: str, write: str,
     assert len(aws.world.calls) == before
 
 
-def states(aws: Aws, cli: Cli) -> list[str]:
+def states(aws: SimulatedAws, cli: Cli) -> list[str]:
     """Put parameters into many rows, and return their names."""
     assert cli("apply", "--yes", "--target", "us-east-2", "-q").exit_code == 0
     aws.put("/app/gone", "v")
@@ -251,7 +262,7 @@ def states(aws: Aws, cli: Cli) -> list[str]:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_no_sentence_is_printed_twice(frozen: bool, aws: Aws, cli: Cli) -> None:
+def test_no_sentence_is_printed_twice(frozen: bool, aws: SimulatedAws, cli: Cli) -> None:
     names = states(aws, cli)
     if frozen:
         spec = Path("replication.yaml")
@@ -263,7 +274,7 @@ def test_no_sentence_is_printed_twice(frozen: bool, aws: Aws, cli: Cli) -> None:
         assert len(sentences) == len(set(sentences)), result
 
 
-def test_the_rows_that_do_not_fit_are_for_v_only(aws: Aws, cli: Cli) -> None:
+def test_the_rows_that_do_not_fit_are_for_v_only(aws: SimulatedAws, cli: Cli) -> None:
     assert aws.names("us-east-1")
     assert "rows that do not fit" not in cli("explain", "/app/url").stdout
     assert "rows that do not fit" in cli("explain", "/app/url", "-v").stdout
@@ -271,7 +282,7 @@ def test_the_rows_that_do_not_fit_are_for_v_only(aws: Aws, cli: Cli) -> None:
 
 
 def test_an_interrupt_while_the_whole_plan_is_made_ends_the_command(
-    many: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    many: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(many, 1)
 

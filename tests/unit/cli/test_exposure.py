@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 
 @pytest.fixture
-def hardened(aws: Aws, cli: Cli) -> Aws:
+def hardened(aws: SimulatedAws, cli: Cli) -> SimulatedAws:
     """A world in which the replica of a String in us-east-2 was made a SecureString."""
     assert cli("apply", "--yes").exit_code == 0
     aws.put("/app/url", "https://example.org", region="us-east-2", kind="SecureString")
@@ -29,29 +30,31 @@ def fate_and_may_replace(cli: Cli, printed: str) -> tuple[str, bool]:
     return change["fate"], change["effect"]["may_replace"]
 
 
-def kind(aws: Aws) -> str:
+def kind(aws: SimulatedAws) -> str:
     return aws.store("us-east-2").describe_names(["/app/url"])["/app/url"].type
 
 
-def test_an_apply_ends_5_and_writes_nothing(hardened: Aws, cli: Cli) -> None:
+def test_an_apply_ends_5_and_writes_nothing(hardened: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--overwrite-outside", "--adopt", "overwrite")
     assert (result.exit_code, kind(hardened)) == (5, "SecureString")
     assert "[exposure]" in result.output
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
-def test_the_flag_without_only_is_a_usage_error(hardened: Aws, cli: Cli, command: tuple[str, ...]) -> None:
+def test_the_flag_without_only_is_a_usage_error(
+    hardened: SimulatedAws, cli: Cli, command: tuple[str, ...]
+) -> None:
     result = cli(*command, "--allow-exposure")
     assert (result.exit_code, kind(hardened)) == (64, "SecureString")
     assert "--only" in result.stderr
 
 
-def test_the_flag_with_only_writes_it(hardened: Aws, cli: Cli) -> None:
+def test_the_flag_with_only_writes_it(hardened: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes", *LIFT).exit_code == 0
     assert kind(hardened) == "String"
 
 
-def test_a_saved_plan_has_to_be_given_the_flag_again(hardened: Aws, cli: Cli) -> None:
+def test_a_saved_plan_has_to_be_given_the_flag_again(hardened: SimulatedAws, cli: Cli) -> None:
     assert cli("plan", "--out", "plan.json", *LIFT).exit_code == 0
     assert json.loads(Path("plan.json").read_text())["run"]["allow_exposure"] is True
     refused = cli("apply", "plan.json", "--overwrite-outside")
@@ -61,25 +64,25 @@ def test_a_saved_plan_has_to_be_given_the_flag_again(hardened: Aws, cli: Cli) ->
     assert kind(hardened) == "String"
 
 
-def test_a_saved_plan_that_was_not_narrowed_cannot_be_lifted(hardened: Aws, cli: Cli) -> None:
+def test_a_saved_plan_that_was_not_narrowed_cannot_be_lifted(hardened: SimulatedAws, cli: Cli) -> None:
     assert cli("plan", "--out", "plan.json", "--overwrite-outside").exit_code == 0
     result = cli("apply", "plan.json", "--overwrite-outside", "--allow-exposure")
     assert (result.exit_code, kind(hardened)) == (64, "SecureString")
 
 
-def test_the_printed_command_carries_the_flag(hardened: Aws, cli: Cli) -> None:
+def test_the_printed_command_carries_the_flag(hardened: SimulatedAws, cli: Cli) -> None:
     result = cli("plan", *LIFT)
     printed = " ".join(result.stdout.split()).rpartition("ssm-reconcile ")[2]
     assert cli(*printed.split()).exit_code == 0
     assert kind(hardened) == "String"
 
 
-def test_an_event_takes_no_such_flag(hardened: Aws, cli: Cli) -> None:
+def test_an_event_takes_no_such_flag(hardened: SimulatedAws, cli: Cli) -> None:
     assert cli("event", "--allow-exposure", "event.json").exit_code == 64
 
 
 @pytest.mark.parametrize("flags", [(), LIFT])
-def test_it_always_stands_among_the_dangers(hardened: Aws, cli: Cli, flags: tuple[str, ...]) -> None:
+def test_it_always_stands_among_the_dangers(hardened: SimulatedAws, cli: Cli, flags: tuple[str, ...]) -> None:
     withheld = not flags
     text = cli("plan", *flags).stdout
     assert "DANGER: 1 SecureString becomes plain text:" in text
@@ -92,18 +95,18 @@ def test_it_always_stands_among_the_dangers(hardened: Aws, cli: Cli, flags: tupl
     assert (change["exposes"], change["fate"] == "withheld") == (True, withheld)
 
 
-def test_explain_names_the_way_to_keep_it_secret_first(hardened: Aws, cli: Cli) -> None:
+def test_explain_names_the_way_to_keep_it_secret_first(hardened: SimulatedAws, cli: Cli) -> None:
     result = cli("explain", "/app/url").stdout
     keep, plain = (
         "to keep it secret: make it a SecureString at the source",
-        "--only /app/url --allow-exposure",
+        "--only /app/url --overwrite-outside --allow-exposure",
     )
     assert result.index(keep) < result.index(plain)
 
 
 @pytest.mark.parametrize("limit", [0, 5])
 def test_the_command_of_explain_writes_it_in_place_and_may_replace_it_where_aws_refuses_that(
-    limit: int, hardened: Aws, cli: Cli
+    limit: int, hardened: SimulatedAws, cli: Cli
 ) -> None:
     spec = Path("replication.yaml")
     spec.write_text(f"{spec.read_text()}guards: {{ max_deletes: {limit} }}\n")
@@ -116,7 +119,7 @@ def test_the_command_of_explain_writes_it_in_place_and_may_replace_it_where_aws_
 
 
 def test_explain_names_the_replacement_for_a_change_of_type_that_exposes_no_secret(
-    aws: Aws, cli: Cli
+    aws: SimulatedAws, cli: Cli
 ) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.put("/app/url", "https://example.org", kind="StringList")
@@ -126,7 +129,7 @@ def test_explain_names_the_replacement_for_a_change_of_type_that_exposes_no_secr
     assert fate_and_may_replace(cli, replaced) == ("apply", True)
 
 
-def test_explain_names_the_frozen_target_as_well_as_the_flags(hardened: Aws, cli: Cli) -> None:
+def test_explain_names_the_frozen_target_as_well_as_the_flags(hardened: SimulatedAws, cli: Cli) -> None:
     spec = Path("replication.yaml")
     text = spec.read_text()
     spec.write_text(text.replace("- region: us-east-2", "- { region: us-east-2, frozen: true }"))

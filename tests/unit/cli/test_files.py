@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 
 
 @pytest.fixture
-def plan(aws: Aws, cli: Cli) -> Path:
+def plan(aws: SimulatedAws, cli: Cli) -> Path:
     path = Path("plan.json")
     assert cli("plan", "--out", str(path)).exit_code == 0
     return path
@@ -41,14 +42,14 @@ def test_a_plan_in_utf_16_on_standard_input_is_refused_by_the_name_of_its_encodi
 
 @pytest.mark.parametrize("words", [("plan", "-"), ("validate", "-"), ("event", "-")])
 def test_standard_input_in_utf_16_is_refused_by_the_name_of_its_encoding(
-    words: tuple[str, ...], aws: Aws, cli: Cli
+    words: tuple[str, ...], aws: SimulatedAws, cli: Cli
 ) -> None:
     result = cli(*words, stdin=Path("replication.yaml").read_text().encode("utf-16"))
     assert result.exit_code == 64
     assert "standard input is in UTF-16" in result.stderr
 
 
-def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_plan(plan: Path, aws: Aws, cli: Cli) -> None:
+def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_plan(plan: Path, aws: SimulatedAws, cli: Cli) -> None:
     plan.write_bytes(b"\xef\xbb\xbf" + plan.read_bytes())
     assert cli("show", "plan.json").exit_code == 0
     assert cli("publish", "plan.json", "--comment", "never").exit_code == 0
@@ -57,7 +58,7 @@ def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_plan(plan: Path, aws: Aws, 
     assert aws.names("us-east-2") == ["/app/hosts", "/app/key", "/app/url"]
 
 
-def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_spec(aws: Aws, cli: Cli) -> None:
+def test_a_byte_order_mark_of_utf_8_is_accepted_in_a_spec(aws: SimulatedAws, cli: Cli) -> None:
     spec = Path("replication.yaml")
     spec.write_bytes(b"\xef\xbb\xbf" + spec.read_bytes())
     assert cli("validate").exit_code == 0
@@ -83,7 +84,7 @@ def test_a_saved_report_in_the_place_of_a_spec_is_one_finding(plan: Path, cli: C
     assert "ssm-reconcile show report.json" in result.stderr
 
 
-def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: Aws, cli: Cli) -> None:
+def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "nosuch.json")
     assert result.exit_code == 1
     assert "the file does not exist" in result.stderr
@@ -92,7 +93,7 @@ def test_a_plan_that_is_not_there_is_missed_before_a_terminal_is(aws: Aws, cli: 
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "validate", "doctor"])
-def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: Aws, cli: Cli) -> None:
+def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").unlink()
     result = cli(command)
     assert result.exit_code == 1
@@ -112,7 +113,7 @@ def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: Aw
     ],
 )
 def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
-    words: tuple[str, ...], aws: Aws, cli: Cli
+    words: tuple[str, ...], aws: SimulatedAws, cli: Cli
 ) -> None:
     result = cli(*words, "--target", "us-esat-2", stdin="/app/url")
     assert result.exit_code == 64
@@ -128,7 +129,7 @@ def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
     ],
 )  # fmt: skip
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones(
-    words: tuple[str, ...], aws: Aws, cli: Cli
+    words: tuple[str, ...], aws: SimulatedAws, cli: Cli
 ) -> None:
     result = cli(*words, "--name", "prd", stdin="/app/url")
     assert result.exit_code == 64
@@ -136,7 +137,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_known_ones(
     assert "did you mean `prod`? the spec has: prod" in result.stderr
 
 
-def test_an_event_in_utf_8_with_a_mark_is_read(aws: Aws, cli: Cli) -> None:
+def test_an_event_in_utf_8_with_a_mark_is_read(aws: SimulatedAws, cli: Cli) -> None:
     Path("event.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(["/app/url"]).encode())
     assert cli("event", "event.json").exit_code == 0
     assert aws.names("us-east-2") == ["/app/url"]

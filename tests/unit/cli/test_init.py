@@ -18,23 +18,24 @@ from ssm_reconcile.spec import AdoptMode, Replication, SkipMode
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws import rules
 from tests.fake_aws.traffic import at_call, refused
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 LOOK = ("init", "--source-region", "us-east-1", "--target", "us-east-2", "--force")
 
 
 @pytest.fixture
-def source(aws: Aws) -> Place:
+def source(aws: SimulatedAws) -> Place:
     return aws.world.place("us-east-1")
 
 
 @pytest.fixture
-def target(aws: Aws) -> Place:
+def target(aws: SimulatedAws) -> Place:
     return aws.world.place("us-east-2")
 
 
 @pytest.fixture
-def years(aws: Aws, source: Place, target: Place) -> Aws:
+def years(aws: SimulatedAws, source: Place, target: Place) -> SimulatedAws:
     """The parameters of a team after some years: keys, opt-outs, regional values, tags of a copy script."""
     world = aws.world
     world.delete(source, "/app/url", "/app/hosts", "/app/key")
@@ -76,7 +77,7 @@ def spec() -> Replication:
     return one
 
 
-def test_the_written_spec_validates_and_plans_without_an_error(years: Aws, cli: Cli) -> None:
+def test_the_written_spec_validates_and_plans_without_an_error(years: SimulatedAws, cli: Cli) -> None:
     result = cli(*LOOK)
     assert result.exit_code == 0, result.output
     assert cli("validate").exit_code == 0
@@ -86,7 +87,7 @@ def test_the_written_spec_validates_and_plans_without_an_error(years: Aws, cli: 
 
 
 def test_the_steps_on_github_name_every_part_of_the_setup_and_commands_for_this_spec(
-    years: Aws, cli: Cli
+    years: SimulatedAws, cli: Cli
 ) -> None:
     steps = cli(*LOOK, "--output", "a b.yaml").stderr.split("on GitHub", 1)[1]
     parts = [
@@ -113,7 +114,7 @@ def test_the_steps_on_github_name_every_part_of_the_setup_and_commands_for_this_
     assert "GitHub" not in cli(*LOOK, "--output", "-").stdout
 
 
-def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: Aws, cli: Cli) -> None:
+def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: SimulatedAws, cli: Cli) -> None:
     before = years.world.state()
     years.world.calls.clear()
     result = cli(*LOOK)
@@ -124,7 +125,7 @@ def test_nothing_is_written_in_aws_and_no_secret_is_read_or_shown(years: Aws, cl
     assert SECRET not in result.output + Path("replication.yaml").read_text()
 
 
-def test_paths_are_included_with_their_counts(years: Aws, cli: Cli) -> None:
+def test_paths_are_included_with_their_counts(years: SimulatedAws, cli: Cli) -> None:
     cli(*LOOK)
     text = Path("replication.yaml").read_text()
     assert [glob.text for glob in spec().include] == ["/*", "/prod/**", "/staging/**"]
@@ -133,14 +134,16 @@ def test_paths_are_included_with_their_counts(years: Aws, cli: Cli) -> None:
     assert line.split("#")[1].strip() == "1"
 
 
-def test_only_what_is_asked_for_is_included_and_the_rest_is_mentioned(years: Aws, cli: Cli) -> None:
+def test_only_what_is_asked_for_is_included_and_the_rest_is_mentioned(years: SimulatedAws, cli: Cli) -> None:
     cli(*LOOK, "--include", "/prod/**")
     assert [glob.text for glob in spec().include] == ["/prod/**"]
     assert spec().name == propose_name(Path.cwd())
     assert '# - "/staging/**"' in Path("replication.yaml").read_text()
 
 
-def test_a_key_is_mapped_to_its_namesake_and_a_multi_region_key_to_itself(years: Aws, cli: Cli) -> None:
+def test_a_key_is_mapped_to_its_namesake_and_a_multi_region_key_to_itself(
+    years: SimulatedAws, cli: Cli
+) -> None:
     cli(*LOOK)
     (named,) = [rule for rule in spec().kms if rule.source == "alias/app"]
     assert named.targets == (("us-east-2", "alias/app"),)
@@ -148,7 +151,9 @@ def test_a_key_is_mapped_to_its_namesake_and_a_multi_region_key_to_itself(years:
     assert shared.targets[0][1].startswith("mrk-")
 
 
-def test_a_secret_whose_key_has_no_namesake_is_left_out_until_one_is_named(years: Aws, cli: Cli) -> None:
+def test_a_secret_whose_key_has_no_namesake_is_left_out_until_one_is_named(
+    years: SimulatedAws, cli: Cli
+) -> None:
     cli(*LOOK)
     assert spec().rule_for("/prod/db/token", "SecureString") is None
     assert "alias/only-here has no counterpart" in Path("replication.yaml").read_text()
@@ -158,7 +163,7 @@ def test_a_secret_whose_key_has_no_namesake_is_left_out_until_one_is_named(years
 
 
 def test_regional_parameters_are_excluded_and_names_with_the_region_are_rewritten(
-    years: Aws, cli: Cli
+    years: SimulatedAws, cli: Cli
 ) -> None:
     cli(*LOOK)
     for name in ("/prod/net/vpc", "/prod/net/subnets", "/prod/cert", "/prod/us-east-1/edge"):
@@ -167,7 +172,7 @@ def test_regional_parameters_are_excluded_and_names_with_the_region_are_rewritte
     assert {(rule.old, rule.new) for rule in spec().rewrites} == {("us-east-1", "{target.region}")}
 
 
-def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws, cli: Cli) -> None:
+def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: SimulatedAws, cli: Cli) -> None:
     cli(*LOOK)
     text = Path("replication.yaml").read_text()
     assert spec().adopt is AdoptMode.SAME_VALUE
@@ -182,20 +187,22 @@ def test_leavings_of_a_copy_script_are_counted_and_a_mode_is_proposed(years: Aws
     assert "* 1 not compared: opted out, or a SecureString" in text
 
 
-def test_secrets_are_compared_only_where_that_is_asked_for(years: Aws, cli: Cli) -> None:
+def test_secrets_are_compared_only_where_that_is_asked_for(years: SimulatedAws, cli: Cli) -> None:
     cli(*LOOK, "--compare-secrets")
     text = Path("replication.yaml").read_text()
     assert "* 2 with the same value, and other" in text
     assert "not compared" not in text
 
 
-def test_identical_parameters_need_no_wider_mode(aws: Aws, cli: Cli) -> None:
+def test_identical_parameters_need_no_wider_mode(aws: SimulatedAws, cli: Cli) -> None:
     aws.put("/app/url", "https://example.org", region="us-east-2")
     cli(*LOOK)
     assert spec().adopt is AdoptMode.IDENTICAL
 
 
-def test_a_tag_whose_values_name_targets_is_read_like_that(aws: Aws, cli: Cli, source: Place) -> None:
+def test_a_tag_whose_values_name_targets_is_read_like_that(
+    aws: SimulatedAws, cli: Cli, source: Place
+) -> None:
     aws.world.tag(source, "/app/url", {"skip_sync": "us-east-2"})
     cli(*LOOK)
     assert spec().skip_sync.mode is SkipMode.TARGETS
@@ -205,7 +212,7 @@ def test_a_tag_whose_values_name_targets_is_read_like_that(aws: Aws, cli: Cli, s
 
 
 def test_tags_that_are_almost_the_skip_tag_are_reported_and_left_out(
-    aws: Aws, cli: Cli, source: Place
+    aws: SimulatedAws, cli: Cli, source: Place
 ) -> None:
     aws.world.tag(source, "/app/url", {"Skip-Sync": "yes"})
     result = cli(*LOOK)
@@ -217,7 +224,7 @@ def test_tags_that_are_almost_the_skip_tag_are_reported_and_left_out(
 
 
 def test_invalid_parameters_of_a_target_are_excluded_with_the_reason(
-    aws: Aws, cli: Cli, source: Place
+    aws: SimulatedAws, cli: Cli, source: Place
 ) -> None:
     tags = {f"tag-{number}": "x" for number in range(50)}
     aws.world.put(source, "/app/many-tags", "x", tags=tags)
@@ -227,7 +234,7 @@ def test_invalid_parameters_of_a_target_are_excluded_with_the_reason(
 
 
 def test_names_that_no_rule_may_hold_are_left_out_and_the_rest_plans(
-    aws: Aws, cli: Cli, source: Place, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, source: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AWS has none of these; what imitates it takes them."""
     monkeypatch.setattr(rules, "check_name", lambda *_: None)
@@ -243,7 +250,9 @@ def test_names_that_no_rule_may_hold_are_left_out_and_the_rest_plans(
 
 
 @pytest.mark.parametrize("kind", [Trouble.DENIED, Trouble.UNREACHABLE])
-def test_without_bulk_tag_reads_the_tags_are_read_one_by_one(years: Aws, cli: Cli, kind: Trouble) -> None:
+def test_without_bulk_tag_reads_the_tags_are_read_one_by_one(
+    years: SimulatedAws, cli: Cli, kind: Trouble
+) -> None:
 
     def proposed() -> str:
         assert cli(*LOOK).exit_code == 0
@@ -254,14 +263,14 @@ def test_without_bulk_tag_reads_the_tags_are_read_one_by_one(years: Aws, cli: Cl
     assert proposed() == expected
 
 
-def test_replicas_are_not_proposed_as_sources(aws: Aws, cli: Cli) -> None:
+def test_replicas_are_not_proposed_as_sources(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     result = cli("init", "--source-region", "us-east-2", "--target", "us-west-2", "--force")
     assert result.exit_code == 64
     assert "no parameter is selected" in result.stderr
 
 
-def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
+def test_a_file_that_is_there_is_not_written_over(aws: SimulatedAws, cli: Cli) -> None:
     before = Path("replication.yaml").read_text()
     result = cli("init", "--source-region", "us-east-1", "--target", "us-east-2")
     assert result.exit_code == 64
@@ -290,7 +299,7 @@ def test_a_file_that_is_there_is_not_written_over(aws: Aws, cli: Cli) -> None:
     ],
 )
 def test_a_missing_or_wrong_answer_is_reported_with_the_option_to_use(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
@@ -301,7 +310,7 @@ def test_a_missing_or_wrong_answer_is_reported_with_the_option_to_use(
 
 
 def test_on_a_terminal_it_asks_for_what_no_option_says(
-    years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    years: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     result = cli("init", "--force", stdin="us-east-1\nus-east-2\n2\nlive\nalias/app\n")
@@ -316,7 +325,7 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_number_that_stands_before_a_path_chooses_it(
-    years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int
+    years: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     result = cli("init", "--force", stdin=f"us-east-1\nus-east-2\n{number}\nlive\n\n")
@@ -326,7 +335,9 @@ def test_the_number_that_stands_before_a_path_chooses_it(
     assert [glob.text for glob in spec().include] == [offered[str(number)]]
 
 
-def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_and_patterns_may_be_mixed(
+    years: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda *_: True)
     result = cli("init", "--force", stdin="us-east-1\nus-east-2\n1, /staging/**\nlive\n\n")
     assert result.exit_code == 0, result.output
@@ -334,7 +345,7 @@ def test_numbers_and_patterns_may_be_mixed(years: Aws, cli: Cli, monkeypatch: py
     assert {glob.text for glob in spec().include} == {first, "/staging/**"}
 
 
-def test_the_counts_of_selected_and_skipped_are_those_of_the_plan(years: Aws, cli: Cli) -> None:
+def test_the_counts_of_selected_and_skipped_are_those_of_the_plan(years: SimulatedAws, cli: Cli) -> None:
     result = cli(*LOOK, "--target", "eu-west-1", "--force")
     assert result.exit_code == 0, result.stderr
     counts = r"([\d,]+) selected.*?([\d,]+) skipped by skip_sync"
@@ -343,7 +354,7 @@ def test_the_counts_of_selected_and_skipped_are_those_of_the_plan(years: Aws, cl
     assert proposed == planned
 
 
-def test_the_counts_on_the_terminal_are_those_of_the_places(years: Aws, cli: Cli) -> None:
+def test_the_counts_on_the_terminal_are_those_of_the_places(years: SimulatedAws, cli: Cli) -> None:
     result = cli(*LOOK)
     here, there = (len(years.names(region)) for region in ("us-east-1", "us-east-2"))
     (line,) = [one for one in result.stderr.splitlines() if "us-east-1: " in one and " selected" in one]
@@ -354,7 +365,7 @@ def test_the_counts_on_the_terminal_are_those_of_the_places(years: Aws, cli: Cli
     assert set(line.rpartition(": ")[2].split(", ")) == {f"1 {kind}" for kind in kinds}
 
 
-def test_other_accounts_are_reached_by_their_roles(aws: Aws, cli: Cli) -> None:
+def test_other_accounts_are_reached_by_their_roles(aws: SimulatedAws, cli: Cli) -> None:
     role = "arn:aws:iam::210987654321:role/ssm-reconcile"
     words = (
         "init",
@@ -372,7 +383,7 @@ def test_other_accounts_are_reached_by_their_roles(aws: Aws, cli: Cli) -> None:
     assert cli("plan").exit_code == 0
 
 
-def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
+def test_a_wish_beyond_what_aws_takes_stays_text(aws: SimulatedAws, cli: Cli) -> None:
     store = aws.store("us-east-1")
     store.put(
         Put("/app/odd", SealedText("# not: [yaml"), "String", overwrite=False, description="\n- x: y\u202e")
@@ -381,7 +392,9 @@ def test_a_wish_beyond_what_aws_takes_stays_text(aws: Aws, cli: Cli) -> None:
     assert cli("plan").exit_code == 0
 
 
-def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli: Cli, source: Place) -> None:
+def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(
+    aws: SimulatedAws, cli: Cli, source: Place
+) -> None:
     for number in range(260):
         aws.world.put(source, f"/many/p{number}/endpoint", f"https://{number}.us-east-1.example.org")
         aws.world.put(source, f"/many/p{number}/vpc", f"vpc-a{number:07x}")
@@ -393,7 +406,7 @@ def test_hundreds_of_regional_values_make_a_spec_that_can_be_read(aws: Aws, cli:
 
 
 def test_regional_values_without_a_pattern_are_reported_and_included(
-    aws: Aws, cli: Cli, source: Place
+    aws: SimulatedAws, cli: Cli, source: Place
 ) -> None:
     for number in range(260):
         aws.world.put(source, f"/many/p{number}/k{number}", f"https://{number}.us-east-1.example.org")
@@ -423,7 +436,7 @@ def test_the_sts_of_the_source_region_is_asked_first_for_the_role_of_a_target() 
     ],
 )
 def test_init_warns_of_replicas_that_the_new_spec_would_report_as_foreign(
-    aws: Aws, cli: Cli, spec_id: str, name: str, is_warned: bool
+    aws: SimulatedAws, cli: Cli, spec_id: str, name: str, is_warned: bool
 ) -> None:
     path = Path("replication.yaml")
     path.write_text(f"{path.read_text()}\n{spec_id}\n")

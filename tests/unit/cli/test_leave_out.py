@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 REFUSED = {"replication": "prod", "target": "us-east-2", "name": "/app/url", "why": "refused"}
 
@@ -22,7 +23,7 @@ def name_of(cli: Cli) -> str:
     return found
 
 
-def test_an_unreviewed_apply_leaves_out_the_addresses_of_the_file(aws: Aws, cli: Cli) -> None:
+def test_an_unreviewed_apply_leaves_out_the_addresses_of_the_file(aws: SimulatedAws, cli: Cli) -> None:
     write_list({**REFUSED, "replication": name_of(cli)})
     result = cli("apply", "--yes", "--leave-out", "refused.json", "--format", "json")
     assert result.exit_code == 5
@@ -34,7 +35,7 @@ def test_an_unreviewed_apply_leaves_out_the_addresses_of_the_file(aws: Aws, cli:
     assert any(one["code"] == "refused-plan" for one in document["findings"])
 
 
-def test_the_command_after_a_plan_applies_exactly_that_plan(aws: Aws, cli: Cli) -> None:
+def test_the_command_after_a_plan_applies_exactly_that_plan(aws: SimulatedAws, cli: Cli) -> None:
     write_list({**REFUSED, "replication": name_of(cli)})
     Path("refused.json").rename("refused plans.json")
     shown = cli("plan", "--leave-out", "refused plans.json", "--out", "plan.json").stdout
@@ -47,13 +48,13 @@ def test_the_command_after_a_plan_applies_exactly_that_plan(aws: Aws, cli: Cli) 
     assert "Apply exactly this" not in cli("show", "plan.json").stdout, "the file does not have the list"
 
 
-def test_a_plan_shows_what_would_be_left_out(aws: Aws, cli: Cli) -> None:
+def test_a_plan_shows_what_would_be_left_out(aws: SimulatedAws, cli: Cli) -> None:
     write_list({**REFUSED, "replication": name_of(cli)})
     text = cli("plan", "--leave-out", "refused.json").stdout
     assert "withheld: a plan for this address was refused, or waits for an approval" in text
 
 
-def test_a_saved_plan_does_not_take_the_file(aws: Aws, cli: Cli) -> None:
+def test_a_saved_plan_does_not_take_the_file(aws: SimulatedAws, cli: Cli) -> None:
     write_list(REFUSED)
     assert cli("plan", "--out", "plan.json").exit_code == 0
     result = cli("apply", "plan.json", "--leave-out", "refused.json")
@@ -62,7 +63,9 @@ def test_a_saved_plan_does_not_take_the_file(aws: Aws, cli: Cli) -> None:
     assert aws.names("us-east-2") == []
 
 
-def test_a_plan_that_leaves_out_addresses_can_be_saved_and_does_not_apply_them(aws: Aws, cli: Cli) -> None:
+def test_a_plan_that_leaves_out_addresses_can_be_saved_and_does_not_apply_them(
+    aws: SimulatedAws, cli: Cli
+) -> None:
     write_list({**REFUSED, "replication": name_of(cli)})
     assert cli("plan", "--leave-out", "refused.json", "--out", "plan.json").exit_code == 0
     result = cli("apply", "plan.json")
@@ -75,7 +78,7 @@ def test_a_plan_that_leaves_out_addresses_can_be_saved_and_does_not_apply_them(a
     "content",
     ["", "{}x", "[1]", "[{}]", '[{"replication": 1, "target": [], "name": "/a"}]', "null", '{"a": 1}'],
 )
-def test_a_damaged_file_stops_the_run_before_any_write(aws: Aws, cli: Cli, content: str) -> None:
+def test_a_damaged_file_stops_the_run_before_any_write(aws: SimulatedAws, cli: Cli, content: str) -> None:
     Path("refused.json").write_text(content)
     result = cli("apply", "--yes", "--leave-out", "refused.json")
     assert result.exit_code == 64
@@ -83,7 +86,7 @@ def test_a_damaged_file_stops_the_run_before_any_write(aws: Aws, cli: Cli, conte
     assert aws.names("us-east-2") == []
 
 
-def test_a_missing_file_stops_the_run(aws: Aws, cli: Cli) -> None:
+def test_a_missing_file_stops_the_run(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--leave-out", "refused.json")
     assert result.exit_code == 64
     assert "cannot be read" in result.stderr

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ssm_reconcile.cli import terminal
-from tests.unit.cli.conftest import SPEC, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SPEC, Cli
 
 GONE = [f"/app/p{i:02}" for i in range(24)]
 ONE_TARGET = SPEC.replace("  - region: eu-west-1\n", "")
@@ -20,7 +21,7 @@ ENTRY = (
 
 
 @pytest.fixture
-def withheld(aws: Aws, cli: Cli) -> Aws:
+def withheld(aws: SimulatedAws, cli: Cli) -> SimulatedAws:
     """Thirty replicas whose source has lost 24: more deletes than the limit."""
     Path("replication.yaml").write_text(ONE_TARGET)
     for name in (*GONE, *(f"/app/k{i}" for i in range(6))):
@@ -55,7 +56,9 @@ def codes(document: dict[str, Any]) -> set[str]:
     return {one["code"] for one in document["findings"]}
 
 
-def test_the_plan_names_the_flag_on_the_terminal_and_both_ways_in_its_json(withheld: Aws, cli: Cli) -> None:
+def test_the_plan_names_the_flag_on_the_terminal_and_both_ways_in_its_json(
+    withheld: SimulatedAws, cli: Cli
+) -> None:
     assert "all withheld. If meant: --max-deletes 24" in " ".join(cli("plan").stdout.split())
     found = remedy(cli)
     assert (found["flag"], found["guard"], found["target"]) == (
@@ -66,7 +69,7 @@ def test_the_plan_names_the_flag_on_the_terminal_and_both_ways_in_its_json(withh
     assert (found["count"], len(found["changes"])) == (24, 12)
 
 
-def test_a_lift_of_the_spec_is_applied_with_the_saved_plan(withheld: Aws, cli: Cli) -> None:
+def test_a_lift_of_the_spec_is_applied_with_the_saved_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     document = planned(cli, "--out", "plan.json")
     assert document["summary"]["withheld"] == 0
@@ -78,14 +81,14 @@ def test_a_lift_of_the_spec_is_applied_with_the_saved_plan(withheld: Aws, cli: C
     assert not set(GONE) & set(withheld.names("us-east-2"))
 
 
-def test_a_lift_is_applied_by_the_id_of_its_plan(withheld: Aws, cli: Cli) -> None:
+def test_a_lift_is_applied_by_the_id_of_its_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     assert cli("apply", "--expect-plan", planned(cli)["plan_id"]).exit_code == 0
     assert not set(GONE) & set(withheld.names("us-east-2"))
 
 
 def test_a_lift_is_applied_after_the_question(
-    withheld: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    withheld: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terminal, "can_ask", lambda: True)
     write_lift(cli)
@@ -93,7 +96,7 @@ def test_a_lift_is_applied_after_the_question(
     assert not set(GONE) & set(withheld.names("us-east-2"))
 
 
-def test_an_apply_without_a_review_does_not_lift(withheld: Aws, cli: Cli) -> None:
+def test_an_apply_without_a_review_does_not_lift(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     result = cli("apply", "--yes", "--format", "json")
     assert result.exit_code == 5
@@ -101,14 +104,14 @@ def test_an_apply_without_a_review_does_not_lift(withheld: Aws, cli: Cli) -> Non
     assert set(GONE) <= set(withheld.names("us-east-2"))
 
 
-def test_an_event_does_not_lift(withheld: Aws, cli: Cli) -> None:
+def test_an_event_does_not_lift(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     result = cli("event", "-", "--format", "json", stdin="\n".join(GONE))
     assert set(GONE) <= set(withheld.names("us-east-2"))
     assert "lift-not-reviewed" in codes(json.loads(result.stdout))
 
 
-def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: Aws, cli: Cli) -> None:
+def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     assert planned(cli, "--unreviewed")["summary"]["withheld"] == 24
     withheld.put("/app/new", "x")
@@ -119,7 +122,7 @@ def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: Aws, cli: Cl
     assert "leave out --unreviewed" in result.stderr
 
 
-def test_an_interrupted_apply_is_resumed_by_the_same_saved_plan(withheld: Aws, cli: Cli) -> None:
+def test_an_interrupted_apply_is_resumed_by_the_same_saved_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     planned(cli, "--out", "plan.json")
     for name in GONE[:8]:
@@ -131,7 +134,7 @@ def test_an_interrupted_apply_is_resumed_by_the_same_saved_plan(withheld: Aws, c
     assert not set(GONE) & set(withheld.names("us-east-2"))
 
 
-def test_an_interrupted_apply_by_its_id_needs_the_new_digest(withheld: Aws, cli: Cli) -> None:
+def test_an_interrupted_apply_by_its_id_needs_the_new_digest(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     for name in GONE[:8]:
         withheld.delete(name, region="us-east-2")
@@ -142,7 +145,7 @@ def test_an_interrupted_apply_by_its_id_needs_the_new_digest(withheld: Aws, cli:
     assert cli("apply", "--expect-plan", plan_id, "--lift", given).exit_code == 0
 
 
-def test_a_change_outside_of_the_set_refuses_the_saved_plan(withheld: Aws, cli: Cli) -> None:
+def test_a_change_outside_of_the_set_refuses_the_saved_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     planned(cli, "--out", "plan.json")
     withheld.delete("/app/k0")
@@ -154,7 +157,7 @@ def test_a_change_outside_of_the_set_refuses_the_saved_plan(withheld: Aws, cli: 
 
 @pytest.mark.parametrize("late", ["until", "count", "removed"])
 def test_a_lift_that_ended_or_was_altered_after_the_review_refuses_the_saved_plan(
-    withheld: Aws, cli: Cli, late: str
+    withheld: SimulatedAws, cli: Cli, late: str
 ) -> None:
     write_lift(cli)
     planned(cli, "--out", "plan.json")
@@ -167,14 +170,14 @@ def test_a_lift_that_ended_or_was_altered_after_the_review_refuses_the_saved_pla
     assert set(GONE) <= set(withheld.names("us-east-2"))
 
 
-def test_an_expired_lift_is_a_warning_and_stops_no_run(withheld: Aws, cli: Cli) -> None:
+def test_an_expired_lift_is_a_warning_and_stops_no_run(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli, until="2020-01-01")
     result = cli("plan")
     assert result.exit_code == 0
     assert "[lift-expired] (replication.yaml:8:9)" in " ".join(result.stdout.split())
 
 
-def test_the_flag_of_a_saved_plan_is_given_again(withheld: Aws, cli: Cli) -> None:
+def test_the_flag_of_a_saved_plan_is_given_again(withheld: SimulatedAws, cli: Cli) -> None:
     given = flag(cli)
     assert planned(cli, "--lift", given, "--out", "plan.json")["run"]["lift"] == [given]
     result = cli("apply", "plan.json")
@@ -195,7 +198,7 @@ def test_the_flag_of_a_saved_plan_is_given_again(withheld: Aws, cli: Cli) -> Non
 )
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--expect-plan", "0123456789ab")])
 def test_a_wrong_lift_is_wrong_usage(
-    withheld: Aws, cli: Cli, command: tuple[str, ...], word: str, message: str
+    withheld: SimulatedAws, cli: Cli, command: tuple[str, ...], word: str, message: str
 ) -> None:
     result = cli(*command, "--lift", word)
     assert result.exit_code == 64
@@ -203,7 +206,7 @@ def test_a_wrong_lift_is_wrong_usage(
     assert set(GONE) <= set(withheld.names("us-east-2"))
 
 
-def test_a_lift_does_not_go_with_yes(withheld: Aws, cli: Cli) -> None:
+def test_a_lift_does_not_go_with_yes(withheld: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--lift", flag(cli))
     assert result.exit_code == 64
     assert "--lift does not count with --yes" in result.stderr
@@ -211,7 +214,7 @@ def test_a_lift_does_not_go_with_yes(withheld: Aws, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("text", ["max-deletes", "no-id@a=0123456789ab"])
-def test_a_damaged_lift_in_a_saved_plan_is_refused(withheld: Aws, cli: Cli, text: str) -> None:
+def test_a_damaged_lift_in_a_saved_plan_is_refused(withheld: SimulatedAws, cli: Cli, text: str) -> None:
     document = planned(cli, "--out", "plan.json")
     document["run"]["lift"] = [text]
     Path("plan.json").write_text(json.dumps(document))
@@ -220,13 +223,15 @@ def test_a_damaged_lift_in_a_saved_plan_is_refused(withheld: Aws, cli: Cli, text
     assert "it has invalid options of its run" in result.stderr
 
 
-def test_explain_shows_a_lifted_change_as_the_plan_does(withheld: Aws, cli: Cli) -> None:
+def test_explain_shows_a_lifted_change_as_the_plan_does(withheld: SimulatedAws, cli: Cli) -> None:
     assert "withheld" in cli("explain", GONE[0]).stdout
     write_lift(cli)
     assert "withheld" not in cli("explain", GONE[0]).stdout
 
 
-def test_the_yaml_of_the_comment_can_be_pasted_and_lacks_a_reason_only(withheld: Aws, cli: Cli) -> None:
+def test_the_yaml_of_the_comment_can_be_pasted_and_lacks_a_reason_only(
+    withheld: SimulatedAws, cli: Cli
+) -> None:
     text = cli("plan", "--format", "markdown").stdout
     assert "--max-deletes" not in text.split("```yaml")[0]
     block = text.split("```yaml\n")[1].split("\n```")[0]

@@ -13,7 +13,8 @@ from ssm_reconcile.errors import SpecError
 from ssm_reconcile.load import load_text
 
 if TYPE_CHECKING:
-    from tests.unit.cli.conftest import Aws, Cli
+    from tests.simulated_aws import SimulatedAws
+    from tests.unit.cli.conftest import Cli
 
 IMPOSSIBLE = {
     "": "is empty",
@@ -34,7 +35,7 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
 @pytest.mark.parametrize(("pattern", "advice"), IMPOSSIBLE.items())
 def test_a_pattern_that_no_name_can_match_is_wrong_usage(
-    pattern: str, advice: str, command: tuple[str, ...], cli: Cli, aws: Aws
+    pattern: str, advice: str, command: tuple[str, ...], cli: Cli, aws: SimulatedAws
 ) -> None:
     result = cli(*command, "--only", "/app/**", "--only", pattern)
     assert result.exit_code == 64
@@ -59,7 +60,7 @@ delete: owned
     assert advice in caught.value.findings[0].message
 
 
-def test_init_refuses_an_include_that_no_name_can_match(cli: Cli, aws: Aws) -> None:
+def test_init_refuses_an_include_that_no_name_can_match(cli: Cli, aws: SimulatedAws) -> None:
     assert aws.names("us-east-1")
     words = ("--source-region", "us-east-1", "--target", "us-east-2", "--yes", "--force")
     result = cli("init", *words, "--include", "/app/")
@@ -69,7 +70,7 @@ def test_init_refuses_an_include_that_no_name_can_match(cli: Cli, aws: Aws) -> N
 
 @pytest.mark.parametrize("command", [("plan", "--detailed-exitcode"), ("apply", "--yes")])
 def test_patterns_that_match_nothing_at_all_are_wrong_usage(
-    command: tuple[str, ...], cli: Cli, aws: Aws
+    command: tuple[str, ...], cli: Cli, aws: SimulatedAws
 ) -> None:
     result = cli(*command, "--only", "/ap/**", "--only", "/other/x")
     assert result.exit_code == 64
@@ -79,14 +80,16 @@ def test_patterns_that_match_nothing_at_all_are_wrong_usage(
     assert aws.names("us-east-2") == []
 
 
-def test_the_report_of_an_apply_whose_narrowing_matches_nothing_has_the_exit_code(cli: Cli, aws: Aws) -> None:
+def test_the_report_of_an_apply_whose_narrowing_matches_nothing_has_the_exit_code(
+    cli: Cli, aws: SimulatedAws
+) -> None:
     assert aws.names("us-east-1")
     result = cli("apply", "--yes", "--only", "/ap/**", "--format", "json")
     document = json.loads(result.stdout)
     assert (document["exit_code"], document["plan_id"], document["outcomes"]) == (64, "0" * 64, [])
 
 
-def test_one_pattern_of_several_that_matches_nothing_is_a_warning(cli: Cli, aws: Aws) -> None:
+def test_one_pattern_of_several_that_matches_nothing_is_a_warning(cli: Cli, aws: SimulatedAws) -> None:
     assert aws.names("us-east-1")
     result = cli("plan", "--only", "/app/url", "--only", "/app/ulr", "--format", "json")
     assert result.exit_code == 0
@@ -98,12 +101,12 @@ def test_one_pattern_of_several_that_matches_nothing_is_a_warning(cli: Cli, aws:
     assert {change["name"] for change in document["changes"]} == {"/app/url"}
 
 
-def test_a_path_without_stars_is_offered_with_them(cli: Cli, aws: Aws) -> None:
+def test_a_path_without_stars_is_offered_with_them(cli: Cli, aws: SimulatedAws) -> None:
     assert aws.names("us-east-1")
     assert "did you mean `'/app/**'`?" in cli("plan", "--only", "/app").stderr
 
 
-def test_a_replica_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:
+def test_a_replica_whose_source_is_gone_is_matched(cli: Cli, aws: SimulatedAws) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     result = cli("plan", "--only", "/app/url", "--format", "json")
@@ -114,7 +117,7 @@ def test_a_replica_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:
     assert {change["fate"] for change in document["changes"]} == {"apply"}
 
 
-def test_a_replica_without_an_id_whose_source_is_gone_is_matched(cli: Cli, aws: Aws) -> None:
+def test_a_replica_without_an_id_whose_source_is_gone_is_matched(cli: Cli, aws: SimulatedAws) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.delete("/app/url")
     spec = Path("replication.yaml")
@@ -126,7 +129,9 @@ def test_a_replica_without_an_id_whose_source_is_gone_is_matched(cli: Cli, aws: 
     assert "only-matches-nothing" not in codes
 
 
-def test_a_saved_plan_is_applied_although_its_narrowing_matches_nothing_any_more(cli: Cli, aws: Aws) -> None:
+def test_a_saved_plan_is_applied_although_its_narrowing_matches_nothing_any_more(
+    cli: Cli, aws: SimulatedAws
+) -> None:
     assert cli("plan", "--only", "/app/url", "--out", "plan.json").exit_code == 0
     aws.delete("/app/url")
     result = cli("apply", "plan.json")
@@ -136,7 +141,7 @@ def test_a_saved_plan_is_applied_although_its_narrowing_matches_nothing_any_more
 
 
 def test_matches_of_a_narrowing_are_unknown_after_an_incomplete_listing(
-    cli: Cli, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ssm_reconcile.errors import StoreError, Trouble
     from tests.fake_aws.store import MemoryStore
@@ -155,7 +160,7 @@ def test_matches_of_a_narrowing_are_unknown_after_an_incomplete_listing(
     assert aws.names("us-east-2") == []
 
 
-def test_the_counts_of_a_narrowed_run_are_those_of_the_narrowed_run(cli: Cli, aws: Aws) -> None:
+def test_the_counts_of_a_narrowed_run_are_those_of_the_narrowed_run(cli: Cli, aws: SimulatedAws) -> None:
     assert cli("apply", "--yes").exit_code == 0
     aws.store("us-east-1").add_tags("/app/hosts", {"skip_sync": ""})
     words = ("plan", "--only", "/app/url", "--target", "us-east-2")
@@ -170,7 +175,7 @@ def test_the_counts_of_a_narrowed_run_are_those_of_the_narrowed_run(cli: Cli, aw
     assert json.loads(cli("plan", "--format", "json").stdout)["replications"][0]["selected"] == 3
 
 
-def test_a_name_rewrite_is_matched_on_both_sides(cli: Cli, aws: Aws) -> None:
+def test_a_name_rewrite_is_matched_on_both_sides(cli: Cli, aws: SimulatedAws) -> None:
     assert aws.names("us-east-1")
     spec = Path("replication.yaml")
     rewrite = 'rewrite: [{ match: "/app/**", in: name, from: "/app", to: "/dr" }]\n'
@@ -181,7 +186,7 @@ def test_a_name_rewrite_is_matched_on_both_sides(cli: Cli, aws: Aws) -> None:
         assert {change["name"] for change in document["changes"]} == {"/dr/url"}
 
 
-def test_copied_tags_outside_of_a_narrowed_run_are_not_reported_by_it(cli: Cli, aws: Aws) -> None:
+def test_copied_tags_outside_of_a_narrowed_run_are_not_reported_by_it(cli: Cli, aws: SimulatedAws) -> None:
     assert cli("apply", "--yes").exit_code == 0
     store = aws.store("us-east-2")
     aws.put("/other/copy", "x", region="us-east-2")

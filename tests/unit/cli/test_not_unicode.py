@@ -10,7 +10,8 @@ import pytest
 
 from ssm_reconcile.model import SECURE, SealedText
 from ssm_reconcile.stores.base import Put
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 HALF = "half \ud800 of it"
 HERE, THERE = "us-east-1", "us-east-2"
@@ -35,12 +36,12 @@ TEXTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def broken(aws: Aws) -> Aws:
+def broken(aws: SimulatedAws) -> SimulatedAws:
     Path("replication.yaml").write_text(SPEC)
     return aws
 
 
-def put(aws: Aws, name: str, region: str = HERE, **more: Any) -> None:
+def put(aws: SimulatedAws, name: str, region: str = HERE, **more: Any) -> None:
     """Write a parameter as another writer."""
     store = aws.store(region)
     there = name in store.describe_names([name])
@@ -62,7 +63,9 @@ def plan_of(cli: Cli) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["String", SECURE])
 @pytest.mark.parametrize("what", TEXTS)
-def test_in_the_source_it_makes_one_parameter_invalid(broken: Aws, cli: Cli, what: str, kind: str) -> None:
+def test_in_the_source_it_makes_one_parameter_invalid(
+    broken: SimulatedAws, cli: Cli, what: str, kind: str
+) -> None:
     put(broken, "/app/half", **({"type": kind} | TEXTS[what]))
     unread = what == "value" and kind == SECURE  # a new secret is not read before it is written
     for form in FORMATS:
@@ -91,7 +94,9 @@ def test_in_the_source_it_makes_one_parameter_invalid(broken: Aws, cli: Cli, wha
 
 
 @pytest.mark.parametrize("what", TEXTS)
-def test_in_a_replica_it_is_overwritten_by_what_the_source_holds(broken: Aws, cli: Cli, what: str) -> None:
+def test_in_a_replica_it_is_overwritten_by_what_the_source_holds(
+    broken: SimulatedAws, cli: Cli, what: str
+) -> None:
     put(broken, "/app/half")
     assert cli("apply", "--yes", "-q").exit_code == 0
     put(broken, "/app/half", THERE, **({"text": SealedText("fine")} | TEXTS[what]))
@@ -110,7 +115,7 @@ def test_in_a_replica_it_is_overwritten_by_what_the_source_holds(broken: Aws, cl
 
 
 @pytest.mark.parametrize("what", TEXTS)
-def test_in_what_is_not_ours_it_is_left_alone(broken: Aws, cli: Cli, what: str) -> None:
+def test_in_what_is_not_ours_it_is_left_alone(broken: SimulatedAws, cli: Cli, what: str) -> None:
     put(broken, "/app/half")
     put(broken, "/app/half", THERE, **TEXTS[what])
     put(broken, "/elsewhere/half", THERE, **TEXTS[what])
@@ -121,13 +126,15 @@ def test_in_what_is_not_ours_it_is_left_alone(broken: Aws, cli: Cli, what: str) 
     assert broken.names(THERE) == ["/app/half", "/app/hosts", "/app/key", "/app/url", "/elsewhere/half"]
 
 
-def test_in_a_pattern_of_the_command_line_it_is_wrong_usage_and_no_fault(broken: Aws, cli: Cli) -> None:
+def test_in_a_pattern_of_the_command_line_it_is_wrong_usage_and_no_fault(
+    broken: SimulatedAws, cli: Cli
+) -> None:
     result = cli("plan", "--only", "/app/\udcff", "--only", "/app/url", "--format", "json")
     assert result.exit_code in {0, 64}
     assert "fault of ssm-reconcile" not in result.stderr
 
 
-def test_in_an_event_it_is_that_record_only(broken: Aws, cli: Cli) -> None:
+def test_in_an_event_it_is_that_record_only(broken: SimulatedAws, cli: Cli) -> None:
     def event(name: str) -> dict[str, Any]:
         return {
             "source": "aws.ssm", "detail-type": "Parameter Store Change", "account": "123456789012",
@@ -146,7 +153,7 @@ def test_in_an_event_it_is_that_record_only(broken: Aws, cli: Cli) -> None:
     assert broken.names(THERE) == ["/app/url"]
 
 
-def test_a_spec_with_half_a_character_is_refused_in_words(broken: Aws, cli: Cli) -> None:
+def test_a_spec_with_half_a_character_is_refused_in_words(broken: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").write_text(SPEC + 'tags: { add: { a: "\\ud800" } }\n')
     result = cli("plan")
     assert "fault of ssm-reconcile" not in result.stderr

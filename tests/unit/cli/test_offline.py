@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from ssm_reconcile.cli import COMMANDS, COMPLETION_VARIABLE, demo, root
 from ssm_reconcile.cli.options import CommonOptions, command_line
 from ssm_reconcile.spec import Run
-from tests.unit.cli.conftest import SPEC, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SPEC, Cli
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_standard_input_that_is_not_text_is_reported(folder: Path, cli: Cli) -> 
     assert "UTF-8" in result.stderr
 
 
-def test_show_repeats_what_plan_showed(aws: Aws, cli: Cli) -> None:
+def test_show_repeats_what_plan_showed(aws: SimulatedAws, cli: Cli) -> None:
     words = ["--target", "us-east-2", "--max-deletes", "0"]
     shown = cli("plan", "--out", "plan.json", *words).stdout
     calls = len(aws.world.calls)
@@ -78,7 +79,7 @@ def test_show_repeats_what_plan_showed(aws: Aws, cli: Cli) -> None:
     assert len(aws.world.calls) == calls
 
 
-def test_show_repeats_a_report(aws: Aws, cli: Cli) -> None:
+def test_show_repeats_a_report(aws: SimulatedAws, cli: Cli) -> None:
     shown = cli("apply", "--yes", "--out", "report.json").stdout
     assert cli("show", "report.json").stdout == shown
 

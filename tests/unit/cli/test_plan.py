@@ -17,10 +17,11 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.session import Connect
 from ssm_reconcile.stores.base import Put
 from tests.fake_aws.store import MemoryStore
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 
-def test_a_plan_goes_to_stdout_and_its_progress_to_stderr(aws: Aws, cli: Cli) -> None:
+def test_a_plan_goes_to_stdout_and_its_progress_to_stderr(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("plan")
     assert result.exit_code == 0
     assert "6 to create" in result.stdout
@@ -29,7 +30,7 @@ def test_a_plan_goes_to_stdout_and_its_progress_to_stderr(aws: Aws, cli: Cli) ->
     assert aws.names("us-east-2") == []
 
 
-def test_no_secret_is_in_any_output_at_any_loudness(aws: Aws, cli: Cli) -> None:
+def test_no_secret_is_in_any_output_at_any_loudness(aws: SimulatedAws, cli: Cli) -> None:
     for words in (
         (),
         ("-vv", "--debug"),
@@ -41,16 +42,16 @@ def test_no_secret_is_in_any_output_at_any_loudness(aws: Aws, cli: Cli) -> None:
     assert SECRET not in Path("plan.json").read_text()
 
 
-def test_quiet_leaves_stderr_empty(aws: Aws, cli: Cli) -> None:
+def test_quiet_leaves_stderr_empty(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("plan", "-q", "--out", "plan.json").stderr == ""
 
 
-def test_json_is_alone_on_stdout(aws: Aws, cli: Cli) -> None:
+def test_json_is_alone_on_stdout(aws: SimulatedAws, cli: Cli) -> None:
     document = json.loads(cli("plan", "--format", "json").stdout)
     assert document["summary"]["create"] == 6
 
 
-def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: Aws, cli: Cli) -> None:
+def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("plan", "--format", "markdown", "--out", "plan.json")
     assert result.stdout.startswith("## ")
     document = json.loads(Path("plan.json").read_text())
@@ -60,7 +61,7 @@ def test_the_saved_plan_is_the_json_document_whatever_the_terminal_shows(aws: Aw
     assert sorted(path.name for path in Path().iterdir()) == ["plan.json", "replication.yaml"]
 
 
-def test_the_command_that_applies_it_has_all_that_shaped_the_plan(aws: Aws, cli: Cli) -> None:
+def test_the_command_that_applies_it_has_all_that_shaped_the_plan(aws: SimulatedAws, cli: Cli) -> None:
     flags = "replication.yaml --name prod --target us-east-2 --only '/app/**' --max-deletes 0"
     result = cli("plan", *shlex.split(flags))
     assert f"apply {flags} --expect-plan" in " ".join(result.stdout.split())
@@ -68,12 +69,12 @@ def test_the_command_that_applies_it_has_all_that_shaped_the_plan(aws: Aws, cli:
 
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--detailed-exitcode",), 2)])
 def test_changes_are_an_exit_code_only_when_asked_for(
-    aws: Aws, cli: Cli, words: tuple[str], code: int
+    aws: SimulatedAws, cli: Cli, words: tuple[str], code: int
 ) -> None:
     assert cli("plan", *words).exit_code == code
 
 
-def test_withheld_changes_are_changes(aws: Aws, cli: Cli) -> None:
+def test_withheld_changes_are_changes(aws: SimulatedAws, cli: Cli) -> None:
     text = Path("replication.yaml").read_text()
     Path("replication.yaml").write_text(
         text.replace("region: us-east-2", "region: us-east-2\n    frozen: true")
@@ -84,12 +85,12 @@ def test_withheld_changes_are_changes(aws: Aws, cli: Cli) -> None:
     assert result.exit_code == 2
 
 
-def test_nothing_to_do_is_zero_even_with_the_detailed_code(aws: Aws, cli: Cli) -> None:
+def test_nothing_to_do_is_zero_even_with_the_detailed_code(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     assert cli("plan", "--detailed-exitcode").exit_code == 0
 
 
-def test_something_invalid_is_three_before_any_change_counts(aws: Aws, cli: Cli) -> None:
+def test_something_invalid_is_three_before_any_change_counts(aws: SimulatedAws, cli: Cli) -> None:
     key = aws.world.region(Place("123456789012", "us-east-1")).add_key("app")
     aws.store("us-east-1").put(
         Put("/app/other", SealedText("x"), "SecureString", overwrite=False, key_id=key.arn)
@@ -100,14 +101,14 @@ def test_something_invalid_is_three_before_any_change_counts(aws: Aws, cli: Cli)
 
 
 def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(access: Access) -> MemoryStore:
         if access.region == "eu-west-1":
             raise StoreError(
                 Trouble.UNREACHABLE, place="eu-west-1", operation="GetCallerIdentity", code="Timeout"
             )
-        return aws.memory.connect(access)
+        return aws.connect(access)
 
     monkeypatch.setattr(command_run, "connect_factory", lambda _asked, _clock: connect)
     result = cli("plan", "--detailed-exitcode", "--format", "json")
@@ -118,7 +119,7 @@ def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
 
 
 def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(access: Access) -> MemoryStore:
         raise StoreError(
@@ -135,7 +136,7 @@ def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
     )
 
 
-def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
+def test_a_broken_spec_is_one_without_a_call_to_aws(aws: SimulatedAws, cli: Cli) -> None:
     Path("replication.yaml").write_text("version: 1\nname: prod\n")
     before = len(aws.world.calls)
     result = cli("plan")
@@ -160,7 +161,7 @@ def test_a_broken_spec_is_one_without_a_call_to_aws(aws: Aws, cli: Cli) -> None:
     ],
 )
 def test_wrong_usage_is_64_and_says_what_is_known(
-    aws: Aws, cli: Cli, words: tuple[str], message: str
+    aws: SimulatedAws, cli: Cli, words: tuple[str], message: str
 ) -> None:
     result = cli("plan", *words)
     assert result.exit_code == 64
@@ -168,7 +169,7 @@ def test_wrong_usage_is_64_and_says_what_is_known(
     assert result.stdout == ""
 
 
-def test_a_spec_may_come_on_standard_input(aws: Aws, cli: Cli) -> None:
+def test_a_spec_may_come_on_standard_input(aws: SimulatedAws, cli: Cli) -> None:
     text = Path("replication.yaml").read_text()
     Path("replication.yaml").unlink()
     result = cli("plan", "-", stdin=text)
@@ -177,13 +178,13 @@ def test_a_spec_may_come_on_standard_input(aws: Aws, cli: Cli) -> None:
 
 
 def test_parallelism_reaches_the_stores_and_the_run(
-    aws: Aws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
 
     def connect_factory(common: CommonOptions, _: object) -> Connect:
         seen.append(common.parallelism)
-        return aws.memory.connect
+        return aws.connect
 
     plan = command_run.Runner.plan
 

@@ -12,19 +12,20 @@ import pytest
 
 from ssm_reconcile.cli import command_run
 from ssm_reconcile.command_line import CommandLine
+from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC
 
 if TYPE_CHECKING:
     from click.testing import Result
 
     from ssm_reconcile.cli.options import CommonOptions
-    from tests.unit.cli.conftest import Aws, Cli
+    from tests.unit.cli.conftest import Cli
 
 SPEC_FILE = "the spec's own/prod & stage.yaml"
 
 
 @pytest.fixture
-def access(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None]]:
+def access(aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None]]:
     """The spec under a name that a shell would take apart, and the access that each run has asked for."""
     Path("replication.yaml").unlink()
     Path(SPEC_FILE).parent.mkdir()
@@ -33,7 +34,7 @@ def access(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, 
 
     def connect(asked: CommonOptions, _clock: object) -> object:
         seen.append((asked.profile, asked.endpoint_url))
-        return aws.memory.connect
+        return aws.connect
 
     monkeypatch.setattr(command_run, "connect_factory", connect)
     return seen
@@ -65,7 +66,7 @@ def test_the_command_after_a_plan_applies_that_plan(
     words: tuple[str, ...],
     width: str,
     cli: Cli,
-    aws: Aws,
+    aws: SimulatedAws,
     access: list[tuple[str | None, str | None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -79,7 +80,7 @@ def test_the_command_after_a_plan_applies_that_plan(
 
 
 def test_the_command_of_a_saved_plan_that_is_shown_applies_it(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     assert cli("plan", SPEC_FILE, *NARROWED, "--max-deletes", "3", "--out", "plan.json").exit_code == 0
     done = cli(*printed(cli("show", "plan.json").stdout, "apply"))
@@ -89,7 +90,7 @@ def test_the_command_of_a_saved_plan_that_is_shown_applies_it(
 
 
 def test_the_command_after_a_refused_plan_id_applies_the_plan_that_is_shown(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     refused = cli("apply", SPEC_FILE, *NARROWED, "--max-deletes", "3", *ACCESS, "--expect-plan", "0" * 12)
     assert refused.exit_code == 4
@@ -99,7 +100,7 @@ def test_the_command_after_a_refused_plan_id_applies_the_plan_that_is_shown(
 
 
 def test_the_command_after_a_refused_saved_plan_applies_the_plan_that_is_shown(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     words = (*NARROWED, "--overwrite-outside")
     assert cli("plan", SPEC_FILE, *words, "--out", "plan.json").exit_code == 0
@@ -115,7 +116,7 @@ def test_the_command_after_a_refused_saved_plan_applies_the_plan_that_is_shown(
 
 
 def test_the_command_after_a_saved_plan_without_its_lifted_guard_lifts_it(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     assert cli("apply", SPEC_FILE, "--name", "prod", "--yes").exit_code == 0
     for name in ("/app/url", "/app/hosts"):
@@ -135,7 +136,7 @@ def test_the_command_after_a_saved_plan_without_its_lifted_guard_lifts_it(
 
 
 def test_the_command_after_init_plans_what_it_wrote(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     assert aws.names("us-east-1")
     words = ("--source-region", "us-east-1", "--target", "us-east-2", "--yes", *ACCESS)
@@ -152,7 +153,7 @@ def applied(cli: Cli, *words: str) -> tuple[Result, Result, str]:
     return cli("show", "report.json"), cli("show", "report.json", "--format", "markdown"), approval
 
 
-def test_only_a_plan_that_was_approved_before_is_applied_as_reviewed(cli: Cli, aws: Aws) -> None:
+def test_only_a_plan_that_was_approved_before_is_applied_as_reviewed(cli: Cli, aws: SimulatedAws) -> None:
     cli("plan", "--target", "us-east-2", "--out", "plan.json")
     assert aws.names("us-east-2") == []
     _, page, approval = applied(cli, "--yes", "--target", "eu-west-1")
@@ -166,7 +167,7 @@ def test_only_a_plan_that_was_approved_before_is_applied_as_reviewed(cli: Cli, a
     assert (approval, "**Applied 2 of 2 as reviewed.**" in page.stdout) == ("expect-plan", True)
 
 
-def test_the_headline_counts_conflicts_and_what_is_withheld(cli: Cli, aws: Aws) -> None:
+def test_the_headline_counts_conflicts_and_what_is_withheld(cli: Cli, aws: SimulatedAws) -> None:
     aws.put("/app/url", "by hand", region="us-east-2")
     text, page, _ = applied(cli, "--yes", "--target", "us-east-2")
     assert "Applied 2 of 2 changes: 1 conflict (plan " in text.stdout
@@ -177,7 +178,7 @@ def test_the_headline_counts_conflicts_and_what_is_withheld(cli: Cli, aws: Aws) 
 
 
 def test_the_commands_of_doctor_are_about_the_same_spec(
-    cli: Cli, aws: Aws, access: list[tuple[str | None, str | None]]
+    cli: Cli, aws: SimulatedAws, access: list[tuple[str | None, str | None]]
 ) -> None:
     aws.store("us-east-1").add_tags("/app/url", {f"t{n}": "" for n in range(49)})
     result = cli("doctor", SPEC_FILE, "--name", "prod", *ACCESS).stdout
@@ -199,7 +200,7 @@ def test_the_issue_on_drift_names_the_spec_that_is_applied_by_hand() -> None:
     assert f"`{command}`" in plan_issue(view, context=CommentContext(command=command), budget=60_000)
 
 
-def test_a_spec_whose_name_begins_with_a_dash_is_not_read_as_an_option(cli: Cli, aws: Aws) -> None:
+def test_a_spec_whose_name_begins_with_a_dash_is_not_read_as_an_option(cli: Cli, aws: SimulatedAws) -> None:
     Path("replication.yaml").rename("-prod.yaml")
     result = cli("plan", "--target", "us-east-2", "--", "-prod.yaml")
     done = cli(*printed(result.stdout, "apply"))
@@ -212,7 +213,7 @@ def test_a_spec_whose_name_begins_with_a_dash_is_not_read_as_an_option(cli: Cli,
 
 @pytest.mark.parametrize("command", ["plan", "explain"])
 def test_a_spec_from_standard_input_is_piped_into_the_printed_command_or_saved(
-    command: str, cli: Cli, aws: Aws
+    command: str, cli: Cli, aws: SimulatedAws
 ) -> None:
     path = Path("replication.yaml")
     spec = path.read_text()

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 NARROW = "/app/url"
 
 
 @pytest.fixture
-def reviewed(aws: Aws, cli: Cli) -> Cli:
+def reviewed(aws: SimulatedAws, cli: Cli) -> Cli:
     """The spec selected one parameter and now selects all; the plan of this change was reviewed."""
     spec = Path("replication.yaml").read_text()
     Path("former.yaml").write_text(spec.replace('"/app/**"', f'"{NARROW}"'))
@@ -30,7 +31,7 @@ def applied(*words: str, cli: Cli) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_rotated_value_of_the_former_spec_does_not_refuse_the_reviewed_plan(
-    aws: Aws, reviewed: Cli
+    aws: SimulatedAws, reviewed: Cli
 ) -> None:
     aws.put(NARROW, "https://rotated.example.com")
     code, report = applied(cli=reviewed)
@@ -41,7 +42,7 @@ def test_a_rotated_value_of_the_former_spec_does_not_refuse_the_reviewed_plan(
     assert f"update {NARROW} in us-east-2" in left["message"]
 
 
-def test_a_rotated_value_is_applied_under_the_guards_on_request(aws: Aws, reviewed: Cli) -> None:
+def test_a_rotated_value_is_applied_under_the_guards_on_request(aws: SimulatedAws, reviewed: Cli) -> None:
     aws.put(NARROW, "https://rotated.example.com")
     code, report = applied("--rest", "apply", cli=reviewed)
     assert code == 0
@@ -49,7 +50,9 @@ def test_a_rotated_value_is_applied_under_the_guards_on_request(aws: Aws, review
     assert not [one for one in report["findings"] if one["code"] == "not-reviewed"]
 
 
-def test_an_altered_change_that_the_new_spec_causes_refuses_the_plan(aws: Aws, reviewed: Cli) -> None:
+def test_an_altered_change_that_the_new_spec_causes_refuses_the_plan(
+    aws: SimulatedAws, reviewed: Cli
+) -> None:
     aws.put("/app/hosts", "b.example.com", kind="StringList")
     code, report = applied("--rest", "apply", cli=reviewed)
     assert code == 4
@@ -57,7 +60,7 @@ def test_an_altered_change_that_the_new_spec_causes_refuses_the_plan(aws: Aws, r
     assert aws.names("us-east-2") == [NARROW]
 
 
-def test_a_former_spec_that_cannot_be_used_binds_every_change(aws: Aws, reviewed: Cli) -> None:
+def test_a_former_spec_that_cannot_be_used_binds_every_change(aws: SimulatedAws, reviewed: Cli) -> None:
     aws.put(NARROW, "https://rotated.example.com")
     Path("former.yaml").write_text("version: 9\n")
     code, _ = applied(cli=reviewed)
@@ -65,7 +68,7 @@ def test_a_former_spec_that_cannot_be_used_binds_every_change(aws: Aws, reviewed
     assert aws.names("us-east-2") == [NARROW]
 
 
-def test_without_the_former_spec_every_change_is_bound(aws: Aws, reviewed: Cli) -> None:
+def test_without_the_former_spec_every_change_is_bound(aws: SimulatedAws, reviewed: Cli) -> None:
     aws.put(NARROW, "https://rotated.example.com")
     assert reviewed("apply", "plan.json").exit_code == 4
 

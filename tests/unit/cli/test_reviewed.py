@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.unit.cli.conftest import SECRET, Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import SECRET, Cli
 
 NARROW = "/app/url"
 
 
 @pytest.fixture
-def reviewed(aws: Aws, cli: Cli) -> Cli:
+def reviewed(aws: SimulatedAws, cli: Cli) -> Cli:
     """The spec selected one parameter and now selects all; the plan of this change was reviewed."""
     spec = Path("replication.yaml").read_text()
     Path("former.yaml").write_text(spec.replace('"/app/**"', f'"{NARROW}"'))
@@ -27,13 +28,15 @@ def checked(cli: Cli, *words: str) -> Result:
     return cli("plan", "--reviewed", "plan.json", "--against", "former.yaml", *words)
 
 
-def test_a_plan_as_reviewed_passes_and_writes_nothing(aws: Aws, reviewed: Cli) -> None:
+def test_a_plan_as_reviewed_passes_and_writes_nothing(aws: SimulatedAws, reviewed: Cli) -> None:
     assert checked(reviewed).exit_code == 0
     assert checked(reviewed, "--detailed-exitcode").exit_code == 2
     assert aws.names("us-east-2") == [NARROW]
 
 
-def test_a_changed_value_of_a_reviewed_parameter_is_refused_and_listed(aws: Aws, reviewed: Cli) -> None:
+def test_a_changed_value_of_a_reviewed_parameter_is_refused_and_listed(
+    aws: SimulatedAws, reviewed: Cli
+) -> None:
     aws.put("/app/hosts", "b.example.com", kind="StringList")
     result = checked(reviewed, "--out", "now.json")
     assert result.exit_code == 4
@@ -49,7 +52,7 @@ def test_a_changed_value_of_a_reviewed_parameter_is_refused_and_listed(aws: Aws,
 
 
 def test_the_differences_are_in_the_file_of_errors(
-    aws: Aws, reviewed: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, reviewed: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSM_RECONCILE_ERRORS", "errors")
     aws.put("/app/key", "another", kind="SecureString")
@@ -60,7 +63,9 @@ def test_the_differences_are_in_the_file_of_errors(
     assert SECRET not in "".join(rest)
 
 
-def test_a_change_that_the_former_spec_makes_as_well_needs_no_review(aws: Aws, reviewed: Cli) -> None:
+def test_a_change_that_the_former_spec_makes_as_well_needs_no_review(
+    aws: SimulatedAws, reviewed: Cli
+) -> None:
     aws.put(NARROW, "https://rotated.example.com")
     assert checked(reviewed).exit_code == 0
     result = reviewed("plan", "--reviewed", "plan.json")
@@ -68,7 +73,7 @@ def test_a_change_that_the_former_spec_makes_as_well_needs_no_review(aws: Aws, r
     assert f"new: update {NARROW} in us-east-2" in result.stderr
 
 
-def test_each_of_several_saved_plans_covers_its_changes(aws: Aws, cli: Cli) -> None:
+def test_each_of_several_saved_plans_covers_its_changes(aws: SimulatedAws, cli: Cli) -> None:
     text = Path("replication.yaml").read_text()
     for name in ("url", "hosts"):
         Path("replication.yaml").write_text(text.replace("/app/**", f"/app/{name}"))
@@ -80,14 +85,16 @@ def test_each_of_several_saved_plans_covers_its_changes(aws: Aws, cli: Cli) -> N
     assert "new: create /app/hosts" in result.stderr
 
 
-def test_changes_that_were_made_since_are_not_differences(aws: Aws, reviewed: Cli) -> None:
+def test_changes_that_were_made_since_are_not_differences(aws: SimulatedAws, reviewed: Cli) -> None:
     assert reviewed("apply", "--yes").exit_code == 0
     result = checked(reviewed)
     assert result.exit_code == 0
     assert "Done since the plan was made: 4." in result.stderr
 
 
-def test_the_saved_plan_has_the_options_and_another_option_contradicts_it(aws: Aws, cli: Cli) -> None:
+def test_the_saved_plan_has_the_options_and_another_option_contradicts_it(
+    aws: SimulatedAws, cli: Cli
+) -> None:
     assert cli("plan", "--no-decrypt", "--target", "us-east-2", "--out", "plan.json").exit_code == 0
     assert cli("plan", "--reviewed", "plan.json", "--out", "now.json").exit_code == 0
     now = json.loads(Path("now.json").read_text())
@@ -97,7 +104,7 @@ def test_the_saved_plan_has_the_options_and_another_option_contradicts_it(aws: A
     assert "leave out --target" in result.stderr
 
 
-def test_a_saved_plan_that_is_too_old_is_refused_and_may_be_allowed(aws: Aws, reviewed: Cli) -> None:
+def test_a_saved_plan_that_is_too_old_is_refused_and_may_be_allowed(aws: SimulatedAws, reviewed: Cli) -> None:
     document = json.loads(Path("plan.json").read_text())
     Path("plan.json").write_text(json.dumps({**document, "created": "2020-01-01T00:00:00+00:00"}))
     result = checked(reviewed, "--out", "now.json")
@@ -108,7 +115,7 @@ def test_a_saved_plan_that_is_too_old_is_refused_and_may_be_allowed(aws: Aws, re
     assert checked(reviewed, "--max-plan-age", "100000").exit_code == 0
 
 
-def test_a_guard_that_the_saved_plan_lifted_must_be_lifted_again(aws: Aws, cli: Cli) -> None:
+def test_a_guard_that_the_saved_plan_lifted_must_be_lifted_again(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("apply", "--yes").exit_code == 0
     for name in ("/app/url", "/app/hosts"):
         aws.delete(name)
@@ -124,7 +131,7 @@ def test_a_guard_that_the_saved_plan_lifted_must_be_lifted_again(aws: Aws, cli: 
 
 @pytest.mark.parametrize("words", [("--unreviewed",), ("--leave-out", "left.json")])
 def test_options_of_runs_without_a_review_contradict_it(
-    aws: Aws, reviewed: Cli, words: tuple[str, ...]
+    aws: SimulatedAws, reviewed: Cli, words: tuple[str, ...]
 ) -> None:
     left = [{"replication": "prod", "target": "us-east-2", "name": NARROW}]
     Path("left.json").write_text(json.dumps(left))
@@ -133,6 +140,6 @@ def test_options_of_runs_without_a_review_contradict_it(
     assert "--reviewed" in result.stderr
 
 
-def test_a_file_that_is_not_a_plan_is_a_usage_error(aws: Aws, cli: Cli) -> None:
+def test_a_file_that_is_not_a_plan_is_a_usage_error(aws: SimulatedAws, cli: Cli) -> None:
     Path("plan.json").write_text("{}")
     assert cli("plan", "--reviewed", "plan.json").exit_code == 64
