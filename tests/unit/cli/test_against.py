@@ -12,6 +12,7 @@ import pytest
 from ssm_reconcile.cli import command_run
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter
+from ssm_reconcile.stores.base import Store
 from tests.fake_aws.store import MemoryStore
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SPEC, Cli
@@ -121,7 +122,7 @@ def test_a_base_whose_account_is_wrong_is_a_warning(aws: SimulatedAws, cli: Cli)
 def test_a_place_of_the_base_that_cannot_be_reached_spoils_nothing(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def connect(access: Access) -> MemoryStore:
+    def connect(access: Access) -> Store:
         if access.region == "eu-north-1":
             raise StoreError(Trouble.DENIED, place="eu-north-1", operation="GetCallerIdentity", code="no")
         return aws.connect(access)

@@ -15,8 +15,7 @@ from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Place, SealedText
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.session import Connect
-from ssm_reconcile.stores.base import Put
-from tests.fake_aws.store import MemoryStore
+from ssm_reconcile.stores.base import Put, Store
 from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import SECRET, Cli
 
@@ -103,7 +102,7 @@ def test_something_invalid_is_three_before_any_change_counts(aws: SimulatedAws, 
 def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def connect(access: Access) -> MemoryStore:
+    def connect(access: Access) -> Store:
         if access.region == "eu-west-1":
             raise StoreError(
                 Trouble.UNREACHABLE, place="eu-west-1", operation="GetCallerIdentity", code="Timeout"
@@ -121,7 +120,7 @@ def test_a_place_that_cannot_be_reached_is_three_and_the_others_are_planned(
 def test_no_place_at_all_is_one_and_says_where_what_and_what_to_do(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def connect(access: Access) -> MemoryStore:
+    def connect(access: Access) -> Store:
         raise StoreError(
             Trouble.CREDENTIALS, place=access.region, operation="GetCallerIdentity", code="ExpiredToken",
             remedy="sign in again",
