@@ -33,7 +33,12 @@ from ssm_reconcile.github.reviewed import (
 )
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
 from ssm_reconcile.publishers import pages, runner
-from ssm_reconcile.publishers.marked_body import DriftIssues, PageResult, PullRequestComments
+from ssm_reconcile.publishers.marked_body import (
+    DriftIssues,
+    OutdatedCommentError,
+    PageResult,
+    PullRequestComments,
+)
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.publishers.precedence import publish_comments
 from ssm_reconcile.publishers.publication import publication_files
@@ -286,15 +291,23 @@ class Publisher:
             text = publication.summary(context, runner.summary_space(self.run.summary))
             if not runner.write_summary(self.run.summary, text):
                 self._warn("the job summary is full: the plan is not in it")
+        failure: ReconcileError | None = None
         if self.mode != "never":
             try:
                 self._comment(publication, context)
             except ReconcileError as error:
-                if self.mode == "required" or self.replan:
-                    raise
-                self._warn(error.message, error.remedy)
+                if (
+                    self.mode != "required"
+                    and not self.replan
+                    and not isinstance(error, OutdatedCommentError)
+                ):
+                    self._warn(error.message, error.remedy)
+                else:
+                    failure = error
         if self.issue:
             self._update_issues(publication, context)
+        if failure is not None:
+            raise failure
         return publication.exit_code
 
     def _comment(self, publication: Publication, context: CommentContext) -> None:
@@ -315,6 +328,8 @@ class Publisher:
             if self.folder is not None and comments.posted:
                 base = self.run.sha if self.replan else self.run.pull_request_base
                 _save(self.folder, publication_files(github, comments, base))
+        except OutdatedCommentError:
+            raise
         except GitHubError as error:
             raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
         if reason:

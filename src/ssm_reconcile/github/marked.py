@@ -14,6 +14,7 @@ from typing import Any
 
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK
+from ssm_reconcile.renderers.danger import Danger, read_danger
 
 RESULT_MARK = "ssm-reconcile:result"
 """The first word of the marker of a comment with the result of an apply."""
@@ -52,9 +53,9 @@ class MarkedBody:
         return self.fact("scope")
 
     @property
-    def danger(self) -> int:
-        """The number of dangerous changes that the body shows."""
-        return self.number("danger")
+    def danger(self) -> Danger:
+        """The dangerous changes that the body shows."""
+        return read_danger(self.facts)
 
     @property
     def shows_plan(self) -> bool:

@@ -2,8 +2,8 @@
 
 A body is found by its marker, created, edited, and closed. It is used only if the same token wrote it
 (GraphQL `viewerDidAuthor`): anyone can copy a marker. GitHub sends no notification for an edit, so a comment
-that gains deletes or replacements is posted again and the old one minimized, and an issue that gets worse
-gets a comment.
+that gains a dangerous change is posted again and the old one minimized, and an issue that gets worse gets a
+comment. A comment that shows another plan and can be neither edited nor posted again is an error.
 
 Only a run that plans a pull request writes the comment with its plan, so that the merge can compare it with
 what that run posted. The result of an apply is a second comment, with a mark of its own.
@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
+from ssm_reconcile.github.facts import read_pull
 from ssm_reconcile.github.marked import (
     MarkedBody,
     comments_path,
@@ -36,7 +38,10 @@ _MINIMIZE = """mutation($id: ID!) {
 }"""
 _ATTEMPTS = 3
 _T = TypeVar("_T")
-_NOT_FOUND = 404
+
+
+class OutdatedCommentError(GitHubError):
+    """A comment shows another plan or state than the run has, and could not be corrected."""
 
 
 class PageResult(StrEnum):
@@ -101,7 +106,7 @@ class _MarkedBodies(ABC):
         """Return the context of a page, with the facts that it keeps from the existing body."""
         extra = {"spec": self.spec} if self.spec else {}
         if latest is not None and page.danger is None:
-            extra["before"] = str(latest.danger)
+            extra |= latest.danger.facts
         return replace(self.context, extra=tuple(extra.items()))
 
 
@@ -129,13 +134,19 @@ class PullRequestComments(_MarkedBodies):
         shown = self._scopes_with_a_plan()
         named = {page.scope for page in pages}
         unnamed = [one for one in known if not one.scope] if "" not in named else []
-        results = []
+        results: list[tuple[str, PageResult]] = []
+        errors: list[GitHubError] = []
         for page in pages:
             existing = [one for one in known if one.scope == page.scope]
             if not existing:
                 existing, unnamed = unnamed, []
             first = page.worth or self.always or page.scope in shown
-            results.append((page.scope, self._publish(page, existing, first=first)))
+            try:
+                results.append((page.scope, self._publish(page, existing, first=first)))
+            except GitHubError as error:
+                errors.append(error)
+        if errors:
+            raise max(errors, key=lambda one: isinstance(one, OutdatedCommentError))
         self._minimize(unnamed)
         return results
 
@@ -151,16 +162,60 @@ class PullRequestComments(_MarkedBodies):
 
     def _publish(self, page: Page, known: Sequence[MarkedBody], *, first: bool) -> PageResult:
         if not known:
-            return self._post(page, None) if first else PageResult.NOTHING
+            return self._post_first(page) if first else PageResult.NOTHING
         *older, latest = known
         self._minimize(older)
         if page.quiet_after and latest.fact("state") == page.quiet_after:
             return PageResult.UNCHANGED
-        if page.danger is not None and page.danger > latest.danger:
-            self._post(page, latest)
-            self._minimize([latest])
-            return PageResult.REPOSTED
-        return self._edit(page, latest)
+        try:
+            return self._correct(page, latest)
+        except GitHubError as error:
+            raise self._outdated(page, latest, error) from error
+
+    def _post_first(self, page: Page) -> PageResult:
+        try:
+            return self._post(page, None)
+        except GitHubError as error:
+            raise self._explained(error) from error
+
+    def _correct(self, page: Page, latest: MarkedBody) -> PageResult:
+        """Edit a comment, or post it again if it gains danger. If GitHub refuses one way, take the other."""
+        grows = page.danger is not None and page.danger.adds_to(latest.danger)
+        first, second = (self._repost, self._edit) if grows else (self._edit, self._repost)
+        try:
+            return first(page, latest)
+        except GitHubError as error:
+            if error.kind is Kind.LIMITED:
+                raise
+            try:
+                return second(page, latest)
+            except GitHubError:
+                raise error from None
+
+    def _outdated(self, page: Page, latest: MarkedBody, error: GitHubError) -> GitHubError:
+        """Return the error for a comment that stays as it is: another one if it shows this plan and state."""
+        cause = self._explained(error)
+        facts = facts_of(page.write(self._context(page, latest), 0, COMMENT_BUDGET), self.context.mark) or {}
+        if all(facts.get(name, "") == latest.fact(name) for name in ("plan", "state")):
+            return cause
+        message = (
+            f"pull request {self.number}: the comment of run {latest.number('run')} is out of date, and could"
+            f" be neither edited nor posted again: {cause.message}"
+        )
+        return OutdatedCommentError(cause.kind, message, cause.remedy, status=cause.status)
+
+    def _explained(self, error: GitHubError) -> GitHubError:
+        """Return the error, or another one if GitHub refused the comment because of a lock."""
+        if error.kind is not Kind.DENIED:
+            return error
+        try:
+            pull, _files = read_pull(self.github, self.number)
+        except GitHubError:
+            return error
+        if not pull.is_locked:
+            return error
+        remedy = "unlock it, and start this run again"
+        return GitHubError(error.kind, f"pull request {self.number} is locked", remedy, status=error.status)
 
     def _post(self, page: Page, latest: MarkedBody | None) -> PageResult:
         def post(body: str) -> None:
@@ -169,40 +224,36 @@ class PullRequestComments(_MarkedBodies):
         self._write(page, latest, post)
         return PageResult.CREATED
 
+    def _repost(self, page: Page, latest: MarkedBody) -> PageResult:
+        self._post(page, latest)
+        self._minimize([latest])
+        return PageResult.REPOSTED
+
     def _edit(self, page: Page, latest: MarkedBody) -> PageResult:
         path = f"{self.github.repository}/issues/comments/{latest.id}"
 
         def patch(body: str) -> bool:
             changed = not same_text(body, latest.body)
             if changed:
-                self.github.send("PATCH", path, {"body": body})
+                self._send_edit(path, body)
             self.posted.append(SentComment(page.scope, latest.id, body))
             return changed
 
-        try:
-            changed = self._write(page, latest, patch)
-        except GitHubError as error:
-            if error.kind is not Kind.DENIED or not self._is_deleted(path):
-                raise
-            return self._post(page, latest)
-        return PageResult.EDITED if changed else PageResult.UNCHANGED
+        return PageResult.EDITED if self._write(page, latest, patch) else PageResult.UNCHANGED
 
-    def _is_deleted(self, path: str) -> bool:
-        """Return whether someone deleted the comment after it was listed."""
+    def _send_edit(self, path: str, body: str) -> None:
+        """Edit a comment. After a lost response it is read: the edit may have been made."""
         try:
-            self.github.get(path)
+            self.github.send("PATCH", path, {"body": body})
         except GitHubError as error:
-            return error.status == _NOT_FOUND
-        return False
+            if error.kind is not Kind.LOST or not same_text(self.github.get(path).get("body") or "", body):
+                raise
 
     def _minimize(self, comments: Sequence[MarkedBody]) -> None:
-        """Minimize comments as outdated, unless the token may not: they are only untidy."""
+        """Minimize comments as outdated, if GitHub lets us: a newer comment is below them."""
         for comment in comments:
-            try:
+            with suppress(GitHubError):
                 self.github.graphql(_MINIMIZE, {"id": comment.node})
-            except GitHubError as error:
-                if error.kind is not Kind.DENIED:
-                    raise
 
 
 @dataclass(slots=True)
@@ -257,7 +308,7 @@ class DriftIssues(_MarkedBodies):
         for one in others:  # two runs at the same time opened two
             self._patch(one, state="closed", state_reason="not_planned")
         changed = self._write(page, latest, lambda body: self._edit(page.title, body, latest))
-        if page.danger is not None and page.danger > latest.danger:
+        if page.danger is not None and page.danger.adds_to(latest.danger):
             self._comment(latest, growth_comment(page.found, self.context))
         return PageResult.EDITED if changed else PageResult.UNCHANGED
 

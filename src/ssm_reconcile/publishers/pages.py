@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ssm_reconcile.documents import AddressKeys, PlanDocument, ReportDocument
 from ssm_reconcile.renderers import drift_issue, markdown, report_markdown
 from ssm_reconcile.renderers.comment_context import CommentContext, plan_fact
+from ssm_reconcile.renderers.danger import NO_DANGER, Danger
 from ssm_reconcile.renderers.escaping import fence, prose, visible
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import cut, plural
@@ -29,7 +30,7 @@ class Page:
     Attributes:
         scope: The replication; empty if no name is known.
         worth: Whether to create a body for the page. An issue without a page that is worth one is closed.
-        danger: The number of dangerous changes; None keeps the number of the existing body.
+        danger: The dangerous changes; None keeps those of the existing body.
         write: Returns Markdown for a context, a level of detail and a maximum number of bytes.
         levels: The number of levels of detail.
         quiet_after: The state of an existing comment to which the page adds nothing.
@@ -39,7 +40,7 @@ class Page:
 
     scope: str
     worth: bool
-    danger: int | None
+    danger: Danger | None
     write: Callable[[CommentContext, int, int], str]
     levels: int = len(markdown.LEVELS)
     quiet_after: str = ""
@@ -74,7 +75,7 @@ def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()
             return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
         worth = bool(view.changes or not view.complete or view.unresolved)
-        return Page(name, worth, len(view.dangerous), write, plan=plan_fact(view.plan_id))
+        return Page(name, worth, view.danger, write, plan=plan_fact(view.plan_id))
 
     return [*map(page, names), *(gone_page(scope) for scope in known if scope and scope not in names)]
 
@@ -97,7 +98,7 @@ def _report_page(document: ReportDocument, plan: PlanDocument | None, name: str)
         )
 
     worth = bool(sum(report.summary.values()))
-    danger = len(view.dangerous) if view else None
+    danger = view.danger if view else None
     return Page(name, worth, danger, write, quiet_after="" if worth else "applied")
 
 
@@ -130,16 +131,11 @@ def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
 
     def page(scope: str) -> Page:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
-            return markdown.failure_comment((scope,), reason, context=context, danger=_danger_before(context))
+            return markdown.failure_comment((scope,), reason, context=context)
 
         return Page(scope, worth=True, danger=None, write=write)
 
     return [page(scope) for scope in scopes]
-
-
-def _danger_before(context: CommentContext) -> int:
-    """Return the danger of the existing body, which `marked_body` adds to the context."""
-    return int(dict(context.extra).get("before", "0"))
 
 
 def gone_page(scope: str) -> Page:
@@ -147,7 +143,7 @@ def gone_page(scope: str) -> Page:
     return Page(
         scope,
         worth=False,
-        danger=0,
+        danger=NO_DANGER,
         write=lambda context, _level, _budget: markdown.removed_comment(scope, context=context),
     )
 
@@ -161,8 +157,8 @@ def plan_issue_pages(document: PlanDocument) -> list[Page]:
         def write(context: CommentContext, _level: int, budget: int) -> str:
             return drift_issue.plan_issue(view, context=context, budget=budget)
 
-        found, weight = drift_issue.plan_differences(view), drift_issue.drift_weight(view)
-        return Page(name, bool(found), weight, write, levels=1, found=found)
+        found = drift_issue.plan_differences(view)
+        return Page(name, bool(found), view.drift_danger, write, levels=1, found=found)
 
     return [page(name) for name in names_in(document)]
 
@@ -172,13 +168,12 @@ def report_issue_pages(document: ReportDocument) -> list[Page]:
 
     def page(name: str) -> Page:
         report = ReportView(document, name)
-        left = sum(count for result, count in report.summary.items() if result != "applied")
 
         def write(context: CommentContext, _level: int, budget: int) -> str:
             return drift_issue.report_issue(report, context=context, budget=budget)
 
         found = drift_issue.report_differences(report)
-        return Page(name, bool(found), left, write, levels=1, found=found)
+        return Page(name, bool(found), report.danger, write, levels=1, found=found)
 
     return [page(name) for name in names_in(document)]
 
@@ -188,7 +183,7 @@ def failure_issue_pages(scopes: Sequence[str], reason: str) -> list[Page]:
 
     def page(scope: str) -> Page:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
-            return drift_issue.failure_issue([scope], reason, context=context, danger=_danger_before(context))
+            return drift_issue.failure_issue([scope], reason, context=context)
 
         return Page(scope, worth=True, danger=None, write=write, levels=1, found="the run made no plan")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ssm_reconcile.renderers.danger import NO_DANGER, Danger
 from ssm_reconcile.renderers.escaping import escape, span
 from ssm_reconcile.wording import join
 
@@ -69,7 +70,7 @@ def marker_line(
     context: CommentContext,
     *,
     level: int = 0,
-    danger: int = 0,
+    danger: Danger = NO_DANGER,
     state: str = "",
     mark: str = "",
 ) -> str:
@@ -80,7 +81,7 @@ def marker_line(
         plan_id: The full plan id.
         context: The origin of the comment.
         level: The level of detail, 0 to 3.
-        danger: Number of dangerous changes; a publisher compares it with the number of the next run.
+        danger: The dangerous changes; a publisher compares them with those of the next run.
         state: The state that a publisher compares; empty leaves it out.
         mark: The first word; empty takes that of the context.
     """
@@ -91,7 +92,7 @@ def marker_line(
         "head": context.head,
         "run": context.run,
         "level": level,
-        "danger": danger,
+        **danger.facts,
         **dict(context.extra),
     }
     if state:

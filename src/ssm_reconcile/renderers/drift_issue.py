@@ -61,11 +61,6 @@ def report_differences(report: ReportView) -> str:
     return ", ".join(filter(None, (incomplete, *report.unapplied_counts, gone, report.unmet)))
 
 
-def drift_weight(view: PlanView) -> int:
-    """Return the number of changes that are dangerous or made by others; a publisher reports its growth."""
-    return sum(change.is_dangerous or change.changed_outside for change in view.changes)
-
-
 def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
     """Return the body of the drift issue for a plan with differences.
 
@@ -78,7 +73,7 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
         view.scope,
         view.plan_id,
         context,
-        danger=drift_weight(view),
+        danger=view.drift_danger,
         state=plan_differences(view),
         mark=ISSUE_MARK,
     )
@@ -103,7 +98,7 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
         report.scope,
         report.plan_id,
         context,
-        danger=report.total - report.applied,
+        danger=report.danger,
         state=report_differences(report),
         mark=ISSUE_MARK,
     )
@@ -137,16 +132,15 @@ def _changed_outside(view: PlanView) -> str:
     return f"### Changed outside ssm-reconcile\n\n{fence(cut(lines, OUTSIDE), 'text')}"
 
 
-def failure_issue(scope: Sequence[str], reason: str, *, context: CommentContext, danger: int) -> str:
+def failure_issue(scope: Sequence[str], reason: str, *, context: CommentContext) -> str:
     """Return the body of a run without a plan.
 
     Args:
         scope: The names of the replications; an empty name is the spec as a whole.
         reason: The lines of the error.
         context: The origin of the issue.
-        danger: The weight in the issue before.
     """
-    head = marker_line(scope, "", context, danger=danger, state=f"failed: {reason}"[:500], mark=ISSUE_MARK)
+    head = marker_line(scope, "", context, state=f"failed: {reason}"[:500], mark=ISSUE_MARK)
     first = (
         f"{head}\nThe last run made no plan for {scope_names(scope) if any(scope) else 'the spec'}, so it is"
         " unknown whether the targets differ from the spec."

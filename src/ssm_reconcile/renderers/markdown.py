@@ -176,7 +176,7 @@ def blocks_within_lines(blocks: Sequence[str], limit: int) -> list[str]:
 
 
 def _first(view: PlanView, context: CommentContext, level: int) -> str:
-    hidden = marker_line(view.scope, view.plan_id, context, level=level, danger=len(view.dangerous))
+    hidden = marker_line(view.scope, view.plan_id, context, level=level, danger=view.danger)
     return f"{hidden}\n{_title(view, level)}"
 
 
@@ -305,18 +305,15 @@ def plan_summary(
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
 
 
-def failure_comment(
-    scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT, danger: int = 0
-) -> str:
+def failure_comment(scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT) -> str:
     """Return the comment of a run without a plan, which says that the older plan is out of date.
 
     Args:
         scope: The names of the replications; an empty name is the spec as a whole.
         reason: The lines of the error, which may quote texts of others.
         context: The origin of the comment.
-        danger: Number of dangerous changes in the comment before.
     """
-    head = marker_line(scope, "", context, danger=danger, state="failed")
+    head = marker_line(scope, "", context, state="failed")
     return f"{head}\n{failure_summary(scope, reason, context=context)}"
 
 

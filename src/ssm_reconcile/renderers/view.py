@@ -29,7 +29,8 @@ from ssm_reconcile.documents import (
 from ssm_reconcile.documents.decode import counts_of
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.plan import COUNTED, UNMET
-from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, ChangeView, change_view
+from ssm_reconcile.renderers.changes import ACTIONS, BY_DANGER, HARMLESS, ChangeView, change_view
+from ssm_reconcile.renderers.danger import Danger, danger_of
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import (
     AddressGroup,
@@ -219,6 +220,24 @@ class PlanView(RunView):
         return tuple(change for change in self.changes if change.is_dangerous)
 
     @property
+    def danger(self) -> Danger:
+        """The dangerous changes, for a marker."""
+        return self._danger(self.dangerous)
+
+    @property
+    def drift_danger(self) -> Danger:
+        """The changes that are dangerous or whose replica others changed, for a marker."""
+        return self._danger(
+            [change for change in self.changes if change.is_dangerous or change.changed_outside]
+        )
+
+    def _danger(self, changes: Sequence[ChangeView]) -> Danger:
+        exposed = [(change.target, change.name, "expose") for change in changes if change.exposes]
+        others = [c for c in changes if not c.exposes or c.action not in HARMLESS]
+        keys = [*exposed, *((change.target, change.name, change.action) for change in others)]
+        return danger_of(self.scope, len(changes), keys)
+
+    @property
     def danger_counts(self) -> list[str]:
         """The numbers of deletes, replacements and exposed secrets, without zeros."""
         actions = Counter(change.action for change in self.changes)
@@ -293,6 +312,12 @@ class ReportView(RunView):
         self.approval = document.get("approval") or ""
         if self.interrupted:
             self.notices.append(Notice("interrupted", "Interrupted: the next run applies the rest."))
+
+    @property
+    def danger(self) -> Danger:
+        """The changes that were not applied, for a marker."""
+        left = [(one.target, one.name, one.action) for one in self.outcomes if one.result != "applied"]
+        return danger_of(self.scope, self.total - self.applied, left)
 
     @property
     def is_reviewed(self) -> bool:
