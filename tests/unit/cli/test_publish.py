@@ -356,3 +356,29 @@ def test_a_replication_that_the_spec_of_another_branch_lacks_keeps_its_issue(
     result = cli("publish", save(other), "--comment", "never", "--issue")
     assert result.exit_code == 0, result.stderr
     assert [issue.state for issue in hub.issues] == ["open"]
+
+
+@pytest.mark.parametrize("mode", ["changes", "required"])
+def test_a_comment_with_another_plan_that_stays_fails_the_run(hub: Hub, cli: Cli, mode: str) -> None:
+    cli("publish", save(plans.document_of(plans.twelve())))
+    hub.denied.add("comment")
+    result = cli("publish", save(plans.document_of(plans.in_sync())), "--comment", mode, "--issue")
+    assert result.exit_code == 1
+    assert "Error: pull request 7: the comment of run 19822345678 is out of date" in result.stderr
+    assert "What to do: the token needs `pull-requests: write`" in result.stderr
+    assert outputs()["changes"] == "0", "the other destinations have the plan"
+
+
+def test_the_issue_on_drift_is_kept_although_the_comment_could_not_be_corrected(hub: Hub, cli: Cli) -> None:
+    cli("publish", save(plans.document_of(plans.in_sync())), "--comment", "always")
+    hub.denied.add("comment")
+    assert cli("publish", save(plans.document_of(plans.twelve())), "--issue").exit_code == 1
+    assert len(hub.issues) == 1
+
+
+def test_a_locked_pull_request_is_a_warning_that_names_the_lock(hub: Hub, cli: Cli) -> None:
+    hub.pulls[NUMBER]["locked"] = True
+    result = cli("publish", save(plans.document_of(plans.twelve())))
+    assert result.exit_code == 0
+    expected = "pull request 7 is locked. unlock it, and start this run again"
+    assert f"::warning::no comment on the pull request: {expected}\n" in result.stdout

@@ -52,7 +52,8 @@ def test_the_first_line_is_a_marker_that_a_later_run_can_read() -> None:
         "head": "3f9c2ab0d1e2",
         "run": "19822345678",
         "level": 0,
-        "danger": 3,
+        "danger": "3",
+        "dangers": "3d6ced8763a2 bfc90241a0fc e0d062102758",
     }
 
 
