@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.github.content import stamp
 from tests.workflows.stage import Stage, log_of, results, spec
 
@@ -40,6 +42,60 @@ def test_an_approving_review_of_the_plan_lets_the_merge_apply_it(stage: Stage) -
     assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert "approved by @bob" in log_of(jobs)
     assert set(stage.holds()) == {"/app/url", "/app/key", "/shop/limit"}
+
+
+def test_a_review_still_counts_if_the_plan_run_is_run_again_with_the_same_plan(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan()
+    stage.hub.review(7, "bob")
+    jobs = stage.rerun(stage.last_run())
+    assert jobs["plan"].result == "success", log_of(jobs)
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
+    assert "approved by @bob" in log_of(jobs)
+
+
+def test_a_review_still_counts_if_another_run_of_the_commit_makes_the_same_plan(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan()
+    review = stage.hub.review(7, "bob")
+    _wait_for_a_later_second()
+    stage.plan()
+    assert stage.plan_comment().updated > review.submitted, "the comment was edited after the review"
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
+    assert "approved by @bob" in log_of(jobs)
+
+
+def test_without_the_permission_to_read_the_earlier_run_the_review_does_not_count(stage: Stage) -> None:
+    stage.permissions["plan"] = {"contents": "read", "id-token": "write", "pull-requests": "write"}
+    stage.open(ALL)
+    stage.plan()
+    stage.hub.review(7, "bob")
+    _wait_for_a_later_second()
+    assert results(stage.plan())["plan"] == "success"
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "@bob approved before this plan was posted" in log_of(jobs)
+
+
+def test_a_review_does_not_count_if_the_plan_changes_when_it_is_run_again(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan()
+    stage.hub.review(7, "bob")
+    _wait_for_a_later_second()
+    stage.put("/shop/more", "1")
+    stage.rerun(stage.last_run())
+    assert "/shop/more" in stage.plan_comment().body
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "@bob approved before this plan was posted" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def _wait_for_a_later_second() -> None:
+    """Wait until times of the API, in whole seconds, are later than before."""
+    time.sleep(1.1)
 
 
 def test_a_dismissed_review_approves_nothing_and_needs_no_other(stage: Stage) -> None:

@@ -131,6 +131,42 @@ def test_a_comment_that_github_does_not_take_is_a_warning_and_the_plan_is_kept(s
     assert stage.hub.artifacts
 
 
+def test_an_old_run_that_is_started_again_does_not_overwrite_the_plan_of_a_newer_commit(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    old = stage.last_run()
+    stage.open(SAME)
+    stage.plan()
+    before = stage.comment().body
+    jobs = stage.rerun(old)
+    assert jobs["plan"].result == "success", log_of(jobs)
+    assert "Pull request 7 has a newer commit: the comment is left as it is" in jobs["plan"].log
+    assert stage.comment().body == before
+
+
+def test_no_run_writes_the_comment_with_the_plan_after_the_merge(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    before, old = stage.comment().body, stage.last_run()
+    stage.merge()
+    stage.put("/app/url", "https://example.com")
+    jobs = stage.rerun(old)
+    assert "Pull request 7 is merged: the comment is left as it is" in jobs["plan"].log
+    assert stage.comment().body == before
+
+
+def test_a_comment_that_shows_another_plan_and_cannot_be_corrected_fails_the_job(stage: Stage) -> None:
+    stage.open(spec("/app/**", "/shop/**"))
+    stage.plan()
+    stage.open(SAME)
+    stage.hub.pulls[7]["locked"] = True
+    jobs = stage.plan()
+    assert results(jobs)["plan"] == "failure"
+    assert "out of date" in jobs["plan"].log
+    assert "pull request 7 is locked" in jobs["plan"].log
+    assert "unlock it, and start this run again" in jobs["plan"].log
+
+
 def test_the_install_is_by_hash_and_of_the_code_at_its_own_ref(stage: Stage) -> None:
     stage.open(SAME)
     stage.plan()

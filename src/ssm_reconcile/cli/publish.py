@@ -280,7 +280,11 @@ class Publisher:
         return 0
 
     def publish(self) -> int:
-        """Publish to every destination; return the exit code."""
+        """Publish to every destination; return the exit code.
+
+        Raises:
+            ReconcileError: A comment that must be right could not be posted or corrected.
+        """
         publication = self._publication()
         for line in runner.annotation_lines(publication.findings, Path.cwd(), workspace(os.environ)):
             terminal.write(line)
@@ -327,7 +331,7 @@ class Publisher:
             reason, results = publish_comments(comments, publication.pages, artifact)
             if self.folder is not None and comments.posted:
                 base = self.run.sha if self.replan else self.run.pull_request_base
-                _save(self.folder, publication_files(github, comments, base))
+                _save(self.folder, publication_files(comments, self.run, base, self.artifact))
         except OutdatedCommentError:
             raise
         except GitHubError as error:
@@ -383,7 +387,7 @@ class Publisher:
             reason = f"{error.filename or self.file} cannot be read: check that an earlier step wrote it"
         except UsageError as error:
             reason = f"{self.file}: {error.message}"
-        terminal.log(f"Error: {reason}.")
+        terminal.log_line(f"Error: {reason}.")
         return replace(self._of_failure(f"{reason}."), exit_code=1)
 
     def _of_plan(self, document: PlanDocument, file: Path) -> Publication:
@@ -462,7 +466,7 @@ class Publisher:
 
     def _log(self, text: str) -> None:
         if not self.common.quiet:
-            terminal.log(text)
+            terminal.log_line(text)
 
     def _warn(self, text: str, remedy: str = "") -> None:
         """Write a warning as an annotation."""

@@ -116,6 +116,13 @@ def log(text: str) -> None:
     _write(sys.stderr, text)
 
 
+def log_line(text: str) -> None:
+    """Write a text with names of others to stderr, on one line that is not a command for a runner."""
+    from ssm_reconcile.renderers.escaping import LINE_LIMIT, inert, visible
+
+    log(inert(visible(text, LINE_LIMIT)))
+
+
 def _write(stream: TextIO, text: str) -> None:
     stream.write(text if text.endswith("\n") or not text else text + "\n")
     stream.flush()
@@ -324,10 +331,10 @@ def write_findings(findings: Iterable[Finding]) -> None:
 
 
 def _escaped(text: str) -> str:
-    """Return a text without control characters: names and paths are not trusted."""
-    from ssm_reconcile.renderers.escaping import escaped_lines
+    """Return a text without control characters and without commands for a runner: names are not trusted."""
+    from ssm_reconcile.renderers.escaping import escaped_lines, inert
 
-    return escaped_lines(text)
+    return inert(escaped_lines(text))
 
 
 def read_document(path: Path) -> str:

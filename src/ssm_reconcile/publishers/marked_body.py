@@ -57,11 +57,15 @@ class PageResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SentComment:
-    """A comment as this run posted or found it. `body` is the text that was sent."""
+    """A comment as this run posted or found it, with the comment before.
+
+    `body` is the text that was sent.
+    """
 
     scope: str
     id: int
     body: str
+    former: MarkedBody | None
 
 
 @dataclass(slots=True)
@@ -219,7 +223,7 @@ class PullRequestComments(_MarkedBodies):
 
     def _post(self, page: Page, latest: MarkedBody | None) -> PageResult:
         def post(body: str) -> None:
-            self.posted.append(SentComment(page.scope, self._create(self._path, {}, body), body))
+            self.posted.append(SentComment(page.scope, self._create(self._path, {}, body), body, latest))
 
         self._write(page, latest, post)
         return PageResult.CREATED
@@ -236,7 +240,7 @@ class PullRequestComments(_MarkedBodies):
             changed = not same_text(body, latest.body)
             if changed:
                 self._send_edit(path, body)
-            self.posted.append(SentComment(page.scope, latest.id, body))
+            self.posted.append(SentComment(page.scope, latest.id, body, latest))
             return changed
 
         return PageResult.EDITED if self._write(page, latest, patch) else PageResult.UNCHANGED

@@ -78,7 +78,7 @@ def _is_shown(
 def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
     """Return whether a run has an artifact with the plan of a pull request that has not expired."""
     try:
-        name = _artifact_name(read_run(github, str(run_id)), artifact, number)
+        name = artifact_name(read_run(github, str(run_id)), artifact, number)
         found = read_artifacts(github, run_id)
     except GitHubError as error:
         if error.status == _NOT_FOUND:
@@ -87,6 +87,6 @@ def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
     return any(one.name == name and one.run == run_id and not one.expired for one in found)
 
 
-def _artifact_name(run: RunFacts, artifact: str, number: int) -> str:
+def artifact_name(run: RunFacts, artifact: str, number: int) -> str:
     """Return the name of an artifact; a run of the default branch, which plans several, adds the number."""
     return artifact if run.event == "pull_request" else f"{artifact}-{number}"

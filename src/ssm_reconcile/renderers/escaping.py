@@ -5,6 +5,7 @@ other than the space become visible escapes, and so do letters of a second alpha
 is one line of at most EXCERPT characters.
 
     visible      any text on one line, for a terminal
+    inert        lines that are not commands for a runner of GitHub Actions
     value_text   a value on one line, as JSON unless it is plain
     span, code   a name as a code span of Markdown, and as HTML for <summary>
     prose        a sentence in Markdown that may quote names
@@ -112,6 +113,18 @@ def visible(text: str, limit: int = TEXT_LIMIT) -> str:
     if len(text) > limit:
         text = text[:limit] + "…"
     return escape(text)
+
+
+_RUNNER_COMMAND = re.compile(r"^(\s*):(?=:)|##\[", re.MULTILINE)
+"""A runner obeys `::` at the start of a line, after white space, and `##[` anywhere in a line.
+
+Source: actions/runner, src/Runner.Common/ActionCommand.cs.
+"""
+
+
+def inert(text: str) -> str:
+    """Return the text with an escape in everything that a runner of GitHub Actions reads as a command."""
+    return _RUNNER_COMMAND.sub(lambda m: "##\\u005b" if m[0] == "##[" else f"{m[1]}\\u003a", text)
 
 
 def json_text(text: str) -> str:
