@@ -130,10 +130,18 @@ class PullRequestComments(_MarkedBodies):
         return own_comments(self.github, self.number, self.spec, self.context.mark)
 
     def publish(self, pages: Sequence[Page], known: Sequence[MarkedBody]) -> list[tuple[str, PageResult]]:
-        """Publish each page and return the results by replication. Raises GitHubError.
+        """Publish each page and return the results by replication.
 
         A comment without a replication was made when no name was known: the first page without a comment
-        takes it over, and the others are minimized.
+        takes it over, and the others are minimized. After an error, the other pages are still published.
+
+        Args:
+            pages: The pages.
+            known: The comments, as `find` returns them.
+
+        Raises:
+            OutdatedCommentError: A comment shows another plan or state, and could not be corrected.
+            GitHubError: A comment could not be posted.
         """
         shown = self._scopes_with_a_plan()
         named = {page.scope for page in pages}

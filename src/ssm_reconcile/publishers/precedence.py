@@ -88,5 +88,11 @@ def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
 
 
 def artifact_name(run: RunFacts, artifact: str, number: int) -> str:
-    """Return the name of an artifact; a run of the default branch, which plans several, adds the number."""
+    """Return the name of the artifact in which a run stores the plan of a pull request.
+
+    Args:
+        run: The run.
+        artifact: The name in a run of a pull request. A run of the default branch adds the number.
+        number: The number of the pull request.
+    """
     return artifact if run.event == "pull_request" else f"{artifact}-{number}"
