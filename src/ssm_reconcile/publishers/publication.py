@@ -105,7 +105,7 @@ class _Earlier:
         name = artifact_name(run, self.artifact, self.comments.number)
         listed = (one for one in read_artifacts(github, run.id) if one.name == name and one.run == run.id)
         newest = next(listed, None)
-        if newest is None or newest.expired:
+        if newest is None:
             return None
         found = read_plan_artifact(github, newest.id)
         wanted = (self.comments.spec, self.comments.number, self.comments.context.head)

@@ -111,6 +111,8 @@ def test_a_comment_of_two_runs_is_posted_again_as_a_whole(shown: Hub, cli: Cli) 
     two = save(document, "two.json")
     shown.comments[0].body = marker(scope="prod", plan=f"sha256:{part['id']}", run=RUN)
     shown.say(NUMBER, marker(scope="staging", plan=f"sha256:{part['id']}", run="5"))
+    shown.add_run("5", PLAN_FILE, "pull_request", HEAD)
+    shown.keep("5", "ssm-plan", {"plan.json": b"{}"})
     assert cli("publish", two, *REQUEST).exit_code == 0
     assert {(facts_of(one.body) or {})["run"] for one in shown.shown(NUMBER)} == {REPLAN}
 
