@@ -170,10 +170,7 @@ def _reviewed(
     _check_code(pull, names)
     comments = _shown_comments(pull, own_comments(github, number, rules.spec))
     made_by = facts.read_run(github, str(comments[0].number("run")))
-    default_branch = facts.read_default_branch(github) if made_by.event in REPLAN_EVENTS else ""
-    _check_origin(made_by, pull, rules.workflow, run.repository, default_branch)
-    if made_by.event == "pull_request":
-        _check_base(github, made_by, pull, run.repository.partition("/")[0])
+    check_plan_run(github, made_by, pull, rules.workflow, run.repository)
     name = rules.artifact if made_by.event == "pull_request" else f"{rules.artifact}-{number}"
     artifact = _artifact(github, made_by, pull, name)
     _check_comments(artifact, pull, rules.spec, comments)
@@ -209,6 +206,26 @@ def _shown_comments(pull: PullFacts, comments: Sequence[MarkedBody]) -> list[Mar
         )
     last = max(one.number("run") for one in current)
     return [one for one in current if one.number("run") == last]
+
+
+def check_plan_run(github: GitHub, run: RunFacts, pull: PullFacts, workflow: str, repository: str) -> None:
+    """Refuse a run that is neither the plan of this pull request nor a re-plan on the default branch.
+
+    Args:
+        github: The API.
+        run: The run.
+        pull: The pull request.
+        workflow: The file of the plan workflow.
+        repository: The repository, as `owner/name`.
+
+    Raises:
+        PlanRefused: The run is of something else, or may have executed the workflow of another base branch.
+        GitHubError: GitHub did not answer.
+    """
+    default_branch = facts.read_default_branch(github) if run.event in REPLAN_EVENTS else ""
+    _check_origin(run, pull, workflow, repository, default_branch)
+    if run.event == "pull_request":
+        _check_base(github, run, pull, repository.partition("/")[0])
 
 
 def _check_origin(

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
-from ssm_reconcile.errors import UsageError
+from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github.artifacts import PlanArtifact, read_artifacts, read_plan_artifact
 from ssm_reconcile.github.client import GitHub, GitHubError
-from ssm_reconcile.github.facts import RunFacts, read_default_branch, read_run
+from ssm_reconcile.github.facts import read_pull, read_run
 from ssm_reconcile.github.marked import facts_of, same_text
-from ssm_reconcile.github.reviewed import REPLAN_EVENTS
+from ssm_reconcile.github.reviewed import check_plan_run
 from ssm_reconcile.github.workflow_run import WorkflowRun
 from ssm_reconcile.publishers.marked_body import PullRequestComments, SentComment
 from ssm_reconcile.publishers.precedence import artifact_name
@@ -80,13 +80,13 @@ class _Earlier:
     def first_posted(self, one: SentComment) -> datetime | None:
         """Return the time in the publication of the former comment; None if it is not of this plan."""
         former, facts = one.former, facts_of(one.body) or {}
-        if former is None or any(former.reviewed.get(key) != facts.get(key) for key in ("plan", "head")):
+        if former is None or not former.shows_plan or former.fact("plan") != facts.get("plan"):
             return None
         run_id = former.number("run")
         if run_id not in self.known:
             try:
                 self.known[run_id] = self._publication(self.comments.github, run_id)
-            except (GitHubError, UsageError):  # no permission, no such run, a damaged archive
+            except (GitHubError, PlanRefused, UsageError):  # no permission, another run, a damaged archive
                 self.known[run_id] = None
         found = self.known[run_id]
         times = (
@@ -100,8 +100,11 @@ class _Earlier:
     def _publication(self, github: GitHub, run_id: int) -> PlanArtifact | None:
         this = read_run(github, self.run.run_id)
         run = this if this.id == run_id else read_run(github, str(run_id))
-        if not self._is_accepted(run, this):
+        if not this.path:
             return None
+        if run.id != this.id:
+            pull, _files = read_pull(github, self.comments.number)
+            check_plan_run(github, run, pull, this.path, self.run.repository)
         name = artifact_name(run, self.artifact, self.comments.number)
         listed = (one for one in read_artifacts(github, run.id) if one.name == name and one.run == run.id)
         newest = next(listed, None)
@@ -110,13 +113,3 @@ class _Earlier:
         found = read_plan_artifact(github, newest.id)
         wanted = (self.comments.spec, self.comments.number, self.comments.context.head)
         return found if (found.spec, found.pull_request, found.head) == wanted else None
-
-    def _is_accepted(self, run: RunFacts, this: RunFacts) -> bool:
-        """Return whether a run is one of the same workflow for this commit, or a re-plan of it."""
-        if run.repositories != {self.run.repository.lower()} or not run.path or run.path != this.path:
-            return False
-        if run.id == this.id:
-            return True
-        if run.event == "pull_request":
-            return run.head_sha == self.comments.context.head
-        return run.event in REPLAN_EVENTS and run.head_branch == read_default_branch(self.comments.github)

@@ -71,7 +71,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.chdir(tmp_path)
     with serving() as hub:
         hub.pulls[NUMBER] = {
-            "number": NUMBER, "head": {"sha": HEAD}, "base": {"ref": "main"},
+            "number": NUMBER, "head": {"sha": HEAD, "ref": "change"}, "base": {"ref": "main"},
             "merged_at": None, "merge_commit_sha": MERGE,
         }  # fmt: skip
         hub.merged_by[MERGE] = [NUMBER]

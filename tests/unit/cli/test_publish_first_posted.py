@@ -115,6 +115,7 @@ def test_a_failure_between_two_equal_plans_gives_the_second_a_time_of_its_own(
     "change",
     [
         {"path": ".github/workflows/other.yml"},
+        {"head_branch": "another"},
         {"head_sha": "5" * 40},
         {"event": "workflow_run", "head_branch": "main"},
         {"head_repository": {"full_name": "mallory/params"}},
@@ -143,6 +144,12 @@ def test_the_time_of_another_publication_does_not_count(
     earlier: Hub, again: Again, fields: dict[str, Any]
 ) -> None:
     altered(earlier, **fields)
+    assert again() != THEN
+
+
+def test_the_time_of_a_run_that_may_be_of_another_base_does_not_count(earlier: Hub, again: Again) -> None:
+    pull = earlier.pulls[NUMBER]
+    earlier.pulls[8] = pull | {"number": 8, "base": {"ref": "release"}}
     assert again() != THEN
 
 
