@@ -33,10 +33,16 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def contexts(browser: Any) -> dict[str, Any]:
+    """Return the contexts of the browser by their options: a context starts a process, a page does not."""
+    return {}
+
+
 @pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def opened(browser: Any, contexts: dict[str, Any], tmp_path: Path) -> Iterator[Open]:
     """Open pages from files; at the end, check that they made no request and logged nothing."""
-    contexts: list[Any] = []
+    pages: list[Any] = []
     noise: list[str] = []
 
     def dismissed(dialog: Any) -> None:
@@ -44,11 +50,13 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
         dialog.dismiss()
 
     def page_of(text: str, **options: Any) -> Any:
-        file = tmp_path / f"page-{len(contexts)}.html"
+        file = tmp_path / f"page-{len(pages)}.html"
         file.write_text(text, encoding="utf-8")
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
+        options = {"viewport": {"width": 1280, "height": 900}, **options}
+        context = contexts.get(repr(options)) or browser.new_context(**options)
+        contexts[repr(options)] = context
         page = context.new_page()
+        pages.append(page)
         page.on("console", lambda message: noise.append(message.text))
         page.on("pageerror", lambda error: noise.append(str(error)))
         page.on("dialog", dismissed)
@@ -57,6 +65,6 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
         return page
 
     yield page_of
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert noise == []
