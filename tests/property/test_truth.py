@@ -19,7 +19,7 @@ from tests.property import actions
 from tests.property.expected import View
 from tests.property.places import FAR_ACCOUNT, FROM, NEAR, SOURCE, TO_NEAR, three_places
 from tests.property.profiles import examples
-from tests.property.scenarios import Scenario, disturbances, scenarios
+from tests.property.scenarios import Cast, Scenario, disturb, scenarios
 from tests.simulated_aws import SimulatedAws
 
 
@@ -230,9 +230,9 @@ def effects(plan: Plan) -> list[Any]:
 def twists(draw: st.DrawFn) -> tuple[Scenario, actions.UserAction]:
     """A scenario, and one thing more that happens in it."""
     scenario = draw(scenarios())
-    names = st.sampled_from(sorted({action.name for action in scenario.before if hasattr(action, "name")}))
-    targets = st.sampled_from([target.name for target in scenario.spec.targets])
-    return scenario, draw(disturbances(targets, names, shady=True))
+    names = tuple(sorted({action.name for action in scenario.before if hasattr(action, "name")}))
+    cast = Cast(draw, names, tuple(target.name for target in scenario.spec.targets))
+    return scenario, disturb(cast, shady=True)
 
 
 @given(twist=twists())
