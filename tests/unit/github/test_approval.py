@@ -262,20 +262,6 @@ def test_a_proof_without_a_permission_is_refused_with_the_permissions(
     assert not Path("approval.json").exists()
 
 
-@pytest.mark.parametrize(
-    "path", ["runs/500$", "environments/", "approvals$", "compare", "pulls$", "/commits/"]
-)
-@pytest.mark.parametrize("status", [502, 429])
-def test_without_an_answer_of_github_the_command_is_to_be_run_again(
-    approved: Hub, cli: Cli, path: str, status: int
-) -> None:
-    approved.fail("GET", path, status, headers={"Retry-After": "3600"})
-    result = approval(cli)
-    assert result.exit_code == 1
-    assert "run it again" in result.stderr
-    assert not Path("approval.json").exists()
-
-
 @pytest.mark.parametrize("name", ["GITHUB_RUN_ID", "GITHUB_TOKEN", "GITHUB_REPOSITORY"])
 def test_outside_of_a_run_the_command_is_wrong_usage(
     approved: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str

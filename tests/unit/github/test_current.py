@@ -127,17 +127,6 @@ def test_without_the_permission_to_compare_the_command_refuses(merged: Hub, cli:
     assert "contents: read" in result.stderr
 
 
-@pytest.mark.parametrize(("status", "times"), [(502, 9), (429, 1)])
-def test_without_an_answer_of_github_the_command_is_to_be_run_again(
-    merged: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, status: int, times: int
-) -> None:
-    monkeypatch.setattr("ssm_reconcile.cli.github.SystemClock", FakeClock)
-    merged.fail("GET", "/compare/", status, times=times, headers={"Retry-After": "300"})
-    result = cli("github", "current")
-    assert result.exit_code == 1
-    assert "What to do: GitHub did not answer: run it again" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("name", "text"), [("GITHUB_REF", "refs/tags/v1"), ("GITHUB_SHA", ""), ("GITHUB_TOKEN", "")]
 )
