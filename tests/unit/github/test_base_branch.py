@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.github import server
 from tests.github.content import Hub, repository, stamp
 from tests.unit.cli.conftest import Cli
 from tests.unit.github.test_reviewed_push import OTHER_HEAD, PLAN_RUN, fetch, refusal, show
@@ -108,6 +109,15 @@ def test_a_run_of_another_branch_with_the_same_commit_is_refused(second: Hub, cl
     another_branch(second)
     second.runs[PLAN_RUN]["head_branch"] = "other"
     assert "of the branch other, not of change" in refusal(cli)
+
+
+def test_a_list_of_other_branches_refuses_nothing(
+    second: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may ignore a filter that it does not understand."""
+    another_branch(second)
+    monkeypatch.setattr(server, "_label", lambda _pull: "acme:change")
+    accepted(cli)
 
 
 def test_pull_requests_of_all_pages_are_read(second: Hub, cli: Cli) -> None:

@@ -159,6 +159,14 @@ def test_a_plan_of_another_origin_leaves_out_nothing(
     assert found(github, routine) == {}
 
 
+def test_the_run_of_an_artifact_of_another_branch_is_not_requested(
+    hub: Hub, github: GitHub, routine: WorkflowRun
+) -> None:
+    leave(hub, branch="feature")
+    assert found(github, routine) == {}
+    assert not hub.asked("GET", f"/runs/{RUN}$")
+
+
 @pytest.mark.parametrize(
     ("approval", "outcome", "left"),
     [
