@@ -16,7 +16,8 @@ from tests.doubles.clock import FakeClock
 from tests.github.content import BOT, Hub
 from tests.silence.listening import listening, text_of
 from tests.silence.planted import Planted, leaks, token
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 from tests.unit.github.conftest import BEFORE, RUN
 from tests.unit.github.test_reviewed_push import show
 from tests.unit.publishers.conftest import HEAD, NUMBER
@@ -117,12 +118,12 @@ def test_the_token_of_a_job_is_in_no_error_and_no_repr(ready: Hub, status: int) 
 
 def test_a_secret_of_a_plan_is_masked_from_the_comment_to_the_saved_plan(
     ready: Hub,
-    aws: Aws,
+    aws: SimulatedAws,
     cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     aws.put("/app/database", SHAPED.value)
-    aws.put("/app/key", SECURE.value, kind="SecureString")
+    aws.put("/app/key", SECURE.value, "SecureString")
     ready.comments.clear()
     ready.artifacts.clear()
     Path("plan").mkdir()
