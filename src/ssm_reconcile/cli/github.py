@@ -21,9 +21,12 @@ from ssm_reconcile.errors import PlanRefused, UsageError
 from ssm_reconcile.github.approval import prove_approval, read_approval_request
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import BranchMovedError, check_current
+from ssm_reconcile.github.open_pulls import find_open_pulls
 from ssm_reconcile.github.refusals import find_left_out
 from ssm_reconcile.github.reviewed import PLAN_WORKFLOW, ReviewMode, ReviewRules, reviewed_push
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths
+from ssm_reconcile.publishers import runner
+from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import plural
 
@@ -108,6 +111,32 @@ def current(*, specs: tuple[str, ...], common: CommonOptions) -> int:
             raise PlanRefused(moved.message, moved.remedy) from moved
     if not common.quiet:
         terminal.log(f"{run.branch} has the spec of {run.sha[:7]}.")
+    return 0
+
+
+@command.command("open", epilog=EPILOG)
+@click.option("--out", metavar="FILE", type=_FILE, required=True, help="The file for the list, as JSON.")
+@options.spec_option
+@options.basic_options
+def open_pulls(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
+    """List the open pull requests to the default branch that touch the spec, to plan them again.
+
+    Only branches of this repository count. One that changes a workflow or conflicts with the default branch
+    is left out. The step output `pulls` has the others as JSON, for a matrix of jobs.
+    """
+    run = read_workflow_run(os.environ)
+    paths = repository_paths(specs or (DEFAULT_SPEC,), os.environ)
+    with refusing("the open pull requests cannot be listed"):
+        found = find_open_pulls(_github(run), paths)
+    terminal.save(out, json.dumps([asdict(one) for one in found], indent=2) + "\n")
+    planned = [{"number": one.number, "head": one.head} for one in found if not one.left_out]
+    if run.output is not None:
+        runner.write_outputs(run.output, {"pulls": json.dumps(planned)})
+    if not common.quiet:
+        for one in found:
+            if one.left_out:
+                terminal.log(f"Pull request {one.number} is not planned again: {escape(one.left_out)}.")
+        terminal.log(f"{plural(len(planned), 'open pull request')} to plan again, in {out}.")
     return 0
 
 
