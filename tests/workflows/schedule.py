@@ -259,7 +259,8 @@ class Scheduler:
         self._show(run)
 
     def _enter(self, rules: Any, member: object, contexts: Mapping[str, Any]) -> None:
-        given = rules if isinstance(rules, dict) else {"group": rules}
+        given = dict(rules) if isinstance(rules, dict) else {"group": rules}
+        given["cancel-in-progress"] = filled(given.get("cancel-in-progress"), contexts, {}) == "true"
         for cancelled in self.groups.enter(filled(given["group"], contexts, {}), member, given):
             self.cancel(cancelled)
 

@@ -7,6 +7,8 @@ payloads of its events, and credentials for the role and the environment that a 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import os
@@ -247,11 +249,19 @@ class Stage:
         payload = {"inputs": inputs}
         return self.start("apply.yml", "workflow_dispatch", payload, sha, f"refs/heads/{branch}", actor=actor)
 
+    def replan(
+        self, event: str = "schedule", *, branch: str = "main", meanwhile: Callable[[str], None] | None = None
+    ) -> dict[str, Job]:  # fmt: skip
+        """plan.yml by a push of main, on a schedule or by hand: it plans the open pull requests again."""
+        sha, ref = self._git("rev-parse", branch), f"refs/heads/{branch}"
+        payload = self.push_payload(sha) if event == "push" else {}
+        return self.start("plan.yml", event, payload, sha, ref, meanwhile=meanwhile)
+
     def queue(self, *numbers: int) -> tuple[str, dict[str, Job]]:
         """Put pull requests into the merge queue; return the commit of the group and the jobs of plan.yml."""
         base = self._git("rev-parse", "main")
         ref = f"gh-readonly-queue/main/pr-{numbers[-1]}-{base}"
-        self._git("checkout", "--quiet", "-b", ref, "main")
+        self._git("checkout", "--quiet", "-B", ref, "main")
         group = []
         for number in numbers:
             sha = self._merge(number)
@@ -362,10 +372,12 @@ class Stage:
         if foreign:
             granted = {key: "read" for key in granted if key != "id-token"}
         self.hub.restrict(token, granted)
+        variables = machine(place / "machine", self.endpoint, self.command)
+        private_git(place / "machine", token)
         return Job(
             name, spec, {**github, "token": token, "event_path": str(event)},
             {} if foreign else self.variables, place,
-            machine(place / "machine", self.endpoint, self.command),
+            variables,
             {"actions/checkout": self._checkout, "actions/upload-artifact": self._upload,
              "actions/download-artifact": self._download,
              "aws-actions/configure-aws-credentials": self._credentials},
@@ -381,9 +393,10 @@ class Stage:
         folder = job.workspace / given.get("path", "")
         folder.mkdir(parents=True, exist_ok=True)
         self._git("init", "--quiet", cwd=folder)
-        origin, wanted = f"file://{self.repository}", given.get("ref") or job.github["sha"]
+        self._git("remote", "add", "origin", f"file://{self.repository}", cwd=folder)
+        wanted = given.get("ref") or job.github["sha"]
         self._git(
-            "fetch", "--quiet", *([] if depth == "0" else [f"--depth={depth}"]), origin, wanted, cwd=folder
+            "fetch", "--quiet", *([] if depth == "0" else [f"--depth={depth}"]), "origin", wanted, cwd=folder
         )
         self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=folder)
         return {}
@@ -454,6 +467,26 @@ class Stage:
         """The folders of all runs; they are large."""
         for path in self.folder.glob("run-*"):
             shutil.rmtree(path)
+
+
+_GIT = """\
+#!/usr/bin/env bash
+# git of a runner, for a private repository on https://github.com: a fetch needs the token of the job.
+found="$({git} config http.https://github.com/.extraheader | sha256sum)"
+if [ "$1" = fetch ] && [ "${{found%% *}}" != {digest} ]; then
+  echo "fatal: could not read Username for 'https://github.com'" >&2
+  exit 128
+fi
+exec {git} "$@"
+"""
+
+
+def private_git(folder: Path, token: str) -> None:
+    """Write a `git` that fetches with the token of the job only, as actions/checkout passes it."""
+    header = f"AUTHORIZATION: basic {base64.b64encode(f'x-access-token:{token}'.encode()).decode()}\n"
+    digest = hashlib.sha256(header.encode()).hexdigest()
+    (folder / "git").write_text(_GIT.format(git=shutil.which("git"), digest=digest))
+    (folder / "git").chmod(0o755)
 
 
 def log_of(jobs: Mapping[str, Job]) -> str:

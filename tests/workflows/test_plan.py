@@ -197,18 +197,6 @@ def test_the_check_fails_when_the_spec_cannot_be_compared(stage: Stage) -> None:
     assert results(jobs) == {"touched": "failure", "check": "failure"}
 
 
-def test_a_merge_queue_gets_the_check_and_no_credentials(stage: Stage) -> None:
-    stage.open(spec("/app/**", "/shop/**"))
-    stage.plan()
-    stage.open(spec("/app/**"), 8, files={"README.md": "words"})
-    sha, jobs = stage.queue(7, 8)
-    expected = {"touched": "success", "validate": "success", "check": "success"}
-    assert results(jobs) == expected, log_of(jobs)
-    assert stage.assumed == [(PLAN_ROLE, "ssm-plan")], "by the plan of the pull request"
-    stage.land(sha)
-    assert stage.hub.branches["main"][-1] == sha
-
-
 @pytest.mark.parametrize(("setting", "notices"), [("false", 1), ("true", 0), (None, 0)])
 def test_a_plan_that_may_decrypt_is_noticed_and_is_not_the_default(
     stage: Stage, setting: str | None, notices: int

@@ -377,7 +377,11 @@ class Publisher:
         if self.file is None:
             return self._of_failure(self.failed or "")
         if self.replan:  # the comment keeps its plan if this one cannot be read
-            return self._of_plan(read_plan_document(terminal.read_document(self.file)), self.file)
+            plan = read_plan_document(terminal.read_document(self.file))
+            if not plan["complete"]:
+                message = "the plan is not posted again: a place was not listed completely"
+                raise ReconcileError(message, "read the findings in the log, and start the run again")
+            return self._of_plan(plan, self.file)
         try:
             document = read_plan_or_report(terminal.read_document(self.file))
             if "outcomes" in document:
@@ -393,7 +397,9 @@ class Publisher:
     def _of_plan(self, document: PlanDocument, file: Path) -> Publication:
         intro = ""
         if self.unreviewed is not None:
-            intro = pages.unreviewed_notice(self.unreviewed)
+            queued = self.run.event_name == "merge_group"
+            notice = pages.merge_group_notice if queued else pages.unreviewed_notice
+            intro = notice(self.unreviewed)
         elif self.refused is not None:
             intro = pages.refusal(read_report_document(terminal.read_document(self.refused)))
         is_refused = self.unreviewed is not None or self.refused is not None

@@ -135,6 +135,9 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
             base = _last_result(github, run) or base
         pulls = facts.read_pulls(github, base, run.sha, run.target_branch, merged=not queued)
         numbers = [pull.number for pull in pulls]
+        named = run.queued_number  # a squashed commit in a queue may belong to no pull request yet
+        if named is not None and named not in numbers:
+            numbers.append(named)
     plans = [_reviewed(github, run, rules, one, queued=queued) for one in numbers]
     found = tuple(plan for plan in plans if plan is not None)
     if not found:

@@ -19,6 +19,7 @@ GITHUB_COM = "https://github.com"
 GITHUB_COM_API = "https://api.github.com"
 _REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _SHA = re.compile(r"[0-9a-f]{40,64}")
+_QUEUE = re.compile(r"refs/heads/gh-readonly-queue/.+/pr-([0-9]{1,9})-[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,17 @@ class WorkflowRun:
         ref = group.get("base_ref") if isinstance(group, dict) else self.ref
         prefix = "refs/heads/"
         return ref.removeprefix(prefix) if isinstance(ref, str) and ref.startswith(prefix) else ""
+
+    @property
+    def queued_number(self) -> int | None:
+        """The pull request that the branch of a merge group is named after: the last one of the group.
+
+        The name is `gh-readonly-queue/BASE/pr-NUMBER-COMMIT`. The REST reference does not document its form.
+        """
+        group = self.payload.get("merge_group")
+        ref = group.get("head_ref") if isinstance(group, dict) else None
+        found = _QUEUE.fullmatch(ref) if isinstance(ref, str) else None
+        return int(found[1]) if found else None
 
     @property
     def url(self) -> str:

@@ -207,3 +207,14 @@ def unreviewed_notice(reason: str) -> str:
         " If the run waits for its approval, approve it there; otherwise open a new pull request, or apply"
         " the plan by its id."
     )
+
+
+def merge_group_notice(reason: str) -> str:
+    """Return Markdown with the reasons why a merge group must not be merged, the first line as a sentence."""
+    first, *rest = reason.strip().splitlines() or [""]
+    notice = (
+        f"**Not as reviewed**: {prose(first.rstrip('. '))}. Nothing was written. Below is the plan of the"
+        " merge group as it is now. Start this workflow on the default branch, or push a commit, so that the"
+        " pull request shows its new plan. Have it reviewed, and add the pull request to the queue again."
+    )
+    return "\n\n".join([notice, *([_fenced(rest)] if rest else [])])

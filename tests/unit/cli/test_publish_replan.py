@@ -185,3 +185,11 @@ def test_a_replan_of_an_old_commit_or_a_closed_pull_request_writes_nothing(
     assert f"Pull request 7 {message}: the comment is left as it is." in result.stderr
     assert (outputs()["replanned"], shown.comments[0].edits) == ("false", 0)
     assert not Path("again").exists()
+
+
+def test_an_incomplete_plan_does_not_replace_the_one_in_the_comment(shown: Hub, cli: Cli) -> None:
+    result = cli("publish", save({**other_plan(), "complete": False}), *REQUEST, "--save", "again")
+    assert result.exit_code == 1
+    assert "a place was not listed completely" in result.stderr
+    assert [comment.edits for comment in shown.comments] == [0]
+    assert not Path("again").exists()

@@ -548,6 +548,23 @@ def test_a_merge_group_has_the_plans_of_its_pull_requests_before_their_merge(
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [(f"pr-7-{BEFORE}", True), ("pr-7", False), (f"7-{BEFORE}", False), (f"pr-7-{BEFORE}/x", False)],
+)
+def test_the_branch_of_a_merge_group_names_a_pull_request_whose_commit_was_squashed(
+    shown: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str, found: bool
+) -> None:
+    shown.pulls[NUMBER]["merged_at"] = None
+    shown.merged_by.clear()
+    ref = f"refs/heads/gh-readonly-queue/main/{name}"
+    group = {"base_sha": BEFORE, "base_ref": "refs/heads/main", "head_sha": MERGE, "head_ref": ref}
+    Path("event.json").write_text(json.dumps({"merge_group": group}))
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "merge_group")
+    assert fetch(cli).exit_code == (0 if found else 4)
+    assert not found or [one["pull_request"] for one in index()["plans"]] == [7]
+
+
 # Faults
 
 
