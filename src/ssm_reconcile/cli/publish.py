@@ -328,7 +328,7 @@ class Publisher:
             context = context if is_plan else replace(context, mark=RESULT_MARK)
             comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
             artifact = self.artifact if self.replan else None
-            reason, results = publish_comments(comments, publication.pages, artifact)
+            reason, results = publish_comments(comments, publication.pages, SystemClock().now(), artifact)
             if self.folder is not None and comments.posted:
                 base = self.run.sha if self.replan else self.run.pull_request_base
                 _save(self.folder, publication_files(comments, self.run, base, self.artifact))

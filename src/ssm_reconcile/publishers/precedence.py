@@ -8,7 +8,9 @@ who edits a marker can stop a run from writing, but nothing else: facts are read
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
+from ssm_reconcile.approve import MAX_AGE_DAYS
 from ssm_reconcile.github.artifacts import read_artifacts
 from ssm_reconcile.github.client import GitHub, GitHubError
 from ssm_reconcile.github.facts import RunFacts, read_pull, read_run
@@ -17,19 +19,25 @@ from ssm_reconcile.publishers.marked_body import PageResult, PullRequestComments
 from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK
 
+RENEW_AFTER = timedelta(days=MAX_AGE_DAYS - 2)
+"""Age from which the same plan is stored again, before an apply refuses it as too old."""
 _NOT_FOUND = 404
 
 
 def publish_comments(
-    comments: PullRequestComments, pages: Callable[[list[str]], Sequence[Page]], artifact: str | None = None
+    comments: PullRequestComments,
+    pages: Callable[[list[str]], Sequence[Page]],
+    now: datetime,
+    artifact: str | None = None,
 ) -> tuple[str, list[tuple[str, PageResult]]]:
     """Publish pages; return the reason why nothing was written, or the results by replication.
 
     Args:
         comments: The comments with one mark.
         pages: Returns the pages, given the replications that have a comment.
+        now: The current time.
         artifact: For a plan of the default branch: nothing is written while the comments show the same plan,
-            and the run that they name still has it in the artifact with this name.
+            and the run that they name still has it in the artifact with this name, which is not old.
 
     Raises:
         GitHubError: GitHub did not answer, or refused a comment.
@@ -39,7 +47,7 @@ def publish_comments(
     if reason:
         return reason, []
     current = pages(sorted({one.scope for one in known}))
-    if artifact is not None and _is_shown(comments, known, current, artifact):
+    if artifact is not None and _is_shown(comments, known, current, artifact, now):
         return "shows this plan", []
     return "", comments.publish(current, known)
 
@@ -60,7 +68,11 @@ def _precedence(comments: PullRequestComments, known: Sequence[MarkedBody]) -> s
 
 
 def _is_shown(
-    comments: PullRequestComments, known: Sequence[MarkedBody], pages: Sequence[Page], artifact: str
+    comments: PullRequestComments,
+    known: Sequence[MarkedBody],
+    pages: Sequence[Page],
+    artifact: str,
+    now: datetime,
 ) -> bool:
     """Return whether comments of one run show these plans for this commit, and the run still has them."""
     shown = {
@@ -72,11 +84,11 @@ def _is_shown(
     runs = {one.number("run") for one in known}
     if shown != wanted or len(shown) < len(known) or len(runs) > 1:
         return False
-    return not known or _has_plan(comments.github, runs.pop(), artifact, comments.number)
+    return not known or _has_plan(comments.github, runs.pop(), artifact, comments.number, now)
 
 
-def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
-    """Return whether a run has an artifact with the plan of a pull request that has not expired."""
+def _has_plan(github: GitHub, run_id: int, artifact: str, number: int, now: datetime) -> bool:
+    """Return whether a run has the plan of a pull request in an artifact that is neither expired nor old."""
     try:
         name = artifact_name(read_run(github, str(run_id)), artifact, number)
         found = read_artifacts(github, run_id)
@@ -84,7 +96,8 @@ def _has_plan(github: GitHub, run_id: int, artifact: str, number: int) -> bool:
         if error.status == _NOT_FOUND:
             return False
         raise
-    return any(one.name == name and one.run == run_id and not one.expired for one in found)
+    mine = [one for one in found if one.name == name and one.run == run_id and not one.expired]
+    return any(one.created_at is not None and now - one.created_at < RENEW_AFTER for one in mine)
 
 
 def artifact_name(run: RunFacts, artifact: str, number: int) -> str:

@@ -66,11 +66,13 @@ def test_a_plan_that_changed_replaces_the_one_in_the_comment_and_is_saved(shown:
     assert (publication["pull_request"], publication["head"], publication["base"]) == (NUMBER, HEAD, MERGE)
 
 
-@pytest.mark.parametrize("case", ["expired", "none", "another name", "no run"])
+@pytest.mark.parametrize("case", ["expired", "old", "none", "another name", "no run"])
 def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case: str) -> None:
     match case:
         case "expired":
             shown.artifacts[0].expired = True
+        case "old":  # an apply refuses it from the age of seven days
+            shown.backdate(RUN, days=5.1)
         case "none":
             shown.artifacts.clear()
         case "another name":
