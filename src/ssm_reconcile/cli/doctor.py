@@ -44,8 +44,8 @@ Environment of --github:
 Exit codes:
     0  a plan will work, and no check failed that an apply needs; --github: nothing is missing
     1  a plan will not work; --github: GitHub did not answer
-    3  a plan will work; an apply will not work for all parameters; --github: a setting is missing, or could
-       not be read
+    3  a plan will work; an apply will not work for all parameters; --github: a setting is missing
+       or could not be read
    64  wrong usage
   130  interrupted
 """
