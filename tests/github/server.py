@@ -205,6 +205,8 @@ class _Door(BaseHTTPRequestHandler):
                 return self._page(mine_too, asked, path)
             case "GET", "commits", sha, "pulls":
                 return self._page([hub.pulls[n] for n in hub.merged_by.get(sha, [])], asked, path)
+            case "GET", "commits":
+                return self._page(self._history(asked.get("sha", "main"), asked.get("path", "")), asked, path)
             case "GET", "commits", sha:
                 return self._found(hub.commits.get(sha))
             case "GET", "compare", between:
@@ -415,6 +417,15 @@ class _Door(BaseHTTPRequestHandler):
             "status": "ahead" if later else "identical", "files": [{"filename": name} for name in files],
             "commits": [{"sha": sha} for sha in later], "total_commits": len(later),
         }  # fmt: skip
+
+    def _history(self, sha: str, path: str) -> list[dict[str, Any]]:
+        """Return the commits of a branch up to one, newest first; with a path, those that change it."""
+        branch: list[str] = self._found(next((b for b in self.hub.branches.values() if sha in b), None))
+        return [
+            {"sha": one, "commit": {"committer": {"date": f"2026-11-23T10:{number:02}:00Z"}}}
+            for number, one in reversed(list(enumerate(branch[: branch.index(sha) + 1])))
+            if any(f"{file}/".startswith(f"{path}/") or not path for file in self.hub.files.get(one, []))
+        ]
 
     def _archive(self, path: str, token: str) -> _Answer:
         if token or not self.headers["Host"].startswith("localhost"):

@@ -51,7 +51,7 @@ def test_an_approved_plan_is_applied_as_it_was_shown(reviewed: Stage) -> None:
     jobs = reviewed.push(reviewed.merge(), approved=CHANGED)
     assert results(jobs) == APPROVED, log_of(jobs)
     assert reviewed.holds() == {**EVERYTHING, "/shop/limit": "999"}
-    assert "Applied 3 of 3 as reviewed" in reviewed.comment().body
+    assert "Applied 3 of 3 changes, as approved by `@bob`" in reviewed.comment().body
 
 
 def test_target_changed_nothing_is_applied_and_the_existing_value_stays(reviewed: Stage) -> None:
@@ -107,13 +107,14 @@ def test_main_moved_before_the_merge_the_difference_is_shown_and_a_reviewer_is_a
 def test_main_moved_after_the_merge_the_run_that_is_out_of_date_applies_nothing(reviewed: Stage) -> None:
     first = reviewed.merge()
     last = reviewed.commit(spec("/app/**"))  # takes /shop out again, before the first run has begun
-    before = reviewed.comment().body
+    before = reviewed.plan_comment().body
     jobs = reviewed.push(first)
     assert results(jobs) == {"merged": "failure"}, log_of(jobs)
     assert reviewed.holds() == {}
     assert f"main has changed replication.yaml since {first[:7]}" in log_of(jobs)
     assert "start the run of the last commit of main" in log_of(jobs)
-    assert reviewed.comment().body == before
+    assert reviewed.plan_comment().body == before
+    assert "This merge was not applied by this run" in reviewed.comment().body
     jobs = reviewed.push(last, approved=CHANGED)
     assert results(jobs) == APPROVED, log_of(jobs)
     assert set(reviewed.holds()) == {"/app/url", "/app/key"}

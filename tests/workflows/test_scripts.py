@@ -71,7 +71,9 @@ def test_a_workflow_allows_nothing_and_each_job_what_it_needs(file: Path) -> Non
         assert job["permissions"].get("contents", "read") == "read", name
         assert job["timeout-minutes"], name
         writes = {key for key, value in job["permissions"].items() if value == "write"}
-        assert writes <= {"id-token", "pull-requests", "issues"}, name
+        assert writes <= {"checks", "id-token", "pull-requests", "issues"}, name
+        steps = [step.get("with") or {} for step in job["steps"]]
+        assert ("checks" in writes) == any("check" in given for given in steps), "for the check run of a plan"
         assert ("issues" in writes) == (name in {"routine", "drift"}), "drift without a reviewer has an issue"
         assert ("id-token" in writes) == ("environment" in job and name != "approval"), (
             "credentials come through an environment; the job that waits for an approval has none"

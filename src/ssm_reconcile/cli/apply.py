@@ -334,7 +334,7 @@ class ApplyRun:
             self._show(plan, runner)
             raise PlanRefused(
                 f"the plan is now {plan.plan_id[:12]}, not the expected {self.expect}",
-                "read the new plan above, and approve that one",
+                "read the current plan, and approve that one",
             )
         ask = self.approval == "answer"
         if not self.common.quiet or ask:
@@ -355,7 +355,7 @@ class ApplyRun:
             return
         self._show(plan, runner)
         log_unapproved(comparison)
-        remedy, missing = "read the new plan above, and have it approved", " ".join(self._missing_lifts())
+        remedy, missing = "read the current plan, and have it approved", " ".join(self._missing_lifts())
         if missing:
             again = self._command_line().apply_saved(saved.file)
             remedy = f"give {missing} again, since a saved plan lifts no guard: `{again}`"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import click
 from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.github import refusing
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
+from ssm_reconcile.cli.publish_content import Publication, PublishInput, warn
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.documents import PlanDocument, ReportDocument
-from ssm_reconcile.documents.decode import read_plan_document, read_plan_or_report, read_report_document
-from ssm_reconcile.errors import Finding, PlanRefused, ReconcileError, UsageError
+from ssm_reconcile.documents.decode import read_plan_document
+from ssm_reconcile.errors import PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
-from ssm_reconcile.github.current import check_current
+from ssm_reconcile.github.current import BranchMovedError, check_current
 from ssm_reconcile.github.facts import find_pull_request
 from ssm_reconcile.github.marked import RESULT_MARK
+from ssm_reconcile.github.merges import last_spec_pull_request, pushed_pull_requests, run_that_took_over
 from ssm_reconcile.github.reviewed import (
     NO_PULL,
     NOT_FOUND,
@@ -32,31 +34,27 @@ from ssm_reconcile.github.reviewed import (
     reviewed_push,
 )
 from ssm_reconcile.github.workflow_run import WorkflowRun, read_workflow_run, repository_paths, workspace
-from ssm_reconcile.publishers import pages, runner
+from ssm_reconcile.publishers import runner
+from ssm_reconcile.publishers.check_run import create_check_run
 from ssm_reconcile.publishers.marked_body import (
     DriftIssues,
     OutdatedCommentError,
     PageResult,
     PullRequestComments,
 )
-from ssm_reconcile.publishers.pages import Page
 from ssm_reconcile.publishers.precedence import publish_comments
 from ssm_reconcile.publishers.publication import publication_files
-from ssm_reconcile.renderers.comment_context import CommentContext
-from ssm_reconcile.renderers.markdown import failure_summary, plan_summary
-from ssm_reconcile.renderers.report_markdown import report_summary
-from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.renderers.comment_context import COMMENT_MARK, CommentContext
+from ssm_reconcile.renderers.report_markdown import Takeover
 from ssm_reconcile.system import SystemClock
 
-UNREVIEWED = frozenset({"schedule", "workflow_dispatch", "repository_dispatch"})
-"""Webhook events whose plan is not reviewed."""
 _FILE = click.Path(path_type=Path)
 _COMMIT = re.compile("[0-9a-f]{40,64}")
 EPILOG = """\
 \b
 Environment:
-  GITHUB_TOKEN    needs pull-requests: write; for --reviewed and --replan also
-                  actions: read, for --issue also issues: write
+  GITHUB_TOKEN    needs pull-requests: write; for --reviewed, --replan and --overtaken
+                  also actions: read, for --issue issues: write, for --check checks: write
   and the variables of the runner: GITHUB_API_URL, GITHUB_GRAPHQL_URL,
   GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF,
   GITHUB_RUN_ID, GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
@@ -65,6 +63,7 @@ Environment:
 Examples:
   ssm-reconcile publish plan.json
   ssm-reconcile publish report.json --plan plan.json
+  ssm-reconcile publish report.json --approval reviewed/reviewed.json --pull-request 7
   ssm-reconcile publish plan.json --comment never --issue
   ssm-reconcile publish --failed "no credentials for the plan role"
   ssm-reconcile publish --reviewed plan.json
@@ -111,6 +110,11 @@ Exit codes:
     help="Only check that the branch of this run still has the same spec; publish nothing.",
 )
 @click.option(
+    "--overtaken",
+    is_flag=True,
+    help="After a merge whose spec is out of date: name the run that took over in the results.",
+)
+@click.option(
     "--save",
     "folder",
     metavar="FOLDER",
@@ -123,7 +127,32 @@ Exit codes:
     help="In a run of the default branch: post the plan of the open pull request N again if it changed.",
 )
 @click.option("--head", metavar="SHA", help="With --replan: the last commit of the pull request.")
-@click.option("--pull-request", "number", metavar="N", type=click.IntRange(min=1), help="The pull request.")
+@click.option(
+    "--pull-request",
+    "numbers",
+    metavar="N",
+    multiple=True,
+    type=click.IntRange(min=1),
+    help="The pull request (repeat for more).",
+)
+@click.option(
+    "--approval",
+    metavar="FILE",
+    type=_FILE,
+    help="With a report: the file of `github approval`, or the reviewed.json of `github reviewed`. The result"
+    " names these people, and the comment on each pull request shows its own plan.",
+)
+@click.option(
+    "--check",
+    metavar="NAME",
+    help="With a plan or --failed: also create a check run with this name (needs checks: write).",
+)
+@click.option(
+    "--plan-exit",
+    metavar="N",
+    type=int,
+    help="With --check: the exit code of `plan`. 0 and 2 are a success, every other one is a failure.",
+)
 @click.option(
     "--comment",
     "mode",
@@ -147,7 +176,9 @@ Exit codes:
 )
 @click.option("--name", metavar="NAME", help="The replication, as given to `plan`.")
 @options.basic_options
-def command(*, reviewed: Path | None, current: bool, specs: tuple[str, ...], **given: Any) -> int:
+def command(
+    *, reviewed: Path | None, current: bool, overtaken: bool, specs: tuple[str, ...], **given: Any
+) -> int:
     """Publish a saved plan or report from a workflow of GitHub Actions.
 
     A plan (`plan --out`) or report (`apply --out`) is shown in one comment per replication on the pull
@@ -158,8 +189,9 @@ def command(*, reviewed: Path | None, current: bool, specs: tuple[str, ...], **g
     or an apply is incomplete, kept up to date, and closed when no difference remains.
 
     A FILE that cannot be read is published as a failed plan, and the exit code is 1. The pull request is
-    that of the event or, after a merge, that of the commit. A permission that the token lacks is a warning,
-    not a failure.
+    that of the event or, after a merge, each one of the push whose result this is. The result of an apply by
+    plan id goes to the pull request that changed the spec last. A permission that the token lacks is a
+    warning, not a failure.
 
     With --reviewed, the command fetches the plan that the comment on the pull request shows, if it counts as
     reviewed by the rules of `github reviewed`.
@@ -167,13 +199,18 @@ def command(*, reviewed: Path | None, current: bool, specs: tuple[str, ...], **g
     With --replan, a run of the default branch posts the plan of an open pull request again, unless the
     comment shows this plan and its run still has it. The step output `replanned` is true or false.
     """
-    if sum(one is not None for one in (given["file"], given["failed"], reviewed, current or None)) != 1:
-        raise click.UsageError("give one of them: FILE, --failed TEXT, --reviewed FILE, --current.")
+    asked = (given["file"], given["failed"], reviewed, current or None, overtaken or None)
+    if sum(one is not None for one in asked) != 1:
+        raise click.UsageError(
+            "give one of them: FILE, --failed TEXT, --reviewed FILE, --current, --overtaken."
+        )
     run = read_workflow_run(os.environ)
     _check_options(run, given)
     publisher = Publisher(run=run, specs=specs or (DEFAULT_SPEC,), **given)
     if current:
         return publisher.check_current()
+    if overtaken:
+        return publisher.publish_overtaken()
     return publisher.publish() if reviewed is None else publisher.fetch_reviewed(reviewed)
 
 
@@ -182,7 +219,7 @@ def _check_options(run: WorkflowRun, given: Mapping[str, Any]) -> None:
     if given["replan"]:
         if run.is_pull_request:
             raise UsageError("--replan: this is a run of a pull request", "remove --replan")
-        if given["file"] is None or given["number"] is None or not _COMMIT.fullmatch(given["head"] or ""):
+        if given["file"] is None or len(given["numbers"]) != 1 or not _COMMIT.fullmatch(given["head"] or ""):
             raise UsageError("--replan needs a plan, --pull-request N and --head with the id of a commit")
     elif given["head"] is not None:
         raise UsageError("--head is only used with --replan", "remove --head")
@@ -191,36 +228,14 @@ def _check_options(run: WorkflowRun, given: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    """The content for each destination.
-
-    Attributes:
-        pages: Returns the pages for the comments, given the replications that have a comment.
-        issue_pages: Returns the pages for the issues, given the replications that have an issue.
-        summary: Returns Markdown for the job summary, for a context and a maximum number of bytes.
-        outputs: The step outputs.
-        findings: The findings for annotations.
-        exit_code: 1 for a file that could not be read.
-        narrowed: Whether the run had only a part of the targets or names.
-    """
-
-    pages: Callable[[list[str]], Sequence[Page]]
-    issue_pages: Callable[[list[str]], Sequence[Page]]
-    summary: Callable[[CommentContext, int], str]
-    outputs: dict[str, str]
-    findings: tuple[Finding, ...] = ()
-    exit_code: int = 0
-    narrowed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Publisher:
     """One call of `publish`: its run and its options. `file` or `failed` is given.
 
     Attributes:
         artifact: The name of the artifact with the plan of a pull request.
-        number: The value of `--pull-request`.
+        numbers: The values of `--pull-request`.
         mode: The value of `--comment`.
+        check: The name of the check run.
         replan: Whether a run of the default branch plans the pull request, whose last commit is `head`.
     """
 
@@ -228,8 +243,9 @@ class Publisher:
     specs: tuple[str, ...]
     artifact: str
     name: str | None
-    number: int | None
+    numbers: tuple[int, ...]
     mode: str
+    check: str | None
     issue: bool
     common: CommonOptions
     file: Path | None
@@ -237,6 +253,8 @@ class Publisher:
     failed: str | None
     refused: Path | None
     unreviewed: str | None
+    approval: Path | None
+    plan_exit: int | None
     folder: Path | None
     replan: bool
     head: str | None
@@ -268,7 +286,7 @@ class Publisher:
         paths = tuple(repository_paths(self.specs, os.environ))
         rules = ReviewRules(self.spec, paths, self.artifact, PLAN_WORKFLOW, ReviewMode.IF_ANY)
         with refusing(NOT_FOUND):
-            number = self.number or find_pull_request(self.run, github)
+            number = self.numbers[0] if self.numbers else find_pull_request(self.run, github)
             if number is None:
                 raise PlanRefused(f"{NOT_FOUND}: {NO_PULL}", REMEDY)
             (plan,) = reviewed_push(github, self.run, rules, number).plans
@@ -279,22 +297,43 @@ class Publisher:
         self._log(f"Fetched the reviewed plan {document['plan_id'][:12]} of pull request {number} to {path}.")
         return 0
 
+    def publish_overtaken(self) -> int:
+        """Report a merge that this run does not apply, if the branch has another spec.
+
+        Raises:
+            GitHubError: GitHub did not answer.
+        """
+        github = self._required_github()
+        try:
+            check_current(github, self.run, repository_paths(self.specs, os.environ))
+        except BranchMovedError as moved:
+            takeover = Takeover(f"{moved.message}: {moved.remedy}")
+            if moved.is_spec_changed:
+                commit, url = run_that_took_over(github, self.run)
+                takeover = Takeover(f"`{self.run.branch}` has a newer spec", commit, url)
+            return self._publish(self._content().overtaken(takeover))
+        self._log("The spec of this run is current.")
+        return 0
+
     def publish(self) -> int:
         """Publish to every destination; return the exit code.
 
         Raises:
             ReconcileError: A comment that must be right could not be posted or corrected.
         """
-        publication = self._publication()
+        return self._publish(self._content().publication())
+
+    def _publish(self, publication: Publication) -> int:
         for line in runner.annotation_lines(publication.findings, Path.cwd(), workspace(os.environ)):
             terminal.write(line)
         if self.run.output is not None:
             runner.write_outputs(self.run.output, publication.outputs)
         context = self._context()
         if self.run.summary is not None:
-            text = publication.summary(context, runner.summary_space(self.run.summary))
+            shown = replace(context, approval=publication.approval(None))
+            text = publication.summary(shown, runner.summary_space(self.run.summary))
             if not runner.write_summary(self.run.summary, text):
-                self._warn("the job summary is full: the plan is not in it")
+                warn("the job summary is full: the plan is not in it")
         failure: ReconcileError | None = None
         if self.mode != "never":
             try:
@@ -305,9 +344,10 @@ class Publisher:
                     and not self.replan
                     and not isinstance(error, OutdatedCommentError)
                 ):
-                    self._warn(error.message, error.remedy)
+                    warn(error.message, error.remedy)
                 else:
                     failure = error
+        self._create_check(publication, context)
         if self.issue:
             self._update_issues(publication, context)
         if failure is not None:
@@ -317,45 +357,89 @@ class Publisher:
     def _comment(self, publication: Publication, context: CommentContext) -> None:
         github = self._github()
         try:
-            number = self.number or find_pull_request(self.run, github)
-            if number is None:
-                self._log("No pull request: no comment to post.")
-                return
-            if github is None:
-                message = f"no comment on pull request {number}: there is no GITHUB_TOKEN"
-                raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
-            is_plan = self.run.is_pull_request or self.replan
-            context = context if is_plan else replace(context, mark=RESULT_MARK)
-            comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
-            artifact = self.artifact if self.replan else None
-            reason, results = publish_comments(comments, publication.pages, SystemClock().now(), artifact)
-            if self.folder is not None and comments.posted:
-                base = self.run.sha if self.replan else self.run.pull_request_base
-                _save(self.folder, publication_files(comments, self.run, base, self.artifact))
-        except OutdatedCommentError:
-            raise
+            numbers = self._pull_requests(github, publication)
         except GitHubError as error:
             raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
+        if not numbers:
+            self._log("No pull request: no comment to post.")
+            return
+        if github is None:
+            message = f"no comment on pull request {numbers[0]}: there is no GITHUB_TOKEN"
+            raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
+        failures = []
+        for number in numbers:
+            try:
+                approved = replace(context, approval=publication.approval(number))
+                self._comment_on(github, number, publication, approved)
+            except GitHubError as error:
+                failures.append(error)
+        messages = "; ".join(dict.fromkeys(error.message for error in failures))
+        outdated = [error for error in failures if isinstance(error, OutdatedCommentError)]
+        if outdated:
+            raise outdated[0]
+        if failures:
+            raise ReconcileError(f"no comment on the pull request: {messages}", failures[0].remedy)
+
+    def _pull_requests(self, github: GitHub | None, publication: Publication) -> tuple[int, ...]:
+        """Return the pull requests that get a comment."""
+        known = tuple(dict.fromkeys(self.numbers)) or (() if self.run.number is None else (self.run.number,))
+        if known or github is None or not self.run.sha:
+            return known
+        try:
+            paths = repository_paths(self.specs, os.environ)
+        except UsageError:  # a spec outside of the repository: every pull request can be meant
+            paths = ["."]
+        if self.run.event_name == "push":
+            return pushed_pull_requests(github, self.run, paths)
+        last = last_spec_pull_request(github, self.run, paths) if publication.is_by_hand else None
+        return () if last is None else (last,)
+
+    def _comment_on(
+        self, github: GitHub, number: int, publication: Publication, context: CommentContext
+    ) -> None:
+        comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
+        artifact = self.artifact if self.replan else None
+        content = partial(publication.pages, number)
+        reason, results = publish_comments(comments, content, SystemClock().now(), artifact)
+        if self.folder is not None and comments.posted:
+            base = self.run.sha if self.replan else self.run.pull_request_base
+            _save(self.folder, publication_files(comments, self.run, base, self.artifact))
         if reason:
             self._log(f"Pull request {number} {reason}: the comment is left as it is.")
         self._log_results(f"Comment on pull request {number}", results)
         if self.replan and self.run.output is not None:
             runner.write_outputs(self.run.output, {"replanned": str(bool(comments.posted)).lower()})
 
+    def _create_check(self, publication: Publication, context: CommentContext) -> None:
+        """Create the check run of a plan. A failure is a warning: the other destinations have the content."""
+        github = self._github()
+        if publication.check is None or self.check is None:
+            return
+        if github is None:
+            warn("no check run: there is no GITHUB_TOKEN")
+            return
+        try:
+            create_check_run(github, publication.check(self.check, context), context)
+        except GitHubError as error:
+            remedy = "The token needs `checks: write`" if error.kind is Kind.DENIED else error.remedy
+            warn(f"no check run: {error.message}", remedy)
+        else:
+            self._log(f"Check run {self.check} on {context.head[:7]}: created.")
+
     def _update_issues(self, publication: Publication, context: CommentContext) -> None:
         """Update the issues on drift. A failure is a warning: the other destinations have the content."""
         github = self._github()
         if github is None:
-            self._warn("no issue on drift: there is no GITHUB_TOKEN")
+            warn("no issue on drift: there is no GITHUB_TOKEN")
             return
         try:
             default = github.get(github.repository).get("default_branch")
             closes = self.run.branch == default and not publication.narrowed
-            issues = DriftIssues(github, self.spec, replace(context, promise=False), closes)
+            issues = DriftIssues(github, self.spec, replace(context, is_kept=False), closes)
             self._log_results("Issue on drift", issues.publish(publication.issue_pages))
         except GitHubError as error:
             remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
-            self._warn(f"no issue on drift: {error.message}", remedy)
+            warn(f"no issue on drift: {error.message}", remedy)
 
     def _log_results(self, what: str, results: Iterable[tuple[str, PageResult]]) -> None:
         for scope, result in results:
@@ -364,102 +448,20 @@ class Publisher:
 
     def _context(self) -> CommentContext:
         specs = () if self.specs == (DEFAULT_SPEC,) else self.specs
+        is_plan = self.run.is_pull_request or self.replan
         return CommentContext(
             self.head or self.run.head,
             self.run.run_id,
             self.run.url,
             self.run.label,
-            promise=self.replan or self.run.event_name not in UNREVIEWED,
+            promise=is_plan,
             command=CommandLine(specs, self.name).apply(),
+            mark=COMMENT_MARK if is_plan else RESULT_MARK,
         )
 
-    def _publication(self) -> Publication:
-        if self.file is None:
-            return self._of_failure(self.failed or "")
-        if self.replan:  # the comment keeps its plan if this one cannot be read
-            plan = read_plan_document(terminal.read_document(self.file))
-            if not plan["complete"]:
-                message = "the plan is not posted again: a place was not listed completely"
-                raise ReconcileError(message, "read the findings in the log, and start the run again")
-            return self._of_plan(plan, self.file)
-        try:
-            document = read_plan_or_report(terminal.read_document(self.file))
-            if "outcomes" in document:
-                return self._of_report(document)
-            return self._of_plan(document, self.file)
-        except OSError as error:
-            reason = f"{error.filename or self.file} cannot be read: check that an earlier step wrote it"
-        except UsageError as error:
-            reason = f"{self.file}: {error.message}"
-        terminal.log_line(f"Error: {reason}.")
-        return replace(self._of_failure(f"{reason}."), exit_code=1)
-
-    def _of_plan(self, document: PlanDocument, file: Path) -> Publication:
-        intro = ""
-        if self.unreviewed is not None:
-            queued = self.run.event_name == "merge_group"
-            notice = pages.merge_group_notice if queued else pages.unreviewed_notice
-            intro = notice(self.unreviewed)
-        elif self.refused is not None:
-            intro = pages.refusal(read_report_document(terminal.read_document(self.refused)))
-        is_refused = self.unreviewed is not None or self.refused is not None
-
-        return Publication(
-            lambda known: pages.plan_pages(document, intro, known),
-            lambda _known: pages.plan_issue_pages(document),
-            lambda context, budget: plan_summary(
-                PlanView(document), budget=budget, context=context, intro=intro
-            ),
-            {**runner.plan_outputs(document, file), "failure-reason": "plan-changed" if is_refused else ""},
-            tuple(runner.findings_in(document)),
-            narrowed=any(document["narrowed"].values()),
-        )
-
-    def _of_report(self, document: ReportDocument) -> Publication:
-        if not document["replications"]:  # the run stopped before there was a plan
-            reason = "\n".join(finding["message"] for finding in document["findings"])
-            return replace(self._of_failure(reason), outputs=runner.report_outputs(document))
-        plan = self._read_plan()
-        return Publication(
-            lambda _known: pages.report_pages(document, plan),
-            lambda _known: pages.report_issue_pages(document),
-            lambda context, budget: report_summary(ReportView(document), budget=budget, context=context),
-            runner.report_outputs(document),
-            tuple(runner.findings_in(document)),
-            narrowed=any(document["narrowed"].values()),
-        )
-
-    def _of_failure(self, reason: str) -> Publication:
-        plan = self._read_plan()
-        names = pages.names_in(plan) if plan is not None else self._spec_names()
-        return Publication(
-            lambda known: pages.failure_pages(names or known or [""], reason),
-            lambda known: pages.failure_issue_pages(names or known or [""], reason),
-            lambda context, _budget: failure_summary(names, reason, context=context),
-            {"failure-reason": runner.PLAN_FAILED},
-        )
-
-    def _spec_names(self) -> list[str]:
-        """Return the replications of the spec; none if it cannot be read."""
-        from ssm_reconcile.load import load
-
-        try:
-            return [one.name for one in load(self.specs, name=self.name).replications]
-        except ReconcileError:
-            return []
-
-    def _read_plan(self) -> PlanDocument | None:
-        """Return the plan of `--plan`; None, with a warning, if it cannot be read."""
-        if self.plan is None:
-            return None
-        try:
-            return read_plan_document(terminal.read_document(self.plan))
-        except OSError:
-            reason = " cannot be read (check that an earlier step wrote it)"
-        except UsageError as error:
-            reason = f": {error.message}"
-        self._warn(f"--plan {self.plan}{reason}: the comments are written without it")
-        return None
+    def _content(self) -> PublishInput:
+        names = [field.name for field in fields(PublishInput)]
+        return PublishInput(**{name: getattr(self, name) for name in names})
 
     def _github(self) -> GitHub | None:
         return GitHub(self.run, SystemClock()) if self.run.token and self.run.repository else None
@@ -473,10 +475,6 @@ class Publisher:
     def _log(self, text: str) -> None:
         if not self.common.quiet:
             terminal.log_line(text)
-
-    def _warn(self, text: str, remedy: str = "") -> None:
-        """Write a warning as an annotation."""
-        terminal.write(runner.command("warning", f"{text}. {remedy}".rstrip(". ")))
 
 
 def _save(folder: Path, files: Mapping[str, str]) -> None:

@@ -132,7 +132,7 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
         numbers = [number]
     else:
         if not queued:
-            base = _last_result(github, run) or base
+            base = last_result(github, run) or base
         pulls = facts.read_pulls(github, base, run.sha, run.target_branch, merged=not queued)
         numbers = [pull.number for pull in pulls]
         named = run.queued_number  # a squashed commit in a queue may belong to no pull request yet
@@ -146,10 +146,13 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
     return ReviewedPush(found, base)
 
 
-def _last_result(github: GitHub, run: WorkflowRun) -> str:
+def last_result(github: GitHub, run: WorkflowRun) -> str:
     """Return the commit of the last push whose plans were applied or shown; empty if there is none.
 
     The pull requests of a push that another one overtook are in neither, so the next push takes them over.
+
+    Raises:
+        GitHubError: GitHub did not answer.
     """
     if not run.run_id:
         return ""

@@ -36,6 +36,8 @@ class WorkflowRun:
     ref: str = ""
     run_id: str = ""
     attempt: int = 1
+    actor: str = ""
+    triggering_actor: str = ""
     label: str = ""
     summary: Path | None = None
     output: Path | None = None
@@ -133,6 +135,8 @@ def read_workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
         ref=environment.get("GITHUB_REF", ""),
         run_id=run_id if run_id.isdigit() else "",
         attempt=int(attempt) if attempt.isdecimal() else 1,
+        actor=environment.get("GITHUB_ACTOR", ""),
+        triggering_actor=environment.get("GITHUB_TRIGGERING_ACTOR", ""),
         label=f"{workflow} #{number}" if workflow and number else "",
         summary=_path(environment, "GITHUB_STEP_SUMMARY"),
         output=_path(environment, "GITHUB_OUTPUT"),

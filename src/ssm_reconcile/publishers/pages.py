@@ -126,12 +126,37 @@ def _fenced(lines: Sequence[str]) -> str:
     return fence(cut([visible(line, 300) for line in lines], LINES), "text")
 
 
-def failure_pages(scopes: Sequence[str], reason: str) -> list[Page]:
-    """Return the pages for the comments on a run without a plan."""
+def overtaken_pages(scopes: Sequence[str], takeover: report_markdown.Takeover) -> list[Page]:
+    """Return the pages for the results of a merge that another run applies.
+
+    A result of this merge stays: an earlier attempt of the run may have applied it.
+
+    Args:
+        scopes: The replications.
+        takeover: The reason, and the run that took over.
+    """
 
     def page(scope: str) -> Page:
         def write(context: CommentContext, _level: int, _budget: int) -> str:
-            return markdown.failure_comment((scope,), reason, context=context)
+            return report_markdown.overtaken_comment(scope, takeover, context=context)
+
+        return Page(scope, worth=False, danger=None, write=write, quiet_after="applied")
+
+    return [page(scope) for scope in scopes]
+
+
+def failure_pages(scopes: Sequence[str], reason: str, *, is_stopped: bool = False) -> list[Page]:
+    """Return the pages for the comments on a run without a plan.
+
+    Args:
+        scopes: The replications; an empty name is the whole spec.
+        reason: The lines of the error.
+        is_stopped: Whether an apply is known to have stopped before it had a plan.
+    """
+
+    def page(scope: str) -> Page:
+        def write(context: CommentContext, _level: int, _budget: int) -> str:
+            return markdown.failure_comment((scope,), reason, context=context, is_stopped=is_stopped)
 
         return Page(scope, worth=True, danger=None, write=write)
 
@@ -203,9 +228,9 @@ def refusal(document: ReportDocument) -> str:
 def unreviewed_notice(reason: str) -> str:
     """Return Markdown with the reason why no reviewed plan can be applied."""
     return (
-        f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan as it is now."
-        " If the run waits for its approval, approve it there; otherwise open a new pull request, or apply"
-        " the plan by its id."
+        f"**Not applied**: {prose(reason.rstrip('. '))}. Nothing was written. Below is the plan, with its"
+        " id in the last line. If the run waits for its approval, approve it there; otherwise open a new pull"
+        " request, or apply the plan by its id."
     )
 
 

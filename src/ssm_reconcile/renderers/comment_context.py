@@ -34,10 +34,10 @@ class Approval:
     @property
     def phrase(self) -> str:
         """Return `, as approved by @bob` after the number of changes; GitHub notifies no one of it."""
-        people = join([span(f"@{login}") for login in self.logins])
+        people = [span(f"@{login}") for login in self.logins]
         if self.kind is ApprovalKind.PLAN_ID:
-            return f" by plan id, started by {people}"
-        return f", as {self.kind.value} by {people}"
+            return f" by plan id, started by {', and again by '.join(people)}"
+        return f", as {self.kind.value} by {join(people)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CommentContext:
     `run_label` is the text of the link to the run. `extra` are further facts for the marker. `promise`:
     the plan is under review, and only this plan is applied. `command` applies the spec by hand. `mark` is
     the first word of the marker. `approval`: the people behind the apply that a page shows, if they are
-    known.
+    known. `is_kept`: the run keeps the plan that a page shows as an artifact.
     """
 
     head: str = ""
@@ -59,6 +59,7 @@ class CommentContext:
     command: str = ""
     mark: str = COMMENT_MARK
     approval: Approval | None = None
+    is_kept: bool = True
 
 
 NO_CONTEXT = CommentContext()
@@ -108,6 +109,11 @@ def plan_fact(plan_id: str) -> str:
     return f"sha256:{plan_id}"
 
 
+def without_marker(comment: str) -> str:
+    """Return the text of a comment without its hidden first line."""
+    return comment.split("\n", 1)[1].rstrip("\n")
+
+
 def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> str:
     """Return the line with the plan id, the run and the promise on what is applied.
 
@@ -119,23 +125,30 @@ def footer(short_id: str, context: CommentContext, *, promise: bool = True) -> s
     made = f" for {span(context.head[:7])}" if context.head else ""
     where = run_link(context)
     made += f", made in {where}" if where else ""
-    rule = " Applied on merge only if a new plan has the same id." if promise and context.promise else ""
+    rule = " Applied on merge only as it is shown here." if promise and context.promise else ""
     secrets = "`SecureString` values are never shown, nor their length or hash."
     return f"<sub>Plan {span(short_id)}{made}. {secrets}{rule}</sub>"
 
 
 def run_link(context: CommentContext) -> str:
     """Return a link to the run, or nothing unless its URL is a plain web address."""
-    return _link(context.run_label or "this run", context.run_url)
+    return web_link(context.run_label or "this run", context.run_url)
 
 
 def plan_link(context: CommentContext) -> str:
     """Return words for the saved plan, with a link to the artifacts of the run, where it is kept."""
-    link = _link("artifacts of the run", context.run_url, "#artifacts")
+    link = web_link("artifacts of the run", context.run_url, "#artifacts")
     return f"the saved plan{' (' + link + ')' if link else ''}"
 
 
-def _link(label: str, url: str, part: str = "") -> str:
+def web_link(label: str, url: str, part: str = "") -> str:
+    """Return a link, or nothing unless the URL is a plain web address.
+
+    Args:
+        label: The text of the link.
+        url: The address.
+        part: The fragment behind the address.
+    """
     if not re.fullmatch(r"https?://[A-Za-z0-9.:/_?=%~-]+", url):
         return ""
     return f"[{re.sub(r'([^A-Za-z0-9 ])', _entity, escape(label))}]({url}{part})"

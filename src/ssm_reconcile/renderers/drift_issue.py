@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.renderers.comment_context import CommentContext, marker_line, run_link
+from ssm_reconcile.renderers.comment_context import CommentContext, marker_line, run_link, without_marker
 from ssm_reconcile.renderers.escaping import fence, span, visible
 from ssm_reconcile.renderers.groups import kind_counts
 from ssm_reconcile.renderers.markdown import plan_comment, reason_block
@@ -83,7 +83,7 @@ def plan_issue(view: PlanView, *, context: CommentContext, budget: int) -> str:
     )
     above = [first, _changed_outside(view), _ways_forward(context)]
     room = budget - byte_size(join_blocks(above)) - 2
-    return join_blocks([*above, _without_marker(plan_comment(view, budget=room, context=context))])
+    return join_blocks([*above, without_marker(plan_comment(view, budget=room, context=context))])
 
 
 def report_issue(report: ReportView, *, context: CommentContext, budget: int) -> str:
@@ -108,11 +108,7 @@ def report_issue(report: ReportView, *, context: CommentContext, budget: int) ->
     )
     above = [first, _ways_forward(context)]
     room = budget - byte_size(join_blocks(above)) - 2
-    return join_blocks([*above, _without_marker(report_comment(report, budget=room, context=context))])
-
-
-def _without_marker(comment: str) -> str:
-    return comment.split("\n", 1)[1].rstrip("\n")
+    return join_blocks([*above, without_marker(report_comment(report, budget=room, context=context))])
 
 
 def _ways_forward(context: CommentContext) -> str:

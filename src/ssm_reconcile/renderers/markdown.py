@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from ssm_reconcile.renderers import markdown_blocks as blocks
 from ssm_reconcile.renderers.changes import merge_changes
 from ssm_reconcile.renderers.comment_context import (
+    COMMENT_MARK,
     NO_CONTEXT,
     CommentContext,
     footer,
@@ -65,7 +66,7 @@ _LESS = {
 }
 _WARNINGS = 5
 """Incomplete places, and reasons of withheld changes, that an alert in a comment lists."""
-_ELSEWHERE = "The attributes of each change are in the run summary and in {plan}."
+_ELSEWHERE = "The attributes of each change are in {places}."
 
 
 def plan_comment(
@@ -90,7 +91,13 @@ def plan_comment(
 
 
 def plan_page(
-    view: PlanView, budget: int, context: CommentContext, level: int, *, above: Sequence[str]
+    view: PlanView,
+    budget: int,
+    context: CommentContext,
+    level: int,
+    *,
+    above: Sequence[str],
+    places: Sequence[str] = (),
 ) -> str:
     """Return a plan as a comment of at most `budget` bytes.
 
@@ -100,7 +107,9 @@ def plan_page(
         context: The origin of the comment.
         level: The first level of detail to try.
         above: Blocks of Markdown under the title; with one, the page promises nothing on a merge.
+        places: Words for the places of the whole plan; empty for those of the run of the context.
     """
+    places = places or _places(context)
     last = footer(view.short_id, context, promise=not any(above))
     if level == 0 and len(view.changes) < FOLDED_FROM:
         text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, _WARNINGS), last])
@@ -109,11 +118,16 @@ def plan_page(
     for step in LEVELS[level:-1]:
         upper = [_first(view, context, step), *above, *_upper(view, step, _WARNINGS)]
         if step:
-            upper.append(alert("NOTE", [_LESS[step] + _ELSEWHERE.format(plan=plan_link(context))]))
+            upper.append(alert("NOTE", [_LESS[step] + _ELSEWHERE.format(places=" and in ".join(places))]))
         text = _arranged(view, upper, [*_folded(view, step), *_lower(view, step), last])
         if byte_size(text) <= budget:
             return text
-    return _counts_only(view, budget, context, above=above)
+    return _counts_only(view, budget, context, above=above, places=places)
+
+
+def _places(context: CommentContext) -> Sequence[str]:
+    """Return words for the places of the whole plan: the run, and last its artifact if it has one."""
+    return ("the run summary", plan_link(context)) if context.is_kept else ("the run summary",)
 
 
 def _arranged(
@@ -240,13 +254,14 @@ def _lower(view: PlanView, level: int) -> list[str]:
     ]
 
 
-def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above: Sequence[str]) -> str:
+def _counts_only(
+    view: PlanView, budget: int, context: CommentContext, *, above: Sequence[str], places: Sequence[str]
+) -> str:
     """Return the last level: the blocks that fit, most important first, and a link to the saved plan."""
-    plan = plan_link(context)
     limit, findings = _LIMITS[3]
     dangers = merge_changes(view.dangerous)
     head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
-    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(plan=plan)]))
+    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(places=" and in ".join(places))]))
     last = footer(view.short_id, context, promise=not any(above))
     room = budget - byte_size(join_blocks([*head, last])) - 500
     kept = blocks_within(
@@ -261,7 +276,7 @@ def _counts_only(view: PlanView, budget: int, context: CommentContext, *, above:
         room,
     )
     room -= sum(byte_size(block) + 2 for block in kept)
-    return _arranged(view, [*head, *kept], [last], budget=room, plan=plan)
+    return _arranged(view, [*head, *kept], [last], budget=room, plan=places[-1])
 
 
 def plan_summary(
@@ -305,30 +320,46 @@ def plan_summary(
     return join_blocks([*first, *kept, cut if len(kept) < len(found) else "", last])
 
 
-def failure_comment(scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT) -> str:
-    """Return the comment of a run without a plan, which says that the older plan is out of date.
+def failure_comment(
+    scope: Sequence[str],
+    reason: str,
+    *,
+    context: CommentContext = NO_CONTEXT,
+    is_stopped: bool = False,
+) -> str:
+    """Return the comment of a run without a plan: the older plan of a pull request is out of date.
 
     Args:
         scope: The names of the replications; an empty name is the spec as a whole.
         reason: The lines of the error, which may quote texts of others.
         context: The origin of the comment.
+        is_stopped: Whether an apply is known to have stopped before it had a plan.
     """
     head = marker_line(scope, "", context, state="failed")
-    return f"{head}\n{failure_summary(scope, reason, context=context)}"
+    return f"{head}\n{failure_summary(scope, reason, context=context, is_stopped=is_stopped)}"
 
 
-def failure_summary(scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT) -> str:
+def failure_summary(
+    scope: Sequence[str], reason: str, *, context: CommentContext = NO_CONTEXT, is_stopped: bool = False
+) -> str:
     """Return the text of `failure_comment` without its marker, for a job summary.
 
     Args:
         scope: The names of the replications.
         reason: The error message of the run.
         context: The repository, run and commit.
+        is_stopped: Whether an apply is known to have stopped before it had a plan.
     """
     of = f" for {scope_names(scope)}" if any(scope) else ""
     at = f" at {span(context.head[:7])}" if context.head else ""
-    warning = alert("CAUTION", ["**This run made no plan.** An older plan in this comment is out of date."])
-    return join_blocks([f"## SSM plan{of}: failed{at}", warning, reason_block(reason)])
+    what = "plan"
+    text = "**This run made no plan.** An older plan of this pull request is out of date."
+    if context.mark != COMMENT_MARK:
+        what = "run"
+        text = "**This run has no result.** Its log has the details."
+        if is_stopped:
+            text = "**This run stopped before it had a plan.** Nothing was written."
+    return join_blocks([f"## SSM {what}{of}: failed{at}", alert("CAUTION", [text]), reason_block(reason)])
 
 
 def reason_block(reason: str) -> str:

@@ -7,6 +7,7 @@ started the apply are named in code spans, so that GitHub notifies no one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.renderers import markdown_blocks as blocks
@@ -15,7 +16,10 @@ from ssm_reconcile.renderers.comment_context import (
     CommentContext,
     footer,
     marker_line,
+    run_link,
+    web_link,
 )
+from ssm_reconcile.renderers.escaping import prose, span
 from ssm_reconcile.renderers.groups import AddressGroup, group_addresses
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
@@ -64,7 +68,7 @@ def report_comment(
             *lifts,
             blocks.findings(new, _NEW_FINDINGS, is_open=True),
         )
-        return plan_page(plan, budget, context, level, above=above)
+        return plan_page(plan, budget, context, level, above=above, places=_PLAN_RUN)
     for limit in (100, 40, 10, 3):
         text = _report_page(report, context, limit)
         if byte_size(text) <= budget:
@@ -83,6 +87,57 @@ def report_summary(
         context: The repository, run and commit.
     """
     return report_comment(report, budget=budget, context=context)
+
+
+_PLAN_RUN = ("the summary of the run that made the plan", "the saved plan of that run")
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """The reason why a run did not apply its merge, and the run that does.
+
+    Attributes:
+        reason: A sentence without its full stop.
+        commit: The commit of the run that took over; empty if no such run is known yet.
+        url: The address of that run, or of the list of runs; empty if the merge is applied by none.
+    """
+
+    reason: str
+    commit: str = ""
+    url: str = ""
+
+
+def overtaken_comment(scope: str, takeover: Takeover, *, context: CommentContext) -> str:
+    """Return the comment on a merge that this run did not apply.
+
+    Args:
+        scope: The replication.
+        takeover: The reason, and the run that took over.
+        context: The origin of the comment.
+    """
+    head = marker_line((scope,), "", context, state="overtaken")
+    return f"{head}\n{overtaken_summary((scope,), takeover, context=context)}"
+
+
+def overtaken_summary(scope: Sequence[str], takeover: Takeover, *, context: CommentContext) -> str:
+    """Return the text of `overtaken_comment` without its marker, for a job summary.
+
+    Args:
+        scope: The replications.
+        takeover: The reason, and the run that took over.
+        context: The repository, run and commit.
+    """
+    of = f" for {scope_names(scope)}" if any(scope) else ""
+    text = f"**This merge was not applied by this run**: {prose(takeover.reason)}. Nothing was written."
+    if takeover.url:
+        commit = span(takeover.commit[:7]) if takeover.commit else "the last commit that changed the spec"
+        label = "its run" if takeover.commit else "the list of runs"
+        link = web_link(label, takeover.url) or label
+        text += f" The run of {commit} applies it, or asks for an approval: {link}."
+    made = f" for {span(context.head[:7])}" if context.head else ""
+    run = run_link(context)
+    footer_line = f"<sub>Made in {run}{made}.</sub>" if run else ""
+    return join_blocks([f"## SSM apply{of}: not applied by this run", text, footer_line])
 
 
 def _headline(report: ReportView, context: CommentContext, *, is_reviewed: bool = False) -> str:
@@ -121,18 +176,28 @@ def _lifts(report: ReportView, limit: int, shown: Sequence[RemedyEntry | None] =
 
 
 def _unapplied(report: ReportView, limit: int) -> list[str]:
-    """Return the changes that were not applied, by result and reason; then those applied with a note."""
+    """Return the changes that were not applied, by result and reason; then those applied with a note.
+
+    The outcomes are in the order of their danger, and so are the groups.
+    """
 
     def groups(*, applied: bool) -> tuple[AddressGroup, ...]:
-        return group_addresses(
-            (
-                f"{o.action} {o.result.replace('_', ' ')}",
-                [text for text in (o.error, o.note) if text],
-                o.name,
-                o.target,
+        chosen = [
+            o for o in report.outcomes if (o.result == "applied") is applied and (o.note or not applied)
+        ]
+        return tuple(
+            group
+            for action in dict.fromkeys(o.action for o in chosen)
+            for group in group_addresses(
+                (
+                    f"{o.action} {o.result.replace('_', ' ')}",
+                    [text for text in (o.error, o.note) if text],
+                    o.name,
+                    o.target,
+                )
+                for o in chosen
+                if o.action == action
             )
-            for o in report.outcomes
-            if (o.result == "applied") is applied and (o.note or not applied)
         )
 
     return [

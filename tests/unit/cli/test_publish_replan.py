@@ -59,7 +59,7 @@ def test_a_plan_that_changed_replaces_the_one_in_the_comment_and_is_saved(shown:
     facts = facts_of(comment.body)
     assert facts is not None
     assert (facts["run"], facts["head"], facts["plan"]) == (REPLAN, HEAD, f"sha256:{document['plan_id']}")
-    assert "Applied on merge only if" in comment.body
+    assert "Applied on merge only as it is shown here" in comment.body
     assert outputs()["replanned"] == "true"
     assert (Path("again") / "comment.md").read_text() == comment.body
     publication = json.loads((Path("again") / "publication.json").read_text())

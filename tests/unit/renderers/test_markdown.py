@@ -400,6 +400,12 @@ def test_findings_that_the_plan_lacks_are_open_beside_the_result() -> None:
     assert rest.strip().startswith("* **warning** `not-reviewed`: 1 change left: update `/app/url`")
 
 
+def test_changes_that_were_not_applied_are_in_the_order_of_their_danger() -> None:
+    comment = report_comment(report_of(Result.FAILED))
+    found = re.findall(r"^\* (\w+) failed:", comment, re.MULTILINE)
+    assert found == ["delete", "replace", "update", "create"]
+
+
 def test_failed_changes_are_listed_with_their_errors() -> None:
     comment = report_comment(report_of(Result.FAILED, Result.APPLIED))
     assert (
