@@ -171,7 +171,7 @@ def test_a_folder_of_specs_is_compared_with_the_folder_before_the_merge(
     [
         ({"command": "apply", "unreviewed": "true", "rest": "all"}, "rest must be leave or apply"),
         ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
-        ({"command": "destroy"}, "validate, plan, apply or failed"),
+        ({"command": "destroy"}, "validate, plan, apply, failed or open"),
         ({"command": "plan", "allow_replace": "yes"}, "--allow-replace must be true or false"),
     ],
 )
