@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -171,3 +172,40 @@ def test_a_signal_lets_a_detach_finish_a_write(shell: Shell, hung: threading.Eve
     assert result.returncode == 130
     assert shell.proxy.count("AddTagsToResource") == 1
     assert shell.proxy.count("DescribeParameters") == listed, "no second listing begins after the signal"
+
+
+def test_an_apply_stops_five_minutes_before_its_session_credentials_end(shell: Shell) -> None:
+    for each in range(12):
+        shell.put(f"/{each}", "1")
+    shell.write_spec()
+    stop = datetime.now(UTC) + timedelta(seconds=20)  # for the plan, on a busy machine
+
+    def meddle(asked: Asked) -> None:
+        if asked.operation == "PutParameter":
+            time.sleep(max(0.0, (stop - datetime.now(UTC)).total_seconds() + 0.2))
+
+    shell.proxy.meddle = meddle
+    session: dict[str, str | None] = {
+        "AWS_SESSION_TOKEN": "testing",
+        "AWS_CREDENTIAL_EXPIRATION": (stop + timedelta(minutes=5)).isoformat(),
+    }
+    result = shell.run("apply", "--yes", "--parallelism", "1", "--out", "report.json", env=session)
+    assert result.returncode == 130, result.stderr
+    assert shell.proxy.count("PutParameter") == 1, "the write in flight is finished"
+    assert (shell.report()["summary"]["applied"], shell.report()["summary"]["not_attempted"]) == (1, 11)
+    assert "credentials-end" in {finding["code"] for finding in shell.report()["findings"]}
+    assert "Stopped five minutes before the credentials end" in result.stderr
+    assert shell.run("apply", "--yes").returncode == 0
+    assert len(shell.names()) == 12
+
+
+def test_session_credentials_that_have_ended_are_refused_before_a_call(shell: Shell) -> None:
+    shell.put("/a", "1")
+    shell.write_spec()
+    session: dict[str, str | None] = {
+        "AWS_SESSION_TOKEN": "testing", "AWS_CREDENTIAL_EXPIRATION": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    result = shell.run("apply", "--yes", env=session)
+    assert result.returncode == 1
+    assert "get new credentials" in result.stderr
+    assert shell.proxy.seen == []

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,7 @@ TOOL = """\
 #!/usr/bin/env bash
 # Notes how it was called, one argument a line; a plan writes its file.
 printf '%s\\n' "--- $1" "${@:2}" >> "$NOTED"
+printf '%s\\n' "${AWS_CREDENTIAL_EXPIRATION:-unknown}" >> "$NOTED.$1.end"
 for word in "$@"; do
   if [ "${last:-}" = --out ]; then echo '{}' > "$word"; fi
   last="$word"
@@ -75,7 +77,7 @@ def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: P
         script, command="plan", spec="a b.yaml\n\nspecs\r\n", name="prod", target="x\ny", only="/a/*",
         adopt="never", no_decrypt="true", overwrite_outside="true", allow_replace="true",
         allow_empty_source="true", max_deletes="0", max_change_percent="50",
-        against="base.yaml\nnowhere.yaml",
+        against="base.yaml\nnowhere.yaml", lift="a@x=1, b@y=2\nc@z=3", unreviewed="true",
     )  # fmt: skip
     assert code == 0
     plan, publish = calls
@@ -85,6 +87,7 @@ def test_every_input_of_a_plan_is_a_flag_and_a_list_has_an_item_a_line(script: P
         "--name prod", "--target x --target y", "--only /a/*", "--adopt never", "--no-decrypt",
         "--overwrite-outside", "--allow-replace", "--allow-empty-source", "--max-deletes 0",
         "--max-change-percent 50", "--against base.yaml",
+        "--lift a@x=1 --lift b@y=2 --lift c@z=3", "--unreviewed",
     ):  # fmt: skip
         assert flags in text
     assert "nowhere" not in text
@@ -170,6 +173,7 @@ def test_a_folder_of_specs_is_compared_with_the_folder_before_the_merge(
     ("inputs", "message"),
     [
         ({"command": "apply", "unreviewed": "true", "rest": "all"}, "rest must be leave or apply"),
+        ({"command": "apply", "session_seconds": "1h"}, "session-seconds must be a number of seconds"),
         ({"command": "apply"}, "reviewed, plan-file, expect-plan, unreviewed"),
         ({"command": "destroy"}, "validate, plan, apply, failed or open"),
         ({"command": "plan", "allow_replace": "yes"}, "--allow-replace must be true or false"),
@@ -181,6 +185,33 @@ def test_misuse_is_reported(script: Path, inputs: dict[str, str], message: str) 
     assert "::error title=ssm-reconcile::" in log
     assert message in log
     assert calls == []
+
+
+def test_the_end_of_session_credentials_is_known_to_an_apply_and_to_no_other_command(script: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    run(script, command="apply", unreviewed="true", session_seconds="7200", AWS_SESSION_TOKEN="x")
+    noted = script.parent / "noted.apply.end"
+    end = datetime.fromisoformat(noted.read_text().strip())
+    assert before <= end - timedelta(hours=2) <= datetime.now(UTC)
+    assert (script.parent / "noted.publish.end").read_text() == "unknown\n"
+    run(script, command="plan", session_seconds="7200", AWS_SESSION_TOKEN="x")
+    assert (script.parent / "noted.plan.end").read_text() == "unknown\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ({"AWS_SESSION_TOKEN": "x", "session_seconds": ""}, "unknown"),
+        ({"session_seconds": "3600"}, "unknown"),
+        ({"AWS_SESSION_TOKEN": "x", "session_seconds": "3600", "AWS_CREDENTIAL_EXPIRATION": "now"}, "now"),
+    ],
+    ids=["no seconds", "no session", "known"],
+)
+def test_an_end_that_is_unknown_or_known_already_is_not_computed(
+    script: Path, given: dict[str, str], end: str
+) -> None:
+    run(script, command="apply", unreviewed="true", **given)
+    assert (script.parent / "noted.apply.end").read_text() == f"{end}\n"
 
 
 @pytest.mark.parametrize("code", [1, 3, 5, 130])

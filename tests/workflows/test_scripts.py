@@ -95,6 +95,15 @@ def test_all_jobs_that_can_write_to_aws_are_in_one_queue_and_no_other_job_is() -
     assert jobs["approval"]["environment"]["name"] == "ssm-apply-changed"
 
 
+def test_each_apply_knows_how_long_its_credentials_are_valid() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/apply.yml").read_text())["jobs"]
+    for name, job in jobs.items():
+        given = [step.get("with", {}) for step in job["steps"]]
+        valid = {one["role-duration-seconds"] for one in given if "role-duration-seconds" in one}
+        known = {one.get("session-seconds") for one in given if one.get("command") == "apply"}
+        assert valid == known, name
+
+
 def test_every_input_reaches_the_script_and_every_flag_of_a_guard_has_one() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     step = action["runs"]["steps"][-1]

@@ -7,6 +7,7 @@ report with an outcome of each change, and the exit code is the one of the failu
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from ssm_reconcile.cli.saved_plan import (
     log_unapproved,
     read_saved_plan,
 )
+from ssm_reconcile.cli.session_end import SessionStop, read_end
 from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.documents.encode import report_document
@@ -53,7 +55,8 @@ Examples:
 
 \b
 Exit codes, the first that applies:
-  130  interrupted: changes in flight were finished
+  130  interrupted, or stopped five minutes before the credentials end: changes in flight
+       were finished
    64  wrong usage
     1  error: nothing could be planned
     4  not the plan that was approved, or its approval is too old
@@ -274,6 +277,8 @@ class ApplyRun:
     def _execute(self) -> int:
         specs = command_run.load_specs(self.specs, self.name)
         with command_run.start_runner(specs, self.run, self.common) as runner:
+            session = SessionStop(runner.stop, runner.clock, read_end(os.environ, self.common.profile))
+            session.check()
             if self.saved is not None:
                 self._check_saved(self.saved, runner)
             plan = self.planner(runner)
@@ -290,8 +295,9 @@ class ApplyRun:
             with runner.stop.finish_gently():
                 if runner.stop.is_set():
                     raise KeyboardInterrupt
+                session.check()
                 self._writing = True
-                report = runner.carry_out(self._plan)
+                report = session.add_finding(runner.carry_out(self._plan, session))
                 self._report(report, report.exit_code)
         return report.exit_code
 

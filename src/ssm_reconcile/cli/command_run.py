@@ -14,7 +14,7 @@ from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import SHOWN_RATES, show_progress
 from ssm_reconcile.cli.signals import SignalStop
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity, UsageError
-from ssm_reconcile.system import Clock, SystemClock
+from ssm_reconcile.system import Clock, Stop, SystemClock
 
 if TYPE_CHECKING:
     from ssm_reconcile.documents import PlanDocument
@@ -129,8 +129,13 @@ class Runner:
             plan = reconcile.make_plan(self.specs, session)
         return replace(plan, findings=(*plan.findings, Finding(Severity.WARNING, "not-compared", why)))
 
-    def carry_out(self, plan: Plan) -> Report:
-        """Apply a plan that `plan` returned; call it inside of `stop.finish_gently`."""
+    def carry_out(self, plan: Plan, stop: Stop) -> Report:
+        """Apply a plan that `plan` returned; call it inside of `stop.finish_gently`.
+
+        Args:
+            plan: The plan.
+            stop: The request to stop: a signal, or the end of the credentials.
+        """
         from ssm_reconcile import reconcile
         from ssm_reconcile.session import Session
 
@@ -138,7 +143,7 @@ class Runner:
         # Not `reading`: a signal must not interrupt a worker that writes. It sees `stop` between two changes.
         with show_progress(self.common) as progress:
             session = Session(self.places, self.run, self.clock, progress)
-            return reconcile.carry_out(plan, self.specs, session, self.stop)
+            return reconcile.carry_out(plan, self.specs, session, stop)
 
 
 @contextmanager

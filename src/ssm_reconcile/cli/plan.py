@@ -74,7 +74,7 @@ CHANGES = 2
     show_default=True, help="With --reviewed: refuse a saved plan that is older.",
 )  # fmt: skip
 @click.option(
-    "--unreviewed", is_flag=True, hidden=True,
+    "--unreviewed", is_flag=True,
     help="Plan as a run without a review does (apply --yes, an event): `lifts` of the spec do not count.",
 )  # fmt: skip
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
