@@ -15,14 +15,15 @@ from ssm_reconcile.errors import UsageError
 from ssm_reconcile.stores.base import Put
 from tests.doubles.clock import NOON, FakeClock
 from tests.fake_aws.store import MemoryStore
-from tests.unit.cli.conftest import Aws, Cli
+from tests.simulated_aws import SimulatedAws
+from tests.unit.cli.conftest import Cli
 
 SESSION = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}
 ONE = ("apply", "--yes", "--target", "us-east-2", "--parallelism", "1", "--out", "report.json")
 
 
 @pytest.fixture
-def clock(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+def clock(aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Session credentials that end an hour after noon; it is noon."""
     found = FakeClock()
     monkeypatch.setattr(command_run, "SystemClock", lambda _stop: found)
@@ -53,7 +54,7 @@ def report() -> dict[str, Any]:
 
 
 def test_an_apply_stops_five_minutes_before_the_credentials_end(
-    aws: Aws, slow_writes: list[str], cli: Cli
+    aws: SimulatedAws, slow_writes: list[str], cli: Cli
 ) -> None:
     result = cli(*ONE)
     assert result.exit_code == 130
@@ -68,7 +69,7 @@ def test_an_apply_stops_five_minutes_before_the_credentials_end(
 
 
 def test_the_next_run_with_new_credentials_applies_the_rest(
-    aws: Aws, slow_writes: list[str], cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, slow_writes: list[str], cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli(*ONE)
     monkeypatch.setenv(VARIABLE, "2026-11-23T14:00:00Z")
@@ -79,7 +80,7 @@ def test_the_next_run_with_new_credentials_applies_the_rest(
 
 @pytest.mark.parametrize("minutes", [55, 57, 60, 90])
 def test_an_apply_does_not_begin_in_the_last_five_minutes(
-    aws: Aws, clock: FakeClock, cli: Cli, minutes: int
+    aws: SimulatedAws, clock: FakeClock, cli: Cli, minutes: int
 ) -> None:
     clock.advance(timedelta(minutes=minutes))
     result = cli(*ONE)
@@ -92,7 +93,7 @@ def test_an_apply_does_not_begin_in_the_last_five_minutes(
 
 
 def test_an_apply_does_not_write_if_the_plan_took_until_the_last_minutes(
-    aws: Aws, clock: FakeClock, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    aws: SimulatedAws, clock: FakeClock, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("plan", "--out", "plan.json").exit_code == 0
     plan = command_run.Runner.plan
@@ -110,7 +111,7 @@ def test_an_apply_does_not_write_if_the_plan_took_until_the_last_minutes(
 
 @pytest.mark.parametrize("removed", [VARIABLE, "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"])
 def test_credentials_without_a_known_end_stop_nothing(
-    aws: Aws, slow_writes: list[str], cli: Cli, monkeypatch: pytest.MonkeyPatch, removed: str
+    aws: SimulatedAws, slow_writes: list[str], cli: Cli, monkeypatch: pytest.MonkeyPatch, removed: str
 ) -> None:
     monkeypatch.delenv(removed)
     assert cli(*ONE).exit_code == 0
@@ -118,7 +119,7 @@ def test_credentials_without_a_known_end_stop_nothing(
 
 
 def test_a_profile_renews_its_credentials_whatever_the_environment_holds(
-    aws: Aws, slow_writes: list[str], cli: Cli
+    aws: SimulatedAws, slow_writes: list[str], cli: Cli
 ) -> None:
     assert cli(*ONE, "--profile", "prod").exit_code == 0
     assert len(slow_writes) == 3
