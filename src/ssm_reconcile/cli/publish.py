@@ -21,7 +21,7 @@ from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, ReconcileError, UsageError
 from ssm_reconcile.github.client import GitHub, GitHubError, Kind
 from ssm_reconcile.github.current import BranchMovedError, check_current
-from ssm_reconcile.github.facts import find_pull_request
+from ssm_reconcile.github.facts import find_pull_request, read_default_branch
 from ssm_reconcile.github.marked import RESULT_MARK
 from ssm_reconcile.github.merges import last_spec_pull_request, pushed_pull_requests, run_that_took_over
 from ssm_reconcile.github.reviewed import (
@@ -385,14 +385,18 @@ class Publisher:
         known = tuple(dict.fromkeys(self.numbers)) or (() if self.run.number is None else (self.run.number,))
         if known or github is None or not self.run.sha:
             return known
-        try:
-            paths = repository_paths(self.specs, os.environ)
-        except UsageError:  # a spec outside of the repository: every pull request can be meant
-            paths = ["."]
+        paths = self._spec_paths()
         if self.run.event_name == "push":
             return pushed_pull_requests(github, self.run, paths)
         last = last_spec_pull_request(github, self.run, paths) if publication.is_by_hand else None
         return () if last is None else (last,)
+
+    def _spec_paths(self) -> list[str]:
+        """Return the paths of the spec; of one outside of the repository, the root: every file can be meant."""
+        try:
+            return repository_paths(self.specs, os.environ)
+        except UsageError:
+            return ["."]
 
     def _comment_on(
         self, github: GitHub, number: int, publication: Publication, context: CommentContext
@@ -433,12 +437,21 @@ class Publisher:
             warn("no issue on drift: there is no GITHUB_TOKEN")
             return
         try:
-            default = github.get(github.repository).get("default_branch")
-            closes = self.run.branch == default and not publication.narrowed
+            if self.run.branch != read_default_branch(github):
+                self._log("Issue on drift: left as it is, because only runs of the default branch write it.")
+                return
+            check_current(github, self.run, self._spec_paths())
+            closes = not publication.narrowed
             issues = DriftIssues(github, self.spec, replace(context, is_kept=False), closes)
             self._log_results("Issue on drift", issues.publish(publication.issue_pages))
+        except BranchMovedError as moved:
+            self._log(f"Issue on drift: left as it is, because {moved.message}.")
         except GitHubError as error:
-            remedy = "The token needs `issues: write`" if error.kind is Kind.DENIED else error.remedy
+            remedy = (
+                "The token needs `issues: write` and `contents: read`"
+                if error.kind is Kind.DENIED
+                else error.remedy
+            )
             warn(f"no issue on drift: {error.message}", remedy)
 
     def _log_results(self, what: str, results: Iterable[tuple[str, PageResult]]) -> None:

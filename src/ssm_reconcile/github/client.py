@@ -213,6 +213,7 @@ def _is_limited(response: urllib3.BaseHTTPResponse) -> bool:
         return False
     return (
         any(error.get("type") == "RATE_LIMITED" for error in errors)
+        or response.headers.get("x-ratelimit-remaining") == "0"
         or _retry_after(response) is not None
         or b"secondary rate limit" in response.data[:2000]
     )

@@ -272,8 +272,8 @@ class PullRequestComments(_MarkedBodies):
 class DriftIssues(_MarkedBodies):
     """The open issues on drift, one for each replication. A closed issue is never opened again.
 
-    `closes`: whether a run without drift closes issues. A run of another branch, or of a part of the targets
-    or names, cannot know that no drift is left.
+    `closes`: whether a run without drift closes issues. A run of a part of the targets or names cannot know
+    that no drift is left.
     """
 
     closes: bool = True

@@ -369,7 +369,11 @@ def test_a_comment_with_another_plan_that_stays_fails_the_run(hub: Hub, cli: Cli
     assert outputs()["changes"] == "0", "the other destinations have the plan"
 
 
-def test_the_issue_on_drift_is_kept_although_the_comment_could_not_be_corrected(hub: Hub, cli: Cli) -> None:
+def test_the_issue_on_drift_is_written_although_the_comment_could_not_be_corrected(
+    hub: Hub, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    monkeypatch.setenv("GITHUB_SHA", MERGE)
     cli("publish", save(plans.document_of(plans.in_sync())), "--comment", "always")
     hub.denied.add("comment")
     assert cli("publish", save(plans.document_of(plans.twelve())), "--issue").exit_code == 1

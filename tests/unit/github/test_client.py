@@ -63,6 +63,7 @@ _WHO = "query($ids: [ID!]!) { nodes(ids: $ids) { id viewerDidAuthor } }"
     ("headers", "error", "seconds"),
     [
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, '"type": "RATE_LIMITED"', 1),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, '"type": "OTHER"', 1),
         ({"Retry-After": "7"}, '"message": "wait"', 7),
         ({}, '"message": "You have exceeded a secondary rate limit"', 60),
     ],
