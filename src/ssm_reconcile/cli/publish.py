@@ -392,7 +392,7 @@ class Publisher:
         return () if last is None else (last,)
 
     def _spec_paths(self) -> list[str]:
-        """Return the paths of the spec; for one outside of the repository its root, since any file can be meant."""
+        """Return the paths of the spec, or the root of the repository if it is outside of it."""
         try:
             return repository_paths(self.specs, os.environ)
         except UsageError:
