@@ -1,4 +1,4 @@
-"""An AWS for the installed command: moto in a process of its own, and a proxy in front that can go wrong.
+"""An AWS for the commands: moto in a process of its own, and a proxy in front that can go wrong.
 
 The proxy counts what passes, and answers some requests itself: refused, too late, never.
 """

@@ -1,4 +1,4 @@
-"""The installed command in a clean environment, over moto's server behind a proxy.
+"""Commands in a clean environment, forked from one warm interpreter, over moto's server behind a proxy.
 
 One server a session; each test has its own names (`/<test>/...`), its own folder and its own proxy.
 """

@@ -1,4 +1,4 @@
-"""From parameters that the AWS CLI made in us-east-1 to the same in us-east-2, by the installed command."""
+"""Parameters that the AWS CLI made in us-east-1, replicated to us-east-2 by commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM sent to the installed command, wherever it is waiting at that moment."""
+"""SIGINT and SIGTERM sent to a command, wherever it is waiting at that moment."""
 
 from __future__ import annotations
 

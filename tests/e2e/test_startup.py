@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Shell
+
 SOURCE = Path(__file__).parents[2] / "src"
 SPEC = """\
 version: 1
@@ -154,3 +156,24 @@ def test_a_terminal_that_knows_no_unicode_gets_escapes_and_no_traceback(tmp_path
     )  # fmt: skip
     assert result.returncode == 0
     assert result.stdout == "sp\\xe9c.yaml: 1 replication, valid\n"
+
+
+def test_processes_with_other_hash_seeds_make_the_same_plan_and_one_applies_it(shell: Shell) -> None:
+    """The forks of the command server share one seed, and with it the order of all sets."""
+
+    def start(seed: int, *words: str) -> str:
+        result = subprocess.run(
+            [sys.executable, "-m", "ssm_reconcile", *words], capture_output=True, text=True, timeout=60,
+            cwd=shell.folder, env={**shell.environment, "PYTHONHASHSEED": str(seed)}, check=False,
+        )  # fmt: skip
+        shell.heard += [result.stdout, result.stderr]
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    for number in range(9):
+        shell.put(f"/some/{number}", str(number))
+    shell.write_spec()
+    plans = [json.loads(start(seed, "plan", "--format", "json", "--out", "plan.json")) for seed in (1, 2)]
+    assert len(plans[0]["changes"]) == 9
+    assert [{**plan, "created": ""} for plan in plans] == [{**plans[0], "created": ""}] * 2
+    assert "Applied 9 of 9 changes" in start(3, "apply", "plan.json")
