@@ -68,6 +68,21 @@ def test_a_changed_value_is_applied_after_the_plan_was_posted_again(planned: Sta
     assert planned.holds()["/shop/limit"] == "200"
 
 
+def test_the_check_run_of_a_plan_that_was_posted_again_is_on_the_head_of_the_pull_request(
+    planned: Stage,
+) -> None:
+    planned.put("/shop/more", "1")
+    assert results(planned.replan()) == PLANNED
+    head = planned.hub.pulls[7]["head"]["sha"]
+    assert head != planned.hub.branches["main"][-1]
+    assert [
+        (check["name"], check["head_sha"], check["conclusion"], check["output"]["title"])
+        for check in planned.hub.check_runs
+    ] == [("SSM plan", head, "success", "3 changes"), ("SSM plan", head, "success", "4 changes")]
+    planned.replan()
+    assert len(planned.hub.check_runs) == 2, "the same plan is not reported again"
+
+
 def test_the_same_plan_is_not_posted_again_and_the_merge_applies_the_first_one(planned: Stage) -> None:
     jobs = planned.replan()
     assert results(jobs) == PLANNED, log_of(jobs)

@@ -361,11 +361,10 @@ class ApplyRun:
             return
         self._show(plan, runner)
         log_unapproved(comparison)
-        remedy, missing = "read the current plan, and have it approved", " ".join(self._missing_lifts())
-        if missing:
-            again = self._command_line().apply_saved(saved.file)
-            remedy = f"give {missing} again, since a saved plan lifts no guard: `{again}`"
-        raise PlanChanged(unapproved, remedy)
+        remedy = saved.lift_remedy(self.run)
+        if remedy and not terminal.is_action():
+            remedy += f": `{self._command_line().apply_saved(saved.file)}`"
+        raise PlanChanged(unapproved, remedy or "read the current plan, and have it approved")
 
     def _show(self, plan: Plan, runner: Runner) -> None:
         """Write the plan to stderr: stdout is for the report."""

@@ -172,10 +172,7 @@ def _check_reviewed(saved: SavedPlan, plan: Plan, run: Run, common: CommonOption
     if comparison.approved:
         return
     log_unapproved(comparison)
-    remedy, missing = "have the new plan reviewed", " ".join(saved.missing_lifts(run))
-    if missing:
-        remedy = f"give {missing} again, since a saved plan lifts no guard"
-    raise PlanChanged(comparison.unapproved, remedy)
+    raise PlanChanged(comparison.unapproved, saved.lift_remedy(run) or "have the new plan reviewed")
 
 
 def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:

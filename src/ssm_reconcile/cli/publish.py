@@ -335,9 +335,10 @@ class Publisher:
             if not runner.write_summary(self.run.summary, text):
                 warn("the job summary is full: the plan is not in it")
         failure: ReconcileError | None = None
+        is_posted = False
         if self.mode != "never":
             try:
-                self._comment(publication, context)
+                is_posted = self._comment(publication, context)
             except ReconcileError as error:
                 if (
                     self.mode != "required"
@@ -347,14 +348,16 @@ class Publisher:
                     warn(error.message, error.remedy)
                 else:
                     failure = error
-        self._create_check(publication, context)
+        if is_posted or not self.replan:  # a plan that is not posted again has its check run
+            self._create_check(publication, context)
         if self.issue:
             self._update_issues(publication, context)
         if failure is not None:
             raise failure
         return publication.exit_code
 
-    def _comment(self, publication: Publication, context: CommentContext) -> None:
+    def _comment(self, publication: Publication, context: CommentContext) -> bool:
+        """Comment on the pull requests; return whether a comment was written."""
         github = self._github()
         try:
             numbers = self._pull_requests(github, publication)
@@ -362,15 +365,15 @@ class Publisher:
             raise ReconcileError(f"no comment on the pull request: {error.message}", error.remedy) from error
         if not numbers:
             self._log("No pull request: no comment to post.")
-            return
+            return False
         if github is None:
             message = f"no comment on pull request {numbers[0]}: there is no GITHUB_TOKEN"
             raise UsageError(message, "give the step `env: GITHUB_TOKEN`")
-        failures = []
+        failures, is_posted = [], False
         for number in numbers:
             try:
                 approved = replace(context, approval=publication.approval(number))
-                self._comment_on(github, number, publication, approved)
+                is_posted |= self._comment_on(github, number, publication, approved)
             except GitHubError as error:
                 failures.append(error)
         messages = "; ".join(dict.fromkeys(error.message for error in failures))
@@ -379,6 +382,7 @@ class Publisher:
             raise outdated[0]
         if failures:
             raise ReconcileError(f"no comment on the pull request: {messages}", failures[0].remedy)
+        return is_posted
 
     def _pull_requests(self, github: GitHub | None, publication: Publication) -> tuple[int, ...]:
         """Return the pull requests that get a comment."""
@@ -400,7 +404,7 @@ class Publisher:
 
     def _comment_on(
         self, github: GitHub, number: int, publication: Publication, context: CommentContext
-    ) -> None:
+    ) -> bool:
         comments = PullRequestComments(github, self.spec, context, number, self.mode == "always")
         artifact = self.artifact if self.replan else None
         content = partial(publication.pages, number)
@@ -413,6 +417,7 @@ class Publisher:
         self._log_results(f"Comment on pull request {number}", results)
         if self.replan and self.run.output is not None:
             runner.write_outputs(self.run.output, {"replanned": str(bool(comments.posted)).lower()})
+        return bool(comments.posted)
 
     def _create_check(self, publication: Publication, context: CommentContext) -> None:
         """Create the check run of a plan. A failure is a warning: the other destinations have the content."""

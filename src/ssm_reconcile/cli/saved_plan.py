@@ -68,10 +68,30 @@ class SavedPlan:
         missing = [flag for flag in options.lift_flags(self.made.lifted) if flag not in given]
         return tuple(" ".join(missing).split())
 
+    def lift_remedy(self, run: Run) -> str:
+        """Return how to lift the guards again that `run` does not lift; empty if it lifts all of them."""
+        missing = " ".join(self.missing_lifts(run))
+        if not missing:
+            return ""
+        if terminal.is_action():
+            return (
+                f"give this step the inputs for {missing} as well, since a saved plan lifts no guard; or lift"
+                " the guard in the spec"
+            )
+        return f"give {missing} again, since a saved plan lifts no guard"
+
     def check_age(self, now: datetime, commands: Callable[[int | None], str]) -> None:
         """Raise PlanRefused if one of the plans is too old; `commands` as in `approve.check_age`."""
+        given = _remedies_in_comment if terminal.is_action() else commands
         for document in self.documents:
-            approve.check_age(document.get("created"), now, self.max_age, commands)
+            approve.check_age(document.get("created"), now, self.max_age, given)
+
+
+def _remedies_in_comment(days: int | None) -> str:
+    """Return what to do about an old plan where its file and the command line are out of reach."""
+    if days is not None:
+        return f"set the input `max-plan-age` to {days}"
+    return "approve the current plan, or plan the pull request again"
 
 
 def read_saved_plan(files: Sequence[Path], name: str | None, run: Run, max_age: float) -> SavedPlan:

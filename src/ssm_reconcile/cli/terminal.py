@@ -24,6 +24,11 @@ ERRORS_VARIABLE = "SSM_RECONCILE_ERRORS"
 """Names a file for the errors of a command; the action shows them in the comment."""
 
 
+def is_action() -> bool:
+    """Return whether the action runs this command, so that a comment shows its errors."""
+    return bool(os.environ.get(ERRORS_VARIABLE))
+
+
 class LastingStream:
     """A text stream that accepts every write; after an error of the stream the text is discarded."""
 

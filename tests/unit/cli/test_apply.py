@@ -210,6 +210,27 @@ def test_a_guard_that_the_plan_lifted_has_to_be_lifted_at_apply_too(aws: Simulat
     assert aws.names("us-east-2") == ["/app/key"]
 
 
+def test_a_refusal_of_the_action_names_its_inputs_and_no_command_with_a_path_of_the_runner(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("apply", "--yes")
+    for name in ("/app/url", "/app/hosts"):
+        aws.delete(name)
+    cli("plan", "--out", "plan.json", "--max-deletes", "5")
+    monkeypatch.setenv(terminal.ERRORS_VARIABLE, "errors")
+    assert cli("apply", "plan.json").exit_code == 4
+    shown = Path("errors").read_text()
+    assert "give this step the inputs for --max-deletes 5 as well" in shown
+    document = report("plan.json")
+    document["created"] = (aws.clock.now() - timedelta(days=8)).isoformat()
+    Path("plan.json").write_text(json.dumps(document))
+    assert cli("apply", "plan.json").exit_code == 4
+    old = Path("errors").read_text()
+    assert "approve the current plan, or plan the pull request again" in old
+    assert "set the input `max-plan-age` to 9" in old
+    assert not [text for text in (shown, old) if "plan.json" in text or "ssm-reconcile " in text]
+
+
 def test_an_old_saved_plan_is_refused_before_any_call(aws: SimulatedAws, cli: Cli) -> None:
     cli("plan", "--out", "plan.json")
     document = report("plan.json")
