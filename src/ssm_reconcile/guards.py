@@ -329,7 +329,7 @@ def _guard_replace(target: TargetChanges, rules: GuardRules) -> Iterator[GuardRe
     changes = target.open(Action.REPLACE)
     message = f"{len(changes)} to replace (delete, wait, create) in {target.target.name}: withheld"
     if not rules.run.allow_replace:
-        yield GuardResult(changes, "only with --allow-replace", message, flag="--allow-replace")
+        yield GuardResult(changes, "reads fail between delete and create", message, flag="--allow-replace")
 
 
 def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -341,7 +341,7 @@ def _guard_changed_outside(target: TargetChanges, rules: GuardRules) -> Iterator
         " change to the source, or overwrite it (`changed_outside: overwrite` always does)"
     )
     if not rules.run.overwrite_outside and rules.replication.changed_outside is not ChangedOutside.OVERWRITE:
-        yield GuardResult(changes, "only with --overwrite-outside", message, flag="--overwrite-outside")
+        yield GuardResult(changes, "another writer changed the replica", message, flag="--overwrite-outside")
 
 
 def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
@@ -357,7 +357,7 @@ def _guard_exposure(target: TargetChanges, rules: GuardRules) -> Iterator[GuardR
     )
     if not rules.run.allow_exposure:
         flag = "--only NAME --allow-exposure"
-        yield GuardResult(changes, "only with --only and --allow-exposure", message, flag=flag)
+        yield GuardResult(changes, "a SecureString would become plain text", message, flag=flag)
 
 
 def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:

@@ -32,8 +32,9 @@ def check_source(work: Work, change: Change) -> None:
         raise_stale(problem.reason)
     if is_replica(tags, work.source.place.arn(name)):
         raise_stale("its source is a replica now")
-    if not work.run.allow_reversed and was_replica_of(tags, work.place) and _makes_replica(change):
-        raise_withheld("its source was detached from this place; only with --allow-reversed")
+    is_allowed = work.run.allow_reversed or "roles-reversed" in dict(change.lifted)
+    if not is_allowed and was_replica_of(tags, work.place) and _makes_replica(change):
+        raise_withheld("its source was detached from this place")
 
 
 def _makes_replica(change: Change) -> bool:

@@ -31,6 +31,8 @@ WIDTH = 100
 """Characters of a line, above which an attribute has its old and its new value on a line each."""
 LIFT_DAYS = 7
 """Days of a lift as the comment proposes it."""
+_LIFTS_SHOWN = 100
+"""Entries of `lifts` that a page has; more than these are improbable, and would take the room of the plan."""
 NAMED = 10
 """Deletes and replacements that the alert at the top names; all of them are listed below."""
 OPEN_DANGERS = 60
@@ -186,7 +188,7 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
     Args:
         remedies: The remedies of the findings of guards.
         created: The time of the plan or report, from which the last day of a lift is counted.
-        limit: The most entries.
+        limit: The most entries that are open.
     """
     if not remedies:
         return []
@@ -197,10 +199,15 @@ def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str
         f"  - {{guard: {json.dumps(one['guard'])}, target: {json.dumps(one['target'])},"
         f" count: {one['count']}, changes: {json.dumps(one['changes'])}, until: {json.dumps(until)},"
         ' reason: ""}'
-        for one in remedies[:limit]
+        for one in remedies[:_LIFTS_SHOWN]
     ]
     intro = "To let withheld changes through, add to the spec, with a reason, and have the new plan reviewed:"
-    return [f"{intro}\n\n{fence(['lifts:', *lines], 'yaml')}"]
+    block = f"{intro}\n\n{fence(['lifts:', *lines], 'yaml')}"
+    if len(remedies) > _LIFTS_SHOWN:
+        block += f"\n\nThe comment on the new plan has {len(remedies) - _LIFTS_SHOWN:,} more."
+    if len(remedies) > limit:
+        block = fold(f"<b>{len(remedies):,} entries of the spec</b> that let withheld changes through", block)
+    return [block]
 
 
 def notes(view: PlanView) -> str:

@@ -34,6 +34,8 @@ from ssm_reconcile.wording import join
 
 _NEW_FINDINGS = 10
 """Findings of an apply that its plan does not have; they are open."""
+_OPEN_LIFTS = 5
+"""Entries that lift guards and are open; more are in a fold."""
 
 
 def report_comment(
@@ -59,7 +61,7 @@ def report_comment(
         # A report of format 1.0 has no approval: the plan that it is shown with was reviewed.
         headline = _headline(report, context, is_reviewed=not report.approval)
         shown = [finding.remedy for finding in plan.findings]
-        lifts = _lifts(report, 40, shown)
+        lifts = _lifts(report, shown)
         # The guards of withheld changes are in their reasons.
         new = [one for one in report.findings if one not in plan.findings and one.remedy is None]
         above = (
@@ -169,10 +171,10 @@ def _headline(report: ReportView, context: CommentContext, *, is_reviewed: bool 
     return f"{applied}**, {rest}. {ending}".rstrip()
 
 
-def _lifts(report: ReportView, limit: int, shown: Sequence[RemedyEntry | None] = ()) -> list[str]:
+def _lifts(report: ReportView, shown: Sequence[RemedyEntry | None] = ()) -> list[str]:
     """Return the YAML that lifts the guards of a report, without what the page shows already."""
     remedies = [finding.remedy for finding in report.findings if finding.remedy]
-    return blocks.lifts([one for one in remedies if one not in shown], report.created, limit)
+    return blocks.lifts([one for one in remedies if one not in shown], report.created, _OPEN_LIFTS)
 
 
 def _unapplied(report: ReportView, limit: int) -> list[str]:
@@ -230,7 +232,7 @@ def _report_page(report: ReportView, context: CommentContext, limit: int) -> str
         _headline(report, context),
     ]
     if limit:
-        found += [*_unapplied(report, limit), *_lifts(report, limit)]
+        found += [*_unapplied(report, limit), *_lifts(report)]
         found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
         found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
     found.append(footer(report.short_id, context, promise=False))

@@ -122,6 +122,25 @@ def test_a_plan_can_show_what_a_run_without_a_review_does(withheld: SimulatedAws
     assert "leave out --unreviewed" in result.stderr
 
 
+def test_a_lift_of_reversed_roles_holds_for_the_check_before_each_write(aws: SimulatedAws, cli: Cli) -> None:
+    Path("replication.yaml").write_text(ONE_TARGET)
+    cli("apply", "--yes", "-q")
+    cli("detach", "--target", "us-east-2", "--yes")
+    aws.delete("/app/url")
+    back = (
+        ONE_TARGET.replace("us-east-1", "here").replace("us-east-2", "us-east-1").replace("here", "us-east-2")
+    )
+    Path("replication.yaml").write_text(back)
+    (found,) = [one["remedy"] for one in planned(cli)["findings"] if one["code"] == "roles-reversed"]
+    entry = ENTRY.format(**{**found, "until": "2099-12-31"})
+    entry = entry.replace("max-deletes", "roles-reversed").replace("us-east-2", "us-east-1")
+    Path("replication.yaml").write_text(f"{back}lifts: [{entry}]\n")
+    cli("plan", "--out", "plan.json")
+    result = cli("apply", "plan.json", "-q")
+    assert result.exit_code == 0, result.output
+    assert "/app/url" in aws.names("us-east-1")
+
+
 def test_an_interrupted_apply_is_resumed_by_the_same_saved_plan(withheld: SimulatedAws, cli: Cli) -> None:
     write_lift(cli)
     planned(cli, "--out", "plan.json")

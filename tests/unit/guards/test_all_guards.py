@@ -56,8 +56,8 @@ def test_a_change_has_one_entry_for_each_guard_that_withholds_it() -> None:
     (change,) = (one for one in withhold_changes(plan, RULES).changes if one.exposes)
     assert change.withheld_by == ("changed-outside", "exposure")
     assert change.all_reasons == (
-        "withheld: only with --overwrite-outside",
-        "withheld: only with --only and --allow-exposure",
+        "withheld: another writer changed the replica",
+        "withheld: a SecureString would become plain text",
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssm_reconcile.change import Change, Difference, Row
-from ssm_reconcile.errors import Address, Finding, Severity
+from ssm_reconcile.errors import Address, Finding, Remedy, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.changes import merge_changes
 from ssm_reconcile.renderers.comment_context import CommentContext
@@ -226,6 +226,36 @@ def test_reasons_of_withheld_changes_beyond_the_first_are_folded() -> None:
     assert "> * … and 7 more, all listed below." in page
     folded = page.split("<details><summary><b>All reasons of withheld changes</b></summary>")[1]
     assert folded.split("</details>", maxsplit=1)[0].count("* reason of") == 12
+
+
+def withheld_in(number: int, count: int = 3) -> Plan:
+    """Return a plan of deletes that a guard withholds in many targets, with a remedy for each."""
+    targets = [f"team-{i:03}" for i in range(number)]
+    changes = [plans.withheld(plans.delete(one, "/a"), "max-deletes", "too many") for one in targets]
+    remedies = [Remedy("--max-deletes 3", "max-deletes", one, count, "0123456789ab") for one in targets]
+    found = [
+        Finding(Severity.WARNING, "max-deletes", f"reason of {one.target}", one.target, (), one)
+        for one in remedies
+    ]
+    return plans.plan_of(changes, targets=targets, findings=found)
+
+
+@pytest.mark.parametrize(("number", "folded"), [(5, False), (6, True), (36, True)])
+def test_entries_that_lift_guards_are_folded_from_six_on_and_none_is_left_out(
+    number: int, folded: bool
+) -> None:
+    page = plan_comment(view_of(withheld_in(number)))
+    assert page.count("  - {guard: ") == number
+    assert (f"<details><summary><b>{number} entries of the spec</b>" in page) is folded
+
+
+def test_a_result_with_many_entries_that_lift_guards_has_few_visible_lines() -> None:
+    view, applied = view_of(withheld_in(180)), plans.reported(withheld_in(180, count=4), (Result.WITHHELD,))
+    report = ReportView(plans.report_document_of(applied))
+    for page in (report_comment(report, view, intro=INTRO), report_comment(report)):
+        assert page.count("  - {guard: ") >= 100
+        assert "The comment on the new plan has 80 more." in page
+        assert visible_lines(page) <= COMMENT_LINES
 
 
 @pytest.mark.parametrize(("number", "is_open"), [(10, True), (11, False)])
