@@ -340,11 +340,8 @@ class Publisher:
             try:
                 is_posted = self._comment(publication, context)
             except ReconcileError as error:
-                if (
-                    self.mode != "required"
-                    and not self.replan
-                    and not isinstance(error, OutdatedCommentError)
-                ):
+                is_optional = self.mode != "required" and not self.replan
+                if is_optional and not isinstance(error, OutdatedCommentError):
                     warn(error.message, error.remedy)
                 else:
                     failure = error

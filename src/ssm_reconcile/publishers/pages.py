@@ -36,6 +36,7 @@ class Page:
         quiet_after: The state of an existing comment to which the page adds nothing.
         found: For an issue, a few words for its title.
         plan: For a plan, its id as in the marker.
+        unresolved: For a plan, the counts of conflicts and the like as in the marker.
     """
 
     scope: str
@@ -46,6 +47,7 @@ class Page:
     quiet_after: str = ""
     found: str = ""
     plan: str = ""
+    unresolved: str = ""
 
     @property
     def title(self) -> str:
@@ -75,7 +77,8 @@ def plan_pages(document: PlanDocument, note: str = "", known: Sequence[str] = ()
             return markdown.plan_comment(view, context=context, level=level, budget=budget, intro=note)
 
         worth = bool(view.changes or not view.complete or view.unresolved)
-        return Page(name, worth, view.danger, write, plan=plan_fact(view.plan_id))
+        plan = plan_fact(view.plan_id)
+        return Page(name, worth, view.danger, write, plan=plan, unresolved=view.unresolved)
 
     return [*map(page, names), *(gone_page(scope) for scope in known if scope and scope not in names)]
 

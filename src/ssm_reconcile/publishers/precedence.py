@@ -74,13 +74,20 @@ def _is_shown(
     artifact: str,
     now: datetime,
 ) -> bool:
-    """Return whether comments of one run show these plans for this commit, and the run still has them."""
+    """Return whether comments of one run show these plans for this commit, and the run still has them.
+
+    The id of a plan covers its changes only, so the counts of conflicts and the like are compared as well.
+    """
     shown = {
-        one.scope: one.fact("plan")
+        one.scope: (one.fact("plan"), one.fact("unresolved"))
         for one in known
         if one.shows_plan and one.fact("head") == comments.context.head
     }
-    wanted = {page.scope: page.plan for page in pages if page.worth or comments.always or page.scope in shown}
+    wanted = {
+        page.scope: (page.plan, page.unresolved)
+        for page in pages
+        if page.worth or comments.always or page.scope in shown
+    }
     runs = {one.number("run") for one in known}
     if shown != wanted or len(shown) < len(known) or len(runs) > 1:
         return False

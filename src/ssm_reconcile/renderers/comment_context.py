@@ -73,6 +73,7 @@ def marker_line(
     level: int = 0,
     danger: Danger = NO_DANGER,
     state: str = "",
+    unresolved: str = "",
     mark: str = "",
 ) -> str:
     """Return the hidden first line, by which a later run finds the comment.
@@ -84,6 +85,7 @@ def marker_line(
         level: The level of detail, 0 to 3.
         danger: The dangerous changes; a publisher compares them with those of the next run.
         state: The state that a publisher compares; empty leaves it out.
+        unresolved: The counts of conflicts and the like, which the plan id does not cover.
         mark: The first word; empty takes that of the context.
     """
     facts: dict[str, object] = {
@@ -96,8 +98,7 @@ def marker_line(
         **danger.facts,
         **dict(context.extra),
     }
-    if state:
-        facts["state"] = state
+    facts |= {key: text for key, text in (("state", state), ("unresolved", unresolved)) if text}
     text = json.dumps(facts, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -190,7 +190,9 @@ def blocks_within_lines(blocks: Sequence[str], limit: int) -> list[str]:
 
 
 def _first(view: PlanView, context: CommentContext, level: int) -> str:
-    hidden = marker_line(view.scope, view.plan_id, context, level=level, danger=view.danger)
+    hidden = marker_line(
+        view.scope, view.plan_id, context, level=level, danger=view.danger, unresolved=view.unresolved
+    )
     return f"{hidden}\n{_title(view, level)}"
 
 

@@ -66,6 +66,21 @@ def test_a_plan_that_changed_replaces_the_one_in_the_comment_and_is_saved(shown:
     assert (publication["pull_request"], publication["head"], publication["base"]) == (NUMBER, HEAD, MERGE)
 
 
+def test_a_new_conflict_is_posted_though_the_changes_and_so_the_plan_id_are_the_same(
+    shown: Hub, cli: Cli
+) -> None:
+    document = json.loads(Path("plan.json").read_text())
+    conflicts = document["summary"]["conflict"]
+    for target in document["targets"]:
+        target["conflict"] += 1
+    document["summary"]["conflict"] = conflicts + len(document["targets"])
+    cli("publish", save(document, "new.json"), *REQUEST)
+    assert outputs()["replanned"] == "true"
+    (comment,) = shown.comments
+    assert f"{conflicts + len(document['targets'])} conflicts" in comment.body
+    assert f"sha256:{document['plan_id']}" in comment.body
+
+
 @pytest.mark.parametrize("case", ["expired", "old", "none", "another name", "no run"])
 def test_a_plan_without_its_artifact_is_posted_again(shown: Hub, cli: Cli, case: str) -> None:
     match case:

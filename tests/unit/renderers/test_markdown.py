@@ -54,6 +54,7 @@ def test_the_first_line_is_a_marker_that_a_later_run_can_read() -> None:
         "level": 0,
         "danger": "3",
         "dangers": "3d6ced8763a2 bfc90241a0fc e0d062102758",
+        "unresolved": "3 conflicts, 1 invalid",
     }
 
 
