@@ -271,7 +271,7 @@ class ApplyRun:
         except (Exception, KeyboardInterrupt) as error:
             if not self._reported:
                 code = terminal.exit_code_of(error)
-                self._report(self._stopped(error), code, show=self.output_format != "text")
+                self._report(self._report_of_stop(error), code, show=self.output_format != "text")
             raise
 
     def _execute(self) -> int:
@@ -285,7 +285,7 @@ class ApplyRun:
             if self.saved is None:
                 command_run.check_narrowing(plan)
             self._plan = plan
-            if not self._approved(plan, runner):
+            if not self._is_approved(plan, runner):
                 terminal.log("Nothing was changed.")
                 message = "the question whether to apply was not answered with yes"
                 report = self._unfinished([Finding(Severity.NOTICE, "declined", message)])
@@ -327,7 +327,7 @@ class ApplyRun:
         line = options.command_line(specs, self.name, self.run, self.common)
         return replace(line, lifts=(*line.lifts, *self._missing_lifts()))
 
-    def _approved(self, plan: Plan, runner: Runner) -> bool:
+    def _is_approved(self, plan: Plan, runner: Runner) -> bool:
         """Whether the plan may be applied; raise PlanRefused when it is not the approved one."""
         if self.approval == "event":
             return True
@@ -375,7 +375,7 @@ class ApplyRun:
         terminal.log(render_plan("text", document, color=color, apply_command=again))
         command_run.note_standard_input(self.specs, self.common)
 
-    def _stopped(self, error: BaseException) -> Report:
+    def _report_of_stop(self, error: BaseException) -> Report:
         """Return a complete report of a run that an exception stopped."""
         if isinstance(error, KeyboardInterrupt | Interrupted):
             when = "while it wrote" if self._writing else "before anything was written"

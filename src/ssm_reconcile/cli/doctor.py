@@ -219,17 +219,14 @@ def repository_of(remote: str, server: str) -> str:
     scheme, _, rest = remote.partition("://") if "://" in remote else ("ssh", "", remote.replace(":", "/", 1))
     authority, _, path = rest.partition("/")
     host = authority.rpartition("@")[2].partition(":")[0].lower().removeprefix("ssh.")
-    if scheme not in {"https", "ssh", "git", "http"} or not re.fullmatch(r"[\w.-]+/[\w.-]+", _trimmed(path)):
+    name = path.strip("/").removesuffix(".git")
+    if scheme not in {"https", "ssh", "git", "http"} or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise UsageError("the remote `origin` is not of the form https://HOST/OWNER/NAME", remedy)
     if host != urlsplit(server).hostname:
         message = f"the remote `origin` is on {host}, and the token is for {urlsplit(server).hostname}"
         others = "; for an Enterprise Server, also export GITHUB_SERVER_URL and GITHUB_API_URL"
         raise UsageError(message, remedy + others)
-    return _trimmed(path)
-
-
-def _trimmed(path: str) -> str:
-    return path.strip("/").removesuffix(".git")
+    return name
 
 
 def _spec_paths(specs: tuple[str, ...], environment: Mapping[str, str]) -> Iterator[str]:

@@ -109,7 +109,7 @@ def command(
     With --reviewed, the plan is compared with saved plans as `apply PLAN` does it, before a merge.
     """
     saved = read_saved_plan(reviewed, name, run, max_plan_age) if reviewed else None
-    run = _checked(run, saved, unreviewed=unreviewed)
+    run = _choose_options(run, saved, unreviewed=unreviewed)
     name = name if saved is None else saved.made.name
     loaded = command_run.load_specs(specs, name)
     with command_run.start_runner(loaded, run, common) as runner:
@@ -133,7 +133,7 @@ def command(
     return CHANGES if detailed_exitcode and plan.changes else 0
 
 
-def _checked(given: Run, saved: SavedPlan | None, *, unreviewed: bool) -> Run:
+def _choose_options(given: Run, saved: SavedPlan | None, *, unreviewed: bool) -> Run:
     """Return the options of a plan, in which lifts count unless it is planned as without a review.
 
     Args:

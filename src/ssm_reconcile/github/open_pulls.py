@@ -57,7 +57,7 @@ def find_open_pulls(github: GitHub, paths: Sequence[str]) -> tuple[OpenPull, ...
         names, listed = facts.read_changed_files(github, number)
         if not paths_below(names, paths):
             continue
-        found.append(_examined(github, number, names, listed))
+        found.append(_read_open_pull(github, number, names, listed))
         if sum(not one.left_out for one in found) == PLANNED:
             break
     return tuple(found)
@@ -79,7 +79,7 @@ def _is_of(repository: str, found: Mapping[str, Any]) -> bool:
     return f"/repos/{name}".lower() == repository.lower()
 
 
-def _examined(github: GitHub, number: int, names: frozenset[str], listed: int) -> OpenPull:
+def _read_open_pull(github: GitHub, number: int, names: frozenset[str], listed: int) -> OpenPull:
     """Return one pull request, with the reason why it is not planned again."""
     found = github.get(f"{github.repository}/pulls/{number}")
     mergeable = found.get("mergeable")

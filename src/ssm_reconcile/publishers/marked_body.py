@@ -182,13 +182,13 @@ class PullRequestComments(_MarkedBodies):
         try:
             return self._correct(page, latest)
         except GitHubError as error:
-            raise self._outdated(page, latest, error) from error
+            raise self._outdated_error(page, latest, error) from error
 
     def _post_first(self, page: Page) -> PageResult:
         try:
             return self._post(page, None)
         except GitHubError as error:
-            raise self._explained(error) from error
+            raise self._explain_lock(error) from error
 
     def _correct(self, page: Page, latest: MarkedBody) -> PageResult:
         """Edit a comment, or post it again if it gains danger. If GitHub refuses one way, take the other."""
@@ -204,9 +204,9 @@ class PullRequestComments(_MarkedBodies):
             except GitHubError:
                 raise error from None
 
-    def _outdated(self, page: Page, latest: MarkedBody, error: GitHubError) -> GitHubError:
+    def _outdated_error(self, page: Page, latest: MarkedBody, error: GitHubError) -> GitHubError:
         """Return the error for a comment that stays as it is: another one if it shows this plan and state."""
-        cause = self._explained(error)
+        cause = self._explain_lock(error)
         facts = facts_of(page.write(self._context(page, latest), 0, COMMENT_BUDGET), self.context.mark) or {}
         if all(facts.get(name, "") == latest.fact(name) for name in ("plan", "state")):
             return cause
@@ -216,7 +216,7 @@ class PullRequestComments(_MarkedBodies):
         )
         return OutdatedCommentError(cause.kind, message, cause.remedy, status=cause.status)
 
-    def _explained(self, error: GitHubError) -> GitHubError:
+    def _explain_lock(self, error: GitHubError) -> GitHubError:
         """Return the error, or another one if GitHub refused the comment because of a lock."""
         if error.kind is not Kind.DENIED:
             return error
