@@ -84,6 +84,33 @@ def test_a_lift_without_a_plan_id_is_wrong_usage_and_nothing_is_applied(withheld
     assert set(withheld.holds()) == {"/app/url", "/app/key"}
 
 
+def test_a_lift_of_the_spec_is_used_by_the_merge_of_its_reviewed_plan(withheld: Stage) -> None:
+    withheld.open(with_lift(withheld))
+    withheld.plan(jobs={"plan"})
+    withheld.hub.review(7, "bob", ago=-5)
+    jobs = withheld.push(withheld.merge())
+    assert results(jobs) == {"merged": "success"}, log_of(jobs)
+    assert set(withheld.holds()) == {"/app/url2", "/app/key2"}
+
+
+@pytest.mark.parametrize("mode", ["drift", "apply"])
+def test_a_reviewed_lift_does_not_lift_a_delete_that_came_up_after_the_review(
+    stage: Stage, mode: str
+) -> None:
+    stage.variables["SSM_SCHEDULE"] = mode
+    for name in GONE:
+        stage.put(name, "x")
+    stage.by_hand(mode="apply")
+    for name in GONE:
+        stage.delete(name)
+    stage.open(with_lift(stage))
+    stage.plan(jobs={"plan"})
+    stage.delete("/app/url")
+    jobs = stage.push(stage.merge())
+    assert "12 changes of these are lifted" in log_of(jobs)
+    assert set(stage.holds()) == {"/app/url", "/app/key"}, log_of(jobs)
+
+
 def test_a_lift_of_the_spec_lifts_nothing_in_a_scheduled_run_and_drift_shows_that(withheld: Stage) -> None:
     withheld.commit(with_lift(withheld))
     plan = plan_of(withheld)
