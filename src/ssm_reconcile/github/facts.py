@@ -82,6 +82,12 @@ def login_in(document: Mapping[str, Any], key: str) -> str:
     return str(account.get("login") or "").lower() if isinstance(account, dict) else ""
 
 
+def _person_in(review: Mapping[str, Any]) -> str:
+    """Return the login of the person who wrote a review; empty for an app."""
+    is_person = (review.get("user") or {}).get("type") == "User"
+    return login_in(review, "user") if is_person else ""
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
     """An environment with the number of its required reviewers: people and teams."""
@@ -124,7 +130,7 @@ def read_deployment_reviews(github: GitHub, run_id: str) -> tuple[DeploymentRevi
         DeploymentReview(
             frozenset(str(one.get("name") or "").lower() for one in entry.get("environments") or ()),
             str(entry.get("state") or ""),
-            login_in(entry, "user") if (entry.get("user") or {}).get("type") == "User" else "",
+            _person_in(entry),
         )
         for entry in found
     )
@@ -283,7 +289,7 @@ def read_committers(github: GitHub, head: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class ReviewFacts:
-    """A review of a pull request. `state` is in capital letters, as in the API."""
+    """A review of a pull request. `reviewer` is empty for an app; `state` is in capital letters."""
 
     reviewer: str
     state: str
@@ -295,7 +301,7 @@ def read_reviews(github: GitHub, number: int) -> tuple[ReviewFacts, ...]:
     """Return the reviews of a pull request, oldest first. Raises GitHubError."""
     return tuple(
         ReviewFacts(
-            reviewer=login_in(found, "user"),
+            reviewer=_person_in(found),
             state=str(found.get("state") or ""),
             commit=str(found.get("commit_id") or ""),
             submitted_at=moment(found.get("submitted_at")),

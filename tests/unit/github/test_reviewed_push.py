@@ -446,9 +446,17 @@ def approve_without_write_access(hub: Hub) -> None:
     approve(hub)
 
 
+def approve_as_a_bot(hub: Hub) -> None:
+    approve(hub, "helper[bot]")
+
+
 @pytest.mark.parametrize(
-    "change", [lambda _hub: None, dismiss, request_changes_later, comment_only, approve_without_write_access]
-)
+    "change",
+    [
+        lambda _hub: None, dismiss, request_changes_later, comment_only, approve_without_write_access,
+        approve_as_a_bot,
+    ],
+)  # fmt: skip
 def test_without_an_approving_review_only_required_refuses(
     shown: Hub, cli: Cli, change: Callable[[Hub], None]
 ) -> None:
