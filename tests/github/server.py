@@ -208,7 +208,7 @@ class _Door(BaseHTTPRequestHandler):
             case "GET", "commits":
                 return self._page(self._history(asked.get("sha", "main"), asked.get("path", "")), asked, path)
             case "GET", "commits", sha:
-                return self._found(hub.commits.get(sha))
+                return self._found(self._commit(sha))
             case "GET", "compare", between:
                 return self._compare(*unquote(between).split("..."))
             case "GET", "contents", *names if "/".join(names) not in hub.contents:
@@ -417,6 +417,15 @@ class _Door(BaseHTTPRequestHandler):
             "status": "ahead" if later else "identical", "files": [{"filename": name} for name in files],
             "commits": [{"sha": sha} for sha in later], "total_commits": len(later),
         }  # fmt: skip
+
+    def _commit(self, sha: str) -> dict[str, Any] | None:
+        """Return a commit; its parent is the one before it on a branch."""
+        branch: list[str] = next((b for b in self.hub.branches.values() if sha in b), [])
+        if sha not in self.hub.commits and not branch:
+            return None
+        before = branch[: branch.index(sha)][-1:] if branch else []
+        parents = [{"sha": one} for one in before]
+        return {"sha": sha, "parents": parents, **self.hub.commits.get(sha, {})}
 
     def _history(self, sha: str, path: str) -> list[dict[str, Any]]:
         """Return the commits of a branch up to one, newest first; with a path, those that change it."""

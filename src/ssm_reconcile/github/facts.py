@@ -321,9 +321,25 @@ def read_default_branch(github: GitHub) -> str:
     return str(github.get(github.repository).get("default_branch") or "")
 
 
-def read_earlier_runs(github: GitHub, run: RunFacts) -> Iterator[tuple[int, str]]:
-    """Yield id and commit of the earlier pushes of the same workflow, newest first. Raises GitHubError."""
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """An earlier run of a push. `conclusion` is empty if the run is not completed."""
+
+    id: int
+    sha: str
+    conclusion: str
+
+
+def read_earlier_runs(github: GitHub, run: RunFacts) -> Iterator[EarlierRun]:
+    """Yield the earlier pushes of the same workflow, newest first. Raises GitHubError."""
     path = f"{github.repository}/actions/workflows/{PurePosixPath(run.path).name}/runs"
     for found in github.pages(path, "workflow_runs", event="push", branch=run.head_branch):
         if int(found["id"]) < run.id:
-            yield int(found["id"]), str(found.get("head_sha") or "")
+            sha, conclusion = str(found.get("head_sha") or ""), str(found.get("conclusion") or "")
+            yield EarlierRun(int(found["id"]), sha, conclusion)
+
+
+def read_first_parent(github: GitHub, sha: str) -> str:
+    """Return the first parent of a commit; empty for a first commit. Raises GitHubError."""
+    parents = github.get(f"{github.repository}/commits/{sha}").get("parents") or ()
+    return next((str(parent["sha"]) for parent in parents), "")

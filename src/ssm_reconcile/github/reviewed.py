@@ -39,6 +39,8 @@ RESULTS = frozenset({"ssm-report", "ssm-plan-changed"})
 """Artifacts of a push whose plans were applied, or shown for an approval."""
 EARLIER_RUNS = 20
 """Maximum earlier pushes in which an artifact of `RESULTS` is looked for."""
+SETTLED = frozenset({"success", "skipped"})
+"""Conclusions of a push that leaves nothing to later ones: all was done, or the apply is not set up."""
 REPLAN_EVENTS = frozenset({"push", "schedule", "workflow_dispatch"})
 """Events of the default branch that plan open pull requests again."""
 EVENT_DELAY = timedelta(minutes=10)
@@ -147,9 +149,11 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
 
 
 def last_result(github: GitHub, run: WorkflowRun) -> str:
-    """Return the commit of the last push whose plans were applied or shown; empty if there is none.
+    """Return the commit up to which all pushes have a result; empty if there is no earlier push.
 
-    The pull requests of a push that another one overtook are in neither, so the next push takes them over.
+    The pull requests of a push that another one overtook have none, so the next push takes them over. A run
+    that succeeded without an artifact of `RESULTS` had nothing to do. If no push has a result, the commit
+    before the oldest of them is returned.
 
     Raises:
         GitHubError: GitHub did not answer.
@@ -157,10 +161,12 @@ def last_result(github: GitHub, run: WorkflowRun) -> str:
     if not run.run_id:
         return ""
     this = facts.read_run(github, run.run_id)
-    for run_id, sha in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
-        if any(one.name in RESULTS for one in read_artifacts(github, run_id)):
-            return sha
-    return ""
+    oldest = ""
+    for one in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
+        if one.conclusion in SETTLED or any(a.name in RESULTS for a in read_artifacts(github, one.id)):
+            return one.sha
+        oldest = one.sha
+    return facts.read_first_parent(github, oldest) if oldest else ""
 
 
 def _reviewed(

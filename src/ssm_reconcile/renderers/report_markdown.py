@@ -135,7 +135,10 @@ def overtaken_summary(scope: Sequence[str], takeover: Takeover, *, context: Comm
         commit = span(takeover.commit[:7]) if takeover.commit else "the last commit that changed the spec"
         label = "its run" if takeover.commit else "the list of runs"
         link = web_link(label, takeover.url) or label
-        text += f" The run of {commit} applies it, or asks for an approval: {link}."
+        text += (
+            f" The run of {commit} applies it, asks for an approval, or lists its changes as not reviewed:"
+            f" {link}."
+        )
     made = f" for {span(context.head[:7])}" if context.head else ""
     run = run_link(context)
     footer_line = f"<sub>Made in {run}{made}.</sub>" if run else ""

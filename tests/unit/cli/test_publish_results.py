@@ -190,7 +190,7 @@ def test_a_merge_that_was_overtaken_names_the_run_that_took_over(overtaken: Hub,
     assert result.exit_code == 0, result.stderr
     text = (
         "**This merge was not applied by this run**: `main` has a newer spec. Nothing was written. The run of"
-        " `1a2b3c4` applies it, or asks for an approval:"
+        " `1a2b3c4` applies it, asks for an approval, or lists its changes as not reviewed:"
         f" [its run](https://github.com/{REPOSITORY}/actions/runs/19822345999)."
     )
     assert text in result_of(overtaken)
