@@ -1,4 +1,4 @@
-"""Histories of several merges: those that another overtook, that had no effect, and that are approved late."""
+"""Histories of merges that another overtook, had no effect or are approved late; drift runs of branches."""
 
 from __future__ import annotations
 
