@@ -149,7 +149,7 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
 
 
 def last_result(github: GitHub, run: WorkflowRun) -> str:
-    """Return the commit up to which all pushes have a result; empty if there is no earlier push.
+    """Return the commit up to which all pushes have a result; empty without an earlier push.
 
     The pull requests of a push that another one overtook have none, so the next push takes them over. A run
     that succeeded without an artifact of `RESULTS` had nothing to do. If no push has a result, the commit
