@@ -143,3 +143,13 @@ def test_a_plan_id_on_another_branch_is_refused_in_words(stage: Stage) -> None:
     assert results(jobs) == {"by-hand": "failure"}
     assert "from the default branch only" in log_of(jobs)
     assert stage.assumed == []
+
+
+def test_an_apply_by_hand_of_another_branch_is_refused_without_a_branch_rule(stage: Stage) -> None:
+    stage.hub.environment("ssm-apply").branches = None
+    stage.open(ALL)
+    jobs = stage.by_hand("change-7", mode="apply")
+    assert results(jobs) == {"routine": "failure"}, log_of(jobs)
+    assert any("from the default branch only" in line for line in jobs["routine"].annotations)
+    assert stage.holds() == {}
+    assert stage.hub.issues == []
