@@ -15,7 +15,7 @@ from tests.doubles.command_server import CommandServer, command_server
 
 TESTS = Path(__file__).parent
 QUICK = {"architecture", "cases", "contract", "examples", "github", "unit"}
-"""Folders whose tests take milliseconds and wait for nothing."""
+"""Folders of which most tests take milliseconds."""
 
 
 @pytest.hookimpl(optionalhook=True)

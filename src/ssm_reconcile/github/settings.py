@@ -1,8 +1,8 @@
 """Settings of a repository on GitHub -> checks of what protects an apply: facts are read, then judged.
 
 A token may read a part of the settings only. A read that GitHub denies is a `DeniedRead`, and its check is
-unknown. GitHub reports a missing permission as 403 or as 404, so an object counts as missing only if the list
-that would contain it could be read. Cost: about 15 requests.
+unknown. GitHub reports a missing permission as 403 or as 404. So an object counts as missing only if its list
+could be read. Cost: about 15 requests.
 
 Sources: REST reference, "Repositories" (Get a repository), "Branches", "Protected branches", "Rules" (Get
 rules for a branch), "Deployment environments", "Deployment branch policies", "GitHub Actions variables",

@@ -132,8 +132,8 @@ class PullRequestComments(_MarkedBodies):
     def publish(self, pages: Sequence[Page], known: Sequence[MarkedBody]) -> list[tuple[str, PageResult]]:
         """Publish each page and return the results by replication.
 
-        A comment without a replication was made when no name was known: the first page without a comment
-        takes it over, and the others are minimized. After an error, the other pages are still published.
+        A comment without a replication was made when no name was known. The first page without a comment
+        takes it over; the others are minimized. After an error, the other pages are still published.
 
         Args:
             pages: The pages.

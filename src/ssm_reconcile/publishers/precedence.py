@@ -36,8 +36,8 @@ def publish_comments(
         comments: The comments with one mark.
         pages: Returns the pages, given the replications that have a comment.
         now: The current time.
-        artifact: For a plan of the default branch: nothing is written while the comments show the same plan,
-            and the run that they name still has it in the artifact with this name, which is not old.
+        artifact: For a plan of the default branch: the name of the artifact with the plan. Nothing is written
+            while the comments show the same plan and their run still has that artifact, not an old one.
 
     Raises:
         GitHubError: GitHub did not answer, or refused a comment.
