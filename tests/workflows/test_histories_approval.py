@@ -153,3 +153,21 @@ def test_an_apply_by_hand_of_another_branch_is_refused_without_a_branch_rule(sta
     assert any("from the default branch only" in line for line in jobs["routine"].annotations)
     assert stage.holds() == {}
     assert stage.hub.issues == []
+
+
+def test_the_author_of_a_merge_that_was_overtaken_does_not_approve_its_changes(stage: Stage) -> None:
+    stage.hub.environment(CHANGED).reviewers.append("mallory")
+    stage.open(ALL, 7, author="mallory")
+    first = stage.merge(7)
+    payload = stage.push_payload(first)
+    stage.open(ALL + "# a comment\n", 8)
+    second = stage.merge(8)
+    overtaken = stage.trigger("apply.yml", "push", payload, first, "refs/heads/main", actor="dave")
+    stage.push(second, actor="dave")
+    assert overtaken is not None
+    assert overtaken.jobs["merged"].result == "failure"
+    stage.scheduler.approve(stage.last_run(), CHANGED, "mallory")
+    stage.scheduler.settle()
+    assert results(stage.last_run().jobs) == REFUSED, log_of(stage.last_run().jobs)
+    assert "@mallory approved it, and also is an author" in log_of(stage.last_run().jobs)
+    assert stage.holds() == {}

@@ -102,3 +102,43 @@ def test_the_issue_of_a_drift_run_shows_what_is_left_out(waiting: Stage) -> None
     waiting.later("schedule")
     (issue,) = waiting.hub.issues
     assert "refused" in issue.body
+
+
+RULES = """\
+version: 1
+name: prod
+source: { region: us-east-1, account: "123456789012" }
+targets: [{ region: us-east-2, account: "123456789012" }]
+parameters:
+  include:
+    - "/app/**"
+%s    # one
+    # two
+    # three
+%sdelete: owned
+"""
+
+
+@pytest.mark.parametrize("schedule", ["apply", "drift"])
+@pytest.mark.parametrize("is_rejected", [True, False])
+def test_the_merge_of_another_pull_request_makes_no_change_that_waits_or_was_rejected(
+    stage: Stage, schedule: str, *, is_rejected: bool
+) -> None:
+    """Its plan was made before, so no one has seen these changes as a part of it."""
+    stage.variables["SSM_SCHEDULE"] = schedule
+    stage.put("/more/x", "1")
+    stage.last_push = stage.commit(RULES % ("", ""))
+    stage.open(RULES % ('    - "/shop/**"\n', ""), 7)
+    stage.open(RULES % ("", '    - "/more/**"\n'), 8)
+    stage.plan(7, jobs={"plan"})
+    stage.plan(8, jobs={"plan"})
+    stage.put("/shop/limit", "999")
+    stage.push(stage.merge(7))
+    if is_rejected:
+        stage.scheduler.reject(stage.last_run(), CHANGED, "bob")
+        stage.scheduler.settle()
+    stage.hub.backdate(stage.last_run().id, days=1)
+    jobs = stage.push(stage.merge(8))
+    assert jobs["approval"].result == "waiting", log_of(jobs)
+    stage.later("workflow_dispatch", mode="apply")
+    assert stage.holds() == {}

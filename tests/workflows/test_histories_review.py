@@ -98,13 +98,46 @@ def _wait_for_a_later_second() -> None:
     time.sleep(1.1)
 
 
-def test_a_dismissed_review_approves_nothing_and_needs_no_other(stage: Stage) -> None:
+def test_a_dismissed_review_approves_nothing(stage: Stage) -> None:
     stage.open(ALL)
     stage.plan(jobs={"plan"})
     stage.hub.dismiss(stage.hub.review(7, "bob", ago=3600))
     jobs = stage.push(stage.merge())
-    assert results(jobs) == {"merged": "success"}, log_of(jobs)
-    assert "approved by" not in log_of(jobs)
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "@bob gave a review that was dismissed" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def _restore(stage: Stage) -> None:
+    """Show another plan until it is approved, and then the posted text again."""
+    comment = stage.plan_comment()
+    body = comment.body
+    stage.hub.edit(comment, body.replace("/shop/limit", "/shop/other"), by="mallory")
+    _wait_for_a_later_second()
+    stage.hub.review(7, "bob")
+    stage.hub.edit(comment, body, by="mallory")
+
+
+def test_a_comment_that_was_edited_and_restored_is_not_what_was_reviewed(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan(jobs={"plan"})
+    _restore(stage)
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "was edited after the plan was posted, and edited back since" in log_of(jobs)
+    assert stage.holds() == {}
+
+
+def test_a_review_of_a_restored_comment_does_not_count_after_another_run_of_the_plan(stage: Stage) -> None:
+    stage.open(ALL)
+    stage.plan(jobs={"plan"})
+    _restore(stage)
+    _wait_for_a_later_second()
+    stage.plan(jobs={"plan"})
+    jobs = stage.push(stage.merge())
+    assert results(jobs) == WAITING, log_of(jobs)
+    assert "@bob approved before this plan was posted" in log_of(jobs)
+    assert stage.holds() == {}
 
 
 def test_a_pull_request_that_changes_a_workflow_is_asked_for_an_approval(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from ssm_reconcile.errors import PlanRefused
 from ssm_reconcile.github import facts
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.facts import DeploymentReview, EnvironmentFacts, RunFacts
+from ssm_reconcile.github.reviewed import APPLIED, last_result
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 
@@ -169,6 +170,8 @@ def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: 
     Raises:
         GitHubError: GitHub did not answer, or the token lacks a permission.
     """
+    # The plan has the changes of earlier pushes, too, if they were not applied.
+    since = last_result(github, run, APPLIED) or run.base_sha
     return ApprovalRequest(
         name=name,
         plan_id=plan_id,
@@ -183,6 +186,6 @@ def read_approval_request(github: GitHub, run: WorkflowRun, name: str, plan_id: 
                 facts.read_pushers(github, pull.head),
                 facts.read_committers(github, pull.head),
             )
-            for pull in facts.read_pulls(github, run.base_sha, run.sha, run.target_branch)
+            for pull in facts.read_pulls(github, since, run.sha, run.target_branch)
         ),
     )

@@ -100,12 +100,19 @@ def _download(github: GitHub, artifact: int) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class PostedComment:
-    """A comment as the plan run posted it. `body` is its text, `first_posted` the time of its plan id."""
+    """A comment as the plan run posted it.
+
+    Attributes:
+        first_posted: The time at which its plan id was first shown.
+        updated: The time of the last change of the comment that the run knows.
+        body: The text.
+    """
 
     scope: str
     comment: int
     plan: str
     first_posted: datetime
+    updated: datetime
     body: str
 
 
@@ -169,6 +176,7 @@ def _posted(found: Mapping[str, Any], texts: dict[str, str]) -> PostedComment:
         comment=_typed(found, "comment", int),
         plan=_typed(found, "plan", str),
         first_posted=first_posted,
+        updated=moment(found.get("updated")) or first_posted,  # older versions did not store it
         body=texts.pop(file),
     )
 

@@ -321,6 +321,21 @@ def read_default_branch(github: GitHub) -> str:
     return str(github.get(github.repository).get("default_branch") or "")
 
 
+def is_on_branch(github: GitHub, sha: str, branch: str) -> bool:
+    """Return whether a commit is part of a branch. A run of a tag names the tag as its branch.
+
+    Args:
+        github: The API.
+        sha: The commit.
+        branch: The branch.
+
+    Raises:
+        GitHubError: GitHub did not answer.
+    """
+    found = github.get(f"{github.repository}/compare/{sha}...{quote(branch, safe='')}", per_page=1)
+    return found.get("status") in {"ahead", "identical"}
+
+
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
     """An earlier run of a push. `conclusion` is empty if the run is not completed."""

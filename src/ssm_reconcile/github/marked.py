@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from ssm_reconcile.github.client import GitHub
+from ssm_reconcile.github.facts import moment
 from ssm_reconcile.renderers.comment_context import COMMENT_MARK
 from ssm_reconcile.renderers.danger import Danger, read_danger
 
@@ -22,7 +24,7 @@ _FIRST_LINE = re.compile(r"<!-- (\S+) (\{.*\}) -->")
 _ID = re.compile("[0-9]{1,18}")
 _AUTHOR = """query($ids: [ID!]!) {
   nodes(ids: $ids) {
-    ... on IssueComment { id isMinimized viewerDidAuthor }
+    ... on IssueComment { id isMinimized viewerDidAuthor lastEditedAt }
     ... on Issue { id viewerDidAuthor }
   }
 }"""
@@ -31,12 +33,16 @@ _IDS_PER_QUERY = 100
 
 @dataclass(frozen=True, slots=True)
 class MarkedBody:
-    """A comment (`id` is its id) or an issue (`id` is its number), with the facts of its marker."""
+    """A comment (`id` is its id) or an issue (`id` is its number), with the facts of its marker.
+
+    `edited`: the time of the last edit of a comment, by anyone; None if it was never edited.
+    """
 
     id: int
     node: str
     body: str
     facts: Mapping[str, str]
+    edited: datetime | None = None
 
     def fact(self, name: str) -> str:
         """Return one fact, empty if the marker lacks it."""
@@ -101,12 +107,15 @@ def own_bodies(
         facts = facts_of(item.get("body") or "", mark)
         if facts is not None and facts.get("spec", "") == spec:
             found.append(MarkedBody(item[id_key], item["node_id"], item["body"], facts))
-    own: set[str] = set()
+    own: dict[str, datetime | None] = {}
     for start in range(0, len(found), _IDS_PER_QUERY):
         ids = [body.node for body in found[start : start + _IDS_PER_QUERY]]
         nodes = github.graphql(_AUTHOR, {"ids": ids}).get("nodes") or []
-        own |= {n["id"] for n in nodes if n and n.get("viewerDidAuthor") and not n.get("isMinimized")}
-    return sorted((body for body in found if body.node in own), key=lambda body: body.id)
+        for node in nodes:
+            if node and node.get("viewerDidAuthor") and not node.get("isMinimized"):
+                own[node["id"]] = moment(node.get("lastEditedAt"))
+    mine = (replace(body, edited=own[body.node]) for body in found if body.node in own)
+    return sorted(mine, key=lambda body: body.id)
 
 
 def comments_path(github: GitHub, number: int) -> str:

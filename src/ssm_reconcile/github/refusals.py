@@ -22,7 +22,7 @@ from ssm_reconcile.errors import ReconcileError, UsageError
 from ssm_reconcile.github.artifacts import ArtifactFacts, read_artifacts_named, read_file
 from ssm_reconcile.github.client import GitHub
 from ssm_reconcile.github.current import BranchMovedError, check_current
-from ssm_reconcile.github.facts import RunFacts, read_default_branch, read_run
+from ssm_reconcile.github.facts import RunFacts, is_on_branch, read_default_branch, read_run
 from ssm_reconcile.github.workflow_run import WorkflowRun
 
 PLAN_ARTIFACT = "ssm-plan-changed"
@@ -36,6 +36,8 @@ _BY_HAND = "expect-plan"
 _ATTEMPTED = frozenset({"applied", "failed", "stale"})
 """Outcomes of changes that an apply has begun."""
 _REVIEWED = frozenset({_BY_HAND, "saved-plan"})
+_APPLYING = frozenset({"push", "workflow_dispatch"})
+"""Events of reviewed applies. A pull request from the default branch has that branch, too, and other code."""
 _T = TypeVar("_T")
 
 
@@ -164,7 +166,10 @@ def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Ite
     """Yield the reviewed applies after a time."""
     for artifact in read_artifacts_named(github, REPORT_ARTIFACT):
         created = _moment(artifact)
-        if created <= since or _run_of(github, artifact, workflow, branch) is None:
+        if created <= since:
+            continue
+        run = _run_of(github, artifact, workflow, branch)
+        if run is None or run.event not in _APPLYING or not is_on_branch(github, run.head_sha, branch):
             continue
         report = _decoded(github, artifact, REPORT_FILE, read_report_document)
         if report.get("approval") not in _REVIEWED:

@@ -35,7 +35,9 @@ from ssm_reconcile.github.workflow_run import WorkflowRun, paths_below
 
 PLAN_WORKFLOW = ".github/workflows/plan.yml"
 REMEDY = "approve the plan as it is now, or open a new pull request"
-RESULTS = frozenset({"ssm-report", "ssm-plan-changed"})
+APPLIED = frozenset({"ssm-report"})
+"""Artifacts of a push whose plans were applied."""
+RESULTS = APPLIED | {"ssm-plan-changed"}
 """Artifacts of a push whose plans were applied, or shown for an approval."""
 EARLIER_RUNS = 20
 """Maximum earlier pushes in which an artifact of `RESULTS` is looked for."""
@@ -95,7 +97,10 @@ class ReviewedPlan:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedPush:
-    """The reviewed plans of a push or merge group; `base` is the commit before it, empty if unknown."""
+    """The reviewed plans of a push or merge group.
+
+    `base` is the commit whose spec was applied before it; empty if unknown, and then no change is left.
+    """
 
     plans: tuple[ReviewedPlan, ...]
     base: str
@@ -133,9 +138,11 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
     if number is not None:
         numbers = [number]
     else:
+        since = base
         if not queued:
-            base = last_result(github, run) or base
-        pulls = facts.read_pulls(github, base, run.sha, run.target_branch, merged=not queued)
+            result, applied = last_result(github, run), last_result(github, run, APPLIED)
+            since, base = result or base, applied or ("" if result else base)
+        pulls = facts.read_pulls(github, since, run.sha, run.target_branch, merged=not queued)
         numbers = [pull.number for pull in pulls]
         named = run.queued_number  # a squashed commit in a queue may belong to no pull request yet
         if named is not None and named not in numbers:
@@ -148,12 +155,18 @@ def reviewed_push(github: GitHub, run: WorkflowRun, rules: ReviewRules, number: 
     return ReviewedPush(found, base)
 
 
-def last_result(github: GitHub, run: WorkflowRun) -> str:
+def last_result(github: GitHub, run: WorkflowRun, results: frozenset[str] = RESULTS) -> str:
     """Return the commit up to which all pushes have a result; empty without an earlier push.
 
     The pull requests of a push that another one overtook have none, so the next push takes them over. A run
     that succeeded without an artifact of `RESULTS` had nothing to do. If no push has a result, the commit
     before the oldest of them is returned.
+
+    Args:
+        github: The API.
+        run: The run of a push.
+        results: The artifacts that are a result. With `APPLIED`, a plan that waits or was rejected is none:
+            its changes are not made, so a later push must not take them as known.
 
     Raises:
         GitHubError: GitHub did not answer.
@@ -163,7 +176,7 @@ def last_result(github: GitHub, run: WorkflowRun) -> str:
     this = facts.read_run(github, run.run_id)
     oldest = ""
     for one in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
-        if one.conclusion in SETTLED or any(a.name in RESULTS for a in read_artifacts(github, one.id)):
+        if one.conclusion in SETTLED or any(a.name in results for a in read_artifacts(github, one.id)):
             return one.sha
         oldest = one.sha
     return facts.read_first_parent(github, oldest) if oldest else ""
@@ -236,6 +249,8 @@ def check_plan_run(github: GitHub, run: RunFacts, pull: PullFacts, workflow: str
     """
     default_branch = facts.read_default_branch(github) if run.event in REPLAN_EVENTS else ""
     _check_origin(run, pull, workflow, repository, default_branch)
+    if default_branch and not facts.is_on_branch(github, run.head_sha, default_branch):
+        raise _refused(f"run {run.id} is of a commit that is not on {default_branch}, such as that of a tag")
     if run.event == "pull_request":
         _check_base(github, run, pull, repository.partition("/")[0])
 
@@ -343,6 +358,11 @@ def _check_comments(
         if _normal(one.body) != _normal(comment.body):
             message = f"the comment in pull request {pull.number} was edited after the plan was posted"
             raise _refused(message)
+        if comment.edited is not None and comment.edited > one.updated:
+            raise _refused(
+                f"the comment in pull request {pull.number} was edited after the plan was posted, and edited"
+                " back since"
+            )
     hidden = {change["replication"] for change in artifact.document["changes"]} - {
         one.scope for one in comments
     }
@@ -376,7 +396,8 @@ def _approving_reviewers(
     """Return the people whose approving review counts; refuse if none does and the mode needs one.
 
     The last review of a person counts, without those that only comment. A review by a person who may not
-    write to the repository is ignored: in a public repository, anyone can approve.
+    write to the repository is ignored: in a public repository, anyone can approve. A dismissed review is
+    there, and does not count: otherwise to dismiss an outdated approval would be a way around it.
 
     Args:
         mode: `required`: one must count. `if-any`: one must count if there is any.
@@ -387,7 +408,9 @@ def _approving_reviewers(
     """
     last = {one.reviewer: one for one in reviews if one.state not in {"COMMENTED", "PENDING"}}
     approvals = [
-        one for one in last.values() if one.state == "APPROVED" and one.reviewer and may_write(one.reviewer)
+        one
+        for one in last.values()
+        if one.state in {"APPROVED", "DISMISSED"} and one.reviewer and may_write(one.reviewer)
     ]
     faults = {one.reviewer: _review_fault(one, pull, first_posted) for one in approvals}
     counting = tuple(sorted(reviewer for reviewer, fault in faults.items() if not fault))
@@ -403,6 +426,8 @@ def _approving_reviewers(
 
 def _review_fault(review: ReviewFacts, pull: PullFacts, first_posted: datetime) -> str:
     """Return the reason why an approval does not count; empty if it counts."""
+    if review.state == "DISMISSED":
+        return "gave a review that was dismissed"
     if review.reviewer == pull.author:
         return "is the author"
     if review.commit != pull.head:

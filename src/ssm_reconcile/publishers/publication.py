@@ -55,6 +55,7 @@ def publication_files(
                 "comment": one.id,
                 "plan": (facts_of(one.body) or {}).get("plan", ""),
                 "first_posted": f"{first:%Y-%m-%dT%H:%M:%SZ}" if first else str(comment["updated_at"]),
+                "updated": str(comment["updated_at"]),
             }
         )
     document = {
@@ -94,6 +95,7 @@ class _Earlier:
             for posted in (found.comments if found else ())
             if (posted.scope, posted.plan) == (one.scope, facts["plan"])
             and same_text(posted.body, former.body)
+            and (former.edited is None or former.edited <= posted.updated)
         )
         return next(times, None)
 

@@ -232,6 +232,7 @@ def test_the_posted_comment_is_saved_word_for_word_with_its_id_and_time(hub: Hub
                 "comment": comment.id,
                 "plan": f"sha256:{document['plan_id']}",
                 "first_posted": comment.updated,
+                "updated": comment.updated,
             }
         ],
     }

@@ -106,9 +106,10 @@ def test_a_review_by_the_author_is_refused(shown: Hub, cli: Cli, mode: str) -> N
     assert "@alice is the author" in refusal(shown, cli, "--review", mode)
 
 
-def test_a_dismissed_review_is_refused(shown: Hub, cli: Cli) -> None:
+@pytest.mark.parametrize("mode", ["required", "if-any"])
+def test_a_dismissed_review_is_refused(shown: Hub, cli: Cli, mode: str) -> None:
     shown.dismiss(shown.review(NUMBER, "bob"))
-    assert "pull request 7 has no approving review" in refusal(shown, cli, "--review", "required")
+    assert "@bob gave a review that was dismissed" in refusal(shown, cli, "--review", mode)
 
 
 def test_a_dismissed_review_does_not_make_another_one_count(shown: Hub, cli: Cli) -> None:

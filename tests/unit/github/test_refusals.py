@@ -187,6 +187,19 @@ def test_a_later_reviewed_apply_is_read_from_its_report(
     assert found(github, routine) == left
 
 
+@pytest.mark.parametrize(
+    ("made_by", "commit"), [("pull_request", LATER), ("schedule", LATER), ("push", "c" * 40)]
+)
+def test_a_forged_report_ends_no_refusal(
+    hub: Hub, github: GitHub, routine: WorkflowRun, made_by: str, commit: str
+) -> None:
+    """A pull request from main to a branch with other code, and a tag called main, have that branch."""
+    leave(hub)
+    hub.add_run("200", WORKFLOW, made_by, commit, branch="main")
+    report(hub, "200", "expect-plan")
+    assert found(github, routine) == {"/a": "refused"}
+
+
 def test_an_expired_plan_leaves_out_nothing(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:
     leave(hub)
     hub.artifacts[0].expired = True

@@ -363,6 +363,12 @@ def test_a_plan_of_the_default_branch_counts_by_its_own_artifact(merged: Hub, cl
     assert "neither of a pull request nor of the default branch" in refusal_again(cli)
 
 
+def test_a_run_of_a_tag_with_the_name_of_the_default_branch_is_refused(merged: Hub, cli: Cli) -> None:
+    merged.add_run("450", ".github/workflows/plan.yml", "push", "c" * 40, branch="main")
+    show(merged, run="450", name="ssm-plan-7")
+    assert "run 450 is of a commit that is not on main" in refusal_again(cli)
+
+
 def test_the_comment_of_the_last_run_counts(merged: Hub, cli: Cli) -> None:
     show(merged, plan=plans.many(2))
     merged.add_run("450", ".github/workflows/plan.yml", "pull_request", HEAD, branch="change")
@@ -428,10 +434,6 @@ def test_an_approval_of_this_plan_counts_and_is_named(shown: Hub, cli: Cli) -> N
     assert "approved by @carol, @dave" in result.stderr
 
 
-def dismiss(hub: Hub) -> None:
-    hub.dismiss(hub.review(NUMBER, "bob"))
-
-
 def request_changes_later(hub: Hub) -> None:
     approve(hub)
     approve(hub, state="CHANGES_REQUESTED")
@@ -453,7 +455,7 @@ def approve_as_a_bot(hub: Hub) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda _hub: None, dismiss, request_changes_later, comment_only, approve_without_write_access,
+        lambda _hub: None, request_changes_later, comment_only, approve_without_write_access,
         approve_as_a_bot,
     ],
 )  # fmt: skip
@@ -508,11 +510,10 @@ def test_a_pull_request_that_does_not_touch_the_spec_needs_no_plan(two: Hub, cli
     assert [one["file"] for one in index()["plans"]] == ["7.json"]
 
 
-@pytest.mark.parametrize("result", ["ssm-report", "ssm-plan-changed"])
-def test_the_plans_of_a_push_that_was_overtaken_are_taken_over(two: Hub, cli: Cli, result: str) -> None:
+def test_the_plans_of_a_push_that_was_overtaken_are_taken_over(two: Hub, cli: Cli) -> None:
     """The range starts at the last push with a result, and not at the commit before this push."""
     show(two, 6, plans.many(2), commit=OTHER_HEAD, run="390")
-    first = "d" * 40
+    first, result = "d" * 40, "ssm-report"
     two.branches["main"] = [first, BEFORE, MIDDLE, MERGE]
     Path("event.json").write_text(json.dumps({"before": MIDDLE}))
     two.add_run("480", ".github/workflows/apply.yml", "push", first)
@@ -526,6 +527,19 @@ def test_the_plans_of_a_push_that_was_overtaken_are_taken_over(two: Hub, cli: Cl
     two.keep("490", result, {"x": b""})
     assert fetch(cli).exit_code == 0
     assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], MIDDLE)
+
+
+def test_a_plan_that_waits_or_was_rejected_is_not_in_the_spec_that_was_applied(two: Hub, cli: Cli) -> None:
+    first = "d" * 40
+    two.branches["main"] = [first, BEFORE, MIDDLE, MERGE]
+    two.add_run("480", ".github/workflows/apply.yml", "push", first)
+    two.add_run("490", ".github/workflows/apply.yml", "push", MIDDLE)
+    two.keep("490", "ssm-plan-changed", {"x": b""})
+    assert fetch(cli).exit_code == 0
+    assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], "")
+    two.keep("480", "ssm-report", {"x": b""})
+    assert fetch(cli).exit_code == 0
+    assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], first)
 
 
 def test_results_are_looked_for_in_20_pushes(shown: Hub, cli: Cli) -> None:
