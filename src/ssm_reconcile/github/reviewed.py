@@ -176,6 +176,8 @@ def last_result(github: GitHub, run: WorkflowRun, results: frozenset[str] = RESU
     this = facts.read_run(github, run.run_id)
     oldest = ""
     for one in islice(facts.read_earlier_runs(github, this), EARLIER_RUNS):
+        if not facts.is_on_branch(github, one.sha, this.head_branch):
+            continue  # the run of a tag with the name of the branch, or of a commit before a forced push
         if one.conclusion in SETTLED or any(a.name in results for a in read_artifacts(github, one.id)):
             return one.sha
         oldest = one.sha

@@ -542,6 +542,17 @@ def test_a_plan_that_waits_or_was_rejected_is_not_in_the_spec_that_was_applied(t
     assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], first)
 
 
+def test_a_run_of_a_tag_with_the_name_of_the_branch_is_no_earlier_result(two: Hub, cli: Cli) -> None:
+    two.branches["main"] = ["d" * 40, BEFORE, MIDDLE, MERGE]
+    two.add_run("480", ".github/workflows/apply.yml", "push", "d" * 40)
+    two.keep("480", "ssm-report", {"x": b""})
+    two.add_run("490", ".github/workflows/apply.yml", "push", "7" * 40, branch="main")
+    two.keep("490", "ssm-report", {"x": b""})
+    show(two, 6, plans.many(2), commit=OTHER_HEAD, run="390")
+    assert fetch(cli).exit_code == 0
+    assert index()["base"] == "d" * 40
+
+
 def test_results_are_looked_for_in_20_pushes(shown: Hub, cli: Cli) -> None:
     for number in range(470, 491):
         shown.add_run(str(number), ".github/workflows/apply.yml", "push", BEFORE)
