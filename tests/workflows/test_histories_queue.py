@@ -60,3 +60,13 @@ def test_merges_are_not_cancelled_by_dispatches(stage: Stage) -> None:
         "each ran; only the last one has the current spec"
     )
     assert pushes[-1].jobs["approval"].result == "waiting"
+
+
+def test_starts_by_hand_that_apply_the_whole_spec_hold_one_place_with_the_dispatches(stage: Stage) -> None:
+    runs, sha, given = [dispatch(stage)], stage.last_push, {"inputs": {"mode": "apply"}}
+    for _ in range(3):
+        run = stage.trigger("apply.yml", "workflow_dispatch", given, sha, "refs/heads/main")
+        assert run is not None
+        runs.append(run)
+    stage.scheduler.settle()
+    assert [run.conclusion for run in runs] == ["success", "cancelled", "cancelled", "success"]
