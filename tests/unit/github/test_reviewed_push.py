@@ -542,7 +542,7 @@ def test_a_plan_that_waits_or_was_rejected_is_not_in_the_spec_that_was_applied(t
     assert ([one["pull_request"] for one in index()["plans"]], index()["base"]) == ([7], first)
 
 
-def test_a_run_of_a_tag_with_the_name_of_the_branch_is_no_earlier_result(two: Hub, cli: Cli) -> None:
+def test_a_run_of_a_tag_with_the_name_of_the_branch_is_not_an_earlier_result(two: Hub, cli: Cli) -> None:
     two.branches["main"] = ["d" * 40, BEFORE, MIDDLE, MERGE]
     two.add_run("480", ".github/workflows/apply.yml", "push", "d" * 40)
     two.keep("480", "ssm-report", {"x": b""})
