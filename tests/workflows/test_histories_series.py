@@ -57,13 +57,13 @@ def test_an_approval_after_another_merge_does_not_promise_that_its_run_applies_t
     two.put("/shop/limit", "999")
     two.push(two.merge(7))
     run = two.last_run()
-    assert results(two.push(two.merge(8))) == {"merged": "success"}
+    assert two.push(two.merge(8))["approval"].result == "waiting", "/shop/limit was never approved"
     two.scheduler.approve(run, CHANGED, "bob")
     two.scheduler.settle()
     assert run.jobs["changed"].result == "failure"
     assert "/shop/limit" not in two.holds()
-    assert "or lists its changes as not reviewed: [its run]" in two.comment(7).body
-    assert "1 change left: not reviewed" in two.comment(8).body
+    assert "asks for an approval, or lists its changes as not reviewed: [its run]" in two.comment(7).body
+    assert "/shop/limit" in two.comment(8).body
 
 
 def test_a_drift_run_of_another_branch_does_not_write_the_issue_of_the_default_branch(stage: Stage) -> None:
