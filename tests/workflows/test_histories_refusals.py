@@ -79,12 +79,15 @@ def test_the_schedule_keeps_current_what_was_approved_and_applied(waiting: Stage
     assert waiting.holds()["/shop/limit"] == "1000"
 
 
-def test_the_next_merge_of_the_spec_ends_a_refusal(waiting: Stage) -> None:
+def test_the_next_merge_of_the_spec_that_is_applied_ends_a_refusal(waiting: Stage) -> None:
     waiting.scheduler.reject(waiting.last_run(), CHANGED, "bob")
     waiting.scheduler.settle()
-    waiting.commit(spec("/shop/**"))
+    waiting.open(spec("/app/**"), 8)
+    waiting.plan(8, jobs={"plan"})
+    assert results(waiting.push(waiting.merge(8))) == {"merged": "success"}
+    assert set(waiting.holds()) == {"/app/url", "/app/key"}
+    waiting.put("/app/url", "https://rotated.example.org")
     assert results(waiting.later("schedule")) == {"routine": "success"}
-    assert set(waiting.holds()) == {"/shop/limit"}
 
 
 def test_a_run_that_cannot_read_what_was_refused_applies_nothing(waiting: Stage) -> None:

@@ -83,3 +83,19 @@ def test_a_drift_run_of_another_branch_cancels_none_of_the_default_branch() -> N
     refs = ("refs/heads/main", "refs/heads/main", "refs/heads/topic")
     groups = [filled(job["concurrency"]["group"], {"github": {"ref": ref}}, {}) for ref in refs]
     assert groups[0] == groups[1] != groups[2]
+
+
+def test_a_merge_that_failed_does_not_end_a_refusal(two: Stage) -> None:
+    two.variables["SSM_SCHEDULE"] = "apply"
+    two.put("/shop/limit", "999")
+    two.push(two.merge(7))
+    run = two.last_run()
+    two.hub.backdate(run.id, days=1)
+    two.scheduler.reject(run, CHANGED, "bob")
+    two.scheduler.settle()
+    sha = two.merge(8)
+    two.hub.fail("GET", "/commits/.*/pulls", 502, times=50)
+    assert results(two.push(sha)) == {"merged": "failure"}
+    two.hub.faults.clear()
+    two.later("schedule")
+    assert "/shop/limit" not in two.holds()

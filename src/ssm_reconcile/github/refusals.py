@@ -2,8 +2,10 @@
 
 After a merge, a plan that was not reviewed is stored as an artifact, and its run waits for the approval of an
 environment. Until a person approves, and after a person rejects, a scheduled apply must not make the same
-changes. A refusal ends when a later merge touches the spec, when an apply by hand names a plan id, or when a
-later reviewed run applies the same address. An approval alone ends none: its proof may fail.
+changes. A refusal ends when an apply by hand names a plan id, or when a later reviewed run applies the same
+address. It also ends when a later merge of the spec was applied and its plan has no such change. A merge that
+left the change as not reviewed ends nothing, and neither does a merge that failed. An approval alone ends
+none: its proof may fail.
 
 Cost: one listing of artifacts; for each plan that is not expired at most three calls; and one download for
 each reviewed apply that is newer than the oldest of these plans.
@@ -35,6 +37,8 @@ _BY_HAND = "expect-plan"
 """The `approval` in the report of an apply that named a plan id."""
 _ATTEMPTED = frozenset({"applied", "failed", "stale"})
 """Outcomes of changes that an apply has begun."""
+_NOT_REVIEWED = "not-reviewed"
+"""The finding of an apply that names the changes that it left."""
 _REVIEWED = frozenset({_BY_HAND, "saved-plan"})
 _APPLYING = frozenset({"push", "workflow_dispatch"})
 """Events of reviewed applies. A pull request from the default branch has that branch, too, and other code."""
@@ -60,21 +64,33 @@ class StoredPlan:
         created: The time at which the plan was stored, with a time zone.
         is_waiting: Whether the run still waits for the approval.
         addresses: The addresses of its changes.
+        is_replaced: Whether a later commit of the branch changed the spec.
     """
 
     run_id: str
     created: datetime
     is_waiting: bool
     addresses: frozenset[ChangeAddress]
+    is_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewedApply:
-    """A reviewed apply: its time, whether it named a plan id, and the addresses that it applied."""
+    """A reviewed apply.
+
+    Attributes:
+        created: The time at which its report was stored, with a time zone.
+        is_by_hand: Whether it named a plan id.
+        applied: The addresses that it applied.
+        is_complete: Whether its plan is complete.
+        left: Targets and names of the changes that it did not make.
+    """
 
     created: datetime
     is_by_hand: bool
     applied: frozenset[ChangeAddress]
+    is_complete: bool = False
+    left: frozenset[tuple[str, str]] = frozenset()
 
 
 def left_out(
@@ -83,7 +99,7 @@ def left_out(
     """Return the addresses that an unreviewed run leaves out, sorted; `refused` comes before `waiting`.
 
     Args:
-        plans: The stored plans that no later merge of the spec has replaced.
+        plans: The stored plans.
         applies: The reviewed applies.
         now: The current time, with a time zone.
     """
@@ -95,6 +111,8 @@ def left_out(
         is_waiting = plan.is_waiting and now - plan.created <= LONGEST_WAIT
         applied = frozenset[ChangeAddress]().union(*(one.applied for one in later))
         for address in plan.addresses - applied:
+            if plan.is_replaced and any(one.is_complete and address[1:] not in one.left for one in later):
+                continue
             if not is_waiting:
                 found[address] = "refused"
             else:
@@ -127,10 +145,10 @@ def find_left_out(
 
 
 def _stored_plans(github: GitHub, workflow: str, branch: str, specs: Sequence[str]) -> Iterator[StoredPlan]:
-    """Yield the plans of pushes to the default branch that no later merge of the spec has replaced."""
+    """Yield the plans of pushes to the default branch."""
     for artifact in read_artifacts_named(github, PLAN_ARTIFACT):
         run = _run_of(github, artifact, workflow, branch)
-        if run is None or run.event != "push" or _is_replaced(github, run, specs):
+        if run is None or run.event != "push":
             continue
         document = _decoded(github, artifact, PLAN_FILE, read_plan_document)
         yield StoredPlan(
@@ -138,6 +156,7 @@ def _stored_plans(github: GitHub, workflow: str, branch: str, specs: Sequence[st
             created=_moment(artifact),
             is_waiting=run.status == "waiting",
             addresses=frozenset((c["replication"], c["target"], c["name"]) for c in document["changes"]),
+            is_replaced=_is_replaced(github, run, specs),
         )
 
 
@@ -150,7 +169,7 @@ def _run_of(github: GitHub, artifact: ArtifactFacts, workflow: str, branch: str)
 
 
 def _is_replaced(github: GitHub, run: RunFacts, specs: Sequence[str]) -> bool:
-    """Return whether a later merge touched the spec: its own plan was made and reviewed since.
+    """Return whether a later commit of the branch changed the spec.
 
     A branch whose history was rewritten, or that has changed too much to know, ends no refusal.
     """
@@ -181,7 +200,12 @@ def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Ite
         )
         # An apply that refused has a report as well: another plan id than the current one ends no refusal.
         has_written = any(one["outcome"] in _ATTEMPTED for one in report["outcomes"])
-        yield ReviewedApply(created, has_written and report.get("approval") == _BY_HAND, applied)
+        left = {(one["target"], one["name"]) for one in report["outcomes"] if one["outcome"] != "applied"}
+        for finding in report["findings"]:
+            if finding["code"] == _NOT_REVIEWED:
+                left |= {(one["target"], one["name"]) for one in finding.get("about", ())}
+        is_by_hand = has_written and report.get("approval") == _BY_HAND
+        yield ReviewedApply(created, is_by_hand, applied, report.get("complete") is True, frozenset(left))
 
 
 def _decoded(github: GitHub, artifact: ArtifactFacts, name: str, decode: Callable[[str], _T]) -> _T:

@@ -92,10 +92,12 @@ def found(github: GitHub, run: WorkflowRun) -> dict[str, str]:
     return {one.name: one.why for one in find_left_out(github, run, [SPEC], datetime.now(UTC))}
 
 
-def report(hub: Hub, run: str, approval: str, *, outcome: str = "applied") -> None:
-    plan = plans.plan_of([plans.create("eu-west-1", "/a")])
+def report(
+    hub: Hub, run: str, approval: str, *, outcome: str = "applied", name: str = "/a", **given: Any
+) -> None:
+    plan = plans.plan_of([plans.create("eu-west-1", name)])
     document = plans.report_document_of(plans.reported(plan, (Result(outcome),)))
-    document["approval"] = approval
+    document |= {"approval": approval, **given}
     hub.keep(run, "ssm-report", {"report.json": dumps(document).encode()})
 
 
@@ -121,12 +123,30 @@ def test_an_approval_without_its_apply_ends_no_refusal(
     assert found(github, routine) == {"/a": "refused"}
 
 
-def test_a_later_merge_that_touches_the_spec_ends_a_refusal(
+def test_a_later_merge_of_the_spec_that_was_applied_ends_a_refusal(
     hub: Hub, github: GitHub, routine: WorkflowRun
 ) -> None:
     leave(hub)
     hub.files[LATER] = [SPEC]
+    assert found(github, routine) == {"/a": "refused"}, "its own run may have failed"
+    hub.add_run("200", WORKFLOW, "push", LATER)
+    report(hub, "200", "saved-plan", name="/b")
     assert found(github, routine) == {}
+
+
+def test_a_later_merge_that_left_the_change_or_is_incomplete_ends_no_refusal(
+    hub: Hub, github: GitHub, routine: WorkflowRun
+) -> None:
+    leave(hub)
+    hub.files[LATER] = [SPEC]
+    hub.add_run("200", WORKFLOW, "push", LATER)
+    finding = {
+        "severity": "warning", "code": "not-reviewed", "message": "1 change left", "where": "",
+        "about": [{"target": "eu-west-1", "name": "/a"}],
+    }  # fmt: skip
+    report(hub, "200", "saved-plan", name="/b", findings=[finding])
+    report(hub, "200", "saved-plan", name="/b", complete=False)
+    assert found(github, routine) == {"/a": "refused"}
 
 
 def test_a_rewritten_history_ends_no_refusal(hub: Hub, github: GitHub, routine: WorkflowRun) -> None:
