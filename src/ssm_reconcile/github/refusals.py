@@ -82,6 +82,7 @@ class ReviewedApply:
         created: The time at which its report was stored, with a time zone.
         is_by_hand: Whether it named a plan id.
         applied: The addresses that it applied.
+        replications: The names of its replications. It ends no refusal of another one.
         is_complete: Whether its plan is complete.
         left: Targets and names of the changes that it did not make.
     """
@@ -89,6 +90,7 @@ class ReviewedApply:
     created: datetime
     is_by_hand: bool
     applied: frozenset[ChangeAddress]
+    replications: frozenset[str]
     is_complete: bool = False
     left: frozenset[tuple[str, str]] = frozenset()
 
@@ -106,18 +108,24 @@ def left_out(
     found: dict[ChangeAddress, str] = {}
     for plan in plans:
         later = [one for one in applies if one.created > plan.created]
-        if any(one.is_by_hand for one in later):
-            continue
         is_waiting = plan.is_waiting and now - plan.created <= LONGEST_WAIT
-        applied = frozenset[ChangeAddress]().union(*(one.applied for one in later))
-        for address in plan.addresses - applied:
-            if plan.is_replaced and any(one.is_complete and address[1:] not in one.left for one in later):
+        for address in plan.addresses:
+            if any(_ends(one, plan, address) for one in later):
                 continue
             if not is_waiting:
                 found[address] = "refused"
             else:
                 found.setdefault(address, "waiting")
     return tuple(sorted(LeftOut(*address, why) for address, why in found.items()))
+
+
+def _ends(apply: ReviewedApply, plan: StoredPlan, address: ChangeAddress) -> bool:
+    """Return whether a later apply ends the refusal of an address of a plan."""
+    replication, *at = address
+    if replication not in apply.replications:
+        return False
+    is_settled = plan.is_replaced and apply.is_complete and tuple(at) not in apply.left
+    return apply.is_by_hand or address in apply.applied or is_settled
 
 
 def find_left_out(
@@ -205,7 +213,10 @@ def _applies(github: GitHub, workflow: str, branch: str, since: datetime) -> Ite
             if finding["code"] == _NOT_REVIEWED:
                 left |= {(one["target"], one["name"]) for one in finding.get("about", ())}
         is_by_hand = has_written and report.get("approval") == _BY_HAND
-        yield ReviewedApply(created, is_by_hand, applied, report.get("complete") is True, frozenset(left))
+        replications = frozenset(one["name"] for one in report["replications"])
+        yield ReviewedApply(
+            created, is_by_hand, applied, replications, report.get("complete") is True, frozenset(left)
+        )
 
 
 def _decoded(github: GitHub, artifact: ArtifactFacts, name: str, decode: Callable[[str], _T]) -> _T:

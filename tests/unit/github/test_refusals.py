@@ -34,6 +34,10 @@ def stored(hours: float = 1, **given: Any) -> StoredPlan:
     return replace(usual, **given)
 
 
+def applied(*addresses: tuple[str, str, str], is_by_hand: bool = False, by: str = "prod") -> ReviewedApply:
+    return ReviewedApply(NOW, is_by_hand, frozenset(addresses), frozenset({by}))
+
+
 # The rule
 
 
@@ -57,16 +61,23 @@ def test_a_refusal_has_priority_over_a_plan_that_waits() -> None:
 
 
 def test_a_later_reviewed_apply_ends_the_refusal_of_what_it_applied() -> None:
-    done = ReviewedApply(NOW, is_by_hand=False, applied=frozenset({A}))
+    done = applied(A)
     assert left_out([stored()], [done], NOW) == (LeftOut(*B, "refused"),)
 
 
 def test_a_later_apply_of_a_plan_id_ends_the_refusal() -> None:
-    assert left_out([stored()], [ReviewedApply(NOW, is_by_hand=True, applied=frozenset())], NOW) == ()
+    assert left_out([stored()], [applied(is_by_hand=True)], NOW) == ()
+
+
+@pytest.mark.parametrize("other", [{"is_by_hand": True}, {"is_complete": True}], ids=["by-hand", "merge"])
+def test_an_apply_of_another_replication_ends_nothing(other: dict[str, bool]) -> None:
+    plan = stored(is_replaced=True)
+    assert left_out([plan], [replace(applied(), **other)], NOW) == ()
+    assert len(left_out([plan], [replace(applied(by="stage"), **other)], NOW)) == 2
 
 
 def test_an_earlier_apply_ends_nothing() -> None:
-    earlier = ReviewedApply(NOW - timedelta(hours=2), is_by_hand=True, applied=frozenset({A, B}))
+    earlier = replace(applied(A, B, is_by_hand=True), created=NOW - timedelta(hours=2))
     assert len(left_out([stored()], [earlier], NOW)) == 2
 
 
