@@ -27,7 +27,8 @@ COMMANDS = {
 REQUESTS = {
     "approval": (
         "/actions/runs/500$", "/environments/ssm-apply-changed$", "/runs/500/approvals$", "/compare/",
-        "/commits/.*/pulls$", "/actions/runs$", "/commits/3f9c2ab0+$",
+        "/commits/.*/pulls$", "/actions/runs$", "/commits/3f9c2ab0+$", "/workflows/apply.yml/runs$",
+        "/runs/490/artifacts$", "/runs/310/artifacts$",
     ),
     "current": ("/compare/",),
     "refused": (
