@@ -70,7 +70,7 @@ def test_a_later_apply_of_a_plan_id_ends_the_refusal() -> None:
 
 
 @pytest.mark.parametrize("other", [{"is_by_hand": True}, {"is_complete": True}], ids=["by-hand", "merge"])
-def test_an_apply_of_another_replication_ends_nothing(other: dict[str, bool]) -> None:
+def test_an_apply_of_another_replication_ends_nothing(other: dict[str, Any]) -> None:
     plan = stored(is_replaced=True)
     assert left_out([plan], [replace(applied(), **other)], NOW) == ()
     assert len(left_out([plan], [replace(applied(by="stage"), **other)], NOW)) == 2
