@@ -169,6 +169,17 @@ def test_a_folder_of_specs_is_compared_with_the_folder_before_the_merge(
     assert apply[apply.index("--rest") + 1] == "leave"
 
 
+def test_the_result_goes_to_each_pull_request_whose_plan_is_applied(script: Path, repository: str) -> None:
+    tool = script.parent / "ssm-reconcile" / "bin" / "ssm-reconcile"
+    tool.write_text(
+        tool.read_text().replace('echo {} > "$4/7.json"', 'echo {} | tee "$4/7.json" > "$4/8.json"')
+    )
+    _, _, calls = run(script, command="apply", reviewed="true", spec="specs")
+    publish = calls[-1]
+    assert publish[0] == "publish"
+    assert [value for flag, value in pairwise(publish) if flag == "--pull-request"] == ["7", "8"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.stage import Stage, log_of, results, spec
+from tests.workflows.test_histories_review import RULES
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
@@ -105,21 +106,6 @@ def test_the_issue_of_a_drift_run_shows_what_is_left_out(waiting: Stage) -> None
     waiting.later("schedule")
     (issue,) = waiting.hub.issues
     assert "refused" in issue.body
-
-
-RULES = """\
-version: 1
-name: prod
-source: { region: us-east-1, account: "123456789012" }
-targets: [{ region: us-east-2, account: "123456789012" }]
-parameters:
-  include:
-    - "/app/**"
-%s    # one
-    # two
-    # three
-%sdelete: owned
-"""
 
 
 @pytest.mark.parametrize("schedule", ["apply", "drift"])

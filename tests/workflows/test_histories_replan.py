@@ -7,24 +7,12 @@ import base64
 import pytest
 
 from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
+from tests.workflows.test_histories_review import RULES
 
 ALL = spec("/app/**", "/shop/**")
 PLANNED = {"open": "success", "replan (7)": "success", "check": "success"}
 NOTHING = {"open": "success", "check": "success"}
 WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}
-RULES = """\
-version: 1
-name: prod
-source: { region: us-east-1, account: "123456789012" }
-targets: [{ region: us-east-2, account: "123456789012" }]
-parameters:
-  include:
-    - "/app/**"
-%s    # one
-    # two
-    # three
-%sdelete: owned
-"""
 
 
 def artifacts(stage: Stage) -> list[str]:

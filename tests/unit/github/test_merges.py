@@ -70,6 +70,15 @@ def test_an_apply_by_hand_belongs_to_the_pull_request_that_changed_the_spec_last
     assert last_spec_pull_request(*push(DOCS), ("none.yaml",)) is None
 
 
+def test_of_several_pull_requests_with_the_commit_the_one_merged_last_counts(merged: Hub) -> None:
+    merge(merged, SECOND, 8, "replication.yaml")
+    merged.merged_by[SECOND] = [8, NUMBER]
+    merged.pulls[NUMBER]["merged_at"] = "2026-01-01T00:00:00Z"
+    assert last_spec_pull_request(*push(SECOND), PATHS) == 8
+    merged.merged_by[SECOND] = [NUMBER, 8]
+    assert last_spec_pull_request(*push(SECOND), PATHS) == 8
+
+
 def test_a_spec_that_was_pushed_without_a_pull_request_has_none(merged: Hub) -> None:
     merge(merged, SECOND, 8, "replication.yaml")
     merged.merged_by.clear()
