@@ -1,0 +1,282 @@
+"""State that the event path keeps between invocations, in one table: leases, windows, counts, attempts.
+
+    lease#REPLICATION#TARGET#NAME     one invocation works on this name in this target
+    window#GUARD#REPLICATION#TARGET   the deletes (or updates) of the last hours, each with its time
+    count#REPLICATION#TARGET          the number of replicas, as the last whole run counted them
+    attempts#MESSAGE                  the attempts of a message that failed for a reason of its own
+    whole-run                         the time and the result of the last whole run
+
+An item has an identifier, a token, an expiry time and data. A write is conditional: on the expiry time of the
+item (`claim`), or on its token (`write`). So each method is correct for any number of concurrent invocations.
+The table deletes expired items some time later (DynamoDB, "Time to Live"); the code compares the times itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Protocol
+
+from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.system import Clock
+
+AT_ONCE = 8
+"""Parallel requests to the table."""
+WRITE_TRIES = 8
+"""Attempts of a conditional write that another invocation was faster with."""
+ATTEMPTS_KEPT = timedelta(days=15)
+"""Longer than any message is kept in a queue (14 days)."""
+COUNT_KEPT = timedelta(days=90)
+START_PAUSE = timedelta(minutes=15)
+"""Between two starts of a whole run by events."""
+MOST_ENTRIES = 5_000
+"""Entries of one window: an item of DynamoDB holds 400 KB."""
+
+
+class TableUnavailableError(ReconcileError):
+    """The table could not be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item. `expires` is in seconds since the epoch; `data` is anything that JSON can hold."""
+
+    token: str
+    expires: float
+    data: Any = None
+
+
+class Table(Protocol):
+    """A table with conditional writes. Every method raises `TableUnavailableError` if it gets no answer."""
+
+    def read(self, identifiers: Collection[str]) -> Mapping[str, Item]:
+        """Return the items that exist, also expired ones, read consistently."""
+
+    def claim(self, identifier: str, item: Item, now: float) -> bool:
+        """Write an item unless another token holds it at `now`, in seconds since the epoch."""
+
+    def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
+        """Write an item if the existing one has the token `replaces`; None: if there is none."""
+
+    def delete(self, identifier: str, token: str) -> None:
+        """Delete an item if it has this token."""
+
+
+def lease_of(replication: str, target: str, name: str) -> str:
+    """Return the identifier of the lease of a name in a target.
+
+    Args:
+        replication: The name of the replication.
+        target: The name of the target.
+        name: The canonical name of the source parameter.
+    """
+    return f"lease#{replication}#{target}#{name}"
+
+
+def entry_of(*parts: object) -> str:
+    """Return the entry of a change in a window: a digest, so that the table holds no names."""
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaCount:
+    """The replicas of a target, and the time at which a whole run counted them."""
+
+    replicas: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """The attempts of one message.
+
+    Attributes:
+        failed: How many failed for a reason of the message itself.
+        written: How many times each name was written and then differed from what was written.
+    """
+
+    failed: int = 0
+    written: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class State:
+    """The state of one stack, for one process. Methods raise `TableUnavailableError`."""
+
+    table: Table
+    clock: Clock
+
+    def take_leases(self, identifiers: Iterable[str], token: str, until: float) -> frozenset[str]:
+        """Take leases in one pass, without waiting; return those that were taken.
+
+        Args:
+            identifiers: The leases (`lease_of`).
+            token: The token of the invocation.
+            until: The end of the leases, in seconds since the epoch.
+        """
+        now = self.clock.now().timestamp()
+        item = Item(token, until)
+
+        def claim(identifier: str) -> str | None:
+            return identifier if self.table.claim(identifier, item, now) else None
+
+        return frozenset(one for one in self._each(identifiers, claim) if one is not None)
+
+    def release_leases(self, identifiers: Iterable[str], token: str) -> None:
+        """Release leases of this token."""
+        self._each(identifiers, lambda identifier: self.table.delete(identifier, token))
+
+    def _each(self, identifiers: Iterable[str], do: Callable[[str], str | None]) -> list[str | None]:
+        every = sorted(set(identifiers))
+        if len(every) <= 1:
+            return [do(one) for one in every]
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return list(pool.map(do, every))
+
+    def read_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], ReplicaCount]:
+        """Return the known counts by replication and target name."""
+        wanted = {f"count#{replication}#{target}": (replication, target) for replication, target in pairs}
+        found = self.table.read(wanted) if wanted else {}
+        return {wanted[key]: _count(item) for key, item in found.items()}
+
+    def write_counts(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Write the counts of a whole run."""
+        now = self.clock.now()
+        for (replication, target), replicas in sorted(counts.items()):
+            data = {"replicas": replicas, "at": now.timestamp()}
+            self._overwrite(f"count#{replication}#{target}", data, COUNT_KEPT)
+
+    def reserve(
+        self,
+        guard: str,
+        pair: tuple[str, str],
+        entries: Iterable[str],
+        window: timedelta,
+        allows: Callable[[int, ReplicaCount | None], bool],
+    ) -> Reservation:
+        """Reserve places in the window of one target, one by one, as long as `allows` agrees.
+
+        An entry that is in the window already counts once and stays reserved.
+
+        Args:
+            guard: The guard whose window it is.
+            pair: The names of the replication and the target.
+            entries: The entries of the changes (`entry_of`), in their order.
+            window: How long an entry counts.
+            allows: Gets the number of entries with the next one, and the count of replicas if it is known.
+        """
+        identifier, counted = f"window#{guard}#{pair[0]}#{pair[1]}", f"count#{pair[0]}#{pair[1]}"
+        wanted = list(dict.fromkeys(entries))
+        for _ in range(WRITE_TRIES):
+            items = self.table.read({identifier, counted})
+            now = self.clock.now()
+            count = _count(items[counted]) if counted in items else None
+            old = items.get(identifier)
+            held = _younger(old, now - window)
+            known = frozenset(wanted) & held.keys()
+            added: set[str] = set()
+            for entry in wanted:
+                if entry not in held and len(held) < MOST_ENTRIES and allows(len(held) + 1, count):
+                    held[entry] = now.timestamp()
+                    added.add(entry)
+            result = Reservation(guard, pair, known | added, frozenset(added), len(held), count)
+            if not added or self._replace(identifier, held, old, window):
+                return result
+        raise TableUnavailableError(f"{identifier} changed {WRITE_TRIES} times while it was written")
+
+    def give_back(self, reservation: Reservation, entries: Collection[str], window: timedelta) -> None:
+        """Remove entries that this reservation added, for changes that certainly did not happen."""
+        gone = reservation.added & frozenset(entries)
+        identifier = f"window#{reservation.guard}#{reservation.pair[0]}#{reservation.pair[1]}"
+        for _ in range(WRITE_TRIES if gone else 0):
+            old = self.table.read({identifier}).get(identifier)
+            held = _younger(old, self.clock.now() - window)
+            left = {entry: at for entry, at in held.items() if entry not in gone}
+            if old is None or self._replace(identifier, left, old, window):
+                return
+
+    def read_attempts(self, messages: Iterable[str]) -> dict[str, Attempts]:
+        """Return the attempts by message identifier, for messages that have failed before."""
+        wanted = {f"attempts#{message}": message for message in messages}
+        found = self.table.read(wanted) if wanted else {}
+        return {
+            wanted[key]: Attempts(int(item.data["failed"]), dict(item.data["written"]))
+            for key, item in found.items()
+        }
+
+    def write_attempts(self, message: str, attempts: Attempts) -> None:
+        """Write the attempts of a message."""
+        data = {"failed": attempts.failed, "written": dict(attempts.written)}
+        self._overwrite(f"attempts#{message}", data, ATTEMPTS_KEPT)
+
+    def take_whole_run(self, execution: str, until: float) -> bool:
+        """Take the lease of the whole run for an execution, or extend it; False while another holds it."""
+        return self.table.claim("lease#whole-run", Item(execution, until), self.clock.now().timestamp())
+
+    def release_whole_run(self, execution: str) -> None:
+        """Release the lease of the whole run."""
+        self.table.delete("lease#whole-run", execution)
+
+    def may_start_whole_run(self) -> bool:
+        """Whether no event has started a whole run in the last minutes; the next call returns False."""
+        now = self.clock.now().timestamp()
+        item = Item(secrets.token_hex(8), now + START_PAUSE.total_seconds())
+        return self.table.claim("lease#whole-run-start", item, now)
+
+    def read_whole_run(self) -> tuple[datetime, int] | None:
+        """Return the time of the last whole run that was completed, and what remained after it."""
+        item = self.table.read({"whole-run"}).get("whole-run")
+        return None if item is None else (_time(item.data["at"]), int(item.data["remaining"]))
+
+    def write_whole_run(self, remaining: int) -> None:
+        """Write that a whole run was completed, and how many addresses do not hold what the spec asks for."""
+        data = {"at": self.clock.now().timestamp(), "remaining": remaining}
+        self._overwrite("whole-run", data, COUNT_KEPT)
+
+    def _overwrite(self, identifier: str, data: object, kept: timedelta) -> None:
+        """Write an item whatever it holds: of two concurrent writes, either result is right."""
+        for _ in range(WRITE_TRIES):
+            if self._replace(identifier, data, self.table.read({identifier}).get(identifier), kept):
+                return
+
+    def _replace(self, identifier: str, data: object, old: Item | None, kept: timedelta) -> bool:
+        expires = (self.clock.now() + kept).timestamp()
+        item = Item(secrets.token_hex(8), expires, data)
+        return self.table.write(identifier, item, None if old is None else old.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The result of `State.reserve`.
+
+    Attributes:
+        reserved: The entries that have a place; the others must not happen.
+        added: Those of them that this call added.
+        total: The number of entries in the window.
+        count: The replicas of the target, if they are known.
+    """
+
+    guard: str
+    pair: tuple[str, str]
+    reserved: frozenset[str]
+    added: frozenset[str]
+    total: int
+    count: ReplicaCount | None
+
+
+def _count(item: Item) -> ReplicaCount:
+    return ReplicaCount(int(item.data["replicas"]), _time(item.data["at"]))
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def _younger(item: Item | None, oldest: datetime) -> dict[str, float]:
+    """Return the entries of a window that still count."""
+    every: Mapping[str, float] = {} if item is None else item.data
+    return {entry: float(at) for entry, at in every.items() if float(at) > oldest.timestamp()}
