@@ -242,7 +242,7 @@ class TestATableThatCannotBeReached:
             lambda: missing.reserve("g", PAIR, "a", DAY, lambda *_: True),
             lambda: missing.read_attempts(["m"]),
         ):
-            with pytest.raises(TableUnavailableError, match="^DynamoDB: ResourceNotFoundException$"):
+            with pytest.raises(TableUnavailableError, match=r"^DynamoDB: ResourceNotFoundException$"):
                 call()
 
     def test_keys_that_stay_unprocessed_are_an_error(self, clock: FakeClock) -> None:

@@ -8,7 +8,7 @@
 
 An item has an identifier, a token, an expiry time and data. A write is conditional: on the expiry time of the
 item (`claim`), or on its token (`write`). So each method is correct for any number of concurrent invocations.
-The table deletes expired items some time later (DynamoDB, "Time to Live"); the code compares the times itself.
+The table deletes expired items some time later (DynamoDB, "Time to Live"), so the code compares the times.
 """
 
 from __future__ import annotations
