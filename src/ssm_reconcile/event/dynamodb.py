@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ssm_reconcile.event.state import Item, TableUnavailableError
@@ -39,7 +40,7 @@ class DynamoTable:
             keys: list[Any] = [{"id": {"S": one}} for one in wanted[start : start + KEYS_A_CALL]]
             for _ in range(READ_TRIES):
                 request = {self._name: {"Keys": keys, "ConsistentRead": True}}
-                answer = self._call(lambda r=request: self._client.batch_get_item(RequestItems=r))
+                answer = self._call(partial(self._client.batch_get_item, RequestItems=request))
                 for one in answer["Responses"].get(self._name, ()):
                     found[one["id"]["S"]] = _item(one)
                 keys = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
