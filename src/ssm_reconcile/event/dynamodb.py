@@ -33,7 +33,11 @@ class DynamoTable:
         self._name = name
 
     def read(self, identifiers: Collection[str]) -> Mapping[str, Item]:
-        """Return the items that exist, also expired ones, read consistently."""
+        """Return the items that exist, also expired ones, read consistently.
+
+        Raises:
+            TableUnavailableError: The table gave no answer.
+        """
         wanted = sorted(identifiers)
         found: dict[str, Item] = {}
         for start in range(0, len(wanted), KEYS_A_CALL):
@@ -51,13 +55,25 @@ class DynamoTable:
         return found
 
     def claim(self, identifier: str, item: Item, now: float) -> bool:
-        """Write an item unless another token holds it at `now`, in seconds since the epoch."""
+        """Write an item unless another token holds it; return whether it was written.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            now: The time, in seconds since the epoch.
+        """
         condition = "attribute_not_exists(id) OR expires <= :now OR #token = :token"
         values = {":now": {"N": str(now)}, ":token": {"S": item.token}}
         return self._put(identifier, item, condition, values)
 
     def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
-        """Write an item if the existing one has the token `replaces`; None: if there is none."""
+        """Write an item if no other write was faster; return whether it was written.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            replaces: The token of the item that was read before; None if there was none.
+        """
         if replaces is None:
             return self._put(identifier, item, "attribute_not_exists(id)", {})
         return self._put(identifier, item, "#token = :old", {":old": {"S": replaces}})

@@ -57,10 +57,22 @@ class Table(Protocol):
         """Return the items that exist, also expired ones, read consistently."""
 
     def claim(self, identifier: str, item: Item, now: float) -> bool:
-        """Write an item unless another token holds it at `now`, in seconds since the epoch."""
+        """Write an item unless another token holds it; return whether it was written.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            now: The time, in seconds since the epoch.
+        """
 
     def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
-        """Write an item if the existing one has the token `replaces`; None: if there is none."""
+        """Write an item if no other write was faster; return whether it was written.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            replaces: The token of the item that was read before; None if there was none.
+        """
 
     def delete(self, identifier: str, token: str) -> None:
         """Delete an item if it has this token."""
@@ -168,6 +180,9 @@ class State:
             entries: The entries of the changes (`entry_of`), in their order.
             window: How long an entry counts.
             allows: Gets the number of entries with the next one, and the count of replicas if it is known.
+
+        Raises:
+            TableUnavailableError: The table gave no answer, or other invocations were always faster.
         """
         identifier, counted = f"window#{guard}#{pair[0]}#{pair[1]}", f"count#{pair[0]}#{pair[1]}"
         wanted = list(dict.fromkeys(entries))
@@ -189,7 +204,13 @@ class State:
         raise TableUnavailableError(f"{identifier} changed {WRITE_TRIES} times while it was written")
 
     def give_back(self, reservation: Reservation, entries: Collection[str], window: timedelta) -> None:
-        """Remove entries that this reservation added, for changes that certainly did not happen."""
+        """Remove entries that this reservation added, for changes that certainly did not happen.
+
+        Args:
+            reservation: The reservation.
+            entries: The entries of those changes.
+            window: How long an entry counts.
+        """
         gone = reservation.added & frozenset(entries)
         identifier = f"window#{reservation.guard}#{reservation.pair[0]}#{reservation.pair[1]}"
         for _ in range(WRITE_TRIES if gone else 0):
