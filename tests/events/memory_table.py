@@ -7,24 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from math import ceil
 
-from ssm_reconcile.event.state import Item
+from ssm_reconcile.event.state import TableItem
 
 
 class MemoryTable:
     """A `state.Table`, shared by all processes that a test simulates."""
 
     def __init__(self) -> None:
-        self.items: dict[str, Item] = {}
+        self.items: dict[str, TableItem] = {}
         self.calls: Counter[str] = Counter()
         self.fault: Callable[[str], None] = lambda operation: None
         self._lock = threading.Lock()
 
-    def read(self, identifiers: Collection[str]) -> Mapping[str, Item]:
+    def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
         self._count("BatchGetItem")
         with self._lock:
             return {one: self.items[one] for one in identifiers if one in self.items}
 
-    def claim(self, identifier: str, item: Item, now: float) -> bool:
+    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
         self._count("PutItem")
         with self._lock:
             held = self.items.get(identifier)
@@ -32,7 +32,7 @@ class MemoryTable:
                 return False
             return self._put(identifier, item)
 
-    def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
+    def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         self._count("PutItem")
         with self._lock:
             held = self.items.get(identifier)
@@ -46,8 +46,8 @@ class MemoryTable:
             if identifier in self.items and self.items[identifier].token == token:
                 del self.items[identifier]
 
-    def _put(self, identifier: str, item: Item) -> bool:
-        self.items[identifier] = Item(item.token, float(ceil(item.expires)), item.data)
+    def _put(self, identifier: str, item: TableItem) -> bool:
+        self.items[identifier] = TableItem(item.token, float(ceil(item.expires)), item.data)
         return True
 
     def _count(self, operation: str) -> None:

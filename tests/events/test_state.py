@@ -16,10 +16,10 @@ from ssm_reconcile.event.state import (
     MOST_ENTRIES,
     START_PAUSE,
     Attempts,
-    Item,
     ReplicaCount,
     State,
     Table,
+    TableItem,
     TableUnavailableError,
     entry_of,
     lease_of,
@@ -116,12 +116,12 @@ class TestWindows:
         clock.advance(timedelta(seconds=1))
         assert self.reserve(state, "c") == {"c"}
 
-    def test_what_did_not_happen_is_given_back(self, state: State) -> None:
+    def test_places_of_changes_that_did_not_happen_are_free_again(self, state: State) -> None:
         made = state.reserve("max-deletes", PAIR, "ab", DAY, lambda total, _: total <= 2)
         state.give_back(made, {"a"}, DAY)
         assert self.reserve(state, "cd") == {"c"}
 
-    def test_only_what_was_added_is_given_back(self, state: State) -> None:
+    def test_a_place_of_an_earlier_invocation_stays_reserved(self, state: State) -> None:
         self.reserve(state, "a")
         again = state.reserve("max-deletes", PAIR, "a", DAY, lambda total, _: total <= 2)
         state.give_back(again, {"a"}, DAY)
@@ -158,7 +158,7 @@ def test_two_invocations_never_reserve_the_same_place(clock: FakeClock) -> None:
     class Between(MemoryTable):
         other: State | None = None
 
-        def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
+        def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
             other, self.other = self.other, None
             if other is not None:
                 other.reserve("max-deletes", PAIR, "x", DAY, lambda total, _: total <= 2)

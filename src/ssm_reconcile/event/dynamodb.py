@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from ssm_reconcile.event.state import Item, TableUnavailableError
+from ssm_reconcile.event.state import TableItem, TableUnavailableError
 
 _T = TypeVar("_T")
 
@@ -32,14 +32,14 @@ class DynamoTable:
         self._client = client
         self._name = name
 
-    def read(self, identifiers: Collection[str]) -> Mapping[str, Item]:
+    def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
         """Return the items that exist, also expired ones, read consistently.
 
         Raises:
             TableUnavailableError: The table gave no answer.
         """
         wanted = sorted(identifiers)
-        found: dict[str, Item] = {}
+        found: dict[str, TableItem] = {}
         for start in range(0, len(wanted), KEYS_A_CALL):
             keys: list[Any] = [{"id": {"S": one}} for one in wanted[start : start + KEYS_A_CALL]]
             for _ in range(READ_TRIES):
@@ -54,7 +54,7 @@ class DynamoTable:
                 raise TableUnavailableError("BatchGetItem: keys were left unprocessed again and again")
         return found
 
-    def claim(self, identifier: str, item: Item, now: float) -> bool:
+    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
         """Write an item unless another token holds it; return whether it was written.
 
         Args:
@@ -66,7 +66,7 @@ class DynamoTable:
         values = {":now": {"N": str(now)}, ":token": {"S": item.token}}
         return self._put(identifier, item, condition, values)
 
-    def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
+    def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         """Write an item if no other write was faster; return whether it was written.
 
         Args:
@@ -90,9 +90,9 @@ class DynamoTable:
             )
         )
 
-    def _put(self, identifier: str, item: Item, condition: str, values: dict[str, Any]) -> bool:
+    def _put(self, identifier: str, item: TableItem, condition: str, values: dict[str, Any]) -> bool:
         request: dict[str, Any] = {"TableName": self._name, "ConditionExpression": condition}
-        request["Item"] = {
+        request["TableItem"] = {
             "id": {"S": identifier},
             "token": {"S": item.token},
             "expires": {"N": str(math.ceil(item.expires))},
@@ -133,8 +133,8 @@ def _code(error: Exception) -> str:
     return found if isinstance(found, str) else type(error).__name__
 
 
-def _item(attributes: Mapping[str, Any]) -> Item:
+def _item(attributes: Mapping[str, Any]) -> TableItem:
     """Return an item of the table; one without `data` (written by hand) has None."""
     data = attributes.get("data", {}).get("S", "null")
     token, expires = attributes.get("token", {}).get("S", ""), attributes.get("expires", {}).get("N", "0")
-    return Item(token, float(expires), json.loads(data))
+    return TableItem(token, float(expires), json.loads(data))

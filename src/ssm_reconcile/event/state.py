@@ -42,7 +42,7 @@ class TableUnavailableError(ReconcileError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class TableItem:
     """One item. `expires` is in seconds since the epoch; `data` is anything that JSON can hold."""
 
     token: str
@@ -53,10 +53,10 @@ class Item:
 class Table(Protocol):
     """A table with conditional writes. Every method raises `TableUnavailableError` if it gets no answer."""
 
-    def read(self, identifiers: Collection[str]) -> Mapping[str, Item]:
+    def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
         """Return the items that exist, also expired ones, read consistently."""
 
-    def claim(self, identifier: str, item: Item, now: float) -> bool:
+    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
         """Write an item unless another token holds it; return whether it was written.
 
         Args:
@@ -65,7 +65,7 @@ class Table(Protocol):
             now: The time, in seconds since the epoch.
         """
 
-    def write(self, identifier: str, item: Item, replaces: str | None) -> bool:
+    def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         """Write an item if no other write was faster; return whether it was written.
 
         Args:
@@ -131,7 +131,7 @@ class State:
             until: The end of the leases, in seconds since the epoch.
         """
         now = self.clock.now().timestamp()
-        item = Item(token, until)
+        item = TableItem(token, until)
 
         def claim(identifier: str) -> str | None:
             return identifier if self.table.claim(identifier, item, now) else None
@@ -236,7 +236,7 @@ class State:
 
     def take_whole_run(self, execution: str, until: float) -> bool:
         """Take the lease of the whole run for an execution, or extend it; False while another holds it."""
-        return self.table.claim("lease#whole-run", Item(execution, until), self.clock.now().timestamp())
+        return self.table.claim("lease#whole-run", TableItem(execution, until), self.clock.now().timestamp())
 
     def release_whole_run(self, execution: str) -> None:
         """Release the lease of the whole run."""
@@ -245,7 +245,7 @@ class State:
     def may_start_whole_run(self) -> bool:
         """Whether no event has started a whole run in the last minutes; the next call returns False."""
         now = self.clock.now().timestamp()
-        item = Item(secrets.token_hex(8), now + START_PAUSE.total_seconds())
+        item = TableItem(secrets.token_hex(8), now + START_PAUSE.total_seconds())
         return self.table.claim("lease#whole-run-start", item, now)
 
     def read_whole_run(self) -> tuple[datetime, int] | None:
@@ -264,9 +264,9 @@ class State:
             if self._replace(identifier, data, self.table.read({identifier}).get(identifier), kept):
                 return
 
-    def _replace(self, identifier: str, data: object, old: Item | None, kept: timedelta) -> bool:
+    def _replace(self, identifier: str, data: object, old: TableItem | None, kept: timedelta) -> bool:
         expires = (self.clock.now() + kept).timestamp()
-        item = Item(secrets.token_hex(8), expires, data)
+        item = TableItem(secrets.token_hex(8), expires, data)
         return self.table.write(identifier, item, None if old is None else old.token)
 
 
@@ -289,7 +289,7 @@ class Reservation:
     count: ReplicaCount | None
 
 
-def _count(item: Item) -> ReplicaCount:
+def _count(item: TableItem) -> ReplicaCount:
     return ReplicaCount(int(item.data["replicas"]), _time(item.data["at"]))
 
 
@@ -297,7 +297,7 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
-def _younger(item: Item | None, oldest: datetime) -> dict[str, float]:
+def _younger(item: TableItem | None, oldest: datetime) -> dict[str, float]:
     """Return the entries of a window that still count."""
     every: Mapping[str, float] = {} if item is None else item.data
     return {entry: float(at) for entry, at in every.items() if float(at) > oldest.timestamp()}
