@@ -92,7 +92,7 @@ class DynamoTable:
 
     def _put(self, identifier: str, item: TableItem, condition: str, values: dict[str, Any]) -> bool:
         request: dict[str, Any] = {"TableName": self._name, "ConditionExpression": condition}
-        request["TableItem"] = {
+        request["Item"] = {
             "id": {"S": identifier},
             "token": {"S": item.token},
             "expires": {"N": str(math.ceil(item.expires))},
