@@ -17,7 +17,7 @@ from ssm_reconcile.change import Action, Change, Fate, Hold, Row, Update
 from ssm_reconcile.errors import Address, Finding, Remedy, Severity, Where
 from ssm_reconcile.lift import Lift, Member, digest_of, member_of
 from ssm_reconcile.model import canonical
-from ssm_reconcile.plan import ReplicationPlan, TargetPlan
+from ssm_reconcile.plan import Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.spec import NO_ID_REMEDY, ChangedOutside, Replication, Run
 from ssm_reconcile.wording import first_of, plural
 
@@ -116,6 +116,40 @@ def withhold_changes(
             )
     findings = (*judged.findings, *_lift_findings(judged, rules, withheld, lifted))
     return replace(judged, findings=findings)
+
+
+def withhold_over_window(
+    plan: Plan, guard: str, pair: tuple[str, str], held: Collection[tuple[str, str, str]], hold: Hold
+) -> Plan:
+    """Return the plan with changes withheld for which a window had no place left.
+
+    The guards of one plan cannot count what other invocations did, so the event path counts in its table.
+
+    Args:
+        plan: The plan.
+        guard: The name of the guard.
+        pair: The names of the replication and the target.
+        held: The changes by their `order`.
+        hold: The reason for each of them.
+    """
+    if not held:
+        return plan
+    message = f"{plural(len(held), 'change')} in {pair[1]} withheld: {hold.why}"
+    finding = Finding(Severity.WARNING, guard, message, pair[1], (Address(pair[1]),))
+    parts = tuple(
+        replace(
+            part,
+            changes=tuple(
+                replace(one, withheld=(*one.withheld, hold)) if one.order in held else one
+                for one in part.changes
+            ),
+            findings=(*part.findings, finding),
+        )
+        if part.name == pair[0]
+        else part
+        for part in plan.replications
+    )
+    return replace(plan, replications=parts)
 
 
 Lifted: TypeAlias = dict[tuple[str, str, Member], Lift]
@@ -370,15 +404,27 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
     limit = rules.replication.limits.max_deletes if given is None else given
     changes = [change for change in target.open() if _may_delete(change)]
     count = len(changes) + target.target.deletes_outside_run
-    if count > limit:
-        why = f"more than {limit}"
-    elif given is None and count > 1 and count * 2 > replicas:
-        why = f"over half of its {replicas} replicas"
-    else:
+    why = excess_of_deletes(count, limit, replicas if given is None else None)
+    if not why:
         return
     message = f"{count} to delete or replace in {target.target.name} are {why}: all withheld"
     where, flag = rules.replication.limit_lines.get("max_deletes"), f"--max-deletes {count}"
     yield GuardResult(changes, f"{count} deletes are {why}", message, where, limit, count, flag=flag)
+
+
+def excess_of_deletes(count: int, limit: int, replicas: int | None) -> str:
+    """Return the limit that a number of deletes exceeds, as a phrase; empty if it exceeds none.
+
+    Args:
+        count: The deletes and replacements of a target, in one run or over a window.
+        limit: `guards.max_deletes`.
+        replicas: The replicas of the target; None if half of them is no limit.
+    """
+    if count > limit:
+        return f"more than {limit}"
+    if replicas is not None and count > 1 and count * 2 > replicas:
+        return f"over half of its {replicas} replicas"
+    return ""
 
 
 def _may_delete(change: Change) -> bool:

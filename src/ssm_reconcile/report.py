@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ssm_reconcile.change import Change
-from ssm_reconcile.errors import Finding
+from ssm_reconcile.errors import Finding, Trouble
 from ssm_reconcile.plan import UNMET, Plan
 
 
@@ -24,22 +24,35 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one change. `error` has operation, error code and remedy, without the message of AWS."""
+    """The outcome of one change.
+
+    Attributes:
+        error: Operation, error code and remedy, without the message of AWS.
+        note: A remark on a change that was applied.
+        trouble: The kind of the failed call that stopped the change; None if no call failed.
+        sent: Whether a delete was sent, so that it may have happened whatever the result is.
+    """
 
     change: Change
     result: Result
     error: str = ""
     note: str = ""
+    trouble: Trouble | None = None
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """An address that differs from the spec after the run, with the reason."""
+    """An address that differs from the spec after the run, with the reason.
+
+    `after_write` is set if a read after the write did not show what was written.
+    """
 
     replication: str
     target: str
     name: str
     reason: str
+    after_write: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -213,10 +214,16 @@ class ChangedOutside(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on the changes to one target in one run. `max_deletes` counts deletes and replacements."""
+    """Limits on the changes to one target in one run. `max_deletes` counts deletes and replacements.
+
+    Events, and the whole runs of their stack, count their deletes over the `window`. `max_updates` limits the
+    updates of events over the window; None: no limit.
+    """
 
     max_deletes: int = 10
     max_change_percent: int = 30
+    window: timedelta = timedelta(hours=24)
+    max_updates: int | None = None
 
 
 def _matches_any_level(glob: Glob, name: str) -> bool:

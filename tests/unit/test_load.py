@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,8 @@ changed_outside: overwrite
 guards:
   max_deletes: 7
   max_change_percent: 55
+  window: 7d
+  events: { max_updates: 200 }
 hide: ["*pin*"]
 show: ["/prod/token_lifetime"]
 id: k3v9x2m7qa
@@ -157,12 +159,17 @@ def test_every_key_of_a_spec_is_read() -> None:
         adopt=AdoptMode.SAME_VALUE,
         orphans=Orphans.DELETE,
         changed_outside=ChangedOutside.OVERWRITE,
-        limits=Limits(7, 55),
-        lifts=(Lift("max-deletes", "dr-eu", "3f9a0c2b7d11", 12, date(2026, 12, 24), "gone", at(51, 5)),),
-        hide=(Glob("*pin*", at(45, 8)),),
-        show=(Glob("/prod/token_lifetime", at(46, 8)),),
+        limits=Limits(7, 55, timedelta(days=7), 200),
+        lifts=(Lift("max-deletes", "dr-eu", "3f9a0c2b7d11", 12, date(2026, 12, 24), "gone", at(53, 5)),),
+        hide=(Glob("*pin*", at(47, 8)),),
+        show=(Glob("/prod/token_lifetime", at(48, 8)),),
         where=at(2, 7),
-        limit_lines={"max_deletes": at(43, 16), "max_change_percent": at(44, 23)},
+        limit_lines={
+            "max_deletes": at(43, 16),
+            "max_change_percent": at(44, 23),
+            "window": at(45, 11),
+            "max_updates": at(46, 26),
+        },
     )
 
 
@@ -187,7 +194,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_types() -> None:
     explicit = SMALL.format(name="prod") + (
         "skip_sync: {tag: skip_sync, values: any, replicas: keep}\n"
         "adopt: identical\norphans: keep\nchanged_outside: withhold\n"
-        "guards: {max_deletes: 10, max_change_percent: 30}\n"
+        "guards: {max_deletes: 10, max_change_percent: 30, window: 24h}\n"
     )
     implicit = only(SMALL.format(name="prod"))
     found = only(explicit)
@@ -195,12 +202,26 @@ def test_the_defaults_of_the_schema_are_those_of_the_types() -> None:
         assert getattr(found, field) == getattr(implicit, field)
 
 
+@pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        ("1h", timedelta(hours=1)),
+        ("168h", timedelta(days=7)),
+        ("1d", timedelta(days=1)),
+        ("7d", timedelta(days=7)),
+    ],
+)
+def test_a_window_is_a_number_of_hours_or_days(text: str, window: timedelta) -> None:
+    assert only(SMALL.format(name="prod") + f"guards: {{ window: {text} }}\n").limits.window == window
+
+
 def test_a_missing_limit_has_the_position_to_add_it() -> None:
     small = SMALL.format(name="prod")
-    assert only(small).limit_lines == {"max_deletes": at(2, 7), "max_change_percent": at(2, 7)}
+    keys = ("max_deletes", "max_change_percent", "window", "max_updates")
+    assert only(small).limit_lines == dict.fromkeys(keys, at(2, 7))
     half = only(small + "guards:\n  max_deletes: 0\n")
     assert half.limits == Limits(0, 30)
-    assert half.limit_lines == {"max_deletes": at(8, 16), "max_change_percent": at(8, 3)}
+    assert half.limit_lines == dict.fromkeys(keys, at(8, 3)) | {"max_deletes": at(8, 16)}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_every_key_of_the_design_is_in_the_schema() -> None:
         "kms[]": "source targets",
         "rewrite[]": "match in from to",
         "tags": "ignore add",
-        "guards": "max_deletes max_change_percent",
+        "guards": "max_deletes max_change_percent window events",
+        "guards.events": "max_updates",
         "lifts[]": "guard target count changes until reason",
         "rates": "describe get put delete tags list_tags resources kms",
     }

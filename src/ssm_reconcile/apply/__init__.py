@@ -162,10 +162,10 @@ def _apply_one(work: Work, change: Change, values: checks.Values) -> Outcome:
     except ChangeStopped as stopped:
         if stopped.failure is not None:
             work.record_failure(stopped.failure)
-        return Outcome(change, stopped.result, stopped.reason)
+        return Outcome(change, stopped.result, stopped.reason, trouble=stopped.trouble)
     except StoreError as failure:
         work.record_failure(failure)
-        return Outcome(change, Result.FAILED, failed_reason(failure))
+        return Outcome(change, Result.FAILED, failed_reason(failure), trouble=failure.kind)
     except Exception as fault:  # noqa: BLE001 - a defect in one change must not stop the others
         return Outcome(change, Result.FAILED, f"internal error ({type(fault).__name__}); please report it")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ssm_reconcile.apply import checks
 from ssm_reconcile.apply.attempts import send_write
 from ssm_reconcile.apply.work import ChangeStopped, Work, failed_reason
@@ -15,20 +17,28 @@ from ssm_reconcile.report import Outcome, Result
 
 def delete_replicas(work: Work, changes: list[Change]) -> list[Outcome]:
     """Delete up to ten replicas and return one outcome for each."""
+    sent: set[str] = set()
+    return [replace(one, sent=one.change.name in sent) for one in _deleted(work, changes, sent)]
+
+
+def _deleted(work: Work, changes: list[Change], sent: set[str]) -> list[Outcome]:
+    """Return the outcomes, and add to `sent` the names for which a DeleteParameters was sent."""
     owned, outcomes = _owned(work, changes)
     if not owned:
         return outcomes
     try:
-        _delete_now(work, owned, outcomes)
+        _delete_now(work, owned, outcomes, sent)
     except StoreError as failure:
         rest = _undecided(owned, outcomes)
         if len(rest) > 1 and failure.kind in (Trouble.DENIED, Trouble.REFUSED):
             # AWS refuses the whole call for one name that may not be deleted, so delete one by one.
-            return outcomes + [outcome for change in rest for outcome in delete_replicas(work, [change])]
-        outcomes += [Outcome(change, Result.FAILED, failed_reason(failure)) for change in rest]
+            return outcomes + [outcome for change in rest for outcome in _deleted(work, [change], sent)]
+        reason = failed_reason(failure)
+        outcomes += [Outcome(change, Result.FAILED, reason, trouble=failure.kind) for change in rest]
     except ChangeStopped as stopped:
         outcomes += [
-            Outcome(change, stopped.result, stopped.reason) for change in _undecided(owned, outcomes)
+            Outcome(change, stopped.result, stopped.reason, trouble=stopped.trouble)
+            for change in _undecided(owned, outcomes)
         ]
     return outcomes
 
@@ -45,7 +55,7 @@ def _owned(work: Work, changes: list[Change]) -> tuple[list[Change], list[Outcom
                 work.record_failure(stopped.failure)
             # Nothing was tried for a parameter whose tags could not be read: it is withheld, not failed.
             result = Result.WITHHELD if stopped.result is Result.FAILED else stopped.result
-            outcomes.append(Outcome(change, result, stopped.reason))
+            outcomes.append(Outcome(change, result, stopped.reason, trouble=stopped.trouble))
         else:
             owned.append(change)
     return owned, outcomes
@@ -56,7 +66,7 @@ def _undecided(changes: list[Change], outcomes: list[Outcome]) -> list[Change]:
     return [change for change in changes if id(change) not in decided]
 
 
-def _delete_now(work: Work, owned: list[Change], outcomes: list[Outcome]) -> None:
+def _delete_now(work: Work, owned: list[Change], outcomes: list[Outcome], sent: set[str]) -> None:
     """Check versions and sources, delete what may be deleted, and append the outcome of each."""
     left: list[Change] = []
 
@@ -68,7 +78,9 @@ def _delete_now(work: Work, owned: list[Change], outcomes: list[Outcome]) -> Non
         outcomes.extend(_owned(work, _undecided(owned, outcomes))[1])
 
     def send() -> frozenset[str]:
-        return work.store.delete([change.name for change in left]) if left else frozenset()
+        names = [change.name for change in left]
+        sent.update(names)
+        return work.store.delete(names) if names else frozenset()
 
     def recover() -> frozenset[str] | None:
         """Return the names that are gone; None while all exist, so that the delete is repeated."""
@@ -96,7 +108,7 @@ def _as_planned(work: Work, changes: list[Change], outcomes: list[Outcome]) -> l
         answers = work.store.values([change.name for change in changes], decrypt=False)
     except StoreError as failure:
         reason = f"its version could not be confirmed ({failure.code})"
-        outcomes += [Outcome(change, Result.WITHHELD, reason) for change in changes]
+        outcomes += [Outcome(change, Result.WITHHELD, reason, trouble=failure.kind) for change in changes]
         return []
     keep = checks.reasons_to_keep(work, changes)
     left = []

@@ -35,7 +35,9 @@ def verify_target(work: Work, watch: ProgressListener) -> list[Remaining]:
             break
         wrong = _wrong(work, sorted(wrong))
     replication, target = work.spec.name, work.target.name
-    return [Remaining(replication, target, name, why) for name, why in sorted(wrong.items())]
+    return [
+        Remaining(replication, target, name, why, after_write=True) for name, why in sorted(wrong.items())
+    ]
 
 
 def _wrong(work: Work, names: list[str]) -> dict[str, str]:

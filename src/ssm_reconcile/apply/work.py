@@ -39,6 +39,11 @@ class ChangeStopped(Exception):  # noqa: N818 - not an error: it carries the out
         self.reason = reason
         self.failure = failure
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """The kind of the call that failed."""
+        return None if self.failure is None else self.failure.kind
+
 
 def raise_stale(reason: str) -> NoReturn:
     """Stop a change: nothing was written, because source or target changed since the plan.

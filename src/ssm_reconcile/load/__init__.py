@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import date
-from typing import TypeAlias
+from datetime import date, timedelta
+from typing import Any, TypeAlias
 
 from ssm_reconcile import spec
 from ssm_reconcile.errors import Finding, Severity, SpecError, Where, unknown_name
@@ -236,6 +236,16 @@ def _limits(view: NodeView) -> tuple[spec.Limits, dict[str, Where]]:
     """Return the limits, and the position of each in the spec, or the position to add it."""
     guards = view.at("guards")
     written = {field.name: guards.at(field.name) for field in fields(spec.Limits)}
-    limits = {key: int(one.raw) for key, one in written.items() if one.raw is not None}
+    written["max_updates"] = guards.at("events").at("max_updates")
+    given = {key: one.raw for key, one in written.items() if one.raw is not None}
+    limits: dict[str, Any] = {
+        key: _duration(raw) if key == "window" else int(raw) for key, raw in given.items()
+    }
     lines = {key: (one or guards or view.at("name")).where for key, one in written.items()}
     return spec.Limits(**limits), lines
+
+
+def _duration(text: str) -> timedelta:
+    """Return a number of hours (`24h`) or days (`7d`)."""
+    number = int(text[:-1])
+    return timedelta(days=number) if text.endswith("d") else timedelta(hours=number)

@@ -226,3 +226,20 @@ def test_a_refusal_fails_them_with_operation_and_code() -> None:
     aws, plan = going(1)
     aws.world.faults = at_call("DeleteParameters", refused(Trouble.REFUSED, "InternalRefusal"))
     assert result(aws.carry_out(plan, run=MANY)) == ("failed", "DeleteParameters: InternalRefusal")
+
+
+def test_an_outcome_reports_whether_the_delete_was_sent_and_which_call_failed() -> None:
+    aws, plan = going(3)
+    aws.world.faults = struck("DeleteParameters", aws.there, refused(Trouble.DENIED), "/p/00")
+    aws.put("/p/01", "again")
+    report = aws.carry_out(plan, run=MANY)
+    found = {name: outcome(report, name) for name in ("/p/00", "/p/01", "/p/02")}
+    assert [one.sent for one in found.values()] == [True, False, True]
+    assert [one.trouble for one in found.values()] == [Trouble.DENIED, None, None]
+
+
+def test_an_unconfirmed_owner_is_reported_with_the_call_that_failed() -> None:
+    aws, plan = going()
+    aws.world.faults = struck("ListTagsForResource", aws.there, refused(Trouble.DENIED))
+    one = outcome(aws.carry_out(plan, run=MANY), "/p/00")
+    assert (one.result.value, one.sent, one.trouble) == ("withheld", False, Trouble.DENIED)
