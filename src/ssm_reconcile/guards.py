@@ -418,7 +418,7 @@ def excess_of_deletes(count: int, limit: int, replicas: int | None) -> str:
     Args:
         count: The deletes and replacements of a target, in one run or over a window.
         limit: `guards.max_deletes`.
-        replicas: The replicas of the target; None if half of them is no limit.
+        replicas: The replicas of the target; None to check only the limit.
     """
     if count > limit:
         return f"more than {limit}"
