@@ -23,6 +23,7 @@ from aws_lambda_powertools import Logger
 from ssm_reconcile.event.aws_clients import AwsClients
 from ssm_reconcile.event.aws_lambda import Function, Timer
 from ssm_reconcile.model import Place
+from ssm_reconcile.system import Clock
 from tests.doubles.clock import FakeClock
 from tests.events.templates import loaded, matches, rendered
 from tests.fake_aws.store import Memory
@@ -33,6 +34,7 @@ MAPPING = RESOURCES["ChangeFunction"]["Properties"]["Events"]["Queue"]["Properti
 QUEUE = RESOURCES["ChangeQueue"]["Properties"]
 TIMEOUT = RESOURCES["ChangeFunction"]["Properties"]["Timeout"]
 ENTRIES_A_CALL = 10
+DEAD_LETTERS_URL = "dead-letters"
 SCHEDULED: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
 
@@ -53,28 +55,47 @@ class Stored:
 
     body: str
     identifier: str
+    sent: datetime
     visible: datetime
     received: int = 0
 
 
 class Queue:
-    """A standard queue with its dead letters."""
+    """A standard queue with its dead letters.
 
-    def __init__(self, clock: FakeClock, chance: random.Random, *, twice: float = 0.0) -> None:
+    Attributes:
+        dead: The bodies that came too often, and those that the function sent there.
+        expired: The bodies that were older than the retention period: they are lost.
+        changed: Called when the time may be another at which the next message becomes visible.
+    """
+
+    def __init__(self, clock: Clock, chance: random.Random, *, twice: float = 0.0) -> None:
         self.clock = clock
         self.chance = chance
         self.twice = twice
         self.messages: dict[str, Stored] = {}
         self.dead: list[str] = []
+        self.expired: list[str] = []
+        self.changed: Callable[[], object] = lambda: None
         self.most = int(QUEUE["RedrivePolicy"]["maxReceiveCount"])
+        self.retention = timedelta(seconds=int(QUEUE["MessageRetentionPeriod"]))
         self._numbers = itertools.count()
 
-    def send(self, body: str) -> None:
+    def send(self, body: str) -> str:
         identifier = str(next(self._numbers))
-        self.messages[identifier] = Stored(body, identifier, self.clock.now())
+        self.messages[identifier] = Stored(body, identifier, self.clock.now(), self.clock.now())
+        self.changed()
+        return identifier
+
+    def expire(self) -> None:
+        """Drop the messages that are older than the retention period."""
+        oldest = self.clock.now() - self.retention
+        for one in [one for one in self.messages.values() if one.sent <= oldest]:
+            self.expired.append(self.messages.pop(one.identifier).body)
 
     def receive(self, most: int) -> list[dict[str, Any]]:
         """Some visible messages, in any order; now and then one stays visible all the same."""
+        self.expire()
         now = self.clock.now()
         ready = [one for one in self.messages.values() if one.visible <= now]
         records = []
@@ -99,21 +120,25 @@ class Queue:
     def delete(self, identifier: str) -> None:
         self.messages.pop(identifier, None)
 
-    def hide(self, identifier: str, seconds: int) -> None:
-        if identifier in self.messages:
-            self.messages[identifier].visible = self.clock.now() + timedelta(seconds=seconds)
-
-    def wait(self) -> bool:
-        """Lets time pass until something is visible; False when nothing is left."""
-        if not self.messages:
+    def hide(self, identifier: str, seconds: int) -> bool:
+        """Set when a message that is in flight becomes visible; return whether it is in flight."""
+        one = self.messages.get(identifier)
+        if one is None or one.visible <= self.clock.now():
             return False
-        due = min(one.visible for one in self.messages.values())
-        self.clock.advance(max(timedelta(), due - self.clock.now()))
+        one.visible = self.clock.now() + timedelta(seconds=seconds)
+        self.changed()
         return True
+
+    def next_visible(self) -> datetime | None:
+        """Return when the next message is visible; None when nothing is left."""
+        return min((one.visible for one in self.messages.values()), default=None)
 
 
 class QueueAsSqs:
-    """The two calls of the SQS client that `AwsClients` makes, over that queue: ten entries a call."""
+    """The two calls of the SQS client that `AwsClients` makes, over that queue: ten entries a call.
+
+    What is sent to `DEAD_LETTERS_URL` is added to the dead letters of the queue.
+    """
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -123,7 +148,10 @@ class QueueAsSqs:
         assert QueueUrl
         assert 1 <= len(Entries) <= ENTRIES_A_CALL
         for entry in Entries:
-            self.queue.send(entry["MessageBody"])
+            if QueueUrl == DEAD_LETTERS_URL:
+                self.queue.dead.append(entry["MessageBody"])
+            else:
+                self.queue.send(entry["MessageBody"])
         return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
 
     def change_message_visibility_batch(
@@ -135,9 +163,12 @@ class QueueAsSqs:
         """Set when messages become visible again."""
         assert QueueUrl
         assert 1 <= len(Entries) <= ENTRIES_A_CALL
-        for entry in Entries:
-            self.queue.hide(entry["ReceiptHandle"], entry["VisibilityTimeout"])
-        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+        hidden = {
+            entry["Id"]: self.queue.hide(entry["ReceiptHandle"], entry["VisibilityTimeout"])
+            for entry in Entries
+        }
+        failed = [{"Id": one, "Code": "MessageNotInflight"} for one, done in hidden.items() if not done]
+        return {"Successful": [{"Id": one} for one, done in hidden.items() if done], "Failed": failed}
 
 
 class QueueClients(AwsClients):
@@ -162,7 +193,7 @@ class QueueClients(AwsClients):
 class Invocation:
     """Lambda's context. `seconds`: how long it may take."""
 
-    clock: FakeClock
+    clock: Clock
     seconds: float = TIMEOUT
     aws_request_id: str = "request"
     began: float = field(init=False)
@@ -278,6 +309,12 @@ class Account:
                 for name in call.names:
                     self.publish(self.event(call.place, name, word))
 
+    def wait(self) -> None:
+        """Let time pass until a message is visible."""
+        due = [moment for stack in self.stacks if (moment := stack.queue.next_visible()) is not None]
+        if due:
+            self.clock.advance(max(timedelta(), min(due) - self.clock.now()))
+
     def drain(self, most: int = 100_000) -> int:
         """Runs until every queue is empty; returns how many batches that took."""
         for count in range(most):
@@ -286,6 +323,5 @@ class Account:
                 continue
             if not any(stack.queue.messages for stack in self.stacks):
                 return count
-            due = [stack.queue for stack in self.stacks if stack.queue.messages]
-            min(due, key=lambda queue: min(one.visible for one in queue.messages.values())).wait()
+            self.wait()
         raise AssertionError("it does not come to rest")

@@ -391,7 +391,7 @@ class TestBadInput:
         stack.spec = "version: 2"
         account.put(account.here, "/prod/a", "v")
         for _ in range(3):
-            stack.queue.wait()
+            account.wait()
             stack.poll()
         assert len(stack.queue.messages) == 1
         stack.spec = SPEC
@@ -443,7 +443,7 @@ class TestBadInput:
         account.world.faults = away
         account.put(account.here, "/prod/a", "v")
         for _ in range(4):
-            stack.queue.wait()
+            account.wait()
             stack.poll()
         account.world.faults = None
         account.drain()

@@ -229,7 +229,13 @@ class MemoryStore:
         return self.world.region(self._place)
 
     def _call(self, operation: str, names: tuple[str, ...], effect: Callable[[], _Answer]) -> _Answer:
-        return self.world.traffic.perform(Call(operation, self._place, names), effect)
+        return self._send(Call(operation, self._place, names), effect)
+
+    def _send(
+        self, call: Call, effect: Callable[[], _Answer], skip: Callable[[_Answer], _Answer] | None = None
+    ) -> _Answer:
+        """Send one request. Nothing waits and nothing is retried here; a subclass may do both."""
+        return self.world.traffic.perform(call, effect, skip=skip)
 
     def _view(self, lag: timedelta) -> _View:
         """Return the listing that is visible now, made once for as long as nothing changes."""
@@ -258,10 +264,10 @@ class MemoryStore:
         more = True
         while more:
             size = next(listed)
-            page, after, more = self.world.traffic.perform(
+            page, after, more = self._send(
                 Call(operation, self._place, names),
                 partial(self._page, lag, after, size, tagged=operation == "GetResources"),
-                skip=lambda answer: ((), *answer[1:]),
+                lambda answer: ((), *answer[1:]),
             )
             yield page
 
