@@ -5,8 +5,8 @@
     Lambda    processes: a free one is used again; a killed one is gone, with its memory
     Stack     all of them, and the function in each process
 
-Numbers are those of deploy/template.yaml. AWS documents no times for the delivery of an event and the start of
-a process: these are assumptions.
+Numbers are those of deploy/template.yaml. AWS documents no times for the delivery of an event and the start
+of a process: these are assumptions.
 """
 
 from __future__ import annotations
