@@ -49,7 +49,7 @@ lock: ## newest versions of all dependencies, with hashes, for every platform
 	@$(UV) --version >/dev/null 2>&1 || { echo "make lock needs uv: install it (python3 -m pip install uv), or give its path: make lock UV=/path/to/uv" >&2; exit 1; }
 	$(LOCK) --upgrade --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra demo --constraint requirements/dev.txt --output-file requirements/demo.txt
-	$(LOCK) --extra lambda --constraint requirements/dev.txt --output-file requirements/lambda.txt
+	$(COMPILE) --extra lambda --constraint requirements/dev.txt $(TERMINAL:%=--no-emit-package %) --output-file requirements/lambda.txt
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
 
 clean: ## remove all generated files, .venv included
@@ -83,10 +83,13 @@ workflows: .venv/dev.stamp
 	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet --strict-collection --persona pedantic --config .github/zizmor.yml $(WORKFLOWS) $(ACTION))
 	$(BIN)/python -m pytest --quiet tests/workflows/test_scripts.py
 
-# Installation. Each lock includes the build backend, so only locked packages are downloaded.
+# Installation. Each lock includes the build backend, so only locked packages are downloaded. The lock of the
+# Lambda function, which deploy/build.sh installs, has neither the backend nor the packages of the terminal.
 
-LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --group build \
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
+LOCK = $(COMPILE) --group build
+TERMINAL = click rich markdown-it-py mdurl pygments
 
 INSTALL = $(PIP) install --require-hashes --requirement $< && \
 	$(PIP) install --no-deps --no-build-isolation --editable . && touch $@

@@ -18,8 +18,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = PROJECT["project"]["dependencies"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 BUILD = PROJECT["dependency-groups"]["build"]
+TERMINAL = {"click", "rich"}
+"""Dependencies of the command line, which the Lambda function does not have."""
 LOCKS = {
     "run": [*RUN, *BUILD],
+    "lambda": [*(one for one in RUN if Requirement(one).name not in TERMINAL), *EXTRAS["lambda"]],
     "demo": [*RUN, *EXTRAS["demo"], *BUILD],
     "dev": [*RUN, *EXTRAS["demo"], *EXTRAS["lambda"], *EXTRAS["dev"], *BUILD],
 }
