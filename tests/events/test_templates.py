@@ -185,16 +185,6 @@ def test_the_watch_invokes_the_change_function() -> None:
     assert resources["WatchPermission"]["Properties"]["FunctionName"] == "ChangeFunction"
 
 
-@pytest.mark.parametrize("metric", ["Failed", "Withheld", "Refused", "SpecFailed", "Remaining"])
-def test_each_result_that_needs_a_person_has_an_alarm(translated: dict[str, Any], metric: str) -> None:
-    (alarm,) = (
-        one for one in of_type(translated, "AWS::CloudWatch::Alarm") if one.get("MetricName") == metric
-    )
-    assert (alarm["Namespace"], alarm["Threshold"]) == ("ssm-reconcile", 0)
-    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "Stage"}}]
-    assert alarm["AlarmActions"]
-
-
 def test_both_functions_are_the_one_that_is_tested(translated: dict[str, Any]) -> None:
     functions = of_type(translated, "AWS::Lambda::Function")
     assert len(functions) == 2
