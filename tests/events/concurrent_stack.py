@@ -87,6 +87,10 @@ class Lambda:
         self.scheduler.start(partial(self._run, one, at_end), one.group)
         return one
 
+    def restart(self) -> None:
+        """Let the next invocations start in new processes."""
+        self._free.clear()
+
     def _is_chosen(self, number: int) -> bool:
         """Whether an invocation is killed: of each hundred, as many as the share says."""
         if number % 100 == 0:
@@ -226,7 +230,7 @@ class Stack:
             timer=timer,
             aws=clients,
             connect=Opener(self.world, timer, self.chance).connect,
-            logger=Logger(service=f"storm-{id(timer)}", stream=self.log),
+            logger=Logger(service=f"storm-{id(timer)}", level="WARNING", stream=self.log),
         )
         return Process(function, timer)
 

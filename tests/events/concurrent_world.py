@@ -16,6 +16,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -23,11 +24,12 @@ from ssm_reconcile.aws_limits import CALL_CLASSES, CallClass
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Parameter, Place, canonical
 from ssm_reconcile.stores.calls import Calls, Rates, attempt, retrying
+from ssm_reconcile.stores.session import CONNECT_SECONDS
 from ssm_reconcile.system import Clock
 from tests.events.concurrent_scheduler import Scheduler
 from tests.fake_aws.request import Request
 from tests.fake_aws.rules import PAGE
-from tests.fake_aws.store import MemoryStore
+from tests.fake_aws.store import MemoryStore, Page, View
 from tests.fake_aws.traffic import Call, Fault, Traffic, lost, refused
 from tests.fake_aws.world import ACCOUNT, World
 
@@ -139,6 +141,10 @@ class TimedTraffic(Traffic):
             if fault is not None:
                 fault.strike(call)
             return answer
+        except StoreError as failure:
+            if failure.kind is Trouble.UNREACHABLE:
+                self._scheduler.sleep(CONNECT_SECONDS)
+            raise
         finally:
             self.travel(*times)
 
@@ -222,6 +228,15 @@ class RatedStore(MemoryStore):
     def _named(self, names: list[str]) -> dict[str, Parameter]:
         view = self._view(self.world.lag.describe).stored
         return {name: view[name].latest.parameter for name in names if name in view}
+
+    def _view(self, lag: timedelta) -> View:
+        """Return the visible state. Names are sorted for a listing only: that of 30,000 takes long."""
+        if lag:
+            return super()._view(lag)
+        return View((), self._region.parameters)
+
+    def _page(self, lag: timedelta, after: str, size: int, *, tagged: bool) -> Page:
+        return super()._view(lag).page(after, size, tagged=tagged)
 
     def _send(
         self, call: Call, effect: Callable[[], _Answer], skip: Callable[[_Answer], _Answer] | None = None

@@ -33,7 +33,7 @@ _OF_A_NAME = frozenset({Trouble.DENIED, Trouble.KEY, Trouble.MISSING, Trouble.RE
 _PASSING = frozenset({Trouble.LOST, Trouble.THROTTLED})
 _GIVE_UP_AFTER = 3
 """Batches that AWS would not answer: after so many it is the place, not the batch (as `values` has it)."""
-_Page: TypeAlias = tuple[Sequence[tuple[str, Stored]], str, bool]
+Page: TypeAlias = tuple[Sequence[tuple[str, Stored]], str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class MemoryStore:
         self._place = place
         self._caller = caller or f"arn:{place.partition}:sts::{place.account}:assumed-role/ssm-reconcile/run"
         self._keys = Keyhole(world, place)
-        self._seen: dict[timedelta, tuple[object, _View]] = {}
+        self._seen: dict[timedelta, tuple[object, View]] = {}
 
     @property
     def place(self) -> Place:
@@ -237,14 +237,14 @@ class MemoryStore:
         """Send one request. Nothing waits and nothing is retried here; a subclass may do both."""
         return self.world.traffic.perform(call, effect, skip=skip)
 
-    def _view(self, lag: timedelta) -> _View:
+    def _view(self, lag: timedelta) -> View:
         """Return the listing that is visible now, made once for as long as nothing changes."""
         moment = self.world.clock.now() - lag
         state = (self._region, len(self._region.changes), moment if lag else None)
         known = self._seen.get(lag)
         if known is None or known[0] != state:
             stored = self._region.as_of(moment)
-            known = self._seen[lag] = (state, _View(sorted(stored), dict(stored)))
+            known = self._seen[lag] = (state, View(sorted(stored), dict(stored)))
         return known[1]
 
     def _scan(self, names: tuple[str, ...]) -> Iterator[Sequence[Stored]]:
@@ -271,18 +271,18 @@ class MemoryStore:
             )
             yield page
 
-    def _page(self, lag: timedelta, after: str, size: int, *, tagged: bool) -> _Page:
+    def _page(self, lag: timedelta, after: str, size: int, *, tagged: bool) -> Page:
         return self._view(lag).page(after, size, tagged=tagged)
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
+class View:
     """One state of a place, in the order of names."""
 
     names: Sequence[str]
     stored: Mapping[str, Stored]
 
-    def page(self, after: str, size: int, *, tagged: bool) -> _Page:
+    def page(self, after: str, size: int, *, tagged: bool) -> Page:
         """The next entries after a name, the name to go on after, and whether there is more."""
         wanted: list[tuple[str, Stored]] = []
         for name in islice(self.names, bisect_right(self.names, after), None):
