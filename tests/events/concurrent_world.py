@@ -131,22 +131,19 @@ class TimedTraffic(Traffic):
         self.travel(*times)
         admitted = self._admits(call)
         self.sent.append(Sent(call, self._scheduler.monotonic(), not admitted))
+        fault = self.chances.fault(self._chance) if admitted else refused(Trouble.THROTTLED)
         try:
-            if not admitted:
-                refused(Trouble.THROTTLED).strike(call)
-            fault = self.chances.fault(self._chance)
             if fault is not None and not fault.done:
                 fault.strike(call)
             answer = super().perform(call, effect, skip=skip)
-            if fault is not None:
-                fault.strike(call)
-            return answer
         except StoreError as failure:
-            if failure.kind is Trouble.UNREACHABLE:
-                self._scheduler.sleep(CONNECT_SECONDS)
+            self._scheduler.sleep(CONNECT_SECONDS if failure.kind is Trouble.UNREACHABLE else 0)
             raise
         finally:
             self.travel(*times)
+        if fault is not None:
+            fault.strike(call)
+        return answer
 
     def _admits(self, call: Call) -> bool:
         kind = CALL_CLASSES[call.operation]

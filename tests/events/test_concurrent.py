@@ -35,9 +35,9 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
         yield found
 
 
-def replicated(scheduler: Scheduler, names: list[str], spec: str = SPEC, **more: int) -> Stack:
+def replicated(scheduler: Scheduler, names: list[str], spec: str = SPEC) -> Stack:
     """Return a stack whose names have replicas with the value `old`."""
-    stack = Stack(scheduler, spec, **more)
+    stack = Stack(scheduler, spec)
     for name in names:
         stack.put(name, "old")
     scheduler.run()
@@ -154,9 +154,8 @@ class TestOutages:
     def changed(self, stack: Stack, seconds: float) -> dict[str, float]:
         """Change parameters, evenly over some seconds from now on; return the time of each change."""
         now = stack.scheduler.monotonic()
-        times = {
-            f"/prod/{number:02}": now + number * seconds / self.CHANGES for number in range(self.CHANGES)
-        }
+        apart = seconds / self.CHANGES
+        times = {f"/prod/{number:02}": now + number * apart for number in range(self.CHANGES)}
         for name, moment in times.items():
             stack.scheduler.at(moment, partial(stack.put, name, "new"))
         return times
