@@ -230,7 +230,7 @@ class Stack:
             timer=timer,
             aws=clients,
             connect=Opener(self.world, timer, self.chance).connect,
-            logger=Logger(service=f"storm-{id(timer)}", level="WARNING", stream=self.log),
+            logger=Logger(service=f"storm-{id(timer)}", level="CRITICAL", stream=self.log),
         )
         return Process(function, timer)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import partial
 
 import pytest
@@ -31,7 +33,7 @@ PUTS_A_SECOND = QUOTAS[CallClass.PUT]
 
 @pytest.fixture
 def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
-    with Scheduler().installed(monkeypatch) as found:
+    with redirect_stdout(io.StringIO()), Scheduler().installed(monkeypatch) as found:
         yield found
 
 
@@ -96,7 +98,7 @@ class TestTwoInvocationsOnOneName:
 
 class TestAMessageWithManyNames:
     @pytest.mark.parametrize("concurrency", [2, 20])
-    @pytest.mark.xfail(strict=True, reason="reads have no deadline yet")
+    @pytest.mark.xfail(run=False, reason="reads have no deadline yet")
     def test_it_does_not_delay_its_neighbours(self, scheduler: Scheduler, concurrency: int) -> None:
         stack = Stack(scheduler, SPEC, concurrency=concurrency)
         many = [f"/prod/many/{number:04}" for number in range(2000)]
@@ -110,7 +112,7 @@ class TestAMessageWithManyNames:
         assert max(written_at(stack, stack.there, name, "new") for name in few) < 2 * MINUTE
         assert scheduler.monotonic() < 1.3 * 2024 / PUTS_A_SECOND
 
-    @pytest.mark.xfail(strict=True, reason="reads have no deadline yet")
+    @pytest.mark.xfail(run=False, reason="reads have no deadline yet")
     def test_twenty_invocations_at_once_finish_what_they_begin(self, scheduler: Scheduler) -> None:
         stack = Stack(scheduler, SPEC, concurrency=20)
         names = [f"/prod/{number:04}" for number in range(2000)]
@@ -161,7 +163,6 @@ class TestOutages:
         return times
 
     @pytest.mark.parametrize("hours", [0.75, 3, 24])
-    @pytest.mark.xfail(strict=True, reason="ten receives last forty minutes")
     def test_a_target_that_is_down_loses_nothing_and_delays_no_other(
         self, scheduler: Scheduler, hours: float
     ) -> None:
@@ -176,7 +177,6 @@ class TestOutages:
             assert written_at(stack, stack.there, name, "new") - moment < MINUTE
             assert written_at(stack, west, name, "new") - back < self.LONGEST_PAUSE + MINUTE
 
-    @pytest.mark.xfail(strict=True, reason="ten receives last forty minutes")
     def test_an_invalid_spec_loses_nothing(self, scheduler: Scheduler) -> None:
         stack = replicated(scheduler, [f"/prod/{number:02}" for number in range(self.CHANGES)])
         stack.runner.restart()
