@@ -29,6 +29,7 @@ REQUIRED = {
     "Regions": "us-east-2",
     "EventBusArn": "arn:aws:events:us-east-1:123456789012:event-bus/central",
     "Repository": "owner/name",
+    "SourceBucket": "bucket",
 }
 """Values of the parameters without a default."""
 _NO_VALUE = object()

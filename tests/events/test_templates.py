@@ -14,7 +14,7 @@ import pytest
 
 from tests.events.templates import DEPLOY, STACK_ID, TEMPLATES, loaded, matches, rendered
 
-ROLES = [("template.yaml", "Role"), ("target-role.yaml", "Role")]
+ROLES = [("template.yaml", "Role"), ("target-role.yaml", "Role"), ("codebuild.yaml", "Role")]
 ENVIRONMENT = {
     "NAME", "SPEC_URI", "SPEC_PATH", "QUEUE_URL", "DEAD_LETTERS_URL", "TABLE", "WHOLE_RUN_ARN",
     "WHOLE_RUN_HOURS",
@@ -233,6 +233,7 @@ def test_a_role_may_do_what_the_stores_call_and_nothing_else(name: str, role: st
         "logs:PutLogEvents",
         "sts:AssumeRole",
         "s3:GetObject",
+        "s3:GetObjectVersion",
         "ssm:GetParameter",
         "states:StartExecution",
         *(f"dynamodb:{one}" for one in ("GetItem", "BatchGetItem", "PutItem", "DeleteItem")),
