@@ -2,37 +2,55 @@
 
 Each name has one address in each target. That address, and every other source name that a rewrite could
 place there, is read by its name. `reconcile.make_plan` gets these partial listings, so the table of cases
-and the guards are those of a full run. A guard that counts replicas needs more: a plan with deletes lists
-source and target once, and so does a plan with many updates (docs/decisions/0012).
+and the guards are those of a full run (docs/decisions/0012). Two plans list whole places:
 
-Cost for N names: N/10 GetParameters, N/50 DescribeParameters and N ListTagsForResource in each place.
+* A plan with deletes lists source and target, so that `max_deletes` counts all deletes that are due. A caller
+  that counts deletes by its own state turns that off (`NamePlanner.lists_replicas`).
+* A source whose names are rewritten in a way that cannot be reversed is listed.
+
+Cost for N names in each place: N/50 DescribeParameters, and ListTagsForResource for each name that exists. If
+a filter of DescribeParameters does not shorten the walk over a place of P parameters (boto/boto3#1079), each
+of these DescribeParameters is up to P/50 calls.
+
+DescribeParameters lags behind writes (issue aws/aws-sdk-js#4349), ListTagsForResource does not. A name whose
+state is unsure is left out of the plan, to be read again:
+
+* Described and without tags: it was deleted.
+* Described at another version than its value, which is read for most changes: one of the reads lags.
+* Described at an older version that the record proves equal, so that no value is read: `stale_names` of
+  `event.requests` compares the time of the event with that of the source.
+* Not described at the source: the delete of a replica ends withheld, since apply reads the source by
+  GetParameters right before it. Without a replica, `stale_names` finds the event of the create.
+* Not described in the target: a create ends stale, since its name is taken. If the source does not exist
+  either, the tags at the address are read.
+
+A name without the time of an event is not compared with a time. If its source was written a moment ago, and
+no value is read, the write may be missed until its own event or the next full run. The same holds for the
+second of two writes within two seconds, in which the times of events and parameters count as equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from itertools import combinations, pairwise
 from typing import TypeAlias
 
 from ssm_reconcile import observe, reconcile
-from ssm_reconcile.change import Action, Change, Delete, Release, Replace
+from ssm_reconcile.change import Change, Delete, Release, Replace
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
-from ssm_reconcile.record import Standing, source_name, standing
+from ssm_reconcile.record import source_name
 from ssm_reconcile.session import Places, Session, narrow_specs
 from ssm_reconcile.spec import Replication, Rewrite, RewriteIn, Run, Target
 from ssm_reconcile.stores.base import Reader, Store
 from ssm_reconcile.system import Clock, ProgressListener
 
-MANY_UPDATES = 10
-"""Updates of one target in one plan from which its replicas are counted (docs/decisions/0012)."""
-COUNT_LASTS = timedelta(minutes=10)
-"""Age up to which a count of replicas is used for the percentage of a guard."""
+LAGS = "its description and its value are of different versions: one of them lags"
+NOT_SHOWN = "it has tags, but DescribeParameters does not show it yet"
 MOST_OCCURRENCES = 8
 """Places in an address where a rewrite may have inserted its text; beyond, the source is listed whole."""
 
@@ -75,8 +93,6 @@ class _Selection:
     specs: tuple[Replication, ...]
     requested: Mapping[str, frozenset[str]]
     """The replications of each name."""
-    counts_known: bool = False
-    """Whether the caller has held all of these changes against the counting guards before."""
     addresses: dict[Pair, dict[str, frozenset[str]]] = field(default_factory=dict)
     candidates: dict[tuple[Pair, str], frozenset[str]] = field(default_factory=dict)
     """Every source name that could be placed at an address."""
@@ -85,7 +101,6 @@ class _Selection:
     irreversible: set[Access] = field(default_factory=set)
     """Sources of replications with a rewrite that cannot be reversed: they are listed whole."""
     unsure: dict[str, str] = field(default_factory=dict)
-    listed_whole: bool = False
 
     def pairs(self) -> Iterable[tuple[Pair, Replication, Target]]:
         """Yield each target of each replication."""
@@ -99,35 +114,37 @@ class _Selection:
 
     def drop(self, pair: Pair, address: str, why: str) -> None:
         """Leave an address out of the plan: its names are unsure."""
-        for name in self.addresses[pair].pop(address, frozenset()):
+        for name in self.addresses.get(pair, {}).pop(address, frozenset()):
             self.unsure.setdefault(name, why)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class NamePlanner:
-    """Plans for some names in opened places; keeps the counts of replicas between plans."""
+    """Plans for some names in opened places.
+
+    Attributes:
+        progress: Gets the progress. It may raise StoreError to end the listing of a place.
+        lists_replicas: Whether a plan with deletes lists its places whole, so that the guards count all
+            deletes that are due. If not, the caller limits deletes by its own counts: the guards
+            `max-deletes` and `empty-source` judge no plan.
+    """
 
     specs: tuple[Replication, ...]
     places: Places
     run: Run
     clock: Clock
     progress: ProgressListener
-    counts: dict[Pair, tuple[datetime, int]] = field(default_factory=dict)
-    listing_progress: ProgressListener | None = None
-    """Gets the progress of whole listings in the place of `progress`; may raise StoreError to end one."""
+    lists_replicas: bool = True
 
     def session(self) -> Session:
         """Return a new session, with a new key for digests."""
         return Session(self.places, self.run, self.clock, self.progress)
 
-    def plan(self, names: Mapping[str, frozenset[str]], *, counts_known: bool = False) -> NamePlan:
+    def plan(self, names: Mapping[str, frozenset[str]]) -> NamePlan:
         """Return the plan for some names.
 
         Args:
             names: Canonical source names, each with the names of its replications.
-            counts_known: A full run has planned these changes and its guards have counted them. They are
-                not counted again: of a first adoption in parts, each part is a large share of the
-                replicas that exist by then.
 
         Raises:
             NothingPlanned: No place of these names could be read.
@@ -136,13 +153,11 @@ class NamePlanner:
         specs = narrow_specs([spec for spec in self.specs if spec.name in concerned], self.run)
         if not specs:
             return NamePlan(Plan((), narrowing=Narrowing(self.run.targets, tuple(sorted(names)))))
-        chosen = self._select(_Selection(specs, names, counts_known))
+        chosen = self._select(_Selection(specs, names))
         listings = self._read(chosen)
-        self._list_whole(listings, chosen.irreversible, chosen)
-        plan = self._planned(chosen, listings)
-        uncounted = self._to_list_whole(plan, chosen)
-        if uncounted:
-            plan = self._planned_whole(plan, uncounted, chosen, listings)
+        self._drop_hidden(chosen, listings)
+        listings |= self._listed_whole(chosen.irreversible, listings)
+        plan = self._plan_counted(chosen, listings)
         for part in plan.replications:
             for target in part.targets:
                 if not (target.complete and part.source_complete):
@@ -180,7 +195,7 @@ class NamePlanner:
         """Read the names in all places at the same time, and drop each address that is unsure."""
 
         def read(store: Store, access: Access) -> PartialListing:
-            return list_names(store, chosen.names[access], self.progress)
+            return list_names(store, chosen.names[access], self.progress, self.clock)
 
         found = self.places.read_each(chosen.names, read)
         unsure = {
@@ -197,27 +212,87 @@ class NamePlanner:
             access: one.listing if isinstance(one, PartialListing) else one for access, one in found.items()
         }
 
-    def _planned(self, chosen: _Selection, listings: ListingsOfNames) -> Plan:
-        addresses = {pair: frozenset(every) for pair, every in chosen.addresses.items()}
-        oldest = self.clock.now() - COUNT_LASTS
-        counts = {pair: count for pair, (at, count) in self.counts.items() if at >= oldest}
-        if chosen.counts_known and not chosen.listed_whole:
-            counts = {}
-        scope = PlanScope(listings, tuple(sorted(chosen.requested)), addresses, counts)
-        return reconcile.make_plan(chosen.specs, self.session(), scope=scope)
+    def _drop_hidden(self, chosen: _Selection, listings: ListingsOfNames) -> None:
+        """Drop each address that DescribeParameters shows on neither side, but that has tags in the target.
 
-    def _to_list_whole(self, plan: Plan, chosen: _Selection) -> set[Access]:
-        """Return the places that have to be listed whole before the counting guards can judge the plan."""
-        places: set[Access] = set()
-        counted = {(part.name, one.name) for part in plan.replications for one in part.targets if one.counted}
+        Such a replica was created a moment ago, and its source is deleted. Without this read, the delete
+        would be taken for done. Where the source exists, the create ends stale: its name is taken.
+        """
+        hidden: dict[Access, set[str]] = {}
+        pairs: list[tuple[Pair, Access, str]] = []
         for pair, spec, target in chosen.pairs():
-            changes = [change for change in plan.changes if (change.replication, change.target) == pair]
-            updates = sum(change.action in {Action.UPDATE, Action.REPLACE} for change in changes)
-            if any(self._removes(change) for change in changes):
-                places |= {spec.source.access, target.access}
-            elif updates >= MANY_UPDATES and pair not in counted and not chosen.counts_known:
-                places.add(target.access)
-        return places
+            source, live = listings[spec.source.access], listings[target.access]
+            if isinstance(source, StoreError) or isinstance(live, StoreError):
+                continue
+            for address in chosen.addresses.get(pair, ()):
+                exists = chosen.candidates[pair, address] & source.parameters.keys()
+                if source.complete and live.complete and not exists and address not in live.parameters:
+                    hidden.setdefault(target.access, set()).add(address)
+                    pairs.append((pair, target.access, address))
+
+        def read(store: Store, access: Access) -> tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]:
+            return observe.confirm_tags(store, hidden[access], self.progress)
+
+        found = self.places.read_each(hidden, read)
+        for pair, access, address in pairs:
+            one = found[access]
+            if isinstance(one, StoreError):
+                continue
+            tags, failed = one
+            if address in failed:
+                chosen.drop(pair, address, observe.trouble_of(failed[address]))
+            elif tags[address] is not None:
+                chosen.drop(pair, address, NOT_SHOWN)
+
+    def _plan_counted(self, chosen: _Selection, listings: ListingsOfNames) -> Plan:
+        """Return the plan, with whole listings of the places of its deletes if this planner counts them.
+
+        If a place cannot be listed, its deletes cannot be counted. They are unsure, and the other names are
+        planned without them.
+        """
+        why = "it would be deleted, and its delete could not be counted, since a place could not be listed"
+        whole = set(chosen.irreversible)
+        while True:
+            plan = self._plan_sure(chosen, listings)
+            removed = self._removed(plan, chosen) if self.lists_replicas else {}
+            places = {access for accesses in removed.values() for access in accesses} - whole
+            if not places:
+                return plan
+            found = self._listed_whole(places, listings)
+            listed = {access: one for access, one in found.items() if _is_complete(one)}
+            listings |= listed
+            whole |= listed.keys()
+            for (pair, address), accesses in removed.items():
+                if accesses & (places - listed.keys()):
+                    chosen.drop(pair, address, why)
+
+    def _plan_sure(self, chosen: _Selection, listings: ListingsOfNames) -> Plan:
+        """Return the plan without the addresses whose description and value are of different versions."""
+        while True:
+            addresses = {pair: frozenset(every) for pair, every in chosen.addresses.items()}
+            names = tuple(sorted(chosen.requested))
+            scope = PlanScope(listings, names, addresses, counts_elsewhere=not self.lists_replicas)
+            plan = reconcile.make_plan(chosen.specs, self.session(), scope=scope)
+            lagging = [
+                ((part.name, target.name), address)
+                for part in plan.replications
+                for target in part.targets
+                for address in target.lagging
+            ]
+            if not lagging:
+                return plan
+            for pair, address in lagging:
+                chosen.drop(pair, address, LAGS)
+
+    def _removed(self, plan: Plan, chosen: _Selection) -> dict[tuple[Pair, str], set[Access]]:
+        """Return the addresses that count against the limit of deletes, each with its source and target."""
+        ends = {pair: {spec.source.access, target.access} for pair, spec, target in chosen.pairs()}
+        return {
+            (pair, canonical(change.name)): ends[pair]
+            for change in plan.changes
+            for pair in [(change.replication, change.target)]
+            if self._removes(change)
+        }
 
     def _removes(self, change: Change) -> bool:
         """Whether a change counts against the limit of deletes."""
@@ -226,53 +301,14 @@ class NamePlanner:
             isinstance(effect, Replace) and self.run.allow_replace
         )
 
-    def _planned_whole(
-        self, plan: Plan, places: set[Access], chosen: _Selection, listings: ListingsOfNames
-    ) -> Plan:
-        """Return the plan over whole listings. A place that cannot be listed costs only its deletes.
-
-        A delete that cannot be counted is unsure, and the other names of the batch are planned without it.
-        If updates need the same listing, or nothing else is left, the failure stays in the plan.
-        """
-        partial = dict(listings)
-        self._list_whole(listings, places, chosen)
-        found = {access: listings[access] for access in places}
-        failed = {a for a, one in found.items() if isinstance(one, StoreError) or not one.complete}
-        if failed and self._drop_removals(plan, failed, chosen):
-            without = self._planned(chosen, {**listings, **{access: partial[access] for access in failed}})
-            if not self._to_list_whole(without, chosen) & failed:
-                return without
-        return self._planned(chosen, listings)
-
-    def _drop_removals(self, plan: Plan, failed: set[Access], chosen: _Selection) -> bool:
-        """Drop the deletes that need a place that could not be listed; return whether anything is left."""
-        why = "it would be deleted, and its delete could not be counted, since a place could not be listed"
-        for pair, spec, target in chosen.pairs():
-            if failed & {spec.source.access, target.access}:
-                for change in plan.changes:
-                    if (change.replication, change.target) == pair and self._removes(change):
-                        chosen.drop(pair, canonical(change.name), why)
-        return any(chosen.addresses.values())
-
-    def _list_whole(self, listings: ListingsOfNames, places: set[Access], chosen: _Selection) -> None:
+    def _listed_whole(self, places: Iterable[Access], listings: ListingsOfNames) -> ListingsOfNames:
         """List places whole. What was read by name stays: those reads are younger than a listing's pages."""
-        chosen.listed_whole = chosen.listed_whole or bool(places)
-        listener = self.listing_progress or self.progress
-        found = self.places.read_each(places, lambda store, _: observe.list_place(store, listener))
-        for access, whole in found.items():
-            known = listings[access]
-            if isinstance(whole, StoreError):
-                listings[access] = whole
-            elif isinstance(known, Listing) and known.complete:
-                listings[access] = _overlaid(whole, known)
-        now = self.clock.now()
-        for pair, spec, target in chosen.pairs():
-            if target.access not in places:
-                continue
-            source, live = listings[spec.source.access], listings[target.access]
-            # An incomplete listing gives no count: of too few replicas every change is too large a share.
-            if isinstance(source, Listing) and isinstance(live, Listing) and live.complete:
-                self.counts[pair] = (now, _count_replicas(spec, source.place, live))
+        found = self.places.read_each(places, lambda store, _: observe.list_place(store, self.progress))
+        return {access: _overlaid(whole, listings[access]) for access, whole in found.items()}
+
+
+def _is_complete(listing: Listing | StoreError) -> bool:
+    return isinstance(listing, Listing) and listing.complete
 
 
 def plan_one_name(
@@ -309,7 +345,7 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
         wanted.setdefault(target.access, set()).update(found)
 
     def read_listing(store: Reader, access: Access) -> Listing:
-        return _as_listing(list_names(store, wanted[access], session.progress, check_versions=False))
+        return _as_listing(list_names(store, wanted[access], session.progress, session.clock))
 
     listings = places.read_each(wanted, read_listing)
     if isinstance(source, StoreError):
@@ -336,48 +372,43 @@ class PartialListing:
 
 
 def list_names(
-    reader: Reader, names: Iterable[str], progress: ProgressListener, *, check_versions: bool = True
+    reader: Reader, names: Iterable[str], progress: ProgressListener, clock: Clock
 ) -> PartialListing:
     """Read some parameters of one place by name; all others are absent from the listing.
 
-    GetParameters (10 names a call, no decryption) reads which exist, DescribeParameters (50 names a call)
-    their attributes, ListTagsForResource (one name a call) their tags. Never raises for a failed call: a
-    failure of one name makes that name unsure, a failure of the place makes the listing incomplete.
+    DescribeParameters (50 names a call) reads which exist and their attributes, ListTagsForResource (one name
+    a call) the tags of those. Never raises for a failed call: a failure of one name makes that name unsure, a
+    failure of the place makes the listing incomplete.
 
     Args:
         reader: The place.
         names: Names in any form; they are read as canonical names.
         progress: Gets the tags, which are read a few a second.
-        check_versions: Compare the version of each value with that of its description. Reads lag behind
-            writes (issue aws/aws-sdk-js#4349), so different versions make a name unsure. Without, no
-            value is read.
+        clock: Takes the time of each read of tags.
     """
     wanted = frozenset(canonical(name) for name in names)
-    versions: dict[str, int] = {}
-    unsure: dict[str, str] = {}
     try:
-        if check_versions:
-            answers = reader.values(sorted(wanted), decrypt=False)
-            versions = {name: value.version for name, value in answers.found.items()}
-            unsure = {name: str(failure) for name, failure in answers.failed.items()}
-        existing = sorted(versions if check_versions else wanted)
-        described = reader.describe_names(existing) if existing else {}
+        described = reader.describe_names(sorted(wanted))
     except StoreError as failure:
         return PartialListing(
             Listing(reader.place, reader.caller, complete=False, trouble=observe.trouble_of(failure))
         )
-    for name, version in versions.items():
-        if name not in described or described[name].version != version:
-            unsure[name] = "its description and its value are of different versions: one of them lags"
-    fresh, failed = observe.confirm_tags(reader, described.keys() - unsure.keys(), progress)
-    unsure |= {name: observe.trouble_of(failure) for name, failure in failed.items()}
+    read_at: dict[str, float] = {}
+
+    def take_time(name: str) -> None:
+        read_at[name] = clock.monotonic()
+
+    fresh, failed = observe.confirm_tags(reader, described, progress, before_read=take_time)
+    unsure = {name: observe.trouble_of(failure) for name, failure in failed.items()}
     unsure |= {name: "it vanished while it was read" for name, tags in fresh.items() if tags is None}
+    tags = {name: tags for name, tags in fresh.items() if tags is not None}
     listing = Listing(
         place=reader.place,
         caller=reader.caller,
         parameters={name: one for name, one in described.items() if name not in unsure},
-        tags={name: tags for name, tags in fresh.items() if tags is not None and name not in unsure},
+        tags=tags,
         confirmed=wanted - unsure.keys(),
+        tags_read_at={name: read_at[name] for name in tags},
     )
     return PartialListing(listing, unsure)
 
@@ -388,8 +419,10 @@ def _as_listing(found: PartialListing) -> Listing:
     return replace(found.listing, complete=False, trouble=trouble) if trouble else found.listing
 
 
-def _overlaid(whole: Listing, known: Listing) -> Listing:
-    """Return a whole listing with the state of each name that was read directly."""
+def _overlaid(whole: Listing | StoreError, known: Listing | StoreError) -> Listing | StoreError:
+    """Return a whole listing with the state of each name that was read directly; else what failed."""
+    if isinstance(whole, StoreError) or isinstance(known, StoreError) or not known.complete:
+        return whole if isinstance(whole, StoreError) else known
     direct = known.confirmed
     parameters: dict[str, Parameter] = {k: v for k, v in whole.parameters.items() if k not in direct}
     tags: dict[str, Tags] = {k: v for k, v in whole.tags.items() if k not in direct}
@@ -398,14 +431,7 @@ def _overlaid(whole: Listing, known: Listing) -> Listing:
         parameters=parameters | dict(known.parameters),
         tags=tags | dict(known.tags),
         confirmed=whole.confirmed | direct,
-    )
-
-
-def _count_replicas(spec: Replication, source: Place, live: Listing) -> int:
-    claim = spec.claim(source)
-    return sum(
-        standing(live.tags_of(name), live.arn(name), claim, placed=True) is Standing.OURS
-        for name in live.parameters
+        tags_read_at=known.tags_read_at,
     )
 
 

@@ -317,9 +317,12 @@ def _guard_refused_plan(target: TargetChanges, rules: GuardRules) -> Iterator[Gu
 
 
 def _guard_empty_source(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
-    """Withhold all that removes replicas or their tags while the spec selects no source parameter."""
+    """Withhold all that removes replicas or their tags while the spec selects no source parameter.
+
+    A plan for some names whose deletes are counted elsewhere has not listed the source, and is not judged.
+    """
     plan, changes = target.plan, target.open(Action.DELETE, Action.RETAG, Action.REPLACE)
-    if plan.selected or rules.run.allow_empty_source:
+    if plan.selected or rules.run.allow_empty_source or target.target.counts_elsewhere:
         return
     deletes = sum(change.action is not Action.RETAG for change in changes)
     also = f" --max-deletes {deletes}" if deletes > 1 else ""  # all of them are over half of them
@@ -399,7 +402,10 @@ def _guard_max_deletes(target: TargetChanges, rules: GuardRules) -> Iterator[Gua
 
     One delete never exceeds half. A limit that is given for this run replaces both checks. A run for some
     names also counts the deletes that are due at other names, so that a mass delete in small runs counts.
+    A plan whose deletes are counted elsewhere is not judged.
     """
+    if target.target.counts_elsewhere:
+        return
     given, replicas = rules.run.max_deletes, target.target.replicas
     limit = rules.replication.limits.max_deletes if given is None else given
     changes = [change for change in target.open() if _may_delete(change)]
@@ -437,13 +443,13 @@ def _may_delete(change: Change) -> bool:
 def _guard_max_change_percent(target: TargetChanges, rules: GuardRules) -> Iterator[GuardResult]:
     """Withhold all updates and replacements of a target if they exceed a percentage of its replicas.
 
-    Creates, adoptions and retags do not count, so that an interrupted first apply can continue. A run for
-    some names does not know the other replicas, and is not limited.
+    Creates, adoptions and retags do not count, so that an interrupted first apply can continue. A plan for
+    some names is not judged: each of its changes follows a deliberate write at the source.
     """
     given, replicas = rules.run.max_change_percent, target.target.replicas
     limit = rules.replication.limits.max_change_percent if given is None else given
     changes = target.open(Action.UPDATE, Action.REPLACE)
-    if not target.target.counted or replicas < MIN_REPLICAS or len(changes) * 100 <= limit * replicas:
+    if target.target.for_names or replicas < MIN_REPLICAS or len(changes) * 100 <= limit * replicas:
         return
     percent = -(-len(changes) * 100 // replicas)
     why = f"{percent}% of the replicas would change, the limit is {limit}%"

@@ -121,6 +121,8 @@ class Listing:
         tags: The tags by canonical name; a name without tags may be absent.
         confirmed: Names whose tags were read directly. GetResources lags behind writes (issue
             aws/aws-sdk#302), so risky changes need these.
+        tags_read_at: The monotonic time right before the direct read of tags, by canonical name; only of
+            reads whose time was taken.
         complete: Whether all pages were read. If not, `parameters` has those of the earlier pages.
         trouble: Why the listing is incomplete or slow.
     """
@@ -130,6 +132,7 @@ class Listing:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     tags: Mapping[str, Tags] = field(default_factory=dict)
     confirmed: frozenset[str] = frozenset()
+    tags_read_at: Mapping[str, float] = field(default_factory=dict)
     complete: bool = True
     trouble: str = ""
 

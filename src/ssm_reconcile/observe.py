@@ -6,7 +6,7 @@ parameters: N/50 DescribeParameters and N/100 GetResources, in parallel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from sys import intern
 from typing import TypeVar
@@ -116,7 +116,11 @@ def explain_slow_tags(place: Place, failure: StoreError) -> str:
 
 
 def confirm_tags(
-    reader: Reader, names: Iterable[str], watch: ProgressListener
+    reader: Reader,
+    names: Iterable[str],
+    watch: ProgressListener,
+    *,
+    before_read: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Tags | None], dict[str, StoreError]]:
     """Return the tags of some names by ListTagsForResource, which is consistent, and the failures by name.
 
@@ -126,6 +130,7 @@ def confirm_tags(
         reader: The place.
         names: Canonical names.
         watch: Receives the progress.
+        before_read: Called with each name right before its read, from several threads.
     """
     wanted = sorted(set(names))
     place, total = str(reader.place), len(wanted)
@@ -135,6 +140,7 @@ def confirm_tags(
         watch(Progress(place, Phase.CONFIRMING, 0, total))
 
     def read_tags(name: str) -> Tags | StoreError | None:
+        before_read(name)
         try:
             return reader.tags(name)
         except StoreError as failure:

@@ -63,9 +63,15 @@ UNMET = frozenset({"conflict", "detached", "invalid"})
 class TargetPlan:
     """One target.
 
-    `replicas` counts all replicas of the replication there, also those that a narrowed run does not select;
-    `counted` is false when a run for some names did not list them. `deletes_outside_run` counts the deletes
-    that a whole run would make at names that this run does not select.
+    Attributes:
+        replicas: The number of listed replicas of the replication, also those that a narrowed run does not
+            select.
+        for_names: Whether the plan is for some names: `max_change_percent` does not apply.
+        counts_elsewhere: Whether the caller limits deletes by its own counts: the guards do not count them.
+        deletes_outside_run: The number of deletes that a whole run would make at names that this run does
+            not select.
+        lagging: The canonical addresses of which a description and a value of different versions were read.
+            Empty in a full run.
     """
 
     name: str
@@ -74,8 +80,10 @@ class TargetPlan:
     frozen: bool = False
     replicas: int = 0
     in_sync: int = 0
-    counted: bool = True
+    for_names: bool = False
+    counts_elsewhere: bool = False
     deletes_outside_run: int = 0
+    lagging: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

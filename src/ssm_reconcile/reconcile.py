@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ssm_reconcile import apply, approve, observe
-from ssm_reconcile.apply.work import SourceTags, Work
+from ssm_reconcile.apply.work import RecentTags, SourceTags, Work
 from ssm_reconcile.budget import EndPlace, budget
 from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.case import TargetContext
@@ -33,7 +33,7 @@ from ssm_reconcile.plan_findings import (
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrow_specs
-from ssm_reconcile.settle import settle
+from ssm_reconcile.settle import lagging_addresses, settle
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.system import Stop
 
@@ -52,14 +52,14 @@ class PlanScope:
         names: The source names that the run is about; empty in a full run.
         addresses: The canonical addresses that the run may plan for, by replication and target name;
             None in a full run.
-        replicas: How many replicas a replication has in a target, where a count is known. A pair that is
-            missing was not counted. None in a full run, which counts as it lists.
+        counts_elsewhere: Whether the caller limits deletes by its own counts. The guards do not judge the
+            number of deletes then, nor whether the source is empty: the places are not listed whole.
     """
 
     listings: Listings
     names: tuple[str, ...] = ()
     addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
-    replicas: Mapping[tuple[str, str], int] | None = None
+    counts_elsewhere: bool = False
 
 
 def make_plan(
@@ -123,7 +123,13 @@ def _with_unmatched(
     return report_unmatched(plan, parts, names)
 
 
-def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: Stop) -> Report:
+def carry_out(
+    plan: Plan,
+    specs: Sequence[Replication],
+    session: Session,
+    stop: Stop,
+    listings: Listings | None = None,
+) -> Report:
     """Apply a plan, change by change; return a report with an outcome of each change.
 
     Args:
@@ -131,7 +137,14 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
         specs: The replications that it was made from.
         session: The session of the run.
         stop: The request to stop: no new change begins after it.
+        listings: The listings of a plan that was made by this process: tags that were read directly a few
+            seconds ago are not read again. None: all tags are read.
     """
+
+    def recent(access: Access) -> RecentTags | None:
+        listing = (listings or {}).get(access)
+        return RecentTags(listing, session.clock) if isinstance(listing, Listing) else None
+
     works: dict[tuple[str, str], Work] = {}
     tags: dict[tuple[Place, str], SourceTags] = {}  # by place and identity: rights may differ
     places, run = session.places, session.run
@@ -141,9 +154,11 @@ def carry_out(plan: Plan, specs: Sequence[Replication], session: Session, stop: 
                 source, store = places.store(spec.source.access), places.store(target.access)
             except StoreError:
                 continue  # the plan has nothing to do in a place that could not be opened
-            source_tags = tags.setdefault((source.place, source.caller), SourceTags(source))
+            source_tags = tags.setdefault(
+                (source.place, source.caller), SourceTags(source, recent(spec.source.access))
+            )
             works[spec.name, target.name] = Work(
-                spec, target, source, store, run, session.clock, stop, source_tags
+                spec, target, source, store, run, session.clock, stop, source_tags, recent(target.access)
             )
     return apply.apply(plan, works, run.parallelism, session.progress, stop)
 
@@ -177,7 +192,7 @@ def plan_replication(
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
         place = str(source.place) if isinstance(source, Listing) else spec.source.access.region
-        targets = tuple(_target_plan(spec, target, scope, None) for target in spec.targets)
+        targets = _target_plans(spec, scope, {}, {})
         findings = tuple(_place_findings(spec, source, live))
         return ReplicationPlan(spec.name, place, targets, findings=findings, source_complete=False), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
@@ -188,7 +203,7 @@ def plan_replication(
     part = ReplicationPlan(
         name=spec.name,
         source=str(source.place),
-        targets=tuple(_target_plan(spec, target, scope, drafts.get(target.name)) for target in spec.targets),
+        targets=_target_plans(spec, scope, drafts, state.inputs),
         changes=changes,
         others=tuple(others),
         findings=(
@@ -211,21 +226,37 @@ def plan_replication(
     return withhold_changes(part, rules), state.inputs
 
 
-def _target_plan(spec: Replication, target: Target, scope: PlanScope, draft: TargetDiff | None) -> TargetPlan:
+def _target_plans(
+    spec: Replication,
+    scope: PlanScope,
+    drafts: Mapping[str, TargetDiff],
+    inputs: Mapping[str, TargetContext],
+) -> tuple[TargetPlan, ...]:
+    return tuple(
+        _target_plan(target, scope, drafts.get(target.name), inputs.get(target.name))
+        for target in spec.targets
+    )
+
+
+def _target_plan(
+    target: Target, scope: PlanScope, draft: TargetDiff | None, context: TargetContext | None
+) -> TargetPlan:
     """Return a target with its counts. Without a draft it could not be listed, or the source could not."""
     live = scope.listings[target.access]
     place = live.place if isinstance(live, Listing) else target.access.region
-    known = None if scope.replicas is None else scope.replicas.get((spec.name, target.name))
+    for_names = scope.addresses is not None
     found = draft or TargetDiff((), (), in_sync=0, replicas=0, findings=())
     return TargetPlan(
         target.name,
         str(place),
         complete=draft is not None,
         frozen=target.frozen,
-        replicas=found.replicas if known is None else known,
+        replicas=found.replicas,
         in_sync=found.in_sync,
-        counted=scope.replicas is None or known is not None,
+        for_names=for_names,
+        counts_elsewhere=scope.counts_elsewhere,
         deletes_outside_run=found.deletes_outside_run,
+        lagging=lagging_addresses(context) if for_names and context is not None else frozenset(),
     )
 
 

@@ -22,7 +22,7 @@ from typing import TypeAlias
 
 from ssm_reconcile import observe
 from ssm_reconcile.diff import TargetDiff, addresses_to_confirm, diff
-from ssm_reconcile.diff.case import TargetContext, matching_patterns
+from ssm_reconcile.diff.case import TargetContext, is_same_version, matching_patterns
 from ssm_reconcile.errors import StoreError
 from ssm_reconcile.model import (
     IMAGE,
@@ -390,6 +390,27 @@ def _value_matters(replication: Replication, target: str, status: Standing, tags
     if replication.skip_sync.applies(tags, target) or replication.skip_sync.is_doubtful(tags, target):
         return False
     return status in (Standing.OURS, Standing.FREE)
+
+
+def lagging_addresses(context: TargetContext) -> frozenset[str]:
+    """Return the addresses whose description and value are of different versions: one of the reads lags.
+
+    Reads lag behind writes (issue aws/aws-sdk-js#4349), or the parameter was written between both reads.
+
+    Args:
+        context: The input of the last diff of a target.
+    """
+    readings, live = context.readings, context.live.parameters
+    sides = (
+        (readings.source, {address: context.desired[address].source for address in readings.source}),
+        (readings.live, live),
+    )
+    return frozenset(
+        address
+        for found, described in sides
+        for address, reading in found.items()
+        if isinstance(reading, Reading) and not is_same_version(reading, described[address])
+    )
 
 
 def unconfirmed_strangers(

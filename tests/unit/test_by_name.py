@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.by_name import MANY_UPDATES, NamePlan, NamePlanner, list_names, source_candidates
+from ssm_reconcile.by_name import NamePlan, NamePlanner, list_names, source_candidates
 from ssm_reconcile.change import Fate, Row, effect_of
-from ssm_reconcile.errors import NothingPlanned, Trouble
+from ssm_reconcile.errors import Trouble
 from ssm_reconcile.event.requests import NameRequest, NameResult, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.plan import Plan
@@ -229,8 +229,9 @@ class TestGuards:
             aws.world.faults = lambda called, place, names, nth, operation=operation: (
                 refused(Trouble.THROTTLED) if called == operation and not names else None
             )
-            with pytest.raises(NothingPlanned):
-                planned_for(aws, ["/p/00"], spec)
+            planned = planned_for(aws, ["/p/00"], spec)
+            assert not planned.plan.changes
+            assert set(planned.unsure) == {"/p/00"}
 
     def unlistable(self, aws: SimulatedAws, where: Place) -> None:
         aws.world.faults = lambda operation, place, names, nth: (
@@ -264,64 +265,35 @@ class TestGuards:
         ]
         assert set(planned.unsure) == {"/p/a"}
 
-    def test_updates_that_need_the_same_listing_fail_with_it(self) -> None:
-        aws, spec = self.deleted(1)
-        put_all(aws, *(f"/p/{i:02}" for i in range(1, 1 + MANY_UPDATES)), value="w")
-        self.unlistable(aws, aws.there)
-        with pytest.raises(NothingPlanned):
-            planned_for(aws, [f"/p/{i:02}" for i in range(1 + MANY_UPDATES)], spec)
-
-    def changed(self, count: int) -> tuple[SimulatedAws, Replication]:
+    def test_updates_are_no_percentage_of_the_replicas_and_list_nothing(self) -> None:
         aws, spec = SimulatedAws(), replace(SPEC, limits=Limits(max_change_percent=30))
-        put_all(aws, *(f"/p/{i:02}" for i in range(40)))
+        names = [f"/p/{i:02}" for i in range(40)]
+        put_all(aws, *names)
         aws.apply(spec)
-        put_all(aws, *(f"/p/{i:02}" for i in range(count)), value="w")
-        return aws, spec
-
-    def test_many_updates_are_a_percentage_of_all_replicas(self) -> None:
-        aws, spec = self.changed(13)
-        planned = planned_for(aws, [f"/p/{i:02}" for i in range(13)], spec)
-        assert {change.fate for change in planned.plan.changes} == {Fate.WITHHELD}
-        aws, spec = self.changed(12)
-        planned = planned_for(aws, [f"/p/{i:02}" for i in range(12)], spec)
-        assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
-
-    def test_a_few_updates_list_nothing(self) -> None:
-        aws, spec = self.changed(MANY_UPDATES - 1)
+        put_all(aws, *names, value="w")
+        assert {change.fate for change in aws.plan(spec).changes} == {Fate.WITHHELD}
         aws.world.traffic.forget()
-        planned = planned_for(aws, [f"/p/{i:02}" for i in range(MANY_UPDATES - 1)], spec)
+        planned = planned_for(aws, names, spec)
         assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
         assert aws.world.traffic.count("GetResources") == 0
 
-    def test_a_count_of_replicas_is_kept_for_ten_minutes(self) -> None:
-        aws, spec = self.changed(12)
-        planner = planner_for(aws, spec)
-        names = selected([f"/p/{i:02}" for i in range(12)], spec)
-        aws.world.traffic.forget()
-        planner.plan(names)
-        planner.plan(names)
-        assert aws.world.traffic.count("GetResources") == 1
-        aws.clock.advance(timedelta(minutes=11))
-        planner.plan(names)
-        assert aws.world.traffic.count("GetResources") == 2
+    def test_an_update_and_a_delete_in_one_plan_are_no_percentage_either(self) -> None:
+        aws, spec = self.deleted(1)
+        spec = replace(spec, limits=Limits(max_change_percent=10))
+        names = [f"/p/{i:02}" for i in range(30)]
+        put_all(aws, *names[1:], value="w")
+        planned = planned_for(aws, names, spec)
+        assert {change.fate for change in planned.plan.changes} == {Fate.APPLY}
 
-    def test_an_incomplete_listing_gives_no_count(self) -> None:
-        """Of sixteen updates a listing that broke off must not make too large a share later."""
-        aws, spec = SimulatedAws(), replace(SPEC, limits=Limits(max_change_percent=30))
-        put_all(aws, *(f"/p/{i:02}" for i in range(60)))
-        aws.apply(spec)
-        put_all(aws, *(f"/p/{i:02}" for i in range(16)), value="w")
-        planner, names = planner_for(aws, spec), selected([f"/p/{i:02}" for i in range(16)], spec)
-        pages = iter(range(100))
-        aws.world.faults = lambda operation, place, names, nth: (
-            refused(Trouble.THROTTLED)
-            if operation == "DescribeParameters" and not names and next(pages) > 0
-            else None
-        )
-        with pytest.raises(NothingPlanned):
-            planner.plan(names)
-        aws.world.faults = None
-        assert {change.fate for change in planner.plan(names).plan.changes} == {Fate.APPLY}
+    def test_a_planner_that_does_not_list_replicas_leaves_deletes_to_its_caller(self) -> None:
+        """Neither the number of deletes nor an empty source is judged: the caller counts."""
+        aws, spec = self.deleted(30)
+        aws.world.traffic.forget()
+        planner = NamePlanner((spec,), aws.places(spec), Run(), aws.clock, unwatched, lists_replicas=False)
+        planned = planner.plan(selected([f"/p/{i:02}" for i in range(30)], spec))
+        assert {(change.action, change.fate) for change in planned.plan.changes} == {("delete", Fate.APPLY)}
+        assert all(call.names for call in aws.world.calls if call.operation == "DescribeParameters")
+        assert aws.world.traffic.count("GetResources") == 0
 
     def test_a_frozen_target_is_planned_and_not_written(self) -> None:
         aws = SimulatedAws()
@@ -349,7 +321,7 @@ class TestRetries:
         spec = replace(SPEC, targets=(target(), target("us-west-2", region="us-west-2")))
         aws.put("/p/a")
         aws.world.faults = lambda operation, place, *_: (
-            refused(Trouble.UNREACHABLE) if place == aws.there and operation == "GetParameters" else None
+            refused(Trouble.UNREACHABLE) if place == aws.there and operation == "DescribeParameters" else None
         )
         assert self.result(aws, spec).status == "again"
         assert aws.world.names(west) == ["/p/a"]
@@ -476,33 +448,37 @@ def listed_world(count: int, clock: FakeClock | None = None) -> World:
 class TestListNames:
     def test_only_the_given_names_are_read_with_attributes_and_tags(self) -> None:
         w = listed_world(30)
-        found = list_names(
-            MemoryStore(w, w.place("us-east-1")), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched
-        )
+        found = list_names(opened(w), ["/p/001", "p/x", "/p/004", "/p/nowhere"], unwatched, FakeClock(NOW))
         assert (set(found.listing.parameters), found.unsure) == ({"/p/001", "/p/004"}, {})
         assert dict(found.listing.tags_of("/p/001")) == {"n": "1"}
         assert found.listing.confirmed == {"/p/001", "/p/004", "/p/nowhere", "/p/x"}
         assert w.traffic.count("GetResources") == 0
 
-    def test_a_name_whose_description_lags_behind_its_value_is_unsure(self) -> None:
+    def test_a_name_that_is_deleted_and_still_described_is_unsure(self) -> None:
         clock = FakeClock(NOW)
         w = listed_world(3, clock)
         clock.advance(timedelta(days=1))
         w.lag = Lag(describe=timedelta(hours=1))
-        w.put(w.place("us-east-1"), "/p/001", "newer")
-        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        w.delete(w.place("us-east-1"), "/p/001")
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched, clock)
         assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
         assert found.listing.confirmed == {"/p/000"}
+
+    def test_the_time_of_each_read_of_tags_is_taken(self) -> None:
+        clock = FakeClock(NOW)
+        clock.advance(timedelta(seconds=7))
+        found = list_names(opened(listed_world(3)), ["/p/000", "/p/nowhere"], unwatched, clock)
+        assert found.listing.tags_read_at == {"/p/000": 7.0}
 
     def test_a_name_whose_tags_cannot_be_read_is_unsure_and_not_shown(self) -> None:
         w = listed_world(3)
         w.faults = at_call("ListTagsForResource", refused(Trouble.DENIED), name="/p/001")
-        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched)
+        found = list_names(opened(w), ["/p/000", "/p/001"], unwatched, FakeClock(NOW))
         assert (set(found.listing.parameters), set(found.unsure)) == ({"/p/000"}, {"/p/001"})
 
     def test_the_listing_of_a_place_that_fails_is_incomplete(self) -> None:
         w = listed_world(3)
-        w.faults = at_call("GetParameters", refused(Trouble.CREDENTIALS))
-        found = list_names(opened(w), ["/p/000"], unwatched)
+        w.faults = at_call("DescribeParameters", refused(Trouble.CREDENTIALS))
+        found = list_names(opened(w), ["/p/000"], unwatched, FakeClock(NOW))
         assert (found.listing.complete, dict(found.listing.parameters)) == (False, {})
         assert found.listing.confirmed == frozenset()

@@ -43,19 +43,22 @@ def _makes_replica(change: Change) -> bool:
     return isinstance(effect, Create | Adopt) or (isinstance(effect, Update) and effect.takes_over)
 
 
-def confirm_target(work: Work, change: Change, wanted: Standing) -> Tags:
+def confirm_target(work: Work, change: Change, wanted: Standing, *, recent_suffice: bool = False) -> Tags:
     """Return the tags of the live parameter, by ListTagsForResource.
 
     Args:
         work: the target.
         change: the change.
         wanted: `OURS` where the parameter must still be our replica, `FREE` where it must have no owner.
+        recent_suffice: whether tags that the plan read a few seconds ago are not read again. Never for a
+            change that removes a parameter or its ownership, and never for a repeated write.
 
     Raises:
         ChangeStopped: stale where the parameter is gone, has another owner or a skip_sync tag; failed where
             the tags cannot be read.
     """
-    tags = work.live_tags(change.name, "its ownership could not be confirmed")
+    doing = "its ownership could not be confirmed"
+    tags = work.live_tags(change.name, doing, recent_suffice=recent_suffice)
     if tags is None:
         raise_stale("it is gone")
     claim = work.spec.claim(work.source.place)

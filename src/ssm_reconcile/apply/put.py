@@ -133,7 +133,7 @@ def update(work: Work, change: Change, effect: Update, values: checks.Values) ->
     """
     checks.check_source(work, change)
     standing = Standing.FREE if effect.takes_over else Standing.OURS
-    live_tags = checks.confirm_target(work, change, standing)
+    live_tags = checks.confirm_target(work, change, standing, recent_suffice=True)
     if not effect.put:
         assert effect.record is not None
         check = partial(checks.check_version, work, change)

@@ -35,7 +35,7 @@ def retag_or_adopt(work: Work, change: Change, effect: Retag | Adopt) -> str:
     """
     checks.check_source(work, change)
     standing = Standing.OURS if isinstance(effect, Retag) else Standing.FREE
-    live = checks.confirm_target(work, change, standing)
+    live = checks.confirm_target(work, change, standing, recent_suffice=True)
     check = partial(checks.check_version, work, change)
     write_tags(work, change, effect.tags, effect.record, live, check=check, standing=standing)
     work.written[canonical(change.name)] = effect.record.version

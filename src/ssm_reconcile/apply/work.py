@@ -10,7 +10,7 @@ from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.aws_limits import STANDARD_BYTES
 from ssm_reconcile.change import Change
 from ssm_reconcile.errors import Finding, Severity, StoreError, Trouble
-from ssm_reconcile.model import ADVANCED, DesiredParameter, Place, SealedText, Tags, canonical
+from ssm_reconcile.model import ADVANCED, DesiredParameter, Listing, Place, SealedText, Tags, canonical
 from ssm_reconcile.record import (
     Origin,
     Record,
@@ -26,6 +26,8 @@ from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 from ssm_reconcile.system import Clock, Stop
 
+RECENT_SECONDS = 5.0
+"""Age up to which tags that the plan read directly are not read again before a write that deletes nothing."""
 UNREACHABLE_LIMIT = 3
 """Calls that may not reach the target before it is given up."""
 
@@ -78,11 +80,36 @@ def failed_reason(failure: StoreError, doing: str = "") -> str:
     return " - ".join(part for part in (text, doing, failure.remedy) if part)
 
 
+@dataclass(frozen=True, slots=True)
+class RecentTags:
+    """Tags of one place that the plan read by ListTagsForResource, for as long as they are recent.
+
+    The tags of a listing by GetResources have no time and are never returned.
+    """
+
+    listing: Listing
+    clock: Clock
+
+    def of(self, name: str) -> Tags | None:
+        """Return the tags of a parameter; None if they must be read again."""
+        key = canonical(name)
+        read_at = self.listing.tags_read_at.get(key)
+        if read_at is None or self.clock.monotonic() - read_at > RECENT_SECONDS:
+            return None
+        return self.listing.tags_of(key)
+
+
 @dataclass(slots=True)
 class SourceTags:
-    """The tags of source parameters by ListTagsForResource, read once for each name and run. Thread-safe."""
+    """The tags of source parameters by ListTagsForResource, read once for each name and run. Thread-safe.
+
+    Attributes:
+        source: The place of the source.
+        recent: The reads of the plan, which are not repeated while they are recent.
+    """
 
     source: Reader
+    recent: RecentTags | None = None
     known: dict[str, Tags | StoreError | None] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     name_locks: dict[str, threading.Lock] = field(default_factory=dict)
@@ -98,8 +125,9 @@ class SourceTags:
             name_lock = self.name_locks.setdefault(key, threading.Lock())
         with name_lock:  # a second thread waits here, and then finds the answer of the first
             if key not in self.known:
+                recent = None if self.recent is None else self.recent.of(key)
                 try:
-                    self.known[key] = self.source.tags(name)
+                    self.known[key] = self.source.tags(name) if recent is None else recent
                 except StoreError as failure:
                     self.known[key] = failure
         answer = self.known[key]
@@ -120,6 +148,8 @@ class Work:
     clock: Clock
     stop: Stop
     source_tags: SourceTags
+    recent: RecentTags | None = None
+    """The tags of the target that the plan read."""
     findings: list[Finding] = field(default_factory=list)
     written: dict[str, int | None] = field(default_factory=dict)
     """Version by canonical name of the parameters that were written; None for deleted ones."""
@@ -134,8 +164,17 @@ class Work:
         """The target's account and region."""
         return self.store.place
 
-    def live_tags(self, name: str, doing: str) -> Tags | None:
-        """Return the tags of a parameter of the target; a failed read stops the change."""
+    def live_tags(self, name: str, doing: str, *, recent_suffice: bool = False) -> Tags | None:
+        """Return the tags of a parameter of the target; a failed read stops the change.
+
+        Args:
+            name: the name of the parameter.
+            doing: the step that fails without this read, for the message.
+            recent_suffice: whether tags that the plan read in the last `RECENT_SECONDS` are returned.
+        """
+        recent = self.recent.of(name) if recent_suffice and self.recent is not None else None
+        if recent is not None:
+            return recent
         try:
             return self.store.tags(name)
         except StoreError as failure:

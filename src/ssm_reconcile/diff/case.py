@@ -183,10 +183,13 @@ class Case:
     def is_mixed(self) -> bool:
         """Whether the read of the live value returned another version, date or type than the listing."""
         live, reading = self.live, self.live_reading
-        if live is None or reading is None:
-            return False
-        same_moment = abs(reading.last_modified - live.last_modified) <= SAME_MOMENT
-        return not (same_moment and (reading.version, reading.type) == (live.version, live.type))
+        return live is not None and reading is not None and not is_same_version(reading, live)
+
+
+def is_same_version(reading: Reading, described: Parameter) -> bool:
+    """Whether a value and a description are of the same version, date and type of a parameter."""
+    same_moment = abs(reading.last_modified - described.last_modified) <= SAME_MOMENT
+    return same_moment and (reading.version, reading.type) == (described.version, described.type)
 
 
 def cases(context: TargetContext) -> Iterator[Case]:

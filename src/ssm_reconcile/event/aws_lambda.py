@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,7 +172,7 @@ def run_all(planner: NamePlanner, timer: Timer, *, has_queue: bool) -> FullRunRe
     Raises:
         NothingPlanned: No source, or no target, could be listed.
     """
-    session = replace(planner.session(), progress=timer.check_listing)
+    session = planner.session()
     plan = reconcile.make_plan(planner.specs, session)
     seconds = plan.budget.seconds if plan.budget is not None else 0.0
     if has_queue and seconds * SLACK > timer.left():
@@ -183,7 +183,7 @@ def run_all(planner: NamePlanner, timer: Timer, *, has_queue: bool) -> FullRunRe
         return FullRunResult(
             plan, plan.all_findings, counts, waiting, unmet + len(plan.changes) - len(waiting)
         )
-    report = reconcile.carry_out(plan, planner.specs, replace(session, progress=planner.progress), timer)
+    report = reconcile.carry_out(plan, planner.specs, session, timer)
     waiting = [one.change for one in report.outcomes if one.result is Result.NOT_ATTEMPTED]
     remaining = {(one.replication, one.target, one.name) for one in report.remaining}
     if has_queue:
@@ -248,31 +248,26 @@ class Function:
         metrics.add_metric("Rejected", MetricUnit.Count, len(rejected))
 
     def _run_names(self, planner: NamePlanner, batch: RequestBatch, metrics: Metrics) -> list[Message]:
-        """Reconcile all names and return the messages to retry.
-
-        Names from a full run have a plan of their own: its guards counted them, and do not count them again.
-        """
+        """Reconcile all names and return the messages to retry."""
         results: list[NameResult] = []
         broken: set[str] = set()
-        for from_full_run in (False, True):
-            requests = {n: one for n, one in batch.requests.items() if one.from_full_run is from_full_run}
-            try:
-                results += self._results(planner, requests, counts_known=from_full_run) if requests else []
-            except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
-                self._log_error(error)
-                broken |= set(requests)
+        try:
+            results += self._results(planner, batch.requests)
+        except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
+            self._log_error(error)
+            broken |= set(batch.requests)
         self._log_results(results, len(broken), metrics)
         retried = {result.name for result in results if result.retry} | broken
         # One failed name retries its whole message. The other names of it are then in sync: a no-op.
         return [message for message, names in batch.named if names & retried]
 
-    def _results(
-        self, planner: NamePlanner, requests: Mapping[str, NameRequest], *, counts_known: bool
-    ) -> tuple[NameResult, ...]:
+    def _results(self, planner: NamePlanner, requests: Mapping[str, NameRequest]) -> tuple[NameResult, ...]:
         specs = {name: request.specs for name, request in requests.items()}
-        planned = planner.plan(specs, counts_known=counts_known)
+        planned = planner.plan(specs)
         stale = stale_names(planned, requests, self.timer.now())
-        report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), self.timer)
+        report = reconcile.carry_out(
+            planned.plan, planned.specs, planner.session(), self.timer, planned.listings
+        )
         self._log_findings((*planned.plan.all_findings, *report.findings))
         # A key may be enabled again at any time, and places keep the states of their keys.
         self.reopens |= any(ProblemKind.KEY in other.problems for other in planned.plan.others)
@@ -343,9 +338,8 @@ class Function:
             self._log_error(error)
             metrics.add_metric("SpecFailed", MetricUnit.Count, 1)
             return self.planner
-        counts = self.planner.counts if self.planner is not None and self.planner.specs == specs else {}
         timer = self.timer
-        self.planner = NamePlanner(specs, places, Run(), timer, lambda _: None, counts, timer.check_listing)
+        self.planner = NamePlanner(specs, places, Run(), timer, timer.check_listing)
         self.loaded_at, self.reopens = self.timer.monotonic(), False
         return self.planner
 
