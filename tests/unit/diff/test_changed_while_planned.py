@@ -125,7 +125,10 @@ def test_an_event_does_not_expose_a_replica_hardened_after_it_was_described() ->
     aws = old_replica()
     put_before(aws, "ListTagsForResource", "hunter2", SECURE)
     planner = NamePlanner((aws.spec,), aws.places(), Run(), aws.clock, unwatched)
-    planned = planner.plan({"/p/a": frozenset({aws.spec.name})})
+    names = {"/p/a": frozenset({aws.spec.name})}
+    planned = planner.plan(names)
+    assert (set(planned.unsure), planned.plan.changes) == ({"/p/a"}, ())
+    planned = planner.plan(names)
     report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), aws.stop)
     assert ended(report) == ("withheld", ("changed-outside", "exposure"))
     assert aws.live("/p/a").type == SECURE
