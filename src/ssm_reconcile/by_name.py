@@ -2,7 +2,7 @@
 
 Each name has one address in each target. That address, and every other source name that a rewrite could
 place there, is read by its name. `reconcile.make_plan` gets these partial listings, so the table of cases
-and the guards are those of a full run (docs/decisions/0012). Two plans list whole places:
+and the guards are those of a full run (docs/decisions/0012, 0029). Two plans list whole places:
 
 * A plan with deletes lists source and target, so that `max_deletes` counts all deletes that are due. A caller
   that counts deletes by its own state turns that off (`NamePlanner.lists_replicas`).
