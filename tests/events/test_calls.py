@@ -38,7 +38,7 @@ def spec_with(targets: int = 1) -> Replication:
 
 
 class OneInvocation:
-    """What one invocation of the function does for some names, in a warm process: its places are open."""
+    """The plan and the apply of one invocation for some names, in a warm process: its places are open."""
 
     def __init__(self, aws: SimulatedAws, *, lists_replicas: bool = False) -> None:
         self.aws = aws
@@ -271,7 +271,7 @@ class TestTagsThatThePlanRead:
 
     @pytest.mark.parametrize("mark", MARKS)
     @pytest.mark.parametrize("mode", [DeleteMode.OWNED, DeleteMode.CREATED], ids=["delete", "release"])
-    def test_what_removes_a_replica_reads_them_at_once(self, mode: DeleteMode, mark: str) -> None:
+    def test_a_delete_and_a_release_read_them_right_before(self, mode: DeleteMode, mark: str) -> None:
         spec = replication(include=(Glob("/p/**"),), delete=mode)
         aws = SimulatedAws(spec, clock=FakeClock(tick=timedelta(milliseconds=1)))
         aws.world.put(aws.there, "/p/00", "v")
