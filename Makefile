@@ -20,7 +20,7 @@ SCHEMAS = $(wildcard schema/*.json)
 WORKFLOWS = $(wildcard .github/workflows/*.yml .github/workflows/*.yaml)
 ACTION = $(wildcard action.yml)
 
-.PHONY: help demo test test-fast bench check fix lock clean lint types architecture documents workflows
+.PHONY: help demo test test-fast bench check fix lock clean lint types architecture documents workflows templates
 
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ bench: .venv/dev.stamp ## measure calls, time and memory; writes benchmarks/RESU
 	$(BIN)/python -m pytest -m bench tests
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks
 
-check: lint types architecture documents workflows ## static checks: style, types, architecture, documents, workflows
+check: lint types architecture documents workflows templates ## static checks: style, types, architecture, documents, workflows, templates
 
 fix: .venv/dev.stamp ## automatic fixes: imports, style, layout, reference pages
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -77,11 +77,15 @@ documents: .venv/dev.stamp
 
 workflows: .venv/dev.stamp
 	$(BIN)/shellcheck .ci/run deploy/build.sh
-	$(BIN)/cfn-lint --non-zero-exit-code informational deploy/*.yaml
 	$(if $(WORKFLOWS),$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS))
 	$(if $(ACTION),$(BIN)/check-jsonschema --builtin-schema vendor.github-actions $(ACTION))
 	$(if $(WORKFLOWS)$(ACTION),$(BIN)/zizmor --offline --quiet --strict-collection --persona pedantic --config .github/zizmor.yml $(WORKFLOWS) $(ACTION))
 	$(BIN)/python -m pytest --quiet tests/workflows/test_scripts.py
+
+# The second line translates the SAM template, and compares the policies with `iam event` and with the actions of IAM.
+templates: .venv/dev.stamp
+	$(BIN)/cfn-lint --include-checks I3510 --non-zero-exit-code informational deploy/*.yaml
+	$(BIN)/python -m pytest --quiet tests/events/test_templates.py tests/events/test_roles.py
 
 # Installation. Each lock includes the build backend, so only locked packages are downloaded. The lock of the
 # Lambda function, which deploy/build.sh installs, has neither the backend nor the packages of the terminal.

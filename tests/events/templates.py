@@ -73,7 +73,8 @@ def rendered(node: Any, template: str = "template.yaml", **parameters: str) -> A
     Args:
         node: The piece.
         template: The file in deploy/ that has it, for parameters and conditions.
-        parameters: Values of parameters, a list as text with commas. Others have their default.
+        parameters: Values of parameters and pseudo parameters, a list as text with commas. Others have
+            their default.
     """
     return _Stack(_template(template), parameters).value(node)
 
@@ -83,7 +84,7 @@ class _Stack:
 
     def __init__(self, template: Mapping[str, Any], given: Mapping[str, str]) -> None:
         self._conditions = template.get("Conditions", {})
-        self._values: dict[str, Any] = dict(PSEUDO)
+        self._values: dict[str, Any] = PSEUDO | {key: one for key, one in given.items() if key in PSEUDO}
         for name, declared in template["Parameters"].items():
             text = str(given.get(name, declared.get("Default", REQUIRED.get(name, ""))))
             if "AllowedPattern" in declared:
@@ -130,6 +131,8 @@ class _Stack:
             return self.holds(self._conditions[argument])
         if name == "Fn::Not":
             return not self.holds(argument[0])
+        if name in {"Fn::And", "Fn::Or"}:
+            return (all if name == "Fn::And" else any)(self.holds(one) for one in argument)
         if name == "Fn::Equals":
             one, other = self.value(argument)
             return bool(one == other)

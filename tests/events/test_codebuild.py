@@ -13,8 +13,8 @@ import boto3
 import yaml
 
 from tests.e2e.aws import moto
+from tests.events.policies import actions, statements
 from tests.events.templates import DEPLOY, loaded, rendered
-from tests.events.test_templates import actions, statements
 
 ROOT = DEPLOY.parent
 REPLICATION = {"ssm", "tag", "kms", "sts"}

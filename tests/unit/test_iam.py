@@ -225,7 +225,7 @@ class Firm:
                 assert done.exit_code == 0
                 assert "/elsewhere/orphan" in names
 
-    def history(self, *, write: bool, no_decrypt: bool = False) -> None:
+    def history(self, *, write: bool, no_decrypt: bool = False, with_doctor: bool = True) -> None:
         """Creates, updates, retags, deletes, orphans and replacements, with a look around before."""
         loud = Run(allow_replace=True, max_deletes=99, max_change_percent=100, overwrite_outside=True)
         run = replace(loud, no_decrypt=no_decrypt)
@@ -236,7 +236,7 @@ class Firm:
                 seen, self.requests = self.requests, {}
                 self.run(replace(run, no_decrypt=True), write=False)
                 self.requests = seen
-            if not no_decrypt:
+            if with_doctor and not no_decrypt:
                 doctor.diagnose([self.spec], self.connect, run, self.clock, unwatched)
                 self.explain(run)
             self.run(run, write=write)
@@ -303,7 +303,7 @@ def after_all(request: Request) -> bool:
 )
 def test_a_policy_grants_every_call_of_a_run_and_no_other(phase: PolicyPhase, write: bool) -> None:
     firm = Firm()
-    firm.history(write=write)
+    firm.history(write=write, with_doctor=phase is not PolicyPhase.EVENT)
     if phase is PolicyPhase.APPLY:
         firm.detach()
     granted = documents(policies([firm.spec], phase))
@@ -366,6 +366,21 @@ def test_without_orphans_delete_no_resource_outside_the_rules_is_written() -> No
     policy = documents(policies([Firm().spec], PolicyPhase.APPLY))[DEFAULT]
     assert iam.allowed(policy, Request("ssm:DeleteParameters", outside, ours))
     assert not iam.allowed(policy, Request("ssm:DeleteParameters", outside))
+
+
+def test_events_delete_replicas_of_this_source_only() -> None:
+    (policy, *_) = documents(policies([Firm().spec], PolicyPhase.EVENT)).values()
+    replica = "arn:aws:ssm:eu-west-1:210987654321:parameter/prod/x"
+
+    def may_delete(*owners: str) -> bool:
+        context = {"aws:ResourceTag/ssm-reconcile:owner": owners}
+        return iam.allowed(policy, Request("ssm:DeleteParameters", replica, context))
+
+    assert may_delete("prod@123456789012/us-east-1")
+    assert may_delete("former-name@123456789012/us-east-1")
+    assert not may_delete("prod@123456789012/us-west-2")
+    assert not may_delete("detached:")
+    assert not may_delete()
 
 
 def test_a_kept_orphan_can_be_detached_and_no_other_parameter() -> None:

@@ -101,7 +101,7 @@ def policies(
 
     for spec in specs:
         source = place_of(spec.source.access, spec.source.account)
-        grant(spec.source, source_statements(spec, source))
+        grant(spec.source, source_statements(spec, source, phase))
         for target in spec.targets:
             grant(target, target_statements(spec, target, source, phase))
     assumed = tuple(sorted(set(statements) - {DEFAULT}))

@@ -4,7 +4,9 @@ phase   source                                    target
 plan    list, read tags and values, decrypt       the same
 apply   the same                                  the same, and write: put, tag, delete, encrypt;
                                                   and `detach`: tag replicas, also orphans
-event   as apply, without `detach`: a run for some names does the same as an apply
+event   as apply, without `detach` and without the settings that `doctor` reads: a run for some names does the
+        same as an apply. Deletes need the owner tag of a replication of this source. That prevents
+        mistakes only, because the same identity may add tags.
 
 Path rules become ARNs of parameters, in which a star of IAM matches slashes too:
 
@@ -39,7 +41,8 @@ from ssm_reconcile.spec import Glob, Orphans, Replication, RewriteIn, Target
 
 _MANAGED = "alias/aws/"
 _READ = ("ssm:GetParameters", "ssm:ListTagsForResource")
-_WRITE = ("ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
+_DELETE = ("ssm:DeleteParameters",)
+_WRITE = ("ssm:AddTagsToResource", "ssm:PutParameter", "ssm:RemoveTagsFromResource")
 DECRYPT = ("kms:Decrypt",)
 _ENCRYPT = ("kms:Encrypt", "kms:GenerateDataKey")
 _LIST = ("kms:ListAliases", "ssm:DescribeParameters", "tag:GetResources")
@@ -96,10 +99,13 @@ def _parameters(place: Place, patterns: Iterable[str]) -> tuple[str, ...]:
     return tuple(_arn(place, "ssm", f"parameter/{pattern}") for pattern in patterns)
 
 
-def source_statements(spec: Replication, source: Place) -> list[Statement]:
+def source_statements(spec: Replication, source: Place, phase: PolicyPhase) -> list[Statement]:
     """Return the statements for the source, which each phase only reads."""
     names = _parameters(source, source_patterns(spec))
-    return _read_statements(source, names, "DecryptSource", _source_keys(spec))
+    return [
+        *_read_statements(source, names, "DecryptSource", _source_keys(spec)),
+        *_doctor_statements(source, phase),
+    ]
 
 
 def target_statements(
@@ -117,9 +123,15 @@ def target_statements(
     names = _parameters(place, _target_patterns(spec, source, place, target.name))
     keys = _target_keys(spec, target)
     found = _read_statements(place, names, "DecryptReplicas", keys)
+    found += _doctor_statements(place, phase)
     found += _orphan_statements(spec, source, place, phase)
-    if phase is not PolicyPhase.PLAN:
+    if phase is PolicyPhase.APPLY:
+        found.append(Statement("WriteParameters", tuple(sorted((*_WRITE, *_DELETE))), names))
+    if phase is PolicyPhase.EVENT:
+        of_source = _owned_by((f"*@{source.account}/{source.region}",))
         found.append(Statement("WriteParameters", _WRITE, names))
+        found.append(Statement("DeleteReplicas", _DELETE, names, of_source))
+    if phase is not PolicyPhase.PLAN:
         found += _key_statements("EncryptReplicas", _ENCRYPT, keys, place, names)
     return found
 
@@ -128,14 +140,20 @@ def _read_statements(
     place: Place, names: tuple[str, ...], decrypt: str, keys: Iterable[str]
 ) -> list[Statement]:
     """Return the statements to list a place and to read parameters; `decrypt` is the Sid for their keys."""
-    settings = _arn(place, "ssm", "servicesetting/ssm/parameter-store/*")
     return [
         Statement("ListEverything", _LIST, ("*",)),
         Statement("DescribeKeys", ("kms:DescribeKey",), (_arn(place, "kms", "key/*"),)),
-        Statement("ReadSettingsForDoctor", ("ssm:GetServiceSetting",), (settings,)),
         Statement("ReadParameters", _READ, names),
         *_key_statements(decrypt, DECRYPT, keys, place, names),
     ]
+
+
+def _doctor_statements(place: Place, phase: PolicyPhase) -> list[Statement]:
+    """Return the statement for the settings that `doctor` reads before a plan and an apply."""
+    if phase is PolicyPhase.EVENT:
+        return []
+    settings = _arn(place, "ssm", "servicesetting/ssm/parameter-store/*")
+    return [Statement("ReadSettingsForDoctor", ("ssm:GetServiceSetting",), (settings,))]
 
 
 def _orphan_statements(spec: Replication, source: Place, place: Place, phase: PolicyPhase) -> list[Statement]:
