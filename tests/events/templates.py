@@ -84,7 +84,8 @@ class _Stack:
 
     def __init__(self, template: Mapping[str, Any], given: Mapping[str, str]) -> None:
         self._conditions = template.get("Conditions", {})
-        self._values: dict[str, Any] = PSEUDO | {key: one for key, one in given.items() if key in PSEUDO}
+        pseudo = {name: given.get(name, value) for name, value in PSEUDO.items()}
+        self._values: dict[str, Any] = {**pseudo}
         for name, declared in template["Parameters"].items():
             text = str(given.get(name, declared.get("Default", REQUIRED.get(name, ""))))
             if "AllowedPattern" in declared:
