@@ -100,7 +100,13 @@ def _parameters(place: Place, patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def source_statements(spec: Replication, source: Place, phase: PolicyPhase) -> list[Statement]:
-    """Return the statements for the source, which each phase only reads."""
+    """Return the statements for the source, which each phase only reads.
+
+    Args:
+        spec: The replication.
+        source: The place of its source.
+        phase: The command to run.
+    """
     names = _parameters(source, source_patterns(spec))
     return [
         *_read_statements(source, names, "DecryptSource", _source_keys(spec)),
