@@ -14,6 +14,8 @@ from tests.doubles.botocore_data import share_loader
 from tests.doubles.command_server import CommandServer, command_server
 
 TESTS = Path(__file__).parent
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a folder of the user in it
+MEMORY_BYTES = 2 * 2**30
 QUICK = {"architecture", "cases", "contract", "examples", "github", "unit"}
 """Folders of which most tests take milliseconds."""
 
@@ -51,7 +53,17 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_")):
             del os.environ[name]
+    if _fits_into_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     share_loader()
+
+
+def _fits_into_memory() -> bool:
+    """Whether `tmp_path` can be in memory: repositories and virtual environments are thousands of files."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(MEMORY)
+    return found.f_bavail * found.f_frsize >= MEMORY_BYTES and not found.f_flag & os.ST_NOEXEC
 
 
 def pytest_collection_finish() -> None:

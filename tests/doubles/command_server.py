@@ -237,6 +237,7 @@ def _warm_up() -> None:
 def _serve(path: str) -> None:
     _warm_up()
     gc.freeze()  # a collection in a fork would copy the memory that forks share
+    gc.set_threshold(20_000, 20, 20)  # short commands create fewer objects than a collection is worth
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{path}.new")
     listener.listen(64)

@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -159,7 +160,7 @@ class Job:
         return True
 
     def _composite(self, folder: Path, given: Mapping[str, str], step: Step) -> bool:
-        action = yaml.safe_load((folder / "action.yml").read_text())
+        action = parsed(folder / "action.yml")
         declared = action["inputs"]
         assert given.keys() <= declared.keys(), f"no such inputs: {given.keys() - declared.keys()}"
         github = {**self.github, "action_path": str(folder)}
@@ -228,6 +229,17 @@ class Job:
         }
 
 
+def parsed(file: Path) -> dict[Any, Any]:
+    """Return the content of a workflow or an action; no caller changes it."""
+    return _parsed(file.read_text())
+
+
+@cache
+def _parsed(text: str) -> dict[Any, Any]:
+    document: dict[Any, Any] = yaml.safe_load(text)
+    return document
+
+
 class Refused(Exception):  # noqa: N818 - a guest that does not let us in
     """A step fails."""
 
@@ -294,6 +306,6 @@ case "$1 ${{2:-}}" in
       > "$3/bin/ssm-reconcile"
     chmod +x "$3/bin/python" "$3/bin/ssm-reconcile"
     ;;
-  *) exec "{real}" "$@" ;;
+  *) exec "{real}" -I -S "$@" ;;
 esac
 """

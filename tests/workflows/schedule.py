@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from tests.github.content import Hub, stamp, user
 from tests.workflows.concurrency import ConcurrencyGroups
 from tests.workflows.expressions import Evaluation, filled, holds, shown
-from tests.workflows.runner import Job
+from tests.workflows.runner import Job, parsed
 
 FINAL = {"success", "failure", "skipped", "cancelled"}
 Make: TypeAlias = Callable[["StartedRun", str, Mapping[str, Any]], Job]
@@ -57,8 +55,7 @@ class StartedRun:
 
     @property
     def workflow(self) -> dict[Any, Any]:
-        document: dict[Any, Any] = yaml.safe_load(self.file.read_text())
-        return document
+        return parsed(self.file)
 
     @property
     def is_finished(self) -> bool:
@@ -290,7 +287,7 @@ def _need(jobs: list[Job]) -> dict[str, Any]:
 
 def event_fits(workflow: Path, event: str, files: list[str] | None = None) -> bool:
     """Return whether a workflow has the event, and whether its path filter matches one of the files."""
-    triggers = yaml.safe_load(workflow.read_text())[True]  # `on` is true in YAML 1.1
+    triggers = parsed(workflow)[True]  # `on` is true in YAML 1.1
     if event not in ([triggers] if isinstance(triggers, str) else triggers):
         return False
     rules = triggers[event] if isinstance(triggers, dict) else None
@@ -300,14 +297,14 @@ def event_fits(workflow: Path, event: str, files: list[str] | None = None) -> bo
 
 def default_inputs(workflow: Path) -> dict[str, str]:
     """Return the default inputs of a run that is started by hand."""
-    triggers = yaml.safe_load(workflow.read_text())[True]
+    triggers = parsed(workflow)[True]
     inputs = (triggers.get("workflow_dispatch") or {}).get("inputs") or {}
     return {name: shown(one.get("default")) for name, one in inputs.items()}
 
 
 def with_needs(workflow: Path, names: set[str]) -> set[str]:
     """Return jobs and the jobs that they need."""
-    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    jobs = parsed(workflow)["jobs"]
     needed = {one for name in names for one in _as_list(jobs[name].get("needs", []))}
     return names if needed <= names else with_needs(workflow, names | needed)
 

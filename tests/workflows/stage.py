@@ -17,6 +17,7 @@ import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ source: { region: us-east-1, account: "123456789012" }
 targets: [{ region: us-east-2, account: "123456789012" }]
 parameters: { include: [%s] }
 delete: owned
+rates: { describe: 1000, get: 1000, put: 1000, delete: 1000, tags: 1000, list_tags: 1000, resources: 1000 }
 """
 
 
@@ -65,6 +67,13 @@ gpgsign = false
 def spec(*globs: str) -> str:
     """A spec that selects these."""
     return SPEC % ", ".join(f'"{glob}"' for glob in globs)
+
+
+@cache
+def _client(endpoint: str, region: str) -> Any:
+    return boto3.client(
+        "ssm", region_name=region, endpoint_url=endpoint, aws_access_key_id="x", aws_secret_access_key="x"
+    )
 
 
 @dataclass(slots=True)
@@ -97,7 +106,7 @@ class Stage:
         changed = self.hub.environment("ssm-apply-changed")
         changed.branches, changed.reviewers = ["main"], ["bob"]
         self.repository.mkdir(parents=True)
-        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("init", "--quiet", "--template=", "--initial-branch=main")
         with (self.repository / ".git" / "config").open("a") as file:
             file.write(GIT_CONFIG)
         self.last_push = self.commit(spec("/app/**"))
@@ -115,13 +124,7 @@ class Stage:
     # AWS, as others use it
 
     def ssm(self, region: str = SOURCE) -> Any:
-        return boto3.client(
-            "ssm",
-            region_name=region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        return _client(self.endpoint, region)
 
     def put(self, name: str, value: str, *, region: str = SOURCE, kind: str = "String") -> None:
         self.ssm(region).put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
@@ -221,16 +224,8 @@ class Stage:
         actor: str = "alice",
     ) -> dict[str, Job]:  # fmt: skip
         """Run apply.yml after a push to main; by default nothing is approved, and nothing happens."""
-        return self.start(
-            "apply.yml",
-            "push",
-            self.push_payload(sha),
-            sha,
-            "refs/heads/main",
-            approved,
-            meanwhile,
-            actor=actor,
-        )
+        payload, ref = self.push_payload(sha), "refs/heads/main"
+        return self.start("apply.yml", "push", payload, sha, ref, approved, meanwhile, actor=actor)
 
     def push_payload(self, sha: str) -> dict[str, Any]:
         """Return the payload of a push; the one before it ended at `last_push`."""
@@ -392,7 +387,7 @@ class Stage:
         depth = "1" if self.shallow else given.get("fetch-depth", "1")
         folder = job.workspace / given.get("path", "")
         folder.mkdir(parents=True, exist_ok=True)
-        self._git("init", "--quiet", cwd=folder)
+        self._git("init", "--quiet", "--template=", cwd=folder)
         self._git("remote", "add", "origin", f"file://{self.repository}", cwd=folder)
         wanted = given.get("ref") or job.github["sha"]
         self._git(
