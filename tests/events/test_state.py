@@ -15,7 +15,7 @@ from ssm_reconcile.event.dynamodb import DynamoTable
 from ssm_reconcile.event.state import (
     MOST_ENTRIES,
     START_PAUSE,
-    Attempts,
+    MessageAttempts,
     ReplicaCount,
     State,
     Table,
@@ -194,9 +194,9 @@ def test_many_threads_reserve_up_to_the_limit(clock: FakeClock) -> None:
 class TestAttemptsAndRuns:
     def test_attempts_are_kept_by_message(self, state: State) -> None:
         assert state.read_attempts(["m1", "m2"]) == {}
-        state.write_attempts("m1", Attempts(1))
-        state.write_attempts("m1", Attempts(2, {"/a": 1}))
-        assert state.read_attempts(["m1", "m2"]) == {"m1": Attempts(2, {"/a": 1})}
+        state.write_attempts("m1", MessageAttempts(1))
+        state.write_attempts("m1", MessageAttempts(2, {"/a": 1}))
+        assert state.read_attempts(["m1", "m2"]) == {"m1": MessageAttempts(2, {"/a": 1})}
 
     def test_one_execution_at_a_time_has_the_whole_run(self, state: State, clock: FakeClock) -> None:
         until = clock.now().timestamp() + 960

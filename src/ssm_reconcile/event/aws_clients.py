@@ -1,4 +1,4 @@
-"""The function's own calls to AWS: SQS for its queue, S3 or SSM for its spec.
+"""The function's own calls to AWS: SQS for its queues, S3 or SSM for its spec, Step Functions, DynamoDB.
 
 Clients are created once. A failure becomes a `ReconcileError` with the operation and the error code. The
 message of AWS is left out, since it may quote a value or a name of another account.
@@ -12,11 +12,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.event.dynamodb import DynamoTable
+from ssm_reconcile.event.state import Table
 
 _T = TypeVar("_T")
 
 NAMES_A_MESSAGE = 10
 """Names of one GetParameters call; one invocation reconciles so many in a small part of its time."""
+LONGEST_REASON = 1_000
 MESSAGES_A_CALL = 10
 """Most entries of SendMessageBatch and ChangeMessageVisibilityBatch (Amazon SQS API Reference)."""
 SEND_TRIES = 5
@@ -47,19 +50,43 @@ class AwsClients:
             "SPEC_URI is neither s3://bucket/key nor ssm:/name", "correct it, or use SPEC_PATH"
         )
 
-    def send(self, queue: str, names: Sequence[str]) -> int:
-        """Send names to a queue, ten a message and ten messages a call; return the number of messages.
+    def send(self, queue: str, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Send documents to a queue as JSON, ten in a call.
 
-        `judged` marks names that a full run has planned (`Names.from_full_run`).
+        Raises:
+            ReconcileError: A document could not be sent.
         """
-        bodies = [
-            json.dumps({"names": list(names[start : start + NAMES_A_MESSAGE]), "judged": True})
-            for start in range(0, len(names), NAMES_A_MESSAGE)
-        ]
+        bodies = [{"MessageBody": json.dumps(document)} for document in documents]
         for start in range(0, len(bodies), MESSAGES_A_CALL):
             chunk = bodies[start : start + MESSAGES_A_CALL]
             self._send(queue, {str(number): body for number, body in enumerate(chunk)})
-        return len(bodies)
+
+    def bury(self, queue: str, body: str, reason: str) -> None:
+        """Send the body of a message to the dead letters, with the reason as an attribute.
+
+        Args:
+            queue: The URL of the dead-letter queue.
+            body: The body, unchanged, so that it can be redriven.
+            reason: Why the message failed.
+
+        Raises:
+            ReconcileError: The message could not be sent.
+        """
+        attribute = {"DataType": "String", "StringValue": reason[:LONGEST_REASON] or "unknown"}
+        self._send(queue, {"0": {"MessageBody": body, "MessageAttributes": {"reason": attribute}}})
+
+    def start_whole_run(self, machine: str) -> None:
+        """Start an execution of the state machine of the whole run.
+
+        Raises:
+            ReconcileError: It could not be started.
+        """
+        client = self._client("stepfunctions")
+        self._call("StartExecution", lambda: client.start_execution(stateMachineArn=machine))
+
+    def table(self, name: str) -> Table:
+        """Return the table with the state of the stack. A call that gets no answer ends after seconds."""
+        return DynamoTable(self._client("dynamodb", connect=2, read=3, attempts=2), name)
 
     def postpone(self, queue: str, receipts: Iterable[tuple[str, int]]) -> None:
         """Set the visibility timeout of messages, in seconds each.
@@ -76,14 +103,14 @@ class AwsClients:
             call = partial(sqs.change_message_visibility_batch, QueueUrl=queue, Entries=entries)
             self._call("ChangeMessageVisibility", call)
 
-    def _send(self, queue: str, unsent: Mapping[str, str]) -> None:
+    def _send(self, queue: str, unsent: Mapping[str, Mapping[str, Any]]) -> None:
         """Send up to ten messages. SQS accepts each entry by itself: those that failed are sent again."""
         for _ in range(SEND_TRIES):
-            entries = [{"Id": number, "MessageBody": body} for number, body in unsent.items()]
+            entries = [{"Id": number, **message} for number, message in unsent.items()]
             call = partial(self._client("sqs").send_message_batch, QueueUrl=queue, Entries=entries)
             response = self._call("SendMessage", call)
             sent = {one["Id"] for one in response.get("Successful", ())}
-            unsent = {number: body for number, body in unsent.items() if number not in sent}
+            unsent = {number: message for number, message in unsent.items() if number not in sent}
             if not unsent:
                 return
         raise ReconcileError(f"SendMessage: {len(unsent)} messages were refused again and again")
@@ -96,13 +123,15 @@ class AwsClients:
     def _parameter(self, name: str) -> str:
         return str(self._client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, connect: int = 5, read: int = 30, attempts: int = 5) -> Any:
         if service not in self._clients:
             import boto3
             from botocore.config import Config
 
             config = Config(
-                connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 5}
+                connect_timeout=connect,
+                read_timeout=read,
+                retries={"mode": "standard", "total_max_attempts": attempts},
             )
             client: Any = boto3.client
             self._clients[service] = client(service, config=config)

@@ -1,67 +1,58 @@
-"""The handler of the Lambda function: an event or a batch of messages -> reconciled names, or a full run.
+"""The handler of the Lambda function: an event or a batch of messages -> reconciled names, or a whole run.
 
-    SPEC_PATH     the spec, bundled with the function          default: replication.yaml
-    SPEC_URI      or read from s3://bucket/key or ssm:/name    read again every SPEC_TTL seconds (300)
-    NAME          only the replication of that name
-    QUEUE_URL     the queue for the names of a long full run; its failed messages are retried early
+    SPEC_PATH          the spec, bundled with the function          default: replication.yaml
+    SPEC_URI           or read from s3://bucket/key or ssm:/name    read again every SPEC_TTL seconds (300)
+    NAME               only the replication of that name
+    QUEUE_URL          the queue: its messages are retried early, and long ones are split
+    DEAD_LETTERS_URL   the queue for messages that failed too often for a reason of their own
+    TABLE              the DynamoDB table with the state of the stack (state.py)
+    WHOLE_RUN_ARN      the state machine of the whole run
+    WHOLE_RUN_HOURS    hours between two whole runs on schedule                default: 24
 
 A batch is answered with `batchItemFailures`, the messages to retry (AWS Lambda Developer Guide, "Handling
-errors for an SQS event source"). A message that can never succeed (not readable, out of scope, in conflict)
-is logged, counted and not retried. Logs hold no value. Metrics use the CloudWatch embedded metric format.
-
-A full run makes one plan for everything. If the time is too short to apply it, its names go to the queue.
-Whoever receives them reads the current state, so a part may arrive twice, late, or after the next full run.
-Guards judge the whole plan, and withheld changes are not sent. Deletes are not sent either: they follow all
-writes, so they wait for the full run that finds the writes done.
+errors for an SQS event source"). Each message is done, retried, or refused for a reason that only a person
+can remove; a refusal is logged with its name, counted, and raises an alarm. Logs hold no value.
 """
 
 from __future__ import annotations
 
 import os
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
-from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlanner
-from ssm_reconcile.change import Change, Fate
-from ssm_reconcile.errors import Finding, ReconcileError, SpecError, StoreError, Trouble
+from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
 from ssm_reconcile.event.aws_clients import AwsClients
-from ssm_reconcile.event.events import FullRun, Message, Names, Rejected, read_document
-from ssm_reconcile.event.requests import (
-    NameRequest,
-    NameResult,
-    RequestBatch,
-    merge_requests,
-    results_of,
-    source_places,
-    stale_names,
+from ssm_reconcile.event.events import (
+    FullRun,
+    Message,
+    Watch,
+    read_document,
+    read_request,
 )
-from ssm_reconcile.model import ProblemKind, canonical
-from ssm_reconcile.plan import UNMET, Plan
+from ssm_reconcile.event.full_run import LEASE_AFTER, FullRunPart
+from ssm_reconcile.event.messages import Inbox
+from ssm_reconcile.event.name_run import NameRun, NameRunResult
+from ssm_reconcile.event.records import NAMESPACE, Records
+from ssm_reconcile.event.requests import merge_requests, source_places
+from ssm_reconcile.event.state import State
+from ssm_reconcile.event.timer import Timer
+from ssm_reconcile.model import Access, ProblemKind
+from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Result
-from ssm_reconcile.session import Connect, open_places
+from ssm_reconcile.session import Connect, Places, open_places
 from ssm_reconcile.spec import Replication, Run
-from ssm_reconcile.system import Clock, Phase, Progress, SystemClock
+from ssm_reconcile.stores.base import Store
 
-NAMESPACE = "ssm-reconcile"
-RESERVE = 10.0
-"""Seconds at the end of an invocation in which nothing new starts, so that running requests can finish."""
-RESERVED_SHARE = 0.25
-"""Share of an invocation that remains after whole listings, for what is planned and written then."""
-SLACK = 1.5
-"""Factor for the time of an apply above its budget: throttling, retries, slow responses."""
-FIRST_PAUSE, LONGEST_PAUSE = 5, 600
-"""Seconds until a failed message is retried: the first pause doubles with each retry, up to the longest."""
-_COUNTS = {
-    "Applied": Result.APPLIED, "Failed": Result.FAILED, "Stale": Result.STALE, "Withheld": Result.WITHHELD,
-}  # fmt: skip
+PASS_SECONDS = 60.0
+"""Seconds that a further pass over some messages needs; with less, they are returned to the queue."""
+AWAY_SECONDS = 60.0
+"""Seconds in which a place that could not be used is not tried again: so it does not delay the others."""
 
 
 class Context(Protocol):
@@ -77,121 +68,6 @@ class UnfinishedError(ReconcileError):
     """Work without a queue message has to be retried: Lambda retries an invocation only if it fails."""
 
 
-class Timer:
-    """A `clock.Clock` and a `clock.Stop` for the invocation that `begin` started.
-
-    One timer serves all invocations of a process, since the rate limits of a place outlive an invocation.
-    """
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
-        self.left: Callable[[], float] = lambda: float("inf")
-        """Returns the seconds in which new work may start; zero or less when there are none."""
-        self._reserved = 0.0
-
-    def begin(self, left: Callable[[], float]) -> None:
-        """Start an invocation; `left` returns the seconds in which new work may start."""
-        self.left = left
-        self._reserved = left() * RESERVED_SHARE
-
-    def is_set(self) -> bool:
-        """Whether the time is over."""
-        return self.left() <= 0
-
-    def check_listing(self, progress: Progress) -> None:
-        """Check that a listing may continue.
-
-        Lambda kills a function at its timeout: nothing is logged, and its messages stay hidden until the
-        visibility timeout of the queue ends.
-
-        Raises:
-            StoreError: The time that is left is reserved for the rest of the invocation.
-        """
-        if progress.phase in {Phase.LISTING, Phase.TAGS} and self.left() < self._reserved:
-            raise StoreError(
-                Trouble.LOST,
-                place=progress.place,
-                operation=progress.phase,
-                code="it takes too long",
-                remedy="raise `rates` in the spec, or the timeout of the function",
-            )
-
-    def now(self) -> datetime:
-        """Return the time of day in UTC."""
-        return self._clock.now()
-
-    def monotonic(self) -> float:
-        """Return seconds of a clock that never goes back."""
-        return self._clock.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, at most until the time of the invocation is over."""
-        self._clock.sleep(min(seconds, max(0.0, self.left())))
-
-
-@dataclass(frozen=True, slots=True)
-class FullRunResult:
-    """The result of a full run.
-
-    Attributes:
-        plan: The plan for everything.
-        findings: The findings of the plan and of its apply.
-        counts: The number of changes by result, in this invocation.
-        waiting: The changes that were not attempted here.
-        remaining: The number of addresses that do not hold what the spec asks for, and for which no
-            message is sent.
-    """
-
-    plan: Plan
-    findings: Sequence[Finding]
-    counts: Mapping[str, int]
-    waiting: Sequence[Change]
-    remaining: int
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The source names of the waiting changes that write, each once."""
-        return tuple(
-            sorted({canonical(c.desired.source.name) for c in self.waiting if c.desired is not None})
-        )
-
-    @property
-    def deferred(self) -> int:
-        """The number of deletes that wait for the next full run."""
-        return sum(change.desired is None for change in self.waiting)
-
-
-def run_all(planner: NamePlanner, timer: Timer, *, has_queue: bool) -> FullRunResult:
-    """Plan everything, and apply the plan unless there is a queue and too little time.
-
-    Args:
-        planner: The replications and their opened places.
-        timer: The time of the invocation.
-        has_queue: Whether the waiting changes can be sent to a queue.
-
-    Raises:
-        NothingPlanned: No source, or no target, could be listed.
-    """
-    session = planner.session()
-    plan = reconcile.make_plan(planner.specs, session)
-    seconds = plan.budget.seconds if plan.budget is not None else 0.0
-    if has_queue and seconds * SLACK > timer.left():
-        waiting = [change for change in plan.changes if change.fate is Fate.APPLY]
-        unmet = sum(other.counted in UNMET for other in plan.others)
-        withheld = sum(change.fate is Fate.WITHHELD for change in plan.changes)
-        counts = {result.value: withheld if result is Result.WITHHELD else 0 for result in Result}
-        return FullRunResult(
-            plan, plan.all_findings, counts, waiting, unmet + len(plan.changes) - len(waiting)
-        )
-    report = reconcile.carry_out(plan, planner.specs, session, timer)
-    waiting = [one.change for one in report.outcomes if one.result is Result.NOT_ATTEMPTED]
-    remaining = {(one.replication, one.target, one.name) for one in report.remaining}
-    if has_queue:
-        remaining -= {change.order for change in waiting}
-    findings = (*plan.all_findings, *report.findings)
-    return FullRunResult(plan, findings, report.summary, waiting, len(remaining))
-
-
 @dataclass(slots=True)
 class Function:
     """One process of the function; spec, places and clients are kept between its invocations."""
@@ -205,143 +81,213 @@ class Function:
     loaded_at: float = 0.0
     reopens: bool = False
     """Whether the next invocation opens the places again."""
+    away: dict[Access, tuple[float, StoreError]] = field(default_factory=dict)
+    """Places that could not be used, each with the time at which it is tried again."""
+    _opener: Connect | None = None
+    _state: State | None = None
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
-        """Do what an event asks for, and return the messages to retry.
+        """Do what an event asks for, and return the messages to retry, or the result of a part.
 
         Raises:
             UnfinishedError: Something without a message has to be retried.
         """
-        self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000 - RESERVE)
+        self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000)
         self.logger.append_keys(request_id=context.aws_request_id)
-        metrics = Metrics(namespace=NAMESPACE, service=self.environment.get("NAME") or "all")
-        messages = read_document(event)
+        records = Records(self.logger, self.environment.get("NAME") or "all")
+        request = read_request(event)
         try:
-            failed = self._handle(messages, metrics)
+            if isinstance(request, FullRun):
+                return self._run_part(request, records)
+            if isinstance(request, Watch):
+                return self._watch(records)
+            inbox = Inbox(read_document(event), self.environment, self.aws, self.state(), self.timer, records)
+            self._reconcile(inbox, records)
+            identifiers = inbox.settle()
         finally:
-            metrics.flush_metrics()
-        if any(not message.identifier for message in failed):
+            records.flush()
+        if inbox.is_unfinished:
             raise UnfinishedError("not all could be done; see the log")
-        self._postpone(failed)
-        identifiers = dict.fromkeys(message.identifier for message in failed)
         return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
-    def _handle(self, messages: list[Message], metrics: Metrics) -> list[Message]:
-        """Return the messages to retry."""
-        work = [message for message in messages if isinstance(message.content, Names | FullRun)]
-        planner = self._ready(metrics) if work else None
+    def state(self) -> State | None:
+        """Return the state of the stack; None without a table."""
+        name = self.environment.get("TABLE")
+        if name and self._state is None:
+            self._state = State(self.aws.table(name), self.timer)
+        return self._state
+
+    @property
+    def longest(self) -> timedelta:
+        """The age at which a count of replicas is no longer used: twice the schedule of the whole run."""
+        return timedelta(hours=2 * float(self.environment.get("WHOLE_RUN_HOURS") or 24))
+
+    def _reconcile(self, inbox: Inbox, records: Records) -> None:
+        """Reconcile the names of all messages, pass by pass, and start or make a whole run."""
+        records.reject(inbox.rejected)
+        planner = self._ready(records, fresh=inbox.is_retried) if inbox.work else None
         if planner is None:  # without a spec no message can be judged: each is retried, and none is lost
-            self._reject([(m, m.content) for m in messages if isinstance(m.content, Rejected)], metrics)
-            metrics.add_metric("Failed", MetricUnit.Count, len(work))
-            return work
+            inbox.leave_all("the spec cannot be used")
+            return
+        inbox.split()
+        for number, messages in enumerate(inbox.passes()):
+            if number and self.timer.left() < PASS_SECONDS:
+                inbox.leave(messages)
+                continue
+            self._run_pass(planner, messages, inbox, records)
+        if inbox.full_runs and not self._run_scheduled(records):
+            inbox.fail_full_runs()
+
+    def _run_pass(
+        self, planner: NamePlanner, messages: list[Message], inbox: Inbox, records: Records
+    ) -> None:
         batch = merge_requests(messages, planner.specs, source_places(planner.specs, planner.places))
-        self._reject(batch.rejected, metrics)
-        failed = self._run_names(planner, batch, metrics) if batch.requests else []
-        full_runs = [message for message in messages if isinstance(message.content, FullRun)]
-        if full_runs and not self._run_all(planner, metrics):
-            failed += full_runs
-        return failed
-
-    def _reject(self, rejected: Sequence[tuple[Message, Rejected]], metrics: Metrics) -> None:
-        for message, why in rejected:
-            self.logger.warning("rejected", reason=str(why), message_id=message.identifier)
-        metrics.add_metric("Rejected", MetricUnit.Count, len(rejected))
-
-    def _run_names(self, planner: NamePlanner, batch: RequestBatch, metrics: Metrics) -> list[Message]:
-        """Reconcile all names and return the messages to retry."""
-        results: list[NameResult] = []
-        broken: set[str] = set()
+        records.reject(batch.rejected)
+        if not batch.requests:
+            return
+        usable = replace(planner, places=self._places(planner.places))
+        run = NameRun(usable, self.timer, self.state(), self.longest)
         try:
-            results += self._results(planner, batch.requests)
+            found = run.run(batch.requests, inbox.written(batch.named))
         except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
-            self._log_error(error)
-            broken |= set(batch.requests)
-        self._log_results(results, len(broken), metrics)
-        retried = {result.name for result in results if result.retry} | broken
-        # One failed name retries its whole message. The other names of it are then in sync: a no-op.
-        return [message for message, names in batch.named if names & retried]
+            records.log_error(error)
+            records.count("Failed", len(batch.requests))
+            inbox.fail(batch.named, error)
+            return
+        self._note(found)
+        records.log_names(found, self.timer.now())
+        inbox.take(batch.named, found)
+        if found.needs_count:
+            self._start_whole_run(records)
 
-    def _results(self, planner: NamePlanner, requests: Mapping[str, NameRequest]) -> tuple[NameResult, ...]:
-        specs = {name: request.specs for name, request in requests.items()}
-        planned = planner.plan(specs)
-        stale = stale_names(planned, requests, self.timer.now())
-        report = reconcile.carry_out(
-            planned.plan, planned.specs, planner.session(), self.timer, planned.listings
-        )
-        self._log_findings((*planned.plan.all_findings, *report.findings))
-        # A key may be enabled again at any time, and places keep the states of their keys.
-        self.reopens |= any(ProblemKind.KEY in other.problems for other in planned.plan.others)
-        return results_of(planned, report, requests, stale)
+    def _note(self, found: NameRunResult) -> None:
+        """Keep what the next pass must know: places that cannot be used, keys that may change."""
+        until = self.timer.monotonic() + AWAY_SECONDS
+        for access in found.away:
+            self.away[access] = (until, _away(access))
+        if found.plan is not None:
+            # A key may be enabled again at any time, and places keep the states of their keys.
+            self.reopens |= _has_key_problem(found.plan)
 
-    def _log_results(self, results: list[NameResult], broken: int, metrics: Metrics) -> None:
-        now = self.timer.now()
-        for result in results:
-            log = self.logger.debug if result.status == "nothing to do" else self.logger.info
-            lag = None if result.at is None else round((now - result.at).total_seconds(), 3)
-            targets = {one.change.target: f"{one.change.action} {one.result}" for one in result.outcomes}
-            log(
-                "name", parameter=result.name, result=result.status, targets=targets,
-                reasons=result.reasons, lag=lag,
-            )  # fmt: skip
-            if lag is not None and not result.retry:
-                metrics.add_metric("LagSeconds", MetricUnit.Seconds, max(0.0, lag))
-        for name, counted in _COUNTS.items():
-            metrics.add_metric(name, MetricUnit.Count, sum(result.count(counted) for result in results))
-        metrics.add_metric("Failed", MetricUnit.Count, broken)
-        refused = sum(result.status == "refused" for result in results)
-        metrics.add_metric("Refused", MetricUnit.Count, refused)
-        retried = sum(bool(result.retry) for result in results)
-        metrics.add_metric("Again", MetricUnit.Count, retried + broken)
+    def _places(self, places: Places) -> Places:
+        """Return the places without those that could not be used a moment ago."""
+        now = self.timer.monotonic()
+        self.away = {access: one for access, one in self.away.items() if now < one[0]}
+        errors = {access: error for access, (_, error) in self.away.items() if access in places.opened}
+        return Places({**places.opened, **errors}) if errors else places
 
-    def _run_all(self, planner: NamePlanner, metrics: Metrics) -> bool:
-        """Make a full run; return False if it failed, so that the schedule retries it."""
-        queue = self.environment.get("QUEUE_URL")
+    def _run_scheduled(self, records: Records) -> bool:
+        """Start a whole run, or make one if there is no state machine; return False if it failed."""
+        machine = self.environment.get("WHOLE_RUN_ARN")
         try:
-            found = run_all(planner, self.timer, has_queue=bool(queue))
-            names = found.names if queue else ()
-            messages = self.aws.send(queue, names) if queue else 0
+            if machine:
+                self.aws.start_whole_run(machine)
+            else:
+                self._run_part(FullRun(), records)
         except Exception as error:  # noqa: BLE001 - logged, and the schedule retries
-            self._log_error(error)
-            metrics.add_metric("Failed", MetricUnit.Count, 1)
+            records.log_error(error)
+            records.count("Failed", 1)
             return False
-        self._log_findings(found.findings)
-        self.logger.info(
-            "whole run", plan_id=found.plan.plan_id, planned=found.plan.summary, outcomes=found.counts,
-            handed_on=len(names), messages=messages, deferred=found.deferred,
-            remaining=found.remaining, complete=found.plan.complete,
-        )  # fmt: skip
-        for name, counted in _COUNTS.items():
-            metrics.add_metric(name, MetricUnit.Count, found.counts[counted.value])
-        metrics.add_metric("Remaining", MetricUnit.Count, found.remaining + (not found.plan.complete))
-        metrics.add_metric("HandedOn", MetricUnit.Count, len(names))
         return True
 
-    def _ready(self, metrics: Metrics) -> NamePlanner | None:
-        """Return the planner, with spec and places not older than SPEC_TTL.
+    def _start_whole_run(self, records: Records) -> None:
+        """Start a whole run for a delete that needs a count, once in a while."""
+        machine, state = self.environment.get("WHOLE_RUN_ARN"), self.state()
+        if not machine or state is None:
+            return
+        try:
+            if state.may_start_whole_run():
+                self.aws.start_whole_run(machine)
+                self.logger.info("started a whole run, which counts the replicas")
+        except ReconcileError as error:
+            records.log_error(error)
+
+    def _run_part(self, request: FullRun, records: Records) -> dict[str, Any]:
+        """Make one part of a whole run, unless another execution makes one."""
+        state, number = self.state(), request.part
+        if state is not None and request.execution:
+            until = self.timer.ends_at() + LEASE_AFTER
+            if not state.take_whole_run(request.execution, until):
+                self.logger.warning("another whole run is running", execution=request.execution)
+                return {"status": "overlapping", "slice": number, "not_attempted": 0, "written": 0}
+        planner = self._ready(records, fresh=True)
+        if planner is None:
+            raise UnfinishedError("the spec cannot be used; see the log")
+        try:
+            found = FullRunPart(planner, self.timer, state, self.longest).run()
+        except ReconcileError as error:
+            records.log_error(error)
+            raise UnfinishedError("the whole run failed; see the log") from None
+        left = found.counts[Result.NOT_ATTEMPTED]
+        remaining = len(found.remaining) + (not found.plan.complete)
+        records.log_part(found, remaining, request)
+        if state is not None and not left:
+            state.write_whole_run(remaining)
+            if request.execution:
+                state.release_whole_run(request.execution)
+        written = found.counts[Result.APPLIED]
+        return {"status": "planned", "slice": number, "not_attempted": left, "written": written}
+
+    def _watch(self, records: Records) -> dict[str, Any]:
+        """Report the age of the last whole run, and what remained after it.
+
+        Raises:
+            TableUnavailableError: The table could not be read.
+        """
+        state = self.state()
+        last = None if state is None else state.read_whole_run()
+        records.log_watch(last, self.timer.now())
+        return {"hours": None if last is None else (self.timer.now() - last[0]) / timedelta(hours=1)}
+
+    def _ready(self, records: Records, *, fresh: bool = False) -> NamePlanner | None:
+        """Return the planner, with spec and places not older than SPEC_TTL; `fresh`: with new places.
 
         If the spec cannot be loaded again, the last one that could stays in use; None without any.
         """
         ttl = float(self.environment.get("SPEC_TTL") or 300)
-        is_recent = self.timer.monotonic() - self.loaded_at < ttl and not self.reopens
+        is_recent = self.timer.monotonic() - self.loaded_at < ttl and not (self.reopens or fresh)
         if self.planner is not None and is_recent:
-            opened = self.planner.places.opened.values()
-            if not any(isinstance(store, StoreError) for store in opened):
+            opened = self._places(self.planner.places).opened
+            if not any(isinstance(one, StoreError) and key not in self.away for key, one in opened.items()):
                 return self.planner
         try:
             specs = self._specs()
-            if self.connect is None:
-                from ssm_reconcile.stores.ssm import Aws
-
-                self.connect = Aws(clock=self.timer).connect
-            places = open_places(specs, self.connect, Run())
         except Exception as error:  # noqa: BLE001 - logged; the last good spec stays in use
-            self._log_error(error)
-            metrics.add_metric("SpecFailed", MetricUnit.Count, 1)
+            records.log_error(error)
+            records.count("SpecFailed", 1)
             return self.planner
-        timer = self.timer
-        self.planner = NamePlanner(specs, places, Run(), timer, timer.check_listing)
+        try:
+            self.planner = self._open(specs)
+        except ReconcileError as error:
+            records.log_error(error)
+            records.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
+            return self.planner
         self.loaded_at, self.reopens = self.timer.monotonic(), False
         return self.planner
+
+    def _open(self, specs: tuple[Replication, ...]) -> NamePlanner:
+        """Open the places of the specs. A new spec may raise rates, so it gets new rate limits."""
+        if self._opener is None or (self.planner is not None and self.planner.specs != specs):
+            self._opener = self.connect or self._connect_to_aws()
+        opener = self._opener
+
+        def connect(access: Access) -> Store:
+            until, error = self.away.get(access, (0.0, None))
+            if error is not None and self.timer.monotonic() < until:
+                raise error
+            try:
+                return opener(access)
+            except StoreError as failure:
+                self.away[access] = (self.timer.monotonic() + AWAY_SECONDS, failure)
+                raise
+
+        places = open_places(specs, connect, Run())
+        return NamePlanner(specs, places, Run(), self.timer, lambda _: None)
+
+    def _connect_to_aws(self) -> Connect:
+        from ssm_reconcile.stores.ssm import Aws
+
+        return Aws(clock=self.timer).connect
 
     def _specs(self) -> tuple[Replication, ...]:
         from ssm_reconcile.load import load_text
@@ -355,34 +301,19 @@ class Function:
             raise ReconcileError(f"SPEC_PATH {path} cannot be read ({type(failure).__name__})") from None
         return load_text(text, uri or path, name=self.environment.get("NAME") or None).replications
 
-    def _postpone(self, failed: Iterable[Message]) -> None:
-        """Retry failed messages after a short pause at first, and a longer one after each retry."""
-        queue = self.environment.get("QUEUE_URL")
-        receipts = {
-            message.receipt: min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(message.received - 1, 10))
-            for message in failed
-            if message.receipt
-        }
-        if not queue or not receipts:
-            return
-        try:
-            self.aws.postpone(queue, receipts.items())
-        except ReconcileError as failure:
-            self.logger.warning("not postponed", reason=failure.message)
 
-    def _log_findings(self, findings: Iterable[Finding]) -> None:
-        for finding in dict.fromkeys(findings):
-            self.logger.warning("finding", code=finding.code, text=finding.message, where=finding.where)
+def _away(access: Access) -> StoreError:
+    return StoreError(
+        Trouble.UNREACHABLE,
+        place=access.region,
+        operation="opening",
+        code="it could not be used a moment ago",
+        remedy="it is tried again in a minute",
+    )
 
-    def _log_error(self, error: BaseException) -> None:
-        """Log what stopped a step. The message of a foreign exception may hold a value: it is left out."""
-        if isinstance(error, SpecError):
-            self._log_findings(error.findings)
-        if isinstance(error, ReconcileError):
-            self.logger.error("stopped", reason=error.message, remedy=error.remedy)
-            return
-        frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
-        self.logger.error("stopped", reason=f"unexpected {type(error).__qualname__}", frames=frames)
+
+def _has_key_problem(plan: Plan) -> bool:
+    return any(ProblemKind.KEY in other.problems for other in plan.others)
 
 
 _functions: list[Function] = []

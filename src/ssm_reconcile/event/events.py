@@ -21,12 +21,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
 from ssm_reconcile.aws_limits import NAME_LIMIT, REGION
+from ssm_reconcile.record import PREFIX
 
 MOST_NAMES = 10_000
 MOST_LISTED = 10
@@ -69,11 +70,12 @@ class Reason(StrEnum):
     SIZE = "too large"
     CALL = "the API call failed and changed nothing"
     RESOURCE = "not about a parameter of Parameter Store"
+    OWN_TAGS = "only tags of ssm-reconcile changed"
 
     @property
     def is_understood(self) -> bool:
         """Whether the event is valid and needs no action."""
-        return self in {Reason.ELSEWHERE, Reason.SCOPE, Reason.CALL, Reason.RESOURCE}
+        return self in {Reason.ELSEWHERE, Reason.SCOPE, Reason.CALL, Reason.RESOURCE, Reason.OWN_TAGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +95,40 @@ class Names:
 
     Attributes:
         origin: The place of the source; None for names without a place, which mean every source.
-        from_full_run: A full run sent these names to the queue, so its guards have counted their changes.
     """
 
     names: tuple[str, ...]
     operation: Operation = Operation.UNKNOWN
     origin: EventOrigin | None = None
     at: datetime | None = None
-    from_full_run: bool = False
+
+    def document(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return a document that this module reads as the same event with these names."""
+        found: dict[str, Any] = {"names": list(names)}
+        if self.operation is not Operation.UNKNOWN:
+            found["operation"] = str(self.operation)
+        if self.origin is not None:
+            found |= {"account": self.origin.account, "region": self.origin.region}
+        if self.at is not None:
+            found["time"] = self.at.isoformat()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class FullRun:
-    """A request to reconcile everything, as of a schedule."""
+    """A request to reconcile everything, as of a schedule.
+
+    `execution` and `part` are those of the state machine of deploy/template.yaml, which runs it in parts;
+    `part` is 0 without a state machine.
+    """
+
+    execution: str = ""
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A request to report the age of the last whole run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +142,22 @@ class Rejected:
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
 
 
-Content: TypeAlias = Names | FullRun | Rejected
+Content: TypeAlias = Names | FullRun | Watch | Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record of a batch. `received`: how many times the queue has delivered it."""
+    """One record of a batch.
+
+    `received` is how many times the queue has delivered it, `sent` the time at which it was sent there.
+    """
 
     content: Content
     identifier: str = ""
     receipt: str = ""
     received: int = 1
+    sent: datetime | None = None
+    body: str = ""
 
 
 _CHANGES = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE, Operation.LABEL})
@@ -207,7 +235,27 @@ def _record(record: Any) -> list[Message]:
     attributes = record.get("attributes")
     count = str(attributes.get("ApproximateReceiveCount")) if isinstance(attributes, Mapping) else ""
     received = int(count) if re.fullmatch("[0-9]{1,9}", count) else 1
-    return [Message(content, identifier, receipt, received) for content in _record_content(record, 0)]
+    sent, body = _sent(attributes), _text(record.get("body"))
+    return [
+        Message(content, identifier, receipt, received, sent, body) for content in _record_content(record, 0)
+    ]
+
+
+def _sent(attributes: Any) -> datetime | None:
+    """Return the time at which a message was sent to its queue; SQS gives it in milliseconds."""
+    found = str(attributes.get("SentTimestamp")) if isinstance(attributes, Mapping) else ""
+    return datetime.fromtimestamp(int(found) / 1000, UTC) if re.fullmatch("[0-9]{1,14}", found) else None
+
+
+def read_request(document: Any) -> FullRun | Watch | None:
+    """Read a direct invocation by the state machine or the watch of deploy/template.yaml; None for others."""
+    if not isinstance(document, Mapping):
+        return None
+    part = document.get("whole_run")
+    if isinstance(part, Mapping) and isinstance(part.get("execution"), str):
+        number = part.get("slice")
+        return FullRun(part["execution"], number if isinstance(number, int) and number > 0 else 1)
+    return Watch() if document.get("watch") == "whole-run" else None
 
 
 def _record_content(record: Any, depth: int) -> list[Content]:
@@ -231,14 +279,12 @@ def _body(text: Any, depth: int) -> list[Content]:
 
 
 def _dispatch(payload: Mapping[str, Any], depth: int) -> list[Content]:
-    """Read the payload of a `repository_dispatch`. Its `judged` is ignored, since any user may send one."""
+    """Read the payload of a `repository_dispatch`."""
     if "detail-type" in payload:
-        found = read_content(payload, depth + 1)
-    elif isinstance(payload.get("event"), Mapping | list):
-        found = read_content(payload["event"], depth + 1)
-    else:
-        found = _names_document(payload)
-    return [replace(one, from_full_run=False) if isinstance(one, Names) else one for one in found]
+        return read_content(payload, depth + 1)
+    if isinstance(payload.get("event"), Mapping | list):
+        return read_content(payload["event"], depth + 1)
+    return _names_document(payload)
 
 
 def _names_document(document: Mapping[str, Any]) -> list[Content]:
@@ -252,8 +298,7 @@ def _names_document(document: Mapping[str, Any]) -> list[Content]:
         origin = _origin(document)
         if origin is None:
             return [Rejected(Reason.SHAPE, "an account and a region go together")]
-    from_full_run = document.get("judged") is True
-    return names_from(names, operation, origin, _time(document.get("time")), from_full_run=from_full_run)
+    return names_from(names, operation, origin, _time(document.get("time")))
 
 
 def _event(event: Mapping[str, Any]) -> list[Content]:
@@ -284,9 +329,17 @@ def _tag_change(event: Mapping[str, Any]) -> list[Content]:
     """Read a change of tags: the event's resources are ARNs, of any service."""
     if event.get("detail-type") != "Tag Change on Resource":
         return [Rejected(Reason.OPERATION)]
-    resources = event.get("resources")
+    detail, resources = event.get("detail"), event.get("resources")
+    keys = detail.get("changed-tag-keys") if isinstance(detail, Mapping) else None
+    if isinstance(keys, list) and keys and all(map(_is_own, keys)):
+        return [Rejected(Reason.OWN_TAGS)]
     arns = [one for one in resources if _parameter(one)[1]] if isinstance(resources, list) else []
     return _named(event, arns, Operation.TAGS) if arns else [Rejected(Reason.RESOURCE)]
+
+
+def _is_own(key: Any) -> bool:
+    """Whether a tag key is one of ours: a write of our own must start no run."""
+    return isinstance(key, str) and key.startswith(PREFIX)
 
 
 def _api_call(event: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Content]:
@@ -298,6 +351,14 @@ def _api_call(event: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Conte
     parameters = detail.get("requestParameters")
     if not isinstance(parameters, Mapping) or parameters.get("resourceType") != "Parameter":
         return [Rejected(Reason.RESOURCE)]
+    tags = parameters.get("tags", parameters.get("tagKeys"))
+    keys = (
+        [one.get("key") if isinstance(one, Mapping) else one for one in tags]
+        if isinstance(tags, list)
+        else []
+    )
+    if keys and all(map(_is_own, keys)):
+        return [Rejected(Reason.OWN_TAGS)]
     return _named(event, parameters.get("resourceId"), Operation.TAGS)
 
 
@@ -313,8 +374,6 @@ def names_from(
     operation: Operation = Operation.UNKNOWN,
     origin: EventOrigin | None = None,
     at: datetime | None = None,
-    *,
-    from_full_run: bool = False,
 ) -> list[Content]:
     """Return the names and ARNs of a list, grouped by place, and a rejection for each invalid entry.
 
@@ -323,7 +382,6 @@ def names_from(
         operation: The operation that all of them have in common.
         origin: The place of the event. An ARN of another place rejects the whole list.
         at: The time of the event.
-        from_full_run: As in `Names`.
     """
     entries = given if isinstance(given, list) else [given]
     if not entries:
@@ -340,7 +398,7 @@ def names_from(
             return [Rejected(Reason.SHAPE, f"an ARN of {place} in an event of {origin}")]
         else:
             found.setdefault(place or origin, {})[name] = None
-    valid = [Names(tuple(names), operation, place, at, from_full_run) for place, names in found.items()]
+    valid = [Names(tuple(names), operation, place, at) for place, names in found.items()]
     return [*valid, *_bad_entries(bad, len(entries), among_names=bool(found))]
 
 

@@ -7,12 +7,13 @@ event is replayed and a repeated event does no harm. `stale_names` finds reads t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from ssm_reconcile.by_name import NamePlan
 from ssm_reconcile.change import Delete, Fate, Release
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
 from ssm_reconcile.plan import UNMET, Other
@@ -26,7 +27,9 @@ READ_LAG = timedelta(seconds=60)
 VISIBLE = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
 """Operations that a read of the parameter shows."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_RETRIED = frozenset({Result.FAILED, Result.STALE, Result.NOT_ATTEMPTED})
+MOST_WRITES = 2
+"""Writes of one name for one message. If the replica differs after the second, another writer wants it."""
+DIFFERS = "a read after the write did not show what was written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,12 @@ class NameRequest:
         specs: The names of the replications that select it.
         operation: The operation of the event that reads are checked against.
         at: The time of that event; None when no event says so.
-        from_full_run: A full run has planned it, and no other message names it.
     """
 
     name: str
     specs: frozenset[str]
     operation: Operation = Operation.UNKNOWN
     at: datetime | None = None
-    from_full_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,14 @@ def merge_requests(
         rejected += [(message, one) for one in refused]
         named.append((message, frozenset(wanted)))
         for name, found in wanted.items():
-            request = NameRequest(name, found, content.operation, content.at, content.from_full_run)
+            request = NameRequest(name, found, content.operation, content.at)
             requests[name] = _merged(requests[name], request) if name in requests else request
     return RequestBatch(dict(sorted(requests.items())), named, rejected)
 
 
 def _merged(known: NameRequest, other: NameRequest) -> NameRequest:
     latest = max(known, other, key=_rank)
-    from_full_run = known.from_full_run and other.from_full_run
-    return NameRequest(known.name, known.specs | other.specs, latest.operation, latest.at, from_full_run)
+    return NameRequest(known.name, known.specs | other.specs, latest.operation, latest.at)
 
 
 def _rank(request: NameRequest) -> tuple[bool, bool, datetime]:
@@ -178,21 +178,58 @@ def _is_visible(operation: Operation, there: Parameter | None, at: datetime) -> 
             return True
 
 
+class Cause(StrEnum):
+    """Why a name is retried. The cause decides about the pause, and whether the attempt counts."""
+
+    OWN = "own"
+    """Its read or write fails, and others may not: an attempt that counts."""
+    STALE = "stale"
+    """Source or target changed meanwhile, or reads are older than the event: an attempt that counts."""
+    OUTAGE = "outage"
+    """A place, the table or the spec cannot be used."""
+    BUSY = "busy"
+    """Another invocation works on the name, or the time of this one is over."""
+    COUNT = "count"
+    """A delete waits until a whole run has counted the replicas."""
+    LOOK = "look"
+    """It was written without a lease, so it is read once more."""
+
+
+COUNTED = frozenset({Cause.OWN, Cause.STALE})
+"""The causes of attempts that count: a message has a limited number of them."""
+OUTAGES = frozenset(
+    {Trouble.THROTTLED, Trouble.LOST, Trouble.UNREACHABLE, Trouble.CREDENTIALS, Trouble.TOKEN}
+)
+"""Failures that say nothing about the name: the place, or the way to it, fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The cause and the reason for which a name must be retried."""
+
+    cause: Cause
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class NameResult:
     """The result for one name in all targets.
 
     Attributes:
-        retry: Why the name must be retried; empty when not. A withheld change, a conflict and an invalid
-            parameter are not retried: the result would be the same each time. They are logged and
-            counted, and every full run finds them again. A value that could not be read is retried.
+        retry: Why the name must be retried; None when not. A withheld change, a conflict and an invalid
+            parameter are not retried: only a person can remove the reason. They are logged, counted and
+            raise an alarm, and every whole run finds them again.
+        differs: A read after the write did not show what was written.
+        contended: It differed again after the write was repeated.
         at: The time of the event.
     """
 
     name: str
     outcomes: tuple[Outcome, ...] = ()
     others: tuple[Other, ...] = ()
-    retry: str = ""
+    retry: Retry | None = None
+    differs: bool = False
+    contended: bool = False
     at: datetime | None = None
 
     def count(self, result: Result) -> int:
@@ -202,8 +239,10 @@ class NameResult:
     @property
     def status(self) -> str:
         """The result in one log field: that of the target where the least was done."""
-        if self.retry:
+        if self.retry is not None:
             return "again"
+        if self.contended:
+            return "contended"
         if self.count(Result.WITHHELD):
             return "withheld"
         if any(other.counted in UNMET for other in self.others):
@@ -213,62 +252,117 @@ class NameResult:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the name does not hold what the spec asks for, each reason once."""
-        found = [self.retry]
+        found = [] if self.retry is None else [self.retry.why]
+        if self.contended:
+            found.append("another writer changes the replica after each write")
         for outcome in self.outcomes:
             found += [outcome.error, outcome.note, *(outcome.change.reasons if outcome.error else ())]
         found += [reason for other in self.others for reason in other.reasons]
         return tuple(dict.fromkeys(text for text in found if text))
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A plan for some requests and the report of its apply.
+
+    Attributes:
+        stopped: Whether the time of the invocation ended the apply.
+        waiting: The names whose changes were not made, and why.
+        stale: The names whose reads were older than their event, and why (`stale_names`).
+    """
+
+    planned: NamePlan
+    report: Report
+    stopped: bool = False
+    waiting: Mapping[str, Retry] = field(default_factory=dict)
+    stale: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def differing(self) -> frozenset[str]:
+        """The names of which a read after the write did not show what was written."""
+        found: set[str] = set()
+        for one in self.report.remaining:
+            if one.after_write:
+                found |= self.planned.names_of(one.replication, one.target, one.name)
+        return frozenset(found)
+
+
 def results_of(
-    planned: NamePlan, report: Report, requests: Mapping[str, NameRequest], stale: Mapping[str, str]
+    applied: Applied, requests: Mapping[str, NameRequest], written: Mapping[str, int]
 ) -> tuple[NameResult, ...]:
     """Return one result for each request, sorted by name.
 
     Args:
-        planned: The plan for the requests.
-        report: The report of its apply.
+        applied: The plan for the requests and its report.
         requests: The requests by name.
-        stale: The names whose reads were older than their event, and why (`stale_names`).
+        written: How many times earlier attempts wrote a name that then differed from what they wrote.
     """
+    planned = applied.planned
     outcomes: dict[str, list[Outcome]] = {}
     others: dict[str, list[Other]] = {}
-    for outcome in report.outcomes:
+    for outcome in applied.report.outcomes:
         change = outcome.change
         for name in planned.names_of(change.replication, change.target, change.name):
             outcomes.setdefault(name, []).append(outcome)
     for other in planned.plan.others:
         for name in planned.names_of(other.replication, other.target, other.name):
             others.setdefault(name, []).append(other)
-    return tuple(
-        NameResult(
-            name=name,
-            outcomes=tuple(outcomes.get(name, ())),
-            others=tuple(others.get(name, ())),
-            retry=planned.unsure.get(name)
-            or _retry_of(outcomes.get(name, []))
-            or _unreadable(others.get(name, []))
-            or stale.get(name, ""),
-            at=requests[name].at,
+    differing = applied.differing
+    results = []
+    for name in sorted(requests):
+        contended = name in differing and written.get(name, 0) + 1 >= MOST_WRITES
+        found = [
+            applied.waiting.get(name),
+            _unsure(planned, name),
+            *(_retry_of(outcome, stopped=applied.stopped) for outcome in outcomes.get(name, ())),
+            *map(_unreadable, others.get(name, ())),
+            Retry(Cause.STALE, applied.stale[name]) if name in applied.stale else None,
+            Retry(Cause.STALE, DIFFERS) if name in differing and not contended else None,
+        ]
+        retry = next((one for one in found if one is not None), None)
+        results.append(
+            NameResult(
+                name,
+                tuple(outcomes.get(name, ())),
+                tuple(others.get(name, ())),
+                retry,
+                name in differing,
+                contended and retry is None,
+                requests[name].at,
+            )
         )
-        for name in sorted(requests)
-    )
+    return tuple(results)
 
 
-def _retry_of(outcomes: Iterable[Outcome]) -> str:
-    for outcome in outcomes:
-        if outcome.result in _RETRIED or _is_unconfirmed(outcome):
-            return f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
-    return ""
+def _unsure(planned: NamePlan, name: str) -> Retry | None:
+    return Retry(Cause.OUTAGE, planned.unsure[name]) if name in planned.unsure else None
 
 
-def _unreadable(others: Iterable[Other]) -> str:
+def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
+    """Return why a change is tried again; None if it was made, or if only a person can remove the reason."""
+    why = f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
+    if outcome.result is Result.NOT_ATTEMPTED:
+        return Retry(Cause.BUSY if stopped else Cause.OUTAGE, why)
+    if outcome.trouble in OUTAGES and outcome.result is not Result.APPLIED:
+        return Retry(Cause.OUTAGE, why)
+    if outcome.result is Result.FAILED:
+        return Retry(Cause.OWN, why)
+    if outcome.result is Result.STALE:
+        return Retry(Cause.STALE, why)
+    if _is_unconfirmed(outcome):
+        return Retry(Cause.STALE if outcome.trouble is None else Cause.OWN, why)
+    return None
+
+
+def _unreadable(other: Other) -> Retry | None:
     """Return the reasons of an address whose value could not be read: the next read may succeed."""
-    return next(("; ".join(one.reasons) for one in others if ProblemKind.UNREADABLE in one.problems), "")
+    if ProblemKind.UNREADABLE not in other.problems:
+        return None
+    return Retry(Cause.OWN, "; ".join(other.reasons))
 
 
 def _is_unconfirmed(outcome: Outcome) -> bool:
-    """Whether the apply withheld a delete that no guard had withheld: its tags could not be confirmed."""
+    """Whether the apply withheld a delete that no guard had withheld: it could not be confirmed."""
     change = outcome.change
     return (
         outcome.result is Result.WITHHELD

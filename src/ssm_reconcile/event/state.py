@@ -103,7 +103,7 @@ class ReplicaCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class MessageAttempts:
     """The attempts of one message.
 
     Attributes:
@@ -147,7 +147,12 @@ class State:
         if len(every) <= 1:
             return [do(one) for one in every]
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return list(pool.map(do, every))
+            waiting = [pool.submit(do, one) for one in every]
+            try:
+                return [one.result() for one in waiting]
+            except TableUnavailableError:  # each of the others would wait for its timeout
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def read_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], ReplicaCount]:
         """Return the known counts by replication and target name."""
@@ -220,16 +225,16 @@ class State:
             if old is None or self._replace(identifier, left, old, window):
                 return
 
-    def read_attempts(self, messages: Iterable[str]) -> dict[str, Attempts]:
+    def read_attempts(self, messages: Iterable[str]) -> dict[str, MessageAttempts]:
         """Return the attempts by message identifier, for messages that have failed before."""
         wanted = {f"attempts#{message}": message for message in messages}
         found = self.table.read(wanted) if wanted else {}
         return {
-            wanted[key]: Attempts(int(item.data["failed"]), dict(item.data["written"]))
+            wanted[key]: MessageAttempts(int(item.data["failed"]), dict(item.data["written"]))
             for key, item in found.items()
         }
 
-    def write_attempts(self, message: str, attempts: Attempts) -> None:
+    def write_attempts(self, message: str, attempts: MessageAttempts) -> None:
         """Write the attempts of a message."""
         data = {"failed": attempts.failed, "written": dict(attempts.written)}
         self._overwrite(f"attempts#{message}", data, ATTEMPTS_KEPT)

@@ -1,0 +1,198 @@
+"""A whole run in parts: each part plans everything and applies what its time allows.
+
+A state machine (deploy/template.yaml) invokes parts until one reports that nothing was left. A part ends as
+an apply ends on SIGTERM: what runs is finished, nothing new starts. The next part plans again, so it takes
+nothing over. One execution at a time has the lease of the whole run.
+
+The changes of a plan are applied in groups. The leases of a group are taken before it and released after it,
+so an event waits for its name for seconds only. Writes come before deletes. Guards judge the whole plan, and
+deletes also count over the window of the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from ssm_reconcile import reconcile
+from ssm_reconcile.by_name import NamePlanner
+from ssm_reconcile.change import Action, Change, Fate
+from ssm_reconcile.errors import Finding
+from ssm_reconcile.event.leases import Leases
+from ssm_reconcile.event.name_run import find_unavailable
+from ssm_reconcile.event.state import State, TableUnavailableError, lease_of
+from ssm_reconcile.event.timer import Timer
+from ssm_reconcile.event.windows import Windows
+from ssm_reconcile.model import canonical
+from ssm_reconcile.plan import UNMET, Plan
+from ssm_reconcile.report import Outcome, Report, Result
+from ssm_reconcile.session import Session
+from ssm_reconcile.system import Phase, Progress
+
+GROUP = 100
+"""Changes of each target in one group: half a minute at three writes a second."""
+READ_SHARE = 0.25
+"""Share of the time of a part that remains for its writes after its listings."""
+LEASE_AFTER = 300.0
+"""Seconds for which the lease of the whole run outlives a part, until the next part starts."""
+
+
+@dataclass(slots=True)
+class PartResult:
+    """The result of one part.
+
+    Attributes:
+        plan: The plan for everything.
+        findings: The findings of the plan and of its apply.
+        counts: The number of changes by result; withheld ones included.
+        remaining: The number of addresses that do not hold what the spec asks for.
+        unavailable: The names of targets and sources that could not be used.
+        leased: The number of changes left to events that work on them.
+        table_error: Why the table could not be used; empty if it could.
+    """
+
+    plan: Plan
+    findings: dict[Finding, None] = field(default_factory=dict)
+    counts: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
+    remaining: set[tuple[str, str, str]] = field(default_factory=set)
+    unavailable: tuple[str, ...] = ()
+    leased: int = 0
+    table_error: str = ""
+
+    def add(self, report: Report) -> None:
+        """Add the report of one group."""
+        self.findings |= dict.fromkeys(report.findings)
+        for outcome in report.outcomes:
+            self.add_outcome(outcome)
+        self.remaining |= {
+            (one.replication, one.target, one.name) for one in report.remaining if one.after_write
+        }
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Add one outcome."""
+        self.counts[outcome.result] += 1
+        if outcome.result is not Result.APPLIED:
+            self.remaining.add(outcome.change.order)
+
+
+@dataclass(frozen=True, slots=True)
+class FullRunPart:
+    """One part of a whole run.
+
+    Attributes:
+        planner: The replications and their open places.
+        timer: The time of the invocation.
+        state: The state of the stack; None without a table.
+        longest: The age at which a count of replicas is no longer used.
+    """
+
+    planner: NamePlanner
+    timer: Timer
+    state: State | None
+    longest: timedelta
+
+    def run(self) -> PartResult:
+        """Plan everything, and apply as much as the time allows.
+
+        Raises:
+            NothingPlanned: No source, or no target, could be listed.
+        """
+        session = self.planner.session()
+        with self.timer.read_until(READ_SHARE):
+            plan = reconcile.make_plan(self.planner.specs, replace(session, progress=self._check_listing))
+        result = PartResult(plan, dict.fromkeys(plan.all_findings))
+        unmet = (one for one in plan.others if one.counted in UNMET)
+        result.remaining |= {(one.replication, one.target, one.name) for one in unmet}
+        self._write_counts(result)
+        withheld = [change for change in plan.changes if change.fate is Fate.WITHHELD]
+        for change in withheld:
+            result.add_outcome(Outcome(change, Result.WITHHELD))
+        lost: set[str] = set()
+        for group in _groups(plan):
+            left = [one for one in group if self.timer.is_set() or one.target in lost]
+            for change in left:
+                result.add_outcome(Outcome(change, Result.NOT_ATTEMPTED))
+            if len(left) < len(group):
+                lost |= self._apply([one for one in group if one not in left], plan, session, result)
+        result.unavailable = tuple(sorted({*result.unavailable, *lost}))
+        return result
+
+    def _check_listing(self, progress: Progress) -> None:
+        """End a listing whose time is over; `observe` turns the error into an incomplete place."""
+        if progress.phase in {Phase.LISTING, Phase.TAGS}:
+            self.timer.check()
+
+    def _apply(self, group: Sequence[Change], plan: Plan, session: Session, result: PartResult) -> set[str]:
+        """Apply one group, and return the names of the targets that could not be used."""
+        leases = Leases(self.state, self.timer)
+        try:
+            wanted = {change.order: _lease(change) for change in group}
+            busy = leases.take(wanted.values())
+            mine = [change for change in group if wanted[change.order] not in busy]
+            result.leased += len(group) - len(mine)
+            windows = self._windows()
+            part = _only(plan, mine)
+            if windows is not None:
+                part = windows.reserve(part, self.planner.specs)
+            report = reconcile.carry_out(part, self.planner.specs, session, self.timer)
+            result.add(report)
+            if windows is not None:
+                windows.give_back(report.outcomes)
+                for order in windows.waiting:
+                    change = next(one for one in mine if one.order == order)
+                    result.add_outcome(Outcome(change, Result.NOT_ATTEMPTED))
+                result.table_error = result.table_error or windows.table_error
+        finally:
+            leases.release()
+        result.table_error = result.table_error or leases.error
+        stopped = self.timer.is_set()
+        return set(find_unavailable(self.planner.specs, part, report, session, stopped=stopped)[0])
+
+    def _windows(self) -> Windows | None:
+        if self.state is None:
+            return None
+        return Windows(self.state, self.timer, self.longest, limits_updates=False)
+
+    def _write_counts(self, result: PartResult) -> None:
+        """Keep the number of replicas of each complete target, for the guard on deletes by events."""
+        if self.state is None:
+            return
+        counts = {
+            (part.name, target.name): target.replicas
+            for part in result.plan.replications
+            for target in part.targets
+            if target.complete and part.source_complete
+        }
+        try:
+            self.state.write_counts(counts)
+        except TableUnavailableError as failure:
+            result.table_error = failure.message
+
+
+def _lease(change: Change) -> str:
+    name = change.source_name if change.desired is None else change.desired.source.name
+    return lease_of(change.replication, change.target, canonical(name or change.name))
+
+
+def _groups(plan: Plan) -> Iterator[list[Change]]:
+    """Yield the changes to make, some of each target at a time; the deletes of a target come last."""
+    by_target: dict[tuple[str, str], list[Change]] = {}
+    for change in plan.changes:
+        if change.fate is Fate.APPLY:
+            by_target.setdefault((change.replication, change.target), []).append(change)
+    for changes in by_target.values():
+        changes.sort(key=lambda change: change.action is Action.DELETE)
+    longest = max(map(len, by_target.values()), default=0)
+    for start in range(0, longest, GROUP):
+        yield [one for changes in by_target.values() for one in changes[start : start + GROUP]]
+
+
+def _only(plan: Plan, changes: Sequence[Change]) -> Plan:
+    """Return the plan with only these changes."""
+    kept: Mapping[tuple[str, str, str], Change] = {change.order: change for change in changes}
+    parts = tuple(
+        replace(part, changes=tuple(one for one in part.changes if one.order in kept), others=())
+        for part in plan.replications
+    )
+    return replace(plan, replications=parts)

@@ -1,0 +1,60 @@
+"""The leases of one run: taken in one pass, never waited for, released at the end.
+
+If the table cannot be reached, the run goes on without leases: every write is checked right before it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from ssm_reconcile.event.state import State, TableUnavailableError
+from ssm_reconcile.event.timer import Timer
+
+MARGIN = 15.0
+"""Seconds for which a lease outlives the invocation that took it."""
+
+
+@dataclass(slots=True)
+class Leases:
+    """The leases of one run.
+
+    Attributes:
+        state: The state of the stack; None without a table.
+        timer: The time of the invocation; a lease ends soon after it.
+        error: Why the table could not be used; empty if it could.
+        held: The leases that are held now.
+    """
+
+    state: State | None
+    timer: Timer
+    error: str = ""
+    held: set[str] = field(default_factory=set)
+    _token: str = field(default_factory=partial(secrets.token_hex, 8))
+
+    def take(self, wanted: Iterable[str]) -> frozenset[str]:
+        """Take leases; return those that another run holds. Without a table no other run holds any."""
+        every = frozenset(wanted)
+        if self.state is None or not every:
+            return frozenset()
+        try:
+            taken = self.state.take_leases(every, self._token, self.timer.ends_at() + MARGIN)
+        except TableUnavailableError as failure:
+            self.error = failure.message
+            self.held |= every  # some of them may have been taken
+            return frozenset()
+        self.held |= taken
+        return every - taken
+
+    def release(self, leases: Iterable[str] | None = None) -> None:
+        """Release some of the leases, or all. A lease that cannot be released ends by itself."""
+        gone = self.held & frozenset(self.held if leases is None else leases)
+        self.held -= gone
+        if self.state is None or not gone:
+            return
+        try:
+            self.state.release_leases(gone, self._token)
+        except TableUnavailableError as failure:
+            self.error = self.error or failure.message

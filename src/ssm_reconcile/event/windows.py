@@ -1,0 +1,144 @@
+"""Changes that count over a window: places in the table -> the plan with the changes that got one.
+
+Deletes of events and whole runs count (`guards.max_deletes`), and updates of events if the spec limits them
+(`guards.events.max_updates`). At the limit, the changes without a place are withheld, one by one: which of
+them go does not depend on how messages were batched. Without a recent count of the replicas, one delete for
+each target and window goes, and the others wait for a whole run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from ssm_reconcile.change import Action, Change, Fate, Hold
+from ssm_reconcile.event.requests import Cause, Retry
+from ssm_reconcile.event.state import ReplicaCount, Reservation, State, TableUnavailableError, entry_of
+from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.report import Outcome, Result
+from ssm_reconcile.spec import Limits, Replication
+from ssm_reconcile.system import Clock
+
+DELETES, UPDATES = "max-deletes", "max-updates"
+"""The guards that count over a window."""
+NO_TABLE = "the table cannot be reached, so deletes wait"
+NO_COUNT = "a whole run has to count the replicas of the target before another delete"
+UNSENT = frozenset({Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED})
+
+Order = tuple[str, str, str]
+Allows = Callable[[int, ReplicaCount | None], bool]
+
+
+@dataclass(slots=True)
+class Windows:
+    """The places that one run takes.
+
+    Attributes:
+        state: The state of the stack.
+        clock: The time.
+        longest: The age at which a count of replicas is no longer used.
+        limits_updates: Whether `max_updates` counts: for events, not for whole runs.
+        waiting: The changes that wait, and why.
+        table_error: Why the table could not be used; empty if it could.
+    """
+
+    state: State
+    clock: Clock
+    longest: timedelta
+    limits_updates: bool = True
+    waiting: dict[Order, Retry] = field(default_factory=dict)
+    table_error: str = ""
+    _made: list[tuple[Reservation, timedelta]] = field(default_factory=list)
+
+    def reserve(self, plan: Plan, specs: Iterable[Replication]) -> Plan:
+        """Return the plan without the changes that wait, and with those withheld that got no place."""
+        for spec in specs:
+            for target in spec.targets:
+                for guard, action, allows in self._guards(spec.limits):
+                    pair = (spec.name, target.name)
+                    changes = [one for one in plan.changes if _is_open(one, pair, action)]
+                    if changes:
+                        plan = self._reserve(plan, guard, pair, changes, spec.limits, allows)
+        return _without(plan, self.waiting)
+
+    def give_back(self, outcomes: Iterable[Outcome]) -> None:
+        """Free the places of changes that certainly did not happen: nothing was sent for them."""
+        unsent = [one.change for one in outcomes if one.result in UNSENT and not one.sent]
+        for made, window in self._made:
+            entries = {_entry(one) for one in unsent if (one.replication, one.target) == made.pair}
+            try:
+                self.state.give_back(made, entries, window)
+            except TableUnavailableError as failure:  # the places are free when the window is over
+                self.table_error = failure.message
+
+    def _reserve(
+        self, plan: Plan, guard: str, pair: tuple[str, str], changes: Sequence[Change],
+        limits: Limits, allows: Allows,
+    ) -> Plan:  # fmt: skip
+        try:
+            made = self.state.reserve(guard, pair, map(_entry, changes), limits.window, allows)
+        except TableUnavailableError as failure:
+            self.table_error = failure.message
+            if guard == DELETES:
+                self.waiting |= {one.order: Retry(Cause.OUTAGE, NO_TABLE) for one in changes}
+            return plan
+        self._made.append((made, limits.window))
+        over = [one for one in changes if _entry(one) not in made.reserved]
+        if guard == DELETES and not self._is_counted(made.count):
+            self.waiting |= {one.order: Retry(Cause.COUNT, NO_COUNT) for one in over}
+            return plan
+        hold = _hold(guard, limits, made, len(over))
+        return withhold_over_window(plan, guard, pair, {one.order for one in over}, hold)
+
+    def _guards(self, limits: Limits) -> Iterator[tuple[str, Action, Allows]]:
+        """Yield each guard that counts over a window, its action, and the rule for one more change."""
+
+        def allows_delete(total: int, count: ReplicaCount | None) -> bool:
+            if count is None or not self._is_counted(count):
+                return total <= min(1, limits.max_deletes)
+            return not excess_of_deletes(total, limits.max_deletes, count.replicas)
+
+        yield DELETES, Action.DELETE, allows_delete
+        most = limits.max_updates
+        if most is not None and self.limits_updates:
+            yield UPDATES, Action.UPDATE, lambda total, _: total <= most
+
+    def _is_counted(self, count: ReplicaCount | None) -> bool:
+        return count is not None and self.clock.now() - count.at <= self.longest
+
+
+def _entry(change: Change) -> str:
+    """Return the entry of a change in a window: a repeated delivery of its event has the same entry."""
+    expected = change.expected
+    if change.action is Action.DELETE:
+        return entry_of(change.name, expected.version, expected.modified)
+    return entry_of(change.name, expected.source_version, expected.source_modified)
+
+
+def _hold(guard: str, limits: Limits, made: Reservation, over: int) -> Hold:
+    """Return the reason for changes that got no place."""
+    limit = limits.max_deletes if guard == DELETES else limits.max_updates or 0
+    count, noun = made.total + over, "deletes" if guard == DELETES else "updates by events"
+    replicas = made.count.replicas if guard == DELETES and made.count is not None else None
+    hours = int(limits.window.total_seconds() // 3600)
+    why = f"{count} {noun} in {hours} hours are {excess_of_deletes(count, limit, replicas)}"
+    return Hold(guard, why, limit, count)
+
+
+def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:
+    return (
+        (change.replication, change.target) == pair and change.action is action and change.fate is Fate.APPLY
+    )
+
+
+def _without(plan: Plan, waiting: Mapping[Order, Retry]) -> Plan:
+    """Return the plan without the changes that wait."""
+    if not waiting:
+        return plan
+    parts = tuple(
+        replace(part, changes=tuple(one for one in part.changes if one.order not in waiting))
+        for part in plan.replications
+    )
+    return replace(plan, replications=parts)
