@@ -21,7 +21,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from ssm_reconcile.event.aws_lambda import Function, Timer
+from ssm_reconcile.event.aws_lambda import Function
+from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Place
 from tests.events.concurrent_scheduler import Alarm, Group, Killed, Scheduler
 from tests.events.concurrent_world import Chances, Opener, TimedWorld

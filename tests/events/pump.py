@@ -21,10 +21,14 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from ssm_reconcile.event.aws_clients import AwsClients
-from ssm_reconcile.event.aws_lambda import Function, Timer
+from ssm_reconcile.event.aws_lambda import Function
+from ssm_reconcile.event.state import Table
+from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Place
 from ssm_reconcile.system import Clock
 from tests.doubles.clock import FakeClock
+from tests.events.memory_table import MemoryTable
+from tests.events.state_machine import Execution, definition, run
 from tests.events.templates import loaded, matches, rendered
 from tests.fake_aws.store import Memory
 from tests.fake_aws.world import World
@@ -35,6 +39,9 @@ QUEUE = RESOURCES["ChangeQueue"]["Properties"]
 TIMEOUT = RESOURCES["ChangeFunction"]["Properties"]["Timeout"]
 ENTRIES_A_CALL = 10
 DEAD_LETTERS_URL = "dead-letters"
+WHOLE_TIMEOUT = RESOURCES["WholeFunction"]["Properties"]["Timeout"]
+BARE = {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"}
+STATEFUL = {"TABLE": "state", "DEAD_LETTERS_URL": DEAD_LETTERS_URL, "WHOLE_RUN_ARN": "machine"}
 SCHEDULED: dict[str, Any] = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
 
 
@@ -111,7 +118,10 @@ class Queue:
                     "messageId": one.identifier,
                     "receiptHandle": one.identifier,
                     "body": one.body,
-                    "attributes": {"ApproximateReceiveCount": str(one.received)},
+                    "attributes": {
+                        "ApproximateReceiveCount": str(one.received),
+                        "SentTimestamp": str(round(one.sent.timestamp() * 1000)),
+                    },
                     "eventSource": "aws:sqs",
                 }
             )
@@ -172,19 +182,34 @@ class QueueAsSqs:
 
 
 class QueueClients(AwsClients):
-    """`AwsClients` with that queue behind its SQS client, and a text for a spec."""
+    """`AwsClients` with that queue behind its SQS client, a text for a spec, and a table.
 
-    def __init__(self, queue: Queue, spec: Callable[[], str]) -> None:
+    `started` counts the executions of the state machine that were started and have not run.
+    """
+
+    def __init__(self, queue: Queue, spec: Callable[[], str], table: Table | None = None) -> None:
         super().__init__()
         self._sqs = QueueAsSqs(queue)
         self._spec = spec
+        self._table = MemoryTable() if table is None else table
+        self.started = 0
+
+    def table(self, name: str) -> Table:
+        """Return the table, whatever its name."""
+        assert name
+        return self._table
+
+    def start_whole_run(self, machine: str) -> None:
+        """Start an execution of the state machine."""
+        assert machine
+        self.started += 1
 
     def spec(self, uri: str) -> str:
         """Return the text, whatever the address."""
         assert uri
         return self._spec()
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, connect: int = 0, read: int = 0, attempts: int = 0) -> Any:
         assert service == "sqs"
         return self._sqs
 
@@ -209,7 +234,14 @@ class Deployed:
     """One stack: the rule in the source's region, its queue and its function."""
 
     def __init__(
-        self, account: Account, spec: str, *, region: str, prefix: str = "/", twice: float = 0.0
+        self,
+        account: Account,
+        spec: str,
+        *,
+        region: str,
+        prefix: str = "/",
+        twice: float = 0.0,
+        environment: Mapping[str, str] = STATEFUL,
     ) -> None:
         self.account = account
         self.region = region
@@ -219,11 +251,19 @@ class Deployed:
         self.invocations = 0
         self.batch = int(MAPPING["BatchSize"])
         self.log = io.StringIO()
-        self.function = Function(
-            {"SPEC_URI": "s3://bucket/replication.yaml", "NAME": "prod", "QUEUE_URL": "queue"},
-            timer=Timer(account.clock),
-            aws=QueueClients(self.queue, lambda: self.spec),
-            connect=Memory(account.world).connect,
+        self.table = MemoryTable()
+        self.clients = QueueClients(self.queue, lambda: self.spec, self.table)
+        self.environment = {**BARE, **environment}
+        self.executions = 0
+        self.function = self.new_process()
+
+    def new_process(self) -> Function:
+        """Return the function as a new process has it: nothing is kept in memory."""
+        return Function(
+            self.environment,
+            timer=Timer(self.account.clock),
+            aws=self.clients,
+            connect=Memory(self.account.world).connect,
             logger=Logger(service=f"ssm-reconcile-{uuid.uuid4()}", stream=self.log),
         )
 
@@ -236,6 +276,27 @@ class Deployed:
             return self.function.handle(event, Invocation(self.account.clock, seconds))
         finally:
             self.account.publish_own_writes()
+
+    def whole_run(self, seconds: float = WHOLE_TIMEOUT) -> Execution:
+        """Run the state machine of the template to its end."""
+        self.executions += 1
+        execution = f"execution-{self.executions}"
+
+        def invoke(_: str, payload: Any) -> Any:
+            return self.invoke(payload, seconds)
+
+        return run(definition(), invoke, execution=execution)
+
+    def part(self, seconds: float = WHOLE_TIMEOUT, execution: str = "one", number: int = 1) -> dict[str, Any]:
+        """Invoke one part of a whole run."""
+        return self.invoke({"whole_run": {"execution": execution, "slice": number}}, seconds)
+
+    def run_started(self) -> bool:
+        """Run the executions that were started; return whether there was one."""
+        count, self.clients.started = self.clients.started, 0
+        for _ in range(count):
+            self.whole_run()
+        return bool(count)
 
     def poll(self) -> bool:
         """One batch, as the event source mapping handles it; False when nothing was visible."""
@@ -266,8 +327,11 @@ class Account:
         self.stacks: list[Deployed] = []
         self.published = 0
 
-    def deploy(self, spec: str, region: str = "us-east-1") -> Deployed:
-        stack = Deployed(self, spec, region=region, twice=self.twice)
+    def deploy(
+        self, spec: str, region: str = "us-east-1", environment: Mapping[str, str] = STATEFUL
+    ) -> Deployed:
+        """Deploy a stack; the end of a deployment starts a whole run."""
+        stack = Deployed(self, spec, region=region, twice=self.twice, environment=environment)
         self.stacks.append(stack)
         return stack
 
@@ -318,7 +382,7 @@ class Account:
     def drain(self, most: int = 100_000) -> int:
         """Runs until every queue is empty; returns how many batches that took."""
         for count in range(most):
-            polled = [stack.poll() for stack in self.stacks]
+            polled = [stack.run_started() or stack.poll() for stack in self.stacks]
             if any(polled):
                 continue
             if not any(stack.queue.messages for stack in self.stacks):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import Place
-from tests.events.pump import SCHEDULED, Account, Deployed, metrics
+from tests.events.pump import Account, Deployed, metrics
 from tests.fake_aws.traffic import Fault, FaultPlan, lost, refused
 
 SPEC = """\
@@ -22,10 +19,9 @@ delete: owned
 guards: { max_deletes: 1000, max_change_percent: 30 }
 """
 OUTCOMES = ("Applied", "Failed", "Stale", "Withheld")
-EVENT = (*OUTCOMES, "Refused", "Again", "Rejected")
-FULL = (*OUTCOMES, "Remaining", "HandedOn")
-SHORT, LONG = 30, 900
-"""Seconds of an invocation in which a hundred creates do not fit, and do."""
+PLACES = ("TargetUnavailable", "TableUnavailable")
+EVENT = (*OUTCOMES, "Refused", "Contended", "Again", "Rejected", *PLACES)
+FULL = (*OUTCOMES, "Remaining", *PLACES)
 
 
 @pytest.fixture
@@ -94,7 +90,7 @@ class TestABatchOfEvents:
         stack.poll()
         assert counts(EVENT) == {"Stale": 1, "Again": 1}
 
-    def test_names_that_could_not_be_planned_have_failed(
+    def test_names_of_a_place_that_cannot_be_read_are_retried_and_the_place_is_counted(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         account.put(account.here, "/prod/a", "v")
@@ -104,9 +100,9 @@ class TestABatchOfEvents:
         for name in "bcd":
             account.put(account.here, f"/prod/{name}", "v")
         stack.poll()
-        assert counts(EVENT) == {"Failed": 3, "Again": 3}
+        assert counts(EVENT) == {"Again": 3, "TargetUnavailable": 1}
 
-    def test_messages_that_no_spec_can_judge_have_failed(
+    def test_messages_that_no_spec_can_judge_are_retried(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         stack.spec = "version: 2"
@@ -114,7 +110,7 @@ class TestABatchOfEvents:
             account.put(account.here, f"/prod/{name}", "v")
         stack.queue.send("not a name!")
         stack.poll()
-        assert counts(("Failed", "Rejected", "SpecFailed")) == {"Failed": 2, "Rejected": 1, "SpecFailed": 1}
+        assert counts(("Again", "Rejected", "SpecFailed")) == {"Again": 2, "Rejected": 1, "SpecFailed": 1}
 
 
 class TestAFullRun:
@@ -123,7 +119,7 @@ class TestAFullRun:
     ) -> None:
         put(account, "/prod/a", "/prod/b", "/prod/c")
         account.world.faults = fail("PutParameter", refused(Trouble.DENIED), account.there, "/prod/b")
-        stack.invoke(SCHEDULED, LONG)
+        stack.part()
         assert counts(FULL) == {"Applied": 2, "Failed": 1, "Remaining": 1}
 
     def test_a_change_that_the_world_overtook_is_stale_and_remains(
@@ -131,7 +127,7 @@ class TestAFullRun:
     ) -> None:
         put(account, "/prod/a")
         account.world.before("PutParameter", lambda: account.world.put(account.there, "/prod/a", "theirs"))
-        stack.invoke(SCHEDULED, LONG)
+        stack.part()
         assert counts(FULL) == {"Stale": 1, "Remaining": 1}
 
     def test_withheld_changes_and_conflicts_remain(
@@ -141,7 +137,7 @@ class TestAFullRun:
         account.world.put(account.there, "/prod/theirs", "theirs")
         put(account, "/prod/theirs", "/prod/new")
         counts.forget()
-        stack.invoke(SCHEDULED, LONG)
+        stack.part()
         assert counts(FULL) == {"Applied": 1, "Withheld": 12, "Remaining": 13}
 
     def test_a_place_that_could_not_be_listed_remains(
@@ -151,103 +147,28 @@ class TestAFullRun:
         put(account, "/prod/a")
         west = account.world.place("eu-west-1")
         account.world.faults = fail("DescribeParameters", refused(Trouble.DENIED), west)
-        stack.invoke(SCHEDULED, LONG)
-        assert counts(FULL) == {"Applied": 1, "Remaining": 1}
+        stack.part()
+        assert counts(FULL) == {"Applied": 1, "Remaining": 1, "TargetUnavailable": 1}
 
     def test_a_run_that_could_not_be_planned_has_failed(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         put(account, "/prod/a")
         account.world.faults = fail("DescribeParameters", refused(Trouble.DENIED), account.here)
-        with pytest.raises(Exception, match="not all could be done"):
-            stack.invoke(SCHEDULED, LONG)
+        with pytest.raises(Exception, match="the whole run failed"):
+            stack.part()
         assert counts(("Failed",)) == {"Failed": 1}
 
-    def test_changes_after_the_deadline_are_handed_on_and_do_not_remain(
+    def test_changes_after_the_deadline_are_not_attempted_and_remain(
         self, account: Account, stack: Deployed, counts: Counts
     ) -> None:
         put(account, *(f"/prod/{i:02}" for i in range(40)))
         account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
-        stack.invoke(SCHEDULED, 60)
+        answer = stack.part(60)
         written = len(account.world.names(account.there))
         assert 0 < written < 40
-        assert counts(FULL) == {"Applied": written, "HandedOn": 40 - written}
-
-    def test_without_a_queue_what_the_end_of_time_leaves_remains(
-        self, account: Account, stack: Deployed, counts: Counts
-    ) -> None:
-        del stack.function.environment["QUEUE_URL"]  # type: ignore[attr-defined]  # the pump made a dict
-        put(account, *(f"/prod/{i:02}" for i in range(40)))
-        account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
-        stack.invoke(SCHEDULED, 60)
-        written = len(account.world.names(account.there))
-        assert 0 < written < 40
+        assert answer == {"status": "planned", "slice": 1, "not_attempted": 40 - written, "written": written}
         assert counts(FULL) == {"Applied": written, "Remaining": 40 - written}
-
-    def test_a_delete_that_waits_for_the_next_run_is_logged_as_deferred(
-        self, account: Account, stack: Deployed, counts: Counts
-    ) -> None:
-        _replicate(account, stack, 10)
-        account.world.delete(account.here, "/prod/00")
-        put(account, *(f"/prod/new/{i:03}" for i in range(100)))
-        counts.forget()
-        stack.invoke(SCHEDULED, SHORT)
-        assert counts(FULL) == {"HandedOn": 100}
-        assert _logged(stack)["deferred"] == 1
-
-    def test_a_delete_that_the_end_of_time_leaves_waits_for_the_next_run(
-        self, account: Account, stack: Deployed, counts: Counts
-    ) -> None:
-        _replicate(account, stack, 10)
-        account.world.delete(account.here, "/prod/00")
-        put(account, *(f"/prod/new/{i:03}" for i in range(40)))
-        account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
-        counts.forget()
-        stack.invoke(SCHEDULED, 60)
-        written = len(account.world.names(account.there)) - 10
-        assert 0 < written < 40
-        assert counts(FULL) == {"Applied": written, "HandedOn": 40 - written}
-        assert _logged(stack)["deferred"] == 1
-        account.drain()
-        assert "/prod/00" in account.world.names(account.there)
-        stack.invoke(SCHEDULED, LONG)
-        assert "/prod/00" not in account.world.names(account.there)
-
-
-class TestARunThatIsHandedOn:
-    def test_withheld_invalid_and_conflicting_names_remain_and_the_others_are_handed_on(
-        self, account: Account, stack: Deployed, counts: Counts
-    ) -> None:
-        _replicate_and_change(account, stack, 60)
-        account.world.put(account.there, "/prod/theirs", "theirs")
-        account.world.add_key(account.here, "alias/app")
-        account.world.put(account.here, "/prod/invalid", "s", type="SecureString", key_id="alias/app")
-        put(account, "/prod/theirs", *(f"/prod/new/{i:03}" for i in range(100)))
-        counts.forget()
-        stack.invoke(SCHEDULED, SHORT)
-        assert counts(FULL) == {"Withheld": 60, "Remaining": 62, "HandedOn": 100}
-
-    def test_withheld_changes_are_not_handed_on_and_not_written(
-        self, account: Account, stack: Deployed
-    ) -> None:
-        changed = _replicate_and_change(account, stack, 60)
-        put(account, *(f"/prod/new/{i:03}" for i in range(100)))
-        stack.invoke(SCHEDULED, SHORT)
-        sent = {name for one in stack.queue.messages.values() for name in json.loads(one.body)["names"]}
-        assert sent == {f"/prod/new/{i:03}" for i in range(100)}
-        account.drain()
-        assert {account.world.value(account.there, name) for name in changed} == {"v"}
-        assert len(account.world.names(account.there)) == 160
-
-    def test_each_full_run_that_waits_for_the_queue_sends_ten_names_a_message(
-        self, account: Account, stack: Deployed
-    ) -> None:
-        put(account, *(f"/prod/new/{i:03}" for i in range(125)))
-        stack.invoke(SCHEDULED, SHORT)
-        sizes = [len(json.loads(one.body)["names"]) for one in stack.queue.messages.values()]
-        assert sorted(sizes) == [5, *[10] * 12]
-        logged = _logged(stack)
-        assert (logged["handed_on"], logged["messages"]) == (125, 13)
 
 
 def test_a_lost_answer_that_cannot_be_settled_is_a_failure(
@@ -255,14 +176,14 @@ def test_a_lost_answer_that_cannot_be_settled_is_a_failure(
 ) -> None:
     put(account, "/prod/a")
     account.world.faults = fail("PutParameter", lost(done=False), account.there)
-    stack.invoke(SCHEDULED, LONG)
+    stack.part()
     assert counts(FULL) == {"Failed": 1, "Remaining": 1}
 
 
 def _replicate(account: Account, stack: Deployed, count: int) -> list[str]:
     names = [f"/prod/{i:02}" for i in range(count)]
     put(account, *names)
-    stack.invoke(SCHEDULED, LONG)
+    stack.part()
     assert account.world.names(account.there) == names
     return names
 
@@ -272,10 +193,3 @@ def _replicate_and_change(account: Account, stack: Deployed, count: int) -> list
     names = _replicate(account, stack, count)
     put(account, *names, value="w")
     return names
-
-
-def _logged(stack: Deployed) -> dict[str, Any]:
-    """The last line in the log on a full run."""
-    lines = [json.loads(line) for line in stack.log.getvalue().splitlines()]
-    found: dict[str, Any] = [line for line in lines if line["message"] == "whole run"][-1]
-    return found

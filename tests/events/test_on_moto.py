@@ -160,7 +160,8 @@ def test_names_go_onto_the_queue_and_come_off_it(cloud: Cloud) -> None:
     names = [f"/prod/{i:03}" for i in range(25)]
     for name in names:
         cloud.here.put_parameter(Name=name, Value="v", Type="String")
-    assert AwsClients().send(cloud.queue, names) == 3
+    AwsClients().send(cloud.queue, [{"names": names[start : start + 10]} for start in (0, 10, 20)])
+    assert cloud.waiting(cloud.queue) == 3
     cloud.pump()
     assert sorted(name for page in cloud.there.get_paginator("describe_parameters").paginate()
                   for name in (one["Name"] for one in page["Parameters"])) == names  # fmt: skip
@@ -189,6 +190,6 @@ class TestTheSpec:
 
 def test_a_missing_queue_is_reported(cloud: Cloud) -> None:
     with pytest.raises(ReconcileError, match="SendMessage failed"):
-        AwsClients().send(cloud.queue + "x", ["/prod/a"])
+        AwsClients().send(cloud.queue + "x", [{"names": ["/prod/a"]}])
     with pytest.raises(ReconcileError, match="ChangeMessageVisibility failed"):
         AwsClients().postpone(cloud.queue + "x", [("r", 5)])

@@ -40,7 +40,7 @@ from ssm_reconcile.event.messages import Inbox
 from ssm_reconcile.event.name_run import NameRun, NameRunResult
 from ssm_reconcile.event.records import NAMESPACE, Records
 from ssm_reconcile.event.requests import merge_requests, source_places
-from ssm_reconcile.event.state import State
+from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.plan import Plan
@@ -128,6 +128,7 @@ class Function:
         planner = self._ready(records, fresh=inbox.is_retried) if inbox.work else None
         if planner is None:  # without a spec no message can be judged: each is retried, and none is lost
             inbox.leave_all("the spec cannot be used")
+            records.count("Again", len(inbox.work))
             return
         inbox.split()
         for number, messages in enumerate(inbox.passes()):
@@ -184,9 +185,10 @@ class Function:
                 self.aws.start_whole_run(machine)
             else:
                 self._run_part(FullRun(), records)
-        except Exception as error:  # noqa: BLE001 - logged, and the schedule retries
+        except UnfinishedError:  # logged already
+            return False
+        except ReconcileError as error:  # the schedule retries
             records.log_error(error)
-            records.count("Failed", 1)
             return False
         return True
 
@@ -203,30 +205,61 @@ class Function:
             records.log_error(error)
 
     def _run_part(self, request: FullRun, records: Records) -> dict[str, Any]:
-        """Make one part of a whole run, unless another execution makes one."""
-        state, number = self.state(), request.part
-        if state is not None and request.execution:
-            until = self.timer.ends_at() + LEASE_AFTER
-            if not state.take_whole_run(request.execution, until):
-                self.logger.warning("another whole run is running", execution=request.execution)
-                return {"status": "overlapping", "slice": number, "not_attempted": 0, "written": 0}
-        planner = self._ready(records, fresh=True)
-        if planner is None:
-            raise UnfinishedError("the spec cannot be used; see the log")
+        """Make one part of a whole run, unless another execution makes one.
+
+        Raises:
+            UnfinishedError: Nothing could be planned.
+        """
+        answer: dict[str, Any] = {"status": "planned", "slice": request.part}
+        if not self._take_whole_run(request, records):
+            self.logger.warning("another whole run is running", execution=request.execution)
+            return answer | {"status": "overlapping", "not_attempted": 0, "written": 0}
+        left = written = 0
         try:
-            found = FullRunPart(planner, self.timer, state, self.longest).run()
+            planner = self._ready(records, fresh=True)
+            if planner is None:
+                raise UnfinishedError("the spec cannot be used; see the log")
+            found = FullRunPart(planner, self.timer, self.state(), self.longest).run()
+            left, written = found.counts[Result.NOT_ATTEMPTED], found.counts[Result.APPLIED]
+            remaining = len(found.remaining) + (not found.plan.complete)
+            records.log_part(found, remaining, request)
         except ReconcileError as error:
             records.log_error(error)
+            records.count("Failed", 1)
             raise UnfinishedError("the whole run failed; see the log") from None
-        left = found.counts[Result.NOT_ATTEMPTED]
-        remaining = len(found.remaining) + (not found.plan.complete)
-        records.log_part(found, remaining, request)
-        if state is not None and not left:
-            state.write_whole_run(remaining)
-            if request.execution:
+        finally:
+            if not (left and written):  # the state machine invokes no further part
+                self._end_whole_run(request, records)
+        if not left:
+            self._keep_whole_run(remaining, records)
+        return answer | {"not_attempted": left, "written": written}
+
+    def _take_whole_run(self, request: FullRun, records: Records) -> bool:
+        """Take the lease of the whole run; True as well without a table, or if it cannot be reached."""
+        state = self.state()
+        if state is None or not request.execution:
+            return True
+        try:
+            return state.take_whole_run(request.execution, self.timer.ends_at() + LEASE_AFTER)
+        except TableUnavailableError as failure:
+            records.log_table(failure.message)
+            return True
+
+    def _end_whole_run(self, request: FullRun, records: Records) -> None:
+        state = self.state()
+        if state is not None and request.execution:
+            try:
                 state.release_whole_run(request.execution)
-        written = found.counts[Result.APPLIED]
-        return {"status": "planned", "slice": number, "not_attempted": left, "written": written}
+            except TableUnavailableError as failure:  # the lease ends by itself
+                records.log_table(failure.message)
+
+    def _keep_whole_run(self, remaining: int, records: Records) -> None:
+        state = self.state()
+        if state is not None:
+            try:
+                state.write_whole_run(remaining)
+            except TableUnavailableError as failure:
+                records.log_table(failure.message)
 
     def _watch(self, records: Records) -> dict[str, Any]:
         """Report the age of the last whole run, and what remained after it.

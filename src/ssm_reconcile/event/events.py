@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -157,7 +157,7 @@ class Message:
     receipt: str = ""
     received: int = 1
     sent: datetime | None = None
-    body: str = ""
+    body: str = field(default="", repr=False, compare=False)
 
 
 _CHANGES = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE, Operation.LABEL})
@@ -351,12 +351,8 @@ def _api_call(event: Mapping[str, Any], detail: Mapping[str, Any]) -> list[Conte
     parameters = detail.get("requestParameters")
     if not isinstance(parameters, Mapping) or parameters.get("resourceType") != "Parameter":
         return [Rejected(Reason.RESOURCE)]
-    tags = parameters.get("tags", parameters.get("tagKeys"))
-    keys = (
-        [one.get("key") if isinstance(one, Mapping) else one for one in tags]
-        if isinstance(tags, list)
-        else []
-    )
+    listed = [one for key in ("tags", "tagKeys") if isinstance(one := parameters.get(key), list)]
+    keys = [one.get("key") if isinstance(one, Mapping) else one for tags in listed for one in tags]
     if keys and all(map(_is_own, keys)):
         return [Rejected(Reason.OWN_TAGS)]
     return _named(event, parameters.get("resourceId"), Operation.TAGS)

@@ -152,7 +152,7 @@ class FullRunPart:
     def _windows(self) -> Windows | None:
         if self.state is None:
             return None
-        return Windows(self.state, self.timer, self.longest, limits_updates=False)
+        return Windows(self.state, self.timer, self.longest, is_whole_run=True)
 
     def _write_counts(self, result: PartResult) -> None:
         """Keep the number of replicas of each complete target, for the guard on deletes by events."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ssm_reconcile.errors import NothingPlanned, ReconcileError, StoreError
+from ssm_reconcile.errors import ReconcileError, StoreError
 from ssm_reconcile.event.aws_clients import NAMES_A_MESSAGE, AwsClients
 from ssm_reconcile.event.events import FullRun, Message, Names, Rejected
 from ssm_reconcile.event.name_run import NameRunResult
@@ -179,7 +179,7 @@ class Inbox:
 
     def fail(self, named: Named, error: Exception) -> None:
         """Retry the messages of a pass that raised an error."""
-        is_outage = isinstance(error, StoreError | NothingPlanned | TableUnavailableError)
+        is_outage = isinstance(error, StoreError | TableUnavailableError)
         cause, why = Cause.OUTAGE if is_outage else Cause.OWN, f"stopped by {type(error).__name__}"
         for message, names in named:
             if names:

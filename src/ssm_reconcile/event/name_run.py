@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlan, NamePlanner
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import NothingPlanned, StoreError
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.requests import (
     Applied,
@@ -120,9 +120,12 @@ class NameRun:
     def _reconcile(
         self, requests: Mapping[str, NameRequest], written: Mapping[str, int], leases: Leases
     ) -> NameRunResult:
-        with self.timer.read_until():
-            planned = self.planner.plan({name: one.specs for name, one in requests.items()})
-            stale = stale_names(planned, requests, self.timer.now())
+        try:
+            with self.timer.read_until():
+                planned = self.planner.plan({name: one.specs for name, one in requests.items()})
+                stale = stale_names(planned, requests, self.timer.now())
+        except NothingPlanned as error:
+            return self._no_plan(requests, error)
         windows = None if self.state is None else Windows(self.state, self.timer, self.longest)
         plan = planned.plan if windows is None else windows.reserve(planned.plan, planned.specs)
         session = self.planner.session()
@@ -151,6 +154,14 @@ class NameRun:
             table_error="" if windows is None else windows.table_error,
             needs_count=any(one.cause is Cause.COUNT for one in waiting.values()),
         )
+
+    def _no_plan(self, requests: Mapping[str, NameRequest], error: NothingPlanned) -> NameRunResult:
+        """Return the result of a run in which no place of these names could be read."""
+        retry = Retry(Cause.OUTAGE, error.message)
+        concerned = {spec for one in requests.values() for spec in one.specs}
+        names = {t.name for spec in self.planner.specs if spec.name in concerned for t in spec.targets}
+        results = tuple(NameResult(name, retry=retry, at=one.at) for name, one in requests.items())
+        return NameRunResult(results, unavailable=tuple(sorted(names)))
 
 
 def _by_name(planned: NamePlan, waiting: Mapping[Order, Retry]) -> dict[str, Retry]:

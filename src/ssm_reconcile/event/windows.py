@@ -27,6 +27,9 @@ NO_TABLE = "the table cannot be reached, so deletes wait"
 NO_COUNT = "a whole run has to count the replicas of the target before another delete"
 UNSENT = frozenset({Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED})
 
+RECOUNT = timedelta(minutes=15)
+"""Age of a count from which a delete that it forbids waits for a new one."""
+
 Order = tuple[str, str, str]
 Allows = Callable[[int, ReplicaCount | None], bool]
 
@@ -39,7 +42,7 @@ class Windows:
         state: The state of the stack.
         clock: The time.
         longest: The age at which a count of replicas is no longer used.
-        limits_updates: Whether `max_updates` counts: for events, not for whole runs.
+        is_whole_run: Whether a whole run takes the places: it has counted, and `max_updates` limits events.
         waiting: The changes that wait, and why.
         table_error: Why the table could not be used; empty if it could.
     """
@@ -47,7 +50,7 @@ class Windows:
     state: State
     clock: Clock
     longest: timedelta
-    limits_updates: bool = True
+    is_whole_run: bool = False
     waiting: dict[Order, Retry] = field(default_factory=dict)
     table_error: str = ""
     _made: list[tuple[Reservation, timedelta]] = field(default_factory=list)
@@ -86,7 +89,7 @@ class Windows:
             return plan
         self._made.append((made, limits.window))
         over = [one for one in changes if _entry(one) not in made.reserved]
-        if guard == DELETES and not self._is_counted(made.count):
+        if guard == DELETES and self._needs_count(made, limits):
             self.waiting |= {one.order: Retry(Cause.COUNT, NO_COUNT) for one in over}
             return plan
         hold = _hold(guard, limits, made, len(over))
@@ -102,8 +105,16 @@ class Windows:
 
         yield DELETES, Action.DELETE, allows_delete
         most = limits.max_updates
-        if most is not None and self.limits_updates:
+        if most is not None and not self.is_whole_run:
             yield UPDATES, Action.UPDATE, lambda total, _: total <= most
+
+    def _needs_count(self, made: Reservation, limits: Limits) -> bool:
+        """Whether a new count may allow more deletes: there is none, or there are more replicas by now."""
+        if made.total >= limits.max_deletes or self.is_whole_run:
+            return False
+        return not self._is_counted(made.count) or (
+            made.count is not None and self.clock.now() - made.count.at >= RECOUNT
+        )
 
     def _is_counted(self, count: ReplicaCount | None) -> bool:
         return count is not None and self.clock.now() - count.at <= self.longest

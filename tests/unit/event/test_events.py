@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +22,10 @@ from ssm_reconcile.event.events import (
     Operation,
     Reason,
     Rejected,
+    Watch,
     read_content,
     read_document,
+    read_request,
     read_text,
 )
 
@@ -127,13 +131,26 @@ class TestUnderstood:
         document = {"action": "ssm-parameter-change", "branch": "main", "client_payload": payload}
         assert content_of(document) == Names(("/foo",), Operation.DELETE, HERE, AT)
 
-    def test_the_mark_of_a_full_run_in_a_dispatch_is_ignored(self) -> None:
-        """Only a whole run, on our own queue, may say that its guards have seen a name."""
-        ours = {"names": ["/foo"], "judged": True}
-        assert content_of(ours) == Names(("/foo",), from_full_run=True)
-        document = {"action": "ssm-parameter-change", "client_payload": ours}
-        assert content_of(document) == Names(("/foo",), from_full_run=False)
-        assert content_of({"client_payload": {"event": ours}}) == Names(("/foo",), from_full_run=False)
+    @pytest.mark.parametrize("envelope", [lambda one: one, lambda one: {"client_payload": {"event": one}}])
+    def test_the_mark_of_a_whole_run_of_earlier_versions_is_ignored(
+        self, envelope: Callable[[Any], Any]
+    ) -> None:
+        assert content_of(envelope({"names": ["/foo"], "judged": True})) == Names(("/foo",))
+
+    def test_a_part_of_an_event_is_read_as_the_same_event(self) -> None:
+        event = content_of(change())
+        assert isinstance(event, Names)
+        assert content_of(event.document(["/b", "/c"])) == replace(event, names=("/b", "/c"))
+        bare = Names(("/a",))
+        assert content_of(bare.document(bare.names)) == bare
+
+    def test_a_record_has_its_body_and_the_time_at_which_it_was_sent(self) -> None:
+        record = {"messageId": "m", "body": "/a", "attributes": {"SentTimestamp": "1795928400123"}}
+        (message,) = read_document({"Records": [record]})
+        assert message.body == "/a"
+        assert message.sent == datetime(2026, 11, 29, 5, 0, 0, 123000, tzinfo=UTC)
+        (message,) = read_document({"Records": [{"messageId": "m", "body": "/a", "attributes": None}]})
+        assert message.sent is None
 
     @pytest.mark.parametrize("text", ["/foo", json.dumps({"name": "/foo"})])
     def test_a_byte_order_mark_is_ignored(self, text: str) -> None:
@@ -349,3 +366,54 @@ def test_no_document_breaks_the_reader(document: Any) -> None:
 @given(st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
     assert read_text(text)
+
+
+class TestRequestsOfTheStack:
+    def test_the_state_machine_names_its_execution_and_the_part(self) -> None:
+        assert read_request({"whole_run": {"execution": "arn:x", "slice": 3}}) == FullRun("arn:x", 3)
+
+    @pytest.mark.parametrize("part", [0, -1, "2", None])
+    def test_a_part_without_a_number_is_the_first(self, part: object) -> None:
+        assert read_request({"whole_run": {"execution": "x", "slice": part}}) == FullRun("x", 1)
+
+    def test_the_watch_asks_for_the_age_of_the_last_whole_run(self) -> None:
+        assert read_request({"watch": "whole-run"}) == Watch()
+
+    @pytest.mark.parametrize(
+        "document",
+        [change(), {"watch": "x"}, {"whole_run": {}}, {"whole_run": "x"}, [], "x", None, {"Records": []}],
+    )
+    def test_other_documents_are_events(self, document: object) -> None:
+        assert read_request(document) is None
+
+    def test_a_message_of_the_queue_cannot_ask_for_them(self) -> None:
+        body = json.dumps({"whole_run": {"execution": "x", "slice": 1}})
+        (message,) = read_document({"Records": [{"messageId": "1", "body": body}]})
+        assert isinstance(message.content, Rejected)
+
+
+class TestOwnTags:
+    def test_a_change_of_our_own_tags_only_is_rejected(self) -> None:
+        keys = ["ssm-reconcile:owner", "ssm-reconcile:record"]
+        event = tag_change(detail={"changed-tag-keys": keys})
+        assert content_of(event) == Rejected(Reason.OWN_TAGS)
+        assert Reason.OWN_TAGS.is_understood
+
+    @pytest.mark.parametrize("keys", [["ssm-reconcile:owner", "team"], ["team"], [], None, "x", [1]])
+    def test_any_other_change_of_tags_is_read(self, keys: object) -> None:
+        assert isinstance(content_of(tag_change(detail={"changed-tag-keys": keys})), Names)
+
+    @pytest.mark.parametrize(
+        ("tags", "is_read"),
+        [
+            ({"tags": [{"key": "ssm-reconcile:owner", "value": "x"}]}, False),
+            ({"tags": [{"key": "ssm-reconcile:owner"}, {"key": "team"}]}, True),
+            ({"tagKeys": ["ssm-reconcile:record"]}, False),
+            ({"tagKeys": ["team"]}, True),
+            ({"tags": "x"}, True),
+        ],
+    )
+    def test_a_recorded_call_with_our_own_tags_only_is_rejected(self, tags: Any, *, is_read: bool) -> None:
+        event = tag_call()
+        event["detail"]["requestParameters"] |= tags
+        assert isinstance(content_of(event), Names if is_read else Rejected)

@@ -1,13 +1,20 @@
-"""Nothing is begun, and nothing waited for, beyond the end of an invocation."""
+"""The time of an invocation: nothing new starts near its end, and no read waits into it."""
 
 from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.errors import StoreError
-from ssm_reconcile.event.aws_lambda import Timer
-from ssm_reconcile.system import Phase, Progress, SystemClock
+from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.event.timer import RESERVE, Timer
+from ssm_reconcile.system import SystemClock
 from tests.doubles.clock import FakeClock
+
+
+def timer_of(clock: FakeClock, seconds: float) -> Timer:
+    """A timer of an invocation that is killed after so many seconds."""
+    timer = Timer(clock)
+    timer.begin(lambda: seconds - clock.monotonic())
+    return timer
 
 
 def test_without_an_invocation_it_is_a_clock() -> None:
@@ -17,12 +24,13 @@ def test_without_an_invocation_it_is_a_clock() -> None:
     assert not timer.is_set()
     assert timer.monotonic() == 1000
     assert timer.now() == clock.now()
+    with timer.read_until():
+        timer.sleep(1000)
 
 
-def test_it_stops_at_its_end_and_sleeps_no_longer() -> None:
+def test_it_stops_before_the_end_and_sleeps_no_longer() -> None:
     clock = FakeClock()
-    timer = Timer(clock)
-    timer.begin(lambda: 10 - clock.monotonic())
+    timer = timer_of(clock, RESERVE + 10)
     assert not timer.is_set()
     timer.sleep(20)
     assert timer.is_set()
@@ -32,27 +40,54 @@ def test_it_stops_at_its_end_and_sleeps_no_longer() -> None:
 
 
 def test_the_next_invocation_has_an_end_of_its_own() -> None:
-    clock = FakeClock()
-    timer = Timer(clock)
-    timer.begin(lambda: 0)
+    timer = Timer(FakeClock())
+    timer.begin(lambda: RESERVE)
     assert timer.is_set()
-    timer.begin(lambda: 5)
+    timer.begin(lambda: RESERVE + 1)
     assert not timer.is_set()
 
 
-def test_a_listing_leaves_a_quarter_of_the_time() -> None:
+def test_the_time_of_the_kill_is_known() -> None:
     clock = FakeClock()
-    timer = Timer(clock)
-    for phase in Phase:
-        timer.check_listing(Progress("there", phase, 1))  # no limit before the timer begins
-    timer.begin(lambda: 100 - clock.monotonic())
-    clock.sleep(74)
-    timer.check_listing(Progress("there", Phase.LISTING, 1))
-    clock.sleep(2)
-    for phase in (Phase.LISTING, Phase.TAGS):
-        with pytest.raises(StoreError, match="it takes too long"):
-            timer.check_listing(Progress("there", phase, 1))
-    timer.check_listing(Progress("there", Phase.WRITING, 1))
+    timer = timer_of(clock, 300)
+    clock.sleep(100)
+    assert timer.ends_at() == clock.now().timestamp() + 200
+
+
+def test_reads_leave_a_share_of_the_time_to_writes() -> None:
+    clock = FakeClock()
+    timer = timer_of(clock, RESERVE + 100)
+    with timer.read_until(0.25):
+        timer.sleep(75)
+        with pytest.raises(StoreError, match="it takes too long") as found:
+            timer.sleep(0.1)
+        assert found.value.kind is Trouble.LOST
+        clock.sleep(1)
+        with pytest.raises(StoreError):
+            timer.check()
+    assert clock.slept == [75, 1]
+    timer.sleep(24)
+    assert clock.slept == [75, 1, 24]
+
+
+def test_the_next_reads_have_a_share_of_the_time_that_is_left_then() -> None:
+    clock = FakeClock()
+    timer = timer_of(clock, RESERVE + 100)
+    with timer.read_until(0.5):
+        timer.sleep(50)
+    with timer.read_until(0.5):
+        timer.sleep(25)
+        with pytest.raises(StoreError):
+            timer.sleep(1)
+
+
+def test_a_limit_of_an_earlier_invocation_is_gone() -> None:
+    clock = FakeClock()
+    timer = timer_of(clock, RESERVE + 100)
+    with timer.read_until(1.0):
+        timer.begin(lambda: 1000)
+        timer.sleep(10)
+    assert clock.slept == [10]
 
 
 def test_real_time_passes() -> None:
