@@ -15,7 +15,7 @@ from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlan, NamePlanner, list_names, source_candidates
 from ssm_reconcile.change import Fate, Row, effect_of
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.event.requests import NameRequest, NameResult, results_of
+from ssm_reconcile.event.requests import Applied, NameRequest, NameResult, RetryCause, results_of
 from ssm_reconcile.model import SECURE, Access, Place, canonical
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import DETACHED, OWNER
@@ -65,7 +65,7 @@ def result(planner: NamePlanner, planned: NamePlan, names: dict[str, frozenset[s
     """Apply the plan for one name and return its result."""
     report = reconcile.carry_out(planned.plan, planned.specs, planner.session(), StopFlag())
     requests = {name: NameRequest(name, specs) for name, specs in names.items()}
-    (found,) = results_of(planned, report, requests, {})
+    (found,) = results_of(Applied(planned, report), requests, {})
     return found
 
 
@@ -331,14 +331,16 @@ class TestRetries:
         aws.put("/p/a")
         aws.world.put(aws.there, "/p/a", "w")
         result = self.result(aws, SPEC)
-        assert (result.status, result.retry) == ("refused", "")
+        assert (result.status, result.retry) == ("refused", None)
         assert any("differs" in reason or "not ours" in reason for reason in result.reasons)
 
     def test_a_failed_write_is_retried(self) -> None:
         aws = SimulatedAws()
         aws.put("/p/a")
         aws.world.faults = at_call("PutParameter", refused(Trouble.DENIED))
-        assert self.result(aws, SPEC).retry.startswith("failed")
+        retry = self.result(aws, SPEC).retry
+        assert retry is not None
+        assert (retry.cause, retry.why[:6]) == (RetryCause.OWN, "failed")
 
     def test_a_delete_that_could_not_be_confirmed_is_retried(self) -> None:
         aws = SimulatedAws()

@@ -36,9 +36,9 @@ from ssm_reconcile.event.events import (
     read_request,
 )
 from ssm_reconcile.event.full_run import LEASE_AFTER, FullRunPart
+from ssm_reconcile.event.invocation_log import NAMESPACE, InvocationLog
 from ssm_reconcile.event.messages import Inbox
 from ssm_reconcile.event.name_run import NameRun, NameRunResult
-from ssm_reconcile.event.records import NAMESPACE, Records
 from ssm_reconcile.event.requests import merge_requests, source_places
 from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
@@ -53,6 +53,8 @@ PASS_SECONDS = 60.0
 """Seconds that a further pass over some messages needs; with less, they are returned to the queue."""
 AWAY_SECONDS = 60.0
 """Seconds in which a place that could not be used is not tried again: so it does not delay the others."""
+FRESH_SECONDS = 15.0
+"""Age up to which open places serve a retried message."""
 
 
 class Context(Protocol):
@@ -94,18 +96,18 @@ class Function:
         """
         self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000)
         self.logger.append_keys(request_id=context.aws_request_id)
-        records = Records(self.logger, self.environment.get("NAME") or "all")
+        log = InvocationLog(self.logger, self.environment.get("NAME") or "all")
         request = read_request(event)
         try:
             if isinstance(request, FullRun):
-                return self._run_part(request, records)
+                return self._run_part(request, log)
             if isinstance(request, Watch):
-                return self._watch(records)
-            inbox = Inbox(read_document(event), self.environment, self.aws, self.state(), self.timer, records)
-            self._reconcile(inbox, records)
+                return self._watch(log)
+            inbox = Inbox(read_document(event), self.environment, self.aws, self.state(), self.timer, log)
+            self._reconcile(inbox, log)
             identifiers = inbox.settle()
         finally:
-            records.flush()
+            log.flush()
         if inbox.is_unfinished:
             raise UnfinishedError("not all could be done; see the log")
         return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
@@ -122,28 +124,28 @@ class Function:
         """The age at which a count of replicas is no longer used: twice the schedule of the whole run."""
         return timedelta(hours=2 * float(self.environment.get("WHOLE_RUN_HOURS") or 24))
 
-    def _reconcile(self, inbox: Inbox, records: Records) -> None:
+    def _reconcile(self, inbox: Inbox, log: InvocationLog) -> None:
         """Reconcile the names of all messages, pass by pass, and start or make a whole run."""
-        records.reject(inbox.rejected)
-        planner = self._ready(records, fresh=inbox.is_retried) if inbox.work else None
+        log.reject(inbox.rejected)
+        planner = self._ready(log, fresh=inbox.is_retried) if inbox.work else None
         if planner is None:  # without a spec no message can be judged: each is retried, and none is lost
             inbox.leave_all("the spec cannot be used")
-            records.count("Again", len(inbox.work))
+            log.count("Again", len(inbox.work))
             return
         inbox.split()
         for number, messages in enumerate(inbox.passes()):
             if number and self.timer.left() < PASS_SECONDS:
                 inbox.leave(messages)
                 continue
-            self._run_pass(planner, messages, inbox, records)
-        if inbox.full_runs and not self._run_scheduled(records):
+            self._run_pass(planner, messages, inbox, log)
+        if inbox.full_runs and not self._run_scheduled(log):
             inbox.fail_full_runs()
 
     def _run_pass(
-        self, planner: NamePlanner, messages: list[Message], inbox: Inbox, records: Records
+        self, planner: NamePlanner, messages: list[Message], inbox: Inbox, log: InvocationLog
     ) -> None:
         batch = merge_requests(messages, planner.specs, source_places(planner.specs, planner.places))
-        records.reject(batch.rejected)
+        log.reject(batch.rejected)
         if not batch.requests:
             return
         usable = replace(planner, places=self._places(planner.places))
@@ -151,15 +153,15 @@ class Function:
         try:
             found = run.run(batch.requests, inbox.written(batch.named))
         except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
-            records.log_error(error)
-            records.count("Failed", len(batch.requests))
+            log.log_error(error)
+            log.count("Failed", len(batch.requests))
             inbox.fail(batch.named, error)
             return
         self._note(found)
-        records.log_names(found, self.timer.now())
+        log.log_names(found, self.timer.now())
         inbox.take(batch.named, found)
         if found.needs_count:
-            self._start_whole_run(records)
+            self._start_whole_run(log)
 
     def _note(self, found: NameRunResult) -> None:
         """Keep what the next pass must know: places that cannot be used, keys that may change."""
@@ -177,22 +179,22 @@ class Function:
         errors = {access: error for access, (_, error) in self.away.items() if access in places.opened}
         return Places({**places.opened, **errors}) if errors else places
 
-    def _run_scheduled(self, records: Records) -> bool:
-        """Start a whole run, or make one if there is no state machine; return False if it failed."""
+    def _run_scheduled(self, log: InvocationLog) -> bool:
+        """Start a whole run, or make one without a state machine; return False if it failed."""
         machine = self.environment.get("WHOLE_RUN_ARN")
         try:
             if machine:
                 self.aws.start_whole_run(machine)
             else:
-                self._run_part(FullRun(), records)
+                self._run_part(FullRun(), log)
         except UnfinishedError:  # logged already
             return False
         except ReconcileError as error:  # the schedule retries
-            records.log_error(error)
+            log.log_error(error)
             return False
         return True
 
-    def _start_whole_run(self, records: Records) -> None:
+    def _start_whole_run(self, log: InvocationLog) -> None:
         """Start a whole run for a delete that needs a count, once in a while."""
         machine, state = self.environment.get("WHOLE_RUN_ARN"), self.state()
         if not machine or state is None:
@@ -202,39 +204,39 @@ class Function:
                 self.aws.start_whole_run(machine)
                 self.logger.info("started a whole run, which counts the replicas")
         except ReconcileError as error:
-            records.log_error(error)
+            log.log_error(error)
 
-    def _run_part(self, request: FullRun, records: Records) -> dict[str, Any]:
+    def _run_part(self, request: FullRun, log: InvocationLog) -> dict[str, Any]:
         """Make one part of a whole run, unless another execution makes one.
 
         Raises:
             UnfinishedError: Nothing could be planned.
         """
         answer: dict[str, Any] = {"status": "planned", "slice": request.part}
-        if not self._take_whole_run(request, records):
+        if not self._take_whole_run(request, log):
             self.logger.warning("another whole run is running", execution=request.execution)
             return answer | {"status": "overlapping", "not_attempted": 0, "written": 0}
         left = written = 0
         try:
-            planner = self._ready(records, fresh=True)
+            planner = self._ready(log, fresh=True)
             if planner is None:
                 raise UnfinishedError("the spec cannot be used; see the log")
             found = FullRunPart(planner, self.timer, self.state(), self.longest).run()
             left, written = found.counts[Result.NOT_ATTEMPTED], found.counts[Result.APPLIED]
             remaining = len(found.remaining) + (not found.plan.complete)
-            records.log_part(found, remaining, request)
+            log.log_part(found, remaining, request)
         except ReconcileError as error:
-            records.log_error(error)
-            records.count("Failed", 1)
+            log.log_error(error)
+            log.count("Failed", 1)
             raise UnfinishedError("the whole run failed; see the log") from None
         finally:
             if not (left and written):  # the state machine invokes no further part
-                self._end_whole_run(request, records)
+                self._end_whole_run(request, log)
         if not left:
-            self._keep_whole_run(remaining, records)
+            self._keep_whole_run(remaining, log)
         return answer | {"not_attempted": left, "written": written}
 
-    def _take_whole_run(self, request: FullRun, records: Records) -> bool:
+    def _take_whole_run(self, request: FullRun, log: InvocationLog) -> bool:
         """Take the lease of the whole run; True as well without a table, or if it cannot be reached."""
         state = self.state()
         if state is None or not request.execution:
@@ -242,26 +244,26 @@ class Function:
         try:
             return state.take_whole_run(request.execution, self.timer.ends_at() + LEASE_AFTER)
         except TableUnavailableError as failure:
-            records.log_table(failure.message)
+            log.log_table(failure.message)
             return True
 
-    def _end_whole_run(self, request: FullRun, records: Records) -> None:
+    def _end_whole_run(self, request: FullRun, log: InvocationLog) -> None:
         state = self.state()
         if state is not None and request.execution:
             try:
                 state.release_whole_run(request.execution)
             except TableUnavailableError as failure:  # the lease ends by itself
-                records.log_table(failure.message)
+                log.log_table(failure.message)
 
-    def _keep_whole_run(self, remaining: int, records: Records) -> None:
+    def _keep_whole_run(self, remaining: int, log: InvocationLog) -> None:
         state = self.state()
         if state is not None:
             try:
                 state.write_whole_run(remaining)
             except TableUnavailableError as failure:
-                records.log_table(failure.message)
+                log.log_table(failure.message)
 
-    def _watch(self, records: Records) -> dict[str, Any]:
+    def _watch(self, log: InvocationLog) -> dict[str, Any]:
         """Report the age of the last whole run, and what remained after it.
 
         Raises:
@@ -269,16 +271,19 @@ class Function:
         """
         state = self.state()
         last = None if state is None else state.read_whole_run()
-        records.log_watch(last, self.timer.now())
+        log.log_watch(last, self.timer.now())
         return {"hours": None if last is None else (self.timer.now() - last[0]) / timedelta(hours=1)}
 
-    def _ready(self, records: Records, *, fresh: bool = False) -> NamePlanner | None:
-        """Return the planner, with spec and places not older than SPEC_TTL; `fresh`: with new places.
+    def _ready(self, log: InvocationLog, *, fresh: bool = False) -> NamePlanner | None:
+        """Return the planner, with spec and places not older than SPEC_TTL, or with `fresh` than seconds.
+
+        Places keep the states of their keys, and a retried message may need the state of now.
 
         If the spec cannot be loaded again, the last one that could stays in use; None without any.
         """
         ttl = float(self.environment.get("SPEC_TTL") or 300)
-        is_recent = self.timer.monotonic() - self.loaded_at < ttl and not (self.reopens or fresh)
+        age = self.timer.monotonic() - self.loaded_at
+        is_recent = age < ttl and not self.reopens and not (fresh and age >= FRESH_SECONDS)
         if self.planner is not None and is_recent:
             opened = self._places(self.planner.places).opened
             if not any(isinstance(one, StoreError) and key not in self.away for key, one in opened.items()):
@@ -286,14 +291,14 @@ class Function:
         try:
             specs = self._specs()
         except Exception as error:  # noqa: BLE001 - logged; the last good spec stays in use
-            records.log_error(error)
-            records.count("SpecFailed", 1)
+            log.log_error(error)
+            log.count("SpecFailed", 1)
             return self.planner
         try:
             self.planner = self._open(specs)
         except ReconcileError as error:
-            records.log_error(error)
-            records.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
+            log.log_error(error)
+            log.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
             return self.planner
         self.loaded_at, self.reopens = self.timer.monotonic(), False
         return self.planner
@@ -315,7 +320,9 @@ class Function:
                 raise
 
         places = open_places(specs, connect, Run())
-        return NamePlanner(specs, places, Run(), self.timer, lambda _: None)
+        return NamePlanner(
+            specs, places, Run(), self.timer, lambda _: None, lists_replicas=self.state() is None
+        )
 
     def _connect_to_aws(self) -> Connect:
         from ssm_reconcile.stores.ssm import Aws

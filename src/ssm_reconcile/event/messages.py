@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from ssm_reconcile.errors import ReconcileError, StoreError
 from ssm_reconcile.event.aws_clients import NAMES_A_MESSAGE, AwsClients
 from ssm_reconcile.event.events import FullRun, Message, Names, Rejected
+from ssm_reconcile.event.invocation_log import InvocationLog
 from ssm_reconcile.event.name_run import NameRunResult
-from ssm_reconcile.event.records import Records
-from ssm_reconcile.event.requests import COUNTED, Cause, Retry
+from ssm_reconcile.event.requests import COUNTED, Retry, RetryCause
 from ssm_reconcile.event.state import MessageAttempts, State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
 
@@ -39,7 +39,7 @@ Named = Sequence[tuple[Message, frozenset[str]]]
 
 
 @dataclass(slots=True)
-class _Record:
+class _QueueRecord:
     """One record of the queue with its messages; `retries` are the reasons to retry it."""
 
     messages: list[Message]
@@ -63,7 +63,7 @@ class Inbox:
         aws: AwsClients,
         state: State | None,
         timer: Timer,
-        records: Records,
+        log: InvocationLog,
     ) -> None:
         """Take the messages.
 
@@ -73,12 +73,12 @@ class Inbox:
             aws: Sends messages and sets pauses.
             state: Counts attempts; None without a table.
             timer: The time of the invocation.
-            records: Logs and metrics.
+            log: Logs and metrics.
         """
         self._queue = environment.get("QUEUE_URL")
         self._dead_letters = environment.get("DEAD_LETTERS_URL")
-        self._aws, self._state, self._timer, self._log = aws, state, timer, records
-        self._records: dict[str, _Record] = {}
+        self._aws, self._state, self._timer, self._log = aws, state, timer, log
+        self._records: dict[str, _QueueRecord] = {}
         self._has_attempts = False
         self.rejected: list[tuple[Message, Rejected]] = []
         for number, message in enumerate(messages):
@@ -86,7 +86,9 @@ class Inbox:
                 self.rejected.append((message, message.content))
             else:
                 key = message.identifier or f"{NO_MESSAGE}{number}"
-                self._records.setdefault(key, _Record([])).messages.append(replace(message, identifier=key))
+                self._records.setdefault(key, _QueueRecord([])).messages.append(
+                    replace(message, identifier=key)
+                )
 
     @property
     def work(self) -> list[Message]:
@@ -123,7 +125,7 @@ class Inbox:
                 self._aws.send(self._queue, documents)
             except ReconcileError as failure:
                 self._log.log_error(failure)
-                record.retries.append(Retry(Cause.OUTAGE, failure.message))
+                record.retries.append(Retry(RetryCause.OUTAGE, failure.message))
                 continue
             record.messages = [one for one in record.messages if not isinstance(one.content, Names)]
             if not record.messages:
@@ -169,18 +171,18 @@ class Inbox:
         """Return messages to the queue that the time of this invocation does not allow."""
         for message in messages:
             self._records[message.identifier].retries.append(
-                Retry(Cause.BUSY, "the time of the invocation is over")
+                Retry(RetryCause.BUSY, "the time of the invocation is over")
             )
 
     def leave_all(self, why: str) -> None:
         """Return all messages to the queue, without a count of attempts."""
         for record in self._records.values():
-            record.retries.append(Retry(Cause.OUTAGE, why))
+            record.retries.append(Retry(RetryCause.OUTAGE, why))
 
     def fail(self, named: Named, error: Exception) -> None:
         """Retry the messages of a pass that raised an error."""
         is_outage = isinstance(error, StoreError | TableUnavailableError)
-        cause, why = Cause.OUTAGE if is_outage else Cause.OWN, f"stopped by {type(error).__name__}"
+        cause, why = RetryCause.OUTAGE if is_outage else RetryCause.OWN, f"stopped by {type(error).__name__}"
         for message, names in named:
             if names:
                 self._records[message.identifier].retries.append(Retry(cause, why))
@@ -188,7 +190,7 @@ class Inbox:
     def fail_full_runs(self) -> None:
         """Retry the messages that ask for a whole run."""
         for message in self.full_runs:
-            self._records[message.identifier].retries.append(Retry(Cause.OUTAGE, "the whole run failed"))
+            self._records[message.identifier].retries.append(Retry(RetryCause.OUTAGE, "the whole run failed"))
 
     def settle(self) -> list[str]:
         """Count attempts, send dead letters, set pauses; return the identifiers of messages to retry."""
@@ -214,7 +216,7 @@ class Inbox:
                 self._log.log_error(failure)
         return list(pauses)
 
-    def _count(self, key: str, record: _Record) -> MessageAttempts:
+    def _count(self, key: str, record: _QueueRecord) -> MessageAttempts:
         """Count an attempt that failed for the message's own reason, and the writes that differed."""
         counts = any(one.cause in COUNTED for one in record.retries)
         if self._state is None:
@@ -228,7 +230,7 @@ class Inbox:
                 self._log.log_table(failure.message)
         return attempts
 
-    def _bury(self, record: _Record) -> bool:
+    def _bury(self, record: _QueueRecord) -> bool:
         """Send a message to the dead letters; return False if it could not be sent."""
         if not self._dead_letters:
             return False
@@ -270,14 +272,14 @@ def _cut(messages: Iterable[Message]) -> Iterator[Message]:
                 yield replace(message, content=replace(message.content, names=part))
 
 
-def _pause(cause: Cause, failed: int, received: int) -> int:
+def _pause(cause: RetryCause, failed: int, received: int) -> int:
     """Return the seconds until a message is retried."""
     match cause:
-        case Cause.BUSY:
+        case RetryCause.BUSY:
             return BUSY_PAUSE
-        case Cause.LOOK | Cause.COUNT:
+        case RetryCause.LOOK | RetryCause.COUNT:
             return LOOK_PAUSE
-        case Cause.OUTAGE:
+        case RetryCause.OUTAGE:
             tries = received
         case _:
             tries = max(failed, 1)

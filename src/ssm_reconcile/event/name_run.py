@@ -22,10 +22,10 @@ from ssm_reconcile.errors import NothingPlanned, StoreError
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.requests import (
     Applied,
-    Cause,
     NameRequest,
     NameResult,
     Retry,
+    RetryCause,
     results_of,
     stale_names,
 )
@@ -38,7 +38,8 @@ from ssm_reconcile.report import Report, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication
 
-IN_WORK = Retry(Cause.BUSY, "another invocation works on this name")
+UNLEASED = Retry(RetryCause.LOOK, "it was written while the table could not be reached")
+IN_WORK = Retry(RetryCause.BUSY, "another invocation works on this name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +153,12 @@ class NameRun:
             unavailable,
             away,
             table_error="" if windows is None else windows.table_error,
-            needs_count=any(one.cause is Cause.COUNT for one in waiting.values()),
+            needs_count=any(one.cause is RetryCause.COUNT for one in waiting.values()),
         )
 
     def _no_plan(self, requests: Mapping[str, NameRequest], error: NothingPlanned) -> NameRunResult:
         """Return the result of a run in which no place of these names could be read."""
-        retry = Retry(Cause.OUTAGE, error.message)
+        retry = Retry(RetryCause.OUTAGE, error.message)
         concerned = {spec for one in requests.values() for spec in one.specs}
         names = {t.name for spec in self.planner.specs if spec.name in concerned for t in spec.targets}
         results = tuple(NameResult(name, retry=retry, at=one.at) for name, one in requests.items())
@@ -176,7 +177,9 @@ def _by_name(planned: NamePlan, waiting: Mapping[Order, Retry]) -> dict[str, Ret
 def _look_again(result: NameResult) -> NameResult:
     """Return the result of a name that was written without a lease as one to read once more."""
     if result.retry is None and result.count(Result.APPLIED):
-        return replace(result, retry=Retry(Cause.LOOK, "it was written while the table could not be reached"))
+        return replace(
+            result, retry=Retry(RetryCause.LOOK, "it was written while the table could not be reached")
+        )
     return result
 
 

@@ -178,7 +178,7 @@ def _is_visible(operation: Operation, there: Parameter | None, at: datetime) -> 
             return True
 
 
-class Cause(StrEnum):
+class RetryCause(StrEnum):
     """Why a name is retried. The cause decides about the pause, and whether the attempt counts."""
 
     OWN = "own"
@@ -195,7 +195,7 @@ class Cause(StrEnum):
     """It was written without a lease, so it is read once more."""
 
 
-COUNTED = frozenset({Cause.OWN, Cause.STALE})
+COUNTED = frozenset({RetryCause.OWN, RetryCause.STALE})
 """The causes of attempts that count: a message has a limited number of them."""
 OUTAGES = frozenset(
     {Trouble.THROTTLED, Trouble.LOST, Trouble.UNREACHABLE, Trouble.CREDENTIALS, Trouble.TOKEN}
@@ -207,7 +207,7 @@ OUTAGES = frozenset(
 class Retry:
     """The cause and the reason for which a name must be retried."""
 
-    cause: Cause
+    cause: RetryCause
     why: str
 
 
@@ -316,8 +316,8 @@ def results_of(
             _unsure(planned, name),
             *(_retry_of(outcome, stopped=applied.stopped) for outcome in outcomes.get(name, ())),
             *map(_unreadable, others.get(name, ())),
-            Retry(Cause.STALE, applied.stale[name]) if name in applied.stale else None,
-            Retry(Cause.STALE, DIFFERS) if name in differing and not contended else None,
+            Retry(RetryCause.STALE, applied.stale[name]) if name in applied.stale else None,
+            Retry(RetryCause.STALE, DIFFERS) if name in differing and not contended else None,
         ]
         retry = next((one for one in found if one is not None), None)
         results.append(
@@ -335,22 +335,22 @@ def results_of(
 
 
 def _unsure(planned: NamePlan, name: str) -> Retry | None:
-    return Retry(Cause.OUTAGE, planned.unsure[name]) if name in planned.unsure else None
+    return Retry(RetryCause.OUTAGE, planned.unsure[name]) if name in planned.unsure else None
 
 
 def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
     """Return why a change is tried again; None if it was made, or if only a person can remove the reason."""
     why = f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
     if outcome.result is Result.NOT_ATTEMPTED:
-        return Retry(Cause.BUSY if stopped else Cause.OUTAGE, why)
+        return Retry(RetryCause.BUSY if stopped else RetryCause.OUTAGE, why)
     if outcome.trouble in OUTAGES and outcome.result is not Result.APPLIED:
-        return Retry(Cause.OUTAGE, why)
+        return Retry(RetryCause.OUTAGE, why)
     if outcome.result is Result.FAILED:
-        return Retry(Cause.OWN, why)
+        return Retry(RetryCause.OWN, why)
     if outcome.result is Result.STALE:
-        return Retry(Cause.STALE, why)
+        return Retry(RetryCause.STALE, why)
     if _is_unconfirmed(outcome):
-        return Retry(Cause.STALE if outcome.trouble is None else Cause.OWN, why)
+        return Retry(RetryCause.STALE if outcome.trouble is None else RetryCause.OWN, why)
     return None
 
 
@@ -358,7 +358,7 @@ def _unreadable(other: Other) -> Retry | None:
     """Return the reasons of an address whose value could not be read: the next read may succeed."""
     if ProblemKind.UNREADABLE not in other.problems:
         return None
-    return Retry(Cause.OWN, "; ".join(other.reasons))
+    return Retry(RetryCause.OWN, "; ".join(other.reasons))
 
 
 def _is_unconfirmed(outcome: Outcome) -> bool:

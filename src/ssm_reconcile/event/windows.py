@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ssm_reconcile.change import Action, Change, Fate, Hold
-from ssm_reconcile.event.requests import Cause, Retry
+from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import ReplicaCount, Reservation, State, TableUnavailableError, entry_of
 from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
 from ssm_reconcile.plan import Plan
@@ -85,12 +85,12 @@ class Windows:
         except TableUnavailableError as failure:
             self.table_error = failure.message
             if guard == DELETES:
-                self.waiting |= {one.order: Retry(Cause.OUTAGE, NO_TABLE) for one in changes}
+                self.waiting |= {one.order: Retry(RetryCause.OUTAGE, NO_TABLE) for one in changes}
             return plan
         self._made.append((made, limits.window))
         over = [one for one in changes if _entry(one) not in made.reserved]
         if guard == DELETES and self._needs_count(made, limits):
-            self.waiting |= {one.order: Retry(Cause.COUNT, NO_COUNT) for one in over}
+            self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in over}
             return plan
         hold = _hold(guard, limits, made, len(over))
         return withhold_over_window(plan, guard, pair, {one.order for one in over}, hold)
@@ -109,7 +109,7 @@ class Windows:
             yield UPDATES, Action.UPDATE, lambda total, _: total <= most
 
     def _needs_count(self, made: Reservation, limits: Limits) -> bool:
-        """Whether a new count may allow more deletes: there is none, or there are more replicas by now."""
+        """Whether a new count may allow more deletes: there is none, or an old one of fewer replicas."""
         if made.total >= limits.max_deletes or self.is_whole_run:
             return False
         return not self._is_counted(made.count) or (

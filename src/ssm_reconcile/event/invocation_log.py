@@ -26,7 +26,7 @@ NEVER_HOURS = 24 * 365.0
 """The age of a whole run that never was."""
 
 
-class Records:
+class InvocationLog:
     """Logs and metrics of one invocation; `service` is the dimension of the metrics."""
 
     def __init__(self, logger: Logger, service: str) -> None:
@@ -34,7 +34,13 @@ class Records:
         self._metrics = Metrics(namespace=NAMESPACE, service=service)
 
     def count(self, name: str, number: float, unit: MetricUnit = MetricUnit.Count) -> None:
-        """Add a value to a metric."""
+        """Add a value to a metric.
+
+        Args:
+            name: The metric.
+            number: The value.
+            unit: The unit of the value.
+        """
         self._metrics.add_metric(name, unit, number)
 
     def flush(self) -> None:
@@ -81,7 +87,13 @@ class Records:
         self.count("TableUnavailable", float(bool(error)))
 
     def log_part(self, found: PartResult, remaining: int, request: FullRun) -> None:
-        """Log and count one part of a whole run."""
+        """Log and count one part of a whole run.
+
+        Args:
+            found: The result of the part.
+            remaining: The number of addresses that do not hold what the spec asks for.
+            request: The execution and the part.
+        """
         self.log_findings(found.findings)
         self._logger.info(
             "whole run", plan_id=found.plan.plan_id, planned=found.plan.summary,
