@@ -39,7 +39,7 @@ from typing import TypeAlias
 from ssm_reconcile import observe, reconcile
 from ssm_reconcile.change import Change, Delete, Release, Replace
 from ssm_reconcile.diff.case import TargetContext
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
@@ -60,6 +60,17 @@ ListingsOfNames: TypeAlias = dict[Access, Listing | StoreError]
 
 
 @dataclass(frozen=True, slots=True)
+class Unsure:
+    """Why the state of a name could not be read, and the kind of the failed call; None if no call failed."""
+
+    why: str
+    trouble: Trouble | None = None
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@dataclass(frozen=True, slots=True)
 class NamePlan:
     """A plan for some names.
 
@@ -72,7 +83,7 @@ class NamePlan:
     plan: Plan
     specs: tuple[Replication, ...] = ()
     addresses: Mapping[Pair, Mapping[str, frozenset[str]]] = field(default_factory=dict)
-    unsure: Mapping[str, str] = field(default_factory=dict)
+    unsure: Mapping[str, Unsure] = field(default_factory=dict)
     listings: Mapping[Access, Listing | StoreError] = field(default_factory=dict)
 
     def names_of(self, replication: str, target: str, address: str) -> frozenset[str]:
@@ -100,7 +111,7 @@ class _Selection:
     """The names to read in each place."""
     irreversible: set[Access] = field(default_factory=set)
     """Sources of replications with a rewrite that cannot be reversed: they are listed whole."""
-    unsure: dict[str, str] = field(default_factory=dict)
+    unsure: dict[str, Unsure] = field(default_factory=dict)
 
     def pairs(self) -> Iterable[tuple[Pair, Replication, Target]]:
         """Yield each target of each replication."""
@@ -112,7 +123,7 @@ class _Selection:
         """Return the requested names of a replication."""
         return [name for name, specs in self.requested.items() if replication in specs]
 
-    def drop(self, pair: Pair, address: str, why: str) -> None:
+    def drop(self, pair: Pair, address: str, why: Unsure) -> None:
         """Leave an address out of the plan: its names are unsure."""
         for name in self.addresses.get(pair, {}).pop(address, frozenset()):
             self.unsure.setdefault(name, why)
@@ -162,7 +173,8 @@ class NamePlanner:
             for target in part.targets:
                 if not (target.complete and part.source_complete):
                     why = f"{target.name if part.source_complete else 'the source'} could not be listed"
-                    chosen.unsure = dict.fromkeys(chosen.names_for(part.name), why) | chosen.unsure
+                    unlisted = dict.fromkeys(chosen.names_for(part.name), Unsure(why, Trouble.UNREACHABLE))
+                    chosen.unsure = unlisted | chosen.unsure
         unsure = dict(sorted(chosen.unsure.items()))
         return NamePlan(plan, specs, chosen.addresses, unsure, listings)
 
@@ -176,7 +188,7 @@ class NamePlanner:
                 source = self.places.store(spec.source.access).place
                 place = self.places.store(target.access).place
             except StoreError as failure:
-                chosen.unsure |= dict.fromkeys(names, f"{target.name}: {failure}")
+                chosen.unsure |= dict.fromkeys(names, Unsure(f"{target.name}: {failure}", failure.kind))
                 continue
             addresses = chosen.addresses.setdefault(pair, {})
             for name in names:
@@ -205,8 +217,8 @@ class NamePlanner:
             at_source, live = unsure[spec.source.access], unsure[target.access]
             for address in list(chosen.addresses.get(pair, ())):
                 candidates = sorted(chosen.candidates[pair, address])
-                why = live.get(address) or next((at_source[n] for n in candidates if n in at_source), "")
-                if why:
+                why = live.get(address) or next((at_source[n] for n in candidates if n in at_source), None)
+                if why is not None:
                     chosen.drop(pair, address, why)
         return {
             access: one.listing if isinstance(one, PartialListing) else one for access, one in found.items()
@@ -240,9 +252,10 @@ class NamePlanner:
                 continue
             tags, failed = one
             if address in failed:
-                chosen.drop(pair, address, observe.trouble_of(failed[address]))
+                failure = failed[address]
+                chosen.drop(pair, address, Unsure(observe.trouble_of(failure), failure.kind))
             elif tags[address] is not None:
-                chosen.drop(pair, address, NOT_SHOWN)
+                chosen.drop(pair, address, Unsure(NOT_SHOWN))
 
     def _plan_counted(self, chosen: _Selection, listings: ListingsOfNames) -> Plan:
         """Return the plan, with whole listings of the places of its deletes if this planner counts them.
@@ -250,7 +263,8 @@ class NamePlanner:
         If a place cannot be listed, its deletes cannot be counted. They are unsure, and the other names are
         planned without them.
         """
-        why = "it would be deleted, and its delete could not be counted, since a place could not be listed"
+        text = "it would be deleted, and its delete could not be counted, since a place could not be listed"
+        why = Unsure(text, Trouble.UNREACHABLE)
         whole = set(chosen.irreversible)
         while True:
             plan = self._plan_sure(chosen, listings)
@@ -282,7 +296,7 @@ class NamePlanner:
             if not lagging:
                 return plan
             for pair, address in lagging:
-                chosen.drop(pair, address, LAGS)
+                chosen.drop(pair, address, Unsure(LAGS))
 
     def _removed(self, plan: Plan, chosen: _Selection) -> dict[tuple[Pair, str], set[Access]]:
         """Return the addresses that count against the limit of deletes, each with its source and target."""
@@ -368,7 +382,7 @@ class PartialListing:
     """Some parameters of one place. `unsure`: names whose state could not be read, and why."""
 
     listing: Listing
-    unsure: Mapping[str, str] = field(default_factory=dict)
+    unsure: Mapping[str, Unsure] = field(default_factory=dict)
 
 
 def list_names(
@@ -399,8 +413,8 @@ def list_names(
         read_at[name] = clock.monotonic()
 
     fresh, failed = observe.confirm_tags(reader, described, progress, before_read=take_time)
-    unsure = {name: observe.trouble_of(failure) for name, failure in failed.items()}
-    unsure |= {name: "it vanished while it was read" for name, tags in fresh.items() if tags is None}
+    unsure = {name: Unsure(observe.trouble_of(failure), failure.kind) for name, failure in failed.items()}
+    unsure |= {name: Unsure("it vanished while it was read") for name, tags in fresh.items() if tags is None}
     tags = {name: tags for name, tags in fresh.items() if tags is not None}
     listing = Listing(
         place=reader.place,
@@ -415,7 +429,7 @@ def list_names(
 
 def _as_listing(found: PartialListing) -> Listing:
     """Return the listing, as incomplete if the state of a name could not be read."""
-    trouble = "; ".join(dict.fromkeys(found.unsure.values()))
+    trouble = "; ".join(dict.fromkeys(one.why for one in found.unsure.values()))
     return replace(found.listing, complete=False, trouble=trouble) if trouble else found.listing
 
 

@@ -14,7 +14,7 @@ from ssm_reconcile.by_name import NamePlan, NamePlanner
 from ssm_reconcile.change import Action
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.event.events import Operation
-from ssm_reconcile.event.requests import NameRequest, NameResult, results_of, stale_names
+from ssm_reconcile.event.requests import Applied, NameRequest, NameResult, results_of, stale_names
 from ssm_reconcile.model import Access, Place
 from ssm_reconcile.observe import list_place
 from ssm_reconcile.record import DETACHED, OWNER, RECORD
@@ -61,7 +61,7 @@ class OneInvocation:
         requests = {name: NameRequest(name, frozenset({self.aws.spec.name}), operation, at)}
         planned = self.plan(name)
         stale = stale_names(planned, requests, self.aws.clock.now())
-        (result,) = results_of(planned, self.apply(planned), requests, stale)
+        (result,) = results_of(Applied(planned, self.apply(planned), stale=stale), requests, {})
         return result
 
     def calls(self, place: Place | None = None) -> Counter[str]:
@@ -325,7 +325,7 @@ class TestReadsThatLag:
         invocation = self.lagging(aws, lambda aws: aws.put("/p/00", "x"))
         planned = invocation.plan("/p/00", "/p/01")
         assert (set(planned.unsure), planned.plan.changes) == ({"/p/00"}, ())
-        assert "different versions" in planned.unsure["/p/00"]
+        assert "different versions" in planned.unsure["/p/00"].why
         self.assert_again(invocation, "/p/00", Operation.UNKNOWN, "x")
 
     def test_a_replica_that_is_newer_than_its_description_is_not_written(self) -> None:
@@ -378,7 +378,7 @@ class TestReadsThatLag:
         aws.world.lag = Lag(describe=timedelta(minutes=1))
         invocation = OneInvocation(aws)
         planned = invocation.plan("/p/new")
-        assert "does not show it yet" in planned.unsure["/p/new"]
+        assert "does not show it yet" in planned.unsure["/p/new"].why
         self.assert_again(invocation, "/p/new", Operation.DELETE, None)
 
     def test_a_replica_that_is_not_described_yet_is_not_created_again(self) -> None:

@@ -125,7 +125,6 @@ class TestAMessageWithManyNames:
         assert scheduler.monotonic() < 1.3 * 2000 / PUTS_A_SECOND
 
 
-@pytest.mark.xfail(strict=True, reason="a percentage of changes is withheld")
 def test_a_release_of_most_parameters_at_once_is_applied_as_a_whole(scheduler: Scheduler) -> None:
     names = [f"/prod/{number:02}" for number in range(60)]
     stack = replicated(scheduler, names)

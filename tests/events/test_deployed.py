@@ -379,14 +379,16 @@ class TestBadInput:
         for i in range(12):
             account.put(account.here, f"/prod/{i:02}", "v")
         account.drain()
+        stack.whole_run()
         capsys.readouterr()
         before = stack.invocations
         for i in range(4):
             account.delete(account.here, f"/prod/{i:02}")
         account.drain()
         assert stack.invocations == before + 1
-        assert len(account.world.names(account.there)) == 12
-        assert metrics(capsys.readouterr().out)["Withheld"] == 4
+        assert len(account.world.names(account.there)) == 9
+        assert metrics(capsys.readouterr().out)["Withheld"] == 1
+        assert "4 deletes in 24 hours are more than 3" in stack.log.getvalue()
 
     def test_without_a_spec_no_message_is_lost(self, account: Account, stack: Deployed) -> None:
         stack.spec = "version: 2"
@@ -497,17 +499,23 @@ class TestReadsThatFailForAMinute:
 class TestManyDeletes:
     SPEC = SPEC.replace("max_deletes: 1000", "max_deletes: 3")
 
-    def test_small_batches_add_up_to_what_a_whole_run_would_withhold(self, account: Account) -> None:
-        """Four deletes, each an event of its own, while none has been carried out yet."""
+    @pytest.mark.parametrize("apart", [timedelta(seconds=1), timedelta(hours=5)])
+    def test_the_deletes_of_a_window_count_whatever_the_batches(
+        self, account: Account, apart: timedelta
+    ) -> None:
         stack = account.deploy(self.SPEC)
         for i in range(12):
             account.put(account.here, f"/prod/{i:02}", "v")
         account.drain()
+        stack.whole_run()
         for i in range(4):
-            account.world.delete(account.here, f"/prod/{i:02}")
-        stack.queue.send(json.dumps(account.event(account.here, "/prod/00", "Delete")))
-        account.drain()
-        assert len(account.world.names(account.there)) == 12
+            account.delete(account.here, f"/prod/{i:02}")
+            account.drain()
+            account.clock.advance(apart)
+        assert account.world.names(account.there) == [f"/prod/{i:02}" for i in range(3, 12)]
+        account.clock.advance(timedelta(hours=24))
+        stack.whole_run()
+        assert_converged(account)
 
     def test_a_delete_that_comes_late_deletes_nothing_that_is_there_again(
         self, account: Account, stack: Deployed

@@ -208,7 +208,7 @@ class TestProcesses:
     def test_a_message_that_comes_too_often_becomes_a_dead_letter(self, scheduler: Scheduler) -> None:
         stack = Stack(scheduler, SPEC)
         stack.queue.most = 3
-        stack.world.before("GetParameters", partial(scheduler.sleep, 10_000), times=100)
+        stack.world.before("DescribeParameters", partial(scheduler.sleep, 10_000), times=100)
         stack.queue.send("/prod/a")
         scheduler.run()
         assert len(stack.runner.started) == 3
@@ -216,7 +216,7 @@ class TestProcesses:
 
     def test_a_message_that_is_too_old_is_gone(self, scheduler: Scheduler) -> None:
         stack = Stack(scheduler, SPEC)
-        stack.world.before("GetParameters", partial(scheduler.sleep, 10_000), times=10_000)
+        stack.world.before("DescribeParameters", partial(scheduler.sleep, 10_000), times=10_000)
         stack.queue.send("/prod/a")
         scheduler.run()
         assert stack.queue.expired == ["/prod/a"]

@@ -130,7 +130,7 @@ class NameRun:
         windows = None if self.state is None else Windows(self.state, self.timer, self.longest)
         plan = planned.plan if windows is None else windows.reserve(planned.plan, planned.specs)
         session = self.planner.session()
-        report = reconcile.carry_out(plan, planned.specs, session, self.timer)
+        report = reconcile.carry_out(plan, planned.specs, session, self.timer, planned.listings)
         waiting: Mapping[Order, Retry] = {}
         if windows is not None:
             windows.give_back(report.outcomes)

@@ -335,7 +335,12 @@ def results_of(
 
 
 def _unsure(planned: NamePlan, name: str) -> Retry | None:
-    return Retry(RetryCause.OUTAGE, planned.unsure[name]) if name in planned.unsure else None
+    found = planned.unsure.get(name)
+    if found is None:
+        return None
+    if found.trouble in OUTAGES:
+        return Retry(RetryCause.OUTAGE, found.why)
+    return Retry(RetryCause.STALE if found.trouble is None else RetryCause.OWN, found.why)
 
 
 def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
