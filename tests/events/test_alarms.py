@@ -158,7 +158,7 @@ def counts(threshold: int = 0) -> dict[str, Situation]:
 def target_unavailable() -> dict[str, Situation]:
     soon = (START + 5 * MINUTE, START + 15 * MINUTE)
     long = 6 * HOUR
-    outage = [*retries(3 * HOUR), *every(60, 5 * HOUR, begin=3 * HOUR + 1)]
+    outage = [*every(60, -1, begin=-HOUR), *retries(3 * HOUR), *every(60, 5 * HOUR, begin=3 * HOUR + 1)]
     mixed = [*every(20, HOUR, 1), *every(20, HOUR, 0, begin=10)]
     return {
         "an outage, one message": Situation(
@@ -182,7 +182,7 @@ def target_unavailable() -> dict[str, Situation]:
 
 
 def failed() -> dict[str, Situation]:
-    failing = [*retries(5 * HOUR), *every(60, 7 * HOUR, begin=5 * HOUR + 1)]
+    failing = [*every(60, -1, begin=-HOUR), *retries(5 * HOUR), *every(60, 7 * HOUR, begin=5 * HOUR + 1)]
     storm = [*every(20, 12 * MINUTE, 2), *every(20, 3 * HOUR, 0, begin=12 * MINUTE)]
     incidents = [*every(20, 3 * HOUR), *at((0, 5), (35 * MINUTE, 5), (70 * MINUTE, 5))]
     return {
@@ -276,7 +276,8 @@ def drift_stays() -> dict[str, Situation]:
 
     weekly = daily([3] * 7, 12 * HOUR) + at((0, 3))
     ended = [*weekly, *at((7 * DAY, 0)), *daily([0] * 4, 7.5 * DAY)]
-    one_day = [*at((0, 3), (27 * HOUR, 0)), *daily([3, 0, 0, 0], 20 * HOUR)]
+    before = daily([0] * 3, -70 * HOUR)  # the last one is about 21 hours before the drift
+    one_day = [*before, *at((0, 3), (27 * HOUR, 0)), *daily([3, 0, 0, 0], 20 * HOUR)]
     return {
         "a weekly run": Situation(
             ended,
@@ -284,6 +285,12 @@ def drift_stays() -> dict[str, Situation]:
             fires=(START + 28 * HOUR, START + 36 * HOUR),
             holds=(START + 36 * HOUR, START + 7 * DAY),
             ends=START + 7 * DAY + 2 * HOUR,
+        ),
+        "drift after days without": Situation(
+            [*before, *weekly], START + 4 * DAY, fires=(START + 30 * HOUR, START + 40 * HOUR)
+        ),
+        "drift just after a report of 0": Situation(
+            [*every(60, -1, begin=-HOUR), *weekly], START + 4 * DAY, (START + 54 * HOUR, START + 60 * HOUR)
         ),
         "one address": Situation(daily([1] * 4), START + 3 * DAY, (START + 28 * HOUR, START + 36 * HOUR)),
         "drift that the next run ends": Situation(one_day, START + 5 * DAY, last=OK),
