@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import combinations
 from typing import Any
 
-from tests.events.templates import loaded, rendered
+from ssm_reconcile.event.invocation_log import COUNTS
+from tests.events.templates import DEPLOY, loaded, rendered
+
+EVENT = DEPLOY.parent / "src/ssm_reconcile/event"
+
+
+def own_metrics() -> set[str]:
+    """Return the metrics that the code of the event path counts."""
+    code = "".join(path.read_text() for path in EVENT.glob("*.py"))
+    direct = re.findall(r'\.count\(\s*"(\w+)"', code)
+    chosen = re.findall(r'"(\w+)" if isinstance\(error, StoreError\) else "(\w+)"', code)
+    by_status = re.findall(r'\("([A-Z]\w+)", "[a-z]+"\)', code)
+    return {*direct, *(one for pair in chosen for one in pair), *by_status, *COUNTS}
+
 
 OWN_METRICS = {
     "Applied", "Failed", "Stale", "Withheld", "Refused", "Contended", "Again", "Rejected", "LagSeconds",
@@ -41,6 +55,10 @@ def test_every_metric_of_the_function_is_on_the_dashboard() -> None:
     for namespace, _, dimension, value, *_ in rows:
         assert (dimension, value) in DIMENSIONS[namespace]
     assert {row[0] for row in rows} == set(DIMENSIONS)
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    assert own_metrics() == OWN_METRICS
 
 
 def test_alarms_use_metrics_of_the_function_that_exist() -> None:

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "NAME", "SPEC_URI", "SPEC_PATH", "QUEUE_URL", "DEAD_LETTERS_URL", "TABLE", "WHOLE_RUN_ARN",
     "WHOLE_RUN_HOURS",
 }  # fmt: skip
+EVENT = DEPLOY.parent / "src/ssm_reconcile/event"
 DAY = 86_400
 
 
@@ -130,9 +131,7 @@ def test_the_table_is_the_one_of_the_code() -> None:
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     (granted,) = (one for one in statements("template.yaml", "Role") if one["Sid"] == "State")
     assert granted["Resource"] == {"Fn::GetAtt": ["StateTable", "Arn"]}
-    assert actions(granted) == {
-        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem",
-    }  # fmt: skip
+    assert actions(granted) == {"dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"}
 
 
 def test_no_concurrency_is_reserved(translated: dict[str, Any]) -> None:
@@ -193,6 +192,9 @@ def test_both_functions_are_the_one_that_is_tested(translated: dict[str, Any]) -
         module, _, entry = function["Handler"].rpartition(".")
         assert callable(getattr(importlib.import_module(module), entry))
         assert set(function["Environment"]["Variables"]) == ENVIRONMENT
+    code = "".join(path.read_text() for path in EVENT.glob("*.py"))
+    read = set(re.findall(r'environment\.get\("(\w+)"\)', code))
+    assert read - {"SPEC_TTL", "LAMBDA_TASK_ROOT"} == ENVIRONMENT
 
 
 def change(name: str = "/prod/url", **more: Any) -> dict[str, Any]:
