@@ -19,6 +19,8 @@ from ssm_reconcile.model import Place
 from tests.events.concurrent_stack import Stack
 from tests.events.concurrent_world import BURST_SECONDS, QUOTAS
 
+PEACE = 3600.0
+"""Seconds between the whole run and the first change."""
 RECREATED_AFTER = 31.0
 """Seconds; AWS refuses a create within thirty seconds of the delete."""
 
@@ -37,7 +39,10 @@ class Change:
 
 
 class Storm:
-    """Changes of some names over some seconds, one after the other, at random times."""
+    """Changes of some names over some seconds from now on, one after the other, at random times.
+
+    Four of five names exist before, with a replica that a whole run has made and counted.
+    """
 
     def __init__(
         self, stack: Stack, *, events: int, names: int, seconds: float, deletes: float = 0.05, seed: int = 1
@@ -49,12 +54,19 @@ class Storm:
         self._deletes = deletes
         self._deleted: dict[str, float] = {}
         self._pending: dict[str, list[Change]] = {}
+        for name in self._names[: names * 4 // 5]:
+            stack.world.put(stack.here, name, "value -1")
+        stack.start_whole_run()
+        stack.scheduler.run()
+        stack.scheduler.sleep(PEACE)
+        self.begin = stack.scheduler.monotonic()
+        stack.world.restart()
         stack.world.watch = self._watch
         for moment in sorted(self._chance.uniform(0, seconds) for _ in range(events)):
-            stack.scheduler.at(moment, self._change)
+            stack.scheduler.at(self.begin + moment, self._change)
 
     def _change(self) -> None:
-        now = self.stack.scheduler.monotonic()
+        now = self.stack.scheduler.monotonic() - self.begin
         while True:
             name = self._chance.choice(self._names)
             if now - self._deleted.get(name, -RECREATED_AFTER) >= RECREATED_AFTER:
@@ -76,7 +88,7 @@ class Storm:
         self.stack.publish(event)
 
     def _watch(self, place: Place, name: str) -> None:
-        world, now = self.stack.world, self.stack.scheduler.monotonic()
+        world, now = self.stack.world, self.stack.scheduler.monotonic() - self.begin
         found, wanted = world.value(self.stack.there, name), world.value(self.stack.here, name)
         reached = -1 if found is None else int(found.removeprefix("value "))
         left = []

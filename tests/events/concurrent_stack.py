@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,8 +26,22 @@ from ssm_reconcile.event.aws_lambda import Function
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Place
 from tests.events.concurrent_scheduler import Alarm, Group, Killed, Scheduler
+from tests.events.concurrent_table import TimedTable
 from tests.events.concurrent_world import Chances, Opener, TimedWorld
-from tests.events.pump import MAPPING, QUEUE, RESOURCES, TIMEOUT, Invocation, Queue, QueueAsSqs, QueueClients
+from tests.events.pump import (
+    BARE,
+    MAPPING,
+    QUEUE,
+    RESOURCES,
+    STATEFUL,
+    TIMEOUT,
+    WHOLE_TIMEOUT,
+    Invocation,
+    Queue,
+    QueueAsSqs,
+    QueueClients,
+)
+from tests.events.state_machine import Execution, TaskError, definition, run
 from tests.events.templates import matches, rendered
 
 BATCH = int(MAPPING["BatchSize"])
@@ -39,7 +54,7 @@ REPEATED = (2.0, 30.0)
 COLD_START = 1.5
 WARM_START = 0.02
 KILL_WITHIN = 300
-"""Of an invocation that is killed: the last of its sleeps in which that may be, while no other has ended."""
+"""The last sleep in which an invocation may be killed, as long as none has ended."""
 
 
 @dataclass(eq=False, slots=True)
@@ -67,37 +82,34 @@ class Started:
 class Lambda:
     """Runs invocations in processes."""
 
-    def __init__(self, scheduler: Scheduler, chance: random.Random, make: Callable[[], Process]) -> None:
+    def __init__(
+        self, scheduler: Scheduler, chance: random.Random, make: Callable[[], Process], timeout: float
+    ) -> None:
         self.scheduler = scheduler
         self.chance = chance
-        self.timeout = float(TIMEOUT)
+        self.timeout = timeout
         self.killed_share = 0.0
         self.started: list[Started] = []
         self.processes = 0
         self._make = make
         self._free: list[Process] = []
-        self._sleeps = KILL_WITHIN
-        self._chosen: set[int] = set()
+        self._sleeps = deque([KILL_WITHIN], maxlen=10)
+        self._owed = chance.random()
 
     def invoke(self, event: Any, at_end: Callable[[Started], object] = lambda _: None) -> Started:
         """Start an invocation; `at_end` is called in its thread when it has ended."""
         one = Started(event, len(self.started), self.scheduler.monotonic())
         self.started.append(one)
-        if self._is_chosen(one.number):
-            one.group.fatal = self.chance.randint(1, self._sleeps)
+        self._owed += self.killed_share
+        if self._owed >= 1:
+            self._owed -= 1
+            one.group.fatal = self.chance.randint(1, max(self._sleeps))
         self.scheduler.start(partial(self._run, one, at_end), one.group)
         return one
 
     def restart(self) -> None:
         """Let the next invocations start in new processes."""
         self._free.clear()
-
-    def _is_chosen(self, number: int) -> bool:
-        """Whether an invocation is killed: of each hundred, as many as the share says."""
-        if number % 100 == 0:
-            chosen = self.chance.sample(range(100), round(100 * self.killed_share))
-            self._chosen = {number + one for one in chosen}
-        return number in self._chosen
 
     def _run(self, one: Started, at_end: Callable[[Started], object]) -> None:
         scheduler = self.scheduler
@@ -120,7 +132,8 @@ class Lambda:
         one.ended = scheduler.monotonic()
         if process is not None:
             self._free.append(process)
-            self._sleeps = max(1, one.group.sleeps)
+            self._sleeps.append(one.group.sleeps)
+            self._owed += one.group.fatal is not None  # it has ended before: another one is killed for it
         at_end(one)
 
 
@@ -173,6 +186,20 @@ class Poller:
         self.check()
 
 
+class TimedClients(QueueClients):
+    """The clients of the function."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack.queue, lambda: stack.spec, stack.table)
+        self._sqs = TimedSqs(stack.queue, stack.scheduler)
+        self._stack = stack
+
+    def start_whole_run(self, machine: str) -> None:
+        super().start_whole_run(machine)
+        self._stack.scheduler.sleep(0.05)
+        self._stack.start_whole_run()
+
+
 class TimedSqs(QueueAsSqs):
     """The SQS client of the function; its calls take time, so that the function may be killed in them."""
 
@@ -205,7 +232,8 @@ class Stack:
         concurrency: int = 2,
         chances: Chances | None = None,
         repeated: float = 0.0,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = STATEFUL,
+        table_failing: float = 0.0,
     ) -> None:
         self.scheduler = scheduler
         self.spec = spec
@@ -214,26 +242,47 @@ class Stack:
         self.here = self.world.place("us-east-1")
         self.there = self.world.place("us-east-2")
         self.repeated = repeated
-        self.environment = {"NAME": "prod", "SPEC_URI": "s3://bucket/key", "QUEUE_URL": "queue"}
-        self.environment |= environment or {}
+        self.environment = {**BARE, **environment}
         self.pattern = rendered(RESOURCES["ChangeRule"]["Properties"]["EventPattern"], NamePrefix="/")
         self.queue = Queue(scheduler, self.chance, twice=repeated)
-        self.runner = Lambda(scheduler, self.chance, self._process)
+        self.table = TimedTable(scheduler, self.chance, table_failing)
+        self.runner = Lambda(scheduler, self.chance, self._process, float(TIMEOUT))
+        self.whole_runner = Lambda(scheduler, self.chance, self._process, float(WHOLE_TIMEOUT))
+        self.executions: list[Execution] = []
         self.mapping = Poller(self.queue, self.runner, concurrency)
         self.log = io.StringIO()
 
     def _process(self) -> Process:
         timer = Timer(self.scheduler)
-        clients = QueueClients(self.queue, lambda: self.spec)
-        clients._sqs = TimedSqs(self.queue, self.scheduler)
         function = Function(
             self.environment,
             timer=timer,
-            aws=clients,
+            aws=TimedClients(self),
             connect=Opener(self.world, timer, self.chance).connect,
             logger=Logger(service=f"storm-{id(timer)}", level="CRITICAL", stream=self.log),
         )
         return Process(function, timer)
+
+    def start_whole_run(self) -> None:
+        """Start an execution of the state machine."""
+        self.scheduler.start(self._execute, None)
+
+    def _execute(self) -> None:
+        name = f"execution-{len(self.executions)}"
+        self.executions.append(Execution())
+        number = len(self.executions) - 1
+        self.executions[number] = run(definition(), self._invoke_whole, execution=name)
+
+    def _invoke_whole(self, _: str, payload: Any) -> Any:
+        waiting = self.scheduler.current
+        one = self.whole_runner.invoke(payload, lambda _: self.scheduler.wake(waiting))
+        while one.ended is None:
+            self.scheduler.park()
+        if one.error is not None:
+            raise one.error
+        if one.killed:
+            raise TaskError("Sandbox.Timedout")
+        return one.answer
 
     # Changes at the source, and their events
 

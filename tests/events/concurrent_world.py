@@ -187,6 +187,12 @@ class TimedWorld(World):
         self.written: list[Written] = []
         self.watch: Callable[[Place, str], object] = lambda place, name: None
 
+    def restart(self) -> None:
+        """Forget what was called and written so far."""
+        self.timed.forget()
+        self.timed.sent.clear()
+        self.written.clear()
+
     def write(self, place: Place, request: Request, user: str) -> int:
         version = super().write(place, request, user)
         self._record(place, request.name, request.value.reveal())

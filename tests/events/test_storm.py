@@ -29,6 +29,7 @@ SECONDS = 120.0
 """Time in which the events arrive: about twice as fast as their writes are possible."""
 FAULTS = Chances(throttled=0.05, broken=0.01, unanswered=0.01)
 KILLED = 0.01
+TABLE_FAILS = 0.005
 REPEATED = 0.01
 SLOWER = 1.3
 
@@ -38,9 +39,11 @@ def storm(request: pytest.FixtureRequest) -> Iterator[Storm]:
     """A storm that is over."""
     scheduler = Scheduler()
     with scheduler.installed(pytest.MonkeyPatch()):
-        stack = Stack(scheduler, SPEC, concurrency=request.param, chances=FAULTS, repeated=REPEATED)
-        stack.runner.killed_share = KILLED
+        stack = Stack(scheduler, SPEC, concurrency=request.param, repeated=REPEATED)
         found = Storm(stack, events=2000, names=500, seconds=SECONDS)
+        stack.world.timed.chances = FAULTS
+        stack.table.failing = TABLE_FAILS
+        stack.runner.killed_share = KILLED
         scheduler.run()
         found.settle()
         yield found
