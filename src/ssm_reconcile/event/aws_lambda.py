@@ -167,7 +167,7 @@ class Function:
         """Keep what the next pass must know: places that cannot be used, keys that may change."""
         until = self.timer.monotonic() + AWAY_SECONDS
         for access in found.away:
-            self.away[access] = (until, _away(access))
+            self.away.setdefault(access, (until, _away(access)))  # one that is away was not tried
         if found.plan is not None:
             # A key may be enabled again at any time, and places keep the states of their keys.
             self.reopens |= _has_key_problem(found.plan)
