@@ -216,7 +216,8 @@ def key_arn(place: Place, alias: str) -> str:
 
 def _reading(one: Held, substitutions: Any, *, show: bool) -> Reading | UnreadableValue:
     if one.broken:
-        return UnreadableValue(one.broken, "it cannot be read", of_key=one.broken == "InvalidKeyId")
+        trouble = Trouble.KEY if one.broken == "InvalidKeyId" else None
+        return UnreadableValue(one.broken, "it cannot be read", trouble)
     at = one.parameter
     value = Value(canonical(at.name), at.type, at.version, at.last_modified, SealedText(one.value))
     return read(value, ValueRequest(value.name, tuple(substitutions), show), RUN_KEY)

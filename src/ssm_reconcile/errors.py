@@ -199,6 +199,16 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     """AWS refused the request for another reason; the same request fails later, too."""
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether the failure says nothing about the parameter: the place, or the way to it, fails."""
+        return self in _OUTAGES
+
+
+_OUTAGES = frozenset(
+    {Trouble.CREDENTIALS, Trouble.UNREACHABLE, Trouble.THROTTLED, Trouble.LOST, Trouble.TOKEN}
+)
+
 
 class StoreError(ReconcileError):
     """One call to a store failed.

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
+from ssm_reconcile.errors import Trouble
+
 Tags: TypeAlias = Mapping[str, str]
 
 SECURE = "SecureString"
@@ -239,11 +241,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableValue:
-    """A value that could not be read: the error code, a sentence, and whether its KMS key is the cause."""
+    """A value that could not be read: the error code, a sentence, and the kind of the failed call, if any."""
 
     code: str
     reason: str
-    of_key: bool = False
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,11 +349,15 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """A reason for the row `invalid`. Problems with the same `subject` share one finding."""
+    """A reason for the row `invalid`. Problems with the same `subject` share one finding.
+
+    `is_outage` marks a problem of the place, which says nothing about the parameter.
+    """
 
     kind: ProblemKind
     reason: str
     subject: str = ""
+    is_outage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,5 +219,5 @@ def _answer(
         return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
     if failure is not None:
         reason = failure.remedy or "AWS refused to read it"
-        return UnreadableValue(failure.code, reason, of_key=failure.kind is Trouble.KEY)
+        return UnreadableValue(failure.code, reason, failure.kind)
     return UnreadableValue("ParameterNotFound", "it vanished while the plan was made")

@@ -36,7 +36,8 @@ class Mode(StrEnum):
 class Other:
     """One address where nothing is done, with the reasons.
 
-    `counted` is its key in a summary. `problems` are the kinds of its problems in the row `invalid`.
+    `counted` is its key in a summary. `problems` are the kinds of its problems in the row `invalid`,
+    `is_outage` whether one of them is a problem of the place only.
     """
 
     replication: str
@@ -46,6 +47,7 @@ class Other:
     counted: str
     reasons: tuple[str, ...] = ()
     problems: frozenset[ProblemKind] = frozenset()
+    is_outage: bool = False
 
 
 COUNTED = (

@@ -201,7 +201,7 @@ class TestReading:
             opened(w), {n: ValueRequest(f"/p/00{n}") for n in range(3)}, KEY, unwatched, decrypt=True
         )
         assert [type(found[n]) for n in range(3)] == [Reading, UnreadableValue, Reading]
-        assert found[1] == UnreadableValue("InvalidKeyId", "AWS refused to read it", of_key=True)
+        assert found[1] == UnreadableValue("InvalidKeyId", "AWS refused to read it", Trouble.KEY)
 
     def test_a_place_that_does_not_answer_leaves_all_unreadable(self) -> None:
         w = world()

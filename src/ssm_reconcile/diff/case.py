@@ -16,6 +16,7 @@ from ssm_reconcile.diff.compare import (
     tag_difference,
     value_difference,
 )
+from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import (
     ADVANCED,
     STANDARD,
@@ -343,7 +344,7 @@ def _is_undecryptable(case: Case, differences: tuple[Difference, ...]) -> bool:
     wrong. No comparison is needed: the source value is written under the new key in any case.
     """
     found = case.context.readings.live.get(case.address)
-    of_key = isinstance(found, UnreadableValue) and found.of_key
+    of_key = isinstance(found, UnreadableValue) and found.trouble is Trouble.KEY
     return case.ours and of_key and any(d.attribute == "KeyId" for d in differences)
 
 
@@ -356,7 +357,8 @@ def _read_problems(case: Case) -> tuple[Problem, ...]:
         found = readings.get(case.address)
         if isinstance(found, UnreadableValue) and not (side == "target" and case.is_undecryptable):
             reason = f"its {side} value cannot be read ({found.code}): {found.reason}"
-            problems.append(Problem(ProblemKind.UNREADABLE, reason))
+            is_outage = found.trouble is not None and found.trouble.is_outage
+            problems.append(Problem(ProblemKind.UNREADABLE, reason, is_outage=is_outage))
     reading = case.source_reading
     if reading is not None and reading.rewritten:  # AWS accepted an unchanged value at the source
         tier = wanted.tier

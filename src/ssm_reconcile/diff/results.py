@@ -70,7 +70,8 @@ def result(case: Case, row: Row) -> Change | Other | None:
             return _orphan(case)
         case Row.INVALID:
             reported = report("invalid", *dict.fromkeys(problem.reason for problem in case.problems))
-            return replace(reported, problems=frozenset(problem.kind for problem in case.problems))
+            kinds = frozenset(problem.kind for problem in case.problems)
+            return replace(reported, problems=kinds, is_outage=any(one.is_outage for one in case.problems))
         case Row.CREATE:
             return _create(case)
         case Row.ADOPT:

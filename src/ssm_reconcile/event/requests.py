@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from ssm_reconcile.by_name import NamePlan
 from ssm_reconcile.change import Delete, Fate, Release
-from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.errors import StoreError
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
 from ssm_reconcile.plan import UNMET, Other
@@ -197,10 +197,6 @@ class RetryCause(StrEnum):
 
 COUNTED = frozenset({RetryCause.OWN, RetryCause.STALE})
 """The causes of attempts that count: a message has a limited number of them."""
-OUTAGES = frozenset(
-    {Trouble.THROTTLED, Trouble.LOST, Trouble.UNREACHABLE, Trouble.CREDENTIALS, Trouble.TOKEN}
-)
-"""Failures that say nothing about the name: the place, or the way to it, fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +334,7 @@ def _unsure(planned: NamePlan, name: str) -> Retry | None:
     found = planned.unsure.get(name)
     if found is None:
         return None
-    if found.trouble in OUTAGES:
+    if found.trouble is not None and found.trouble.is_outage:
         return Retry(RetryCause.OUTAGE, found.why)
     return Retry(RetryCause.STALE if found.trouble is None else RetryCause.OWN, found.why)
 
@@ -348,7 +344,7 @@ def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
     why = f"{outcome.result}: {outcome.error}" if outcome.error else str(outcome.result)
     if outcome.result is Result.NOT_ATTEMPTED:
         return Retry(RetryCause.BUSY if stopped else RetryCause.OUTAGE, why)
-    if outcome.trouble in OUTAGES and outcome.result is not Result.APPLIED:
+    if outcome.trouble is not None and outcome.trouble.is_outage and outcome.result is not Result.APPLIED:
         return Retry(RetryCause.OUTAGE, why)
     if outcome.result is Result.FAILED:
         return Retry(RetryCause.OWN, why)
@@ -363,7 +359,8 @@ def _unreadable(other: Other) -> Retry | None:
     """Return the reasons of an address whose value could not be read: the next read may succeed."""
     if ProblemKind.UNREADABLE not in other.problems:
         return None
-    return Retry(RetryCause.OWN, "; ".join(other.reasons))
+    cause = RetryCause.OUTAGE if other.is_outage else RetryCause.OWN
+    return Retry(cause, "; ".join(other.reasons))
 
 
 def _is_unconfirmed(outcome: Outcome) -> bool:

@@ -1,0 +1,322 @@
+"""What becomes of each message: passes, pauses, attempts, dead letters, and messages that are split."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.event.aws_clients import AwsClients
+from ssm_reconcile.event.events import FullRun, Message, Names, Operation, Rejected, read_document
+from ssm_reconcile.event.invocation_log import InvocationLog
+from ssm_reconcile.event.messages import LONGEST_PAUSE, MOST_ATTEMPTS, NAMES_A_PASS, Inbox
+from ssm_reconcile.event.name_run import NameRunResult
+from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
+from ssm_reconcile.event.state import MessageAttempts, State, TableUnavailableError
+from ssm_reconcile.event.timer import Timer
+from tests.doubles.clock import FakeClock
+from tests.events.memory_table import MemoryTable
+from tests.events.pump import metrics
+
+ENVIRONMENT = {"QUEUE_URL": "queue", "DEAD_LETTERS_URL": "dead"}
+
+
+class Clients(AwsClients):
+    """Records what is sent; `fails` makes every call fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Mapping[str, Any]] = []
+        self.dead: list[tuple[str, str]] = []
+        self.pauses: dict[str, int] = {}
+        self.fails = False
+
+    def _check(self) -> None:
+        if self.fails:
+            raise ReconcileError("SendMessage failed")
+
+    def send(self, queue: str, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Record documents."""
+        self._check()
+        assert queue == "queue"
+        self.sent += documents
+
+    def bury(self, queue: str, body: str, reason: str) -> None:
+        """Record a dead letter."""
+        self._check()
+        assert queue == "dead"
+        self.dead.append((body, reason))
+
+    def postpone(self, queue: str, receipts: Iterable[tuple[str, int]]) -> None:
+        """Record pauses."""
+        self._check()
+        assert queue == "queue"
+        self.pauses |= dict(receipts)
+
+
+class Stage:
+    """An inbox with its surroundings."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.clients = Clients()
+        self.table = MemoryTable()
+        self.state: State | None = State(self.table, self.clock)
+        self.environment = dict(ENVIRONMENT)
+        self.lines = io.StringIO()
+        self.log = InvocationLog(Logger(service=str(uuid.uuid4()), stream=self.lines), "prod")
+
+    def inbox(self, *messages: Message) -> Inbox:
+        return Inbox(messages, self.environment, self.clients, self.state, Timer(self.clock), self.log)
+
+    def fail(self, cause: RetryCause, received: int = 1) -> tuple[list[str], int | None]:
+        """Retry the one message for a cause; return what is retried, and its pause."""
+        message = named("m", "/a", received=received)
+        inbox = self.inbox(message)
+        self.clients.pauses.clear()
+        take(inbox, message, NameResult("/a", retry=Retry(cause, "why")))
+        return inbox.settle(), self.clients.pauses.get("r-m")
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    found = Stage()
+    yield found
+    found.log.flush()  # Powertools keeps metrics that were not written for the next invocation
+
+
+def named(identifier: str, *names: str, received: int = 1, sent: datetime | None = None) -> Message:
+    receipt = f"r-{identifier}" if identifier else ""
+    return Message(Names(names), identifier, receipt, received, sent, json.dumps(list(names)))
+
+
+def take(inbox: Inbox, message: Message, *results: NameResult) -> None:
+    """Give the results of a pass with one message to an inbox."""
+    names = frozenset(result.name for result in results)
+    (known,) = (one for one in inbox.work if one.body == message.body)
+    inbox.written([(known, names)])
+    inbox.take([(known, names)], NameRunResult(tuple(results)))
+
+
+class TestPasses:
+    def passes(self, inbox: Inbox) -> list[list[int]]:
+        """Return the number of names of each message of each pass."""
+        return [
+            [len(one.content.names) for one in messages if isinstance(one.content, Names)]
+            for messages in inbox.passes()
+        ]
+
+    def test_messages_with_few_names_come_first(self, stage: Stage) -> None:
+        long = named("long", *(f"/l{i}" for i in range(NAMES_A_PASS)))
+        short = [named(f"s{i}", f"/s{i}") for i in range(3)]
+        assert self.passes(stage.inbox(long, *short)) == [[1, 1, 1], [NAMES_A_PASS]]
+
+    def test_a_pass_has_a_limited_number_of_different_names(self, stage: Stage) -> None:
+        same = [named(f"s{i}", "/same") for i in range(100)]
+        others = [named(f"o{i}", f"/o{i:03}") for i in range(NAMES_A_PASS)]
+        found = self.passes(stage.inbox(*same, *others))
+        assert [len(one) for one in found] == [100 + NAMES_A_PASS - 1, 1]
+
+    def test_a_message_without_a_queue_is_cut(self, stage: Stage) -> None:
+        stage.environment.clear()
+        inbox = stage.inbox(named("", *(f"/{i}" for i in range(2 * NAMES_A_PASS + 1))))
+        inbox.split()
+        assert self.passes(inbox) == [[NAMES_A_PASS], [NAMES_A_PASS], [1]]
+
+    def test_messages_that_are_left_return_soon_and_are_not_counted(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("a", "/a"), named("b", "/b"))
+        inbox.leave(inbox.work[:1])
+        assert inbox.settle() == ["a"]
+        assert stage.clients.pauses == {"r-a": 5}
+        assert not stage.table.items
+
+    def test_rejected_entries_and_whole_runs_are_no_names(self, stage: Stage) -> None:
+        (bad,) = read_document({"Records": [{"messageId": "bad", "body": "{"}]})
+        inbox = stage.inbox(bad, Message(FullRun(), "full"), named("a", "/a"))
+        assert [(one.identifier, type(why)) for one, why in inbox.rejected] == [("bad", Rejected)]
+        assert [one.identifier for one in inbox.full_runs] == ["full"]
+        assert self.passes(inbox) == [[1]]
+        inbox.fail_full_runs()
+        assert inbox.settle() == ["full"]
+
+
+class TestSplit:
+    def test_a_record_with_many_names_is_sent_back_in_parts_and_is_done(self, stage: Stage) -> None:
+        names = [f"/{i:03}" for i in range(NAMES_A_PASS + 1)]
+        inbox = stage.inbox(named("long", *names), named("short", "/a"))
+        inbox.split()
+        assert [len(one["names"]) for one in stage.clients.sent] == [10] * 5 + [1]
+        assert [name for one in stage.clients.sent for name in one["names"]] == names
+        assert [[one.identifier for one in messages] for messages in inbox.passes()] == [["short"]]
+        assert inbox.settle() == []
+
+    def test_a_record_with_as_many_names_as_a_pass_is_not_split(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", *(f"/{i}" for i in range(NAMES_A_PASS))))
+        inbox.split()
+        assert not stage.clients.sent
+
+    def test_many_events_in_one_record_are_split_and_keep_their_operation(self, stage: Stage) -> None:
+        events = [
+            Message(Names((f"/{i}",), Operation.DELETE, None, stage.clock.now()), "m", "r-m")
+            for i in range(NAMES_A_PASS + 1)
+        ]
+        inbox = stage.inbox(*events)
+        inbox.split()
+        assert len(stage.clients.sent) == NAMES_A_PASS + 1
+        assert {one["operation"] for one in stage.clients.sent} == {"Delete"}
+        assert {one["time"] for one in stage.clients.sent} == {stage.clock.now().isoformat()}
+
+    def test_a_record_that_cannot_be_sent_is_retried_as_a_whole(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", *(f"/{i}" for i in range(NAMES_A_PASS + 1))))
+        stage.clients.fails = True
+        inbox.split()
+        assert list(inbox.passes()) == []
+        assert inbox.settle() == ["m"]
+
+
+class TestPauses:
+    @pytest.mark.parametrize(
+        ("cause", "pauses"),
+        [
+            (RetryCause.OUTAGE, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]),
+            (RetryCause.BUSY, [5] * 10),
+            (RetryCause.LOOK, [60] * 10),
+            (RetryCause.COUNT, [60] * 10),
+        ],
+    )
+    def test_a_cause_that_passes_is_retried_without_end(
+        self, stage: Stage, cause: RetryCause, pauses: list[int]
+    ) -> None:
+        found = [stage.fail(cause, received) for received in range(1, 11)]
+        assert found == [(["m"], pause) for pause in pauses]
+        assert stage.fail(cause, 400)[0] == ["m"]
+        assert not stage.clients.dead
+        assert not stage.table.items
+
+    @pytest.mark.parametrize("cause", [RetryCause.OWN, RetryCause.STALE])
+    def test_an_attempt_of_its_own_is_counted_and_the_last_one_is_a_dead_letter(
+        self, stage: Stage, cause: RetryCause
+    ) -> None:
+        for number in range(1, MOST_ATTEMPTS):
+            pause = min(LONGEST_PAUSE, 5 * 2 ** (number - 1))
+            assert stage.fail(cause, received=number + 20) == (["m"], pause)
+        assert not stage.clients.dead
+        assert stage.fail(cause, received=100) == ([], None)
+        assert stage.clients.dead == [('["/a"]', "why")]
+        assert '"dead letter"' in stage.lines.getvalue()
+
+    def test_outages_between_attempts_do_not_count(self, stage: Stage) -> None:
+        for number in range(MOST_ATTEMPTS - 1):
+            stage.fail(RetryCause.OWN, received=2 * number + 1)
+            stage.fail(RetryCause.OUTAGE, received=2 * number + 2)
+        assert not stage.clients.dead
+        stage.fail(RetryCause.OWN, received=50)
+        assert len(stage.clients.dead) == 1
+
+    def test_the_earliest_retry_of_its_names_is_that_of_the_message(self, stage: Stage) -> None:
+        message = named("m", "/a", "/b", received=8)
+        inbox = stage.inbox(message)
+        retries = (Retry(RetryCause.OUTAGE, "away"), Retry(RetryCause.BUSY, "busy"))
+        take(inbox, message, *(NameResult(n, retry=r) for n, r in zip(("/a", "/b"), retries, strict=True)))
+        assert inbox.settle() == ["m"]
+        assert stage.clients.pauses == {"r-m": 5}
+
+    def test_a_dead_letter_that_cannot_be_sent_stays_in_the_queue(self, stage: Stage) -> None:
+        assert stage.state is not None
+        stage.state.write_attempts("m", MessageAttempts(MOST_ATTEMPTS))
+        stage.clients.fails = True
+        assert stage.fail(RetryCause.OWN, received=20)[0] == ["m"]
+        stage.clients.fails = False
+        assert stage.fail(RetryCause.OWN, received=21)[0] == []
+
+    def test_without_a_dead_letter_queue_the_message_stays(self, stage: Stage) -> None:
+        del stage.environment["DEAD_LETTERS_URL"]
+        for received in range(1, 15):
+            assert stage.fail(RetryCause.OWN, received)[0] == ["m"]
+
+    def test_without_a_table_receives_are_counted(self, stage: Stage) -> None:
+        stage.state = None
+        assert stage.fail(RetryCause.OWN, MOST_ATTEMPTS - 1)[0] == ["m"]
+        assert stage.fail(RetryCause.OUTAGE, MOST_ATTEMPTS + 5)[0] == ["m"]
+        assert stage.fail(RetryCause.OWN, MOST_ATTEMPTS)[0] == []
+
+    def test_with_a_table_that_cannot_be_reached_no_attempt_ends_a_message(self, stage: Stage) -> None:
+        def fails(_: str) -> None:
+            raise TableUnavailableError("DynamoDB: InternalServerError")
+
+        stage.table.fault = fails
+        for received in range(1, 30):
+            assert stage.fail(RetryCause.OWN, received)[0] == ["m"]
+        assert not stage.clients.dead
+
+    def test_pauses_that_cannot_be_set_are_logged(self, stage: Stage) -> None:
+        stage.clients.fails = True
+        assert stage.fail(RetryCause.BUSY) == (["m"], None)
+        assert "SendMessage failed" in stage.lines.getvalue()
+
+
+class TestAttempts:
+    def test_writes_that_differ_are_counted_by_name(self, stage: Stage) -> None:
+        message = named("m", "/a", "/b")
+        differs = Retry(RetryCause.STALE, "differs")
+        inbox = stage.inbox(message)
+        take(inbox, message, NameResult("/a", retry=differs, differs=True), NameResult("/b"))
+        inbox.settle()
+        again = stage.inbox(named("m", "/a", "/b", received=2))
+        assert again.written([(again.work[0], frozenset({"/a", "/b"}))]) == {"/a": 1}
+
+    def test_a_first_receive_reads_no_attempts(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", "/a"))
+        inbox.written([(inbox.work[0], frozenset({"/a"}))])
+        inbox.settle()
+        assert not stage.table.calls
+
+    def test_attempts_are_read_once_an_invocation(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", "/a", received=2), named("n", "/b", received=3))
+        for _ in range(3):
+            inbox.written([(inbox.work[0], frozenset({"/a"}))])
+        inbox.settle()
+        assert stage.table.calls == {"BatchGetItem": 1}
+        assert inbox.is_retried
+
+    def test_an_error_of_a_pass_counts_unless_it_is_an_outage(self, stage: Stage) -> None:
+        for error, failed in ((ValueError("x"), 1), (TableUnavailableError("x"), 1), (KeyError("x"), 2)):
+            inbox = stage.inbox(named("m", "/a", received=2))
+            inbox.fail([(inbox.work[0], frozenset({"/a"}))], error)
+            assert inbox.settle() == ["m"]
+            assert stage.state is not None
+            assert stage.state.read_attempts(["m"])["m"].failed == failed
+
+    def test_a_message_of_which_no_name_is_selected_does_not_fail_with_its_pass(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", "/a"))
+        inbox.fail([(inbox.work[0], frozenset())], ValueError("x"))
+        assert inbox.settle() == []
+
+
+def test_the_age_of_messages_that_are_retried_is_measured(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = stage.clock.now()
+    stage.clock.advance(timedelta(minutes=20))
+    inbox = stage.inbox(named("old", "/a", sent=sent), named("new", "/b", sent=sent))
+    inbox.leave(inbox.work[:1])
+    inbox.settle()
+    stage.log.flush()
+    assert metrics(capsys.readouterr().out) == {"WaitingSeconds": 1200}
+
+
+def test_work_without_a_message_is_unfinished(stage: Stage) -> None:
+    inbox = stage.inbox(named("", "/a"), named("m", "/b"))
+    assert not inbox.is_unfinished
+    inbox.leave([one for one in inbox.work if one.body == '["/b"]'])
+    assert not inbox.is_unfinished
+    inbox.leave([one for one in inbox.work if one.body == '["/a"]'])
+    assert inbox.is_unfinished
+    assert inbox.settle() == ["m"]
