@@ -364,7 +364,7 @@ class TestReservations:
 
 
 class TestTheEndOfAnInvocation:
-    def test_what_is_not_begun_is_returned_and_the_function_is_not_killed(
+    def test_the_rest_is_returned_before_the_function_is_killed(
         self, account: Account, stack: Deployed
     ) -> None:
         for i in range(25):

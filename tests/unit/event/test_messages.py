@@ -1,4 +1,4 @@
-"""What becomes of each message: passes, pauses, attempts, dead letters, and messages that are split."""
+"""The end of each message: passes, pauses, attempts, dead letters, and messages that are split."""
 
 from __future__ import annotations
 
