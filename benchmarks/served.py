@@ -99,7 +99,7 @@ class Server:
         return Counts(Counter(counts["calls"]), Counter(counts["throttled"]), Counter(counts["places"]), seen)
 
     def _ask(self, verb: str, body: Mapping[str, Any]) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900)
         try:
             connection.request("POST", f"/_bench/{verb}", json.dumps(body))
             return json.loads(connection.getresponse().read())
