@@ -6,7 +6,10 @@ messages are delivered in any order, some twice. All processes share the quotas 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -88,3 +91,40 @@ def test_changes_are_done_nearly_as_fast_as_the_write_quota_permits(storm: Storm
 def test_all_changes_are_done_within_the_visibility_timeout_after_that(storm: Storm) -> None:
     limit = SLOWER * seconds_needed(storm.changes) + VISIBILITY
     assert storm.done_within(1.0, storm.changes) <= limit
+
+
+def kill_every_fifth(storm: Storm) -> None:
+    storm.stack.runner.killed_share = 0.2
+
+
+def take_the_table_away(storm: Storm) -> None:
+    scheduler, table = storm.stack.scheduler, storm.stack.table
+    scheduler.at(storm.begin + 10, partial(setattr, table, "failing", 2.0))
+    scheduler.at(storm.begin + 130, partial(setattr, table, "failing", 0.0))
+
+
+def start_whole_runs(storm: Storm) -> None:
+    for seconds in (10, 60, 110, 160):
+        storm.stack.scheduler.at(storm.begin + seconds, storm.stack.start_whole_run)
+
+
+def refuse_more_calls(storm: Storm) -> None:
+    storm.stack.world.timed.chances = Chances(throttled=0.15, broken=0.05, unanswered=0.05)
+
+
+@pytest.mark.parametrize(
+    "trouble", [kill_every_fifth, take_the_table_away, start_whole_runs, refuse_more_calls]
+)
+def test_a_storm_with_more_trouble_converges_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, trouble: Callable[[Storm], None]
+) -> None:
+    scheduler = Scheduler()
+    with redirect_stdout(io.StringIO()), scheduler.installed(monkeypatch):
+        stack = Stack(scheduler, SPEC, concurrency=3, repeated=REPEATED)
+        storm = Storm(stack, events=600, names=150, seconds=60)
+        stack.world.timed.chances = FAULTS
+        trouble(storm)
+        scheduler.run()
+    test_source_and_target_are_equal_at_the_end(storm)
+    test_no_message_is_lost(storm)
+    test_each_version_of_the_source_is_written_at_most_once(storm)
