@@ -14,6 +14,7 @@ from pathlib import Path
 from ssm_reconcile import diff
 from ssm_reconcile.cli import EPILOG, apply, saved_plan
 from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.event import windows
 from ssm_reconcile.guards import GUARDS
 from ssm_reconcile.load import patterns, schema
 from ssm_reconcile.model import ProblemKind
@@ -90,7 +91,7 @@ def codes() -> set[str]:
     found |= {kind.value for kind in ProblemKind} | {apply.UNEXPECTED, saved_plan.PlanChanged.finding_code}
     errors: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
     found |= {error.finding_code for error in errors}
-    found |= set(GUARDS)
+    found |= {*GUARDS, windows.DELETES, windows.UPDATES}
     found |= {note.code for note in diff.VALUE_NOTES} | {code for code, _ in diff._ID_FINDINGS.values()}
     return found | set(re.findall(r'"(\w+-without-effect)"', Path(patterns.__file__).read_text()))
 
@@ -133,3 +134,18 @@ def test_every_exit_code_is_explained_and_no_other() -> None:
     for path in (SOURCE / "cli").glob("*.py"):
         there = {int(code) for code in re.findall(r"^ {1,4}(\d+)  \S", path.read_text(), re.MULTILINE)}
         assert there <= listed, path.name
+
+
+def test_every_warning_of_the_function_is_explained_and_no_other() -> None:
+    files = (SOURCE / "event").glob("*.py")
+    logged = {
+        str(node.args[0].value)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"warning", "error"}
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert len(logged) > 5
+    assert set(re.findall(r'^\| "([^"]+)"', PAGE, re.MULTILINE)) - {"name"} == logged
