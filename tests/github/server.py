@@ -19,7 +19,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,18 +32,27 @@ from tests.github.permissions import permitted
 @contextmanager
 def serving() -> Iterator[Hub]:
     """A fresh GitHub for as long as it lasts."""
-    hub = Hub()
+    with serving_in_turn() as fresh:
+        yield fresh()
+
+
+@contextmanager
+def serving_in_turn() -> Iterator[Callable[[], Hub]]:
+    """A server at one address, and a function that replaces its content by that of a fresh GitHub."""
 
     class Door(_Door):
         pass
 
-    Door.hub = hub
+    def fresh() -> Hub:
+        Door.hub = Hub()
+        Door.hub.url = f"http://127.0.0.1:{server.server_port}"
+        return Door.hub
+
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield hub
+        yield fresh
     finally:
         server.shutdown()
         server.server_close()

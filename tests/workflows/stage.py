@@ -458,11 +458,6 @@ class Stage:
         ]
         return "\n".join(answer)
 
-    def forget(self) -> None:
-        """The folders of all runs; they are large."""
-        for path in self.folder.glob("run-*"):
-            shutil.rmtree(path)
-
 
 _GIT = """\
 #!/usr/bin/env bash

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, SECRET, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
@@ -17,12 +18,11 @@ WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}
 APPROVED = {"merged": "success", "approval": "success", "changed": "success"}
 
 
-@pytest.fixture
-def reviewed(stage: Stage) -> Stage:
+@prepared
+def reviewed(stage: Stage) -> None:
     """A pull request that brings /shop, planned and reviewed."""
     stage.open(ALL)
     stage.plan(jobs={"plan"})
-    return stage
 
 
 def test_the_reviewed_plan_is_applied_and_the_comment_says_so(reviewed: Stage) -> None:

@@ -5,24 +5,22 @@ They hold what the simulation promises to the tests of reviewed applies, on the 
 
 from __future__ import annotations
 
-import pytest
-
 from tests.github.content import BOT
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import PLAN_ROLE, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
 
 
-@pytest.fixture
-def waiting(stage: Stage) -> Stage:
+@prepared
+def waiting(stage: Stage) -> None:
     """A merge whose plan changed after its review: job `approval` waits for an approval."""
     stage.open(ALL)
     stage.plan()
     stage.put("/shop/limit", "999")
     jobs = stage.push(stage.merge())
     assert results(jobs) == {"merged": "success", "approval": "waiting", "changed": "queued"}, log_of(jobs)
-    return stage
 
 
 def test_an_approval_is_in_the_history_of_the_run_and_the_job_goes_on(waiting: Stage) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import APPLY_ROLE, PLAN_ROLE, Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
@@ -13,14 +14,13 @@ CHANGED = "ssm-apply-changed"
 REFUSED = {"merged": "success", "approval": "success", "changed": "failure"}
 
 
-@pytest.fixture
-def merged(stage: Stage) -> Stage:
+@prepared
+def merged(stage: Stage) -> None:
     """A merge whose plan changed after its review: job `approval` waits."""
     stage.open(ALL)
     stage.plan()
     stage.put("/shop/limit", "999")
     stage.push(stage.merge())
-    return stage
 
 
 def approved(stage: Stage, by: str = "bob") -> str:

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from tests.e2e.aws import Answer, Asked, proxied
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 
 GONE = [f"/app/p{number:02}" for number in range(12)]
 LIFTS = 'lifts: [{{guard: max-deletes, target: us-east-2, count: {count}, changes: "{changes}", {more}}}]\n'
 
 
-@pytest.fixture
-def withheld(stage: Stage) -> Stage:
+@prepared
+def withheld(stage: Stage) -> None:
     """Replicas whose source has lost two of three: more deletes than the limit."""
     stage.later("workflow_dispatch", mode="apply")
     for name in ("/app/url", "/app/key"):
         stage.put(f"{name}2", "x")
         stage.delete(name)
-    return stage
 
 
 def plan_of(stage: Stage) -> dict[str, Any]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.workflows.prepared import prepared
 from tests.workflows.schedule import StartedRun
 from tests.workflows.stage import Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 
 
-@pytest.fixture
-def waiting(stage: Stage) -> Stage:
+@prepared
+def waiting(stage: Stage) -> None:
     """An approval that no one answers."""
     stage.open(ALL)
     stage.plan()
     stage.put("/shop/limit", "999")
     stage.push(stage.merge())
     assert stage.last_run().jobs["approval"].result == "waiting"
-    return stage
 
 
 def dispatch(stage: Stage) -> StartedRun:

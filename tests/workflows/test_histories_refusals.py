@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
@@ -11,8 +12,8 @@ ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
 
 
-@pytest.fixture
-def waiting(stage: Stage) -> Stage:
+@prepared
+def waiting(stage: Stage) -> None:
     """A plan that waits for an approval, and a schedule that applies."""
     stage.variables["SSM_SCHEDULE"] = "apply"
     stage.open(ALL)
@@ -20,7 +21,6 @@ def waiting(stage: Stage) -> Stage:
     stage.put("/shop/limit", "999")
     stage.push(stage.merge())
     stage.hub.backdate(stage.last_run().id, days=1)
-    return stage
 
 
 def unreviewed(stage: Stage, event: str) -> str:

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import PLAN_ROLE, SECRET, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
@@ -19,12 +20,11 @@ def artifacts(stage: Stage) -> list[str]:
     return [artifact.name for artifact in stage.hub.artifacts]
 
 
-@pytest.fixture
-def planned(stage: Stage) -> Stage:
+@prepared
+def planned(stage: Stage) -> None:
     """A pull request with a plan that selects /shop/limit."""
     stage.open(ALL)
     stage.plan(jobs={"plan"})
-    return stage
 
 
 @pytest.mark.parametrize("event", ["push", "workflow_dispatch"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
@@ -11,14 +12,13 @@ WAITING = {"merged": "success", "approval": "waiting", "changed": "queued"}
 ROTATED = "https://rotated.example.org"
 
 
-@pytest.fixture
-def reviewed(stage: Stage) -> Stage:
+@prepared
+def reviewed(stage: Stage) -> None:
     """A pull request that adds /shop, planned and reviewed, to a spec that is applied."""
     stage.later("workflow_dispatch", mode="apply")
     assert set(stage.holds()) == {"/app/url", "/app/key"}
     stage.open(ALL)
     stage.plan(jobs={"plan"})
-    return stage
 
 
 def test_a_value_that_was_rotated_before_the_merge_is_left_and_named(reviewed: Stage) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import Stage, log_of, results, spec
 
 ALL = spec("/app/**", "/shop/**")
 CHANGED = "ssm-apply-changed"
 
 
-@pytest.fixture
-def reviewed(stage: Stage) -> Stage:
+@prepared
+def reviewed(stage: Stage) -> None:
     """A pull request that brings /shop, planned and approved by bob."""
     stage.open(ALL)
     stage.plan(jobs={"plan"})
     stage.hub.review(7, "bob")
-    return stage
 
 
 def test_the_result_names_the_reviewer_of_the_plan(reviewed: Stage) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import yaml
 
 from tests.workflows.expressions import filled
+from tests.workflows.prepared import prepared
 from tests.workflows.stage import WORKFLOWS, Stage, log_of, results, spec
 from tests.workflows.test_histories_review import RULES
 
@@ -14,8 +14,8 @@ BASE, MORE = RULES % ("", ""), RULES % ("", '    - "/more/**"\n')
 SHOP = RULES % ('    - "/shop/**"\n', "")
 
 
-@pytest.fixture
-def two(stage: Stage) -> Stage:
+@prepared
+def two(stage: Stage) -> None:
     """Two reviewed pull requests: 7 brings /shop, 8 brings /more. No push has a result yet."""
     stage.put("/more/x", "1")
     stage.last_push = stage.commit(BASE)
@@ -24,7 +24,6 @@ def two(stage: Stage) -> Stage:
     stage.open(MORE, 8)
     stage.plan(7, jobs={"plan"})
     stage.plan(8, jobs={"plan"})
-    return stage
 
 
 def test_the_last_of_the_first_merges_applies_what_was_reviewed_in_all_of_them(two: Stage) -> None:
