@@ -7,8 +7,7 @@
 A fork has its own process id, streams, environment, working directory and exit code. It joins its threads,
 runs its exit functions and flushes its streams as any Python process does. Two things are left out, which are
 most of the time of a short command: the import of the libraries, and the release of their memory at the end.
-Tests of the start itself (`e2e/test_startup.py`, `e2e/test_installed.py`) and of streams that are closed from
-the start do not use it.
+Tests of the start itself (`e2e/test_startup.py`, `e2e/test_installed.py`) do not use it.
 """
 
 from __future__ import annotations
@@ -35,6 +34,8 @@ from tests.doubles import command_stub
 from tests.doubles.command_stub import LENGTH, send
 
 ROOT = Path(__file__).parents[2]
+CLOSED = -10
+"""Instead of a descriptor: the command starts without this stream, as after `>&-` in a shell."""
 START_SECONDS = 60
 
 
@@ -137,7 +138,7 @@ class CommandServer:
         stderr: int = subprocess.PIPE,
         start_new_session: bool = False,
     ) -> ForkedProcess:
-        """Start a command. The streams are as for `subprocess.Popen`: PIPE, DEVNULL or a descriptor."""
+        """Start a command. The streams are as for `subprocess.Popen`, or CLOSED."""
         ours: list[tuple[str, int]] = []
         theirs, opened = [], []
         for name, given in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
@@ -146,7 +147,7 @@ class CommandServer:
                 mine, other = (writing, reading) if name == "stdin" else (reading, writing)
                 ours.append((name, mine))
                 opened.append(other)
-            elif given == subprocess.DEVNULL:
+            elif given in (subprocess.DEVNULL, CLOSED):
                 other = os.open(os.devnull, os.O_RDWR)
                 opened.append(other)
             else:
@@ -155,8 +156,9 @@ class CommandServer:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(START_SECONDS)
         connection.connect(self.path)
+        closed = [number for number, given in enumerate((stdin, stdout, stderr)) if given == CLOSED]
         request = {"program": program, "words": list(words), "cwd": str(cwd), "env": dict(env),
-                   "session": start_new_session}  # fmt: skip
+                   "session": start_new_session, "closed": closed}  # fmt: skip
         send(connection, request, tuple(theirs))
         for other in opened:
             os.close(other)
@@ -311,6 +313,8 @@ def _run(request: Mapping[str, Any]) -> None:
     for descriptor in request["descriptors"]:
         if descriptor > 2:
             os.close(descriptor)
+    for number in request["closed"]:
+        os.close(number)
     sys.stdin = _stream(0, "r", "surrogateescape")
     sys.stdout = _stream(1, "w", "surrogateescape")
     sys.stderr = _stream(2, "w", "backslashreplace", line_buffering=True)
@@ -327,8 +331,12 @@ def _run(request: Mapping[str, Any]) -> None:
     main()
 
 
-def _stream(number: int, mode: str, errors: str, *, line_buffering: bool = False) -> io.TextIOWrapper:
-    """Open a standard stream as the start of Python does."""
+def _stream(number: int, mode: str, errors: str, *, line_buffering: bool = False) -> Any:
+    """Open a standard stream as the start of Python does: None if it is closed."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
     buffered = io.open(number, f"{mode}b", closefd=False)  # noqa: SIM115, UP020 - for the life of the process
     buffering = line_buffering or os.isatty(number)
     return io.TextIOWrapper(buffered, encoding="utf-8", errors=errors, line_buffering=buffering)

@@ -32,6 +32,7 @@ def main(path: str, program: str, *words: str) -> None:
         "cwd": os.getcwd(),  # noqa: PTH109 - pathlib is slow to import
         "env": dict(os.environ),
         "session": False,
+        "closed": [],
     }
     send(connection, request, (0, 1, 2))
     answer = b""  # two numbers: the process id and the status

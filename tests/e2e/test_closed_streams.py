@@ -6,32 +6,58 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.doubles import command_server
+from tests.doubles.command_server import CommandServer
 from tests.e2e.conftest import HERE, THERE, Shell
 from tests.e2e.test_startup import ENVIRONMENT, SPEC
 
-CLOSED = {
-    "stdout": ">&-",
-    "stderr": "2>&-",
-    "stdin": "<&-",
-    "both outputs": ">&- 2>&-",
-    "all": "<&- >&- 2>&-",
-    "full stdout": ">/dev/full",
-    "full outputs": ">/dev/full 2>&1",
-    "unwritable stdout": "1</dev/null",
+CLOSED: dict[str, dict[str, int | str]] = {
+    "stdout": {"stdout": command_server.CLOSED},
+    "stderr": {"stderr": command_server.CLOSED},
+    "stdin": {"stdin": command_server.CLOSED},
+    "both outputs": {"stdout": command_server.CLOSED, "stderr": command_server.CLOSED},
+    "all": {},
+    "full stdout": {"stdout": "/dev/full"},
+    "full outputs": {"stdout": "/dev/full", "stderr": "/dev/full"},
+    "unwritable stdout": {"stdout": "/dev/null"},
 }
+"""The streams that cannot be used: closed, a file that is full, or one that is open for reading.
+
+With `all`, every stream is closed when a fresh interpreter starts; the others are forked.
+"""
 
 
 def redirected(
+    commands: CommandServer, how: str, *words: str, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command with streams that cannot be used."""
+    if how == "all":
+        return in_shell("<&- >&- 2>&-", *words, cwd=cwd, env=env)
+    with ExitStack() as opened:
+        streams: dict[str, Any] = {}
+        for name, given in CLOSED[how].items():
+            if isinstance(given, str):
+                file = opened.enter_context(Path(given).open("rb" if given == "/dev/null" else "wb"))
+                streams[name] = file.fileno()
+            else:
+                streams[name] = given
+        process = commands.start("ssm-reconcile", words, cwd=cwd, env=env or ENVIRONMENT, **streams)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err or "")
+
+
+def in_shell(
     how: str, *words: str, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command with redirections of a shell."""
-    script = f'exec "$@" {how}'
+    """Run the command in a fresh interpreter with redirections of a shell."""
     return subprocess.run(
-        ["sh", "-c", script, "sh", sys.executable, "-m", "ssm_reconcile", *words],
+        ["sh", "-c", f'exec "$@" {how}', "sh", sys.executable, "-m", "ssm_reconcile", *words],
         capture_output=True, text=True, cwd=cwd, env=env or ENVIRONMENT, timeout=120, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -55,12 +81,12 @@ OFFLINE = {
 @pytest.mark.parametrize("how", ["stdout", "stderr", "all", "full outputs"])
 @pytest.mark.parametrize("case", OFFLINE)
 def test_a_stream_that_cannot_be_used_does_not_change_the_exit_code(
-    tmp_path: Path, case: str, how: str
+    commands: CommandServer, tmp_path: Path, case: str, how: str
 ) -> None:
     words, code = OFFLINE[case]
     (tmp_path / "replication.yaml").write_text(SPEC)
     (tmp_path / "wrong.yaml").write_text("version: 1\n")
-    result = redirected(CLOSED[how], *words, cwd=tmp_path)
+    result = redirected(commands, how, *words, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
     assert "fault of ssm-reconcile" not in result.stderr
@@ -76,18 +102,18 @@ def test_an_apply_does_its_work_and_saves_its_report_whatever_becomes_of_its_str
     shell.put("/b", "2")
     shell.put("/b", "not ours", THERE)
     shell.write_spec()
-    result = redirected(CLOSED[how], "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return redirected(shell.commands, how, *words, cwd=shell.folder, env=shell.environment)
+
+    result = run("plan", "--out", "plan.json")
     assert result.returncode == 0, result.stderr
-    result = redirected(
-        CLOSED[how], "apply", "plan.json", "-q", "--out", "report.json",
-        cwd=shell.folder, env=shell.environment,
-    )  # fmt: skip
+    result = run("apply", "plan.json", "-q", "--out", "report.json")
     assert result.returncode == 3, "a conflict is left"
     assert shell.report()["summary"]["applied"] == 1
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["conflict"] == 1
     assert shell.names() == {"/a": "1", "/b": "not ours"}
-    result = redirected(CLOSED[how], "plan", "--detailed-exitcode", cwd=shell.folder, env=shell.environment)
-    assert result.returncode == 0
+    assert run("plan", "--detailed-exitcode").returncode == 0
 
 
 ONLINE = {
@@ -105,12 +131,12 @@ def test_every_command_ends_the_same_with_closed_streams(shell: Shell, case: str
     assert shell.run("apply", "--yes", "-q").returncode == 0
     words = [f"{shell.path}/a" if word == "/a" else word for word in ONLINE[case]]
     open_code = shell.run(*words).returncode
-    result = redirected(CLOSED["all"], *words, cwd=shell.folder, env=shell.environment)
+    result = redirected(shell.commands, "all", *words, cwd=shell.folder, env=shell.environment)
     assert result.returncode == open_code
 
 
 def test_a_full_disk_behind_stdout_is_reported(tmp_path: Path) -> None:
-    result = redirected(">/dev/full", "schema", "plan", cwd=tmp_path)
+    result = in_shell(">/dev/full", "schema", "plan", cwd=tmp_path)
     assert result.returncode == 0
     assert result.stderr == "Warning: standard output could not be written: No space left on device\n"
 
@@ -118,7 +144,8 @@ def test_a_full_disk_behind_stdout_is_reported(tmp_path: Path) -> None:
 def test_nothing_that_is_printed_gets_into_a_file_that_took_the_place_of_stdout(shell: Shell) -> None:
     shell.put("/a", "1")
     shell.write_spec()
-    result = redirected("<&- >&- 2>&-", "plan", "--out", "plan.json", cwd=shell.folder, env=shell.environment)
+    words = ("plan", "--out", "plan.json")
+    result = redirected(shell.commands, "all", *words, cwd=shell.folder, env=shell.environment)
     assert result.returncode == 0
     assert json.loads((shell.folder / "plan.json").read_text())["summary"]["create"] == 1
     assert all(asked.body.lstrip().startswith((b"{", b"Action")) for asked in shell.proxy.seen)
