@@ -66,7 +66,7 @@ def _save(stage: Stage, folder: Path) -> _Saved:
     aws = {
         (service, account, region): copy.deepcopy(vars(backend))
         for service in ("ssm", "kms")
-        for account, regions in get_backend(service).items()  # type: ignore[call-overload] # a name of a service
+        for account, regions in get_backend(service).items()
         for region, backend in regions.items()
     }
     shared = {id(stage.hub.lock): stage.hub.lock}
