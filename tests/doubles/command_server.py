@@ -17,16 +17,18 @@ import gc
 import io
 import marshal
 import os
+import select
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -244,40 +246,61 @@ def _serve(path: str) -> None:
     listener.bind(f"{path}.new")
     listener.listen(64)
     Path(f"{path}.new").rename(path)
+    ended, waking = os.pipe()
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # with a handler, a signal writes into the pipe
+    signal.set_wakeup_fd(waking)
+    running: dict[int, socket.socket] = {}
     while True:
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
-            _run_and_end(_supervise(connection))
-        connection.close()
-        _reap()
+        ready, _, _ = select.select([listener.fileno(), ended], [], [])
+        if ended in ready:
+            os.read(ended, 4096)
+            _report_ends(running)
+        if listener.fileno() in ready:
+            connection, _ = listener.accept()
+            request = _read_request(connection)
+            if request is None:
+                continue
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for each in (listener, connection, *running.values()):
+                    each.close()
+                os.close(ended)
+                os.close(waking)
+                _run_and_end(request)
+            for descriptor in request["descriptors"]:
+                os.close(descriptor)
+            running[pid] = connection
+            _send_number(connection, pid)
 
 
-def _reap() -> None:
-    """Forget the supervisors that have ended."""
+def _report_ends(running: dict[int, socket.socket]) -> None:
+    """Send the status of each command that has ended."""
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with running.pop(pid) as connection:
+            _send_number(connection, status)
+
+
+def _send_number(connection: socket.socket, number: int) -> None:
+    with suppress(OSError):  # whoever asked is gone
+        connection.sendall(LENGTH.pack(number))
+
+
+def _read_request(connection: socket.socket) -> dict[str, Any] | None:
+    """Return a request with its descriptors; None if whoever asked is gone."""
+    connection.settimeout(START_SECONDS)
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def _supervise(connection: socket.socket) -> dict[str, Any]:
-    """Fork the command, report its id and its end. Returns the request in the forked process only."""
-    head, descriptors, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
-    request: dict[str, Any] = marshal.loads(_receive(connection, LENGTH.unpack(head)[0]))  # noqa: S302 - of our own stub
-    pid = os.fork()
-    if pid == 0:
+        head, descriptors, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+        request = marshal.loads(_receive(connection, LENGTH.unpack(head)[0]))  # noqa: S302 - of our own stub
+    except (EOFError, OSError, struct.error):
         connection.close()
-        return {**request, "descriptors": descriptors}
-    for descriptor in descriptors:
-        os.close(descriptor)
-    connection.sendall(LENGTH.pack(pid))
-    _, status = os.waitpid(pid, 0)
-    try:
-        connection.sendall(LENGTH.pack(status))
-    finally:
-        os._exit(0)
+        return None
+    return {**request, "descriptors": descriptors}
 
 
 def _run_and_end(request: Mapping[str, Any]) -> NoReturn:
