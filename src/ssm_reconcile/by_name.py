@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import combinations, pairwise
 from typing import TypeAlias
 
@@ -77,6 +78,7 @@ class NamePlan:
     Attributes:
         addresses: The canonical addresses that the plan is about, each with its source names.
         unsure: Names whose state could not be read, and why. The plan holds nothing for them.
+        unchanged: Names whose source is as the caller knows it. Nothing else was read for them.
         listings: The places as they were read.
     """
 
@@ -84,6 +86,7 @@ class NamePlan:
     specs: tuple[Replication, ...] = ()
     addresses: Mapping[Pair, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     unsure: Mapping[str, Unsure] = field(default_factory=dict)
+    unchanged: frozenset[str] = frozenset()
     listings: Mapping[Access, Listing | StoreError] = field(default_factory=dict)
 
     def names_of(self, replication: str, target: str, address: str) -> frozenset[str]:
@@ -95,6 +98,14 @@ class NamePlan:
             address: The name of a parameter in the target.
         """
         return self.addresses.get((replication, target), {}).get(canonical(address), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVersion:
+    """A version of a source parameter; versions restart after a delete, so its time belongs to it."""
+
+    version: int
+    modified: datetime
 
 
 @dataclass(slots=True)
@@ -151,11 +162,15 @@ class NamePlanner:
         """Return a new session, with a new key for digests."""
         return Session(self.places, self.run, self.clock, self.progress)
 
-    def plan(self, names: Mapping[str, frozenset[str]]) -> NamePlan:
+    def plan(
+        self, names: Mapping[str, frozenset[str]], known: Mapping[str, SourceVersion] | None = None
+    ) -> NamePlan:
         """Return the plan for some names.
 
         Args:
             names: Canonical source names, each with the names of its replications.
+            known: For some names the version of the source from which all their replicas are made already.
+                If the source still has it, the name is not read and not planned.
 
         Raises:
             NothingPlanned: No place of these names could be read.
@@ -165,7 +180,14 @@ class NamePlanner:
         if not specs:
             return NamePlan(Plan((), narrowing=Narrowing(self.run.targets, tuple(sorted(names)))))
         chosen = self._select(_Selection(specs, names))
-        listings = self._read(chosen)
+        described = self._describe_sources(chosen) if known else {}
+        unchanged = _unchanged(chosen, described, known or {})
+        if unchanged:
+            chosen = self._select(_Selection(specs, {n: of for n, of in names.items() if n not in unchanged}))
+            if not chosen.requested:
+                narrowing = Narrowing(self.run.targets, tuple(sorted(names)))
+                return NamePlan(Plan((), narrowing=narrowing), unchanged=unchanged)
+        listings = self._read(chosen, described)
         self._drop_hidden(chosen, listings)
         listings |= self._listed_whole(chosen.irreversible, listings)
         plan = self._plan_counted(chosen, listings)
@@ -176,7 +198,18 @@ class NamePlanner:
                     unlisted = dict.fromkeys(chosen.names_for(part.name), Unsure(why, Trouble.UNREACHABLE))
                     chosen.unsure = unlisted | chosen.unsure
         unsure = dict(sorted(chosen.unsure.items()))
-        return NamePlan(plan, specs, chosen.addresses, unsure, listings)
+        return NamePlan(plan, specs, chosen.addresses, unsure, unchanged, listings)
+
+    def _describe_sources(self, chosen: _Selection) -> dict[Access, Mapping[str, Parameter]]:
+        """Read the descriptions of all names at their sources; a source that fails is read again later."""
+        sources = {spec.source.access for spec in chosen.specs}
+        found: dict[Access, Mapping[str, Parameter]] = {}
+        for access in sources:
+            try:
+                found[access] = self.places.store(access).describe_names(sorted(chosen.names[access]))
+            except StoreError:
+                continue
+        return found
 
     def _select(self, chosen: _Selection) -> _Selection:
         """Add the addresses of the names, and every name to be read for them."""
@@ -203,11 +236,13 @@ class NamePlanner:
                 chosen.names[target.access].add(address)
         return chosen
 
-    def _read(self, chosen: _Selection) -> ListingsOfNames:
+    def _read(
+        self, chosen: _Selection, described: Mapping[Access, Mapping[str, Parameter]]
+    ) -> ListingsOfNames:
         """Read the names in all places at the same time, and drop each address that is unsure."""
 
         def read(store: Store, access: Access) -> PartialListing:
-            return list_names(store, chosen.names[access], self.progress, self.clock)
+            return list_names(store, chosen.names[access], self.progress, self.clock, described.get(access))
 
         found = self.places.read_each(chosen.names, read)
         unsure = {
@@ -321,6 +356,25 @@ class NamePlanner:
         return {access: _overlaid(whole, listings[access]) for access, whole in found.items()}
 
 
+def _unchanged(
+    chosen: _Selection,
+    described: Mapping[Access, Mapping[str, Parameter]],
+    known: Mapping[str, SourceVersion],
+) -> frozenset[str]:
+    """Return the names whose source has the known version in each of their replications."""
+    found: set[str] = set()
+    for name in known.keys() & chosen.requested.keys():
+        here = [
+            described.get(spec.source.access, {}).get(name)
+            for spec in chosen.specs
+            if spec.name in chosen.requested[name]
+        ]
+        versions = {None if one is None else SourceVersion(one.version, one.last_modified) for one in here}
+        if versions == {known[name]}:
+            found.add(name)
+    return frozenset(found)
+
+
 def _is_complete(listing: Listing | StoreError) -> bool:
     return isinstance(listing, Listing) and listing.complete
 
@@ -386,7 +440,11 @@ class PartialListing:
 
 
 def list_names(
-    reader: Reader, names: Iterable[str], progress: ProgressListener, clock: Clock
+    reader: Reader,
+    names: Iterable[str],
+    progress: ProgressListener,
+    clock: Clock,
+    known: Mapping[str, Parameter] | None = None,
 ) -> PartialListing:
     """Read some parameters of one place by name; all others are absent from the listing.
 
@@ -399,10 +457,12 @@ def list_names(
         names: Names in any form; they are read as canonical names.
         progress: Gets the tags, which are read a few a second.
         clock: Takes the time of each read of tags.
+        known: The descriptions of at least these names, if they were read a moment ago.
     """
     wanted = frozenset(canonical(name) for name in names)
     try:
-        described = reader.describe_names(sorted(wanted))
+        every = reader.describe_names(sorted(wanted)) if known is None else known
+        described = {name: one for name, one in every.items() if name in wanted}
     except StoreError as failure:
         return PartialListing(
             Listing(reader.place, reader.caller, complete=False, trouble=observe.trouble_of(failure))

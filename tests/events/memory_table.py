@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from math import ceil
 
-from ssm_reconcile.event.state import TableItem
+from ssm_reconcile.event.state import RELEASED, Claim, TableItem
 
 
 class MemoryTable:
@@ -24,13 +24,14 @@ class MemoryTable:
         with self._lock:
             return {one: self.items[one] for one in identifiers if one in self.items}
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
+    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
         self._count("PutItem")
         with self._lock:
             held = self.items.get(identifier)
             if held is not None and held.expires > now and held.token != item.token:
-                return False
-            return self._put(identifier, item)
+                return Claim(is_taken=False)
+            self._put(identifier, item)
+            return Claim(is_taken=True, data=None if held is None else held.data)
 
     def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         self._count("PutItem")
@@ -45,6 +46,11 @@ class MemoryTable:
         with self._lock:
             if identifier in self.items and self.items[identifier].token == token:
                 del self.items[identifier]
+
+    def held(self) -> frozenset[str]:
+        """Return the leases that were taken and not released."""
+        leases = {key: one for key, one in self.items.items() if key.startswith("lease#")}
+        return frozenset(key for key, one in leases.items() if one.token != RELEASED)
 
     def _put(self, identifier: str, item: TableItem) -> bool:
         self.items[identifier] = TableItem(item.token, float(ceil(item.expires)), item.data)

@@ -127,21 +127,26 @@ class TestCallsOfOneEvent:
         assert once + each * targets <= first + further * (targets - 1)
 
 
-@pytest.mark.parametrize(("event", "most"), [("create", 8), ("update", 11), ("nothing", 4)])
+@pytest.mark.parametrize(("event", "most"), [("create", 8), ("update", 11), ("delete", 9), ("nothing", 4)])
 def test_the_function_makes_no_other_calls(event: str, most: int) -> None:
     account = Account()
-    account.deploy(
+    stack = account.deploy(
         "version: 1\nname: prod\nsource: { region: us-east-1 }\ntargets: [{ region: us-east-2 }]\n"
         'parameters: { include: ["/p/**"] }\ndelete: owned\n'
     )
-    account.put(account.here, "/p/00", "v")
+    for name in ("/p/00", "/p/01", "/p/02"):
+        account.put(account.here, name, "v")
     account.drain()
+    stack.whole_run()
     account.world.traffic.forget()
     account.published = 0
-    if event == "nothing":
-        account.publish(account.event(account.here, "/p/00", "Update"))
-    else:
-        account.put(account.here, "/p/00" if event == "update" else "/p/new", "w")
+    match event:
+        case "nothing":
+            account.publish(account.event(account.here, "/p/00", "LabelParameterVersion"))
+        case "delete":
+            account.delete(account.here, "/p/00")
+        case _:
+            account.put(account.here, "/p/00" if event == "update" else "/p/new", "w")
     account.drain()
     once, each = CALLS[event]
     counted = Counter(call.operation for call in account.world.calls)

@@ -117,7 +117,7 @@ class TestManyMessages:
         [
             2,
             4,
-            pytest.param(20, marks=pytest.mark.xfail(strict=True, reason="throttled calls lower the rates")),
+            20,
         ],
     )
     def test_more_invocations_at_once_are_not_slower(self, scheduler: Scheduler, concurrency: int) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from ssm_reconcile.aws_limits import CallClass
 from ssm_reconcile.errors import StoreError
+from ssm_reconcile.event.messages import HOLD_MARGIN
 from tests.events.concurrent_changes import Change, Storm, seconds_needed
 from tests.events.concurrent_scheduler import Group, Killed, Lock, Pool, Scheduler
-from tests.events.concurrent_stack import BATCH, VISIBILITY, Stack
+from tests.events.concurrent_stack import BATCH, Stack
 from tests.events.concurrent_world import QUOTAS, Chances, TimedWorld
 from tests.events.pump import QUEUE, TIMEOUT
 from tests.fake_aws.store import MemoryStore
@@ -191,7 +192,7 @@ class TestProcesses:
         first, second = stack.runner.started
         assert first.killed
         assert not second.killed
-        assert VISIBILITY - 5 < second.at - first.at < VISIBILITY + 5
+        assert TIMEOUT < second.at - first.at < TIMEOUT + HOLD_MARGIN + 10
         assert stack.runner.processes == 2
         assert stack.world.value(stack.there, "/prod/a") == "v"
 
@@ -216,6 +217,7 @@ class TestProcesses:
 
     def test_a_message_that_is_too_old_is_gone(self, scheduler: Scheduler) -> None:
         stack = Stack(scheduler, SPEC)
+        stack.queue.most = 100_000
         stack.world.before("DescribeParameters", partial(scheduler.sleep, 10_000), times=10_000)
         stack.queue.send("/prod/a")
         scheduler.run()

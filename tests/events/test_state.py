@@ -69,30 +69,44 @@ class TestLeases:
         return clock.now().timestamp() + seconds
 
     def test_a_lease_is_held_by_one_token(self, state: State, clock: FakeClock) -> None:
-        assert state.take_leases([A, B], "one", self.until(clock)) == {A, B}
-        assert state.take_leases([A, B], "two", self.until(clock)) == set()
-        assert state.take_leases([A], "one", self.until(clock)) == {A}
+        assert set(state.take_leases([A, B], "one", self.until(clock))) == {A, B}
+        assert set(state.take_leases([A, B], "two", self.until(clock))) == set()
+        assert set(state.take_leases([A], "one", self.until(clock))) == {A}
 
     def test_a_lease_that_is_held_does_not_keep_the_others(self, state: State, clock: FakeClock) -> None:
         state.take_leases([A], "one", self.until(clock))
-        assert state.take_leases([A, B], "two", self.until(clock)) == {B}
+        assert set(state.take_leases([A, B], "two", self.until(clock))) == {B}
 
     def test_a_released_lease_is_free(self, state: State, clock: FakeClock) -> None:
         state.take_leases([A], "one", self.until(clock))
-        state.release_leases([A], "one")
-        assert state.take_leases([A], "two", self.until(clock)) == {A}
+        state.release_leases(dict.fromkeys([A]), "one")
+        assert set(state.take_leases([A], "two", self.until(clock))) == {A}
 
     def test_only_its_token_releases_a_lease(self, state: State, clock: FakeClock) -> None:
         state.take_leases([A], "one", self.until(clock))
-        state.release_leases([A, B], "two")
-        assert state.take_leases([A], "two", self.until(clock)) == set()
+        state.release_leases(dict.fromkeys([A, B]), "two")
+        assert set(state.take_leases([A], "two", self.until(clock))) == set()
 
     def test_a_lease_ends_at_its_time_and_not_before(self, state: State, clock: FakeClock) -> None:
         state.take_leases([A], "one", self.until(clock, 60))
         clock.advance(timedelta(seconds=59))
-        assert state.take_leases([A], "two", self.until(clock)) == set()
+        assert set(state.take_leases([A], "two", self.until(clock))) == set()
         clock.advance(timedelta(seconds=1))
-        assert state.take_leases([A], "two", self.until(clock)) == {A}
+        assert set(state.take_leases([A], "two", self.until(clock))) == {A}
+
+    def test_the_next_holder_finds_the_data_of_the_last_one(self, state: State, clock: FakeClock) -> None:
+        assert state.take_leases([A, B], "one", self.until(clock)) == {A: None, B: None}
+        state.release_leases({A: {"version": 3}, B: None}, "one")
+        assert state.take_leases([A, B], "two", self.until(clock)) == {A: {"version": 3}, B: None}
+        state.release_leases({A: {"version": 4}}, "another")
+        assert state.take_leases([A], "three", self.until(clock)) == {}
+        assert state.take_leases([A], "two", self.until(clock)) == {A: None}
+
+    def test_a_released_lease_with_data_is_free_at_once(self, state: State, clock: FakeClock) -> None:
+        clock.advance(timedelta(milliseconds=300))
+        state.take_leases([A], "one", self.until(clock))
+        state.release_leases({A: {"version": 3}}, "one")
+        assert set(state.take_leases([A], "two", self.until(clock))) == {A}
 
 
 class TestWindows:
@@ -238,7 +252,7 @@ class TestATableThatCannotBeReached:
     def test_every_call_reports_the_code_and_no_message_of_aws(self, missing: State) -> None:
         for call in (
             lambda: missing.take_leases([A], "one", 0.0),
-            lambda: missing.release_leases([A], "one"),
+            lambda: missing.release_leases({A: None}, "one"),
             lambda: missing.reserve("g", PAIR, "a", DAY, lambda *_: True),
             lambda: missing.read_attempts(["m"]),
         ):

@@ -82,7 +82,6 @@ def test_each_version_of_the_source_is_written_at_most_once(storm: Storm) -> Non
     assert {text: times for text, times in storm.burnt().items() if times > 1} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="ListTagsForResource is called too often for its quota")
 def test_changes_are_done_nearly_as_fast_as_the_write_quota_permits(storm: Storm) -> None:
     limit = SLOWER * seconds_needed(storm.changes)
     assert storm.done_within(0.95, storm.spared()) <= limit

@@ -26,7 +26,7 @@ from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.stores.base import Put, Reader, Store
 from ssm_reconcile.system import Clock, Stop
 
-RECENT_SECONDS = 5.0
+RECENT_SECONDS = 15.0
 """Age up to which tags that the plan read directly are not read again before a write that deletes nothing."""
 UNREACHABLE_LIMIT = 3
 """Calls that may not reach the target before it is given up."""

@@ -40,7 +40,7 @@ from ssm_reconcile.event.invocation_log import NAMESPACE, InvocationLog
 from ssm_reconcile.event.messages import Inbox
 from ssm_reconcile.event.name_run import NameRun, NameRunResult
 from ssm_reconcile.event.requests import merge_requests, source_places
-from ssm_reconcile.event.state import State, TableUnavailableError
+from ssm_reconcile.event.state import State, TableUnavailableError, entry_of
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.plan import Plan
@@ -49,7 +49,7 @@ from ssm_reconcile.session import Connect, Places, open_places
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.stores.base import Store
 
-PASS_SECONDS = 60.0
+PASS_SECONDS = 30.0
 """Seconds that a further pass over some messages needs; with less, they are returned to the queue."""
 AWAY_SECONDS = 60.0
 """Seconds in which a place that could not be used is not tried again: so it does not delay the others."""
@@ -85,6 +85,7 @@ class Function:
     """Whether the next invocation opens the places again."""
     away: dict[Access, tuple[float, StoreError]] = field(default_factory=dict)
     """Places that could not be used, each with the time at which it is tried again."""
+    spec_digest: str = ""
     _opener: Connect | None = None
     _state: State | None = None
 
@@ -132,6 +133,7 @@ class Function:
             inbox.leave_all("the spec cannot be used")
             log.count("Again", len(inbox.work))
             return
+        inbox.hold()
         inbox.split()
         for number, messages in enumerate(inbox.passes()):
             if number and self.timer.left() < PASS_SECONDS:
@@ -149,7 +151,7 @@ class Function:
         if not batch.requests:
             return
         usable = replace(planner, places=self._places(planner.places))
-        run = NameRun(usable, self.timer, self.state(), self.longest)
+        run = NameRun(usable, self.timer, self.state(), self.longest, self.spec_digest)
         try:
             found = run.run(batch.requests, inbox.written(batch.named))
         except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
@@ -301,6 +303,7 @@ class Function:
             log.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
             return self.planner
         self.loaded_at, self.reopens = self.timer.monotonic(), False
+        self.spec_digest = entry_of(specs)
         return self.planner
 
     def _open(self, specs: tuple[Replication, ...]) -> NamePlanner:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from ssm_reconcile.event.state import TableItem, TableUnavailableError
+from ssm_reconcile.event.state import Claim, TableItem, TableUnavailableError
 
 _T = TypeVar("_T")
 
@@ -54,8 +54,8 @@ class DynamoTable:
                 raise TableUnavailableError("BatchGetItem: keys were left unprocessed again and again")
         return found
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
-        """Write an item unless another token holds it; return whether it was written.
+    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+        """Write an item unless another token holds it.
 
         Args:
             identifier: The identifier.
@@ -64,7 +64,11 @@ class DynamoTable:
         """
         condition = "attribute_not_exists(id) OR expires <= :now OR #token = :token"
         values = {":now": {"N": str(now)}, ":token": {"S": item.token}}
-        return self._put(identifier, item, condition, values)
+        answer = self._put(identifier, item, condition, values, {"ReturnValues": "ALL_OLD"})
+        if answer is None:
+            return Claim(is_taken=False)
+        old = answer.get("Attributes")
+        return Claim(is_taken=True, data=_item(old).data if old else None)
 
     def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         """Write an item if no other write was faster; return whether it was written.
@@ -75,8 +79,8 @@ class DynamoTable:
             replaces: The token of the item that was read before; None if there was none.
         """
         if replaces is None:
-            return self._put(identifier, item, "attribute_not_exists(id)", {})
-        return self._put(identifier, item, "#token = :old", {":old": {"S": replaces}})
+            return self._put(identifier, item, "attribute_not_exists(id)", {}) is not None
+        return self._put(identifier, item, "#token = :old", {":old": {"S": replaces}}) is not None
 
     def delete(self, identifier: str, token: str) -> None:
         """Delete an item if it has this token."""
@@ -90,8 +94,16 @@ class DynamoTable:
             )
         )
 
-    def _put(self, identifier: str, item: TableItem, condition: str, values: dict[str, Any]) -> bool:
-        request: dict[str, Any] = {"TableName": self._name, "ConditionExpression": condition}
+    def _put(
+        self,
+        identifier: str,
+        item: TableItem,
+        condition: str,
+        values: dict[str, Any],
+        more: Mapping[str, str] | None = None,
+    ) -> Mapping[str, Any] | None:
+        """Write an item; return the response, or None if the condition did not hold."""
+        request: dict[str, Any] = {"TableName": self._name, "ConditionExpression": condition, **(more or {})}
         request["Item"] = {
             "id": {"S": identifier},
             "token": {"S": item.token},
@@ -104,17 +116,16 @@ class DynamoTable:
             request["ExpressionAttributeValues"] = values
         return self._conditional(lambda: self._client.put_item(**request))
 
-    def _conditional(self, call: Callable[[], object]) -> bool:
-        """Make a conditional write; return whether its condition held."""
+    def _conditional(self, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Make a conditional write; return the response, or None if its condition did not hold."""
 
-        def answer() -> bool:
+        def answer() -> Mapping[str, Any] | None:
             try:
-                call()
+                return call()
             except Exception as error:  # every other error is reported by `_call`
                 if _code(error) != REFUSED:
                     raise
-                return False
-            return True
+                return None
 
         return self._call(answer)
 

@@ -6,13 +6,16 @@ If the table cannot be reached, the run goes on without leases: every write is c
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
 
+NO_DATA: Mapping[str, Any] = MappingProxyType({})
 MARGIN = 15.0
 """Seconds for which a lease outlives the invocation that took it."""
 
@@ -25,13 +28,13 @@ class Leases:
         state: The state of the stack; None without a table.
         timer: The time of the invocation; a lease ends soon after it.
         error: Why the table could not be used; empty if it could.
-        held: The leases that are held now.
+        held: The leases that are held now, with the data that the last holder left.
     """
 
     state: State | None
     timer: Timer
     error: str = ""
-    held: set[str] = field(default_factory=set)
+    held: dict[str, Any] = field(default_factory=dict)
     _token: str = field(default_factory=partial(secrets.token_hex, 8))
 
     def take(self, wanted: Iterable[str]) -> frozenset[str]:
@@ -43,15 +46,22 @@ class Leases:
             taken = self.state.take_leases(every, self._token, self.timer.ends_at() + MARGIN)
         except TableUnavailableError as failure:
             self.error = failure.message
-            self.held |= every  # some of them may have been taken
+            self.held |= dict.fromkeys(every)  # some of them may have been taken
             return frozenset()
         self.held |= taken
-        return every - taken
+        return every - taken.keys()
 
-    def release(self, leases: Iterable[str] | None = None) -> None:
-        """Release some of the leases, or all. A lease that cannot be released ends by itself."""
-        gone = self.held & frozenset(self.held if leases is None else leases)
-        self.held -= gone
+    def release(self, leases: Iterable[str] | None = None, data: Mapping[str, Any] = NO_DATA) -> None:
+        """Release some of the leases, or all. A lease that cannot be released ends by itself.
+
+        Args:
+            leases: The leases; None for all.
+            data: What the next holder finds there, by lease.
+        """
+        chosen = self.held if leases is None else leases
+        gone = {lease: data.get(lease) for lease in frozenset(chosen) & self.held.keys()}
+        for lease in gone:
+            del self.held[lease]
         if self.state is None or not gone:
             return
         try:

@@ -10,6 +10,7 @@ names is split: its names go back to the queue, a few in each message, so they d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,12 +23,15 @@ from ssm_reconcile.event.requests import COUNTED, Retry, RetryCause
 from ssm_reconcile.event.state import MessageAttempts, State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
 
-NAMES_A_PASS = 50
-"""Names that one pass reads and writes: at three writes a second, they take a small part of an invocation."""
+NAMES_A_PASS = 10
+"""Names that one pass reads and writes. At the default rates it reads their tags in two seconds and writes
+in three, so tags that it has read are young enough not to be read again before the write."""
 MOST_ATTEMPTS = 10
 """Attempts of a message that fail for its own reason; after the last it is a dead letter."""
 FIRST_PAUSE, LONGEST_PAUSE = 5, 900
 """Seconds until a message is retried: the first pause doubles with each attempt, up to the longest."""
+HOLD_MARGIN = 30
+"""Seconds for which a message stays hidden after the end of its invocation: AWS deletes it in this time."""
 BUSY_PAUSE, LOOK_PAUSE = 5, 60
 """Seconds: until another invocation has finished; until reads show all concurrent writes."""
 
@@ -109,6 +113,11 @@ class Inbox:
     def is_unfinished(self) -> bool:
         """Whether something must be retried that is not a message of the queue."""
         return any(one.retries and key.startswith(NO_MESSAGE) for key, one in self._records.items())
+
+    def hold(self) -> None:
+        """Hide the messages until just after this invocation, so that they return soon if it is killed."""
+        seconds = math.ceil(self._timer.remaining()) + HOLD_MARGIN
+        self._postpone({message.receipt: seconds for message in self.work if message.receipt})
 
     def split(self) -> None:
         """Send the names of each record with many names back to the queue, a few in each message."""
@@ -209,12 +218,16 @@ class Inbox:
                 receipts[first.receipt] = pauses[key]
             if first.sent is not None:
                 self._log.log_waiting((self._timer.now() - first.sent).total_seconds())
+        self._postpone(receipts)
+        return list(pauses)
+
+    def _postpone(self, receipts: Mapping[str, int]) -> None:
+        """Set when messages become visible again. Without it they do after the timeout of the queue."""
         if self._queue and receipts:
             try:
                 self._aws.postpone(self._queue, receipts.items())
             except ReconcileError as failure:
                 self._log.log_error(failure)
-        return list(pauses)
 
     def _count(self, key: str, record: _QueueRecord) -> MessageAttempts:
         """Count an attempt that failed for the message's own reason, and the writes that differed."""

@@ -12,12 +12,13 @@ are read once more later, since a concurrent invocation may have written an olde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ssm_reconcile import reconcile
-from ssm_reconcile.by_name import NamePlan, NamePlanner
+from ssm_reconcile.by_name import NamePlan, NamePlanner, SourceVersion
 from ssm_reconcile.errors import NothingPlanned, StoreError
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.requests import (
@@ -32,8 +33,9 @@ from ssm_reconcile.event.requests import (
 from ssm_reconcile.event.state import State, lease_of
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.event.windows import Order, Windows
-from ssm_reconcile.model import Access
+from ssm_reconcile.model import Access, Listing
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication
@@ -54,6 +56,7 @@ class NameRunResult:
         away: The places of these.
         table_error: Why the table could not be used; empty if it could.
         needs_count: Whether a delete waits for a whole run.
+        done: The names whose replicas are all made, each with the data for its leases.
     """
 
     results: tuple[NameResult, ...]
@@ -63,6 +66,7 @@ class NameRunResult:
     away: frozenset[Access] = frozenset()
     table_error: str = ""
     needs_count: bool = False
+    done: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,14 @@ class NameRun:
         timer: The time of the invocation.
         state: The state of the stack; None without a table, as on a laptop.
         longest: The age at which a count of replicas is no longer used.
+        spec_digest: A digest of the specs, which decide what replicas are made.
     """
 
     planner: NamePlanner
     timer: Timer
     state: State | None
     longest: timedelta
+    spec_digest: str = ""
 
     def run(self, requests: Mapping[str, NameRequest], written: Mapping[str, int]) -> NameRunResult:
         """Reconcile names.
@@ -92,19 +98,23 @@ class NameRun:
             ReconcileError: Nothing could be planned.
         """
         leases = Leases(self.state, self.timer)
+        wanted = self._leases_of(requests)
+        data: dict[str, Any] = {}
         try:
-            busy = self._take_leases(leases, requests)
+            busy = _take(leases, wanted)
             left = tuple(NameResult(name, retry=IN_WORK, at=requests[name].at) for name in busy)
             todo = {name: one for name, one in requests.items() if name not in busy}
-            found = self._reconcile(todo, written, leases) if todo else NameRunResult(())
+            known = self._known(todo, wanted, leases)
+            found = self._reconcile(todo, written, leases, known) if todo else NameRunResult(())
+            data = {one: found.done[name] for name in found.done for one in wanted[name]}
         finally:
-            leases.release()
+            leases.release(data=data)
         results = sorted((*found.results, *left), key=lambda one: one.name)
         return replace(found, results=tuple(results), table_error=leases.error or found.table_error)
 
-    def _take_leases(self, leases: Leases, requests: Mapping[str, NameRequest]) -> set[str]:
-        """Take the leases of all names in all targets; return the names that another run works on."""
-        wanted = {
+    def _leases_of(self, requests: Mapping[str, NameRequest]) -> dict[str, set[str]]:
+        """Return the leases of each name: one for each target."""
+        return {
             name: {
                 lease_of(spec.name, target.name, name)
                 for spec in self.planner.specs
@@ -113,17 +123,35 @@ class NameRun:
             }
             for name, request in requests.items()
         }
-        refused = leases.take(one for each in wanted.values() for one in each)
-        busy = {name for name, each in wanted.items() if each & refused}
-        leases.release(one for name in busy for one in wanted[name])
-        return busy
+
+    def _known(
+        self, requests: Mapping[str, NameRequest], wanted: Mapping[str, set[str]], leases: Leases
+    ) -> dict[str, SourceVersion]:
+        """Return the source versions of which the last holders of all leases of a name made all replicas.
+
+        Only for events whose changes such a version shows: a change of tags, for example, leaves it as it is.
+        """
+        found: dict[str, SourceVersion] = {}
+        for name, request in requests.items():
+            left = [leases.held.get(one) for one in wanted[name]]
+            versions = {_version_of(one, self.spec_digest) for one in left}
+            version = versions.pop() if len(versions) == 1 else None
+            if version is None or not request.is_visible or request.at is None:
+                continue
+            if version.modified >= request.at - SAME_MOMENT:  # else the event is of a later change
+                found[name] = version
+        return found
 
     def _reconcile(
-        self, requests: Mapping[str, NameRequest], written: Mapping[str, int], leases: Leases
+        self,
+        requests: Mapping[str, NameRequest],
+        written: Mapping[str, int],
+        leases: Leases,
+        known: Mapping[str, SourceVersion],
     ) -> NameRunResult:
         try:
             with self.timer.read_until():
-                planned = self.planner.plan({name: one.specs for name, one in requests.items()})
+                planned = self.planner.plan({name: one.specs for name, one in requests.items()}, known)
                 stale = stale_names(planned, requests, self.timer.now())
         except NothingPlanned as error:
             return self._no_plan(requests, error)
@@ -153,8 +181,25 @@ class NameRun:
             unavailable,
             away,
             table_error="" if windows is None else windows.table_error,
+            done=self._done(planned, results, known),
             needs_count=any(one.cause is RetryCause.COUNT for one in waiting.values()),
         )
+
+    def _done(
+        self, planned: NamePlan, results: Iterable[NameResult], known: Mapping[str, SourceVersion]
+    ) -> dict[str, dict[str, Any]]:
+        """Return for each name whose replicas are all made the data for its leases: the source version."""
+        found: dict[str, dict[str, Any]] = {}
+        for result in results:
+            version = known.get(result.name) if result.name in planned.unchanged else None
+            if version is None and result.status in {"applied", "nothing to do"}:
+                version = _source_version(planned, result.name)
+            if version is not None:
+                modified = version.modified.timestamp()
+                found[result.name] = {
+                    "version": version.version, "modified": modified, "spec": self.spec_digest,
+                }  # fmt: skip
+        return found
 
     def _no_plan(self, requests: Mapping[str, NameRequest], error: NothingPlanned) -> NameRunResult:
         """Return the result of a run in which no place of these names could be read."""
@@ -163,6 +208,32 @@ class NameRun:
         names = {t.name for spec in self.planner.specs if spec.name in concerned for t in spec.targets}
         results = tuple(NameResult(name, retry=retry, at=one.at) for name, one in requests.items())
         return NameRunResult(results, unavailable=tuple(sorted(names)))
+
+
+def _take(leases: Leases, wanted: Mapping[str, set[str]]) -> set[str]:
+    """Take the leases of all names in one pass; return the names that another run works on."""
+    refused = leases.take(one for each in wanted.values() for one in each)
+    busy = {name for name, each in wanted.items() if each & refused}
+    leases.release(one for name in busy for one in wanted[name])
+    return busy
+
+
+def _version_of(data: Any, spec_digest: str) -> SourceVersion | None:
+    """Return the source version in the data of a lease; None if it is of another spec, or not there."""
+    if not isinstance(data, Mapping) or data.get("spec") != spec_digest:
+        return None
+    return SourceVersion(int(data["version"]), datetime.fromtimestamp(float(data["modified"]), UTC))
+
+
+def _source_version(planned: NamePlan, name: str) -> SourceVersion | None:
+    """Return the version of a source parameter as the plan read it; None if it is not the same everywhere."""
+    found = {
+        None if there is None else SourceVersion(there.version, there.last_modified)
+        for spec in planned.specs
+        if isinstance(source := planned.listings.get(spec.source.access), Listing)
+        for there in [source.parameters.get(name)]
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _by_name(planned: NamePlan, waiting: Mapping[Order, Retry]) -> dict[str, Retry]:

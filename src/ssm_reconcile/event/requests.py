@@ -40,12 +40,15 @@ class NameRequest:
         specs: The names of the replications that select it.
         operation: The operation of the event that reads are checked against.
         at: The time of that event; None when no event says so.
+        is_visible: Whether a read of the parameter shows every change that the events report. False for
+            a name without an event, and for tags, labels and policies.
     """
 
     name: str
     specs: frozenset[str]
     operation: Operation = Operation.UNKNOWN
     at: datetime | None = None
+    is_visible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,16 @@ def merge_requests(
         rejected += [(message, one) for one in refused]
         named.append((message, frozenset(wanted)))
         for name, found in wanted.items():
-            request = NameRequest(name, found, content.operation, content.at)
+            is_visible = content.operation in VISIBLE and content.at is not None
+            request = NameRequest(name, found, content.operation, content.at, is_visible)
             requests[name] = _merged(requests[name], request) if name in requests else request
     return RequestBatch(dict(sorted(requests.items())), named, rejected)
 
 
 def _merged(known: NameRequest, other: NameRequest) -> NameRequest:
     latest = max(known, other, key=_rank)
-    return NameRequest(known.name, known.specs | other.specs, latest.operation, latest.at)
+    is_visible = known.is_visible and other.is_visible
+    return NameRequest(known.name, known.specs | other.specs, latest.operation, latest.at, is_visible)
 
 
 def _rank(request: NameRequest) -> tuple[bool, bool, datetime]:
@@ -157,6 +162,8 @@ def stale_names(planned: NamePlan, requests: Mapping[str, NameRequest], now: dat
     for name, request in requests.items():
         if request.at is None or abs(now - request.at) > READ_LAG:
             continue  # too old for a lag, or in the future by the clock of another machine
+        if name in planned.unchanged:
+            continue  # its version is not older than the event
         for spec in planned.specs:
             source = planned.listings.get(spec.source.access)
             if spec.name not in request.specs or not isinstance(source, Listing):

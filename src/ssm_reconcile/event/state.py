@@ -19,10 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.system import Clock
+
+_T = TypeVar("_T")
 
 AT_ONCE = 8
 """Parallel requests to the table."""
@@ -33,6 +35,8 @@ ATTEMPTS_KEPT = timedelta(days=15)
 COUNT_KEPT = timedelta(days=90)
 START_PAUSE = timedelta(minutes=15)
 """Between two starts of a whole run by events."""
+RELEASED = "-"
+"""Token of a lease that was released: its item keeps data, and has expired."""
 MOST_ENTRIES = 5_000
 """Entries of one window: an item of DynamoDB holds 400 KB."""
 
@@ -56,8 +60,8 @@ class Table(Protocol):
     def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
         """Return the items that exist, also expired ones, read consistently."""
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> bool:
-        """Write an item unless another token holds it; return whether it was written.
+    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+        """Write an item unless another token holds it.
 
         Args:
             identifier: The identifier.
@@ -76,6 +80,14 @@ class Table(Protocol):
 
     def delete(self, identifier: str, token: str) -> None:
         """Delete an item if it has this token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The result of a claim: whether the item was written, and the data of the item before it."""
+
+    is_taken: bool
+    data: Any = None
 
 
 def lease_of(replication: str, target: str, name: str) -> str:
@@ -122,8 +134,10 @@ class State:
     table: Table
     clock: Clock
 
-    def take_leases(self, identifiers: Iterable[str], token: str, until: float) -> frozenset[str]:
-        """Take leases in one pass, without waiting; return those that were taken.
+    def take_leases(self, identifiers: Iterable[str], token: str, until: float) -> dict[str, Any]:
+        """Take leases in one pass, without waiting; return those that were taken, with their data.
+
+        The data is what the last holder left there (`release_leases`); None if it is not known.
 
         Args:
             identifiers: The leases (`lease_of`).
@@ -133,23 +147,30 @@ class State:
         now = self.clock.now().timestamp()
         item = TableItem(token, until)
 
-        def claim(identifier: str) -> str | None:
-            return identifier if self.table.claim(identifier, item, now) else None
+        found = self._each(identifiers, lambda identifier: self.table.claim(identifier, item, now))
+        return {identifier: claim.data for identifier, claim in found.items() if claim.is_taken}
 
-        return frozenset(one for one in self._each(identifiers, claim) if one is not None)
+    def release_leases(self, leases: Mapping[str, Any], token: str) -> None:
+        """Release leases of this token, and leave data there for the next holder; None: no data."""
+        past = self.clock.now().timestamp() - 1
 
-    def release_leases(self, identifiers: Iterable[str], token: str) -> None:
-        """Release leases of this token."""
-        self._each(identifiers, lambda identifier: self.table.delete(identifier, token))
+        def release(identifier: str) -> None:
+            data = leases[identifier]
+            if data is None:
+                self.table.delete(identifier, token)
+            else:
+                self.table.write(identifier, TableItem(RELEASED, past, data), token)
 
-    def _each(self, identifiers: Iterable[str], do: Callable[[str], str | None]) -> list[str | None]:
+        self._each(leases, release)
+
+    def _each(self, identifiers: Iterable[str], do: Callable[[str], _T]) -> dict[str, _T]:
         every = sorted(set(identifiers))
         if len(every) <= 1:
-            return [do(one) for one in every]
+            return {one: do(one) for one in every}
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            waiting = [pool.submit(do, one) for one in every]
+            waiting = {one: pool.submit(do, one) for one in every}
             try:
-                return [one.result() for one in waiting]
+                return {identifier: one.result() for identifier, one in waiting.items()}
             except TableUnavailableError:  # each of the others would wait for its timeout
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
@@ -241,7 +262,8 @@ class State:
 
     def take_whole_run(self, execution: str, until: float) -> bool:
         """Take the lease of the whole run for an execution, or extend it; False while another holds it."""
-        return self.table.claim("lease#whole-run", TableItem(execution, until), self.clock.now().timestamp())
+        now = self.clock.now().timestamp()
+        return self.table.claim("lease#whole-run", TableItem(execution, until), now).is_taken
 
     def release_whole_run(self, execution: str) -> None:
         """Release the lease of the whole run."""
@@ -251,7 +273,7 @@ class State:
         """Whether no event has started a whole run in the last minutes; the next call returns False."""
         now = self.clock.now().timestamp()
         item = TableItem(secrets.token_hex(8), now + START_PAUSE.total_seconds())
-        return self.table.claim("lease#whole-run-start", item, now)
+        return self.table.claim("lease#whole-run-start", item, now).is_taken
 
     def read_whole_run(self) -> tuple[datetime, int] | None:
         """Return the time of the last whole run that was completed, and what remained after it."""

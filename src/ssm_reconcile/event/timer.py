@@ -39,6 +39,10 @@ class Timer:
         self._remaining = remaining
         self._reserved = None
 
+    def remaining(self) -> float:
+        """Return the seconds until the function is killed."""
+        return self._remaining()
+
     def left(self) -> float:
         """Return the seconds in which new work may start; zero or less when there are none."""
         return self._remaining() - RESERVE

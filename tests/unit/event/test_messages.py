@@ -149,7 +149,7 @@ class TestPasses:
 
 class TestSplit:
     def test_a_record_with_many_names_is_sent_back_in_parts_and_is_done(self, stage: Stage) -> None:
-        names = [f"/{i:03}" for i in range(NAMES_A_PASS + 1)]
+        names = [f"/{i:03}" for i in range(51)]
         inbox = stage.inbox(named("long", *names), named("short", "/a"))
         inbox.split()
         assert [len(one["names"]) for one in stage.clients.sent] == [10] * 5 + [1]
@@ -260,6 +260,23 @@ class TestPauses:
         stage.clients.fails = True
         assert stage.fail(RetryCause.BUSY) == (["m"], None)
         assert "SendMessage failed" in stage.lines.getvalue()
+
+
+class TestHold:
+    def test_messages_are_hidden_until_after_the_invocation(self, stage: Stage) -> None:
+        timer = Timer(stage.clock)
+        timer.begin(lambda: 299.5 - stage.clock.monotonic())
+        stage.clock.sleep(100)
+        messages = (named("m", "/a"), named("n", "/b"), named("", "/c"))
+        Inbox(messages, ENVIRONMENT, stage.clients, None, timer, stage.log).hold()
+        assert stage.clients.pauses == {"r-m": 230, "r-n": 230}
+
+    def test_an_invocation_without_a_message_hides_none(self, stage: Stage) -> None:
+        timer = Timer(stage.clock)
+        timer.begin(lambda: 300)
+        stage.clients.fails = True
+        Inbox((named("", "/c"),), ENVIRONMENT, stage.clients, None, timer, stage.log).hold()
+        assert not stage.lines.getvalue()
 
 
 class TestAttempts:

@@ -37,8 +37,8 @@ def test_messages_about_one_name_are_one_request_with_the_latest_event() -> None
     ]  # fmt: skip
     batch = merge_requests(messages, [SPEC], {"prod": HERE})
     assert batch.requests == {
-        "/p/a": NameRequest("/p/a", frozenset({"prod"}), Operation.DELETE, NOW + 9 * SECOND),
-        "/p/b": NameRequest("/p/b", frozenset({"prod"}), Operation.UPDATE, NOW + SECOND),
+        "/p/a": NameRequest("/p/a", frozenset({"prod"}), Operation.DELETE, NOW + 9 * SECOND, is_visible=True),
+        "/p/b": NameRequest("/p/b", frozenset({"prod"}), Operation.UPDATE, NOW + SECOND, is_visible=True),
     }
     assert [(one.identifier, set(names)) for one, names in batch.named] == [
         ("1", {"/p/a"}), ("2", {"/p/a"}), ("3", {"/p/a"}), ("4", {"/p/b"}),
