@@ -42,6 +42,7 @@ from ssm_reconcile.change import Change, Delete, Release, Replace
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
+from ssm_reconcile.observe import PartialListing, Unsure, list_names
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import source_name
@@ -58,17 +59,6 @@ MOST_OCCURRENCES = 8
 Pair: TypeAlias = tuple[str, str]
 """A replication and one of its targets, by name."""
 ListingsOfNames: TypeAlias = dict[Access, Listing | StoreError]
-
-
-@dataclass(frozen=True, slots=True)
-class Unsure:
-    """Why the state of a name could not be read, and the kind of the failed call; None if no call failed."""
-
-    why: str
-    trouble: Trouble | None = None
-
-    def __str__(self) -> str:
-        return self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,62 +419,6 @@ def _read_one_name(spec: Replication, session: Session, name: str) -> PlanScope:
     wanted[spec.source.access] = {*at_source}
     listings |= places.read_each([spec.source.access], read_listing)
     return PlanScope(listings, (name,), addresses)
-
-
-@dataclass(frozen=True, slots=True)
-class PartialListing:
-    """Some parameters of one place. `unsure`: names whose state could not be read, and why."""
-
-    listing: Listing
-    unsure: Mapping[str, Unsure] = field(default_factory=dict)
-
-
-def list_names(
-    reader: Reader,
-    names: Iterable[str],
-    progress: ProgressListener,
-    clock: Clock,
-    known: Mapping[str, Parameter] | None = None,
-) -> PartialListing:
-    """Read some parameters of one place by name; all others are absent from the listing.
-
-    DescribeParameters (50 names a call) reads which exist and their attributes, ListTagsForResource (one name
-    a call) the tags of those. Never raises for a failed call: a failure of one name makes that name unsure, a
-    failure of the place makes the listing incomplete.
-
-    Args:
-        reader: The place.
-        names: Names in any form; they are read as canonical names.
-        progress: Gets the tags, which are read a few a second.
-        clock: Takes the time of each read of tags.
-        known: The descriptions of at least these names, if they were read a moment ago.
-    """
-    wanted = frozenset(canonical(name) for name in names)
-    try:
-        every = reader.describe_names(sorted(wanted)) if known is None else known
-        described = {name: one for name, one in every.items() if name in wanted}
-    except StoreError as failure:
-        return PartialListing(
-            Listing(reader.place, reader.caller, complete=False, trouble=observe.trouble_of(failure))
-        )
-    read_at: dict[str, float] = {}
-
-    def take_time(name: str) -> None:
-        read_at[name] = clock.monotonic()
-
-    fresh, failed = observe.confirm_tags(reader, described, progress, before_read=take_time)
-    unsure = {name: Unsure(observe.trouble_of(failure), failure.kind) for name, failure in failed.items()}
-    unsure |= {name: Unsure("it vanished while it was read") for name, tags in fresh.items() if tags is None}
-    tags = {name: tags for name, tags in fresh.items() if tags is not None}
-    listing = Listing(
-        place=reader.place,
-        caller=reader.caller,
-        parameters={name: one for name, one in described.items() if name not in unsure},
-        tags=tags,
-        confirmed=wanted - unsure.keys(),
-        tags_read_at={name: read_at[name] for name in tags},
-    )
-    return PartialListing(listing, unsure)
 
 
 def _as_listing(found: PartialListing) -> Listing:

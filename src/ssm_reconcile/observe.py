@@ -7,7 +7,7 @@ parameters: N/50 DescribeParameters and N/100 GetResources, in parallel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.shape import read as read_one
 from ssm_reconcile.stores.base import Answers, Reader
-from ssm_reconcile.system import Phase, Progress, ProgressListener, ReadPool
+from ssm_reconcile.system import Clock, Phase, Progress, ProgressListener, ReadPool
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
@@ -154,6 +154,73 @@ def confirm_tags(
                 fresh[name] = answer
             watch(Progress(place, Phase.CONFIRMING, done, total))  # a few a second: this may take minutes
     return fresh, failed
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """Why the state of a name could not be read, and the kind of the failed call; None if no call failed."""
+
+    why: str
+    trouble: Trouble | None = None
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@dataclass(frozen=True, slots=True)
+class PartialListing:
+    """Some parameters of one place. `unsure`: names whose state could not be read, and why."""
+
+    listing: Listing
+    unsure: Mapping[str, Unsure] = field(default_factory=dict)
+
+
+def list_names(
+    reader: Reader,
+    names: Iterable[str],
+    progress: ProgressListener,
+    clock: Clock,
+    known: Mapping[str, Parameter] | None = None,
+) -> PartialListing:
+    """Read some parameters of one place by name; all others are absent from the listing.
+
+    DescribeParameters (50 names a call) reads which exist and their attributes, ListTagsForResource (one name
+    a call) the tags of those. Never raises for a failed call: a failure of one name makes that name unsure, a
+    failure of the place makes the listing incomplete.
+
+    Args:
+        reader: The place.
+        names: Names in any form; they are read as canonical names.
+        progress: Gets the tags, which are read a few a second.
+        clock: Takes the time of each read of tags.
+        known: The descriptions of at least these names, if they were read a moment ago.
+    """
+    wanted = frozenset(canonical(name) for name in names)
+    try:
+        every = reader.describe_names(sorted(wanted)) if known is None else known
+        described = {name: one for name, one in every.items() if name in wanted}
+    except StoreError as failure:
+        return PartialListing(
+            Listing(reader.place, reader.caller, complete=False, trouble=trouble_of(failure))
+        )
+    read_at: dict[str, float] = {}
+
+    def take_time(name: str) -> None:
+        read_at[name] = clock.monotonic()
+
+    fresh, failed = confirm_tags(reader, described, progress, before_read=take_time)
+    unsure = {name: Unsure(trouble_of(failure), failure.kind) for name, failure in failed.items()}
+    unsure |= {name: Unsure("it vanished while it was read") for name, tags in fresh.items() if tags is None}
+    tags = {name: tags for name, tags in fresh.items() if tags is not None}
+    listing = Listing(
+        place=reader.place,
+        caller=reader.caller,
+        parameters={name: one for name, one in described.items() if name not in unsure},
+        tags=tags,
+        confirmed=wanted - unsure.keys(),
+        tags_read_at={name: read_at[name] for name in tags},
+    )
+    return PartialListing(listing, unsure)
 
 
 def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
