@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Mapping
 
-from ssm_reconcile.event.state import Claim, TableItem, TableUnavailableError
+from ssm_reconcile.event.state import LeaseClaim, TableItem, TableUnavailableError
 from tests.events.concurrent_scheduler import Scheduler
 from tests.events.memory_table import MemoryTable
 
@@ -28,7 +28,7 @@ class TimedTable(MemoryTable):
         self._travel()
         return found
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+    def claim(self, identifier: str, item: TableItem, now: float) -> LeaseClaim:
         self._travel()
         done = super().claim(identifier, item, now)
         self._travel()

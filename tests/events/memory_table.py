@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from math import ceil
 
-from ssm_reconcile.event.state import RELEASED, Claim, TableItem
+from ssm_reconcile.event.state import RELEASED, LeaseClaim, TableItem
 
 
 class MemoryTable:
@@ -24,14 +24,14 @@ class MemoryTable:
         with self._lock:
             return {one: self.items[one] for one in identifiers if one in self.items}
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+    def claim(self, identifier: str, item: TableItem, now: float) -> LeaseClaim:
         self._count("PutItem")
         with self._lock:
             held = self.items.get(identifier)
             if held is not None and held.expires > now and held.token != item.token:
-                return Claim(is_taken=False)
+                return LeaseClaim(is_taken=False)
             self._put(identifier, item)
-            return Claim(is_taken=True, data=None if held is None else held.data)
+            return LeaseClaim(is_taken=True, data=None if held is None else held.data)
 
     def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         self._count("PutItem")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from ssm_reconcile.event.state import Claim, TableItem, TableUnavailableError
+from ssm_reconcile.event.state import LeaseClaim, TableItem, TableUnavailableError
 
 _T = TypeVar("_T")
 
@@ -54,7 +54,7 @@ class DynamoTable:
                 raise TableUnavailableError("BatchGetItem: keys were left unprocessed again and again")
         return found
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+    def claim(self, identifier: str, item: TableItem, now: float) -> LeaseClaim:
         """Write an item unless another token holds it.
 
         Args:
@@ -66,9 +66,9 @@ class DynamoTable:
         values = {":now": {"N": str(now)}, ":token": {"S": item.token}}
         answer = self._put(identifier, item, condition, values, {"ReturnValues": "ALL_OLD"})
         if answer is None:
-            return Claim(is_taken=False)
+            return LeaseClaim(is_taken=False)
         old = answer.get("Attributes")
-        return Claim(is_taken=True, data=_item(old).data if old else None)
+        return LeaseClaim(is_taken=True, data=_item(old).data if old else None)
 
     def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
         """Write an item if no other write was faster; return whether it was written.

@@ -60,7 +60,7 @@ class Table(Protocol):
     def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
         """Return the items that exist, also expired ones, read consistently."""
 
-    def claim(self, identifier: str, item: TableItem, now: float) -> Claim:
+    def claim(self, identifier: str, item: TableItem, now: float) -> LeaseClaim:
         """Write an item unless another token holds it.
 
         Args:
@@ -83,7 +83,7 @@ class Table(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class LeaseClaim:
     """The result of a claim: whether the item was written, and the data of the item before it."""
 
     is_taken: bool
