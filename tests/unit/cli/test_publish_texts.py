@@ -58,7 +58,7 @@ def test_a_refusal_has_its_plan_and_id_below_and_promises_nothing(
         assert PROMISE not in text, place
 
 
-@pytest.mark.parametrize("parameters", [0, 2000])
+@pytest.mark.parametrize("parameters", [0, 1000])
 def test_a_plan_of_a_pull_request_promises_and_says_where_the_rest_is(
     hub: Hub, cli: Cli, parameters: int
 ) -> None:
@@ -81,15 +81,15 @@ def test_a_plan_outside_of_a_pull_request_promises_nothing(
 
 
 def test_an_issue_names_no_artifact_which_its_run_does_not_have(hub: Hub, cli: Cli, push: None) -> None:
-    cli("publish", plan_file(2000), "--issue", "--comment", "never")
+    cli("publish", plan_file(1000), "--issue", "--comment", "never")
     issue = texts(hub)["issue"]
     assert "The attributes of each change are in the run summary." in issue
     assert "artifacts" not in issue
 
 
 def test_a_long_result_names_the_run_that_made_the_plan(hub: Hub, cli: Cli, push: None) -> None:
-    report = save(plans.report_document_of(plans.reported(plans.many(2000))), "report.json")
-    cli("publish", report, "--plan", plan_file(2000))
+    report = save(plans.report_document_of(plans.reported(plans.many(1000))), "report.json")
+    cli("publish", report, "--plan", plan_file(1000))
     comment = texts(hub)["comment"]
     where = "are in the summary of the run that made the plan and in the saved plan of that run."
     assert where in comment
