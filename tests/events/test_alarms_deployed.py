@@ -59,7 +59,7 @@ class Watched:
             if every is not None and self.now >= step:
                 every()
                 step += MINUTE
-            if not self.stack.poll():
+            if not (self.stack.run_started() or self.stack.poll()):
                 due = self.stack.queue.next_visible()
                 ends = min(until, step) if every is not None else until
                 ends = ends if due is None else min(ends, (due - self._begin).total_seconds())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.errors import Trouble
+from ssm_reconcile.by_name import NamePlan, NamePlanner
+from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.aws_lambda import Function
 from ssm_reconcile.event.state import State, TableUnavailableError, lease_of
 from ssm_reconcile.model import Place
@@ -216,7 +217,9 @@ class TestAnotherWriter:
         account.drain()
         assert stack.invocations == before + 1
         assert account.world.value(account.there, name) == "theirs"
-        assert metrics(capsys.readouterr().out)["Withheld"] == 1
+        counted = metrics(capsys.readouterr().out)
+        assert (counted["Withheld"], counted["Refused"]) == (1, 1)
+        assert lines(stack, "name")[-1]["result"] == "refused"
 
 
 class TestDeletesWithoutACount:
@@ -260,6 +263,36 @@ class TestDeletesWithoutACount:
         assert len(account.world.names(account.there)) == 8
         assert stack.clients.started == 0
 
+    def test_half_of_a_count_from_before_the_event_is_counted_again(self, account: Account) -> None:
+        """Events made forty replicas since the last whole run counted none."""
+        stack = account.deploy(SPEC)
+        stack.whole_run()
+        for i in range(40):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        for i in range(3):
+            account.delete(account.here, f"/prod/{i:02}")
+        account.drain()
+        assert_converged(account)
+
+    def test_a_whole_run_that_cannot_be_started_is_started_by_the_next_event(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for i in range(10):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+
+        def fails(machine: str) -> None:
+            raise ReconcileError("StartExecution failed: ThrottlingException")
+
+        for i in range(2):
+            account.delete(account.here, f"/prod/{i:02}")
+        with monkeypatch.context() as patch:
+            patch.setattr(stack.clients, "start_whole_run", fails)
+            stack.poll()
+        account.drain()
+        assert_converged(account)
+
     def test_half_of_an_old_count_is_counted_again_before_it_withholds(self, account: Account) -> None:
         stack = account.deploy(SPEC)
         replicated(account, stack, 2)
@@ -281,6 +314,71 @@ class TestDeletesWithoutACount:
         account.drain()
         assert account.world.names(account.there) == names[3:]
         assert "over half of its" in stack.log.getvalue()
+
+
+class TestAPassThatFails:
+    def break_name(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """Make the plan of every pass with this name raise an error that no one expects."""
+        plan = NamePlanner.plan
+
+        def fails(planner: NamePlanner, names: Any, known: Any = None) -> NamePlan:
+            if name in names:
+                raise KeyError(name)
+            return plan(planner, names, known)
+
+        monkeypatch.setattr(NamePlanner, "plan", fails)
+
+    def test_only_the_message_of_the_defect_fails(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.break_name(monkeypatch, "/prod/05")
+        for i in range(30):
+            account.put(account.here, f"/prod/{i:02}", "v")
+        account.drain()
+        assert account.world.names(account.there) == [f"/prod/{i:02}" for i in range(30) if i != 5]
+        (dead,) = stack.queue.dead
+        assert json.loads(dead)["detail"]["name"] == "/prod/05"
+        (entry,) = lines(stack, "dead letter")
+        assert entry["parameters"] == ["/prod/05"]
+
+
+def test_a_whole_run_logs_each_change_that_it_did_not_make(account: Account, stack: Deployed) -> None:
+    names = replicated(account, stack, 3)
+    account.world.put(account.there, names[0], "theirs", user="arn:aws:iam::123456789012:user/eve")
+    for name in names[:2]:
+        account.world.put(account.here, name, "w")
+    account.world.faults = lambda operation, place, called, _: (
+        refused(Trouble.DENIED) if operation == "PutParameter" and names[1] in called else None
+    )
+    stack.whole_run()
+    found = {one["parameter"]: one for one in lines(stack, "change")}
+    assert {name: one["result"] for name, one in found.items()} == {names[0]: "withheld", names[1]: "failed"}
+    assert "another writer changed the replica" in found[names[0]]["reason"]
+    assert found[names[1]]["target"] == "us-east-2"
+
+
+def test_a_message_that_is_not_understood_is_refused_and_counted(
+    account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.queue.send("{ no json")
+    stack.queue.send("/dev/not-selected")
+    account.drain()
+    counted = metrics(capsys.readouterr().out)
+    assert (counted["Rejected"], counted["Refused"]) == (2, 1)
+
+
+def test_a_new_stack_waits_for_its_first_whole_run_from_the_first_watch(
+    account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for hours in (0, 5):
+        account.clock.advance(timedelta(hours=hours))
+        capsys.readouterr()
+        assert hours <= stack.invoke({"watch": "whole-run"})["hours"] < hours + 0.1
+        assert "Remaining" not in metrics(capsys.readouterr().out)
+
+
+def test_a_watch_without_a_table_reports_nothing(account: Account) -> None:
+    assert account.deploy(SPEC, environment={}).invoke({"watch": "whole-run"}) == {"hours": None}
 
 
 class TestUpdatesOfEvents:

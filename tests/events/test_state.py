@@ -21,6 +21,7 @@ from ssm_reconcile.event.state import (
     Table,
     TableItem,
     TableUnavailableError,
+    WholeRun,
     entry_of,
     lease_of,
 )
@@ -223,16 +224,29 @@ class TestAttemptsAndRuns:
         assert state.take_whole_run("two", clock.now().timestamp() + 960)
 
     def test_events_start_a_whole_run_once_in_a_while(self, state: State, clock: FakeClock) -> None:
-        assert [state.may_start_whole_run() for _ in range(3)] == [True, False, False]
+        first = state.begin_start_of_whole_run()
+        assert first is not None
+        assert [state.begin_start_of_whole_run() for _ in range(2)] == [None, None]
         clock.advance(START_PAUSE)
-        assert state.may_start_whole_run()
+        second = state.begin_start_of_whole_run()
+        assert second is not None
+        state.undo_start_of_whole_run(first)
+        assert state.begin_start_of_whole_run() is None
+        state.undo_start_of_whole_run(second)
+        assert state.begin_start_of_whole_run() is not None
+
+    def test_the_watch_begins_once(self, state: State, clock: FakeClock) -> None:
+        start = clock.now()
+        assert state.begin_watch() == start
+        clock.advance(timedelta(hours=3))
+        assert state.begin_watch() == start
 
     def test_the_last_whole_run_is_kept(self, state: State, clock: FakeClock) -> None:
         assert state.read_whole_run() is None
         at = clock.now()
         state.write_whole_run(3)
         clock.advance(timedelta(hours=1))
-        assert state.read_whole_run() == (at, 3)
+        assert state.read_whole_run() == WholeRun(at, 3)
 
     def test_counts_are_kept_by_target(self, state: State, clock: FakeClock) -> None:
         other = ("prod", "eu-west-1")

@@ -223,7 +223,7 @@ def test_the_time_and_the_rest_of_the_last_whole_run_are_kept(account: Account, 
     stack.part()
     found = State(stack.table, account.clock).read_whole_run()
     assert found is not None
-    assert found[1] == 1
+    assert found.remaining == 1
     account.clock.advance(timedelta(hours=5))
     assert 5 <= stack.invoke({"watch": "whole-run"})["hours"] < 5.1
 

@@ -160,6 +160,54 @@ def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -
     assert bucket.rate == 5, "without throttling, the full rate returns"
 
 
+@pytest.mark.parametrize(("admitted", "is_cut"), [(0, True), (4, True), (5, False), (50, False)])
+def test_a_throttled_call_after_some_that_were_not_is_no_overload(admitted: int, *, is_cut: bool) -> None:
+    clock = FakeClock()
+    bucket = Bucket(10, clock)
+    for _ in range(admitted):
+        bucket.admit()
+    bucket.reduce()
+    assert (bucket.rate < 10) is is_cut
+    after(clock, 2)
+    before = bucket.rate
+    bucket.reduce()
+    assert bucket.rate < before, "the next one follows at once"
+
+
+@pytest.mark.parametrize("quota", [1.0, 2.5, 4.0])
+def test_a_lower_quota_is_found_and_held_with_all_responses_counted(quota: float) -> None:
+    clock = FakeClock()
+    bucket = Bucket(5, clock)
+    left, counted, admitted, refused = quota, 0.0, 0, 0
+    while clock.monotonic() < 600:
+        bucket.take()
+        now = clock.monotonic()
+        left = min(max(quota, 1.0), left + (now - counted) * quota)
+        counted = now
+        if left >= 1:
+            left -= 1
+            admitted += 1
+            bucket.admit()
+        else:
+            refused += 1
+            bucket.reduce()
+    assert admitted > 0.8 * 600 * quota
+    assert refused < 0.25 * (admitted + refused)
+
+
+def test_one_throttled_call_in_twenty_keeps_the_rate() -> None:
+    clock = FakeClock()
+    bucket = Bucket(3, clock)
+    for number in range(600):
+        bucket.take()
+        if number % 20 == 7:
+            bucket.reduce()
+        else:
+            bucket.admit()
+    assert bucket.rate > 2.9
+    assert clock.monotonic() < 600 / 3 * 1.1
+
+
 def test_a_place_is_called_however_often_it_is_throttled() -> None:
     clock = FakeClock()
     bucket = Bucket(6.4, clock)

@@ -16,6 +16,8 @@ from ssm_reconcile.model import IMAGE, SealedText, Tags, Value, canonical
 from ssm_reconcile.record import RECORD, Origin, Record, Standing, mark_former_secret
 from ssm_reconcile.shape import normalize_value
 
+LOST_WAITS = (1.0, 5.0)
+"""Seconds before each further read after a lost response, until the read shows another version."""
 IMAGE_PATIENCE = 300.0
 """Seconds that AWS may take to validate an AMI id (User Guide, "Native parameter support for AMI IDs")."""
 IMAGE_PAUSE = 10.0
@@ -185,6 +187,11 @@ def _overwrite(work: Work, change: Change, text: SealedText, standing: Standing)
     def recover() -> int | None:
         """Return the version when the live value is the one that was sent; None when nothing was written."""
         value = _decrypted_value(work, change)
+        for seconds in LOST_WAITS:  # a read may lag behind the write whose response was lost
+            if not checks.is_as_planned(change, value):
+                break
+            wait(work, seconds)
+            value = _decrypted_value(work, change)
         if checks.is_as_planned(change, value):
             return None
         if _is_equal(change, value, text):

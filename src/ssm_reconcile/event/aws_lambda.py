@@ -17,6 +17,7 @@ can remove; a refusal is logged with its name, counted, and raises an alarm. Log
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -130,40 +131,48 @@ class Function:
         log.reject(inbox.rejected)
         planner = self._ready(log, fresh=inbox.is_retried) if inbox.work else None
         if planner is None:  # without a spec no message can be judged: each is retried, and none is lost
-            inbox.leave_all("the spec cannot be used")
+            inbox.leave_all("the spec, or all places, cannot be used; see the log")
             log.count("Again", len(inbox.work))
             return
         inbox.hold()
         inbox.split()
-        for number, messages in enumerate(inbox.passes()):
-            if number and self.timer.left() < PASS_SECONDS:
+        waiting = deque(inbox.passes())
+        is_first = True
+        while waiting:
+            messages = waiting.popleft()
+            if not is_first and self.timer.left() < PASS_SECONDS:
                 inbox.leave(messages)
-                continue
-            self._run_pass(planner, messages, inbox, log)
+            elif not self._run_pass(planner, messages, inbox, log):
+                waiting.extend([message] for message in messages)  # so that one of them does not fail all
+            is_first = False
         if inbox.full_runs and not self._run_scheduled(log):
             inbox.fail_full_runs()
 
     def _run_pass(
         self, planner: NamePlanner, messages: list[Message], inbox: Inbox, log: InvocationLog
-    ) -> None:
+    ) -> bool:
+        """Reconcile the names of some messages; return False if each of them has to be tried by itself."""
         batch = merge_requests(messages, planner.specs, source_places(planner.specs, planner.places))
         log.reject(batch.rejected)
         if not batch.requests:
-            return
+            return True
         usable = replace(planner, places=self._places(planner.places))
         run = NameRun(usable, self.timer, self.state(), self.longest, self.spec_digest)
         try:
             found = run.run(batch.requests, inbox.written(batch.named))
         except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
             log.log_error(error)
-            log.count("Failed", len(batch.requests))
-            inbox.fail(batch.named, error)
-            return
+            if len(messages) > 1 and not isinstance(error, ReconcileError):
+                return False
+            if not inbox.fail(batch.named, error):
+                log.count("Failed", len(batch.requests))
+            return True
         self._note(found)
         log.log_names(found, self.timer.now())
         inbox.take(batch.named, found)
         if found.needs_count:
             self._start_whole_run(log)
+        return True
 
     def _note(self, found: NameRunResult) -> None:
         """Keep what the next pass must know: places that cannot be used, keys that may change."""
@@ -202,9 +211,15 @@ class Function:
         if not machine or state is None:
             return
         try:
-            if state.may_start_whole_run():
+            token = state.begin_start_of_whole_run()
+            if token is None:
+                return
+            try:
                 self.aws.start_whole_run(machine)
-                self.logger.info("started a whole run, which counts the replicas")
+            except ReconcileError:
+                state.undo_start_of_whole_run(token)
+                raise
+            self.logger.info("started a whole run, which counts the replicas")
         except ReconcileError as error:
             log.log_error(error)
 
@@ -272,9 +287,13 @@ class Function:
             TableUnavailableError: The table could not be read.
         """
         state = self.state()
-        last = None if state is None else state.read_whole_run()
-        log.log_watch(last, self.timer.now())
-        return {"hours": None if last is None else (self.timer.now() - last[0]) / timedelta(hours=1)}
+        if state is None:
+            return {"hours": None}
+        last = state.read_whole_run()
+        since = last.at if last is not None else state.begin_watch()
+        hours = (self.timer.now() - since) / timedelta(hours=1)
+        log.log_watch(hours, None if last is None else last.remaining)
+        return {"hours": hours}
 
     def _ready(self, log: InvocationLog, *, fresh: bool = False) -> NamePlanner | None:
         """Return the planner, with spec and places not older than SPEC_TTL, or with `fresh` than seconds.

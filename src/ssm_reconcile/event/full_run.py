@@ -47,6 +47,7 @@ class PartResult:
         findings: The findings of the plan and of its apply.
         counts: The number of changes by result; withheld ones included.
         remaining: The number of addresses that do not hold what the spec asks for.
+        unapplied: The outcomes of changes that were attempted, or withheld, and not applied.
         unavailable: The names of targets and sources that could not be used.
         leased: The number of changes left to events that work on them.
         table_error: Why the table could not be used; empty if it could.
@@ -56,6 +57,7 @@ class PartResult:
     findings: dict[Finding, None] = field(default_factory=dict)
     counts: dict[Result, int] = field(default_factory=lambda: dict.fromkeys(Result, 0))
     remaining: set[tuple[str, str, str]] = field(default_factory=set)
+    unapplied: list[Outcome] = field(default_factory=list)
     unavailable: tuple[str, ...] = ()
     leased: int = 0
     table_error: str = ""
@@ -74,6 +76,8 @@ class PartResult:
         self.counts[outcome.result] += 1
         if outcome.result is not Result.APPLIED:
             self.remaining.add(outcome.change.order)
+            if outcome.result is not Result.NOT_ATTEMPTED:
+                self.unapplied.append(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ class FullRunPart:
         self._write_counts(result)
         withheld = [change for change in plan.changes if change.fate is Fate.WITHHELD]
         for change in withheld:
-            result.add_outcome(Outcome(change, Result.WITHHELD))
+            why = "; ".join(one.why for one in change.withheld)
+            result.add_outcome(Outcome(change, Result.WITHHELD, why))
         lost: set[str] = set()
         for group in _groups(plan):
             left = [one for one in group if self.timer.is_set() or one.target in lost]

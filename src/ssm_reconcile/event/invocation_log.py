@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -22,8 +22,8 @@ NAMESPACE = "ssm-reconcile"
 COUNTS = {
     "Applied": Result.APPLIED, "Failed": Result.FAILED, "Stale": Result.STALE, "Withheld": Result.WITHHELD,
 }  # fmt: skip
-NEVER_HOURS = 24 * 365.0
-"""The age of a whole run that never was."""
+MOST_LOGGED = 200
+"""Changes of one part of a whole run that are logged one by one."""
 
 
 class InvocationLog:
@@ -44,14 +44,16 @@ class InvocationLog:
         self._metrics.add_metric(name, unit, number)
 
     def flush(self) -> None:
-        """Write the metrics."""
-        self._metrics.flush_metrics()
+        """Write the metrics, if there are any."""
+        if self._metrics.metric_set:
+            self._metrics.flush_metrics()
 
     def reject(self, rejected: Sequence[tuple[Message, Rejected]]) -> None:
         """Log and count entries that lead to no action."""
         for message, why in rejected:
             self._logger.warning("rejected", reason=str(why), message_id=message.identifier)
         self.count("Rejected", len(rejected))
+        self.count("Refused", sum(not why.reason.is_understood for _, why in rejected))
 
     def log_names(self, found: NameRunResult, now: datetime) -> None:
         """Log and count the results of names."""
@@ -101,26 +103,37 @@ class InvocationLog:
             execution=request.execution, part=request.part, leased=found.leased,
             remaining=remaining, complete=found.plan.complete,
         )  # fmt: skip
+        for outcome in found.unapplied[:MOST_LOGGED]:
+            change = outcome.change
+            self._logger.warning(
+                "change", parameter=change.name, target=change.target, action=change.action,
+                result=outcome.result, reason=outcome.error,
+            )  # fmt: skip
         for name, counted in COUNTS.items():
             self.count(name, found.counts[counted])
         self.count("Remaining", remaining)
         self._log_places(found.unavailable)
         self.log_table(found.table_error)
 
-    def log_watch(self, last: tuple[datetime, int] | None, now: datetime) -> None:
-        """Count the hours since the last whole run, and what remained after it."""
-        hours = NEVER_HOURS if last is None else (now - last[0]) / timedelta(hours=1)
+    def log_watch(self, hours: float, remaining: int | None) -> None:
+        """Count the hours since the last whole run, and what remained after it; None without a whole run."""
         self.count("HoursSinceWholeRun", hours, MetricUnit.NoUnit)
-        if last is not None:
-            self.count("Remaining", last[1])
+        if remaining is not None:
+            self.count("Remaining", remaining)
 
     def log_waiting(self, seconds: float) -> None:
         """Count the age of a message that is retried."""
         self.count("WaitingSeconds", max(0.0, seconds), MetricUnit.Seconds)
 
-    def log_dead_letter(self, message: str, why: str) -> None:
-        """Log and count a message that is a dead letter now."""
-        self._logger.error("dead letter", message_id=message, reason=why)
+    def log_dead_letter(self, message: str, names: Sequence[str], why: str) -> None:
+        """Log and count a message that is a dead letter now.
+
+        Args:
+            message: The identifier of the message.
+            names: The names in it.
+            why: The reasons of its last attempt.
+        """
+        self._logger.error("dead letter", message_id=message, parameters=names, reason=why)
         self.count("DeadLettered", 1)
 
     def log_findings(self, findings: Iterable[Finding]) -> None:

@@ -30,6 +30,9 @@ MOST_ATTEMPTS = 10
 """Attempts of a message that fail for its own reason; after the last it is a dead letter."""
 FIRST_PAUSE, LONGEST_PAUSE = 5, 900
 """Seconds until a message is retried: the first pause doubles with each attempt, up to the longest."""
+MANY_RECEIVES = 50
+"""Receives from which each pause is the longest, so that a message outlives its retention before the limit of
+receives of its queue."""
 HOLD_MARGIN = 30
 """Seconds for which a message stays hidden after the end of its invocation: AWS deletes it in this time."""
 BUSY_PAUSE, LOOK_PAUSE = 5, 60
@@ -83,7 +86,7 @@ class Inbox:
         self._dead_letters = environment.get("DEAD_LETTERS_URL")
         self._aws, self._state, self._timer, self._log = aws, state, timer, log
         self._records: dict[str, _QueueRecord] = {}
-        self._has_attempts = False
+        self._has_attempts = self._lost_count = False
         self.rejected: list[tuple[Message, Rejected]] = []
         for number, message in enumerate(messages):
             if isinstance(message.content, Rejected):
@@ -188,13 +191,14 @@ class Inbox:
         for record in self._records.values():
             record.retries.append(Retry(RetryCause.OUTAGE, why))
 
-    def fail(self, named: Named, error: Exception) -> None:
-        """Retry the messages of a pass that raised an error."""
+    def fail(self, named: Named, error: Exception) -> bool:
+        """Retry the messages of a pass that raised an error; return whether it is an outage."""
         is_outage = isinstance(error, StoreError | TableUnavailableError)
         cause, why = RetryCause.OUTAGE if is_outage else RetryCause.OWN, f"stopped by {type(error).__name__}"
         for message, names in named:
             if names:
                 self._records[message.identifier].retries.append(Retry(cause, why))
+        return is_outage
 
     def fail_full_runs(self) -> None:
         """Retry the messages that ask for a whole run."""
@@ -213,7 +217,8 @@ class Inbox:
             if attempts.failed >= MOST_ATTEMPTS and self._bury(record):
                 continue
             first = record.messages[0]
-            pauses[key] = min(_pause(one.cause, attempts.failed, first.received) for one in record.retries)
+            failed = first.received if self._lost_count else attempts.failed
+            pauses[key] = min(_pause(one.cause, failed, first.received) for one in record.retries)
             if first.receipt:
                 receipts[first.receipt] = pauses[key]
             if first.sent is not None:
@@ -241,6 +246,7 @@ class Inbox:
                 self._state.write_attempts(key, attempts)
             except TableUnavailableError as failure:
                 self._log.log_table(failure.message)
+                self._lost_count = True
         return attempts
 
     def _bury(self, record: _QueueRecord) -> bool:
@@ -253,7 +259,8 @@ class Inbox:
         except ReconcileError as failure:
             self._log.log_error(failure)
             return False
-        self._log.log_dead_letter(record.messages[0].identifier, why)
+        names = sorted({name for message in record.messages for name in _names(message)})
+        self._log.log_dead_letter(record.messages[0].identifier, names, why)
         return True
 
     def _read_attempts(self) -> None:
@@ -266,6 +273,7 @@ class Inbox:
             found = self._state.read_attempts(wanted)
         except TableUnavailableError as failure:
             self._log.log_table(failure.message)
+            self._lost_count = True
             return
         for key, attempts in found.items():
             self._records[key].attempts = attempts
@@ -287,6 +295,8 @@ def _cut(messages: Iterable[Message]) -> Iterator[Message]:
 
 def _pause(cause: RetryCause, failed: int, received: int) -> int:
     """Return the seconds until a message is retried."""
+    if received > MANY_RECEIVES:
+        return LONGEST_PAUSE
     match cause:
         case RetryCause.BUSY:
             return BUSY_PAUSE

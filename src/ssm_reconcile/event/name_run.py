@@ -155,7 +155,10 @@ class NameRun:
                 stale = stale_names(planned, requests, self.timer.now())
         except NothingPlanned as error:
             return self._no_plan(requests, error)
-        windows = None if self.state is None else Windows(self.state, self.timer, self.longest)
+        windows = None
+        if self.state is not None:
+            times = _times(planned, requests)
+            windows = Windows(self.state, self.timer, self.longest, times=times)
         plan = planned.plan if windows is None else windows.reserve(planned.plan, planned.specs)
         session = self.planner.session()
         report = reconcile.carry_out(plan, planned.specs, session, self.timer, planned.listings)
@@ -234,6 +237,17 @@ def _source_version(planned: NamePlan, name: str) -> SourceVersion | None:
         for there in [source.parameters.get(name)]
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _times(planned: NamePlan, requests: Mapping[str, NameRequest]) -> dict[Order, datetime]:
+    """Return the time of the latest event of each change, for those that have one."""
+    found: dict[Order, datetime] = {}
+    for change in planned.plan.changes:
+        names = planned.names_of(change.replication, change.target, change.name)
+        times = [at for name in names if (at := requests[name].at) is not None]
+        if times:
+            found[change.order] = max(times)
+    return found
 
 
 def _by_name(planned: NamePlan, waiting: Mapping[Order, Retry]) -> dict[str, Retry]:

@@ -27,6 +27,8 @@ READ_LAG = timedelta(seconds=60)
 VISIBLE = frozenset({Operation.CREATE, Operation.UPDATE, Operation.DELETE})
 """Operations that a read of the parameter shows."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
+CHANGED_OUTSIDE = "changed-outside"
+"""The guard of replicas that another writer changed: refused at once, since that writer wants them so."""
 MOST_WRITES = 2
 """Writes of one name for one message. If the replica differs after the second, another writer wants it."""
 DIFFERS = "a read after the write did not show what was written"
@@ -246,6 +248,8 @@ class NameResult:
             return "again"
         if self.contended:
             return "contended"
+        if any(CHANGED_OUTSIDE in outcome.change.withheld_by for outcome in self.outcomes):
+            return "refused"
         if self.count(Result.WITHHELD):
             return "withheld"
         if any(other.counted in UNMET for other in self.others):

@@ -115,6 +115,14 @@ class ReplicaCount:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeRun:
+    """The time of a whole run, and the number of addresses that did not hold what the spec asks for."""
+
+    at: datetime
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessageAttempts:
     """The attempts of one message.
 
@@ -269,16 +277,28 @@ class State:
         """Release the lease of the whole run."""
         self.table.delete("lease#whole-run", execution)
 
-    def may_start_whole_run(self) -> bool:
-        """Whether no event has started a whole run in the last minutes; the next call returns False."""
+    def begin_start_of_whole_run(self) -> str | None:
+        """Return a token if no event has started a whole run in the last minutes, else None."""
         now = self.clock.now().timestamp()
         item = TableItem(secrets.token_hex(8), now + START_PAUSE.total_seconds())
-        return self.table.claim("lease#whole-run-start", item, now).is_taken
+        return item.token if self.table.claim("lease#whole-run-start", item, now).is_taken else None
 
-    def read_whole_run(self) -> tuple[datetime, int] | None:
-        """Return the time of the last whole run that was completed, and what remained after it."""
+    def undo_start_of_whole_run(self, token: str) -> None:
+        """Let the next event start a whole run: this one could not be started."""
+        self.table.delete("lease#whole-run-start", token)
+
+    def read_whole_run(self) -> WholeRun | None:
+        """Return the last whole run that was completed."""
         item = self.table.read({"whole-run"}).get("whole-run")
-        return None if item is None else (_time(item.data["at"]), int(item.data["remaining"]))
+        return None if item is None else WholeRun(_time(item.data["at"]), int(item.data["remaining"]))
+
+    def begin_watch(self) -> datetime:
+        """Return the time of the first call, from which a stack waits for its first whole run."""
+        now = self.clock.now()
+        item = TableItem("watch", (now + COUNT_KEPT).timestamp(), {"at": now.timestamp()})
+        if self.table.write("watch", item, None):
+            return now
+        return _time(self.table.read({"watch"})["watch"].data["at"])
 
     def write_whole_run(self, remaining: int) -> None:
         """Write that a whole run was completed, and how many addresses do not hold what the spec asks for."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ssm_reconcile.change import Action, Change, Fate, Hold
 from ssm_reconcile.event.requests import Retry, RetryCause
 from ssm_reconcile.event.state import ReplicaCount, Reservation, State, TableUnavailableError, entry_of
 from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits, Replication
 from ssm_reconcile.system import Clock
@@ -27,8 +28,9 @@ NO_TABLE = "the table cannot be reached, so deletes wait"
 NO_COUNT = "a whole run has to count the replicas of the target before another delete"
 UNSENT = frozenset({Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED})
 
+REMEDY = "apply a reviewed plan with a lift, or wait until the window is over"
 RECOUNT = timedelta(minutes=15)
-"""Age of a count from which a delete that it forbids waits for a new one."""
+"""Age of a count from which a delete without a time waits for a new one if half of the count forbids it."""
 
 Order = tuple[str, str, str]
 Allows = Callable[[int, ReplicaCount | None], bool]
@@ -43,6 +45,7 @@ class Windows:
         clock: The time.
         longest: The age at which a count of replicas is no longer used.
         is_whole_run: Whether a whole run takes the places: it has counted, and `max_updates` limits events.
+        times: The times of the events, by change.
         waiting: The changes that wait, and why.
         table_error: Why the table could not be used; empty if it could.
     """
@@ -51,6 +54,7 @@ class Windows:
     clock: Clock
     longest: timedelta
     is_whole_run: bool = False
+    times: Mapping[Order, datetime] = field(default_factory=dict)
     waiting: dict[Order, Retry] = field(default_factory=dict)
     table_error: str = ""
     _made: list[tuple[Reservation, timedelta]] = field(default_factory=list)
@@ -89,9 +93,10 @@ class Windows:
             return plan
         self._made.append((made, limits.window))
         over = [one for one in changes if _entry(one) not in made.reserved]
-        if guard == DELETES and self._needs_count(made, limits):
-            self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in over}
-            return plan
+        if guard == DELETES:
+            waiting = [one for one in over if self._needs_count(one, made, limits)]
+            self.waiting |= {one.order: Retry(RetryCause.COUNT, NO_COUNT) for one in waiting}
+            over = [one for one in over if one.order not in self.waiting]
         hold = _hold(guard, limits, made, len(over))
         return withhold_over_window(plan, guard, pair, {one.order for one in over}, hold)
 
@@ -108,13 +113,19 @@ class Windows:
         if most is not None and not self.is_whole_run:
             yield UPDATES, Action.UPDATE, lambda total, _: total <= most
 
-    def _needs_count(self, made: Reservation, limits: Limits) -> bool:
-        """Whether a new count may allow more deletes: there is none, or an old one of fewer replicas."""
+    def _needs_count(self, change: Change, made: Reservation, limits: Limits) -> bool:
+        """Whether a new count may allow a delete: there is none, or one from before the event.
+
+        Since that count, events may have made more replicas, and half of them is more than half of the count.
+        """
         if made.total >= limits.max_deletes or self.is_whole_run:
             return False
-        return not self._is_counted(made.count) or (
-            made.count is not None and self.clock.now() - made.count.at >= RECOUNT
-        )
+        if made.count is None or not self._is_counted(made.count):
+            return True
+        at = self.times.get(change.order)
+        if at is None:
+            return self.clock.now() - made.count.at >= RECOUNT
+        return made.count.at <= at + SAME_MOMENT  # the time of an event is in whole seconds
 
     def _is_counted(self, count: ReplicaCount | None) -> bool:
         return count is not None and self.clock.now() - count.at <= self.longest
@@ -135,7 +146,7 @@ def _hold(guard: str, limits: Limits, made: Reservation, over: int) -> Hold:
     replicas = made.count.replicas if guard == DELETES and made.count is not None else None
     hours = int(limits.window.total_seconds() // 3600)
     why = f"{count} {noun} in {hours} hours are {excess_of_deletes(count, limit, replicas)}"
-    return Hold(guard, why, limit, count)
+    return Hold(guard, why, limit, count, REMEDY)
 
 
 def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:

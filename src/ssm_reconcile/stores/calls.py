@@ -52,6 +52,8 @@ of a second would end in a throttled call.
 """
 _CUT = 0.7
 _CUT_EVERY = 1.0
+_MANY_ADMITTED = 5
+"""Calls without throttling in a row, after which one throttled call does not lower the rate."""
 _RECOVERY_SECONDS = 15.0
 _NEARLY = 0.95
 """`_RECOVERY_SECONDS` after a cut, the rate is `_NEARLY` that of the cut and stays there for some seconds.
@@ -83,6 +85,7 @@ class Bucket:
         self._updated = clock.monotonic()
         self._cut_at = self._next_cut = -math.inf
         self._plateau = rate
+        self._admitted = 0
 
     @property
     def rate(self) -> float:
@@ -102,9 +105,15 @@ class Bucket:
             self._clock.sleep(wait)
 
     def reduce(self) -> None:
-        """Lower the rate after a throttled response, and drop the tokens that were saved for a burst."""
+        """Lower the rate after a throttled response, and drop the tokens that were saved for a burst.
+
+        A single throttled response among many is no overload: AWS throttles a few calls at any rate.
+        """
         with self._lock:
             self._update()
+            admitted, self._admitted = self._admitted, 0
+            if admitted >= _MANY_ADMITTED:
+                return
             if self._updated >= self._next_cut:
                 # Calls that already have their turn are sent at the old rate. Their responses say nothing
                 # about the new one, so no cut happens before the last of them was sent.
@@ -115,6 +124,11 @@ class Bucket:
                 self._tokens = min(self._tokens, 0.0)
                 if self._on_cut is not None:
                     self._on_cut(self._rate)
+
+    def admit(self) -> None:
+        """Count a response that is not throttled."""
+        with self._lock:
+            self._admitted += 1
 
     def limit(self, rate: float) -> None:
         """Lower the configured rate to `rate`, in calls per second; a higher value changes nothing."""
@@ -353,6 +367,8 @@ class Calls:
         answer = attempt(call, operation=operation, place=self.place, who=self.who, profile=self.profile)
         if isinstance(answer, StoreError) and answer.kind is Trouble.THROTTLED:
             self._bucket(operation).reduce()
+        else:
+            self._bucket(operation).admit()
         return answer
 
     def _bucket(self, operation: str) -> Bucket:

@@ -166,6 +166,16 @@ class TestCreate:
         assert aws.world.traffic.count("ListTagsForResource") == 1
 
 
+@pytest.mark.parametrize("seconds", [0, 1, 5])
+def test_an_update_with_a_lost_response_that_reads_show_later_is_sent_once(seconds: int) -> None:
+    aws, plan = updated()
+    aws.world.lag = Lag(values=timedelta(seconds=seconds))
+    aws.world.traffic.forget()
+    aws.world.faults = at_call("PutParameter", lost(done=True), nth=1)
+    assert result(aws.carry_out(plan))[0] == "applied"
+    assert aws.world.traffic.count("PutParameter") == 1
+
+
 class TestLostAnswerOfACreate:
     @pytest.mark.parametrize("done", [True, False])
     def test_it_reads_first_and_is_applied_either_way(self, *, done: bool) -> None:
