@@ -161,7 +161,7 @@ def test_a_quota_that_is_lower_than_configured_is_found_and_held(quota: float) -
 
 
 @pytest.mark.parametrize(("admitted", "is_cut"), [(0, True), (4, True), (5, False), (50, False)])
-def test_a_throttled_call_after_some_that_were_not_is_no_overload(admitted: int, *, is_cut: bool) -> None:
+def test_a_throttled_call_after_admitted_ones_does_not_lower_the_rate(admitted: int, *, is_cut: bool) -> None:
     clock = FakeClock()
     bucket = Bucket(10, clock)
     for _ in range(admitted):

@@ -107,7 +107,7 @@ class Bucket:
     def reduce(self) -> None:
         """Lower the rate after a throttled response, and drop the tokens that were saved for a burst.
 
-        A single throttled response among many is no overload: AWS throttles a few calls at any rate.
+        A single throttled response among many does not count: AWS throttles a few calls at any rate.
         """
         with self._lock:
             self._update()
