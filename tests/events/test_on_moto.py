@@ -17,6 +17,7 @@ from moto import mock_aws
 from ssm_reconcile.errors import ReconcileError
 from ssm_reconcile.event import aws_lambda
 from ssm_reconcile.event.aws_clients import AwsClients
+from ssm_reconcile.event.timer import RESERVE
 from tests.events.templates import loaded, rendered
 
 SPEC = """\
@@ -193,3 +194,15 @@ def test_a_missing_queue_is_reported(cloud: Cloud) -> None:
         AwsClients().send(cloud.queue + "x", [{"names": ["/prod/a"]}])
     with pytest.raises(ReconcileError, match="ChangeMessageVisibility failed"):
         AwsClients().postpone(cloud.queue + "x", [("r", 5)])
+
+
+def test_no_call_waits_beyond_the_reserve_at_the_end_of_an_invocation(cloud: Cloud) -> None:
+    """A response that never arrives must not let Lambda kill the function."""
+    cloud.put("/prod/a", "v")
+    cloud.pump()
+    (function,) = aws_lambda._functions
+    assert function.planner is not None
+    opened: list[Any] = list(function.planner.places.opened.values())
+    assert len(opened) == 2
+    assert {store._ssm.meta.config.read_timeout for store in opened} == {10}
+    assert RESERVE > 10

@@ -54,6 +54,8 @@ PASS_SECONDS = 30.0
 """Seconds that a further pass over some messages needs; with less, they are returned to the queue."""
 AWAY_SECONDS = 60.0
 """Seconds in which a place that could not be used is not tried again: so it does not delay the others."""
+READ_SECONDS = 10.0
+"""Time to wait for a response: less than the reserve at the end of an invocation (`timer.RESERVE`)."""
 FRESH_SECONDS = 15.0
 """Age up to which open places serve a retried message."""
 
@@ -349,7 +351,7 @@ class Function:
     def _connect_to_aws(self) -> Connect:
         from ssm_reconcile.stores.ssm import Aws
 
-        return Aws(clock=self.timer).connect
+        return Aws(clock=self.timer, read_seconds=READ_SECONDS).connect
 
     def _specs(self) -> tuple[Replication, ...]:
         from ssm_reconcile.load import load_text

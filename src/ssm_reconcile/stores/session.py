@@ -86,6 +86,7 @@ class ClientFactory:
         clock: for the pauses between retries.
         jitter: a random number in [0, 1).
         parallelism: requests at the same time to one place.
+        read_seconds: time to wait for a response.
     """
 
     profile_option: str | None
@@ -93,6 +94,7 @@ class ClientFactory:
     clock: Clock
     jitter: Callable[[], float]
     parallelism: int
+    read_seconds: float = READ_SECONDS
     _base: Session | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -178,13 +180,13 @@ class ClientFactory:
         region: str,
         service: str,
         connect_timeout: float = CONNECT_SECONDS,
-        read_timeout: float = READ_SECONDS,
+        read_timeout: float | None = None,
     ) -> Any:
         from botocore.config import Config
 
         config = Config(
             connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
+            read_timeout=self.read_seconds if read_timeout is None else read_timeout,
             # The pool of urllib3 does not block: beyond its size, connections are opened and dropped.
             max_pool_connections=max(10, 2 * self.parallelism),
             retries={"mode": "standard", "total_max_attempts": 1},

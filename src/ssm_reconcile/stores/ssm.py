@@ -26,7 +26,7 @@ from ssm_reconcile.stores.base import Answers, Put, Settings
 from ssm_reconcile.stores.calls import Calls, RateListener, Rates
 from ssm_reconcile.stores.failures import tier_is_unknown
 from ssm_reconcile.stores.keys import Keys
-from ssm_reconcile.stores.session import ClientFactory, Clients
+from ssm_reconcile.stores.session import READ_SECONDS, ClientFactory, Clients
 from ssm_reconcile.stores.wire import batches, forms, name_in, parameter_of, put_arguments, tags_of, value_of
 from ssm_reconcile.system import Clock, ReadPool
 
@@ -64,6 +64,7 @@ class Aws:
         parallelism: int = 8,
         jitter: Callable[[], float] = random.random,
         on_rate: RateListener | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         """Make no call yet.
 
@@ -74,8 +75,11 @@ class Aws:
             parallelism: the most requests at the same time while values are read.
             jitter: a random number in [0, 1), for the pauses between retries.
             on_rate: receives the rates of each place, and their changes by throttling.
+            read_seconds: time to wait for a response.
         """
-        self._clients = ClientFactory(profile, endpoint_url, clock, jitter, parallelism)
+        self._clients = ClientFactory(
+            profile, endpoint_url, clock, jitter, parallelism, read_seconds=read_seconds
+        )
         self._rates = Rates(clock, on_rate)
         self._creating = threading.Lock()
 
