@@ -40,6 +40,7 @@ from tests.events.pump import (
     Queue,
     QueueAsSqs,
     QueueClients,
+    change_event,
 )
 from tests.events.state_machine import Execution, TaskError, definition, run
 from tests.events.templates import matches, rendered
@@ -296,17 +297,8 @@ class Stack:
         self.publish(self.event(self.here, name, "Delete"))
 
     def event(self, place: Place, name: str, operation: str) -> dict[str, Any]:
-        return {
-            "version": "0",
-            "id": str(self.chance.random()),
-            "detail-type": "Parameter Store Change",
-            "source": "aws.ssm",
-            "account": place.account,
-            "region": place.region,
-            "time": self.scheduler.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "resources": [place.arn(name)],
-            "detail": {"operation": operation, "name": name, "type": "String"},
-        }
+        identifier = str(self.chance.random())
+        return change_event(place, name, operation, at=self.scheduler.now(), identifier=identifier)
 
     def publish(self, event: Mapping[str, Any]) -> None:
         """Deliver an event to the queue if the rule takes it, now and then twice."""

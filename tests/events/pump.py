@@ -56,6 +56,21 @@ def metrics(printed: str) -> Counter[str]:
     return total
 
 
+def change_event(place: Place, name: str, operation: str, *, at: datetime, identifier: str) -> dict[str, Any]:
+    """Return an event of Parameter Store."""
+    return {
+        "version": "0",
+        "id": identifier,
+        "detail-type": "Parameter Store Change",
+        "source": "aws.ssm",
+        "account": place.account,
+        "region": place.region,
+        "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "resources": [place.arn(name)],
+        "detail": {"operation": operation, "name": name, "type": "String"},
+    }
+
+
 @dataclass(slots=True)
 class Stored:
     """One message in the queue."""
@@ -336,17 +351,7 @@ class Account:
         return stack
 
     def event(self, place: Place, name: str, operation: str) -> dict[str, Any]:
-        return {
-            "version": "0",
-            "id": str(self.chance.random()),
-            "detail-type": "Parameter Store Change",
-            "source": "aws.ssm",
-            "account": place.account,
-            "region": place.region,
-            "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "resources": [place.arn(name)],
-            "detail": {"operation": operation, "name": name, "type": "String"},
-        }
+        return change_event(place, name, operation, at=self.clock.now(), identifier=str(self.chance.random()))
 
     def publish(self, event: Mapping[str, Any]) -> None:
         """To every rule that takes it, now and then twice."""

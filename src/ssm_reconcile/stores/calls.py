@@ -9,7 +9,8 @@ its own, shared by all threads that call the same place. A bucket serves calls i
 the wait is computed under the lock, and the thread sleeps outside of it.
 
 A throttled response reduces the rate to seven tenths. Responses within a second of it, and responses of calls
-whose turn was computed before it, report the same overload and do not reduce the rate again. The rate then
+whose turn was computed before it, report the same overload and do not reduce the rate again. Nor does a
+throttled response after several that were not: AWS throttles a few calls at any rate. The rate then
 recovers as in CUBIC (RFC 9438): fast at first, slowly near the rate at which AWS throttled, faster again
 beyond, until it is the configured rate. So a single throttled call costs little, a quota that is shared with
 other clients is found and kept, and it is used in full again when those clients are done.
