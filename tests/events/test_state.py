@@ -206,7 +206,45 @@ def test_many_threads_reserve_up_to_the_limit(clock: FakeClock) -> None:
     assert len(reserved) == 10
 
 
+class TestWritesThatOthersAreFasterWith:
+    def reserve(self, clock: FakeClock, overtaken: int) -> tuple[MemoryTable, frozenset[str]]:
+        """Reserve a place while so many writes come too late."""
+
+        class Overtaken(MemoryTable):
+            def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
+                is_late = self.calls["PutItem"] < overtaken
+                return super().write(identifier, item, "another" if is_late else replaces)
+
+        table = Overtaken()
+        return table, State(table, clock).reserve("guard", PAIR, "a", DAY, lambda *_: True).reserved
+
+    def test_the_eighth_write_still_counts(self, clock: FakeClock) -> None:
+        table, reserved = self.reserve(clock, 7)
+        assert (set(reserved), table.calls["PutItem"]) == ({"a"}, 8)
+
+    def test_after_the_eighth_write_the_table_counts_as_unreachable(self, clock: FakeClock) -> None:
+        with pytest.raises(TableUnavailableError, match="changed 8 times while it was written"):
+            self.reserve(clock, 8)
+
+
 class TestAttemptsAndRuns:
+    def test_the_table_deletes_items_when_nothing_needs_them_any_more(self, clock: FakeClock) -> None:
+        table = MemoryTable()
+        state = State(table, clock)
+        state.write_attempts("m", MessageAttempts(1))
+        state.write_counts({PAIR: 1})
+        state.write_whole_run(0)
+        state.begin_watch()
+        state.begin_start_of_whole_run()
+        state.reserve("max-deletes", PAIR, "a", DAY, lambda *_: True)
+        now = clock.now().timestamp()
+        kept = {
+            key.partition("#")[0]: timedelta(seconds=one.expires - now) for key, one in table.items.items()
+        }
+        days = {"attempts": 15, "count": 90, "whole-run": 90, "watch": 90, "window": 1}
+        minutes = {"lease": timedelta(minutes=15)}
+        assert kept == {key: timedelta(days=number) for key, number in days.items()} | minutes
+
     def test_attempts_are_kept_by_message(self, state: State) -> None:
         assert state.read_attempts(["m1", "m2"]) == {}
         state.write_attempts("m1", MessageAttempts(1))
@@ -273,10 +311,36 @@ class TestATableThatCannotBeReached:
             with pytest.raises(TableUnavailableError, match=r"^DynamoDB: ResourceNotFoundException$"):
                 call()
 
-    def test_keys_that_stay_unprocessed_are_an_error(self, clock: FakeClock) -> None:
-        class Busy:
-            def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
-                return {"Responses": {}, "UnprocessedKeys": RequestItems}
 
+class Busy:
+    """A client that leaves all keys of its first calls unprocessed; `keys` are the numbers of keys."""
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.keys: list[int] = []
+
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
+        """Answer for some keys."""
+        found = RequestItems["state"]["Keys"]
+        self.keys.append(len(found))
+        if len(self.keys) <= self.calls:
+            return {"Responses": {}, "UnprocessedKeys": RequestItems}
+        return {"Responses": {"state": [{**key, "token": {"S": "t"}} for key in found]}}
+
+
+class TestReads:
+    def test_keys_that_stay_unprocessed_are_an_error_after_five_calls(self) -> None:
+        client = Busy(100)
         with pytest.raises(TableUnavailableError, match="unprocessed"):
-            DynamoTable(Busy(), "state").read(["a"])
+            DynamoTable(client, "state").read(["a"])
+        assert client.keys == [1] * 5
+
+    def test_keys_that_were_left_unprocessed_are_read_again(self) -> None:
+        client = Busy(4)
+        assert set(DynamoTable(client, "state").read(["a", "b"])) == {"a", "b"}
+        assert client.keys == [2] * 5
+
+    def test_one_call_reads_up_to_a_hundred_keys(self) -> None:
+        client = Busy(0)
+        assert len(DynamoTable(client, "state").read([f"{i}" for i in range(201)])) == 201
+        assert client.keys == [100, 100, 1]

@@ -212,6 +212,12 @@ class TestPauses:
         assert stage.clients.dead == [('["/a"]', "why")]
         assert '"dead letter"' in stage.lines.getvalue()
 
+    @pytest.mark.parametrize(("received", "pause"), [(50, 5), (51, 900)])
+    def test_from_many_receives_on_each_pause_is_the_longest(
+        self, stage: Stage, received: int, pause: int
+    ) -> None:
+        assert stage.fail(RetryCause.BUSY, received) == (["m"], pause)
+
     def test_outages_between_attempts_do_not_count(self, stage: Stage) -> None:
         for number in range(MOST_ATTEMPTS - 1):
             stage.fail(RetryCause.OWN, received=2 * number + 1)

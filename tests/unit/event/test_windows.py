@@ -1,0 +1,169 @@
+"""Changes that count over a window: the age of a count, the limit, and places that become free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ssm_reconcile.change import Change, Fate
+from ssm_reconcile.event.requests import RetryCause
+from ssm_reconcile.event.state import State, TableUnavailableError
+from ssm_reconcile.event.windows import Windows
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.report import Outcome, Result
+from ssm_reconcile.spec import Limits
+from tests.builders import deletes, part, replication, updates
+from tests.doubles.clock import FakeClock
+from tests.events.memory_table import MemoryTable
+
+PAIR = ("prod", "us-east-2")
+DAY, SECOND = timedelta(hours=24), timedelta(seconds=1)
+WINDOW = f"window#max-deletes#{PAIR[0]}#{PAIR[1]}"
+
+
+class Stage:
+    """Windows over a table in memory; a count is not used when it is older than a day."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.table = MemoryTable()
+        self.state = State(self.table, self.clock)
+
+    def windows(self, *, is_whole_run: bool = False) -> Windows:
+        return Windows(self.state, self.clock, DAY, is_whole_run=is_whole_run)
+
+    def reserve(
+        self, windows: Windows, changes: Sequence[Change], limits: Limits | None = None
+    ) -> tuple[int, int, int]:
+        """Return how many of the changes go, are withheld, and wait."""
+        spec = replication(limits=limits or Limits(max_deletes=10))
+        plan = windows.reserve(Plan((part(*changes),)), [spec])
+        goes = sum(one.fate is Fate.APPLY for one in plan.changes)
+        return goes, len(plan.changes) - goes, len(windows.waiting)
+
+    @property
+    def entries(self) -> int:
+        """The number of places that are taken."""
+        found = self.table.items.get(WINDOW)
+        return 0 if found is None else len(found.data)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+class TestTheAgeOfACount:
+    @pytest.mark.parametrize(("age", "found"), [(DAY, (3, 0, 0)), (DAY + SECOND, (1, 0, 2))])
+    def test_a_count_is_used_up_to_its_longest_age(
+        self, stage: Stage, age: timedelta, found: tuple[int, int, int]
+    ) -> None:
+        stage.state.write_counts({PAIR: 100})
+        stage.clock.advance(age)
+        assert stage.reserve(stage.windows(), deletes(3)) == found
+
+    @pytest.mark.parametrize(
+        ("age", "found"), [(timedelta(minutes=15) - SECOND, (2, 2, 0)), (timedelta(minutes=15), (2, 0, 2))]
+    )
+    def test_half_of_a_count_of_fifteen_minutes_is_counted_again(
+        self, stage: Stage, age: timedelta, found: tuple[int, int, int]
+    ) -> None:
+        stage.state.write_counts({PAIR: 4})
+        stage.clock.advance(age)
+        windows = stage.windows()
+        assert stage.reserve(windows, deletes(4)) == found
+        assert {one.cause for one in windows.waiting.values()} <= {RetryCause.COUNT}
+
+    @pytest.mark.parametrize(("seconds", "found"), [(3, (2, 2, 0)), (2, (2, 0, 2))])
+    def test_half_of_a_count_from_before_the_event_is_counted_again(
+        self, stage: Stage, seconds: int, found: tuple[int, int, int]
+    ) -> None:
+        """The time of an event is in whole seconds, and two APIs may differ by two."""
+        stage.state.write_counts({PAIR: 4})
+        changes = deletes(4)
+        windows = stage.windows()
+        windows.times = {one.order: stage.clock.now() - seconds * SECOND for one in changes}
+        assert stage.reserve(windows, changes) == found
+
+
+class TestTheLimit:
+    def test_at_the_limit_no_change_waits_for_a_count(self, stage: Stage) -> None:
+        """A new count would not permit more."""
+        assert stage.reserve(stage.windows(), deletes(3), Limits(max_deletes=1)) == (1, 2, 0)
+        assert stage.reserve(stage.windows(), deletes(3, "/p/e"), Limits(max_deletes=2)) == (0, 0, 3)
+
+    def test_with_a_limit_of_none_the_first_delete_is_withheld(self, stage: Stage) -> None:
+        assert stage.reserve(stage.windows(), deletes(1), Limits(max_deletes=0)) == (0, 1, 0)
+
+    def test_a_whole_run_waits_for_no_count(self, stage: Stage) -> None:
+        stage.state.write_counts({PAIR: 4})
+        stage.clock.advance(timedelta(hours=1))
+        assert stage.reserve(stage.windows(is_whole_run=True), deletes(4)) == (2, 2, 0)
+
+    def test_updates_count_apart_from_deletes_and_only_for_events(self, stage: Stage) -> None:
+        limits = Limits(max_updates=2)
+        assert stage.reserve(stage.windows(), [*updates(3), *deletes(1)], limits) == (3, 1, 0)
+        assert stage.reserve(stage.windows(is_whole_run=True), updates(3), limits) == (3, 0, 0)
+
+    def test_the_reason_names_the_number_the_window_and_the_limit(self, stage: Stage) -> None:
+        stage.state.write_counts({PAIR: 100})
+        spec = replication(limits=Limits(max_deletes=2, window=timedelta(hours=48)))
+        plan = stage.windows().reserve(Plan((part(*deletes(3)),)), [spec])
+        (hold,) = (hold for one in plan.changes for hold in one.withheld)
+        assert (hold.why, hold.limit, hold.count) == ("3 deletes in 48 hours are more than 2", 2, 3)
+
+    def test_a_replica_that_was_created_again_counts_again_and_a_repeated_event_does_not(
+        self, stage: Stage
+    ) -> None:
+        stage.state.write_counts({PAIR: 100})
+        (one,) = deletes(1)
+        expected = replace(one.expected, modified=stage.clock.now())
+        for change, entries in ((one, 1), (one, 1), (replace(one, expected=expected), 2)):
+            stage.reserve(stage.windows(), [change])
+            assert stage.entries == entries
+
+
+class TestPlacesThatBecomeFree:
+    @pytest.mark.parametrize(
+        ("result", "sent", "entries"),
+        [
+            (Result.STALE, False, 0),
+            (Result.WITHHELD, False, 0),
+            (Result.NOT_ATTEMPTED, False, 0),
+            (Result.STALE, True, 1),
+            (Result.FAILED, False, 1),
+            (Result.APPLIED, True, 1),
+        ],
+    )
+    def test_only_those_of_changes_for_which_nothing_was_sent(
+        self, stage: Stage, result: Result, *, sent: bool, entries: int
+    ) -> None:
+        windows, changes = stage.windows(), deletes(1)
+        stage.reserve(windows, changes)
+        windows.give_back([Outcome(changes[0], result, sent=sent)])
+        assert stage.entries == entries
+
+    def test_without_the_table_they_stay_and_the_error_is_reported(self, stage: Stage) -> None:
+        windows, changes = stage.windows(), deletes(1)
+        stage.reserve(windows, changes)
+
+        def fails(_: str) -> None:
+            raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+
+        stage.table.fault = fails
+        windows.give_back([Outcome(changes[0], Result.STALE)])
+        assert (windows.table_error, stage.entries) == ("DynamoDB: ConnectTimeoutError", 1)
+
+
+def test_without_the_table_deletes_wait_and_updates_go(stage: Stage) -> None:
+    def fails(_: str) -> None:
+        raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+
+    stage.table.fault = fails
+    windows = stage.windows()
+    assert stage.reserve(windows, [*updates(2), *deletes(2)], Limits(max_updates=1)) == (2, 0, 2)
+    assert {one.cause for one in windows.waiting.values()} == {RetryCause.OUTAGE}
+    assert windows.table_error == "DynamoDB: ConnectTimeoutError"
