@@ -21,6 +21,8 @@ READ_TRIES = 5
 """Calls for keys that BatchGetItem left unprocessed."""
 KEYS_A_CALL = 100
 """Most keys of BatchGetItem (API Reference)."""
+NAMES = {"#id": "id", "#token": "token", "#expires": "expires"}
+"""Aliases in expressions: an attribute may have the name of a reserved word, as `token` has."""
 REFUSED = "ConditionalCheckFailedException"
 
 
@@ -62,7 +64,7 @@ class DynamoTable:
             item: The item.
             now: The time, in seconds since the epoch.
         """
-        condition = "attribute_not_exists(id) OR expires <= :now OR #token = :token"
+        condition = "attribute_not_exists(#id) OR #expires <= :now OR #token = :token"
         values = {":now": {"N": str(now)}, ":token": {"S": item.token}}
         answer = self._put(identifier, item, condition, values, {"ReturnValues": "ALL_OLD"})
         if answer is None:
@@ -79,7 +81,7 @@ class DynamoTable:
             replaces: The token of the item that was read before; None if there was none.
         """
         if replaces is None:
-            return self._put(identifier, item, "attribute_not_exists(id)", {}) is not None
+            return self._put(identifier, item, "attribute_not_exists(#id)", {}) is not None
         return self._put(identifier, item, "#token = :old", {":old": {"S": replaces}}) is not None
 
     def delete(self, identifier: str, token: str) -> None:
@@ -110,8 +112,9 @@ class DynamoTable:
             "expires": {"N": str(math.ceil(item.expires))},
             "data": {"S": json.dumps(item.data, sort_keys=True)},
         }
-        if "#token" in condition:
-            request["ExpressionAttributeNames"] = {"#token": "token"}  # a reserved word of DynamoDB
+        request["ExpressionAttributeNames"] = {
+            alias: name for alias, name in NAMES.items() if alias in condition
+        }
         if values:
             request["ExpressionAttributeValues"] = values
         return self._conditional(lambda: self._client.put_item(**request))
