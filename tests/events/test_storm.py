@@ -126,4 +126,5 @@ def test_a_storm_with_more_trouble_converges_all_the_same(
         scheduler.run()
     test_source_and_target_are_equal_at_the_end(storm)
     test_no_message_is_lost(storm)
-    test_each_version_of_the_source_is_written_at_most_once(storm)
+    if trouble is not take_the_table_away:  # without leases, two invocations may write the same version
+        test_each_version_of_the_source_is_written_at_most_once(storm)
