@@ -1,0 +1,165 @@
+"""The metrics and log lines of one invocation: each value under its own name, with its unit."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from ssm_reconcile.change import Create
+from ssm_reconcile.errors import Finding, Severity, SpecError
+from ssm_reconcile.event.events import FullRun
+from ssm_reconcile.event.full_run import PartResult
+from ssm_reconcile.event.invocation_log import InvocationLog
+from ssm_reconcile.event.name_run import NameRunResult
+from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.report import Outcome, Report, Result
+from tests.builders import NOW, change, desired, part
+
+SECOND = timedelta(seconds=1)
+BUSY = Retry(RetryCause.BUSY, "busy")
+
+
+def finding(code: str) -> Finding:
+    return Finding(Severity.WARNING, code, f"text of {code}", "here")
+
+
+class Stage:
+    """A log, and what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._lines = io.StringIO()
+        self.log = InvocationLog(Logger(service=str(uuid.uuid4()), stream=self._lines, level="INFO"), "prod")
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the values of each metric that was written, zeros left out; lists for several values."""
+        self.log.flush()
+        found: dict[str, Any] = {}
+        for line in self._capsys.readouterr().out.splitlines():
+            document = json.loads(line)
+            for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+                values = [one for one in document[metric["Name"]] if one]
+                if values:
+                    found[metric["Name"]] = (values, metric["Unit"])
+        return found
+
+    def lines(self, message: str) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in self._lines.getvalue().splitlines()]
+        return [line for line in found if line["message"] == message]
+
+
+@pytest.fixture
+def stage(capsys: pytest.CaptureFixture[str]) -> Iterator[Stage]:
+    found = Stage(capsys)
+    yield found
+    found.log.flush()  # Powertools keeps metrics that were not written for the next invocation
+
+
+def outcomes(*results: Result) -> tuple[Outcome, ...]:
+    return tuple(Outcome(change(Create(desired())), result) for result in results)
+
+
+EACH = (
+    *(Result.APPLIED,) * 2, *(Result.FAILED,) * 3, *(Result.STALE,) * 4, *(Result.WITHHELD,) * 5,
+)  # fmt: skip
+COUNTED = {"Applied": ([2], "Count"), "Failed": ([3], "Count"), "Stale": ([4], "Count")} | {
+    "Withheld": ([5], "Count")
+}
+
+
+class TestNames:
+    def test_outcomes_are_counted_by_result_and_names_by_status(self, stage: Stage) -> None:
+        results = (
+            NameResult("/a", outcomes(*EACH), retry=BUSY),
+            NameResult("/b", contended=True),
+            NameResult("/c", retry=BUSY),
+            NameResult("/d", retry=BUSY),
+            NameResult("/e", contended=True),
+        )
+        stage.log.log_names(NameRunResult(results), NOW)
+        assert stage.metrics() == COUNTED | {"Again": ([3], "Count"), "Contended": ([2], "Count")}
+
+    def test_the_lag_is_that_of_finished_names_in_seconds_and_never_below_zero(self, stage: Stage) -> None:
+        results = (
+            NameResult("/a", at=NOW - 5 * SECOND),
+            NameResult("/b", at=NOW - 9 * SECOND, retry=BUSY),
+            NameResult("/c", at=NOW + 7 * SECOND),
+            NameResult("/d"),
+        )
+        stage.log.log_names(NameRunResult(results), NOW)
+        found = stage.metrics()
+        assert found["LagSeconds"] == ([5], "Seconds")
+        assert found["Again"] == ([1], "Count")
+
+    def test_places_count_as_one_and_are_logged_by_name(self, stage: Stage) -> None:
+        stage.log.log_names(NameRunResult((), unavailable=("a", "b"), table_error="away"), NOW)
+        assert stage.metrics() == {"TargetUnavailable": ([1], "Count"), "TableUnavailable": ([1], "Count")}
+        assert stage.lines("cannot be used")[0]["places"] == ["a", "b"]
+        assert stage.lines("the table cannot be used")[0]["reason"] == "away"
+
+    def test_findings_of_plan_and_report_are_logged_once(self, stage: Stage) -> None:
+        plan = Plan((part(findings=(finding("one"), finding("two"))),))
+        report = Report((), (), findings=(finding("two"), finding("three")))
+        stage.log.log_names(NameRunResult((), plan, report), NOW)
+        assert [one["code"] for one in stage.lines("finding")] == ["one", "two", "three"]
+
+    def test_a_name_with_nothing_to_do_has_no_line(self, stage: Stage) -> None:
+        stage.log.log_names(
+            NameRunResult((NameResult("/a"), NameResult("/b", outcomes(Result.APPLIED)))), NOW
+        )
+        assert [one["parameter"] for one in stage.lines("name")] == ["/b"]
+
+
+class TestParts:
+    def test_changes_are_counted_by_result(self, stage: Stage) -> None:
+        found = PartResult(Plan(()), {finding("one"): None}, unavailable=("a", "b"), table_error="away")
+        for outcome in outcomes(*EACH, Result.NOT_ATTEMPTED):
+            found.add_outcome(outcome)
+        stage.log.log_part(found, 7, FullRun())
+        assert stage.metrics() == COUNTED | {
+            "Remaining": ([7], "Count"),
+            "TargetUnavailable": ([1], "Count"),
+            "TableUnavailable": ([1], "Count"),
+        }
+        assert [one["code"] for one in stage.lines("finding")] == ["one"]
+        assert stage.lines("cannot be used")[0]["places"] == ["a", "b"]
+
+    def test_two_hundred_changes_that_were_not_made_have_lines(self, stage: Stage) -> None:
+        found = PartResult(Plan(()))
+        for outcome in outcomes(*(Result.FAILED,) * 201, *(Result.NOT_ATTEMPTED, Result.APPLIED) * 5):
+            found.add_outcome(outcome)
+        stage.log.log_part(found, 0, FullRun())
+        assert len(stage.lines("change")) == 200
+
+
+class TestOtherValues:
+    def test_a_watch_counts_hours_and_what_remained(self, stage: Stage) -> None:
+        stage.log.log_watch(3.5, 12)
+        assert stage.metrics() == {"HoursSinceWholeRun": ([3.5], "None"), "Remaining": ([12], "Count")}
+        stage.log.log_watch(4.5, None)
+        assert stage.metrics() == {"HoursSinceWholeRun": ([4.5], "None")}
+
+    def test_the_age_of_a_message_is_in_seconds_and_never_below_zero(self, stage: Stage) -> None:
+        stage.log.log_waiting(70)
+        stage.log.log_waiting(-3)
+        assert stage.metrics() == {"WaitingSeconds": ([70], "Seconds")}
+
+    def test_each_dead_letter_counts_once_and_is_logged_with_its_names(self, stage: Stage) -> None:
+        for number in range(2):
+            stage.log.log_dead_letter(f"m{number}", ["/a"], "why")
+        assert stage.metrics() == {"DeadLettered": ([1, 1], "Count")}
+        first = stage.lines("dead letter")[0]
+        assert (first["message_id"], first["parameters"], first["reason"]) == ("m0", ["/a"], "why")
+
+    def test_the_findings_of_an_invalid_spec_are_logged(self, stage: Stage) -> None:
+        stage.log.log_error(SpecError([finding("spec-1")]))
+        assert [one["code"] for one in stage.lines("finding")] == ["spec-1"]
+        assert stage.lines("stopped")
