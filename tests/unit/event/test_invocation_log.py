@@ -107,7 +107,7 @@ class TestNames:
 
     def test_findings_of_plan_and_report_are_logged_once(self, stage: Stage) -> None:
         plan = Plan((part(findings=(finding("one"), finding("two"))),))
-        report = Report((), (), findings=(finding("two"), finding("three")))
+        report = Report(plan, (), findings=(finding("two"), finding("three")))
         stage.log.log_names(NameRunResult((), plan, report), NOW)
         assert [one["code"] for one in stage.lines("finding")] == ["one", "two", "three"]
 

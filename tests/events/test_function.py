@@ -1,0 +1,267 @@
+"""State of the function between passes and invocations: places, time, the lease of a whole run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ssm_reconcile.by_name import NamePlan, NamePlanner
+from ssm_reconcile.errors import ReconcileError, Trouble
+from ssm_reconcile.event.state import State, TableUnavailableError
+from ssm_reconcile.model import KeyState, Place
+from tests.builders import store_error
+from tests.events.pump import TIMEOUT, WHOLE_TIMEOUT, Account, Deployed, metrics
+from tests.events.test_deployed import SPEC
+from tests.fake_aws.traffic import Fault, refused
+
+TWO = SPEC.replace("[{ region: us-east-2 }]", "[{ region: us-east-2 }, { region: eu-west-1 }]")
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def stack(account: Account) -> Deployed:
+    return account.deploy(SPEC)
+
+
+def names(count: int) -> list[str]:
+    return [f"/prod/{i:02}" for i in range(count)]
+
+
+def opened(account: Account, place: Place | None = None) -> int:
+    """Return how many times a place was opened."""
+    return sum(
+        call.operation == "GetCallerIdentity" and place in (None, call.place) for call in account.world.calls
+    )
+
+
+def make_unreachable(account: Account, *places: Place) -> None:
+    """Make every call in these places fail, those that open them too."""
+
+    def fault(operation: str, place: Place, _: tuple[str, ...], __: int) -> Fault | None:
+        return refused(Trouble.UNREACHABLE) if place in places else None
+
+    account.world.faults = fault
+
+
+class TestTheTimeOfAnInvocation:
+    def test_messages_are_hidden_until_just_after_it(self, account: Account, stack: Deployed) -> None:
+        """So they return soon if it is killed; the timeout of the queue is longer."""
+        seen: list[timedelta] = []
+
+        def look() -> None:
+            visible = stack.queue.next_visible()
+            assert visible is not None
+            seen.append(visible - account.clock.now())
+
+        account.world.before("PutParameter", look)
+        account.put(account.here, "/prod/a", "v")
+        stack.poll()
+        assert TIMEOUT + 25 <= seen[0].total_seconds() <= TIMEOUT + 31
+
+    @pytest.mark.parametrize(("seconds", "reads"), [(40, 2), (60, 1)])
+    def test_a_further_pass_begins_with_thirty_seconds_left(
+        self, account: Account, stack: Deployed, seconds: float, reads: int
+    ) -> None:
+        for name in names(11):
+            account.put(account.here, name, "v")
+        account.world.before("PutParameter", lambda: account.clock.sleep(seconds))
+        stack.invoke({"Records": stack.queue.receive(11)}, 100)
+        found = [call for call in account.world.calls if call.operation == "DescribeParameters"]
+        assert sum(call.place == account.here for call in found) == reads
+
+    def test_the_first_pass_begins_with_less(self, account: Account, stack: Deployed) -> None:
+        account.put(account.here, "/prod/a", "v")
+        stack.invoke({"Records": stack.queue.receive(1)}, 40)
+        assert account.world.names(account.there) == ["/prod/a"]
+
+
+class TestAPassThatFails:
+    def fail(self, account: Account, monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
+        """Make each plan fail; return the number of names of each."""
+        planned: list[int] = []
+
+        def fails(_: NamePlanner, wanted: Any, __: Any = None) -> NamePlan:
+            planned.append(len(wanted))
+            raise error
+
+        monkeypatch.setattr(NamePlanner, "plan", fails)
+        for name in names(3):
+            account.put(account.here, name, "v")
+        return planned
+
+    def test_an_outage_is_not_tried_for_each_message(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        planned = self.fail(account, monkeypatch, store_error(Trouble.UNREACHABLE))
+        stack.poll()
+        assert (planned, len(stack.queue.messages)) == ([3], 3)
+        assert not metrics(capsys.readouterr().out)["Failed"]
+
+    def test_a_defect_is_tried_for_each_message_and_counted_for_each_name(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        planned = self.fail(account, monkeypatch, KeyError("x"))
+        stack.poll()
+        assert (planned, len(stack.queue.messages)) == ([3, 1, 1, 1], 3)
+        assert metrics(capsys.readouterr().out)["Failed"] == 3
+
+
+class TestPlaces:
+    def test_a_place_is_away_for_a_minute_from_its_first_failure(self, account: Account) -> None:
+        """Events in that minute do not make it longer."""
+        stack, west = account.deploy(TWO), account.world.place("eu-west-1")
+        account.world.faults = lambda operation, place, *_: (
+            refused(Trouble.UNREACHABLE) if place == west and operation != "GetCallerIdentity" else None
+        )
+        account.put(account.here, "/prod/a", "v")
+        stack.poll()
+        tried = sum(call.place == west for call in account.world.calls)
+        for seconds, is_tried in ((30, False), (27, False), (5, True)):
+            account.clock.advance(seconds * SECOND)
+            account.put(account.here, f"/prod/{seconds}", "v")
+            stack.poll()
+            assert (sum(call.place == west for call in account.world.calls) > tried) is is_tried
+
+    def test_a_place_that_cannot_be_opened_is_away_as_well(self, account: Account) -> None:
+        stack, west = account.deploy(TWO), account.world.place("eu-west-1")
+        make_unreachable(account, west)
+        for seconds, tries in ((0, 1), (20, 1), (35, 1), (10, 2)):
+            account.clock.advance(seconds * SECOND)
+            account.put(account.here, f"/prod/{seconds:02}{tries}", "v")
+            stack.poll()
+            assert opened(account, west) == tries
+        assert len(account.world.names(account.there)) == 4
+
+    def test_without_any_place_messages_are_retried_and_it_is_counted(
+        self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        make_unreachable(account, account.here, account.there)
+        account.put(account.here, "/prod/a", "v")
+        stack.poll()
+        counted = metrics(capsys.readouterr().out)
+        assert (counted["TargetUnavailable"], counted["SpecFailed"], counted["Again"]) == (1, 0, 1)
+        account.world.faults = None
+        account.drain()
+        assert account.world.names(account.there) == ["/prod/a"]
+
+    def test_a_spec_whose_places_are_wrong_is_counted_as_a_spec(
+        self, account: Account, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stack = account.deploy(
+            SPEC.replace("region: us-east-2", "region: us-east-2, account: '999999999999'")
+        )
+        account.put(account.here, "/prod/a", "v")
+        stack.poll()
+        counted = metrics(capsys.readouterr().out)
+        assert (counted["TargetUnavailable"], counted["SpecFailed"], counted["Again"]) == (0, 1, 1)
+
+    @pytest.mark.parametrize(("seconds", "opens"), [(14, 2), (16, 4)])
+    def test_a_retried_message_opens_places_again_that_are_older_than_seconds(
+        self, account: Account, stack: Deployed, seconds: int, opens: int
+    ) -> None:
+        """Places keep the states of their keys, and a key may be enabled again."""
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        account.put(account.here, "/prod/a", "w")
+        records = stack.queue.receive(1)
+        records[0]["attributes"]["ApproximateReceiveCount"] = "2"
+        account.clock.advance(seconds * SECOND)
+        stack.invoke({"Records": records})
+        assert opened(account) == opens
+
+    def test_a_warm_process_opens_no_place_again_for_five_minutes(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        account.put(account.here, "/prod/a", "v")
+        account.drain()
+        for seconds, opens in ((0, 2), (295, 2), (6, 4), (295, 4)):
+            account.clock.advance(seconds * SECOND)
+            account.put(account.here, "/prod/a", f"{seconds}{opens}")
+            stack.poll()
+            assert opened(account) == opens
+
+    def test_a_part_of_a_whole_run_opens_them_again(self, account: Account, stack: Deployed) -> None:
+        for seconds, opens in ((0, 2), (10, 2), (10, 4)):
+            account.clock.advance(seconds * SECOND)
+            stack.part()
+            assert opened(account) == opens
+
+    def test_after_a_problem_with_a_key_they_are_opened_again_once(
+        self, account: Account, stack: Deployed
+    ) -> None:
+        for place in (account.here, account.there):
+            account.world.add_key(place, "alias/app")
+        account.world.set_key(account.there, "alias/app", KeyState.DISABLED)
+        account.put(account.here, "/prod/a", "v", type="SecureString", key_id="alias/app")
+        stack.poll()
+        account.world.set_key(account.there, "alias/app", KeyState.USABLE)
+        for opens in (4, 4):
+            account.put(account.here, "/prod/b", str(opens))
+            stack.poll()
+            assert opened(account) == opens
+
+
+class TestTheLeaseOfAWholeRun:
+    def test_it_outlives_a_part_by_five_minutes(self, account: Account, stack: Deployed) -> None:
+        account.world.put(account.here, "/prod/a", "v")
+        seen: list[float] = []
+        start = account.clock.now().timestamp()
+        account.world.before(
+            "PutParameter", lambda: seen.append(stack.table.items["lease#whole-run"].expires - start)
+        )
+        stack.part()
+        assert WHOLE_TIMEOUT + 300 <= seen[0] <= WHOLE_TIMEOUT + 302
+
+    @pytest.mark.parametrize("method", ["take_whole_run", "release_whole_run", "write_whole_run"])
+    def test_without_the_table_the_run_goes_on_and_it_is_counted(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str], method: str,
+    ) -> None:  # fmt: skip
+        def fails(*_: Any) -> None:
+            raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+
+        account.world.put(account.here, "/prod/a", "v")
+        monkeypatch.setattr(State, method, fails)
+        assert stack.part()["written"] == 1
+        assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
+        assert "ConnectTimeoutError" in stack.log.getvalue()
+
+    def test_a_part_that_wrote_nothing_releases_it(self, account: Account, stack: Deployed) -> None:
+        """The state machine ends then, so no part follows that would release it."""
+        account.world.put(account.here, "/prod/a", "v")
+        slow = account.clock.sleep
+        account.world.before("GetParameters", lambda: slow(50), times=100)
+        answer = stack.part(60)
+        assert (answer["not_attempted"], answer["written"]) == (1, 0)
+        assert "lease#whole-run" not in stack.table.items
+
+
+class TestAStartThatFails:
+    def test_the_next_event_starts_a_whole_run_at_once(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in names(10):
+            account.put(account.here, name, "v")
+        account.drain()
+
+        def fails(_: str) -> None:
+            raise ReconcileError("StartExecution failed: ThrottlingException")
+
+        for name in names(3):
+            account.delete(account.here, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(stack.clients, "start_whole_run", fails)
+            stack.poll()
+        assert stack.clients.started == 0
+        account.wait()
+        stack.poll()
+        assert stack.clients.started == 1
