@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from ssm_reconcile.errors import ReconcileError
+from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.aws_clients import AwsClients
 from ssm_reconcile.event.events import FullRun, Message, Names, Operation, Rejected, read_document
 from ssm_reconcile.event.invocation_log import InvocationLog
@@ -21,6 +21,7 @@ from ssm_reconcile.event.name_run import NameRunResult
 from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
 from ssm_reconcile.event.state import MessageAttempts, State, TableUnavailableError
 from ssm_reconcile.event.timer import Timer
+from tests.builders import store_error
 from tests.doubles.clock import FakeClock
 from tests.events.memory_table import MemoryTable
 from tests.events.pump import metrics
@@ -145,6 +146,7 @@ class TestPasses:
         assert self.passes(inbox) == [[1]]
         inbox.fail_full_runs()
         assert inbox.settle() == ["full"]
+        assert not stage.table.items
 
 
 class TestSplit:
@@ -173,12 +175,21 @@ class TestSplit:
         assert {one["operation"] for one in stage.clients.sent} == {"Delete"}
         assert {one["time"] for one in stage.clients.sent} == {stage.clock.now().isoformat()}
 
+    def test_another_request_in_a_record_that_is_split_stays(self, stage: Stage) -> None:
+        inbox = stage.inbox(named("m", *(f"/{i}" for i in range(NAMES_A_PASS + 1))), Message(FullRun(), "m"))
+        inbox.split()
+        assert len(inbox.full_runs) == 1
+        assert list(inbox.passes()) == []
+
     def test_a_record_that_cannot_be_sent_is_retried_as_a_whole(self, stage: Stage) -> None:
         inbox = stage.inbox(named("m", *(f"/{i}" for i in range(NAMES_A_PASS + 1))))
         stage.clients.fails = True
         inbox.split()
         assert list(inbox.passes()) == []
+        assert "SendMessage failed" in stage.lines.getvalue()
+        stage.clients.fails = False
         assert inbox.settle() == ["m"]
+        assert not stage.table.items
 
 
 class TestPauses:
@@ -234,11 +245,34 @@ class TestPauses:
         assert inbox.settle() == ["m"]
         assert stage.clients.pauses == {"r-m": 5}
 
+    def test_one_name_that_fails_for_its_own_reason_makes_an_attempt(self, stage: Stage) -> None:
+        message = named("m", "/a", "/b", "/c")
+        inbox = stage.inbox(message)
+        causes = (RetryCause.OWN, RetryCause.OUTAGE, RetryCause.OWN)
+        results = [
+            NameResult(n, retry=Retry(c, "why")) for n, c in zip(("/a", "/b", "/c"), causes, strict=True)
+        ]
+        take(inbox, message, *results)
+        inbox.settle()
+        assert stage.state is not None
+        assert stage.state.read_attempts(["m"]) == {"m": MessageAttempts(1)}
+
+    def test_each_reason_is_sent_once_with_a_dead_letter(self, stage: Stage) -> None:
+        assert stage.state is not None
+        stage.state.write_attempts("m", MessageAttempts(MOST_ATTEMPTS - 1))
+        message = named("m", "/a", "/b", "/c", received=2)
+        inbox = stage.inbox(message)
+        reasons = zip(("/a", "/b", "/c"), ("denied", "denied", "gone"), strict=True)
+        take(inbox, message, *(NameResult(n, retry=Retry(RetryCause.OWN, why)) for n, why in reasons))
+        assert inbox.settle() == []
+        assert stage.clients.dead == [('["/a", "/b", "/c"]', "denied; gone")]
+
     def test_a_dead_letter_that_cannot_be_sent_stays_in_the_queue(self, stage: Stage) -> None:
         assert stage.state is not None
         stage.state.write_attempts("m", MessageAttempts(MOST_ATTEMPTS))
         stage.clients.fails = True
         assert stage.fail(RetryCause.OWN, received=20)[0] == ["m"]
+        assert stage.lines.getvalue().count("SendMessage failed") == 2  # of the dead letter and of the pause
         stage.clients.fails = False
         assert stage.fail(RetryCause.OWN, received=21)[0] == []
 
@@ -261,6 +295,18 @@ class TestPauses:
         for received in range(1, 30):
             assert stage.fail(RetryCause.OWN, received)[0] == ["m"]
         assert not stage.clients.dead
+
+    @pytest.mark.parametrize(("received", "operation"), [(4, "BatchGetItem"), (4, "PutItem"), (1, "PutItem")])
+    def test_without_an_answer_of_the_table_receives_set_the_pause_and_it_is_logged(
+        self, stage: Stage, received: int, operation: str
+    ) -> None:
+        def fails(called: str) -> None:
+            if called == operation:
+                raise TableUnavailableError("DynamoDB: InternalServerError")
+
+        stage.table.fault = fails
+        assert stage.fail(RetryCause.OWN, received) == (["m"], 5 * 2 ** (received - 1))
+        assert "InternalServerError" in stage.lines.getvalue()
 
     def test_pauses_that_cannot_be_set_are_logged(self, stage: Stage) -> None:
         stage.clients.fails = True
@@ -295,6 +341,31 @@ class TestAttempts:
         again = stage.inbox(named("m", "/a", "/b", received=2))
         assert again.written([(again.work[0], frozenset({"/a", "/b"}))]) == {"/a": 1}
 
+    def test_writes_of_several_attempts_are_added(self, stage: Stage) -> None:
+        differs = Retry(RetryCause.STALE, "differs")
+        for received, names in ((1, ["/a"]), (2, ["/b"]), (3, ["/a"])):
+            message = named("m", "/a", "/b", received=received)
+            inbox = stage.inbox(message)
+            take(inbox, message, *(NameResult(name, retry=differs, differs=True) for name in names))
+            inbox.settle()
+        assert stage.state is not None
+        assert stage.state.read_attempts(["m"]) == {"m": MessageAttempts(3, {"/a": 2, "/b": 1})}
+
+    @pytest.mark.parametrize(("received", "retried"), [(1, False), (2, True)])
+    def test_a_message_is_retried_from_its_second_receive(
+        self, stage: Stage, received: int, *, retried: bool
+    ) -> None:
+        assert stage.inbox(named("m", "/a", received=received)).is_retried is retried
+
+    def test_messages_that_no_spec_judges_wait_as_in_an_outage_and_are_not_counted(
+        self, stage: Stage
+    ) -> None:
+        inbox = stage.inbox(named("m", "/a", received=3))
+        inbox.leave_all("the spec cannot be used")
+        assert inbox.settle() == ["m"]
+        assert stage.clients.pauses == {"r-m": 20}
+        assert not stage.table.items
+
     def test_a_first_receive_reads_no_attempts(self, stage: Stage) -> None:
         inbox = stage.inbox(named("m", "/a"))
         inbox.written([(inbox.work[0], frozenset({"/a"}))])
@@ -310,7 +381,10 @@ class TestAttempts:
         assert inbox.is_retried
 
     def test_an_error_of_a_pass_counts_unless_it_is_an_outage(self, stage: Stage) -> None:
-        for error, failed in ((ValueError("x"), 1), (TableUnavailableError("x"), 1), (KeyError("x"), 2)):
+        away = store_error(Trouble.UNREACHABLE)
+        for error, failed in (
+            (ValueError("x"), 1), (TableUnavailableError("x"), 1), (away, 1), (KeyError("x"), 2),
+        ):  # fmt: skip
             inbox = stage.inbox(named("m", "/a", received=2))
             inbox.fail([(inbox.work[0], frozenset({"/a"}))], error)
             assert inbox.settle() == ["m"]

@@ -146,6 +146,12 @@ class TestPlacesThatBecomeFree:
         windows.give_back([Outcome(changes[0], result, sent=sent)])
         assert stage.entries == entries
 
+    def test_a_change_of_another_target_frees_no_place(self, stage: Stage) -> None:
+        windows, changes = stage.windows(), deletes(1)
+        stage.reserve(windows, changes)
+        windows.give_back([Outcome(replace(changes[0], target="eu-west-1"), Result.STALE)])
+        assert stage.entries == 1
+
     def test_without_the_table_they_stay_and_the_error_is_reported(self, stage: Stage) -> None:
         windows, changes = stage.windows(), deletes(1)
         stage.reserve(windows, changes)
