@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -300,6 +301,19 @@ class TestATableThatCannotBeReached:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         with mock_aws():
             yield State(DynamoTable(dynamodb(), "another"), clock)
+
+    def test_the_other_requests_are_not_sent_after_one_got_no_answer(self, clock: FakeClock) -> None:
+        """Each would wait for its timeout."""
+
+        def fails(_: str) -> None:
+            time.sleep(0.01)
+            raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+
+        table = MemoryTable()
+        table.fault = fails
+        with pytest.raises(TableUnavailableError):
+            State(table, clock).take_leases([str(number) for number in range(100)], "one", 0.0)
+        assert table.calls["PutItem"] < 50
 
     def test_every_call_reports_the_code_and_no_message_of_aws(self, missing: State) -> None:
         for call in (

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Fate
+from ssm_reconcile.change import Change, Fate, Hold
 from ssm_reconcile.event.requests import RetryCause
 from ssm_reconcile.event.state import State, TableUnavailableError
 from ssm_reconcile.event.windows import Windows
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Result
 from ssm_reconcile.spec import Limits
-from tests.builders import deletes, part, replication, updates
+from tests.builders import NOW, deletes, part, replication, updates
 from tests.doubles.clock import FakeClock
 from tests.events.memory_table import MemoryTable
 
@@ -44,11 +45,22 @@ class Stage:
         goes = sum(one.fate is Fate.APPLY for one in plan.changes)
         return goes, len(plan.changes) - goes, len(windows.waiting)
 
-    @property
-    def entries(self) -> int:
-        """The number of places that are taken."""
-        found = self.table.items.get(WINDOW)
+    def entries(self, window: str = WINDOW) -> int:
+        """Return the number of places that are taken."""
+        found = self.table.items.get(window)
         return 0 if found is None else len(found.data)
+
+
+def with_another(change: Change, part_of: str) -> Change:
+    """Return a change that expects another version, or another time of it."""
+    value = 7 if "version" in part_of else NOW + timedelta(hours=1)
+    fields: dict[str, Any] = {part_of: value}
+    return replace(change, expected=replace(change.expected, **fields))
+
+
+def with_hold(change: Change) -> Change:
+    """Return a change that a guard withholds."""
+    return replace(change, withheld=(Hold("changed-outside", "why"),))
 
 
 @pytest.fixture
@@ -115,15 +127,29 @@ class TestTheLimit:
         (hold,) = (hold for one in plan.changes for hold in one.withheld)
         assert (hold.why, hold.limit, hold.count) == ("3 deletes in 48 hours are more than 2", 2, 3)
 
-    def test_a_replica_that_was_created_again_counts_again_and_a_repeated_event_does_not(
-        self, stage: Stage
+    @pytest.mark.parametrize("part_of", ["version", "modified"])
+    def test_another_version_of_a_replica_counts_again_and_a_repeated_event_does_not(
+        self, stage: Stage, part_of: str
     ) -> None:
         stage.state.write_counts({PAIR: 100})
         (one,) = deletes(1)
-        expected = replace(one.expected, modified=stage.clock.now())
-        for change, entries in ((one, 1), (one, 1), (replace(one, expected=expected), 2)):
+        for change, entries in ((one, 1), (one, 1), (with_another(one, part_of), 2)):
             stage.reserve(stage.windows(), [change])
-            assert stage.entries == entries
+            assert stage.entries() == entries
+
+    @pytest.mark.parametrize("part_of", ["source_version", "source_modified"])
+    def test_another_version_of_a_source_counts_again_and_a_repeated_event_does_not(
+        self, stage: Stage, part_of: str
+    ) -> None:
+        (one,) = updates(1)
+        for change, entries in ((one, 1), (one, 1), (with_another(one, part_of), 2)):
+            stage.reserve(stage.windows(), [change], Limits(max_updates=5))
+            assert stage.entries(WINDOW.replace("deletes", "updates")) == entries
+
+    def test_a_change_that_another_guard_withholds_takes_no_place(self, stage: Stage) -> None:
+        changes = [with_hold(one) for one in deletes(2)]
+        assert stage.reserve(stage.windows(), changes) == (0, 2, 0)
+        assert stage.entries() == 0
 
 
 class TestPlacesThatBecomeFree:
@@ -144,13 +170,13 @@ class TestPlacesThatBecomeFree:
         windows, changes = stage.windows(), deletes(1)
         stage.reserve(windows, changes)
         windows.give_back([Outcome(changes[0], result, sent=sent)])
-        assert stage.entries == entries
+        assert stage.entries() == entries
 
     def test_a_change_of_another_target_frees_no_place(self, stage: Stage) -> None:
         windows, changes = stage.windows(), deletes(1)
         stage.reserve(windows, changes)
         windows.give_back([Outcome(replace(changes[0], target="eu-west-1"), Result.STALE)])
-        assert stage.entries == 1
+        assert stage.entries() == 1
 
     def test_without_the_table_they_stay_and_the_error_is_reported(self, stage: Stage) -> None:
         windows, changes = stage.windows(), deletes(1)
@@ -161,7 +187,7 @@ class TestPlacesThatBecomeFree:
 
         stage.table.fault = fails
         windows.give_back([Outcome(changes[0], Result.STALE)])
-        assert (windows.table_error, stage.entries) == ("DynamoDB: ConnectTimeoutError", 1)
+        assert (windows.table_error, stage.entries()) == ("DynamoDB: ConnectTimeoutError", 1)
 
 
 def test_without_the_table_deletes_wait_and_updates_go(stage: Stage) -> None:
