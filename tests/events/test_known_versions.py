@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.event.state import State, lease_of
 from tests.doubles.clock import FakeClock
 from tests.events.pump import Account, Deployed
 from tests.events.test_deployed import SPEC, assert_converged, tag_event
@@ -102,11 +103,44 @@ def test_a_name_that_is_sent_by_hand_is_read_in_full(account: Account, stack: De
 
 
 def test_with_another_spec_it_is_read_in_full(account: Account, stack: Deployed) -> None:
+    event = account.event(account.here, "/prod/a", "Update")
     stack.spec = SPEC + "tags: { add: { team: a } }\n"
     account.clock.advance(timedelta(minutes=6))
-    account.publish(account.event(account.here, "/prod/a", "Update"))
+    account.publish(event)
     account.drain()
     assert (account.world.tags(account.there, "/prod/a") or {})["team"] == "a"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(1, SHORT), (3, FULL)])
+def test_an_event_of_up_to_two_seconds_later_may_be_of_the_known_version(
+    account: Account, stack: Deployed, seconds: int, expected: dict[str, int]
+) -> None:
+    """Two APIs may round one moment differently; a later event is of another change."""
+    stored = account.world.peek(account.here, "/prod/a")
+    assert stored is not None
+    at = (stored.latest.parameter.last_modified + timedelta(seconds=seconds)).isoformat()
+    account.clock.advance(timedelta(minutes=5))
+    account.publish(account.event(account.here, "/prod/a", "Update") | {"time": at})
+    account.drain()
+    assert calls(account)["ListTagsForResource"] == expected.get("ListTagsForResource", 0)
+
+
+def test_a_version_that_one_of_the_leases_lost_is_not_known(account: Account) -> None:
+    """For example, a whole run has taken the lease since, and left nothing there."""
+    stack = account.deploy(
+        SPEC.replace("[{ region: us-east-2 }]", "[{ region: us-east-2 }, { region: eu-west-1 }]")
+    )
+    west = account.world.place("eu-west-1")
+    account.put(account.here, "/prod/a", "v")
+    event = account.event(account.here, "/prod/a", "Create")
+    account.drain()
+    state, lease = State(stack.table, account.clock), lease_of("prod", "eu-west-1", "/prod/a")
+    state.take_leases([lease], "whole run", account.clock.now().timestamp() + 60)
+    state.release_leases({lease: None}, "whole run")
+    account.world.delete(west, "/prod/a")
+    account.publish(event)
+    account.drain()
+    assert account.world.value(west, "/prod/a") == "v"
 
 
 def test_a_name_whose_write_failed_is_read_in_full(account: Account, stack: Deployed) -> None:
