@@ -228,7 +228,9 @@ class TestTheLeaseOfAWholeRun:
         stack.part()
         assert WHOLE_TIMEOUT + 300 <= seen[0] <= WHOLE_TIMEOUT + 302
 
-    @pytest.mark.parametrize("method", ["take_whole_run", "release_whole_run", "write_whole_run"])
+    @pytest.mark.parametrize(
+        "method", ["take_whole_run", "release_whole_run", "write_whole_run", "write_counts", "take_leases"]
+    )
     def test_without_the_table_the_run_goes_on_and_it_is_counted(
         self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str], method: str,
@@ -241,6 +243,22 @@ class TestTheLeaseOfAWholeRun:
         assert stack.part()["written"] == 1
         assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
         assert "ConnectTimeoutError" in stack.log.getvalue()
+
+    def test_a_window_that_cannot_be_reached_is_counted(
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        def fails(*_: Any) -> None:
+            raise TableUnavailableError("DynamoDB: ConnectTimeoutError")
+
+        for name in ("/prod/a", "/prod/b", "/prod/c"):
+            account.world.put(account.here, name, "v")
+        stack.part()
+        account.world.delete(account.here, "/prod/a")
+        monkeypatch.setattr(State, "reserve", fails)
+        capsys.readouterr()
+        assert stack.part()["not_attempted"] == 1
+        assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
 
     def test_a_part_that_wrote_nothing_releases_it(self, account: Account, stack: Deployed) -> None:
         """The state machine ends then, so no part follows that would release it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from ssm_reconcile.errors import ReconcileError, Trouble
 from ssm_reconcile.event.full_run import GROUP
 from ssm_reconcile.event.state import ReplicaCount, State, TableUnavailableError, lease_of
-from tests.events.pump import SCHEDULED, WHOLE_TIMEOUT, Account, Deployed
+from tests.events.pump import SCHEDULED, STATEFUL, WHOLE_TIMEOUT, Account, Deployed
 from tests.events.test_deployed import SPEC, assert_converged, writes
 from tests.fake_aws.traffic import refused
 
@@ -63,10 +64,10 @@ class TestParts:
         assert_converged(account)
 
     def test_deletes_come_after_all_writes(self, account: Account, stack: Deployed) -> None:
-        old = put(account, 10, "/prod/old")
+        old = put(account, 10, "/prod/a")
         stack.whole_run()
         account.world.delete(account.here, old[0])
-        put(account, GROUP + 20)
+        put(account, GROUP + 20, "/prod/b")
         account.world.traffic.forget()
         stack.whole_run()
         assert account.world.traffic.writes()[-1].operation == "DeleteParameters"
@@ -106,6 +107,29 @@ class TestParts:
         assert answer["not_attempted"] > 0
         tried = [call for call in account.world.calls if call.place == west and call.writes]
         assert len(tried) < 40  # given up in the first group, and not tried in the second
+        assert not [call for call in tried if set(call.names) & set(names[GROUP:])]
+
+    def test_a_group_that_does_not_begin_takes_no_leases(self, account: Account, stack: Deployed) -> None:
+        put(account, GROUP + 5)
+        slow_writes(account)
+        answer = stack.part(60)
+        assert answer["not_attempted"] + answer["written"] == GROUP + 5
+        assert answer["not_attempted"] > GROUP - 10
+        assert stack.table.calls["DeleteItem"] == GROUP  # the leases of the first group, released
+
+
+class TestSlowListings:
+    @pytest.mark.parametrize("operation", ["DescribeParameters", "GetResources"])
+    def test_they_end_before_the_function_is_killed(
+        self, account: Account, stack: Deployed, operation: str
+    ) -> None:
+        """A quarter of the time remains for writes."""
+        put(account, 300)
+        account.world.before(operation, lambda: account.clock.sleep(20), times=1000)
+        began = account.clock.monotonic()
+        with contextlib.suppress(ReconcileError):
+            stack.part(120)
+        assert account.clock.monotonic() - began < 120
 
 
 class TestOneExecutionAtATime:
@@ -148,6 +172,15 @@ class TestLeases:
         assert account.world.names(account.there) == ["/prod/000", "/prod/002"]
         assert logged(stack, "whole run")[-1]["leased"] == 1
 
+    def test_a_name_that_is_rewritten_is_leased_by_its_name_in_the_source(self, account: Account) -> None:
+        rule = "rewrite: [{ match: /prod/**, in: name, from: '{source.region}', to: '{target.region}' }]\n"
+        stack = account.deploy(SPEC + rule)
+        names = put(account, 2, "/prod/us-east-1/")
+        until = account.clock.now().timestamp() + 300
+        State(stack.table, account.clock).take_leases([lease_of(*PAIR, names[0])], "event", until)
+        assert stack.part()["written"] == 1
+        assert account.world.names(account.there) == [names[1].replace("us-east-1", "us-east-2")]
+
     def test_the_leases_of_a_part_are_released_at_its_end(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
         stack.part()
@@ -186,6 +219,20 @@ class TestCountsAndDeletes:
             stack.part(execution="two")
         assert State(stack.table, account.clock).read_counts([PAIR]) == before
 
+    def test_only_targets_of_complete_listings_are_counted(self, account: Account) -> None:
+        other = SPEC.replace("name: prod", "name: other").replace("us-east-1", "eu-central-1")
+        two = SPEC.replace("[{ region: us-east-2 }]", "[{ region: us-east-2 }, { region: eu-west-1 }]")
+        other = other.replace("us-east-2", "ap-south-1")
+        stack = account.deploy(f"{two}---\n{other}", environment={**STATEFUL, "NAME": ""})
+        put(account, 3)
+        away = [account.world.place(region) for region in ("eu-west-1", "eu-central-1")]
+        account.world.faults = lambda operation, place, *_: (
+            refused(Trouble.DENIED) if operation == "DescribeParameters" and place in away else None
+        )
+        stack.part()
+        pairs = [PAIR, ("prod", "eu-west-1"), ("other", "ap-south-1")]
+        assert set(State(stack.table, account.clock).read_counts(pairs)) == {PAIR}
+
     def test_its_deletes_count_over_the_window(self, account: Account) -> None:
         stack = account.deploy(SPEC.replace("max_deletes: 1000", "max_deletes: 3"))
         names = put(account, 20)
@@ -198,6 +245,19 @@ class TestCountsAndDeletes:
         account.clock.advance(timedelta(hours=25))
         stack.whole_run()
         assert account.world.names(account.there) == names[4:]
+
+    def test_a_delete_that_was_not_sent_gives_its_place_back(self, account: Account, stack: Deployed) -> None:
+        names = put(account, 4)
+        stack.whole_run()
+        account.world.delete(account.here, names[0])
+        account.clock.advance(timedelta(minutes=10))
+        account.world.faults = lambda operation, place, *_: (
+            refused(Trouble.THROTTLED) if (operation, place) == ("GetParameters", account.there) else None
+        )
+        stack.part()
+        assert account.world.names(account.there) == names
+        found = stack.table.items.get(f"window#max-deletes#{PAIR[0]}#{PAIR[1]}")
+        assert found is None or not found.data
 
     def test_without_the_table_creates_go_on_and_deletes_wait(
         self, account: Account, stack: Deployed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.apply import work
+from ssm_reconcile.apply import put, work
 from ssm_reconcile.event import aws_lambda, full_run, invocation_log, leases, messages, state, timer, windows
 
 PAGE = (Path(__file__).parents[3] / "docs" / "event-driven.md").read_text(encoding="utf-8")
@@ -42,4 +42,4 @@ def test_the_numbers_that_no_page_names() -> None:
     assert (state.WRITE_TRIES, state.MOST_ENTRIES) == (8, 5000)
     assert (timedelta(days=15), timedelta(days=90)) == (state.ATTEMPTS_KEPT, state.COUNT_KEPT)
     assert (timedelta(minutes=15), timedelta(minutes=15)) == (state.START_PAUSE, windows.RECOUNT)
-    assert (invocation_log.MOST_LOGGED, work.RECENT_SECONDS) == (200, 15)
+    assert (invocation_log.MOST_LOGGED, work.RECENT_SECONDS, put.LOST_WAITS) == (200, 15, (1, 5))
