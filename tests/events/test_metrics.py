@@ -101,6 +101,7 @@ class TestABatchOfEvents:
             account.put(account.here, f"/prod/{name}", "v")
         stack.poll()
         assert counts(EVENT) == {"Again": 3, "TargetUnavailable": 1}
+        assert not [key for key in stack.table.items if key.startswith("attempts#")]
 
     def test_messages_that_no_spec_can_judge_are_retried(
         self, account: Account, stack: Deployed, counts: Counts

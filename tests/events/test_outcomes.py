@@ -463,7 +463,7 @@ class TestReservations:
 
 class TestTheEndOfAnInvocation:
     def test_the_rest_is_returned_before_the_function_is_killed(
-        self, account: Account, stack: Deployed
+        self, account: Account, stack: Deployed, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for i in range(25):
             account.put(account.here, f"/prod/{i:02}", "v")
@@ -474,6 +474,7 @@ class TestTheEndOfAnInvocation:
         written = len(account.world.names(account.there))
         assert 0 < written < 25
         assert len(stack.queue.messages) == 25 - written
+        assert metrics(capsys.readouterr().out)["TargetUnavailable"] == 0
         account.drain()
         assert not stack.queue.dead
         assert_converged(account)
