@@ -42,7 +42,7 @@ from ssm_reconcile.change import Change, Delete, Release, Replace
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.model import Access, Listing, Parameter, Place, Tags, canonical
-from ssm_reconcile.observe import PartialListing, Unsure, list_names
+from ssm_reconcile.observe import PartialListing, Unsure, list_names, overlaid
 from ssm_reconcile.plan import Narrowing, Plan, ReplicationPlan
 from ssm_reconcile.reconcile import PlanScope
 from ssm_reconcile.record import source_name
@@ -68,7 +68,7 @@ class NamePlan:
     Attributes:
         addresses: The canonical addresses that the plan is about, each with its source names.
         unsure: Names whose state could not be read, and why. The plan holds nothing for them.
-        unchanged: Names whose source is as the caller knows it. Nothing else was read for them.
+        unchanged: Names whose source has the version that the caller knows. Nothing else was read for them.
         listings: The places as they were read.
     """
 
@@ -76,7 +76,7 @@ class NamePlan:
     specs: tuple[Replication, ...] = ()
     addresses: Mapping[Pair, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     unsure: Mapping[str, Unsure] = field(default_factory=dict)
-    unchanged: frozenset[str] = frozenset()
+    unchanged: Mapping[str, SourceVersion] = field(default_factory=dict)
     listings: Mapping[Access, Listing | StoreError] = field(default_factory=dict)
 
     def names_of(self, replication: str, target: str, address: str) -> frozenset[str]:
@@ -171,7 +171,7 @@ class NamePlanner:
             return NamePlan(Plan((), narrowing=Narrowing(self.run.targets, tuple(sorted(names)))))
         chosen = self._select(_Selection(specs, names))
         described = self._describe_sources(chosen) if known else {}
-        unchanged = _unchanged(chosen, described, known or {})
+        unchanged = {name: (known or {})[name] for name in _unchanged(chosen, described, known or {})}
         if unchanged:
             chosen = self._select(_Selection(specs, {n: of for n, of in names.items() if n not in unchanged}))
             if not chosen.requested:
@@ -201,6 +201,19 @@ class NamePlanner:
                 continue
         return found
 
+    def address_of(self, spec: Replication, target: Target, name: str) -> str:
+        """Return the canonical address of a source name in a target; the name if a place is not open.
+
+        Args:
+            spec: The replication.
+            target: The target.
+            name: The canonical name of the source parameter.
+        """
+        source, live = (self.places.opened.get(one) for one in (spec.source.access, target.access))
+        if isinstance(source, StoreError | None) or isinstance(live, StoreError | None):
+            return name
+        return canonical(spec.address(name, source.place, live.place, target.name))
+
     def _select(self, chosen: _Selection) -> _Selection:
         """Add the addresses of the names, and every name to be read for them."""
         for pair, spec, target in chosen.pairs():
@@ -211,7 +224,9 @@ class NamePlanner:
                 source = self.places.store(spec.source.access).place
                 place = self.places.store(target.access).place
             except StoreError as failure:
-                chosen.unsure |= dict.fromkeys(names, Unsure(f"{target.name}: {failure}", failure.kind))
+                chosen.unsure |= dict.fromkeys(
+                    names, Unsure(f"{target.name}: {failure}", Trouble.UNREACHABLE)
+                )
                 continue
             addresses = chosen.addresses.setdefault(pair, {})
             for name in names:
@@ -343,7 +358,7 @@ class NamePlanner:
     def _listed_whole(self, places: Iterable[Access], listings: ListingsOfNames) -> ListingsOfNames:
         """List places whole. What was read by name stays: those reads are younger than a listing's pages."""
         found = self.places.read_each(places, lambda store, _: observe.list_place(store, self.progress))
-        return {access: _overlaid(whole, listings[access]) for access, whole in found.items()}
+        return {access: overlaid(whole, listings[access]) for access, whole in found.items()}
 
 
 def _unchanged(
@@ -425,22 +440,6 @@ def _as_listing(found: PartialListing) -> Listing:
     """Return the listing, as incomplete if the state of a name could not be read."""
     trouble = "; ".join(dict.fromkeys(one.why for one in found.unsure.values()))
     return replace(found.listing, complete=False, trouble=trouble) if trouble else found.listing
-
-
-def _overlaid(whole: Listing | StoreError, known: Listing | StoreError) -> Listing | StoreError:
-    """Return a whole listing with the state of each name that was read directly; else what failed."""
-    if isinstance(whole, StoreError) or isinstance(known, StoreError) or not known.complete:
-        return whole if isinstance(whole, StoreError) else known
-    direct = known.confirmed
-    parameters: dict[str, Parameter] = {k: v for k, v in whole.parameters.items() if k not in direct}
-    tags: dict[str, Tags] = {k: v for k, v in whole.tags.items() if k not in direct}
-    return replace(
-        whole,
-        parameters=parameters | dict(known.parameters),
-        tags=tags | dict(known.tags),
-        confirmed=whole.confirmed | direct,
-        tags_read_at=known.tags_read_at,
-    )
 
 
 def source_candidates(

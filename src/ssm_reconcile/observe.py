@@ -223,6 +223,22 @@ def list_names(
     return PartialListing(listing, unsure)
 
 
+def overlaid(whole: Listing | StoreError, known: Listing | StoreError) -> Listing | StoreError:
+    """Return a whole listing with the state of each name that was read directly; else what failed."""
+    if isinstance(whole, StoreError) or isinstance(known, StoreError) or not known.complete:
+        return whole if isinstance(whole, StoreError) else known
+    direct = known.confirmed
+    parameters: dict[str, Parameter] = {k: v for k, v in whole.parameters.items() if k not in direct}
+    tags: dict[str, Tags] = {k: v for k, v in whole.tags.items() if k not in direct}
+    return replace(
+        whole,
+        parameters=parameters | dict(known.parameters),
+        tags=tags | dict(known.tags),
+        confirmed=whole.confirmed | direct,
+        tags_read_at=known.tags_read_at,
+    )
+
+
 def resolve_keys(reader: Reader, references: frozenset[str]) -> Keyring:
     """Return the KMS keys of one place by the references that name them. No call without a reference.
 

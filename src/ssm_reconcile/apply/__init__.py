@@ -26,6 +26,7 @@ from ssm_reconcile.apply.work_queue import run_queues
 from ssm_reconcile.aws_limits import NAMES_PER_CALL
 from ssm_reconcile.change import Adopt, Change, Create, Delete, Fate, Release, Replace, Retag, Update
 from ssm_reconcile.errors import StoreError
+from ssm_reconcile.model import IMAGE
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.system import Phase, Progress, ProgressListener, Stop
@@ -122,11 +123,14 @@ def _phases(changes: list[Change]) -> Iterator[tuple[Batches, ...]]:
 
     Changes that need the same read are put into the same batches, so that one call reads for ten of them.
     Puts and tags are two queues: in one queue, each would wait for its own quota while the other is unused.
-    A replacement waits for half a minute, so it is a batch of its own and no other change waits with it.
+    A replacement waits for half a minute, and an AMI id for minutes: each is a batch of its own, after the
+    others of its queue, and no other change waits with it.
     """
     writes = [c for c in changes if not isinstance(c.effect, Replace | Delete)]
     puts, tags = [c for c in writes if _writes_value(c)], [c for c in writes if not _writes_value(c)]
-    yield _batches_of(puts), _batches_of(tags)
+    slow = [c for c in puts if c.wanted.source.data_type == IMAGE]
+    quick = [c for c in puts if c.wanted.source.data_type != IMAGE]
+    yield [*_batches_of(quick), *([change] for change in slow)], _batches_of(tags)
     yield ([[change] for change in changes if isinstance(change.effect, Replace)],)
     deletes = [change for change in changes if isinstance(change.effect, Delete)]
     yield (_batches_of(sorted(deletes, key=lambda change: not checks.needs_source_gone(change))),)

@@ -123,7 +123,7 @@ class AwsClients:
     def _parameter(self, name: str) -> str:
         return str(self._client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
 
-    def _client(self, service: str, connect: int = 5, read: int = 30, attempts: int = 5) -> Any:
+    def _client(self, service: str, connect: int = 3, read: int = 5, attempts: int = 3) -> Any:
         if service not in self._clients:
             import boto3
             from botocore.config import Config

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools import Logger
 
 from ssm_reconcile.by_name import NamePlanner
-from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
+from ssm_reconcile.errors import NothingPlanned, ReconcileError, StoreError, Trouble
 from ssm_reconcile.event.aws_clients import AwsClients
 from ssm_reconcile.event.events import (
     FullRun,
@@ -41,7 +41,7 @@ from ssm_reconcile.event.invocation_log import NAMESPACE, InvocationLog
 from ssm_reconcile.event.messages import Inbox
 from ssm_reconcile.event.name_run import NameRun, NameRunResult
 from ssm_reconcile.event.requests import merge_requests, source_places
-from ssm_reconcile.event.state import State, TableUnavailableError, entry_of
+from ssm_reconcile.event.state import FailFastTable, State, TableUnavailableError, entry_of
 from ssm_reconcile.event.timer import Timer
 from ssm_reconcile.model import Access, ProblemKind
 from ssm_reconcile.plan import Plan
@@ -91,6 +91,7 @@ class Function:
     spec_digest: str = ""
     _opener: Connect | None = None
     _state: State | None = None
+    _table: FailFastTable | None = None
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
         """Do what an event asks for, and return the messages to retry, or the result of a part.
@@ -100,6 +101,8 @@ class Function:
         """
         self.timer.begin(lambda: context.get_remaining_time_in_millis() / 1000)
         self.logger.append_keys(request_id=context.aws_request_id)
+        if self._table is not None:
+            self._table.begin()
         log = InvocationLog(self.logger, self.environment.get("NAME") or "all")
         request = read_request(event)
         try:
@@ -120,7 +123,8 @@ class Function:
         """Return the state of the stack; None without a table."""
         name = self.environment.get("TABLE")
         if name and self._state is None:
-            self._state = State(self.aws.table(name), self.timer)
+            self._table = FailFastTable(self.aws.table(name))
+            self._state = State(self._table, self.timer)
         return self._state
 
     @property
@@ -164,7 +168,7 @@ class Function:
             found = run.run(batch.requests, inbox.written(batch.named))
         except Exception as error:  # noqa: BLE001 - logged, and the messages are retried
             log.log_error(error)
-            if len(messages) > 1 and not isinstance(error, ReconcileError):
+            if len(messages) > 1 and not isinstance(error, StoreError | TableUnavailableError):
                 return False
             if not inbox.fail(batch.named, error):
                 log.count("Failed", len(batch.requests))
@@ -240,13 +244,16 @@ class Function:
             planner = self._ready(log, fresh=True)
             if planner is None:
                 raise UnfinishedError("the spec cannot be used; see the log")
-            found = FullRunPart(planner, self.timer, self.state(), self.longest).run()
+            part = FullRunPart(planner, self.timer, self.state(), self.longest, request.execution)
+            found = part.run()
             left, written = found.counts[Result.NOT_ATTEMPTED], found.counts[Result.APPLIED]
             remaining = len(found.remaining) + (not found.plan.complete)
             log.log_part(found, remaining, request)
         except ReconcileError as error:
             log.log_error(error)
             log.count("Failed", 1)
+            if isinstance(error, NothingPlanned | StoreError):
+                log.count("TargetUnavailable", 1)
             raise UnfinishedError("the whole run failed; see the log") from None
         finally:
             if not (left and written):  # the state machine invokes no further part
@@ -324,7 +331,6 @@ class Function:
             log.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
             return self.planner
         self.loaded_at, self.reopens = self.timer.monotonic(), False
-        self.spec_digest = entry_of(specs)
         return self.planner
 
     def _open(self, specs: tuple[Replication, ...]) -> NamePlanner:
@@ -363,7 +369,9 @@ class Function:
             text = self.aws.spec(uri) if uri else file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as failure:
             raise ReconcileError(f"SPEC_PATH {path} cannot be read ({type(failure).__name__})") from None
-        return load_text(text, uri or path, name=self.environment.get("NAME") or None).replications
+        specs = load_text(text, uri or path, name=self.environment.get("NAME") or None).replications
+        self.spec_digest = entry_of(self.environment.get("NAME"), text)  # the same in every process
+        return specs
 
 
 def _away(access: Access) -> StoreError:

@@ -315,7 +315,8 @@ def _event(event: Mapping[str, Any]) -> list[Content]:
         case "Parameter Store Change":
             operation = _operation(detail.get("operation"))
             if operation not in _CHANGES:
-                return [Rejected(Reason.OPERATION)]
+                name, _ = _parameter(detail.get("name"))
+                return [Rejected(Reason.OPERATION, f"for {name}" if name else "")]
             return _named(event, detail.get("name"), operation)
         case "Parameter Store Policy Action":  # its keys have hyphens
             return _named(event, detail.get("parameter-name"), Operation.POLICY)

@@ -89,12 +89,14 @@ class FullRunPart:
         timer: The time of the invocation.
         state: The state of the stack; None without a table.
         longest: The age at which a count of replicas is no longer used.
+        execution: The execution of the state machine; empty without one.
     """
 
     planner: NamePlanner
     timer: Timer
     state: State | None
     longest: timedelta
+    execution: str = ""
 
     def run(self) -> PartResult:
         """Plan everything, and apply as much as the time allows.
@@ -113,7 +115,7 @@ class FullRunPart:
         for change in withheld:
             why = "; ".join(one.why for one in change.withheld)
             result.add_outcome(Outcome(change, Result.WITHHELD, why))
-        lost: set[str] = set()
+        lost = set(find_unavailable(self.planner.specs, plan, None, session, stopped=False)[0])
         for group in _groups(plan):
             left = [one for one in group if self.timer.is_set() or one.target in lost]
             for change in left:
@@ -131,11 +133,15 @@ class FullRunPart:
     def _apply(self, group: Sequence[Change], plan: Plan, session: Session, result: PartResult) -> set[str]:
         """Apply one group, and return the names of the targets that could not be used."""
         leases = Leases(self.state, self.timer)
+        if self.execution:  # the retry of a part that was killed takes its leases over
+            leases.token = self.execution
         try:
             wanted = {change.order: _lease(change) for change in group}
             busy = leases.take(wanted.values())
             mine = [change for change in group if wanted[change.order] not in busy]
-            result.leased += len(group) - len(mine)
+            leased = [change for change in group if wanted[change.order] in busy]
+            result.leased += len(leased)
+            result.remaining |= {change.order for change in leased}
             windows = self._windows()
             part = _only(plan, mine)
             if windows is not None:
@@ -176,8 +182,7 @@ class FullRunPart:
 
 
 def _lease(change: Change) -> str:
-    name = change.source_name if change.desired is None else change.desired.source.name
-    return lease_of(change.replication, change.target, canonical(name or change.name))
+    return lease_of(change.replication, change.target, canonical(change.name))
 
 
 def _groups(plan: Plan) -> Iterator[list[Change]]:

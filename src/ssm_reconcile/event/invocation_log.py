@@ -72,8 +72,9 @@ class InvocationLog:
         for name, counted in COUNTS.items():
             self.count(name, sum(result.count(counted) for result in found.results))
         statuses = [result.status for result in found.results]
-        for name, status in (("Again", "again"), ("Refused", "refused"), ("Contended", "contended")):
+        for name, status in (("Again", "again"), ("Refused", "refused")):
             self.count(name, statuses.count(status))
+        self.count("Contended", sum(result.contended for result in found.results))
         self._log_places(found.unavailable)
         self.log_table(found.table_error)
 

@@ -28,6 +28,7 @@ class Leases:
         state: The state of the stack; None without a table.
         timer: The time of the invocation; a lease ends soon after it.
         error: Why the table could not be used; empty if it could.
+        token: The holder. A run that has the token of a killed one takes its leases over.
         held: The leases that are held now, with the data that the last holder left.
     """
 
@@ -35,7 +36,7 @@ class Leases:
     timer: Timer
     error: str = ""
     held: dict[str, Any] = field(default_factory=dict)
-    _token: str = field(default_factory=partial(secrets.token_hex, 8))
+    token: str = field(default_factory=partial(secrets.token_hex, 8))
 
     def take(self, wanted: Iterable[str]) -> frozenset[str]:
         """Take leases; return those that another run holds. Without a table no other run holds any."""
@@ -43,7 +44,7 @@ class Leases:
         if self.state is None or not every:
             return frozenset()
         try:
-            taken = self.state.take_leases(every, self._token, self.timer.ends_at() + MARGIN)
+            taken = self.state.take_leases(every, self.token, self.timer.ends_at() + MARGIN)
         except TableUnavailableError as failure:
             self.error = failure.message
             self.held |= dict.fromkeys(every)  # some of them may have been taken
@@ -65,6 +66,6 @@ class Leases:
         if self.state is None or not gone:
             return
         try:
-            self.state.release_leases(gone, self._token)
+            self.state.release_leases(gone, self.token)
         except TableUnavailableError as failure:
             self.error = self.error or failure.message

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from ssm_reconcile.errors import ReconcileError, StoreError
 from ssm_reconcile.event.aws_clients import NAMES_A_MESSAGE, AwsClients
@@ -30,7 +31,9 @@ MOST_ATTEMPTS = 10
 """Attempts of a message that fail for its own reason; after the last it is a dead letter."""
 FIRST_PAUSE, LONGEST_PAUSE = 5, 900
 """Seconds until a message is retried: the first pause doubles with each attempt, up to the longest."""
-MANY_RECEIVES = 50
+OLDEST = timedelta(hours=84)
+"""Age from which a message that is retried is a dead letter: its queue drops it after four days."""
+MANY_RECEIVES = 100
 """Receives from which each pause is the longest, so that a message outlives its retention before the limit of
 receives of its queue."""
 HOLD_MARGIN = 30
@@ -158,13 +161,12 @@ class Inbox:
             yield found
 
     def written(self, named: Named) -> dict[str, int]:
-        """Return how many times earlier attempts wrote a name that then differed from what they wrote."""
+        """Return how many times earlier attempts wrote a replica that then differed, by `write_key`."""
         self._read_attempts()
         found: dict[str, int] = {}
-        for message, names in named:
-            known = self._records[message.identifier].attempts.written
-            for name in names & known.keys():
-                found[name] = max(found.get(name, 0), known[name])
+        for message, _ in named:
+            for key, count in self._records[message.identifier].attempts.written.items():
+                found[key] = max(found.get(key, 0), count)
         return found
 
     def take(self, named: Named, found: NameRunResult) -> None:
@@ -176,8 +178,8 @@ class Inbox:
                 result = results[name]
                 if result.retry is not None:
                     record.retries.append(result.retry)
-                if result.differs:
-                    record.written[name] = record.attempts.written.get(name, 0) + 1
+                for key in result.differing:
+                    record.written[key] = record.attempts.written.get(key, 0) + 1
 
     def leave(self, messages: Iterable[Message]) -> None:
         """Return messages to the queue that the time of this invocation does not allow."""
@@ -214,9 +216,10 @@ class Inbox:
             if not record.retries or key.startswith(NO_MESSAGE):
                 continue
             attempts = self._count(key, record)
-            if attempts.failed >= MOST_ATTEMPTS and self._bury(record):
-                continue
             first = record.messages[0]
+            is_old = first.sent is not None and self._timer.now() - first.sent >= OLDEST
+            if (attempts.failed >= MOST_ATTEMPTS or is_old) and self._bury(record):
+                continue
             failed = first.received if self._lost_count else attempts.failed
             pauses[key] = min(_pause(one.cause, failed, first.received) for one in record.retries)
             if first.receipt:

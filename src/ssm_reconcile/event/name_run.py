@@ -22,6 +22,8 @@ from ssm_reconcile.by_name import NamePlan, NamePlanner, SourceVersion
 from ssm_reconcile.errors import NothingPlanned, StoreError
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.requests import (
+    MOST_WRITES,
+    READ_LAG,
     Applied,
     NameRequest,
     NameResult,
@@ -29,18 +31,21 @@ from ssm_reconcile.event.requests import (
     RetryCause,
     results_of,
     stale_names,
+    write_key,
 )
 from ssm_reconcile.event.state import State, lease_of
 from ssm_reconcile.event.timer import Timer
-from ssm_reconcile.event.windows import Order, Windows
+from ssm_reconcile.event.windows import Order, Windows, without_changes
 from ssm_reconcile.model import Access, Listing
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Report, Result
 from ssm_reconcile.session import Session
 from ssm_reconcile.spec import Replication
+from ssm_reconcile.stores.base import Reader
 
-UNLEASED = Retry(RetryCause.LOOK, "it was written while the table could not be reached")
+LAGS = Retry(RetryCause.STALE, "the description of the source is older than its value")
+UNLEASED = Retry(RetryCause.LOOK, "it was written, and not read again under a lease")
 IN_WORK = Retry(RetryCause.BUSY, "another invocation works on this name")
 
 
@@ -92,7 +97,7 @@ class NameRun:
 
         Args:
             requests: The requests by canonical name.
-            written: How many times earlier attempts wrote a name that then differed.
+            written: How many times earlier attempts wrote a replica that then differed, by `write_key`.
 
         Raises:
             ReconcileError: Nothing could be planned.
@@ -116,7 +121,7 @@ class NameRun:
         """Return the leases of each name: one for each target."""
         return {
             name: {
-                lease_of(spec.name, target.name, name)
+                lease_of(spec.name, target.name, self.planner.address_of(spec, target, name))
                 for spec in self.planner.specs
                 if spec.name in request.specs
                 for target in spec.targets
@@ -134,7 +139,7 @@ class NameRun:
         found: dict[str, SourceVersion] = {}
         for name, request in requests.items():
             left = [leases.held.get(one) for one in wanted[name]]
-            versions = {_version_of(one, self.spec_digest) for one in left}
+            versions = {_version_of(one, name, self.spec_digest) for one in left}
             version = versions.pop() if len(versions) == 1 else None
             if version is None or not request.is_visible or request.at is None:
                 continue
@@ -160,6 +165,8 @@ class NameRun:
             times = _times(planned, requests)
             windows = Windows(self.state, self.timer, self.longest, times=times)
         plan = planned.plan if windows is None else windows.reserve(planned.plan, planned.specs)
+        barred = {one.order for one in plan.changes if written.get(write_key(one.order), 0) >= MOST_WRITES}
+        plan = without_changes(plan, barred)
         session = self.planner.session()
         report = reconcile.carry_out(plan, planned.specs, session, self.timer, planned.listings)
         waiting: Mapping[Order, Retry] = {}
@@ -172,9 +179,11 @@ class NameRun:
             stopped=self.timer.is_set(),
             waiting=_by_name(planned, waiting),
             stale=stale,
+            barred=frozenset(barred),
         )
         results = results_of(applied, requests, written)
-        if leases.error:
+        results = self._confirmed(planned, requests, results)
+        if leases.error or applied.stopped:  # the end of the time also ends the reads after the writes
             results = tuple(map(_look_again, results))
         unavailable, away = find_unavailable(planned.specs, plan, report, session, stopped=applied.stopped)
         return NameRunResult(
@@ -184,23 +193,49 @@ class NameRun:
             unavailable,
             away,
             table_error="" if windows is None else windows.table_error,
-            done=self._done(planned, results, known),
+            done=self._done(planned, results),
             needs_count=any(one.cause is RetryCause.COUNT for one in waiting.values()),
         )
 
-    def _done(
-        self, planned: NamePlan, results: Iterable[NameResult], known: Mapping[str, SourceVersion]
-    ) -> dict[str, dict[str, Any]]:
+    def _confirmed(
+        self, planned: NamePlan, requests: Mapping[str, NameRequest], results: Iterable[NameResult]
+    ) -> tuple[NameResult, ...]:
+        """Return the results, with a retry for names whose description may be older than their event.
+
+        The time of an event is in whole seconds. For a change right after another one, a description that
+        lags looks new enough. Where no value was read, GetParameters reads the version.
+        """
+        suspects = {
+            result.name: version
+            for result in results
+            if result.status == "nothing to do"
+            and (at := requests[result.name].at) is not None
+            and requests[result.name].is_visible
+            and abs(self.timer.now() - at) <= READ_LAG
+            for version in [_described(planned, result.name)]
+            if version is not None and abs(version.modified - at) <= SAME_MOMENT
+        }
+        wrong: set[str] = set()
+        for spec in self.planner.specs if suspects else ():
+            names = sorted(name for name in suspects if spec.name in requests[name].specs)
+            source = self.planner.places.opened.get(spec.source.access)
+            if not names or source is None or isinstance(source, StoreError):
+                continue
+            wrong |= _differing(source, {name: suspects[name] for name in names})
+        return tuple(replace(one, retry=LAGS) if one.name in wrong else one for one in results)
+
+    def _done(self, planned: NamePlan, results: Iterable[NameResult]) -> dict[str, dict[str, Any]]:
         """Return for each name whose replicas are all made the data for its leases: the source version."""
         found: dict[str, dict[str, Any]] = {}
         for result in results:
-            version = known.get(result.name) if result.name in planned.unchanged else None
+            version = planned.unchanged.get(result.name) if result.retry is None else None
             if version is None and result.status in {"applied", "nothing to do"}:
                 version = _source_version(planned, result.name)
             if version is not None:
                 modified = version.modified.timestamp()
                 found[result.name] = {
-                    "version": version.version, "modified": modified, "spec": self.spec_digest,
+                    "name": result.name, "version": version.version, "modified": modified,
+                    "spec": self.spec_digest,
                 }  # fmt: skip
         return found
 
@@ -221,11 +256,30 @@ def _take(leases: Leases, wanted: Mapping[str, set[str]]) -> set[str]:
     return busy
 
 
-def _version_of(data: Any, spec_digest: str) -> SourceVersion | None:
-    """Return the source version in the data of a lease; None if it is of another spec, or not there."""
-    if not isinstance(data, Mapping) or data.get("spec") != spec_digest:
-        return None
-    return SourceVersion(int(data["version"]), datetime.fromtimestamp(float(data["modified"]), UTC))
+def _version_of(data: Any, name: str, spec_digest: str) -> SourceVersion | None:
+    """Return the source version in the data of a lease; None if it is of another name or spec."""
+    match data:
+        case {"name": found, "spec": spec, "version": int(version), "modified": int() | float() as modified}:
+            if (found, spec) == (name, spec_digest):
+                return SourceVersion(version, datetime.fromtimestamp(modified, UTC))
+        case _:
+            pass
+    return None
+
+
+def _described(planned: NamePlan, name: str) -> SourceVersion | None:
+    """Return the version of a source parameter as its description has it; None if it does not exist."""
+    return planned.unchanged.get(name) or _source_version(planned, name)
+
+
+def _differing(source: Reader, expected: Mapping[str, SourceVersion]) -> set[str]:
+    """Return the names of which GetParameters returns another version than expected, or that fail."""
+    try:
+        answers = source.values(sorted(expected), decrypt=False)
+    except StoreError:
+        return set(expected)
+    found = {name: one.version for name, one in answers.found.items()}
+    return {name for name, version in expected.items() if found.get(name) != version.version}
 
 
 def _source_version(planned: NamePlan, name: str) -> SourceVersion | None:
@@ -263,20 +317,21 @@ def _look_again(result: NameResult) -> NameResult:
     """Return the result of a name that was written without a lease as one to read once more."""
     if result.retry is None and result.count(Result.APPLIED):
         return replace(
-            result, retry=Retry(RetryCause.LOOK, "it was written while the table could not be reached")
+            result,
+            retry=Retry(RetryCause.LOOK, "it was written, and not read again under a lease"),
         )
     return result
 
 
 def find_unavailable(
-    specs: Sequence[Replication], plan: Plan, report: Report, session: Session, *, stopped: bool
+    specs: Sequence[Replication], plan: Plan, report: Report | None, session: Session, *, stopped: bool
 ) -> tuple[tuple[str, ...], frozenset[Access]]:
     """Return the targets that could not be used, and replications whose source could not; and the places.
 
     Args:
         specs: The replications of the plan.
         plan: The plan.
-        report: The report of its apply.
+        report: The report of its apply; None before it.
         session: The session, with the open places.
         stopped: Whether the time of the invocation ended the apply.
     """
@@ -284,7 +339,7 @@ def find_unavailable(
     away: set[Access] = set()
     given_up = {
         (one.change.replication, one.change.target)
-        for one in report.outcomes
+        for one in (() if report is None else report.outcomes)
         if one.result is Result.NOT_ATTEMPTED and not stopped
     }
     for spec in specs:

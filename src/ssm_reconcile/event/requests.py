@@ -224,8 +224,8 @@ class NameResult:
         retry: Why the name must be retried; None when not. A withheld change, a conflict and an invalid
             parameter are not retried: only a person can remove the reason. They are logged, counted and
             raise an alarm, and every whole run finds them again.
-        differs: A read after the write did not show what was written.
-        contended: It differed again after the write was repeated.
+        differing: The replicas that a read after the write did not show as written, by `write_key`.
+        contended: One of them differed again after the write was repeated.
         at: The time of the event.
     """
 
@@ -233,7 +233,7 @@ class NameResult:
     outcomes: tuple[Outcome, ...] = ()
     others: tuple[Other, ...] = ()
     retry: Retry | None = None
-    differs: bool = False
+    differing: frozenset[str] = frozenset()
     contended: bool = False
     at: datetime | None = None
 
@@ -276,6 +276,7 @@ class Applied:
         stopped: Whether the time of the invocation ended the apply.
         waiting: The names whose changes were not made, and why.
         stale: The names whose reads were older than their event, and why (`stale_names`).
+        barred: The changes that are not made any more: the replica differed after each of several writes.
     """
 
     planned: NamePlan
@@ -283,15 +284,28 @@ class Applied:
     stopped: bool = False
     waiting: Mapping[str, Retry] = field(default_factory=dict)
     stale: Mapping[str, str] = field(default_factory=dict)
+    barred: frozenset[tuple[str, str, str]] = frozenset()
 
-    @property
-    def differing(self) -> frozenset[str]:
-        """The names of which a read after the write did not show what was written."""
-        found: set[str] = set()
-        for one in self.report.remaining:
-            if one.after_write:
-                found |= self.planned.names_of(one.replication, one.target, one.name)
-        return frozenset(found)
+    def differing(self) -> dict[str, set[str]]:
+        """Return the replicas that a read after the write did not show as written, by source name."""
+        orders = {(one.replication, one.target, one.name) for one in self.report.remaining if one.after_write}
+        return self._keys_by_name(orders)
+
+    def barred_names(self) -> frozenset[str]:
+        """Return the names of the changes that are not made any more."""
+        return frozenset(self._keys_by_name(self.barred))
+
+    def _keys_by_name(self, orders: Iterable[tuple[str, str, str]]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for order in orders:
+            for name in self.planned.names_of(*order):
+                found.setdefault(name, set()).add(write_key(order))
+        return found
+
+
+def write_key(order: tuple[str, str, str]) -> str:
+    """Return the key under which the writes of a replica are counted: replication, target and address."""
+    return " ".join(order)
 
 
 def results_of(
@@ -302,7 +316,7 @@ def results_of(
     Args:
         applied: The plan for the requests and its report.
         requests: The requests by name.
-        written: How many times earlier attempts wrote a name that then differed from what they wrote.
+        written: How many times earlier attempts wrote a replica that then differed, by `write_key`.
     """
     planned = applied.planned
     outcomes: dict[str, list[Outcome]] = {}
@@ -314,17 +328,19 @@ def results_of(
     for other in planned.plan.others:
         for name in planned.names_of(other.replication, other.target, other.name):
             others.setdefault(name, []).append(other)
-    differing = applied.differing
+    differing, barred = applied.differing(), applied.barred_names()
     results = []
     for name in sorted(requests):
-        contended = name in differing and written.get(name, 0) + 1 >= MOST_WRITES
+        keys = differing.get(name, set())
+        ended = {key for key in keys if written.get(key, 0) + 1 >= MOST_WRITES}
+        contended = bool(ended) or name in barred
         found = [
             applied.waiting.get(name),
             _unsure(planned, name),
             *(_retry_of(outcome, stopped=applied.stopped) for outcome in outcomes.get(name, ())),
             *map(_unreadable, others.get(name, ())),
             Retry(RetryCause.STALE, applied.stale[name]) if name in applied.stale else None,
-            Retry(RetryCause.STALE, DIFFERS) if name in differing and not contended else None,
+            Retry(RetryCause.STALE, DIFFERS) if keys - ended else None,
         ]
         retry = next((one for one in found if one is not None), None)
         results.append(
@@ -333,8 +349,8 @@ def results_of(
                 tuple(outcomes.get(name, ())),
                 tuple(others.get(name, ())),
                 retry,
-                name in differing,
-                contended and retry is None,
+                frozenset(keys),
+                contended,
                 requests[name].at,
             )
         )

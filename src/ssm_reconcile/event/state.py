@@ -1,6 +1,6 @@
 """State that the event path keeps between invocations, in one table: leases, windows, counts, attempts.
 
-    lease#REPLICATION#TARGET#NAME     one invocation works on this name in this target
+    lease#REPLICATION#TARGET#ADDRESS  one invocation works on this replica
     window#GUARD#REPLICATION#TARGET   the deletes (or updates) of the last hours, each with its time
     count#REPLICATION#TARGET          the number of replicas, as the last whole run counted them
     attempts#MESSAGE                  the attempts of a message that failed for a reason of its own
@@ -35,6 +35,8 @@ ATTEMPTS_KEPT = timedelta(days=15)
 COUNT_KEPT = timedelta(days=90)
 START_PAUSE = timedelta(minutes=15)
 """Between two starts of a whole run by events."""
+MOST_FAILURES = 3
+"""Calls without an answer in one invocation, after which the table is not called any more."""
 RELEASED = "-"
 """Token of a lease that was released: its item keeps data, and has expired."""
 MOST_ENTRIES = 5_000
@@ -90,15 +92,69 @@ class LeaseClaim:
     data: Any = None
 
 
-def lease_of(replication: str, target: str, name: str) -> str:
-    """Return the identifier of the lease of a name in a target.
+@dataclass(slots=True)
+class FailFastTable:
+    """A table of which no call is made after some calls without an answer, until `begin`.
+
+    A call without an answer is repeated; each of them is safe to repeat. Without the limit, each further call
+    would wait for its timeout, and Lambda would kill the function.
+    """
+
+    table: Table
+    failures: int = 0
+
+    def begin(self) -> None:
+        """Start an invocation."""
+        self.failures = 0
+
+    def read(self, identifiers: Collection[str]) -> Mapping[str, TableItem]:
+        """Return the items that exist, also expired ones, read consistently."""
+        return self._call(lambda: self.table.read(identifiers))
+
+    def claim(self, identifier: str, item: TableItem, now: float) -> LeaseClaim:
+        """Write an item unless another token holds it.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            now: The time, in seconds since the epoch.
+        """
+        return self._call(lambda: self.table.claim(identifier, item, now))
+
+    def write(self, identifier: str, item: TableItem, replaces: str | None) -> bool:
+        """Write an item if no other write was faster; return whether it was written.
+
+        Args:
+            identifier: The identifier.
+            item: The item.
+            replaces: The token of the item that was read before; None if there was none.
+        """
+        return self._call(lambda: self.table.write(identifier, item, replaces))
+
+    def delete(self, identifier: str, token: str) -> None:
+        """Delete an item if it has this token."""
+        self._call(lambda: self.table.delete(identifier, token))
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        error = TableUnavailableError("the table did not answer several times in this invocation")
+        while self.failures < MOST_FAILURES:
+            try:
+                return call()
+            except TableUnavailableError as failure:
+                self.failures += 1
+                error = failure
+        raise error
+
+
+def lease_of(replication: str, target: str, address: str) -> str:
+    """Return the identifier of the lease of an address: two source names may have the same one.
 
     Args:
         replication: The name of the replication.
         target: The name of the target.
-        name: The canonical name of the source parameter.
+        address: The canonical name of the replica in the target.
     """
-    return f"lease#{replication}#{target}#{name}"
+    return f"lease#{replication}#{target}#{address}"
 
 
 def entry_of(*parts: object) -> str:
@@ -187,7 +243,8 @@ class State:
         """Return the known counts by replication and target name."""
         wanted = {f"count#{replication}#{target}": (replication, target) for replication, target in pairs}
         found = self.table.read(wanted) if wanted else {}
-        return {wanted[key]: _count(item) for key, item in found.items()}
+        counts = {wanted[key]: _count(item) for key, item in found.items()}
+        return {pair: count for pair, count in counts.items() if count is not None}
 
     def write_counts(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Write the counts of a whole run."""
@@ -223,7 +280,7 @@ class State:
         for _ in range(WRITE_TRIES):
             items = self.table.read({identifier, counted})
             now = self.clock.now()
-            count = _count(items[counted]) if counted in items else None
+            count = _count(items.get(counted))
             old = items.get(identifier)
             held = _younger(old, now - window)
             known = frozenset(wanted) & held.keys()
@@ -261,6 +318,7 @@ class State:
         return {
             wanted[key]: MessageAttempts(int(item.data["failed"]), dict(item.data["written"]))
             for key, item in found.items()
+            if isinstance(item.data, Mapping) and {"failed", "written"} <= item.data.keys()
         }
 
     def write_attempts(self, message: str, attempts: MessageAttempts) -> None:
@@ -336,8 +394,13 @@ class Reservation:
     count: ReplicaCount | None
 
 
-def _count(item: TableItem) -> ReplicaCount:
-    return ReplicaCount(int(item.data["replicas"]), _time(item.data["at"]))
+def _count(item: TableItem | None) -> ReplicaCount | None:
+    """Return the count in an item; None for no item, and for one that this version cannot read."""
+    match None if item is None else item.data:
+        case {"replicas": int(replicas), "at": int() | float() as at}:
+            return ReplicaCount(replicas, _time(at))
+        case _:
+            return None
 
 
 def _time(seconds: float) -> datetime:
@@ -346,5 +409,6 @@ def _time(seconds: float) -> datetime:
 
 def _younger(item: TableItem | None, oldest: datetime) -> dict[str, float]:
     """Return the entries of a window that still count."""
-    every: Mapping[str, float] = {} if item is None else item.data
-    return {entry: float(at) for entry, at in every.items() if float(at) > oldest.timestamp()}
+    every = item.data if item is not None and isinstance(item.data, Mapping) else {}
+    times = {str(entry): at for entry, at in every.items() if isinstance(at, int | float)}
+    return {entry: at for entry, at in times.items() if at > oldest.timestamp()}

@@ -8,13 +8,20 @@ each target and window goes, and the others wait for a whole run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ssm_reconcile.change import Action, Change, Fate, Hold
 from ssm_reconcile.event.requests import Retry, RetryCause
-from ssm_reconcile.event.state import ReplicaCount, Reservation, State, TableUnavailableError, entry_of
+from ssm_reconcile.event.state import (
+    MOST_ENTRIES,
+    ReplicaCount,
+    Reservation,
+    State,
+    TableUnavailableError,
+    entry_of,
+)
 from ssm_reconcile.guards import excess_of_deletes, withhold_over_window
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.record import SAME_MOMENT
@@ -68,7 +75,7 @@ class Windows:
                     changes = [one for one in plan.changes if _is_open(one, pair, action)]
                     if changes:
                         plan = self._reserve(plan, guard, pair, changes, spec.limits, allows)
-        return _without(plan, self.waiting)
+        return without_changes(plan, self.waiting)
 
     def give_back(self, outcomes: Iterable[Outcome]) -> None:
         """Free the places of changes that certainly did not happen: nothing was sent for them."""
@@ -145,7 +152,8 @@ def _hold(guard: str, limits: Limits, made: Reservation, over: int) -> Hold:
     count, noun = made.total + over, "deletes" if guard == DELETES else "updates by events"
     replicas = made.count.replicas if guard == DELETES and made.count is not None else None
     hours = int(limits.window.total_seconds() // 3600)
-    why = f"{count} {noun} in {hours} hours are {excess_of_deletes(count, limit, replicas)}"
+    excess = excess_of_deletes(count, limit, replicas) or f"more than the {MOST_ENTRIES:,} of one window"
+    why = f"{count} {noun} in {hours} hours are {excess}"
     return Hold(guard, why, limit, count, REMEDY)
 
 
@@ -155,12 +163,12 @@ def _is_open(change: Change, pair: tuple[str, str], action: Action) -> bool:
     )
 
 
-def _without(plan: Plan, waiting: Mapping[Order, Retry]) -> Plan:
-    """Return the plan without the changes that wait."""
-    if not waiting:
+def without_changes(plan: Plan, orders: Collection[Order]) -> Plan:
+    """Return the plan without some changes, given by their `order`."""
+    if not orders:
         return plan
     parts = tuple(
-        replace(part, changes=tuple(one for one in part.changes if one.order not in waiting))
+        replace(part, changes=tuple(one for one in part.changes if one.order not in orders))
         for part in plan.replications
     )
     return replace(plan, replications=parts)

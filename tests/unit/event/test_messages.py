@@ -223,7 +223,7 @@ class TestPauses:
         assert stage.clients.dead == [('["/a"]', "why")]
         assert '"dead letter"' in stage.lines.getvalue()
 
-    @pytest.mark.parametrize(("received", "pause"), [(50, 5), (51, 900)])
+    @pytest.mark.parametrize(("received", "pause"), [(100, 5), (101, 900)])
     def test_from_many_receives_on_each_pause_is_the_longest(
         self, stage: Stage, received: int, pause: int
     ) -> None:
@@ -336,17 +336,22 @@ class TestAttempts:
         message = named("m", "/a", "/b")
         differs = Retry(RetryCause.STALE, "differs")
         inbox = stage.inbox(message)
-        take(inbox, message, NameResult("/a", retry=differs, differs=True), NameResult("/b"))
+        take(
+            inbox,
+            message,
+            NameResult("/a", retry=differs, differing=frozenset({"prod east /a"})),
+            NameResult("/b"),
+        )
         inbox.settle()
         again = stage.inbox(named("m", "/a", "/b", received=2))
-        assert again.written([(again.work[0], frozenset({"/a", "/b"}))]) == {"/a": 1}
+        assert again.written([(again.work[0], frozenset({"/a", "/b"}))]) == {"prod east /a": 1}
 
     def test_writes_of_several_attempts_are_added(self, stage: Stage) -> None:
         differs = Retry(RetryCause.STALE, "differs")
         for received, names in ((1, ["/a"]), (2, ["/b"]), (3, ["/a"])):
             message = named("m", "/a", "/b", received=received)
             inbox = stage.inbox(message)
-            take(inbox, message, *(NameResult(name, retry=differs, differs=True) for name in names))
+            take(inbox, message, *(NameResult(n, retry=differs, differing=frozenset({n})) for n in names))
             inbox.settle()
         assert stage.state is not None
         assert stage.state.read_attempts(["m"]) == {"m": MessageAttempts(3, {"/a": 2, "/b": 1})}

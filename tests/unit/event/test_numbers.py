@@ -21,7 +21,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "event-driven.md").read_text(encodi
         (messages.MOST_ATTEMPTS, 10, "After ten attempts that count"),
         (messages.FIRST_PAUSE, 5, "| 5 s, doubled with each receive"),
         (messages.LONGEST_PAUSE, 900, "at most 15 min"),
-        (messages.MANY_RECEIVES + 1, 51, "From the 51st receive on, each pause is 15 minutes"),
+        (messages.MANY_RECEIVES + 1, 101, "From the 101st receive on, each pause is 15 minutes"),
         (messages.BUSY_PAUSE, 5, "the time of the invocation is over | 5 s |"),
         (messages.LOOK_PAUSE, 60, "a whole run that counts the replicas | 60 s |"),
         (leases.MARGIN, 15, "15 seconds after the time limit of the function"),
