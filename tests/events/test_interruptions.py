@@ -66,7 +66,7 @@ class TestAKilledPartOfAWholeRun:
     def test_another_execution_reports_what_it_left_to_others(
         self, account: Account, killed: Deployed
     ) -> None:
-        killed.table.items.pop("lease#whole-run")
+        killed.table.items.pop("lease#whole-run", None)
         killed.part(execution="two")
         last = State(killed.table, account.clock).read_whole_run()
         assert last is not None
@@ -295,7 +295,7 @@ def test_a_message_that_waits_too_long_is_a_dead_letter_before_its_queue_drops_i
     assert len(stack.queue.dead) + 40 - len(account.world.names(account.there)) == 15
 
 
-def test_an_item_of_another_format_is_no_item(account: Account, stack: Deployed) -> None:
+def test_an_item_of_another_format_is_ignored(account: Account, stack: Deployed) -> None:
     names = replicated(account, stack, 4)
     for key in ("count#prod#us-east-2", "window#max-deletes#prod#us-east-2"):
         stack.table.items[key] = TableItem("x", 1e12, ["another", "format"])

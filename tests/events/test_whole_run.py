@@ -172,14 +172,15 @@ class TestLeases:
         assert account.world.names(account.there) == ["/prod/000", "/prod/002"]
         assert logged(stack, "whole run")[-1]["leased"] == 1
 
-    def test_a_name_that_is_rewritten_is_leased_by_its_name_in_the_source(self, account: Account) -> None:
+    def test_a_name_that_is_rewritten_is_leased_by_its_address_in_the_target(self, account: Account) -> None:
         rule = "rewrite: [{ match: /prod/**, in: name, from: '{source.region}', to: '{target.region}' }]\n"
         stack = account.deploy(SPEC + rule)
         names = put(account, 2, "/prod/us-east-1/")
         until = account.clock.now().timestamp() + 300
-        State(stack.table, account.clock).take_leases([lease_of(*PAIR, names[0])], "event", until)
+        leased, free = (name.replace("us-east-1", "us-east-2") for name in names)
+        State(stack.table, account.clock).take_leases([lease_of(*PAIR, leased)], "event", until)
         assert stack.part()["written"] == 1
-        assert account.world.names(account.there) == [names[1].replace("us-east-1", "us-east-2")]
+        assert account.world.names(account.there) == [free]
 
     def test_the_leases_of_a_part_are_released_at_its_end(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
