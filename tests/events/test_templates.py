@@ -106,6 +106,21 @@ def senders(template: str, queue: str) -> set[str]:
     return found
 
 
+@pytest.mark.parametrize("name", ["template.yaml", "forward-events.yaml", "github-dispatch.yaml"])
+def test_dead_letters_raise_an_alarm(name: str) -> None:
+    found = loaded(name)["Resources"]
+    queues = {key for key, one in found.items() if one["Type"] == "AWS::SQS::Queue" and "Dead" in key}
+    assert queues
+    alarmed = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for one in found.values()
+        if one["Type"] == "AWS::CloudWatch::Alarm"
+        and one["Properties"].get("MetricName") == "ApproximateNumberOfMessagesVisible"
+        for dimension in one["Properties"]["Dimensions"]
+    }
+    assert queues == alarmed
+
+
 def test_asynchronous_invocations_have_dead_letters(translated: dict[str, Any]) -> None:
     configured = of_type(translated, "AWS::Lambda::EventInvokeConfig")
     assert len(configured) == 2
