@@ -61,7 +61,7 @@ class AwsClients:
             chunk = bodies[start : start + MESSAGES_A_CALL]
             self._send(queue, {str(number): body for number, body in enumerate(chunk)})
 
-    def bury(self, queue: str, body: str, reason: str) -> None:
+    def send_dead_letter(self, queue: str, body: str, reason: str) -> None:
         """Send the body of a message to the dead letters, with the reason as an attribute.
 
         Args:

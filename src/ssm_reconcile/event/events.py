@@ -80,7 +80,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventOrigin:
-    """The account and region that an event comes from, as it says itself."""
+    """The account and region that an event names as its origin."""
 
     account: str
     region: str

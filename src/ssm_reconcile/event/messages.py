@@ -1,4 +1,4 @@
-"""The messages of one invocation, and what becomes of each: done, retried after a pause, or a dead letter.
+"""The messages of one invocation -> each is done, retried after a pause, or a dead letter.
 
 The queue counts receives, and a message is received many times while a region is away. So attempts that fail
 for a reason of the message itself are counted apart, in the table; after some of them the message goes to the
@@ -218,7 +218,7 @@ class Inbox:
             attempts = self._count(key, record)
             first = record.messages[0]
             is_old = first.sent is not None and self._timer.now() - first.sent >= OLDEST
-            if (attempts.failed >= MOST_ATTEMPTS or is_old) and self._bury(record):
+            if (attempts.failed >= MOST_ATTEMPTS or is_old) and self._send_dead_letter(record):
                 continue
             failed = first.received if self._lost_count else attempts.failed
             pauses[key] = min(_pause(one.cause, failed, first.received) for one in record.retries)
@@ -252,13 +252,13 @@ class Inbox:
                 self._lost_count = True
         return attempts
 
-    def _bury(self, record: _QueueRecord) -> bool:
+    def _send_dead_letter(self, record: _QueueRecord) -> bool:
         """Send a message to the dead letters; return False if it could not be sent."""
         if not self._dead_letters:
             return False
         why = "; ".join(dict.fromkeys(one.why for one in record.retries))
         try:
-            self._aws.bury(self._dead_letters, record.messages[0].body, why)
+            self._aws.send_dead_letter(self._dead_letters, record.messages[0].body, why)
         except ReconcileError as failure:
             self._log.log_error(failure)
             return False

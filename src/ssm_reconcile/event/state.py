@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 AT_ONCE = 8
 """Parallel requests to the table."""
 WRITE_TRIES = 8
-"""Attempts of a conditional write that another invocation was faster with."""
+"""Attempts of a conditional write whose item other invocations change."""
 ATTEMPTS_KEPT = timedelta(days=15)
 """Longer than any message is kept in a queue (14 days)."""
 COUNT_KEPT = timedelta(days=90)

@@ -49,7 +49,7 @@ class Clients(AwsClients):
         assert queue == "queue"
         self.sent += documents
 
-    def bury(self, queue: str, body: str, reason: str) -> None:
+    def send_dead_letter(self, queue: str, body: str, reason: str) -> None:
         """Record a dead letter."""
         self._check()
         assert queue == "dead"
