@@ -9,7 +9,7 @@ import pytest
 from ssm_reconcile import reconcile
 from ssm_reconcile.by_name import NamePlanner
 from ssm_reconcile.change import Action
-from ssm_reconcile.model import SECURE
+from ssm_reconcile.model import SECURE, Place
 from ssm_reconcile.report import Report
 from ssm_reconcile.spec import AdoptMode, Replication, Run
 from tests.builders import SOMEBODY, US, outcome, replication
@@ -123,7 +123,15 @@ class TestAListingThatLags:
 
 def test_an_event_does_not_expose_a_replica_hardened_after_it_was_described() -> None:
     aws = old_replica()
-    put_before(aws, "ListTagsForResource", "hunter2", SECURE)
+    hardened: list[str] = []
+
+    def harden(operation: str, place: Place, names: tuple[str, ...], _: int) -> None:
+        # Both places are read at the same time: only the tags of the target follow its description.
+        if (operation, place) == ("ListTagsForResource", aws.there) and not hardened:
+            hardened.extend(names)
+            aws.world.put(aws.there, "/p/a", "hunter2", SECURE, user=SOMEBODY)
+
+    aws.world.faults = harden
     planner = NamePlanner((aws.spec,), aws.places(), Run(), aws.clock, unwatched)
     names = {"/p/a": frozenset({aws.spec.name})}
     planned = planner.plan(names)
