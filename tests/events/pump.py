@@ -302,8 +302,10 @@ class Deployed:
 
         return run(definition(), invoke, execution=execution)
 
-    def part(self, seconds: float = WHOLE_TIMEOUT, execution: str = "one", number: int = 1) -> dict[str, Any]:
-        """Invoke one part of a whole run."""
+    def run_slice(
+        self, seconds: float = WHOLE_TIMEOUT, execution: str = "one", number: int = 1
+    ) -> dict[str, Any]:
+        """Invoke one slice of a whole run."""
         return self.invoke({"whole_run": {"execution": execution, "slice": number}}, seconds)
 
     def run_started(self) -> bool:

@@ -196,10 +196,10 @@ class TestPlaces:
         stack.poll()
         assert opened(account) == opens
 
-    def test_a_part_of_a_whole_run_opens_them_again(self, account: Account, stack: Deployed) -> None:
+    def test_a_slice_of_a_whole_run_opens_them_again(self, account: Account, stack: Deployed) -> None:
         for seconds, opens in ((0, 2), (10, 2), (10, 4)):
             account.clock.advance(seconds * SECOND)
-            stack.part()
+            stack.run_slice()
             assert opened(account) == opens
 
     def test_after_a_problem_with_a_key_they_are_opened_again_once(
@@ -218,14 +218,14 @@ class TestPlaces:
 
 
 class TestTheLeaseOfAWholeRun:
-    def test_it_outlives_a_part_by_five_minutes(self, account: Account, stack: Deployed) -> None:
+    def test_it_outlives_a_slice_by_five_minutes(self, account: Account, stack: Deployed) -> None:
         account.world.put(account.here, "/prod/a", "v")
         seen: list[float] = []
         start = account.clock.now().timestamp()
         account.world.before(
             "PutParameter", lambda: seen.append(stack.table.items["lease#whole-run"].expires - start)
         )
-        stack.part()
+        stack.run_slice()
         assert WHOLE_TIMEOUT + 300 <= seen[0] <= WHOLE_TIMEOUT + 302
 
     @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ class TestTheLeaseOfAWholeRun:
 
         account.world.put(account.here, "/prod/a", "v")
         monkeypatch.setattr(State, method, fails)
-        assert stack.part()["written"] == 1
+        assert stack.run_slice()["written"] == 1
         assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
         assert "ConnectTimeoutError" in stack.log.getvalue()
 
@@ -253,19 +253,19 @@ class TestTheLeaseOfAWholeRun:
 
         for name in ("/prod/a", "/prod/b", "/prod/c"):
             account.world.put(account.here, name, "v")
-        stack.part()
+        stack.run_slice()
         account.world.delete(account.here, "/prod/a")
         monkeypatch.setattr(State, "reserve", fails)
         capsys.readouterr()
-        assert stack.part()["not_attempted"] == 1
+        assert stack.run_slice()["not_attempted"] == 1
         assert metrics(capsys.readouterr().out)["TableUnavailable"] == 1
 
-    def test_a_part_that_wrote_nothing_releases_it(self, account: Account, stack: Deployed) -> None:
-        """The state machine ends then, so no part follows that would release it."""
+    def test_a_slice_that_wrote_nothing_releases_it(self, account: Account, stack: Deployed) -> None:
+        """The state machine ends then, so no slice follows that would release it."""
         account.world.put(account.here, "/prod/a", "v")
         slow = account.clock.sleep
         account.world.before("GetParameters", lambda: slow(50), times=100)
-        answer = stack.part(60)
+        answer = stack.run_slice(60)
         assert (answer["not_attempted"], answer["written"]) == (1, 0)
         assert "lease#whole-run" not in stack.table.items
 

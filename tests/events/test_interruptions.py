@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.errors import StoreError, Trouble
+from ssm_reconcile.errors import ReconcileError, StoreError, Trouble
 from ssm_reconcile.event.leases import Leases
 from ssm_reconcile.event.state import State, TableItem, TableUnavailableError
 from ssm_reconcile.model import Access, Place
@@ -40,7 +40,7 @@ def stack(account: Account) -> Deployed:
     return account.deploy(SPEC)
 
 
-class TestAKilledPartOfAWholeRun:
+class TestAKilledSliceOfAWholeRun:
     @pytest.fixture
     def killed(self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch) -> Deployed:
         put(account, 30)
@@ -54,23 +54,47 @@ class TestAKilledPartOfAWholeRun:
         with monkeypatch.context() as patch:
             patch.setattr(Leases, "release", lambda *_, **__: None)
             with pytest.raises(Crash):
-                stack.part(execution="one")
+                stack.run_slice(execution="one")
         stack.function = stack.new_process()
         account.clock.advance(timedelta(seconds=60))
         return stack
 
     def test_its_retry_takes_its_leases_over(self, account: Account, killed: Deployed) -> None:
-        assert killed.part(execution="one")["not_attempted"] == 0
+        assert killed.run_slice(execution="one")["not_attempted"] == 0
         assert_converged(account)
 
     def test_another_execution_reports_what_it_left_to_others(
         self, account: Account, killed: Deployed
     ) -> None:
         killed.table.items.pop("lease#whole-run", None)
-        killed.part(execution="two")
+        killed.run_slice(execution="two")
         last = State(killed.table, account.clock).read_whole_run()
         assert last is not None
         assert last.remaining == 30 - len(account.world.names(account.there)) > 0
+
+
+@pytest.mark.parametrize("where", ["plan", "open"])
+def test_a_defect_in_a_whole_run_logs_no_message_that_may_hold_a_value(
+    account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Lambda and Step Functions keep the message of an exception that leaves the function."""
+    put(account, 3)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("hunter2")
+
+    if where == "plan":
+        monkeypatch.setattr("ssm_reconcile.reconcile.make_plan", fails)
+    else:
+        monkeypatch.setattr(stack.function, "connect", fails)
+    with pytest.raises(ReconcileError, match="the whole run failed") as raised:
+        stack.run_slice()
+    chain = (raised.value, raised.value.__cause__)
+    assert all("hunter2" not in repr(one) for one in chain)
+    assert raised.value.__suppress_context__
+    assert "hunter2" not in stack.log.getvalue()
+    assert "unexpected ValueError" in stack.log.getvalue()
+    assert not stack.table.held()
 
 
 class TestATableThatHangs:
@@ -207,6 +231,20 @@ def test_a_second_change_within_two_seconds_is_not_lost_by_a_description_that_la
     account.drain()
     expected = None if second == "delete" else "x"
     assert account.world.value(account.there, "/prod/a") == expected
+
+
+def test_a_version_that_cannot_be_confirmed_during_an_outage_uses_up_no_attempt(
+    account: Account, stack: Deployed
+) -> None:
+    account.put(account.here, "/prod/a", "v")
+    account.drain()
+    account.world.faults = lambda operation, place, *_: (
+        refused(Trouble.THROTTLED) if (operation, place) == ("GetParameters", account.here) else None
+    )
+    account.publish(account.event(account.here, "/prod/a", "Create"))
+    stack.poll()
+    assert lines(stack, "name")[-1]["result"] == "again"
+    assert not [key for key in stack.table.items if key.startswith("attempts#")]
 
 
 def test_two_names_with_one_address_are_not_handled_at_the_same_time(account: Account) -> None:

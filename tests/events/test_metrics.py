@@ -120,7 +120,7 @@ class TestAFullRun:
     ) -> None:
         put(account, "/prod/a", "/prod/b", "/prod/c")
         account.world.faults = fail("PutParameter", refused(Trouble.DENIED), account.there, "/prod/b")
-        stack.part()
+        stack.run_slice()
         assert counts(FULL) == {"Applied": 2, "Failed": 1, "Remaining": 1}
 
     def test_a_change_that_the_world_overtook_is_stale_and_remains(
@@ -128,7 +128,7 @@ class TestAFullRun:
     ) -> None:
         put(account, "/prod/a")
         account.world.before("PutParameter", lambda: account.world.put(account.there, "/prod/a", "theirs"))
-        stack.part()
+        stack.run_slice()
         assert counts(FULL) == {"Stale": 1, "Remaining": 1}
 
     def test_withheld_changes_and_conflicts_remain(
@@ -138,7 +138,7 @@ class TestAFullRun:
         account.world.put(account.there, "/prod/theirs", "theirs")
         put(account, "/prod/theirs", "/prod/new")
         counts.forget()
-        stack.part()
+        stack.run_slice()
         assert counts(FULL) == {"Applied": 1, "Withheld": 12, "Remaining": 13}
 
     def test_a_place_that_could_not_be_listed_remains(
@@ -148,7 +148,7 @@ class TestAFullRun:
         put(account, "/prod/a")
         west = account.world.place("eu-west-1")
         account.world.faults = fail("DescribeParameters", refused(Trouble.DENIED), west)
-        stack.part()
+        stack.run_slice()
         assert counts(FULL) == {"Applied": 1, "Remaining": 1, "TargetUnavailable": 1}
 
     def test_a_run_that_could_not_be_planned_has_failed(
@@ -157,7 +157,7 @@ class TestAFullRun:
         put(account, "/prod/a")
         account.world.faults = fail("DescribeParameters", refused(Trouble.DENIED), account.here)
         with pytest.raises(Exception, match="the whole run failed"):
-            stack.part()
+            stack.run_slice()
         assert counts(("Failed",)) == {"Failed": 1}
 
     def test_changes_after_the_deadline_are_not_attempted_and_remain(
@@ -165,7 +165,7 @@ class TestAFullRun:
     ) -> None:
         put(account, *(f"/prod/{i:02}" for i in range(40)))
         account.world.before("PutParameter", lambda: account.clock.sleep(7), times=40)
-        answer = stack.part(60)
+        answer = stack.run_slice(60)
         written = len(account.world.names(account.there))
         assert 0 < written < 40
         assert answer == {"status": "planned", "slice": 1, "not_attempted": 40 - written, "written": written}
@@ -177,14 +177,14 @@ def test_a_lost_answer_that_cannot_be_settled_is_a_failure(
 ) -> None:
     put(account, "/prod/a")
     account.world.faults = fail("PutParameter", lost(done=False), account.there)
-    stack.part()
+    stack.run_slice()
     assert counts(FULL) == {"Failed": 1, "Remaining": 1}
 
 
 def _replicate(account: Account, stack: Deployed, count: int) -> list[str]:
     names = [f"/prod/{i:02}" for i in range(count)]
     put(account, *names)
-    stack.part()
+    stack.run_slice()
     assert account.world.names(account.there) == names
     return names
 

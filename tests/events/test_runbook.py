@@ -94,7 +94,7 @@ def lines() -> list[dict[str, Any]]:
     """The log of a stack in trouble: each line that the runbook looks for."""
     account = Account()
     stack = account.deploy(SPEC)
-    stack.part()
+    stack.run_slice()
     in_conflict(account)
     in_outage(account, stack)
     writes_denied(account, stack)
@@ -135,7 +135,7 @@ def without_a_table(account: Account, stack: Deployed) -> None:
     def fails(_: str) -> None:
         raise TableUnavailableError("DynamoDB: InternalServerError")
 
-    stack.part(execution="one")
+    stack.run_slice(execution="one")
     stack.table.fault = fails
     account.put(account.here, "/prod/b", "v")
     stack.poll()
@@ -143,7 +143,7 @@ def without_a_table(account: Account, stack: Deployed) -> None:
     account.drain()
     until = account.clock.now().timestamp() + 900
     State(stack.table, account.clock).take_whole_run("one", until)
-    stack.part(execution="two")
+    stack.run_slice(execution="two")
 
 
 class TestQueries:

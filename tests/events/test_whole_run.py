@@ -46,14 +46,16 @@ def logged(stack: Deployed, message: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["message"] == message]
 
 
-class TestParts:
-    def test_one_part_fixes_drift_that_events_did_not_report(self, account: Account, stack: Deployed) -> None:
+class TestSlices:
+    def test_one_slice_fixes_drift_that_events_did_not_report(
+        self, account: Account, stack: Deployed
+    ) -> None:
         put(account, 30)
         done = stack.whole_run()
         assert (done.status, done.output["not_attempted"], done.output["written"]) == ("SUCCEEDED", 0, 30)
         assert_converged(account)
 
-    def test_parts_follow_until_nothing_is_left(self, account: Account, stack: Deployed) -> None:
+    def test_slices_follow_until_nothing_is_left(self, account: Account, stack: Deployed) -> None:
         put(account, 40)
         slow_writes(account)
         done = stack.whole_run(60)
@@ -73,7 +75,7 @@ class TestParts:
         assert account.world.traffic.writes()[-1].operation == "DeleteParameters"
         assert_converged(account)
 
-    def test_a_part_that_has_work_and_writes_nothing_fails_the_execution(
+    def test_a_slice_that_has_work_and_writes_nothing_fails_the_execution(
         self, account: Account, stack: Deployed
     ) -> None:
         put(account, 3)
@@ -82,7 +84,7 @@ class TestParts:
         done = stack.whole_run(60)
         assert done.status == "FAILED"
 
-    def test_a_part_in_which_nothing_can_be_planned_is_retried_and_fails(
+    def test_a_slice_in_which_nothing_can_be_planned_is_retried_and_fails(
         self, account: Account, stack: Deployed
     ) -> None:
         account.world.faults = lambda operation, *_: (
@@ -91,7 +93,7 @@ class TestParts:
         done = stack.whole_run()
         assert (done.status, len(done.waits) > 0) == ("FAILED", True)
         with pytest.raises(ReconcileError, match="the whole run failed"):
-            stack.part()
+            stack.run_slice()
 
     def test_a_target_that_is_away_does_not_stop_the_others(self, account: Account) -> None:
         stack = account.deploy(
@@ -102,7 +104,7 @@ class TestParts:
         account.world.faults = lambda operation, place, *_: (
             refused(Trouble.UNREACHABLE) if place == west and operation == "PutParameter" else None
         )
-        answer = stack.part()
+        answer = stack.run_slice()
         assert answer["written"] == len(names)
         assert answer["not_attempted"] > 0
         tried = [call for call in account.world.calls if call.place == west and call.writes]
@@ -112,7 +114,7 @@ class TestParts:
     def test_a_group_that_does_not_begin_takes_no_leases(self, account: Account, stack: Deployed) -> None:
         put(account, GROUP + 5)
         slow_writes(account)
-        answer = stack.part(60)
+        answer = stack.run_slice(60)
         assert answer["not_attempted"] + answer["written"] == GROUP + 5
         assert answer["not_attempted"] > GROUP - 10
         assert stack.table.calls["DeleteItem"] == GROUP  # the leases of the first group, released
@@ -128,7 +130,7 @@ class TestSlowListings:
         account.world.before(operation, lambda: account.clock.sleep(20), times=1000)
         began = account.clock.monotonic()
         with contextlib.suppress(ReconcileError):
-            stack.part(120)
+            stack.run_slice(120)
         assert account.clock.monotonic() - began < 120
 
 
@@ -138,26 +140,26 @@ class TestOneExecutionAtATime:
     ) -> None:
         put(account, 40)
         slow_writes(account)
-        assert stack.part(60, "one")["not_attempted"] > 0
+        assert stack.run_slice(60, "one")["not_attempted"] > 0
         calls = len(account.world.calls)
-        other = stack.part(60, "two")
+        other = stack.run_slice(60, "two")
         assert other == {"status": "overlapping", "slice": 1, "not_attempted": 0, "written": 0}
         assert len(account.world.calls) == calls
         assert logged(stack, "another whole run is running")
 
-    def test_the_lease_ends_with_the_last_part(self, account: Account, stack: Deployed) -> None:
+    def test_the_lease_ends_with_the_last_slice(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
-        assert stack.part(execution="one")["status"] == "planned"
-        assert stack.part(execution="two")["status"] == "planned"
+        assert stack.run_slice(execution="one")["status"] == "planned"
+        assert stack.run_slice(execution="two")["status"] == "planned"
 
-    def test_the_lease_of_a_part_that_was_killed_ends_after_a_while(
+    def test_the_lease_of_a_slice_that_was_killed_ends_after_a_while(
         self, account: Account, stack: Deployed
     ) -> None:
         until = account.clock.now().timestamp() + WHOLE_TIMEOUT + 300
         State(stack.table, account.clock).take_whole_run("killed", until)
-        assert stack.part(execution="two")["status"] == "overlapping"
+        assert stack.run_slice(execution="two")["status"] == "overlapping"
         account.clock.advance(timedelta(seconds=WHOLE_TIMEOUT + 301))
-        assert stack.part(execution="two")["status"] == "planned"
+        assert stack.run_slice(execution="two")["status"] == "planned"
 
 
 class TestLeases:
@@ -167,7 +169,7 @@ class TestLeases:
         put(account, 3)
         until = account.clock.now().timestamp() + 300
         State(stack.table, account.clock).take_leases([lease_of(*PAIR, "/prod/001")], "event", until)
-        answer = stack.part()
+        answer = stack.run_slice()
         assert (answer["written"], answer["not_attempted"]) == (2, 0)
         assert account.world.names(account.there) == ["/prod/000", "/prod/002"]
         assert logged(stack, "whole run")[-1]["leased"] == 1
@@ -179,12 +181,12 @@ class TestLeases:
         until = account.clock.now().timestamp() + 300
         leased, free = (name.replace("us-east-1", "us-east-2") for name in names)
         State(stack.table, account.clock).take_leases([lease_of(*PAIR, leased)], "event", until)
-        assert stack.part()["written"] == 1
+        assert stack.run_slice()["written"] == 1
         assert account.world.names(account.there) == [free]
 
-    def test_the_leases_of_a_part_are_released_at_its_end(self, account: Account, stack: Deployed) -> None:
+    def test_the_leases_of_a_slice_are_released_at_its_end(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
-        stack.part()
+        stack.run_slice()
         assert not stack.table.held()
 
     def test_an_event_finds_its_name_leased_during_the_writes_of_its_group_only(
@@ -197,27 +199,27 @@ class TestLeases:
             free.append(sum(lease_of(*PAIR, name) not in stack.table.held() for name in names))
 
         account.world.before("PutParameter", look, times=1000)
-        stack.part()
+        stack.run_slice()
         assert set(free) == {1, GROUP}
 
 
 class TestCountsAndDeletes:
     def test_it_keeps_the_number_of_replicas_of_each_target(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
-        stack.part()
-        stack.part(execution="two")
+        stack.run_slice()
+        stack.run_slice(execution="two")
         counts = State(stack.table, account.clock).read_counts([PAIR])
         assert counts[PAIR].replicas == 3
 
     def test_a_listing_that_fails_changes_no_count(self, account: Account, stack: Deployed) -> None:
         put(account, 3)
-        stack.part()
+        stack.run_slice()
         before = State(stack.table, account.clock).read_counts([PAIR])
         account.world.faults = lambda operation, place, *_: (
             refused(Trouble.DENIED) if (operation, place) == ("DescribeParameters", account.there) else None
         )
         with pytest.raises(ReconcileError):
-            stack.part(execution="two")
+            stack.run_slice(execution="two")
         assert State(stack.table, account.clock).read_counts([PAIR]) == before
 
     def test_only_targets_of_complete_listings_are_counted(self, account: Account) -> None:
@@ -230,7 +232,7 @@ class TestCountsAndDeletes:
         account.world.faults = lambda operation, place, *_: (
             refused(Trouble.DENIED) if operation == "DescribeParameters" and place in away else None
         )
-        stack.part()
+        stack.run_slice()
         pairs = [PAIR, ("prod", "eu-west-1"), ("other", "ap-south-1")]
         assert set(State(stack.table, account.clock).read_counts(pairs)) == {PAIR}
 
@@ -255,7 +257,7 @@ class TestCountsAndDeletes:
         account.world.faults = lambda operation, place, *_: (
             refused(Trouble.THROTTLED) if (operation, place) == ("GetParameters", account.there) else None
         )
-        stack.part()
+        stack.run_slice()
         assert account.world.names(account.there) == names
         found = stack.table.items.get(f"window#max-deletes#{PAIR[0]}#{PAIR[1]}")
         assert found is None or not found.data
@@ -272,7 +274,7 @@ class TestCountsAndDeletes:
             raise TableUnavailableError("DynamoDB: InternalServerError")
 
         stack.table.fault = fails
-        answer = stack.part()
+        answer = stack.run_slice()
         assert (answer["written"], answer["not_attempted"]) == (2, 1)
         assert account.world.names(account.there) == [*names, "/prod/new000", "/prod/new001"]
         assert stack.whole_run().error == "NothingWritten"
@@ -281,7 +283,7 @@ class TestCountsAndDeletes:
 def test_the_time_and_the_rest_of_the_last_whole_run_are_kept(account: Account, stack: Deployed) -> None:
     put(account, 3)
     account.world.put(account.there, "/prod/000", "theirs")
-    stack.part()
+    stack.run_slice()
     found = State(stack.table, account.clock).read_whole_run()
     assert found is not None
     assert found.remaining == 1
@@ -292,7 +294,7 @@ def test_the_time_and_the_rest_of_the_last_whole_run_are_kept(account: Account, 
 def test_an_unfinished_run_is_not_the_last_whole_run(account: Account, stack: Deployed) -> None:
     put(account, 40)
     slow_writes(account)
-    stack.part(60)
+    stack.run_slice(60)
     assert State(stack.table, account.clock).read_whole_run() is None
 
 
@@ -320,6 +322,6 @@ class TestASchedule:
 
 
 def test_a_count_is_a_number_and_a_time(account: Account, stack: Deployed) -> None:
-    stack.part()
+    stack.run_slice()
     found = State(stack.table, account.clock).read_counts([PAIR])[PAIR]
     assert found == ReplicaCount(0, found.at)

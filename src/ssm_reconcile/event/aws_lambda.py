@@ -36,7 +36,7 @@ from ssm_reconcile.event.events import (
     read_document,
     read_request,
 )
-from ssm_reconcile.event.full_run import LEASE_AFTER, FullRunPart
+from ssm_reconcile.event.full_run import LEASE_AFTER, FullRunSlice, SliceResult
 from ssm_reconcile.event.invocation_log import NAMESPACE, InvocationLog
 from ssm_reconcile.event.messages import Inbox
 from ssm_reconcile.event.name_run import NameRun, NameRunResult
@@ -94,7 +94,7 @@ class Function:
     _table: FailFastTable | None = None
 
     def handle(self, event: Any, context: Context) -> dict[str, Any]:
-        """Do what an event asks for, and return the messages to retry, or the result of a part.
+        """Do what an event asks for, and return the messages to retry, or the result of a slice.
 
         Raises:
             UnfinishedError: Something without a message has to be retried.
@@ -107,7 +107,7 @@ class Function:
         request = read_request(event)
         try:
             if isinstance(request, FullRun):
-                return self._run_part(request, log)
+                return self._run_slice(request, log)
             if isinstance(request, Watch):
                 return self._watch(log)
             inbox = Inbox(read_document(event), self.environment, self.aws, self.state(), self.timer, log)
@@ -203,7 +203,7 @@ class Function:
             if machine:
                 self.aws.start_whole_run(machine)
             else:
-                self._run_part(FullRun(), log)
+                self._run_slice(FullRun(), log)
         except UnfinishedError:  # logged already
             return False
         except ReconcileError as error:  # the schedule retries
@@ -229,38 +229,40 @@ class Function:
         except ReconcileError as error:
             log.log_error(error)
 
-    def _run_part(self, request: FullRun, log: InvocationLog) -> dict[str, Any]:
-        """Make one part of a whole run, unless another execution makes one.
+    def _run_slice(self, request: FullRun, log: InvocationLog) -> dict[str, Any]:
+        """Make one slice of a whole run, unless another execution makes one.
 
         Raises:
             UnfinishedError: Nothing could be planned.
         """
-        answer: dict[str, Any] = {"status": "planned", "slice": request.part}
+        answer: dict[str, Any] = {"status": "planned", "slice": request.number}
         if not self._take_whole_run(request, log):
             self.logger.warning("another whole run is running", execution=request.execution)
             return answer | {"status": "overlapping", "not_attempted": 0, "written": 0}
         left = written = 0
         try:
-            planner = self._ready(log, fresh=True)
-            if planner is None:
-                raise UnfinishedError("the spec cannot be used; see the log")
-            part = FullRunPart(planner, self.timer, self.state(), self.longest, request.execution)
-            found = part.run()
+            found = self._apply_slice(request, log)
             left, written = found.counts[Result.NOT_ATTEMPTED], found.counts[Result.APPLIED]
             remaining = len(found.remaining) + (not found.plan.complete)
-            log.log_part(found, remaining, request)
-        except ReconcileError as error:
+            log.log_slice(found, remaining, request)
+        except Exception as error:  # noqa: BLE001 - logged without its message, which may hold a value
             log.log_error(error)
             log.count("Failed", 1)
             if isinstance(error, NothingPlanned | StoreError):
                 log.count("TargetUnavailable", 1)
             raise UnfinishedError("the whole run failed; see the log") from None
         finally:
-            if not (left and written):  # the state machine invokes no further part
+            if not (left and written):  # the state machine invokes no further slice
                 self._end_whole_run(request, log)
         if not left:
             self._keep_whole_run(remaining, log)
         return answer | {"not_attempted": left, "written": written}
+
+    def _apply_slice(self, request: FullRun, log: InvocationLog) -> SliceResult:
+        planner = self._ready(log, fresh=True)
+        if planner is None:
+            raise UnfinishedError("the spec, or all places, cannot be used")
+        return FullRunSlice(planner, self.timer, self.state(), self.longest, request.execution).run()
 
     def _take_whole_run(self, request: FullRun, log: InvocationLog) -> bool:
         """Take the lease of the whole run; True as well without a table, or if it cannot be reached."""
@@ -326,7 +328,7 @@ class Function:
             return self.planner
         try:
             self.planner = self._open(specs)
-        except ReconcileError as error:
+        except Exception as error:  # noqa: BLE001 - logged; the last good spec stays in use
             log.log_error(error)
             log.count("TargetUnavailable" if isinstance(error, StoreError) else "SpecFailed", 1)
             return self.planner

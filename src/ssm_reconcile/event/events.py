@@ -118,12 +118,12 @@ class Names:
 class FullRun:
     """A request to reconcile everything, as of a schedule.
 
-    `execution` and `part` are those of the state machine of deploy/template.yaml, which runs it in parts;
-    `part` is 0 without a state machine.
+    The state machine of deploy/template.yaml runs it in slices: `execution` is its execution, `number` that
+    of the slice, from 1. Without a state machine, `number` is 0.
     """
 
     execution: str = ""
-    part: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +251,10 @@ def read_request(document: Any) -> FullRun | Watch | None:
     """Read a direct invocation by the state machine or the watch of deploy/template.yaml; None for others."""
     if not isinstance(document, Mapping):
         return None
-    part = document.get("whole_run")
-    if isinstance(part, Mapping) and isinstance(part.get("execution"), str):
-        number = part.get("slice")
-        return FullRun(part["execution"], number if isinstance(number, int) and number > 0 else 1)
+    found = document.get("whole_run")
+    if isinstance(found, Mapping) and isinstance(found.get("execution"), str):
+        number = found.get("slice")
+        return FullRun(found["execution"], number if isinstance(number, int) and number > 0 else 1)
     return Watch() if document.get("watch") == "whole-run" else None
 
 

@@ -1,7 +1,7 @@
-"""A whole run in parts: each part plans everything and applies what its time allows.
+"""A whole run in slices: each slice plans everything and applies what its time allows.
 
-A state machine (deploy/template.yaml) invokes parts until one reports that nothing was left. A part ends as
-an apply ends on SIGTERM: what runs is finished, nothing new starts. The next part plans again, so it takes
+A state machine (deploy/template.yaml) invokes slices until one reports that nothing was left. A slice ends as
+an apply ends on SIGTERM: what runs is finished, nothing new starts. The next slice plans again, so it takes
 nothing over. One execution at a time has the lease of the whole run.
 
 The changes of a plan are applied in groups. The leases of a group are taken before it and released after it,
@@ -33,14 +33,14 @@ from ssm_reconcile.system import Phase, Progress
 GROUP = 100
 """Changes of each target in one group: half a minute at three writes a second."""
 READ_SHARE = 0.25
-"""Share of the time of a part that remains for its writes after its listings."""
+"""Share of the time of a slice that remains for its writes after its listings."""
 LEASE_AFTER = 300.0
-"""Seconds for which the lease of the whole run outlives a part, until the next part starts."""
+"""Seconds for which the lease of the whole run outlives a slice, until the next slice starts."""
 
 
 @dataclass(slots=True)
-class PartResult:
-    """The result of one part.
+class SliceResult:
+    """The result of one slice.
 
     Attributes:
         plan: The plan for everything.
@@ -81,8 +81,8 @@ class PartResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FullRunPart:
-    """One part of a whole run.
+class FullRunSlice:
+    """One slice of a whole run.
 
     Attributes:
         planner: The replications and their open places.
@@ -98,7 +98,7 @@ class FullRunPart:
     longest: timedelta
     execution: str = ""
 
-    def run(self) -> PartResult:
+    def run(self) -> SliceResult:
         """Plan everything, and apply as much as the time allows.
 
         Raises:
@@ -107,7 +107,7 @@ class FullRunPart:
         session = self.planner.session()
         with self.timer.read_until(READ_SHARE):
             plan = reconcile.make_plan(self.planner.specs, replace(session, progress=self._check_listing))
-        result = PartResult(plan, dict.fromkeys(plan.all_findings))
+        result = SliceResult(plan, dict.fromkeys(plan.all_findings))
         unmet = (one for one in plan.others if one.counted in UNMET)
         result.remaining |= {(one.replication, one.target, one.name) for one in unmet}
         self._write_counts(result)
@@ -117,11 +117,11 @@ class FullRunPart:
             result.add_outcome(Outcome(change, Result.WITHHELD, why))
         lost = set(find_unavailable(self.planner.specs, plan, None, session, stopped=False)[0])
         for group in _groups(plan):
-            left = [one for one in group if self.timer.is_set() or one.target in lost]
-            for change in left:
+            todo = [] if self.timer.is_set() else [one for one in group if one.target not in lost]
+            for change in group if not todo else [one for one in group if one.target in lost]:
                 result.add_outcome(Outcome(change, Result.NOT_ATTEMPTED))
-            if len(left) < len(group):
-                lost |= self._apply([one for one in group if one not in left], plan, session, result)
+            if todo:
+                lost |= self._apply(todo, plan, session, result)
         result.unavailable = tuple(sorted({*result.unavailable, *lost}))
         return result
 
@@ -130,10 +130,10 @@ class FullRunPart:
         if progress.phase in {Phase.LISTING, Phase.TAGS}:
             self.timer.check()
 
-    def _apply(self, group: Sequence[Change], plan: Plan, session: Session, result: PartResult) -> set[str]:
+    def _apply(self, group: Sequence[Change], plan: Plan, session: Session, result: SliceResult) -> set[str]:
         """Apply one group, and return the names of the targets that could not be used."""
         leases = Leases(self.state, self.timer)
-        if self.execution:  # the retry of a part that was killed takes its leases over
+        if self.execution:  # the retry of a slice that was killed takes its leases over
             leases.token = self.execution
         try:
             wanted = {change.order: _lease(change) for change in group}
@@ -143,10 +143,10 @@ class FullRunPart:
             result.leased += len(leased)
             result.remaining |= {change.order for change in leased}
             windows = self._windows()
-            part = _only(plan, mine)
+            reduced = _only(plan, mine)
             if windows is not None:
-                part = windows.reserve(part, self.planner.specs)
-            report = reconcile.carry_out(part, self.planner.specs, session, self.timer)
+                reduced = windows.reserve(reduced, self.planner.specs)
+            report = reconcile.carry_out(reduced, self.planner.specs, session, self.timer)
             result.add(report)
             if windows is not None:
                 windows.give_back(report.outcomes)
@@ -158,14 +158,14 @@ class FullRunPart:
             leases.release()
         result.table_error = result.table_error or leases.error
         stopped = self.timer.is_set()
-        return set(find_unavailable(self.planner.specs, part, report, session, stopped=stopped)[0])
+        return set(find_unavailable(self.planner.specs, reduced, report, session, stopped=stopped)[0])
 
     def _windows(self) -> Windows | None:
         if self.state is None:
             return None
         return Windows(self.state, self.timer, self.longest, is_whole_run=True)
 
-    def _write_counts(self, result: PartResult) -> None:
+    def _write_counts(self, result: SliceResult) -> None:
         """Keep the number of replicas of each complete target, for the guard on deletes by events."""
         if self.state is None:
             return

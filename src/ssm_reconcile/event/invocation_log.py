@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ssm_reconcile.errors import Finding, ReconcileError, SpecError
 from ssm_reconcile.event.events import FullRun, Message, Rejected
-from ssm_reconcile.event.full_run import PartResult
+from ssm_reconcile.event.full_run import SliceResult
 from ssm_reconcile.event.name_run import NameRunResult
 from ssm_reconcile.report import Result
 
@@ -23,7 +23,7 @@ COUNTS = {
     "Applied": Result.APPLIED, "Failed": Result.FAILED, "Stale": Result.STALE, "Withheld": Result.WITHHELD,
 }  # fmt: skip
 MOST_LOGGED = 200
-"""Changes of one part of a whole run that are logged one by one."""
+"""Changes of one slice of a whole run that are logged one by one."""
 
 
 class InvocationLog:
@@ -89,19 +89,19 @@ class InvocationLog:
             self._logger.error("the table cannot be used", reason=error)
         self.count("TableUnavailable", float(bool(error)))
 
-    def log_part(self, found: PartResult, remaining: int, request: FullRun) -> None:
-        """Log and count one part of a whole run.
+    def log_slice(self, found: SliceResult, remaining: int, request: FullRun) -> None:
+        """Log and count one slice of a whole run.
 
         Args:
-            found: The result of the part.
+            found: The result of the slice.
             remaining: The number of addresses that do not hold what the spec asks for.
-            request: The execution and the part.
+            request: The execution and the number of the slice.
         """
         self.log_findings(found.findings)
         self._logger.info(
             "whole run", plan_id=found.plan.plan_id, planned=found.plan.summary,
             outcomes={str(result): count for result, count in found.counts.items()},
-            execution=request.execution, part=request.part, leased=found.leased,
+            execution=request.execution, slice=request.number, leased=found.leased,
             remaining=remaining, complete=found.plan.complete,
         )  # fmt: skip
         for outcome in found.unapplied[:MOST_LOGGED]:

@@ -30,6 +30,7 @@ from ssm_reconcile.event.requests import (
     Retry,
     RetryCause,
     results_of,
+    retry_after,
     stale_names,
     write_key,
 )
@@ -215,14 +216,14 @@ class NameRun:
             for version in [_described(planned, result.name)]
             if version is not None and abs(version.modified - at) <= SAME_MOMENT
         }
-        wrong: set[str] = set()
+        retries: dict[str, Retry] = {}
         for spec in self.planner.specs if suspects else ():
             names = sorted(name for name in suspects if spec.name in requests[name].specs)
             source = self.planner.places.opened.get(spec.source.access)
             if not names or source is None or isinstance(source, StoreError):
                 continue
-            wrong |= _differing(source, {name: suspects[name] for name in names})
-        return tuple(replace(one, retry=LAGS) if one.name in wrong else one for one in results)
+            retries |= _confirm_versions(source, {name: suspects[name] for name in names})
+        return tuple(replace(one, retry=retries.get(one.name, one.retry)) for one in results)
 
     def _done(self, planned: NamePlan, results: Iterable[NameResult]) -> dict[str, dict[str, Any]]:
         """Return for each name whose replicas are all made the data for its leases: the source version."""
@@ -272,14 +273,18 @@ def _described(planned: NamePlan, name: str) -> SourceVersion | None:
     return planned.unchanged.get(name) or _source_version(planned, name)
 
 
-def _differing(source: Reader, expected: Mapping[str, SourceVersion]) -> set[str]:
-    """Return the names of which GetParameters returns another version than expected, or that fail."""
+def _confirm_versions(source: Reader, expected: Mapping[str, SourceVersion]) -> dict[str, Retry]:
+    """Return a retry for each name of which GetParameters returns another version than expected, or fails."""
     try:
         answers = source.values(sorted(expected), decrypt=False)
-    except StoreError:
-        return set(expected)
-    found = {name: one.version for name, one in answers.found.items()}
-    return {name for name, version in expected.items() if found.get(name) != version.version}
+    except StoreError as failure:
+        return dict.fromkeys(expected, retry_after(failure.kind, str(failure)))
+    retries = {name: retry_after(one.kind, str(one)) for name, one in answers.failed.items()}
+    for name, version in expected.items():
+        there = answers.found.get(name)
+        if name not in retries and (there is None or there.version != version.version):
+            retries[name] = LAGS
+    return retries
 
 
 def _source_version(planned: NamePlan, name: str) -> SourceVersion | None:
@@ -316,10 +321,7 @@ def _by_name(planned: NamePlan, waiting: Mapping[Order, Retry]) -> dict[str, Ret
 def _look_again(result: NameResult) -> NameResult:
     """Return the result of a name that was written without a lease as one to read once more."""
     if result.retry is None and result.count(Result.APPLIED):
-        return replace(
-            result,
-            retry=Retry(RetryCause.LOOK, "it was written, and not read again under a lease"),
-        )
+        return replace(result, retry=UNLEASED)
     return result
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from ssm_reconcile.by_name import NamePlan
 from ssm_reconcile.change import Delete, Fate, Release
-from ssm_reconcile.errors import StoreError
+from ssm_reconcile.errors import StoreError, Trouble
 from ssm_reconcile.event.events import EventOrigin, Message, Names, Operation, Reason, Rejected
 from ssm_reconcile.model import Listing, Parameter, Place, ProblemKind, canonical
 from ssm_reconcile.plan import UNMET, Other
@@ -359,11 +359,19 @@ def results_of(
 
 def _unsure(planned: NamePlan, name: str) -> Retry | None:
     found = planned.unsure.get(name)
-    if found is None:
-        return None
-    if found.trouble is not None and found.trouble.is_outage:
-        return Retry(RetryCause.OUTAGE, found.why)
-    return Retry(RetryCause.STALE if found.trouble is None else RetryCause.OWN, found.why)
+    return None if found is None else retry_after(found.trouble, found.why)
+
+
+def retry_after(trouble: Trouble | None, why: str) -> Retry:
+    """Return the retry of a name that could not be read.
+
+    Args:
+        trouble: The kind of the failed call; None if the reads contradict each other.
+        why: The reason.
+    """
+    if trouble is None:
+        return Retry(RetryCause.STALE, why)
+    return Retry(RetryCause.OUTAGE if trouble.is_outage else RetryCause.OWN, why)
 
 
 def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
@@ -378,7 +386,7 @@ def _retry_of(outcome: Outcome, *, stopped: bool) -> Retry | None:
     if outcome.result is Result.STALE:
         return Retry(RetryCause.STALE, why)
     if _is_unconfirmed(outcome):
-        return Retry(RetryCause.STALE if outcome.trouble is None else RetryCause.OWN, why)
+        return retry_after(outcome.trouble, why)
     return None
 
 

@@ -369,12 +369,12 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 
 class TestRequestsOfTheStack:
-    def test_the_state_machine_names_its_execution_and_the_part(self) -> None:
+    def test_the_state_machine_names_its_execution_and_the_slice(self) -> None:
         assert read_request({"whole_run": {"execution": "arn:x", "slice": 3}}) == FullRun("arn:x", 3)
 
-    @pytest.mark.parametrize("part", [0, -1, "2", None])
-    def test_a_part_without_a_number_is_the_first(self, part: object) -> None:
-        assert read_request({"whole_run": {"execution": "x", "slice": part}}) == FullRun("x", 1)
+    @pytest.mark.parametrize("number", [0, -1, "2", None])
+    def test_a_slice_without_a_number_is_the_first(self, number: object) -> None:
+        assert read_request({"whole_run": {"execution": "x", "slice": number}}) == FullRun("x", 1)
 
     def test_the_watch_asks_for_the_age_of_the_last_whole_run(self) -> None:
         assert read_request({"watch": "whole-run"}) == Watch()

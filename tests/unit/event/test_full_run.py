@@ -1,10 +1,10 @@
-"""The result of one part of a whole run: what its groups add to it."""
+"""The result of one slice of a whole run: what its groups add to it."""
 
 from __future__ import annotations
 
 from ssm_reconcile.change import Create
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.event.full_run import PartResult
+from ssm_reconcile.event.full_run import SliceResult
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.builders import change, desired
@@ -21,7 +21,7 @@ def test_a_group_adds_its_counts_its_findings_and_what_remains() -> None:
         Remaining("prod", "us-east-2", name, "differs", after_write=after_write)
         for name, after_write in (("/p/differs", True), ("/p/conflict", False))
     )
-    found = PartResult(Plan(()))
+    found = SliceResult(Plan(()))
     for _ in range(2):
         found.add(Report(found.plan, outcomes, remaining, (FINDING,)))
     assert {result: count for result, count in found.counts.items() if count} == dict.fromkeys(results, 2)

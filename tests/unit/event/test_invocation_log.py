@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from ssm_reconcile.change import Create
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.event.events import FullRun
-from ssm_reconcile.event.full_run import PartResult
+from ssm_reconcile.event.full_run import SliceResult
 from ssm_reconcile.event.invocation_log import InvocationLog
 from ssm_reconcile.event.name_run import NameRunResult
 from ssm_reconcile.event.requests import NameResult, Retry, RetryCause
@@ -118,12 +118,12 @@ class TestNames:
         assert [one["parameter"] for one in stage.lines("name")] == ["/b"]
 
 
-class TestParts:
+class TestSlices:
     def test_changes_are_counted_by_result(self, stage: Stage) -> None:
-        found = PartResult(Plan(()), {finding("one"): None}, unavailable=("a", "b"), table_error="away")
+        found = SliceResult(Plan(()), {finding("one"): None}, unavailable=("a", "b"), table_error="away")
         for outcome in outcomes(*EACH, Result.NOT_ATTEMPTED):
             found.add_outcome(outcome)
-        stage.log.log_part(found, 7, FullRun())
+        stage.log.log_slice(found, 7, FullRun())
         assert stage.metrics() == COUNTED | {
             "Remaining": ([7], "Count"),
             "TargetUnavailable": ([1], "Count"),
@@ -133,10 +133,10 @@ class TestParts:
         assert stage.lines("cannot be used")[0]["places"] == ["a", "b"]
 
     def test_two_hundred_changes_that_were_not_made_have_lines(self, stage: Stage) -> None:
-        found = PartResult(Plan(()))
+        found = SliceResult(Plan(()))
         for outcome in outcomes(*(Result.FAILED,) * 201, *(Result.NOT_ATTEMPTED, Result.APPLIED) * 5):
             found.add_outcome(outcome)
-        stage.log.log_part(found, 0, FullRun())
+        stage.log.log_slice(found, 0, FullRun())
         assert len(stage.lines("change")) == 200
 
 
