@@ -233,13 +233,14 @@ def test_a_second_change_within_two_seconds_is_not_lost_by_a_description_that_la
     assert account.world.value(account.there, "/prod/a") == expected
 
 
+@pytest.mark.parametrize("trouble", [Trouble.THROTTLED, Trouble.UNREACHABLE, Trouble.CREDENTIALS])
 def test_a_version_that_cannot_be_confirmed_during_an_outage_uses_up_no_attempt(
-    account: Account, stack: Deployed
+    account: Account, stack: Deployed, trouble: Trouble
 ) -> None:
     account.put(account.here, "/prod/a", "v")
     account.drain()
     account.world.faults = lambda operation, place, *_: (
-        refused(Trouble.THROTTLED) if (operation, place) == ("GetParameters", account.here) else None
+        refused(trouble) if (operation, place) == ("GetParameters", account.here) else None
     )
     account.publish(account.event(account.here, "/prod/a", "Create"))
     stack.poll()
