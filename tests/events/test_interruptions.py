@@ -364,3 +364,32 @@ def test_the_digest_of_a_spec_is_the_same_in_every_process(account: Account, sta
     account.put(account.here, "/prod/a", "w")
     account.drain()
     assert stack.function.spec_digest == digest == "7a2691f383120704"
+
+
+def test_no_value_is_in_the_table_a_message_or_the_log(
+    account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for a message that fails until it is a dead letter, with the reason that is sent with it."""
+    secret = "correct horse battery staple"
+    sent: list[Any] = []
+    send = stack.clients._sqs.send_message_batch
+
+    def listen(**request: Any) -> Any:
+        sent.append(request)
+        return send(**request)
+
+    monkeypatch.setattr(stack.clients._sqs, "send_message_batch", listen)
+    names = replicated(account, stack, 2)
+    account.world.faults = lambda operation, _, called, __: (
+        refused(Trouble.DENIED) if operation == "PutParameter" and names[0] in called else None
+    )
+    for name in names:
+        account.put(account.here, name, secret, type="SecureString")
+    account.drain()
+    stack.whole_run()
+    (letter,) = sent
+    assert "AccessDenied" in letter["Entries"][0]["MessageAttributes"]["reason"]["StringValue"]
+    seen = repr((sent, stack.table.items, stack.queue.dead, stack.function, stack.clients))
+    printed = capsys.readouterr()
+    assert secret not in seen + stack.log.getvalue() + printed.out + printed.err
+    assert account.world.value(account.there, names[1]) == secret
