@@ -317,21 +317,22 @@ class TestDeletesWithoutACount:
 
 
 class TestAPassThatFails:
-    def break_name(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        """Make the plan of every pass with this name raise an error that no one expects."""
+    def break_name(self, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+        """Make the plan of every pass with this name raise an error."""
         plan = NamePlanner.plan
 
         def fails(planner: NamePlanner, names: Any, known: Any = None) -> NamePlan:
             if name in names:
-                raise KeyError(name)
+                raise error
             return plan(planner, names, known)
 
         monkeypatch.setattr(NamePlanner, "plan", fails)
 
+    @pytest.mark.parametrize("error", [KeyError("x"), ReconcileError("x")])
     def test_only_the_message_of_the_defect_fails(
-        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch
+        self, account: Account, stack: Deployed, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
-        self.break_name(monkeypatch, "/prod/05")
+        self.break_name(monkeypatch, "/prod/05", error)
         for i in range(30):
             account.put(account.here, f"/prod/{i:02}", "v")
         account.drain()

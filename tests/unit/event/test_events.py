@@ -368,6 +368,12 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     assert read_text(text)
 
 
+def test_an_unknown_operation_is_rejected_with_the_name() -> None:
+    event = change(detail={"operation": "UnlabelParameterVersion", "name": "/foo"})
+    assert content_of(event) == Rejected(Reason.OPERATION, "for /foo")
+    assert content_of(change(detail={"operation": "x", "name": "not a name!"})) == Rejected(Reason.OPERATION)
+
+
 class TestRequestsOfTheStack:
     def test_the_state_machine_names_its_execution_and_the_slice(self) -> None:
         assert read_request({"whole_run": {"execution": "arn:x", "slice": 3}}) == FullRun("arn:x", 3)

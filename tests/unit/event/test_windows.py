@@ -199,3 +199,13 @@ def test_without_the_table_deletes_wait_and_updates_go(stage: Stage) -> None:
     assert stage.reserve(windows, [*updates(2), *deletes(2)], Limits(max_updates=1)) == (2, 0, 2)
     assert {one.cause for one in windows.waiting.values()} == {RetryCause.OUTAGE}
     assert windows.table_error == "DynamoDB: ConnectTimeoutError"
+
+
+def test_a_full_window_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    stage.state.write_counts({PAIR: 100})
+    monkeypatch.setattr("ssm_reconcile.event.state.MOST_ENTRIES", 2)
+    spec = replication(limits=Limits(max_deletes=1000))
+    plan = stage.windows(is_whole_run=True).reserve(Plan((part(*deletes(3)),)), [spec])
+    (hold,) = (hold for one in plan.changes for hold in one.withheld)
+    assert hold.why.endswith("are more than the 5,000 of one window")
