@@ -28,7 +28,14 @@ HARMLESS = ("create", "update", "adopt", "retag")
 class AttributeLine:
     """One attribute: before and after where both are shown (None: it was or will be absent), or a note.
 
-    `wraps`: the note is a sentence and quotes no value, so it may continue on the next line.
+    Attributes:
+        label: The name of the attribute.
+        before: The text in the target.
+        after: The text to be written.
+        note: A remark, where neither text is shown.
+        wraps: Whether the note is a sentence that quotes no value, so it may continue on the next line.
+        key: The part of a value: `limits.max`, `item 3`, `line 12`; empty for the whole value.
+        is_context: Whether the line shows an unchanged part of a value, next to a changed one.
     """
 
     label: str
@@ -36,16 +43,21 @@ class AttributeLine:
     after: str | None = None
     note: str = ""
     wraps: bool = False
+    key: str = ""
+    is_context: bool = False
 
     def phrase(self, *, is_new: bool) -> str:
         """Return the difference in one phrase. Attributes of a new parameter are not called added."""
+        start = f"{self.key}: " if self.key else ""
         if self.note:
-            return self.note
+            return f"{start}{self.note}"
+        if self.is_context:
+            return f"{start}{self.after}"
         if self.before is None:
-            return f"{self.after}{'' if is_new else ' added'}"
+            return f"{start}{self.after}{'' if is_new else ' added'}"
         if self.after is None:
-            return f"{self.before} removed"
-        return f"{self.before} -> {self.after}"
+            return f"{start}{self.before} removed"
+        return f"{start}{self.before} -> {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
