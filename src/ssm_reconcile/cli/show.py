@@ -113,7 +113,7 @@ def render_report(output_format: str, document: ReportDocument, *, color: bool) 
         document: The document of the report.
         color: Whether text gets terminal colours.
     """
-    from ssm_reconcile.renderers import escaping, html, report_markdown, text, view
+    from ssm_reconcile.renderers import escaping, html, report_markdown, report_text, view
 
     match output_format:
         case "json":
@@ -123,7 +123,7 @@ def render_report(output_format: str, document: ReportDocument, *, color: bool) 
         case "html":
             return html.report_html(view.ReportView(document))
         case _:
-            return text.report_text(view.ReportView(document), width=_width(), color=color)
+            return report_text.report_text(view.ReportView(document), width=_width(), color=color)
 
 
 def _width() -> int:

@@ -1,4 +1,4 @@
-"""View -> plain text for a terminal: changes by target, addresses left alone with reasons, the sums.
+"""View of a plan -> plain text for a terminal: changes by target, addresses left alone, the sums.
 
 No colour unless asked for. Columns are aligned where they fit; on a narrow terminal each change takes
 a line for its name and more below. Names and values are never broken, so they can be copied.
@@ -7,95 +7,22 @@ a line for its name and more below. Names and values are never broken, so they c
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
-from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
-from ssm_reconcile.renderers.view import (
-    OutcomeView,
-    PlanView,
-    ReplicationView,
-    ReportView,
-    RunView,
-    TargetView,
+from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
+from ssm_reconcile.renderers.groups import KINDS
+from ssm_reconcile.renderers.terminal_text import (
+    LONGEST_NAME,
+    TerminalText,
+    add_findings,
+    add_groups,
+    add_incomplete,
 )
-from ssm_reconcile.wording import join, plural
+from ssm_reconcile.renderers.view import PlanView, ReplicationView, TargetView
+from ssm_reconcile.wording import plural
 
 MARKS = {"delete": "-", "replace": "!", "update": "~", "create": "+", "adopt": "=", "retag": "~"}
-COLOURS = {"-": "31", "!": "31", "~": "33", "+": "32", "=": "36", "bold": "1", "loud": "1;31", "dim": "2"}
-PATHS = 40
-"""Lines that folded names may take in one group."""
-ROWS = 20
-"""Names of a group that are listed before they are folded."""
-_LONGEST_NAME = 60
-"""The widest name column: one long name must not move all details to other lines."""
-
-
-class TerminalText:
-    """Lines of at most `width` columns where their words allow it."""
-
-    def __init__(self, width: int, *, color: bool) -> None:
-        self.width = max(width, 20)
-        self.color = color
-        self.lines: list[str] = []
-
-    def paint(self, text: str, colour: str) -> str:
-        """Return the text in a colour, if colours are wanted."""
-        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.color and colour in COLOURS else text
-
-    def add(self, text: str = "", *, indent: int = 0, hang: int = 0, colour: str = "") -> None:
-        """Add one sentence, wrapped at spaces.
-
-        Args:
-            text: The sentence; empty for an empty line.
-            indent: The spaces before each line.
-            hang: The further spaces before each line but the first.
-            colour: A key of the colours; empty for none.
-        """
-        if not text:
-            self.lines.append("")
-            return
-        wrapped = textwrap.wrap(
-            text,
-            self.width,
-            initial_indent=" " * indent,
-            subsequent_indent=" " * (indent + hang),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        self.lines += [self.paint(line, colour) for line in wrapped]
-
-    def add_heading(self, label: str, note: str = "") -> None:
-        """Add an empty line and the label of a target."""
-        self.lines += ["", self.paint(label, "bold") + note]
-
-    def add_marked(self, mark: str, text: str, colour: str | None = None) -> None:
-        """Add a line that is not wrapped, after a mark.
-
-        Args:
-            mark: The mark before the text.
-            text: The text of the line.
-            colour: The colour of the mark; None for the colour that belongs to it.
-        """
-        self.lines.append(f"  {self.paint(mark, mark if colour is None else colour)} {text}")
-
-    def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
-        """Add names as path patterns, one line each.
-
-        Args:
-            mark: The mark before each line.
-            names: The names of parameters.
-            note: The text after each pattern.
-            limit: The most lines.
-        """
-        for pattern in path_patterns(names, limit):
-            self.add_marked(mark, f"{pattern}   {note}", "+" if mark == "·" else mark)
-
-    def text(self) -> str:
-        """Return all lines, with one line break at the end."""
-        return "\n".join(line.rstrip() for line in self.lines).strip("\n") + "\n"
 
 
 def plan_text(
@@ -115,12 +42,12 @@ def plan_text(
         _replication(page, replication, view)
     for notice in view.notices_of("narrowed", "no-decrypt"):
         page.add(str(notice), hang=2)
-    _incomplete(page, view)
+    add_incomplete(page, view)
     _exposed(page, view)
     for target in view.targets:
         _changes(page, target, [change for change in view.changes if change.target == target.label])
-    _groups(page, view.groups)
-    _findings(page, view.findings)
+    add_groups(page, view.groups)
+    add_findings(page, view.findings)
     _sums(page, view)
     _apply_command(page, view, apply_command)
     return page.text()
@@ -143,13 +70,6 @@ def _replication(page: TerminalText, replication: ReplicationView, view: PlanVie
         page.add(counts, indent=2)
 
 
-def _incomplete(page: TerminalText, view: RunView) -> None:
-    for notice in view.notices_of("incomplete"):
-        text = str(notice)
-        text = text.replace("The source", "the source", 1) if notice.fact.startswith("The") else text
-        page.add(f"INCOMPLETE: {text}", hang=2, colour="loud")
-
-
 def _exposed(page: TerminalText, view: PlanView) -> None:
     """List the SecureStrings that become plain text, withheld or not."""
     exposed = [change for change in view.changes if change.exposes]
@@ -170,7 +90,7 @@ def _changes(page: TerminalText, target: TargetView, changes: Sequence[ChangeVie
     adopted = [change for change in changes if change.action == "adopt" and not change.is_pending_only]
     shown = [change for change in changes if change.action != "adopt" and not change.is_pending_only]
     columns = (
-        min(_LONGEST_NAME, max((len(c.name) for c in shown), default=0)),
+        min(LONGEST_NAME, max((len(c.name) for c in shown), default=0)),
         max((len(c.kind) for c in shown), default=0),
         max((len(_action(c)) for c in shown), default=0),
     )
@@ -285,88 +205,3 @@ def _apply_command(page: TerminalText, view: PlanView, command: str | None) -> N
         label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
         fits = len(label) + 1 + len(command) <= page.width
         page.lines += [f"{label} {command}"] if fits else [label, command]
-
-
-def report_text(view: ReportView, *, width: int = 120, color: bool = False) -> str:
-    """Return the outcomes of an apply for a terminal; problems are last.
-
-    Args:
-        view: The view of the report.
-        width: The columns of the terminal.
-        color: Whether the text has terminal colours.
-    """
-    page = TerminalText(width, color=color)
-    _incomplete(page, view)
-    for target in view.targets:
-        _outcomes(page, target, [outcome for outcome in view.outcomes if outcome.target == target.label])
-    for group in view.remaining:
-        page.add()
-        page.add(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
-        _names(page, group)
-    _groups(page, view.groups)
-    _findings(page, view.findings)
-    page.add()
-    page.add(view.sentence(), hang=2, colour="bold")
-    for notice in view.notices_of("interrupted"):
-        page.add(str(notice), hang=2, colour="loud")
-    return page.text()
-
-
-_RESULTS = {"applied": "+", "failed": "-", "stale": "~", "withheld": "~", "not_attempted": "~"}
-
-
-def _outcomes(page: TerminalText, target: TargetView, outcomes: Sequence[OutcomeView]) -> None:
-    if not outcomes:
-        return
-    page.add_heading(target.label)
-    quiet = [o for o in outcomes if o.result == "applied" and not o.note]
-    shown = outcomes
-    if len(quiet) > ROWS:
-        shown = [o for o in outcomes if o.result != "applied" or o.note]
-        for action in BY_DANGER:
-            names = (o.name for o in quiet if o.action == action)
-            page.add_patterns("·", names, f"{action} applied", ROWS)
-    name = min(_LONGEST_NAME, max((len(o.name) for o in shown), default=0))
-    for outcome in shown:
-        mark = "·" if outcome.result == "applied" else "x"
-        state = f"{outcome.action} {outcome.result.replace('_', ' ')}"
-        page.add_marked(mark, f"{outcome.name:<{name}}   {state}", _RESULTS.get(outcome.result, ""))
-        for text in filter(None, (outcome.error, outcome.note)):
-            page.add(text, indent=6, hang=2)
-
-
-def _groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
-    """Add the addresses without a change, by kind and reason."""
-    for key, kind in KINDS.items():
-        same = [group for group in groups if group.kind == key]
-        if not same:
-            continue
-        page.add()
-        title = f"{kind.many.capitalize()}, {kind.state_of_many}: {sum(group.size for group in same):,}"
-        page.add(title, colour="bold")
-        for group in same:
-            page.add(f"{group.reason}:" if group.reason else "no reason stated:", indent=2, hang=2)
-            _names(page, group)
-
-
-def _names(page: TerminalText, group: AddressGroup) -> None:
-    """Add the names of a group with their targets, folded by path where there are many."""
-    if len(group.names) > ROWS:
-        page.lines += [f"    {p}" for p in path_patterns(group.names, PATHS)]
-        return
-    for name, targets in group.names.items():
-        line = f"    {name}   {', '.join(targets)}"
-        if len(line) <= page.width:
-            page.lines.append(line)
-        else:
-            page.lines.append(f"    {name}")
-            page.add(", ".join(targets), indent=6)
-
-
-def _findings(page: TerminalText, findings: Sequence[FindingView]) -> None:
-    if findings:
-        page.add()
-    for finding in findings:
-        colour = {"error": "loud", "warning": "~"}.get(finding.severity, "")
-        where = f" ({join(finding.where, 3)})" if finding.where else ""
-        page.add(f"{finding.severity}: {finding.message} [{finding.code}]{where}", hang=2, colour=colour)

@@ -26,7 +26,8 @@ from ssm_reconcile.renderers.markdown import (
     plan_summary,
 )
 from ssm_reconcile.renderers.report_markdown import report_comment
-from ssm_reconcile.renderers.text import plan_text, report_text
+from ssm_reconcile.renderers.report_text import report_text
+from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from tests.unit.renderers import plans

@@ -1,4 +1,4 @@
-"""A plan and a report on a terminal."""
+"""A plan on a terminal."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from ssm_reconcile.change import Change, Difference, Row
 from ssm_reconcile.plan import Mode, Narrowing
-from ssm_reconcile.renderers.text import plan_text, report_text
-from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.report import Result
+from ssm_reconcile.renderers.text import plan_text
+from ssm_reconcile.renderers.view import PlanView
 from tests.unit.renderers import plans
 
 
@@ -140,29 +139,6 @@ def test_the_caller_can_give_the_apply_command() -> None:
 
 def test_the_cost_of_an_apply_is_stated() -> None:
     assert "apply: 14 writes, at least 5 s" in text_of(plans.create("eu-west-1", "/b"))
-
-
-def report_of(*results: Result, plan: Any = None, **more: Any) -> str:
-    report = plans.reported(plan or plans.twelve(), results, **more)
-    return report_text(ReportView(plans.report_document_of(report)), width=200)
-
-
-def test_a_report_names_every_change_that_was_not_applied_with_its_error() -> None:
-    text = report_of(Result.APPLIED, Result.FAILED)
-    line = "x /shop/prod/legacy/token         delete failed\n"
-    assert f"{line}      PutParameter in eu-west-1 failed: TooManyUpdates" in text
-    assert text.count(" failed\n") == 6
-    assert "Applied 6 of 12 changes: 6 failed" in text
-
-
-def test_many_applied_changes_are_folded_and_the_failed_ones_are_not() -> None:
-    text = report_of(*[Result.APPLIED] * 9, Result.FAILED, plan=plans.many(80))
-    assert text.count(" failed\n") == 40
-    assert "· /auth/prod/cache/* × " in text
-
-
-def test_an_interrupted_run_has_a_notice() -> None:
-    assert "Interrupted: the next run applies the rest" in report_of(Result.NOT_ATTEMPTED, interrupted=True)
 
 
 def test_a_name_in_a_sentence_is_never_broken() -> None:

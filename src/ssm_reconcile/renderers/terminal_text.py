@@ -1,0 +1,129 @@
+"""Lines of a text for a terminal, wrapped and coloured, and the blocks that a plan and a report share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
+from ssm_reconcile.renderers.view import RunView
+from ssm_reconcile.wording import join
+
+COLOURS = {"-": "31", "!": "31", "~": "33", "+": "32", "=": "36", "bold": "1", "loud": "1;31", "dim": "2"}
+PATHS = 40
+"""Lines that folded names may take in one group."""
+ROWS = 20
+"""Names of a group that are listed before they are folded."""
+LONGEST_NAME = 60
+"""The widest name column: one long name must not move all details to other lines."""
+
+
+class TerminalText:
+    """Lines of at most `width` columns where their words allow it."""
+
+    def __init__(self, width: int, *, color: bool) -> None:
+        self.width = max(width, 20)
+        self.color = color
+        self.lines: list[str] = []
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour, if colours are wanted."""
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.color and colour in COLOURS else text
+
+    def add(self, text: str = "", *, indent: int = 0, hang: int = 0, colour: str = "") -> None:
+        """Add one sentence, wrapped at spaces.
+
+        Args:
+            text: The sentence; empty for an empty line.
+            indent: The spaces before each line.
+            hang: The further spaces before each line but the first.
+            colour: A key of the colours; empty for none.
+        """
+        if not text:
+            self.lines.append("")
+            return
+        wrapped = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * (indent + hang),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.lines += [self.paint(line, colour) for line in wrapped]
+
+    def add_heading(self, label: str, note: str = "") -> None:
+        """Add an empty line and the label of a target."""
+        self.lines += ["", self.paint(label, "bold") + note]
+
+    def add_marked(self, mark: str, text: str, colour: str | None = None) -> None:
+        """Add a line that is not wrapped, after a mark.
+
+        Args:
+            mark: The mark before the text.
+            text: The text of the line.
+            colour: The colour of the mark; None for the colour that belongs to it.
+        """
+        self.lines.append(f"  {self.paint(mark, mark if colour is None else colour)} {text}")
+
+    def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
+        """Add names as path patterns, one line each.
+
+        Args:
+            mark: The mark before each line.
+            names: The names of parameters.
+            note: The text after each pattern.
+            limit: The most lines.
+        """
+        for pattern in path_patterns(names, limit):
+            self.add_marked(mark, f"{pattern}   {note}", "+" if mark == "·" else mark)
+
+    def text(self) -> str:
+        """Return all lines, with one line break at the end."""
+        return "\n".join(line.rstrip() for line in self.lines).strip("\n") + "\n"
+
+
+def add_incomplete(page: TerminalText, view: RunView) -> None:
+    """Add the notices on incomplete places."""
+    for notice in view.notices_of("incomplete"):
+        text = str(notice)
+        text = text.replace("The source", "the source", 1) if notice.fact.startswith("The") else text
+        page.add(f"INCOMPLETE: {text}", hang=2, colour="loud")
+
+
+def add_groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
+    """Add the addresses without a change, by kind and reason."""
+    for key, kind in KINDS.items():
+        same = [group for group in groups if group.kind == key]
+        if not same:
+            continue
+        page.add()
+        title = f"{kind.many.capitalize()}, {kind.state_of_many}: {sum(group.size for group in same):,}"
+        page.add(title, colour="bold")
+        for group in same:
+            page.add(f"{group.reason}:" if group.reason else "no reason stated:", indent=2, hang=2)
+            add_names(page, group)
+
+
+def add_names(page: TerminalText, group: AddressGroup) -> None:
+    """Add the names of a group with their targets, folded by path where there are many."""
+    if len(group.names) > ROWS:
+        page.lines += [f"    {p}" for p in path_patterns(group.names, PATHS)]
+        return
+    for name, targets in group.names.items():
+        line = f"    {name}   {', '.join(targets)}"
+        if len(line) <= page.width:
+            page.lines.append(line)
+        else:
+            page.lines.append(f"    {name}")
+            page.add(", ".join(targets), indent=6)
+
+
+def add_findings(page: TerminalText, findings: Sequence[FindingView]) -> None:
+    """Add the findings, one sentence each."""
+    if findings:
+        page.add()
+    for finding in findings:
+        colour = {"error": "loud", "warning": "~"}.get(finding.severity, "")
+        where = f" ({join(finding.where, 3)})" if finding.where else ""
+        page.add(f"{finding.severity}: {finding.message} [{finding.code}]{where}", hang=2, colour=colour)
