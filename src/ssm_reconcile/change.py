@@ -6,6 +6,7 @@ Change        one address, with its row, the reasons, and the guards that withho
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -370,6 +371,30 @@ def _millis(moment: datetime | None) -> int | None:
 
 def outside_change_reason(writer: str) -> str:
     """Return the reason that names who changed a replica. `writer` is an ARN where AWS reports one."""
-    return (
-        f"changed outside ssm-reconcile by {writer if writer.startswith('arn:') else 'an unknown identity'}"
-    )
+    return f"changed outside ssm-reconcile by {writer_name(writer) or 'an unknown identity'}"
+
+
+_IDENTITY = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::([0-9]*):([a-z-]+)/?(.*)")
+
+
+def writer_name(arn: str) -> str:
+    """Return an identity as outputs show it: `role deploy` or `user alice`; empty for an unknown form.
+
+    Outputs also go to pull requests: the name has no account, and no session, which may be an e-mail address.
+    """
+    found = _IDENTITY.fullmatch(arn)
+    if found is None:
+        return ""
+    account, kind, path = found.groups()
+    match kind:
+        case "root" if not path:
+            return "the root user"
+        case "federated-user" if path:
+            return "a federated user"  # the session chooses its name
+        case "assumed-role":
+            kind, name = "role", path.partition("/")[0]
+        case "role" | "user":
+            name = path.rpartition("/")[2]
+        case _:
+            return ""
+    return f"{kind} {name.replace(account, 'ACCOUNT') if account else name}" if name else ""

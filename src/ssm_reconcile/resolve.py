@@ -32,6 +32,7 @@ from ssm_reconcile.model import (
 )
 from ssm_reconcile.record import has_source_tag, is_replica
 from ssm_reconcile.spec import Replication, RewriteIn, Target, TierMode
+from ssm_reconcile.wording import utc_text
 
 INTEGRATION = "aws:ssm:integration"
 INTEGRATION_PATH = "/d9d01087-4a3f-49e0-b0b4-d568d7826553/ssm/integrations/webhook/"
@@ -288,7 +289,7 @@ def _policy_problems(parameter: Parameter, now: datetime) -> tuple[Problem, ...]
     moment = parameter.expiration
     if moment is None or moment > now:
         return ()
-    reason = f"its Expiration policy ({moment.isoformat()}) is past: AWS is about to delete it"
+    reason = f"its Expiration policy ({utc_text(moment)}) is past: AWS is about to delete it"
     return (Problem(ProblemKind.POLICY, reason),)
 
 

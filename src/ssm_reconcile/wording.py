@@ -1,8 +1,9 @@
-"""Counts, lists and suggestions in English: `1 change`, `a, b and 7 more`, ``did you mean `a`?``."""
+"""Counts, lists, times and suggestions in English: `1 change`, `a, b and 7 more`, ``did you mean `a`?``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 COMPARED = 64
 """Characters of a name that are compared with known names: difflib takes quadratic time."""
@@ -45,6 +46,35 @@ def cut(lines: Sequence[str], most: int, rest: str = "more", mark: str = "...") 
     """
     left = len(lines) - most
     return [*lines[:most], f"{mark} and {left:,} {rest}"] if left > 0 else list(lines)
+
+
+def utc_text(time: datetime) -> str:
+    """Return a time as people read it: `2026-11-02 14:03 UTC`. `time` is timezone-aware."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Return the time of a document in UTC; None for another text. A time without a zone is in UTC."""
+    try:
+        time = datetime.fromisoformat(text or "")
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def time_before(time: datetime, of: datetime) -> str:
+    """Return by which time one is before another: `just before`, `5 min before`, `3 days before`.
+
+    Empty if `time` is more than a minute after `of`: their clocks differ.
+    """
+    minutes = (of - time) // timedelta(minutes=1)
+    if minutes < -1:
+        return ""
+    if minutes < 1:
+        return "just before"
+    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
+        return f"{minutes} min before"
+    return f"{minutes // 60} h before" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days before"
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -134,7 +134,7 @@ def test_the_last_writer_and_the_versions_are_facts() -> None:
     aws.replicate()
     aws.world.put(aws.there, "/p/a", "by hand", user="arn:aws:iam::123456789012:user/eve")
     found = explained(aws)
-    assert "user/eve" in facts(found)["live"]
+    assert "2026-11-23 14:00 UTC by user eve" in facts(found)["live"]
     assert "replica now 2, so it was written after the last apply" in facts(found)["versions"]
     assert found.plan == ("update, withheld by a guard",)
     assert found.withheld_by == ("changed-outside: another writer changed the replica",)

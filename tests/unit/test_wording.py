@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 
-from ssm_reconcile.wording import cut, first_of, join, plural
+from ssm_reconcile.wording import cut, first_of, join, parse_time, plural, time_before, utc_text
+
+NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +44,44 @@ def test_lines_that_are_left_out_are_counted_in_one_line() -> None:
     assert cut(["a", "b"], 2) == ["a", "b"]
     assert cut(["a", "b", "c"], 2) == ["a", "b", "... and 1 more"]
     assert cut(["a"] * 1_002, 1, "more lines", "…") == ["a", "… and 1,001 more lines"]
+
+
+def test_a_time_is_in_utc_to_the_minute() -> None:
+    assert utc_text(NOON.astimezone(timezone(timedelta(hours=13)))) == "2026-11-02 12:00 UTC"
+    assert utc_text(NOON.replace(second=59, microsecond=999_999)) == "2026-11-02 12:00 UTC"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-02T12:00:00.000Z", "2026-11-02T12:00:00", "2026-11-02T01:00:00-11:00", "20261102T120000Z"],
+)
+def test_the_time_of_a_document_is_in_utc_with_and_without_a_zone(text: str) -> None:
+    assert parse_time(text) == NOON
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "yesterday", "2026-99-99T12:00:00.000Z", "0001-01-01T00:00:00+14:00", "\x1b[31m", "9" * 5000],
+)
+def test_another_text_has_no_time(text: str | None) -> None:
+    assert parse_time(text) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        (timedelta(seconds=-61), ""),
+        (timedelta(days=-400), ""),
+        (timedelta(seconds=-60), "just before"),
+        (timedelta(0), "just before"),
+        (timedelta(seconds=59), "just before"),
+        (timedelta(seconds=60), "1 min before"),
+        (timedelta(minutes=59, seconds=59), "59 min before"),
+        (timedelta(hours=1), "1 h before"),
+        (timedelta(hours=47, minutes=59), "47 h before"),
+        (timedelta(hours=48), "2 days before"),
+        (timedelta(days=412), "412 days before"),
+    ],
+)
+def test_a_time_is_relative_to_another_in_whole_units(before: timedelta, text: str) -> None:
+    assert time_before(NOON - before, NOON) == text

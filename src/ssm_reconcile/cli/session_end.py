@@ -15,6 +15,7 @@ from ssm_reconcile.cli import terminal
 from ssm_reconcile.errors import Finding, ReconcileError, Severity, UsageError
 from ssm_reconcile.report import Report
 from ssm_reconcile.system import Clock, Stop
+from ssm_reconcile.wording import utc_text
 
 VARIABLE = "AWS_CREDENTIAL_EXPIRATION"
 MARGIN = timedelta(minutes=5)
@@ -83,7 +84,7 @@ class SessionStop:
         if self.end is not None and self._ends_soon():
             verb = "ended" if self.clock.now() >= self.end else "end in less than five minutes,"
             raise CredentialsEndError(
-                f"the credentials {verb} at {self.end:%H:%M} UTC: nothing was changed",
+                f"the credentials {verb} at {utc_text(self.end)}: nothing was changed",
                 "get new credentials, and run it again",
             )
 
@@ -91,7 +92,7 @@ class SessionStop:
         """Return the report, with a finding if the end of the credentials stopped its run; log that."""
         if self.end is None or not self.is_ending:
             return report
-        message = f"stopped five minutes before the credentials end at {self.end:%H:%M} UTC: run it again"
+        message = f"stopped five minutes before the credentials end at {utc_text(self.end)}: run it again"
         terminal.log(f"{message.capitalize()}.")
         finding = Finding(Severity.ERROR, CODE, message)
         return replace(report, findings=(*report.findings, finding))

@@ -21,6 +21,7 @@ from ssm_reconcile.record import SAME_MOMENT
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.session import Places
 from ssm_reconcile.spec import Replication
+from ssm_reconcile.wording import utc_text
 
 READ_LAG = timedelta(seconds=60)
 """Longest time for which a read may miss a change that an event reports. Not documented by AWS."""
@@ -171,7 +172,7 @@ def stale_names(planned: NamePlan, requests: Mapping[str, NameRequest], now: dat
             if spec.name not in request.specs or not isinstance(source, Listing):
                 continue
             if not _is_visible(request.operation, source.parameters.get(name), request.at):
-                found[name] = f"the read does not show yet the change of {request.at.isoformat()}"
+                found[name] = f"the read does not show yet the change of {utc_text(request.at)}"
     return found
 
 

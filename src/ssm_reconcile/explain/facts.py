@@ -6,10 +6,9 @@ Names in specs and tags come from outside: they are escaped where the explanatio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import NamedTuple
 
-from ssm_reconcile.change import Change, Difference, Release, Row, Update
+from ssm_reconcile.change import Change, Difference, Release, Row, Update, writer_name
 from ssm_reconcile.diff.case import Case, TargetContext
 from ssm_reconcile.diff.compare import ValueMatch
 from ssm_reconcile.diff.table import TABLE
@@ -17,6 +16,7 @@ from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, 
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
+from ssm_reconcile.wording import utc_text
 
 
 class Fact(NamedTuple):
@@ -121,8 +121,9 @@ def _of_source(context: TargetContext, wanted: DesiredParameter) -> Iterator[Fac
 def _parameter(one: Parameter | None, place: str) -> str:
     if one is None:
         return f"no parameter in {place}"
-    who = f" by {one.last_modified_user}" if one.last_modified_user.startswith("arn:") else ""
-    return f"{one.type} ({one.tier}) in {place}, version {one.version} of {_time(one.last_modified)}{who}"
+    name = writer_name(one.last_modified_user)
+    who = f" by {name}" if name else ""
+    return f"{one.type} ({one.tier}) in {place}, version {one.version} of {utc_text(one.last_modified)}{who}"
 
 
 def _ownership(case: Case) -> Iterator[Fact]:
@@ -138,8 +139,8 @@ def _ownership(case: Case) -> Iterator[Fact]:
     if not record.is_for(case.context.live.arn(case.address)):
         yield Fact("record", "written for another parameter")
         return
-    made = f"made from source version {record.source_version} of {_time(record.source_modified)}"
-    written = f"written as version {record.version} at {_time(record.written)}"
+    made = f"made from source version {record.source_version} of {utc_text(record.source_modified)}"
+    written = f"written as version {record.version} at {utc_text(record.written)}"
     yield Fact("record", f"{record.origin.value}; {made}; {written}")
     wanted, live = case.desired, case.live
     if wanted is None or live is None:
@@ -166,10 +167,6 @@ def _tags(tags: Tags) -> str:
     """Return the tags of the user; the tags of ssm-reconcile are facts of their own."""
     shown = [f"{key}={value}" for key, value in sorted(tags.items()) if not key.startswith(PREFIX)]
     return ", ".join(shown) or "none"
-
-
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 _ROW_IN_WORDS = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ssm_reconcile.init.survey import Likeness, Survey, SurveyedTarget
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.spec import AdoptMode, SkipMode
-from ssm_reconcile.wording import plural
+from ssm_reconcile.wording import plural, utc_text
 
 if TYPE_CHECKING:
     from ssm_reconcile.init import Proposal
@@ -65,7 +65,7 @@ def _head(proposal: Proposal, created: datetime) -> Iterator[str]:
     yield "# yaml-language-server: $schema=./replication.schema.json"
     yield "# (your editor completes and checks this file: ssm-reconcile schema > replication.schema.json)"
     yield "#"
-    yield from _comment(f"Proposed by `ssm-reconcile init` on {created:%Y-%m-%d} from {places}.")
+    yield from _comment(f"Proposed by `ssm-reconcile init` on {utc_text(created)} from {places}.")
     yield from _comment("Read it, change it, then: ssm-reconcile validate, and ssm-reconcile plan.")
     for warning in proposal.foreign:
         yield "#"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ssm_reconcile.attributes import ATTRIBUTES
-from ssm_reconcile.change import outside_change_reason
+from ssm_reconcile.change import outside_change_reason, writer_name
 from ssm_reconcile.documents import AttributeEntry, ChangeEntry
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, PREFIX
 from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
+from ssm_reconcile.wording import parse_time, time_before, utc_text
 
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
@@ -64,6 +66,7 @@ class AttributeLine:
 class ChangeView:
     """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
 
+    `remarks_with_age` are the remarks for a terminal: the time of the last change relative to the plan, too.
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
     """
 
@@ -73,6 +76,7 @@ class ChangeView:
     kind: str
     lines: tuple[AttributeLine, ...] = ()
     remarks: tuple[str, ...] = ()
+    remarks_with_age: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     withheld: bool = False
     changed_outside: bool = False
@@ -123,13 +127,14 @@ def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
     )
 
 
-def change_view(change: ChangeEntry, source: str, label: str) -> ChangeView:
+def change_view(change: ChangeEntry, source: str, label: str, created: datetime | None = None) -> ChangeView:
     """Return the view of one change.
 
     Args:
         change: An entry under `changes` of a plan's document.
         source: The place of its source, as `account/region`.
         label: The label of its target.
+        created: The time of the plan.
     """
     return ChangeView(
         target=label,
@@ -138,6 +143,7 @@ def change_view(change: ChangeEntry, source: str, label: str) -> ChangeView:
         kind=_type(change),
         lines=attribute_lines(change, source.rsplit("/", 1)[-1]),
         remarks=_remarks(change),
+        remarks_with_age=_remarks(change, created),
         attributes=tuple(visible(name) for name in sorted(change["attributes"])),
         withheld=change["fate"] == "withheld",
         changed_outside=bool(change.get("changed_outside")),
@@ -236,10 +242,16 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={value_text(value) if value else ''}"
 
 
-def _remarks(change: ChangeEntry) -> tuple[str, ...]:
-    """Return the last change, the consequences and the reasons, most important first."""
+def _remarks(change: ChangeEntry, created: datetime | None = None) -> tuple[str, ...]:
+    """Return the last change, the consequences and the reasons, most important first.
+
+    Args:
+        change: An entry under `changes`.
+        created: The time to which the time of the last change is relative; None for none.
+    """
+    writer = change.get("writer") or ""
     names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
-    last = _last_change(change) if names_writer else ""
+    last = _last_change(change, created) if names_writer else ""
     found = [last] if last else []
     if change["action"] == "replace":
         found.append(
@@ -249,23 +261,31 @@ def _remarks(change: ChangeEntry) -> tuple[str, ...]:
     if change["action"] != "delete" and source is not None and source != change["name"]:
         found.append(f"from {visible(source)}")
     # The last change names the writer already.
-    repeated = outside_change_reason(change.get("writer") or "") if last else None
-    found += [visible(reason) for reason in change["reasons"] if reason != repeated]
+    repeated = outside_change_reason(writer) if last else None
+    reasons = [_without_arn(reason, writer) for reason in change["reasons"]]
+    found += [visible(reason) for reason in reasons if reason != repeated]
     if change["fate"] == "withheld" and not change["reasons"]:
         by = ", ".join(visible(guard) for guard in change.get("withheld_by") or ())
         found.append(f"withheld{' by ' + by if by else ''}")
     return tuple(dict.fromkeys(found))
 
 
-def _last_change(change: ChangeEntry) -> str:
-    """Return `version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile`."""
+def _without_arn(reason: str, writer: str) -> str:
+    """Return a reason with the short name of the writer: plans of earlier versions have the ARN."""
+    if not writer.startswith("arn:"):
+        return reason
+    return reason.replace(writer, writer_name(writer) or "an unknown identity")
+
+
+def _last_change(change: ChangeEntry, created: datetime | None) -> str:
+    """Return `version 4, last changed 2026-11-02 14:03 UTC by user bob, outside ssm-reconcile`."""
     expected = change["expected"]
     if expected.get("version") is None:
         return ""
-    when = visible((expected.get("last_modified") or "")[:10])
-    writer = visible(change.get("writer") or "")
-    who = writer.split(":", 5)[-1] if writer.startswith("arn:") else ""
+    time, who = parse_time(expected.get("last_modified")), visible(writer_name(change.get("writer") or ""))
     text = f"version {expected['version']}"
-    if when or who:
-        text += f", last changed{' ' + when if when else ''}{' by ' + who if who else ''}"
+    if time or who:
+        before = time_before(time, created) if time and created else ""
+        when = f" {utc_text(time)}{f' ({before} this plan)' if before else ''}" if time else ""
+        text += f", last changed{when}{' by ' + who if who else ''}"
     return text + (", outside ssm-reconcile" if change.get("changed_outside") else "")

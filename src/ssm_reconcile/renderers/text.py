@@ -115,7 +115,8 @@ def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int
     name, kind, action = columns
     head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_action(change):<{action}}"
     lines = _joined_tags(change.lines, page.width - 6) if change.is_new else change.lines
-    details = [f"{line.label} {line.phrase(is_new=change.is_new)}" for line in lines] + list(change.remarks)
+    details = [f"{line.label} {line.phrase(is_new=change.is_new)}" for line in lines]
+    details += change.remarks_with_age
     whole = f"{head}   {', '.join(details)}"
     is_narrow = len(head) + 4 > page.width
     if is_narrow:
@@ -129,7 +130,7 @@ def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int
     label = 0 if is_narrow else max((len(line.label) for line in lines), default=0)
     for line in lines:
         _attribute(page, line, label, is_new=change.is_new)
-    for remark in change.remarks:
+    for remark in change.remarks_with_age:
         page.add(remark, indent=6, hang=2, colour="dim")
 
 

@@ -39,7 +39,7 @@ from ssm_reconcile.renderers.groups import (
     kind_counts,
     merge_findings,
 )
-from ssm_reconcile.wording import plural
+from ssm_reconcile.wording import parse_time, plural
 
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
@@ -192,13 +192,16 @@ class PlanView(RunView):
         sources = {part["name"]: part["source"] for part in document["replications"]}
         self.findings = self._findings(document, [*changes, *others])
         self.mode = visible(document["mode"])
-        self.changes = _by_danger(change_view(c, sources[c["replication"]], self._label(c)) for c in changes)
+        self.created = visible(document.get("created") or "")
+        created = parse_time(self.created)
+        self.changes = _by_danger(
+            change_view(c, sources[c["replication"]], self._label(c), created) for c in changes
+        )
         self.guards = {visible(guard) for change in changes for guard in change.get("withheld_by") or ()}
         self.chained = sum(other["row"] == "chained" for other in others)
         self.narrowed_targets = tuple(visible(name) for name in document["narrowed"]["targets"])
         self.narrowed_only = tuple(visible(glob) for glob in document["narrowed"]["only"])
         self.budget = document.get("budget") if self.is_whole else None
-        self.created = visible(document.get("created") or "")
         self.dropped = _by_danger(
             ChangeView(self._label(d), visible(d["name"]), visible(d["action"]), "")
             for d in self._of(against["dropped"] if against else ())
@@ -253,22 +256,18 @@ class PlanView(RunView):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The words of the summary that are not zero in all targets, as the columns of a table."""
-        words = (*ACTIONS, "conflict", "detached", "invalid", "withheld", "in_sync")
-        return tuple(word for word in words if self.summary.get(word))
+        """The words of the summary that a table has: the usual four, and others that are not zero."""
+        always = ("create", "update", "replace", "delete")
+        if_any = ("adopt", "retag", "conflict", "detached", "invalid", "withheld")
+        return (*always, *(word for word in if_any if self.summary.get(word)), "in_sync")
 
-    def headline(self, *, count_names: bool = False, quote: Callable[[str], str] = str) -> str:
+    def headline(self, *, count_names: bool = False) -> str:
         """Return `12 changes in 3 regions`, `no changes, 2 conflicts` or `nothing to do`.
 
         An incomplete plan is called INCOMPLETE.
-
-        Args:
-            count_names: Whether the parameters are counted, too.
-            quote: The form of the name of a target, which is shown if only one has changes.
         """
         names = plural(len({change.name for change in self.changes}), "parameter")
-        targets = {change.target for change in self.changes}
-        where = quote(*targets) if len(targets) == 1 else plural(len(targets), self.place_word)
+        where = plural(len({change.target for change in self.changes}), self.place_word)
         number = f"{plural(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
         if not self.changes:
             number = f"no changes, {self.unresolved}" if self.unresolved else "nothing to do"

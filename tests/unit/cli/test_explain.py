@@ -269,7 +269,7 @@ def test_no_sentence_is_printed_twice(frozen: bool, aws: SimulatedAws, cli: Cli)
         spec.write_text(spec.read_text().replace("region: us-east-2", "region: us-east-2\n    frozen: true"))
     for name in names:
         result = cli("explain", name, "--target", "us-east-2").stdout
-        parts = [part.strip(" -.()") for part in re.split(r"[:;\n]| {2,}", result)]
+        parts = [part.strip(" -.()") for part in re.split(r": |[;\n]| {2,}", result)]
         sentences = [part for part in parts if len(part.split()) > 3]
         assert len(sentences) == len(set(sentences)), result
 

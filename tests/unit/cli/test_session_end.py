@@ -63,7 +63,7 @@ def test_an_apply_stops_five_minutes_before_the_credentials_end(
     assert report()["interrupted"]
     assert (report()["summary"]["applied"], report()["summary"]["not_attempted"]) == (2, 1)
     (found,) = [one for one in report()["findings"] if one["code"] == "credentials-end"]
-    message = "stopped five minutes before the credentials end at 13:00 UTC: run it again"
+    message = "stopped five minutes before the credentials end at 2026-11-23 13:00 UTC: run it again"
     assert found["message"] == message
     assert message.capitalize() in result.stderr
 
@@ -86,7 +86,7 @@ def test_an_apply_does_not_begin_in_the_last_five_minutes(
     result = cli(*ONE)
     assert result.exit_code == 1
     word = "ended" if minutes >= 60 else "end in less than five minutes,"
-    assert f"the credentials {word} at 13:00 UTC: nothing was changed" in result.stderr
+    assert f"the credentials {word} at 2026-11-23 13:00 UTC: nothing was changed" in result.stderr
     assert "get new credentials, and run it again" in result.stderr
     assert report()["findings"][0]["code"] == "credentials-end"
     assert aws.names("us-east-2") == []

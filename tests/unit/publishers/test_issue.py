@@ -99,7 +99,7 @@ def test_the_issue_names_changes_outside_and_the_two_ways_forward(hub: Hub, look
     assert issue.title == "SSM drift of prod: 12 changes, 3 conflicts, 1 invalid"
     outside = issue.body.split("### Changed outside ssm-reconcile")[1].split("###")[0]
     assert "/shop/prod/legacy/token  (eu-west-1): version 4" in outside
-    assert "by user/bob, outside ssm-reconcile" in outside
+    assert "by user bob, outside ssm-reconcile" in outside
     assert "ap-southeast-2" not in outside
     ways = issue.body.split("### Two ways forward")[1]
     assert "1. **Keep the values of the targets.**" in ways

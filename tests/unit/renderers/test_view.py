@@ -105,7 +105,7 @@ def test_a_delete_names_the_last_writer_of_the_replica() -> None:
         "eu-west-1", "/a", writer="arn:aws:iam::123456789012:user/bob", changed_outside=True
     )
     assert seen(change).remarks == (
-        "version 4, last changed 2026-11-02 by user/bob, outside ssm-reconcile",
+        "version 4, last changed 2026-11-02 08:00 UTC by user bob, outside ssm-reconcile",
         "its source /a is gone",
     )
 

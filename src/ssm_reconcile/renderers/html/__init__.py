@@ -22,7 +22,7 @@ from typing import TypeVar
 from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView, ReportView, RunView
-from ssm_reconcile.wording import join, plural
+from ssm_reconcile.wording import join, parse_time, plural, utc_text
 
 _FILES = resources.files(__package__)
 _PAGE, _STYLE, _SCRIPT = (
@@ -125,7 +125,8 @@ def _replication(replication: ReplicationView) -> str:
 
 def _facts(view: PlanView, apply_command: str) -> str:
     """Return the plan id, the notices on how the plan was made, and the command that applies it."""
-    made = f", made {_text(view.created[:19].replace('T', ' '))} UTC" if view.created else ""
+    created = parse_time(view.created)
+    made = f", made {utc_text(created)}" if created else ""
     facts = f'<p class="dim">Plan <code>{_text(view.plan_id)}</code>{made}.</p>'
     facts += "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
     if apply_command and view.withheld < len(view.changes):
