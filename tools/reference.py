@@ -65,10 +65,8 @@ def opened(command: click.Command, name: str, parent: click.Context | None = Non
     Without the settings a page would depend on the commands that ran before in this process: click keeps
     the first help option, and the settings add `-h` to it.
     """
-    import click
-
     settings = command.context_settings
-    return click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, **settings)
+    return command.context_class(command, info_name=name, parent=parent, terminal_width=WIDTH, **settings)
 
 
 def spec() -> str:

@@ -61,7 +61,9 @@ def test_help_and_version_load_click_and_next_to_nothing(word: str) -> None:
     assert ours == {
         "ssm_reconcile",
         "ssm_reconcile.cli",
+        "ssm_reconcile.cli.help_layout",
         "ssm_reconcile.cli.terminal",
+        "ssm_reconcile.cli.verbosity",
         "ssm_reconcile.errors",
         "ssm_reconcile.wording",
     }

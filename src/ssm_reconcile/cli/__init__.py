@@ -1,7 +1,7 @@
 """A command line -> one command and its exit code; results on stdout, all other text on stderr.
 
 Commands are listed in a static table and imported only when they run, so `--help` and `--version` import
-only click. To add a command: a file here that defines `command`, and a line in `COMMANDS`.
+only click. To add a command: a file here that defines `command`, and a line in `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -16,33 +16,48 @@ from typing import Any, NoReturn
 import click
 
 from ssm_reconcile import __version__
-from ssm_reconcile.cli import terminal
+from ssm_reconcile.cli import help_layout, terminal, verbosity
 from ssm_reconcile.errors import Interrupted
 from ssm_reconcile.wording import did_you_mean, nearest
 
 PROGRAM = "ssm-reconcile"
 COMPLETION_VARIABLE = "_SSM_RECONCILE_COMPLETE"
-COMMANDS = {
-    "init": "Write a first replication.yaml for existing parameters.",
-    "validate": "Check a spec; needs no AWS.",
-    "plan": "Show the changes that an apply would make.",
-    "apply": "Make the targets match the spec.",
-    "show": "Show a saved plan or report again; needs no AWS.",
-    "publish": "Show a plan or report on its GitHub pull request.",
-    "event": "Reconcile the parameters that an event names.",
-    "explain": "Explain the state of a parameter in each target.",
-    "doctor": "Check whether a plan and an apply will work.",
-    "iam": "Print the IAM policies that a spec needs; needs no AWS.",
-    "detach": "At a failover: stop the replication to a target.",
-    "schema": "Print a JSON schema: of the spec, a plan or a report.",
-    "demo": "Run all steps on a simulated AWS on this machine.",
-    "completion": "Print a completion script for a shell.",
+SECTIONS = {
+    "Set up": {
+        "init": "Write a first replication.yaml for existing parameters.",
+        "validate": "Check a spec; needs no AWS.",
+        "doctor": "Check whether a plan and an apply will work.",
+        "iam": "Print the IAM policies that a spec needs; needs no AWS.",
+        "schema": "Print a JSON schema: of the spec, a plan or a report.",
+    },
+    "Run": {
+        "plan": "Show the changes that an apply would make.",
+        "apply": "Make the targets match the spec.",
+        "event": "Reconcile the parameters that an event names.",
+    },
+    "Inspect": {
+        "show": "Show a saved plan or report again; needs no AWS.",
+        "explain": "Explain the state of a parameter in each target.",
+    },
+    "Recover": {
+        "detach": "At a failover: stop the replication to a target.",
+    },
+    "CI": {
+        "publish": "Show a plan or report on its GitHub pull request.",
+    },
+    "Other": {
+        "demo": "Run all steps on a simulated AWS on this machine.",
+        "help": "Show the help of a command.",
+        "completion": "Print a completion script for a shell.",
+    },
 }
+"""The commands by task, each with its line in `--help`."""
+COMMANDS = {name: line for commands in SECTIONS.values() for name, line in commands.items()}
 """Each command with its line in `--help`; `cli/<name>.py` defines it as `command`."""
 HIDDEN = {"github"}
 """Commands that the action calls; `--help` does not list them."""
-_SMALL_COMMANDS = {"schema", "completion"}
-"""Commands of `cli/texts.py`, which defines each by its name."""
+_SMALL_COMMANDS = {"schema": "schema", "completion": "completion", "help": "show_help"}
+"""Commands of `cli/texts.py`, with their names there."""
 
 EPILOG = """\
 \b
@@ -50,39 +65,38 @@ Example:
   ssm-reconcile validate
   ssm-reconcile plan --out plan.json
   ssm-reconcile apply plan.json
-
-\b
-Exit codes, the first that applies:
-  130  interrupted
-   64  wrong usage
-    1  error: nothing could be planned
-    4  not the plan that was approved
-    5  a guard withheld a change (the rest was applied)
-    3  something does not match the spec: failed, stale, conflict, invalid, incomplete
-    2  plan --detailed-exitcode: there are changes
-    0  done
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: nothing could be planned",
+    2: "plan --detailed-exitcode: there are changes",
+    3: "something does not match the spec: failed, stale, conflict, invalid, incomplete",
+    4: "not the plan that was approved",
+    5: "a guard withheld a change (the rest was applied)",
+    64: "wrong usage",
+    130: "interrupted",
+}
 
 
-class CommandGroup(click.Group):
+class CommandGroup(help_layout.DocumentedGroup):
     """The group of all commands; imports a command only when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order in which a new user needs them."""
+        """Return the names, by task."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
-        file, name = ("texts", cmd_name) if cmd_name in _SMALL_COMMANDS else (cmd_name, "command")
+        small = _SMALL_COMMANDS.get(cmd_name)
+        file, name = (cmd_name, "command") if small is None else ("texts", small)
         command: click.Command = getattr(importlib.import_module(f"ssm_reconcile.cli.{file}"), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def sections(self, ctx: click.Context) -> dict[str, dict[str, str]]:
+        """Return the commands by task, without importing them."""
+        return SECTIONS
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -134,14 +148,21 @@ class CommandGroup(click.Group):
         return code if isinstance(code, int) else 0
 
 
-@click.group(cls=CommandGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandGroup, epilog=EPILOG, exit_codes=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+@verbosity.verbose_option
+@verbosity.quiet_option
+@verbosity.debug_option
+@verbosity.color_option
 @click.version_option(__version__, prog_name=PROGRAM)
-def root() -> None:
+def root(**_: Any) -> None:
     """Replicate AWS SSM parameters to other regions and accounts, according to a reviewed plan.
 
     A spec in git (replication.yaml) says which parameters of one source belong in which targets.
     `plan` compares the spec with the targets and shows the changes, without any SecureString value;
-    `apply` makes exactly these changes.
+    `apply` makes exactly these changes. The options of Logging may also follow the command.
     """
 
 

@@ -19,6 +19,7 @@ from ssm_reconcile import __version__, approve
 from ssm_reconcile.change import Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.saved_plan import (
     PlanChanged,
@@ -52,19 +53,16 @@ Examples:
   ssm-reconcile apply
   ssm-reconcile apply --expect-plan 9535f4258859
   ssm-reconcile apply plan.json --spec prod.yaml --out report.json
-
-\b
-Exit codes, the first that applies:
-  130  interrupted, or stopped five minutes before the credentials end: changes in flight
-       were finished
-   64  wrong usage
-    1  error: nothing could be planned
-    4  not the plan that was approved, or its approval is too old
-    5  a guard withheld a change (the rest was applied)
-    3  something does not match the spec: failed, stale, conflict, detached, invalid,
-       incomplete
-    0  done
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: nothing could be planned",
+    3: "something does not match the spec: failed, stale, conflict, detached, invalid, incomplete",
+    4: "not the plan that was approved, or its approval is too old",
+    5: "a guard withheld a change (the rest was applied)",
+    64: "wrong usage",
+    130: "interrupted, or stopped five minutes before the credentials end: changes in flight were finished",
+}
 NO_PLAN = "0" * 64
 """Placeholder id for a run that produced no plan; the id of an empty plan would look like a real one."""
 UNEXPECTED = "unexpected"
@@ -72,7 +70,7 @@ UNEXPECTED = "unexpected"
 INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan"
 
 
-@click.command("apply", epilog=EPILOG)
+@click.command("apply", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @options.spec_argument
 @click.option(
     "--spec", "saved_specs", metavar="FILE", multiple=True, type=click.Path(),

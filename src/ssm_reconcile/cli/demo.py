@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ssm_reconcile.cli import options
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.terminal import use_color, write
 from ssm_reconcile.errors import ReconcileError
@@ -33,13 +34,12 @@ EPILOG = """\
 Example:
   pip install '.[demo]'
   ssm-reconcile demo
-
-\b
-Exit codes:
-    0  each statement of the demo held
-    1  a statement did not hold, or the simulator is not installed
-  130  interrupted
 """
+EXIT_CODES = {
+    0: "each statement of the demo held",
+    1: "a statement did not hold, or the simulator is not installed",
+    130: "interrupted",
+}
 SOURCE = "us-east-1"
 TARGET = "us-east-2"
 SPEC = """\
@@ -65,7 +65,7 @@ NOT_COPIED = {"/prod/search/cache", "/prod/orders/bucket", "/shared/flag-1"}
 _EXTRA_PACKAGES = ("moto", "flask")
 
 
-@click.command("demo", epilog=EPILOG)
+@click.command("demo", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @options.basic_options
 def command(common: CommonOptions) -> int:
     """Show plan and apply on a simulated AWS on this machine, without an AWS account.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.errors import unknown_name
@@ -23,19 +24,18 @@ EPILOG = """\
 Examples:
   ssm-reconcile detach --target us-east-2
   ssm-reconcile detach --target us-east-2 --undo --yes
-
-\b
-Exit codes, the first that applies:
-  130  interrupted: changes in flight were finished
-   64  wrong usage
-    1  error: nothing could be listed
-    5  replicas of another spec with the same name were left alone
-    3  a replica could not be changed
-    0  done
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: nothing could be listed",
+    3: "a replica could not be changed",
+    5: "replicas of another spec with the same name were left alone",
+    64: "wrong usage",
+    130: "interrupted: changes in flight were finished",
+}
 
 
-@click.command("detach", epilog=EPILOG)
+@click.command("detach", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.option("--target", metavar="NAME", required=True, help="The target to detach.")
 @options.spec_option
 @options.name_option

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import UsageError
@@ -33,25 +34,23 @@ Examples:
   ssm-reconcile doctor
   ssm-reconcile doctor prod.yaml --no-decrypt --format json
   ssm-reconcile doctor --github
-
-\b
-Environment of --github:
-  GITHUB_TOKEN       or GH_TOKEN: export GITHUB_TOKEN="$(gh auth token)"
-  GITHUB_REPOSITORY  OWNER/NAME; default: the remote `origin`
-  GITHUB_SERVER_URL  and GITHUB_API_URL: the addresses of an Enterprise Server
-
-\b
-Exit codes:
-    0  a plan will work, and no check failed that an apply needs; --github: nothing is missing
-    1  a plan will not work; --github: GitHub did not answer
-    3  a plan will work; an apply will not work for all parameters; --github: a setting is missing
-       or could not be read
-   64  wrong usage
-  130  interrupted
 """
+ENVIRONMENT = {
+    "GITHUB_TOKEN": 'with --github; or GH_TOKEN: export GITHUB_TOKEN="$(gh auth token)"',
+    "GITHUB_REPOSITORY": "OWNER/NAME; default: the remote `origin`",
+    "GITHUB_SERVER_URL": "and GITHUB_API_URL: the addresses of an Enterprise Server",
+}
+EXIT_CODES = {
+    0: "a plan will work, and no check failed that an apply needs; --github: nothing is missing",
+    1: "a plan will not work; --github: GitHub did not answer",
+    3: "a plan will work; an apply will not work for all parameters;"
+    " --github: a setting is missing or could not be read",
+    64: "wrong usage",
+    130: "interrupted",
+}
 
 
-@click.command("doctor", epilog=EPILOG)
+@click.command("doctor", cls=DocumentedCommand, epilog=EPILOG, environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @options.spec_argument
 @options.name_option
 @options.target_option

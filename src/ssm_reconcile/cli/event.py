@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ssm_reconcile.cli import command_run, options
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import Finding, Severity, UsageError
 from ssm_reconcile.spec import Run
@@ -26,23 +27,21 @@ EPILOG = """\
 Examples:
   ssm-reconcile event "$GITHUB_EVENT_PATH"
   echo /prod/db/url | ssm-reconcile event - --spec prod.yaml
-
-\b
-Exit codes, the first that applies:
-  130  interrupted: changes in flight were finished
-   64  wrong usage, or EVENT has no event or parameter name
-    1  error: nothing could be planned
-    5  a guard withheld a change (the rest was applied)
-    3  something does not match the spec: failed, stale, conflict, detached, invalid,
-       incomplete
-    0  done
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: nothing could be planned",
+    3: "something does not match the spec: failed, stale, conflict, detached, invalid, incomplete",
+    5: "a guard withheld a change (the rest was applied)",
+    64: "wrong usage, or EVENT has no event or parameter name",
+    130: "interrupted: changes in flight were finished",
+}
 TRIES = 4
 PAUSE = 2.0
 """Seconds between the plans of names whose reads are older than their event."""
 
 
-@click.command("event", epilog=EPILOG)
+@click.command("event", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.argument("event", metavar="EVENT", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--spec", "specs", metavar="FILE", multiple=True, type=click.Path(),

@@ -11,6 +11,7 @@ import click
 
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.errors import Finding, Interrupted, ReconcileError, Severity
@@ -29,18 +30,17 @@ Examples:
   ssm-reconcile explain /prod/db/url
   ssm-reconcile explain /prod/db/url --target us-east-2 --format json
   ssm-reconcile explain /prod/db/url --spec prod.yaml --quick --no-decrypt
-
-\b
-Exit codes:
-    0  done
-    1  error: no place could be reached, or the wrong one
-   64  wrong usage
-  130  interrupted
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: no place could be reached, or the wrong one",
+    64: "wrong usage",
+    130: "interrupted",
+}
 _NO_LIMIT = 10**9
 
 
-@click.command("explain", epilog=EPILOG)
+@click.command("explain", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.argument("parameter", metavar="NAME")
 @options.spec_option
 @options.name_option

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile.cli import options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedGroup
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents.decode import read_plan_document
 from ssm_reconcile.errors import PlanRefused, UsageError
@@ -30,30 +31,27 @@ from ssm_reconcile.renderers.escaping import escape
 from ssm_reconcile.system import SystemClock
 from ssm_reconcile.wording import plural
 
-EPILOG = """\
-\b
-Environment:
-  GITHUB_TOKEN    needs actions: read, contents: read and pull-requests: read
-  and the variables of the runner
-
-\b
-Exit codes:
-    0  done
-    1  GitHub did not answer: run it again
-    4  refused; also if a missing permission prevents the proof
-   64  wrong usage
-"""
+ENVIRONMENT = {
+    "GITHUB_TOKEN": "needs actions: read, contents: read and pull-requests: read",
+    "GITHUB_*": "the other variables of the runner",
+}
+EXIT_CODES = {
+    0: "done",
+    1: "GitHub did not answer: run it again",
+    4: "refused; also if a missing permission prevents the proof",
+    64: "wrong usage",
+}
 NO_ANSWER = frozenset({Kind.LOST, Kind.LIMITED})
 """Failures after which the same command may succeed."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group("github", epilog=EPILOG)
+@click.group("github", cls=DocumentedGroup, environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 def command() -> None:
     """Read what GitHub reports of a workflow run, and decide what the run may apply."""
 
 
-@command.command("approval", epilog=EPILOG)
+@command.command("approval", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @click.option(
     "--environment", metavar="NAME", required=True, help="The environment whose reviewers approve the plan."
 )
@@ -89,7 +87,7 @@ def approval(*, environment: str, plan: Path, out: Path | None, separate: bool, 
     return 0
 
 
-@command.command("current", epilog=EPILOG)
+@command.command("current", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @options.spec_option
 @options.basic_options
 def current(*, specs: tuple[str, ...], common: CommonOptions) -> int:
@@ -114,7 +112,7 @@ def current(*, specs: tuple[str, ...], common: CommonOptions) -> int:
     return 0
 
 
-@command.command("open", epilog=EPILOG)
+@command.command("open", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @click.option("--out", metavar="FILE", type=_FILE, required=True, help="The file for the list, as JSON.")
 @options.spec_option
 @options.basic_options
@@ -140,7 +138,7 @@ def open_pulls(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> i
     return 0
 
 
-@command.command("refused", epilog=EPILOG)
+@command.command("refused", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @click.option("--out", metavar="FILE", type=_FILE, required=True, help="The file for the list, as JSON.")
 @options.spec_option
 @options.basic_options
@@ -163,7 +161,7 @@ def refused(*, out: Path, specs: tuple[str, ...], common: CommonOptions) -> int:
     return 0
 
 
-@command.command("reviewed", epilog=EPILOG)
+@command.command("reviewed", environment=ENVIRONMENT, exit_codes=EXIT_CODES)
 @click.option(
     "--out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), required=True,
     help="The folder for the plans, NUMBER.json for each pull request, reviewed.json, and base: the commit"

@@ -11,6 +11,7 @@ import click
 from ssm_reconcile import iam
 from ssm_reconcile.aws_limits import partitions
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedGroup
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.errors import UsageError, unknown_name
 from ssm_reconcile.iam.statements import PolicyPhase
@@ -21,25 +22,25 @@ Examples:
   ssm-reconcile iam plan --no-decrypt
   ssm-reconcile iam apply prod.yaml --format terraform
   ssm-reconcile iam event prod.yaml
-  ssm-reconcile iam plan --identity default --document | aws iam put-role-policy \\
-      --role-name ssm-reconcile-plan --policy-name plan --policy-document file:///dev/stdin
-  ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 --environment prod
+  ssm-reconcile iam plan --identity default --document |
+      aws iam put-role-policy --role-name ssm-reconcile-plan \\
+      --policy-name plan --policy-document file:///dev/stdin
+  ssm-reconcile iam trust --github acme/parameters --github-ids 1234/5678 \\
+      --environment prod
   ssm-reconcile iam trust --github acme/parameters --partition aws-cn
-
-\b
-Exit codes:
-    0  done
-    1  the spec has errors
-   64  wrong usage
 """
-EXIT_CODES = "Exit codes: see `ssm-reconcile iam --help`."
+EXIT_CODES = {
+    0: "done",
+    1: "the spec has errors",
+    64: "wrong usage",
+}
 _form = click.option(
     "--format", "output_format", type=click.Choice(list(iam.FORMATS)), default="json", show_default=True,
     help="Format of the result on stdout.",
 )  # fmt: skip
 
 
-@click.group("iam", epilog=EPILOG)
+@click.group("iam", cls=DocumentedGroup, epilog=EPILOG, exit_codes=EXIT_CODES)
 def command() -> None:
     """Print the least-privilege IAM policies for a spec. Needs no AWS.
 
@@ -51,7 +52,7 @@ def command() -> None:
 def _add_phase(phase: PolicyPhase, help_text: str) -> None:
     """Add the subcommand of one phase."""
 
-    @command.command(phase.value, help=help_text, epilog=EXIT_CODES)
+    @command.command(phase.value, help=help_text, exit_codes=EXIT_CODES)
     @options.spec_argument
     @options.name_option
     @click.option(
@@ -116,7 +117,7 @@ _add_phase(
 _add_phase(PolicyPhase.EVENT, "Permissions for a run by event: those of `apply`, without `detach`.")
 
 
-@command.command("trust", epilog=EXIT_CODES)
+@command.command("trust", exit_codes=EXIT_CODES)
 @click.option(
     "--github", "repository", metavar="OWNER/REPO", required=True,
     help="The repository whose workflows the role trusts.",

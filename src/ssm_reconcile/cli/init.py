@@ -14,6 +14,7 @@ import click
 
 from ssm_reconcile.aws_limits import REGION
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.progress import show_progress
 from ssm_reconcile.command_line import CommandLine
@@ -31,15 +32,15 @@ EPILOG = """\
 Examples:
   ssm-reconcile init
   ssm-reconcile init --source-region us-east-1 --target us-east-2
-  ssm-reconcile init --source-region us-east-1 --target dr=eu-west-1 --include '/prod/**' \\
-      --role-arn dr=arn:aws:iam::210987654321:role/ssm-reconcile --key alias/app=alias/app-eu
-
-\b
-Exit codes:
-    0  the file is written
-    1  error: a place cannot be read
-   64  wrong usage, or the file exists already
+  ssm-reconcile init --source-region us-east-1 --target dr=eu-west-1 \\
+      --role-arn dr=arn:aws:iam::210987654321:role/ssm-reconcile \\
+      --key alias/app=alias/app-eu --include '/prod/**'
 """
+EXIT_CODES = {
+    0: "the file is written",
+    1: "error: a place cannot be read",
+    64: "wrong usage, or the file exists already",
+}
 GITHUB_STEPS = """\
 To plan pull requests and apply merges on GitHub (docs/github-actions.md):
   1. Copy the workflows .github/workflows/plan.yml and apply.yml. They do not decrypt secrets to plan.
@@ -119,7 +120,7 @@ def _check_region(text: str | None) -> str:
     return text
 
 
-@click.command("init", epilog=EPILOG)
+@click.command("init", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.option(
     "--source-region", "region", metavar="REGION", help="Region of the source. Default: AWS_REGION."
 )

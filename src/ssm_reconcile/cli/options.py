@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from ssm_reconcile.cli import verbosity
 from ssm_reconcile.cli.terminal import check_writable
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.lift import Lift
@@ -140,11 +141,6 @@ def check_exposure(run: Run) -> None:
         )
 
 
-def _remember_debug(context: click.Context, _: click.Parameter, value: bool) -> bool:
-    context.meta["debug"] = value
-    return value
-
-
 target_option = click.option(
     "--target", "targets", metavar="NAME", multiple=True, help="Only this target (repeat for more)."
 )
@@ -221,17 +217,7 @@ lift_option = click.option(
 )  # fmt: skip
 """Not for events, which never lift a guard by the spec."""
 
-_BASIC = (
-    click.option("-q", "--quiet", is_flag=True, help="Write only warnings and errors to stderr."),
-    click.option(
-        "--debug", is_flag=True, is_eager=True, callback=_remember_debug,
-        help="On an error, print a traceback of files, lines and error types; it contains no value.",
-    ),
-    click.option(
-        "--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True,
-        help="auto: colour on a terminal. NO_COLOR and FORCE_COLOR are respected.",
-    ),
-)  # fmt: skip
+_BASIC = (verbosity.quiet_option, verbosity.debug_option, verbosity.color_option)
 _AWS = (
     click.option("--profile", metavar="NAME", help="Profile of the AWS configuration to use."),
     click.option(
@@ -244,7 +230,7 @@ _AWS = (
         help="Maximum number of concurrent calls.",
     ),
     click.option("--no-progress", is_flag=True, help="Write a line every ten seconds instead of a bar."),
-    click.option("-v", "--verbose", count=True, help="Report each phase of each place on stderr."),
+    verbosity.verbose_option,
 )  # fmt: skip
 _PLAN = (
     name_option,
@@ -304,7 +290,8 @@ def _packed(argument: str, take: Callable[[dict[str, Any]], Any], *options: Deco
 
 def _common_of(given: dict[str, Any]) -> CommonOptions:
     names = [field.name for field in fields(CommonOptions) if field.name in given]
-    return CommonOptions(**{name: given.pop(name) for name in names})
+    mine = {name: given.pop(name) for name in names}
+    return CommonOptions(**verbosity.add_top_level(mine))
 
 
 basic_options = _packed("common", _common_of, *_BASIC)

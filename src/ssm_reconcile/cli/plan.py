@@ -11,6 +11,7 @@ import click
 
 from ssm_reconcile import approve
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 from ssm_reconcile.cli.saved_plan import (
     PlanChanged,
@@ -34,24 +35,23 @@ Examples:
   ssm-reconcile plan --reviewed plan.json --against base/replication.yaml
   ssm-reconcile plan --verify-values --fail-on-drift
   ssm-reconcile plan prod.yaml --target eu-west-1 --only '/prod/db/**'
-
-\b
-Exit codes:
-    0  done
-    1  error: nothing could be planned
-    2  with --detailed-exitcode: there are changes, withheld ones included
-    3  a place is incomplete, or something is invalid; with --fail-on-drift also any drift
-    4  with --reviewed: a change that was not reviewed, or a saved plan that is too old
-   64  wrong usage
-  130  interrupted
 """
+EXIT_CODES = {
+    0: "done",
+    1: "error: nothing could be planned",
+    2: "with --detailed-exitcode: there are changes, withheld ones included",
+    3: "a place is incomplete, or something is invalid; with --fail-on-drift also any drift",
+    4: "with --reviewed: a change that was not reviewed, or a saved plan that is too old",
+    64: "wrong usage",
+    130: "interrupted",
+}
 DRIFT_LINES = 100
 """Addresses that `--fail-on-drift` lists on stderr; the plan lists all of them."""
 INCOMPLETE = 3
 CHANGES = 2
 
 
-@click.command("plan", epilog=EPILOG)
+@click.command("plan", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @options.spec_argument
 @options.plan_options
 @options.exposure_option

@@ -14,6 +14,7 @@ import click
 
 from ssm_reconcile.cli import options, terminal
 from ssm_reconcile.cli.github import refusing
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.cli.publish_content import Publication, PublishInput, warn
 from ssm_reconcile.command_line import CommandLine
@@ -52,35 +53,34 @@ _FILE = click.Path(path_type=Path)
 _COMMIT = re.compile("[0-9a-f]{40,64}")
 EPILOG = """\
 \b
-Environment:
-  GITHUB_TOKEN    needs pull-requests: write; for --reviewed, --replan and --overtaken
-                  also actions: read, for --issue issues: write, for --check checks: write
-  and the variables of the runner: GITHUB_API_URL, GITHUB_GRAPHQL_URL,
-  GITHUB_REPOSITORY, GITHUB_EVENT_NAME, GITHUB_EVENT_PATH, GITHUB_SHA, GITHUB_REF,
-  GITHUB_RUN_ID, GITHUB_SERVER_URL, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT
-
-\b
 Examples:
   ssm-reconcile publish plan.json
   ssm-reconcile publish report.json --plan plan.json
-  ssm-reconcile publish report.json --approval reviewed/reviewed.json --pull-request 7
+  ssm-reconcile publish report.json --approval reviewed/reviewed.json \\
+      --pull-request 7
   ssm-reconcile publish plan.json --comment never --issue
   ssm-reconcile publish --failed "no credentials for the plan role"
   ssm-reconcile publish --reviewed plan.json
   ssm-reconcile publish plan.json --replan --pull-request 7 --head COMMIT
-
-\b
-Exit codes:
-    0  done, with a warning for each missing permission
-    1  a file could not be read; with --reviewed: GitHub did not answer;
-       with --comment required: the comment could not be posted;
-       with --current: the spec on the branch has changed
-    4  with --reviewed: no reviewed plan exists
-   64  wrong usage
 """
+ENVIRONMENT = {
+    "GITHUB_TOKEN": "needs pull-requests: write; for --reviewed, --replan and --overtaken also actions: read,"
+    " for --issue issues: write, for --check checks: write",
+    "GITHUB_*": "the variables of the runner: API_URL, GRAPHQL_URL, REPOSITORY, EVENT_NAME, EVENT_PATH, SHA,"
+    " REF, RUN_ID, SERVER_URL, STEP_SUMMARY, OUTPUT",
+}
+EXIT_CODES = {
+    0: "done, with a warning for each missing permission",
+    1: "a file could not be read; with --reviewed: GitHub did not answer; with --comment required: the"
+    " comment could not be posted; with --current: the spec on the branch has changed",
+    4: "with --reviewed: no reviewed plan exists",
+    64: "wrong usage",
+}
 
 
-@click.command("publish", epilog=EPILOG)
+@click.command(
+    "publish", cls=DocumentedCommand, epilog=EPILOG, environment=ENVIRONMENT, exit_codes=EXIT_CODES
+)
 @click.argument("file", required=False, type=_FILE)
 @click.option("--plan", metavar="FILE", type=_FILE, help="With a report: the plan that was applied.")
 @click.option("--failed", metavar="TEXT", help="Publish a failed plan, with the reason.")

@@ -13,6 +13,7 @@ import click
 
 from ssm_reconcile import approve
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.errors import UsageError
@@ -22,18 +23,17 @@ EPILOG = """\
 Examples:
   ssm-reconcile show plan.json
   ssm-reconcile show report.json --format markdown
-
-\b
-Exit codes:
-    0  done
-    1  the file cannot be read
-   64  wrong usage, or the file is neither a plan nor a report
 """
+EXIT_CODES = {
+    0: "done",
+    1: "the file cannot be read",
+    64: "wrong usage, or the file is neither a plan nor a report",
+}
 WIDTH = 120
 """Columns of an output that does not go to a terminal."""
 
 
-@click.command("show", epilog=EPILOG)
+@click.command("show", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.argument("file", type=click.File("rb"))
 @options.format_option()
 @options.basic_options

@@ -1,4 +1,4 @@
-"""`ssm-reconcile schema`, `ssm-reconcile completion`: the name of a JSON schema or of a shell -> a text."""
+"""Commands that print a text: a JSON schema, a completion script for a shell, or the help of a command."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, get_completion_class
 
 from ssm_reconcile.cli import COMPLETION_VARIABLE, PROGRAM, options, root, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import CommonOptions
 
 SCHEMA_EPILOG = """\
@@ -19,10 +20,17 @@ Examples:
 COMPLETION_EPILOG = """\
 \b
 Examples:
-  bash        eval "$(ssm-reconcile completion bash)"            in ~/.bashrc
-  zsh         eval "$(ssm-reconcile completion zsh)"             in ~/.zshrc
-  fish        ssm-reconcile completion fish | source             in ~/.config/fish/config.fish
-  powershell  ssm-reconcile completion powershell | Out-String | Invoke-Expression    in $PROFILE
+  eval "$(ssm-reconcile completion bash)"   # in ~/.bashrc
+  eval "$(ssm-reconcile completion zsh)"    # in ~/.zshrc
+  ssm-reconcile completion fish | source    # in ~/.config/fish/config.fish
+  ssm-reconcile completion powershell | Out-String | iex    # in $PROFILE
+"""
+HELP_EPILOG = """\
+\b
+Examples:
+  ssm-reconcile help
+  ssm-reconcile help plan
+  ssm-reconcile help iam trust
 """
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -49,7 +57,7 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 """
 
 
-@click.command("schema", epilog=SCHEMA_EPILOG)
+@click.command("schema", cls=DocumentedCommand, epilog=SCHEMA_EPILOG)
 @click.argument("what", type=click.Choice(("replication", "plan", "report", "doctor")), default="replication")
 @options.basic_options
 def schema(what: str, common: CommonOptions) -> int:  # noqa: ARG001 - takes the options that all commands take
@@ -84,7 +92,7 @@ class PowerShellComplete(ShellComplete):
         return f"{item.type}\t{item.value}\t{(item.help or '').replace(chr(9), ' ')}"
 
 
-@click.command("completion", epilog=COMPLETION_EPILOG)
+@click.command("completion", cls=DocumentedCommand, epilog=COMPLETION_EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> int:
     """Print a completion script for a shell."""
@@ -94,3 +102,12 @@ def completion(shell: str) -> int:
     completer = kind(root, {}, PROGRAM, COMPLETION_VARIABLE)
     terminal.write(completer.source_template % completer.source_vars())
     return 0
+
+
+@click.command("help", cls=DocumentedCommand, epilog=HELP_EPILOG)
+@click.argument("names", metavar="[COMMAND]...", nargs=-1)
+def show_help(names: tuple[str, ...]) -> None:
+    """Show the help of a command, as `ssm-reconcile COMMAND --help` does; without COMMAND, of the program."""
+    context = root.make_context(PROGRAM, [*names, "--help"])
+    with context:
+        click.Group.invoke(root, context)

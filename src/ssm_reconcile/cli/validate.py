@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ssm_reconcile.cli import command_run, options, terminal
+from ssm_reconcile.cli.help_layout import DocumentedCommand
 from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.errors import Finding, Severity, SpecError
 from ssm_reconcile.spec import Replication
@@ -22,18 +23,17 @@ EPILOG = """\
 Examples:
   ssm-reconcile validate
   ssm-reconcile validate specs/ --format json
-
-\b
-Exit codes:
-    0  valid (there may be warnings)
-    1  not valid
-   64  wrong usage
 """
+EXIT_CODES = {
+    0: "valid (there may be warnings)",
+    1: "not valid",
+    64: "wrong usage",
+}
 FORMAT_VERSION = "1.0"
 NOT_VALID = 1
 
 
-@click.command("validate", epilog=EPILOG)
+@click.command("validate", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @options.spec_argument
 @click.option("--name", metavar="NAME", help="List only the replication of that name; all are checked.")
 @click.option(

@@ -154,7 +154,7 @@ def test_a_typo_is_wrong_usage_with_the_nearest_command(cli: Cli) -> None:
 def test_no_command_at_all_is_wrong_usage_with_the_help(cli: Cli) -> None:
     result = cli()
     assert result.exit_code == 64
-    assert "Commands:" in result.stderr
+    assert "Set up:" in result.stderr
 
 
 def test_flags_repeat_the_options_of_a_run() -> None:
