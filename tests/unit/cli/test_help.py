@@ -11,7 +11,6 @@ import pytest
 
 from ssm_reconcile.cli import COMMANDS, HIDDEN, PROGRAM, root
 from ssm_reconcile.cli.help_layout import GROUPS, PRECEDENCE, DocumentedCommand
-from tests.simulated_aws import SimulatedAws
 from tests.unit.cli.conftest import Cli
 
 
@@ -163,13 +162,13 @@ def test_colour_may_precede_the_command_and_the_later_choice_wins(cli: Cli) -> N
 
 
 @pytest.mark.parametrize("words", [("--debug", "plan"), ("plan", "--debug")], ids=" ".join)
+@pytest.mark.usefixtures("aws")
 def test_debug_may_precede_the_command(
-    cli: Cli, aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    assert aws
     monkeypatch.setattr("ssm_reconcile.cli.command_run.load_specs", fail)
     assert "Traceback" in cli(*words).stderr
     assert "Traceback" not in cli("plan").stderr
