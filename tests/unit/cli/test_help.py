@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import click
@@ -112,9 +111,7 @@ def test_a_help_fits_the_terminal(words: tuple[str, ...], command: click.Command
     assert too_long == [], words
 
 
-def test_a_narrow_terminal_gets_narrow_lines(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = shutil.get_terminal_size((40, 24))
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: size)
+def test_a_narrow_terminal_gets_narrow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(click.formatting, "FORCED_WIDTH", None)
     monkeypatch.setenv("COLUMNS", "40")
     context = root.make_context(PROGRAM, ["plan"])
