@@ -333,7 +333,7 @@ INCIDENTS = (
         "aws ssm remove-tags-from-resource", remove_copied_tags,
     ),
     Incident(
-        "the source is emptied", source_emptied, "empty-source", "its source /prod/db/url is gone",
+        "the source is emptied", source_emptied, "empty-source", "its source is gone",
         "create /prod/db/url in 123456789012/us-east-1 again", fill_source,
     ),
     Incident(

@@ -171,7 +171,8 @@ def _delete(case: Case) -> Change | Other:
         return _other(case, Row.DELETE, "orphaned", "its source is gone; `delete: never` keeps it")
     if not case.context.source.complete:
         return _other(case, Row.DELETE, "orphaned", _UNSURE)
-    return _remove(case, Row.DELETE, case.made_from, f"its source {case.made_from} is gone")
+    named = "" if case.made_from == case.name else f" {case.made_from}"
+    return _remove(case, Row.DELETE, case.made_from, f"its source{named} is gone")
 
 
 def _orphan(case: Case) -> Change | Other:

@@ -329,7 +329,7 @@ class TestDelete:
         assert found.change.effect == Delete("/p/a")
         assert found.change.expected.version == 1
         assert found.change.expected.modified == COPIED_AT
-        assert "is gone" in found.reasons
+        assert "its source is gone" in found.reasons
 
     def test_delete_ends_where_the_rules_no_longer_place_the_source(self) -> None:
         assert judge([], replica(held()), spec=replication(include=(Glob("/q/**"),))).row == "orphan"
@@ -364,7 +364,9 @@ class TestDelete:
         spec = replication(rewrites=(Rewrite(Glob("/p/**"), RewriteIn.NAME, "/p/", "/p/{target.region}/"),))
         gone = replica(held("/p/a"), name="/p/us-east-2/a")
         assert gone.tags[SOURCE] == "/p/a"
-        assert judge([], gone, spec=spec).change.effect == Delete("/p/a")
+        found = judge([], gone, spec=spec)
+        assert found.change.effect == Delete("/p/a")
+        assert "its source /p/a is gone" in found.reasons
 
     def test_delete_is_an_orphan_where_the_rewrite_would_place_it_elsewhere(self) -> None:
         assert judge([], replica(held("/p/a"), name="/p/us-east-2/a")).row == "orphan"

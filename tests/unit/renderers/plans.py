@@ -96,7 +96,7 @@ def replaced(target: str, name: str, *differences: Difference, kind: str = "Stri
 
 
 def delete(target: str, name: str, kind: str = "SecureString", **more: Any) -> Change:
-    more.setdefault("reasons", (f"its source {name} is gone",))
+    more.setdefault("reasons", ("its source is gone",))
     more.setdefault("writer", "arn:aws:sts::123456789012:assumed-role/ssm-reconcile/run")
     return Change("prod", target, name, Row.DELETE, Delete(name), expected(None, 4), kind=kind, **more)
 

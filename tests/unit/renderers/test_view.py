@@ -106,7 +106,7 @@ def test_a_delete_names_the_last_writer_of_the_replica() -> None:
     )
     assert seen(change).remarks == (
         "version 4, last changed 2026-11-02 08:00 UTC by user bob, outside ssm-reconcile",
-        "its source /a is gone",
+        "its source is gone",
     )
 
 
