@@ -198,7 +198,8 @@ def _first(view: PlanView, context: CommentContext, level: int) -> str:
 
 def _title(view: PlanView, level: int) -> str:
     """Return the heading, such as `SSM plan for prod: 12 changes in 3 regions`."""
-    return f"## SSM plan for {scope_names(view.scope)}: {view.headline(count_names=level > 0)}"
+    headline = view.headline(count_names=level > 0, quote=span)
+    return f"## SSM plan for {scope_names(view.scope)}: {headline}"
 
 
 def _counts(view: PlanView) -> str:
@@ -225,9 +226,7 @@ def _full_detail(view: PlanView, warnings: int) -> list[str]:
 
 def _upper(view: PlanView, level: int, warnings: int) -> list[str]:
     """Return the blocks above the changes."""
-    found = [_counts(view)]
-    if view.changes or view.targets:
-        found.append(blocks.counts_table(view))
+    found = [_counts(view), blocks.counts_table(view)]
     if dangers := merge_changes(view.dangerous):
         found.append(blocks.danger_alert(view, dangers, named=level < 2))  # noqa: PLR2004 - level 2 groups
     return [*found, *blocks.warnings(view, warnings), blocks.notes(view)]

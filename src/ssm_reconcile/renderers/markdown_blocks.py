@@ -104,10 +104,12 @@ def _spans(targets: Sequence[str]) -> str:
 
 
 def counts_table(view: PlanView, limit: int = 0) -> str:
-    """Return the counts by target, for the first `limit` targets."""
+    """Return the counts by target, for the first `limit` targets, unless the sums say the same."""
     columns = view.columns
-    titles = [view.place_word, *columns[:-1], "in sync"]
-    rows = [f"| {' | '.join(title.capitalize() for title in titles)} |", f"|---|{'--:|' * len(columns)}"]
+    if len(view.targets) == 1 or set(columns) <= {"in_sync"}:
+        return ""
+    titles = [word.replace("_", " ").capitalize() for word in (view.place_word, *columns)]
+    rows = [f"| {' | '.join(titles)} |", f"|---|{'--:|' * len(columns)}"]
     shown = view.targets[:limit] if limit else view.targets
     for target in shown:
         cells = [_cell(word, target.summary.get(word, 0)) for word in columns]
@@ -152,7 +154,7 @@ def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool
 
 def _danger(view: PlanView, merged: MergedChange) -> str:
     change = merged.change
-    verb = {"delete": "is deleted in", "replace": "is replaced in"}.get(change.action, "changes in")
+    verb = {"delete": "is deleted from", "replace": "is replaced in"}.get(change.action, "changes in")
     if change.exposes:
         verb = f"becomes plain text and {verb}" if change.action == "replace" else "becomes plain text in"
     everywhere = len(merged.targets) > 2 and _is_everywhere(view, merged.targets)  # noqa: PLR2004 - name both

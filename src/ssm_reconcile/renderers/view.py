@@ -256,18 +256,22 @@ class PlanView(RunView):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The words of the summary that a table has: the usual four, and others that are not zero."""
-        always = ("create", "update", "replace", "delete")
-        if_any = ("adopt", "retag", "conflict", "detached", "invalid", "withheld")
-        return (*always, *(word for word in if_any if self.summary.get(word)), "in_sync")
+        """The words of the summary that are not zero in all targets, as the columns of a table."""
+        words = (*ACTIONS, "conflict", "detached", "invalid", "withheld", "in_sync")
+        return tuple(word for word in words if self.summary.get(word))
 
-    def headline(self, *, count_names: bool = False) -> str:
+    def headline(self, *, count_names: bool = False, quote: Callable[[str], str] = str) -> str:
         """Return `12 changes in 3 regions`, `no changes, 2 conflicts` or `nothing to do`.
 
         An incomplete plan is called INCOMPLETE.
+
+        Args:
+            count_names: Whether the parameters are counted, too.
+            quote: The form of the name of a target, which is shown if only one has changes.
         """
         names = plural(len({change.name for change in self.changes}), "parameter")
-        where = plural(len({change.target for change in self.changes}), self.place_word)
+        targets = {change.target for change in self.changes}
+        where = quote(*targets) if len(targets) == 1 else plural(len(targets), self.place_word)
         number = f"{plural(len(self.changes), 'change')}{f' to {names}' if count_names else ''} in {where}"
         if not self.changes:
             number = f"no changes, {self.unresolved}" if self.unresolved else "nothing to do"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_deletes_and_replacements_are_named_at_the_top() -> None:
     comment = plan_comment(view_of(plans.twelve()))
     sentence = (
         "> **2 deletes and 1 replacement.**"
-        " `/shop/prod/legacy/token` is deleted in `ap-southeast-2` and `eu-west-1`;"
+        " `/shop/prod/legacy/token` is deleted from `ap-southeast-2` and `eu-west-1`;"
         " `/shop/prod/db/dsn` is replaced in `us-west-2`."
         " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside ssm-reconcile."
     )
@@ -96,7 +97,7 @@ def test_deletes_and_replacements_are_named_at_the_top() -> None:
 def test_a_delete_in_all_targets_is_named_once() -> None:
     comment = plan_comment(view_of(plans.many(10, deletes=1)))
     assert (
-        f"`{plans.name_at(0)}` is deleted in all regions; `{plans.name_at(1)}` is replaced in all regions."
+        f"`{plans.name_at(0)}` is deleted from all regions; `{plans.name_at(1)}` is replaced in all regions."
         in comment
     )
 
@@ -163,9 +164,22 @@ def test_targets_with_a_dangerous_change_come_first() -> None:
     assert titles == ["us-west-2", "ap-southeast-2"]
 
 
-def test_columns_that_are_zero_are_left_out() -> None:
-    assert "Adopt" not in comment_of(plans.create("eu-west-1", "/a"))
-    assert "| Adopt |" in comment_of(plans.adopt("eu-west-1", "/a"))
+def test_columns_that_are_zero_in_all_targets_are_left_out() -> None:
+    assert "\n| Region | Create | In sync |\n" in comment_of(plans.create("eu-west-1", "/a"))
+    assert "\n| Region | Adopt |\n" in comment_of(plans.adopt("eu-west-1", "/a"), in_sync=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "targets"), [([], plans.REGIONS), ([plans.create("eu-west-1", "/a")], ("eu-west-1",))]
+)
+def test_a_table_that_repeats_the_sums_is_left_out(changes: list[Change], targets: Sequence[str]) -> None:
+    page = comment_of(*changes, targets=targets)
+    assert "In sync |" not in page
+    assert "160 in sync" in page or "800 in sync" in page
+
+
+def test_the_title_names_the_only_target_with_changes() -> None:
+    assert "## SSM plan for `prod`: 1 change in `eu-west-1`\n" in comment_of(plans.create("eu-west-1", "/a"))
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
