@@ -62,6 +62,23 @@ def test_every_link_to_a_file_leads_somewhere(path: Path) -> None:
     assert broken == []
 
 
+def anchors_of(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a document, and those that it sets itself."""
+    text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain} | {
+        *re.findall(r'<a id="([^"]+)">', text)
+    }
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_link_to_a_heading_leads_to_one(path: Path) -> None:
+    links = re.findall(r"\]\((?![a-z]+:)([^)\s#]*)#([^)\s]+)\)", path.read_text())
+    pages = [(path.parent / link if link else path, anchor) for link, anchor in links]
+    assert [f"{page.name}#{anchor}" for page, anchor in pages if anchor not in anchors_of(page)] == []
+
+
 def test_every_page_of_the_documentation_is_in_its_contents() -> None:
     contents = (ROOT / "docs" / "README.md").read_text()
     linked = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", contents)}
