@@ -1,16 +1,82 @@
-"""`make demo`: each statement of the demo holds."""
+"""`make demo`: each statement of the demo holds, and its output is short, without repetition and secrets."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
-from pathlib import Path
+import tempfile
+from collections import Counter
+
+import pytest
+
+from tools import session
+
+TOKEN = re.compile(r"[\w-]{24}")
+"""The form of the secrets of the demo."""
 
 
-def test_each_statement_of_the_demo_holds(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "ssm_reconcile", "demo"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240, stdin=subprocess.DEVNULL,
+@pytest.fixture(scope="module")
+def recorded() -> str:
+    """The output with colours, of a terminal with 100 columns."""
+    return session.record()
+
+
+@pytest.fixture(scope="module")
+def shown(recorded: str) -> str:
+    return session.COLOR.sub("", recorded)
+
+
+def test_each_statement_of_the_demo_holds(shown: str) -> None:
+    """A statement that does not hold ends the demo with an error, so `record` raises."""
+    assert "none of them was printed" in shown
+
+
+def test_the_demo_has_at_most_120_lines_of_at_most_100_columns(shown: str) -> None:
+    lines = shown.splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 100] == []
+
+
+def test_the_demo_shows_no_text_twice(shown: str) -> None:
+    blocks = Counter(block.strip() for block in shown.split("\n\n"))
+    assert [block for block, count in blocks.items() if block and count > 1] == []
+
+
+def test_each_step_is_explained_in_one_sentence(shown: str) -> None:
+    steps = re.findall(r"^== (\d)\. ((?:.+\n)+?)\$ ", shown, re.MULTILINE)
+    assert [number for number, _ in steps] == ["1", "2", "3", "4", "5", "6", "7"]
+    assert {sentence.strip().count(". ") for _, sentence in steps} == {0}
+    assert all(sentence.strip().endswith(".") for _, sentence in steps)
+
+
+def test_the_demo_shows_a_plan_a_conflict_drift_a_withheld_delete_and_its_remedy(shown: str) -> None:
+    plan, taken, applied, nothing, changed, lifted = re.split(r"^== [2-7]\. ", shown, flags=re.MULTILINE)[1:]
+    assert "(secret)" in plan
+    assert "onflict" in plan
+    assert "--adopt overwrite" in taken
+    assert "applied" in applied.lower()
+    assert "Nothing to do" in nothing
+    for text in ("withheld", "--max-deletes 2", "outside ssm-reconcile"):
+        assert text in " ".join(changed.lower().split())
+    assert "delete" in lifted
+
+
+def test_the_demo_prints_no_token_and_no_path_of_this_machine(shown: str) -> None:
+    assert [word for word in TOKEN.findall(shown) if not word.strip("-_").islower()] == []
+    assert f"{tempfile.gettempdir()}/" not in shown
+
+
+def test_a_failed_statement_ends_the_demo_with_an_error() -> None:
+    program = """
+from ssm_reconcile.cli import demo, root
+demo.SPEC = demo.SPEC.replace("/prod/**", "/prod/flags/*")
+root.main(["demo"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=240,
+        stdin=subprocess.DEVNULL, env=os.environ,
     )  # fmt: skip
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "none of them was printed" in result.stdout
+    assert done.returncode == 1
+    assert "the demo failed at this statement: the plan creates 7 parameters" in done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,22 +47,19 @@ SPEC = """\
 version: 1
 name: demo
 source: { region: us-east-1 }
-targets:
-  - region: us-east-2
-parameters:
-  include: ["/prod/**", "/shared/*"]
-kms:
-  - source: alias/app
-    targets: { us-east-2: alias/app }
-  - source: alias/payments
-    targets: { us-east-2: alias/payments }
+targets: [{ region: us-east-2 }]
+parameters: { include: ["/prod/**"] }
+kms: [{ source: alias/app, targets: { us-east-2: alias/app } }]
 delete: owned
-# Calls per second: the simulator has no quotas. Without these lines, the demo waits for those of AWS.
-rates: { describe: 100, get: 100, put: 100, delete: 100, tags: 100, list_tags: 100 }
+changed_outside: overwrite
+guards: { max_deletes: 1 }
 """
-CREATED = 34
-NOT_COPIED = {"/prod/search/cache", "/prod/orders/bucket", "/shared/flag-1"}
-"""Two parameters with the tag skip_sync, and one whose name is taken in the target."""
+LIMITS = "/prod/orders/limits"
+PASSWORD = "/prod/orders/db-password"  # noqa: S105 - a name, not a value
+EDITED = "/prod/users/url"
+FLAGS = ("/prod/flags/beta", "/prod/flags/dark-mode")
+REGIONAL = "/prod/users/bucket"
+FOREIGN = "/network/vpc"
 _EXTRA_PACKAGES = ("moto", "flask")
 
 
@@ -70,8 +68,8 @@ _EXTRA_PACKAGES = ("moto", "flask")
 def command(common: CommonOptions) -> int:
     """Show plan and apply on a simulated AWS on this machine, without an AWS account.
 
-    Creates parameters in one region, copies them to another, changes them on both sides, and finds the
-    changes. Needs the extra `demo` (moto, a simulator of AWS).
+    Shows a plan, a conflict, an apply, drift, and a withheld delete. Needs the extra `demo` (moto, a
+    simulator of AWS).
     """
     missing = [package for package in _EXTRA_PACKAGES if find_spec(package) is None]
     if missing:
@@ -80,8 +78,6 @@ def command(common: CommonOptions) -> int:
     color = "always" if use_color(sys.stdout, common.color) else "never"
     with tempfile.TemporaryDirectory(prefix="ssm-reconcile-demo-") as folder, _simulator():
         _Demo(Path(folder), color).run()
-    write("\nThe simulated AWS was stopped and all files of the demo were deleted.")
-    write("Next: README.md, 'Set it up in five minutes'.")
     return 0
 
 
@@ -110,10 +106,10 @@ def _simulator() -> Iterator[None]:
 
 
 class _Demo:
-    """The steps of the demo. Each writes text, runs commands, and checks what the text says."""
+    """The steps of the demo. Each explains itself in a sentence, runs a command, and checks its effects."""
 
     def __init__(self, folder: Path, color: str) -> None:
-        self.account = _Account()
+        self.account = Account()
         self.folder = folder
         self.color = color
         self.printed = ""
@@ -121,90 +117,95 @@ class _Demo:
     def run(self) -> None:
         self._prepare()
         self._plan()
+        self._take_over()
         self._apply()
-        self._find_changes()
+        self._plan_again()
+        self._plan_changes()
         self._apply_changes()
         self._check_secrets()
 
     def _prepare(self) -> None:
-        self._title("1. Two regions in a simulated AWS")
+        self._title("1. A spec says which parameters of us-east-1 belong in us-east-2.")
         self.account.fill()
-        count = len(self.account.values(SOURCE))
-        write("The simulator (moto) runs on this machine. No request leaves it.")
-        write(f"{SOURCE} has {count} parameters: strings, lists, and SecureStrings under two KMS keys.")
-        write(f"{TARGET} has 4 parameters of other teams.")
-        write("\nThe spec, replication.yaml, copies /prod and /shared from one region to the other:\n")
-        write("    " + SPEC.replace("\n", "\n    ").rstrip())
         (self.folder / "replication.yaml").write_text(SPEC, encoding="utf-8")
+        write(f"$ cat replication.yaml\n{SPEC.rstrip()}")
 
     def _plan(self) -> None:
-        self._title("2. Make a plan: it reads both regions and writes nothing")
+        self._title("2. A plan reads both regions and writes nothing; it shows no secret.")
         before = self.account.values(TARGET)
-        text = self._command("plan", "--out", "plan.json", expect=0)
-        self._check(f"the plan creates {CREATED} parameters", f"{CREATED} to create" in text)
+        text = self._command("plan", expect=0)
+        created = len(self.account.values(SOURCE)) - 2
+        self._check(f"the plan creates {created} parameters", f"{created} to create" in text)
+        self._check("the plan shows the conflict", LIMITS in text)
         self._check("the plan wrote nothing", self.account.values(TARGET) == before)
 
-    def _apply(self) -> None:
-        self._title("3. Apply the plan")
-        before = self.account.values(TARGET)
-        self._command("apply", "plan.json", expect=3)
-        source, target = self.account.values(SOURCE), self.account.values(TARGET)
-        for name in source:
-            if name.startswith(("/prod/", "/shared/")) and name not in NOT_COPIED:
-                self._check(f"{name} was copied", target.get(name) == source[name])
-        for name in ("/native/us-east-2/only", "/prod/search/cache", "/shared/flag-1"):
-            self._check(f"{name} was not changed", target[name] == before[name])
-        self._check("a parameter with the tag skip_sync was not copied", "/prod/orders/bucket" not in target)
-        write("\nExit code 3: one parameter remains. /shared/flag-1 existed in the target before, with")
-        write("another value and no owner tag. It is a conflict, and it is not overwritten until you decide.")
-        write("/shared/flag-0 existed too, with the same value. It was adopted: only its tags were written.")
-        self._title("4. Plan again: nothing to do")
-        text = self._command("plan", "--detailed-exitcode", expect=0)
-        self._check("the second plan is empty", "Nothing to do" in text)
-        write("\nThis plan decrypted no SecureString: each replica has a record of its source version.")
+    def _take_over(self) -> None:
+        self._title("3. A conflict waits for your decision: this command takes the parameter over.")
+        self._command("apply", "--yes", "--only", LIMITS, "--adopt", "overwrite", expect=0)
+        target = self.account.values(TARGET)
+        self._check(
+            "the value of the source was written", target[LIMITS] == self.account.values(SOURCE)[LIMITS]
+        )
+        self._check("nothing else was written", target.keys() == {LIMITS, FOREIGN})
 
-    def _find_changes(self) -> None:
-        self._title("5. Find changes on both sides")
+    def _apply(self) -> None:
+        self._title("4. An apply makes all other changes of the plan.")
+        before = self.account.values(TARGET)
+        self._command("apply", "--yes", expect=0)
+        source, target = self.account.values(SOURCE), self.account.values(TARGET)
+        for name in source.keys() - {REGIONAL}:
+            self._check(f"{name} was copied", target.get(name) == source[name])
+        self._check("a parameter outside the spec was not changed", target[FOREIGN] == before[FOREIGN])
+        self._check("a parameter with the tag skip_sync was not copied", REGIONAL not in target)
+
+    def _plan_again(self) -> None:
+        self._title("5. A second plan finds nothing to do, and decrypts no secret to know it.")
+        text = self._command("plan", expect=0)
+        self._check("the second plan is empty", "Nothing to do" in text)
+
+    def _plan_changes(self) -> None:
+        self._title(
+            "6. Someone edits a replica; in us-east-1 a password is rotated, a limit raised, and two\n"
+            "flags are deleted: the plan repairs the drift, and withholds both deletes, as one is allowed."
+        )
         self.account.change_source()
         self.account.edit_target()
-        write(f"In {SOURCE}, a limit and a password were changed and a flag was deleted.")
-        write(f"In {TARGET}, one replica was edited by hand. The plan shows all four:\n")
-        text = self._command("plan", "--detailed-exitcode", "--out", "plan.json", expect=2)
-        changed = ("/prod/orders/limits", "/prod/users/db/password", "/prod/payments/log-level")
-        for name in ("/shared/flag-3", *changed):
+        text = self._command("plan", expect=0)
+        for name in (LIMITS, PASSWORD, EDITED, *FLAGS):
             self._check(f"the plan shows {name}", name in text)
+        self._check("the plan says how to lift the guard", "--max-deletes" in text)
 
     def _apply_changes(self) -> None:
-        self._title("6. Apply: a replica that was edited by hand is withheld")
-        self._command("apply", "plan.json", expect=5)
+        self._title("7. The deletes are meant, so the apply lifts the guard.")
+        self._command("apply", "--yes", "--max-deletes", "2", expect=0)
         source, target = self.account.values(SOURCE), self.account.values(TARGET)
-        for name in ("/prod/orders/limits", "/prod/users/db/password"):
-            self._check(f"the new value of {name} was copied", target[name] == source[name])
-        self._check("the replica of the deleted flag was deleted", "/shared/flag-3" not in target)
-        edited = "/prod/payments/log-level"
-        self._check("the edit by hand was not overwritten", target[edited] == "debug")
-        write("\nExit code 5: a guard withheld a change. This command overwrites the edit:\n")
-        self._command("apply", "--yes", "--overwrite-outside", expect=3)
-        self._check("the edit was overwritten", self.account.values(TARGET)[edited] == "info")
+        for name in (LIMITS, PASSWORD, EDITED):
+            self._check(f"{name} has the value of the source", target[name] == source[name])
+        for name in FLAGS:
+            self._check(f"the replica of {name} was deleted", name not in target)
 
     def _check_secrets(self) -> None:
         leaked = any(secret in self.printed for secret in self.account.secrets)
         self._check("no secret was printed", not leaked)
-        self._title("Result")
-        write(f"{len(self.account.secrets)} secrets were copied, and none of them was printed.")
+        self._title("The end.")
+        write(f"{len(self.account.secrets)} secret values were copied, and none of them was printed.")
+        write("The simulated AWS is stopped, and all files of the demo are deleted.")
+        write("Next: README.md, 'Set it up in five minutes'.")
 
     def _title(self, text: str) -> None:
-        write(f"\n== {text} ==\n")
+        heading = f"== {text}"
+        write("\n" + (click.style(heading, bold=True) if self.color == "always" else heading))
 
     def _command(self, *words: str, expect: int) -> str:
         """Run a command in a process of its own, show its output, and check its exit code."""
         write(f"$ ssm-reconcile {' '.join(words)}")
         done = subprocess.run(  # noqa: S603 - our own command, no shell
-            [sys.executable, "-m", "ssm_reconcile", *words, "--no-progress", "--color", self.color],
+            [sys.executable, "-m", "ssm_reconcile", *words, "--quiet", "--color", self.color],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            env=os.environ | {"COLUMNS": str(shutil.get_terminal_size().columns)},
             text=True,
             check=False,
         )
@@ -219,60 +220,39 @@ class _Demo:
             raise ReconcileError(f"the demo failed at this statement: {statement}", "report this as a bug")
 
 
-class _Account:
-    """The simulated AWS account, written with plain boto3, and its secrets, which must not be printed.
-
-    The source region has forty parameters: all three types, tags, two KMS keys, and some with the tag
-    skip_sync. The target region has four parameters that other teams created before.
-    """
+class Account:
+    """The simulated AWS account, written with plain boto3, and its secrets, which must not be printed."""
 
     def __init__(self) -> None:
         self.secrets: list[str] = []
 
     def fill(self) -> None:
-        """Create keys and parameters."""
+        """Create keys and parameters: strings, a list and secrets; in the target, two of other teams."""
         import boto3
 
         for region in (SOURCE, TARGET):
-            for alias in ("alias/app", "alias/payments"):
-                kms = boto3.client("kms", region_name=region)
-                kms.create_alias(AliasName=alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-        for service in ("orders", "payments", "search", "users"):
-            self._fill_service(service)
-        for i in range(4):
-            self._put(SOURCE, f"/shared/flag-{i}", "on" if i % 2 else "off", {"team": "platform"})
-        regional = {"skip_sync": "regional"}
-        self._put(SOURCE, "/prod/search/cache", "cache.us-east-1.internal", regional)
-        self._put(SOURCE, "/prod/orders/bucket", "orders-us-east-1", regional)
-        self._put(SOURCE, "/staging/orders/url", "https://staging.example.com")
-        self._put(SOURCE, "/staging/users/url", "https://staging.example.com")
-        self._put(TARGET, "/prod/search/cache", "cache.us-east-2.internal", {"team": "search"})
-        self._put(TARGET, "/native/us-east-2/only", "created before the demo", {"team": "network"})
-        self._put(TARGET, "/shared/flag-0", "off", {"team": "platform"})
-        self._put(TARGET, "/shared/flag-1", "value of the platform team", {"team": "platform"})
-
-    def _fill_service(self, service: str) -> None:
-        base, tags = f"/prod/{service}", {"team": service, "tier": "backend"}
-        url = f"https://{service}.example.com"
-        self._put(SOURCE, f"{base}/url", url, tags, Description=f"Entry of {service}")
-        self._put(SOURCE, f"{base}/hosts", f"{service}-a,{service}-b", tags, Type="StringList")
-        self._put(SOURCE, f"{base}/log-level", "info", tags, AllowedPattern="^(debug|info|warn)$")
-        self._put(SOURCE, f"{base}/limits", '{"max": 100, "burst": 20}', tags)
-        self._put(SOURCE, f"{base}/region-note", "any region", tags)
-        key = "alias/payments" if service == "payments" else "alias/app"
-        self._put_secret(f"{base}/db/password", tags, KeyId=key)
-        self._put_secret(f"{base}/api/key", tags, KeyId=key)
-        self._put_secret(f"{base}/session/seed", tags)
+            kms = boto3.client("kms", region_name=region)
+            kms.create_alias(AliasName="alias/app", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+        for service in ("orders", "users"):
+            self._put_secret(f"/prod/{service}/db-password", {"team": service}, KeyId="alias/app")
+            self._put(SOURCE, f"/prod/{service}/url", f"https://{service}.example.com")
+        self._put(SOURCE, "/prod/orders/hosts", "orders-a,orders-b", Type="StringList")
+        self._put(SOURCE, LIMITS, '{"max": 250, "burst": 20}')
+        self._put(TARGET, LIMITS, '{"max": 100, "burst": 20}')
+        for flag in FLAGS:
+            self._put(SOURCE, flag, "on")
+        self._put(SOURCE, REGIONAL, "users-us-east-1", {"skip_sync": "true"})
+        self._put(TARGET, FOREIGN, "vpc-0a1b2c3d", {"team": "network"})
 
     def change_source(self) -> None:
-        """Change a setting, rotate a password and delete a parameter in the source."""
-        self._put(SOURCE, "/prod/orders/limits", '{"max": 250, "burst": 20}', Overwrite=True)
-        self._put_secret("/prod/users/db/password", KeyId="alias/app", Overwrite=True)
-        self._ssm(SOURCE).delete_parameter(Name="/shared/flag-3")
+        """Change a setting, rotate a password and delete two parameters in the source."""
+        self._put(SOURCE, LIMITS, '{"max": 400, "burst": 20}', Overwrite=True)
+        self._put_secret(PASSWORD, KeyId="alias/app", Overwrite=True)
+        self._ssm(SOURCE).delete_parameters(Names=list(FLAGS))
 
     def edit_target(self) -> None:
         """Edit a replica in the target by hand."""
-        self._put(TARGET, "/prod/payments/log-level", "debug", Overwrite=True)
+        self._put(TARGET, EDITED, "https://old.example.com", Overwrite=True)
 
     def values(self, region: str) -> dict[str, str]:
         """Return every value of a region by name."""

@@ -1,0 +1,74 @@
+"""Output of `ssm-reconcile demo` with colours -> a picture of its last steps: docs/pictures/session.svg.
+
+python tools/session.py            runs the demo and writes the picture (`make picture` does the same)
+
+The picture has fixed dates and plan ids, so equal output makes equal bytes. A test compares both.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PICTURE = ROOT / "docs" / "pictures" / "session.svg"
+WIDTH = 100
+STEPS = ("6", "7")
+"""Numbers of the steps in the picture: a plan with withheld changes, and an apply that lifts the guard."""
+MOMENT = "2026-03-14 09:26 UTC"
+COLOR = re.compile(r"\x1b\[[\d;]*m")
+
+
+def record() -> str:
+    """Run the demo and return its output.
+
+    Raises:
+        CalledProcessError: A statement of the demo did not hold.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "ssm_reconcile", "demo", "--color", "always"],
+        env=os.environ | {"COLUMNS": str(WIDTH)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        text=True, check=True, timeout=240,
+    )  # fmt: skip
+    return done.stdout
+
+
+def session(output: str) -> str:
+    """Return the steps of the picture as a terminal shows them: titles as comments, fixed dates and ids."""
+    text = "\n\n".join(_steps(output))
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", MOMENT, text)
+    ids = dict.fromkeys(re.findall(r"\b[0-9a-f]{12}\b", re.sub(r"\b\d{12}\b", "", text)))
+    for number, plan_id in enumerate(ids):
+        text = text.replace(plan_id, f"{0x9535F4258859 + number * 0x1111:012x}")
+    return text
+
+
+def _steps(output: str) -> Iterator[str]:
+    """Yield each step of the picture, with its title as comment lines."""
+    for step in re.split(r"\n(?=(?:\x1b\[1m)?== )", output):
+        head, _, rest = step.partition("\n$ ")
+        title = COLOR.sub("", head).removeprefix("== ").strip()
+        number, _, words = title.partition(". ")
+        if number in STEPS:
+            yield "\n".join(f"\x1b[2m# {line}\x1b[0m" for line in words.split("\n")) + f"\n$ {rest.rstrip()}"
+
+
+def picture(output: str) -> str:
+    """Return the picture of the output of a demo as SVG, without links to other sites."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="standard")
+    console.print(Text.from_ansi(session(output)))
+    svg = console.export_svg(title="ssm-reconcile", unique_id="session")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(picture(record()), encoding="utf-8")
