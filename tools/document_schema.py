@@ -1,4 +1,4 @@
-"""Types in `ssm_reconcile.documents` -> JSON Schema (draft-07) of a plan and of a report.
+"""Types in `ssm_reconcile.documents` -> JSON Schema (draft-07) of a plan, a report and a status.
 
 `tools/reference.py` writes the schemas; a test compares them with the committed files.
 """
@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from ssm_reconcile import documents
-from ssm_reconcile.documents import OptionsEntry, PlanDocument, ReportDocument, counts
+from ssm_reconcile.documents import OptionsEntry, PlanDocument, ReportDocument, counts, status
 from ssm_reconcile.documents.counts import Keywords
 
 NAMES = {
@@ -24,6 +24,7 @@ NAMES = {
 TITLES = {
     "plan": ("A plan of ssm-reconcile", PlanDocument),
     "report": ("A report of ssm-reconcile", ReportDocument),
+    "status": ("A status of ssm-reconcile", status.StatusDocument),
 }
 OPTIONS = (
     "The options of the run that made a plan. A key is the option of the same name unless described here.",
@@ -34,7 +35,7 @@ Node = dict[str, Any]
 # Before Python 3.12 a TypedDict does not know its bases.
 CLASSES = {
     one.name: one
-    for module in (documents, counts)
+    for module in (documents, counts, status)
     for one in ast.parse(inspect.getsource(module)).body
     if isinstance(one, ast.ClassDef)
 }

@@ -30,6 +30,7 @@ def pages() -> dict[str, str]:
         "spec.md": spec(),
         "plan.md": document("plan", "What `plan --format json` and `plan --out` write."),
         "report.md": document("report", "What `apply --format json` and `apply --out` write."),
+        "status.md": document("status", ""),
         "doctor.md": document("diagnosis", "The output of `doctor --format json`.", schema="doctor"),
     }
 

@@ -1,5 +1,6 @@
-"""Findings about a whole plan: KMS keys of the source, a renamed spec, patterns that match nothing.
+"""Findings about a whole plan: KMS keys of the source, a renamed spec, patterns that match nothing, drift.
 
+unconfirmed-tags       more tags would have to be read directly than `status` reads
 keys-unchecked         KMS did not describe keys of a place
 source-key             a key of the source does not decrypt, and values under it must be read
 spec-renamed           replicas of another name at the same source are in the way
@@ -11,16 +12,16 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ssm_reconcile.change import Change, Create, Replace, Row, Update
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.model import MANAGED_KEY, Key, Keyring, KeyState, Listing, Place, canonical
-from ssm_reconcile.plan import Other, Plan, ReplicationPlan
+from ssm_reconcile.plan import UNMET, Other, Plan, ReplicationPlan
 from ssm_reconcile.record import OWNER
-from ssm_reconcile.spec import Glob, Replication
-from ssm_reconcile.wording import did_you_mean, first_of
+from ssm_reconcile.spec import Glob, Orphans, Replication
+from ssm_reconcile.wording import did_you_mean, first_of, plural
 
 NAMED = 5
 """The number of names that a finding lists; the others are counted."""
@@ -93,6 +94,24 @@ def find_unusable_source_keys(
         yield Finding(Severity.ERROR, "source-key", message, "the source", about)
 
 
+def find_unconfirmed_tags(spec: Replication, unconfirmed: Mapping[tuple[str, str], str]) -> Iterator[Finding]:
+    """Yield one finding for each place with parameters whose state rests on tags of a listing.
+
+    Args:
+        spec: The replication.
+        unconfirmed: Why tags were not read directly, by end and canonical name.
+    """
+    for end in sorted({end for end, _ in unconfirmed}):
+        names = sorted(name for at, name in unconfirmed if at == end)
+        label = f"target {end}" if end else "the source"
+        message = (
+            f"{spec.name}: {label}: the state of {plural(len(names), 'parameter')} rests on a listing of tags"
+            f" that may lag for minutes behind writes ({first_of(names, NAMED)}):"
+            f" {unconfirmed[end, names[0]]}; run it again later, or see a plan"
+        )
+        yield Finding(Severity.WARNING, "unconfirmed-tags", message, label)
+
+
 def _names_to_read(changes: Iterable[Change]) -> Iterator[str]:
     """Yield the names of the source parameters whose values are written."""
     for change in changes:
@@ -154,12 +173,20 @@ def report_unmatched(plan: Plan, parts: Iterable[ReplicationPlan], names: Iterab
     if not unmatched:
         return plan
     known = [canonical(name) for name in names]
-    found = [Finding(Severity.WARNING, UNMATCHED, _message_of(pattern, known)) for pattern in unmatched]
+    found = [
+        Finding(Severity.WARNING, UNMATCHED, describe_unmatched(pattern, known)) for pattern in unmatched
+    ]
     narrowing = replace(plan.narrowing, unmatched=unmatched)
     return replace(plan, narrowing=narrowing, findings=(*plan.findings, *found))
 
 
-def _message_of(pattern: str, names: Sequence[str]) -> str:
+def describe_unmatched(pattern: str, names: Sequence[str]) -> str:
+    """Return the message on a pattern of `--only` without effect, with a similar one that has one.
+
+    Args:
+        pattern: The pattern.
+        names: The canonical names of the selected parameters.
+    """
     near = nearest_pattern(pattern, names)
     quoted = None if near is None else shlex.quote(near)
     advice = did_you_mean(quoted, "check its spelling, and `parameters` in the spec")
@@ -189,3 +216,34 @@ def nearest_pattern(pattern: str, names: Sequence[str]) -> str | None:
         if offer != pattern and any(glob.matches(name) for name in names):
             return offer
     return None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DriftedAddress:
+    """An address that differs from the spec. `state` is its action, or the key that counts it."""
+
+    replication: str
+    target: str
+    name: str
+    state: str
+    reasons: tuple[str, ...] = ()
+
+
+def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress, ...]:
+    """Return every change, withheld ones included, and every address that needs a decision by a person.
+
+    An orphan counts if its spec has `orphans: delete`. Skipped, opted-out, kept-out and chained addresses are
+    as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
+    """
+    deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
+    found = [
+        DriftedAddress(*change.order, f"{change.action}, withheld", change.all_reasons)
+        if change.withheld
+        else DriftedAddress(*change.order, change.action.value)
+        for change in plan.changes
+    ]
+    for other in plan.others:
+        if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted):
+            state = other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
+            found.append(DriftedAddress(other.replication, other.target, other.name, state, other.reasons))
+    return tuple(sorted(found))

@@ -27,13 +27,14 @@ from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPla
 from ssm_reconcile.plan_findings import (
     find_renamed_spec,
     find_unchecked_keys,
+    find_unconfirmed_tags,
     find_unusable_source_keys,
     report_unmatched,
 )
 from ssm_reconcile.record import digest_id
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Session, narrow_specs
-from ssm_reconcile.settle import lagging_addresses, settle
+from ssm_reconcile.settle import ReplicationState, lagging_addresses, settle
 from ssm_reconcile.spec import Replication, Run, Target
 from ssm_reconcile.system import Stop
 
@@ -54,12 +55,15 @@ class PlanScope:
             None in a full run.
         counts_elsewhere: Whether the caller limits deletes by its own counts. The guards do not judge the
             number of deletes then, nor whether the source is empty: the places are not listed whole.
+        listings_only: Whether no value is read, tags are read directly as `settle` limits it, and no guard
+            judges the changes. Such a plan shows states; it must not be applied.
     """
 
     listings: Listings
     names: tuple[str, ...] = ()
     addresses: Mapping[tuple[str, str], frozenset[str]] | None = None
     counts_elsewhere: bool = False
+    listings_only: bool = False
 
 
 def make_plan(
@@ -84,7 +88,7 @@ def make_plan(
     specs = narrow_specs(specs, run)
     former = None if base is None else approve.narrowed_to(base, run)
     altered = [old for old in former or () if old not in specs]
-    scope = scope or PlanScope(_list_all((*specs, *altered), session))
+    scope = scope or PlanScope(list_places((*specs, *altered), session))
     parts = tuple(plan_replication(spec, session, scope)[0] for spec in specs)
     if not any(target.complete for part in parts for target in part.targets):
         raise NothingPlanned(
@@ -163,7 +167,7 @@ def carry_out(
     return apply.apply(plan, works, run.parallelism, session.progress, stop)
 
 
-def _list_all(specs: Sequence[Replication], session: Session) -> Listings:
+def list_places(specs: Sequence[Replication], session: Session) -> Listings:
     """List all places at once, each place once, also where several replications use it with other rates."""
     wanted = {access for spec in specs for access in (spec.source.access, *(t.access for t in spec.targets))}
     # Two accesses that differ in their rates only are one place: it is listed with the first of them.
@@ -187,7 +191,7 @@ def plan_replication(
         session: The session of the run.
         scope: The listings and addresses of a run for some names; None for a full run.
     """
-    scope = scope or PlanScope(_list_all([spec], session))
+    scope = scope or PlanScope(list_places([spec], session))
     source = scope.listings[spec.source.access]
     live = {target.name: scope.listings[target.access] for target in spec.targets}
     if isinstance(source, StoreError) or not (source.complete or source.parameters):
@@ -196,7 +200,7 @@ def plan_replication(
         findings = tuple(_place_findings(spec, source, live))
         return ReplicationPlan(spec.name, place, targets, findings=findings, source_complete=False), {}
     whole = {name: one for name, one in live.items() if isinstance(one, Listing) and one.complete}
-    drafts, state = settle(spec, source, whole, session, scope.addresses)
+    drafts, state = settle(spec, source, whole, session, scope.addresses, listings_only=scope.listings_only)
     changes = tuple(sorted((c for one in drafts.values() for c in one.changes), key=lambda c: c.order))
     others = sorted((o for one in drafts.values() for o in one.others), key=lambda o: (o.target, o.name))
     notes = [note for one in drafts.values() for note in one.value_notes]
@@ -221,9 +225,24 @@ def plan_replication(
         source_complete=source.complete,
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
+    return _judged(part, spec, session, scope, drafts, state), state.inputs
+
+
+def _judged(
+    part: ReplicationPlan,
+    spec: Replication,
+    session: Session,
+    scope: PlanScope,
+    drafts: Mapping[str, TargetDiff],
+    state: ReplicationState,
+) -> ReplicationPlan:
+    """Return the plan with the changes withheld that guards hold back; of listings only, it has no guards."""
+    if scope.listings_only:
+        return replace(part, findings=(*part.findings, *find_unconfirmed_tags(spec, state.unconfirmed)))
     reversed_roles = {name: one.reversed_roles for name, one in drafts.items()}
-    rules = GuardRules(spec, session.run, state.unconfirmed, reversed_roles, session.today)
-    return withhold_changes(part, rules), state.inputs
+    return withhold_changes(
+        part, GuardRules(spec, session.run, state.unconfirmed, reversed_roles, session.today)
+    )
 
 
 def _target_plans(

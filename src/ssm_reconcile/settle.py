@@ -15,6 +15,7 @@ Cost: one ListTagsForResource for each tag to confirm, one GetParameters for eac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -44,9 +45,12 @@ from ssm_reconcile.stores.base import Reader
 from ssm_reconcile.system import Phase, Progress, ReadPool
 
 CONFIRM_EACH = 50
-"""Up to this number of names, tags are read one by one; above it, one filtered listing is cheaper."""
-TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, StoreError]]
-"""Tags that were read directly, by name (None: the parameter does not exist), and the reads that failed."""
+"""Up to this number of names, tags are read one by one; above it, one filtered listing is cheaper.
+
+With `listings_only`, also the most direct reads of tags in each place.
+"""
+TagReads: TypeAlias = tuple[Mapping[str, Tags | None], Mapping[str, str]]
+"""Tags that were read directly, by name (None: the parameter does not exist), and why others were not."""
 Addresses: TypeAlias = Mapping[tuple[str, str], frozenset[str]]
 """Canonical addresses by replication and target name."""
 
@@ -78,10 +82,7 @@ class ReplicationState:
     def with_tags(self, end: str, reads: TagReads) -> ReplicationState:
         """Return the state after some tags of one end were read directly."""
         fresh, failed = reads
-        unread = {
-            (end, name): f"its tags could not be confirmed ({failure.code})"
-            for name, failure in failed.items()
-        }
+        unread = {(end, name): f"its tags could not be confirmed ({why})" for name, why in failed.items()}
         known = {**self.unconfirmed, **unread}
         if end == SOURCE:
             return replace(self, source=self.source.with_tags(fresh), unconfirmed=known)
@@ -100,6 +101,8 @@ def settle(
     live: Mapping[str, Listing],
     session: Session,
     addresses: Addresses | None = None,
+    *,
+    listings_only: bool = False,
 ) -> tuple[dict[str, TargetDiff], ReplicationState]:
     """Return the diff of each target, and what is known of the replication then.
 
@@ -109,8 +112,9 @@ def settle(
         live: The listings of the targets that were listed completely, by target name.
         session: The session of the run.
         addresses: The addresses that a run for some names may plan for; None in a full run.
+        listings_only: Whether no value is read, and the tags of at most `CONFIRM_EACH` names of each place.
     """
-    reads = _ReplicationReads(spec, session, session.clock.now(), addresses)
+    reads = _ReplicationReads(spec, session, session.clock.now(), addresses, listings_only)
     state = _selection(spec, ReplicationState(source, live), session.run)
     state = reads.confirm_owners(reads.resolve_keys(state))
     # The loop ends: each pass reads the tags of at least one more name, and no name is read twice. Two or
@@ -162,6 +166,9 @@ class _ReplicationReads:
     session: Session
     now: datetime
     addresses: Addresses | None
+    listings_only: bool
+    tag_reads: Counter[str] = field(default_factory=Counter)
+    """Number of names whose tags were read, by end."""
     values: dict[tuple[str, ValueRequest], Reading | UnreadableValue] = field(default_factory=dict)
     resolved: dict[str, tuple[Listing, dict[str, DesiredParameter]]] = field(default_factory=dict)
     """By target name: the source listing that was resolved last, and the result."""
@@ -186,7 +193,12 @@ class _ReplicationReads:
 
     def tags(self, end: str, names: frozenset[str]) -> TagReads:
         """Read the tags of some names of one end directly."""
-        return observe.confirm_tags(self.reader(end), names, self.session.progress)
+        left = CONFIRM_EACH - self.tag_reads[end] if self.listings_only else len(names)
+        chosen = sorted(names)[:left]
+        self.tag_reads[end] += len(chosen)
+        fresh, failed = observe.confirm_tags(self.reader(end), chosen, self.session.progress)
+        over_limit = dict.fromkeys(names.difference(chosen), f"at most {CONFIRM_EACH} are read")
+        return fresh, {name: failure.code for name, failure in failed.items()} | over_limit
 
     def confirm_owners(self, state: ReplicationState) -> ReplicationState:
         """Confirm each parameter that bulk reads call "not a replica".
@@ -204,7 +216,7 @@ class _ReplicationReads:
                 try:
                     suspects &= reader.names_tagged(OWNER, owners)
                 except StoreError as failure:
-                    return {}, dict.fromkeys(suspects, failure)
+                    return {}, dict.fromkeys(suspects, failure.code)
             return self.tags(name, suspects)
 
         suspects = {
@@ -252,9 +264,12 @@ class _ReplicationReads:
         desired = self.desired_parameters(state)
         in_run = self._in_run(desired)
         proofs = {
-            name: prove(self.spec, name, in_run[name], state.source, live, self.session.run)
+            name: prove(
+                self.spec, name, in_run[name], state.source, live, self.session.run,
+                reads_values=not self.listings_only,
+            )
             for name, live in state.live.items()
-        }
+        }  # fmt: skip
         self._read_values(proofs)
         return {
             name: TargetContext(
@@ -316,7 +331,7 @@ class Proof:
         equal: Addresses whose values are equal, as their versions prove.
         source: Source values to read.
         live: Values of the target to read.
-        unproven: SecureStrings that would have to be read, and must not (`--no-decrypt`).
+        unproven: Addresses whose values would have to be read, and must not be.
     """
 
     equal: frozenset[str] = frozenset()
@@ -332,6 +347,8 @@ def prove(
     source: Listing,
     live: Listing,
     run: Run,
+    *,
+    reads_values: bool = True,
 ) -> Proof:
     """Return which values versions prove to be equal, and which must be read.
 
@@ -342,18 +359,16 @@ def prove(
         source: The listing of the source.
         live: The listing of the target.
         run: `verify_values` reads every value, `no_decrypt` no SecureString.
+        reads_values: Whether any value may be read.
     """
     claim = replication.claim(source.place)
     region = "" if source.place.region == live.place.region else source.place.region
-    equal: set[str] = set()
-    unproven: set[str] = set()
-    from_source: dict[str, ValueRequest] = {}
-    from_live: dict[str, ValueRequest] = {}
+    equal, unproven = set[str](), set[str]()
+    from_source, from_live = dict[str, ValueRequest](), dict[str, ValueRequest]()
     for address, wanted in desired.items():
-        there = live.parameters.get(address)
+        there, tags = live.parameters.get(address), live.tags_of(address)
         if wanted.skip or wanted.chained or wanted.problems:
             continue
-        tags = live.tags_of(address)
         status = standing(tags, live.arn(address), claim, placed=True)
         if there is not None and not _value_matters(replication, target, status, tags):
             continue
@@ -364,7 +379,7 @@ def prove(
             equal.add(address)
             if not run.verify_values:
                 continue
-        if run.no_decrypt and secret:
+        if not reads_values or (run.no_decrypt and secret):
             if there is not None and address not in equal:
                 unproven.add(address)
             continue

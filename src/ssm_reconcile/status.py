@@ -1,157 +1,313 @@
-"""Plan, or report of an apply -> the status of each target, its counts, and the addresses that drift.
+"""Specs and opened places -> the state of each replica, from listings alone: no value is read.
 
-status      condition (the first that applies)
-unknown     the target was not listed completely
-failed      a change failed
-conflict    a parameter of someone else, or a parameter that the target cannot hold
-detached    a detached replica
-withheld    a guard withholds a change
-pending     a change is not applied yet
-in_sync     none of these: the target equals the spec
+The states are the rows of the table of cases (diff/table.py), and two more:
 
-`find_drift` lists the addresses of a plan that differ from the spec, for `plan --fail-on-drift`. `metrics`
-writes statuses and counts in the text format of Prometheus, for a collector that reads files. Detached
-replicas have a count of their own: it is the number to watch after a failover.
+unproven   versions do not prove that the values are equal: a plan reads them, and finds in_sync, retag,
+           update, adopt or conflict
+excluded   a source parameter that an include selects and an exclude or its type leaves out
+
+Only values can prove that a parameter can be adopted, so `adopt` is always `unproven` here. For the same
+reason `invalid` has only what listings show. Cost: the listings of a plan, KMS keys as in a plan, and at
+most `settle.CONFIRM_EACH` reads of tags in each place.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ssm_reconcile.change import Row
-from ssm_reconcile.plan import UNMET, Plan, ReplicationPlan, TargetPlan
-from ssm_reconcile.report import Outcome, Result
-from ssm_reconcile.spec import Orphans, Replication
-
-STATES = (
-    "in_sync", "pending", "failed", "withheld", "conflict", "invalid", "detached", "skipped", "orphaned",
-)  # fmt: skip
-"""Keys of the counts of a target: each address is counted once."""
-_SKIPPED = frozenset({"skipped", "opted_out"})
-_RESULTS = {
-    Result.APPLIED: "in_sync",
-    Result.FAILED: "failed",
-    Result.STALE: "pending",
-    Result.WITHHELD: "withheld",
-    Result.NOT_ATTEMPTED: "pending",
-}
+from ssm_reconcile import reconcile
+from ssm_reconcile.change import Change, Row
+from ssm_reconcile.diff import names_of
+from ssm_reconcile.diff.case import Case, TargetContext, cases, matching_patterns
+from ssm_reconcile.diff.results import result
+from ssm_reconcile.diff.table import row_of
+from ssm_reconcile.documents.encode import finding_entry, moment
+from ssm_reconcile.documents.status import (
+    EXCLUDED,
+    STATES,
+    STATUS_VERSION,
+    UNPROVEN,
+    ReplicaEntry,
+    StatusDocument,
+)
+from ssm_reconcile.errors import Finding, NothingPlanned, Severity, UsageError
+from ssm_reconcile.explain.facts import selection
+from ssm_reconcile.model import Listing, Parameter, canonical
+from ssm_reconcile.plan import ReplicationPlan, TargetPlan
+from ssm_reconcile.plan_findings import UNMATCHED, describe_unmatched
+from ssm_reconcile.reconcile import PlanScope
+from ssm_reconcile.session import Session, narrow_specs
+from ssm_reconcile.spec import Glob, Replication
 
 
 @dataclass(frozen=True, slots=True)
-class TargetStatus:
-    """The status of one target of one replication. The keys of `counts` are `STATES`."""
+class ReplicaState:
+    """One address of a target. What does not exist is None or empty.
 
-    replication: str
-    target: str
-    place: str
-    complete: bool
-    counts: dict[str, int]
+    Attributes:
+        name: The name in the target.
+        state: One of `STATES`.
+        kind: The type of the parameter in the target, or of its source.
+        source: The name of the source parameter, if it is known.
+        source_version: The present version of the source parameter.
+        recorded_version: The source version that the replica was made from, according to its record.
+        version: The version of the parameter in the target.
+        modified: The time of its last modification.
+        writer: The ARN of the identity that modified it last, as AWS reports it.
+        reasons: Why it has this state, as sentences.
+    """
 
-    @property
-    def status(self) -> str:
-        """The status: the worst that applies."""
-        if not self.complete:
-            return "unknown"
-        present = {**self.counts, "conflict": self.counts["conflict"] + self.counts["invalid"]}
-        return next((word for word in reversed(STATUSES) if present.get(word)), "in_sync")
-
-
-STATUSES = ("in_sync", "pending", "withheld", "detached", "conflict", "failed", "unknown")
-"""From best to worst."""
-
-
-def target_statuses(plan: Plan, outcomes: Iterable[Outcome] = ()) -> tuple[TargetStatus, ...]:
-    """Return the status of each target: before an apply, or after it with the outcomes of its report."""
-    results = {one.change.order: _RESULTS[one.result] for one in outcomes}
-    return tuple(
-        TargetStatus(part.name, target.name, target.place, target.complete, _counts(part, target, results))
-        for part in plan.replications
-        for target in part.targets
-    )
-
-
-def _counts(
-    part: ReplicationPlan, target: TargetPlan, results: dict[tuple[str, str, str], str]
-) -> dict[str, int]:
-    counts: Counter[str] = Counter({"in_sync": target.in_sync})
-    for change in part.changes:
-        if change.target == target.name:
-            counts[results.get(change.order, "withheld" if change.withheld else "pending")] += 1
-    for other in part.others:
-        if other.target == target.name:
-            counts["skipped" if other.counted in _SKIPPED else other.counted] += 1
-    return {state: counts[state] for state in STATES}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class DriftedAddress:
-    """An address that differs from the spec. `state` is its action, or the key that counts it."""
-
-    replication: str
-    target: str
     name: str
     state: str
+    kind: str = ""
+    source: str | None = None
+    source_version: int | None = None
+    recorded_version: int | None = None
+    version: int | None = None
+    modified: datetime | None = None
+    writer: str = ""
     reasons: tuple[str, ...] = ()
 
 
-def find_drift(plan: Plan, specs: Iterable[Replication]) -> tuple[DriftedAddress, ...]:
-    """Return every change, withheld ones included, and every address that needs a decision by a person.
+@dataclass(frozen=True, slots=True)
+class TargetStates:
+    """One target of one replication: the states of its addresses, sorted by name.
 
-    An orphan counts if its spec has `orphans: delete`. Skipped, opted-out, kept-out and chained addresses are
-    as the spec wants them. An incomplete place has no addresses; see `plan.complete`.
+    `place` and `source` are accounts and regions. `complete`: whether source and target were listed
+    completely.
     """
-    deleted = {spec.name for spec in specs if spec.orphans is Orphans.DELETE}
-    found = [
-        DriftedAddress(*change.order, f"{change.action}, withheld", change.all_reasons)
-        if change.withheld
-        else DriftedAddress(*change.order, change.action.value)
-        for change in plan.changes
+
+    replication: str
+    source: str
+    name: str
+    place: str
+    complete: bool
+    states: tuple[ReplicaState, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of addresses by state, in the order of `STATES`; a state without addresses is absent."""
+        found = Counter(one.state for one in self.states)
+        return {state: found[state] for state in STATES if found[state]}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The targets of a run, in the order of the spec, and the findings of each replication."""
+
+    targets: tuple[TargetStates, ...]
+    findings: tuple[tuple[str, Finding], ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every place was listed completely."""
+        return all(target.complete for target in self.targets)
+
+
+def read_status(specs: Sequence[Replication], session: Session) -> Status:
+    """Return the state of every address in the targets of some replications.
+
+    Args:
+        specs: The replications.
+        session: The session of the run; the places of all specs are open. Its run narrows targets and names.
+
+    Raises:
+        NothingPlanned: No source could be listed, or no target.
+        UsageError: No address matches a pattern of `--only`, and all places were listed completely.
+    """
+    specs = narrow_specs(specs, session.run)
+    scope = PlanScope(reconcile.list_places(specs, session), listings_only=True)
+    targets: list[TargetStates] = []
+    findings: list[tuple[str, Finding]] = []
+    listed = False
+    for spec in specs:
+        part, contexts = reconcile.plan_replication(spec, session, scope)
+        findings += [(spec.name, finding) for finding in part.findings]
+        listed = listed or bool(contexts)
+        targets += [_target_states(part, target, contexts.get(target.name)) for target in part.targets]
+    if not listed:
+        causes = sorted({finding.message for _, finding in findings})
+        raise NothingPlanned(f"no state is known: {'; '.join(causes)}")
+    status = Status(tuple(targets), tuple(findings))
+    unmatched = _unmatched_patterns(status, session.run.only)
+    messages = [describe_unmatched(pattern, _selected_names(specs, scope)) for pattern in unmatched]
+    if unmatched and len(unmatched) == len(session.run.only) and status.complete:
+        raise UsageError("; ".join(messages))
+    found = (("", Finding(Severity.WARNING, UNMATCHED, message)) for message in messages)
+    return replace(status, findings=(*found, *status.findings))
+
+
+def _unmatched_patterns(status: Status, only: Sequence[str]) -> list[str]:
+    """Return the patterns of `--only` that match no address and no source of one."""
+    names = {
+        name for target in status.targets for one in target.states for name in (one.name, one.source) if name
+    }
+    return [pattern for pattern in only if not any(map(Glob(pattern).matches, names))]
+
+
+def _selected_names(specs: Sequence[Replication], scope: PlanScope) -> list[str]:
+    """Return the canonical names of the source parameters that the rules select."""
+    return [
+        name
+        for spec in specs
+        if isinstance(source := scope.listings[spec.source.access], Listing)
+        for name, one in source.parameters.items()
+        if spec.rule_for(one.name, one.type) is not None
     ]
-    for other in plan.others:
-        if other.counted in UNMET or (other.row is Row.ORPHAN and other.replication in deleted):
-            state = other.row.value if other.row in (Row.FOREIGN, Row.COPIED) else other.counted
-            found.append(DriftedAddress(other.replication, other.target, other.name, state, other.reasons))
-    return tuple(sorted(found))
 
 
-def metrics(statuses: Sequence[TargetStatus], now: datetime) -> str:
-    """Return the statuses in the text format of Prometheus. `now` is the time of the plan, timezone-aware."""
-    blocks = (
-        _gauge(
-            "ssm_reconcile_parameters",
-            "Parameters of a target by state.",
-            ((one, {"state": state}, one.counts[state]) for one in statuses for state in STATES),
-        ),
-        _gauge(
-            "ssm_reconcile_target_status",
-            "1 for the status of a target, 0 for the other statuses.",
-            ((one, {"status": name}, int(one.status == name)) for one in statuses for name in STATUSES),
-        ),
-        _gauge(
-            "ssm_reconcile_target_complete",
-            "Whether a target was listed completely.",
-            ((one, {}, int(one.complete)) for one in statuses),
-        ),
-        _gauge(
-            "ssm_reconcile_last_look_timestamp_seconds",
-            "Time of the last plan of a target, in seconds since 1970.",
-            ((one, {}, round(now.timestamp())) for one in statuses),
-        ),
+def _target_states(part: ReplicationPlan, target: TargetPlan, context: TargetContext | None) -> TargetStates:
+    complete = part.source_complete and target.complete
+    states = () if context is None else tuple(sorted(_states(context), key=lambda one: one.name))
+    return TargetStates(part.name, part.source, target.name, target.place, complete, states)
+
+
+def _states(context: TargetContext) -> Iterator[ReplicaState]:
+    """Yield the state of each address that `--only` selects."""
+    taken = set()
+    for case in cases(context):
+        taken.add(case.address)
+        if _is_selected(context, names_of(case)):
+            yield _state_of(case)
+    for found in _excluded(context):
+        address = canonical(found.name)
+        if address not in taken and _is_selected(context, {found.name, found.source or ""}):
+            taken.add(address)
+            yield found
+
+
+def _is_selected(context: TargetContext, names: Collection[str]) -> bool:
+    return not context.only or bool(matching_patterns(context.only, names))
+
+
+def _excluded(context: TargetContext) -> Iterator[ReplicaState]:
+    """Yield each source parameter that an include selects and another rule leaves out, at its address."""
+    rules, source = context.replication, context.source
+    for one in source.parameters.values():
+        if rules.included_by(one.name) is None or rules.rule_for(one.name, one.type) is not None:
+            continue
+        name = rules.address(one.name, source.place, context.live.place, context.target.name)
+        rule, _ = selection(one.name, one.type, rules)
+        yield ReplicaState(name, EXCLUDED, one.type, one.name, one.version, reasons=(" ".join(rule),))
+
+
+def _state_of(case: Case) -> ReplicaState:
+    row, live, source = row_of(case), case.live, _source_of(case)
+    unproven = _is_unproven(case, row)
+    found = ReplicaState(
+        name=case.name,
+        state=UNPROVEN if unproven else row.value,
+        kind=next((one.type for one in (live, source) if one is not None), ""),
+        source=case.made_from if case.desired is None else case.desired.source.name,
+        source_version=None if source is None else source.version,
+        recorded_version=None if case.record is None else case.record.source_version,
+        reasons=(_why_unproven(case),) if unproven else _reasons(case, row),
     )
-    return "".join(blocks)
+    if live is None:
+        return found
+    return replace(found, version=live.version, modified=live.last_modified, writer=live.last_modified_user)
 
 
-def _gauge(name: str, help_text: str, samples: Iterable[tuple[TargetStatus, dict[str, str], int]]) -> str:
-    lines = [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
-    for one, labels, value in samples:
-        named = {"replication": one.replication, "target": one.target, "place": one.place, **labels}
-        pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in named.items())
-        lines.append(f"{name}{{{pairs}}} {value}")
-    return "\n".join(lines) + "\n"
+def _source_of(case: Case) -> Parameter | None:
+    """Return the source parameter of an address; None if it is unknown or does not exist."""
+    if case.desired is not None:
+        return case.desired.source
+    return None if case.made_from is None else case.context.source.parameters.get(canonical(case.made_from))
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _is_unproven(case: Case, row: Row) -> bool:
+    """Whether only a comparison of the values decides which row fits."""
+    if not case.unproven or case.differences or row not in (Row.CONFLICT, Row.UPDATE):
+        return False
+    return row is Row.UPDATE or not case.tag_diff
+
+
+def _why_unproven(case: Case) -> str:
+    """Return why versions do not prove that the values are equal."""
+    record, live, wanted = case.record, case.live, case.desired
+    if not case.ours:
+        return "not a replica; a plan compares the values to decide whether it is adopted"
+    if record is None or live is None or wanted is None:
+        return "its record cannot be read"
+    if not record.is_made_from(wanted.source):
+        return "its source was changed after the last apply"
+    if not record.is_at_recorded_version(live):
+        return "it was changed after the last apply"
+    return "its record is of another source or of another rewrite"
+
+
+def _reasons(case: Case, row: Row) -> tuple[str, ...]:
+    """Return why an address has its row, without what the other facts of its state say."""
+    outcome = result(case, row)
+    attributes = [*(one.attribute for one in case.differences), *(["tags"] if case.tag_diff else [])]
+    differing = ", ".join(attributes)
+    match row:
+        case Row.CONFLICT:
+            return (f"not a replica, and differs in {differing}",)
+        case Row.UPDATE | Row.REPLACE | Row.RETAG if differing:
+            return (f"differs in {differing}",)
+        case Row.CREATE:
+            return ()
+        case Row.DELETE if isinstance(outcome, Change):
+            return ("its source is gone",)
+        case _:
+            return () if outcome is None else outcome.reasons
+
+
+def status_document(
+    status: Status, created: datetime, *, tool_version: str, states: Collection[str] = ()
+) -> StatusDocument:
+    """Return the document of a status.
+
+    Args:
+        status: The status.
+        created: The time of the run, timezone-aware.
+        tool_version: The version of ssm-reconcile that goes into the document.
+        states: The states whose addresses are listed; empty for all. The counts have all states.
+    """
+    return {
+        "format_version": STATUS_VERSION,
+        "tool_version": tool_version,
+        "created": moment(created),
+        "complete": status.complete,
+        "targets": [
+            {
+                "replication": target.replication,
+                "source": target.source,
+                "target": target.name,
+                "place": target.place,
+                "complete": target.complete,
+                "counts": target.counts,
+            }
+            for target in status.targets
+        ],
+        "replicas": [
+            _replica(target, one, created)
+            for target in status.targets
+            for one in target.states
+            if not states or one.state in states
+        ],
+        "findings": [finding_entry(finding, replication) for replication, finding in status.findings],
+    }
+
+
+def _replica(target: TargetStates, one: ReplicaState, created: datetime) -> ReplicaEntry:
+    modified = one.modified
+    return {
+        "replication": target.replication,
+        "target": target.name,
+        "name": one.name,
+        "state": one.state,
+        "type": one.kind,
+        "source": one.source,
+        "source_version": one.source_version,
+        "recorded_source_version": one.recorded_version,
+        "version": one.version,
+        "last_modified": None if modified is None else moment(modified),
+        "age_seconds": None if modified is None else max(0, int((created - modified).total_seconds())),
+        "writer": one.writer,
+        "reasons": list(one.reasons),
+    }

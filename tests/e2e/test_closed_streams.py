@@ -119,6 +119,7 @@ def test_an_apply_does_its_work_and_saves_its_report_whatever_becomes_of_its_str
 ONLINE = {
     "explain": ("explain", "/a"),
     "doctor": ("doctor",),
+    "status": ("status",),
     "init": ("init", "--source-region", HERE, "--target", THERE, "--yes", "--output", "new.yaml", "--force"),
     "detach": ("detach", "--target", THERE, "--yes"),
 }

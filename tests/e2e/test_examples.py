@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ssm_reconcile.status import STATES, metrics, target_statuses
+from ssm_reconcile.metrics import STATES, metrics, target_statuses
 from tests.builders import creates, plan_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cloudwatch-metrics.sh"

@@ -54,6 +54,7 @@ WAITING = {
     "plan, reading values": (("plan",), "GetParameters"),
     "explain": (("explain", "/a"), "DescribeParameters"),
     "doctor": (("doctor",), "DescribeParameters"),
+    "status": (("status",), "DescribeParameters"),
     "init": (("init", "--source-region", HERE, "--target", THERE, "--yes", "--force"), "DescribeParameters"),
     "event, before it writes": (("event", "event.json"), "GetParameters"),
     "detach, before it writes": (("detach", "--target", THERE, "--yes"), "DescribeParameters"),

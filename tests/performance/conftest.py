@@ -21,6 +21,7 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.report import Report
 from ssm_reconcile.session import Places, Session, open_places
 from ssm_reconcile.spec import Replication, Run
+from ssm_reconcile.status import Status, read_status
 from ssm_reconcile.stores.ssm import Aws
 from ssm_reconcile.system import SystemClock
 
@@ -43,6 +44,12 @@ class Bench:
             self.specs, Aws(endpoint_url=self.server.url, clock=clock).connect, self.run
         )
         return reconcile.make_plan(self.specs, Session(self.places, self.run, clock, lambda _: None))
+
+    def status(self) -> Status:
+        clock = SystemClock(threading.Event())
+        connect = Aws(endpoint_url=self.server.url, clock=clock).connect
+        places = open_places(self.specs, connect, self.run)
+        return read_status(self.specs, Session(places, self.run, clock, lambda _: None))
 
     def apply(self, plan: Plan) -> Report:
         assert self.places is not None

@@ -35,6 +35,20 @@ def test_a_plan_with_nothing_to_do_lists_and_asks_nothing_else(
     assert not counts.calls["GetParameters"]
 
 
+@pytest.mark.parametrize("drift", [0.0, 0.02])
+def test_a_status_lists_and_reads_fifty_tags_of_a_place_at_most(
+    server: Server, bench: Make, drift: float
+) -> None:
+    count, targets = 10_000, 2
+    it = bench(Seed(count, targets=REGIONS[:targets], replicas=True, drift=drift))
+    status = it.status()
+    counts = server.counts()
+    assert [one.counts["in_sync"] for one in status.targets] == [count - round(count * drift)] * targets
+    assert counts.requests <= listing_budget(count, targets) + 50 * (targets + 1)
+    assert counts.calls["ListTagsForResource"] <= 50 * (targets + 1)
+    assert not counts.calls["GetParameters"]
+
+
 def test_verifying_reads_every_value_by_ten_and_once(server: Server, bench: Make) -> None:
     count, targets = 1_000, 2
     it = bench(Seed(count, targets=REGIONS[:targets], replicas=True), run=Run(verify_values=True))

@@ -37,6 +37,7 @@ SECTIONS = {
     },
     "Inspect": {
         "show": "Show a saved plan or report again; needs no AWS.",
+        "status": "Show the state of every replica; reads no value.",
         "explain": "Explain the state of a parameter in each target.",
     },
     "Recover": {

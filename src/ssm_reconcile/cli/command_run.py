@@ -206,13 +206,13 @@ def save_metrics(path: Path | None, result: Plan | Report, now: datetime) -> Non
     Raises:
         ReconcileError: The file cannot be written.
     """
-    from ssm_reconcile import status
+    from ssm_reconcile.metrics import metrics, target_statuses
     from ssm_reconcile.report import Report
 
     if path is not None:
         plan, outcomes = (result.plan, result.outcomes) if isinstance(result, Report) else (result, ())
-        every = status.target_statuses(plan, outcomes)
-        terminal.save(path, status.metrics(every, now))
+        every = target_statuses(plan, outcomes)
+        terminal.save(path, metrics(every, now))
 
 
 def save_document(path: Path | None, document: Mapping[str, Any], what: str, common: CommonOptions) -> None:

@@ -15,7 +15,7 @@ import click
 
 GROUPS = {
     "Scope": (
-        "--spec", "--name", "--target", "--only", "--include", "--quick", "--source-region", "--undo",
+        "--spec", "--name", "--target", "--only", "--state", "--include", "--quick", "--source-region", "--undo",
         "--without-id", "--identity",
     ),
     "Input": ("--plan", "--failed", "--approval", "--refused", "--artifact", "--workflow"),

@@ -145,6 +145,11 @@ target_option = click.option(
     "--target", "targets", metavar="NAME", multiple=True, help="Only this target (repeat for more)."
 )
 name_option = click.option("--name", metavar="NAME", help="Only the replication with this name.")
+only_option = click.option(
+    "--only", metavar="GLOB", multiple=True,
+    help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
+    " parameter matches.",
+)  # fmt: skip
 no_decrypt_option = click.option(
     "--no-decrypt", is_flag=True, help="Read no SecureString; needs no kms:Decrypt."
 )
@@ -235,11 +240,7 @@ _AWS = (
 _PLAN = (
     name_option,
     target_option,
-    click.option(
-        "--only", metavar="GLOB", multiple=True,
-        help="Only parameters whose names match, such as '/prod/db/**' (repeat for more). Exit 64 when no"
-        " parameter matches.",
-    ),
+    only_option,
     click.option(
         "--verify-values", is_flag=True,
         help="Read and compare every value, also where versions prove that the values are equal.",

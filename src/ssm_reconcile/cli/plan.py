@@ -177,10 +177,10 @@ def _check_reviewed(saved: SavedPlan, plan: Plan, run: Run, common: CommonOption
 
 def _log_drift(plan: Plan, specs: Sequence[Replication]) -> bool:
     """Write what differs from the spec to stderr, one line an address; return whether anything does."""
-    from ssm_reconcile import status
+    from ssm_reconcile.plan_findings import find_drift
     from ssm_reconcile.renderers.escaping import visible
 
-    drift = status.find_drift(plan, specs)
+    drift = find_drift(plan, specs)
     if not drift and plan.complete:
         return False
     places = "" if plan.complete else "; a place was not listed completely"

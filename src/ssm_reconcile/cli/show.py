@@ -102,7 +102,7 @@ def render_plan(
             return html.plan_html(view.PlanView(document), apply_command=apply_command or "")
         case _:
             shown = view.PlanView(document)
-            return text.plan_text(shown, width=_width(), color=color, apply_command=apply_command)
+            return text.plan_text(shown, width=text_width(), color=color, apply_command=apply_command)
 
 
 def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
@@ -123,9 +123,9 @@ def render_report(output_format: str, document: ReportDocument, *, color: bool) 
         case "html":
             return html.report_html(view.ReportView(document))
         case _:
-            return report_text.report_text(view.ReportView(document), width=_width(), color=color)
+            return report_text.report_text(view.ReportView(document), width=text_width(), color=color)
 
 
-def _width() -> int:
+def text_width() -> int:
     """Return the columns of the terminal; COLUMNS is respected."""
     return shutil.get_terminal_size((WIDTH, 24)).columns

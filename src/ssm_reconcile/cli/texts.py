@@ -32,6 +32,7 @@ Examples:
   ssm-reconcile help plan
   ssm-reconcile help iam trust
 """
+SCHEMAS = ("replication", "plan", "report", "doctor", "status")
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 _POWERSHELL = """\
@@ -58,10 +59,10 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 
 
 @click.command("schema", cls=DocumentedCommand, epilog=SCHEMA_EPILOG)
-@click.argument("what", type=click.Choice(("replication", "plan", "report", "doctor")), default="replication")
+@click.argument("what", type=click.Choice(SCHEMAS), default="replication")
 @options.basic_options
 def schema(what: str, common: CommonOptions) -> int:  # noqa: ARG001 - takes the options that all commands take
-    """Print the JSON schema (draft-07) of a spec, of a saved plan, of a report, or of what doctor prints.
+    """Print the JSON schema (draft-07) of a spec, a saved plan, a report, or the JSON of doctor or status.
 
     Editors complete and check a spec when its first line names the schema:
     `# yaml-language-server: $schema=./replication.schema.json`.

@@ -102,7 +102,7 @@ def diff(context: TargetContext) -> TargetDiff:
         if context.addresses is not None and case.address not in context.addresses:
             deletes_outside_run += _would_go(case)
             continue
-        patterns = matching_patterns(context.only, _names(case))
+        patterns = matching_patterns(context.only, names_of(case))
         if context.only and not patterns:
             continue
         matched |= patterns
@@ -162,7 +162,7 @@ def _reversed_roles(context: TargetContext) -> tuple[str, ...]:
     )
 
 
-def _names(case: Case) -> set[str]:
+def names_of(case: Case) -> set[str]:
     """Return the names that `--only` may match for an address: its own and that of its source."""
     source = case.made_from if case.desired is None else case.desired.source.name
     return {case.name} if source is None else {case.name, source}

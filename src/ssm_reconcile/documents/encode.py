@@ -292,7 +292,8 @@ def _others(plan: Plan) -> list[OtherEntry]:
     ]
 
 
-def _finding(finding: Finding, replication: str) -> FindingEntry:
+def finding_entry(finding: Finding, replication: str) -> FindingEntry:
+    """Return a finding with the replication that it belongs to; empty for the whole run."""
     entry: FindingEntry = {
         "severity": finding.severity.value,
         "code": finding.code,
@@ -310,9 +311,9 @@ def _finding(finding: Finding, replication: str) -> FindingEntry:
 
 def _findings(plan: Plan, new: Iterable[Finding] = ()) -> list[FindingEntry]:
     """Return the findings of the run, those of each replication, and those of the apply that are new."""
-    found = [_finding(finding, "") for finding in sorted(plan.findings)]
+    found = [finding_entry(finding, "") for finding in sorted(plan.findings)]
     for part in plan.replications:
-        found += [_finding(finding, part.name) for finding in sorted(part.findings)]
+        found += [finding_entry(finding, part.name) for finding in sorted(part.findings)]
     known = {(entry["code"], entry["message"], entry["where"]) for entry in found}
     unknown = (one for one in sorted(new) if (one.code, one.message, one.where) not in known)
-    return [*found, *(_finding(finding, "") for finding in unknown)]
+    return [*found, *(finding_entry(finding, "") for finding in unknown)]

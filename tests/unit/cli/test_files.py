@@ -109,6 +109,7 @@ def test_a_folder_without_a_spec_says_that_init_writes_one(command: str, aws: Si
         ("event", "-"),
         ("explain", "/app/url"),
         ("doctor",),
+        ("status",),
         ("detach", "--yes"),
     ],
 )
@@ -125,6 +126,7 @@ def test_an_unknown_target_is_answered_with_the_nearest_and_the_known_ones(
     "words",
     [
         ("plan",), ("apply", "--yes"), ("event", "-"), ("explain", "/app/url"), ("doctor",), ("validate",),
+        ("status",),
         ("detach", "--target", "us-east-2", "--yes"), ("iam", "plan"),
     ],
 )  # fmt: skip

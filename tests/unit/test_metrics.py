@@ -11,10 +11,10 @@ import pytest
 
 from ssm_reconcile import detach
 from ssm_reconcile.errors import Trouble
+from ssm_reconcile.metrics import STATES, TargetStatus, metrics, target_statuses
 from ssm_reconcile.model import Place
 from ssm_reconcile.plan import TargetPlan
 from ssm_reconcile.report import Outcome, Result
-from ssm_reconcile.status import STATES, TargetStatus, metrics, target_statuses
 from tests.builders import creates, part, plan_of
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws, unwatched

@@ -1,0 +1,162 @@
+"""Document of `status` -> text for a terminal: counts of each target, then its addresses by state and reason.
+
+Addresses in sync and excluded ones are counted by path, unless the user asks for their state. Where the
+columns do not fit the width, the facts of an address are on a line of their own. No name is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from textwrap import wrap
+
+from ssm_reconcile.documents.status import EXCLUDED, STATES, ReplicaEntry, StatesEntry, StatusDocument
+from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.renderers.groups import path_patterns
+
+COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
+"""States whose addresses are counted by path."""
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_PATHS = 20
+"""Lines for the paths of one group."""
+_TITLES = ("name", "source version", "modified (UTC)", "age", "writer")
+_AGES = ((86_400, 2, "d"), (3_600, 2, "h"), (60, 2, "min"), (1, 0, "s"))
+"""Seconds of a unit, how many of it an age must have to be shown in it, and its name."""
+
+
+def status_text(document: StatusDocument, *, width: int, listed: Collection[str] = ()) -> str:
+    """Return the status for a terminal.
+
+    Args:
+        document: The status.
+        width: The columns of the terminal.
+        listed: States whose addresses are all listed, although others are counted by path.
+    """
+    several = len({target["replication"] for target in document["targets"]}) > 1
+    lines = list(_summary(document, width))
+    for target in document["targets"]:
+        mine = [one for one in document["replicas"] if _is_of(one, target)]
+        if mine:
+            label = f"{target['replication']}, {target['target']}" if several else target["target"]
+            lines += ["", f"{visible(label)} ({visible(target['place'])})"]
+            lines += _groups(mine, width, listed)
+    return "\n".join(lines)
+
+
+def _is_of(one: ReplicaEntry, target: StatesEntry) -> bool:
+    return (one["replication"], one["target"]) == (target["replication"], target["target"])
+
+
+def _summary(document: StatusDocument, width: int) -> Iterator[str]:
+    """Yield the counts: a line for each replication, and one for each of its targets."""
+    targets = document["targets"]
+    label_width = max(len(visible(target["target"])) for target in targets)
+    replication = None
+    for target in targets:
+        if target["replication"] != replication:
+            replication = target["replication"]
+            head = f"{visible(replication)}: source {visible(target['source'])}"
+            yield from _wrapped(f"{head}, status at {_utc(document['created'])}Z", "", width)
+        counts = [f"{number:,} {visible(state)}" for state, number in target["counts"].items()]
+        if not target["complete"]:
+            counts.insert(0, "NOT LISTED COMPLETELY")
+        head = f"  {visible(target['target']):<{label_width}}  "
+        yield from _wrapped(_unbroken(counts or ["nothing selected"]), head, width)
+
+
+def _groups(replicas: Sequence[ReplicaEntry], width: int, listed: Collection[str]) -> Iterator[str]:
+    """Yield the addresses of one target, grouped by state and reasons."""
+    groups: dict[tuple[str, tuple[str, ...]], list[ReplicaEntry]] = {}
+    for one in replicas:
+        groups.setdefault((one["state"], tuple(one["reasons"])), []).append(one)
+    rank = {state: i for i, state in enumerate(STATES)}
+    by_path = COUNTED_BY_PATH.difference(listed)
+    rows = {id(one): _cells(one) for one in replicas if one["state"] not in by_path}
+    widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]
+    is_table = sum(widths) + 2 * len(widths) + 2 <= width
+    if rows and is_table:
+        yield "    " + _columns(_TITLES, widths)
+    for state, reasons in sorted(groups, key=lambda group: (rank.get(group[0], -1), group)):
+        some = groups[state, reasons]
+        why = "; ".join(visible(reason) for reason in reasons)
+        title = f"{visible(state)} ({len(some):,})" + (f": {why}" if why else "")
+        yield from _wrapped(title, "  ", width)
+        if state in by_path:
+            patterns = path_patterns((one["name"] for one in some), _PATHS)
+            yield from (f"    {visible(str(pattern))}" for pattern in patterns)
+            continue
+        for one in some:
+            if is_table:
+                yield "    " + _columns(rows[id(one)], widths)
+            else:
+                name, *facts = rows[id(one)]
+                yield f"    {name}"
+                yield from _wrapped(_joined_facts(facts), "      ", width)
+
+
+def _cells(one: ReplicaEntry) -> tuple[str, ...]:
+    """Return the texts of one address, in the order of `_TITLES`."""
+    modified, age = one["last_modified"], one["age_seconds"]
+    return (
+        visible(one["name"]),
+        _source_version(one),
+        "-" if modified is None else _utc(modified),
+        "-" if age is None else age_text(age),
+        visible(writer_name(one["writer"])) or "-",
+    )
+
+
+def _joined_facts(facts: Sequence[str]) -> str:
+    """Return the facts of an address as one line; those that are unknown are left out."""
+    version, modified, age, writer = facts
+    found = [
+        f"source version {version}" if version != "-" else "",
+        f"{modified}Z ({age})" if modified != "-" else "",
+        writer if writer != "-" else "",
+    ]
+    return _unbroken(filter(None, found))
+
+
+def _source_version(one: ReplicaEntry) -> str:
+    """Return `12`, `11 (now 12)` or `11 (gone)`: the recorded version, and the present one if it differs."""
+    now, recorded = one["source_version"], one["recorded_source_version"]
+    if now is None:
+        return "-" if recorded is None else f"{recorded} (gone)"
+    return str(now) if recorded in (None, now) else f"{recorded} (now {now})"
+
+
+def age_text(seconds: int) -> str:
+    """Return an age in one unit: `40 s`, `12 min`, `5 h`, `3 d`."""
+    unit, _, name = next(one for one in _AGES if seconds >= one[0] * one[1])
+    return f"{seconds // unit} {name}"
+
+
+def writer_name(arn: str) -> str:
+    """Return `role deploy` or `user alice` for the ARN of a writer; a text of another form as it is."""
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    if kind == "assumed-role":
+        return f"role {name.partition('/')[0]}"
+    return f"{kind} {name.rpartition('/')[2]}" if name else kind
+
+
+def _utc(moment: str) -> str:
+    """Return the time of a document as date and time of day, without its zone."""
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+
+
+def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _wrapped(text: str, head: str, width: int) -> list[str]:
+    """Return a text in lines of a width; further lines are indented as the text after its head."""
+    lines = wrap(
+        text, max(width, 20), initial_indent=head, subsequent_indent=" " * len(head),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace(_NO_BREAK, " ") for line in lines]
+
+
+def _unbroken(parts: Iterable[str]) -> str:
+    """Return the parts as a list in which a line breaks between two of them only."""
+    return ", ".join(part.replace(" ", _NO_BREAK) for part in parts)
