@@ -15,8 +15,8 @@ import click
 
 GROUPS = {
     "Scope": (
-        "--spec", "--name", "--target", "--only", "--state", "--include", "--quick", "--source-region", "--undo",
-        "--without-id", "--identity",
+        "--spec", "--name", "--target", "--only", "--state", "--include", "--quick", "--source-region",
+        "--undo", "--without-id", "--identity",
     ),
     "Input": ("--plan", "--failed", "--approval", "--refused", "--artifact", "--workflow"),
     "Comparison": ("--verify-values", "--no-decrypt", "--compare-secrets"),
