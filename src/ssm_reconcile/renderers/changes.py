@@ -102,27 +102,37 @@ class ChangeView:
 
 @dataclass(frozen=True, slots=True)
 class MergedChange:
-    """The same change in several targets. `change` has no target, no lines and no remarks."""
+    """The same change in several targets. `change` has no target, lines or remarks; `same` has them."""
 
     change: ChangeView
-    targets: tuple[str, ...]
-    changed_outside: tuple[str, ...]
+    same: tuple[ChangeView, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels of the targets."""
+        return tuple(change.target for change in self.same)
+
+    @property
+    def changed_outside(self) -> tuple[str, ...]:
+        """The labels of the targets in which another identity changed the replica."""
+        return tuple(change.target for change in self.same if change.changed_outside)
 
 
-def merge_changes(changes: Iterable[ChangeView]) -> tuple[MergedChange, ...]:
-    """Merge changes that are the same in several targets, in the order of the first."""
+def merge_changes(changes: Iterable[ChangeView], *, by_attributes: bool = True) -> tuple[MergedChange, ...]:
+    """Merge changes that are the same in several targets, in the order of the first.
+
+    Args:
+        changes: The changes.
+        by_attributes: Whether updates of different attributes are different changes.
+    """
     found: dict[ChangeView, list[ChangeView]] = {}
     for change in changes:
-        attributes = change.attributes if change.action in ("update", "retag") else ()
+        attributes = change.attributes if by_attributes and change.action in ("update", "retag") else ()
         head = ChangeView("", change.name, change.action, change.kind, attributes=attributes)
         key = replace(head, withheld=change.withheld, pending=change.pending, releases=change.releases)
         found.setdefault(key, []).append(change)
     return tuple(
-        MergedChange(
-            replace(key, exposes=any(change.exposes for change in same)),
-            targets=tuple(change.target for change in same),
-            changed_outside=tuple(change.target for change in same if change.changed_outside),
-        )
+        MergedChange(replace(key, exposes=any(change.exposes for change in same)), tuple(same))
         for key, same in found.items()
     )
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ssm_reconcile.renderers import markdown_blocks as blocks
-from ssm_reconcile.renderers.changes import merge_changes
 from ssm_reconcile.renderers.comment_context import (
     COMMENT_MARK,
     NO_CONTEXT,
@@ -29,6 +29,7 @@ from ssm_reconcile.renderers.comment_context import (
 from ssm_reconcile.renderers.escaping import fence, prose, span, visible
 from ssm_reconcile.renderers.groups import FindingView
 from ssm_reconcile.renderers.markdown_blocks import (
+    Room,
     alert,
     blocks_within,
     byte_size,
@@ -55,8 +56,8 @@ LEVELS = (0, 1, 2, 3)
 _LIMITS = {0: (100, 60), 1: (40, 40), 2: (12, 20), 3: (5, 5)}
 """By level: how many lines a list may have before it is folded, how many findings are shown."""
 _OPEN_FOLD = "<details open>"
-_CHUNK = 400
-"""Changes in one block of a summary, which is cut between blocks."""
+_CHUNK = 100
+"""Parameters in one block of a summary, which is cut between blocks."""
 _REASON_LINES = 40
 """Lines of the reason of a failure that are shown."""
 _LESS = {
@@ -116,10 +117,13 @@ def plan_page(
         if byte_size(text) <= budget and visible_lines(text) <= COMMENT_LINES:
             return text
     for step in LEVELS[level:-1]:
-        upper = [_first(view, context, step), *above, *_upper(view, step, _WARNINGS)]
-        if step:
-            upper.append(alert("NOTE", [_LESS[step] + _ELSEWHERE.format(places=" and in ".join(places))]))
-        text = _arranged(view, upper, [*_folded(view, step), *_lower(view, step), last])
+        upper = [_first(view, context, step), *above, *_upper(view, _WARNINGS)]
+        note = (
+            alert("NOTE", [_LESS[step] + _ELSEWHERE.format(places=" and in ".join(places))]) if step else ""
+        )
+        remedies = blocks.remedies(view, _WARNINGS)
+        lower = [*remedies, blocks.notes(view), note, *_folded(view, step), *_lower(view, step), last]
+        text = _arranged(view, upper, lower, Room())
         if byte_size(text) <= budget:
             return text
     return _counts_only(view, budget, context, above=above, places=places)
@@ -130,23 +134,13 @@ def _places(context: CommentContext) -> Sequence[str]:
     return ("the run summary", plan_link(context)) if context.is_kept else ("the run summary",)
 
 
-def _arranged(
-    view: PlanView,
-    upper: Sequence[str],
-    lower: Sequence[str],
-    *,
-    budget: float = math.inf,
-    plan: str = "the saved plan",
-) -> str:
-    """Return a page within its limit of lines: dangerous changes first, then the other folds in order.
-
-    `budget` and `plan`: those of the list of dangerous changes.
-    """
-    room = COMMENT_LINES - visible_lines(join_blocks(map(closed_fold, (*upper, *lower))))
-    shown = max(1, min(blocks.OPEN_DANGERS, room - _FRAME_LINES))
-    dangers = blocks.danger_list(view, merge_changes(view.dangerous), shown, budget=budget, plan=plan)
-    others = blocks_within_lines([*upper, *lower], COMMENT_LINES - visible_lines(join_blocks(dangers)))
-    return join_blocks([*others[: len(upper)], *dangers, *others[len(upper) :]])
+def _arranged(view: PlanView, upper: Sequence[str], lower: Sequence[str], room: Room) -> str:
+    """Return a page within its limit of lines: dangerous changes first, then the other folds in order."""
+    least = blocks.dangers(view, replace(room, lines=0), _WARNINGS)
+    left = COMMENT_LINES - visible_lines(join_blocks(map(closed_fold, (*upper, *least, *lower))))
+    found = blocks.dangers(view, replace(room, lines=min(blocks.OPEN_DANGERS, left)), _WARNINGS)
+    others = blocks_within_lines([*upper, *lower], COMMENT_LINES - visible_lines(join_blocks(found)))
+    return join_blocks([*others[: len(upper)], *found, *others[len(upper) :]])
 
 
 def visible_lines(page: str) -> int:
@@ -221,26 +215,31 @@ def _other_findings(view: PlanView) -> list[FindingView]:
 
 def _full_detail(view: PlanView, warnings: int) -> list[str]:
     """Return all blocks of a page with the attributes of all changes."""
-    return [*_upper(view, 0, warnings), *blocks.by_target(view), *_lower(view, 0)]
+    others = blocks.other_changes(view, withheld=False)
+    return [
+        *_upper(view, warnings),
+        *blocks.dangers(view, Room(math.inf), warnings, detailed=True),
+        *blocks.remedies(view, warnings),
+        blocks.notes(view),
+        *blocks.details(view, others, blocks.title(view), is_open=True),
+        *_lower(view, 0),
+    ]
 
 
-def _upper(view: PlanView, level: int, warnings: int) -> list[str]:
-    """Return the blocks above the changes."""
-    found = [_counts(view), blocks.counts_table(view)]
-    if dangers := merge_changes(view.dangerous):
-        found.append(blocks.danger_alert(view, dangers, named=level < 2))  # noqa: PLR2004 - level 2 groups
-    return [*found, *blocks.warnings(view, warnings), blocks.notes(view)]
+def _upper(view: PlanView, warnings: int) -> list[str]:
+    """Return the blocks above the dangerous changes."""
+    return [_counts(view), blocks.counts_table(view), blocks.incomplete_places(view, warnings)]
 
 
 def _folded(view: PlanView, level: int) -> list[str]:
     """Return an overview of the changes that are not dangerous, and in a closed fold what it leaves out."""
     overview, is_complete = blocks.overview(view, by_name=level < 2)  # noqa: PLR2004 - level 2 groups
-    parts, title = [], ""
     if level == 0:
-        parts, title = blocks.by_target(view), "Attributes of all changes"
-    elif level == 1 and not is_complete:
-        parts, title = blocks.by_path(view), "One line for each parameter"
-    return [overview, blocks.fold(f"<b>{title}</b>", "\n\n".join(parts)) if parts else ""]
+        return [*overview, *blocks.details(view, blocks.listed(view), "Attributes of all changes")]
+    if level == 1 and not is_complete:
+        lines = blocks.one_line_each(view, [c for c in blocks.listed(view) if not c.is_dangerous])
+        return [*overview, blocks.fold("<b>One line for each parameter</b>", fence(lines))]
+    return overview
 
 
 def _lower(view: PlanView, level: int) -> list[str]:
@@ -260,24 +259,24 @@ def _counts_only(
 ) -> str:
     """Return the last level: the blocks that fit, most important first, and a link to the saved plan."""
     limit, findings = _LIMITS[3]
-    dangers = merge_changes(view.dangerous)
     head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
     head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(places=" and in ".join(places))]))
     last = footer(view.short_id, context, promise=not any(above))
-    room = budget - byte_size(join_blocks([*head, last])) - 500
+    frame = [*head, *blocks.dangers(view, Room(0, 0, places[-1]), _WARNINGS), last]
+    left = budget - byte_size(join_blocks(frame)) - 500
     kept = blocks_within(
         [
-            blocks.danger_alert(view, dangers, named=False) if dangers else "",
-            *blocks.warnings(view, limit),
             *above[1:],
+            blocks.incomplete_places(view, limit),
+            *blocks.remedies(view, limit),
             blocks.counts_table(view, 60),
             blocks.notes(view),
             blocks.findings(_other_findings(view), findings),
         ],
-        room,
+        left,
     )
-    room -= sum(byte_size(block) + 2 for block in kept)
-    return _arranged(view, [*head, *kept], [last], budget=room, plan=places[-1])
+    left -= sum(byte_size(block) + 2 for block in kept)
+    return _arranged(view, head, [*kept, last], Room(size=left, plan=places[-1]))
 
 
 def plan_summary(
@@ -295,19 +294,19 @@ def plan_summary(
     whole = join_blocks([_title(view, 0), intro, *_full_detail(view, 100), last])
     if byte_size(whole) <= budget:
         return whole
-    dangers = merge_changes(view.dangerous)
     first = [_title(view, 1), intro, _counts(view), blocks.counts_table(view, 200)]
     room = budget - byte_size(join_blocks([*first, last])) - 300
     found = [
-        *blocks.danger_list(view, dangers, budget=room // 2),
-        *blocks.warnings(view, 40),
+        blocks.incomplete_places(view, 40),
+        *blocks.dangers(view, Room(size=room // 2), 40),
+        *blocks.remedies(view, 40),
         blocks.notes(view),
         blocks.findings(_other_findings(view), 40),
         *blocks.left_alone(view, 40),
         blocks.adoptions(view, 100),
         blocks.pending_changes(view, 100),
         blocks.dropped_changes(view, 100),
-        *blocks.by_target(view, _CHUNK),
+        *blocks.details(view, blocks.listed(view), "Attributes of all changes", _CHUNK),
     ]
     found = list(filter(None, found))
     kept: list[str] = []

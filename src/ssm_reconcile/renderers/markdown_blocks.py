@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.encoding import utf8
-from ssm_reconcile.renderers.changes import BY_DANGER, ChangeView, MergedChange, merge_changes
-from ssm_reconcile.renderers.escaping import code, fence, prose, span
+from ssm_reconcile.renderers.changes import ChangeView, MergedChange, merge_changes
+from ssm_reconcile.renderers.escaping import fence, prose, span
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
-from ssm_reconcile.renderers.view import PlanView, RunView, TargetView
+from ssm_reconcile.renderers.view import PlanView, RunView, TargetView, danger_counts
 from ssm_reconcile.wording import cut, join, plural
 
 MARKS = {"delete": "-", "replace": "-", "create": "+", "adopt": "="}
@@ -33,10 +33,8 @@ LIFT_DAYS = 7
 """Days of a lift as the comment proposes it."""
 _LIFTS_SHOWN = 100
 """Entries of `lifts` that a page has; more than these are improbable, and would take the room of the plan."""
-NAMED = 10
-"""Deletes and replacements that the alert at the top names; all of them are listed below."""
 OPEN_DANGERS = 60
-"""Dangerous changes that are listed open; the others are folded below them."""
+"""Lines with dangerous changes that the alerts show; the other changes are folded below."""
 _TABLE_ROWS = 8
 """Targets whose counts are shown open; the table of more targets is folded."""
 _OVERVIEW_LINES = 30
@@ -87,16 +85,12 @@ def alert(kind: str, paragraphs: Iterable[str]) -> str:
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
-def _is_everywhere(view: RunView, targets: Sequence[str]) -> bool:
-    return {target.label for target in view.targets} <= set(targets)
-
-
 def in_targets(view: RunView, targets: Sequence[str]) -> str:
     """Return the targets for the end of a line; nothing where the view has only one."""
     if len(view.targets) == 1:
         return ""
-    where = f"all {view.place_word}s" if _is_everywhere(view, targets) else ", ".join(targets)
-    return f"  ({where})"
+    is_everywhere = {target.label for target in view.targets} <= set(targets)
+    return f"  ({f'all {view.place_word}s' if is_everywhere else ', '.join(targets)})"
 
 
 def _spans(targets: Sequence[str]) -> str:
@@ -131,57 +125,94 @@ def _cell(word: str, number: int) -> str:
     return f"**{number:,}**" if is_bold else f"{number:,}"
 
 
-def danger_alert(view: PlanView, changes: Sequence[MergedChange], *, named: bool) -> str:
-    """Return the alert on deletes, replacements and exposed secrets.
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The room of a page for its dangerous changes.
+
+    Attributes:
+        lines: The most lines outside of folds; the first change of a list is always shown.
+        size: The most bytes of the changes; those that do not fit are counted.
+        plan: The words for the document that lists all changes.
+    """
+
+    lines: float = OPEN_DANGERS
+    size: float = math.inf
+    plan: str = "the saved plan"
+
+
+def dangers(view: PlanView, room: Room, reasons: int, *, detailed: bool = False) -> list[str]:
+    """Return the alerts that list dangerous changes: first those that are made, then the withheld ones.
 
     Args:
         view: The view of the plan.
-        changes: The dangerous changes.
-        named: Whether the alert names the parameters, if there are few.
+        room: The room for the changes.
+        reasons: The most reasons of withheld changes.
+        detailed: Whether the lists have attributes, and withheld changes that are not dangerous.
     """
-    sentences = [f"**{join(view.danger_counts)}.**"]
-    if named and len(changes) <= NAMED:
-        sentences.append("; ".join(_danger(view, change) for change in changes) + ".")
-        sentences += [
-            f"{span(merged.change.name)} in {_spans(outside)} was last changed outside ssm-reconcile."
-            for merged in changes
-            if (outside := merged.changed_outside)
-        ]
-    else:
-        sentences.append("Listed below.")
-    return alert("CAUTION", [" ".join(sentences)])
-
-
-def _danger(view: PlanView, merged: MergedChange) -> str:
-    change = merged.change
-    verb = {"delete": "is deleted from", "replace": "is replaced in"}.get(change.action, "changes in")
-    if change.exposes:
-        verb = f"becomes plain text and {verb}" if change.action == "replace" else "becomes plain text in"
-    everywhere = len(merged.targets) > 2 and _is_everywhere(view, merged.targets)  # noqa: PLR2004 - name both
-    where = f"all {view.place_word}s" if everywhere else _spans(merged.targets)
-    return f"{span(change.name)} {verb} {where}{' (withheld)' if change.withheld else ''}"
-
-
-def warnings(view: PlanView, limit: int) -> list[str]:
-    """Return the alerts on incomplete places and on changes that guards withhold."""
-    blocks = []
-    incomplete = [
-        f"**{notice.sentence(_spans)}** {notice.effect}" for notice in view.notices_of("incomplete")
-    ]
-    if incomplete:
-        blocks.append(alert("WARNING", ["\n\n".join(cut(incomplete, limit, "more.", "…"))]))
+    made = [change for change in view.dangerous if not change.withheld]
+    held = [change for change in listed(view) if change.withheld and (detailed or change.is_dangerous)]
+    found: list[str] = []
+    if made:
+        found, room = _changes_alert(
+            "CAUTION", f"**{join(danger_counts(made))}.**", view, made, room, detailed=detailed
+        )
     if view.withheld:
-        stated = [finding for finding in view.findings if finding.code in view.guards]
-        reasons = [prose(finding.problem) for finding in stated]
-        unstated = view.guards - {finding.code for finding in view.findings}
-        reasons += [f"Guard {span(g)}: the reason is at each change." for g in sorted(unstated)]
-        title = f"**{plural(view.withheld, 'change')} withheld.** The other changes are not affected."
-        items = [f"* {reason}" for reason in reasons]
-        blocks.append(alert("WARNING", [title, "", *cut(items, limit, "more, all listed below.", "* …")]))
-        if len(items) > limit:
-            blocks.append(fold("<b>All reasons of withheld changes</b>", "\n".join(items)))
-        blocks += lifts([finding.remedy for finding in stated if finding.remedy], view.created, limit)
-    return blocks
+        rest = " The other changes are not affected." if view.withheld < len(view.changes) else ""
+        items = cut([f"* {reason}" for reason in _reasons(view)], reasons, "more, all listed below.", "* …")
+        title = "\n".join([f"**{plural(view.withheld, 'change')} withheld.**{rest}", "", *items])
+        found += _changes_alert("WARNING", title, view, held, room, detailed=detailed)[0]
+    return found
+
+
+def _changes_alert(
+    kind: str, text: str, view: PlanView, changes: Sequence[ChangeView], room: Room, *, detailed: bool
+) -> tuple[list[str], Room]:
+    """Return an alert with the first changes, a fold with the others, and the room that is left."""
+    merged, size, items = merge_changes(changes, by_attributes=not detailed), room.size, []
+    for change in merged:
+        lines = _in_full(view, change) if detailed else [_in_one_line(view, change)]
+        size -= sum(byte_size(line) + 3 for line in lines)
+        if size < 0:
+            break
+        items.append(lines)
+    first, used = 0, 0
+    while first < len(items) and (not first or used + len(items[first]) <= room.lines):
+        used += len(items[first])
+        first += 1
+    shown, folded = list(chain.from_iterable(items[:first])), list(chain.from_iterable(items[first:]))
+    left, rest = merged[len(items) :], merged[first:]
+    if items and rest:
+        text += f"\n\nThe first {first:,} of {plural(len(merged), 'parameter')}:"
+    uncounted = f"… and {len(left):,} more {_danger_name(left)}: {room.plan} lists them all." if left else ""
+    found = [alert(kind, [text, *(["", fence(shown)] if shown else [])])]
+    if folded:
+        body = "\n\n".join(filter(None, [fence(folded), uncounted]))
+        found.append(fold(f"<b>{len(rest):,} more {_danger_name(rest)}</b>", body))
+    elif uncounted:
+        found.append(uncounted)
+    return found, Room(max(0, room.lines - used), max(0, size), room.plan)
+
+
+def _reasons(view: PlanView) -> list[str]:
+    """Return the reasons of the guards that withhold changes."""
+    stated = [finding for finding in view.findings if finding.code in view.guards]
+    unstated = sorted(view.guards - {finding.code for finding in stated})
+    more = [f"Guard {span(guard)}: the reason is at each change." for guard in unstated]
+    return [*(prose(finding.problem) for finding in stated), *more]
+
+
+def incomplete_places(view: PlanView, limit: int) -> str:
+    """Return the alert on places that were not listed completely."""
+    notices = [f"**{notice.sentence(_spans)}** {notice.effect}" for notice in view.notices_of("incomplete")]
+    return alert("WARNING", ["\n\n".join(cut(notices, limit, "more.", "…"))]) if notices else ""
+
+
+def remedies(view: PlanView, limit: int) -> list[str]:
+    """Return all reasons of withheld changes if they are many, and the YAML that lifts guards."""
+    reasons = [f"* {reason}" for reason in _reasons(view)]
+    more = fold("<b>All reasons of withheld changes</b>", "\n".join(reasons)) if len(reasons) > limit else ""
+    found = [finding.remedy for finding in view.findings if finding.code in view.guards and finding.remedy]
+    return [more, *lifts(found, view.created, limit)]
 
 
 def lifts(remedies: Sequence[RemedyEntry], created: str, limit: int) -> list[str]:
@@ -218,109 +249,77 @@ def notes(view: PlanView) -> str:
     return " ".join(n.sentence(lambda names: join([span(name) for name in names], 20)) for n in notices)
 
 
-def by_target(view: PlanView, chunk: int = 0) -> list[str]:
-    """Return all changes in full, one block a target, or several of at most `chunk` changes.
-
-    The targets with a dangerous change come first. Targets with exactly the same changes share a block.
-    """
-    blocks = []
-    dangerous = {change.target for change in view.dangerous}
-    merged: dict[tuple[ChangeView, ...], list[str]] = {}
-    for target in sorted(view.targets, key=lambda one: one.label not in dangerous):
-        shown = (
-            replace(change, target="")
-            for change in view.changes
-            if change.target == target.label and change.action != "adopt" and not change.is_pending_only
-        )
-        merged.setdefault(tuple(shown), []).append(target.label)
-    for changes, targets in merged.items():
-        step = chunk or len(changes) or 1
-        parts = [changes[i : i + step] for i in range(0, len(changes), step)]
-        for number, part in enumerate(parts, 1):
-            title = f"<b>{join([code(target) for target in targets], 6)}</b>: {_tally(part)}"
-            title += " in each" if len(targets) > 1 else ""
-            title += f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
-            lines = [line for change in part for line in _in_full(change)]
-            blocks.append(fold(title, fence(lines), is_open=True))
-    return blocks
-
-
-def _tally(changes: Iterable[ChangeView]) -> str:
-    """Return `1 delete, 2 create`, the most dangerous action first."""
-    counts = Counter(change.action for change in changes)
-    known = [word for word in BY_DANGER if word in counts]
-    return ", ".join(f"{counts[word]:,} {word}" for word in (*sorted(set(counts) - set(known)), *known))
-
-
-def _head(change: ChangeView, mark: str = "", step: str = "") -> str:
-    """Return the line of a change. `mark` and `step`: those of one step of a replacement."""
-    kind = f"  [{change.kind}]" if change.kind else ""
-    action = change.action.upper() if change.is_dangerous else change.action
-    if change.action == "replace":
-        action += f": {step or 'delete and create'}"
-    notes = f"{', releases ownership' if change.releases else ''}{', WITHHELD' if change.withheld else ''}"
-    notes += ", already pending" if change.pending else ""
-    return f"{mark or MARKS.get(change.action, '!')} {change.name}{kind} {action}{notes}"
-
-
-def _in_full(change: ChangeView) -> list[str]:
-    """Return one change with all its attributes, as lines of a diff; the attributes have no colour."""
-    lines = [_head(change)]
-    if change.action == "replace":
-        lines = [_head(change, "-", "delete"), _head(change, "+", "create")]
-    width = max((len(line.label) for line in change.lines), default=0)
-    for line in change.lines:
-        start = f"      {line.label:<{width}}  "
-        whole = start + line.phrase(is_new=change.is_new)
-        if line.note or line.before is None or line.after is None or len(whole) <= WIDTH:
-            lines.append(whole)
-        else:
-            lines += [f"{start}{line.before}", f"{' ' * (len(start) - 3)}-> {line.after}"]
-    return lines + [f"      {remark}" for remark in change.remarks]
-
-
-def _in_one_line(view: PlanView, merged: MergedChange) -> str:
-    attributes = ", ".join(merged.change.attributes)
-    head = f"{_head(merged.change)}{' ' if attributes else ''}{attributes}"
-    return f"{head}{in_targets(view, merged.targets)}"
-
-
-def danger_list(
-    view: PlanView,
-    changes: Sequence[MergedChange],
-    shown: int = OPEN_DANGERS,
-    *,
-    budget: float = math.inf,
-    plan: str = "the saved plan",
+def details(
+    view: PlanView, changes: Sequence[ChangeView], title: str, chunk: int = 0, *, is_open: bool = False
 ) -> list[str]:
-    """Return the dangerous changes, one line each: the first `shown` open, the others collapsed.
+    """Return changes with all their attributes as a fold, or as several of at most `chunk` parameters.
 
     Args:
         view: The view of the plan.
-        changes: The dangerous changes.
-        shown: The most lines outside the collapsed section.
-        budget: The most bytes of the lines; the changes that do not fit are counted.
-        plan: The words for the document that lists all of them.
+        changes: The changes.
+        title: The title of the fold.
+        chunk: The most parameters of a fold; 0 for one fold.
+        is_open: Whether the fold is open.
     """
-    lines = []
-    for change in changes:
-        line = _in_one_line(view, change)
-        budget -= byte_size(line) + 1
-        if budget < 0:
-            break
-        lines.append(line)
-    left = changes[len(lines) :]
-    uncounted = f"… and {len(left):,} more {_danger_name(left)}: {plan} lists them all." if left else ""
-    if not lines:
-        return [uncounted]
-    name, total = _danger_name(changes), plural(len(changes), "parameter")
-    rest = changes[len(lines[:shown]) :]
-    title = f"<b>{name.capitalize()}</b> ({total}{f', the first {len(lines[:shown])} here' if rest else ''})"
-    blocks = [fold(title, fence(lines[:shown]), is_open=True)]
-    if rest:
-        body = "\n\n".join(filter(None, [fence(lines[shown:]) if lines[shown:] else "", uncounted]))
-        blocks.append(fold(f"<b>{len(rest):,} more {_danger_name(rest)}</b>", body))
+    merged = merge_changes(changes, by_attributes=False)
+    parts = [merged[i : i + chunk] for i in range(0, len(merged), chunk)] if chunk else [merged]
+    blocks = []
+    for number, part in enumerate(parts if merged else (), 1):
+        of = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+        lines = [line for change in part for line in _in_full(view, change)]
+        blocks.append(fold(f"<b>{title}</b>{of}", fence(lines), is_open=is_open))
     return blocks
+
+
+def _head(view: PlanView, merged: MergedChange, note: str = "", attributes: Sequence[str] = ()) -> str:
+    """Return the line of a change: `note` after the name of its action, `attributes` before its targets."""
+    change = merged.change
+    kind = f"  [{change.kind}]" if change.kind else ""
+    action = change.action.upper() if change.is_dangerous else change.action
+    states = f"{', releases ownership' if change.releases else ''}{', WITHHELD' if change.withheld else ''}"
+    states += f"{', already pending' if change.pending else ''}{' ' if attributes else ''}"
+    where = in_targets(view, merged.targets)
+    start = f"{MARKS.get(change.action, '!')} {change.name}{kind} {action}"
+    return f"{start}{note}{states}{', '.join(attributes)}{where}"
+
+
+def _in_one_line(view: PlanView, merged: MergedChange) -> str:
+    """Return one change with the names of the attributes that differ, and where others changed it."""
+    note = ": delete and create" if merged.change.action == "replace" else ""
+    outside = merged.changed_outside
+    at = "" if len(outside) == len(merged.same) else f" in {', '.join(outside)}"
+    changed = f", changed outside{at}" if outside else ""
+    return f"{_head(view, merged, note, merged.change.attributes)}{changed}"
+
+
+def _in_full(view: PlanView, merged: MergedChange) -> list[str]:
+    """Return one change with all its attributes, as lines of a diff; the attributes have no colour.
+
+    Lines that are not the same in all targets are last, with the names of their targets.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for change in merged.same:
+        for lines in (*_attributes(change), *((remark,) for remark in change.remarks)):
+            found.setdefault(lines, []).append(change.target)
+    result, partial = [_head(view, merged)], []
+    for (first, *others), targets in found.items():
+        if len(targets) == len(merged.same):
+            result += [f"      {line}" for line in (first, *others)]
+        else:
+            partial += [f"      {line}" for line in (f"{first}{in_targets(view, targets)}", *others)]
+    return result + partial
+
+
+def _attributes(change: ChangeView) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of each attribute, or of each difference of an attribute that has several."""
+    width = max((len(line.label) for line in change.lines), default=0)
+    for line in change.lines:
+        start = f"{line.label:<{width}}  "
+        whole = start + line.phrase(is_new=change.is_new)
+        if line.note or line.before is None or line.after is None or len(whole) <= WIDTH:
+            yield (whole,)
+        else:
+            yield (f"{start}{line.before}", f"{' ' * (len(start) - 3)}-> {line.after}")
 
 
 def _danger_name(changes: Sequence[MergedChange]) -> str:
@@ -331,37 +330,45 @@ def _danger_name(changes: Sequence[MergedChange]) -> str:
     return join(names) or "dangerous changes"
 
 
-def _other_changes(view: PlanView) -> list[ChangeView]:
-    """Return the creates, updates and retags that are not dangerous and not folded as already pending."""
-    return [c for c in view.changes if c.action != "adopt" and not (c.is_dangerous or c.is_pending_only)]
+def listed(view: PlanView) -> list[ChangeView]:
+    """Return the changes without the adoptions and the pending changes that have sections of their own."""
+    return [c for c in view.changes if c.is_dangerous or not (c.action == "adopt" or c.pending)]
 
 
-def overview(view: PlanView, *, by_name: bool) -> tuple[str, bool]:
+def other_changes(view: PlanView, *, withheld: bool) -> list[ChangeView]:
+    """Return the creates, updates and retags that are not dangerous, those that are made or the withheld."""
+    return [c for c in listed(view) if c.withheld is withheld and not c.is_dangerous]
+
+
+def overview(view: PlanView, *, by_name: bool) -> tuple[list[str], bool]:
     """Return the changes that are not dangerous, and whether each parameter has a line.
 
     `by_name`: a line for each parameter is allowed; many parameters are grouped by path.
     """
-    changes = _other_changes(view)
-    lines = [_in_one_line(view, merged) for merged in merge_changes(changes)] if by_name else []
-    is_complete = by_name and len(lines) <= _OVERVIEW_LINES
-    for limit in () if is_complete else (24, 12, 6, 3, 1):
-        lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
-        if len(lines) <= _OVERVIEW_LINES:
-            break
-    title = f"<b>{'Other changes' if view.dangerous else 'Changes'}</b> ({plural(len(changes), 'change')})"
-    return fold(title, fence(lines), is_open=True) if lines else "", is_complete
+    blocks, is_complete = [], True
+    for withheld in (True, False):
+        changes = other_changes(view, withheld=withheld)
+        lines = one_line_each(view, changes) if by_name else []
+        is_complete &= by_name and len(lines) <= _OVERVIEW_LINES
+        for limit in () if by_name and len(lines) <= _OVERVIEW_LINES else (24, 12, 6, 3, 1):
+            lines = _pattern_lines(changes, ("update", "create", "retag"), limit)
+            if len(lines) <= _OVERVIEW_LINES:
+                break
+        if lines:
+            blocks.append(fold(f"<b>{title(view, withheld=withheld)}</b>", fence(lines), is_open=True))
+    return blocks, is_complete
 
 
-def by_path(view: PlanView, limit: int = 12) -> list[str]:
-    """Return creates, updates and retags by path, one line a parameter, with the targets merged."""
-    changes = _other_changes(view)
-    blocks = []
-    for path in path_patterns((change.name for change in changes), limit):
-        names = set(path.names)
-        inside = [change for change in changes if change.name in names]
-        lines = [_in_one_line(view, merged) for merged in merge_changes(inside)]
-        blocks.append(fold(f"{code(path.path)}: {_tally(inside)}", fence(lines)))
-    return blocks
+def title(view: PlanView, *, withheld: bool = False) -> str:
+    """Return the title of the changes that are not dangerous."""
+    if withheld:
+        return "Withheld changes"
+    return "Other changes" if view.dangerous or view.withheld else "Changes"
+
+
+def one_line_each(view: PlanView, changes: Iterable[ChangeView]) -> list[str]:
+    """Return a line for each parameter."""
+    return [_in_one_line(view, change) for change in merge_changes(changes)]
 
 
 def _pattern_lines(changes: Iterable[ChangeView], actions: Iterable[str], limit: int) -> list[str]:
@@ -396,7 +403,7 @@ def pending_changes(view: PlanView, limit: int) -> str:
     changes = [change for change in view.changes if change.is_pending_only]
     if not changes:
         return ""
-    lines = [_in_one_line(view, merged) for merged in merge_changes(changes)]
+    lines = one_line_each(view, changes)
     if len(lines) > limit:
         lines = _pattern_lines(changes, ("update", "create", "retag", "adopt"), limit)
     title = f"<b>Already pending</b> ({plural(len(changes), 'change')} that the previous spec makes too)"
@@ -407,7 +414,7 @@ def dropped_changes(view: PlanView, limit: int) -> str:
     """Return the changes that only the previous spec makes."""
     if not view.dropped:
         return ""
-    lines = [_in_one_line(view, merged) for merged in merge_changes(view.dropped)]
+    lines = one_line_each(view, view.dropped)
     if len(lines) > limit:
         lines = _pattern_lines(view.dropped, dict.fromkeys(c.action for c in view.dropped), limit)
     total = plural(len(view.dropped), "change")

@@ -243,16 +243,7 @@ class PlanView(RunView):
     @property
     def danger_counts(self) -> list[str]:
         """The numbers of deletes, replacements and exposed secrets, without zeros."""
-        actions = Counter(change.action for change in self.changes)
-        exposed = sum(change.exposes for change in self.changes)
-        unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
-        counts = (
-            (actions["delete"], "delete", "deletes"),
-            (actions["replace"], "replacement", "replacements"),
-            (exposed, "SecureString made plain", "SecureStrings made plain"),
-            (unknown, "change of an unknown action", "changes of an unknown action"),
-        )
-        return [plural(number, one, many) for number, one, many in counts if number]
+        return danger_counts(self.changes)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -372,6 +363,19 @@ class ReportView(RunView):
             return f"{state}{': ' + self.unmet if self.unmet else ''}."
         rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
         return f"Applied {self.applied_of_total}{': ' + rest if rest else ''} (plan {self.short_id})."
+
+
+def danger_counts(changes: Sequence[ChangeView]) -> list[str]:
+    """Return the numbers of deletes, replacements and exposed secrets among changes, without zeros."""
+    actions = Counter(change.action for change in changes)
+    unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
+    counts = (
+        (actions["delete"], "delete", "deletes"),
+        (actions["replace"], "replacement", "replacements"),
+        (sum(change.exposes for change in changes), "SecureString made plain", "SecureStrings made plain"),
+        (unknown, "change of an unknown action", "changes of an unknown action"),
+    )
+    return [plural(number, one, many) for number, one, many in counts if number]
 
 
 def _run_notices(document: PlanDocument | ReportDocument) -> Iterable[Notice]:

@@ -83,23 +83,37 @@ def test_the_counts_come_first() -> None:
     assert lines[3].startswith("**5 to create, 4 to update, 1 to replace, 2 to delete.** 480 in sync")
 
 
-def test_deletes_and_replacements_are_named_at_the_top() -> None:
+def test_dangerous_changes_are_in_the_alert_with_their_attributes_and_nowhere_else() -> None:
     comment = plan_comment(view_of(plans.twelve()))
-    sentence = (
-        "> **2 deletes and 1 replacement.**"
-        " `/shop/prod/legacy/token` is deleted from `ap-southeast-2` and `eu-west-1`;"
-        " `/shop/prod/db/dsn` is replaced in `us-west-2`."
-        " `/shop/prod/legacy/token` in `eu-west-1` was last changed outside ssm-reconcile."
-    )
-    assert sentence in comment
-
-
-def test_a_delete_in_all_targets_is_named_once() -> None:
-    comment = plan_comment(view_of(plans.many(10, deletes=1)))
     assert (
-        f"`{plans.name_at(0)}` is deleted from all regions; `{plans.name_at(1)}` is replaced in all regions."
-        in comment
-    )
+        "> [!CAUTION]\n> **2 deletes and 1 replacement.**\n>\n> ```diff\n"
+        "> - /shop/prod/legacy/token  [SecureString] DELETE  (ap-southeast-2, eu-west-1)\n"
+    ) in comment
+    assert comment.count("/shop/prod/legacy/token") == comment.count("/shop/prod/db/dsn") == 1
+
+
+def test_a_line_that_holds_for_some_targets_only_names_them() -> None:
+    comment = plan_comment(view_of(plans.twelve()))
+    assert (
+        ">       its source is gone\n"
+        ">       version 4, last changed 2026-11-02 08:00 UTC by role ssm-reconcile  (ap-southeast-2)\n"
+        ">       version 4, last changed 2026-11-02 08:00 UTC by user bob, outside ssm-reconcile"
+        "  (eu-west-1)\n"
+    ) in comment
+
+
+def test_a_list_without_attributes_names_the_targets_in_which_others_changed_a_replica() -> None:
+    comment = plan_comment(view_of(plans.twelve()), level=1)
+    line = "- /shop/prod/legacy/token  [SecureString] DELETE  (ap-southeast-2, eu-west-1)"
+    assert f"> {line}, changed outside in eu-west-1\n" in comment
+    outside = plans.delete("eu-west-1", "/a", changed_outside=True)
+    assert "> - /a  [SecureString] DELETE  (eu-west-1), changed outside\n" in comment_of(outside, level=1)
+
+
+def test_a_delete_in_all_targets_is_one_line() -> None:
+    comment = plan_comment(view_of(plans.many(10, deletes=1)))
+    assert comment.split("<details", maxsplit=1)[0].count("DELETE") == 1
+    assert f"> - {plans.name_at(0)}  [SecureString] DELETE  (all regions)\n" in comment
 
 
 def test_dangerous_changes_come_first_under_their_path() -> None:
@@ -113,7 +127,7 @@ def test_the_attributes_of_a_change_have_no_colour() -> None:
     tags = TagDiff({"old": "1", "same": "1"}, {"same": "2", "team": "a"})
     changed = plans.update("eu-west-1", "/a", Difference("KeyId", "alias/old", "alias/new"), tags=tags)
     assert (
-        "! /a  [String] update\n"
+        "! /a  [String] update  (eu-west-1)\n"
         "      KeyId  alias/old -> alias/new\n"
         "      tags   old=1 removed\n"
         "      tags   same=1 -> same=2\n"
@@ -126,18 +140,19 @@ def test_two_long_values_of_an_attribute_are_one_below_the_other() -> None:
     assert f"      value  {'a' * 50}\n          -> {'b' * 50}\n" in comment_of(changed)
 
 
-def test_a_replacement_is_a_delete_and_a_create() -> None:
-    lines = comment_of(plans.replaced("us-west-2", "/a", Difference("type", "String", "StringList"))).split(
-        "\n"
-    )
-    first = lines.index("- /a  [String -> StringList] REPLACE: delete")
-    assert lines[first + 1 : first + 3] == [
-        "+ /a  [String -> StringList] REPLACE: create",
-        "      type  String -> StringList",
-    ]
+def test_the_consequences_of_a_replacement_are_named_once() -> None:
+    changed = plans.replaced("us-west-2", "/a", Difference("type", "String", "StringList"))
+    comment = comment_of(changed)
+    assert (
+        "> - /a  [String -> StringList] REPLACE  (us-west-2)\n"
+        ">       type  String -> StringList\n"
+        ">       version 7, last changed 2026-11-02 08:00 UTC\n"
+        ">       replaced by delete and create: reads fail for a moment, and the version history is lost\n"
+    ) in comment
+    assert "REPLACE: delete and create  (us-west-2)\n" in comment_of(changed, level=1)
 
 
-def test_the_changes_of_a_target_are_in_the_order_of_their_danger() -> None:
+def test_the_changes_are_in_the_order_of_their_danger() -> None:
     changes = [
         plans.create("eu-west-1", "/a/create"),
         plans.update("eu-west-1", "/b/update", plans.secret()),
@@ -146,8 +161,8 @@ def test_the_changes_of_a_target_are_in_the_order_of_their_danger() -> None:
         plans.replaced("eu-west-1", "/e/replace"),
         plans.delete("eu-west-1", "/f/delete"),
     ]
-    names = re.findall(r"^[-!+] /\w/(\w+)", comment_of(*changes), re.MULTILINE)
-    assert names == ["delete", "replace", "replace", "exposed", "release", "update", "create"]
+    names = re.findall(r"^(?:> )?[-!+] /\w/(\w+)", comment_of(*changes), re.MULTILINE)
+    assert names == ["delete", "replace", "exposed", "release", "update", "create"]
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -156,12 +171,6 @@ def test_a_release_is_not_mistaken_for_a_change_of_tags(level: int) -> None:
     comment = comment_of(plans.release("eu-west-1", "/a"), retagged, level=level)
     assert "! /a  [String] retag, releases ownership" in comment
     assert len(re.findall("! /a  .*retag(?! ?,? ?releases)", comment)) == 1
-
-
-def test_targets_with_a_dangerous_change_come_first() -> None:
-    comment = comment_of(plans.create("ap-southeast-2", "/a"), plans.delete("us-west-2", "/b"))
-    titles = re.findall("<details open><summary><b><code>([^<]*)</code>", comment)
-    assert titles == ["us-west-2", "ap-southeast-2"]
 
 
 def test_columns_that_are_zero_in_all_targets_are_left_out() -> None:
@@ -224,18 +233,16 @@ def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
 def test_the_first_deletes_and_replacements_are_not_folded(level: int) -> None:
     comment = plan_comment(view_of(plans.many(80, deletes=40)), level=level)
     assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(40))
-    assert f"- {plans.name_at(40)}  [String] REPLACE: delete and create  (all regions)\n" in comment
-    assert f"- {plans.name_at(40)}  [" in comment.split("<details><summary>", maxsplit=1)[0]
+    assert f"> - {plans.name_at(40)}  [String] REPLACE: delete and create  (all regions)\n" in comment
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_a_secret_that_becomes_plain_text_is_listed_once_at_every_level(level: int) -> None:
     exposed = replace(plans.update("eu-west-1", "/one/secret"), exposes=True)
     comment = comment_of(exposed, plans.update("eu-west-1", "/app/other"), level=level)
-    below = comment.split("[!CAUTION]")[1].split("\n\n", 1)[1]
-    assert "**1 SecureString made plain.**" in comment
-    assert "/one/secret" in below
-    assert below.count("/one/secret") == 1
+    assert "> **1 SecureString made plain.**\n" in comment
+    assert "> ! /one/secret  [" in comment
+    assert comment.count("/one/secret") == 1
 
 
 def test_deletes_that_do_not_fit_are_counted() -> None:
@@ -244,7 +251,7 @@ def test_deletes_that_do_not_fit_are_counted() -> None:
     assert len(comment.encode()) <= 20_000
     assert listed >= 100
     assert f"… and {900 - listed:,} more deletes: the saved plan lists them all." in comment
-    assert "<b>Deletes</b> (900 parameters, the first 60 here)" in comment
+    assert "> The first 60 of 900 parameters:\n" in comment
     assert "<details><summary><b>840 more deletes</b></summary>" in comment
 
 
@@ -259,7 +266,7 @@ def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     assert len(summary.encode()) <= 60_000
     assert summary.count("<details") == summary.count("</details>")
     assert re.search(r"\d+ more sections did not fit here", summary)
-    assert summary.index("Deletes and replacements") < summary.index("part 1 of")
+    assert summary.index("[!CAUTION]") < summary.index("<b>Attributes of all changes</b> (part 1 of")
 
 
 def test_withheld_changes_are_explained_at_the_top() -> None:
@@ -270,13 +277,35 @@ def test_withheld_changes_are_explained_at_the_top() -> None:
     comment = comment_of(
         *kept, findings=[Finding(Severity.WARNING, "max-deletes", message, "replication.yaml:9:3")]
     )
-    assert "> **11 changes withheld.** The other changes are not affected." in comment
+    assert "> **11 changes withheld.**\n" in comment
     assert (
         "> * 11 to delete in `eu-west-1` are more than 10: all withheld. If meant: `--max-deletes` 11"
         in comment
     )
-    assert "- /a/3  [SecureString] DELETE, WITHHELD" in comment
+    assert "> - /a/3  [SecureString] DELETE, WITHHELD  (eu-west-1)\n" in comment
+    assert "[!CAUTION]" not in comment
     assert "finding</b>" not in comment
+
+
+def test_changes_that_are_made_and_changes_that_are_withheld_are_in_separate_lists() -> None:
+    held = [
+        plans.withheld(one, "frozen", "frozen")
+        for one in (plans.delete("us-west-2", "/held/a"), plans.update("us-west-2", "/held/b"))
+    ]
+    changes = [plans.delete("eu-west-1", "/made/a"), plans.create("eu-west-1", "/made/b"), *held]
+    for level, inside in ((0, True), (1, False)):
+        page = comment_of(*changes, level=level)
+        caution, warning = page.split("[!CAUTION]")[1].split("[!WARNING]")
+        made = warning.split("<b>Other changes</b>")[1]
+        assert "**1 delete.**" in caution
+        assert "- /made/a" in caution
+        assert "**2 changes withheld.** The other changes are not affected." in warning
+        assert "> - /held/a  [SecureString] DELETE, WITHHELD" in warning
+        assert ("> ! /held/b" in warning) is inside
+        assert ("<b>Withheld changes</b>" in warning) is not inside
+        assert "/made/b" in made
+        assert "/held" not in made
+        assert page.count("/held/a") == page.count("/held/b") == 1
 
 
 def test_an_incomplete_place_is_named_at_the_top() -> None:

@@ -163,7 +163,7 @@ def test_no_comment_has_more_visible_lines_than_the_limit(
 def test_dangerous_changes_are_in_the_open_part_of_every_comment(plan: Plan) -> None:
     view = view_of(plan)
     page = plan_comment(view)
-    listed = re.findall(r"^- /\w+/", without_folds(page, keep_open=True), re.MULTILINE)
+    listed = re.findall(r"^> - /\w+/", without_folds(page, keep_open=True), re.MULTILINE)
     assert len(listed) >= min(30, len(merge_changes(view.dangerous)))
 
 
@@ -171,16 +171,26 @@ def test_the_first_sixty_dangerous_changes_are_open_and_the_others_are_folded() 
     plan = plans.plan_of([plans.delete("eu-west-1", f"/gone/{i:03}") for i in range(100)])
     page = plan_comment(view_of(plan))
     opened, rest = page.split("<details><summary><b>40 more deletes</b></summary>")
-    assert "<details open><summary><b>Deletes</b> (100 parameters, the first 60 here)</summary>" in opened
-    assert re.findall(r"^- /gone/(\d+)", opened, re.MULTILINE) == [f"{i:03}" for i in range(60)]
+    assert "> **100 deletes.**\n>\n> The first 60 of 100 parameters:\n" in opened
+    assert re.findall(r"^> - /gone/(\d+)", opened, re.MULTILINE) == [f"{i:03}" for i in range(60)]
     folded = rest.split("</details>", maxsplit=1)[0]
     assert re.findall(r"^- /gone/(\d+)", folded, re.MULTILINE) == [f"{i:03}" for i in range(60, 100)]
+
+
+def test_changes_that_are_made_come_before_the_withheld_within_the_limit_of_sixty() -> None:
+    made = [plans.delete("eu-west-1", f"/made/{i:03}") for i in range(50)]
+    held = [plans.withheld(plans.delete("eu-west-1", f"/held/{i:03}"), "frozen", "x") for i in range(50)]
+    page = plan_comment(view_of(plans.plan_of([*made, *held])))
+    listed = re.findall(r"^> - /(\w+)/", page, re.MULTILINE)
+    assert listed == ["made"] * 50 + ["held"] * 10
+    assert "> The first 10 of 50 parameters:\n" in page
+    assert "<b>40 more deletes</b>" in page
 
 
 def test_sixty_dangerous_changes_need_no_fold() -> None:
     plan = plans.plan_of([plans.delete("eu-west-1", f"/gone/{i:03}") for i in range(60)])
     page = plan_comment(view_of(plan))
-    assert "<b>Deletes</b> (60 parameters)</summary>" in page
+    assert "The first" not in page
     assert "more deletes" not in page
 
 
@@ -201,14 +211,15 @@ def test_a_few_changes_with_many_attributes_are_folded_too() -> None:
     assert "      a119  1 -> 2\n" in page
 
 
-def test_regions_with_exactly_the_same_changes_share_a_block() -> None:
+def test_equal_changes_of_several_regions_are_shown_once() -> None:
     regions = ("ap-southeast-2", "eu-west-1", "us-west-2")
     changes = [plans.create(region, "/a", value="1") for region in regions[:2]]
     page = plan_comment(view_of(plans.plan_of([*changes, plans.create("us-west-2", "/a", value="2")])))
-    merged = "<b><code>ap-southeast-2</code> and <code>eu-west-1</code></b>: 1 create in each</summary>"
-    assert page.count(merged) == 1
-    assert "<b><code>us-west-2</code></b>: 1 create</summary>" in page
-    assert page.count("+ /a  [String] create") == 2
+    assert (
+        "+ /a  [String] create  (all regions)\n"
+        "      value  1  (ap-southeast-2, eu-west-1)\n"
+        "      value  2  (us-west-2)\n"
+    ) in page
 
 
 def test_the_counts_of_more_than_eight_targets_are_folded() -> None:
@@ -274,10 +285,7 @@ def test_many_invalid_parameters_and_errors_are_folded(number: int, is_open: boo
 
 def test_an_overview_of_many_changes_has_their_paths() -> None:
     page = plan_comment(view_of(plans.plan_of(creates(31))), level=1)
-    assert (
-        "<details open><summary><b>Changes</b> (31 changes)</summary>\n\n```diff\n+ /shop/* × 31  create"
-        in page
-    )
+    assert "<details open><summary><b>Changes</b></summary>\n\n```diff\n+ /shop/* × 31  create" in page
     assert "<details><summary><b>One line for each parameter</b></summary>" in page
     page = plan_comment(view_of(plans.plan_of(creates(30))), level=1)
     assert page.count("+ /shop/new-") == 30
