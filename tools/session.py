@@ -21,6 +21,12 @@ WIDTH = 100
 STEPS = ("6", "7")
 """Numbers of the steps in the picture: a plan with withheld changes, and an apply that lifts the guard."""
 MOMENT = "2026-03-14 09:26 UTC"
+BACKGROUND, TEXT = (13, 17, 23), (230, 237, 243)
+COLORS = [
+    (72, 79, 88), (255, 123, 114), (63, 185, 80), (227, 179, 65),
+    (88, 166, 255), (188, 140, 255), (57, 197, 207), (177, 186, 196),
+]  # fmt: skip
+"""Black, red, green, yellow, blue, magenta, cyan, white: each readable on the background, dimmed text too."""
 COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -61,11 +67,13 @@ def _steps(output: str) -> Iterator[str]:
 def picture(output: str) -> str:
     """Return the picture of the output of a demo as SVG, without links to other sites."""
     from rich.console import Console
+    from rich.terminal_theme import TerminalTheme
     from rich.text import Text
 
     console = Console(record=True, width=WIDTH, file=io.StringIO(), color_system="standard")
     console.print(Text.from_ansi(session(output)))
-    svg = console.export_svg(title="ssm-reconcile", unique_id="session")
+    theme = TerminalTheme(BACKGROUND, TEXT, COLORS)
+    svg = console.export_svg(title="ssm-reconcile", unique_id="session", theme=theme)
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
