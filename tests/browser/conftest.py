@@ -11,6 +11,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from ssm_reconcile.plan import Plan
+from ssm_reconcile.renderers.html import plan_html
+from ssm_reconcile.renderers.view import PlanView
+from tests.unit.renderers import plans
+
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -18,6 +23,24 @@ QUIET = (
 """Options for Chromium as root in a container, without traffic of its own."""
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome")
 Open: TypeAlias = Callable[..., Any]
+
+
+def page_of(plan: Plan) -> str:
+    return plan_html(PlanView(plans.document_of(plan)), apply_command="ssm-reconcile apply")
+
+
+def shown(page: Any) -> list[str]:
+    """Return the names in the rows that match the filter, in their order."""
+    names: list[str] = page.eval_on_selector_all(
+        "tr[data-k]", "rows => rows.filter(r => !r.hidden).map(r => r.querySelector('th').textContent)"
+    )
+    return names
+
+
+def settled(page: Any, count: str) -> None:
+    """Wait until the counts begin with a text."""
+    page.wait_for_function("want => document.getElementById('count').textContent.startsWith(want)", arg=count)
+    assert page.get_by_role("status").inner_text().startswith(count)
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +72,10 @@ def opened(browser: Any, contexts: dict[str, Any], tmp_path: Path) -> Iterator[O
         noise.append("a dialog")
         dialog.dismiss()
 
-    def page_of(text: str, **options: Any) -> Any:
+    def open_page(text: str, *, fragment: str = "", **options: Any) -> Any:
         file = tmp_path / f"page-{len(pages)}.html"
         file.write_text(text, encoding="utf-8")
+        url = file.as_uri()
         options = {"viewport": {"width": 1280, "height": 900}, **options}
         context = contexts.get(repr(options)) or browser.new_context(**options)
         contexts[repr(options)] = context
@@ -60,11 +84,11 @@ def opened(browser: Any, contexts: dict[str, Any], tmp_path: Path) -> Iterator[O
         page.on("console", lambda message: noise.append(message.text))
         page.on("pageerror", lambda error: noise.append(str(error)))
         page.on("dialog", dismissed)
-        page.on("request", lambda asked: None if asked.url == file.as_uri() else noise.append(asked.url))
-        page.goto(file.as_uri())
+        page.on("request", lambda asked: None if asked.url.split("#")[0] == url else noise.append(asked.url))
+        page.goto(url + fragment)
         return page
 
-    yield page_of
+    yield open_page
     for page in pages:
         page.close()
     assert noise == []

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ssm_reconcile.change import Difference
-from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.html import plan_html, report_html
-from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.renderers.html import report_html
+from ssm_reconcile.renderers.view import ReportView
 from ssm_reconcile.report import Result
-from tests.browser.conftest import Open
+from tests.browser.conftest import Open, page_of, settled, shown
 from tests.unit.renderers import plans
 
 ATTACKS = (
@@ -30,25 +30,18 @@ ATTACKS = (
 )
 VISIBLE = """name => { const rows = [...document.querySelectorAll("tr[data-k]:not([hidden])")];
   return rows.length === 1 && rows[0].querySelector("th").textContent === name; }"""
+VISIBLE_IN_FOLD = """[...document.querySelectorAll("th code")]
+  .find(name => name.textContent.endsWith("setting-004")).checkVisibility()"""
+WIDTHS = """() => { const page = document.documentElement, found = [];
+  if (page.scrollWidth > page.clientWidth) { found.push("page " + page.scrollWidth); }
+  for (const e of document.querySelectorAll("body *")) {
+    const box = e.getBoundingClientRect(), hidden = e.closest(".vh, .skip, .sums thead, [hidden]");
+    if (!hidden && box.width && (box.right > page.clientWidth + 1 || box.left < -1)) {
+      found.push(e.tagName + "." + e.className + " " + Math.round(box.right)); } }
+  return found.slice(0, 5); }"""
+"""The elements that are cut at an edge of the screen, or that make the page wider than the screen."""
 SECONDS = 20.0
 """About one second on an idle machine; the limit also holds while all other tests run."""
-
-
-def page_of(plan: Plan) -> str:
-    return plan_html(PlanView(plans.document_of(plan)), apply_command="ssm-reconcile apply")
-
-
-def shown(page: Any) -> list[str]:
-    """Return the names in the visible rows."""
-    names: list[str] = page.eval_on_selector_all(
-        "tr[data-k]", "rows => rows.filter(r => !r.hidden).map(r => r.querySelector('th').textContent)"
-    )
-    return names
-
-
-def settled(page: Any, count: str) -> None:
-    page.wait_for_function("want => document.getElementById('count').textContent.startsWith(want)", arg=count)
-    assert page.get_by_role("status").inner_text().startswith(count)
 
 
 @pytest.fixture
@@ -63,7 +56,7 @@ def test_the_count_is_announced_and_starts_with_all(twelve: Any) -> None:
 
 
 def test_rows_are_filtered_by_target(twelve: Any) -> None:
-    twelve.get_by_label("Region").select_option("us-west-2")
+    twelve.get_by_label("Region", exact=True).select_option("us-west-2")
     settled(twelve, "Showing 3 of 12 changes, 2 of 5")
     assert "/shop/prod/legacy/token" not in shown(twelve)
     assert "/shop/prod/api/stripe-key" in shown(twelve)
@@ -73,7 +66,14 @@ def test_rows_are_filtered_by_action(twelve: Any) -> None:
     twelve.get_by_label("What").select_option("delete")
     settled(twelve, "Showing 2 of 12 changes, 0 of 5")
     assert shown(twelve) == ["/shop/prod/legacy/token"] * 2
-    assert twelve.locator(".empty:visible").count() == 1
+    assert twelve.get_by_role("heading", level=2).all_inner_texts() == ["Dangerous changes 2 of 3"]
+
+
+def test_a_filter_without_a_match_says_so(twelve: Any) -> None:
+    twelve.get_by_label("Text").fill("nowhere")
+    settled(twelve, "Showing 0 of 12 changes, 0 of 5")
+    assert twelve.get_by_text("Nothing matches the filter.").is_visible()
+    assert twelve.get_by_role("table").count() == 1
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_rows_are_filtered_by_words_in_names_values_and_reasons(twelve: Any) -> 
         assert shown(twelve) == [name]
 
 
-def test_filters_are_combined_and_show_all_resets_them(twelve: Any) -> None:
-    twelve.get_by_label("Region").select_option("eu-west-1")
+def test_filters_are_combined_and_reset(twelve: Any) -> None:
+    twelve.get_by_label("Region", exact=True).select_option("eu-west-1")
     twelve.get_by_label("What").select_option("update")
     twelve.get_by_label("Text").fill("alias")
     settled(twelve, "Showing 1 of 12")
-    twelve.get_by_role("button", name="Show all").click()
+    twelve.get_by_role("button", name="Reset").click()
     settled(twelve, "Showing 12 of 12")
 
 
@@ -120,43 +120,98 @@ def test_the_state_of_an_apply_can_be_filtered(opened: Open) -> None:
 
 
 def test_every_control_can_be_used_with_a_keyboard(twelve: Any) -> None:
-    named = "(e => e.name || e.className || e.type)(document.activeElement)"
+    named = "(e => e.name || e.id || e.className || e.type)(document.activeElement)"
     seen = []
-    for _ in range(6):
+    for _ in range(12):
         twelve.keyboard.press("Tab")
         seen.append(twelve.evaluate(named))
-    assert seen == ["skip", "target", "kind", "path", "text", "reset"]
+        assert twelve.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    controls = ["target", "kind", "path", "text", "sort", "group", "reset", "unfold", "fold"]
+    assert seen == ["skip", *controls, "copy", "copy"]
     twelve.get_by_label("Text").focus()
     twelve.keyboard.type("stripe")
     twelve.keyboard.press("Enter")
     settled(twelve, "Showing 3 of 12")
-    assert twelve.url.endswith(".html")
+    assert twelve.url.endswith(".html#text=stripe")
+
+
+def test_a_fold_is_opened_with_a_keyboard(opened: Open) -> None:
+    page = opened(page_of(plans.many(80)))
+    page.locator("summary", has_text="/auth/prod/db").focus()
+    assert not page.get_by_text("/auth/prod/db/setting-004").is_visible()
+    page.keyboard.press("Enter")
+    assert page.get_by_text("/auth/prod/db/setting-004").is_visible()
+    page.keyboard.press("Space")
+    assert not page.get_by_text("/auth/prod/db/setting-004").is_visible()
+
+
+def test_the_skip_link_leads_to_the_list_and_keeps_the_filter(opened: Open) -> None:
+    page = opened(page_of(plans.many(80)), fragment="#kind=create")
+    page.get_by_role("button", name="Unfold all").click()
+    page.evaluate("() => { scrollTo(0, 0); document.activeElement.blur(); }")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "bar"
+    assert page.evaluate("document.getElementById('bar').getBoundingClientRect().top") < 1
+    assert page.url.endswith("#kind=create")
+
+
+def test_the_bar_stays_visible_and_covers_no_focused_element(opened: Open) -> None:
+    page = opened(page_of(plans.many(30)), viewport={"width": 1000, "height": 600})
+    page.get_by_label("Group by").select_option("path")
+    page.wait_for_function("() => document.querySelectorAll('.group:not(.flat)').length > 10")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    for _ in range(3):
+        page.locator("summary:visible").last.focus()
+        page.keyboard.press("Shift+Tab")
+    bar = page.locator("#bar").bounding_box()
+    focused = page.evaluate("(r => [r.top, r.bottom])(document.activeElement.getBoundingClientRect())")
+    assert bar["y"] == 0
+    assert focused[0] >= bar["height"]
+    assert focused[1] <= 600
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_screen_reader_finds_tables_with_headers_on_every_width(opened: Open, width: int) -> None:
     page = opened(page_of(plans.twelve()), viewport={"width": width, "height": 900})
-    assert page.get_by_role("table").count() == 3
-    changes = page.get_by_role("table", name="12 changes in 9 rows")
-    assert changes.get_by_role("row").count() == 10
-    assert changes.get_by_role("columnheader").all_inner_texts() == [
-        "What",
-        "Name",
-        "Type",
-        "Where",
-        "Details",
-    ]
-    assert changes.get_by_role("rowheader").count() == 9
-    assert changes.get_by_role("cell").count() == 9 * 4
+    page.wait_for_timeout(100)
+    assert page.get_by_role("table").count() == 7
+    changes = page.get_by_role("table", name="Other changes")
+    assert changes.get_by_role("row").count() == 7
+    columns = ["What", "Name", "Type", "Where", "Details"]
+    assert changes.get_by_role("columnheader").all_text_contents() == columns
+    assert changes.get_by_role("rowheader").count() == 6
+    assert changes.get_by_role("cell").count() == 6 * 4
+    counts = page.get_by_role("table", name="Counts by region")
+    assert counts.get_by_role("rowheader").all_inner_texts() == ["ap-southeast-2", "eu-west-1", "us-west-2"]
     assert page.get_by_role("heading", level=1).count() == 1
-    assert page.get_by_role("search").count() == 1
+    assert page.get_by_role("region", name="Dangerous changes").count() == 1
+    for landmark in ("banner", "main", "contentinfo"):
+        assert page.get_by_role(landmark).count() == 1
+    assert page.get_by_role("search").count() == (1 if width > 768 else 0), "folded on a narrow screen"
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
 def test_no_element_is_wider_than_the_screen(opened: Open, width: int) -> None:
     long = plans.update("eu-west-1", "/" + "n" * 900, Difference("value", "v" * 150, "w" * 150))
-    page = opened(page_of(plans.plan_of([long])), viewport={"width": width, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    held = plans.withheld(replace(long, name="/" + "n/" * 200), "max-deletes", "too many " + "x" * 200)
+    twelve = plans.twelve()
+    regions = [f"eu-{'long' * 8}-{number}" for number in range(9)]
+    more = [plans.create(region, "/x" + "y" * 90) for region in regions[:5]]
+    part = plans.plan_of(
+        [long, held, *more, *twelve.changes],
+        targets=("ap-southeast-2", "eu-west-1", "us-west-2", *regions),
+        others=twelve.replications[0].others,
+    )
+    page = opened(page_of(part), viewport={"width": width, "height": 800})
+    for group in ("", "path", "target"):
+        page.evaluate("group => { location.hash = '#group=' + group; }", group)
+        page.wait_for_function("group => document.getElementById('f-group').value === group", arg=group)
+        page.locator("#unfold").evaluate("button => button.click()")
+        if width < 768:
+            page.locator("#controls").evaluate("fold => { fold.open = true; }")
+        widths = page.evaluate(WIDTHS)
+        assert widths == [], f"grouped by {group or 'default'}"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -222,6 +277,21 @@ def test_without_scripts_everything_can_be_read(opened: Open) -> None:
     assert not page.locator("form").is_visible()
 
 
+def test_without_scripts_a_fold_opens(opened: Open) -> None:
+    page = opened(page_of(plans.many(80)), java_script_enabled=False)
+    assert not page.get_by_text("/auth/prod/db/setting-004").is_visible()
+    page.locator("summary", has_text="/auth/prod/db").click()
+    assert page.get_by_text("/auth/prod/db/setting-004").is_visible()
+
+
+def test_on_paper_all_folds_are_open_and_the_controls_are_not_there(opened: Open) -> None:
+    page = opened(page_of(plans.many(80)))
+    assert page.evaluate(VISIBLE_IN_FOLD) is False
+    page.emulate_media(media="print")
+    assert page.evaluate(VISIBLE_IN_FOLD) is True
+    assert not page.get_by_label("Path").is_visible()
+
+
 def test_ten_thousand_changes_stay_usable(opened: Open) -> None:
     changes = [
         plans.update(
@@ -238,8 +308,20 @@ def test_ten_thousand_changes_stay_usable(opened: Open) -> None:
     start = time.monotonic()
     page.get_by_label("Text").fill("setting-0420")
     settled(page, "Showing 10 of 10,000")
-    page.get_by_role("button", name="Show all").click()
+    page.get_by_role("button", name="Reset").click()
     settled(page, "Showing 10,000 of 10,000")
+    page.get_by_label("Group by").select_option("none")
+    page.wait_for_function("() => document.querySelectorAll('details.group').length === 1")
     page.evaluate("document.body.offsetHeight")
     assert opening < SECONDS
+    assert time.monotonic() - start < SECONDS
+
+
+def test_a_pattern_with_many_stars_takes_no_long_time(opened: Open) -> None:
+    """A link can have any pattern in it."""
+    changes = [plans.create("eu-west-1", f"/{'a' * 900}/{n}") for n in range(100)]
+    text = page_of(plans.plan_of(changes))
+    start = time.monotonic()
+    page = opened(text, fragment="#path=" + "**a*a" * 40 + "**b")
+    settled(page, "Showing 0 of 100 changes")
     assert time.monotonic() - start < SECONDS

@@ -6,14 +6,17 @@ import base64
 import hashlib
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 
 import pytest
 from hypothesis import given, settings
 
 from ssm_reconcile.change import Change, Difference, TagDiff
+from ssm_reconcile.errors import Finding, Remedy, Severity
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.changes import attribute_lines
+from ssm_reconcile.renderers.changes import AttributeLine, attribute_lines
 from ssm_reconcile.renderers.escaping import UNSAFE, visible
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.view import PlanView, ReportView
@@ -21,76 +24,26 @@ from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
 from tests.unit.renderers.test_laws import TEXT, WORLDS, changes_of, hostile_plans, report_of
 
-ELEMENTS = [
-    "html",
-    "head",
-    "meta",
-    "title",
-    "style",
-    "body",
-    "a",
-    "main",
-    "h1",
-    "h2",
-    "p",
-    "strong",
-    "code",
-    "div",
-    "section",
-    "ul",
-    "li",
-    "span",
-    "table",
-    "caption",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "b",
-    "form",
-    "label",
-    "select",
-    "option",
-    "input",
-    "datalist",
-    "button",
-    "footer",
-    "script",
-    "del",
-    "ins",
-]
-ATTRIBUTES = [
-    "lang",
-    "charset",
-    "http-equiv",
-    "content",
-    "name",
-    "class",
-    "href",
-    "id",
-    "hidden",
-    "role",
-    "scope",
-    "value",
-    "list",
-    "placeholder",
-    "autocomplete",
-    "spellcheck",
-    "type",
-    "data-k",
-    "data-s",
-    "data-t",
-    "data-what",
-    "aria-label",
-    "aria-live",
-    "aria-hidden",
-]
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "a", "header", "main", "h1", "h2", "p",
+    "strong", "code", "div", "section", "ul", "li", "span", "table", "caption", "thead", "tbody",
+    "tr", "th", "td", "b", "details", "summary", "form", "label", "select", "option", "input",
+    "datalist", "button", "footer", "script", "del", "ins",
+}  # fmt: skip
+ATTRIBUTES = {
+    "lang", "charset", "http-equiv", "content", "name", "class", "href", "id", "for", "hidden",
+    "open", "role", "scope", "value", "list", "placeholder", "autocomplete", "spellcheck", "type",
+    "maxlength", "data-k", "data-n", "data-p", "data-s", "data-t", "data-w", "data-what",
+    "aria-label", "aria-labelledby", "aria-live", "aria-hidden",
+}  # fmt: skip
 VOID = {"meta", "input"}
 
 
 class Page(HTMLParser):
-    """The elements, attributes and rows of a page, and the text of each element by its tag."""
+    """The elements, attributes and rows of a page, and the text of each element by its tag.
+
+    `sections` has the number of rows before each section.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -100,6 +53,8 @@ class Page(HTMLParser):
         self.names: list[str] = []
         self.texts: dict[str, list[str]] = {}
         self.links: list[str] = []
+        self.sections: dict[str, int] = {}
+        self._in_row = False
         self._open: list[str] = []
         self.feed(text)
         self.close()
@@ -110,9 +65,13 @@ class Page(HTMLParser):
         known = {name: value or "" for name, value in attrs}
         self.attributes |= known.keys()
         self.links += [known[word] for word in ("href", "src", "action") if word in known]
+        if tag == "tr":
+            self._in_row = "data-k" in known
         if "data-k" in known:
             self.rows.append(known)
-        if tag == "th" and known.get("role") == "rowheader":
+        if tag == "h2":
+            self.sections[known["id"]] = len(self.rows)
+        if tag == "th" and known.get("role") == "rowheader" and self._in_row:
             self.names.append("")
         if tag not in VOID:
             self._open.append(tag)
@@ -121,7 +80,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self._open[-2:] == ["th", "code"] and len(self._open) > 3 and self.names:
+        if self._open[-2:] == ["th", "code"] and self._in_row:
             self.names[-1] += data
         self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
 
@@ -150,24 +109,69 @@ def test_the_policy_allows_only_the_style_and_the_script_of_the_page() -> None:
 
 def test_the_page_has_no_link_to_another_page_and_fetches_nothing() -> None:
     page = page_of(plans.twelve())
-    assert Page(page).links == ["#rows"]
+    assert Page(page).links == ["#bar"]
     assert re.findall(r"(?:https?:)?//[a-z]|url\(|@import|\bon[a-z]+=", page) == []
 
 
-def test_without_scripts_all_rows_are_visible_and_the_filter_is_hidden() -> None:
+def test_without_scripts_all_rows_are_visible_or_in_a_fold_and_the_controls_are_hidden() -> None:
     page = page_of(plans.twelve())
-    assert re.search(r'<form id="filters"[^>]* hidden>', page)
+    assert '<details id="controls" hidden>' in page
     assert all("hidden" not in row for row in Page(page).rows)
     assert "Scripts are off" in page
+    assert page.count('<details class="group flat" open>') == 2
+    assert page.count('<details class="group" open>') == 4
 
 
-def test_dangerous_changes_come_first_and_are_named_above_the_list() -> None:
+def test_a_section_with_many_rows_is_folded_by_path_and_dangerous_changes_stay_unfolded() -> None:
+    page = page_of(plans.many(80))
+    dangerous, rest = page.split('<h2 id="other-changes">')
+    assert dangerous.count("<details") - dangerous.count(" open>") == 1, "only the controls"
+    labels = re.findall(r'<span class="label">(.*?)</span><span class="counts"> (.*?)</summary>', rest)
+    assert len(labels) == 16
+    assert " open>" not in rest
+    assert labels[0][0] == "<code>/auth/prod/cache</code>"
+    counts = '<span class="a update">5 update</span> <span class="a create">15 create</span></span>'
+    assert labels[0][1] == counts
+
+
+def test_dangerous_changes_are_the_first_section_and_are_named_above_the_list() -> None:
     page = page_of(plans.twelve())
     assert [row["data-k"] for row in Page(page).rows][:4] == ["delete", "delete", "replace", "update"]
-    assert re.search(
-        r"2 deletes and 1 replacement \(/[^()]+\), first in the list below\. 1 of them was", page
-    )
+    assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 3, "left-as-they-are": 9}
+    assert re.search(r"2 deletes and 1 replacement \(/[^()]+\)\. 1 of them was last changed outside", page)
     assert "SSM plan for prod: 12 changes in 3 regions" in page
+
+
+def test_a_release_is_among_the_dangerous_changes() -> None:
+    page = page_of(plans.plan_of([plans.release("eu-west-1", "/a"), plans.create("eu-west-1", "/b")]))
+    assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 1}
+    assert '<span class="tag release">releases ownership</span>' in page
+
+
+def test_a_withheld_change_has_a_word_and_the_flag_that_lets_it_through() -> None:
+    held = plans.withheld(plans.update("eu-west-1", "/a"), "max-deletes", "3 deletes are more than 2")
+    remedy = Remedy("--max-deletes 3 <b>", "max-deletes", "eu-west-1", 3, "0" * 16)
+    finding = Finding(Severity.WARNING, "max-deletes", "3 to delete: all withheld", "eu-west-1", (), remedy)
+    plan = plans.plan_of([held, plans.create("eu-west-1", "/b")], findings=[finding])
+    page = page_of(plan)
+    assert Page(page).sections == {"withheld-changes": 0, "other-changes": 1}
+    assert '<span class="tag withheld">WITHHELD</span>' in page
+    assert "withheld: 3 deletes are more than 2" in page
+    assert "<li>3 to delete: all withheld. If meant: <code>--max-deletes 3 &lt;b&gt;</code>.</li>" in page
+    assert page.count("3 to delete: all withheld") == 1
+
+
+def test_a_row_names_all_targets_or_those_that_it_leaves_out() -> None:
+    regions = plans.REGIONS
+    rows = {"/a": regions, "/b": regions[1:], "/c": regions[:2]}
+    changes = [plans.create(region, name) for name, where in rows.items() for region in where]
+    plan = plans.plan_of(changes, targets=regions)
+    cells = re.findall(r'<td role="cell">((?:all 5|<code>).*?)</td>', page_of(plan))
+    assert [re.sub("<.*?>", "", cell) for cell in cells] == [
+        "all 5 regions",
+        "all 5 regions but ap-southeast-2",
+        "ap-southeast-2, ca-central-1",
+    ]
 
 
 def test_a_change_that_is_the_same_in_all_targets_is_one_row_that_counts_for_each() -> None:
@@ -187,7 +191,8 @@ def test_the_apply_command_is_shown_unless_all_changes_are_withheld() -> None:
     held = plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many")
     page = page_of(plans.plan_of([held]))
     assert "--expect-plan" not in page
-    assert "1 change withheld by a guard: max-deletes" in page
+    assert "1 change WITHHELD. The other changes are not affected." in page
+    assert "Guard max-deletes: the reason is at each change." in page
 
 
 class Details(HTMLParser):
@@ -203,14 +208,14 @@ class Details(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         kind = dict(attrs).get("class") or ""
-        if kind == "k" and self._open[-1] == "l":
+        if kind.split()[:1] == ["k"] and self._open[-1].split()[:1] == ["l"]:
             self.lines.append("")
             self._inside = True
         if tag not in VOID:
             self._open.append(kind)
 
     def handle_endtag(self, tag: str) -> None:
-        if self._open.pop() == "l":
+        if self._open.pop().split()[:1] == ["l"]:
             self._inside = False
 
     def handle_data(self, data: str) -> None:
@@ -219,7 +224,7 @@ class Details(HTMLParser):
 
 
 def details(page: str) -> list[str]:
-    return Details(page).lines
+    return [" ".join(line.split()) for line in Details(page).lines]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +235,11 @@ def details(page: str) -> list[str]:
             plans.update("eu-west-1", "/a", Difference("value", "<b>", "<b>", cut=True)),
             "value <b> differs after the part that is shown",
         ),
-        (plans.update("eu-west-1", "/a", Difference("tier", "Standard", None)), "tier before Standard"),
-        (plans.update("eu-west-1", "/a", Difference("KeyId", None, "alias/a")), "KeyId after alias/a"),
+        (
+            plans.update("eu-west-1", "/a", Difference("tier", "Standard", None)),
+            "tier before Standard removed",
+        ),
+        (plans.update("eu-west-1", "/a", Difference("KeyId", None, "alias/a")), "KeyId after alias/a added"),
         (
             plans.update("eu-west-1", "/a", plans.secret(), kind="SecureString"),
             "value (secret) changed, from us-east-1 version 9",
@@ -248,11 +256,30 @@ def details(page: str) -> list[str]:
             plans.create("eu-west-1", "/a", "SecureString", value=None),
             "value (secret) from us-east-1 version 2",
         ),
-        (plans.retag("eu-west-1", "/a", TagDiff({"k": "v"}, {"team": "a"})), "tags after team=a"),
+        (plans.retag("eu-west-1", "/a", TagDiff({"k": "v"}, {"team": "a"})), "tags after team=a added"),
     ],
 )
 def test_each_attribute_that_differs_has_a_line_with_its_name(change: Change, line: str) -> None:
     assert line in details(page_of(plans.plan_of([change])))
+
+
+def test_parts_of_a_value_are_under_one_label_and_context_has_no_sides() -> None:
+    view = PlanView(plans.document_of(plans.plan_of([plans.update("eu-west-1", "/a")])))
+    lines = (
+        AttributeLine("value", "100", "250", key="limits.max"),
+        AttributeLine("value", None, "true", key="limits.<new>"),
+        AttributeLine("value", after="same", key="line 4", is_context=True),
+    )
+    view.changes = (replace(view.changes[0], lines=lines),)
+    page = plan_html(view)
+    assert details(page) == [
+        "value limits.max before 100 \u2192 after 250",
+        "value limits.<new> after true added",
+        "value line 4 same",
+    ]
+    assert page.count('<span class="k">value </span>') == 1
+    assert page.count('<span class="k again">value </span>') == 2
+    assert re.search(r'<span class="l context">.*?<code>same</code></span>', page)
 
 
 def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
@@ -286,7 +313,7 @@ def test_an_incomplete_place_is_in_the_title_and_in_a_note() -> None:
 def test_a_report_lists_changes_that_were_not_applied_first() -> None:
     report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.STALE))
     rows = Page(report_html(ReportView(plans.report_document_of(report)))).rows
-    states = [row["data-s"] for row in rows if "data-s" in row]
+    states = [row["data-s"] for row in rows if row["data-s"]]
     assert states == sorted(states, key=lambda state: state == "applied")
     assert {"applied", "failed", "stale"} == set(states)
 
@@ -297,9 +324,9 @@ def test_any_name_and_value_is_text_without_markup(plan: Plan, text: str) -> Non
     report = ReportView(plans.report_document_of(report_of(plan, text)))
     for made in (page_of(plan), report_html(report)):
         page = Page(made)
-        assert set(page.elements) <= set(ELEMENTS)
-        assert page.attributes <= set(ATTRIBUTES)
-        assert page.links == ["#rows"]
+        assert set(page.elements) <= ELEMENTS
+        assert page.attributes <= ATTRIBUTES
+        assert page.links == ["#bar"]
         assert page.elements["script"] == page.elements["style"] == page.elements["form"] == 1
         assert UNSAFE.search(made.replace("\n", "")) is None
     shown = Page(page_of(plan))
@@ -318,3 +345,36 @@ def test_merged_rows_have_every_change_once(world: dict[tuple[str, str], tuple[s
         for number in row["data-t"].split()
     }
     assert changes == {(target, name, action, held) for (target, name), (action, held) in world.items()}
+
+
+THEMES = ("light", "dark")
+TEXTS = ("text", "dim", "link", "delete", "replace", "update", "create", "adopt", "retag")
+GROUNDS = ("page", "panel")
+
+
+def colours(theme: str) -> dict[str, tuple[float, ...]]:
+    """Return the colours of the style by their names, as parts from 0 to 1."""
+    style = resources.files("ssm_reconcile.renderers.html").joinpath("style.css").read_text(encoding="utf-8")
+    light, dark = style.split("prefers-color-scheme: dark", 1)
+    found: dict[str, tuple[float, ...]] = {}
+    for name, value in re.findall(r"--([a-z-]+): #([0-9a-f]+);", dark if theme == "dark" else light):
+        digits = value if len(value) == len("rrggbb") else "".join(2 * digit for digit in value)
+        found[name] = tuple(part / 255 for part in bytes.fromhex(digits))
+    return found
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_palette_has_the_contrast_of_wcag_aa(theme: str) -> None:
+    """4.5 to 1 for each text on each ground on which the page uses it."""
+    palette = colours(theme)
+    pairs = [(text, ground) for text in TEXTS for ground in GROUNDS]
+    pairs += [("text", ground) for ground in ("gone", "come", "warn", "error")]
+    pairs += [("held", "held-ground"), ("link", "warn"), ("link", "error"), ("dim", "error"), ("dim", "warn")]
+    for text, ground in pairs:
+        a, b = luminance(palette[text]), luminance(palette[ground])
+        assert (max(a, b) + 0.05) / (min(a, b) + 0.05) >= 4.5, (text, ground)

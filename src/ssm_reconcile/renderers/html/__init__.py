@@ -25,27 +25,43 @@ from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView,
 from ssm_reconcile.wording import join, parse_time, plural, utc_text
 
 _FILES = resources.files(__package__)
-_PAGE, _STYLE, _SCRIPT = (
-    _FILES.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "script.js")
+_PAGE, _BAR, _STYLE, _SCRIPT = (
+    _FILES.joinpath(name).read_text(encoding="utf-8")
+    for name in ("page.html", "bar.html", "style.css", "script.js")
 )
 _NAMED = 5
 """Parameters that the note on dangerous changes names."""
-_TARGETS = 3
-"""Targets that a row names before it counts the others."""
+_NAMED_TARGETS = 3
+"""The most targets that are always named, and the most that are named as exceptions of all."""
 _PATHS = 60
-"""Paths that the filter offers."""
+"""Paths by which changes are grouped and which the filter offers."""
+_FLAT = 40
+"""Rows of a section that are shown without folds."""
+_COLUMNS = ("What", "Name", "Type", "Where", "Details")
+_DANGEROUS, _WITHHELD, _OTHER = "Dangerous changes", "Withheld changes", "Other changes"
+_NOT_APPLIED, _APPLIED, _LEFT = "Not applied", "Applied", "Left as they are"
+_SECTIONS = (_DANGEROUS, _WITHHELD, _OTHER, _NOT_APPLIED, _APPLIED, _LEFT)
+"""The titles of the sections in their order."""
+_LEFT_KINDS = frozenset([*(kind.one for kind in KINDS.values()), "remaining"])
+_ZERO = '<td role="cell" class="zero">0</td>'
 _Item = TypeVar("_Item", ChangeView, OutcomeView)
 
 
 @dataclass(frozen=True, slots=True)
 class _TableRow:
-    """One row: the filter selects by `name`, `kind`, `state` and the labels of its `targets`."""
+    """One row of a section. The filter selects by name, kind, state and targets.
 
+    `cells`: HTML of its first cell, its type and its details. `reason`: the fold of an address without a
+    change; empty for changes, which are grouped by path.
+    """
+
+    section: str
     name: str
     kind: str
     state: str
     targets: tuple[str, ...]
-    markup: str
+    cells: tuple[str, str, str]
+    reason: str = ""
 
 
 def plan_html(view: PlanView, *, apply_command: str = "") -> str:
@@ -59,9 +75,9 @@ def plan_html(view: PlanView, *, apply_command: str = "") -> str:
             _facts(view, apply_command),
             *(_note("error", str(notice)) for notice in view.notices_of("incomplete")),
             *_alerts(view),
-            _findings(view.findings),
+            _findings([found for found in view.findings if found.code not in view.guards]),
             _counts_by_action(view),
-            *_tables(view, _change_rows(view), _group_rows(view, view.groups)),
+            *_tables(view, [*_change_rows(view), *_group_rows(view.groups)]),
         ],
     )
 
@@ -80,7 +96,7 @@ def report_html(report: ReportView) -> str:
             *(_note("error", str(notice)) for notice in report.notices_of("incomplete")),
             _findings(report.findings),
             _counts_by_result(report),
-            *_tables(report, _outcome_rows(report), _group_rows(report, (*report.remaining, *report.groups))),
+            *_tables(report, [*_outcome_rows(report), *_group_rows((*report.remaining, *report.groups))]),
         ],
     )
 
@@ -97,7 +113,7 @@ def _page(view: RunView, title: str, lead: str, body: Iterable[str]) -> str:
         style=_STYLE,
         lead=lead,
         body="\n".join(filter(None, body)),
-        plan=_text(view.short_id),
+        plan=_text(view.plan_id),
         script=_SCRIPT,
     )
 
@@ -127,7 +143,7 @@ def _facts(view: PlanView, apply_command: str) -> str:
     """Return the plan id, the notices on how the plan was made, and the command that applies it."""
     created = parse_time(view.created)
     made = f", made {utc_text(created)}" if created else ""
-    facts = f'<p class="dim">Plan <code>{_text(view.plan_id)}</code>{made}.</p>'
+    facts = f'<p class="dim">Plan <code>{_text(view.short_id)}</code>{made}.</p>'
     facts += "".join(_note("", str(notice)) for notice in view.notices_of("narrowed", "no-decrypt"))
     if apply_command and view.withheld < len(view.changes):
         command = _text(f"{apply_command} --expect-plan {view.short_id}")
@@ -136,18 +152,30 @@ def _facts(view: PlanView, apply_command: str) -> str:
 
 
 def _alerts(view: PlanView) -> Iterable[str]:
-    """Yield the notes on dangerous changes and on changes that guards withhold."""
+    """Yield the notes on dangerous changes, and on withheld changes with the flags that let them through."""
     if view.dangerous:
         names = join(list(dict.fromkeys(change.name for change in view.dangerous)), _NAMED)
-        sentence = f"{join(view.danger_counts)} ({names}), first in the list below."
+        sentence = f"{join(view.danger_counts)} ({names})."
+        held = sum(change.withheld for change in view.dangerous)
+        sentence += f" {held:,} of them WITHHELD." if held else ""
         outside = sum(change.changed_outside for change in view.dangerous)
         if outside:
             were = plural(outside, "of them was", "of them were")
             sentence += f" {were} last changed outside ssm-reconcile."
         yield _note("error", sentence)
     if view.withheld:
-        number, guards = plural(view.withheld, "change"), ", ".join(sorted(view.guards))
-        yield _note("warning", f"{number} withheld by a guard: {guards}. The other changes are not affected.")
+        items = [
+            f"{_text(found.problem)}{f'. If meant: <code>{_text(found.flag)}</code>' if found.flag else ''}"
+            for found in view.findings
+            if found.code in view.guards
+        ]
+        unstated = sorted(view.guards - {found.code for found in view.findings})
+        items += [f"Guard {_text(guard)}: the reason is at each change" for guard in unstated]
+        title = f"{plural(view.withheld, 'change')} WITHHELD. The other changes are not affected."
+        yield (
+            f'<section class="note withheld"><p><strong>{title}</strong></p>'
+            f"<ul>{''.join(f'<li>{item}.</li>' for item in items)}</ul></section>"
+        )
 
 
 def _findings(findings: Sequence[FindingView]) -> str:
@@ -181,89 +209,121 @@ def _counts_by_result(report: ReportView) -> str:
 def _counts(view: RunView, columns: Sequence[str], numbers: Sequence[Sequence[int]]) -> str:
     """Return a table with one row of numbers for each target."""
     titles = (view.place_word, *(column.replace("_", " ") for column in columns))
-    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
+    head = "".join(f'<th role="columnheader" scope="col">{_text(title)}</th>' for title in titles)
     body = ""
     for target, row in zip(view.targets, numbers, strict=True):
         cells = ""
         for column, number in zip(columns, row, strict=True):
-            is_bold = number and column in ("delete", "replace", "failed")
-            cells += f"<td>{f'<b>{number:,}</b>' if is_bold else f'{number:,}'}</td>"
+            word = _text(column.replace("_", " "))
+            shown = f"<b>{number:,}</b>" if column in ("delete", "replace", "failed") else f"{number:,}"
+            cells += f'<td role="cell" data-w="{word}">{shown}</td>' if number else _ZERO
         frozen = " (frozen)" if target.frozen else ""
-        body += f'<tr><th scope="row"><code>{_text(target.label)}</code>{frozen}</th>{cells}</tr>'
+        label = f'<th role="rowheader" scope="row"><code>{_text(target.label)}</code>{frozen}</th>'
+        body += f'<tr role="row">{label}{cells}</tr>'
     return (
-        f'<div class="scroll"><table class="sums"><caption class="vh">Counts by {view.place_word}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _tables(view: RunView, rows: Sequence[_TableRow], left: Sequence[_TableRow]) -> Iterable[str]:
-    """Yield the filter and the tables of changes and of addresses left as they are."""
-    if rows or left:
-        yield '<span id="rows"></span>'
-        yield _filters(view, [*rows, *left])
-    if rows:
-        yield "<h2>Changes</h2>"
-        yield _table(rows, "changes", ("what", "name", "type", "where", "details"))
-    if left:
-        yield "<h2>Left as they are</h2>"
-        yield _table(left, "addresses left as they are", ("what", "name", "where", "why"))
-
-
-def _table(rows: Sequence[_TableRow], what: str, columns: Sequence[str]) -> str:
-    """Return the rows, a caption that counts them, and a sentence for when none matches the filter."""
-    head = "".join(
-        f'<th role="columnheader" scope="col" class="c-{column}">{column.capitalize()}</th>'
-        for column in columns
-    )
-    total = sum(len(row.targets) for row in rows)
-    caption = f"{total:,} {what}"
-    if len(rows) != total:
-        caption += f" in {plural(len(rows), 'row')}: targets with equal details share a row"
-    left = "" if "type" in columns else " left"
-    body = "\n".join(row.markup for row in rows)
-    return (
-        f'<div><table role="table" class="rows{left}" data-what="{what}"><caption>{caption}</caption>'
+        f'<table role="table" class="sums"><caption class="vh">Counts by {view.place_word}</caption>'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
-        f'<tbody role="rowgroup">\n{body}\n</tbody></table>'
-        '<p class="empty dim" hidden>No row matches the filter.</p></div>'
+        f'<tbody role="rowgroup">{body}</tbody></table>'
     )
 
 
-def _filters(view: RunView, rows: Sequence[_TableRow]) -> str:
-    """Return the controls of the filter; the script makes them visible."""
-    kinds, states = _counted((r.kind, r) for r in rows), _counted((r.state, r) for r in rows)
-    targets = {str(number): target.label for number, target in enumerate(view.targets)}
-    paths = [path.path for path in path_patterns((row.name for row in rows), _PATHS) if path.path != "/"]
-    options = "".join(f'<option value="{_text(path)}/"></option>' for path in paths)
-    selects = _select("target", view.place_word.capitalize(), targets, f"all {view.place_word}s")
-    selects += _select("kind", "What", kinds, "everything")
-    selects += _select("state", "State", states, "any") if len(states) > 1 else ""
+def _tables(view: RunView, rows: Sequence[_TableRow]) -> Iterable[str]:
+    """Yield the bar with the filter, and the sections with their tables."""
+    if not rows:
+        return
+    paths = path_patterns((row.name for row in rows), _PATHS)
+    numbers = {name: number for number, path in enumerate(paths) for name in path.names}
+    sections: dict[str, list[tuple[_TableRow, str]]] = {}
+    for number, row in enumerate(sorted(rows, key=lambda row: _SECTIONS.index(row.section))):
+        markup = _row(view, row, f'data-n="{number}" data-p="{numbers[row.name]}"')
+        sections.setdefault(row.section, []).append((row, markup))
+    yield _bar(view, rows, [path.path for path in paths])
+    for title, members in sections.items():
+        groups: dict[str, list[tuple[_TableRow, str]]] = {}
+        for row, markup in members:
+            path = paths[numbers[row.name]].path if len(members) > _FLAT else ""
+            groups.setdefault(row.reason or path, []).append((row, markup))
+        what = "addresses left as they are" if title == _LEFT else "changes"
+        is_open = title in (_DANGEROUS, _NOT_APPLIED) or len(members) <= _FLAT
+        body = "".join(_group(title, label, inside, is_open=is_open) for label, inside in groups.items())
+        total, slug = sum(len(row.targets) for row, _ in members), title.lower().replace(" ", "-")
+        yield (
+            f'<section class="rows" data-what="{what}" aria-labelledby="{slug}">'
+            f'<h2 id="{slug}">{title} <span class="n">{total:,}</span></h2>{body}</section>'
+        )
+    yield '<p id="empty" class="dim" hidden>Nothing matches the filter.</p>'
+
+
+def _group(title: str, label: str, rows: Sequence[tuple[_TableRow, str]], *, is_open: bool) -> str:
+    """Return the rows under one path or reason as a fold; without a label, it has no visible title."""
+    heads = "".join(f'<th role="columnheader" scope="col">{column}</th>' for column in _COLUMNS)
+    shown = f"<code>{_text(label)}</code>" if label.startswith("/") else _text(label)
+    counts = ""
+    for word, number in _sizes((row.kind, row) for row, _ in rows).items():
+        action = f" {_text(word)}" if title != _LEFT else ""
+        counts += f' <span class="a {_style(word)}">{number:,}{action}</span>'
     return (
-        f'<form id="filters" role="search" aria-label="Filter the list" hidden>{selects}'
-        '<label>Path <input name="path" list="paths" placeholder="/prod/ or /prod/**/url" autocomplete="off"'
-        ' spellcheck="false"></label>'
-        f'<datalist id="paths">{options}</datalist>'
-        '<label>Text <input name="text" type="search" placeholder="in names, values, reasons"'
-        ' autocomplete="off" spellcheck="false"></label>'
-        '<button type="reset">Show all</button>'
-        '<p id="count" role="status" aria-live="polite"></p></form>'
-        '<p id="off" class="dim">Scripts are off: the filter is not available, and all rows are shown.</p>'
+        f'<details class="{"group" if label else "group flat"}"{" open" if is_open or not label else ""}>'
+        f'<summary><span class="label">{shown}</span><span class="counts">{counts}</span></summary>'
+        f'<table role="table"><caption class="vh">{title} {_text(label)}</caption>'
+        f'<thead role="rowgroup" class="vh"><tr role="row">{heads}</tr></thead>'
+        f'<tbody role="rowgroup">\n{chr(10).join(markup for _, markup in rows)}\n</tbody></table></details>'
     )
 
 
-def _counted(rows: Iterable[tuple[str, _TableRow]]) -> dict[str, str]:
+def _row(view: RunView, row: _TableRow, keys: str) -> str:
+    first, type_, last = row.cells
+    numbers = {target.label: number for number, target in enumerate(view.targets)}
+    return (
+        f'<tr role="row" data-k="{_text(row.kind)}" data-s="{_text(row.state)}" {keys}'
+        f' data-t="{" ".join(str(numbers.get(label, -1)) for label in row.targets)}">'
+        f'<td role="cell">{first}</td><th role="rowheader" scope="row"><code>{_text(row.name)}</code></th>'
+        f'<td role="cell">{type_}</td><td role="cell">{_where(view, row.targets)}</td>'
+        f'<td role="cell">{last}</td></tr>'
+    )
+
+
+def _where(view: RunView, targets: Sequence[str]) -> str:
+    """Return the targets of a row: each, or all but a few."""
+    others = [target.label for target in view.targets if target.label not in targets]
+    if len(targets) == 1 or (others and len(targets) <= _NAMED_TARGETS) or len(others) > _NAMED_TARGETS:
+        return ", ".join(f"<code>{_text(label)}</code>" for label in targets)
+    but = " but " + join([f"<code>{_text(label)}</code>" for label in others]) if others else ""
+    return f"all {len(view.targets)} {view.place_word}s{but}"
+
+
+def _bar(view: RunView, rows: Sequence[_TableRow], paths: Sequence[str]) -> str:
+    """Return the bar that stays visible: counts, and the controls that the script makes visible."""
+    kinds = _sizes((row.kind, row) for row in rows)
+    states = _sizes((row.state, row) for row in rows if row.state)
+    targets, place = {target.label: target.label for target in view.targets}, {"target": view.place_word}
+    options = "".join(f'<option value="{_text(path)}"></option>' for path in paths)
+    selects = _select("target", view.place_word.capitalize(), f"all {view.place_word}s", targets)
+    selects += _select("kind", "What", "everything", {w: f"{w} ({n:,})" for w, n in kinds.items()})
+    if len(states) > 1:
+        selects += _select("state", "State", "any", {w: f"{w} ({n:,})" for w, n in states.items()})
+    order = _select("sort", "Sort by", "danger", {"name": "name", **place, "action": "action"})
+    order += _select("group", "Group by", "default", {"path": "path", **place, "none": "none"})
+    columns = "".join(f"<span>{column}</span>" for column in _COLUMNS)
+    return Template(_BAR).substitute(
+        name=_text(join(view.scope, 3)), selects=selects, order=order, options=options, columns=columns
+    )
+
+
+def _sizes(rows: Iterable[tuple[str, _TableRow]]) -> dict[str, int]:
     """Return each word with the number of its addresses, in the order of the rows."""
     found: dict[str, int] = {}
     for word, row in rows:
-        if word:
-            found[word] = found.get(word, 0) + len(row.targets)
-    return {word: f"{word} ({number:,})" for word, number in found.items()}
+        found[word] = found.get(word, 0) + len(row.targets)
+    return found
 
 
-def _select(name: str, label: str, options: Mapping[str, str], everything: str) -> str:
+def _select(name: str, label: str, first: str, options: Mapping[str, str]) -> str:
     choices = "".join(f'<option value="{_text(v)}">{_text(shown)}</option>' for v, shown in options.items())
-    first = f'<option value="">{everything}</option>'
-    return f'<label>{label} <select name="{name}">{first}{choices}</select></label>'
+    return (
+        f'<span class="field"><label for="f-{name}">{label}</label><select id="f-{name}" name="{name}">'
+        f'<option value="">{first}</option>{choices}</select></span>'
+    )
 
 
 def _text(raw: str) -> str:
@@ -275,36 +335,53 @@ def _change_rows(view: PlanView) -> list[_TableRow]:
     """Return the rows of a plan's changes, in the order of the view."""
     rows = []
     for change, targets in _merged(view.changes):
-        tag = ' <span class="tag">withheld</span>' if change.withheld else ""
-        details = "".join(map(_attribute, change.lines)) + "".join(map(_remark, change.remarks))
+        tags = (
+            ("withheld", "WITHHELD", change.withheld),
+            ("expose", "becomes plain text", change.exposes),
+            ("release", "releases ownership", change.releases),
+            ("", "already pending", change.pending),
+        )
+        first = _action(change.action) + "".join(_tag(style, word) for style, word, is_set in tags if is_set)
+        details = _attributes(change) + "".join(map(_remark, change.remarks))
         state = "withheld" if change.withheld else "to apply"
-        cells = (_action(change.action) + tag, _text(change.kind), details)
-        rows.append(_row(view, change.name, change.action, state, targets, cells))
+        section = _DANGEROUS if change.is_dangerous or change.releases else _OTHER
+        section = _WITHHELD if change.withheld else section
+        cells = (first, _text(change.kind), details)
+        rows.append(_TableRow(section, change.name, change.action, state, targets, cells))
     return rows
 
 
 def _outcome_rows(report: ReportView) -> list[_TableRow]:
-    """Return the rows of a report's outcomes; changes that were not applied come first."""
+    """Return the rows of a report's outcomes."""
     rows = []
-    for outcome, targets in sorted(_merged(report.outcomes), key=lambda item: item[0].result == "applied"):
+    for outcome, targets in _merged(report.outcomes):
         state = outcome.result.replace("_", " ")
-        details = f'<span class="tag {_text(outcome.result)}">{_text(state)}</span>'
-        details += "".join(map(_remark, filter(None, (outcome.error, outcome.note))))
-        cells = (_action(outcome.action), _text(outcome.kind), details)
-        rows.append(_row(report, outcome.name, outcome.action, state, targets, cells))
+        details = "".join(map(_remark, filter(None, (outcome.error, outcome.note))))
+        tag = _tag(outcome.result, state) if outcome.result != "applied" else ""
+        cells = (_action(outcome.action) + tag, _text(outcome.kind), details)
+        section = _APPLIED if outcome.result == "applied" else _NOT_APPLIED
+        rows.append(_TableRow(section, outcome.name, outcome.action, state, targets, cells))
     return rows
 
 
-def _group_rows(view: RunView, groups: Iterable[AddressGroup]) -> list[_TableRow]:
+def _group_rows(groups: Iterable[AddressGroup]) -> list[_TableRow]:
     """Return the rows of addresses that are left as they are, by kind. Skipped ones are only counted."""
     words = {**{key: kind.one for key, kind in KINDS.items()}, "remaining": "remaining"}
-    rows = []
-    for key, word in words.items():
-        for group in (group for group in groups if group.kind == key):
-            reason = f'<span class="l">{_text(group.reason) or "no reason stated"}</span>'
-            cells = (f'<span class="a">{word}</span>', None, reason)
-            rows += [_row(view, name, word, "", targets, cells) for name, targets in group.names.items()]
-    return rows
+    return [
+        _TableRow(
+            _LEFT,
+            name,
+            word,
+            "",
+            targets,
+            (_action(word), "", ""),
+            f"{word}: {group.reason or 'no reason stated'}",
+        )
+        for key, word in words.items()
+        for group in groups
+        if group.kind == key
+        for name, targets in group.names.items()
+    ]
 
 
 def _merged(items: Iterable[_Item]) -> list[tuple[_Item, tuple[str, ...]]]:
@@ -315,47 +392,48 @@ def _merged(items: Iterable[_Item]) -> list[tuple[_Item, tuple[str, ...]]]:
     return [(item, tuple(targets)) for item, targets in found.items()]
 
 
-def _row(
-    view: RunView,
-    name: str,
-    kind: str,
-    state: str,
-    targets: Sequence[str],
-    cells: tuple[str, str | None, str],
-) -> _TableRow:
-    """Return a row. `cells`: HTML of its first cell, its type (None: no such column) and its last cell."""
-    numbers = {target.label: number for number, target in enumerate(view.targets)}
-    where = join([f"<code>{_text(label)}</code>" for label in targets], _TARGETS)
-    if len(targets) > 1 and len(targets) == len(numbers):
-        where = f"all {len(targets)} {view.place_word}s"
-    first, type_, last = cells
-    middle = "" if type_ is None else f'<td role="cell">{type_}</td>'
-    markup = (
-        f'<tr role="row" data-k="{_text(kind)}"{f" data-s={chr(34)}{_text(state)}{chr(34)}" if state else ""}'
-        f' data-t="{" ".join(str(numbers.get(label, -1)) for label in targets)}">'
-        f'<td role="cell">{first}</td><th role="rowheader" scope="row"><code>{_text(name)}</code></th>'
-        f'{middle}<td role="cell">{where}</td><td role="cell">{last}</td></tr>'
-    )
-    return _TableRow(name, kind, state, tuple(targets), markup)
+def _style(word: str) -> str:
+    """Return the class of a kind. An action that this version does not know looks like a replacement."""
+    return word if word in BY_DANGER else "left" if word in _LEFT_KINDS else "replace"
 
 
 def _action(action: str) -> str:
-    # An action that this version does not know gets the colour of a replacement.
-    return f'<span class="a {action if action in BY_DANGER else "replace"}">{_text(action)}</span>'
+    return f'<span class="a {_style(action)}">{_text(action)}</span>'
+
+
+def _tag(style: str, word: str) -> str:
+    return f' <span class="tag {_text(style)}">{_text(word)}</span>'
 
 
 def _remark(remark: str) -> str:
     return f'<span class="r">{_text(remark)}</span>'
 
 
-def _attribute(line: AttributeLine) -> str:
-    """Return one attribute: both sides, or the note on it."""
-    parts = f'<span class="k">{_text(line.label)}</span> {_text(line.note)}'
-    if not line.note:
-        if line.before is not None:
-            parts += f'<del><span class="vh">before </span><code>{_text(line.before)}</code></del>'
-        if line.before is not None and line.after is not None:
-            parts += ' <span aria-hidden="true">&rarr;</span> '
-        if line.after is not None:
-            parts += f'<ins><span class="vh">after </span><code>{_text(line.after)}</code></ins>'
+def _attributes(change: ChangeView) -> str:
+    """Return the lines of a change; an attribute with several lines is named once."""
+    labels = ["", *(line.label for line in change.lines)]
+    return "".join(
+        _attribute(line, "k again" if line.label == previous else "k", is_new=change.is_new)
+        for line, previous in zip(change.lines, labels, strict=False)
+    )
+
+
+def _attribute(line: AttributeLine, style: str, *, is_new: bool) -> str:
+    """Return one line on an attribute: both sides, an unchanged part, or the note on it."""
+    parts = f'<span class="{style}">{_text(line.label)} </span>'
+    parts += f'<span class="part">{_text(line.key)} </span>' if line.key else ""
+    if line.note:
+        return f'<span class="l note-only">{parts}{_text(line.note)}</span>'
+    if line.is_context:
+        return f'<span class="l context">{parts}<code>{_text(line.after or line.before or "")}</code></span>'
+    if line.before is not None:
+        word = " removed" if line.after is None else ""
+        parts += (
+            f'<span><del><span class="vh">before </span><code>{_text(line.before)}</code></del>{word} </span>'
+        )
+    if line.after is not None:
+        word = " added" if line.before is None and not is_new else ""
+        arrow = "" if line.before is None else '<span aria-hidden="true">&rarr; </span>'
+        after = f'<ins><span class="vh">after </span><code>{_text(line.after)}</code></ins>'
+        parts += f"<span>{arrow}{after}{word}</span>"
     return f'<span class="l">{parts}</span>'
