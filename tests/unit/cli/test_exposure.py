@@ -88,7 +88,8 @@ def test_it_always_stands_among_the_dangers(hardened: SimulatedAws, cli: Cli, fl
     assert "DANGER: 1 SecureString becomes plain text:" in text
     assert f"/app/url   us-east-2{'   WITHHELD' if withheld else ''}\n" in text
     markdown = cli("plan", "--format", "markdown", *flags).stdout
-    assert "**1 SecureString made plain.** `/app/url` becomes plain text in `us-east-2`" in markdown
+    alert = "WARNING" if withheld else "CAUTION"
+    assert "\n> ! /app/url  [SecureString -> String] UPDATE" in markdown.split(f"> [!{alert}]")[1]
     html = cli("plan", "--format", "html", *flags).stdout
     assert "1 SecureString made plain (/app/url)." in html
     (change,) = json.loads(cli("plan", "--format", "json", *flags).stdout)["changes"]
