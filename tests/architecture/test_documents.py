@@ -86,6 +86,13 @@ def test_every_page_of_the_documentation_is_in_its_contents() -> None:
     assert pages - linked - {ROOT / "docs" / "README.md"} == set()
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "tasks").glob("*.md")), ids=named)
+def test_a_task_page_is_short_and_shows_commands(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 120
+    assert "```console" in text
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_make_target_that_a_document_names_exists(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
