@@ -73,6 +73,56 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class ValuePart:
+    """One part of a plain value that differs, or an unchanged part next to it.
+
+    Attributes:
+        key: The place in the value, such as `limits.max`, `item 3` or `line 12`; empty for the whole value.
+        before: The text in the target, at most `shape.EXCERPT` characters; None where the part is added.
+        after: The text to be written, likewise; None where the part is removed.
+        start: Number of characters of the part that are left out before both texts.
+        before_length: Number of characters of the whole part in the target.
+        after_length: Number of characters of the whole part to be written.
+        is_context: Whether the part is unchanged, or moved only.
+    """
+
+    key: str
+    before: str | None
+    after: str | None
+    start: int = 0
+    before_length: int = 0
+    after_length: int = 0
+    is_context: bool = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a text is shorter than the part."""
+        return len(self.before or "") < self.before_length or len(self.after or "") < self.after_length
+
+
+@dataclass(frozen=True, slots=True)
+class ValueParts:
+    """The parts of a plain value that differ.
+
+    Attributes:
+        form: The form of both texts: `json`, `yaml`, `env`, `list`, `lines` or `text`.
+        parts: The first parts that differ, in order.
+        more: Number of parts that differ and are left out.
+        notes: Differences that no part shows, in words without any text of the value.
+    """
+
+    form: str
+    parts: tuple[ValuePart, ...]
+    more: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the only part is the whole value, as it is."""
+        return self.form in ("list", "text") and all(not (one.key or one.is_cut) for one in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One attribute that differs, as it may be shown.
 
@@ -84,6 +134,7 @@ class Difference:
         cut: Whether a plain value is longer than the text.
         by_shape: Whether a plain value is not shown because it has the form of a secret.
         repointed: Whether the alias of the key is unchanged but names another key since the last write.
+        parts: The parts of a plain value that differ; None for another attribute, and where `secret` is set.
     """
 
     attribute: str
@@ -93,6 +144,7 @@ class Difference:
     cut: bool = False
     by_shape: bool = False
     repointed: bool = False
+    parts: ValueParts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,8 +211,7 @@ class Reading:
 
     Attributes:
         digest: Keyed digest of the value; the key is random and of this run only.
-        excerpt: The beginning of the value; None if it must not be shown.
-        cut: Whether the value is longer than the excerpt.
+        text: The value; None if it must not be shown. It is not in the repr.
         rewritten: Whether a rewrite changed the value.
         fits_standard: Whether the value has at most 4,096 bytes.
         fits_advanced: Whether the value has at most 8,192 bytes.
@@ -226,8 +225,7 @@ class Reading:
     version: int
     last_modified: datetime
     digest: bytes = field(repr=False)
-    excerpt: str | None = None
-    cut: bool = False
+    text: str | None = field(default=None, repr=False)
     rewritten: bool = False
     fits_standard: bool = True
     fits_advanced: bool = True

@@ -298,8 +298,8 @@ def _answer(
         return UnreadableValue("NotDecrypted", "it became a SecureString while the plan was made")
     if value is not None:
         found = read_one(value, question, key)
-        # Equal excerpts of several places are kept in memory once.
-        return found if found.excerpt is None else replace(found, excerpt=intern(found.excerpt))
+        # Equal texts of several places are kept in memory once.
+        return found if found.text is None else replace(found, text=intern(found.text))
     if failure is not None:
         reason = failure.remedy or "AWS refused to read it"
         return UnreadableValue(failure.code, reason, failure.kind)

@@ -309,18 +309,19 @@ class _ReplicationReads:
                 self.values.update(found)
 
     def _readings(self, name: str, proof: Proof) -> ValueReadings:
-        """Return the values of one target; neither side is shown where one of them looks like a secret."""
+        """Return the values of one target. Both texts are kept only where both are shown and differ."""
         source = {address: self.values[SOURCE, question] for address, question in proof.source.items()}
         live = {address: self.values[name, question] for address, question in proof.live.items()}
         for address, held in live.items():
             pair = (source[address], held)
-            if any(isinstance(one, Reading) and one.looks_secret for one in pair):
+            shown = [one for one in pair if isinstance(one, Reading) and one.text is not None]
+            if len(shown) < len(pair) or shown[0].digest == shown[1].digest:
                 source[address], live[address] = map(_hidden, pair)
         return ValueReadings(source, live)
 
 
 def _hidden(reading: Reading | UnreadableValue) -> Reading | UnreadableValue:
-    return replace(reading, excerpt=None, cut=False) if isinstance(reading, Reading) else reading
+    return replace(reading, text=None) if isinstance(reading, Reading) else reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from ssm_reconcile.model import (
 from ssm_reconcile.secret_detection import value_looks_secret
 
 EXCERPT = 200
-"""The characters of a plain value that are kept to be shown."""
+"""The most characters of a text that are shown of a plain value."""
+_LEAD = 40
+"""Characters before the first difference of two texts that are shown of long ones."""
 DIGEST_BYTES = 16
 """The size of the digest of a value. Its key is random and of this run only."""
 PATTERN_MEMORY = 1 << 20
@@ -69,6 +71,18 @@ def digest_value(text: SealedText, kind: str, key: bytes) -> bytes:
 def utf8_size(text: str) -> int:
     """Return the number of bytes in UTF-8. A lone surrogate counts as three."""
     return len(utf8(text))
+
+
+def excerpt_start(before: str | None, after: str | None) -> int:
+    """Return the number of characters to leave out before two texts, so that their first difference is shown.
+
+    0 for texts of at most EXCERPT characters, and where one side does not exist.
+    """
+    if before is None or after is None or max(len(before), len(after)) <= EXCERPT:
+        return 0
+    same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
+    same = min(len(before), len(after)) if same is None else same
+    return max(0, same - _LEAD) if same > EXCERPT - _LEAD else 0
 
 
 def pattern_accepts(pattern: str, before: SealedText, after: SealedText, kind: str = "") -> bool | None:
@@ -163,8 +177,7 @@ def read(value: Value, request: ValueRequest, key: bytes) -> Reading:
         version=value.version,
         last_modified=value.last_modified,
         digest=digest_value(shaped, value.type, key),
-        excerpt=text[:EXCERPT] if show else None,
-        cut=show and len(text) > EXCERPT,
+        text=text if show else None,
         rewritten=text != before,
         fits_standard=size <= STANDARD_BYTES,
         fits_advanced=size <= ADVANCED_BYTES,

@@ -97,8 +97,7 @@ def test_a_digest_is_of_one_run_only() -> None:
 def test_a_reading_of_a_secret_has_nothing_to_show() -> None:
     reading = read(VALUE, ValueRequest("/p/a", show=True), b"key")
     assert isinstance(reading, Reading)
-    assert reading.excerpt is None
-    assert not reading.cut
+    assert reading.text is None
 
 
 def _missing(value: Value) -> None:

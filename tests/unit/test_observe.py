@@ -169,7 +169,7 @@ class TestReading:
         assert w.traffic.count("GetParameters") == 3
         one = found[7, "a"]
         assert isinstance(one, Reading)
-        assert one.excerpt == "v7"
+        assert one.text == "v7"
 
     def test_each_answer_is_shaped_and_shown_as_it_was_asked(self) -> None:
         questions = {
@@ -178,7 +178,7 @@ class TestReading:
             "hidden": ValueRequest("/p/001"),
         }
         found = read(opened(world()), questions, KEY, unwatched, decrypt=True)
-        shown = {who: one.excerpt for who, one in found.items() if isinstance(one, Reading)}
+        shown = {who: one.text for who, one in found.items() if isinstance(one, Reading)}
         assert shown == {"plain": "v1", "shaped": "w1", "hidden": None}
 
     def test_a_name_is_found_with_and_without_its_slash(self) -> None:

@@ -11,6 +11,7 @@ from ssm_reconcile.model import SECURE, STRING_LIST, Reading, SealedText, Substi
 from ssm_reconcile.shape import (
     EXCERPT,
     digest_value,
+    excerpt_start,
     is_invalid_rewrite,
     normalize_value,
     pattern_accepts,
@@ -86,19 +87,19 @@ def test_a_digest_does_not_depend_on_the_type_otherwise() -> None:
 
 def test_a_reading_keeps_the_version_and_moment_of_the_answer() -> None:
     found = read(value("v"), [], KEY, show=True)
-    assert (found.version, found.last_modified, found.excerpt, found.cut) == (3, MADE, "v", False)
+    assert (found.version, found.last_modified, found.text) == (3, MADE, "v")
 
 
 def test_a_reading_is_of_the_shaped_value() -> None:
     found = read(value("us-east-1"), [Substitution("us-east-1", "eu")], KEY, show=True)
-    assert found.excerpt == "eu"
+    assert found.text == "eu"
     assert found.digest == read(value("eu"), [], KEY, show=False).digest
 
 
 @pytest.mark.parametrize(("kind", "show"), [("String", False), (SECURE, False), (SECURE, True)])
-def test_a_value_that_must_not_be_seen_leaves_no_excerpt(kind: str, *, show: bool) -> None:
+def test_a_value_that_must_not_be_seen_leaves_no_text(kind: str, *, show: bool) -> None:
     found = read(value("hunter2" * 100, kind), [], KEY, show=show)
-    assert (found.excerpt, found.cut) == (None, False)
+    assert found.text is None
     assert "hunter2" not in repr(found)
 
 
@@ -108,10 +109,27 @@ def test_a_reading_reports_whether_a_rewrite_changed_the_value(text: str, *, rew
     assert found.rewritten is rewritten
 
 
-@pytest.mark.parametrize(("length", "cut"), [(EXCERPT, False), (EXCERPT + 1, True)])
-def test_an_excerpt_says_when_it_is_cut(length: int, *, cut: bool) -> None:
-    found = read(value("x" * length), [], KEY, show=True)
-    assert (len(found.excerpt or ""), found.cut) == (EXCERPT, cut)
+def test_a_plain_value_is_kept_whole_and_is_not_in_the_repr() -> None:
+    found = read(value("x" * 8000), [], KEY, show=True)
+    assert found.text == "x" * 8000
+    assert "xxx" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "start"),
+    [
+        ("a" * EXCERPT, "b" * EXCERPT, 0),
+        ("x" * 160 + "a" * 50, "x" * 160 + "b", 0),
+        ("x" * 161 + "a" * 50, "x" * 161 + "b", 121),
+        ("x" * 1000, "x" * 2000, 960),
+        (None, "x" * 2000, 0),
+        ("x" * 2000, None, 0),
+    ],
+)
+def test_long_texts_are_shown_from_before_their_first_difference(
+    before: str | None, after: str | None, start: int
+) -> None:
+    assert excerpt_start(before, after) == start
 
 
 @pytest.mark.parametrize(

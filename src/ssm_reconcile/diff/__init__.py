@@ -2,6 +2,7 @@
 
 case.py      one address, with all that the table asks about it
 compare.py   the attributes and tags that differ
+values.py    the parts of a plain value that differ; trees.py reads its keys
 table.py     the rows, in order: the specification
 results.py   case and row -> change, or the reason why nothing is done
 """

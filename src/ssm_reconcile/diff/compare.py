@@ -1,21 +1,24 @@
 """One desired parameter + the live one -> the attributes and tags that differ, as they may be shown.
 
-Both sides are normalized before they are compared. Values are compared by their keyed digests only. DeepDiff
-names the attributes and the tags that differ. Its own report holds both sides, so the report is never shown.
+Both sides are normalized before they are compared. Values are compared by their keyed digests; plain ones
+that differ are compared in parts too (`values.py`). DeepDiff names the attributes and the tags that differ.
+Its own report holds both sides, so the report is never shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from ssm_reconcile.attributes import COPIED
 from ssm_reconcile.change import Difference, TagDiff
+from ssm_reconcile.diff.trees import keys_that_differ
+from ssm_reconcile.diff.values import value_parts
 from ssm_reconcile.model import (
     ADVANCED,
     INTELLIGENT,
     MANAGED_KEY,
     STANDARD,
+    STRING_LIST,
     DesiredParameter,
     Keyring,
     Parameter,
@@ -24,6 +27,7 @@ from ssm_reconcile.model import (
     UnreadableValue,
 )
 from ssm_reconcile.record import WAS_SECRET, Record, is_resolved, key_digest
+from ssm_reconcile.shape import EXCERPT
 from ssm_reconcile.spec import Replication
 
 VALUE = "value"
@@ -47,16 +51,28 @@ def compare_values(
 
 
 def value_difference(source: Reading | None, live: Reading | None) -> Difference:
-    """Return a difference of values as it may be shown: no secret, and the beginning of a plain value."""
-    if source is None or source.excerpt is None or (live is not None and live.excerpt is None):
+    """Return a difference of values as it may be shown: nothing of a secret, and parts of plain values.
+
+    Args:
+        source: The value to be written; None where it was not read.
+        live: The value in the target; None where the parameter does not exist.
+    """
+    if source is None or source.text is None or (live is not None and live.text is None):
         by_shape = any(one is not None and one.looks_secret for one in (source, live))
         return Difference(VALUE, secret=True, by_shape=by_shape)
+    before, after = None if live is None else live.text, source.text
+    parts = value_parts(before, after, is_list=_are_lists(source, live))
     return Difference(
         VALUE,
-        before=None if live is None else live.excerpt,
-        after=source.excerpt,
-        cut=source.cut or (live is not None and live.cut),
+        before=None if before is None else before[:EXCERPT],
+        after=after[:EXCERPT],
+        cut=len(after) > EXCERPT or len(before or "") > EXCERPT,
+        parts=None if before is None and parts.is_whole else parts,
     )
+
+
+def _are_lists(source: Reading, live: Reading | None) -> bool:
+    return source.type == STRING_LIST and (live is None or live.type == STRING_LIST)
 
 
 def attribute_differences(
@@ -80,21 +96,10 @@ def attribute_differences(
     hidden = {one.name for one in COPIED if one.is_private and (source.is_secret or live.is_secret)}
     found = [
         Difference(name, secret=True) if name in hidden else Difference(name, before[name], after[name])
-        for name in _names_that_differ(before, after)
+        for name in keys_that_differ(before, after)
     ]
     found += _key_difference(desired, live, ring, record)
     return tuple(sorted(found, key=lambda difference: difference.attribute))
-
-
-def _names_that_differ(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Return the keys that only one side has, and those with two values, sorted."""
-    if before == after:
-        return []  # most parameters: `==` is a hundred times faster, and DeepDiff is not even imported
-    from deepdiff import DeepDiff
-
-    # The defaults skip keys that begin with `__`, and report two maps with few equal keys as one change.
-    found = DeepDiff(before, after, ignore_private_variables=False, threshold_to_diff_deeper=0)
-    return sorted(map(str, found.affected_root_keys))
 
 
 def _key_difference(
@@ -124,7 +129,7 @@ def tag_difference(replication: Replication, desired: DesiredParameter, live: Ta
         live: The tags of the live parameter.
     """
     kept = {key: value for key, value in live.items() if replication.replicates_tag(key)}
-    keys = _names_that_differ(kept, desired.tags)
+    keys = keys_that_differ(kept, desired.tags)
     return TagDiff(
         {key: kept[key] for key in keys if key in kept},
         {key: desired.tags[key] for key in keys if key in desired.tags},

@@ -1,6 +1,6 @@
 """Types of the JSON documents of a plan and of a report: the only declaration of their keys.
 
-    counts    numbers of addresses and of results; the keywords of a type
+    counts    numbers of addresses and of results; attributes that differ; the keywords of a type
     encode    Plan or Report -> document
     decode    text of a file -> document, checked against these types
 
@@ -19,13 +19,22 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeAlias, TypedDict, final
 
 from ssm_reconcile.change import Action, Fate, Row
-from ssm_reconcile.documents.counts import Count, CountsEntry, Keywords, Lenient, PlanCounts, ResultCounts
+from ssm_reconcile.documents.counts import (
+    ONE_KIND,
+    AttributeEntry,
+    Count,
+    CountsEntry,
+    Keywords,
+    Lenient,
+    PlanCounts,
+    ResultCounts,
+)
 from ssm_reconcile.errors import Severity
 from ssm_reconcile.plan import Mode
 from ssm_reconcile.report import Result
 from ssm_reconcile.spec import Run
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """`major.minor`: a reader of this major understands every minor of it."""
 Version: TypeAlias = Annotated[int, Keywords(minimum=1)]
 PlanId: TypeAlias = Annotated[str, re.compile("[0-9a-f]{64}")]
@@ -179,38 +188,6 @@ class ExpectedEntry(TypedDict):
     last_modified: Moment | None
 
 
-class AttributeEntry(TypedDict, total=False):
-    """An attribute that differs: both sides, or tags, or for a secret only the fact that it differs.
-
-    Attributes:
-        before: The existing value, null if absent. Of `tags`, the existing values of the tags that differ.
-        after: The planned value, null if absent.
-        cut: Whether a value is longer than the part that is shown.
-        secret: Always true. Neither side of a secret is ever shown.
-        by_shape: True if a plain value is hidden because it looks like a secret, not because of its name.
-        added: Tags to add or to overwrite.
-        removed: Keys of tags to remove.
-    """
-
-    before: str | dict[str, str] | None
-    after: str | None
-    cut: bool
-    secret: Annotated[bool, Keywords(const=True)]
-    by_shape: bool
-    added: dict[str, str]
-    removed: list[str]
-
-
-# A file with a secret value beside `"secret": true` must not pass a validator.
-_ONE_KIND = Keywords(
-    oneOf=[
-        {"required": ["secret"], "properties": dict.fromkeys(("before", "after", "added", "removed"), False)},
-        {"required": ["before", "after"], "properties": {"before": {"type": ["string", "null"]}}},
-        {"required": ["added", "removed", "before"], "properties": {"before": {"type": "object"}}},
-    ]
-)
-
-
 class ChangeEntry(AddressKeys):
     """A planned change of one address.
 
@@ -241,7 +218,7 @@ class ChangeEntry(AddressKeys):
     action: Annotated[str, Action]
     type: NotRequired[Annotated[str, Keywords(examples=["String", "StringList", "SecureString"])]]
     source: NotRequired[str | None]
-    attributes: dict[str, Annotated[AttributeEntry, _ONE_KIND]]
+    attributes: dict[str, Annotated[AttributeEntry, ONE_KIND]]
     reasons: list[str]
     expected: ExpectedEntry
     fate: Annotated[str, Fate]

@@ -1,4 +1,4 @@
-"""Types of the counts in the JSON documents, and the keywords of JSON Schema that a type can have."""
+"""Types of counts and attributes in the JSON documents; keywords of JSON Schema that a type can have."""
 
 from __future__ import annotations
 
@@ -76,3 +76,69 @@ class ResultsEntry(TypedDict):
 
 PlanCounts: TypeAlias = Annotated[dict[str, int], CountsEntry]
 ResultCounts: TypeAlias = Annotated[dict[str, int], ResultsEntry]
+
+
+class ValuePartEntry(TypedDict):
+    """A part of a plain value that differs.
+
+    Attributes:
+        key: The place in the value: a path (`limits.max`), a key, `item 3`, `line 12`; empty: the whole.
+        before: The existing text, null if the part is added.
+        after: The planned text, null if the part is removed.
+        context: True for an unchanged part next to a changed one, and for an item that only moved.
+        start: The number of characters of the part before the first one that is shown. Left out when 0.
+        before_length: The number of characters of the whole existing part, if a text is cut.
+        after_length: The number of characters of the whole planned part, if a text is cut.
+    """
+
+    key: str
+    before: str | None
+    after: str | None
+    context: NotRequired[bool]
+    start: NotRequired[Count]
+    before_length: NotRequired[Count]
+    after_length: NotRequired[Count]
+
+
+_FORMS = ["json", "yaml", "env", "list", "lines", "text"]
+
+
+class AttributeEntry(TypedDict, total=False):
+    """An attribute that differs: both sides, or tags, or for a secret only the fact that it differs.
+
+    Attributes:
+        before: The existing value, null if absent. Of `tags`, the existing values of the tags that differ.
+        after: The planned value, null if absent.
+        cut: Whether a value is longer than the part that is shown.
+        secret: Always true. Neither side of a secret is ever shown.
+        by_shape: True if a plain value is hidden because it looks like a secret, not because of its name.
+        added: Tags to add or to overwrite.
+        removed: Keys of tags to remove.
+        form: Of a plain value, the form of both texts, by which they were compared. Since 1.2.
+        parts: Of a plain value, the first parts that differ, in order. Since 1.2.
+        more: The number of parts that differ and are not in `parts`. Since 1.2.
+        notes: Of a plain value, differences that `parts` do not show, such as line ends. Since 1.2.
+    """
+
+    before: str | dict[str, str] | None
+    after: str | None
+    cut: bool
+    secret: Annotated[bool, Keywords(const=True)]
+    by_shape: bool
+    added: dict[str, str]
+    removed: list[str]
+    form: Annotated[str, Keywords(enum=_FORMS, examples=["json"])]
+    parts: list[ValuePartEntry]
+    more: Count
+    notes: list[str]
+
+
+_SHOWN = ("before", "after", "added", "removed", "form", "parts", "more", "notes")
+# A file with a secret value beside `"secret": true` must not pass a validator.
+ONE_KIND = Keywords(
+    oneOf=[
+        {"required": ["secret"], "properties": dict.fromkeys(_SHOWN, False)},
+        {"required": ["before", "after"], "properties": {"before": {"type": ["string", "null"]}}},
+        {"required": ["added", "removed", "before"], "properties": {"before": {"type": "object"}}},
+    ]
+)

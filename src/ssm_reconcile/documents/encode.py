@@ -11,12 +11,21 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
 
 from ssm_reconcile.attributes import COPIED
-from ssm_reconcile.change import Change, Create, Delete, Difference, Release, Update, effect_of
+from ssm_reconcile.change import (
+    Change,
+    Create,
+    Delete,
+    Difference,
+    Release,
+    Update,
+    ValuePart,
+    ValueParts,
+    effect_of,
+)
 from ssm_reconcile.documents import (
     FORMAT_VERSION,
     UNSAVED_OPTIONS,
     AddressKeys,
-    AttributeEntry,
     ChangeEntry,
     FindingEntry,
     NarrowedEntry,
@@ -26,6 +35,7 @@ from ssm_reconcile.documents import (
     ReportDocument,
     TargetEntry,
 )
+from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
@@ -264,7 +274,31 @@ def _difference(difference: Difference) -> AttributeEntry:
     shown: AttributeEntry = {"before": difference.before, "after": difference.after}
     if difference.repointed:
         shown = {"before": f"{difference.before} (as it was)", "after": f"{difference.after} (re-pointed)"}
-    return {**shown, "cut": True} if difference.cut else shown
+    if difference.cut:
+        shown["cut"] = True
+    if difference.parts is not None:
+        shown |= _parts(difference.parts)
+    return shown
+
+
+def _parts(parts: ValueParts) -> AttributeEntry:
+    found: AttributeEntry = {"form": parts.form, "parts": [_part(one) for one in parts.parts]}
+    if parts.more:
+        found["more"] = parts.more
+    if parts.notes:
+        found["notes"] = list(parts.notes)
+    return found
+
+
+def _part(part: ValuePart) -> ValuePartEntry:
+    entry: ValuePartEntry = {"key": part.key, "before": part.before, "after": part.after}
+    if part.is_context:
+        entry["context"] = True
+    if part.start:
+        entry["start"] = part.start
+    if part.is_cut:
+        entry["before_length"], entry["after_length"] = part.before_length, part.after_length
+    return entry
 
 
 def _created(desired: DesiredParameter) -> dict[str, AttributeEntry]:

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ssm_reconcile.attributes import ATTRIBUTES
+from ssm_reconcile.attributes import ATTRIBUTES, COPIED
 from ssm_reconcile.change import outside_change_reason, writer_name
-from ssm_reconcile.documents import AttributeEntry, ChangeEntry
+from ssm_reconcile.documents import ChangeEntry
+from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, PREFIX
-from ssm_reconcile.renderers.escaping import value_text, value_texts, visible
-from ssm_reconcile.wording import parse_time, time_before, utc_text
+from ssm_reconcile.renderers.escaping import is_plain, json_text, value_text, visible
+from ssm_reconcile.renderers.value_texts import UNKNOWN, ShownText, ValueNotation
+from ssm_reconcile.shape import EXCERPT, excerpt_start
+from ssm_reconcile.wording import parse_time, plural, time_before, utc_text
 
 ORDER = tuple(one.name for one in ATTRIBUTES)
 ACTIONS = ("create", "update", "replace", "delete", "adopt", "retag")
@@ -48,18 +51,40 @@ class AttributeLine:
     key: str = ""
     is_context: bool = False
 
+    @property
+    def needs_own_lines(self) -> bool:
+        """Whether a reader could misread `phrase`: a text is empty, has outer spaces, or resembles a note."""
+        if self.label == "tags":  # quoted as JSON where they are not plain
+            return False
+        return not all(text is None or is_plain(text) for text in (self.before, self.after))
+
+    def own_lines(self) -> list[str]:
+        """Return each side on a line of its own: `- old`, `+ new`. No note begins with these signs."""
+        if self.is_context:
+            return [f"  {self.after}"]
+        sides = (("-", self.before), ("+", self.after))
+        return [f"{sign} {text}" for sign, text in sides if text is not None]
+
     def phrase(self, *, is_new: bool) -> str:
-        """Return the difference in one phrase. Attributes of a new parameter are not called added."""
+        """Return the difference in one phrase. Attributes of a new parameter are not called added.
+
+        Texts that could be misread are quoted as JSON; outputs with room for `own_lines` show those instead.
+        """
         start = f"{self.key}: " if self.key else ""
+        before, after = self.before, self.after
+        is_sentence = not is_new and self.label != "tags" and None in (before, after)
+        is_sentence = is_sentence and not self.is_context and " " in (before or after or "")
+        if self.needs_own_lines or is_sentence:
+            before, after = (None if text is None else json_text(text) for text in (before, after))
         if self.note:
             return f"{start}{self.note}"
         if self.is_context:
-            return f"{start}{self.after}"
-        if self.before is None:
-            return f"{start}{self.after}{'' if is_new else ' added'}"
-        if self.after is None:
-            return f"{start}{self.before} removed"
-        return f"{start}{self.before} -> {self.after}"
+            return f"{start}{after}"
+        if before is None:
+            return f"{start}{after}{'' if is_new else ' added'}"
+        if after is None:
+            return f"{start}{before} removed"
+        return f"{start}{before} -> {after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +213,72 @@ def _lines(name: str, attribute: AttributeEntry, change: ChangeEntry, source: st
     elif name == "tags":
         yield from _tags(attribute)
     else:
-        before, after = _sides(attribute)
-        if before is not None and after is not None:
-            cut = bool(attribute.get("cut"))
-            old, new = value_texts(before, after, cut=cut)
-            if old == new:
-                yield AttributeLine(label, note=f"{new} differs after the part that is shown")
-            else:
-                yield AttributeLine(label, old, new)
-        elif before is not None or after is not None:
-            yield AttributeLine(label, _one(before, attribute), _one(after, attribute))
+        yield from _text_lines(label, attribute, has_empty=name not in _ABSENT_IF_EMPTY)
+
+
+def _text_lines(label: str, attribute: AttributeEntry, *, has_empty: bool) -> Iterator[AttributeLine]:
+    """Yield the parts of an attribute that differ, each followed by a note on what a reader cannot see."""
+    parts = attribute.get("parts")
+    keyed = (
+        [("", _whole(attribute, has_empty=has_empty), False)]
+        if parts is None
+        else [_part(one) for one in parts]
+    )
+    notation = ValueNotation(text for _, part, _ in keyed for _, text, _ in part.sides)
+    for note in attribute.get("notes") or ():
+        yield AttributeLine(label, note=visible(note), wraps=True)
+    for key, part, is_context in keyed:
+        before, after = notation.texts(part)
+        if before is None and after is None:
+            continue
+        if before == after and not is_context:
+            yield AttributeLine(label, note=f"{after} differs after the part that is shown", key=key)
+            continue
+        yield AttributeLine(label, before, after, key=key, is_context=is_context)
+        notes = notation.notes(part, is_line=attribute.get("form") == "lines")
+        if notes:
+            yield AttributeLine(label, note="; ".join(notes), wraps=True)
+    if more := attribute.get("more"):
+        noun = _PARTS.get(attribute.get("form") or "", "part")
+        is_new = attribute.get("before") is None
+        note = plural(more, f"more {noun}") + ("" if is_new else f" {'differs' if more == 1 else 'differ'}")
+        yield AttributeLine(label, note=note, wraps=True)
+
+
+_ABSENT_IF_EMPTY = frozenset(one.name for one in COPIED if not one.default)
+_PARTS = {"json": "key", "yaml": "key", "env": "key", "list": "item", "lines": "line"}
+"""The word for a part of a value of each form."""
+
+
+def _part(entry: ValuePartEntry) -> tuple[str, ShownText, bool]:
+    """Return the key of a part, its texts, and whether it is unchanged."""
+    before, after = (
+        None if side is None else side[:EXCERPT] for side in (entry.get("before"), entry.get("after"))
+    )
+    start, lengths = (
+        entry.get("start") or 0,
+        (entry.get("before_length") or 0, entry.get("after_length") or 0),
+    )
+    return visible(entry["key"]), ShownText(before, after, start, lengths), bool(entry.get("context"))
+
+
+def _whole(attribute: AttributeEntry, *, has_empty: bool) -> ShownText:
+    """Return the texts of an attribute that is not compared by parts.
+
+    `has_empty`: whether an empty text is shown; for a description it means that there is none.
+    """
+    sides, is_cut = _sides(attribute), attribute.get("cut")
+    if not has_empty:
+        sides = (sides[0] or None, sides[1] or None)
+    start = excerpt_start(*sides)
+    before, after = (None if side is None else side[start : start + EXCERPT] for side in sides)
+    lengths = [UNKNOWN if is_cut and len(side or "") >= EXCERPT else len(side or "") for side in sides]
+    return ShownText(before, after, start, (lengths[0], lengths[1]))
 
 
 def _sides(attribute: AttributeEntry) -> tuple[str | None, str | None]:
     before, after = attribute.get("before"), attribute.get("after")
     return (before if isinstance(before, str) else None), (after if isinstance(after, str) else None)
-
-
-def _one(text: str | None, attribute: AttributeEntry) -> str | None:
-    return None if text is None else value_text(text, cut=bool(attribute.get("cut")))
 
 
 def _secret(name: str, change: ChangeEntry, source: str) -> str:

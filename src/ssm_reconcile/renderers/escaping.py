@@ -6,7 +6,7 @@ is one line of at most EXCERPT characters.
 
     visible      any text on one line, for a terminal
     inert        lines that are not commands for a runner of GitHub Actions
-    value_text   a value on one line, as JSON unless it is plain
+    value_text   a tag on one line, as JSON unless it is plain
     span, code   a name as a code span of Markdown, and as HTML for <summary>
     prose        a sentence in Markdown that may quote names
     fence        a block of Markdown that its content cannot end
@@ -44,8 +44,7 @@ blank except the space. A test compares it with the Unicode categories."""
 _MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
 """Combining marks at the start, or more than two on one letter: they would cover other characters."""
 
-_PLAIN = re.compile(r'(?![\s"(…])(?!.* -> )(?!.*, ).*(?<!\s)')
-
+_PLAIN = re.compile(r'(?![\s"(…]|[-+] )(?!.* -> )(?!.*, )(?!.* (?:added|removed)$).+(?<!\s)')
 
 _NO_SCRIPT = frozenset([
     "CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "COMBINING",
@@ -82,17 +81,22 @@ def _script(character: str) -> str:
 
 def _escape_mixed(word: re.Match[str]) -> str:
     """Return a word with the letters of all alphabets but its most frequent one as escapes."""
-    text = word[0]
-    if text.isascii() or _UNIT.fullmatch(text):
-        return text
-    counts = Counter(filter(None, map(_script, text)))
+    foreign = _foreign_letters(word[0])
+    return "".join(json_escapes(one) if one in foreign else one for one in word[0]) if foreign else word[0]
+
+
+def _foreign_letters(word: str) -> frozenset[str]:
+    """Return the letters of a word that are of another alphabet than most of it."""
+    if word.isascii() or _UNIT.fullmatch(word):
+        return frozenset()
+    counts = Counter(filter(None, map(_script, word)))
     if len(counts) < 2:  # noqa: PLR2004 - one alphabet is not mixed
-        return text
+        return frozenset()
     kept = max(counts, key=lambda one: (counts[one], one == "LATIN"))
-    return "".join(one if _script(one) in {"", kept} else _json_escapes(one) for one in text)
+    return frozenset(one for one in word if _script(one) not in {"", kept})
 
 
-def _json_escapes(text: str) -> str:
+def json_escapes(text: str) -> str:
     r"""Return characters as JSON escapes: `\u202e`; a character above U+FFFF has two."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
@@ -105,7 +109,24 @@ def escape(text: str) -> str:
     """
     if not text.isascii():
         text = _LETTERS.sub(_escape_mixed, text)
-    return _MARKS.sub(lambda m: _json_escapes(m[0]), UNSAFE.sub(lambda m: _json_escapes(m[0]), text))
+    return _MARKS.sub(lambda m: json_escapes(m[0]), UNSAFE.sub(lambda m: json_escapes(m[0]), text))
+
+
+def escaped_characters(text: str) -> list[str]:
+    """Return the characters that `escape` replaces, each once, in their order."""
+    found = set(UNSAFE.findall(text)).union(*_MARKS.findall(text))
+    if not text.isascii():
+        found = found.union(*(_foreign_letters(word[0]) for word in _LETTERS.finditer(text)))
+    return [one for one in dict.fromkeys(text) if one in found]
+
+
+def look_alike(before: str, after: str) -> bool:
+    """Whether two different texts can look the same: by their letters, or once they are escaped."""
+    pairs = {(a, b) for a, b in zip(before, after, strict=False) if a != b}
+    if len(before) == len(after) and all(_script(a) != _script(b) and (a + b).isalpha() for a, b in pairs):
+        return True
+    shown = [unicodedata.normalize("NFKC", escape(text)) for text in (before, after)]
+    return shown[0] == shown[1]
 
 
 def visible(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -132,49 +153,23 @@ def json_text(text: str) -> str:
     return escape(json.dumps(text, ensure_ascii=False))
 
 
-def value_text(text: str, *, cut: bool = False, start: int = 0) -> str:
-    r"""Return a value on one line: unchanged where it is plain, otherwise as JSON.
+def value_text(text: str) -> str:
+    r"""Return a key or value of a tag on one line: unchanged where it is plain, otherwise as JSON.
 
     Only JSON begins with a quotation mark, so a reader sees which of the two it is.
-
-    Args:
-        text: The value, or its first characters.
-        cut: Whether the value is longer than the text.
-        start: Number of characters that are left out at the start.
 
     >>> value_text("alias/shop"), value_text("a\nb"), value_text("")
     ('alias/shop', '"a\\nb"', '""')
     """
-    more = cut or len(text) > start + EXCERPT
-    part = text[start : start + EXCERPT]
-    if not more and not start and part and _PLAIN.fullmatch(part) and escape(part) == part:
+    part = text[:EXCERPT]
+    if part == text and is_plain(part) and escape(part) == part:
         return part
-    return f"{'… ' if start else ''}{json_text(part)}{' …' if more else ''}"
+    return f"{json_text(part)}{'' if part == text else ' …'}"
 
 
-def value_texts(before: str, after: str, *, cut: bool = False) -> tuple[str, str]:
-    """Return two values so that a reader sees the first difference, even a late or an invisible one.
-
-    Equal results mean that the values differ after the characters that are known.
-
-    Args:
-        before: The old value, or its first characters.
-        after: The new value, or its first characters.
-        cut: Whether at least one value is longer than its text.
-    """
-    # Long values start 40 characters before the difference.
-    same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
-    same = min(len(before), len(after)) if same is None else same
-    start = max(0, same - 40) if same >= EXCERPT - 40 and max(len(before), len(after)) > EXCERPT else 0
-    pair = (
-        value_text(before, cut=cut and len(before) >= EXCERPT, start=start),
-        value_text(after, cut=cut and len(after) >= EXCERPT, start=start),
-    )
-    # Characters that only look alike are shown as escapes.
-    alike = unicodedata.normalize("NFKC", pair[0]) == unicodedata.normalize("NFKC", pair[1])
-    if alike and before != after:
-        return json.dumps(before[start : start + EXCERPT]), json.dumps(after[start : start + EXCERPT])
-    return pair
+def is_plain(text: str) -> bool:
+    """Whether a text in a phrase cannot be taken for a note, for two texts, or for a part of one."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def _longest_run(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Difference, TagDiff
+from ssm_reconcile.change import Difference, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.diff.compare import (
     ValueMatch,
     attribute_differences,
@@ -29,14 +29,15 @@ from ssm_reconcile.model import (
     UnreadableValue,
 )
 from ssm_reconcile.record import key_digest
+from ssm_reconcile.shape import EXCERPT
 from tests.builders import COPIED_AT, THERE, desired, parameter, record, replication, ring
 
 RING = ring(THERE, "alias/app")
 ARN = RING.identity("alias/app")
 
 
-def reading(digest: bytes = b"1", excerpt: str | None = "v", *, cut: bool = False) -> Reading:
-    return Reading(1, COPIED_AT, digest, excerpt, cut)
+def reading(digest: bytes = b"1", text: str | None = "v", kind: str = "String") -> Reading:
+    return Reading(1, COPIED_AT, digest, text, type=kind)
 
 
 @pytest.mark.parametrize(
@@ -54,19 +55,29 @@ def test_values_are_compared_by_digest_and_never_guessed(source: Any, live: Any,
     assert compare_values(source, live) is known
 
 
-def test_a_plain_value_is_shown_by_its_beginning_on_both_sides() -> None:
-    found = value_difference(reading(b"1", "new"), reading(b"2", "old", cut=True))
-    assert found == Difference("value", before="old", after="new", cut=True)
+def test_a_plain_value_is_shown_by_its_beginning_and_its_parts() -> None:
+    found = value_difference(reading(b"1", "new" * 100), reading(b"2", "old"))
+    parts = ValueParts("text", (ValuePart("", "old", ("new" * 100)[:EXCERPT], 0, 3, 300),))
+    assert found == Difference("value", before="old", after=("new" * 100)[:EXCERPT], cut=True, parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "form"), [(("StringList", "StringList"), "list"), (("StringList", "String"), "text")]
+)
+def test_values_are_compared_by_item_if_both_are_lists(kinds: tuple[str, str], form: str) -> None:
+    found = value_difference(reading(b"1", "a,b", kinds[0]), reading(b"2", "a,c", kinds[1]))
+    assert found.parts is not None
+    assert found.parts.form == form
 
 
 @pytest.mark.parametrize(
     ("source", "live"),
     [
-        (reading(excerpt=None), reading()),
-        (reading(), reading(excerpt=None)),
+        (reading(text=None), reading()),
+        (reading(), reading(text=None)),
         (None, None),
         (None, reading()),
-        (reading(excerpt=None), None),
+        (reading(text=None), None),
     ],
 )
 def test_a_value_is_shown_on_neither_side_when_one_of_them_is_secret(

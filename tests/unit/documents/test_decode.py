@@ -74,6 +74,18 @@ def test_a_text_that_is_not_a_plan_is_refused_without_quoting_it(text: str) -> N
     assert PLANTED not in message
 
 
+PARTS: list[tuple[str, Any]] = [
+    ("form", 3),
+    ("parts", {}),
+    ("parts", [PLANTED]),
+    ("parts", [{"key": 1, "before": None, "after": PLANTED}]),
+    ("parts", [{"key": PLANTED, "before": [], "after": None}]),
+    ("parts", [{"key": PLANTED, "before": None, "after": None, "start": PLANTED}]),
+    ("more", True),
+    ("notes", [None]),
+]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
@@ -95,6 +107,10 @@ def test_a_text_that_is_not_a_plan_is_refused_without_quoting_it(text: str) -> N
         (("replications", 0, "selected"), PLANTED, "replications[0].selected"),
         (("replications", 0, "selected"), [PLANTED], "replications[0].selected"),
         (("budget", "seconds"), 10**400, "budget"),
+        *(
+            (("changes", 0, "attributes"), {"value": {key: bad}}, f"changes[0].attributes.*.{key}")
+            for key, bad in PARTS
+        ),
     ],
 )
 def test_a_damaged_plan_is_refused_by_the_place_of_the_damage(path: Any, value: Any, named: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ssm_reconcile.change import Difference, Row, TagDiff
+from ssm_reconcile.change import Difference, Row, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.documents import UNSAVED_OPTIONS
 from ssm_reconcile.documents.encode import moment, saved_plan_document
 from ssm_reconcile.errors import Finding, Severity
@@ -199,3 +199,47 @@ def test_others_keep_the_word_they_are_counted_under() -> None:
             "reasons": ["`delete: never` keeps it"],
         }
     ]
+
+
+def test_the_parts_of_a_value_are_in_the_document_and_those_of_a_secret_are_not() -> None:
+    parts = ValueParts(
+        "json",
+        (
+            ValuePart("limits.max", "100", "250", 0, 3, 3),
+            ValuePart("text", "b", "c", 260, 300, 261),
+            ValuePart("new", None, "true", 0, 0, 4),
+            ValuePart("line 9", "x", "x", 0, 1, 1, is_context=True),
+        ),
+        more=3,
+        notes=("comments differ too",),
+    )
+    change = change_of(plans.update("eu-west-1", "/a", Difference("value", "x", "y", cut=True, parts=parts)))
+    assert change["attributes"]["value"] == {
+        "before": "x",
+        "after": "y",
+        "cut": True,
+        "form": "json",
+        "parts": [
+            {"key": "limits.max", "before": "100", "after": "250"},
+            {
+                "key": "text", "before": "b", "after": "c",
+                "start": 260, "before_length": 300, "after_length": 261,
+            },
+            {"key": "new", "before": None, "after": "true"},
+            {"key": "line 9", "before": "x", "after": "x", "context": True},
+        ],
+        "more": 3,
+        "notes": ["comments differ too"],
+    }  # fmt: skip
+    jsonschema.validate(change["attributes"]["value"], schema("plan")["definitions"]["attribute"] | {
+        "definitions": schema("plan")["definitions"]
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["form", "parts", "more", "notes"])
+def test_a_secret_with_a_part_does_not_fit_the_schema(key: str) -> None:
+    document = plans.document_of(plans.plan_of([plans.update("eu-west-1", "/a", plans.secret())]))
+    shown: Any = {"form": "text", "parts": [], "more": 1, "notes": []}
+    document["changes"][0]["attributes"]["value"][key] = shown[key]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema("plan"))
