@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile import __version__, approve
-from ssm_reconcile.change import Fate
+from ssm_reconcile.change import Action, Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
@@ -31,6 +31,7 @@ from ssm_reconcile.cli.saved_plan import (
 from ssm_reconcile.cli.session_end import SessionStop, read_end
 from ssm_reconcile.cli.show import is_unreviewed, render_plan, render_report
 from ssm_reconcile.command_line import CommandLine
+from ssm_reconcile.documents import PlanDocument
 from ssm_reconcile.documents.encode import report_document
 from ssm_reconcile.encoding import printable_tree
 from ssm_reconcile.errors import (
@@ -125,7 +126,8 @@ def command(
 
     SPEC are files or directories, replication.yaml if none is given, `-` for standard input; or one plan
     that `plan --out` saved. On a terminal the plan is shown and you are asked; the answer no changes
-    nothing and ends 0. Without a terminal, give --yes (any plan), --expect-plan ID (only this plan), or a
+    nothing and ends 0. Without a question, stderr has the sums of the plan, and the report lists
+    the changes. Without a terminal, give --yes (any plan), --expect-plan ID (only this plan), or a
     saved plan (only its changes; a change that was made since then counts as done).
 
     A saved plan contains its --target, --only, --name, mode and --adopt; you may repeat the same values.
@@ -259,6 +261,7 @@ class ApplyRun:
     planner: Callable[[Runner], Plan] = Runner.plan
     rest: str = "leave"
     _plan: Plan | None = None
+    _shown: PlanDocument | None = None
     _writing: bool = False
     _reported: bool = False
 
@@ -334,17 +337,19 @@ class ApplyRun:
             return True
         if self.expect is not None:
             if approve.names(plan, self.expect):
+                self._log_sums(plan)
                 return True
             self._show(plan, runner)
             raise PlanRefused(
                 f"the plan is now {plan.plan_id[:12]}, not the expected {self.expect}",
                 "read the current plan, and approve that one",
             )
-        ask = self.approval == "answer"
-        if not self.common.quiet or ask:
-            self._show(plan, runner)
+        if self.approval == "yes":
+            self._log_sums(plan)
+            return True
+        self._shown = self._show(plan, runner)
         count = sum(change.fate is Fate.APPLY for change in plan.changes)
-        if not ask or not count:
+        if not count:
             return True
         these = "this" if count == 1 else "these"
         return terminal.confirm(f"Apply {these} {plural(count, 'change')}? [y/N] ")
@@ -356,6 +361,7 @@ class ApplyRun:
         if not unapproved:
             if self.rest == "leave":
                 self._plan = approve.leave_rest(plan, comparison.rest)
+            self._log_sums(self._plan or plan)
             return
         self._show(plan, runner)
         log_unapproved(comparison)
@@ -364,14 +370,24 @@ class ApplyRun:
             remedy += f": `{self._command_line().apply_saved(saved.file)}`"
         raise PlanChanged(unapproved, remedy or "read the current plan, and have it approved")
 
-    def _show(self, plan: Plan, runner: Runner) -> None:
-        """Write the plan to stderr: stdout is for the report."""
+    def _log_sums(self, plan: Plan) -> None:
+        """Write the sums of the plan to stderr: the report has the changes, so they are not listed twice."""
+        if self.common.quiet:
+            return
+        counts = [f"{plan.summary[action]:,} to {action}" for action in Action if plan.summary[action]]
+        withheld = plan.summary["withheld"]
+        counts += [f"{withheld:,} of them withheld"] if withheld else []
+        terminal.log(f"Plan {plan.plan_id[:12]}: {', '.join(counts) or 'nothing to do'}.")
+
+    def _show(self, plan: Plan, runner: Runner) -> PlanDocument:
+        """Write the plan to stderr, since stdout is for the report; return its document."""
         document = command_run.saved_document(plan, self.run, self.name, self.specs, runner.clock.now())
         hidden = self._missing_lifts() or is_unreviewed(document)
         again = "" if hidden else self._command_line().apply()
         color = terminal.use_color(sys.stderr, self.common.color)
         terminal.log(render_plan("text", document, color=color, apply_command=again))
         command_run.note_standard_input(self.specs, self.common)
+        return document
 
     def _report_of_stop(self, error: BaseException) -> Report:
         """Return a complete report of a run that an exception stopped."""
@@ -414,6 +430,8 @@ class ApplyRun:
             if self._plan is not None:
                 command_run.save_metrics(self.metrics, report, now)
         finally:
-            if show:
+            shown = self._shown if terminal.shares_terminal() else None
+            is_empty = self.output_format == "text" and not (report.outcomes or report.findings)
+            if show and not (shown and is_empty):
                 color = terminal.use_color(sys.stdout, self.common.color)
-                terminal.write(render_report(self.output_format, document, color=color))
+                terminal.write(render_report(self.output_format, document, color=color, shown=shown))

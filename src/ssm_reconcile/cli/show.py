@@ -105,13 +105,16 @@ def render_plan(
             return text.plan_text(shown, width=text_width(), color=color, apply_command=apply_command)
 
 
-def render_report(output_format: str, document: ReportDocument, *, color: bool) -> str:
+def render_report(
+    output_format: str, document: ReportDocument, *, color: bool, shown: PlanDocument | None = None
+) -> str:
     """Return a report in one of the formats.
 
     Args:
         output_format: `json`, `markdown`, `html` or `text`.
         document: The document of the report.
         color: Whether text gets terminal colours.
+        shown: The plan, if the reader of the text has just seen it.
     """
     from ssm_reconcile.renderers import escaping, html, report_markdown, report_text, view
 
@@ -123,7 +126,9 @@ def render_report(output_format: str, document: ReportDocument, *, color: bool) 
         case "html":
             return html.report_html(view.ReportView(document))
         case _:
-            return report_text.report_text(view.ReportView(document), width=text_width(), color=color)
+            plan = None if shown is None else view.PlanView(shown)
+            report = view.ReportView(document)
+            return report_text.report_text(report, width=text_width(), color=color, shown=plan)
 
 
 def text_width() -> int:

@@ -158,6 +158,11 @@ def can_ask() -> bool:
     return sys.stdin.isatty()
 
 
+def shares_terminal() -> bool:
+    """Whether the reader of stdout has just read what went to stderr: both are terminals."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
 def confirm(question: str) -> bool:
     """Ask on stderr and read a line from stdin; return whether it is y or yes."""
     sys.stderr.write(question)

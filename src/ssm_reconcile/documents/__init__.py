@@ -389,6 +389,7 @@ class OutcomeEntry(AddressKeys):
         outcome: The result.
         error: Operation, error code and remedy, without the message of AWS; empty without an error.
         note: Something that a person should know; mostly empty.
+        withheld_by: The guards that withheld the change, as in the plan. Since 1.1.
     """
 
     row: RowName
@@ -397,6 +398,7 @@ class OutcomeEntry(AddressKeys):
     outcome: Annotated[str, Result]
     error: Lenient[str]
     note: NotRequired[str]
+    withheld_by: NotRequired[list[str]]
 
 
 class RemainingEntry(AddressKeys):

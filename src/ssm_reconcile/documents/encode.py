@@ -30,6 +30,7 @@ from ssm_reconcile.documents import (
     FindingEntry,
     NarrowedEntry,
     OtherEntry,
+    OutcomeEntry,
     PlanDocument,
     ReplicationEntry,
     ReportDocument,
@@ -39,7 +40,7 @@ from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import STANDARD, DesiredParameter
 from ssm_reconcile.plan import Other, Plan, ReplicationPlan
-from ssm_reconcile.report import Remaining, Report, Result
+from ssm_reconcile.report import Outcome, Remaining, Report, Result
 from ssm_reconcile.spec import Run
 
 _Addressed: TypeAlias = Change | Other | Remaining
@@ -139,20 +140,27 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
             }
             for part in plan.replications
         ],
-        "outcomes": [
-            {
-                **_address(outcome.change),
-                "action": outcome.change.action.value,
-                "row": outcome.change.row.value,
-                "type": outcome.change.kind,
-                "outcome": outcome.result.value,
-                "error": outcome.error,
-                "note": outcome.note,
-            }
-            for outcome in sorted(report.outcomes, key=lambda one: one.change.order)
-        ],
+        "outcomes": [_outcome(one) for one in sorted(report.outcomes, key=lambda one: one.change.order)],
         "remaining": [{**_address(one), "reason": one.reason} for one in _sorted(report.remaining)],
     }
+
+
+def _outcome(outcome: Outcome) -> OutcomeEntry:
+    change = outcome.change
+    entry: OutcomeEntry = {
+        "replication": change.replication,
+        "target": change.target,
+        "name": change.name,
+        "action": change.action.value,
+        "row": change.row.value,
+        "type": change.kind,
+        "outcome": outcome.result.value,
+        "error": outcome.error,
+        "note": outcome.note,
+    }
+    if change.withheld:
+        entry["withheld_by"] = list(change.withheld_by)
+    return entry
 
 
 def moment(time: datetime) -> str:

@@ -6,7 +6,7 @@ path_patterns     many names -> `path/* x N`; each name is under exactly one pat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ssm_reconcile.documents import AddressKeys, FindingEntry, RemedyEntry
@@ -89,6 +89,7 @@ class FindingView:
     """One finding, with all positions that have it.
 
     `message` has the flag that lifts a guard. `problem` does not, for outputs that show `remedy` as YAML.
+    `targets` has the labels of the targets that it is about; empty if it is about none, or does not say it.
     """
 
     severity: str
@@ -97,6 +98,7 @@ class FindingView:
     flag: str
     where: tuple[str, ...]
     remedy: RemedyEntry | None = None
+    targets: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
@@ -105,15 +107,20 @@ class FindingView:
 
 
 def merge_findings(
-    findings: Iterable[FindingEntry], addresses: Iterable[AddressKeys]
+    findings: Iterable[FindingEntry], addresses: Iterable[AddressKeys], label: Callable[[str, str], str]
 ) -> tuple[FindingView, ...]:
     """Return findings with the same message as one, errors first.
 
-    A finding is left out where `addresses` has all parameters that it is about: their reasons say the same.
+    Args:
+        findings: The findings of a document.
+        addresses: The addresses that are shown. A finding on some of these only is left out: their reasons
+            say the same.
+        label: Returns the label of a target from the names of its replication and its own.
     """
     shown = {(item["replication"], item["target"], item["name"]) for item in addresses}
     found: dict[tuple[str, str, str, str], list[str]] = {}
     remedies: dict[tuple[str, str, str, str], RemedyEntry | None] = {}
+    targets: dict[tuple[str, str, str, str], list[str]] = {}
     for finding in findings:
         part = finding.get("replication")
         about = {(part, one["target"], one["name"]) for one in finding.get("about") or ()}
@@ -123,12 +130,17 @@ def merge_findings(
         words = (finding["severity"], finding["code"], finding["message"], remedy["flag"] if remedy else "")
         key = (visible(words[0]), visible(words[1]), visible(words[2]), visible(words[3]))
         remedies.setdefault(key, remedy)
+        at = targets.setdefault(key, [])
+        at += [label(part or "", one["target"]) for one in finding.get("about") or () if one["target"]]
         where = found.setdefault(key, [])
         if finding["where"]:
             where.append(visible(finding["where"]))
     rank = {severity: i for i, severity in enumerate(_SEVERITIES)}
     ordered = sorted(found.items(), key=lambda item: (rank.get(item[0][0], -1), item[0]))
-    return tuple(FindingView(*key, tuple(dict.fromkeys(at)), remedies[key]) for key, at in ordered)
+    return tuple(
+        FindingView(*key, tuple(dict.fromkeys(at)), remedies[key], tuple(dict.fromkeys(targets[key])))
+        for key, at in ordered
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,19 @@
-"""View of a report -> plain text for a terminal: outcomes by target, remaining addresses, the sum."""
+"""View of a report -> plain text for a terminal: the sum, the changes not applied, then those applied.
+
+Each change that was not applied has a line, and each cause is stated once. Equal outcomes in several targets
+share a line. Many applied changes are grouped by path, so 1,000 of them take at most `_LINES` lines.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from ssm_reconcile.renderers.changes import BY_DANGER
+from ssm_reconcile.renderers.groups import FindingView, path_patterns
+from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.terminal_text import (
     LONGEST_NAME,
+    PATHS,
     ROWS,
     TerminalText,
     add_findings,
@@ -14,52 +21,189 @@ from ssm_reconcile.renderers.terminal_text import (
     add_incomplete,
     add_names,
 )
-from ssm_reconcile.renderers.view import OutcomeView, ReportView, TargetView
+from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.wording import first_of, join, plural
+
+SIGNS = {
+    "failed": ("x", "-"),
+    "stale": ("?", "~"),
+    "withheld": ("#", "#"),
+    "not_attempted": ("o", "dim"),
+    "applied": ("·", "+"),
+}
+"""The sign of each result, and the colour of the sign."""
+_LINES = 60
+"""Lines for the changes that were applied."""
+_FLAGS = 3
+"""Guards of a cause whose remedies are named."""
+_TARGETS = 8
+"""Targets of a line that are named."""
 
 
-def report_text(view: ReportView, *, width: int = 120, color: bool = False) -> str:
-    """Return the outcomes of an apply for a terminal; problems are last.
+def report_text(
+    view: ReportView, *, width: int = 120, color: bool = False, shown: PlanView | None = None
+) -> str:
+    """Return the outcomes of an apply for a terminal.
 
     Args:
         view: The view of the report.
         width: The columns of the terminal.
         color: Whether the text has terminal colours.
+        shown: The plan, if the reader has just seen it: what it says is not repeated.
     """
-    page = TerminalText(width, color=color)
-    add_incomplete(page, view)
-    for target in view.targets:
-        _outcomes(page, target, [outcome for outcome in view.outcomes if outcome.target == target.label])
+    page = _ReportText(view, width, color=color, shown=shown)
+    page.add_sum()
+    page.add_unapplied()
     for group in view.remaining:
         page.add()
         page.add(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
         add_names(page, group)
-    add_groups(page, view.groups)
-    add_findings(page, view.findings)
-    page.add()
-    page.add(view.sentence(), hang=2, colour="bold")
-    for notice in view.notices_of("interrupted"):
-        page.add(str(notice), hang=2, colour="loud")
+    add_groups(page, [group for group in view.groups if shown is None or group not in shown.groups])
+    add_findings(page, page.other_findings())
+    page.add_applied()
+    page.add_legend()
     return page.text()
 
 
-_RESULTS = {"applied": "+", "failed": "-", "stale": "~", "withheld": "~", "not_attempted": "~"}
+class _ReportText(TerminalText):
+    """The lines of one report."""
+
+    def __init__(self, view: ReportView, width: int, *, color: bool, shown: PlanView | None) -> None:
+        super().__init__(width, color=color)
+        self.view = view
+        self.shown = shown
+
+    def add_sum(self) -> None:
+        """Add the sum, and the notices that the reader has not seen."""
+        self.add(self.view.sentence(), hang=2, colour="bold")
+        for notice in self.view.notices_of("interrupted"):
+            self.add(str(notice), hang=2, colour="loud")
+        if self.shown is None:
+            for notice in self.view.notices_of("narrowed", "no-decrypt"):
+                self.add(str(notice), hang=2)
+            add_incomplete(self, self.view)
+
+    def add_unapplied(self) -> None:
+        """Add the changes that were not applied: each cause, and a line for each name."""
+        groups = self.view.unapplied_groups
+        if groups:
+            self.add()
+            self.add("Not applied", colour="bold")
+            self._add_groups(groups, PATHS, is_long=False)
+
+    def add_applied(self) -> None:
+        """Add the changes that were applied, by action; those with a note are the last."""
+        groups = self.view.applied_groups
+        if groups:
+            self.add()
+            self.add("Applied", colour="bold")
+            is_long = sum(len(group.names) for group in groups) > ROWS
+            self._add_groups(groups, max(_LINES // len(groups), 1) if is_long else ROWS, is_long=is_long)
+
+    def add_legend(self) -> None:
+        """Add the signs that occur, unless all changes were applied."""
+        groups = self.view.unapplied_groups
+        if not groups:
+            return
+        results = [*dict.fromkeys(group.result for group in groups), *["applied"] * bool(self.view.applied)]
+        words = [f"{_sign(result)[0]} {result_word(result)}" for result in results]
+        signs = [f"{self.paint(*_sign(result))} {result_word(result)}" for result in results]
+        self.add()
+        self.lines += ["   ".join(signs)] if len("   ".join(words)) <= self.width else signs
+
+    def other_findings(self) -> Sequence[FindingView]:
+        """Return the findings that are neither shown already nor the cause of a withheld change."""
+        known = [finding for group in self.view.unapplied_groups for finding in self._guards([group])]
+        known += self.shown.findings if self.shown is not None else ()
+        return [finding for finding in self.view.findings if finding not in known]
+
+    def _guards(self, groups: Sequence[OutcomeGroup]) -> list[FindingView]:
+        """Return the findings of the guards that withheld the changes of some groups, in their targets."""
+        guards = {guard for group in groups for guard in group.guards}
+        places = {target for group in groups for targets in group.names.values() for target in targets}
+        return [
+            one
+            for one in self.view.findings
+            if one.code in guards and (not one.targets or not places.isdisjoint(one.targets))
+        ]
+
+    def _cause(self, groups: Sequence[OutcomeGroup]) -> str:
+        """Return the cause of some groups; for withheld changes also what lets them through."""
+        findings = self._guards(groups) if self.shown is None else []
+        if not findings:
+            return f"{groups[0].cause}:"
+        if len(findings) == 1:
+            (one,) = findings
+            where = [position for position in one.where if position not in one.targets]
+            return f"{one.message}{f' ({join(where, _FLAGS)})' if where else ''}"
+        flags = list(dict.fromkeys(finding.flag for finding in findings if finding.flag))
+        if flags:
+            return f"{groups[0].cause}. If meant: {join(flags, _FLAGS)}"
+        return join([finding.problem for finding in findings], _FLAGS)
+
+    def _add_groups(self, groups: Sequence[OutcomeGroup], limit: int, *, is_long: bool) -> None:
+        """Add each cause, and the names with their targets in columns.
+
+        Args:
+            groups: The groups.
+            limit: The most lines of a group. If it has more names, they are grouped by path.
+            is_long: Whether all names are grouped by path.
+        """
+        rows = {
+            group: list(self._places(group, limit, by_path=is_long or len(group.names) > limit))
+            for group in groups
+        }
+        words = max(len(_words(group)) for group in groups)
+        names = min(LONGEST_NAME, max(len(name) for places in rows.values() for name, _ in places))
+        for cause, same in groupby(groups, lambda group: (group.result, group.cause)):
+            of_cause = list(same)
+            if cause[1]:
+                self.add(self._cause(of_cause), indent=2, hang=2)
+            for group in of_cause:
+                for name, where in rows[group]:
+                    self._add_line(group, (name, where), (words, names), indent=4 if cause[1] else 2)
+
+    def _add_line(
+        self, group: OutcomeGroup, cells: tuple[str, str], widths: tuple[int, int], *, indent: int
+    ) -> None:
+        """Add a name and its targets in columns, or on several lines where they do not fit."""
+        (name, where), (words, names) = cells, widths
+        sign, colour = _sign(group.result)
+        head = f"{_words(group):<{words}}   {name}"
+        whole, room = f"{head:<{words + 3 + names}}   {where}", self.width - indent - 2
+        if len(whole) <= room:
+            self.add_marked(sign, whole, colour, indent=indent)
+            return
+        if len(head) <= room:
+            self.add_marked(sign, head, colour, indent=indent)
+        else:
+            self.add_marked(sign, _words(group), colour, indent=indent)
+            self.lines.append(f"{' ' * (indent + 4)}{name}")
+        self.add(where, indent=indent + 4)
+
+    def _places(self, group: OutcomeGroup, limit: int, *, by_path: bool) -> Iterator[tuple[str, str]]:
+        """Yield each name, or each path, with its targets."""
+        if not by_path:
+            yield from ((name, self._targets(targets)) for name, targets in group.names.items())
+            return
+        for path in path_patterns(group.names, limit):
+            places = [group.names[name] for name in path.names]
+            where = self._targets(tuple(dict.fromkeys(target for one in places for target in one)))
+            is_same = len(set(places)) == 1
+            yield str(path), where if is_same else f"{plural(sum(map(len, places)), 'change')} in {where}"
+
+    def _targets(self, targets: Sequence[str]) -> str:
+        """Return the labels of some targets, or that they are all of several."""
+        if len(targets) > 2 and len(targets) == len(self.view.targets):  # noqa: PLR2004 - two are named
+            return f"all {len(targets):,} {self.view.place_word}s"
+        return first_of(sorted(targets), _TARGETS)
 
 
-def _outcomes(page: TerminalText, target: TargetView, outcomes: Sequence[OutcomeView]) -> None:
-    if not outcomes:
-        return
-    page.add_heading(target.label)
-    quiet = [o for o in outcomes if o.result == "applied" and not o.note]
-    shown = outcomes
-    if len(quiet) > ROWS:
-        shown = [o for o in outcomes if o.result != "applied" or o.note]
-        for action in BY_DANGER:
-            names = (o.name for o in quiet if o.action == action)
-            page.add_patterns("·", names, f"{action} applied", ROWS)
-    name = min(LONGEST_NAME, max((len(o.name) for o in shown), default=0))
-    for outcome in shown:
-        mark = "·" if outcome.result == "applied" else "x"
-        state = f"{outcome.action} {outcome.result.replace('_', ' ')}"
-        page.add_marked(mark, f"{outcome.name:<{name}}   {state}", _RESULTS.get(outcome.result, ""))
-        for text in filter(None, (outcome.error, outcome.note)):
-            page.add(text, indent=6, hang=2)
+def _sign(result: str) -> tuple[str, str]:
+    """Return the sign of a result, and its colour."""
+    return SIGNS.get(result, ("*", ""))
+
+
+def _words(group: OutcomeGroup) -> str:
+    """Return the result, unless it is applied, and the action."""
+    return group.action if group.result == "applied" else f"{result_word(group.result)} {group.action}"

@@ -56,15 +56,16 @@ class TerminalText:
         """Add an empty line and the label of a target."""
         self.lines += ["", self.paint(label, "bold") + note]
 
-    def add_marked(self, mark: str, text: str, colour: str | None = None) -> None:
+    def add_marked(self, mark: str, text: str, colour: str | None = None, *, indent: int = 2) -> None:
         """Add a line that is not wrapped, after a mark.
 
         Args:
             mark: The mark before the text.
             text: The text of the line.
             colour: The colour of the mark; None for the colour that belongs to it.
+            indent: The spaces before the mark.
         """
-        self.lines.append(f"  {self.paint(mark, mark if colour is None else colour)} {text}")
+        self.lines.append(f"{' ' * indent}{self.paint(mark, mark if colour is None else colour)} {text}")
 
     def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
         """Add names as path patterns, one line each.

@@ -39,6 +39,7 @@ from ssm_reconcile.renderers.groups import (
     kind_counts,
     merge_findings,
 )
+from ssm_reconcile.renderers.outcomes import OutcomeView, group_outcomes, result_word
 from ssm_reconcile.wording import parse_time, plural
 
 SHORT_ID = 12
@@ -94,19 +95,6 @@ class ReplicationView:
         self.targets = tuple(target.name for target in targets if target.replication == self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeView:
-    """The outcome of one change; `target` is the target's label."""
-
-    target: str
-    name: str
-    action: str
-    kind: str
-    result: str
-    error: str
-    note: str
-
-
 _Entry = TypeVar("_Entry", ChangeEntry, OtherEntry, OutcomeEntry, RemainingEntry, DroppedEntry, TargetEntry)
 
 
@@ -158,7 +146,7 @@ class RunView:
         """Return the findings of the run and of the replications that `addresses` do not show already."""
         names = {"", None, *self._names}
         found = [entry for entry in document["findings"] if entry.get("replication") in names]
-        return merge_findings(found, addresses)
+        return merge_findings(found, addresses, self._target_label)
 
     @property
     def short_id(self) -> str:
@@ -288,6 +276,8 @@ class PlanView(RunView):
 class ReportView(RunView):
     """A report. `remaining` are addresses that still differ from the spec and have no outcome.
 
+    The outcomes are also in groups: `unapplied_groups` and `applied_groups`.
+
     Args:
         document: A document that `report_document` made or `read_report_document` accepted.
         replication: The name of a replication; None selects all.
@@ -300,6 +290,8 @@ class ReportView(RunView):
         shown = {_address(o) for o in others} | {_address(o) for o in outcomes if o["outcome"] != "applied"}
         self.findings = self._findings(document, others)
         self.outcomes = sorted((_outcome(o, self._label(o)) for o in outcomes), key=_danger_key)
+        self.unapplied_groups = group_outcomes(one for one in self.outcomes if one.result != "applied")
+        self.applied_groups = group_outcomes(one for one in self.outcomes if one.result == "applied")
         self.remaining = self._groups(
             ("remaining", [entry["reason"]], entry)
             for entry in self._of(document["remaining"])
@@ -341,7 +333,7 @@ class ReportView(RunView):
     def unapplied_counts(self) -> list[str]:
         """The numbers of changes that were not applied, by result: `2 failed`, `1 stale`."""
         return [
-            f"{number:,} {result.replace('_', ' ')}"
+            f"{number:,} {result_word(result)}"
             for result, number in sorted(self.summary.items())
             if number and result != "applied"
         ]
@@ -420,6 +412,7 @@ def _outcome(outcome: OutcomeEntry, label: str) -> OutcomeView:
         result=visible(outcome["outcome"]),
         error=visible(outcome.get("error") or ""),
         note=visible(outcome.get("note") or ""),
+        guards=tuple(visible(guard) for guard in outcome.get("withheld_by") or ()),
     )
 
 

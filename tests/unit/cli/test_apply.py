@@ -46,6 +46,64 @@ def test_yes_applies_and_the_report_is_on_stdout_and_in_the_file(aws: SimulatedA
     assert SECRET not in result.output
 
 
+def on_one_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stdin, stdout and stderr be one terminal, without colours."""
+    at_a_terminal(monkeypatch)
+    monkeypatch.setattr(terminal, "shares_terminal", lambda: True)
+
+
+@pytest.mark.parametrize("approval", ["--yes", "--expect-plan", "plan.json"])
+def test_without_a_question_stderr_has_the_sums_and_the_report_names_each_change_once(
+    aws: SimulatedAws, cli: Cli, approval: str
+) -> None:
+    cli("plan", "--out", "plan.json")
+    plan = plan_id(cli)[:12]
+    result = cli("apply", approval, *[plan] * (approval == "--expect-plan"))
+    assert result.exit_code == 0
+    assert aws.names("us-east-2") == ALL
+    assert f"Plan {plan}: 6 to create." in result.stderr
+    assert not any(name in result.stderr for name in ALL)
+    assert all(result.stdout.count(f"create   {name} ") == 1 for name in ALL)
+
+
+def test_quiet_leaves_out_the_sums(aws: SimulatedAws, cli: Cli) -> None:
+    result = cli("apply", "--yes", "--quiet")
+    assert result.stderr == ""
+    assert aws.names("us-east-2") == ALL
+
+
+def test_the_report_does_not_repeat_the_plan_that_was_shown_on_the_same_terminal(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put("/app/url", "of someone else", region="us-east-2")
+    on_one_terminal(monkeypatch)
+    result = cli("apply", stdin="y\n")
+    assert "differs in value" in result.stderr
+    assert "differs in value" not in result.stdout
+    assert "1 conflict" in result.stdout.splitlines()[0]
+
+
+def test_the_report_is_complete_if_it_goes_elsewhere_than_the_plan(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put("/app/url", "of someone else", region="us-east-2")
+    at_a_terminal(monkeypatch)
+    result = cli("apply", stdin="y\n")
+    assert "differs in value" in result.stderr
+    assert "differs in value" in result.stdout
+
+
+def test_a_terminal_is_not_told_twice_that_there_is_nothing_to_do(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("apply", "--yes")
+    on_one_terminal(monkeypatch)
+    result = cli("apply")
+    assert result.exit_code == 0
+    assert "Nothing to do" in result.stderr
+    assert result.stdout == ""
+
+
 def test_without_a_terminal_an_apply_needs_yes(aws: SimulatedAws, cli: Cli) -> None:
     result = cli("apply")
     assert result.exit_code == 64

@@ -2,31 +2,228 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from ssm_reconcile.renderers.report_text import report_text
-from ssm_reconcile.renderers.view import ReportView
-from ssm_reconcile.report import Result
+import pytest
+
+from ssm_reconcile.change import Change
+from ssm_reconcile.errors import Address, Finding, Remedy, Severity
+from ssm_reconcile.plan import Mode, Narrowing
+from ssm_reconcile.renderers.report_text import SIGNS, report_text
+from ssm_reconcile.renderers.view import PlanView, ReportView
+from ssm_reconcile.report import Outcome, Report, Result
 from tests.unit.renderers import plans
+
+DENIED, STALE = "PutParameter: AccessDeniedException", "the source has a new version"
+
+
+def view_of(*results: Result, plan: Any = None, **more: Any) -> ReportView:
+    report = plans.reported(plan or plans.twelve(), results, **more)
+    return ReportView(plans.report_document_of(report))
 
 
 def report_of(*results: Result, plan: Any = None, **more: Any) -> str:
-    report = plans.reported(plan or plans.twelve(), results, **more)
-    return report_text(ReportView(plans.report_document_of(report)), width=200)
+    return report_text(view_of(*results, plan=plan, **more), width=200)
 
 
-def test_a_report_names_every_change_that_was_not_applied_with_its_error() -> None:
-    text = report_of(Result.APPLIED, Result.FAILED)
-    line = "x /shop/prod/legacy/token         delete failed\n"
-    assert f"{line}      PutParameter in eu-west-1 failed: TooManyUpdates" in text
-    assert text.count(" failed\n") == 6
-    assert "Applied 6 of 12 changes: 6 failed" in text
+def text_of(*outcomes: Outcome, width: int = 100, **more: Any) -> str:
+    """Return the report of some outcomes."""
+    plan = plans.plan_of([one.change for one in outcomes], **more)
+    return report_text(ReportView(plans.report_document_of(Report(plan, outcomes))), width=width)
 
 
-def test_many_applied_changes_are_folded_and_the_failed_ones_are_not() -> None:
-    text = report_of(*[Result.APPLIED] * 9, Result.FAILED, plan=plans.many(80))
-    assert text.count(" failed\n") == 40
-    assert "· /auth/prod/cache/* × " in text
+def created(name: str, *targets: str) -> list[Change]:
+    return [plans.create(target, name) for target in targets or plans.REGIONS[:1]]
+
+
+def held(change: Change, target: str = "eu-west-1", count: int = 2) -> tuple[Outcome, Finding]:
+    """Return the outcome of a change that a guard withholds, and the finding of the guard."""
+    change = plans.withheld(change, "max-deletes", f"{count} deletes are more than 1")
+    remedy = Remedy(f"--max-deletes {count}", "max-deletes", target, count, "0" * 12)
+    message = f"{count} to delete or replace in {target} are more than 1: all withheld"
+    finding = Finding(Severity.WARNING, "max-deletes", message, "prod.yaml:8:24", (Address(target),), remedy)
+    cause = f"max-deletes: {count} deletes are more than 1"
+    return Outcome(change, Result.WITHHELD, cause), finding
+
+
+def test_the_sum_is_first_then_what_was_not_applied_then_what_was_applied() -> None:
+    lines = report_of(Result.APPLIED, Result.FAILED).splitlines()
+    assert lines[0].startswith("Applied 6 of 12 changes: 6 failed")
+    assert 0 < lines.index("Not applied") < lines.index("Applied")
+    assert lines.index("Not applied") < lines.index("Conflicts, not written: 3") < lines.index("Applied")
+
+
+def test_each_change_that_was_not_applied_has_a_line_and_each_cause_is_stated_once() -> None:
+    text = text_of(
+        *(Outcome(one, Result.FAILED, DENIED) for name in ("/a", "/b") for one in created(name)),
+        *(Outcome(one, Result.STALE, STALE) for one in created("/c")),
+    )
+    assert (
+        f"Not applied\n  {DENIED}:\n"
+        "    x failed create   /a   ap-southeast-2\n"
+        "    x failed create   /b   ap-southeast-2\n"
+        f"  {STALE}:\n"
+        "    ? stale create    /c   ap-southeast-2\n"
+    ) in text
+
+
+def test_equal_outcomes_in_several_targets_share_a_line() -> None:
+    two, three = ("eu-west-1", "us-west-2"), ("ap-southeast-2", "eu-west-1", "us-west-2")
+    text = text_of(
+        *(Outcome(one, Result.APPLIED) for one in created("/a", *two)),
+        *(Outcome(one, Result.APPLIED) for one in created("/b", *three)),
+        *(Outcome(one, Result.FAILED, DENIED) for one in created("/c", *two)),
+    )
+    assert "· create   /a   eu-west-1, us-west-2\n" in text
+    assert "· create   /b   all 3 regions\n" in text
+    assert text.count("/c") == 1
+
+
+def test_each_result_has_a_sign_and_a_word_and_the_legend_has_those_that_occur() -> None:
+    assert len({sign for sign, _ in SIGNS.values()}) == len(Result) == len(SIGNS)
+    every = report_of(*Result)
+    assert every.splitlines()[-1] == "x failed   ? stale   # withheld   o not attempted   · applied"
+    assert "  o not attempted create   " in every
+    assert report_of(Result.APPLIED, Result.STALE).splitlines()[-1] == "? stale   · applied"
+    assert report_of(Result.FAILED).splitlines()[-1] == "x failed"
+    assert report_of(Result.APPLIED).splitlines()[-1].startswith("  · create")
+
+
+def test_colours_are_added_to_the_signs_only_if_wanted() -> None:
+    view = view_of(*Result)
+    assert "\x1b" not in report_text(view)
+    assert "\x1b[31mx\x1b[0m failed" in report_text(view, color=True)
+
+
+def test_a_withheld_change_says_how_to_lift_it_and_its_finding_is_not_repeated() -> None:
+    outcome, finding = held(plans.delete("eu-west-1", "/a"))
+    text = text_of(outcome, findings=[finding])
+    assert (
+        "  2 to delete or replace in eu-west-1 are more than 1: all withheld. If meant: --max-deletes 2\n"
+        "    (prod.yaml:8:24)\n"
+        "    # withheld delete   /a   eu-west-1\n"
+    ) in text
+    assert text.count("--max-deletes 2") == text.count("more than 1") == 1
+    assert "warning" not in text
+
+
+def test_changes_withheld_in_several_targets_have_the_flags_of_their_own_targets() -> None:
+    both = [held(plans.delete(target, "/a"), target) for target in ("eu-west-1", "us-west-2")]
+    outcomes, findings = zip(
+        *both, held(plans.delete("ap-southeast-2", "/a"), "ap-southeast-2", 9), strict=True
+    )
+    text = text_of(*outcomes, findings=findings)
+    assert (
+        "  max-deletes: 2 deletes are more than 1. If meant: --max-deletes 2\n"
+        "    # withheld delete   /a   eu-west-1, us-west-2\n"
+    ) in text
+    assert (
+        "9 to delete or replace in ap-southeast-2 are more than 1: all withheld. If meant: --max-deletes 9"
+        in text
+    )
+
+
+def test_a_report_of_an_earlier_version_keeps_the_findings_of_guards() -> None:
+    outcome, finding = held(plans.delete("eu-west-1", "/a"))
+    document = plans.report_document_of(
+        Report(plans.plan_of([outcome.change], findings=[finding]), (outcome,))
+    )
+    del document["outcomes"][0]["withheld_by"]
+    text = report_text(ReportView(document), width=200)
+    assert "  max-deletes: 2 deletes are more than 1:\n    # withheld delete   /a   eu-west-1\n" in text
+    assert "If meant: --max-deletes 2 [max-deletes]" in text
+
+
+def test_a_note_on_applied_changes_is_stated_once_after_the_others() -> None:
+    note = "replaced: its history starts again"
+    text = text_of(
+        *(Outcome(one, Result.APPLIED, note=note) for name in ("/a", "/b") for one in created(name)),
+        *(Outcome(one, Result.APPLIED) for one in created("/c")),
+    )
+    assert "Applied\n  · create   /c" in text
+    assert f"  {note}:\n    · create   /a   ap-southeast-2\n    · create   /b   ap-southeast-2\n" in text
+
+
+def many_applied(number: int, *problems: Outcome) -> str:
+    names = [f"/team-{i % 30}/service-{i % 7}/setting-{i}" for i in range(number // 2)]
+    changes = [one for name in names for one in created(name, "eu-west-1", "us-west-2")]
+    kinds = [plans.update("us-west-2", f"/updated/{i % 30}/x{i}") for i in range(60)]
+    done = (Outcome(one, Result.APPLIED) for one in (*changes[: number - len(kinds) - len(problems)], *kinds))
+    return text_of(*done, *problems)
+
+
+def test_a_thousand_outcomes_take_at_most_150_lines() -> None:
+    problems = [
+        Outcome(plans.update("eu-west-1", f"/team-{i}/broken"), result, f"cause {i}")
+        for i, result in enumerate((Result.FAILED, Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED) * 10)
+    ]
+    text = many_applied(1000, *problems)
+    assert text.startswith("Applied 960 of 1,000 changes: ")
+    assert len(text.splitlines()) <= 150
+    assert max(map(len, text.splitlines())) <= 100
+    assert all(one.change.name in text for one in problems)
+    assert "  · create   /team-" in text
+
+
+def test_the_numbers_of_applied_changes_by_path_add_up() -> None:
+    both = [one for i in range(20) for one in created(f"/a/{i}", "eu-west-1", "us-west-2")]
+    one = created("/a/only", "eu-west-1")
+    text = text_of(*(Outcome(change, Result.APPLIED) for change in (*both, *one)), targets=plans.REGIONS)
+    assert "Applied\n  · create   /a/* × 21   41 changes in eu-west-1, us-west-2\n" in text
+    same = text_of(*(Outcome(change, Result.APPLIED) for change in (*both, *created("/b/x", "us-west-2"))))
+    assert "· create   /a/* × 20   eu-west-1, us-west-2\n" in same
+    assert "· create   /b/x        us-west-2\n" in same
+
+
+def test_more_equal_failures_than_fit_are_grouped_by_path() -> None:
+    changes = [one for i in range(300) for one in created(f"/service-{i % 3}/setting-{i}")]
+    text = text_of(*(Outcome(change, Result.FAILED, DENIED) for change in changes))
+    assert "    x failed create   /service-0/* × 100   ap-southeast-2\n" in text
+    assert len(text.splitlines()) < 20
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_no_line_is_wider_than_a_narrow_terminal_but_for_names(width: int) -> None:
+    text = report_text(view_of(Result.APPLIED, Result.FAILED, Result.STALE), width=width)
+    long = [line for line in text.splitlines() if len(line) > width]
+    assert all(len(line.split()) == 1 for line in long), long
+    assert text.count("/shop/prod/db/password") == 2
+
+
+def test_what_the_shown_plan_says_is_not_repeated() -> None:
+    plan = plans.twelve()
+    view, shown = view_of(Result.APPLIED, Result.FAILED, plan=plan), PlanView(plans.document_of(plan))
+    text = report_text(view, width=200, shown=shown)
+    assert "CloudFormation" not in text
+    assert "plain-secret" not in text
+    assert "6 failed, 3 conflicts, 1 invalid" in text
+    new = Finding(Severity.WARNING, "lost", "a version was overwritten")
+    again = view_of(Result.APPLIED, plan=plan, findings=(new,))
+    assert "warning: a version was overwritten [lost]" in report_text(again, width=200, shown=shown)
+
+
+def test_a_saved_report_has_the_conflicts_and_findings() -> None:
+    text = report_of(Result.APPLIED)
+    assert "it is managed by CloudFormation:\n    /shop/prod/stack   us-west-2\n" in text
+    assert "[plain-secret]" in text
+
+
+def test_a_report_says_how_its_plan_was_narrowed_and_made_unless_the_plan_was_shown() -> None:
+    plan = replace(plans.twelve(), narrowing=Narrowing(("eu-west-1",)), mode=Mode.NO_DECRYPT)
+    notices = ("Narrowed to --target eu-west-1", "Made without decryption")
+    text = report_of(Result.APPLIED, plan=plan)
+    assert all(notice in text for notice in notices)
+    shown = report_text(view_of(Result.APPLIED, plan=plan), shown=PlanView(plans.document_of(plan)))
+    assert not any(notice in shown for notice in notices)
+
+
+def test_a_result_of_a_later_version_is_listed_as_not_applied() -> None:
+    document = plans.report_document_of(plans.reported(plans.twelve(), [Result.APPLIED]))
+    document["outcomes"][0] |= {"outcome": "postponed", "error": "later"}
+    text = report_text(ReportView(document), width=200)
+    assert "Not applied\n  later:\n    * postponed " in text
+    assert text.splitlines()[-1] == "* postponed   · applied"
 
 
 def test_an_interrupted_run_has_a_notice() -> None:

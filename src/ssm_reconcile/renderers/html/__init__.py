@@ -21,7 +21,8 @@ from typing import TypeVar
 
 from ssm_reconcile.renderers.changes import BY_DANGER, AttributeLine, ChangeView
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
-from ssm_reconcile.renderers.view import OutcomeView, PlanView, ReplicationView, ReportView, RunView
+from ssm_reconcile.renderers.outcomes import OutcomeView
+from ssm_reconcile.renderers.view import PlanView, ReplicationView, ReportView, RunView
 from ssm_reconcile.wording import join, parse_time, plural, utc_text
 
 _FILES = resources.files(__package__)
