@@ -135,11 +135,11 @@ class _ReportText(TerminalText):
         if len(findings) == 1:
             (one,) = findings
             where = [position for position in one.where if position not in one.targets]
-            return f"{one.message}{f' ({join(where, _FLAGS)})' if where else ''}"
+            return f"{one.code}: {one.message}{f' ({join(where, _FLAGS)})' if where else ''}"
         flags = list(dict.fromkeys(finding.flag for finding in findings if finding.flag))
         if flags:
             return f"{groups[0].cause}. If meant: {join(flags, _FLAGS)}"
-        return join([finding.problem for finding in findings], _FLAGS)
+        return join([f"{finding.code}: {finding.problem}" for finding in findings], _FLAGS)
 
     def _add_groups(self, groups: Sequence[OutcomeGroup], limit: int, *, is_long: bool) -> None:
         """Add each cause, and the names with their targets in columns.

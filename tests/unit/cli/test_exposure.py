@@ -37,7 +37,7 @@ def kind(aws: SimulatedAws) -> str:
 def test_an_apply_ends_5_and_writes_nothing(hardened: SimulatedAws, cli: Cli) -> None:
     result = cli("apply", "--yes", "--overwrite-outside", "--adopt", "overwrite")
     assert (result.exit_code, kind(hardened)) == (5, "SecureString")
-    assert "[exposure]" in result.output
+    assert "exposure: 1 SecureString" in result.output
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes")])
