@@ -93,7 +93,7 @@ def test_the_report_is_complete_if_it_goes_elsewhere_than_the_plan(
     assert "differs in value" in result.stdout
 
 
-def test_a_terminal_is_not_told_twice_that_there_is_nothing_to_do(
+def test_nothing_to_do_is_reported_once_on_one_terminal(
     aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("apply", "--yes")

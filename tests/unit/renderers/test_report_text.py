@@ -188,7 +188,7 @@ def test_no_line_is_wider_than_a_narrow_terminal_but_for_names(width: int) -> No
     assert text.count("/shop/prod/db/password") == 2
 
 
-def test_what_the_shown_plan_says_is_not_repeated() -> None:
+def test_a_report_does_not_repeat_the_conflicts_and_findings_of_the_shown_plan() -> None:
     plan = plans.twelve()
     view, shown = view_of(Result.APPLIED, Result.FAILED, plan=plan), PlanView(plans.document_of(plan))
     text = report_text(view, width=200, shown=shown)
