@@ -166,13 +166,13 @@ def report_unmatched(plan: Plan, parts: Iterable[ReplicationPlan], names: Iterab
     Args:
         plan: The plan of the run.
         parts: The replications, those of a compared spec included.
-        names: Names of selected parameters, from which a similar pattern is suggested.
+        names: Canonical names of selected parameters, from which a similar pattern is suggested.
     """
     matched = {pattern for part in parts for pattern in part.matched}
     unmatched = tuple(pattern for pattern in plan.narrowing.only if pattern not in matched)
     if not unmatched:
         return plan
-    known = [canonical(name) for name in names]
+    known = list(names)
     found = [
         Finding(Severity.WARNING, UNMATCHED, describe_unmatched(pattern, known)) for pattern in unmatched
     ]
@@ -180,17 +180,18 @@ def report_unmatched(plan: Plan, parts: Iterable[ReplicationPlan], names: Iterab
     return replace(plan, narrowing=narrowing, findings=(*plan.findings, *found))
 
 
-def describe_unmatched(pattern: str, names: Sequence[str]) -> str:
+def describe_unmatched(pattern: str, names: Sequence[str], flag: str = "--only ") -> str:
     """Return the message on a pattern of `--only` without effect, with a similar one that has one.
 
     Args:
         pattern: The pattern.
         names: The canonical names of the selected parameters.
+        flag: The text before the pattern.
     """
     near = nearest_pattern(pattern, names)
     quoted = None if near is None else shlex.quote(near)
     advice = did_you_mean(quoted, "check its spelling, and `parameters` in the spec")
-    return f"--only {shlex.quote(pattern)} matches no selected parameter and no replica: {advice}"
+    return f"{flag}{shlex.quote(pattern)} matches no selected parameter and no replica: {advice}"
 
 
 def nearest_pattern(pattern: str, names: Sequence[str]) -> str | None:

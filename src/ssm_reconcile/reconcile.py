@@ -11,7 +11,7 @@ Planning reads and cannot write. Each plan that is shown, saved or applied is ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -116,15 +116,19 @@ def _with_unmatched(
     """Return the plan with a finding for each pattern of `--only` that matches nothing."""
     if not plan.narrowing.only or scope.names:  # a run for some names lists only these
         return plan
-    sources = [(spec, scope.listings[spec.source.access]) for spec in specs]
-    names = (
-        one.name
-        for spec, source in sources
-        if isinstance(source, Listing)
-        for one in source.parameters.values()
-        if spec.rule_for(one.name, one.type) is not None
-    )
-    return report_unmatched(plan, parts, names)
+    return report_unmatched(plan, parts, selected_names(specs, scope.listings))
+
+
+def selected_names(specs: Sequence[Replication], listings: Listings) -> Iterator[str]:
+    """Yield the canonical names of the listed source parameters that the rules of some specs select."""
+    for spec in specs:
+        source = listings[spec.source.access]
+        if isinstance(source, Listing):
+            yield from (
+                name
+                for name, one in source.parameters.items()
+                if spec.rule_for(one.name, one.type) is not None
+            )
 
 
 def carry_out(

@@ -35,10 +35,10 @@ from ssm_reconcile.documents.status import (
 )
 from ssm_reconcile.errors import Finding, NothingPlanned, Severity, UsageError
 from ssm_reconcile.explain.facts import selection
-from ssm_reconcile.model import Listing, Parameter, canonical
+from ssm_reconcile.model import Parameter, canonical
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import UNMATCHED, describe_unmatched
-from ssm_reconcile.reconcile import PlanScope
+from ssm_reconcile.reconcile import PlanScope, selected_names
 from ssm_reconcile.session import Session, narrow_specs
 from ssm_reconcile.spec import Glob, Replication
 
@@ -133,7 +133,8 @@ def read_status(specs: Sequence[Replication], session: Session) -> Status:
         raise NothingPlanned(f"no state is known: {'; '.join(causes)}")
     status = Status(tuple(targets), tuple(findings))
     unmatched = _unmatched_patterns(status, session.run.only)
-    messages = [describe_unmatched(pattern, _selected_names(specs, scope)) for pattern in unmatched]
+    known = list(selected_names(specs, scope.listings)) if unmatched else []
+    messages = [describe_unmatched(pattern, known) for pattern in unmatched]
     if unmatched and len(unmatched) == len(session.run.only) and status.complete:
         raise UsageError("; ".join(messages))
     found = (("", Finding(Severity.WARNING, UNMATCHED, message)) for message in messages)
@@ -146,17 +147,6 @@ def _unmatched_patterns(status: Status, only: Sequence[str]) -> list[str]:
         name for target in status.targets for one in target.states for name in (one.name, one.source) if name
     }
     return [pattern for pattern in only if not any(map(Glob(pattern).matches, names))]
-
-
-def _selected_names(specs: Sequence[Replication], scope: PlanScope) -> list[str]:
-    """Return the canonical names of the source parameters that the rules select."""
-    return [
-        name
-        for spec in specs
-        if isinstance(source := scope.listings[spec.source.access], Listing)
-        for name, one in source.parameters.items()
-        if spec.rule_for(one.name, one.type) is not None
-    ]
 
 
 def _target_states(part: ReplicationPlan, target: TargetPlan, context: TargetContext | None) -> TargetStates:

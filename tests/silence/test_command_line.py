@@ -87,6 +87,7 @@ def test_no_command_says_a_secret(world: World, fault: str) -> None:
     said |= output_of("show", "--debug", "plan.json.json", "--format", "markdown")
     for name in ("/app/0", "/app/2", "/app/3/password"):
         said |= output_of("explain", *LOUD, name) | output_of("explain", *LOUD, name, "--format", "json")
+    said |= output_of("explain", *LOUD, "/app/**") | output_of("explain", *LOUD, "/app/**", "--short")
     for form in ("text", "json", "csv"):
         said |= output_of("status", *LOUD, "--format", form)
     said |= output_of("doctor", *LOUD)

@@ -33,7 +33,7 @@ GROUPS = {
         "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check", "--plan-exit",
     ),
     "Output": (
-        "--format", "--out", "--output", "--save", "--force", "--metrics", "--document",
+        "--format", "--short", "--out", "--output", "--save", "--force", "--metrics", "--document",
         "--detailed-exitcode", "--fail-on-drift",
     ),
     "AWS": (

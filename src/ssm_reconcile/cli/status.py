@@ -112,7 +112,7 @@ def command(
 
 def csv_text(document: StatusDocument) -> str:
     """Return the addresses of a status as CSV (RFC 4180) with a header; `writer` is a short name."""
-    from ssm_reconcile.renderers.status_text import writer_name
+    from ssm_reconcile.change import writer_name
 
     places = {(one["replication"], one["target"]): one["place"] for one in document["targets"]}
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""One name + the plan for it -> why it is, or is not, as the spec asks, in each target, and what to do. Pure.
+"""Names + the plan for them -> why each is, or is not, as the spec asks, in each target; what to do. Pure.
 
 An explanation describes the outcome in the plan (`Change`, `Other`, or none), so it cannot disagree with
 the plan. Values are shown where a plan shows them: never of a SecureString.
@@ -9,7 +9,7 @@ remedies.py  what to do: by row, by guard, by selection rule
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,10 +20,11 @@ from ssm_reconcile.diff.table import row_of
 from ssm_reconcile.errors import Address
 from ssm_reconcile.explain import facts, remedies
 from ssm_reconcile.explain.facts import Fact, RuledOut
-from ssm_reconcile.model import SOURCE, DesiredParameter, canonical
+from ssm_reconcile.model import SOURCE, DesiredParameter, Listing, canonical
 from ssm_reconcile.plan import Other, ReplicationPlan
+from ssm_reconcile.record import OWNER, detached_from
 from ssm_reconcile.renderers.escaping import LINE_LIMIT, visible
-from ssm_reconcile.spec import Replication
+from ssm_reconcile.spec import Glob, Replication
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +72,98 @@ def explain(
         whole: The plan of all names of the replication, which the guards that count have judged.
             Default: `part`.
     """
-    for target in part.targets:
-        begin = Explanation(part.name, target.name, target.place, name)
-        if not (target.complete and target.name in views):
-            yield _unlisted(begin, part, command)
-            continue
-        context = views[target.name]
-        known = {case.address: case for case in cases(context)}
-        for address in _addresses(name, context.desired):
-            if address in known:
-                yield _explained(begin, known[address], part, whole or part, command)
+    yield from explain_names({name: None}, spec, part, views, command, whole)
+
+
+def explain_names(
+    names: Mapping[str, frozenset[str] | None],
+    spec: Replication,
+    part: ReplicationPlan,
+    views: Mapping[str, TargetContext],
+    command: CommandLine = CommandLine(),  # noqa: B008 - frozen
+    whole: ReplicationPlan | None = None,
+) -> Iterator[Explanation]:
+    """Yield the explanations of some names as `explain` does, each address once.
+
+    Args:
+        names: Names, each with the targets in which it is explained; None for all.
+        spec: The replication.
+        part: The plan of that replication, for these names at least.
+        views: As for `explain`.
+        command: As for `explain`.
+        whole: As for `explain`.
+    """
+    known = {name: {case.address: case for case in cases(context)} for name, context in views.items()}
+    every: tuple[Change | Other, ...] = (*part.changes, *part.others)
+    outcomes = {(one.target, canonical(one.name)): one for one in every}
+    lifts = remedies.GuardLifts(whole or part, spec, command)
+    explained: set[tuple[str, str]] = set()
+    for name, chosen in names.items():
+        for target in part.targets:
+            if chosen is not None and target.name not in chosen:
                 continue
-            answer, advice = remedies.explain_unselected(address, spec, context)
-            found = tuple(facts.facts_of_unselected(address, spec, context))
-            yield replace(begin, name=address, answer=answer, facts=found, remedies=tuple(advice))
+            begin = Explanation(part.name, target.name, target.place, name)
+            if not (target.complete and target.name in views):
+                yield _unlisted(begin, part, command)
+                continue
+            context = views[target.name]
+            for address in _addresses(name, context.desired):
+                if (target.name, address) in explained:
+                    continue
+                explained.add((target.name, address))
+                case = known[target.name].get(address)
+                if case is not None:
+                    outcome = outcomes.get((target.name, address))
+                    yield _explained(begin, case, outcome, lifts, command)
+                    continue
+                answer, advice = remedies.explain_unselected(address, spec, context)
+                found = tuple(facts.facts_of_unselected(address, spec, context))
+                yield replace(begin, name=address, answer=answer, facts=found, remedies=tuple(advice))
+
+
+def expand_names(
+    patterns: Iterable[str], spec: Replication, source: Listing, live: Mapping[str, Listing]
+) -> dict[str, frozenset[str] | None]:
+    """Return the names that some names and globs select, each with its targets; None for all.
+
+    A glob selects source parameters, and in each target the addresses that hold a replica or get one.
+
+    Args:
+        patterns: Names, which are returned whether they exist or not, and globs.
+        spec: The replication.
+        source: The listing of the source.
+        live: The listings of the targets, by name.
+    """
+    found: dict[str, frozenset[str] | None] = {}
+    addresses = {name: sorted(_replica_addresses(spec, source, name, live[name])) for name in live}
+    for pattern in patterns:
+        if "*" not in pattern:
+            found[canonical(pattern)] = None
+            continue
+        matches = Glob(pattern).matches
+        found |= dict.fromkeys(filter(matches, sorted(source.parameters)))
+        for target, every in addresses.items():
+            for address in filter(matches, every):
+                chosen = found.get(address, frozenset())
+                if chosen is not None:
+                    found[address] = chosen | {target}
+    return found
+
+
+def _replica_addresses(spec: Replication, source: Listing, target: str, live: Listing) -> set[str]:
+    """Return the addresses that have an owner tag of a replication, or where it places a parameter."""
+    owners = spec.owners(source.place)
+    owned = {
+        address
+        for address in live.parameters
+        if (detached_from(live.tags_of(address)) or live.tags_of(address).get(OWNER)) in owners
+    }
+    placed = (
+        spec.address(one.name, source.place, live.place, target)
+        for one in source.parameters.values()
+        if spec.rule_for(one.name, one.type) is not None
+    )
+    return owned.union(map(canonical, placed))
 
 
 def _addresses(name: str, desired: Mapping[str, DesiredParameter]) -> list[str]:
@@ -111,12 +190,13 @@ def _unlisted(begin: Explanation, part: ReplicationPlan, command: CommandLine) -
 
 
 def _explained(
-    begin: Explanation, case: Case, part: ReplicationPlan, whole: ReplicationPlan, command: CommandLine
+    begin: Explanation,
+    case: Case,
+    outcome: Change | Other | None,
+    lifts: remedies.GuardLifts,
+    command: CommandLine,
 ) -> Explanation:
     row = row_of(case)
-    every: tuple[Change | Other, ...] = (*part.changes, *part.others)
-    here = (case.context.target.name, case.address)
-    outcome = next((one for one in every if (one.target, canonical(one.name)) == here), None)
     withheld = outcome.withheld if isinstance(outcome, Change) else ()
     wants = facts.planned_action(outcome)
     return replace(
@@ -128,12 +208,16 @@ def _explained(
         ruled_out=tuple(facts.rows_ruled_out(case, row)),
         plan=(f"{wants}, withheld by a guard" if withheld else wants,),
         withheld_by=tuple(f"{hold.guard}: {hold.why}" for hold in withheld),
-        remedies=tuple(_remedies(case, row, outcome, whole, command)),
+        remedies=tuple(_remedies(case, row, outcome, lifts, command)),
     )
 
 
 def _remedies(
-    case: Case, row: Row, outcome: Change | Other | None, whole: ReplicationPlan, command: CommandLine
+    case: Case,
+    row: Row,
+    outcome: Change | Other | None,
+    lifts: remedies.GuardLifts,
+    command: CommandLine,
 ) -> Iterator[str]:
     """Yield what applies the change, or lets it through if it is withheld; then the other ways.
 
@@ -146,16 +230,15 @@ def _remedies(
         return
     if case.desired is not None:  # a source key that cannot decrypt the value stops an apply first
         source = Address(SOURCE, case.desired.source.name)
-        yield from (f.message for f in whole.findings if f.code == "source-key" and source in f.about)
+        yield from (f.message for f in lifts.part.findings if f.code == "source-key" and source in f.about)
     if outcome.fate is Fate.WITHHELD:
-        lifts = remedies.lift_guards(outcome, whole, case.context.replication, command)
-        lifts = lifts or _from_findings(outcome, whole)
+        ways = lifts.remedies(outcome) or _from_findings(outcome, lifts.part)
         # Keeping a value secret is better than lifting the guard against its exposure.
-        yield from (*others, *lifts) if "exposure" in outcome.withheld_by else (*lifts, *others)
+        yield from (*others, *ways) if "exposure" in outcome.withheld_by else (*ways, *others)
         return
     yield f"to {outcome.action.value} it now: `{command.narrow(outcome.target, outcome.name).apply()}`"
     if remedies.may_need_replacement(outcome):
-        yield from remedies.lift_guards(outcome, whole, case.context.replication, command)
+        yield from lifts.remedies(outcome)
     yield from others
 
 
@@ -172,6 +255,27 @@ def _from_findings(change: Change, part: ReplicationPlan) -> list[str]:
 def explanation_text(explanations: Sequence[Explanation], *, verbose: bool = False) -> str:
     """Return all explanations for a terminal, a block each; `verbose` adds the rows that do not fit."""
     return "\n\n".join("\n".join(_block(one, verbose=verbose)) for one in explanations)
+
+
+def explanation_lines(explanations: Sequence[Explanation]) -> str:
+    """Return one line for each explanation: name, target, row, action of a plan, first remedy or answer."""
+    several = len({one.replication for one in explanations}) > 1
+    rows = [
+        [
+            one.name,
+            f"{one.replication}, {one.target}" if several else one.target,
+            "-" if one.row is None else one.row.value,
+            ", ".join(one.plan),
+            one.remedies[0] if one.remedies else one.answer,
+        ]
+        for one in explanations
+    ]
+    shown = [[visible(cell, LINE_LIMIT) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)][:-1]
+    return "\n".join(
+        "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in shown
+    )
 
 
 def _block(one: Explanation, *, verbose: bool) -> Iterator[str]:

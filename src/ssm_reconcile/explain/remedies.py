@@ -1,6 +1,6 @@
 """One case, its row, its guards -> what to do, or to change in the spec, for another result. Pure.
 
-`remedies_for_row` depends on the row of the table, `lift_guards` on the guards that withhold the change,
+`remedies_for_row` depends on the row of the table, `GuardLifts` on the guards that withhold the change,
 `explain_unselected` on the rules that do not select a name.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssm_reconcile.change import Change, Fate, Row, Update
 from ssm_reconcile.command_line import CommandLine
@@ -98,11 +98,10 @@ def remedies_for_row(
         case Row.INVALID:
             yield from dict.fromkeys(_for_problem(case, problem) for problem in case.problems)
         case Row.ADOPT if not isinstance(outcome, Change):
-            alone = replace(command.narrow(target, case.name), mode=())
-            line = alone.apply("--adopt", "identical")
+            line = _adopt(case, command, "identical")
             yield f"`adopt: identical` in the spec, or `{line}`, adopts it; its value stays"
         case Row.CONFLICT if not isinstance(outcome, Change):
-            yield from _conflict(case)
+            yield from _conflict(case, command)
         case Row.REPLACE | Row.UPDATE | Row.RETAG if isinstance(outcome, Change):
             yield from _difference(case, outcome)
         case _:
@@ -152,12 +151,20 @@ def _for_problem(case: Case, problem: Problem) -> str:
     return _BY_PROBLEM[problem.kind]
 
 
-def _conflict(case: Case) -> Iterator[str]:
+def _adopt(case: Case, command: CommandLine, mode: str) -> str:
+    """Return the command that adopts one parameter alone."""
+    alone = replace(command.narrow(case.context.target.name, case.name), mode=())
+    return alone.apply("--adopt", mode)
+
+
+def _conflict(case: Case, command: CommandLine) -> Iterator[str]:
     if case.unproven:
         yield "plan without --no-decrypt, so that the two values can be compared"
         return
     yield f"change {case.name} in {case.context.live.place} to match its source: then it is adopted"
-    yield "or overwrite it from the source: `adopt: overwrite` in the spec (or --adopt overwrite for one run)"
+    if not case.needs_replace:
+        line = _adopt(case, command, "overwrite")
+        yield f"or overwrite it from the source: `{line}`; all conflicts: `adopt: overwrite` in the spec"
     yield "or exclude it: `parameters.exclude`"
 
 
@@ -228,44 +235,80 @@ _FROZEN = "frozen-target"
 MOST_PERCENT = 100
 
 
-def lift_guards(change: Change, part: ReplicationPlan, spec: Replication, command: CommandLine) -> list[str]:
-    """Return what lets a change through, edits first; empty when the user cannot lift the guards.
+class _Lifts(NamedTuple):
+    """The guards to lift for a change, each with its count.
 
-    The guards judge again after each lift, since a counting guard may count what the first one withheld.
-    Also for a change that is withheld only if AWS refuses to change its type in place.
+    `alone`: whether the change is applied alone. `suffices`: whether flags can lift the guards.
+    """
+
+    guards: Mapping[str, bool | int]
+    alone: bool
+    suffices: bool = True
+
+
+class GuardLifts:
+    """The ways to let the changes of a plan through; changes that are withheld alike are judged once.
 
     Args:
-        change: The change.
         part: The plan that the guards have judged.
         spec: The replication.
         command: The options that a recommended command has to repeat.
     """
-    lifts: dict[str, bool | int] = {}
-    alone = not set(change.withheld_by) & _COUNTING
-    judged = _judged_alone(change, part, spec) if alone else part
-    while (now := next(one for one in judged.changes if one.order == change.order)).fate is Fate.WITHHELD:
-        opened = judged
-        for hold in now.withheld:
-            if hold.guard != _FROZEN and hold.guard not in _FIELDS:
-                return []
-            value = True if hold.count is None else hold.count
-            too_high = hold.guard == "max-change-percent" and value > MOST_PERCENT
-            if too_high or lifts.get(hold.guard) == value:
-                line = command.narrow(change.target, change.name).apply(*_flags(lifts))
-                first = f"; first {_thaw(spec, change)}" if _FROZEN in lifts else ""
-                why = "no flag lifts the limit for that many changes; a single change is not withheld"
-                return [f"{why}{first}: `{line}`"]
-            lifts[hold.guard] = value
-            opened = _without_guard(opened, change.target, hold.guard)
-        given: dict[str, Any] = {_FIELDS[guard]: value for guard, value in lifts.items() if guard != _FROZEN}
-        judged = withhold_changes(opened, GuardRules(spec, Run(**given)))
-    flags = [*_flags(lifts), *(["--allow-replace"] if alone and may_need_replacement(change) else [])]
-    alone = alone or any(one.fate is Fate.WITHHELD and one.target == change.target for one in judged.changes)
-    line = command.narrow(change.target, *([change.name] if alone else [])).apply(*flags)
-    if _FROZEN in lifts:
-        return [f"{_thaw(spec, change)}, then `{line}`"]
-    why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
-    return [f"{why}: `{line}`"]
+
+    def __init__(self, part: ReplicationPlan, spec: Replication, command: CommandLine) -> None:
+        self.part = part
+        self._spec = spec
+        self._command = command
+        self._found: dict[tuple[object, ...], _Lifts | None] = {}
+
+    def remedies(self, change: Change) -> list[str]:
+        """Return what lets a change through, edits first; empty when the user cannot lift the guards.
+
+        Also for a change that is withheld only if AWS refuses to change its type in place.
+        """
+        counted = not _COUNTING.isdisjoint(change.withheld_by)
+        key = (change.target, change.action, *((hold.guard, hold.count) for hold in change.withheld))
+        if not counted or key not in self._found:
+            self._found[key] = self._find(change, counted=counted)
+        found = self._found[key]
+        if found is None:
+            return []
+        target, frozen = self._command.narrow(change.target), _FROZEN in found.guards
+        alone = self._command.narrow(change.target, change.name)
+        if not found.suffices:
+            line = alone.apply(*_flags(found.guards))
+            first = f"; first {_thaw(self._spec, change)}" if frozen else ""
+            why = "no flag lifts the limit for that many changes; a single change is not withheld"
+            return [f"{why}{first}: `{line}`"]
+        replaced = ["--allow-replace"] if not counted and may_need_replacement(change) else []
+        line = (alone if found.alone else target).apply(*_flags(found.guards), *replaced)
+        if frozen:
+            return [f"{_thaw(self._spec, change)}, then `{line}`"]
+        why = "to apply it" if change.fate is Fate.WITHHELD else "if AWS refuses the type in place"
+        return [f"{why}: `{line}`"]
+
+    def _find(self, change: Change, *, counted: bool) -> _Lifts | None:
+        """Return the guards to lift; None if one of them cannot be lifted.
+
+        The guards judge again after each lift, since a counting guard may count what the first one withheld.
+        """
+        spec, lifts = self._spec, dict[str, bool | int]()
+        judged = self.part if counted else _judged_alone(change, self.part, spec)
+        while (now := next(one for one in judged.changes if one.order == change.order)).withheld:
+            opened = judged
+            for hold in now.withheld:
+                if hold.guard != _FROZEN and hold.guard not in _FIELDS:
+                    return None
+                value = True if hold.count is None else hold.count
+                too_high = hold.guard == "max-change-percent" and value > MOST_PERCENT
+                if too_high or lifts.get(hold.guard) == value:
+                    return _Lifts(lifts, alone=True, suffices=False)
+                lifts[hold.guard] = value
+                opened = _without_guard(opened, change.target, hold.guard)
+            given: dict[str, Any] = {_FIELDS[one]: lifts[one] for one in lifts if one != _FROZEN}
+            judged = withhold_changes(opened, GuardRules(spec, Run(**given)))
+        others = any(one.withheld and one.target == change.target for one in judged.changes)
+        return _Lifts(lifts, alone=not counted or others)
 
 
 def _judged_alone(change: Change, part: ReplicationPlan, spec: Replication) -> ReplicationPlan:

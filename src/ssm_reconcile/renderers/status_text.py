@@ -7,19 +7,20 @@ columns do not fit the width, the facts of an address are on a line of their own
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
 from textwrap import wrap
 
+from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, STATES, ReplicaEntry, StatesEntry, StatusDocument
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import path_patterns
+from ssm_reconcile.wording import parse_time, utc_text
 
 COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
 """States whose addresses are counted by path."""
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _PATHS = 20
 """Lines for the paths of one group."""
-_TITLES = ("name", "source version", "modified (UTC)", "age", "writer")
+_TITLES = ("name", "source version", "modified", "age", "writer")
 _AGES = ((86_400, 2, "d"), (3_600, 2, "h"), (60, 2, "min"), (1, 0, "s"))
 """Seconds of a unit, how many of it an age must have to be shown in it, and its name."""
 
@@ -56,7 +57,7 @@ def _summary(document: StatusDocument, width: int) -> Iterator[str]:
         if target["replication"] != replication:
             replication = target["replication"]
             head = f"{visible(replication)}: source {visible(target['source'])}"
-            yield from _wrapped(f"{head}, status at {_utc(document['created'])}Z", "", width)
+            yield from _wrapped(f"{head}, status at {_utc(document['created'])}", "", width)
         counts = [f"{number:,} {visible(state)}" for state, number in target["counts"].items()]
         if not target["complete"]:
             counts.insert(0, "NOT LISTED COMPLETELY")
@@ -96,11 +97,11 @@ def _groups(replicas: Sequence[ReplicaEntry], width: int, listed: Collection[str
 
 def _cells(one: ReplicaEntry) -> tuple[str, ...]:
     """Return the texts of one address, in the order of `_TITLES`."""
-    modified, age = one["last_modified"], one["age_seconds"]
+    age = one["age_seconds"]
     return (
         visible(one["name"]),
         _source_version(one),
-        "-" if modified is None else _utc(modified),
+        _utc(one["last_modified"]),
         "-" if age is None else age_text(age),
         visible(writer_name(one["writer"])) or "-",
     )
@@ -111,7 +112,7 @@ def _joined_facts(facts: Sequence[str]) -> str:
     version, modified, age, writer = facts
     found = [
         f"source version {version}" if version != "-" else "",
-        f"{modified}Z ({age})" if modified != "-" else "",
+        f"{modified} ({age})" if modified != "-" else "",
         writer if writer != "-" else "",
     ]
     return _unbroken(filter(None, found))
@@ -131,17 +132,10 @@ def age_text(seconds: int) -> str:
     return f"{seconds // unit} {name}"
 
 
-def writer_name(arn: str) -> str:
-    """Return `role deploy` or `user alice` for the ARN of a writer; a text of another form as it is."""
-    kind, _, name = arn.rpartition(":")[2].partition("/")
-    if kind == "assumed-role":
-        return f"role {name.partition('/')[0]}"
-    return f"{kind} {name.rpartition('/')[2]}" if name else kind
-
-
-def _utc(moment: str) -> str:
-    """Return the time of a document as date and time of day, without its zone."""
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+def _utc(time: str | None) -> str:
+    """Return the time of a document in minutes; `-` for none."""
+    found = parse_time(time)
+    return "-" if found is None else utc_text(found)
 
 
 def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -221,8 +221,8 @@ def test_a_detached_replica_is_taken_back_by_the_command_that_is_printed(
         ("/app/url:1", "`/app/url`"),
         ("/app/url/", "`/app/url`"),
         ("C:/Program Files/Git/app/url", "`/app/url`"),
-        ("/app/**", "the name of one parameter"),
         ("/app//url", "a single slash"),
+        ("/app/**x", "`**`"),
         ("", "`/prod/db/url`"),
     ],
 )

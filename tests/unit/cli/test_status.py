@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from ssm_reconcile.change import writer_name
 from ssm_reconcile.cli.status import COLUMNS, csv_text
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.errors import Trouble
-from ssm_reconcile.renderers.status_text import age_text, status_text, writer_name
+from ssm_reconcile.renderers.status_text import age_text, status_text
 from ssm_reconcile.settle import CONFIRM_EACH
 from tests.fake_aws.traffic import at_call, refused
 from tests.simulated_aws import SimulatedAws
@@ -330,7 +331,7 @@ def test_a_long_name_is_not_cut() -> None:
     name = "/" + "/".join(["level"] * 30)
     lines = status_text(status_of(entry(name, state="update")), width=80).splitlines()
     assert f"    {name}" in lines
-    assert "      source version 1, 2026-11-23 12:00:00Z (119 s)" in lines
+    assert "      source version 1, 2026-11-23 12:00 UTC (119 s)" in lines
 
 
 def test_hostile_text_has_no_effect_on_a_terminal() -> None:
@@ -349,20 +350,6 @@ def test_hostile_text_has_no_effect_on_a_terminal() -> None:
 )  # fmt: skip
 def test_an_age_has_one_unit(seconds: int, text: str) -> None:
     assert age_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("arn", "name"),
-    [
-        (DEPLOY, "role deploy"),
-        ("arn:aws:iam::123456789012:user/alice", "user alice"),
-        ("arn:aws:iam::123456789012:user/team/alice", "user alice"),
-        ("arn:aws:iam::123456789012:root", "root"),
-        ("", ""),
-    ],
-)
-def test_a_writer_has_a_short_name(arn: str, name: str) -> None:
-    assert writer_name(arn) == name
 
 
 def test_the_time_of_the_run_is_utc(mixed: SimulatedAws, cli: Cli) -> None:
