@@ -72,19 +72,19 @@ class AttributeLine:
         """
         start = f"{self.key}: " if self.key else ""
         before, after = self.before, self.after
-        is_sentence = not is_new and self.label != "tags" and None in (before, after)
-        is_sentence = is_sentence and not self.is_context and " " in (before or after or "")
-        if self.needs_own_lines or is_sentence:
+        if self.needs_own_lines:
             before, after = (None if text is None else json_text(text) for text in (before, after))
         if self.note:
             return f"{start}{self.note}"
         if self.is_context:
             return f"{start}{after}"
-        if before is None:
-            return f"{start}{after}{'' if is_new else ' added'}"
-        if after is None:
-            return f"{start}{before} removed"
-        return f"{start}{before} -> {after}"
+        if before is not None and after is not None:
+            return f"{start}{before} -> {after}"
+        if is_new:
+            return f"{start}{after}"
+        word, text = ("added", after) if before is None else ("removed", before)
+        is_sentence = " " in (text or "") and not self.key and self.label != "tags"
+        return f"{word}: {text}" if is_sentence else f"{start}{text} {word}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,9 @@ blank except the space. A test compares it with the Unicode categories."""
 _MARKS = re.compile(r"(?:^|(?<=[\u0300-\u036f]{2}))[\u0300-\u036f]+")
 """Combining marks at the start, or more than two on one letter: they would cover other characters."""
 
-_PLAIN = re.compile(r'(?![\s"(…]|[-+] )(?!.* -> )(?!.*, )(?!.* (?:added|removed)$).+(?<!\s)')
+_PLAIN = re.compile(
+    r'(?![\s"(…]|[-+] )(?!.* -> )(?!.*, )(?!.* (?:added|removed)$|(?:added|removed): ).+(?<!\s)'
+)
 
 _NO_SCRIPT = frozenset([
     "CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "COMBINING",

@@ -90,7 +90,20 @@ def test_spaces_lengths_and_empty_texts_are_notes(before: str, after: str, note:
     assert lines_of(before, after)[-1] == AttributeLine("value", note=note, wraps=True)
 
 
-IMITATIONS = ["", " a", "a ", "(secret) changed", "(empty)", '"a"', "a -> b", "a, b", "x added", "- x", "… x"]
+IMITATIONS = [
+    "",
+    " a",
+    "a ",
+    "(secret) changed",
+    "(empty)",
+    '"a"',
+    "a -> b",
+    "a, b",
+    "x added",
+    "added: x",
+    "- x",
+    "… x",
+]
 
 
 @pytest.mark.parametrize("text", IMITATIONS)
@@ -107,9 +120,12 @@ def test_a_plain_text_stays_in_the_phrase(text: str) -> None:
     assert lines_of("old", text)[0].phrase(is_new=False) == f"old -> {text}"
 
 
-def test_a_removed_text_of_several_words_is_quoted_in_a_phrase() -> None:
-    assert AttributeLine("description", "for the shop", None).phrase(is_new=False) == '"for the shop" removed'
+def test_a_text_on_one_side_is_added_or_removed_unless_the_parameter_is_new() -> None:
+    assert AttributeLine("description", "for the shop", None).phrase(is_new=False) == "removed: for the shop"
+    assert AttributeLine("description", None, "for the shop").phrase(is_new=False) == "added: for the shop"
     assert AttributeLine("description", None, "for the shop").phrase(is_new=True) == "for the shop"
+    assert AttributeLine("value", None, "1", key="max").phrase(is_new=False) == "max: 1 added"
+    assert AttributeLine("tags", "team=x", None).phrase(is_new=False) == "team=x removed"
 
 
 def test_a_text_of_unknown_length_has_a_mark_and_no_number() -> None:
