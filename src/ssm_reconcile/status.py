@@ -181,7 +181,7 @@ def _excluded(context: TargetContext) -> Iterator[ReplicaState]:
             continue
         name = rules.address(one.name, source.place, context.live.place, context.target.name)
         rule, _ = selection(one.name, one.type, rules)
-        yield ReplicaState(name, EXCLUDED, one.type, one.name, one.version, reasons=(" ".join(rule),))
+        yield ReplicaState(name, EXCLUDED, one.type, one.name, one.version, reasons=(f"by {rule.text}",))
 
 
 def _state_of(case: Case) -> ReplicaState:

@@ -266,6 +266,19 @@ def test_calls_of_a_plan_equal_its_policy_and_do_not_write(wire: Wire) -> None:
     assert unused(wire, documents) == []
 
 
+def test_a_status_reads_no_value_and_needs_less_than_a_plan_without_decryption(wire: Wire) -> None:
+    ssm = arrange(wire)
+    run(wire, "apply", "--yes", "-q")
+    change(ssm)
+    wire.made.clear()
+    run(wire, "status", "-q")
+    result = json.loads(run(wire, "iam", "plan", "--no-decrypt"))
+    documents = {one["identity"]: one["document"] for one in result["policies"]}
+    assert refused(wire, documents) == []
+    actions = {one.action for made in wire.made.values() for one in made}
+    assert not actions & {"ssm:GetParameter", "ssm:GetParameters", "kms:Decrypt"}
+
+
 def test_a_plan_without_decryption_makes_no_call_that_its_policy_denies(wire: Wire) -> None:
     ssm = arrange(wire)
     run(wire, "apply", "--yes", "-q")

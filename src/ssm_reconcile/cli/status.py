@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -104,7 +105,8 @@ def command(
         case "csv":
             terminal.write(csv_text(document))
         case _:
-            terminal.write(status_text(document, width=text_width(), listed=states))
+            color = terminal.use_color(sys.stdout, common.color)
+            terminal.write(status_text(document, width=text_width(), color=color, listed=states))
     if output_format != "json":
         terminal.write_findings(finding for _, finding in found.findings)
     return 0 if found.complete else INCOMPLETE

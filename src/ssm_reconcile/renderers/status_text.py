@@ -6,13 +6,13 @@ columns do not fit the width, the facts of an address are on a line of their own
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from textwrap import wrap
+from collections.abc import Collection, Iterable, Sequence
 
 from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, STATES, ReplicaEntry, StatesEntry, StatusDocument
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import path_patterns
+from ssm_reconcile.renderers.terminal_text import TerminalText
 from ssm_reconcile.wording import parse_time, utc_text
 
 COUNTED_BY_PATH = frozenset({"in_sync", EXCLUDED})
@@ -21,52 +21,65 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 _PATHS = 20
 """Lines for the paths of one group."""
 _TITLES = ("name", "source version", "modified", "age", "writer")
+_COLOURS = {
+    **dict.fromkeys(("foreign", "copied", "conflict", "invalid"), "loud"),
+    **dict.fromkeys(("delete", "replace"), "-"),
+    **dict.fromkeys(("update", "retag", "unproven", "orphan", "detached"), "~"),
+    **dict.fromkeys(("create", "adopt", "in_sync"), "+"),
+}
+"""The colour of a state, as a key of `terminal_text.COLOURS`."""
 _AGES = ((86_400, 2, "d"), (3_600, 2, "h"), (60, 2, "min"), (1, 0, "s"))
 """Seconds of a unit, how many of it an age must have to be shown in it, and its name."""
 
 
-def status_text(document: StatusDocument, *, width: int, listed: Collection[str] = ()) -> str:
+def status_text(
+    document: StatusDocument, *, width: int, color: bool = False, listed: Collection[str] = ()
+) -> str:
     """Return the status for a terminal.
 
     Args:
         document: The status.
         width: The columns of the terminal.
+        color: Whether the text has terminal colours.
         listed: States whose addresses are all listed, although others are counted by path.
     """
+    page = TerminalText(width, color=color)
+    _add_summary(page, document)
     several = len({target["replication"] for target in document["targets"]}) > 1
-    lines = list(_summary(document, width))
     for target in document["targets"]:
         mine = [one for one in document["replicas"] if _is_of(one, target)]
         if mine:
             label = f"{target['replication']}, {target['target']}" if several else target["target"]
-            lines += ["", f"{visible(label)} ({visible(target['place'])})"]
-            lines += _groups(mine, width, listed)
-    return "\n".join(lines)
+            page.add_heading(visible(label), f" ({visible(target['place'])})")
+            _add_groups(page, mine, listed)
+    return page.text().replace(_NO_BREAK, " ")
 
 
 def _is_of(one: ReplicaEntry, target: StatesEntry) -> bool:
     return (one["replication"], one["target"]) == (target["replication"], target["target"])
 
 
-def _summary(document: StatusDocument, width: int) -> Iterator[str]:
-    """Yield the counts: a line for each replication, and one for each of its targets."""
+def _add_summary(page: TerminalText, document: StatusDocument) -> None:
+    """Add a line for each replication, and the counts of each of its targets."""
     targets = document["targets"]
     label_width = max(len(visible(target["target"])) for target in targets)
     replication = None
     for target in targets:
         if target["replication"] != replication:
             replication = target["replication"]
-            head = f"{visible(replication)}: source {visible(target['source'])}"
-            yield from _wrapped(f"{head}, status at {_utc(document['created'])}", "", width)
+            at = f"status at {_utc(document['created'])}"
+            page.add(f"{visible(replication)}: source {visible(target['source'])}, {at}")
         counts = [f"{number:,} {visible(state)}" for state, number in target["counts"].items()]
         if not target["complete"]:
             counts.insert(0, "NOT LISTED COMPLETELY")
-        head = f"  {visible(target['target']):<{label_width}}  "
-        yield from _wrapped(_unbroken(counts or ["nothing selected"]), head, width)
+        label = f"{visible(target['target']):<{label_width}}".replace(" ", _NO_BREAK)
+        colour = "" if target["complete"] else "loud"
+        text = f"{label}{_NO_BREAK * 2}{_unbroken(counts or ['nothing selected'])}"
+        page.add(text, indent=2, hang=label_width + 2, colour=colour)
 
 
-def _groups(replicas: Sequence[ReplicaEntry], width: int, listed: Collection[str]) -> Iterator[str]:
-    """Yield the addresses of one target, grouped by state and reasons."""
+def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Collection[str]) -> None:
+    """Add the addresses of one target, grouped by state and reasons."""
     groups: dict[tuple[str, tuple[str, ...]], list[ReplicaEntry]] = {}
     for one in replicas:
         groups.setdefault((one["state"], tuple(one["reasons"])), []).append(one)
@@ -74,25 +87,25 @@ def _groups(replicas: Sequence[ReplicaEntry], width: int, listed: Collection[str
     by_path = COUNTED_BY_PATH.difference(listed)
     rows = {id(one): _cells(one) for one in replicas if one["state"] not in by_path}
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]
-    is_table = sum(widths) + 2 * len(widths) + 2 <= width
+    is_table = sum(widths) + 2 * len(widths) + 2 <= page.width
     if rows and is_table:
-        yield "    " + _columns(_TITLES, widths)
+        page.lines.append(_columns(_TITLES, widths))
     for state, reasons in sorted(groups, key=lambda group: (rank.get(group[0], -1), group)):
         some = groups[state, reasons]
         why = "; ".join(visible(reason) for reason in reasons)
         title = f"{visible(state)} ({len(some):,})" + (f": {why}" if why else "")
-        yield from _wrapped(title, "  ", width)
+        page.add(title, indent=2, hang=2, colour=_COLOURS.get(state, "bold"))
         if state in by_path:
             patterns = path_patterns((one["name"] for one in some), _PATHS)
-            yield from (f"    {visible(str(pattern))}" for pattern in patterns)
+            page.lines += [f"    {visible(str(pattern))}" for pattern in patterns]
             continue
         for one in some:
             if is_table:
-                yield "    " + _columns(rows[id(one)], widths)
+                page.lines.append(_columns(rows[id(one)], widths))
             else:
                 name, *facts = rows[id(one)]
-                yield f"    {name}"
-                yield from _wrapped(_joined_facts(facts), "      ", width)
+                page.lines.append(f"    {name}")
+                page.add(_joined_facts(facts), indent=6)
 
 
 def _cells(one: ReplicaEntry) -> tuple[str, ...]:
@@ -139,16 +152,7 @@ def _utc(time: str | None) -> str:
 
 
 def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _wrapped(text: str, head: str, width: int) -> list[str]:
-    """Return a text in lines of a width; further lines are indented as the text after its head."""
-    lines = wrap(
-        text, max(width, 20), initial_indent=head, subsequent_indent=" " * len(head),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-    return [line.replace(_NO_BREAK, " ") for line in lines]
+    return "    " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _unbroken(parts: Iterable[str]) -> str:

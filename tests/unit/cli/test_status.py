@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -98,7 +99,7 @@ def test_a_replica_has_versions_age_and_writer(mixed: SimulatedAws, cli: Cli) ->
         ("/app/equal", "not a replica; a plan compares the values to decide whether it is adopted"),
         ("/app/other", "not a replica, and differs in description"),
         ("/app/old", "its source is gone"),
-        ("/app/local/url", "excluded by /app/local/** (replication.yaml:7:47)"),
+        ("/app/local/url", "by /app/local/** (replication.yaml:7:47)"),
     ],
 )
 def test_a_state_has_its_reason(mixed: SimulatedAws, cli: Cli, name: str, reason: str) -> None:
@@ -111,9 +112,7 @@ def test_a_type_that_the_spec_leaves_out_is_excluded(aws: SimulatedAws, cli: Cli
     spec.write_text(spec.read_text().replace('"/app/**"]', '"/app/**"], types: [String, SecureString]'))
     found = {one["name"]: one for one in document(cli, "--target", "us-east-2")["replicas"]}
     assert found["/app/hosts"]["state"] == "excluded"
-    assert found["/app/hosts"]["reasons"] == [
-        "excluded by `parameters.types`, which does not list StringList"
-    ]
+    assert found["/app/hosts"]["reasons"] == ["by `parameters.types`, which does not list StringList"]
 
 
 def test_an_excluded_replica_is_an_orphan_and_listed_once(mixed: SimulatedAws, cli: Cli) -> None:
@@ -218,6 +217,14 @@ def test_no_listing_is_an_error(mixed: SimulatedAws, cli: Cli) -> None:
 
 def test_an_unknown_target_is_wrong_usage(aws: SimulatedAws, cli: Cli) -> None:
     assert cli("status", "--target", "us-east-9").exit_code == 64
+
+
+def test_colours_mark_the_states(mixed: SimulatedAws, cli: Cli) -> None:
+    coloured = cli("status", "--color", "always", "--target", "us-east-2").stdout
+    plain = cli("status", "--target", "us-east-2").stdout
+    assert "\x1b[" not in plain
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+    assert re.search(r"\x1b\[1;31m  conflict \(1\)", coloured)
 
 
 # CSV
