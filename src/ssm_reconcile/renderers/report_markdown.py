@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from ssm_reconcile.documents import RemedyEntry
 from ssm_reconcile.renderers import markdown_blocks as blocks
@@ -19,8 +20,8 @@ from ssm_reconcile.renderers.comment_context import (
     run_link,
     web_link,
 )
-from ssm_reconcile.renderers.escaping import prose, span
-from ssm_reconcile.renderers.groups import AddressGroup, group_addresses
+from ssm_reconcile.renderers.escaping import fence, prose, span
+from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.markdown import (
     COMMENT_BUDGET,
     COMMENT_LINES,
@@ -28,12 +29,17 @@ from ssm_reconcile.renderers.markdown import (
     blocks_within_lines,
     plan_page,
 )
-from ssm_reconcile.renderers.markdown_blocks import byte_size, join_blocks, scope_names
+from ssm_reconcile.renderers.markdown_blocks import byte_size, fold, join_blocks, scope_names
+from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.view import PlanView, ReportView
-from ssm_reconcile.wording import join
+from ssm_reconcile.wording import join, plural
 
 _NEW_FINDINGS = 10
 """Findings of an apply that its plan does not have; they are open."""
+_CAUSES = 5
+"""Reasons of guards that the item of one cause has."""
+_APPLIED_LINES = 20
+"""Lines of one action of the changes that were applied."""
 _OPEN_LIFTS = 5
 """Entries that lift guards and are open; more are in a fold."""
 
@@ -66,7 +72,8 @@ def report_comment(
         new = [one for one in report.findings if one not in plan.findings and one.remedy is None]
         above = (
             "\n\n".join(filter(None, (headline, intro))),
-            *_unapplied(report, 40),
+            _unapplied(report, 40, with_plan=True),
+            _applied(report, 40, with_plan=True),
             *lifts,
             blocks.findings(new, _NEW_FINDINGS, is_open=True),
         )
@@ -180,63 +187,84 @@ def _lifts(report: ReportView, shown: Sequence[RemedyEntry | None] = ()) -> list
     return blocks.lifts([one for one in remedies if one not in shown], report.created, _OPEN_LIFTS)
 
 
-def _unapplied(report: ReportView, limit: int) -> list[str]:
-    """Return the changes that were not applied, by result and reason; then those applied with a note.
+def _unapplied(report: ReportView, limit: int, *, with_plan: bool = False) -> str:
+    """Return the changes that were not applied, by result and cause.
 
-    The outcomes are in the order of their danger, and so are the groups.
+    Args:
+        report: The view of the report.
+        limit: The most causes, and the most lines of a cause.
+        with_plan: Whether the page says in its plan why changes are withheld.
     """
-
-    def groups(*, applied: bool) -> tuple[AddressGroup, ...]:
-        chosen = [
-            o for o in report.outcomes if (o.result == "applied") is applied and (o.note or not applied)
-        ]
-        return tuple(
-            group
-            for action in dict.fromkeys(o.action for o in chosen)
-            for group in group_addresses(
-                (
-                    f"{o.action} {o.result.replace('_', ' ')}",
-                    [text for text in (o.error, o.note) if text],
-                    o.name,
-                    o.target,
-                )
-                for o in chosen
-                if o.action == action
-            )
-        )
-
-    return [
-        *_reasons("Not applied", report, groups(applied=False), limit, labelled=True, is_open=True),
-        *_reasons("Applied, with a note", report, groups(applied=True), limit, labelled=True),
-    ]
+    items = []
+    for (result, cause), same in groupby(report.unapplied_groups, lambda group: (group.result, group.cause)):
+        groups = list(same)
+        stated = [] if with_plan else report.guard_findings(groups)
+        causes = [prose(finding.problem) for finding in stated[:_CAUSES]] or [prose(cause)]
+        title = f"* {prose(result_word(result))}: {'; '.join(causes)}"
+        items.append(f"{title}\n\n  {_lines(report, groups, limit)}")
+    if len(items) > limit:
+        items[limit:] = [f"… and {plural(len(items) - limit, 'more cause')}."]
+    return _outcomes("Not applied", report.unapplied_groups, items, is_open=True)
 
 
-def _reasons(
-    title: str,
-    report: ReportView,
-    groups: tuple[AddressGroup, ...],
-    limit: int,
-    *,
-    labelled: bool = False,
-    is_open: bool = False,
-) -> list[str]:
-    if not groups:
-        return []
+def _applied(report: ReportView, limit: int, *, with_plan: bool = False) -> str:
+    """Return the changes that were applied, by action and path; those with a note are the last.
+
+    Args:
+        report: The view of the report.
+        limit: The most notes, and the most lines of an action.
+        with_plan: Whether the plan of the page lists the changes. Then only those with a note are returned.
+    """
+    groups = [group for group in report.applied_groups if group.cause or not with_plan]
+    items = []
+    for note, same in groupby(groups, lambda group: group.cause):
+        lines = _lines(report, list(same), min(limit, _APPLIED_LINES))
+        items.append(f"* {prose(note)}\n\n  {lines}" if note else lines.replace("\n  ", "\n"))
+    return _outcomes("Applied, with a note" if with_plan else "Applied", groups, items[: limit + 1])
+
+
+def _outcomes(
+    title: str, groups: Sequence[OutcomeGroup], items: Sequence[str], *, is_open: bool = False
+) -> str:
     total = sum(group.size for group in groups)
-    body = blocks.by_reason(report, groups, limit, labelled=labelled)
-    return [blocks.fold(f"<b>{title}: {total:,}</b>", body, is_open=is_open)]
+    return fold(f"<b>{title}: {total:,}</b>", "\n\n".join(items), is_open=is_open) if items else ""
+
+
+def _lines(report: ReportView, groups: Sequence[OutcomeGroup], limit: int) -> str:
+    """Return a fence, indented as the body of an item, with a line for each action and name.
+
+    Args:
+        report: The view of the report.
+        groups: The groups.
+        limit: The most lines of a group. If it has more names, they are grouped by path.
+    """
+    lines = []
+    for group in groups:
+        if len(group.names) <= limit:
+            named = ((name, blocks.in_targets(report, targets)) for name, targets in group.names.items())
+            lines += [f"{group.action} {name}{where}" for name, where in named]
+            continue
+        for path in path_patterns(group.names, limit):
+            total = sum(len(group.names[name]) for name in path.names)
+            many = f"  ({plural(total, 'change')})" if total != len(path.names) else ""
+            lines.append(f"{group.action} {path}{many}")
+    return fence(lines, "text").replace("\n", "\n  ")
+
+
+def _remaining(report: ReportView, limit: int) -> str:
+    """Return the addresses that still differ from the spec, by reason."""
+    groups = report.remaining
+    title = f"<b>Remaining: {sum(group.size for group in groups):,}</b>"
+    return fold(title, blocks.by_reason(report, groups, limit), is_open=True) if groups else ""
 
 
 def _report_page(report: ReportView, context: CommentContext, limit: int) -> str:
     """Return the page of a report; lists of more than `limit` are folded, and left out where it is 0."""
     head = marker_line(report.scope, report.plan_id, context, state="applied")
-    found = [
-        f"{head}\n## SSM apply for {scope_names(report.scope)}: applied {report.applied_of_total}",
-        _headline(report, context),
-    ]
+    found = [f"{head}\n## SSM apply for {scope_names(report.scope)}", _headline(report, context)]
     if limit:
-        found += [*_unapplied(report, limit), *_lifts(report)]
-        found += _reasons("Remaining", report, report.remaining, limit, is_open=True)
-        found += [*blocks.left_alone(report, limit), blocks.findings(report.findings, limit)]
+        found += [_unapplied(report, limit), *_lifts(report), _remaining(report, limit)]
+        found += [*blocks.left_alone(report, limit), blocks.findings(report.other_findings, limit)]
+        found.append(_applied(report, limit))
     found.append(footer(report.short_id, context, promise=False))
     return join_blocks(blocks_within_lines([block for block in found if block], COMMENT_LINES))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ssm_reconcile.renderers.groups import FindingView, path_patterns
+from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.terminal_text import (
     LONGEST_NAME,
@@ -59,7 +59,8 @@ def report_text(
         page.add(f"Remaining: {group.size:,}, {group.reason}:", hang=2, colour="bold")
         add_names(page, group)
     add_groups(page, [group for group in view.groups if shown is None or group not in shown.groups])
-    add_findings(page, page.other_findings())
+    known = shown.findings if shown is not None else ()
+    add_findings(page, [finding for finding in view.other_findings if finding not in known])
     page.add_applied()
     page.add_legend()
     return page.text()
@@ -111,25 +112,9 @@ class _ReportText(TerminalText):
         self.add()
         self.lines += ["   ".join(signs)] if len("   ".join(words)) <= self.width else signs
 
-    def other_findings(self) -> Sequence[FindingView]:
-        """Return the findings that are neither shown already nor the cause of a withheld change."""
-        known = [finding for group in self.view.unapplied_groups for finding in self._guards([group])]
-        known += self.shown.findings if self.shown is not None else ()
-        return [finding for finding in self.view.findings if finding not in known]
-
-    def _guards(self, groups: Sequence[OutcomeGroup]) -> list[FindingView]:
-        """Return the findings of the guards that withheld the changes of some groups, in their targets."""
-        guards = {guard for group in groups for guard in group.guards}
-        places = {target for group in groups for targets in group.names.values() for target in targets}
-        return [
-            one
-            for one in self.view.findings
-            if one.code in guards and (not one.targets or not places.isdisjoint(one.targets))
-        ]
-
     def _cause(self, groups: Sequence[OutcomeGroup]) -> str:
         """Return the cause of some groups; for withheld changes also what lets them through."""
-        findings = self._guards(groups) if self.shown is None else []
+        findings = self.view.guard_findings(groups) if self.shown is None else []
         if not findings:
             return f"{groups[0].cause}:"
         if len(findings) == 1:

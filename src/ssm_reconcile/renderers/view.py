@@ -39,7 +39,7 @@ from ssm_reconcile.renderers.groups import (
     kind_counts,
     merge_findings,
 )
-from ssm_reconcile.renderers.outcomes import OutcomeView, group_outcomes, result_word
+from ssm_reconcile.renderers.outcomes import OutcomeGroup, OutcomeView, group_outcomes, result_word
 from ssm_reconcile.wording import parse_time, plural
 
 SHORT_ID = 12
@@ -308,6 +308,23 @@ class ReportView(RunView):
         """The changes that were not applied, for a marker."""
         left = [(one.target, one.name, one.action) for one in self.outcomes if one.result != "applied"]
         return danger_of(self.scope, self.total - self.applied, left)
+
+    def guard_findings(self, groups: Iterable[OutcomeGroup]) -> list[FindingView]:
+        """Return the findings of the guards that withheld the changes of some groups, in their targets."""
+        groups = list(groups)
+        guards = {guard for group in groups for guard in group.guards}
+        places = {target for group in groups for targets in group.names.values() for target in targets}
+        return [
+            one
+            for one in self.findings
+            if one.code in guards and (not one.targets or not places.isdisjoint(one.targets))
+        ]
+
+    @property
+    def other_findings(self) -> list[FindingView]:
+        """The findings that do not say why changes were withheld."""
+        known = self.guard_findings(self.unapplied_groups)
+        return [finding for finding in self.findings if finding not in known]
 
     @property
     def is_reviewed(self) -> bool:

@@ -446,8 +446,8 @@ def test_findings_that_the_plan_lacks_are_open_beside_the_result() -> None:
 
 def test_changes_that_were_not_applied_are_in_the_order_of_their_danger() -> None:
     comment = report_comment(report_of(Result.FAILED))
-    found = re.findall(r"^\* (\w+) failed:", comment, re.MULTILINE)
-    assert found == ["delete", "replace", "update", "create"]
+    found = re.findall(r"^  (\w+) /", comment, re.MULTILINE)
+    assert list(dict.fromkeys(found)) == ["delete", "replace", "update", "create"]
 
 
 def test_failed_changes_are_listed_with_their_errors() -> None:
@@ -456,8 +456,41 @@ def test_failed_changes_are_listed_with_their_errors() -> None:
         "**Applied 6 of 12**, 6 failed and 3 conflicts, 1 invalid. The next apply retries the rest."
         in comment
     )
-    assert "* update failed: PutParameter in `eu-west-1` failed: TooManyUpdates" in comment
-    assert "/shop/prod/db/password  (ap-southeast-2, eu-west-1)" in comment
+    assert comment.count("* failed: PutParameter in `eu-west-1` failed: TooManyUpdates") == 1
+    assert "update /shop/prod/db/password  (ap-southeast-2, eu-west-1)\n" in comment
+
+
+def test_a_report_lists_what_was_applied_by_action_and_path_last() -> None:
+    comment = report_comment(report_of(Result.APPLIED, plan=plans.many(80)))
+    applied = comment.split("<b>Applied: 400</b>")[1]
+    assert "\ndelete /auth/prod/cache/setting-000  (all regions)\n" in applied
+    assert re.search(r"\ncreate /auth/prod/\S+ × \d+  \(\d+ changes\)\n", applied)
+    assert len(applied.splitlines()) < 60
+    numbers = [int(number) for number in re.findall(r"\((\d+) changes\)", applied)]
+    assert sum(numbers) == 400 - 5 * (2 + 1), "the two deletes and the replacement are named"
+
+
+def test_a_page_with_the_plan_lists_applied_changes_with_a_note_only() -> None:
+    plan = plans.twelve()
+    report = plans.reported(plan)
+    first, *rest = report.outcomes
+    noted = replace(report, outcomes=(replace(first, note="a version was overwritten"), *rest))
+    page = report_comment(ReportView(plans.report_document_of(noted)), view_of(plan))
+    assert "<b>Applied, with a note: 1</b>" in page
+    assert page.count("a version was overwritten") == 1
+
+
+def test_a_report_says_once_why_changes_are_withheld() -> None:
+    page = report_comment(report_of(Result.WITHHELD, plan=guarded()))
+    problems = [one.problem for one in report_of(Result.WITHHELD, plan=guarded()).findings if one.remedy]
+    assert problems
+    assert all(page.count(problem.split(" (")[0]) == 1 for problem in problems)
+
+
+def test_a_report_has_no_numbers_that_are_zero_and_no_sum_twice() -> None:
+    page = report_comment(report_of(Result.APPLIED, Result.FAILED))
+    assert " 0 " not in page.split("\n", 1)[1]
+    assert page.count("6 of 12") == 1
 
 
 def test_a_long_report_stays_within_its_budget_and_shows_the_plan_where_there_is_room() -> None:
