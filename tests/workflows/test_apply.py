@@ -283,7 +283,7 @@ def test_an_apply_whose_comment_github_does_not_take_is_an_apply_all_the_same(re
     jobs = reviewed.push(reviewed.merge())
     assert results(jobs) == {"merged": "success"}, log_of(jobs)
     assert reviewed.holds() == EVERYTHING
-    assert "applied 3 of 3" in jobs["merged"].summary
+    assert "Applied 3 of 3" in jobs["merged"].summary
 
 
 def test_without_permission_to_read_artifacts_an_unreviewed_plan_is_not_applied(
