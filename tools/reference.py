@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         "spec.md": spec(),
         "plan.md": document("plan", "What `plan --format json` and `plan --out` write."),
         "report.md": document("report", "What `apply --format json` and `apply --out` write."),
-        "status.md": document("status", ""),
+        "status.md": document("status", "") + states(),
         "doctor.md": document("diagnosis", "The output of `doctor --format json`.", schema="doctor"),
     }
 
@@ -131,6 +131,14 @@ def document(name: str, lead: str, *, schema: str = "") -> str:
     parts.append("Readers ignore keys that they do not know, and refuse another major `format_version`.")
     parts.append("\n".join(["| key | what |", "|---|---|", *members(rules, rules, "")]))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def states() -> str:
+    """Return the table of the states of a replica."""
+    from ssm_reconcile.documents.status import REPLICA_STATES
+
+    rows = [f"| `{state}` | {cell(meaning)} |" for state, meaning in REPLICA_STATES.items()]
+    return "\n".join(["", "## States", "", "| state | meaning |", "|---|---|", *rows]) + "\n"
 
 
 def members(schema: Schema, key: Schema, path: str) -> Iterator[str]:

@@ -24,11 +24,11 @@ from ssm_reconcile.diff import names_of
 from ssm_reconcile.diff.case import Case, TargetContext, cases, matching_patterns
 from ssm_reconcile.diff.results import result
 from ssm_reconcile.diff.table import row_of
+from ssm_reconcile.documents import FORMAT_VERSION
 from ssm_reconcile.documents.encode import finding_entry, moment
 from ssm_reconcile.documents.status import (
     EXCLUDED,
-    STATES,
-    STATUS_VERSION,
+    REPLICA_STATES,
     UNPROVEN,
     ReplicaEntry,
     StatusDocument,
@@ -49,7 +49,7 @@ class ReplicaState:
 
     Attributes:
         name: The name in the target.
-        state: One of `STATES`.
+        state: One of `REPLICA_STATES`.
         kind: The type of the parameter in the target, or of its source.
         source: The name of the source parameter, if it is known.
         source_version: The present version of the source parameter.
@@ -89,9 +89,9 @@ class TargetStates:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of addresses by state, in the order of `STATES`; a state without addresses is absent."""
+        """The number of addresses by state, in the order of `REPLICA_STATES`; none of 0."""
         found = Counter(one.state for one in self.states)
-        return {state: found[state] for state in STATES if found[state]}
+        return {state: found[state] for state in REPLICA_STATES if found[state]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ def status_document(
         states: The states whose addresses are listed; empty for all. The counts have all states.
     """
     return {
-        "format_version": STATUS_VERSION,
+        "format_version": FORMAT_VERSION,
         "tool_version": tool_version,
         "created": moment(created),
         "complete": status.complete,

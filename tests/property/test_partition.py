@@ -7,9 +7,11 @@ from collections import Counter
 from hypothesis import given
 
 from ssm_reconcile.change import Row
+from ssm_reconcile.documents.status import EXCLUDED
 from ssm_reconcile.model import canonical
 from ssm_reconcile.plan import COUNTED, Plan
 from ssm_reconcile.spec import Replication
+from ssm_reconcile.status import read_status
 from tests.property.expected import View
 from tests.property.profiles import examples
 from tests.property.scenarios import Scenario, scenarios
@@ -63,6 +65,18 @@ def test_each_address_is_in_exactly_one_row(scenario: Scenario) -> None:
         assert set(mentioned) <= known
         assert target.in_sync == len(known) - len(mentioned), "what is not mentioned is in sync"
         assert target.replicas == len(View(aws, scenario.spec, scenario.spec.target(target.name)).ours())
+
+
+@given(scenario=scenarios())
+@examples(40)
+def test_each_address_has_exactly_one_state(scenario: Scenario) -> None:
+    aws = scenario.play()
+    session = aws.session(scenario.spec, run=scenario.run)
+    for target in read_status([scenario.spec], session).targets:
+        placed = [canonical(one.name) for one in target.states if one.state != EXCLUDED]
+        excluded = [canonical(one.name) for one in target.states if one.state == EXCLUDED]
+        assert sorted(placed) == sorted(addresses(aws, scenario.spec)[target.name])
+        assert len(excluded) == len(set(excluded) - set(placed))
 
 
 @given(scenario=scenarios())

@@ -45,13 +45,21 @@ _FORMULA_STARTS = ("=", "+", "@", "\t", "\r")
 
 def _read_states(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
     """Return the states of `--state`, which may be comma lists; raise UsageError for an unknown one."""
-    from ssm_reconcile.documents.status import STATES
+    from ssm_reconcile.documents.status import REPLICA_STATES
 
     found = tuple(dict.fromkeys(word.strip() for text in texts for word in text.split(",")))
     for word in found:
-        if word not in STATES:
-            raise unknown_name("state", word, STATES)
+        if word not in REPLICA_STATES:
+            raise unknown_name("state", word, REPLICA_STATES)
     return found
+
+
+def _complete_state(_: click.Context, __: click.Parameter, text: str) -> list[str]:
+    """Return the states that complete the last word of a comma list."""
+    from ssm_reconcile.documents.status import REPLICA_STATES
+
+    before, comma, word = text.rpartition(",")
+    return [f"{before}{comma}{state}" for state in REPLICA_STATES if state.startswith(word)]
 
 
 @click.command("status", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
@@ -61,6 +69,7 @@ def _read_states(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) 
 @options.only_option
 @click.option(
     "--state", "states", metavar="STATE", multiple=True, callback=_read_states,
+    shell_complete=_complete_state,
     help="List only addresses in this state (repeat for more, or separate them by commas).",
 )  # fmt: skip
 @options.format_option("text", "json", "csv")
@@ -79,7 +88,8 @@ def command(
 
     Shows the state, the source version, the last modification with its age, and the writer. A state is a
     row of the table of cases (`explain` names it too), `unproven` where only the values decide, or `excluded`
-    for a source parameter that an exclude or `types` leaves out. Counts are of all states, also with --state.
+    for a source parameter that an exclude or `types` leaves out: docs/reference/status.md has all of them.
+    Counts are of all states, also with --state.
 
     Cost: the listings of a plan, and at most 50 reads of tags in each place. `iam plan --no-decrypt` prints
     the permissions; ssm:GetParameters is not needed.

@@ -5,16 +5,34 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias, TypedDict
 
 from ssm_reconcile.change import Row
-from ssm_reconcile.documents import AddressKeys, FindingEntry, Moment, Version
+from ssm_reconcile.documents import FORMAT_VERSION, AddressKeys, FindingEntry, Moment, Version
 from ssm_reconcile.documents.counts import Count, Keywords
 
 UNPROVEN = "unproven"
 EXCLUDED = "excluded"
-STATES = (*(row.value for row in Row), UNPROVEN, EXCLUDED)
-"""All states, in the order in which outputs show them."""
-STATUS_VERSION = "1.0"
-"""`major.minor`: a reader of this major understands every minor of it."""
-StateName: TypeAlias = Annotated[str, Keywords(examples=list(STATES))]
+REPLICA_STATES = {
+    Row.FOREIGN.value: "The parameter belongs to another spec or to CloudFormation. It is not written.",
+    Row.DETACHED.value: "`detach` stopped its replication. It is not written.",
+    Row.COPIED.value: "The parameter has the ownership tags of another parameter. It is not written.",
+    Row.OPTED_OUT.value: "The parameter has the opt-out tag itself. It is not written.",
+    Row.CHAINED.value: "Its source is itself a replica, and is not replicated.",
+    Row.SKIPPED.value: "Its source has the opt-out tag, and no replica exists.",
+    Row.KEPT_OUT.value: "Its source has the opt-out tag. `skip_sync.replicas` decides about the replica.",
+    Row.DELETE.value: "Its source is gone. A plan deletes the replica, unless `delete` in the spec keeps it.",
+    Row.ORPHAN.value: "The rules place no parameter on the replica any more. `orphans` decides about it.",
+    Row.INVALID.value: "The target cannot take the parameter.",
+    Row.CREATE.value: "The replica does not exist yet.",
+    Row.ADOPT.value: "The parameter is not a replica, and is equal. Without values: always `unproven`.",
+    Row.CONFLICT.value: "The parameter is not a replica, and differs. `adopt` decides about it.",
+    Row.REPLACE.value: "The replica has a difference that AWS does not change in place.",
+    Row.UPDATE.value: "An attribute of the replica differs.",
+    Row.RETAG.value: "Only tags of the replica differ, or its record is out of date.",
+    Row.IN_SYNC.value: "The replica is as the spec wants it, as versions prove.",
+    UNPROVEN: "Only the values decide: `in_sync`, `retag` or `update`, or `adopt` or `conflict`.",
+    EXCLUDED: "An include selects the source parameter, and an exclude or `types` leaves it out.",
+}
+"""All states with their meaning, in the order in which outputs show them."""
+StateName: TypeAlias = Annotated[str, Keywords(examples=list(REPLICA_STATES))]
 
 
 class StatesEntry(TypedDict):
@@ -79,7 +97,7 @@ class StatusDocument(TypedDict):
         findings: Problems and facts that a person should know.
     """
 
-    format_version: Annotated[str, Keywords(pattern=r"^1\.[0-9]+$", examples=[STATUS_VERSION])]
+    format_version: Annotated[str, Keywords(pattern=r"^1\.[0-9]+$", examples=[FORMAT_VERSION])]
     tool_version: str
     created: Moment
     complete: bool

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from ssm_reconcile.change import writer_name
-from ssm_reconcile.documents.status import EXCLUDED, STATES, ReplicaEntry, StatesEntry, StatusDocument
+from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.terminal_text import TerminalText
@@ -83,7 +83,7 @@ def _add_groups(page: TerminalText, replicas: Sequence[ReplicaEntry], listed: Co
     groups: dict[tuple[str, tuple[str, ...]], list[ReplicaEntry]] = {}
     for one in replicas:
         groups.setdefault((one["state"], tuple(one["reasons"])), []).append(one)
-    rank = {state: i for i, state in enumerate(STATES)}
+    rank = {state: i for i, state in enumerate(REPLICA_STATES)}
     by_path = COUNTED_BY_PATH.difference(listed)
     rows = {id(one): _cells(one) for one in replicas if one["state"] not in by_path}
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows.values(), strict=True)]

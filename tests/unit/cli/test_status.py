@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from ssm_reconcile.change import writer_name
+from ssm_reconcile.cli import COMPLETION_VARIABLE
 from ssm_reconcile.cli.status import COLUMNS, csv_text
 from ssm_reconcile.documents.status import ReplicaEntry, StatusDocument
 from ssm_reconcile.errors import Trouble
@@ -179,6 +180,16 @@ def test_an_unknown_state_is_refused_with_a_similar_one(aws: SimulatedAws, cli: 
     assert result.exit_code == 64
     assert "no state is named 'in-sink'" in result.stderr
     assert "did you mean `in_sync`?" in result.stderr
+
+
+def test_states_complete_in_a_comma_list(
+    aws: SimulatedAws, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMPLETION_VARIABLE, "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "ssm-reconcile status --state foreign,re")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    found = [line.partition(",")[2] for line in cli().stdout.splitlines()]
+    assert found == ["foreign,replace", "foreign,retag"]
 
 
 def test_only_narrows_counts_and_list(mixed: SimulatedAws, cli: Cli) -> None:
