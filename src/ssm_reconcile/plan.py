@@ -16,9 +16,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from ssm_reconcile.change import Change, Fate, Row, effect_of
+from ssm_reconcile.change import Change, Difference, Fate, Row, TagDiff, effect_of
 from ssm_reconcile.encoding import printable
 from ssm_reconcile.errors import Finding
 from ssm_reconcile.model import ProblemKind
@@ -33,11 +34,43 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ExistingParameter:
+    """A parameter that is not a replica, and differs from the one that the spec places there.
+
+    Attributes:
+        differences: The attributes that differ.
+        tags: The tags that differ.
+        kind: The type of the source parameter.
+        version: Its version.
+        modified: The time of its last change.
+        writer: The ARN of the identity that changed it last.
+        is_shown: Whether `show` of the spec matches its name and that of the source, so that comments and
+            pages show it too.
+    """
+
+    differences: tuple[Difference, ...]
+    tags: TagDiff
+    kind: str
+    version: int
+    modified: datetime
+    writer: str = ""
+    is_shown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """One address where nothing is done, with the reasons.
 
-    `counted` is its key in a summary. `problems` are the kinds of its problems in the row `invalid`,
-    `is_outage` whether one of them is a problem of the place only.
+    Attributes:
+        replication: The name of the replication.
+        target: The name of the target.
+        name: The name of the parameter in the target.
+        row: The row of the table of cases.
+        counted: Its key in a summary.
+        reasons: Sentences for people.
+        problems: The kinds of its problems in the row `invalid`.
+        is_outage: Whether one of them is a problem of the place only.
+        conflict: The parameter that exists, in the row `conflict` if it was compared.
     """
 
     replication: str
@@ -48,6 +81,7 @@ class Other:
     reasons: tuple[str, ...] = ()
     problems: frozenset[ProblemKind] = frozenset()
     is_outage: bool = False
+    conflict: ExistingParameter | None = None
 
 
 COUNTED = (

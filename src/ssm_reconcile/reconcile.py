@@ -22,8 +22,8 @@ from ssm_reconcile.diff import TargetDiff, value_findings
 from ssm_reconcile.diff.case import TargetContext
 from ssm_reconcile.errors import Address, Finding, NothingPlanned, Severity, StoreError
 from ssm_reconcile.guards import GuardRules, withhold_changes
-from ssm_reconcile.model import SOURCE, Access, Listing, Place, UnreadableValue
-from ssm_reconcile.plan import Mode, Narrowing, Plan, ReplicationPlan, TargetPlan
+from ssm_reconcile.model import SOURCE, Access, Listing, Place, UnreadableValue, canonical
+from ssm_reconcile.plan import Mode, Narrowing, Other, Plan, ReplicationPlan, TargetPlan
 from ssm_reconcile.plan_findings import (
     find_renamed_spec,
     find_unchecked_keys,
@@ -213,7 +213,7 @@ def plan_replication(
         source=str(source.place),
         targets=_target_plans(spec, scope, drafts, state.inputs),
         changes=changes,
-        others=tuple(others),
+        others=tuple(_without_unconfirmed(other, state) for other in others),
         findings=(
             *_place_findings(spec, source, live),
             *_selection_findings(spec, state.selected, source, session.run, scope),
@@ -230,6 +230,12 @@ def plan_replication(
         spec_id=None if spec.id is None else digest_id(spec.id),
     )
     return _judged(part, spec, session, scope, drafts, state), state.inputs
+
+
+def _without_unconfirmed(other: Other, state: ReplicationState) -> Other:
+    """Return an address without its differences if its tags could not be read: it may have another owner."""
+    is_unconfirmed = (other.target, canonical(other.name)) in state.unconfirmed
+    return replace(other, conflict=None) if is_unconfirmed else other
 
 
 def _judged(

@@ -25,7 +25,7 @@ from ssm_reconcile.change import (
 from ssm_reconcile.diff.case import Case
 from ssm_reconcile.diff.compare import VALUE, ValueMatch, value_difference
 from ssm_reconcile.model import ADVANCED, SECURE, STANDARD, DesiredParameter, Parameter
-from ssm_reconcile.plan import Other
+from ssm_reconcile.plan import ExistingParameter, Other
 from ssm_reconcile.record import (
     OWNER,
     RECORD,
@@ -216,10 +216,11 @@ def _adopt(case: Case) -> Change | Other:
 
 def _conflict(case: Case) -> Change | Other:
     wanted, _ = _desired_and_live(case)
-    report = partial(_other, case, Row.CONFLICT, "conflict")
+    report = partial(_conflicting, case)
     mode = case.context.run.adopt or case.context.replication.adopt
     if case.unproven:
-        return report("cannot compare: its value is not read without decryption")
+        reason = "cannot compare: its value is not read without decryption"
+        return _other(case, Row.CONFLICT, "conflict", reason)
     same = case.value_match is ValueMatch.EQUAL and not any(d.attribute == "type" for d in case.differences)
     differing = [d.attribute for d in case.differences] + (["tags"] if case.tag_diff else [])
     reason = f"the parameter already exists, is not a replica, and differs in {', '.join(differing)}"
@@ -238,6 +239,21 @@ def _conflict(case: Case) -> Change | Other:
     )
     change = _change(case, Row.CONFLICT, effect, f"takes over: {reason} (`adopt: {mode}`)")
     return _mark_exposure(case, change) if effect.put else change
+
+
+def _conflicting(case: Case, *reasons: str) -> Other:
+    """Return the report of an existing parameter, with both sides of each difference that may be shown."""
+    wanted, live = _desired_and_live(case)
+    existing = ExistingParameter(
+        case.differences,
+        case.tag_diff,
+        wanted.source.type,
+        live.version,
+        live.last_modified,
+        live.last_modified_user,
+        is_shown=all(map(case.context.replication.shows, (wanted.source.name, wanted.name))),
+    )
+    return replace(_other(case, Row.CONFLICT, "conflict", *reasons), conflict=existing)
 
 
 def _replace(case: Case) -> Change:

@@ -133,11 +133,25 @@ class OtherEntry(AddressKeys):
         row: The row of the table of cases. Later versions may have more rows.
         counted: The key of the summary that counts the address.
         reasons: The reasons, as sentences.
+        attributes: In the row `conflict`, the attributes that differ: the existing value before, that of the
+            source after. Since 1.2.
+        type: In the row `conflict`, the type of the source parameter. Since 1.2.
+        version: In the row `conflict`, the version of the existing parameter. Since 1.2.
+        last_modified: In the row `conflict`, the time of its last change. Since 1.2.
+        writer: In the row `conflict`, its last writer, as AWS reports it; empty if unknown. Since 1.2.
+        show: True if `show` of the spec matches the name: comments and pages show the attributes too.
+            Since 1.2.
     """
 
     row: RowName
     counted: NotRequired[str]
     reasons: list[str]
+    attributes: NotRequired[dict[str, Annotated[AttributeEntry, ONE_KIND]]]
+    type: NotRequired[str]
+    version: NotRequired[Version]
+    last_modified: NotRequired[Moment]
+    writer: NotRequired[str]
+    show: NotRequired[bool]
 
 
 class TargetEntry(CountsEntry):

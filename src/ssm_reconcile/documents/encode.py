@@ -17,6 +17,7 @@ from ssm_reconcile.change import (
     Delete,
     Difference,
     Release,
+    TagDiff,
     Update,
     ValuePart,
     ValueParts,
@@ -268,8 +269,11 @@ def _source_of(change: Change) -> str | None:
 def _attributes(change: Change) -> dict[str, AttributeEntry]:
     """Return the attributes that differ; of a create, every attribute that is not a default."""
     found = _created(change.effect.desired) if isinstance(change.effect, Create) else {}
-    found |= {one.attribute: _difference(one) for one in change.differences}
-    tags = change.tags
+    return found | _differing(change.differences, change.tags)
+
+
+def _differing(differences: Iterable[Difference], tags: TagDiff) -> dict[str, AttributeEntry]:
+    found = {one.attribute: _difference(one) for one in differences}
     if tags:
         before = dict(sorted(tags.before.items()))
         found["tags"] = {"added": tags.added, "removed": list(tags.removed), "before": before}
@@ -323,15 +327,28 @@ def _created(desired: DesiredParameter) -> dict[str, AttributeEntry]:
 
 
 def _others(plan: Plan) -> list[OtherEntry]:
-    return [
-        {
-            **_address(other),
-            "row": other.row.value,
-            "counted": other.counted,
-            "reasons": list(other.reasons),
-        }
-        for other in _sorted(plan.others)
-    ]
+    return [_other(other) for other in _sorted(plan.others)]
+
+
+def _other(other: Other) -> OtherEntry:
+    entry: OtherEntry = {
+        "replication": other.replication,
+        "target": other.target,
+        "name": other.name,
+        "row": other.row.value,
+        "counted": other.counted,
+        "reasons": list(other.reasons),
+    }
+    existing = other.conflict
+    if existing is not None:
+        entry["attributes"] = _differing(existing.differences, existing.tags)
+        entry["type"] = existing.kind
+        entry["version"] = existing.version
+        entry["last_modified"] = moment(existing.modified)
+        entry["writer"] = existing.writer
+        if existing.is_shown:
+            entry["show"] = True
+    return entry
 
 
 def finding_entry(finding: Finding, replication: str) -> FindingEntry:

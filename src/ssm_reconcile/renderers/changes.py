@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ssm_reconcile.attributes import ATTRIBUTES, COPIED
 from ssm_reconcile.change import outside_change_reason, writer_name
-from ssm_reconcile.documents import ChangeEntry
+from ssm_reconcile.documents import ChangeEntry, OtherEntry
 from ssm_reconcile.documents.counts import AttributeEntry, ValuePartEntry
 from ssm_reconcile.model import SECURE
 from ssm_reconcile.record import OWNER, PREFIX
@@ -200,8 +200,29 @@ def _type(change: ChangeEntry) -> str:
 def attribute_lines(change: ChangeEntry, source: str) -> tuple[AttributeLine, ...]:
     """Return the attributes that differ, in the order of ATTRIBUTES. `source` is the source's region."""
     attributes = change["attributes"]
-    names = [name for name in ORDER if name in attributes] + sorted(set(attributes) - set(ORDER))
+    names = _ordered(attributes)
     return tuple(line for name in names for line in _lines(name, attributes[name], change, source))
+
+
+def conflict_lines(other: OtherEntry) -> tuple[AttributeLine, ...]:
+    """Return the differences of an existing parameter: its own value before, that of the source after."""
+    attributes = other.get("attributes") or {}
+    lines: list[AttributeLine] = []
+    for name in _ordered(attributes):
+        attribute = attributes[name]
+        if attribute.get("secret"):
+            mark = _secret_mark(name, attributes, other.get("type"))
+            if mark.startswith("(hidden"):  # the reasons say that a SecureString differs
+                lines.append(AttributeLine(visible(name), note=mark, wraps=True))
+        elif name == "tags":
+            lines += _tags(attribute)
+        else:
+            lines += _text_lines(visible(name), attribute, has_empty=name not in _ABSENT_IF_EMPTY)
+    return tuple(lines)
+
+
+def _ordered(attributes: Mapping[str, AttributeEntry]) -> list[str]:
+    return [name for name in ORDER if name in attributes] + sorted(set(attributes) - set(ORDER))
 
 
 def _lines(name: str, attribute: AttributeEntry, change: ChangeEntry, source: str) -> Iterator[AttributeLine]:
@@ -283,21 +304,28 @@ def _sides(attribute: AttributeEntry) -> tuple[str | None, str | None]:
 
 def _secret(name: str, change: ChangeEntry, source: str) -> str:
     """Return the note on an attribute whose value is not shown: that it changes, and from which version."""
+    mark = _secret_mark(name, change["attributes"], change.get("type"))
     if name != "value":
-        return "(secret)" if change["action"] == "create" else "(secret) changed"
+        return mark if change["action"] == "create" else f"{mark} changed"
     version = change["expected"].get("source_version")
     origin = "" if version is None else f"from {visible(source)} version {version}"
-    before, after = _sides(change["attributes"].get("type") or {})
-    types = {before, after, change.get("type")} - {None}
-    mark = "(secret)" if SECURE in types or not types else "(hidden: the name looks secret)"
-    if change["attributes"][name].get("by_shape"):
-        mark = "(hidden: the value looks secret)"
-    if before not in (None, SECURE) and after == SECURE:
-        mark = "(secret: the old plain value is hidden too)"
     if change["action"] == "create":
         return f"{mark} {origin}".rstrip()
     state = "not compared" if change.get("unproven") else "changed"
     return f"{mark} {state}{', ' if origin else ''}{origin}"
+
+
+def _secret_mark(name: str, attributes: Mapping[str, AttributeEntry], kind: str | None) -> str:
+    """Return why an attribute is not shown. `kind` is the type of the parameter, if it is known."""
+    if name != "value":
+        return "(secret)"
+    before, after = _sides(attributes.get("type") or {})
+    if before not in (None, SECURE) and after == SECURE:
+        return "(secret: the old plain value is hidden too)"
+    if attributes[name].get("by_shape"):
+        return "(hidden: the value looks secret)"
+    types = {before, after, kind} - {None}
+    return "(secret)" if SECURE in types or not types else "(hidden: the name looks secret)"
 
 
 def _tags(attribute: AttributeEntry) -> Iterator[AttributeLine]:

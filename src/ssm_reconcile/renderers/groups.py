@@ -7,10 +7,13 @@ path_patterns     many names -> `path/* x N`; each name is under exactly one pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
-from ssm_reconcile.documents import AddressKeys, FindingEntry, RemedyEntry
+from ssm_reconcile.change import writer_name
+from ssm_reconcile.documents import AddressKeys, FindingEntry, OtherEntry, RemedyEntry
 from ssm_reconcile.model import canonical
+from ssm_reconcile.renderers.changes import AttributeLine, conflict_lines
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.wording import plural
 
@@ -56,15 +59,40 @@ def kind_counts(summary: Mapping[str, int], *words: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class ConflictView:
+    """The attributes in which an existing parameter differs from its source.
+
+    Attributes:
+        lines: The attributes: the existing value before, that of the source after.
+        writer: The identity that changed the parameter last; empty if unknown.
+        is_public: Whether comments and pages show the lines too (`show` of the spec). A terminal always does.
+        targets: The labels of the targets in which all this is equal.
+    """
+
+    lines: tuple[AttributeLine, ...]
+    writer: str
+    is_public: bool
+    targets: tuple[str, ...] = ()
+
+
+def conflict_view(entry: OtherEntry) -> ConflictView:
+    """Return the differences of an entry under `others` that has attributes."""
+    writer = visible(writer_name(entry.get("writer") or ""))
+    return ConflictView(conflict_lines(entry), writer, is_public=bool(entry.get("show")))
+
+
+@dataclass(frozen=True, slots=True)
 class AddressGroup:
     """Addresses of one kind with the same reason.
 
-    `kind` is a key of KINDS or another word. `names` has the labels of the targets of each name.
+    `kind` is a key of KINDS or another word. `names` has the labels of the targets of each name, `conflicts`
+    the differences at a name, if they are known: one for each set of targets with equal differences.
     """
 
     kind: str
     reason: str
     names: Mapping[str, tuple[str, ...]]
+    conflicts: Mapping[str, tuple[ConflictView, ...]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -72,16 +100,40 @@ class AddressGroup:
         return sum(map(len, self.names.values()))
 
 
-def group_addresses(items: Iterable[tuple[str, Iterable[str], str, str]]) -> tuple[AddressGroup, ...]:
-    """Group items of (kind, reasons, name, label of the target) by kind and reasons."""
+def group_addresses(
+    items: Iterable[tuple[str, Iterable[str], str, str]],
+    conflicts: Mapping[tuple[str, str], ConflictView] = MappingProxyType({}),
+) -> tuple[AddressGroup, ...]:
+    """Group addresses by kind and reasons.
+
+    Args:
+        items: Kind, reasons, name and label of the target of each address.
+        conflicts: Differences by name and label of the target.
+    """
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for kind, reasons, name, target in items:
         reason = "; ".join(visible(reason) for reason in reasons)
         found.setdefault((visible(kind), reason), {}).setdefault(visible(name), []).append(target)
     return tuple(
-        AddressGroup(kind, reason, {name: tuple(sorted(at)) for name, at in sorted(names.items())})
+        AddressGroup(
+            kind,
+            reason,
+            {name: tuple(sorted(at)) for name, at in sorted(names.items())},
+            {name: merged for name, at in sorted(names.items()) if (merged := _merged(name, at, conflicts))},
+        )
         for (kind, reason), names in sorted(found.items())
     )
+
+
+def _merged(
+    name: str, targets: Iterable[str], conflicts: Mapping[tuple[str, str], ConflictView]
+) -> tuple[ConflictView, ...]:
+    """Return the differences at a name, those that are equal in several targets as one."""
+    found: dict[ConflictView, list[str]] = {}
+    for target in sorted(targets):
+        if (name, target) in conflicts:
+            found.setdefault(conflicts[name, target], []).append(target)
+    return tuple(replace(conflict, targets=tuple(at)) for conflict, at in found.items())
 
 
 @dataclass(frozen=True, slots=True)

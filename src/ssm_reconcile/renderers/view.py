@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 from ssm_reconcile.documents import (
@@ -34,7 +35,9 @@ from ssm_reconcile.renderers.danger import Danger, danger_of
 from ssm_reconcile.renderers.escaping import visible
 from ssm_reconcile.renderers.groups import (
     AddressGroup,
+    ConflictView,
     FindingView,
+    conflict_view,
     group_addresses,
     kind_counts,
     merge_findings,
@@ -118,9 +121,14 @@ class RunView:
         )
         self.replications = tuple(ReplicationView(part, self.targets) for part in parts)
         self.complete = all(entry.get("complete", True) for entry in (*parts, *self._of(document["targets"])))
+        others = self._of(document["others"])
         self.groups = self._groups(
-            (entry.get("counted") or entry["row"], entry["reasons"], entry)
-            for entry in self._of(document["others"])
+            ((entry.get("counted") or entry["row"], entry["reasons"], entry) for entry in others),
+            {
+                (visible(entry["name"]), self._label(entry)): conflict_view(entry)
+                for entry in others
+                if entry.get("attributes")
+            },
         )
         self.notices = [*_run_notices(document), *_incomplete_places(parts, self.targets)]
 
@@ -135,10 +143,13 @@ class RunView:
         """Return the name of a target, after its replication where there are several."""
         return visible(target if len(self._names) == 1 else f"{replication}:{target}")
 
-    def _groups(self, items: Iterable[tuple[str, Iterable[str], AddressKeys]]) -> tuple[AddressGroup, ...]:
-        return group_addresses(
-            (kind, reasons, entry["name"], self._label(entry)) for kind, reasons, entry in items
-        )
+    def _groups(
+        self,
+        items: Iterable[tuple[str, Iterable[str], AddressKeys]],
+        conflicts: Mapping[tuple[str, str], ConflictView] = MappingProxyType({}),
+    ) -> tuple[AddressGroup, ...]:
+        found = ((kind, reasons, entry["name"], self._label(entry)) for kind, reasons, entry in items)
+        return group_addresses(found, conflicts)
 
     def _findings(
         self, document: PlanDocument | ReportDocument, addresses: Sequence[AddressKeys]
