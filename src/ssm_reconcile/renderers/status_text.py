@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ssm_reconcile.change import writer_name
 from ssm_reconcile.documents.status import EXCLUDED, REPLICA_STATES, ReplicaEntry, StatesEntry, StatusDocument
-from ssm_reconcile.renderers.escaping import visible
+from ssm_reconcile.renderers.escaping import inert, visible
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.terminal_text import TerminalText
 from ssm_reconcile.wording import parse_time, utc_text
@@ -52,7 +52,7 @@ def status_text(
             label = f"{target['replication']}, {target['target']}" if several else target["target"]
             page.add_heading(visible(label), f" ({visible(target['place'])})")
             _add_groups(page, mine, listed)
-    return page.text().replace(_NO_BREAK, " ")
+    return inert(page.text().replace(_NO_BREAK, " "))
 
 
 def _is_of(one: ReplicaEntry, target: StatesEntry) -> bool:

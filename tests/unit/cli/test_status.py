@@ -359,6 +359,13 @@ def test_hostile_text_has_no_effect_on_a_terminal() -> None:
     assert not {"\x1b", "\u202e", "\x07"} & set(text)
 
 
+def test_a_wrapped_reason_is_not_a_command_for_a_runner() -> None:
+    reason = f"it is a replica of {'x' * 50} ::error::forged"
+    text = status_text(status_of(entry(state="foreign", reasons=[reason])), width=60)
+    assert "forged" in text
+    assert not re.search(r"^\s*::", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
