@@ -70,7 +70,7 @@ def test_a_change_at_the_source_and_a_hand_edit_at_the_target_are_found(shell: S
     result = shell.run("apply", "--yes")
     assert result.returncode == 5
     assert "1 to delete" in result.stderr
-    assert "outside ssm-reconcile" in result.stderr
+    assert "outside ssm-reconcile" in result.stdout
     assert shell.names() == {"/a": "changed at the source", "/b": "edited by hand", "/c": "1"}
     result = shell.run("apply", "--yes", "--overwrite-outside")
     assert result.returncode == 0

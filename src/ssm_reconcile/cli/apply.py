@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import click
 
 from ssm_reconcile import __version__, approve
-from ssm_reconcile.change import Action, Fate
+from ssm_reconcile.change import Action, Change, Fate
 from ssm_reconcile.cli import command_run, options, terminal
 from ssm_reconcile.cli.command_run import Runner
 from ssm_reconcile.cli.help_layout import DocumentedCommand
@@ -46,7 +47,7 @@ from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.report import Outcome, Report, Result
 from ssm_reconcile.spec import Run
 from ssm_reconcile.system import SystemClock
-from ssm_reconcile.wording import plural
+from ssm_reconcile.wording import cut, plural
 
 EPILOG = """\
 \b
@@ -68,6 +69,8 @@ NO_PLAN = "0" * 64
 """Placeholder id for a run that produced no plan; the id of an empty plan would look like a real one."""
 UNEXPECTED = "unexpected"
 """The code of the finding for an exception that is not a ReconcileError."""
+_TARGETS = 20
+"""Targets whose sums are written before an apply without a question."""
 INTERRUPTED_CHANGE = "the run ended before its outcome was known; run a new plan"
 
 
@@ -228,6 +231,14 @@ def _with_saved_plan(
     )
 
 
+def _sums(changes: Sequence[Change]) -> str:
+    """Return `2 to create, 1 to delete, 1 of them withheld`."""
+    actions = Counter(change.action for change in changes)
+    counts = [f"{actions[action]:,} to {action}" for action in Action if actions[action]]
+    withheld = sum(change.fate is Fate.WITHHELD for change in changes)
+    return ", ".join([*counts, *[f"{withheld:,} of them withheld"] * bool(withheld)]) or "nothing to do"
+
+
 @dataclass(slots=True)
 class ApplyRun:
     """One apply, with a report in every case.
@@ -272,7 +283,9 @@ class ApplyRun:
         except (Exception, KeyboardInterrupt) as error:
             if not self._reported:
                 code = terminal.exit_code_of(error)
-                self._report(self._report_of_stop(error), code, show=self.output_format != "text")
+                # Once it writes, the report alone names the changes that may have been made.
+                show = self._writing or self.output_format != "text"
+                self._report(self._report_of_stop(error), code, show=show)
             raise
 
     def _execute(self) -> int:
@@ -374,10 +387,16 @@ class ApplyRun:
         """Write the sums of the plan to stderr: the report has the changes, so they are not listed twice."""
         if self.common.quiet:
             return
-        counts = [f"{plan.summary[action]:,} to {action}" for action in Action if plan.summary[action]]
-        withheld = plan.summary["withheld"]
-        counts += [f"{withheld:,} of them withheld"] if withheld else []
-        terminal.log(f"Plan {plan.plan_id[:12]}: {', '.join(counts) or 'nothing to do'}.")
+        terminal.log(f"Plan {plan.plan_id[:12]}: {_sums(plan.changes)}.")
+        names = [part.name for part in plan.replications]
+        targets = [(part, target.name) for part in plan.replications for target in part.targets]
+        if len(targets) > 1:
+            lines = [
+                f"  {f'{part.name}:' if len(names) > 1 else ''}{name}:"
+                f" {_sums([change for change in part.changes if change.target == name])}"
+                for part, name in targets
+            ]
+            terminal.log("\n".join(cut(lines, _TARGETS, "more targets", "  ...")))
 
     def _show(self, plan: Plan, runner: Runner) -> PlanDocument:
         """Write the plan to stderr, since stdout is for the report; return its document."""

@@ -61,7 +61,7 @@ def test_without_a_question_stderr_has_the_sums_and_the_report_names_each_change
     result = cli("apply", approval, *[plan] * (approval == "--expect-plan"))
     assert result.exit_code == 0
     assert aws.names("us-east-2") == ALL
-    assert f"Plan {plan}: 6 to create." in result.stderr
+    assert f"Plan {plan}: 6 to create.\n  us-east-2: 3 to create\n  eu-west-1: 3 to create\n" in result.stderr
     assert not any(name in result.stderr for name in ALL)
     assert all(result.stdout.count(f"create   {name} ") == 1 for name in ALL)
 
@@ -459,6 +459,7 @@ def test_a_run_that_breaks_off_while_writing_does_not_claim_that_nothing_was_don
     assert result.exit_code == 1
     assert {outcome["outcome"] for outcome in report()["outcomes"]} == {"failed"}
     assert "ValueError" in result.stderr
+    assert "    x failed create   /app/key     eu-west-1, us-east-2\n" in result.stdout
     assert SECRET not in result.output
     assert SECRET not in Path("report.json").read_text()
 
