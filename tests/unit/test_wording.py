@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -55,8 +56,14 @@ def test_a_time_is_in_utc_to_the_minute() -> None:
     "text",
     ["2026-11-02T12:00:00.000Z", "2026-11-02T12:00:00", "2026-11-02T01:00:00-11:00", "20261102T120000Z"],
 )
-def test_the_time_of_a_document_is_in_utc_with_and_without_a_zone(text: str) -> None:
-    assert parse_time(text) == NOON
+def test_the_time_of_a_document_is_in_utc_with_and_without_a_zone(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        assert parse_time(text) == NOON
+    time.tzset()
 
 
 @pytest.mark.parametrize(
