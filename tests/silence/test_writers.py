@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, outside_change_reason
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, outside_change_reason
 from ssm_reconcile.cli.show import render_plan, render_report
 from ssm_reconcile.documents import PlanDocument, ReportDocument
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import ExistingParameter, Other, Plan
 from ssm_reconcile.renderers.comment_context import NO_CONTEXT
 from ssm_reconcile.renderers.drift_issue import plan_issue, report_issue
 from ssm_reconcile.renderers.markdown import plan_comment
@@ -45,6 +46,14 @@ def changed_outside(writer: str, reason: str) -> Iterable[Change]:
     )
 
 
+def conflict(writer: str) -> Other:
+    """Return a conflict whose parameter a writer has changed, and whose attributes every output shows."""
+    value = (Difference("value", "c", "d"),)
+    existing = ExistingParameter(value, TagDiff(), "String", 3, plans.NOW, writer, is_shown=True)
+    found = plans.other("eu-west-1", "/theirs", Row.CONFLICT, "conflict", "it differs in value")
+    return replace(found, conflict=existing)
+
+
 def outputs(plan: Plan) -> dict[str, str]:
     """Return every output for people that shows changes, by its name."""
     document: PlanDocument = plans.document_of(plan)
@@ -67,7 +76,7 @@ def outputs(plan: Plan) -> dict[str, str]:
 @pytest.mark.parametrize("earlier", [False, True], ids=["this version", "a plan of an earlier version"])
 def test_no_output_has_the_account_or_the_session_of_a_writer(writer: str, earlier: bool) -> None:
     reason = f"changed outside ssm-reconcile by {writer}" if earlier else outside_change_reason(writer)
-    bodies = outputs(plans.plan_of(changed_outside(writer, reason)))
+    bodies = outputs(plans.plan_of(changed_outside(writer, reason), others=[conflict(writer)]))
     assert {name for name, body in bodies.items() if ACCOUNT in body or "alice" in body} == set()
 
 

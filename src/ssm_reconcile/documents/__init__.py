@@ -403,7 +403,7 @@ class OutcomeEntry(AddressKeys):
         outcome: The result.
         error: Operation, error code and remedy, without the message of AWS; empty without an error.
         note: Something that a person should know; mostly empty.
-        withheld_by: The guards that withheld the change, as in the plan. Since 1.1.
+        withheld_by: The guards that withheld the change, as in the plan. Since 1.2.
     """
 
     row: RowName
