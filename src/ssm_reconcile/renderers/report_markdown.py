@@ -199,8 +199,8 @@ def _unapplied(report: ReportView, limit: int, *, with_plan: bool = False) -> st
     for (result, cause), same in groupby(report.unapplied_groups, lambda group: (group.result, group.cause)):
         groups = list(same)
         stated = [] if with_plan else report.guard_findings(groups)
-        causes = [prose(finding.problem) for finding in stated[:_CAUSES]] or [prose(cause)]
-        title = f"* {prose(result_word(result))}: {'; '.join(causes)}"
+        causes = [prose(finding.problem) for finding in stated[:_CAUSES]] or [prose(cause)] * bool(cause)
+        title = f"* {prose(result_word(result))}{': ' if causes else ''}{'; '.join(causes)}"
         items.append(f"{title}\n\n  {_lines(report, groups, limit)}")
     if len(items) > limit:
         items[limit:] = [f"… and {plural(len(items) - limit, 'more cause')}."]
@@ -245,9 +245,11 @@ def _lines(report: ReportView, groups: Sequence[OutcomeGroup], limit: int) -> st
             lines += [f"{group.action} {name}{where}" for name, where in named]
             continue
         for path in path_patterns(group.names, limit):
-            total = sum(len(group.names[name]) for name in path.names)
-            many = f"  ({plural(total, 'change')})" if total != len(path.names) else ""
-            lines.append(f"{group.action} {path}{many}")
+            places = [group.names[name] for name in path.names]
+            where = f"  ({plural(sum(map(len, places)), 'change')})"
+            if len(set(places)) == 1:
+                where = blocks.in_targets(report, places[0])
+            lines.append(f"{group.action} {path}{where}")
     return fence(lines, "text").replace("\n", "\n  ")
 
 

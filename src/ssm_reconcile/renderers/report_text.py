@@ -99,7 +99,7 @@ class _ReportText(TerminalText):
             self.add()
             self.add("Applied", colour="bold")
             is_long = sum(len(group.names) for group in groups) > ROWS
-            self._add_groups(groups, max(_LINES // len(groups), 1) if is_long else ROWS, is_long=is_long)
+            self._add_groups(groups, _lines_of_each(groups) if is_long else ROWS, is_long=is_long)
 
     def add_legend(self) -> None:
         """Add the signs that occur, unless all changes were applied."""
@@ -116,7 +116,7 @@ class _ReportText(TerminalText):
         """Return the cause of some groups; for withheld changes also what lets them through."""
         findings = self.view.guard_findings(groups) if self.shown is None else []
         if not findings:
-            return f"{groups[0].cause}:"
+            return f"{groups[0].cause}:" if groups[0].cause else ""
         if len(findings) == 1:
             (one,) = findings
             where = [position for position in one.where if position not in one.targets]
@@ -140,13 +140,14 @@ class _ReportText(TerminalText):
         }
         words = max(len(_words(group)) for group in groups)
         names = min(LONGEST_NAME, max(len(name) for places in rows.values() for name, _ in places))
-        for cause, same in groupby(groups, lambda group: (group.result, group.cause)):
+        for _, same in groupby(groups, lambda group: (group.result, group.cause)):
             of_cause = list(same)
-            if cause[1]:
-                self.add(self._cause(of_cause), indent=2, hang=2)
+            cause = self._cause(of_cause)
+            if cause:
+                self.add(cause, indent=2, hang=2)
             for group in of_cause:
                 for name, where in rows[group]:
-                    self._add_line(group, (name, where), (words, names), indent=4 if cause[1] else 2)
+                    self._add_line(group, (name, where), (words, names), indent=4 if cause else 2)
 
     def _add_line(
         self, group: OutcomeGroup, cells: tuple[str, str], widths: tuple[int, int], *, indent: int
@@ -182,6 +183,14 @@ class _ReportText(TerminalText):
         if len(targets) > 2 and len(targets) == len(self.view.targets):  # noqa: PLR2004 - two are named
             return f"all {len(targets):,} {self.view.place_word}s"
         return first_of(sorted(targets), _TARGETS)
+
+
+def _lines_of_each(groups: Sequence[OutcomeGroup]) -> int:
+    """Return the most lines of a group with which all groups take at most `_LINES` lines, by path."""
+    for limit in (_LINES, _LINES // 2, _LINES // 3, _LINES // 4):
+        if sum(len(path_patterns(group.names, limit)) for group in groups) <= _LINES:
+            return limit
+    return max(_LINES // len(groups), 1)
 
 
 def _sign(result: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ CONTEXT = CommentContext(
     "3f9c2ab", "19822345678", "https://github.com/acme/params/actions/runs/19822345678", "SSM plan #214"
 )
 RESULTS = (Result.APPLIED, Result.APPLIED, Result.FAILED, Result.STALE)
+MOSTLY_APPLIED = (*(Result.APPLIED,) * 60, Result.FAILED, Result.STALE, Result.WITHHELD, Result.NOT_ATTEMPTED)
 
 
 def saved(plan: Plan) -> str:
@@ -58,6 +59,18 @@ def outcome(plan: Plan) -> str:
     return report_text(ReportView(read_report_document(reported(plan))), width=110)
 
 
+def outcome_of_many(plan: Plan) -> str:
+    return report_text(report_of_many(plan), width=110)
+
+
+def page_of_many(plan: Plan) -> str:
+    return report_comment(report_of_many(plan), context=CONTEXT)
+
+
+def report_of_many(plan: Plan) -> ReportView:
+    return ReportView(plans.report_document_of(plans.reported(plan, MOSTLY_APPLIED)))
+
+
 def report_page(plan: Plan) -> str:
     return report_comment(ReportView(read_report_document(reported(plan))), context=CONTEXT)
 
@@ -76,6 +89,8 @@ def report_page(plan: Plan) -> str:
         ("12-changes.applied.md", plans.twelve(), report_page),
         ("12-changes.applied.json", plans.twelve(), reported),
         ("40-changes.md", plans.many(8), comment),
+        ("400-changes.applied.txt", plans.many(80), outcome_of_many),
+        ("400-changes.applied.md", plans.many(80), page_of_many),
         ("400-changes.md", plans.many(80), comment),
         ("400-changes.merged.md", plans.many(80), merged),
     ],

@@ -121,6 +121,13 @@ def test_changes_withheld_in_several_targets_have_the_flags_of_their_own_targets
     assert "max-deletes: 9 to delete or replace in ap-southeast-2 are more than 1: all withheld." in text
 
 
+def test_a_withheld_change_of_a_run_that_stopped_says_how_to_lift_it() -> None:
+    outcome, finding = held(plans.delete("eu-west-1", "/a"))
+    text = text_of(replace(outcome, error=""), findings=[finding])
+    assert "all withheld. If meant:\n    --max-deletes 2" in text
+    assert "    # withheld delete   /a   eu-west-1\n" in text
+
+
 def test_a_report_of_an_earlier_version_keeps_the_findings_of_guards() -> None:
     outcome, finding = held(plans.delete("eu-west-1", "/a"))
     document = plans.report_document_of(
