@@ -33,7 +33,8 @@ GROUPS = {
         "--head", "--replan", "--current", "--overtaken", "--comment", "--issue", "--check", "--plan-exit",
     ),
     "Output": (
-        "--format", "--short", "--out", "--output", "--save", "--force", "--metrics", "--document",
+        "--format", "--short", "--summary", "--full", "--out", "--output", "--save", "--force",
+        "--metrics", "--document",
         "--detailed-exitcode", "--fail-on-drift",
     ),
     "AWS": (

@@ -311,6 +311,26 @@ def format_option(*choices: str) -> Decorator:
     )  # fmt: skip
 
 
+def _extent_of(given: dict[str, Any]) -> str:
+    """Take the options of the extent; raise UsageError for both, or for another format than text."""
+    flags = [f"--{extent}" for extent in ("summary", "full") if given.pop(extent)]
+    if len(flags) > 1:
+        raise click.UsageError("--summary and --full contradict each other: give one of them.")
+    if flags and given["output_format"] != "text":
+        wanted = given["output_format"]
+        raise click.UsageError(f"{flags[0]} is for --format text: {wanted} lists each change. Leave it out.")
+    return flags[0].removeprefix("--") if flags else "grouped"
+
+
+extent_options = _packed(
+    "extent",
+    _extent_of,
+    click.option("--summary", is_flag=True, help="Show the counts and the reasons of withheld changes only."),
+    click.option("--full", is_flag=True, help="List each change with its attributes, also of a large plan."),
+)
+"""The part of a plan that a text shows; below `format_option`. The command gets it as `extent`."""
+
+
 def out_option(what: str) -> Decorator:
     """Return the option `--out FILE`; the command gets a path or None, checked to be writable."""
     return _output_file("--out", f"Also save {what} (JSON) in this file.")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,11 +27,15 @@ from ssm_reconcile.plan import Plan
 from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.wording import cut, plural
 
+if TYPE_CHECKING:
+    from ssm_reconcile.renderers.text import Extent
+
 EPILOG = """\
 \b
 Examples:
   ssm-reconcile plan
   ssm-reconcile plan --no-decrypt --out plan.json
+  ssm-reconcile plan --summary
   ssm-reconcile plan --against base/replication.yaml
   ssm-reconcile plan --reviewed plan.json --against base/replication.yaml
   ssm-reconcile plan --verify-values --fail-on-drift
@@ -58,6 +63,7 @@ CHANGES = 2
 @options.leave_out_option
 @options.lift_option
 @options.format_option()
+@options.extent_options
 @options.out_option("the plan")
 @options.metrics_option
 @click.option(
@@ -90,6 +96,7 @@ def command(
     name: str | None,
     run: Run,
     output_format: str,
+    extent: Extent,
     out: Path | None,
     metrics: Path | None,
     against: tuple[str, ...],
@@ -122,7 +129,8 @@ def command(
         command_run.save_metrics(metrics, plan, runner.clock.now())
         apply = "" if is_unreviewed(document) else options.command_line(specs, name, run, common).apply()
         color = terminal.use_color(sys.stdout, common.color)
-        terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
+        shown = render_plan(output_format, document, color=color, apply_command=apply, extent=extent)
+        terminal.write(shown)
         if output_format in ("text", "html"):
             command_run.note_standard_input(specs, common)
         drifted = fail_on_drift and _log_drift(plan, loaded)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,14 @@ from ssm_reconcile.cli.options import DEFAULT_SPEC, CommonOptions
 from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.errors import UsageError
 
+if TYPE_CHECKING:
+    from ssm_reconcile.renderers.text import Extent
+
 EPILOG = """\
 \b
 Examples:
   ssm-reconcile show plan.json
+  ssm-reconcile show plan.json --full
   ssm-reconcile show report.json --format markdown
 """
 EXIT_CODES = {
@@ -36,8 +40,9 @@ WIDTH = 120
 @click.command("show", cls=DocumentedCommand, epilog=EPILOG, exit_codes=EXIT_CODES)
 @click.argument("file", type=click.File("rb"))
 @options.format_option()
+@options.extent_options
 @options.basic_options
-def command(file: Any, output_format: str, common: CommonOptions) -> int:
+def command(file: Any, output_format: str, extent: Extent, common: CommonOptions) -> int:
     """Show a saved plan (`plan --out`) or a saved report (`apply --out`) again; needs no AWS.
 
     FILE may be `-` for standard input. The output comes from the file alone: it shows the state at the
@@ -49,10 +54,12 @@ def command(file: Any, output_format: str, common: CommonOptions) -> int:
     document = read_plan_or_report(terminal.decode_document(file.read(), name))
     color = terminal.use_color(sys.stdout, common.color)
     if "outcomes" in document:
+        if extent != "grouped":
+            raise click.UsageError(f"--{extent} is for a plan, and {name} holds a report: leave it out.")
         terminal.write(render_report(output_format, document, color=color))
         return 0
     apply = _apply_command(document)
-    terminal.write(render_plan(output_format, document, color=color, apply_command=apply))
+    terminal.write(render_plan(output_format, document, color=color, apply_command=apply, extent=extent))
     if output_format in ("text", "html"):
         command_run.note_standard_input(document.get("spec_files", ()), common)
     return 0
@@ -80,7 +87,12 @@ def is_unreviewed(document: PlanDocument) -> bool:
 
 
 def render_plan(
-    output_format: str, document: PlanDocument, *, color: bool, apply_command: str | None = None
+    output_format: str,
+    document: PlanDocument,
+    *,
+    color: bool,
+    apply_command: str | None = None,
+    extent: Extent = "grouped",
 ) -> str:
     """Return a plan in one of the formats.
 
@@ -90,6 +102,7 @@ def render_plan(
         color: Whether text gets terminal colours.
         apply_command: The command that applies the plan, without its id. Empty: the text names none.
             None: the renderer derives it from the document.
+        extent: The part of the plan that a text shows.
     """
     from ssm_reconcile.renderers import escaping, html, markdown, text, view
 
@@ -101,8 +114,13 @@ def render_plan(
         case "html":
             return html.plan_html(view.PlanView(document), apply_command=apply_command or "")
         case _:
-            shown = view.PlanView(document)
-            return text.plan_text(shown, width=text_width(), color=color, apply_command=apply_command)
+            return text.plan_text(
+                view.PlanView(document),
+                width=text_width(),
+                color=color,
+                apply_command=apply_command,
+                extent=extent,
+            )
 
 
 def render_report(

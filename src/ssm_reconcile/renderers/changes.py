@@ -91,8 +91,9 @@ class AttributeLine:
 class ChangeView:
     """One change in one target. `target` is the target's label, `kind` the type or `old -> new`.
 
-    `remarks_with_age` are the remarks for a terminal: the time of the last change relative to the plan, too.
     `exposes`: a SecureString becomes plain text. `releases`: the parameter stays and is no longer a replica.
+    `takes_over`: the parameter was no replica. `last_change_with_age` is the last change for a terminal, with
+    its time relative to the plan, too. `holds` are the reasons of `guards`, in their order.
     """
 
     target: str
@@ -100,14 +101,24 @@ class ChangeView:
     action: str
     kind: str
     lines: tuple[AttributeLine, ...] = ()
-    remarks: tuple[str, ...] = ()
-    remarks_with_age: tuple[str, ...] = ()
+    last_change: str = ""
+    last_change_with_age: str = ""
+    reasons: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     withheld: bool = False
+    guards: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
     changed_outside: bool = False
     exposes: bool = False
     releases: bool = False
+    takes_over: bool = False
     pending: bool = False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The last change, the consequences and the reasons, most important first."""
+        last = (self.last_change,) if self.last_change else ()
+        return tuple(dict.fromkeys((*last, *self.reasons, *self.holds)))
 
     @property
     def is_new(self) -> bool:
@@ -171,19 +182,26 @@ def change_view(change: ChangeEntry, source: str, label: str, created: datetime 
         label: The label of its target.
         created: The time of the plan.
     """
+    names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
+    last, with_age = (_last_change(change, time) if names_writer else "" for time in (None, created))
+    reasons, holds = _reasons(change, names_writer=bool(last))
     return ChangeView(
         target=label,
         name=visible(change["name"]),
         action=visible(change["action"]),
         kind=_type(change),
         lines=attribute_lines(change, source.rsplit("/", 1)[-1]),
-        remarks=_remarks(change),
-        remarks_with_age=_remarks(change, created),
+        last_change=last,
+        last_change_with_age=with_age,
+        reasons=reasons,
         attributes=tuple(visible(name) for name in sorted(change["attributes"])),
         withheld=change["fate"] == "withheld",
+        guards=tuple(visible(guard) for guard in change.get("withheld_by") or ()),
+        holds=holds,
         changed_outside=bool(change.get("changed_outside")),
         exposes=bool(change.get("exposes")),
         releases=OWNER in (change["attributes"].get("tags") or {}).get("removed", ()),
+        takes_over=bool(change.get("takes_over")),
         pending=bool(change.get("pending")),
     )
 
@@ -352,17 +370,14 @@ def _tag(key: str, value: str | None) -> str:
     return name if value is None else f"{name}={value_text(value) if value else ''}"
 
 
-def _remarks(change: ChangeEntry, created: datetime | None = None) -> tuple[str, ...]:
-    """Return the last change, the consequences and the reasons, most important first.
+def _reasons(change: ChangeEntry, *, names_writer: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the consequences and reasons of a change, and the reasons of the guards that withhold it.
 
     Args:
-        change: An entry under `changes`.
-        created: The time to which the time of the last change is relative; None for none.
+        change: An entry under `changes`. The last of its reasons are those of `withheld_by`, in its order.
+        names_writer: Whether the last change names the writer.
     """
-    writer = change.get("writer") or ""
-    names_writer = change["action"] in ("delete", "replace") or change.get("changed_outside")
-    last = _last_change(change, created) if names_writer else ""
-    found = [last] if last else []
+    found = []
     if change["action"] == "replace":
         found.append(
             "replaced by delete and create: reads fail for a moment, and the version history is lost"
@@ -370,14 +385,15 @@ def _remarks(change: ChangeEntry, created: datetime | None = None) -> tuple[str,
     source = change.get("source")
     if change["action"] != "delete" and source is not None and source != change["name"]:
         found.append(f"from {visible(source)}")
-    # The last change names the writer already.
-    repeated = outside_change_reason(writer) if last else None
-    reasons = [_without_arn(reason, writer) for reason in change["reasons"]]
-    found += [visible(reason) for reason in reasons if reason != repeated]
+    writer, guards = change.get("writer") or "", change.get("withheld_by") or ()
+    repeated = outside_change_reason(writer) if names_writer else None
+    reasons = [visible(_without_arn(reason, writer)) for reason in change["reasons"] if reason != repeated]
+    first_hold = max(0, len(reasons) - len(guards))
+    holds = reasons[first_hold:]
     if change["fate"] == "withheld" and not change["reasons"]:
-        by = ", ".join(visible(guard) for guard in change.get("withheld_by") or ())
-        found.append(f"withheld{' by ' + by if by else ''}")
-    return tuple(dict.fromkeys(found))
+        by = ", ".join(map(visible, guards))
+        holds = [f"withheld{' by ' + by if by else ''}"]
+    return tuple(dict.fromkeys([*found, *reasons[:first_hold]])), tuple(holds)
 
 
 def _without_arn(reason: str, writer: str) -> str:

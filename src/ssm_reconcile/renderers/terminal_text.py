@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import RunView
-from ssm_reconcile.wording import join
+from ssm_reconcile.wording import join, plural
 
-COLOURS = {"-": "31", "!": "31", "~": "33", "+": "32", "=": "36", "bold": "1", "loud": "1;31", "dim": "2"}
+COLOURS = {
+    "-": "31", "!": "31", "*": "1;31", ">": "31", "<": "31", "~": "33", "+": "32", "=": "36", "@": "36",
+    "#": "1;35", "bold": "1", "loud": "1;31", "dim": "2",
+}  # fmt: skip
 PATHS = 40
 """Lines that folded names may take in one group."""
 ROWS = 20
@@ -25,6 +29,8 @@ class TerminalText:
         self.width = max(width, 20)
         self.color = color
         self.lines: list[str] = []
+        self.is_cut = False
+        """Whether a list is shorter than the items that it is made of."""
 
     def paint(self, text: str, colour: str) -> str:
         """Return the text in a colour, if colours are wanted."""
@@ -92,24 +98,47 @@ def add_incomplete(page: TerminalText, view: RunView) -> None:
         page.add(f"INCOMPLETE: {text}", hang=2, colour="loud")
 
 
-def add_groups(page: TerminalText, groups: Sequence[AddressGroup]) -> None:
-    """Add the addresses without a change, by kind and reason."""
+def add_groups(
+    page: TerminalText, groups: Sequence[AddressGroup], reasons: int | None = None, names: int | None = ROWS
+) -> None:
+    """Add the addresses without a change, by kind and reason.
+
+    Args:
+        page: The text.
+        groups: The addresses.
+        reasons: The most reasons of one kind; None for all, 0 for the sums only.
+        names: The most names of one reason before they are folded by path; None for all.
+    """
+    has_title = False
     for key, kind in KINDS.items():
         same = [group for group in groups if group.kind == key]
         if not same:
             continue
-        page.add()
+        if reasons != 0 or not has_title:
+            page.add()
+        has_title = True
         title = f"{kind.many.capitalize()}, {kind.state_of_many}: {sum(group.size for group in same):,}"
         page.add(title, colour="bold")
-        for group in same:
+        for group in same[:reasons]:
             page.add(f"{group.reason}:" if group.reason else "no reason stated:", indent=2, hang=2)
-            add_names(page, group)
+            add_names(page, group, names)
+        left = same[len(same[:reasons]) :]
+        page.is_cut |= bool(left)
+        if left and reasons:
+            page.add(f"... and {plural(len(left), 'more reason')}", indent=2)
 
 
-def add_names(page: TerminalText, group: AddressGroup) -> None:
-    """Add the names of a group with their targets, folded by path where there are many."""
-    if len(group.names) > ROWS:
-        page.lines += [f"    {p}" for p in path_patterns(group.names, PATHS)]
+def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS) -> None:
+    """Add the names of a group with their targets.
+
+    Args:
+        page: The text.
+        group: The addresses.
+        limit: The most names before they are folded by path; None for all.
+    """
+    if limit is not None and len(group.names) > limit:
+        page.is_cut = True
+        page.lines += [f"    {path}" for path in path_patterns(group.names, 2 * limit)]
         return
     for name, targets in group.names.items():
         line = f"    {name}   {', '.join(targets)}"
@@ -120,11 +149,33 @@ def add_names(page: TerminalText, group: AddressGroup) -> None:
             page.add(", ".join(targets), indent=6)
 
 
-def add_findings(page: TerminalText, findings: Sequence[FindingView]) -> None:
-    """Add the findings, one sentence each."""
+def place_of(finding: FindingView) -> str:
+    """Return the positions of a finding that its text does not have, in parentheses."""
+    where = [one for one in finding.where if one not in finding.problem]
+    return f" ({join(where, 3)})" if where else ""
+
+
+def add_findings(page: TerminalText, findings: Sequence[FindingView], limit: int | None = None) -> None:
+    """Add the findings, one sentence each.
+
+    Args:
+        page: The text.
+        findings: The findings, errors first.
+        limit: The most findings of one code, and half of the most codes; None for all.
+    """
     if findings:
         page.add()
+    seen: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     for finding in findings:
+        seen[finding.code] += 1
+        if limit is not None and (seen[finding.code] > limit or len(seen) > 2 * limit):
+            left[finding.code] += 1
+            continue
         colour = {"error": "loud", "warning": "~"}.get(finding.severity, "")
-        where = f" ({join(finding.where, 3)})" if finding.where else ""
-        page.add(f"{finding.severity}: {finding.message} [{finding.code}]{where}", hang=2, colour=colour)
+        text = f"{finding.severity}: {finding.message} [{finding.code}]{place_of(finding)}"
+        page.add(text, hang=2, colour=colour)
+    if left:
+        page.is_cut = True
+        codes = [f"{number:,} of {code}" for code, number in left.most_common()]
+        page.add(f"... and {plural(left.total(), 'more finding')}: {join(codes, 6)}", hang=2)

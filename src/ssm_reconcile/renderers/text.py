@@ -1,32 +1,101 @@
-"""View of a plan -> plain text for a terminal: changes by target, addresses left alone, the sums.
+"""View of a plan -> plain text for a terminal: the sums, then the changes by danger, then what is left alone.
 
-No colour unless asked for. Columns are aligned where they fit; on a narrow terminal each change takes
-a line for its name and more below. Names and values are never broken, so they can be copied.
+The reasons of withheld changes are among the sums. A plan of many changes has at most LINES lines: less
+detail is chosen until it fits. Columns are aligned where they fit; on a narrow terminal each change takes a
+line for its name and more below. Names and values are never broken, so they can be copied.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, TypeAlias
 
 from ssm_reconcile.command_line import CommandLine
-from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
+from ssm_reconcile.renderers.changes import AttributeLine
 from ssm_reconcile.renderers.groups import KINDS
+from ssm_reconcile.renderers.outline import (
+    LISTED,
+    ChangeGroup,
+    ChangePattern,
+    GuardReason,
+    ListedChange,
+    guard_reasons,
+    kind_of,
+    outline_changes,
+)
 from ssm_reconcile.renderers.terminal_text import (
     LONGEST_NAME,
     TerminalText,
     add_findings,
     add_groups,
     add_incomplete,
+    place_of,
 )
-from ssm_reconcile.renderers.view import PlanView, ReplicationView, TargetView
-from ssm_reconcile.wording import plural
+from ssm_reconcile.renderers.view import PlanView, ReplicationView
+from ssm_reconcile.wording import first_of, join, plural
 
-MARKS = {"delete": "-", "replace": "!", "update": "~", "create": "+", "adopt": "=", "retag": "~"}
+Extent: TypeAlias = Literal["grouped", "summary", "full"]
+"""The part of a plan that a text shows; `full` lists each change with its attributes."""
+SIGNS = {
+    "delete": "-", "replace": "!", "expose": "*", "take over": ">", "release": "<", "update": "~",
+    "create": "+", "adopt": "=", "retag": "@",
+}  # fmt: skip
+WITHHELD = "#"
+_CELLS = (LONGEST_NAME, 40, 40)
+"""The widest columns of a change: its name, its types, its targets."""
+_NAMED = 3
+"""The most targets that are always named, and the most that are named as exceptions of all."""
+_COLUMNS = (
+    "delete", "replace", "update", "create", "adopt", "retag", "withheld", "conflict", "detached", "invalid",
+    "orphaned", "opted_out", "skipped", "in_sync",
+)  # fmt: skip
+"""The counts of a target, in the order of the columns; a column of zeros is left out."""
+LINES = 150
+"""Lines of a grouped text at 100 columns or more, if at most LISTED changes are dangerous."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """The most items of each list; the attributes and remarks of changes are shown or not.
+
+    `listed`: changes of a kind that is not dangerous. `guards`: findings of one guard. `others`: reasons of
+    addresses without a change, of one kind. `names`: lines for the names of one reason. `findings`: of one
+    code, and half as many codes.
+    """
+
+    listed: int | None = LISTED
+    patterns: int = 40
+    attributes: bool = True
+    remarks: bool = True
+    targets: int | None = None
+    guards: int = 4
+    others: int | None = 20
+    names: int | None = 20
+    findings: int | None = 20
+
+
+_FULL = _Detail(listed=None, guards=10_000, others=None, names=None, findings=None)
+_LADDER = (
+    _Detail(),
+    _Detail(patterns=20, others=10, names=10, findings=10),
+    _Detail(patterns=12, attributes=False, targets=20, guards=3, others=4, names=6, findings=6),
+    _Detail(0, 6, attributes=False, targets=12, guards=2, others=2, names=3, findings=3),
+    _Detail(0, 3, attributes=False, remarks=False, targets=8, guards=1, others=0, names=0, findings=1),
+)
+"""The levels of detail of a grouped text, the most detailed first."""
 
 
 def plan_text(
-    view: PlanView, *, width: int = 120, color: bool = False, apply_command: str | None = None
+    view: PlanView,
+    *,
+    width: int = 120,
+    color: bool = False,
+    apply_command: str | None = None,
+    extent: Extent = "grouped",
 ) -> str:
     """Return a plan for a terminal.
 
@@ -36,156 +105,372 @@ def plan_text(
         color: Whether to add colours.
         apply_command: The command that applies the plan, without `--expect-plan`; empty names none. None
             makes it from the narrowing and the mode of the plan.
+        extent: The part of the plan that is shown.
     """
-    page = TerminalText(width, color=color)
-    for replication in view.replications:
-        _replication(page, replication, view)
-    for notice in view.notices_of("narrowed", "no-decrypt"):
-        page.add(str(notice), hang=2)
-    add_incomplete(page, view)
-    _exposed(page, view)
-    for target in view.targets:
-        _changes(page, target, [change for change in view.changes if change.target == target.label])
-    add_groups(page, view.groups)
-    add_findings(page, view.findings)
-    _sums(page, view)
-    _apply_command(page, view, apply_command)
+    limit = LINES * max(1, 100 // max(width, 20))
+    details = {"full": (_FULL,), "summary": _LADDER[:1]}.get(extent, _LADDER)
+    pages = (_PlanText(view, detail, width, extent, apply_command, color=color) for detail in details)
+    page = next(pages)
+    while len(page.lines) > limit and (shorter := next(pages, None)):
+        page = shorter
     return page.text()
 
 
-def _replication(page: TerminalText, replication: ReplicationView, view: PlanView) -> None:
-    targets = ", ".join(replication.targets) or "no target"
-    title, counts = (
-        f"{replication.name}: {replication.source} -> {targets}",
-        f"{replication.selected:,} selected",
-    )
-    if len(view.replications) == 1:
-        skipped = view.summary.get("skipped", 0) - view.chained
-        counts += f", {skipped:,} skipped by skip_sync" if skipped else ""
-        counts += f", {view.chained:,} skipped because they are replicas" if view.chained else ""
-    if len(f"{title}        {counts}") <= page.width:
-        page.lines.append(f"{page.paint(title, 'bold')}        {counts}")
-    else:
-        page.add(title, hang=2, colour="bold")
-        page.add(counts, indent=2)
+class _PlanText(TerminalText):
+    """The lines of one plan in one level of detail."""
 
+    def __init__(
+        self,
+        view: PlanView,
+        detail: _Detail,
+        width: int,
+        extent: Extent,
+        apply_command: str | None,
+        *,
+        color: bool,
+    ) -> None:
+        super().__init__(width, color=color)
+        self.view = view
+        self.detail = detail
+        self.add_summary(extent)
+        if extent != "summary":
+            self.add_changes()
+            self.add_rest()
+        self.add_apply_command(apply_command)
 
-def _exposed(page: TerminalText, view: PlanView) -> None:
-    """List the SecureStrings that become plain text, withheld or not."""
-    exposed = [change for change in view.changes if change.exposes]
-    if not exposed:
-        return
-    page.add()
-    count = plural(len(exposed), "SecureString becomes", "SecureStrings become")
-    page.add(f"DANGER: {count} plain text:", hang=2, colour="loud")
-    for change in exposed:
-        page.add(f"{change.name}   {change.target}{'   WITHHELD' if change.withheld else ''}", indent=2)
+    def add_summary(self, extent: Extent) -> None:
+        """Add the replications, the sums, the targets, the withheld changes and the notices."""
+        view = self.view
+        has_table = len(view.targets) > 1 and bool(view.changes or extent == "summary")
+        for replication in view.replications:
+            self._add_replication(replication, names_targets=not has_table)
+        self.add()
+        self._add_sums()
+        if has_table:
+            self._add_targets()
+        self._add_guards()
+        if extent == "summary":
+            self._add_danger()
+        add_incomplete(self, view)
+        for notice in view.notices_of("narrowed", "no-decrypt"):
+            self.add(str(notice), hang=2)
 
+    def _add_replication(self, replication: ReplicationView, *, names_targets: bool) -> None:
+        view, targets = self.view, replication.targets
+        where = ", ".join(targets) if names_targets else plural(len(targets), view.place_word)
+        title = f"{replication.name}: {replication.source} -> {where or 'no target'}"
+        counts = f"{replication.selected:,} selected"
+        if len(view.replications) == 1:
+            skipped = view.summary.get("skipped", 0) - view.chained
+            counts += f", {skipped:,} skipped by skip_sync" if skipped else ""
+            counts += f", {view.chained:,} skipped because they are replicas" if view.chained else ""
+        if len(f"{title}        {counts}") <= self.width:
+            self.lines.append(f"{self.paint(title, 'bold')}        {counts}")
+        else:
+            self.add(title, hang=2, colour="bold")
+            self.add(counts, indent=2)
 
-def _changes(page: TerminalText, target: TargetView, changes: Sequence[ChangeView]) -> None:
-    if not changes:
-        return
-    page.add_heading(target.label, "  (frozen)" if target.frozen else "")
-    pending = [change for change in changes if change.is_pending_only]
-    adopted = [change for change in changes if change.action == "adopt" and not change.is_pending_only]
-    shown = [change for change in changes if change.action != "adopt" and not change.is_pending_only]
-    columns = (
-        min(LONGEST_NAME, max((len(c.name) for c in shown), default=0)),
-        max((len(c.kind) for c in shown), default=0),
-        max((len(_action(c)) for c in shown), default=0),
-    )
-    for change in shown:
-        _change(page, change, columns)
-    for withheld in (False, True):
-        names = (change.name for change in adopted if change.withheld is withheld)
-        page.add_patterns("=", names, f"adopt (tags only){', WITHHELD' if withheld else ''}")
-    for action in dict.fromkeys(change.action for change in pending):
-        names = (change.name for change in pending if change.action == action)
-        page.add_patterns(MARKS.get(action, "?"), names, f"{action}, already pending")
+    def _add_sums(self) -> None:
+        view = self.view
+        rest = view.other_counts(*KINDS)
+        if not view.changes:
+            state = (
+                "Nothing to do"
+                if view.complete
+                else "INCOMPLETE, and nothing to do in the places that were listed"
+            )
+            self.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
+            return
+        line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
+        cost = ""
+        if view.budget:
+            writes, duration = plural(view.budget["writes"], "write"), _duration(view.budget["seconds"])
+            cost = f"apply: {writes}, at least {duration}"
+        if cost and len(f"{line}   {cost}") <= self.width:
+            self.lines.append(f"{self.paint(line, 'bold')}   {cost}")
+        else:
+            self.add(line, hang=2, colour="bold")
+            if cost:
+                self.add(cost, indent=2)
+        if view.pending:
+            self.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
+        if view.dropped:
+            self.add(f"{plural(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
 
+    def _add_targets(self) -> None:
+        """Add the counts of each target: a table where it fits, otherwise a sentence for each."""
+        view = self.view
+        words = [word for word in _COLUMNS if any(target.summary.get(word) for target in view.targets)]
+        shown = list(view.targets)
+        if self.detail.targets is not None and len(shown) > self.detail.targets:
+            shown.sort(key=lambda one: [-one.summary.get(word, 0) for word in words])
+            shown = shown[: self.detail.targets]
+        titles = ["", *(word.replace("_", " ") for word in words)]
+        rows = [
+            [one.label, *(f"{n:,}" if (n := one.summary.get(word)) else "-" for word in words)]
+            for one in shown
+        ]
+        widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+        self.add()
+        if is_table := sum(widths) + 2 * len(words) <= self.width:
+            self.lines.append(self.paint(_table_row(titles, widths), "dim"))
+        for target, (label, *numbers) in zip(shown, rows, strict=True):
+            notes = ["INCOMPLETE"] * (not target.complete) + ["frozen"] * target.frozen
+            if is_table:
+                self.lines.append(f"{_table_row((label, *numbers), widths)}  {', '.join(notes)}".rstrip())
+            else:
+                counts = [f"{n} {title}" for n, title in zip(numbers, titles[1:], strict=True) if n != "-"]
+                self.add(f"{label}: {', '.join([*notes, *counts]) or 'nothing'}", hang=2)
+        if left := len(view.targets) - len(shown):
+            self.is_cut = True
+            self.add(f"... and {left:,} more {view.place_word}s: --summary lists all of them")
 
-def _action(change: ChangeView) -> str:
-    action = f"{change.action} WITHHELD" if change.withheld else change.action
-    return f"{action}, already pending" if change.pending else action
+    def _add_guards(self) -> None:
+        """Add each guard that withholds changes, with its reasons and the flags that lift it."""
+        view = self.view
+        if not view.withheld:
+            return
+        guards = guard_reasons(view.changes, view.findings)
+        self.add()
+        title = f"WITHHELD: {view.withheld:,} of {plural(len(view.changes), 'change')}"
+        if any(finding.flag for guard in guards for finding in guard.findings):
+            title += ". To let them through, use the flags below, or `lifts` in the spec:"
+        self.add(title, hang=2, colour=WITHHELD)
+        for guard in guards:
+            self._add_guard(guard)
 
+    def _add_danger(self) -> None:
+        """Add the numbers of dangerous changes and of findings, which a summary does not list."""
+        kinds = Counter(kind_of(change) for change in self.view.changes)
+        danger = [
+            f"{kinds[kind]:,} {kind.title.lower()}"
+            for kind in sorted(kinds, key=lambda one: one.rank)
+            if kind.is_dangerous
+        ]
+        if danger:
+            self.add(f"DANGER: {join(danger)}", hang=2, colour="loud")
+        found = Counter(one.severity for one in self.view.findings if one.code not in self.view.guards)
+        if found:
+            self.add(f"Findings: {join([plural(n, severity) for severity, n in found.items()])}", hang=2)
 
-def _change(page: TerminalText, change: ChangeView, columns: tuple[int, int, int]) -> None:
-    """Add one change: one line where it fits; otherwise the attributes go below."""
-    mark = MARKS.get(change.action, "?")
-    name, kind, action = columns
-    head = f"{change.name:<{name}}   {change.kind:<{kind}}   {_action(change):<{action}}"
-    lines = _joined_tags(change.lines, page.width - 6) if change.is_new else change.lines
-    details = [f"{line.label} {line.phrase(is_new=change.is_new)}" for line in lines]
-    details += change.remarks_with_age
-    whole = f"{head}   {', '.join(details)}"
-    is_narrow = len(head) + 4 > page.width
-    if is_narrow:
-        page.add_marked(mark, change.name)
-        page.add(f"{change.kind} {_action(change)}".strip(), indent=6)
-    elif len(whole) + 4 <= page.width or not details:
-        page.add_marked(mark, whole)
-        return
-    else:
-        page.add_marked(mark, head)
-    label = 0 if is_narrow else max((len(line.label) for line in lines), default=0)
-    for line in lines:
-        _attribute(page, line, label, is_new=change.is_new)
-    for remark in change.remarks_with_age:
-        page.add(remark, indent=6, hang=2, colour="dim")
+    def _add_guard(self, guard: GuardReason) -> None:
+        """Add a guard with the flags that lift it, and its reasons below; no sentence is added twice."""
+        head = f"  {guard.guard} ({plural(guard.size, 'change')})"
+        flags = list(dict.fromkeys(finding.flag for finding in guard.findings if finding.flag))
+        line = f"{head}: {', '.join(flags)}" if flags else head
+        fits = len(line) <= self.width
+        self.lines += [line] if fits else [f"{head}:", *self._packed("    ", flags)]
+        texts = [reason.removeprefix("withheld: ") for reason in guard.reasons]
+        texts = [f"{one.problem}{place_of(one)}" for one in guard.findings] or texts
+        limit, said = self.detail.guards, set[str]()
+        if (left := len(texts) - limit) > 0:
+            self.is_cut = True
+            texts[limit - 1 :] = [f"{texts[limit - 1]} (and {plural(left, 'more reason')})"]
+        for text in texts:
+            sentences = [one for one in text.split(". ") if one not in said]
+            self.add(". ".join(sentences), indent=4, hang=2)
+            said.update(sentences)
 
+    def add_changes(self) -> None:
+        """Add the legend and the groups of changes."""
+        groups = outline_changes(self.view.changes, self.detail.listed, self.detail.patterns)
+        if not groups:
+            return
+        legend = {SIGNS.get(group.kind.word, "?"): group.kind.word for group in groups}
+        legend |= {WITHHELD: "WITHHELD"} if any(group.withheld for group in groups) else {}
+        if len(legend) > 1:
+            self.add()
+        entries = [f"{sign} {word}" for sign, word in legend.items()]
+        for line in self._packed("", entries if len(entries) > 1 else [], "   "):
+            signs = (f"{self.paint(one[0], one[0])}{one[1:]}" for one in line.split("   "))
+            self.lines.append("   ".join(signs))
+        explained: set[str] = set()
+        for group in groups:
+            self._add_group(group, with_effect=group.kind.word not in explained)
+            explained.add(group.kind.word)
+            self.is_cut |= bool(group.patterns)
 
-def _joined_tags(lines: Sequence[AttributeLine], width: int) -> Sequence[AttributeLine]:
-    """Put all tags of a new parameter on one line, where they fit."""
-    tags = [line.after or line.note for line in lines if line.label == "tags"]
-    joined = ", ".join(tags)
-    label = max((len(line.label) for line in lines), default=0)
-    if not tags[1:] or label + 2 + len(joined) > width:
-        return lines
-    return [*(line for line in lines if line.label != "tags"), AttributeLine("tags", after=joined)]
+    def _add_group(self, group: ChangeGroup, *, with_effect: bool) -> None:
+        state = ", WITHHELD" * group.withheld + f" by {join(group.guards)}" * bool(group.guards)
+        state += ", already pending" * group.pending
+        notes = [*([group.kind.effect] if with_effect and group.kind.effect else []), *group.reasons]
+        last = {text for one in group.changes for text in self._last_changes(one)}
+        has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
+        notes += last if has_last else ()
+        note = f" ({'; '.join(notes)})" if notes else ""
+        self.add()
+        colour = WITHHELD if group.withheld else "bold"
+        self.add(f"{group.kind.title}{state}: {group.size:,}{note}", hang=2, colour=colour)
+        sign = SIGNS.get(group.kind.word, "?")
+        mark = f" {self.paint(WITHHELD, WITHHELD) if group.withheld else ' '}{self.paint(sign, sign)} "
+        listed = [(one, (one.change.name, one.change.kind, self._where(one.targets))) for one in group.listed]
+        patterns = [self._pattern_cells(one) for one in group.patterns]
+        widths = [
+            min(limit, max(map(len, cells)))
+            for limit, *cells in zip(_CELLS, *(cells for _, cells in listed), *patterns, strict=True)
+        ]
+        for cells in patterns:
+            self._add_cells(mark, cells, widths)
+        for one, cells in listed:
+            remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group)]
+            self._add_change(mark, one, cells, widths, remarks)
 
+    def _where(self, targets: Sequence[str]) -> str:
+        """Return the targets of a change; empty where the plan has only one."""
+        labels = [target.label for target in self.view.targets]
+        if len(labels) == 1:
+            return ""
+        left = sorted(set(labels) - set(targets))
+        if len(left) > _NAMED or len(targets) <= (_NAMED if left else 2):
+            return ", ".join(targets)
+        everywhere = f"all {len(labels)} {self.view.place_word}s"
+        return f"{everywhere} but {', '.join(left)}" if left else everywhere
 
-def _attribute(page: TerminalText, line: AttributeLine, label: int, *, is_new: bool) -> None:
-    """Add one attribute on its own line, or on two where both sides do not fit on one."""
-    start = f"      {line.label:<{label}}  "
-    if line.wraps:
-        page.add(f"{start[6:]}{line.note}", indent=6, hang=2)
-        return
-    whole = start + line.phrase(is_new=is_new)
-    if line.before is None or line.after is None or len(whole) <= page.width:
-        page.lines.append(whole)
-    else:
-        page.lines += [f"{start}{line.before}", f"{' ' * (len(start) - 3)}-> {line.after}"]
+    def _pattern_cells(self, pattern: ChangePattern) -> tuple[str, str, str]:
+        where = self._where(pattern.targets)
+        if not pattern.is_uniform:
+            where = (
+                f"{plural(pattern.size, 'change')} in {plural(len(pattern.targets), self.view.place_word)}"
+            )
+        return (str(pattern.path), first_of(pattern.contents, 3), where)
 
+    def _last_changes(self, one: ListedChange) -> list[str]:
+        if not self.detail.remarks:
+            return []
+        last = one.last_changes(with_age=self.detail.attributes)
+        return [f"{', '.join(where)}: {text}" if len(last) > 1 else text for text, where in last.items()]
 
-def _sums(page: TerminalText, view: PlanView) -> None:
-    page.add()
-    rest = view.other_counts(*KINDS)
-    if not view.changes:
-        state = (
-            "Nothing to do"
-            if view.complete
-            else "INCOMPLETE, and nothing to do in the places that were listed"
+    def _reasons(self, one: ListedChange, group: ChangeGroup) -> list[str]:
+        """Return the guards and reasons that the group does not have."""
+        change = one.change
+        own = (reason for reason in change.reasons if reason not in group.reasons)
+        found = [*(() if change.guards else change.holds), *own]
+        found = found if self.detail.remarks else []
+        by = f"by {join(change.guards)}" if change.guards != group.guards else ""
+        return ["; ".join(filter(None, [by, *found]))] if by or found else []
+
+    def _add_cells(
+        self, mark: str, cells: Sequence[str], widths: Sequence[int], rest: str = "", *, is_whole: bool = True
+    ) -> bool:
+        """Add the line of a change if it fits.
+
+        Args:
+            mark: The signs before it.
+            cells: The name, the types and the targets.
+            widths: The widths of the columns.
+            rest: The text after the columns.
+            is_whole: Whether the name alone is a line where not all fits, and the others are below it.
+
+        Returns:
+            Whether all is on one line.
+        """
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True) if width]
+        line = "   ".join([*padded, rest]).rstrip()
+        if len(line) + 4 <= self.width:
+            self.lines.append(f"{mark}{line}")
+            return True
+        if is_whole:
+            self.lines.append(f"{mark}{cells[0]}")
+            self.add("   ".join(filter(None, [*cells[1:], rest])), indent=6, hang=2)
+        return False
+
+    def _add_change(
+        self,
+        mark: str,
+        one: ListedChange,
+        cells: Sequence[str],
+        widths: Sequence[int],
+        remarks: Sequence[str],
+    ) -> None:
+        """Add one change: one line where it fits; otherwise its attributes and remarks go below."""
+        change, is_full = one.change, self.detail.attributes
+        lines = [line for line in change.lines if line.label != "type" or " -> " not in change.kind]
+        attributes = ", ".join(change.attributes) if change.action in ("update", "retag") else ""
+        if is_full:
+            same = groupby(lines, key=lambda line: line.label)
+            phrases = (
+                (label, ", ".join(one.phrase(is_new=change.is_new) for one in many)) for label, many in same
+            )
+            attributes = ", ".join(map(" ".join, phrases))
+        rest = "; ".join(filter(None, [attributes, *remarks]))
+        needs_lines = is_full and any(line.needs_own_lines or line.is_context for line in lines)
+        if not needs_lines and self._add_cells(mark, cells, widths, rest, is_whole=False):
+            return
+        is_table = self._add_cells(mark, cells, widths, is_whole=False)
+        if not is_table:
+            self._add_cells(mark, cells, widths, "" if is_full else rest)
+        if is_full:
+            self._add_attributes(lines, is_new=change.is_new, is_table=is_table)
+        for remark in remarks if is_full else [rest] * is_table:
+            self.add(remark, indent=6, hang=2, colour="dim")
+
+    def _add_attributes(self, lines: Sequence[AttributeLine], *, is_new: bool, is_table: bool) -> None:
+        """Add each attribute below its change; the label is on the first of its lines only."""
+        width = max((len(line.label) for line in lines), default=0) if is_table else 0
+        for label, same in groupby(lines, key=lambda line: line.label):
+            before, start = len(self.lines), f"      {label:<{width}}  "
+            blank = " " * len(start)
+            if label == "tags":
+                self.lines += self._packed(blank, [line.phrase(is_new=is_new) for line in same])
+            else:
+                for line in same:
+                    self._add_attribute(blank, line, is_new=is_new)
+            self.lines[before] = start + self.lines[before][len(start) :]
+
+    def _packed(self, blank: str, items: Iterable[str], separator: str = ", ") -> list[str]:
+        """Return items in as few lines as their width allows, without breaking one."""
+        packed: list[str] = []
+        for item in items:
+            if packed and len(packed[-1] + separator + item) <= self.width:
+                packed[-1] += separator + item
+            else:
+                packed.append(blank + item)
+        return packed
+
+    def _add_attribute(self, blank: str, line: AttributeLine, *, is_new: bool) -> None:
+        """Add one attribute; where its sides do not fit on one line, they are on lines of their own."""
+        phrase = blank + line.phrase(is_new=is_new)
+        if line.wraps:
+            self.add(phrase.strip(), indent=len(blank), hang=2)
+        elif line.is_context:
+            self.lines.append(blank + self.paint(phrase[len(blank) :], "dim"))
+        elif line.needs_own_lines or (None not in (line.before, line.after) and len(phrase) > self.width):
+            self.lines += [f"{blank}{line.key}:"] * bool(line.key)
+            self.lines += [blank + side for side in line.own_lines()]
+        else:
+            self.lines.append(phrase)
+
+    def add_rest(self) -> None:
+        """Add the addresses without a change, the other findings, and the way to see what is cut."""
+        view = self.view
+        add_groups(self, view.groups, self.detail.others, self.detail.names)
+        add_findings(
+            self, [one for one in view.findings if one.code not in view.guards], self.detail.findings
         )
-        page.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
-        return
-    line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
-    cost = ""
-    if view.budget:
-        writes, duration = plural(view.budget["writes"], "write"), _duration(view.budget["seconds"])
-        cost = f"apply: {writes}, at least {duration}"
-    if cost and len(f"{line}   {cost}") <= page.width:
-        page.lines.append(f"{line}   {cost}")
-    else:
-        page.add(line, hang=2)
-        if cost:
-            page.add(cost, indent=2)
-    if view.pending:
-        page.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
-    if view.dropped:
-        page.add(f"{plural(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
-    if view.withheld:
-        guards = ", ".join(sorted(view.guards))
-        page.add(f"{view.withheld:,} of them WITHHELD by a guard: {guards}.", hang=2, colour="~")
+        if self.is_cut:
+            self.add()
+            self.add("Not all is listed here: `plan --full` and `show --full` list each change.", hang=2)
+
+    def add_apply_command(self, command: str | None) -> None:
+        """Add the command that applies the plan.
+
+        Args:
+            command: The command without `--expect-plan`; None derives it from the plan; empty adds none.
+        """
+        view = self.view
+        if command is None:
+            mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
+            command = CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
+        if command and view.withheld < len(view.changes):
+            # People copy the command, so it is never wrapped.
+            label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
+            fits = len(label) + 1 + len(command) <= self.width
+            self.lines += ["", *([f"{label} {command}"] if fits else [label, command])]
+
+
+def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    numbers = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
+    return "  ".join([f"{cells[0]:<{widths[0]}}", *numbers])
 
 
 def _duration(seconds: float) -> str:
@@ -195,14 +480,3 @@ def _duration(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{math.ceil(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def _apply_command(page: TerminalText, view: PlanView, command: str | None) -> None:
-    if command is None:
-        mode = (f"--{view.mode}",) if view.mode in ("no-decrypt", "verify-values") else ()
-        command = CommandLine(targets=view.narrowed_targets, only=view.narrowed_only, mode=mode).apply()
-    if command and view.withheld < len(view.changes):
-        # People copy the command, so it is never wrapped.
-        label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
-        fits = len(label) + 1 + len(command) <= page.width
-        page.lines += [f"{label} {command}"] if fits else [label, command]

@@ -43,7 +43,7 @@ from ssm_reconcile.renderers.groups import (
     merge_findings,
 )
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, OutcomeView, group_outcomes, result_word
-from ssm_reconcile.wording import parse_time, plural
+from ssm_reconcile.wording import join, parse_time, plural
 
 SHORT_ID = 12
 """Digits of a plan id that are shown. They are enough to name the plan."""
@@ -64,9 +64,10 @@ class Notice:
     names: tuple[str, ...] = ()
     effect: str = ""
 
-    def sentence(self, join: Callable[[Sequence[str]], str] = " ".join) -> str:
-        """Return the fact with its names, which `join` quotes and joins."""
-        return self.fact.replace("{}", join(self.names))
+    def sentence(self, quote: Callable[[Sequence[str]], str] | None = None) -> str:
+        """Return the fact with its names, which `quote` quotes and joins; without it, they are unchanged."""
+        unquoted = " ".join if self.kind == "narrowed" else join
+        return self.fact.replace("{}", (quote or unquoted)(self.names))
 
     def __str__(self) -> str:
         return f"{self.sentence()}{' ' if self.effect else ''}{self.effect}"
@@ -415,9 +416,10 @@ def _incomplete_places(parts: Iterable[ReplicationKeys], targets: Iterable[Targe
         if not part.get("source_complete", True):
             source = (visible(part["source"]),)
             yield notice("The source {} was not listed completely.", source, "No delete is planned.")
-    for target in targets:
-        if not target.complete:
-            yield notice("{} was not listed completely.", (target.label,), "Nothing is planned there.")
+    labels = tuple(target.label for target in targets if not target.complete)
+    if labels:
+        were = "was" if len(labels) == 1 else "were"
+        yield notice(f"{{}} {were} not listed completely.", labels, "Nothing is planned there.")
 
 
 def _sum(summaries: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -85,8 +85,10 @@ def test_an_event_takes_no_such_flag(hardened: SimulatedAws, cli: Cli) -> None:
 def test_it_always_stands_among_the_dangers(hardened: SimulatedAws, cli: Cli, flags: tuple[str, ...]) -> None:
     withheld = not flags
     text = cli("plan", *flags).stdout
-    assert "DANGER: 1 SecureString becomes plain text:" in text
-    assert f"/app/url   us-east-2{'   WITHHELD' if withheld else ''}\n" in text
+    assert (
+        f"\nExpose as plain text{', WITHHELD by changed-outside and exposure' if withheld else ''}: 1" in text
+    )
+    assert f"\n {'#' if withheld else ' '}* /app/url   SecureString -> String" in text
     markdown = cli("plan", "--format", "markdown", *flags).stdout
     alert = "WARNING" if withheld else "CAUTION"
     assert "\n> ! /app/url  [SecureString -> String] UPDATE" in markdown.split(f"> [!{alert}]")[1]

@@ -22,6 +22,7 @@ from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
+from tests.unit.renderers.shapes import guarded_plan
 
 GOLDEN = Path(__file__).parent / "golden"
 CONTEXT = CommentContext(
@@ -41,6 +42,10 @@ def reported(plan: Plan) -> str:
 
 def text(plan: Plan) -> str:
     return plan_text(PlanView(read_plan_document(saved(plan))), width=110)
+
+
+def summary(plan: Plan) -> str:
+    return plan_text(PlanView(read_plan_document(saved(plan))), width=110, extent="summary")
 
 
 def narrow(plan: Plan) -> str:
@@ -91,6 +96,11 @@ def report_page(plan: Plan) -> str:
         ("40-changes.md", plans.many(8), comment),
         ("400-changes.applied.txt", plans.many(80), outcome_of_many),
         ("400-changes.applied.md", plans.many(80), page_of_many),
+        ("40-changes.txt", plans.many(8), text),
+        ("400-changes.txt", plans.many(80), text),
+        ("400-changes.withheld.txt", guarded_plan(), text),
+        ("4000-changes.txt", plans.many(800), text),
+        ("4000-changes.summary.txt", plans.many(800), summary),
         ("400-changes.md", plans.many(80), comment),
         ("400-changes.merged.md", plans.many(80), merged),
     ],

@@ -169,7 +169,7 @@ def test_a_terminal_gets_no_unsafe_character_and_no_additional_line(plan: Plan, 
     view = PlanView(plans.document_of(plan))
     text = plan_text(view, width=width)
     assert UNSAFE.search(text.replace("\n", "")) is None
-    heads = [line for line in text.splitlines() if re.match(r"  [-+!~=]( |$)", line)]
+    heads = [line for line in text.splitlines() if re.match(r" [# ][-+!*><~=@?]( |$)", line)]
     assert len(heads) >= len(plan.changes)
     for change in plan.changes:
         assert any(visible(change.name).rstrip() in line for line in heads)

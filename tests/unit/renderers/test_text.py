@@ -3,144 +3,392 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Row
-from ssm_reconcile.plan import Mode, Narrowing
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, Update
+from ssm_reconcile.errors import Finding, Severity
+from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
 from tests.unit.renderers import plans
+from tests.unit.renderers.shapes import DANGEROUS, SHAPES, deletes_withheld, guarded_plan, large_plan
+
+COMMAND = re.compile(r"Apply exactly this:( .*)?|ssm-reconcile apply .*")
 
 
-def text_of(*changes: Change, width: int = 200, **more: Any) -> str:
-    return plan_text(PlanView(plans.document_of(plans.plan_of(changes, **more))), width=width)
+def text_of(*changes: Change, width: int = 200, extent: Any = "grouped", **more: Any) -> str:
+    return render(plans.plan_of(changes, **more), width=width, extent=extent)
 
 
-def test_a_plan_without_changes_counts_the_parameters_in_sync() -> None:
-    assert text_of().splitlines()[-1] == "Nothing to do: 480 in sync."
+def render(plan: Plan, width: int = 100, **more: Any) -> str:
+    return plan_text(PlanView(plans.document_of(plan)), width=width, **more)
 
 
-def test_an_incomplete_plan_without_changes_is_called_incomplete() -> None:
-    text = text_of(incomplete=("eu-west-1",))
-    assert "INCOMPLETE: eu-west-1 was not listed completely. Nothing is planned there." in text
-    assert text.splitlines()[-1].startswith("INCOMPLETE, and nothing to do in the places")
+def deletes(number: int, target: str = "eu-west-1", path: str = "/a") -> list[Change]:
+    return [plans.delete(target, f"{path}/{i:02}") for i in range(number)]
 
 
-def test_an_incomplete_source_is_named() -> None:
-    assert "No delete is planned." in text_of(source_complete=False)
+def guarded(number: int) -> Plan:
+    """Return a plan with deletes that a guard withholds, and one create."""
+    return deletes_withheld(number, "eu-west-1", plans.create("eu-west-1", "/b"))
 
 
-def test_a_change_that_fits_is_one_line() -> None:
-    line = "  ~ /a   String   update   value 1 -> 2, description x added"
-    text = text_of(
-        plans.update("eu-west-1", "/a", Difference("value", "1", "2"), Difference("description", "", "x"))
+class TestSummary:
+    def test_a_plan_without_changes_counts_the_parameters_in_sync(self) -> None:
+        assert text_of().splitlines()[-1] == "Nothing to do: 480 in sync."
+
+    def test_an_incomplete_plan_without_changes_is_called_incomplete(self) -> None:
+        text = text_of(incomplete=("eu-west-1",))
+        assert "INCOMPLETE: eu-west-1 was not listed completely. Nothing is planned there." in text
+        assert "INCOMPLETE, and nothing to do in the places that were listed: 480 in sync." in text
+
+    def test_several_incomplete_targets_are_one_notice(self) -> None:
+        text = text_of(incomplete=("eu-west-1", "us-west-2"))
+        assert (
+            "INCOMPLETE: eu-west-1 and us-west-2 were not listed completely. Nothing is planned there."
+            in text
+        )
+
+    def test_an_incomplete_source_is_named(self) -> None:
+        assert "No delete is planned." in text_of(source_complete=False)
+
+    def test_the_counts_of_the_targets_are_a_table_without_columns_of_zeros(self) -> None:
+        text = text_of(plans.delete("eu-west-1", "/a"), plans.create("us-west-2", "/b"))
+        assert text.splitlines()[4:8] == [
+            "                delete  create  in sync",
+            "ap-southeast-2       -       -      160",
+            "eu-west-1            1       -      160",
+            "us-west-2            -       1      160",
+        ]
+
+    def test_a_table_that_does_not_fit_is_a_line_for_each_target(self) -> None:
+        text = render(plans.twelve(), width=60)
+        assert "us-west-2: 1 replace, 1 update, 1 create, 2 conflict" in text
+
+    def test_a_plan_of_one_target_has_no_table(self) -> None:
+        text = text_of(plans.create("eu-west-1", "/b"), targets=("eu-west-1",))
+        assert text.splitlines()[0].startswith("prod: 123456789012/us-east-1 -> eu-west-1 ")
+        assert text.count("eu-west-1") == 1
+
+    def test_skipped_parameters_are_counted_by_their_reason(self) -> None:
+        left = [
+            plans.other("eu-west-1", "/a", Row.SKIPPED, "skipped", "its source carries skip_sync"),
+            plans.other("eu-west-1", "/b", Row.CHAINED, "skipped", "its source is itself a replica"),
+        ]
+        assert "498 selected, 1 skipped by skip_sync, 1 skipped because they are replicas" in text_of(
+            others=left
+        )
+
+    def test_the_cost_of_an_apply_is_stated(self) -> None:
+        assert "apply: 14 writes, at least 5 s" in text_of(plans.create("eu-west-1", "/b"))
+
+    def test_a_summary_has_the_counts_the_danger_and_the_reasons_but_no_change(self) -> None:
+        plan = guarded(12)
+        text = render(plan, extent="summary")
+        assert "Plan " in text.splitlines()[2]
+        assert "DANGER: 12 delete" in text
+        assert "    12 to delete or replace in eu-west-1 are more than 5" in text
+        assert "/shop/old" not in text
+        assert "/b" not in text
+        assert "Findings: 1 warning" in render(plans.twelve(), extent="summary")
+
+    def test_a_summary_has_a_line_for_each_of_many_targets(self) -> None:
+        targets = [f"account-{i:03}" for i in range(300)]
+        plan = plans.plan_of([plans.create(target, "/a") for target in targets], targets=targets)
+        assert set(targets) <= set(render(plan, extent="summary").split())
+        assert "--summary lists all of them" in render(plan)
+
+
+class TestDanger:
+    def test_kinds_are_in_the_order_of_danger(self) -> None:
+        taken = plans.update("eu-west-1", "/taken", Difference("value", "1", "2"))
+        assert isinstance(taken.effect, Update)
+        text = text_of(
+            plans.retag("eu-west-1", "/tags", TagDiff({}, {"a": "b"})),
+            plans.adopt("eu-west-1", "/met"),
+            plans.create("eu-west-1", "/new"),
+            plans.update("eu-west-1", "/old", Difference("value", "1", "2")),
+            plans.release("eu-west-1", "/kept"),
+            replace(taken, effect=replace(taken.effect, takes_over=True)),
+            plans.update("eu-west-1", "/bare", plans.secret(), exposes=True),
+            plans.replaced("eu-west-1", "/again"),
+            plans.delete("eu-west-1", "/gone"),
+        )
+        names = re.findall(r"^  (.) (/\w+)", text, re.MULTILINE)
+        assert names == [
+            ("-", "/gone"), ("!", "/again"), ("*", "/bare"), (">", "/taken"), ("<", "/kept"), ("~", "/old"),
+            ("+", "/new"), ("=", "/met"), ("@", "/tags"),
+        ]  # fmt: skip
+
+    def test_the_legend_has_the_signs_that_occur(self) -> None:
+        text = text_of(plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/b"))
+        assert "- delete   + create" in text.splitlines()
+
+    def test_withheld_changes_are_first_and_their_reason_is_stated_once(self) -> None:
+        lines = render(guarded(12)).splitlines()
+        assert lines[9:12] == [
+            "WITHHELD: 12 of 13 changes. To let them through, use the flags below, or `lifts` in the spec:",
+            "  max-deletes (12 changes): --max-deletes 12",
+            "    12 to delete or replace in eu-west-1 are more than 5: all withheld (replication.yaml:8:24)",
+        ]
+        assert lines[13] == "- delete   + create   # WITHHELD"
+        assert lines[15].startswith("Delete, WITHHELD by max-deletes: 12 (its source is gone")
+        assert "".join(lines).count("more than 5") == 1
+        assert sum(line.startswith(" #- /shop/old/") for line in lines) == 12
+
+    def test_a_guard_of_several_targets_has_its_flag_and_each_sentence_once(self) -> None:
+        text = render(guarded_plan())
+        assert "  changed-outside (4 changes): --overwrite-outside\n    2 replicas in eu-west-1 were" in text
+        assert "    2 replicas in us-west-2 were changed outside ssm-reconcile: withheld\n" in text
+        assert text.count("Bring the change to the") == text.count("--overwrite-outside") == 1
+
+    def test_a_small_withheld_group_of_a_large_kind_is_listed(self) -> None:
+        assert " #~ /shop/prod/api/limit   String   eu-west-1, us-west-2" in render(guarded_plan())
+
+    def test_a_guard_without_a_finding_has_the_reason_of_its_changes(self) -> None:
+        kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "unconfirmed", "its tags were not read")
+        text = text_of(kept, plans.create("eu-west-1", "/b"))
+        assert "  unconfirmed (1 change)\n    its tags were not read\n" in text
+        assert text.count("its tags were not read") == 1
+
+    def test_a_change_that_is_withheld_in_one_target_only_is_listed_for_each(self) -> None:
+        kept = plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many")
+        text = text_of(kept, plans.delete("us-west-2", "/a"))
+        assert re.findall(r"^ ([# ]-) /a   SecureString   (\S+)", text, re.MULTILINE) == [
+            ("#-", "eu-west-1"),
+            (" -", "us-west-2"),
+        ]
+
+    def test_changes_of_many_combinations_of_guards_are_one_group(self) -> None:
+        changes = [plans.withheld(one, f"guard-{i % 5}", "no") for i, one in enumerate(deletes(10))]
+        text = text_of(*changes)
+        assert text.count("Delete, WITHHELD: 10") == text.count("Delete") == 1
+        assert text.count("by guard-3") == 2
+
+    @pytest.mark.parametrize("number", [40, 41])
+    def test_more_than_forty_dangerous_changes_under_one_path_are_counted(self, number: int) -> None:
+        text = text_of(*deletes(number))
+        assert text.count("  - /a/") == (40 if number == 40 else 1)
+        assert ("  - /a/* × 41   SecureString   eu-west-1" in text) is (number == 41)
+        assert ("--full" in text) is (number == 41)
+
+    def test_few_dangerous_changes_beside_many_are_listed(self) -> None:
+        text = text_of(*deletes(60), *deletes(5, path="/b"))
+        assert "  - /a/* × 60   SecureString   eu-west-1" in text
+        assert text.count("  - /b/0") == 5
+
+    def test_full_lists_each_change(self) -> None:
+        text = text_of(
+            *deletes(60), *(plans.create("eu-west-1", f"/b/{i}") for i in range(60)), extent="full"
+        )
+        assert text.count("  - /a/") == text.count("  + /b/") == 60
+        assert "×" not in text
+
+
+class TestTargets:
+    def test_the_same_change_in_all_targets_is_one_line(self) -> None:
+        text = text_of(*(plans.create(target, "/a") for target in plans.REGIONS), targets=plans.REGIONS)
+        assert "  + /a   String   all 5 regions   value on" in text.splitlines()
+
+    def test_the_targets_of_a_change_are_named_or_its_exceptions(self) -> None:
+        text = text_of(
+            *(plans.create(target, "/a") for target in plans.REGIONS[:2]),
+            *(plans.create(target, "/b") for target in plans.REGIONS[1:]),
+            targets=plans.REGIONS,
+        )
+        lines = [re.split(" {3,}", line.strip()) for line in text.splitlines()]
+        assert ["+ /a", "String", "ap-southeast-2, ca-central-1", "value on"] in lines
+        assert ["+ /b", "String", "all 5 regions but ap-southeast-2", "value on"] in lines
+
+    def test_changes_with_other_values_are_not_merged(self) -> None:
+        text = text_of(
+            plans.update("eu-west-1", "/a", Difference("value", "1", "3")),
+            plans.update("us-west-2", "/a", Difference("value", "2", "3")),
+        )
+        assert text.count("  ~ /a   String   ") == 2
+
+    def test_last_changes_that_differ_are_stated_for_their_targets(self) -> None:
+        text = render(plans.twelve(), width=120)
+        assert "ap-southeast-2: version 4, last changed 2026-11-02 08:00 UTC" in text
+        assert "eu-west-1: version 4, last changed 2026-11-02 08:00 UTC" in text
+        assert text.count("/shop/prod/legacy/token") == 1
+
+
+class TestChange:
+    def test_a_change_that_fits_is_one_line(self) -> None:
+        change = plans.update(
+            "eu-west-1", "/a", Difference("value", "1", "2"), Difference("description", "", "x")
+        )
+        assert (
+            "  ~ /a   String   eu-west-1   value 1 -> 2, description x added" in text_of(change).splitlines()
+        )
+
+    def test_a_change_that_does_not_fit_has_its_attributes_below(self) -> None:
+        change = plans.update(
+            "eu-west-1",
+            "/a",
+            Difference("value", "1" * 40, "2" * 40),
+            Difference("tier", "Standard", "Advanced"),
+        )
+        lines = text_of(change, width=80).splitlines()
+        start = lines.index("  ~ /a   String   eu-west-1")
+        assert lines[start + 1 : start + 4] == [
+            f"      value  - {'1' * 40}",
+            f"             + {'2' * 40}",
+            "      tier   Standard -> Advanced",
+        ]
+
+    def test_parts_of_a_value_have_one_label_and_context_is_dim(self) -> None:
+        view = PlanView(plans.document_of(plans.plan_of([])))
+        lines = (
+            AttributeLine("value", "100", "250", key="limits.max"),
+            AttributeLine("value", "a", "a", key="line 3", is_context=True),
+        )
+        view.changes = (ChangeView("eu-west-1", "/a", "update", "String", lines),)
+        text = plan_text(view, color=True)
+        assert "      value  limits.max: 100 -> 250\n" in text
+        assert "             \x1b[2mline 3: a\x1b[0m\n" in text
+
+    def test_the_types_of_a_replacement_are_stated_once(self) -> None:
+        change = plans.replaced(
+            "eu-west-1", "/a", Difference("type", "String", "StringList"), kind="StringList"
+        )
+        assert text_of(change).count("String -> StringList") == 1
+
+    @pytest.mark.parametrize("width", [60, 40])
+    def test_tags_are_packed_into_lines_and_never_broken(self, width: int) -> None:
+        change = plans.create("eu-west-1", "/a", tags={"team": "orders", "tier": "backend", "url": "a, b"})
+        lines = [line.strip() for line in text_of(change, width=width).splitlines()]
+        narrow = ["tags   team=orders, tier=backend", 'url="a, b"']
+        assert ('tags   team=orders, tier=backend, url="a, b"' in lines) is (width == 60)
+        assert (set(narrow) <= set(lines)) is (width == 40)
+
+    def test_columns_are_aligned(self) -> None:
+        text = text_of(plans.create("eu-west-1", "/a"), plans.create("eu-west-1", "/longer", "SecureString"))
+        lines = [line for line in text.splitlines() if line.startswith("  + /")]
+        assert lines[0].index("String") == lines[1].index("SecureString")
+        assert lines[0].index("eu-west-1") == lines[1].index("eu-west-1")
+
+    def test_many_adoptions_are_grouped_by_path(self) -> None:
+        text = text_of(*(plans.adopt("eu-west-1", f"/a/{i}") for i in range(50)))
+        assert "  = /a/* × 50   String   eu-west-1" in text.splitlines()
+        assert text.count("equal in all that is replicated") == 1
+
+    def test_a_pattern_states_how_many_changes_there_are_where_targets_differ(self) -> None:
+        changes = [
+            plans.create(target, f"/a/{i}") for i in range(50) for target in plans.REGIONS[: 1 + i % 2]
+        ]
+        text = text_of(*changes, targets=plans.REGIONS)
+        assert "  + /a/* × 50   String   75 changes in 2 regions" in text.splitlines()
+
+
+class TestRest:
+    def test_conflicts_are_listed_with_the_difference_and_the_targets(self) -> None:
+        left = [
+            plans.other(target, "/x", Row.CONFLICT, "conflict", "it differs in value")
+            for target in ("us-west-2", "eu-west-1")
+        ]
+        assert (
+            "Conflicts, not written: 2\n  it differs in value:\n    /x   eu-west-1, us-west-2\n"
+            in text_of(others=left)
+        )
+
+    def test_many_findings_of_one_kind_are_counted(self) -> None:
+        found = [Finding(Severity.WARNING, "plain-secret", f"/a/{i} looks secret") for i in range(300)]
+        text = render(plans.plan_of([], findings=found))
+        assert text.count("looks secret") == 20
+        assert "... and 280 more findings: 280 of plain-secret" in text
+        assert render(plans.plan_of([], findings=found), extent="full").count("looks secret") == 300
+
+    def test_a_plan_with_all_changes_withheld_has_no_apply_command(self) -> None:
+        kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
+        assert "Apply exactly this" not in text_of(kept)
+
+    def test_the_apply_command_repeats_the_narrowing(self) -> None:
+        plan = plans.plan_of(
+            [plans.create("eu-west-1", "/b")],
+            narrowing=Narrowing(("eu-west-1",), ("/b/**",)),
+            mode=Mode.NO_DECRYPT,
+        )
+        assert render(plan, width=200).splitlines()[-1] == (
+            "Apply exactly this: ssm-reconcile apply --target eu-west-1 --only '/b/**' --no-decrypt"
+            f" --expect-plan {plan.plan_id[:12]}"
+        )
+
+    def test_the_caller_can_give_the_apply_command(self) -> None:
+        text = render(plans.twelve(), apply_command="ssm-reconcile apply my.yaml")
+        assert "Apply exactly this: ssm-reconcile apply my.yaml --expect-plan" in text
+
+
+class TestWidth:
+    @pytest.mark.parametrize("width", [40, 60, 80])
+    def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(self, width: int) -> None:
+        text = render(plans.twelve(), width=width)
+        wide = [line for line in text.splitlines() if len(line) > width and not COMMAND.fullmatch(line)]
+        assert [line for line in wide if not re.fullmatch(r" *(\w+ +)?([-+!~=#]{0,2} )?\S+", line)] == []
+
+    def test_every_name_and_target_is_there_at_any_width(self) -> None:
+        view = PlanView(plans.document_of(plans.twelve()))
+        for width in (20, 40, 80, 100, 120):
+            words = re.split(r"[\s,]+", plan_text(view, width=width))
+            assert {change.name for change in view.changes} <= set(words)
+            assert {"WITHHELD", "Delete:"} & set(words) == {"Delete:"}
+
+    def test_a_name_in_a_sentence_is_never_broken(self) -> None:
+        name = "/shop/prod/" + "a-long-name-" * 6
+        assert name in text_of(plans.delete("eu-west-1", name), width=40).split()
+
+    @pytest.mark.parametrize("plan", [plans.twelve(), guarded(12), plans.many(80)])
+    @pytest.mark.parametrize("width", [40, 100])
+    def test_colour_changes_no_character(self, plan: Plan, width: int) -> None:
+        coloured = render(plan, width, color=True)
+        assert "\x1b[31m-\x1b[0m " in coloured
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(plan, width)
+        assert "\x1b" not in render(plan, width)
+
+
+class TestSize:
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("withheld", [False, True])
+    @pytest.mark.parametrize("others", [0, 300])
+    def test_a_thousand_changes_take_at_most_150_lines(self, shape: str, withheld: bool, others: int) -> None:
+        text = render(large_plan(shape, 1000, withheld=withheld, others=others))
+        assert text.count("\n") <= 150
+        assert_each_is_named(text)
+        assert_nothing_twice(text)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_four_thousand_changes_take_at_most_150_lines(self, shape: str) -> None:
+        assert render(large_plan(shape, 4000, others=20)).count("\n") <= 150
+
+    @pytest.mark.parametrize(
+        "plan", [plans.in_sync(), plans.twelve(), plans.many(8), plans.many(80), guarded(30)]
     )
-    assert line in text.splitlines()
+    @pytest.mark.parametrize("width", [80, 100, 120])
+    def test_no_line_is_there_twice(self, plan: Plan, width: int) -> None:
+        assert_nothing_twice(render(plan, width))
+
+    def test_the_first_thirty_lines_of_a_large_plan_say_what_is_deleted_and_withheld_and_why(self) -> None:
+        shown = "\n".join(render(guarded_plan()).splitlines()[:30])
+        assert "WITHHELD: 17 of 400 changes" in shown
+        assert "12 to delete or replace in eu-west-1 are more than 5" in shown
+        assert "max-deletes (12 changes): --max-deletes 12" in shown
+        assert "Delete, WITHHELD by max-deletes: 12 (its source is gone" in shown
+        assert shown.count("#- /shop/old/") > 3
 
 
-def test_a_change_that_does_not_fit_has_a_line_for_each_attribute() -> None:
-    change = plans.update(
-        "eu-west-1", "/a", Difference("value", "1" * 40, "2" * 40), Difference("tier", "Standard", "Advanced")
-    )
-    assert text_of(change, width=80).splitlines()[4:8] == [
-        "  ~ /a   String   update",
-        f"      value  {'1' * 40}",
-        f"          -> {'2' * 40}",
-        "      tier   Standard -> Advanced",
-    ]
+def assert_each_is_named(text: str) -> None:
+    """Each dangerous change of a large plan has a line of its own."""
+    named = re.findall(r"^ [ #][-!*<] (\S+)", text, re.MULTILINE)
+    assert len(set(named)) == len(named) == DANGEROUS
 
 
-def test_the_tags_of_a_create_are_on_one_line_where_they_fit() -> None:
-    change = plans.create("eu-west-1", "/a", tags={"team": "orders", "tier": "backend", "url": "a, b"})
-    assert '      tags   team=orders, tier=backend, url="a, b"' in text_of(change, width=60).splitlines()
-    narrow = [line.strip() for line in text_of(change, width=40).splitlines() if "tags" in line]
-    assert narrow == ["tags   team=orders", "tags   tier=backend", 'tags   url="a, b"']
-
-
-def test_columns_are_aligned() -> None:
-    lines = text_of(plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/longer")).splitlines()[3:5]
-    assert lines[0].index("SecureString") == lines[1].index("String")
-    assert lines[0].index("delete") == lines[1].index("create")
-
-
-@pytest.mark.parametrize("width", [40, 60, 80])
-def test_on_a_narrow_terminal_only_names_and_values_are_wider_than_it(width: int) -> None:
-    text = plan_text(PlanView(plans.document_of(plans.twelve())), width=width)
-    attribute = re.compile(r" {6}(value|type|KeyId|tags) +\S.*| {6,}-> \S+")
-    # A command is copied, so it stands on one line.
-    name = re.compile(r" *([-+~!=] )?\S+|Apply exactly this:( .*)?|ssm-reconcile apply .*")
-    wide = [line for line in text.splitlines() if len(line) > width]
-    assert [line for line in wide if not attribute.fullmatch(line) and not name.fullmatch(line)] == []
-
-
-def test_colour_is_used_on_request_only() -> None:
-    view = PlanView(plans.document_of(plans.twelve()))
-    assert "\x1b" not in plan_text(view)
-    coloured = plan_text(view, color=True)
-    assert "\x1b[31m-\x1b[0m /shop/prod/legacy/token" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plan_text(view)
-
-
-def test_adoptions_are_folded_by_path() -> None:
-    text = text_of(*(plans.adopt("eu-west-1", f"/a/{i}") for i in range(30)))
-    assert "  = /a/* × 30   adopt (tags only)" in text.splitlines()
-
-
-def test_conflicts_are_listed_with_the_difference_and_the_targets() -> None:
-    left = [
-        plans.other(target, "/x", Row.CONFLICT, "conflict", "it differs in value")
-        for target in ("us-west-2", "eu-west-1")
-    ]
-    assert "Conflicts, not written: 2\n  it differs in value:\n    /x   eu-west-1, us-west-2\n" in text_of(
-        others=left
-    )
-
-
-def test_skipped_parameters_are_counted_by_their_reason() -> None:
-    left = [
-        plans.other("eu-west-1", "/a", Row.SKIPPED, "skipped", "its source carries skip_sync"),
-        plans.other("eu-west-1", "/b", Row.CHAINED, "skipped", "its source is itself a replica"),
-    ]
-    assert "498 selected, 1 skipped by skip_sync, 1 skipped because they are replicas" in text_of(others=left)
-
-
-def test_withheld_changes_are_marked_counted_and_explained() -> None:
-    kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
-    text = text_of(kept, plans.create("eu-west-1", "/b"))
-    assert "replace WITHHELD" in text
-    assert "withheld: only with --allow-replace" in text
-    assert "1 of them WITHHELD by a guard: replace." in text
-
-
-def test_a_plan_with_all_changes_withheld_has_no_apply_command() -> None:
-    kept = plans.withheld(plans.replaced("eu-west-1", "/a"), "replace", "only with --allow-replace")
-    assert "Apply exactly this" not in text_of(kept)
-
-
-def test_the_apply_command_repeats_the_narrowing() -> None:
-    plan = plans.plan_of(
-        [plans.create("eu-west-1", "/b")],
-        narrowing=Narrowing(("eu-west-1",), ("/b/**",)),
-        mode=Mode.NO_DECRYPT,
-    )
-    assert plan_text(PlanView(plans.document_of(plan)), width=200).splitlines()[-1] == (
-        "Apply exactly this: ssm-reconcile apply --target eu-west-1 --only '/b/**' --no-decrypt"
-        f" --expect-plan {plan.plan_id[:12]}"
-    )
-
-
-def test_the_caller_can_give_the_apply_command() -> None:
-    view = PlanView(plans.document_of(plans.twelve()))
-    text = plan_text(view, apply_command="ssm-reconcile apply my.yaml")
-    assert f"Apply exactly this: ssm-reconcile apply my.yaml --expect-plan {view.short_id}" in text
-
-
-def test_the_cost_of_an_apply_is_stated() -> None:
-    assert "apply: 14 writes, at least 5 s" in text_of(plans.create("eu-west-1", "/b"))
-
-
-def test_a_name_in_a_sentence_is_never_broken() -> None:
-    name = "/shop/prod/" + "a-long-name-" * 6
-    assert name in text_of(plans.delete("eu-west-1", name), width=40).split()
+def assert_nothing_twice(text: str) -> None:
+    """No line is there twice, apart from the attributes and remarks of single changes."""
+    lines = Counter(line for line in text.splitlines() if line.strip() and not line.startswith("      "))
+    assert [line for line, number in lines.items() if number > 1] == []

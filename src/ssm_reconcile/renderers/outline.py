@@ -1,0 +1,271 @@
+"""Changes of a plan -> groups in the order of danger, for every output that is read from its top.
+
+outline_changes   changes -> groups of one kind and state with the reasons that all of a group share; in a
+                  group, equal changes of several targets are one, and many changes are path patterns
+guard_reasons     changes and findings -> the guards that withhold changes, each with its reasons and remedies
+
+A dangerous change deletes or overwrites what may be needed. Dangerous changes are listed also where others
+are path patterns, unless more than LISTED of one kind are under one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ssm_reconcile.renderers.changes import ChangeView
+from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patterns
+
+LISTED = 40
+"""The most changes of one kind that are listed; more are path patterns."""
+_SMALL = 4
+"""A group of less than one part in this many of the limit is listed, whatever else there is of its kind."""
+_GUARD_GROUPS = 3
+"""The most groups of one kind and state that are made for their guards."""
+_REASON_GROUPS = 4
+"""The most groups of one kind and state that are made for their reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeKind:
+    """A kind of change: its word, its title and its effect, empty where the title says it."""
+
+    word: str
+    title: str
+    effect: str = ""
+    is_dangerous: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The place in the order of danger."""
+        return CHANGE_KINDS.index(self) if self in CHANGE_KINDS else -1
+
+
+CHANGE_KINDS = (
+    ChangeKind("delete", "Delete", is_dangerous=True),
+    ChangeKind("replace", "Replace", is_dangerous=True),
+    ChangeKind("expose", "Expose as plain text", is_dangerous=True),
+    ChangeKind("take over", "Take over", is_dangerous=True),
+    ChangeKind("release", "Release", is_dangerous=True),
+    ChangeKind("update", "Update"),
+    ChangeKind("create", "Create"),
+    ChangeKind("adopt", "Adopt", "only tags are written"),
+    ChangeKind("retag", "Retag", "only tags are written"),
+)
+"""The kinds of changes, the most dangerous first. A kind that this version does not know is before them."""
+_BY_WORD = {kind.word: kind for kind in CHANGE_KINDS}
+
+
+def kind_of(change: ChangeView) -> ChangeKind:
+    """Return the kind of a change."""
+    if change.action in ("delete", "replace"):
+        word = "expose" if change.exposes else change.action
+    elif change.exposes or change.takes_over or change.releases:
+        word = "expose" if change.exposes else "take over" if change.takes_over else "release"
+    else:
+        word = change.action
+    return _BY_WORD.get(word) or ChangeKind(word, word.capitalize(), "unknown action", is_dangerous=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedChange:
+    """The same change in the targets of its `members`, which differ in their last change only."""
+
+    members: tuple[ChangeView, ...]
+
+    @property
+    def change(self) -> ChangeView:
+        """The change in the first target."""
+        return self.members[0]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels of the targets."""
+        return tuple(member.target for member in self.members)
+
+    def last_changes(self, *, with_age: bool) -> dict[str, tuple[str, ...]]:
+        """Return the last changes of the parameter, each with the targets that have it."""
+        found: dict[str, list[str]] = {}
+        for member in self.members:
+            text = member.last_change_with_age if with_age else member.last_change
+            found.setdefault(text, []).append(member.target)
+        return {text: tuple(targets) for text, targets in found.items() if text}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePattern:
+    """The changes of a group whose names are under one path."""
+
+    path: PathPattern
+    changes: tuple[ListedChange, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of changes, counted in each target."""
+        return _size(self.changes)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels of all targets of the changes, sorted."""
+        return tuple(sorted({target for change in self.changes for target in change.targets}))
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every name has one change, in the same targets."""
+        return self.size == len(self.path.names) * len(self.targets)
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The attributes that differ, or the types of parameters that are created or removed."""
+        views = [change.change for change in self.changes]
+        found = (v.attributes if v.action in ("update", "retag") else (v.kind,) for v in views)
+        return tuple(sorted({one for many in found for one in many} - {""}))
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeGroup:
+    """Changes of one kind that are withheld alike; `reasons` hold for all of them.
+
+    `changes` has all of them. Each is in `listed` or in one of `patterns`. `guards` is empty where nothing
+    is withheld, or by too many combinations of guards.
+    """
+
+    kind: ChangeKind
+    guards: tuple[str, ...]
+    pending: bool
+    reasons: tuple[str, ...]
+    changes: tuple[ListedChange, ...]
+    listed: tuple[ListedChange, ...] = ()
+    patterns: tuple[ChangePattern, ...] = ()
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the changes are not applied."""
+        return self.changes[0].change.withheld
+
+    @property
+    def size(self) -> int:
+        """Number of changes, counted in each target."""
+        return _size(self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardReason:
+    """A guard, the number of changes that it withholds, its findings, or the reasons of its changes."""
+
+    guard: str
+    size: int
+    findings: tuple[FindingView, ...]
+    reasons: tuple[str, ...]
+
+
+def _size(changes: Iterable[ListedChange]) -> int:
+    return sum(len(change.members) for change in changes)
+
+
+def merge_targets(changes: Iterable[ChangeView]) -> list[ListedChange]:
+    """Merge changes of several targets that differ in their last change only, in the order of the first."""
+    found: dict[ChangeView, list[ChangeView]] = {}
+    for change in changes:
+        key = replace(
+            change, target="", last_change="", last_change_with_age="", holds=(), changed_outside=False
+        )
+        found.setdefault(key, []).append(change)
+    return [ListedChange(tuple(members)) for members in found.values()]
+
+
+def outline_changes(
+    changes: Iterable[ChangeView], listed: int | None = LISTED, patterns: int = LISTED
+) -> tuple[ChangeGroup, ...]:
+    """Return the groups of changes: by kind, then withheld ones first and pending ones last.
+
+    Args:
+        changes: The changes of a plan.
+        listed: The most changes of one kind that are listed; None for all. It does not apply to dangerous
+            changes, of which up to LISTED are listed.
+        patterns: The most path patterns of one group.
+    """
+    states: dict[tuple[int, str, bool, bool], list[ListedChange]] = {}
+    kinds: dict[str, ChangeKind] = {}
+    for one in merge_targets(changes):
+        kind = kind_of(one.change)
+        kinds[kind.word] = kind
+        state = (kind.rank, kind.word, one.change.pending, not one.change.withheld)
+        states.setdefault(state, []).append(one)
+    groups = [
+        ChangeGroup(kinds[state[1]], guards, state[2], reasons, part)
+        for state, same in sorted(states.items())
+        for guards, held in _by_guards(same)
+        for reasons, part in _by_reasons(held)
+    ]
+    totals = {word: sum(len(one.changes) for one in groups if one.kind.word == word) for word in kinds}
+    return tuple(_fold(group, totals[group.kind.word], listed, patterns) for group in groups)
+
+
+def _by_guards(changes: Sequence[ListedChange]) -> list[tuple[tuple[str, ...], list[ListedChange]]]:
+    """Divide changes by the guards that withhold them, unless these are too many combinations."""
+    found: dict[tuple[str, ...], list[ListedChange]] = {}
+    for one in changes:
+        found.setdefault(one.change.guards, []).append(one)
+    return sorted(found.items()) if len(found) <= _GUARD_GROUPS else [((), list(changes))]
+
+
+def _by_reasons(
+    changes: Sequence[ListedChange],
+) -> list[tuple[tuple[str, ...], tuple[ListedChange, ...]]]:
+    """Divide changes by the reasons that several share; the others, with reasons of their own, are last."""
+    found: dict[tuple[str, ...], list[ListedChange]] = {}
+    for one in changes:
+        found.setdefault(one.change.reasons, []).append(one)
+    shared = {reasons: same for reasons, same in found.items() if reasons and len(same) > 1}
+    largest = sorted(shared, key=lambda reasons: (-len(shared[reasons]), reasons))[:_REASON_GROUPS]
+    rest = tuple(one for one in changes if one.change.reasons not in largest)
+    first = rest[0].change.reasons if len(rest) > 1 else ()
+    common = tuple(reason for reason in first if all(reason in one.change.reasons for one in rest))
+    return [*((key, tuple(shared[key])) for key in largest), *([(common, rest)] if rest else [])]
+
+
+def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int) -> ChangeGroup:
+    """Return a group with its changes listed or as path patterns; `total` counts the changes of its kind."""
+    limit = LISTED if listed is None or group.kind.is_dangerous else listed
+    if listed is None or total <= limit or len(group.changes) * _SMALL <= limit:
+        return replace(group, listed=group.changes)
+    by_name: dict[str, list[ListedChange]] = {}
+    for change in group.changes:
+        by_name.setdefault(change.change.name, []).append(change)
+    shown: list[ListedChange] = []
+    found: list[ChangePattern] = []
+    room = 2 * LISTED if group.kind.is_dangerous else 0
+    paths = path_patterns(by_name, patterns)
+    for path in sorted(paths, key=lambda one: len(one.names)):
+        inside = tuple(change for name in path.names for change in by_name[name])
+        if len(inside) == 1 or len(inside) <= min(LISTED, room):
+            shown += inside
+            room -= len(inside)
+        else:
+            found.append(ChangePattern(path, inside))
+    return replace(
+        group,
+        listed=tuple(sorted(shown, key=lambda one: one.change.name)),
+        patterns=tuple(sorted(found, key=lambda one: one.path.path)),
+    )
+
+
+def guard_reasons(changes: Iterable[ChangeView], findings: Iterable[FindingView]) -> tuple[GuardReason, ...]:
+    """Return the guards that withhold changes, in the order of the changes.
+
+    Args:
+        changes: The changes of a plan.
+        findings: Its findings; the code of a finding of a guard is the name of the guard.
+    """
+    reasons: dict[str, list[str]] = {}
+    for change in changes:
+        for guard, reason in zip(change.guards, change.holds, strict=False):
+            reasons.setdefault(guard, []).append(reason)
+    by_code: dict[str, list[FindingView]] = {}
+    for finding in findings:
+        by_code.setdefault(finding.code, []).append(finding)
+    return tuple(
+        GuardReason(guard, len(texts), tuple(by_code.get(guard, ())), tuple(dict.fromkeys(texts)))
+        for guard, texts in reasons.items()
+    )
