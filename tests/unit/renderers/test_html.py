@@ -119,13 +119,13 @@ def test_without_scripts_all_rows_are_visible_or_in_a_fold_and_the_controls_are_
     assert all("hidden" not in row for row in Page(page).rows)
     assert "Scripts are off" in page
     assert page.count('<details class="group flat" open>') == 2
-    assert page.count('<details class="group" open>') == 4
+    assert page.count('<details class="group reason" open>') == 4
 
 
 def test_a_section_with_many_rows_is_folded_by_path_and_dangerous_changes_stay_unfolded() -> None:
     page = page_of(plans.many(80))
     dangerous, rest = page.split('<h2 id="other-changes">')
-    assert dangerous.count("<details") - dangerous.count(" open>") == 1, "only the controls"
+    assert dangerous.count("<details") - dangerous.count(" open>") == 1, "only the controls are closed"
     labels = re.findall(r'<span class="label">(.*?)</span><span class="counts"> (.*?)</summary>', rest)
     assert len(labels) == 16
     assert " open>" not in rest
@@ -136,29 +136,77 @@ def test_a_section_with_many_rows_is_folded_by_path_and_dangerous_changes_stay_u
 
 def test_dangerous_changes_are_the_first_section_and_are_named_above_the_list() -> None:
     page = page_of(plans.twelve())
-    assert [row["data-k"] for row in Page(page).rows][:4] == ["delete", "delete", "replace", "update"]
-    assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 3, "left-as-they-are": 9}
-    assert re.search(r"2 deletes and 1 replacement \(/[^()]+\)\. 1 of them was last changed outside", page)
+    assert [row["data-k"] for row in Page(page).rows][:3] == ["delete", "replace", "update"]
+    assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 2, "left-as-they-are": 8}
+    assert re.search(r"2 delete and 1 replace: /.+ and /.+\. 1 of them was last changed outside", page)
     assert "SSM plan for prod: 12 changes in 3 regions" in page
 
 
 def test_a_release_is_among_the_dangerous_changes() -> None:
     page = page_of(plans.plan_of([plans.release("eu-west-1", "/a"), plans.create("eu-west-1", "/b")]))
     assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 1}
-    assert '<span class="tag release">releases ownership</span>' in page
+    assert '<span class="a release">release</span>' in page
+
+
+def test_an_unknown_action_is_dangerous_and_has_a_sign() -> None:
+    view = PlanView(plans.document_of(plans.plan_of([plans.create("eu-west-1", "/a")])))
+    view.changes = (replace(view.changes[0], action="<burn>"),)
+    page = plan_html(view)
+    assert Page(page).sections == {"dangerous-changes": 0}
+    assert '<span class="a unknown">&lt;burn&gt;</span>' in page
 
 
 def test_a_withheld_change_has_a_word_and_the_flag_that_lets_it_through() -> None:
     held = plans.withheld(plans.update("eu-west-1", "/a"), "max-deletes", "3 deletes are more than 2")
     remedy = Remedy("--max-deletes 3 <b>", "max-deletes", "eu-west-1", 3, "0" * 16)
     finding = Finding(Severity.WARNING, "max-deletes", "3 to delete: all withheld", "eu-west-1", (), remedy)
-    plan = plans.plan_of([held, plans.create("eu-west-1", "/b")], findings=[finding])
-    page = page_of(plan)
+    page = page_of(plans.plan_of([held, plans.create("eu-west-1", "/b")], findings=[finding]))
     assert Page(page).sections == {"withheld-changes": 0, "other-changes": 1}
     assert '<span class="tag withheld">WITHHELD</span>' in page
-    assert "withheld: 3 deletes are more than 2" in page
-    assert "<li>3 to delete: all withheld. If meant: <code>--max-deletes 3 &lt;b&gt;</code>.</li>" in page
+    assert '<span class="label">by max-deletes</span>' in page
+    assert '<span class="r shared">withheld: 3 deletes are more than 2</span>' in page
+    flag = "<code>--max-deletes 3 &lt;b&gt;</code>"
+    assert f"<li>max-deletes: 3 to delete: all withheld. If meant: {flag}</li>" in page
     assert page.count("3 to delete: all withheld") == 1
+
+
+def test_a_reason_that_changes_share_is_the_title_of_their_fold() -> None:
+    deletes = [plans.delete("eu-west-1", f"/{n}", reasons=("its source <b> is gone",)) for n in range(3)]
+    page = page_of(plans.plan_of([*deletes, plans.delete("eu-west-1", "/4", reasons=("another",))]))
+    labels = re.findall(r'<details class="group (\w+)" open><summary><span class="label">(.*?)</span>', page)
+    assert labels == [("reason", "its source &lt;b&gt; is gone"), ("flat", "")]
+    assert page.count('<span class="r shared">its source &lt;b&gt; is gone</span>') == 3
+    assert page.count('<span class="r">another</span>') == 1
+
+
+def test_the_last_change_is_named_by_target_where_it_differs() -> None:
+    changes = [
+        plans.delete("eu-west-1", "/a"),
+        plans.delete("us-west-2", "/a", writer="arn:aws:iam::1:user/bob"),
+    ]
+    page = page_of(plans.plan_of(changes))
+    assert len(Page(page).rows) == 1
+    assert re.search(r'<span class="r">eu-west-1: version 4, [^<]*ssm-reconcile</span>', page)
+    assert re.search(r'<span class="r">us-west-2: version 4, [^<]*bob</span>', page)
+
+
+def test_changes_that_are_pending_or_no_longer_made_are_marked() -> None:
+    pending = replace(plans.create("eu-west-1", "/a"), pending=True)
+    plan = replace(plans.plan_of([pending]), dropped=(plans.create("us-west-2", "/b"),))
+    page = page_of(plan)
+    assert '<span class="tag pending">already pending</span>' in page
+    assert Page(page).sections == {"other-changes": 0, "no-longer-made": 1}
+
+
+def test_many_findings_and_counts_of_many_targets_are_in_closed_folds() -> None:
+    regions = [f"eu-test-{number}" for number in range(11)]
+    findings = [Finding(Severity.WARNING, "size", f"/{n}: too large") for n in range(11)]
+    for number, state in ((10, " open"), (11, "")):
+        change = plans.create(regions[0], "/a")
+        page = page_of(plans.plan_of([change], targets=regions[:number], findings=findings[:number]))
+        assert f"<details{state}><summary>{number} findings</summary>" in page
+        assert f"<details{state}><summary>Counts of {number} regions</summary>" in page
+        assert page.count(": too large") == number
 
 
 def test_a_row_names_all_targets_or_those_that_it_leaves_out() -> None:
@@ -191,8 +239,8 @@ def test_the_apply_command_is_shown_unless_all_changes_are_withheld() -> None:
     held = plans.withheld(plans.delete("eu-west-1", "/a"), "max-deletes", "too many")
     page = page_of(plans.plan_of([held]))
     assert "--expect-plan" not in page
-    assert "1 change WITHHELD. The other changes are not affected." in page
-    assert "Guard max-deletes: the reason is at each change." in page
+    assert "1 of 1 change WITHHELD." in page
+    assert "<li>max-deletes: too many</li>" in page
 
 
 class Details(HTMLParser):
