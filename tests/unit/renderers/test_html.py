@@ -18,6 +18,7 @@ from ssm_reconcile.errors import Finding, Remedy, Severity
 from ssm_reconcile.plan import Plan
 from ssm_reconcile.renderers.changes import AttributeLine, attribute_lines
 from ssm_reconcile.renderers.escaping import UNSAFE, visible
+from ssm_reconcile.renderers.groups import AddressGroup, ConflictView
 from ssm_reconcile.renderers.html import plan_html, report_html
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
@@ -28,7 +29,7 @@ ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "main", "h1", "h2", "p",
     "strong", "code", "div", "section", "ul", "li", "span", "table", "caption", "thead", "tbody",
     "tr", "th", "td", "b", "details", "summary", "form", "label", "select", "option", "input",
-    "datalist", "button", "footer", "script", "del", "ins",
+    "datalist", "button", "footer", "script", "del", "i", "ins",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "class", "href", "id", "for", "hidden",
@@ -195,7 +196,7 @@ def test_changes_that_are_pending_or_no_longer_made_are_marked() -> None:
     plan = replace(plans.plan_of([pending]), dropped=(plans.create("us-west-2", "/b"),))
     page = page_of(plan)
     assert '<span class="tag pending">already pending</span>' in page
-    assert Page(page).sections == {"other-changes": 0, "no-longer-made": 1}
+    assert Page(page).sections == {"changes": 0, "no-longer-made": 1}
 
 
 def test_many_findings_and_counts_of_many_targets_are_in_closed_folds() -> None:
@@ -343,6 +344,20 @@ def test_the_lines_of_the_page_are_those_of_the_terminal() -> None:
             assert text.startswith(f"{line.label} ")
             for part in (line.note, line.before, line.after):
                 assert part is None or part in text
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_the_sides_of_a_conflict_are_shown_only_where_the_spec_allows_it(is_public: bool) -> None:
+    conflict = ConflictView(
+        (AttributeLine("value", "theirs", "ours"),), "user <b>", is_public, ("eu-west-1",)
+    )
+    view = PlanView(plans.document_of(plans.in_sync()))
+    names = {"/a": ("eu-west-1", "us-west-2")}
+    view.groups = (AddressGroup("conflict", "it differs in value", names, {"/a": (conflict,)}),)
+    page = plan_html(view)
+    assert [row["data-t"] for row in Page(page).rows] == ["1", "2"]
+    assert page.count("theirs") == page.count("ours") == is_public
+    assert page.count("last changed by user &lt;b&gt;") == 1
 
 
 def test_a_plan_without_changes_has_no_list_and_no_filter() -> None:

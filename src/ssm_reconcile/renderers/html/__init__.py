@@ -106,7 +106,7 @@ def _sums(view: PlanView) -> str:
 
 def _replication(replication: ReplicationView) -> str:
     targets = join([f"<code>{quote(target)}</code>" for target in replication.targets], 8) or "no target"
-    selected = f": {replication.selected:,} parameters selected" if replication.selected else ""
+    selected = f": {plural(replication.selected, 'parameter')} selected" if replication.selected else ""
     source = f"<code>{quote(replication.source)}</code>"
     return f"<p>{quote(replication.name)}: {source} to {targets}{selected}.</p>"
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 
 from ssm_reconcile.renderers.changes import AttributeLine
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, ConflictView
-from ssm_reconcile.renderers.outline import CHANGE_KINDS, ChangeGroup, ListedChange, merge_targets
 from ssm_reconcile.renderers.outcomes import OutcomeView
+from ssm_reconcile.renderers.outline import CHANGE_KINDS, ChangeGroup, ListedChange, merge_targets
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import join
 
-DANGEROUS, WITHHELD, _OTHER = "Dangerous changes", "Withheld changes", "Other changes"
+DANGEROUS, WITHHELD, OTHER = "Dangerous changes", "Withheld changes", "Other changes"
 NOT_APPLIED, _APPLIED, LEFT = "Not applied", "Applied", "Left as they are"
 _DROPPED = "No longer made"
 SECTIONS = {
     DANGEROUS: "changes",
     WITHHELD: "changes",
-    _OTHER: "changes",
+    OTHER: "changes",
     NOT_APPLIED: "changes",
     _APPLIED: "changes",
     _DROPPED: "changes no longer made",
@@ -58,7 +58,7 @@ def quote(raw: str) -> str:
 def change_rows(groups: Iterable[ChangeGroup]) -> Iterable[TableRow]:
     """Yield the rows of changes: a change that is equal in several targets is one row."""
     for group in groups:
-        section = DANGEROUS if group.kind.is_dangerous else _OTHER
+        section = DANGEROUS if group.kind.is_dangerous else OTHER
         state = "withheld" if group.withheld else "to apply"
         by = f"by {join(group.guards)}" if group.guards else ""
         label = "; ".join(filter(None, (by, group.kind.effect, *group.reasons)))
@@ -155,7 +155,7 @@ def _attribute(line: AttributeLine, style: str, *, is_new: bool) -> str:
     parts = f'<span class="{style}">{quote(line.label)} </span>'
     parts += f'<span class="part">{quote(line.key)} </span>' if line.key else ""
     if line.note:
-        return f'<span class="l note-only">{parts}{quote(line.note)}</span>'
+        return f'<span class="l note-only">{parts}<span>{quote(line.note)}</span></span>'
     if line.is_context:
         return f'<span class="l context">{parts}<code>{quote(line.after or line.before or "")}</code></span>'
     if line.before is not None:

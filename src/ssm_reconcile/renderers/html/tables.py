@@ -11,6 +11,7 @@ from ssm_reconcile.renderers.html.rows import (
     DANGEROUS,
     LEFT,
     NOT_APPLIED,
+    OTHER,
     SECTIONS,
     WITHHELD,
     TableRow,
@@ -45,6 +46,7 @@ def tables(view: RunView, rows: Sequence[TableRow]) -> Iterable[str]:
         sections.setdefault(row.section, []).append((row, markup))
     yield _bar(view, rows, [path.path for path in paths])
     for title, members in sections.items():
+        shown = "Changes" if title == OTHER and title == next(iter(sections)) else title
         groups: dict[str, list[tuple[TableRow, str]]] = {}
         by_path = len(members) > _FLAT and title not in (WITHHELD, NOT_APPLIED, LEFT)
         for row, markup in members:
@@ -54,10 +56,11 @@ def tables(view: RunView, rows: Sequence[TableRow]) -> Iterable[str]:
         body = "".join(
             _group(title, label, inside, is_open=is_open, is_path=by_path) for label, inside in groups.items()
         )
-        total, slug = sum(len(row.targets) for row, _ in members), title.lower().replace(" ", "-")
+        total, slug = sum(len(row.targets) for row, _ in members), shown.lower().replace(" ", "-")
+        style = "rows many" if len(members) > _MANY else "rows"
         yield (
-            f'<section class="rows{" many" if len(members) > _MANY else ""}" data-what="{SECTIONS[title]}" aria-labelledby="{slug}">'
-            f'<h2 id="{slug}">{title} <span class="n">{total:,}</span></h2>{body}</section>'
+            f'<section class="{style}" data-what="{SECTIONS[title]}" aria-labelledby="{slug}">'
+            f'<h2 id="{slug}">{shown} <span class="n">{total:,}</span></h2>{body}</section>'
         )
     yield '<p id="empty" class="dim" hidden>Nothing matches the filter.</p>'
 
