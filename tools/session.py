@@ -27,6 +27,7 @@ COLORS = [
     (88, 166, 255), (188, 140, 255), (57, 197, 207), (177, 186, 196),
 ]  # fmt: skip
 """Black, red, green, yellow, blue, magenta, cyan, white: each readable on the background, dimmed text too."""
+PLAN_ID = re.compile(r"(?<=[Pp]lan )[0-9a-f]{12}\b")
 COLOR = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -48,7 +49,7 @@ def session(output: str) -> str:
     """Return the steps of the picture as a terminal shows them: titles as comments, fixed dates and ids."""
     text = "\n\n".join(_steps(output))
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", MOMENT, text)
-    ids = dict.fromkeys(re.findall(r"\b[0-9a-f]{12}\b", re.sub(r"\b\d{12}\b", "", text)))
+    ids = dict.fromkeys(PLAN_ID.findall(text))
     for number, plan_id in enumerate(ids):
         text = text.replace(plan_id, f"{0x9535F4258859 + number * 0x1111:012x}")
     return text

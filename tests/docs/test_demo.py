@@ -80,3 +80,27 @@ root.main(["demo"])
     )  # fmt: skip
     assert done.returncode == 1
     assert "the demo failed at this statement: the plan creates 7 parameters" in done.stderr
+
+
+def test_the_picture_of_the_session_is_current(recorded: str) -> None:
+    current = session.PICTURE.read_text(encoding="utf-8") == session.picture(recorded)
+    assert current, "docs/pictures/session.svg shows other output: run `python tools/session.py`"
+
+
+def test_the_picture_is_small_and_complete_in_itself() -> None:
+    picture = session.PICTURE.read_text(encoding="utf-8")
+    assert len(picture.encode()) < 100_000
+    assert re.findall(r"@font-face|@import|url\((?!#)|href|<script|<image", picture) == []
+    assert set(re.findall(r"\b\d{12}\b", picture)) == {"123456789012"}
+    assert set(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", picture.replace("&#160;", " "))) == {
+        session.MOMENT.removesuffix(" UTC")
+    }
+
+
+def test_two_recordings_differ_in_dates_and_ids_only(recorded: str) -> None:
+    later = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2031-12-31 23:59 UTC", recorded)
+    ids = dict.fromkeys(session.PLAN_ID.findall(recorded))
+    for number, plan_id in enumerate(ids):
+        later = later.replace(plan_id, f"{number:011x}a")
+    assert later != recorded
+    assert session.picture(later) == session.picture(recorded)

@@ -166,7 +166,7 @@ class _Demo:
     def _plan_changes(self) -> None:
         self._title(
             "6. Someone edits a replica; in us-east-1 a password is rotated, a limit raised, and two\n"
-            "flags are deleted: the plan repairs the drift, and withholds both deletes, as one is allowed."
+            "flags are deleted: the plan lists each change, and withholds both deletes, as one is allowed."
         )
         self.account.change_source()
         self.account.edit_target()
@@ -176,7 +176,9 @@ class _Demo:
         self._check("the plan says how to lift the guard", "--max-deletes" in text)
 
     def _apply_changes(self) -> None:
-        self._title("7. The deletes are meant, so the apply lifts the guard.")
+        self._title(
+            "7. The deletes are meant, so the apply lifts the guard; it repairs the edited replica, too."
+        )
         self._command("apply", "--yes", "--max-deletes", "2", expect=0)
         source, target = self.account.values(SOURCE), self.account.values(TARGET)
         for name in (LIMITS, PASSWORD, EDITED):
