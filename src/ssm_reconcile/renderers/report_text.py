@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from ssm_reconcile.renderers.changes import HARMLESS
 from ssm_reconcile.renderers.groups import path_patterns
 from ssm_reconcile.renderers.outcomes import OutcomeGroup, result_word
 from ssm_reconcile.renderers.terminal_text import (
@@ -98,8 +99,8 @@ class _ReportText(TerminalText):
         if groups:
             self.add()
             self.add("Applied", colour="bold")
-            is_long = sum(len(group.names) for group in groups) > ROWS
-            self._add_groups(groups, _lines_of_each(groups) if is_long else ROWS, is_long=is_long)
+            is_long = sum(len(group.names) for group in groups) > PATHS
+            self._add_groups(groups, _lines_of_each(groups) if is_long else PATHS, is_long=is_long)
 
     def add_legend(self) -> None:
         """Add the signs that occur, unless all changes were applied."""
@@ -132,10 +133,10 @@ class _ReportText(TerminalText):
         Args:
             groups: The groups.
             limit: The most lines of a group. If it has more names, they are grouped by path.
-            is_long: Whether all names are grouped by path.
+            is_long: Whether names are grouped by path, apart from a few deletes and replacements.
         """
         rows = {
-            group: list(self._places(group, limit, by_path=is_long or len(group.names) > limit))
+            group: list(self._places(group, limit, by_path=_is_by_path(group, limit, is_long=is_long)))
             for group in groups
         }
         words = max(len(_words(group)) for group in groups)
@@ -191,6 +192,13 @@ def _lines_of_each(groups: Sequence[OutcomeGroup]) -> int:
         if sum(len(path_patterns(group.names, limit)) for group in groups) <= _LINES:
             return limit
     return max(_LINES // len(groups), 1)
+
+
+def _is_by_path(group: OutcomeGroup, limit: int, *, is_long: bool) -> bool:
+    """Whether the names of a group are grouped by path."""
+    if not is_long:
+        return len(group.names) > limit
+    return group.action in HARMLESS or len(group.names) > ROWS
 
 
 def _sign(result: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import RunView
@@ -72,18 +72,6 @@ class TerminalText:
             indent: The spaces before the mark.
         """
         self.lines.append(f"{' ' * indent}{self.paint(mark, mark if colour is None else colour)} {text}")
-
-    def add_patterns(self, mark: str, names: Iterable[str], note: str, limit: int = PATHS) -> None:
-        """Add names as path patterns, one line each.
-
-        Args:
-            mark: The mark before each line.
-            names: The names of parameters.
-            note: The text after each pattern.
-            limit: The most lines.
-        """
-        for pattern in path_patterns(names, limit):
-            self.add_marked(mark, f"{pattern}   {note}", "+" if mark == "·" else mark)
 
     def text(self) -> str:
         """Return all lines, with one line break at the end."""

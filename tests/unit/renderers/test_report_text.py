@@ -171,13 +171,23 @@ def test_a_thousand_outcomes_take_at_most_150_lines() -> None:
 
 
 def test_the_numbers_of_applied_changes_by_path_add_up() -> None:
-    both = [one for i in range(20) for one in created(f"/a/{i}", "eu-west-1", "us-west-2")]
+    both = [one for i in range(40) for one in created(f"/a/{i}", "eu-west-1", "us-west-2")]
     one = created("/a/only", "eu-west-1")
     text = text_of(*(Outcome(change, Result.APPLIED) for change in (*both, *one)), targets=plans.REGIONS)
-    assert "Applied\n  · create   /a/* × 21   41 changes in eu-west-1, us-west-2\n" in text
+    assert "Applied\n  · create   /a/* × 41   81 changes in eu-west-1, us-west-2\n" in text
     same = text_of(*(Outcome(change, Result.APPLIED) for change in (*both, *created("/b/x", "us-west-2"))))
-    assert "· create   /a/* × 20   eu-west-1, us-west-2\n" in same
+    assert "· create   /a/* × 40   eu-west-1, us-west-2\n" in same
     assert "· create   /b/x        us-west-2\n" in same
+
+
+def test_a_few_deletes_are_named_also_among_many_changes() -> None:
+    deletes = [plans.delete("eu-west-1", f"/gone/{i:02}") for i in range(20)]
+    creates = [one for i in range(100) for one in created(f"/a/{i}")]
+    text = text_of(*(Outcome(change, Result.APPLIED) for change in (*deletes, *creates)))
+    assert text.count("  · delete   /gone/") == 20
+    assert "  · create   /a/* × 100  " in text
+    more = (*deletes, plans.delete("eu-west-1", "/gone/20"), *creates)
+    assert "  · delete   /gone/* × 21   " in text_of(*(Outcome(one, Result.APPLIED) for one in more))
 
 
 def test_more_equal_failures_than_fit_are_grouped_by_path() -> None:
