@@ -93,7 +93,7 @@ def test_it_always_stands_among_the_dangers(hardened: SimulatedAws, cli: Cli, fl
     alert = "WARNING" if withheld else "CAUTION"
     assert "\n> ! /app/url  [SecureString -> String] UPDATE" in markdown.split(f"> [!{alert}]")[1]
     html = cli("plan", "--format", "html", *flags).stdout
-    assert "1 expose: /app/url." in html
+    assert "DANGER: 1 expose:</strong> /app/url." in html
     (change,) = json.loads(cli("plan", "--format", "json", *flags).stdout)["changes"]
     assert (change["exposes"], change["fate"] == "withheld") == (True, withheld)
 

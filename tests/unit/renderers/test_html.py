@@ -139,7 +139,10 @@ def test_dangerous_changes_are_the_first_section_and_are_named_above_the_list() 
     page = page_of(plans.twelve())
     assert [row["data-k"] for row in Page(page).rows][:3] == ["delete", "replace", "update"]
     assert Page(page).sections == {"dangerous-changes": 0, "other-changes": 2, "left-as-they-are": 8}
-    assert re.search(r"2 delete and 1 replace: /.+ and /.+\. 1 of them was last changed outside", page)
+    note = (
+        r"<strong>DANGER: 2 delete and 1 replace:</strong> /.+ and /.+\. 1 of them was last changed outside"
+    )
+    assert re.search(note, page)
     assert "SSM plan for prod: 12 changes in 3 regions" in page
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from string import Template
@@ -94,9 +95,10 @@ def _hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
-def _note(kind: str, sentence: str) -> str:
-    """Return a sentence in a box; `kind` is `error`, `warning` or empty."""
-    return f'<div class="note {kind}"><p>{quote(sentence)}</p></div>'
+def _note(kind: str, sentence: str, start: str = "") -> str:
+    """Return a sentence in a box; `kind` is `error`, `warning` or empty, `start` is bold."""
+    bold = f"<strong>{quote(start)}</strong> " if start else ""
+    return f'<div class="note {kind}"><p>{bold}{quote(sentence)}</p></div>'
 
 
 def _sums(view: PlanView) -> str:
@@ -128,15 +130,17 @@ def _alerts(view: PlanView, groups: Sequence[ChangeGroup]) -> Iterable[str]:
     dangerous = [one for group in groups if group.kind.is_dangerous for one in group.changes]
     members = [member for one in dangerous for member in one.members]
     if dangerous:
-        words = dict.fromkeys(group.kind.word for group in groups if group.kind.is_dangerous)
-        sizes = {word: sum(group.size for group in groups if group.kind.word == word) for word in words}
-        names = list(dict.fromkeys(one.change.name for one in dangerous))
-        sentence = f"{join([f'{size:,} {word}' for word, size in sizes.items()])}: {join(names, _NAMED)}."
+        sizes: Counter[str] = Counter()
+        for group in groups:
+            sizes[group.kind.word] += group.size if group.kind.is_dangerous else 0
+        counts = join([f"{size:,} {word}" for word, size in sizes.items() if size])
+        sentence = f"{join(list(dict.fromkeys(one.change.name for one in dangerous)), _NAMED)}."
         held = sum(member.withheld for member in members)
-        outside = sum(member.changed_outside for member in members)
         sentence += f" {held:,} of them WITHHELD." if held else ""
-        were = plural(outside, "of them was", "of them were")
-        yield _note("error", sentence + (f" {were} last changed outside ssm-reconcile." if outside else ""))
+        if outside := sum(member.changed_outside for member in members):
+            were = plural(outside, "of them was", "of them were")
+            sentence += f" {were} last changed outside ssm-reconcile."
+        yield _note("error", sentence, f"DANGER: {counts}:")
     if view.withheld:
         items = ""
         for guard in guard_reasons(view.changes, view.findings):
