@@ -11,7 +11,7 @@ from ssm_reconcile.by_name import plan_one_name
 from ssm_reconcile.change import Row
 from ssm_reconcile.errors import Address, Finding, Severity, Trouble, Where
 from ssm_reconcile.explain import Explanation, explain, explanation_document, explanation_text
-from ssm_reconcile.model import KeyState
+from ssm_reconcile.model import SECURE, KeyState
 from ssm_reconcile.plan import ReplicationPlan, TargetPlan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.session import Session
@@ -182,6 +182,29 @@ def test_tags_are_shown_sorted_without_ours_and_as_none_where_there_are_none() -
     found = facts(explained(aws))
     assert (found["source tags"], found["live tags"]) == ("none", "app=shop, team=a")
     assert ("differs", "tags: app=shop, team=a -> none") in explained(aws).facts
+
+
+def test_a_value_differs_by_part() -> None:
+    aws = SimulatedAws()
+    aws.replicate("/p/a", '{"max": 100, "min": 1}')
+    aws.put("/p/a", '{"max": 250, "new": "x"}')
+    assert [text for label, text in explained(aws).facts if label == "differs"] == [
+        "value max: '100' -> '250'",
+        "value min: '1' -> nothing",
+        "value new: nothing -> 'x'",
+    ]
+
+
+def test_a_conflict_differs_on_both_sides_unless_one_is_a_secret() -> None:
+    aws = SimulatedAws()
+    aws.put("/p/a", "a\nb")
+    aws.put("/p/a", "a\nc\n", region="us-east-2")
+    assert [text for label, text in explained(aws).facts if label == "differs"] == [
+        "value line 2: 'c' -> 'b'",
+        "value: before ends with a line break, after does not",
+    ]
+    aws.put("/p/a", "PLANTED", SECURE)
+    assert ("differs", "value (secret)") in explained(aws).facts
 
 
 def test_a_value_that_is_to_be_created_differs_from_nothing() -> None:

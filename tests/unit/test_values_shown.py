@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ssm_reconcile.model import IMAGE, SECURE, Place
+from ssm_reconcile.model import IMAGE, SECURE, Place, Reading
 from ssm_reconcile.plan import Plan
+from ssm_reconcile.reconcile import plan_replication
 from ssm_reconcile.record import RECORD, WAS_SECRET, parse_record
 from ssm_reconcile.settle import prove
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
@@ -180,3 +181,25 @@ def test_a_former_secret_is_hidden_after_any_number_of_changes() -> None:
         assert record is not None
         assert record.key == WAS_SECRET
     assert aws.plan().changes == ()
+
+
+def test_texts_are_kept_only_where_they_are_shown_and_differ() -> None:
+    aws = SimulatedAws()
+    for name, live, source in (
+        ("same", "1", "1"),
+        ("other", "1", "2"),
+        ("token", "1", "2"),
+        ("url", "x", URL),
+    ):
+        aws.put(f"/p/{name}", live, region="us-east-2")
+        aws.put(f"/p/{name}", source)
+    aws.put("/p/key", "1", SECURE, region="us-east-2")
+    aws.put("/p/key", "2")
+    _, contexts = plan_replication(aws.spec, aws.session())
+    readings = contexts["us-east-2"].readings
+    kept = {
+        address: [one.text for one in (readings.source[address], held) if isinstance(one, Reading)]
+        for address, held in readings.live.items()
+    }
+    hidden = {name: [None, None] for name in ("/p/same", "/p/token", "/p/url", "/p/key")}
+    assert kept == {"/p/other": ["2", "1"], **hidden}

@@ -16,7 +16,7 @@ from ssm_reconcile.model import MANAGED_KEY, DesiredParameter, Parameter, Tags, 
 from ssm_reconcile.plan import Other
 from ssm_reconcile.record import OWNER, PREFIX, Standing, key_digest, record_of, standing
 from ssm_reconcile.spec import Replication, RewriteIn
-from ssm_reconcile.wording import utc_text
+from ssm_reconcile.wording import plural, utc_text
 
 
 class Fact(NamedTuple):
@@ -47,9 +47,10 @@ def facts_of_case(case: Case, outcome: Change | Other | None) -> Iterator[Fact]:
     if case.live is not None:
         yield Fact("live tags", _tags(case.tags))
         yield from _ownership(case)
-    if isinstance(outcome, Change):
-        yield from (Fact("differs", _difference(one)) for one in outcome.differences)
-        tags = outcome.tags
+    compared = outcome.conflict if isinstance(outcome, Other) else outcome
+    if compared is not None:
+        yield from (Fact("differs", text) for one in compared.differences for text in _differences(one))
+        tags = compared.tags
         if case.live is not None and (tags.added or tags.removed):
             yield Fact("differs", f"tags: {_tags(tags.before)} -> {_tags(tags.after)}")
 
@@ -156,11 +157,24 @@ def _ownership(case: Case) -> Iterator[Fact]:
         yield Fact("key", f"not the key of the last apply: {why}")
 
 
-def _difference(one: Difference) -> str:
+def _differences(one: Difference) -> Iterator[str]:
+    """Yield each part of an attribute that differs; nothing of a secret but its name."""
     if one.secret:
-        return f"{one.attribute} (secret)"
-    before, after = ("nothing" if text is None else repr(text) for text in (one.before, one.after))
-    return f"{one.attribute}: {before} -> {after}{' (cut)' if one.cut else ''}"
+        yield f"{one.attribute} (secret)"
+    elif one.parts is None:
+        yield f"{one.attribute}: {_sides(one.before, one.after)}{' (cut)' if one.cut else ''}"
+    else:
+        for part in one.parts.parts:
+            if not part.is_context:
+                key = f"{one.attribute} {part.key}".rstrip()
+                yield f"{key}: {_sides(part.before, part.after)}{' (cut)' if part.is_cut else ''}"
+        yield from (f"{one.attribute}: {note}" for note in one.parts.notes)
+        if one.parts.more:
+            yield f"{one.attribute}: {plural(one.parts.more, 'more part')}"
+
+
+def _sides(before: str | None, after: str | None) -> str:
+    return " -> ".join("nothing" if text is None else repr(text) for text in (before, after))
 
 
 def _tags(tags: Tags) -> str:

@@ -6,8 +6,9 @@ path_patterns     many names -> `path/* x N`; each name is under exactly one pat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from types import MappingProxyType
 
 from ssm_reconcile.change import writer_name
@@ -74,6 +75,21 @@ class ConflictView:
     is_public: bool
     targets: tuple[str, ...] = ()
 
+    def text_lines(self) -> list[str]:
+        """Return the differences as lines of plain text, each attribute named once."""
+        width = max((len(line.label) for line in self.lines), default=0)
+        found = []
+        for label, same in groupby(self.lines, key=lambda line: line.label):
+            shown = [text for line in same for text in _own_or_phrase(line)]
+            found += [f"{label if i == 0 else '':<{width}}  {text}" for i, text in enumerate(shown)]
+        return [*found, f"last changed by {self.writer}"] if found and self.writer else found
+
+
+def _own_or_phrase(line: AttributeLine) -> list[str]:
+    if not (line.needs_own_lines or line.is_context):
+        return [line.phrase(is_new=False)]
+    return [*([f"{line.key}:"] if line.key and not line.is_context else []), *line.own_lines()]
+
 
 def conflict_view(entry: OtherEntry) -> ConflictView:
     """Return the differences of an entry under `others` that has attributes."""
@@ -98,6 +114,20 @@ class AddressGroup:
     def size(self) -> int:
         """Number of addresses."""
         return sum(map(len, self.names.values()))
+
+    def entries(self, *, is_public: bool) -> Iterator[tuple[str, tuple[str, ...], ConflictView | None]]:
+        """Yield each name with targets and their differences, if any are shown.
+
+        Args:
+            is_public: Whether the output is a comment or a page.
+        """
+        for name, targets in self.names.items():
+            every = self.conflicts.get(name, ())
+            shown = [one for one in every if one.lines and (one.is_public or not is_public)]
+            rest = tuple(one for one in targets if not any(one in conflict.targets for conflict in shown))
+            if rest:
+                yield name, rest, None
+            yield from ((name, conflict.targets, conflict) for conflict in shown)
 
 
 def group_addresses(

@@ -445,8 +445,11 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
     parts = []
     for group in groups[:limit]:
         label = f"{prose(group.kind)}: " if labelled else ""
-        lines = [f"{name}{in_targets(view, targets)}" for name, targets in group.names.items()]
-        if len(lines) > limit:
+        lines = []
+        for name, targets, conflict in group.entries(is_public=True):
+            lines.append(f"{name}{in_targets(view, targets)}")
+            lines += [f"  {line}" for line in conflict.text_lines()] if conflict else []
+        if len(group.names) > limit:
             lines = [str(path) for path in path_patterns(group.names, limit)]
         block = fence(lines, "text").replace("\n", "\n  ")
         parts.append(f"* {label}{prose(group.reason) or 'no reason stated'}\n\n  {block}")
