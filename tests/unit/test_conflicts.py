@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import jsonschema
@@ -12,13 +13,15 @@ import pytest
 
 from ssm_reconcile.change import Row
 from ssm_reconcile.documents.decode import read_plan_document
-from ssm_reconcile.documents.encode import plan_document
+from ssm_reconcile.documents.encode import plan_document, report_document
 from ssm_reconcile.errors import Trouble
 from ssm_reconcile.model import SECURE, STRING_LIST
 from ssm_reconcile.plan import ExistingParameter, Plan
 from ssm_reconcile.record import OWNER, RECORD
 from ssm_reconcile.renderers.escaping import dumps
 from ssm_reconcile.renderers.groups import AddressGroup
+from ssm_reconcile.renderers.markdown import plan_comment
+from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.spec import Glob, Rewrite, RewriteIn, Run
 from tests.builders import replication, target
@@ -26,6 +29,13 @@ from tests.fake_aws.traffic import refused
 from tests.simulated_aws import SimulatedAws
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema/plan.schema.json").read_text(encoding="utf-8"))
+SIDES = """\
+value  max: 100 -> 250
+       name:
+       -  x
+       + y
+       before begins with 1 space
+"""
 URL = "postgres://app:hunter2@db/x"
 
 
@@ -116,6 +126,32 @@ def test_a_name_under_show_is_shown_in_comments_and_pages_too() -> None:
     assert conflict.is_public
     (conflict,) = group(conflicting("1", "2").plan()).conflicts["/p/a"]
     assert not conflict.is_public
+
+
+def test_a_terminal_shows_both_sides_and_a_comment_does_under_show_only() -> None:
+    for show, is_public in (((), False), ((Glob("/p/a"),), True)):
+        plan = conflicting('{"max": 100, "name": " x"}', '{"max": 250, "name": "y"}', show=show).plan()
+        view = PlanView(document(plan))
+        on_terminal = "    /p/a   us-east-2   last changed by user another-writer\n" + indent(SIDES, " " * 6)
+        assert on_terminal in plan_text(view)
+        sides = "  /p/a  last changed by user another-writer\n" + indent(SIDES, " " * 4)
+        assert (sides in plan_comment(view)) is is_public
+        assert ("another-writer" in plan_comment(view)) is is_public
+
+
+def test_a_terminal_counts_the_lines_of_a_long_difference_unless_all_is_asked_for() -> None:
+    before, after = (json.dumps({str(n): n + add for n in range(15)}) for add in (0, 1))
+    view = PlanView(document(conflicting(before, after).plan()))
+    assert "      ... and 5 more lines\n" in plan_text(view)
+    assert "14: 14 -> 15" not in plan_text(view)
+    assert "14: 14 -> 15" in plan_text(view, extent="full")
+
+
+def test_a_report_has_no_side_of_a_conflict() -> None:
+    report = conflicting("PLANTED-1", "PLANTED-2").apply()
+    made = report_document(report, tool_version="1", created=datetime(2026, 11, 29, tzinfo=UTC))
+    assert "PLANTED" not in dumps(made)
+    assert "attributes" not in made["others"][0]
 
 
 def test_equal_differences_in_several_targets_are_one() -> None:

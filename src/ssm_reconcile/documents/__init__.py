@@ -133,8 +133,8 @@ class OtherEntry(AddressKeys):
         row: The row of the table of cases. Later versions may have more rows.
         counted: The key of the summary that counts the address.
         reasons: The reasons, as sentences.
-        attributes: In the row `conflict`, the attributes that differ: the existing value before, that of the
-            source after. Since 1.2.
+        attributes: In the row `conflict` of a plan, the attributes that differ: the existing value before,
+            that of the source after. Since 1.2.
         type: In the row `conflict`, the type of the source parameter. Since 1.2.
         version: In the row `conflict`, the version of the existing parameter. Since 1.2.
         last_modified: In the row `conflict`, the time of its last change. Since 1.2.

@@ -65,7 +65,7 @@ def plan_document(plan: Plan, *, tool_version: str, created: datetime) -> PlanDo
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
         "targets": _targets(plan),
-        "others": _others(plan),
+        "others": [_compared(other) for other in _sorted(plan.others)],
         "findings": _findings(plan),
         "created": moment(created),
         "summary": plan.summary,
@@ -123,7 +123,7 @@ def report_document(report: Report, *, tool_version: str, created: datetime) -> 
         "mode": plan.mode.value,
         "narrowed": _narrowed(plan),
         "targets": _targets(plan),
-        "others": _others(plan),
+        "others": [_other(other) for other in _sorted(plan.others)],
         "findings": _findings(plan, report.findings),
         "created": moment(created),
         "interrupted": report.interrupted,
@@ -326,20 +326,9 @@ def _created(desired: DesiredParameter) -> dict[str, AttributeEntry]:
     }
 
 
-def _others(plan: Plan) -> list[OtherEntry]:
-    return [_other(other) for other in _sorted(plan.others)]
-
-
-def _other(other: Other) -> OtherEntry:
-    entry: OtherEntry = {
-        "replication": other.replication,
-        "target": other.target,
-        "name": other.name,
-        "row": other.row.value,
-        "counted": other.counted,
-        "reasons": list(other.reasons),
-    }
-    existing = other.conflict
+def _compared(other: Other) -> OtherEntry:
+    """Return the entry of a plan, with both sides of a conflict. A report has none."""
+    entry, existing = _other(other), other.conflict
     if existing is not None:
         entry["attributes"] = _differing(existing.differences, existing.tags)
         entry["type"] = existing.kind
@@ -349,6 +338,17 @@ def _other(other: Other) -> OtherEntry:
         if existing.is_shown:
             entry["show"] = True
     return entry
+
+
+def _other(other: Other) -> OtherEntry:
+    return {
+        "replication": other.replication,
+        "target": other.target,
+        "name": other.name,
+        "row": other.row.value,
+        "counted": other.counted,
+        "reasons": list(other.reasons),
+    }
 
 
 def finding_entry(finding: Finding, replication: str) -> FindingEntry:

@@ -65,7 +65,7 @@ class ConflictView:
 
     Attributes:
         lines: The attributes: the existing value before, that of the source after.
-        writer: The identity that changed the parameter last; empty if unknown.
+        writer: The identity that changed the parameter last, as `last changed by user bob`, or empty.
         is_public: Whether comments and pages show the lines too (`show` of the spec). A terminal always does.
         targets: The labels of the targets in which all this is equal.
     """
@@ -82,7 +82,7 @@ class ConflictView:
         for label, same in groupby(self.lines, key=lambda line: line.label):
             shown = [text for line in same for text in _own_or_phrase(line)]
             found += [f"{label if i == 0 else '':<{width}}  {text}" for i, text in enumerate(shown)]
-        return [*found, f"last changed by {self.writer}"] if found and self.writer else found
+        return found
 
 
 def _own_or_phrase(line: AttributeLine) -> list[str]:
@@ -94,7 +94,8 @@ def _own_or_phrase(line: AttributeLine) -> list[str]:
 def conflict_view(entry: OtherEntry) -> ConflictView:
     """Return the differences of an entry under `others` that has attributes."""
     writer = visible(writer_name(entry.get("writer") or ""))
-    return ConflictView(conflict_lines(entry), writer, is_public=bool(entry.get("show")))
+    text = f"last changed by {writer}" if writer else ""
+    return ConflictView(conflict_lines(entry), text, is_public=bool(entry.get("show")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ PATHS = 40
 """Lines that folded names may take in one group."""
 ROWS = 20
 """Names of a group that are listed before they are folded."""
+_CONFLICT_LINES = 10
+"""Lines on the differences of a conflict, unless all is shown."""
 LONGEST_NAME = 60
 """The widest name column: one long name must not move all details to other lines."""
 
@@ -117,7 +119,7 @@ def add_groups(
 
 
 def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS) -> None:
-    """Add the names of a group with their targets.
+    """Add the names of a group with their targets, and both sides of conflicts.
 
     Args:
         page: The text.
@@ -128,13 +130,25 @@ def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS)
         page.is_cut = True
         page.lines += [f"    {path}" for path in path_patterns(group.names, 2 * limit)]
         return
-    for name, targets in group.names.items():
-        line = f"    {name}   {', '.join(targets)}"
+    for name, targets, conflict in group.entries(is_public=False):
+        where = "   ".join(filter(None, [", ".join(targets), conflict.writer if conflict else ""]))
+        line = f"    {name}   {where}"
         if len(line) <= page.width:
             page.lines.append(line)
         else:
             page.lines.append(f"    {name}")
-            page.add(", ".join(targets), indent=6)
+            page.add(where, indent=6)
+        if conflict:
+            _add_sides(page, conflict.text_lines(), None if limit is None else _CONFLICT_LINES)
+
+
+def _add_sides(page: TerminalText, lines: Sequence[str], limit: int | None) -> None:
+    """Add the differences of a conflict."""
+    shown = lines[:limit]
+    page.lines += [f"      {line}" for line in shown]
+    if len(shown) < len(lines):
+        page.is_cut = True
+        page.add(f"... and {plural(len(lines) - len(shown), 'more line')}", indent=6)
 
 
 def place_of(finding: FindingView) -> str:
