@@ -373,15 +373,23 @@ def test_an_incomplete_place_is_in_the_title_and_in_a_note() -> None:
     page = page_of(plans.plan_of([], incomplete=("eu-west-1",), source_complete=False))
     assert "and INCOMPLETE</title>" in page
     assert "eu-west-1 was not listed completely. Nothing is planned there." in page
+    assert "<code>eu-west-1</code> (INCOMPLETE)</th>" in page
     assert "No delete is planned." in page
 
 
-def test_a_report_lists_changes_that_were_not_applied_first() -> None:
-    report = plans.reported(plans.twelve(), (Result.APPLIED, Result.FAILED, Result.STALE))
-    rows = Page(report_html(ReportView(plans.report_document_of(report)))).rows
-    states = [row["data-s"] for row in rows if row["data-s"]]
-    assert states == sorted(states, key=lambda state: state == "applied")
-    assert {"applied", "failed", "stale"} == set(states)
+def test_a_report_lists_failed_changes_first_and_each_cause_once() -> None:
+    results = (Result.APPLIED, Result.NOT_ATTEMPTED, Result.STALE, Result.FAILED)
+    report = plans.reported(plans.twelve(), results)
+    page = report_html(ReportView(plans.report_document_of(report)))
+    states = [row["data-s"] for row in Page(page).rows if row["data-s"]]
+    assert list(dict.fromkeys(states)) == ["failed", "stale", "not attempted", "applied"]
+    labels = re.findall(r'<span class="label">((?:failed|stale|not attempted).*?)</span>', page)
+    assert labels == [
+        "failed: PutParameter in eu-west-1 failed: TooManyUpdates",
+        "stale: the source has a new version",
+        "not attempted",
+    ]
+    assert '<span class="tag failed">failed</span>' in page
 
 
 @given(hostile_plans(), TEXT)

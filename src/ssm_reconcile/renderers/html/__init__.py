@@ -193,8 +193,8 @@ def _counts(view: RunView, columns: Sequence[str], numbers: Sequence[Sequence[in
             word = quote(column.replace("_", " "))
             shown = f"<b>{number:,}</b>" if column in ("delete", "replace", "failed") else f"{number:,}"
             cells += f'<td role="cell" data-w="{word}">{shown}</td>' if number else _ZERO
-        frozen = " (frozen)" if target.frozen else ""
-        label = f'<th role="rowheader" scope="row"><code>{quote(target.label)}</code>{frozen}</th>'
+        notes = " (INCOMPLETE)" * (not target.complete) + " (frozen)" * target.frozen
+        label = f'<th role="rowheader" scope="row"><code>{quote(target.label)}</code>{notes}</th>'
         body += f'<tr role="row">{label}{cells}</tr>'
     table = (
         f'<table role="table" class="sums"><caption class="vh">Counts by {view.place_word}</caption>'

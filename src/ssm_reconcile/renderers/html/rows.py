@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 
 from ssm_reconcile.renderers.changes import AttributeLine
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, ConflictView
-from ssm_reconcile.renderers.outcomes import OutcomeView
+from ssm_reconcile.renderers.outcomes import RESULTS, OutcomeView, result_word
 from ssm_reconcile.renderers.outline import CHANGE_KINDS, ChangeGroup, ListedChange, merge_targets
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.wording import join
 
 DANGEROUS, WITHHELD, OTHER = "Dangerous changes", "Withheld changes", "Other changes"
-NOT_APPLIED, _APPLIED, LEFT = "Not applied", "Applied", "Left as they are"
+NOT_APPLIED, APPLIED, LEFT = "Not applied", "Applied", "Left as they are"
 _DROPPED = "No longer made"
 SECTIONS = {
     DANGEROUS: "changes",
     WITHHELD: "changes",
     OTHER: "changes",
     NOT_APPLIED: "changes",
-    _APPLIED: "changes",
+    APPLIED: "changes",
     _DROPPED: "changes no longer made",
     LEFT: "addresses left as they are",
 }
@@ -90,18 +90,19 @@ def dropped_rows(view: PlanView) -> Iterable[TableRow]:
 
 
 def outcome_rows(report: ReportView) -> Iterable[TableRow]:
-    """Yield the rows of a report's outcomes."""
+    """Yield the rows of a report's outcomes: those that failed first, those that were applied last."""
     found: dict[OutcomeView, list[str]] = {}
     for outcome in report.outcomes:
         found.setdefault(replace(outcome, target=""), []).append(outcome.target)
-    for one, targets in found.items():
-        section = _APPLIED if one.result == "applied" else NOT_APPLIED
-        state = one.result.replace("_", " ")
-        tag = _tag(one.result, state) if section != _APPLIED else ""
-        causes = tuple(filter(None, (one.error, one.note)))
-        details = "".join(_remark(cause, "r shared") for cause in causes)
+    rank = {result: number for number, result in enumerate(RESULTS)}
+    for one, targets in sorted(found.items(), key=lambda item: rank.get(item[0].result, -1)):
+        state, label, section, tag = result_word(one.result), one.cause, APPLIED, ""
+        if one.result != "applied":
+            section, tag = NOT_APPLIED, _tag(one.result, state)
+            label = f"{state}: {one.cause}" if one.cause else state
+        details = _remark(one.cause, "r shared") if one.cause else ""
         cells = (_action(one.action) + tag, quote(one.kind), details)
-        yield TableRow(section, "; ".join(causes), one.name, one.action, state, tuple(targets), cells)
+        yield TableRow(section, label, one.name, one.action, state, tuple(targets), cells)
 
 
 def address_rows(groups: Iterable[AddressGroup]) -> Iterable[TableRow]:
