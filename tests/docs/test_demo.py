@@ -54,7 +54,8 @@ def test_each_step_is_explained_in_one_sentence(shown: str) -> None:
 def test_the_demo_shows_a_plan_a_conflict_drift_a_withheld_delete_and_its_remedy(shown: str) -> None:
     plan, taken, applied, nothing, changed, lifted = re.split(r"^== [2-7]\. ", shown, flags=re.MULTILINE)[1:]
     assert "(secret)" in plan
-    assert "onflict" in plan
+    assert "Conflicts, not written: 1" in plan
+    assert "value  max: 100 -> 250" in plan
     assert "--adopt overwrite" in taken
     assert "applied" in applied.lower()
     assert "Nothing to do" in nothing
