@@ -5,8 +5,8 @@ A line on a secret attribute has no value, only the fact that it changes and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from ssm_reconcile.attributes import ATTRIBUTES, COPIED
@@ -134,43 +134,6 @@ class ChangeView:
     def is_pending_only(self) -> bool:
         """Whether outputs may fold the change: the previous spec makes it too, and it is not dangerous."""
         return self.pending and not self.is_dangerous
-
-
-@dataclass(frozen=True, slots=True)
-class MergedChange:
-    """The same change in several targets. `change` has no target, lines or remarks; `same` has them."""
-
-    change: ChangeView
-    same: tuple[ChangeView, ...]
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """The labels of the targets."""
-        return tuple(change.target for change in self.same)
-
-    @property
-    def changed_outside(self) -> tuple[str, ...]:
-        """The labels of the targets in which another identity changed the replica."""
-        return tuple(change.target for change in self.same if change.changed_outside)
-
-
-def merge_changes(changes: Iterable[ChangeView], *, by_attributes: bool = True) -> tuple[MergedChange, ...]:
-    """Merge changes that are the same in several targets, in the order of the first.
-
-    Args:
-        changes: The changes.
-        by_attributes: Whether updates of different attributes are different changes.
-    """
-    found: dict[ChangeView, list[ChangeView]] = {}
-    for change in changes:
-        attributes = change.attributes if by_attributes and change.action in ("update", "retag") else ()
-        head = ChangeView("", change.name, change.action, change.kind, attributes=attributes)
-        key = replace(head, withheld=change.withheld, pending=change.pending, releases=change.releases)
-        found.setdefault(key, []).append(change)
-    return tuple(
-        MergedChange(replace(key, exposes=any(change.exposes for change in same)), tuple(same))
-        for key, same in found.items()
-    )
 
 
 def change_view(change: ChangeEntry, source: str, label: str, created: datetime | None = None) -> ChangeView:

@@ -29,13 +29,13 @@ from ssm_reconcile.renderers.comment_context import (
 from ssm_reconcile.renderers.escaping import fence, prose, span, visible
 from ssm_reconcile.renderers.groups import FindingView
 from ssm_reconcile.renderers.markdown_blocks import (
-    Room,
     alert,
     blocks_within,
     byte_size,
     join_blocks,
     scope_names,
 )
+from ssm_reconcile.renderers.markdown_changes import LISTED, OPEN_DANGERS, ChangeBlocks, Room
 from ssm_reconcile.renderers.view import PlanView
 from ssm_reconcile.wording import cut, plural
 
@@ -57,7 +57,7 @@ _LIMITS = {0: (100, 60), 1: (40, 40), 2: (12, 20), 3: (5, 5)}
 """By level: how many lines a list may have before it is folded, how many findings are shown."""
 _OPEN_FOLD = "<details open>"
 _CHUNK = 100
-"""Parameters in one block of a summary, which is cut between blocks."""
+"""Entries of one block of a summary, which is cut between blocks."""
 _REASON_LINES = 40
 """Lines of the reason of a failure that are shown."""
 _LESS = {
@@ -112,21 +112,23 @@ def plan_page(
     """
     places = places or _places(context)
     last = footer(view.short_id, context, promise=not any(above))
+    changes = ChangeBlocks(view)
     if level == 0 and len(view.changes) < FOLDED_FROM:
-        text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, _WARNINGS), last])
+        text = join_blocks([_first(view, context, 0), *above, *_full_detail(view, changes, _WARNINGS), last])
         if byte_size(text) <= budget and visible_lines(text) <= COMMENT_LINES:
             return text
     for step in LEVELS[level:-1]:
         upper = [_first(view, context, step), *above, *_upper(view, _WARNINGS)]
-        note = (
-            alert("NOTE", [_LESS[step] + _ELSEWHERE.format(places=" and in ".join(places))]) if step else ""
-        )
-        remedies = blocks.remedies(view, _WARNINGS)
-        lower = [*remedies, blocks.notes(view), note, *_folded(view, step), *_lower(view, step), last]
-        text = _arranged(view, upper, lower, Room())
+        folds = [_less(step, places), *_folded(changes, step)]
+        text = _arranged(changes, upper, [*_lower(view, changes, step, _WARNINGS, folds), last], Room())
         if byte_size(text) <= budget:
             return text
-    return _counts_only(view, budget, context, above=above, places=places)
+    return _counts_only(view, changes, budget, context, above=above, places=places)
+
+
+def _less(level: int, places: Sequence[str]) -> str:
+    """Return the note on the details that a level leaves out, and where they are."""
+    return alert("NOTE", [_LESS[level] + _ELSEWHERE.format(places=" and in ".join(places))]) if level else ""
 
 
 def _places(context: CommentContext) -> Sequence[str]:
@@ -134,11 +136,11 @@ def _places(context: CommentContext) -> Sequence[str]:
     return ("the run summary", plan_link(context)) if context.is_kept else ("the run summary",)
 
 
-def _arranged(view: PlanView, upper: Sequence[str], lower: Sequence[str], room: Room) -> str:
+def _arranged(changes: ChangeBlocks, upper: Sequence[str], lower: Sequence[str], room: Room) -> str:
     """Return a page within its limit of lines: dangerous changes first, then the other folds in order."""
-    least = blocks.dangers(view, replace(room, lines=0), _WARNINGS)
+    least = changes.alerts(replace(room, lines=0), _WARNINGS)
     left = COMMENT_LINES - visible_lines(join_blocks(map(closed_fold, (*upper, *least, *lower))))
-    found = blocks.dangers(view, replace(room, lines=min(blocks.OPEN_DANGERS, left)), _WARNINGS)
+    found = changes.alerts(replace(room, lines=min(OPEN_DANGERS, left)), _WARNINGS)
     others = blocks_within_lines([*upper, *lower], COMMENT_LINES - visible_lines(join_blocks(found)))
     return join_blocks([*others[: len(upper)], *found, *others[len(upper) :]])
 
@@ -151,7 +153,7 @@ def visible_lines(page: str) -> int:
     count, mark = 0, ""
     closed: list[bool] = []
     for line in page.split("\n"):
-        text = line.strip()
+        text = line.removeprefix(">").strip()
         is_hidden = any(closed)
         if mark:
             mark = "" if text == mark else mark
@@ -213,16 +215,13 @@ def _other_findings(view: PlanView) -> list[FindingView]:
     return [finding for finding in view.findings if finding.code not in view.guards]
 
 
-def _full_detail(view: PlanView, warnings: int) -> list[str]:
+def _full_detail(view: PlanView, changes: ChangeBlocks, warnings: int) -> list[str]:
     """Return all blocks of a page with the attributes of all changes."""
-    others = blocks.other_changes(view, withheld=False)
+    made = [change for change in changes.others if not change.withheld]
     return [
         *_upper(view, warnings),
-        *blocks.dangers(view, Room(math.inf), warnings, detailed=True),
-        *blocks.remedies(view, warnings),
-        blocks.notes(view),
-        *blocks.details(view, others, blocks.title(view), is_open=True),
-        *_lower(view, 0),
+        *changes.alerts(Room(math.inf), warnings, detailed=True),
+        *_lower(view, changes, 0, warnings, changes.folds(made, None, detailed=True)),
     ]
 
 
@@ -231,38 +230,59 @@ def _upper(view: PlanView, warnings: int) -> list[str]:
     return [_counts(view), blocks.counts_table(view), blocks.incomplete_places(view, warnings)]
 
 
-def _folded(view: PlanView, level: int) -> list[str]:
-    """Return an overview of the changes that are not dangerous, and in a closed fold what it leaves out."""
-    overview, is_complete = blocks.overview(view, by_name=level < 2)  # noqa: PLR2004 - level 2 groups
+def _folded(changes: ChangeBlocks, level: int) -> list[str]:
+    """Return the changes that are not dangerous, and in a closed fold what these folds leave out."""
+    folds = changes.folds(changes.others, LISTED if level < 2 else 0)  # noqa: PLR2004 - level 2 groups
+    title, more = "", []
     if level == 0:
-        return [*overview, *blocks.details(view, blocks.listed(view), "Attributes of all changes")]
-    if level == 1 and not is_complete:
-        lines = blocks.one_line_each(view, [c for c in blocks.listed(view) if not c.is_dangerous])
-        return [*overview, blocks.fold("<b>One line for each parameter</b>", fence(lines))]
-    return overview
+        title = "Attributes of all changes"
+        more = changes.folds([*changes.dangerous, *changes.others], None, detailed=True)
+    elif level == 1 and changes.is_grouped():
+        title, more = "One line for each parameter", changes.folds(changes.others, None)
+    return [*folds, blocks.fold(f"<b>{title}</b>", "\n\n".join(more)) if more else ""]
 
 
-def _lower(view: PlanView, level: int) -> list[str]:
-    """Return the blocks below the changes."""
+def _lower(
+    view: PlanView, changes: ChangeBlocks, level: int, warnings: int, folds: Sequence[str]
+) -> list[str]:
+    """Return the blocks below the alerts; `folds` has the changes that are not dangerous."""
     limit, findings = _LIMITS[level]
     return [
-        blocks.adoptions(view, limit),
-        blocks.pending_changes(view, limit),
-        blocks.dropped_changes(view, limit),
+        *blocks.remedies(view, warnings),
+        blocks.notes(view),
+        *folds,
+        *_apart(view, changes, limit),
         *blocks.left_alone(view, limit),
         blocks.findings(_other_findings(view), findings),
     ]
 
 
+def _apart(view: PlanView, changes: ChangeBlocks, limit: int) -> list[str]:
+    """Return the adoptions, and the changes that the previous spec makes too, or that only it makes."""
+    found = changes.folds(changes.adoptions, 0, patterns=limit, is_open=False)
+    for title, apart in (
+        ("Already pending</b>: the previous spec makes these changes too", changes.pending),
+        ("No longer made</b>: only the previous spec makes these changes", view.dropped),
+    ):
+        folds = changes.folds(apart, limit, patterns=limit)
+        found.append(blocks.fold(f"<b>{title}", "\n\n".join(folds)) if folds else "")
+    return found
+
+
 def _counts_only(
-    view: PlanView, budget: int, context: CommentContext, *, above: Sequence[str], places: Sequence[str]
+    view: PlanView,
+    changes: ChangeBlocks,
+    budget: int,
+    context: CommentContext,
+    *,
+    above: Sequence[str],
+    places: Sequence[str],
 ) -> str:
     """Return the last level: the blocks that fit, most important first, and a link to the saved plan."""
     limit, findings = _LIMITS[3]
-    head = [_first(view, context, LEVELS[-1]), above[0], _counts(view)]
-    head.append(alert("NOTE", [_LESS[3] + _ELSEWHERE.format(places=" and in ".join(places))]))
+    head = [_first(view, context, LEVELS[-1]), above[0], _counts(view), _less(3, places)]
     last = footer(view.short_id, context, promise=not any(above))
-    frame = [*head, *blocks.dangers(view, Room(0, 0, places[-1]), _WARNINGS), last]
+    frame = [*head, *changes.alerts(Room(0, 0, places[-1]), _WARNINGS), last]
     left = budget - byte_size(join_blocks(frame)) - 500
     kept = blocks_within(
         [
@@ -276,7 +296,7 @@ def _counts_only(
         left,
     )
     left -= sum(byte_size(block) + 2 for block in kept)
-    return _arranged(view, head, [*kept, last], Room(size=left, plan=places[-1]))
+    return _arranged(changes, head, [*kept, last], Room(size=left, plan=places[-1]))
 
 
 def plan_summary(
@@ -291,22 +311,21 @@ def plan_summary(
         intro: Markdown under the title on an apply that was refused: the page promises nothing on a merge.
     """
     last = footer(view.short_id, context, promise=not intro)
-    whole = join_blocks([_title(view, 0), intro, *_full_detail(view, 100), last])
+    changes = ChangeBlocks(view)
+    whole = join_blocks([_title(view, 0), intro, *_full_detail(view, changes, 100), last])
     if byte_size(whole) <= budget:
         return whole
     first = [_title(view, 1), intro, _counts(view), blocks.counts_table(view, 200)]
     room = budget - byte_size(join_blocks([*first, last])) - 300
     found = [
         blocks.incomplete_places(view, 40),
-        *blocks.dangers(view, Room(size=room // 2), 40),
+        *changes.alerts(Room(size=room // 2), 40),
         *blocks.remedies(view, 40),
         blocks.notes(view),
         blocks.findings(_other_findings(view), 40),
         *blocks.left_alone(view, 40),
-        blocks.adoptions(view, 100),
-        blocks.pending_changes(view, 100),
-        blocks.dropped_changes(view, 100),
-        *blocks.details(view, blocks.listed(view), "Attributes of all changes", _CHUNK),
+        *_apart(view, changes, 100),
+        *changes.folds([*changes.dangerous, *changes.others], None, detailed=True, chunk=_CHUNK),
     ]
     found = list(filter(None, found))
     kept: list[str] = []

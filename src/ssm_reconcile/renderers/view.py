@@ -243,12 +243,21 @@ class PlanView(RunView):
     @property
     def danger_counts(self) -> list[str]:
         """The numbers of deletes, replacements and exposed secrets, without zeros."""
-        return danger_counts(self.changes)
+        actions = Counter(change.action for change in self.changes)
+        exposed = sum(change.exposes for change in self.changes)
+        unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
+        counts = (
+            (actions["delete"], "delete", "deletes"),
+            (actions["replace"], "replacement", "replacements"),
+            (exposed, "SecureString made plain", "SecureStrings made plain"),
+            (unknown, "change of an unknown action", "changes of an unknown action"),
+        )
+        return [plural(number, one, many) for number, one, many in counts if number]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The words of the summary that are not zero in all targets, as the columns of a table."""
-        words = (*ACTIONS, "conflict", "detached", "invalid", "withheld", "in_sync")
+        words = (*BY_DANGER, "conflict", "detached", "invalid", "withheld", "in_sync")
         return tuple(word for word in words if self.summary.get(word))
 
     def headline(self, *, count_names: bool = False, quote: Callable[[str], str] = str) -> str:
@@ -384,19 +393,6 @@ class ReportView(RunView):
             return f"{state}{': ' + self.unmet if self.unmet else ''}."
         rest = ", ".join(filter(None, [*self.unapplied_counts, self.unmet]))
         return f"Applied {self.applied_of_total}{': ' + rest if rest else ''} (plan {self.short_id})."
-
-
-def danger_counts(changes: Sequence[ChangeView]) -> list[str]:
-    """Return the numbers of deletes, replacements and exposed secrets among changes, without zeros."""
-    actions = Counter(change.action for change in changes)
-    unknown = sum(number for action, number in actions.items() if action not in BY_DANGER)
-    counts = (
-        (actions["delete"], "delete", "deletes"),
-        (actions["replace"], "replacement", "replacements"),
-        (sum(change.exposes for change in changes), "SecureString made plain", "SecureStrings made plain"),
-        (unknown, "change of an unknown action", "changes of an unknown action"),
-    )
-    return [plural(number, one, many) for number, one, many in counts if number]
 
 
 def _run_notices(document: PlanDocument | ReportDocument) -> Iterable[Notice]:

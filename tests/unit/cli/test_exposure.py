@@ -91,7 +91,9 @@ def test_it_always_stands_among_the_dangers(hardened: SimulatedAws, cli: Cli, fl
     assert f"\n {'#' if withheld else ' '}* /app/url   SecureString -> String" in text
     markdown = cli("plan", "--format", "markdown", *flags).stdout
     alert = "WARNING" if withheld else "CAUTION"
-    assert "\n> ! /app/url  [SecureString -> String] UPDATE" in markdown.split(f"> [!{alert}]")[1]
+    listed = markdown.split(f"> [!{alert}]")[1]
+    assert "> **Expose as plain text: 1" in listed
+    assert "\n> ! /app/url  [SecureString -> String]" in listed
     html = cli("plan", "--format", "html", *flags).stdout
     assert "DANGER: 1 expose:</strong> /app/url." in html
     (change,) = json.loads(cli("plan", "--format", "json", *flags).stdout)["changes"]

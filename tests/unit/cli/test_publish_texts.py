@@ -52,7 +52,7 @@ def test_a_refusal_has_its_plan_and_id_below_and_promises_nothing(
     for place, text in texts(hub).items():
         notice, below = text.split("Below is the plan, with its id in the last line.")
         assert "**Not applied**" in notice, place
-        assert "] DELETE" in below, place
+        assert "> **Delete: " in below, place
         assert "<sub>Plan `" in below.rstrip().split("\n")[-1], place
         assert "above" not in notice, place
         assert PROMISE not in text, place

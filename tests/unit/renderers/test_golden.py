@@ -99,9 +99,11 @@ def report_page(plan: Plan) -> str:
         ("40-changes.txt", plans.many(8), text),
         ("400-changes.txt", plans.many(80), text),
         ("400-changes.withheld.txt", guarded_plan(), text),
+        ("400-changes.withheld.md", guarded_plan(), comment),
         ("4000-changes.txt", plans.many(800), text),
         ("4000-changes.summary.txt", plans.many(800), summary),
         ("400-changes.md", plans.many(80), comment),
+        ("4000-changes.md", plans.many(800), comment),
         ("400-changes.merged.md", plans.many(80), merged),
     ],
 )

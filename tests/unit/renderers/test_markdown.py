@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ssm_reconcile.change import Change, Difference, Row, TagDiff
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.errors import Finding, Remedy, Severity
 from ssm_reconcile.plan import Mode, Narrowing, Plan
 from ssm_reconcile.renderers.comment_context import Approval, ApprovalKind, CommentContext
@@ -24,6 +24,7 @@ from ssm_reconcile.renderers.report_markdown import report_comment, report_summa
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
+from tests.unit.renderers.shapes import guarded_plan
 
 CONTEXT = CommentContext(
     "3f9c2ab0d1e2", "19822345678", "https://github.com/acme/params/actions/runs/19822345678", "SSM plan #214"
@@ -86,34 +87,60 @@ def test_the_counts_come_first() -> None:
 def test_dangerous_changes_are_in_the_alert_with_their_attributes_and_nowhere_else() -> None:
     comment = plan_comment(view_of(plans.twelve()))
     assert (
-        "> [!CAUTION]\n> **2 deletes and 1 replacement.**\n>\n> ```diff\n"
-        "> - /shop/prod/legacy/token  [SecureString] DELETE  (ap-southeast-2, eu-west-1)\n"
+        "> [!CAUTION]\n> **Delete: 2** (its source is gone)\n>\n> ```diff\n"
+        "> - /shop/prod/legacy/token  [SecureString]  (ap-southeast-2, eu-west-1)\n"
     ) in comment
     assert comment.count("/shop/prod/legacy/token") == comment.count("/shop/prod/db/dsn") == 1
 
 
 def test_a_line_that_holds_for_some_targets_only_names_them() -> None:
     comment = plan_comment(view_of(plans.twelve()))
+    last = ">       version 4, last changed 2026-11-02 08:00 UTC by"
+    assert f"{last} role ssm-reconcile  (ap-southeast-2)\n" in comment
+    assert f"{last} user bob, outside ssm-reconcile  (eu-west-1)\n" in comment
     assert (
-        ">       its source is gone\n"
-        ">       version 4, last changed 2026-11-02 08:00 UTC by role ssm-reconcile  (ap-southeast-2)\n"
-        ">       version 4, last changed 2026-11-02 08:00 UTC by user bob, outside ssm-reconcile"
-        "  (eu-west-1)\n"
+        "! /shop/prod/db/password  [SecureString]  (ap-southeast-2, eu-west-1)\n"
+        "      value  (secret) changed, from us-east-1 version 9\n"
+        "      KeyId  alias/shop-old -> alias/shop  (eu-west-1)\n"
     ) in comment
+
+
+def test_a_difference_of_several_lines_in_some_targets_is_below_their_names() -> None:
+    long = Difference("value", "a" * 50, "b" * 50)
+    short = Difference("value", "a", "b")
+    comment = comment_of(plans.update("eu-west-1", "/a", long), plans.update("us-west-2", "/a", short))
+    assert f"      eu-west-1:\n      value  - {'a' * 50}\n             + {'b' * 50}\n" in comment
+    assert "      value  a -> b  (us-west-2)\n" in comment
 
 
 def test_a_list_without_attributes_names_the_targets_in_which_others_changed_a_replica() -> None:
     comment = plan_comment(view_of(plans.twelve()), level=1)
-    line = "- /shop/prod/legacy/token  [SecureString] DELETE  (ap-southeast-2, eu-west-1)"
+    line = "- /shop/prod/legacy/token  [SecureString]  (ap-southeast-2, eu-west-1)"
     assert f"> {line}, changed outside in eu-west-1\n" in comment
     outside = plans.delete("eu-west-1", "/a", changed_outside=True)
-    assert "> - /a  [SecureString] DELETE  (eu-west-1), changed outside\n" in comment_of(outside, level=1)
+    assert "> - /a  [SecureString]  (eu-west-1), changed outside\n" in comment_of(outside, level=1)
 
 
 def test_a_delete_in_all_targets_is_one_line() -> None:
     comment = plan_comment(view_of(plans.many(10, deletes=1)))
-    assert comment.split("<details", maxsplit=1)[0].count("DELETE") == 1
-    assert f"> - {plans.name_at(0)}  [SecureString] DELETE  (all regions)\n" in comment
+    assert f"> - {plans.name_at(0)}  [SecureString]  (all regions)\n" in comment
+    assert comment.split("Attributes of all changes", maxsplit=1)[0].count(plans.name_at(0)) == 1
+
+
+def test_a_reason_of_a_group_is_named_once() -> None:
+    gone = [plans.delete("eu-west-1", f"/a/{i}") for i in range(3)]
+    other = plans.delete("eu-west-1", "/b", reasons=("the spec places no source parameter here",))
+    comment = comment_of(*gone, other)
+    assert comment.count("its source is gone") == 1
+    assert "> **Delete: 3** (its source is gone)\n" in comment
+    assert "> **Delete: 1** (the spec places no source parameter here)\n" in comment
+
+
+def test_reasons_that_differ_are_at_each_change() -> None:
+    changes = [plans.update("eu-west-1", f"/a/{i}", plans.secret(), reasons=(f"why {i}",)) for i in range(2)]
+    comment = comment_of(*changes)
+    assert "<b>Update: 2</b></summary>\n\n```diff\n" in comment
+    assert comment.count("      why 0\n") == comment.count("      why 1\n") == 1
 
 
 def test_dangerous_changes_come_first_under_their_path() -> None:
@@ -127,29 +154,43 @@ def test_the_attributes_of_a_change_have_no_colour() -> None:
     tags = TagDiff({"old": "1", "same": "1"}, {"same": "2", "team": "a"})
     changed = plans.update("eu-west-1", "/a", Difference("KeyId", "alias/old", "alias/new"), tags=tags)
     assert (
-        "! /a  [String] update  (eu-west-1)\n"
+        "! /a  [String]  (eu-west-1)\n"
         "      KeyId  alias/old -> alias/new\n"
         "      tags   old=1 removed\n"
-        "      tags   same=1 -> same=2\n"
-        "      tags   team=a added\n"
+        "             same=1 -> same=2\n"
+        "             team=a added\n"
     ) in comment_of(changed)
+
+
+def test_parts_of_a_value_have_their_keys_and_context() -> None:
+    parts = ValueParts(
+        "lines", (ValuePart("line 1", "same", "same", is_context=True), ValuePart("line 2", "old", "new"))
+    )
+    changed = plans.update("eu-west-1", "/a", Difference("value", "old", "new", parts=parts))
+    assert "      value  line 1: same\n             line 2: old -> new\n" in comment_of(changed)
+
+
+def test_a_text_that_could_be_misread_has_a_line_of_its_own() -> None:
+    changed = plans.update("eu-west-1", "/a", Difference("value", "a -> b", " c"))
+    assert "      value  - a -> b\n             +  c\n" in comment_of(changed)
 
 
 def test_two_long_values_of_an_attribute_are_one_below_the_other() -> None:
     changed = plans.update("eu-west-1", "/a", Difference("value", "a" * 50, "b" * 50))
-    assert f"      value  {'a' * 50}\n          -> {'b' * 50}\n" in comment_of(changed)
+    assert f"      value  - {'a' * 50}\n             + {'b' * 50}\n" in comment_of(changed)
 
 
 def test_the_consequences_of_a_replacement_are_named_once() -> None:
     changed = plans.replaced("us-west-2", "/a", Difference("type", "String", "StringList"))
     comment = comment_of(changed)
+    consequence = "replaced by delete and create: reads fail for a moment, and the version history is lost"
+    assert f"> **Replace: 1** ({consequence})\n" in comment
     assert (
-        "> - /a  [String -> StringList] REPLACE  (us-west-2)\n"
-        ">       type  String -> StringList\n"
+        "> - /a  [String -> StringList]  (us-west-2)\n"
         ">       version 7, last changed 2026-11-02 08:00 UTC\n"
-        ">       replaced by delete and create: reads fail for a moment, and the version history is lost\n"
     ) in comment
-    assert "REPLACE: delete and create  (us-west-2)\n" in comment_of(changed, level=1)
+    for level in range(4):
+        assert comment_of(changed, level=level).count(consequence) == 1
 
 
 def test_the_changes_are_in_the_order_of_their_danger() -> None:
@@ -169,8 +210,10 @@ def test_the_changes_are_in_the_order_of_their_danger() -> None:
 def test_a_release_is_not_mistaken_for_a_change_of_tags(level: int) -> None:
     retagged = plans.retag("us-west-2", "/a", TagDiff({}, {"team": "a"}))
     comment = comment_of(plans.release("eu-west-1", "/a"), retagged, level=level)
-    assert "! /a  [String] retag, releases ownership" in comment
-    assert len(re.findall("! /a  .*retag(?! ?,? ?releases)", comment)) == 1
+    assert "> **Release: 1** (its source is gone; it was adopted: it stays and loses our tags)\n" in comment
+    assert f"> ! /a  [String]{' tags' if level else ''}  (eu-west-1)\n" in comment
+    assert comment.count("! /a  [String]") == 2
+    assert "<b>Retag: 1</b>" in comment
 
 
 def test_columns_that_are_zero_in_all_targets_are_left_out() -> None:
@@ -195,7 +238,8 @@ def test_the_title_names_the_only_target_with_changes() -> None:
 def test_adoptions_are_folded_by_path_at_every_level(level: int) -> None:
     comment = comment_of(*(plans.adopt("eu-west-1", f"/a/b/{i}") for i in range(7)), level=level)
     assert "/a/b/3" not in comment
-    assert ("= /a/b/* × 7  adopt" in comment) is (level < 3)
+    folded = "<details><summary><b>Adopt: 7</b></summary>\n\nonly tags are written"
+    assert (folded in comment) is ("= /a/b/* × 7\n" in comment) is (level < 3)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -224,7 +268,7 @@ def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
     view = view_of(plans.many(800, deletes=300))
     comment = plan_comment(view)
     assert len(comment.encode()) <= COMMENT_BUDGET
-    assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(300))
+    assert all(f"- {plans.name_at(number)}  [SecureString]  (all" in comment for number in range(300))
     summary = plan_summary(view)
     assert len(summary.encode()) <= SUMMARY_BUDGET
 
@@ -232,32 +276,33 @@ def test_four_thousand_changes_fit_with_every_delete_listed() -> None:
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_the_first_deletes_and_replacements_are_not_folded(level: int) -> None:
     comment = plan_comment(view_of(plans.many(80, deletes=40)), level=level)
-    assert all(f"- {plans.name_at(number)}  [SecureString] DELETE" in comment for number in range(40))
-    assert f"> - {plans.name_at(40)}  [String] REPLACE: delete and create  (all regions)\n" in comment
+    assert all(f"> - {plans.name_at(number)}  [SecureString]  (all" in comment for number in range(40))
+    assert "> **Replace: 5** (replaced by delete and create" in comment
+    assert f"> - {plans.name_at(40)}  [String]  (all regions)\n" in comment
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_a_secret_that_becomes_plain_text_is_listed_once_at_every_level(level: int) -> None:
     exposed = replace(plans.update("eu-west-1", "/one/secret"), exposes=True)
     comment = comment_of(exposed, plans.update("eu-west-1", "/app/other"), level=level)
-    assert "> **1 SecureString made plain.**\n" in comment
+    assert "> **Expose as plain text: 1**\n" in comment
     assert "> ! /one/secret  [" in comment
     assert comment.count("/one/secret") == 1
 
 
 def test_deletes_that_do_not_fit_are_counted() -> None:
     comment = plan_comment(view_of(plans.many(900, deletes=900)), budget=20_000)
-    listed = comment.count("] DELETE")
+    listed = len(re.findall("^(?:> )?- /", comment, re.MULTILINE))
     assert len(comment.encode()) <= 20_000
     assert listed >= 100
-    assert f"… and {900 - listed:,} more deletes: the saved plan lists them all." in comment
-    assert "> The first 60 of 900 parameters:\n" in comment
-    assert "<details><summary><b>840 more deletes</b></summary>" in comment
+    assert f"… and {900 - listed:,} more to delete: the saved plan lists them all." in comment
+    assert "> **Delete: 4,500**, 57 of 900 parameters here (its source is gone)\n" in comment
+    assert "<details><summary><b>843 more to delete</b></summary>" in comment
 
 
 def test_folded_creates_and_updates_of_level_two_add_up() -> None:
     comment = plan_comment(view_of(plans.many(80)), level=2)
-    counts = re.findall(r"^[+!] .*  (?:create|update)  \((\d+) changes\)$", comment, re.MULTILINE)
+    counts = re.findall(r"^[+!] .*  \((\d+) changes\)$", comment, re.MULTILINE)
     assert sum(map(int, counts)) == 77 * 5
 
 
@@ -266,7 +311,7 @@ def test_a_summary_is_cut_between_sections_with_a_note() -> None:
     assert len(summary.encode()) <= 60_000
     assert summary.count("<details") == summary.count("</details>")
     assert re.search(r"\d+ more sections did not fit here", summary)
-    assert summary.index("[!CAUTION]") < summary.index("<b>Attributes of all changes</b> (part 1 of")
+    assert summary.index("[!CAUTION]") < summary.index("<b>Update: 2,665</b> (part 1 of")
 
 
 def test_withheld_changes_are_explained_at_the_top() -> None:
@@ -279,10 +324,12 @@ def test_withheld_changes_are_explained_at_the_top() -> None:
     )
     assert "> **11 changes withheld.**\n" in comment
     assert (
-        "> * 11 to delete in `eu-west-1` are more than 10: all withheld. If meant: `--max-deletes` 11"
-        in comment
+        "> * `max-deletes`: 11 to delete in `eu-west-1` are more than 10: all withheld."
+        " If meant: `--max-deletes` 11\n" in comment
     )
-    assert "> - /a/3  [SecureString] DELETE, WITHHELD  (eu-west-1)\n" in comment
+    assert "> **Delete: 11, withheld by `max-deletes`** (its source is gone)\n" in comment
+    assert "> - /a/3  [SecureString]  (eu-west-1)\n" in comment
+    assert "too many" not in comment
     assert "[!CAUTION]" not in comment
     assert "finding</b>" not in comment
 
@@ -296,16 +343,28 @@ def test_changes_that_are_made_and_changes_that_are_withheld_are_in_separate_lis
     for level, inside in ((0, True), (1, False)):
         page = comment_of(*changes, level=level)
         caution, warning = page.split("[!CAUTION]")[1].split("[!WARNING]")
-        made = warning.split("<b>Other changes</b>")[1]
-        assert "**1 delete.**" in caution
+        assert "**Delete: 1**" in caution
         assert "- /made/a" in caution
         assert "**2 changes withheld.** The other changes are not affected." in warning
-        assert "> - /held/a  [SecureString] DELETE, WITHHELD" in warning
-        assert ("> ! /held/b" in warning) is inside
-        assert ("<b>Withheld changes</b>" in warning) is not inside
-        assert "/made/b" in made
-        assert "/held" not in made
-        assert page.count("/held/a") == page.count("/held/b") == 1
+        assert "> **Delete: 1, withheld by `frozen`**" in warning
+        assert "> - /held/a" in warning
+        assert ("> **Update: 1, withheld by `frozen`**" in warning) is inside
+        assert ("<b>Update: 1, withheld by <code>frozen</code></b>" in warning) is not inside
+        assert "<b>Create: 1</b>" in warning
+        assert page.count("/held/a") == page.count("/held/b") == page.count("/made/b") == 1
+
+
+def test_a_sentence_that_findings_of_a_guard_share_is_shown_once() -> None:
+    page = plan_comment(view_of(guarded_plan()))
+    assert page.count("Bring the change to the source") == 1
+    assert page.count("> * `changed-outside`: 2 replicas in") == 2
+
+
+def test_the_reasons_of_a_guard_without_a_finding_are_those_of_its_changes() -> None:
+    held = [plans.withheld(plans.delete("eu-west-1", f"/a/{i}"), "unconfirmed", "no tags") for i in range(3)]
+    comment = comment_of(*held)
+    assert "> * `unconfirmed`: withheld: no tags\n" in comment
+    assert comment.count("no tags") == 1
 
 
 def test_an_incomplete_place_is_named_at_the_top() -> None:

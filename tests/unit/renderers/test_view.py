@@ -7,7 +7,8 @@ from typing import Any
 from ssm_reconcile.change import Change, Difference, Row, TagDiff
 from ssm_reconcile.errors import Address, Finding, Severity
 from ssm_reconcile.plan import Plan
-from ssm_reconcile.renderers.changes import AttributeLine, ChangeView, merge_changes
+from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
+from ssm_reconcile.renderers.outline import merge_targets
 from ssm_reconcile.renderers.view import PlanView, ReportView
 from ssm_reconcile.report import Result
 from tests.unit.renderers import plans
@@ -43,7 +44,7 @@ def test_the_same_change_in_several_targets_is_merged_and_a_different_one_is_not
         plans.update("eu-west-1", "/a", change),
         plans.update("us-west-2", "/a", Difference("description", "1", "2")),
     )
-    assert [(one.change.attributes, one.targets) for one in merge_changes(view.changes)] == [
+    assert [(one.change.attributes, one.targets) for one in merge_targets(view.changes)] == [
         (("value",), ("ap-southeast-2", "eu-west-1")),
         (("description",), ("us-west-2",)),
     ]
@@ -52,7 +53,7 @@ def test_the_same_change_in_several_targets_is_merged_and_a_different_one_is_not
 def test_a_withheld_change_is_not_merged_with_one_that_is_applied() -> None:
     applied = plans.delete("eu-west-1", "/a")
     kept = plans.withheld(plans.delete("us-west-2", "/a"), "max-deletes", "too many")
-    assert [one.change.withheld for one in merge_changes(view_of(applied, kept).changes)] == [False, True]
+    assert [one.change.withheld for one in merge_targets(view_of(applied, kept).changes)] == [False, True]
 
 
 def test_a_secret_is_shown_as_its_source_version_only() -> None:
