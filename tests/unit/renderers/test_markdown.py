@@ -186,8 +186,7 @@ def test_the_consequences_of_a_replacement_are_named_once() -> None:
     consequence = "replaced by delete and create: reads fail for a moment, and the version history is lost"
     assert f"> **Replace: 1** ({consequence})\n" in comment
     assert (
-        "> - /a  [String -> StringList]  (us-west-2)\n"
-        ">       version 7, last changed 2026-11-02 08:00 UTC\n"
+        "> - /a  [String -> StringList]  (us-west-2)\n>       version 7, last changed 2026-11-02 08:00 UTC\n"
     ) in comment
     for level in range(4):
         assert comment_of(changed, level=level).count(consequence) == 1
