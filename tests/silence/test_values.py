@@ -81,8 +81,8 @@ def test_no_key_and_no_length_of_a_secure_string_is_in_any_output(adopt: AdoptMo
 
 
 PRIVATE = ("plan as text", "plan as json", "saved plan")
-COMMENTS = ("plan as markdown", "comment of level 0", "issue on drift")
-PUBLIC = (*COMMENTS, "plan as html", "pages")
+SHOWN = ("plan as markdown", "plan as html", "comment of level 0", "issue on drift")
+PUBLIC = (*SHOWN, "pages")
 
 
 def test_the_sides_of_a_conflict_are_public_under_show_only() -> None:
@@ -93,5 +93,5 @@ def test_the_sides_of_a_conflict_are_public_under_show_only() -> None:
     for place in PUBLIC:
         assert not any(side in said[place] for side in sides), place
     shown = outputs(both_sides(*sides), adopt=AdoptMode.IDENTICAL, show=(Glob("/p/a"),))
-    for place in (*PRIVATE, *COMMENTS):
+    for place in (*PRIVATE, *SHOWN):
         assert all(side in shown[place] for side in sides), place

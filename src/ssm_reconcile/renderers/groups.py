@@ -65,7 +65,7 @@ class ConflictView:
 
     Attributes:
         lines: The attributes: the existing value before, that of the source after.
-        writer: The identity that changed the parameter last, as `last changed by user bob`, or empty.
+        writer: The identity that changed the parameter last, or empty.
         is_public: Whether comments and pages show the lines too (`show` of the spec). A terminal always does.
         targets: The labels of the targets in which all this is equal.
     """
@@ -74,6 +74,11 @@ class ConflictView:
     writer: str
     is_public: bool
     targets: tuple[str, ...] = ()
+
+    @property
+    def last_change(self) -> str:
+        """Who changed the parameter last, in words; empty if unknown."""
+        return f"last changed by {self.writer}" if self.writer else ""
 
     def text_lines(self) -> list[str]:
         """Return the differences as lines of plain text, each attribute named once."""
@@ -94,8 +99,7 @@ def _own_or_phrase(line: AttributeLine) -> list[str]:
 def conflict_view(entry: OtherEntry) -> ConflictView:
     """Return the differences of an entry under `others` that has attributes."""
     writer = visible(writer_name(entry.get("writer") or ""))
-    text = f"last changed by {writer}" if writer else ""
-    return ConflictView(conflict_lines(entry), text, is_public=bool(entry.get("show")))
+    return ConflictView(conflict_lines(entry), writer, is_public=bool(entry.get("show")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def by_reason(view: RunView, groups: Sequence[AddressGroup], limit: int, *, labe
         label = f"{prose(group.kind)}: " if labelled else ""
         lines = []
         for name, targets, conflict in group.entries(is_public=True):
-            note = f"  {conflict.writer}" if conflict and conflict.writer else ""
+            note = f"  {conflict.last_change}" if conflict and conflict.writer else ""
             lines.append(f"{name}{in_targets(view, targets)}{note}")
             lines += [f"  {line}" for line in conflict.text_lines()] if conflict else []
         if len(group.names) > limit:

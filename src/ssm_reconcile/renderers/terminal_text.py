@@ -131,7 +131,7 @@ def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS)
         page.lines += [f"    {path}" for path in path_patterns(group.names, 2 * limit)]
         return
     for name, targets, conflict in group.entries(is_public=False):
-        where = "   ".join(filter(None, [", ".join(targets), conflict.writer if conflict else ""]))
+        where = "   ".join(filter(None, [", ".join(targets), conflict.last_change if conflict else ""]))
         line = f"    {name}   {where}"
         if len(line) <= page.width:
             page.lines.append(line)
