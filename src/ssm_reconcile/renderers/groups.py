@@ -77,7 +77,7 @@ class ConflictView:
 
     @property
     def last_change(self) -> str:
-        """Who changed the parameter last, in words; empty if unknown."""
+        """The last writer as `last changed by user bob`; empty if unknown."""
         return f"last changed by {self.writer}" if self.writer else ""
 
     def text_lines(self) -> list[str]:
