@@ -20,7 +20,7 @@ PICTURE = ROOT / "docs" / "pictures" / "session.svg"
 WIDTH = 100
 STEPS = ("6", "7")
 """Numbers of the steps in the picture: a plan with withheld changes, and an apply that lifts the guard."""
-MOMENT = "2026-03-14 09:26 UTC"
+MOMENT = "2026-03-14 09:26"
 BACKGROUND, TEXT = (13, 17, 23), (230, 237, 243)
 COLORS = [
     (72, 79, 88), (255, 123, 114), (63, 185, 80), (227, 179, 65),
@@ -48,7 +48,7 @@ def record() -> str:
 def session(output: str) -> str:
     """Return the steps of the picture as a terminal shows them: titles as comments, fixed dates and ids."""
     text = "\n\n".join(_steps(output))
-    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", MOMENT, text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", MOMENT, text)
     ids = dict.fromkeys(PLAN_ID.findall(text))
     for number, plan_id in enumerate(ids):
         text = text.replace(plan_id, f"{0x9535F4258859 + number * 0x1111:012x}")

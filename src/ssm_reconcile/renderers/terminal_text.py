@@ -89,7 +89,12 @@ def add_incomplete(page: TerminalText, view: RunView) -> None:
 
 
 def add_groups(
-    page: TerminalText, groups: Sequence[AddressGroup], reasons: int | None = None, names: int | None = ROWS
+    page: TerminalText,
+    groups: Sequence[AddressGroup],
+    reasons: int | None = None,
+    names: int | None = ROWS,
+    *,
+    with_sides: bool = True,
 ) -> None:
     """Add the addresses without a change, by kind and reason.
 
@@ -98,6 +103,7 @@ def add_groups(
         groups: The addresses.
         reasons: The most reasons of one kind; None for all, 0 for the sums only.
         names: The most names of one reason before they are folded by path; None for all.
+        with_sides: Whether both sides of conflicts are shown, if they are known.
     """
     has_title = False
     for key, kind in KINDS.items():
@@ -111,20 +117,23 @@ def add_groups(
         page.add(title, colour="bold")
         for group in same[:reasons]:
             page.add(f"{group.reason}:" if group.reason else "no reason stated:", indent=2, hang=2)
-            add_names(page, group, names)
+            add_names(page, group, names, with_sides=with_sides)
         left = same[len(same[:reasons]) :]
         page.is_cut |= bool(left)
         if left and reasons:
             page.add(f"... and {plural(len(left), 'more reason')}", indent=2)
 
 
-def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS) -> None:
+def add_names(
+    page: TerminalText, group: AddressGroup, limit: int | None = ROWS, *, with_sides: bool = True
+) -> None:
     """Add the names of a group with their targets, and both sides of conflicts.
 
     Args:
         page: The text.
         group: The addresses.
         limit: The most names before they are folded by path; None for all.
+        with_sides: Whether both sides of conflicts are shown, if they are known.
     """
     if limit is not None and len(group.names) > limit:
         page.is_cut = True
@@ -138,7 +147,8 @@ def add_names(page: TerminalText, group: AddressGroup, limit: int | None = ROWS)
         else:
             page.lines.append(f"    {name}")
             page.add(where, indent=6)
-        if conflict:
+        page.is_cut |= conflict is not None and not with_sides
+        if conflict and with_sides:
             _add_sides(page, conflict.text_lines(), None if limit is None else _CONFLICT_LINES)
 
 

@@ -297,10 +297,13 @@ class _PlanText(TerminalText):
         last = {text for one in group.changes for text in self._last_changes(one)}
         has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
         notes += last if has_last else ()
-        note = f" ({'; '.join(notes)})" if notes else ""
-        self.add()
+        title, note = f"{group.kind.title}{state}: {group.size:,}", "; ".join(notes)
         colour = WITHHELD if group.withheld else "bold"
-        self.add(f"{group.kind.title}{state}: {group.size:,}{note}", hang=2, colour=colour)
+        self.add()
+        at = len(self.lines)
+        self.add("   ".join(filter(None, [title, note])), hang=2)
+        first = self.lines[at]
+        self.lines[at] = self.paint(first[: len(title)], colour) + first[len(title) :]
         sign = SIGNS.get(group.kind.word, "?")
         mark = f" {self.paint(WITHHELD, WITHHELD) if group.withheld else ' '}{self.paint(sign, sign)} "
         listed = [(one, (one.change.name, one.change.kind, self._where(one.targets))) for one in group.listed]
@@ -386,15 +389,9 @@ class _PlanText(TerminalText):
         change, is_full = one.change, self.detail.attributes
         lines = [line for line in change.lines if line.label != "type" or " -> " not in change.kind]
         attributes = ", ".join(change.attributes) if change.action in ("update", "retag") else ""
-        if is_full:
-            same = groupby(lines, key=lambda line: line.label)
-            phrases = (
-                (label, ", ".join(one.phrase(is_new=change.is_new) for one in many)) for label, many in same
-            )
-            attributes = ", ".join(map(" ".join, phrases))
-        rest = "; ".join(filter(None, [attributes, *remarks]))
-        needs_lines = is_full and any(line.needs_own_lines or line.is_context for line in lines)
-        if not needs_lines and self._add_cells(mark, cells, widths, rest, is_whole=False):
+        inline = _inline_attributes(lines, is_new=change.is_new) if is_full else attributes
+        rest = "; ".join(filter(None, [inline, *remarks]))
+        if inline is not None and self._add_cells(mark, cells, widths, rest, is_whole=False):
             return
         is_table = self._add_cells(mark, cells, widths, is_whole=False)
         if not is_table:
@@ -443,7 +440,9 @@ class _PlanText(TerminalText):
     def add_rest(self) -> None:
         """Add the addresses without a change, the other findings, and the way to see what is cut."""
         view = self.view
-        add_groups(self, view.groups, self.detail.others, self.detail.names)
+        add_groups(
+            self, view.groups, self.detail.others, self.detail.names, with_sides=self.detail.attributes
+        )
         add_findings(
             self, [one for one in view.findings if one.code not in view.guards], self.detail.findings
         )
@@ -466,6 +465,17 @@ class _PlanText(TerminalText):
             label, command = "Apply exactly this:", f"{command} --expect-plan {view.short_id}"
             fits = len(label) + 1 + len(command) <= self.width
             self.lines += ["", *([f"{label} {command}"] if fits else [label, command])]
+
+
+def _inline_attributes(lines: Iterable[AttributeLine], *, is_new: bool) -> str | None:
+    """Return attributes as one text, each label once; None if one of them needs lines of its own."""
+    texts = []
+    for label, same in groupby(lines, key=lambda line: line.label):
+        of_label = list(same)
+        if any(line.needs_own_lines or line.is_context for line in of_label):
+            return None
+        texts.append(f"{label} {', '.join(line.phrase(is_new=is_new) for line in of_label)}")
+    return ", ".join(texts)
 
 
 def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from ssm_reconcile.change import Change, Difference, Row, TagDiff, Update
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Mode, Narrowing, Plan
+from ssm_reconcile.plan import ExistingParameter, Mode, Narrowing, Other, Plan
 from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
@@ -36,6 +36,13 @@ def deletes(number: int, target: str = "eu-west-1", path: str = "/a") -> list[Ch
 def guarded(number: int) -> Plan:
     """Return a plan with deletes that a guard withholds, and one create."""
     return deletes_withheld(number, "eu-west-1", plans.create("eu-west-1", "/b"))
+
+
+def conflict(target: str, name: str, difference: Difference, writer: str = "") -> Other:
+    """Return a conflict whose sides are known."""
+    found = plans.other(target, name, Row.CONFLICT, "conflict", "it differs in value")
+    existing = ExistingParameter((difference,), TagDiff(), "String", 1, plans.NOW, writer)
+    return replace(found, conflict=existing)
 
 
 class TestSummary:
@@ -137,7 +144,7 @@ class TestDanger:
             "    12 to delete or replace in eu-west-1 are more than 5: all withheld (replication.yaml:8:24)",
         ]
         assert lines[13] == "- delete   + create   # WITHHELD"
-        assert lines[15].startswith("Delete, WITHHELD by max-deletes: 12 (its source is gone")
+        assert lines[15].startswith("Delete, WITHHELD by max-deletes: 12   its source is gone")
         assert "".join(lines).count("more than 5") == 1
         assert sum(line.startswith(" #- /shop/old/") for line in lines) == 12
 
@@ -298,6 +305,13 @@ class TestRest:
             in text_of(others=left)
         )
 
+    def test_many_conflicts_are_counted_without_their_sides(self) -> None:
+        left = [conflict("eu-west-1", f"/x/{i}", Difference("value", "theirs", "ours")) for i in range(300)]
+        text = render(plans.plan_of([], others=left))
+        assert "/x/* × 300" in text
+        assert "theirs" not in text
+        assert render(plans.plan_of([], others=left), extent="full").count("theirs -> ours") == 300
+
     def test_many_findings_of_one_kind_are_counted(self) -> None:
         found = [Finding(Severity.WARNING, "plain-secret", f"/a/{i} looks secret") for i in range(300)]
         text = render(plans.plan_of([], findings=found))
@@ -367,18 +381,22 @@ class TestSize:
         assert render(large_plan(shape, 4000, others=20)).count("\n") <= 150
 
     @pytest.mark.parametrize(
-        "plan", [plans.in_sync(), plans.twelve(), plans.many(8), plans.many(80), guarded(30)]
+        "plan", [plans.in_sync(), plans.twelve(), plans.many(8), plans.many(80), guarded(30), guarded_plan()]
     )
     @pytest.mark.parametrize("width", [80, 100, 120])
     def test_no_line_is_there_twice(self, plan: Plan, width: int) -> None:
-        assert_nothing_twice(render(plan, width))
+        text = render(plan, width)
+        assert_nothing_twice(text)
+        words = " ".join(text.split())
+        for finding in PlanView(plans.document_of(plan)).findings:
+            assert all(words.count(sentence) <= 1 for sentence in finding.problem.split(". "))
 
     def test_the_first_thirty_lines_of_a_large_plan_say_what_is_deleted_and_withheld_and_why(self) -> None:
         shown = "\n".join(render(guarded_plan()).splitlines()[:30])
         assert "WITHHELD: 17 of 400 changes" in shown
         assert "12 to delete or replace in eu-west-1 are more than 5" in shown
         assert "max-deletes (12 changes): --max-deletes 12" in shown
-        assert "Delete, WITHHELD by max-deletes: 12 (its source is gone" in shown
+        assert "Delete, WITHHELD by max-deletes: 12   its source is gone" in shown
         assert shown.count("#- /shop/old/") > 3
 
 
