@@ -24,6 +24,8 @@ from ssm_reconcile.diff.trees import (
 from ssm_reconcile.shape import EXCERPT, excerpt_start
 from ssm_reconcile.wording import plural
 
+LIMIT = 65_536
+"""Characters that are compared by part. AWS takes 8 KB; a rewrite may make more of it."""
 PARTS = 20
 """The most parts of a value that are kept."""
 CREATED_LINES = 5
@@ -40,6 +42,8 @@ def value_parts(before: str | None, after: str, *, is_list: bool) -> ValueParts:
         after: The value to be written.
         is_list: Whether both values are of type StringList.
     """
+    if max(len(before or ""), len(after)) > LIMIT:
+        return _kept("text", [("", before, after)])
     if before is None:
         return _created(after, is_list=is_list)
     if is_list:

@@ -315,6 +315,13 @@ def test_the_largest_values_take_a_bounded_number_of_steps(before: str, after: s
     assert steps(before, after, is_list=True) < 400_000
 
 
+def test_a_text_that_is_longer_than_aws_takes_is_not_compared_by_part() -> None:
+    before, after = ("".join(f"K{n}={add}\n" for n in range(9_000)) for add in "xy")
+    found = compared(before, after)
+    assert (found.form, len(found.parts)) == ("text", 1)
+    assert value_parts(None, before, is_list=False).form == "text"
+
+
 def test_a_tree_has_a_limited_number_of_levels() -> None:
     def nested(levels: int, leaf: str) -> str:
         return '{"a": ' * levels + leaf + "}" * levels

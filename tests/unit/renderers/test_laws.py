@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ssm_reconcile.change import Change, Difference, Row, TagDiff
+from ssm_reconcile.change import Change, Difference, Row, TagDiff, ValuePart, ValueParts
 from ssm_reconcile.documents.decode import read_plan_document, read_report_document
 from ssm_reconcile.errors import Finding, Severity
-from ssm_reconcile.plan import Plan
+from ssm_reconcile.plan import ExistingParameter, Plan
 from ssm_reconcile.renderers.comment_context import CommentContext
 from ssm_reconcile.renderers.drift_issue import plan_issue
 from ssm_reconcile.renderers.escaping import UNSAFE, dumps, visible
@@ -47,6 +48,17 @@ TEXT = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=4)), min_size
 REGIONS = ("eu-west-1", "us-west-2")
 
 
+def differing_value(text: Callable[[], str]) -> Difference:
+    """Return a difference with parts of hostile texts, as a forged plan may have them."""
+    line = text()
+    parts = (
+        ValuePart(text(), text(), text()),
+        ValuePart(text(), None, text(), start=3, after_length=900),
+        ValuePart(text(), line, line, is_context=True),
+    )
+    return Difference("value", text(), text(), parts=ValueParts("json", parts, 3, (text(),)))
+
+
 @st.composite
 def hostile_plans(draw: Any) -> Plan:
     """Return a plan with a change of every action and an address of every kind, with hostile texts."""
@@ -62,7 +74,7 @@ def hostile_plans(draw: Any) -> Plan:
         plans.update(
             here,
             next(names),
-            Difference("value", text(), text()),
+            differing_value(text),
             Difference("KeyId", text(), None),
             tags=tags,
             reasons=(text(),),
@@ -74,8 +86,11 @@ def hostile_plans(draw: Any) -> Plan:
         plans.adopt(there, next(names)),
         plans.retag(there, next(names), tags),
     ]
+    existing = ExistingParameter(
+        (differing_value(text),), tags, text(), 1, plans.NOW, text(), is_shown=draw(st.booleans())
+    )
     others = [
-        plans.other(here, next(names), Row.CONFLICT, "conflict", text(), text()),
+        replace(plans.other(here, next(names), Row.CONFLICT, "conflict", text(), text()), conflict=existing),
         plans.other(there, next(names), Row.INVALID, "invalid", text()),
     ]
     findings = [Finding(Severity.ERROR, text(), text(), text()), Finding(Severity.NOTICE, text(), text())]
