@@ -240,15 +240,19 @@ class _PlanText(TerminalText):
             self._add_guard(guard)
 
     def _add_danger(self) -> None:
-        """Add the numbers of dangerous changes and of findings, which a summary does not list."""
+        """Add the number of dangerous changes, with those that the sums do not count, and of findings."""
         kinds = Counter(kind_of(change) for change in self.view.changes)
-        danger = [
-            f"{kinds[kind]:,} {kind.title.lower()}"
-            for kind in sorted(kinds, key=lambda one: one.rank)
-            if kind.is_dangerous
+        danger = {kind: number for kind, number in kinds.items() if kind.is_dangerous}
+        uncounted = [
+            f"{danger[kind]:,} to {kind.title.lower()}"
+            for kind in sorted(danger, key=lambda one: one.rank)
+            if kind.word not in ("delete", "replace")
         ]
         if danger:
-            self.add(f"DANGER: {join(danger)}", hang=2, colour="loud")
+            of_all = f"{sum(danger.values()):,} of {plural(len(self.view.changes), 'change')}"
+            text = f"DANGER: {of_all}{f' ({join(uncounted)})' if uncounted else ''}"
+            self.lines.append("")
+            self.add(text, hang=2, colour="loud")
         found = Counter(one.severity for one in self.view.findings if one.code not in self.view.guards)
         if found:
             self.add(f"Findings: {join([plural(n, severity) for severity, n in found.items()])}", hang=2)
@@ -313,7 +317,7 @@ class _PlanText(TerminalText):
             for limit, *cells in zip(_CELLS, *(cells for _, cells in listed), *patterns, strict=True)
         ]
         for cells in patterns:
-            self._add_cells(mark, cells, widths)
+            self._add_row(mark, self._row(cells, widths), cells)
         for one, cells in listed:
             remarks = [*(() if has_last else self._last_changes(one)), *self._reasons(one, group)]
             self._add_change(mark, one, cells, widths, remarks)
@@ -352,53 +356,37 @@ class _PlanText(TerminalText):
         by = f"by {join(change.guards)}" if change.guards != group.guards else ""
         return ["; ".join(filter(None, [by, *found]))] if by or found else []
 
-    def _add_cells(
-        self, mark: str, cells: Sequence[str], widths: Sequence[int], rest: str = "", *, is_whole: bool = True
-    ) -> bool:
-        """Add the line of a change if it fits.
-
-        Args:
-            mark: The signs before it.
-            cells: The name, the types and the targets.
-            widths: The widths of the columns.
-            rest: The text after the columns.
-            is_whole: Whether the name alone is a line where not all fits, and the others are below it.
-
-        Returns:
-            Whether all is on one line.
-        """
+    def _row(self, cells: Sequence[str], widths: Sequence[int], rest: str = "") -> str:
+        """Return the columns of a change with the text after them; empty if they do not fit on one line."""
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True) if width]
-        line = "   ".join([*padded, rest]).rstrip()
-        if len(line) + 4 <= self.width:
-            self.lines.append(f"{mark}{line}")
-            return True
-        if is_whole:
-            self.lines.append(f"{mark}{cells[0]}")
-            self.add("   ".join(filter(None, [*cells[1:], rest])), indent=6, hang=2)
-        return False
+        row = "   ".join([*padded, rest]).rstrip()
+        return row if len(row) + 4 <= self.width else ""
+
+    def _add_row(self, mark: str, row: str, cells: Sequence[str], rest: str = "") -> None:
+        """Add a row, or, where it is empty, the name, and the other cells and the text below it."""
+        self.lines.append(f"{mark}{row or cells[0]}")
+        below = "" if row else "   ".join(filter(None, [*cells[1:], rest]))
+        if below:
+            self.add(below, indent=6, hang=2)
 
     def _add_change(
-        self,
-        mark: str,
-        one: ListedChange,
-        cells: Sequence[str],
-        widths: Sequence[int],
-        remarks: Sequence[str],
+        self, mark: str, one: ListedChange, cells: Sequence[str], widths: Sequence[int], remarks: list[str]
     ) -> None:
         """Add one change: one line where it fits; otherwise its attributes and remarks go below."""
         change, is_full = one.change, self.detail.attributes
         lines = [line for line in change.lines if line.label != "type" or " -> " not in change.kind]
-        attributes = ", ".join(change.attributes) if change.action in ("update", "retag") else ""
-        inline = _inline_attributes(lines, is_new=change.is_new) if is_full else attributes
-        rest = "; ".join(filter(None, [inline, *remarks]))
-        if inline is not None and self._add_cells(mark, cells, widths, rest, is_whole=False):
-            return
-        is_table = self._add_cells(mark, cells, widths, is_whole=False)
-        if not is_table:
-            self._add_cells(mark, cells, widths, "" if is_full else rest)
+        inline: str | None = ", ".join(change.attributes) if change.action in ("update", "retag") else ""
         if is_full:
-            self._add_attributes(lines, is_new=change.is_new, is_table=is_table)
-        for remark in remarks if is_full else [rest] * is_table:
+            inline = _inline_attributes(lines, is_new=change.is_new)
+        rest = "; ".join(filter(None, [inline, *remarks]))
+        if inline is not None and (row := self._row(cells, widths, rest)):
+            self.lines.append(f"{mark}{row}")
+            return
+        row = self._row(cells, widths)
+        self._add_row(mark, row, cells, "" if is_full else rest)
+        if is_full:
+            self._add_attributes(lines, is_new=change.is_new, is_table=bool(row))
+        for remark in remarks if is_full else [rest] * bool(row):
             self.add(remark, indent=6, hang=2, colour="dim")
 
     def _add_attributes(self, lines: Sequence[AttributeLine], *, is_new: bool, is_table: bool) -> None:

@@ -98,11 +98,16 @@ class TestSummary:
         plan = guarded(12)
         text = render(plan, extent="summary")
         assert "Plan " in text.splitlines()[2]
-        assert "DANGER: 12 delete" in text
+        assert "\nDANGER: 12 of 13 changes\n" in text
         assert "    12 to delete or replace in eu-west-1 are more than 5" in text
         assert "/shop/old" not in text
         assert "/b" not in text
         assert "Findings: 1 warning" in render(plans.twelve(), extent="summary")
+
+    def test_a_summary_counts_the_dangers_that_the_sums_do_not_count(self) -> None:
+        bare = plans.update("eu-west-1", "/bare", plans.secret(), exposes=True)
+        text = text_of(bare, plans.release("eu-west-1", "/kept"), *deletes(3), extent="summary")
+        assert "DANGER: 5 of 5 changes (1 to expose as plain text and 1 to release)" in text
 
     def test_a_summary_has_a_line_for_each_of_many_targets(self) -> None:
         targets = [f"account-{i:03}" for i in range(300)]
