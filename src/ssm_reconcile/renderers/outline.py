@@ -18,6 +18,8 @@ from ssm_reconcile.renderers.groups import FindingView, PathPattern, path_patter
 
 LISTED = 40
 """The most changes of one kind that are listed; more are path patterns."""
+_DANGEROUS_PATHS = 100
+"""The most paths of a group of dangerous changes."""
 _SMALL = 4
 """A group of less than one part in this many of the limit is listed, whatever else there is of its kind."""
 _GUARD_GROUPS = 3
@@ -183,7 +185,7 @@ def outline_changes(
         changes: The changes of a plan.
         listed: The most changes of one kind that are listed; None for all. It does not apply to dangerous
             changes, of which up to LISTED are listed.
-        patterns: The most path patterns of one group.
+        patterns: The most path patterns of one group that is not dangerous.
     """
     states: dict[tuple[int, str, bool, bool], list[ListedChange]] = {}
     kinds: dict[str, ChangeKind] = {}
@@ -236,7 +238,7 @@ def _fold(group: ChangeGroup, total: int, listed: int | None, patterns: int) -> 
     shown: list[ListedChange] = []
     found: list[ChangePattern] = []
     room = 2 * LISTED if group.kind.is_dangerous else 0
-    paths = path_patterns(by_name, patterns)
+    paths = path_patterns(by_name, _DANGEROUS_PATHS if group.kind.is_dangerous else patterns)
     for path in sorted(paths, key=lambda one: len(one.names)):
         inside = tuple(change for name in path.names for change in by_name[name])
         if len(inside) == 1 or len(inside) <= min(LISTED, room):

@@ -150,7 +150,7 @@ class TestDanger:
         ]
         assert lines[13] == "- delete   + create   # WITHHELD"
         assert lines[15].startswith("Delete, WITHHELD by max-deletes: 12   its source is gone")
-        assert "".join(lines).count("more than 5") == 1
+        assert "".join(lines).count("more than 5") == "".join(lines).count("its source is gone") == 1
         assert sum(line.startswith(" #- /shop/old/") for line in lines) == 12
 
     def test_a_guard_of_several_targets_has_its_flag_and_each_sentence_once(self) -> None:
@@ -193,6 +193,13 @@ class TestDanger:
         text = text_of(*deletes(60), *deletes(5, path="/b"))
         assert "  - /a/* × 60   SecureString   eu-west-1" in text
         assert text.count("  - /b/0") == 5
+
+    def test_dangerous_changes_under_many_paths_are_grouped_when_they_are_very_many(self) -> None:
+        gone = [one for i in range(50) for one in deletes(3, path=f"/p{i:02}/x")]
+        text = text_of(*gone)
+        assert "Delete: 150   its source is gone" in text
+        assert len(re.findall(r"^  - /p\d\d/x/\d\d ", text, re.MULTILINE)) == 78
+        assert len(re.findall(r"^  - /p\d\d/x/\* × 3 ", text, re.MULTILINE)) == 24
 
     def test_full_lists_each_change(self) -> None:
         text = text_of(
