@@ -2,12 +2,13 @@
 
 A comment has a budget in bytes. A plan that is too long is shown with less detail, not cut:
 
-    0  everything, target by target          2  creates and updates grouped to `path/* x N`
-    1  one line a parameter, targets merged  3  counts, deletes and replacements
+    0  everything                            2  changes that are not dangerous by path: `path/* x N`
+    1  one line a parameter                  3  counts and dangerous changes
 
-A comment has a limit of visible lines, too. A comment with many changes shows a line for each of the first
-dangerous changes and a short list of the others; all details are in closed folds. A level above 0 says
-so. The first line of a comment is a hidden marker, by which a later run finds it.
+Dangerous and withheld changes are in alerts at the top, the others in a fold for each kind. A comment has a
+limit of visible lines, too. With many changes it has a line for each of the first dangerous changes and a
+short list of the others; all details are in closed folds. A level above 0 says so. The first line of a
+comment is a hidden marker, by which a later run finds it.
 """
 
 from __future__ import annotations
@@ -50,8 +51,6 @@ COMMENT_LINES = 120
 """Lines of a comment that a reader sees without opening a fold."""
 FOLDED_FROM = 40
 """Changes from which a comment folds their attributes."""
-_FRAME_LINES = 5
-"""Lines around a list in a fold, and the title of the fold with the rest of the list."""
 LEVELS = (0, 1, 2, 3)
 _LIMITS = {0: (100, 60), 1: (40, 40), 2: (12, 20), 3: (5, 5)}
 """By level: how many lines a list may have before it is folded, how many findings are shown."""
@@ -62,8 +61,8 @@ _REASON_LINES = 40
 """Lines of the reason of a failure that are shown."""
 _LESS = {
     1: "Too long for full detail: one line per parameter, all parameters listed. ",
-    2: "Too long for a line per parameter: creates and updates are grouped by path. ",
-    3: "Too long for details: only the counts, the deletes and the replacements. ",
+    2: "Too long for a line per parameter: changes that are not dangerous are grouped by path. ",
+    3: "Too long for details: only the counts and the dangerous changes. ",
 }
 _WARNINGS = 5
 """Incomplete places, and reasons of withheld changes, that an alert in a comment lists."""
@@ -217,11 +216,10 @@ def _other_findings(view: PlanView) -> list[FindingView]:
 
 def _full_detail(view: PlanView, changes: ChangeBlocks, warnings: int) -> list[str]:
     """Return all blocks of a page with the attributes of all changes."""
-    made = [change for change in changes.others if not change.withheld]
     return [
         *_upper(view, warnings),
         *changes.alerts(Room(math.inf), warnings, detailed=True),
-        *_lower(view, changes, 0, warnings, changes.folds(made, None, detailed=True)),
+        *_lower(view, changes, 0, warnings, changes.folds(changes.made, None, detailed=True)),
     ]
 
 
@@ -236,7 +234,7 @@ def _folded(changes: ChangeBlocks, level: int) -> list[str]:
     title, more = "", []
     if level == 0:
         title = "Attributes of all changes"
-        more = changes.folds([*changes.dangerous, *changes.others], None, detailed=True)
+        more = changes.folds(changes.listed, None, detailed=True)
     elif level == 1 and changes.is_grouped():
         title, more = "One line for each parameter", changes.folds(changes.others, None)
     return [*folds, blocks.fold(f"<b>{title}</b>", "\n\n".join(more)) if more else ""]
@@ -325,7 +323,7 @@ def plan_summary(
         blocks.findings(_other_findings(view), 40),
         *blocks.left_alone(view, 40),
         *_apart(view, changes, 100),
-        *changes.folds([*changes.dangerous, *changes.others], None, detailed=True, chunk=_CHUNK),
+        *changes.folds(changes.listed, None, detailed=True, chunk=_CHUNK),
     ]
     found = list(filter(None, found))
     kept: list[str] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, groupby
 
@@ -61,26 +61,34 @@ class Room:
 class ChangeBlocks:
     """The blocks with the changes of one plan.
 
-    `dangerous` and `others` are the changes without the adoptions, and without what the previous spec makes
-    too and is not dangerous: `adoptions` and `pending`.
+    `listed` are the dangerous changes and the `others`: all but the adoptions, and but the `pending` changes,
+    which the previous spec makes too. Adoptions and pending changes that are dangerous are listed.
     """
 
     def __init__(self, view: PlanView) -> None:
         self._view = view
         self._whole = {(change.target, change.name): change for change in view.changes}
-        self.dangerous = [change for change in view.changes if kind_of(change).is_dangerous]
+        self._known: dict[tuple[int, int | None, int, bool], tuple[object, tuple[ChangeGroup, ...]]] = {}
+        dangerous = [change for change in view.changes if kind_of(change).is_dangerous]
         rest = [change for change in view.changes if not kind_of(change).is_dangerous]
         self.pending = [replace(change, pending=False) for change in rest if change.pending]
         self.adoptions = [change for change in rest if change.action == "adopt" and not change.pending]
         self.others = [change for change in rest if change.action != "adopt" and not change.pending]
+        self.listed = [*dangerous, *self.others]
+        self.made = [change for change in self.others if not change.withheld]
+        self._made_dangers = [change for change in dangerous if not change.withheld]
+        self._withheld = {
+            False: [change for change in dangerous if change.withheld],
+            True: [change for change in self.listed if change.withheld],
+        }
 
     def is_grouped(self) -> bool:
-        """Return whether a fold has path patterns in place of names."""
-        return any(group.patterns for group in _groups(self.others, LISTED))
+        """Return whether a fold of the others has path patterns in place of names."""
+        return any(group.patterns for group in self._groups(self.others, LISTED))
 
     def folds(
         self,
-        changes: Iterable[ChangeView],
+        changes: Sequence[ChangeView],
         limit: int | None = LISTED,
         *,
         patterns: int = PATTERNS,
@@ -99,7 +107,7 @@ class ChangeBlocks:
             is_open: Whether the folds are open.
         """
         blocks = []
-        for group in _groups(changes, limit, patterns, detailed=detailed):
+        for group in self._groups(changes, limit, patterns, detailed=detailed):
             entries = self._entries(group, detailed=detailed)
             parts = [
                 entries[i : i + (chunk or len(entries))]
@@ -120,25 +128,22 @@ class ChangeBlocks:
             reasons: The most reasons of withheld changes.
             detailed: Whether the lists have attributes, and withheld changes that are not dangerous.
         """
-        made = [change for change in self.dangerous if not change.withheld]
-        chosen = [*self.dangerous, *self.others] if detailed else self.dangerous
-        held = [change for change in chosen if change.withheld]
         found: list[str] = []
-        if made:
-            found, room = self._alert("CAUTION", [], made, room, detailed=detailed)
+        if self._made_dangers:
+            found, room = self._alert("CAUTION", [], self._made_dangers, room, detailed=detailed)
         if self._view.withheld:
             total = self._view.withheld
             rest = " The other changes are not affected." if total < len(self._view.changes) else ""
             items = cut(guard_items(self._view), reasons, "more, all listed below.", "* …")
             text = "\n".join([f"**{plural(total, 'change')} withheld.**{rest}", "", *items])
-            found += self._alert("WARNING", [text], held, room, detailed=detailed)[0]
+            found += self._alert("WARNING", [text], self._withheld[detailed], room, detailed=detailed)[0]
         return found
 
     def _alert(
-        self, kind: str, parts: list[str], changes: Iterable[ChangeView], room: Room, *, detailed: bool
+        self, kind: str, parts: list[str], changes: Sequence[ChangeView], room: Room, *, detailed: bool
     ) -> tuple[list[str], Room]:
         """Return an alert with the first changes, a fold with the others, and the room that is left."""
-        groups = _groups(changes, None, detailed=detailed)
+        groups = self._groups(changes, None, detailed=detailed)
         entries = [(group, lines) for group in groups for lines in self._entries(group, detailed=detailed)]
         sizes = [sum(byte_size(line) + 3 for line in lines) for _, lines in entries]
         starts = {id(group): number for number, (group, _) in reversed([*enumerate(entries)])}
@@ -157,6 +162,25 @@ class ChangeBlocks:
             found.append(fold(f"<b>{_more(entries[first:], code)}</b>", body))
         lines = max(0, room.lines - sum(heights[:first]))
         return found, Room(lines, max(0, room.size - sum(sizes)), room.plan)
+
+    def _groups(
+        self,
+        changes: Sequence[ChangeView],
+        limit: int | None,
+        patterns: int = PATTERNS,
+        *,
+        detailed: bool = False,
+    ) -> tuple[ChangeGroup, ...]:
+        """Return the groups of changes, in which equal changes may differ in values, in detail in attributes.
+
+        A page of many changes is made several times, so the groups are kept for each list. The list is kept,
+        too, so that no other list gets its id.
+        """
+        key = (id(changes), limit, patterns, detailed)
+        if key not in self._known:
+            plain = (_without_values(change, detailed=detailed) for change in changes)
+            self._known[key] = (changes, outline_changes(plain, limit, patterns))
+        return self._known[key][1]
 
     def _entries(self, group: ChangeGroup, *, detailed: bool) -> list[list[str]]:
         """Return the lines of each change of a group, then of each path pattern."""
@@ -200,15 +224,6 @@ class ChangeBlocks:
 
 
 _Entry = tuple[ChangeGroup, list[str]]
-
-
-def _groups(
-    changes: Iterable[ChangeView], limit: int | None, patterns: int = PATTERNS, *, detailed: bool = False
-) -> tuple[ChangeGroup, ...]:
-    """Return the groups of changes; equal changes may differ in values, and with `detailed` in attributes."""
-    return outline_changes(
-        (_without_values(change, detailed=detailed) for change in changes), limit, patterns
-    )
 
 
 def _without_values(change: ChangeView, *, detailed: bool) -> ChangeView:
