@@ -217,6 +217,8 @@ def test_a_release_is_not_mistaken_for_a_change_of_tags(level: int) -> None:
 
 def test_columns_that_are_zero_in_all_targets_are_left_out() -> None:
     assert "\n| Region | Create | In sync |\n" in comment_of(plans.create("eu-west-1", "/a"))
+    changes = [plans.create("eu-west-1", "/a"), plans.delete("eu-west-1", "/b")]
+    assert "\n| Region | Delete | Create | In sync |\n" in comment_of(*changes)
     assert "\n| Region | Adopt |\n" in comment_of(plans.adopt("eu-west-1", "/a"), in_sync=0)
 
 

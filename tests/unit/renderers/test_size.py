@@ -180,13 +180,30 @@ def test_sixty_lines_of_dangerous_changes_are_open_and_the_others_are_folded() -
 
 
 def test_changes_that_are_made_come_before_the_withheld_within_the_limit_of_sixty() -> None:
-    made = [plans.delete("eu-west-1", f"/made/{i:03}") for i in range(50)]
-    held = [plans.withheld(plans.delete("eu-west-1", f"/held/{i:03}"), "frozen", "x") for i in range(50)]
-    page = plan_comment(view_of(plans.plan_of([*made, *held])))
+    page = plan_comment(view_of(dangers(50, 50)))
     listed = re.findall(r"^> - /(\w+)/", page, re.MULTILINE)
     assert listed == ["made"] * 50 + ["held"] * 4
     assert "> **Delete: 50, withheld by `frozen`**, 4 of 50 parameters here (its source is gone)\n" in page
     assert "<b>46 more to delete</b>" in page
+
+
+def dangers(made: int, held: int) -> Plan:
+    """Return a plan of deletes that are made and of deletes that are withheld."""
+    kept = [plans.withheld(plans.delete("eu-west-1", f"/held/{i:03}"), "frozen", "x") for i in range(held)]
+    return plans.plan_of([*(plans.delete("eu-west-1", f"/made/{i:03}") for i in range(made)), *kept])
+
+
+def test_a_withheld_change_is_open_also_where_others_take_all_lines() -> None:
+    page = plan_comment(view_of(dangers(80, 20)))
+    listed = re.findall(r"^> - /(\w+)/", page, re.MULTILINE)
+    assert listed == ["made"] * 57 + ["held"]
+
+
+def test_withheld_changes_and_others_share_the_size_of_a_comment() -> None:
+    page = plan_comment(view_of(dangers(600, 600)), budget=20_000)
+    assert len(page.encode()) <= 20_000
+    assert "> - /made/" in page
+    assert "… and 600 more to delete: the saved plan lists them all." in page
 
 
 def test_a_list_of_sixty_lines_needs_no_fold() -> None:
