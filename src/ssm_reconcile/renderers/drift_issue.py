@@ -47,7 +47,7 @@ def issue_title(scope: Sequence[str], found: str) -> str:
 
 
 def plan_differences(view: PlanView) -> str:
-    """Return the differences of a plan in a few words; empty where the targets agree with the spec."""
+    """Return the differences of a plan in a few words; empty where the targets are in sync."""
     incomplete = "" if view.complete else "a place could not be listed"
     changes = plural(len(view.changes), "change") if view.changes else ""
     return ", ".join(filter(None, (incomplete, changes, kind_counts(view.summary, *_UNMET))))
@@ -154,6 +154,6 @@ def growth_comment(found: str, context: CommentContext) -> str:
 def closing_comment(context: CommentContext, *, gone: bool) -> str:
     """Return the comment that closes an issue. `gone`: the spec does not have the replication."""
     run = run_link(context)
-    why = "The replication was removed from the spec" if gone else "The targets agree with the spec"
+    why = "The replication was removed from the spec" if gone else "The targets are in sync"
     at = f" at {span(context.head[:7])}" if context.head else ""
     return f"{why}{at}{', according to ' + run if run else ''}.\n"

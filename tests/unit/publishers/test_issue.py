@@ -76,7 +76,7 @@ def test_it_is_closed_with_a_word_by_the_first_run_that_finds_nothing(hub: Hub, 
     (issue,) = hub.issues
     assert (issue.state, issue.reason) == ("closed", "completed")
     (comment,) = hub.comments
-    assert "agree with the spec" in comment.body
+    assert "The targets are in sync" in comment.body
     assert RUN_URL in comment.body
     assert look(plans.in_sync()) == [("prod", PageResult.NOTHING)]
 
