@@ -143,14 +143,15 @@ class ChangeBlocks:
         self, kind: str, parts: list[str], changes: Sequence[ChangeView], room: Room, *, detailed: bool
     ) -> tuple[list[str], Room]:
         """Return an alert with the first changes, a fold with the others, and the room that is left."""
-        groups = self._groups(changes, None, detailed=detailed)
-        entries = [(group, lines) for group in groups for lines in self._entries(group, detailed=detailed)]
-        sizes = [sum(byte_size(line) + 3 for line in lines) for _, lines in entries]
-        starts = {id(group): number for number, (group, _) in reversed([*enumerate(entries)])}
-        heights = [
-            len(lines) + _GROUP_LINES * (starts[id(group)] == number)
-            for number, (group, lines) in enumerate(entries)
-        ]
+        entries: list[_Entry] = []
+        sizes, heights = [], []
+        for group in self._groups(changes, None, detailed=detailed):
+            for number, entry in enumerate(self._entries(group, detailed=detailed)):
+                # A group that is shown in part has its title twice.
+                head = 0 if number else 2 * byte_size(_heading(group, 0)) + 40
+                entries.append((group, entry))
+                sizes.append(head + sum(byte_size(line) + 3 for line in entry))
+                heights.append(len(entry) + (0 if number else _GROUP_LINES))
         fitting = bisect(list(accumulate(sizes)), room.size)
         first = min(fitting, max(1, bisect(list(accumulate(heights)), room.lines)))
         left, lists = entries[fitting:], _lists(entries[:first])
@@ -252,16 +253,19 @@ def _reasons(group: ChangeGroup) -> str:
     return prose("; ".join(filter(None, [group.kind.effect, *_shared_reasons(group)])))
 
 
+def _heading(group: ChangeGroup, shown: int) -> str:
+    """Return the title and the reasons of a group of which `shown` changes are listed."""
+    total, reasons = len(group.changes), _reasons(group)
+    here = f", {shown:,} of {plural(total, 'parameter')} here" if shown < total else ""
+    return f"**{_title(group, span)}**{here}{f' ({reasons})' if reasons else ''}"
+
+
 def _lists(entries: Iterable[_Entry]) -> list[str]:
-    """Return the title, reasons and list of each group; a group can be shown in part."""
+    """Return the heading and the list of each group."""
     blocks = []
     for _, same in groupby(entries, key=lambda entry: id(entry[0])):
         part = list(same)
-        group, total = part[0][0], len(part[0][0].changes)
-        here = f", {len(part):,} of {plural(total, 'parameter')} here" if len(part) < total else ""
-        reasons = _reasons(group)
-        blocks.append(f"**{_title(group, span)}**{here}{f' ({reasons})' if reasons else ''}")
-        blocks.append(fence([line for _, lines in part for line in lines]))
+        blocks += [_heading(part[0][0], len(part)), fence([line for _, lines in part for line in lines])]
     return blocks
 
 

@@ -206,6 +206,19 @@ def test_withheld_changes_and_others_share_the_size_of_a_comment() -> None:
     assert "… and 600 more to delete: the saved plan lists them all." in page
 
 
+def test_long_reasons_count_towards_the_size_of_a_comment() -> None:
+    changes = [
+        make("eu-west-1", f"/{make.__name__}/{i}/{copy}", reasons=(f"{i} {'because ' * 120}",))
+        for make in (plans.delete, plans.replaced)
+        for i in range(4)
+        for copy in range(2)
+    ]
+    page = plan_comment(view_of(plans.plan_of(changes)), budget=6_000)
+    assert len(page.encode()) <= 6_000
+    assert "> - /delete/0/0" in page
+    assert re.search(r"… and \d more to delete and 8 more to replace: the saved plan lists them all\.", page)
+
+
 def test_a_list_of_sixty_lines_needs_no_fold() -> None:
     plan = plans.plan_of([plans.delete("eu-west-1", f"/gone/{i:03}") for i in range(57)])
     page = plan_comment(view_of(plan))
