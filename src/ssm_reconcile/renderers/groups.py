@@ -107,13 +107,14 @@ class AddressGroup:
     """Addresses of one kind with the same reason.
 
     `kind` is a key of KINDS or another word. `names` has the labels of the targets of each name, `conflicts`
-    the differences at a name, if they are known: one for each set of targets with equal differences.
+    the differences at a name, if they are known: one for each set of targets with equal differences. A report
+    has none of them, and its groups equal those of its plan.
     """
 
     kind: str
     reason: str
     names: Mapping[str, tuple[str, ...]]
-    conflicts: Mapping[str, tuple[ConflictView, ...]] = field(default_factory=dict)
+    conflicts: Mapping[str, tuple[ConflictView, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def size(self) -> int:
