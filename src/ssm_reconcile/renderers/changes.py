@@ -130,11 +130,6 @@ class ChangeView:
         """Whether the change deletes something or turns a SecureString into plain text."""
         return self.action not in HARMLESS or self.exposes
 
-    @property
-    def is_pending_only(self) -> bool:
-        """Whether outputs may fold the change: the previous spec makes it too, and it is not dangerous."""
-        return self.pending and not self.is_dangerous
-
 
 def change_view(change: ChangeEntry, source: str, label: str, created: datetime | None = None) -> ChangeView:
     """Return the view of one change.
