@@ -83,7 +83,7 @@ class TerminalText:
 def add_incomplete(page: TerminalText, view: RunView) -> None:
     """Add the notices on incomplete places."""
     for notice in view.notices_of("incomplete"):
-        text = str(notice)
+        text = f"{notice.sentence(lambda names: join(names, 10))} {notice.effect}".rstrip()
         text = text.replace("The source", "the source", 1) if notice.fact.startswith("The") else text
         page.add(f"INCOMPLETE: {text}", hang=2, colour="loud")
 

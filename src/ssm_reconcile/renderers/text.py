@@ -36,7 +36,7 @@ from ssm_reconcile.renderers.terminal_text import (
     place_of,
 )
 from ssm_reconcile.renderers.view import PlanView, ReplicationView
-from ssm_reconcile.wording import first_of, join, plural
+from ssm_reconcile.wording import cut, first_of, join, plural
 
 Extent: TypeAlias = Literal["grouped", "summary", "full"]
 """The part of a plan that a text shows; `full` lists each change with its attributes."""
@@ -49,6 +49,8 @@ _CELLS = (LONGEST_NAME, 40, 40)
 """The widest columns of a change: its name, its types, its targets."""
 _NAMED = 3
 """The most targets that are always named, and the most that are named as exceptions of all."""
+_NOTED = 20
+"""The most names of a notice: the command that applies the plan has all of them."""
 _COLUMNS = (
     "delete", "replace", "update", "create", "adopt", "retag", "withheld", "conflict", "detached", "invalid",
     "orphaned", "opted_out", "skipped", "in_sync",
@@ -142,8 +144,12 @@ class _PlanText(TerminalText):
         """Add the replications, the sums, the targets, the withheld changes and the notices."""
         view = self.view
         has_table = len(view.targets) > 1 and bool(view.changes or extent == "summary")
-        for replication in view.replications:
+        shown = view.replications[: self.detail.targets]
+        for replication in shown:
             self._add_replication(replication, names_targets=not has_table)
+        if left := len(view.replications) - len(shown):
+            self.is_cut = True
+            self.add(f"... and {plural(left, 'more replication')}")
         self.add()
         self._add_sums()
         if has_table:
@@ -153,7 +159,7 @@ class _PlanText(TerminalText):
             self._add_danger()
         add_incomplete(self, view)
         for notice in view.notices_of("narrowed", "no-decrypt"):
-            self.add(str(notice), hang=2)
+            self.add(notice.sentence(lambda names: " ".join(cut(names, _NOTED))), hang=2)
 
     def _add_replication(self, replication: ReplicationView, *, names_targets: bool) -> None:
         view, targets = self.view, replication.targets
@@ -261,6 +267,7 @@ class _PlanText(TerminalText):
         """Add a guard with the flags that lift it, and its reasons below; no sentence is added twice."""
         head = f"  {guard.guard} ({plural(guard.size, 'change')})"
         flags = list(dict.fromkeys(finding.flag for finding in guard.findings if finding.flag))
+        flags = cut(flags, 2 * self.detail.guards)
         line = f"{head}: {', '.join(flags)}" if flags else head
         fits = len(line) <= self.width
         self.lines += [line] if fits else [f"{head}:", *self._packed("    ", flags)]
@@ -297,7 +304,8 @@ class _PlanText(TerminalText):
     def _add_group(self, group: ChangeGroup, *, with_effect: bool) -> None:
         state = ", WITHHELD" * group.withheld + f" by {join(group.guards)}" * bool(group.guards)
         state += ", already pending" * group.pending
-        notes = [*([group.kind.effect] if with_effect and group.kind.effect else []), *group.reasons]
+        reasons = group.reasons if self.detail.remarks else ()
+        notes = [*([group.kind.effect] if with_effect and group.kind.effect else []), *reasons]
         last = {text for one in group.changes for text in self._last_changes(one)}
         has_last = len(group.changes) > 1 and len(last) == 1 and all(map(self._last_changes, group.changes))
         notes += last if has_last else ()

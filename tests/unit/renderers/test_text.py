@@ -16,7 +16,14 @@ from ssm_reconcile.renderers.changes import AttributeLine, ChangeView
 from ssm_reconcile.renderers.text import plan_text
 from ssm_reconcile.renderers.view import PlanView
 from tests.unit.renderers import plans
-from tests.unit.renderers.shapes import DANGEROUS, SHAPES, deletes_withheld, guarded_plan, large_plan
+from tests.unit.renderers.shapes import (
+    DANGEROUS,
+    SHAPES,
+    deletes_withheld,
+    guard_finding,
+    guarded_plan,
+    large_plan,
+)
 
 COMMAND = re.compile(r"Apply exactly this:( .*)?|ssm-reconcile apply .*")
 
@@ -387,6 +394,24 @@ class TestSize:
         assert text.count("\n") <= 150
         assert_each_is_named(text)
         assert_nothing_twice(text)
+
+    def test_many_targets_guards_and_replications_take_at_most_150_lines(self) -> None:
+        targets = [f"account-{i:03}" for i in range(200)]
+        changes = [
+            plans.withheld(plans.delete(targets[i], f"/d/{i}"), f"guard-{i % 7}", "too many")
+            for i in range(40)
+        ]
+        changes += [plans.create(targets[i % 200], f"/c/{i}") for i in range(960)]
+        findings = [
+            guard_finding(f"guard-{i % 7}", target, f"{i} deletes in {target} are too many", f"--max {i}")
+            for i, target in enumerate(targets)
+        ]
+        plan = plans.plan_of(changes, targets=targets, findings=findings, incomplete=targets)
+        (part,) = plan.replications
+        empty = [replace(part, name=f"other-{i}", changes=(), targets=(), findings=()) for i in range(60)]
+        text = render(replace(plan, replications=(part, *empty)))
+        assert text.count("\n") <= 150
+        assert len(re.findall(r"^ #- /d/\d+ ", text, re.MULTILINE)) == DANGEROUS
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_four_thousand_changes_take_at_most_150_lines(self, shape: str) -> None:
