@@ -28,7 +28,7 @@ from ssm_reconcile.spec import Replication, Run
 from ssm_reconcile.wording import cut, plural
 
 if TYPE_CHECKING:
-    from ssm_reconcile.renderers.text import Extent
+    from ssm_reconcile.renderers.plan_summary_text import Extent
 
 EPILOG = """\
 \b

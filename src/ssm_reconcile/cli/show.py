@@ -19,7 +19,7 @@ from ssm_reconcile.documents import PlanDocument, ReportDocument
 from ssm_reconcile.errors import UsageError
 
 if TYPE_CHECKING:
-    from ssm_reconcile.renderers.text import Extent
+    from ssm_reconcile.renderers.plan_summary_text import Extent
 
 EPILOG = """\
 \b

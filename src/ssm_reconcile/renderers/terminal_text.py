@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ssm_reconcile.renderers.groups import KINDS, AddressGroup, FindingView, path_patterns
 from ssm_reconcile.renderers.view import RunView
@@ -74,6 +74,22 @@ class TerminalText:
             indent: The spaces before the mark.
         """
         self.lines.append(f"{' ' * indent}{self.paint(mark, mark if colour is None else colour)} {text}")
+
+    def packed(self, blank: str, items: Iterable[str], separator: str = ", ") -> list[str]:
+        """Return items in as few lines as their width allows, without breaking one.
+
+        Args:
+            blank: The spaces before each line.
+            items: The items.
+            separator: The text between two items on one line.
+        """
+        packed: list[str] = []
+        for item in items:
+            if packed and len(packed[-1] + separator + item) <= self.width:
+                packed[-1] += separator + item
+            else:
+                packed.append(blank + item)
+        return packed
 
     def text(self) -> str:
         """Return all lines, with one line break at the end."""

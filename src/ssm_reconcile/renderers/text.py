@@ -7,86 +7,41 @@ line for its name and more below. Names and values are never broken, so they can
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, TypeAlias
 
 from ssm_reconcile.command_line import CommandLine
 from ssm_reconcile.renderers.changes import AttributeLine
-from ssm_reconcile.renderers.groups import KINDS
 from ssm_reconcile.renderers.outline import (
-    LISTED,
     ChangeGroup,
     ChangePattern,
-    GuardReason,
     ListedChange,
-    guard_reasons,
-    kind_of,
     outline_changes,
 )
-from ssm_reconcile.renderers.terminal_text import (
-    LONGEST_NAME,
-    TerminalText,
-    add_findings,
-    add_groups,
-    add_incomplete,
-    place_of,
-)
-from ssm_reconcile.renderers.view import PlanView, ReplicationView
-from ssm_reconcile.wording import cut, first_of, join, plural
+from ssm_reconcile.renderers.plan_summary_text import WITHHELD, Extent, PlanDetail, PlanSummaryText
+from ssm_reconcile.renderers.terminal_text import LONGEST_NAME, add_findings, add_groups
+from ssm_reconcile.renderers.view import PlanView
+from ssm_reconcile.wording import first_of, join, plural
 
-Extent: TypeAlias = Literal["grouped", "summary", "full"]
-"""The part of a plan that a text shows; `full` lists each change with its attributes."""
 SIGNS = {
     "delete": "-", "replace": "!", "expose": "*", "take over": ">", "release": "<", "update": "~",
     "create": "+", "adopt": "=", "retag": "@",
 }  # fmt: skip
-WITHHELD = "#"
 _CELLS = (LONGEST_NAME, 40, 40)
 """The widest columns of a change: its name, its types, its targets."""
 _NAMED = 3
 """The most targets that are always named, and the most that are named as exceptions of all."""
-_NOTED = 20
-"""The most names of a notice: the command that applies the plan has all of them."""
-_COLUMNS = (
-    "delete", "replace", "update", "create", "adopt", "retag", "withheld", "conflict", "detached", "invalid",
-    "orphaned", "opted_out", "skipped", "in_sync",
-)  # fmt: skip
-"""The counts of a target, in the order of the columns; a column of zeros is left out."""
 LINES = 150
 """Lines of a grouped text at 100 columns or more, if at most LISTED changes are dangerous."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Detail:
-    """The most items of each list; the attributes and remarks of changes are shown or not.
-
-    `listed`: changes of a kind that is not dangerous. `guards`: findings of one guard. `others`: reasons of
-    addresses without a change, of one kind. `names`: lines for the names of one reason. `findings`: of one
-    code, and half as many codes.
-    """
-
-    listed: int | None = LISTED
-    patterns: int = 40
-    attributes: bool = True
-    remarks: bool = True
-    targets: int | None = None
-    guards: int = 4
-    others: int | None = 20
-    names: int | None = 20
-    findings: int | None = 20
-
-
-_FULL = _Detail(listed=None, guards=10_000, others=None, names=None, findings=None)
+_FULL = PlanDetail(listed=None, guards=10_000, others=None, names=None, findings=None)
 _LADDER = (
-    _Detail(),
-    _Detail(patterns=20, others=10, names=10, findings=10),
-    _Detail(patterns=12, attributes=False, targets=20, guards=3, others=4, names=6, findings=6),
-    _Detail(0, 6, attributes=False, targets=12, guards=2, others=2, names=3, findings=3),
-    _Detail(0, 3, attributes=False, remarks=False, targets=8, guards=1, others=0, names=0, findings=1),
+    PlanDetail(),
+    PlanDetail(patterns=20, others=10, names=10, findings=10),
+    PlanDetail(patterns=12, attributes=False, targets=20, guards=3, others=4, names=6, findings=6),
+    PlanDetail(0, 6, attributes=False, targets=12, guards=2, others=2, names=3, findings=3),
+    PlanDetail(0, 3, attributes=False, remarks=False, targets=8, guards=1, others=0, names=0, findings=1),
 )
 """The levels of detail of a grouped text, the most detailed first."""
 
@@ -118,169 +73,25 @@ def plan_text(
     return page.text()
 
 
-class _PlanText(TerminalText):
+class _PlanText(PlanSummaryText):
     """The lines of one plan in one level of detail."""
 
     def __init__(
         self,
         view: PlanView,
-        detail: _Detail,
+        detail: PlanDetail,
         width: int,
         extent: Extent,
         apply_command: str | None,
         *,
         color: bool,
     ) -> None:
-        super().__init__(width, color=color)
-        self.view = view
-        self.detail = detail
+        super().__init__(view, detail, width, color=color)
         self.add_summary(extent)
         if extent != "summary":
             self.add_changes()
             self.add_rest()
         self.add_apply_command(apply_command)
-
-    def add_summary(self, extent: Extent) -> None:
-        """Add the replications, the sums, the targets, the withheld changes and the notices."""
-        view = self.view
-        has_table = len(view.targets) > 1 and bool(view.changes or extent == "summary")
-        shown = view.replications[: self.detail.targets]
-        for replication in shown:
-            self._add_replication(replication, names_targets=not has_table)
-        if left := len(view.replications) - len(shown):
-            self.is_cut = True
-            self.add(f"... and {plural(left, 'more replication')}")
-        self.add()
-        self._add_sums()
-        if has_table:
-            self._add_targets()
-        self._add_guards()
-        if extent == "summary":
-            self._add_danger()
-        add_incomplete(self, view)
-        for notice in view.notices_of("narrowed", "no-decrypt"):
-            self.add(notice.sentence(lambda names: " ".join(cut(names, _NOTED))), hang=2)
-
-    def _add_replication(self, replication: ReplicationView, *, names_targets: bool) -> None:
-        view, targets = self.view, replication.targets
-        where = ", ".join(targets) if names_targets else plural(len(targets), view.place_word)
-        title = f"{replication.name}: {replication.source} -> {where or 'no target'}"
-        counts = f"{replication.selected:,} selected"
-        if len(view.replications) == 1:
-            skipped = view.summary.get("skipped", 0) - view.chained
-            counts += f", {skipped:,} skipped by skip_sync" if skipped else ""
-            counts += f", {view.chained:,} skipped because they are replicas" if view.chained else ""
-        if len(f"{title}        {counts}") <= self.width:
-            self.lines.append(f"{self.paint(title, 'bold')}        {counts}")
-        else:
-            self.add(title, hang=2, colour="bold")
-            self.add(counts, indent=2)
-
-    def _add_sums(self) -> None:
-        view = self.view
-        rest = view.other_counts(*KINDS)
-        if not view.changes:
-            state = (
-                "Nothing to do"
-                if view.complete
-                else "INCOMPLETE, and nothing to do in the places that were listed"
-            )
-            self.add(f"{state}: {rest}.", hang=2, colour="" if view.complete else "loud")
-            return
-        line = f"Plan {view.short_id}: {view.action_counts}, {rest}."
-        cost = ""
-        if view.budget:
-            writes, duration = plural(view.budget["writes"], "write"), _duration(view.budget["seconds"])
-            cost = f"apply: {writes}, at least {duration}"
-        if cost and len(f"{line}   {cost}") <= self.width:
-            self.lines.append(f"{self.paint(line, 'bold')}   {cost}")
-        else:
-            self.add(line, hang=2, colour="bold")
-            if cost:
-                self.add(cost, indent=2)
-        if view.pending:
-            self.add(f"{view.pending:,} of them already pending: the previous spec makes them too.", hang=2)
-        if view.dropped:
-            self.add(f"{plural(len(view.dropped), 'change')} of the previous spec no longer made.", hang=2)
-
-    def _add_targets(self) -> None:
-        """Add the counts of each target: a table where it fits, otherwise a sentence for each."""
-        view = self.view
-        words = [word for word in _COLUMNS if any(target.summary.get(word) for target in view.targets)]
-        shown = list(view.targets)
-        if self.detail.targets is not None and len(shown) > self.detail.targets:
-            shown.sort(key=lambda one: [-one.summary.get(word, 0) for word in words])
-            shown = shown[: self.detail.targets]
-        titles = ["", *(word.replace("_", " ") for word in words)]
-        rows = [
-            [one.label, *(f"{n:,}" if (n := one.summary.get(word)) else "-" for word in words)]
-            for one in shown
-        ]
-        widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-        self.add()
-        if is_table := sum(widths) + 2 * len(words) <= self.width:
-            self.lines.append(self.paint(_table_row(titles, widths), "dim"))
-        for target, (label, *numbers) in zip(shown, rows, strict=True):
-            notes = ["INCOMPLETE"] * (not target.complete) + ["frozen"] * target.frozen
-            if is_table:
-                self.lines.append(f"{_table_row((label, *numbers), widths)}  {', '.join(notes)}".rstrip())
-            else:
-                counts = [f"{n} {title}" for n, title in zip(numbers, titles[1:], strict=True) if n != "-"]
-                self.add(f"{label}: {', '.join([*notes, *counts]) or 'nothing'}", hang=2)
-        if left := len(view.targets) - len(shown):
-            self.is_cut = True
-            self.add(f"... and {left:,} more {view.place_word}s: --summary lists all of them")
-
-    def _add_guards(self) -> None:
-        """Add each guard that withholds changes, with its reasons and the flags that lift it."""
-        view = self.view
-        if not view.withheld:
-            return
-        guards = guard_reasons(view.changes, view.findings)
-        self.add()
-        title = f"WITHHELD: {view.withheld:,} of {plural(len(view.changes), 'change')}"
-        if any(finding.flag for guard in guards for finding in guard.findings):
-            title += ". To let them through, use the flags below, or `lifts` in the spec:"
-        self.add(title, hang=2, colour=WITHHELD)
-        for guard in guards:
-            self._add_guard(guard)
-
-    def _add_danger(self) -> None:
-        """Add the number of dangerous changes, with those that the sums do not count, and of findings."""
-        kinds = Counter(kind_of(change) for change in self.view.changes)
-        danger = {kind: number for kind, number in kinds.items() if kind.is_dangerous}
-        uncounted = [
-            f"{danger[kind]:,} to {kind.title.lower()}"
-            for kind in sorted(danger, key=lambda one: one.rank)
-            if kind.word not in ("delete", "replace")
-        ]
-        if danger:
-            of_all = f"{sum(danger.values()):,} of {plural(len(self.view.changes), 'change')}"
-            text = f"DANGER: {of_all}{f' ({join(uncounted)})' if uncounted else ''}"
-            self.lines.append("")
-            self.add(text, hang=2, colour="loud")
-        found = Counter(one.severity for one in self.view.findings if one.code not in self.view.guards)
-        if found:
-            self.add(f"Findings: {join([plural(n, severity) for severity, n in found.items()])}", hang=2)
-
-    def _add_guard(self, guard: GuardReason) -> None:
-        """Add a guard with the flags that lift it, and its reasons below; no sentence is added twice."""
-        head = f"  {guard.guard} ({plural(guard.size, 'change')})"
-        flags = list(dict.fromkeys(finding.flag for finding in guard.findings if finding.flag))
-        flags = cut(flags, 2 * self.detail.guards)
-        line = f"{head}: {', '.join(flags)}" if flags else head
-        fits = len(line) <= self.width
-        self.lines += [line] if fits else [f"{head}:", *self._packed("    ", flags)]
-        texts = [reason.removeprefix("withheld: ") for reason in guard.reasons]
-        texts = [f"{one.problem}{place_of(one)}" for one in guard.findings] or texts
-        limit, said = self.detail.guards, set[str]()
-        if (left := len(texts) - limit) > 0:
-            self.is_cut = True
-            texts[limit - 1 :] = [f"{texts[limit - 1]} (and {plural(left, 'more reason')})"]
-        for text in texts:
-            sentences = [one for one in text.split(". ") if one not in said]
-            self.add(". ".join(sentences), indent=4, hang=2)
-            said.update(sentences)
 
     def add_changes(self) -> None:
         """Add the legend and the groups of changes."""
@@ -292,7 +103,7 @@ class _PlanText(TerminalText):
         if len(legend) > 1:
             self.add()
         entries = [f"{sign} {word}" for sign, word in legend.items()]
-        for line in self._packed("", entries if len(entries) > 1 else [], "   "):
+        for line in self.packed("", entries if len(entries) > 1 else [], "   "):
             signs = (f"{self.paint(one[0], one[0])}{one[1:]}" for one in line.split("   "))
             self.lines.append("   ".join(signs))
         explained: set[str] = set()
@@ -404,21 +215,11 @@ class _PlanText(TerminalText):
             before, start = len(self.lines), f"      {label:<{width}}  "
             blank = " " * len(start)
             if label == "tags":
-                self.lines += self._packed(blank, [line.phrase(is_new=is_new) for line in same])
+                self.lines += self.packed(blank, [line.phrase(is_new=is_new) for line in same])
             else:
                 for line in same:
                     self._add_attribute(blank, line, is_new=is_new)
             self.lines[before] = start + self.lines[before][len(start) :]
-
-    def _packed(self, blank: str, items: Iterable[str], separator: str = ", ") -> list[str]:
-        """Return items in as few lines as their width allows, without breaking one."""
-        packed: list[str] = []
-        for item in items:
-            if packed and len(packed[-1] + separator + item) <= self.width:
-                packed[-1] += separator + item
-            else:
-                packed.append(blank + item)
-        return packed
 
     def _add_attribute(self, blank: str, line: AttributeLine, *, is_new: bool) -> None:
         """Add one attribute; where its sides do not fit on one line, they are on lines of their own."""
@@ -472,17 +273,3 @@ def _inline_attributes(lines: Iterable[AttributeLine], *, is_new: bool) -> str |
             return None
         texts.append(f"{label} {', '.join(line.phrase(is_new=is_new) for line in of_label)}")
     return ", ".join(texts)
-
-
-def _table_row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    numbers = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([f"{cells[0]:<{widths[0]}}", *numbers])
-
-
-def _duration(seconds: float) -> str:
-    """Return seconds in the unit that people use: `5 s`, `12 min`, `2.5 h`."""
-    if seconds < 100:  # noqa: PLR2004 - longer times are easier to read in minutes
-        return f"{math.ceil(seconds)} s"
-    if seconds < 100 * 60:
-        return f"{math.ceil(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
